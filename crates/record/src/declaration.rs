@@ -1,0 +1,67 @@
+use serde::{Deserialize, Serialize};
+
+/// What a specification says of one operation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Declaration {
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub deprecated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// Declared response status codes; ranges and `default` are left out.
+    pub response_codes: Vec<i32>,
+    pub parameters: Vec<DeclaredParameter>,
+    /// One entry per alternative of the effective security requirement; empty means no authentication is declared.
+    pub auth: Vec<DeclaredAuth>,
+}
+
+/// One declared parameter, header or body leaf.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeclaredParameter {
+    pub location: Location,
+    /// The status of the response that holds it; -1 for the request.
+    pub response_code: i32,
+    /// Header or query name; body leaf joined by `#` with `$` for an array level; for a path parameter the 0-based
+    /// index of its segment among the path's segments.
+    pub name: String,
+    /// The name that the document gives a path parameter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// JSON Schema type: `string`, `integer`, `number`, `boolean`, `object`, `array`, `null`, or empty when unknown.
+    #[serde(default)]
+    pub schema_type: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub required: bool,
+    /// Example and enum values written in the document, as text; at most 5.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub examples: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Location {
+    Path,
+    Query,
+    Header,
+    Cookie,
+    Body,
+}
+
+/// The kind of a declared security scheme, in the terms of OpenAPI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DeclaredAuth {
+    ApiKey,
+    Basic,
+    Bearer,
+    Oauth2,
+    OpenIdConnect,
+    MutualTls,
+    /// An HTTP scheme other than basic and bearer.
+    Http,
+    /// The empty alternative `{}`: the operation may be called without credentials.
+    None,
+}

@@ -1,0 +1,19 @@
+//! The ingest record: one observed call, or one declared operation, as one JSON object.
+//!
+//! Producers (importers, traffic connectors) write records to the log, the inventory reads them.
+//! The wire form is the documented record of the topic `akto.api.logs`: nearly all values are strings,
+//! header maps are JSON objects inside strings, and a reader accepts numbers where strings are documented.
+//! A record with the member `declaration` describes an operation of a specification instead of a call:
+//! what a schema declares is recorded as declared, without invented values.
+//!
+//! # Invariants
+//! - `Record::parse` never panics and never allocates for members that need no unescaping.
+//! - `Record::parse(record.to_json())` equals `record`.
+
+mod declaration;
+mod record;
+mod source;
+
+pub use declaration::{DeclaredAuth, DeclaredParameter, Declaration, Location};
+pub use record::{Record, RecordError};
+pub use source::Source;

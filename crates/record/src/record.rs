@@ -1,0 +1,274 @@
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::{Declaration, Source};
+
+/// One record of the ingest topic. Text members borrow from the parsed bytes where they need no unescaping.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record<'a> {
+    pub account_id: i64,
+    /// The target collection (`akto_vxlan_id`); 0 when the record names none.
+    pub collection_id: i64,
+    pub source: Source,
+    /// As sent: any case, any verb.
+    pub method: Cow<'a, str>,
+    /// Path or absolute URL, with its query.
+    pub path: Cow<'a, str>,
+    /// Protocol, such as `HTTP/1.1`.
+    pub protocol: Cow<'a, str>,
+    /// A JSON object of name to value, as text; empty means none.
+    pub request_headers: Cow<'a, str>,
+    pub request_payload: Cow<'a, str>,
+    /// A JSON object of name to value, as text; empty means none.
+    pub response_headers: Cow<'a, str>,
+    pub response_payload: Cow<'a, str>,
+    pub status_code: i32,
+    /// Reason phrase.
+    pub status: Cow<'a, str>,
+    /// Unix seconds; 0 when the sender did not know.
+    pub time: i64,
+    /// Client address; the text `null` for imports.
+    pub ip: Cow<'a, str>,
+    pub dest_ip: Cow<'a, str>,
+    /// 1 incoming, 2 outgoing.
+    pub direction: i32,
+    /// A pending call is not counted.
+    pub pending: bool,
+    /// A JSON object of collection tags, as text; empty means none.
+    pub tags: Cow<'a, str>,
+    pub declaration: Option<Box<Declaration>>,
+}
+
+/// Why a record cannot be read. The text goes to the operator beside the rejected record.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    #[error("record is not a JSON object of the documented form: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("record has no member `{0}`")]
+    Missing(&'static str),
+    #[error("record member `{0}` is not a number")]
+    NotANumber(&'static str),
+    #[error("record member `source` names no known source: {0}")]
+    UnknownSource(String),
+}
+
+impl<'a> Record<'a> {
+    /// Reads one record.
+    ///
+    /// # Errors
+    /// [`RecordError`] when the text is no JSON object, when `method`, `path`, `statusCode` or `time` is missing or
+    /// unreadable, or when `source` is unknown.
+    pub fn parse(json: &'a str) -> Result<Self, RecordError> {
+        let wire: Wire<'a> = serde_json::from_str(json)?;
+        let source = match text(wire.source)? {
+            name if name.is_empty() => Source::Other,
+            name => serde_json::from_value(serde_json::Value::String(name.to_string()))
+                .map_err(|_| RecordError::UnknownSource(name.into_owned()))?,
+        };
+        let method = text(wire.method)?;
+        let path = text(wire.path)?;
+        if method.is_empty() {
+            return Err(RecordError::Missing("method"));
+        }
+        if path.is_empty() {
+            return Err(RecordError::Missing("path"));
+        }
+        let pending = text(wire.is_pending)?;
+        Ok(Self {
+            account_id: number(wire.akto_account_id, "akto_account_id")?.unwrap_or(0),
+            collection_id: text(wire.akto_vxlan_id)?.parse().unwrap_or(0).max(0),
+            source,
+            method,
+            path,
+            protocol: text(wire.protocol)?,
+            request_headers: text(wire.request_headers)?,
+            request_payload: text(wire.request_payload)?,
+            response_headers: text(wire.response_headers)?,
+            response_payload: text(wire.response_payload)?,
+            status_code: number(wire.status_code, "statusCode")?
+                .ok_or(RecordError::Missing("statusCode"))?
+                .try_into()
+                .map_err(|_| RecordError::NotANumber("statusCode"))?,
+            status: text(wire.status)?,
+            time: number(wire.time, "time")?.ok_or(RecordError::Missing("time"))?.max(0),
+            ip: text(wire.ip)?,
+            dest_ip: text(wire.dest_ip)?,
+            direction: text(wire.direction)?.parse().unwrap_or(1),
+            pending: !matches!(&*pending, "" | "false"),
+            tags: text(wire.tags)?,
+            declaration: wire.declaration,
+        })
+    }
+
+    /// Writes the record in its wire form.
+    pub fn to_json(&self) -> String {
+        let wire = WireOut {
+            method: &self.method,
+            path: &self.path,
+            protocol: &self.protocol,
+            request_headers: &self.request_headers,
+            request_payload: &self.request_payload,
+            response_headers: &self.response_headers,
+            response_payload: &self.response_payload,
+            status_code: self.status_code.to_string(),
+            status: &self.status,
+            time: self.time.to_string(),
+            ip: &self.ip,
+            dest_ip: &self.dest_ip,
+            direction: self.direction.to_string(),
+            akto_account_id: self.account_id.to_string(),
+            akto_vxlan_id: self.collection_id.to_string(),
+            is_pending: if self.pending { "true" } else { "false" },
+            source: self.source.name(),
+            tags: &self.tags,
+            declaration: self.declaration.as_deref(),
+        };
+        serde_json::to_string(&wire).expect("text and numbers always serialize")
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire<'a> {
+    #[serde(borrow, default)]
+    method: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    path: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "type")]
+    protocol: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    request_headers: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    request_payload: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    response_headers: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    response_payload: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    status_code: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    status: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    time: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    ip: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    dest_ip: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    direction: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "akto_account_id")]
+    akto_account_id: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "akto_vxlan_id")]
+    akto_vxlan_id: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "is_pending")]
+    is_pending: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    source: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    tags: Option<&'a RawValue>,
+    #[serde(default)]
+    declaration: Option<Box<Declaration>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WireOut<'r> {
+    method: &'r str,
+    path: &'r str,
+    #[serde(rename = "type")]
+    protocol: &'r str,
+    request_headers: &'r str,
+    request_payload: &'r str,
+    response_headers: &'r str,
+    response_payload: &'r str,
+    status_code: String,
+    status: &'r str,
+    time: String,
+    ip: &'r str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    dest_ip: &'r str,
+    direction: String,
+    #[serde(rename = "akto_account_id")]
+    akto_account_id: String,
+    #[serde(rename = "akto_vxlan_id")]
+    akto_vxlan_id: String,
+    #[serde(rename = "is_pending")]
+    is_pending: &'static str,
+    source: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    tags: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    declaration: Option<&'r Declaration>,
+}
+
+/// The text of a member that may be a string, a number, a boolean, an object written in place, or null.
+fn text(value: Option<&RawValue>) -> Result<Cow<'_, str>, RecordError> {
+    let Some(value) = value else { return Ok(Cow::Borrowed("")) };
+    let raw = value.get();
+    match raw.as_bytes().first() {
+        Some(b'"') => {
+            let inner = &raw[1..raw.len() - 1];
+            if inner.contains('\\') { Ok(Cow::Owned(serde_json::from_str(raw)?)) } else { Ok(Cow::Borrowed(inner)) }
+        }
+        _ if raw == "null" => Ok(Cow::Borrowed("")),
+        _ => Ok(Cow::Borrowed(raw)),
+    }
+}
+
+fn number(value: Option<&RawValue>, name: &'static str) -> Result<Option<i64>, RecordError> {
+    let text = text(value)?;
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| RecordError::NotANumber(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes() {
+        let record = Record {
+            account_id: 1_000_000,
+            collection_id: 7,
+            source: Source::Har,
+            method: "POST".into(),
+            path: "https://api.example.com/books?page=1".into(),
+            request_headers: r#"{"host":"api.example.com"}"#.into(),
+            response_payload: "{\"id\":7}\n".into(),
+            status_code: 201,
+            time: 1_756_885_500,
+            direction: 1,
+            ..Record::default()
+        };
+        let json = record.to_json();
+        assert_eq!(Record::parse(&json).unwrap(), record);
+    }
+
+    #[test]
+    fn numbers_stand_for_strings() {
+        let record = Record::parse(
+            r#"{"method":"GET","path":"/a","statusCode":200,"time":5,"akto_vxlan_id":-3,"akto_account_id":1,"requestHeaders":null}"#,
+        )
+        .unwrap();
+        assert_eq!((record.status_code, record.time, record.collection_id, record.account_id), (200, 5, 0, 1));
+        assert_eq!(record.request_headers, "");
+    }
+
+    #[test]
+    fn refuses_records_without_what_is_required() {
+        let check = |json: &str, reason: &str| {
+            let error = Record::parse(json).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        };
+        check("7", "JSON object");
+        check(r#"{"method":"GET","path":"/a","time":"1"}"#, "statusCode");
+        check(r#"{"method":"GET","path":"/a","statusCode":"x","time":"1"}"#, "statusCode");
+        check(r#"{"method":"GET","path":"/a","statusCode":"200"}"#, "time");
+        check(r#"{"method":"GET","path":"/a","statusCode":"200","time":"1","source":"FOO"}"#, "FOO");
+    }
+}
