@@ -1,1 +1,40 @@
-//! portolan-store
+//! Store: the one door to SQLite and Postgres. It owns connections, transactions, migrations and the meaning of
+//! database errors; no other crate names a database driver.
+//!
+//! One statement text serves both databases: `$1` markers, TEXT ids, BIGINT for numbers, flags and times, BYTEA or
+//! BLOB for bytes, JSON as TEXT, `ON CONFLICT … DO UPDATE`, `RETURNING`. Three rules keep the answers equal:
+//! Postgres migrations declare sorted text as `TEXT COLLATE "C"` (SQLite compares bytes), aggregates are cast
+//! (`cast(sum(x) as bigint)`), and text holds no NUL character (Postgres refuses it).
+//!
+//! # Invariants
+//! - All handles of one [`Store`] on one SQLite file share one writer connection; reads run beside it.
+//! - A transaction with a failed statement never commits, on either database.
+//! - `commit` answers `Ok` only for a durable transaction (SQLite `synchronous=FULL`, Postgres as its server is set).
+//! - Migrations run once, in order, under a lock; an edited applied migration and a newer database stop the start.
+//! - Statement text is a constant of the program; values travel as arguments only.
+//!
+//! Start reading at [`Store`], then [`Db`] and [`Tx`].
+
+mod bulk;
+mod db;
+mod error;
+mod fault;
+mod migrate;
+mod retry;
+mod row;
+mod sql;
+mod store;
+mod tx;
+mod value;
+
+pub use bulk::Bulk;
+pub use db::Db;
+pub use error::Error;
+pub use fault::{FaultPoint, Faults};
+pub use migrate::{Migration, Migrations};
+pub use retry::{Repeatable, retrying};
+pub use row::{ColumnIndex, FromColumn, Row};
+pub use sql::Sql;
+pub use store::{Dialect, Store};
+pub use tx::Tx;
+pub use value::{Type, Value};

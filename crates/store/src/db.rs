@@ -1,0 +1,135 @@
+use std::sync::Arc;
+
+use sqlx::{AnyPool, Error as DriverError};
+
+use crate::fault::Kind;
+use crate::tx::{Mode, Tx};
+use crate::{Dialect, Error, Faults, Row, Sql, Store, Value, fault, value};
+
+/// One service's handle to the database; cheap to clone.
+///
+/// Queries on `Db` run by themselves: `execute` in a transaction of its own, the `fetch` family on read connections,
+/// which see everything committed before the call. Statements with `RETURNING` write, so they belong on a [`Tx`].
+#[derive(Clone)]
+pub struct Db {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    dialect: Dialect,
+    service: String,
+    writer: AnyPool,
+    readers: AnyPool,
+    faults: Faults,
+}
+
+impl Db {
+    /// Opens a store for one service alone. Processes with several services use [`Store::service`].
+    pub async fn connect(url: &str, service: &str) -> Result<Self, Error> {
+        Store::connect(url).await?.service(service).await
+    }
+
+    pub(crate) fn new(dialect: Dialect, service: &str, writer: AnyPool, readers: AnyPool, faults: Faults) -> Self {
+        Self { shared: Arc::new(Shared { dialect, service: service.to_owned(), writer, readers, faults }) }
+    }
+
+    pub fn dialect(&self) -> Dialect {
+        self.shared.dialect
+    }
+
+    /// The name this handle was opened for.
+    pub fn service(&self) -> &str {
+        &self.shared.service
+    }
+
+    /// The fault points of the store, shared by all its handles.
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
+    }
+
+    /// A fault point of a service, such as `ingest.written`. Does nothing unless a test armed it.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when armed to fail.
+    pub async fn fault(&self, name: &str) -> Result<(), Error> {
+        self.shared.faults.pass(name).await
+    }
+
+    /// Begins a write transaction. On SQLite it holds the only writer until it ends, so it must not wait for another
+    /// write transaction of the same process, and no network call belongs inside it.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] after 10 seconds without a free connection, [`Error::Conflict`] when another process
+    /// keeps the SQLite file locked.
+    pub async fn begin(&self) -> Result<Tx, Error> {
+        self.begin_as(Mode::Write).await
+    }
+
+    /// Begins a read transaction: all its queries see the state of one moment. Writing in it fails.
+    pub async fn begin_read(&self) -> Result<Tx, Error> {
+        self.begin_as(Mode::Read).await
+    }
+
+    async fn begin_as(&self, mode: Mode) -> Result<Tx, Error> {
+        let shared = &*self.shared;
+        shared.faults.pass(fault::BEGIN).await?;
+        let (pool, statement) = match (mode, shared.dialect) {
+            // IMMEDIATE takes the write lock at once: a later upgrade could fail after reads were already used.
+            // Postgres locks rows as statements touch them, and writes of one row wait for each other alike.
+            (Mode::Write, Dialect::Sqlite) => (&shared.writer, "BEGIN IMMEDIATE"),
+            (Mode::Write, Dialect::Postgres) => (&shared.writer, "BEGIN"),
+            // A deferred SQLite transaction fixes its snapshot at its first read, REPEATABLE READ does the same.
+            (Mode::Read, Dialect::Sqlite) => (&shared.readers, "BEGIN DEFERRED"),
+            (Mode::Read, Dialect::Postgres) => (&shared.readers, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
+        };
+        let transaction = pool.begin_with(statement).await?;
+        Ok(Tx::new(transaction, shared.dialect, shared.faults.clone()))
+    }
+
+    /// Runs one writing statement in its own transaction and answers the number of rows it touched.
+    ///
+    /// # Errors
+    /// Any [`Error`]; [`Error::CommitUnknown`] when the connection broke after the statement was sent.
+    pub async fn execute(&self, sql: impl Into<Sql>, args: Vec<Value>) -> Result<u64, Error> {
+        let sql = sql.into().into_driver();
+        let args = value::into_driver(args)?;
+        self.shared.faults.pass(fault::EXECUTE).await?;
+        let mut connection = self.shared.writer.acquire().await?;
+        let outcome = sqlx::query_with(sql, args).execute(&mut *connection).await;
+        let done = outcome.map_err(|error| Error::from(error).while_committing())?;
+        match self.shared.faults.strike(fault::COMMITTED) {
+            Some(Kind::Fail | Kind::LoseConnection) => Err(fault::injected(fault::COMMITTED).while_committing()),
+            _ => Ok(done.rows_affected()),
+        }
+    }
+
+    /// All rows of a query. The statement bounds their number by its own `LIMIT` or key.
+    pub async fn fetch_all(&self, sql: impl Into<Sql>, args: Vec<Value>) -> Result<Vec<Row>, Error> {
+        let sql = sql.into().into_driver();
+        let args = value::into_driver(args)?;
+        self.shared.faults.pass(fault::FETCH).await?;
+        let rows = sqlx::query_with(sql, args).fetch_all(&self.shared.readers).await?;
+        Ok(rows.into_iter().map(Row).collect())
+    }
+
+    /// The first row of a query, if there is one.
+    pub async fn fetch_optional(&self, sql: impl Into<Sql>, args: Vec<Value>) -> Result<Option<Row>, Error> {
+        let sql = sql.into().into_driver();
+        let args = value::into_driver(args)?;
+        self.shared.faults.pass(fault::FETCH).await?;
+        Ok(sqlx::query_with(sql, args).fetch_optional(&self.shared.readers).await?.map(Row))
+    }
+
+    /// The first row of a query that always has one.
+    ///
+    /// # Errors
+    /// [`Error::Inconsistency`] when there is none.
+    pub async fn fetch_one(&self, sql: impl Into<Sql>, args: Vec<Value>) -> Result<Row, Error> {
+        self.fetch_optional(sql, args).await?.ok_or_else(|| DriverError::RowNotFound.into())
+    }
+
+    /// Answers once the database does, for readiness checks.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.fetch_one("SELECT 1", Vec::new()).await.map(drop)
+    }
+}

@@ -1,0 +1,127 @@
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::store::POSTGRES_LOCK;
+use crate::{Db, Dialect, Error, Sql, args};
+
+/// The steps that bring one service's tables to the state this program expects.
+#[derive(Clone, Copy, Debug)]
+pub struct Migrations {
+    /// The service of the [`Db`] they run on.
+    pub service: &'static str,
+    /// In strictly ascending order of version, beginning at 1 or above.
+    pub steps: &'static [Migration],
+}
+
+/// One step, as a pair of scripts with the same effect. A script may hold several statements.
+#[derive(Clone, Copy, Debug)]
+pub struct Migration {
+    pub version: i64,
+    pub name: &'static str,
+    pub sqlite: &'static str,
+    pub postgres: &'static str,
+}
+
+const CREATE_LEDGER: &str = "CREATE TABLE IF NOT EXISTS store_migrations (service TEXT NOT NULL, \
+     version BIGINT NOT NULL, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL, \
+     PRIMARY KEY (service, version))";
+const SELECT_APPLIED: &str = "SELECT version, checksum FROM store_migrations WHERE service = $1";
+const INSERT_APPLIED: &str =
+    "INSERT INTO store_migrations (service, version, name, checksum, applied_at) VALUES ($1, $2, $3, $4, $5)";
+
+impl Db {
+    /// Applies the steps that the database lacks, all in one transaction, under a lock shared with other processes.
+    ///
+    /// # Errors
+    /// [`Error::Migration`] when an applied step was edited or removed, when the database is newer than the program,
+    /// when steps are out of order or named for another service, and when a script fails. The tables then stay as they
+    /// were.
+    pub async fn migrate(&self, migrations: &Migrations) -> Result<(), Error> {
+        let fault = |reason: String| Error::Migration { service: migrations.service.to_owned(), reason };
+        check_steps(self, migrations).map_err(fault)?;
+        let mut tx = self.begin().await?;
+        // SQLite's IMMEDIATE transaction already excludes every other writer; Postgres needs a lock with a name, held
+        // until the commit alike.
+        if self.dialect() == Dialect::Postgres {
+            tx.execute("SELECT pg_advisory_xact_lock($1)", args![POSTGRES_LOCK]).await?;
+        }
+        tx.execute(CREATE_LEDGER, args![]).await?;
+        let mut applied = BTreeMap::new();
+        for row in tx.fetch_all(SELECT_APPLIED, args![migrations.service]).await? {
+            applied.insert(row.get::<i64>("version")?, row.get::<String>("checksum")?);
+        }
+        let missing = missing_steps(self.dialect(), migrations.steps, &applied).map_err(fault)?;
+        for step in missing {
+            let script = script(self.dialect(), step);
+            tracing::info!(service = migrations.service, version = step.version, name = step.name, "migrating");
+            tx.execute_script(Sql::Literal(script).into_driver())
+                .await
+                .map_err(|error| fault(format!("step {} {}: {error}", step.version, step.name)))?;
+            let row = args![migrations.service, step.version, step.name, checksum(script), now_s()];
+            tx.execute(INSERT_APPLIED, row).await?;
+        }
+        tx.commit().await
+    }
+}
+
+fn check_steps(db: &Db, migrations: &Migrations) -> Result<(), String> {
+    if migrations.service != db.service() {
+        return Err(format!("the handle belongs to the service {}", db.service()));
+    }
+    let mut last = 0;
+    for step in migrations.steps {
+        if step.version <= last {
+            return Err(format!("step {} {} does not follow step {last}", step.version, step.name));
+        }
+        last = step.version;
+    }
+    Ok(())
+}
+
+/// The steps still to run: those after the last applied one.
+fn missing_steps<'a>(
+    dialect: Dialect,
+    steps: &'a [Migration],
+    applied: &BTreeMap<i64, String>,
+) -> Result<Vec<&'a Migration>, String> {
+    let newest = applied.last_key_value().map_or(0, |(version, _)| *version);
+    if let Some(unknown) = applied.keys().find(|version| steps.iter().all(|step| step.version != **version)) {
+        return Err(format!("the database has step {unknown}, which this program does not know: use a newer program"));
+    }
+    let mut missing = Vec::new();
+    for step in steps {
+        match applied.get(&step.version) {
+            Some(found) if *found == checksum(script(dialect, step)) => {}
+            Some(_) => return Err(format!("step {} {} was edited after it ran", step.version, step.name)),
+            None if step.version < newest => {
+                return Err(format!("step {} {} is missing below the applied step {newest}", step.version, step.name));
+            }
+            None => missing.push(step),
+        }
+    }
+    Ok(missing)
+}
+
+fn script(dialect: Dialect, step: &Migration) -> &'static str {
+    match dialect {
+        Dialect::Sqlite => step.sqlite,
+        Dialect::Postgres => step.postgres,
+    }
+}
+
+fn checksum(script: &str) -> String {
+    let mut text = String::with_capacity(64);
+    for byte in Sha256::digest(script.as_bytes()) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+fn now_s() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,89 @@
+use sqlx::any::AnyArguments;
+use sqlx::{Arguments, Error as DriverError};
+
+/// The database type of a null: Postgres must know it, because a prepared statement fixes its argument types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    I64,
+    F64,
+    Text,
+    Bytes,
+}
+
+/// One argument of a statement. `Option<T>` converts into a null of the type of `T`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Null(Type),
+    I64(i64),
+    F64(f64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+/// The arguments of a statement, in the order of their markers: `args![account_id, &name, note]`.
+#[macro_export]
+macro_rules! args {
+    ($($value:expr),* $(,)?) => {
+        ::std::vec::Vec::<$crate::Value>::from([$($crate::Value::from($value)),*])
+    };
+}
+
+pub(crate) fn into_driver(values: Vec<Value>) -> Result<AnyArguments, DriverError> {
+    let mut arguments = AnyArguments::default();
+    arguments.reserve(values.len(), 0);
+    for value in values {
+        match value {
+            Value::I64(value) => arguments.add(value),
+            Value::F64(value) => arguments.add(value),
+            Value::Text(value) => arguments.add(value),
+            Value::Bytes(value) => arguments.add(value),
+            Value::Null(Type::I64) => arguments.add(None::<i64>),
+            // The driver turns a null of 32 bits into one of 64 bits and the other way round: the 32-bit null is what
+            // agrees with a later 64-bit value in the same prepared statement.
+            Value::Null(Type::F64) => arguments.add(None::<f32>),
+            Value::Null(Type::Text) => arguments.add(None::<String>),
+            Value::Null(Type::Bytes) => arguments.add(None::<Vec<u8>>),
+        }
+        .map_err(DriverError::Encode)?;
+    }
+    Ok(arguments)
+}
+
+/// Values of one Rust type: how they convert, and the type of their null.
+trait Bind: Into<Value> {
+    const TYPE: Type;
+}
+
+impl<T: Bind> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null(T::TYPE), Into::into)
+    }
+}
+
+macro_rules! bind {
+    ($($from:ty, $type:ident, $value:ident => $convert:expr;)*) => {$(
+        impl From<$from> for Value {
+            fn from($value: $from) -> Self {
+                Self::$type($convert)
+            }
+        }
+        impl Bind for $from {
+            const TYPE: Type = Type::$type;
+        }
+    )*};
+}
+
+bind! {
+    i64, I64, value => value;
+    &i64, I64, value => *value;
+    i32, I64, value => i64::from(value);
+    u32, I64, value => i64::from(value);
+    bool, I64, value => i64::from(value);
+    f64, F64, value => value;
+    String, Text, value => value;
+    &String, Text, value => value.clone();
+    &str, Text, value => value.to_owned();
+    Vec<u8>, Bytes, value => value;
+    &Vec<u8>, Bytes, value => value.clone();
+    &[u8], Bytes, value => value.to_vec();
+}
