@@ -30,10 +30,7 @@ impl<const N: usize> Bulk<N> {
     }
 
     /// The next statement and its arguments; `None` when no row is left.
-    pub(crate) fn next_statement(
-        &self,
-        rows: &mut std::vec::IntoIter<[Value; N]>,
-    ) -> Option<(Sql, Vec<Value>)> {
+    pub(crate) fn next_statement(&self, rows: &mut std::vec::IntoIter<[Value; N]>) -> Option<(Sql, Vec<Value>)> {
         let left = rows.len();
         let fits = |size: usize| size <= left && (size == 1 || size * N <= ARGUMENTS_MAX);
         let (text, size) = self.texts.iter().zip(SIZES).find(|(_, size)| fits(*size))?;

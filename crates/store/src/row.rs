@@ -32,7 +32,11 @@ pub trait ColumnIndex {
 
 impl ColumnIndex for usize {
     fn position(&self, row: &Row) -> Result<usize, Error> {
-        if *self < row.len() { Ok(*self) } else { Err(Error::Inconsistency(format!("the answer has no column {self}"))) }
+        if *self < row.len() {
+            Ok(*self)
+        } else {
+            Err(Error::Inconsistency(format!("the answer has no column {self}")))
+        }
     }
 }
 

@@ -183,9 +183,7 @@ async fn open_postgres(options: AnyConnectOptions, service: &str) -> Result<AnyP
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
         .before_acquire(|connection, used| {
-            Box::pin(async move {
-                Ok(used.idle_for < UNTESTED_IDLE_MAX || connection.ping().await.is_ok())
-            })
+            Box::pin(async move { Ok(used.idle_for < UNTESTED_IDLE_MAX || connection.ping().await.is_ok()) })
         })
         .after_connect(move |connection, _| {
             let search_path = Arc::clone(&search_path);

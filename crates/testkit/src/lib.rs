@@ -1,1 +1,22 @@
-//! portolan-testkit
+//! Test kit: runs every storage case on SQLite and on Postgres, each on a fresh database of its own.
+//!
+//! A test target declares `harness = false` and lists its cases, which become `sqlite::name` and `postgres::name`:
+//! ```ignore
+//! portolan_testkit::suite! { create_then_list, roles::name_taken }
+//!
+//! /// A created role is listed.
+//! async fn create_then_list(test: TestDb) { … }
+//! ```
+//!
+//! # Invariants
+//! - Postgres cases need the server that `PORTOLAN_TEST_POSTGRES` names (`deploy/dev/test-env.sh` starts one); without
+//!   it they show as ignored, with the reason, never as passed.
+//! - A case's database is removed when the case ends, also after a panic.
+//!
+//! Start reading at [`suite!`] and [`TestDb`].
+
+mod database;
+mod suite;
+
+pub use database::TestDb;
+pub use suite::{Case, POSTGRES_VARIABLE, run};

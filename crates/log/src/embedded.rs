@@ -1,0 +1,298 @@
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use portolan_store::{Bulk, Db, Migration, Migrations, Row, Store, Value, args, retrying};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::batch::{self, Batch};
+use crate::log::{Message, Positions, Rejected, Stored};
+use crate::{Error, PARTITIONS, partition_of};
+
+/// How soon a reader notices an append by another process.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// Batches looked at for one fetch, and removed by one transaction: both keep the other side from waiting long.
+const BATCHES_MAX: i64 = 1_024;
+/// A producer that repeats later than this appends twice. Clients keep unsent work for hours, not for days.
+const PRODUCER_MEMORY_S: i64 = 7 * 24 * 3_600;
+
+const MIGRATIONS: Migrations = Migrations {
+    service: "log",
+    steps: &[Migration {
+        version: 1,
+        name: "log",
+        sqlite: include_str!("../migrations/sqlite/0001_log.sql"),
+        postgres: include_str!("../migrations/postgres/0001_log.sql"),
+    }],
+};
+
+const INSERT_PARTITION: &str = "INSERT INTO log_partitions (topic, partition_id, next_offset, log_start_offset) \
+     VALUES ($1, $2, 0, 0) ON CONFLICT DO NOTHING";
+/// Locks the partition until the commit, on both databases: the next append waits, so offsets become visible in order.
+const TAKE_OFFSETS: &str = "UPDATE log_partitions SET next_offset = next_offset + $3 \
+     WHERE topic = $1 AND partition_id = $2 RETURNING next_offset";
+static INSERT_BATCHES: Bulk<7> = Bulk::new(
+    "INSERT INTO log_batches (topic, partition_id, base_offset, record_count, raw_bytes, created_at, payload)",
+    "",
+);
+const INSERT_PRODUCER: &str = "INSERT INTO log_producers (topic, producer_id, sequence, positions, created_at) \
+     VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+const SELECT_PRODUCER: &str =
+    "SELECT positions FROM log_producers WHERE topic = $1 AND producer_id = $2 AND sequence = $3";
+/// The batch that holds the offset begins at or before it.
+const SELECT_SIZES: &str = "SELECT base_offset, raw_bytes FROM log_batches \
+     WHERE topic = $1 AND partition_id = $2 AND base_offset >= coalesce((SELECT max(base_offset) FROM log_batches \
+       WHERE topic = $1 AND partition_id = $2 AND base_offset <= $3 AND base_offset + record_count > $3), $3) \
+     ORDER BY base_offset LIMIT $4";
+const SELECT_PAYLOADS: &str = "SELECT base_offset, record_count, payload FROM log_batches \
+     WHERE topic = $1 AND partition_id = $2 AND base_offset BETWEEN $3 AND $4 ORDER BY base_offset";
+const SELECT_NEXT_OFFSET: &str = "SELECT next_offset FROM log_partitions WHERE topic = $1 AND partition_id = $2";
+const SELECT_OFFSETS: &str = "SELECT partition_id, next_offset, log_start_offset FROM log_partitions WHERE topic = $1";
+const DELETE_BATCHES: &str = "DELETE FROM log_batches WHERE topic = $1 AND partition_id = $2 AND base_offset IN \
+     (SELECT base_offset FROM log_batches WHERE topic = $1 AND partition_id = $2 \
+       AND base_offset + record_count <= $3 ORDER BY base_offset LIMIT $4)";
+const MOVE_START: &str = "UPDATE log_partitions SET log_start_offset = coalesce((SELECT min(base_offset) \
+       FROM log_batches WHERE topic = $1 AND partition_id = $2), next_offset) \
+     WHERE topic = $1 AND partition_id = $2";
+const DELETE_PRODUCERS: &str = "DELETE FROM log_producers WHERE topic = $1 AND created_at < $2";
+const INSERT_REJECTED: &str = "INSERT INTO log_rejected (topic, partition_id, record_offset, reason, value, \
+     created_at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+const SELECT_REJECTED: &str = "SELECT partition_id, record_offset, reason, value, created_at FROM log_rejected \
+     WHERE topic = $1 ORDER BY created_at DESC, partition_id, record_offset DESC LIMIT $2";
+const COUNT_REJECTED: &str = "SELECT count(*) AS records FROM log_rejected WHERE topic = $1";
+
+/// One topic in the tables of the store.
+pub(crate) struct Embedded {
+    db: Db,
+    topic: String,
+    /// By partition: told after every append of this process.
+    appended: Vec<Notify>,
+}
+
+impl Embedded {
+    pub async fn open(topic: &str, store: &Store) -> Result<Self, Error> {
+        let db = store.service("log").await?;
+        db.migrate(&MIGRATIONS).await?;
+        for partition in 0..PARTITIONS {
+            db.execute(INSERT_PARTITION, args![topic, partition]).await?;
+        }
+        Ok(Self { db, topic: topic.to_owned(), appended: (0..PARTITIONS).map(|_| Notify::new()).collect() })
+    }
+
+    pub async fn append(&self, producer_id: &str, sequence: i64, messages: Vec<Message>) -> Result<Positions, Error> {
+        let packed = blocking(move || pack_by_partition(messages)).await?;
+        let positions = retrying(|| self.append_once(producer_id, sequence, &packed)).await?;
+        for (partition, appended) in (0..).zip(&self.appended) {
+            if positions.contains_key(&partition) {
+                appended.notify_waiters();
+            }
+        }
+        Ok(positions)
+    }
+
+    async fn append_once(
+        &self,
+        producer_id: &str,
+        sequence: i64,
+        packed: &BTreeMap<i64, Vec<Batch>>,
+    ) -> Result<Positions, Error> {
+        let now = now_s();
+        let mut tx = self.db.begin().await?;
+        let mut positions = Positions::new();
+        let mut rows = Vec::new();
+        // The map's ascending order is also the order of locks, so two appends never wait for each other in a circle.
+        for (&partition, batches) in packed {
+            let count: i64 = batches.iter().map(|batch| batch.record_count).sum();
+            let row = tx.fetch_one(TAKE_OFFSETS, args![&self.topic, partition, count]).await?;
+            let next_offset: i64 = row.get(0)?;
+            positions.insert(partition, next_offset);
+            let mut base_offset = next_offset - count;
+            for batch in batches {
+                rows.push([
+                    Value::from(&self.topic),
+                    Value::from(partition),
+                    Value::from(base_offset),
+                    Value::from(batch.record_count),
+                    Value::from(batch.raw_bytes),
+                    Value::from(now),
+                    Value::from(&batch.payload),
+                ]);
+                base_offset += batch.record_count;
+            }
+        }
+        let text = positions_to_json(&positions);
+        let producer = args![&self.topic, producer_id, sequence, text, now];
+        if tx.execute(INSERT_PRODUCER, producer).await? == 0 {
+            tx.rollback().await?;
+            return self.earlier_positions(producer_id, sequence).await;
+        }
+        tx.bulk(&INSERT_BATCHES, rows).await?;
+        tx.commit().await?;
+        Ok(positions)
+    }
+
+    async fn earlier_positions(&self, producer_id: &str, sequence: i64) -> Result<Positions, Error> {
+        let row = self.db.fetch_one(SELECT_PRODUCER, args![&self.topic, producer_id, sequence]).await?;
+        positions_from_json(&row.get::<String>(0)?)
+    }
+
+    pub async fn fetch(&self, partition: i64, from_offset: i64, bytes_max: usize) -> Result<Vec<Stored>, Error> {
+        let looked_at = args![&self.topic, partition, from_offset, BATCHES_MAX];
+        let sizes = self.db.fetch_all(SELECT_SIZES, looked_at).await?;
+        let Some((first, last)) = chosen(&sizes, bytes_max)? else { return Ok(Vec::new()) };
+        let mut packed = Vec::new();
+        for row in self.db.fetch_all(SELECT_PAYLOADS, args![&self.topic, partition, first, last]).await? {
+            packed.push((row.get::<i64>(0)?, row.get::<i64>(1)?, row.get::<Vec<u8>>(2)?));
+        }
+        blocking(move || {
+            let mut records = Vec::new();
+            for (base_offset, record_count, payload) in packed {
+                batch::unpack(&payload, base_offset, record_count, from_offset, &mut records)
+                    .map_err(|reason| Error::Damaged { partition, base_offset, reason })?;
+            }
+            Ok(records)
+        })
+        .await?
+    }
+
+    pub async fn wait(&self, partition: i64, from_offset: i64, timeout: Duration) -> Result<bool, Error> {
+        let deadline = Instant::now() + timeout;
+        let Some(appended) = usize::try_from(partition).ok().and_then(|index| self.appended.get(index)) else {
+            return Err(Error::Partition(partition));
+        };
+        loop {
+            let mut told = std::pin::pin!(appended.notified());
+            // Listening begins before the look, so an append between the two is not missed.
+            told.as_mut().enable();
+            let row = self.db.fetch_one(SELECT_NEXT_OFFSET, args![&self.topic, partition]).await?;
+            if row.get::<i64>(0)? > from_offset {
+                return Ok(true);
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return Ok(false);
+            }
+            // Both ends of the wait lead to another look, so which one it was does not matter.
+            let _ = tokio::time::timeout_at(deadline.min(now + POLL_INTERVAL), told).await;
+        }
+    }
+
+    pub async fn end_offsets(&self) -> Result<Positions, Error> {
+        self.offsets("next_offset").await
+    }
+
+    pub async fn start_offsets(&self) -> Result<Positions, Error> {
+        self.offsets("log_start_offset").await
+    }
+
+    async fn offsets(&self, column: &str) -> Result<Positions, Error> {
+        let mut positions = Positions::new();
+        for row in self.db.fetch_all(SELECT_OFFSETS, args![&self.topic]).await? {
+            positions.insert(row.get("partition_id")?, row.get(column)?);
+        }
+        Ok(positions)
+    }
+
+    pub async fn trim(&self, partition: i64, before_offset: i64) -> Result<u64, Error> {
+        let mut removed = 0;
+        loop {
+            let step = retrying(|| self.trim_once(partition, before_offset)).await?;
+            removed += step;
+            if i64::try_from(step).unwrap_or(i64::MAX) < BATCHES_MAX {
+                return Ok(removed);
+            }
+        }
+    }
+
+    async fn trim_once(&self, partition: i64, before_offset: i64) -> Result<u64, Error> {
+        let mut tx = self.db.begin().await?;
+        // Taking no offset only locks the partition: statements after it see every finished append.
+        tx.fetch_one(TAKE_OFFSETS, args![&self.topic, partition, 0_i64]).await?;
+        let removed = tx.execute(DELETE_BATCHES, args![&self.topic, partition, before_offset, BATCHES_MAX]).await?;
+        if removed > 0 {
+            tx.execute(MOVE_START, args![&self.topic, partition]).await?;
+        }
+        tx.commit().await?;
+        Ok(removed)
+    }
+
+    pub async fn trim_producers(&self, now: i64) -> Result<u64, Error> {
+        let before = now.saturating_sub(PRODUCER_MEMORY_S);
+        retrying(|| async { Ok(self.db.execute(DELETE_PRODUCERS, args![&self.topic, before]).await?) }).await
+    }
+
+    pub async fn reject(&self, partition: i64, offset: i64, reason: &str, value: &[u8]) -> Result<(), Error> {
+        // A reason may quote the record, and Postgres refuses NUL in text.
+        let reason = &reason.replace('\0', "\u{fffd}");
+        retrying(|| async {
+            let row = args![&self.topic, partition, offset, reason, value, now_s()];
+            self.db.execute(INSERT_REJECTED, row).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    pub async fn rejected(&self, limit: u32) -> Result<Vec<Rejected>, Error> {
+        let mut records = Vec::new();
+        for row in self.db.fetch_all(SELECT_REJECTED, args![&self.topic, limit]).await? {
+            records.push(Rejected {
+                partition: row.get("partition_id")?,
+                offset: row.get("record_offset")?,
+                reason: row.get("reason")?,
+                value: row.get("value")?,
+                created_at: row.get("created_at")?,
+            });
+        }
+        Ok(records)
+    }
+
+    pub async fn rejected_count(&self) -> Result<i64, Error> {
+        Ok(self.db.fetch_one(COUNT_REJECTED, args![&self.topic]).await?.get(0)?)
+    }
+}
+
+/// Messages by partition, in their order, packed.
+fn pack_by_partition(messages: Vec<Message>) -> BTreeMap<i64, Vec<Batch>> {
+    let mut by_partition = BTreeMap::<i64, Vec<Message>>::new();
+    for message in messages {
+        by_partition.entry(partition_of(&message.key)).or_default().push(message);
+    }
+    by_partition.into_iter().map(|(partition, messages)| (partition, batch::pack(&messages))).collect()
+}
+
+/// The first and last base offset to read: whole batches until `bytes_max`, at least one.
+fn chosen(sizes: &[Row], bytes_max: usize) -> Result<Option<(i64, i64)>, Error> {
+    let mut range = None;
+    let mut bytes = 0_i64;
+    for row in sizes {
+        let (base_offset, raw_bytes) = (row.get::<i64>(0)?, row.get::<i64>(1)?);
+        bytes = bytes.saturating_add(raw_bytes);
+        range = match range {
+            None => Some((base_offset, base_offset)),
+            Some(_) if bytes > i64::try_from(bytes_max).unwrap_or(i64::MAX) => break,
+            Some((first, _)) => Some((first, base_offset)),
+        };
+    }
+    Ok(range)
+}
+
+/// Compression of megabytes would hold up the other tasks of its thread.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::Store(portolan_store::Error::Other(format!("a worker stopped: {error}"))))
+}
+
+fn positions_to_json(positions: &Positions) -> String {
+    serde_json::json!(positions).to_string()
+}
+
+fn positions_from_json(text: &str) -> Result<Positions, Error> {
+    serde_json::from_str(text)
+        .map_err(|error| Error::Store(portolan_store::Error::Inconsistency(format!("positions of an append: {error}"))))
+}
+
+fn now_s() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,37 @@
+use portolan_store::Repeatable;
+
+/// Why the log could not answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The log's URL or topic cannot be used.
+    #[error("log configuration: {0}")]
+    Configuration(String),
+    /// One message, or all messages of one call, exceed the limit.
+    #[error("{what} of {bytes} bytes exceeds the limit of {bytes_max} bytes")]
+    TooLarge { what: &'static str, bytes: usize, bytes_max: usize },
+    /// The producer's name is empty, too long, or has a NUL character.
+    #[error("the producer id must have 1 to 200 bytes and no NUL")]
+    ProducerId,
+    /// There is no partition of this number.
+    #[error("there is no partition {0}")]
+    Partition(i64),
+    /// A stored batch cannot be read.
+    #[error("batch {base_offset} of partition {partition} is damaged: {reason}")]
+    Damaged { partition: i64, base_offset: i64, reason: &'static str },
+    #[error(transparent)]
+    Store(#[from] portolan_store::Error),
+}
+
+impl Error {
+    /// The same call may succeed later.
+    pub fn transient(&self) -> bool {
+        matches!(self, Self::Store(error) if error.transient())
+    }
+}
+
+impl Repeatable for Error {
+    /// Every write of the log is idempotent, so even a commit of unknown outcome is safe to repeat.
+    fn repeatable(&self) -> bool {
+        self.transient()
+    }
+}

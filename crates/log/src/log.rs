@@ -1,0 +1,187 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use portolan_store::Store;
+
+use crate::embedded::Embedded;
+use crate::{Error, PARTITIONS, batch};
+
+/// Key and value of one message together. Records below 5 MiB must pass, and a record is larger as JSON text than the
+/// call it describes.
+pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
+/// All messages of one call: they are held in memory twice, once compressed.
+const APPEND_BYTES_MAX: usize = 64 << 20;
+/// Names of topics and producers are index keys.
+const NAME_BYTES_MAX: usize = 200;
+
+/// The next offset by partition.
+pub type Positions = BTreeMap<i64, i64>;
+
+/// A record to append.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Records of one key keep their order.
+    pub key: Vec<u8>,
+    pub value: Vec<u8>,
+}
+
+/// A record as read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    pub offset: i64,
+    pub key: Bytes,
+    pub value: Bytes,
+}
+
+/// A record that its consumer could not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    pub partition: i64,
+    pub offset: i64,
+    pub reason: String,
+    pub value: Vec<u8>,
+    /// Unix seconds.
+    pub created_at: i64,
+}
+
+/// One topic of the log; cheap to clone. Open it once per process: clones wake each other's readers at once, other
+/// processes notice an append within 0.2 seconds.
+#[derive(Clone)]
+pub struct Log {
+    backend: Arc<Backend>,
+}
+
+enum Backend {
+    Embedded(Embedded),
+}
+
+impl Log {
+    /// Opens a topic. `embedded:` keeps it in the store's database.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] for any other URL and for a topic name that is empty, longer than 200 bytes or holds a
+    /// NUL character; [`Error::Store`] when the tables cannot be prepared.
+    pub async fn open(url: &str, topic: &str, store: &Store) -> Result<Self, Error> {
+        if !valid_name(topic) {
+            return Err(Error::Configuration("a topic name has 1 to 200 bytes and no NUL".into()));
+        }
+        match url.split_once(':') {
+            Some(("embedded", "")) => {
+                let embedded = Embedded::open(topic, store).await?;
+                Ok(Self { backend: Arc::new(Backend::Embedded(embedded)) })
+            }
+            Some(("kafka", _)) => {
+                Err(Error::Configuration("this build has no Kafka client: use the log URL embedded:".into()))
+            }
+            _ => Err(Error::Configuration(format!("the log URL must be embedded:, it is {url:?}"))),
+        }
+    }
+
+    /// Appends messages durably, all or none, and answers the next offset of each partition they went to.
+    ///
+    /// A repeated `(producer_id, sequence)` appends nothing and answers what the first call did, for 7 days. Transient
+    /// failures are repeated inside for up to a second.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] for a message above 16 MiB or a call above 64 MiB, [`Error::ProducerId`], [`Error::Store`].
+    pub async fn append(&self, producer_id: &str, sequence: i64, messages: Vec<Message>) -> Result<Positions, Error> {
+        if !valid_name(producer_id) {
+            return Err(Error::ProducerId);
+        }
+        let mut total = 0;
+        for message in &messages {
+            let bytes = batch::size(message);
+            check_size("a message", bytes, MESSAGE_BYTES_MAX)?;
+            total += bytes;
+        }
+        check_size("one append", total, APPEND_BYTES_MAX)?;
+        match &*self.backend {
+            Backend::Embedded(log) => log.append(producer_id, sequence, messages).await,
+        }
+    }
+
+    /// Records at or after `from_offset`, in order: about `bytes_max` before compression, but at least one batch when
+    /// there is one. Below the start of the log reading begins at its start; at its end the answer is empty.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when a stored batch cannot be read, [`Error::Partition`], [`Error::Store`].
+    pub async fn fetch(&self, partition: i64, from_offset: i64, bytes_max: usize) -> Result<Vec<Stored>, Error> {
+        check_partition(partition)?;
+        match &*self.backend {
+            Backend::Embedded(log) => log.fetch(partition, from_offset, bytes_max).await,
+        }
+    }
+
+    /// Waits until the partition has a record at or after `from_offset`; false when the time passed without one.
+    pub async fn wait(&self, partition: i64, from_offset: i64, timeout: Duration) -> Result<bool, Error> {
+        check_partition(partition)?;
+        match &*self.backend {
+            Backend::Embedded(log) => log.wait(partition, from_offset, timeout).await,
+        }
+    }
+
+    /// The next offset of every partition.
+    pub async fn end_offsets(&self) -> Result<Positions, Error> {
+        match &*self.backend {
+            Backend::Embedded(log) => log.end_offsets().await,
+        }
+    }
+
+    /// The first kept offset of every partition; the next offset where nothing is kept.
+    pub async fn start_offsets(&self) -> Result<Positions, Error> {
+        match &*self.backend {
+            Backend::Embedded(log) => log.start_offsets().await,
+        }
+    }
+
+    /// Removes the batches that lie wholly below `before_offset` and answers their number. Offsets stay.
+    pub async fn trim(&self, partition: i64, before_offset: i64) -> Result<u64, Error> {
+        check_partition(partition)?;
+        match &*self.backend {
+            Backend::Embedded(log) => log.trim(partition, before_offset).await,
+        }
+    }
+
+    /// Forgets the sequences of producers that are older than 7 days at `now` (Unix seconds), and answers their number.
+    pub async fn trim_producers(&self, now: i64) -> Result<u64, Error> {
+        match &*self.backend {
+            Backend::Embedded(log) => log.trim_producers(now).await,
+        }
+    }
+
+    /// Keeps a record that cannot be read, with the reason. A repetition for the same offset changes nothing.
+    pub async fn reject(&self, partition: i64, offset: i64, reason: &str, value: &[u8]) -> Result<(), Error> {
+        check_partition(partition)?;
+        match &*self.backend {
+            Backend::Embedded(log) => log.reject(partition, offset, reason, value).await,
+        }
+    }
+
+    /// Rejected records, the newest first, at most `limit`.
+    pub async fn rejected(&self, limit: u32) -> Result<Vec<Rejected>, Error> {
+        match &*self.backend {
+            Backend::Embedded(log) => log.rejected(limit).await,
+        }
+    }
+
+    /// The number of rejected records.
+    pub async fn rejected_count(&self) -> Result<i64, Error> {
+        match &*self.backend {
+            Backend::Embedded(log) => log.rejected_count().await,
+        }
+    }
+}
+
+fn valid_name(name: &str) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.contains('\0')
+}
+
+fn check_size(what: &'static str, bytes: usize, bytes_max: usize) -> Result<(), Error> {
+    if bytes > bytes_max { Err(Error::TooLarge { what, bytes, bytes_max }) } else { Ok(()) }
+}
+
+fn check_partition(partition: i64) -> Result<(), Error> {
+    if (0..PARTITIONS).contains(&partition) { Ok(()) } else { Err(Error::Partition(partition)) }
+}
