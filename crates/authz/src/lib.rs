@@ -1,1 +1,41 @@
-//! portolan-authz
+//! Who calls and what they may do.
+//!
+//! An edge credential is checked once, by identity, which answers a signed caller token of at most 60 s. Services verify
+//! that token locally. It carries no role: the role is read at the moment of use, as a [`Grant`].
+//!
+//! # Invariants
+//! - [`GuardLayer`] stands before every handler; an RPC without an access rule refuses everyone.
+//! - An unknown role, an unreachable identity, an unreadable token: refused, never granted.
+//! - Once a change guarded by [`Cache::begin_change`] is acknowledged, no later read sees the value before it.
+//!
+//! Start with [`GuardLayer`] for the road of a request, with [`grant`](mod@grant) for the role matrix, with
+//! [`Cache`] for the protocol that keeps cached grants and credentials fresh.
+
+mod cache;
+mod caller;
+mod credential;
+mod grant;
+mod guard;
+mod role;
+mod token;
+
+pub use cache::{Cache, Change, Lease, Lookup};
+pub use caller::{Caller, CredentialKind, RequestInfo, Scope};
+pub use credential::Credential;
+pub use grant::{Grant, visible};
+pub use guard::{Guard, GuardLayer, GuardService, Identities};
+pub use role::Role;
+pub use token::{CallerClaims, CallerSigner, CallerVerifier, ServiceAuth, VerifyingKeys};
+
+/// Metadata that carries a caller token between services.
+pub const CALLER_HEADER: &str = "x-portolan-caller";
+/// Metadata by which services of the installation know each other.
+pub const SERVICE_HEADER: &str = "x-portolan-service";
+/// Metadata with the id of the request, for logs and answers.
+pub const REQUEST_ID_HEADER: &str = "x-request-id";
+/// Metadata with the id under which a write is idempotent.
+pub const WRITE_ID_HEADER: &str = "x-portolan-write-id";
+/// Metadata with the address of the client, as the gateway saw it. Read only beside a valid service or caller token.
+pub const CLIENT_ADDRESS_HEADER: &str = "x-portolan-client-address";
+/// Header that names the product scope of a call.
+pub const SCOPE_HEADER: &str = "x-context-source";

@@ -1,1 +1,22 @@
-//! portolan-runtime
+//! Everything a process needs around its services: configuration, secrets, channels to other services, the gRPC
+//! server with health and reflection, telemetry.
+//!
+//! # Invariants
+//! - An unknown key or a half-configured pair stops the start; every problem is reported at once.
+//! - A service reaches another through [`Peers`] only, in one process and over TCP alike.
+//! - No secret is printed: secrets have no `Debug` form.
+
+mod channel;
+mod config;
+mod identities;
+mod peers;
+mod secrets;
+mod serve;
+pub mod telemetry;
+
+pub use channel::Channel;
+pub use config::{Config, ConfigError, Settings};
+pub use identities::RemoteIdentities;
+pub use peers::Peers;
+pub use secrets::{Secrets, SecretsError, write_private};
+pub use serve::{GrpcService, grpc_routes, guarded, serve_grpc};

@@ -1,0 +1,26 @@
+//! Compiles the contract: message types, service traits and clients, and the descriptor set with its options.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    let services = ["identity", "tokens", "inventory", "imports", "billing"];
+    let files: Vec<_> = services
+        .iter()
+        .map(|name| format!("{name}/v1/{name}.proto"))
+        .chain(["common/v1/errors.proto".into()])
+        .collect();
+    println!("cargo:rerun-if-changed={}", root.display());
+
+    let mut compiler = protox::Compiler::new([&root])?;
+    compiler.include_imports(true).include_source_info(true);
+    compiler.open_files(&files)?;
+
+    let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
+    // Encoded by protox itself: a decode through prost-types would drop the custom options.
+    std::fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
+
+    let descriptors = compiler.file_descriptor_set();
+    tonic_prost_build::configure()
+        .bytes(".portolan.imports.v1.CreateImportRequest.content")
+        .compile_fds(descriptors)?;
+    Ok(())
+}

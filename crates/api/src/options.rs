@@ -1,0 +1,96 @@
+//! Typed access to the options in the descriptors.
+
+use prost::Message;
+use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor, Value};
+
+use crate::{
+    common::v1::{AccessRule, Carrier, Dialect, ErrorRule, KeyUtility, Reason},
+    descriptors,
+    google::api::HttpRule,
+};
+
+/// The HTTP rule of an RPC; RPCs without one are reached over gRPC only.
+pub fn http_rule(method: &MethodDescriptor) -> Option<HttpRule> {
+    message(&method.options(), "google.api.http")
+}
+
+pub fn access_rule(method: &MethodDescriptor) -> Option<AccessRule> {
+    message(&method.options(), "portolan.common.v1.access")
+}
+
+pub fn dialect(method: &MethodDescriptor) -> Dialect {
+    number(&method.options(), "portolan.common.v1.dialect").and_then(|n| Dialect::try_from(n).ok()).unwrap_or_default()
+}
+
+/// The audit name of an RPC; empty when it changes nothing.
+pub fn audit(method: &MethodDescriptor) -> String {
+    match value(&method.options(), "portolan.common.v1.audit") {
+        Some(Value::String(name)) => name,
+        _ => String::new(),
+    }
+}
+
+pub fn also_for_keys(method: &MethodDescriptor) -> Vec<KeyUtility> {
+    match value(&method.options(), "portolan.common.v1.also_for_keys") {
+        Some(Value::List(items)) => {
+            items.iter().filter_map(|item| KeyUtility::try_from(item.as_enum_number()?).ok()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Where the JSON form of a field differs from the general rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FieldOptions {
+    pub omit_unset: bool,
+    pub null_if_empty: bool,
+    pub raw_json: bool,
+    pub secret: bool,
+    pub raw_body: bool,
+    pub carrier: Carrier,
+}
+
+pub fn field(field: &FieldDescriptor) -> FieldOptions {
+    let options = field.options();
+    let flag = |name: &str| matches!(value(&options, name), Some(Value::Bool(true)));
+    FieldOptions {
+        omit_unset: flag("portolan.common.v1.omit_unset"),
+        null_if_empty: flag("portolan.common.v1.null_if_empty"),
+        raw_json: flag("portolan.common.v1.raw_json"),
+        secret: flag("portolan.common.v1.secret"),
+        raw_body: flag("portolan.common.v1.raw_body"),
+        carrier: number(&options, "portolan.common.v1.carrier")
+            .and_then(|n| Carrier::try_from(n).ok())
+            .unwrap_or_default(),
+    }
+}
+
+/// Whether the JSON form of a message is that of its only field.
+pub fn inline(message: &MessageDescriptor) -> bool {
+    matches!(value(&message.options(), "portolan.common.v1.inline"), Some(Value::Bool(true)))
+}
+
+/// The catalogue entry of a reason.
+pub(crate) fn error_rule(reason: Reason) -> Option<ErrorRule> {
+    let catalogue = descriptors().get_enum_by_name("portolan.common.v1.Reason")?;
+    message(&catalogue.get_value(reason as i32)?.options(), "portolan.common.v1.error")
+}
+
+fn value(options: &DynamicMessage, name: &str) -> Option<Value> {
+    let extension = descriptors().get_extension_by_name(name)?;
+    options.has_extension(&extension).then(|| options.get_extension(&extension).into_owned())
+}
+
+fn number(options: &DynamicMessage, name: &str) -> Option<i32> {
+    value(options, name)?.as_enum_number()
+}
+
+fn message<T: Message + Default>(options: &DynamicMessage, name: &str) -> Option<T> {
+    match value(options, name)? {
+        Value::Message(message) => message.transcode_to().ok(),
+        _ => None,
+    }
+}
+
+/// Largest body of a documented JSON route, and largest gRPC message. Larger files go through `POST /v1/imports`.
+pub const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;

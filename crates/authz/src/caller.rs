@@ -1,0 +1,116 @@
+use std::sync::Arc;
+
+use portolan_api::{Error, KeyUtility, Reason};
+use serde::{Deserialize, Serialize};
+
+use crate::Grant;
+
+/// The product scope that a call is made in; it selects the entry of the user's scope-role mapping.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Scope {
+    #[default]
+    Api,
+    Mcp,
+    GenAi,
+    Agentic,
+    Dast,
+    Endpoint,
+}
+
+impl Scope {
+    /// Any case; absent, empty and unknown names mean API.
+    pub fn parse(name: &str) -> Self {
+        match name.trim().to_ascii_uppercase().as_str() {
+            "MCP" => Self::Mcp,
+            "GEN_AI" => Self::GenAi,
+            "AGENTIC" => Self::Agentic,
+            "DAST" => Self::Dast,
+            "ENDPOINT" => Self::Endpoint,
+            _ => Self::Api,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Api => "API",
+            Self::Mcp => "MCP",
+            Self::GenAi => "GEN_AI",
+            Self::Agentic => "AGENTIC",
+            Self::Dast => "DAST",
+            Self::Endpoint => "ENDPOINT",
+        }
+    }
+}
+
+/// What the caller presented at the edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CredentialKind {
+    Session,
+    ExternalApiKey,
+    BurpKey,
+    CicdKey,
+}
+
+impl CredentialKind {
+    pub fn of_key(utility: KeyUtility) -> Option<Self> {
+        match utility {
+            KeyUtility::ExternalApi => Some(Self::ExternalApiKey),
+            KeyUtility::Burp => Some(Self::BurpKey),
+            KeyUtility::Cicd => Some(Self::CicdKey),
+            KeyUtility::Unspecified => None,
+        }
+    }
+
+    pub fn is_key(self) -> bool {
+        self != Self::Session
+    }
+
+    /// The utility of a key; `None` for a session.
+    pub fn utility(self) -> Option<KeyUtility> {
+        match self {
+            Self::Session => None,
+            Self::ExternalApiKey => Some(KeyUtility::ExternalApi),
+            Self::BurpKey => Some(KeyUtility::Burp),
+            Self::CicdKey => Some(KeyUtility::Cicd),
+        }
+    }
+}
+
+/// What is known of a request, whoever sent it.
+#[derive(Clone, Debug, Default)]
+pub struct RequestInfo {
+    /// For logs and answers.
+    pub request_id: String,
+    /// A write under an id that was seen before changes nothing.
+    pub write_id: String,
+    /// Empty when the peer is a service of the installation.
+    pub client_address: String,
+}
+
+/// A user who was authenticated, with what they may do at this moment.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub account_id: i64,
+    pub user_id: i64,
+    pub organization_id: String,
+    pub scope: Scope,
+    pub credential: CredentialKind,
+    pub credential_id: String,
+    pub info: RequestInfo,
+    pub grant: Arc<Grant>,
+    /// The signed token, to be passed on to other services.
+    pub token: Arc<str>,
+}
+
+impl Caller {
+    /// The caller that the guard put beside the message.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED` when no guard stood before the handler.
+    pub fn split<T>(request: tonic::Request<T>) -> Result<(Self, T), Error> {
+        let (_, mut extensions, message) = request.into_parts();
+        let caller = extensions.remove::<Self>().ok_or(Reason::Unauthenticated)?;
+        Ok((caller, message))
+    }
+}

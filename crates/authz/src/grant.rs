@@ -1,0 +1,92 @@
+use portolan_api::{Access, Feature, identity::v1::GetGrantResponse};
+
+use crate::Role;
+
+/// What a user may do in an account and scope at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The role as the user holds it: a built-in name or that of a custom role.
+    pub role: String,
+    pub base_role: Role,
+    readable: u64,
+    writable: u64,
+    /// `None`: every collection of the scope.
+    collections: Option<Vec<i32>>,
+}
+
+/// Whether a collection is among those that a caller may see.
+pub fn visible(collections: Option<&[i32]>, collection_id: i32) -> bool {
+    collections.is_none_or(|ids| ids.binary_search(&collection_id).is_ok())
+}
+
+impl Grant {
+    /// `collections`: ids in any order; `None` for every collection.
+    pub fn new(role: impl Into<String>, base_role: Role, collections: Option<Vec<i32>>) -> Self {
+        let collections = collections.filter(|_| base_role != Role::Admin).map(|mut ids| {
+            ids.sort_unstable();
+            ids.dedup();
+            ids
+        });
+        Self {
+            role: role.into(),
+            base_role,
+            readable: base_role.features(Access::Read),
+            writable: base_role.features(Access::ReadWrite),
+            collections,
+        }
+    }
+
+    /// One AND.
+    pub fn allows(&self, feature: Feature, access: Access) -> bool {
+        let bits = match access {
+            Access::Read => self.readable,
+            Access::ReadWrite => self.writable,
+            Access::Unspecified => 0,
+        };
+        bits & 1 << feature as i32 != 0
+    }
+
+    /// The role's name in a refusal, upper case.
+    pub fn display_role(&self) -> String {
+        match Role::parse(&self.role) {
+            Some(role) => role.display_name().to_owned(),
+            None => self.role.to_uppercase(),
+        }
+    }
+
+    /// The collections that the user may see, sorted; `None` for all.
+    pub fn collections(&self) -> Option<&[i32]> {
+        self.collections.as_deref()
+    }
+
+    pub fn sees(&self, collection_id: i32) -> bool {
+        visible(self.collections(), collection_id)
+    }
+}
+
+impl From<&Grant> for GetGrantResponse {
+    fn from(grant: &Grant) -> Self {
+        Self {
+            role: grant.role.clone(),
+            base_role: grant.base_role.name().to_owned(),
+            readable: grant.readable,
+            writable: grant.writable,
+            collection_ids: grant.collections.clone().unwrap_or_default(),
+            all_collections: grant.collections.is_none(),
+        }
+    }
+}
+
+impl From<GetGrantResponse> for Grant {
+    /// A base role that this program does not know has no access.
+    fn from(response: GetGrantResponse) -> Self {
+        let Some(base_role) = Role::parse(&response.base_role) else {
+            return Self::new(response.role, Role::NoAccess, Some(Vec::new()));
+        };
+        let mut collections = (!response.all_collections).then_some(response.collection_ids);
+        if let Some(ids) = &mut collections {
+            ids.sort_unstable();
+        }
+        Self { role: response.role, base_role, readable: response.readable, writable: response.writable, collections }
+    }
+}

@@ -1,0 +1,209 @@
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{HeaderMap, Request, Response};
+use portolan_api::{Error, KeyUtility, MethodPolicy, Reason, Who};
+use tonic::body::Body;
+use tower::{Layer, Service};
+
+use crate::{
+    CALLER_HEADER, CLIENT_ADDRESS_HEADER, Caller, CallerVerifier, Credential, Grant, REQUEST_ID_HEADER, RequestInfo,
+    Role, SCOPE_HEADER, SERVICE_HEADER, Scope, ServiceAuth, VerifyingKeys, WRITE_ID_HEADER, token::CallerClaims,
+};
+
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a guard asks identity.
+pub trait Identities: Send + Sync {
+    /// Checks an edge credential and answers a caller token.
+    fn authenticate<'a>(
+        &'a self,
+        credential: &'a Credential,
+        scope: Scope,
+        client_address: &'a str,
+    ) -> BoxFuture<'a, Result<String, Error>>;
+
+    /// What the user may do at this moment.
+    fn grant(&self, account_id: i64, user_id: i64, scope: Scope) -> BoxFuture<'_, Result<Arc<Grant>, Error>>;
+
+    /// The public keys of caller tokens.
+    fn verifying_keys(&self) -> BoxFuture<'_, Result<VerifyingKeys, Error>>;
+}
+
+/// The checks before every handler.
+#[derive(Clone)]
+pub struct Guard {
+    identities: Arc<dyn Identities>,
+    verifier: CallerVerifier,
+    services: ServiceAuth,
+}
+
+impl Guard {
+    pub fn new(identities: Arc<dyn Identities>, services: ServiceAuth) -> Self {
+        Self { identities, verifier: CallerVerifier::default(), services }
+    }
+
+    /// Answers the claims of an edge credential with the token to pass on.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED`, or `UNAVAILABLE` when identity does not answer.
+    pub async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        client_address: &str,
+    ) -> Result<(Arc<CallerClaims>, String), Error> {
+        let credential = Credential::from_headers(headers)?;
+        let scope = Scope::parse(text(headers, SCOPE_HEADER));
+        let token = self.identities.authenticate(&credential, scope, client_address).await?;
+        Ok((self.verify(&token).await?, token))
+    }
+
+    /// Finds out whether the caller may call, and puts a [`Caller`] or [`RequestInfo`] beside the message.
+    async fn check(&self, policy: &MethodPolicy, request: &mut Request<Body>) -> Result<(), Error> {
+        let from_service = text(request.headers(), SERVICE_HEADER);
+        let from_service = !from_service.is_empty() && self.services.verify(from_service);
+        let mut info = request_info(request, from_service);
+        match &policy.who {
+            Who::Nobody => return Err(Reason::NotCallable.into()),
+            Who::Internal if !from_service => return Err(Reason::NotCallable.into()),
+            Who::Internal | Who::Public => {
+                request.extensions_mut().insert(info);
+                return Ok(());
+            }
+            Who::AnyUser | Who::AnyOf(_) => {}
+        }
+        let presented = text(request.headers(), CALLER_HEADER);
+        let (claims, token) = if presented.is_empty() {
+            self.authenticate(request.headers(), &info.client_address).await?
+        } else {
+            (self.verify(presented).await?, presented.to_owned())
+        };
+        info.client_address.clone_from(&claims.client_address);
+        allow_key(policy, &claims)?;
+        let grant = self.identities.grant(claims.account_id, claims.user_id, claims.scope).await?;
+        allow_role(policy, &grant)?;
+        request.extensions_mut().insert(Caller {
+            account_id: claims.account_id,
+            user_id: claims.user_id,
+            organization_id: claims.organization_id.clone(),
+            scope: claims.scope,
+            credential: claims.credential,
+            credential_id: claims.credential_id.clone(),
+            info,
+            grant,
+            token: token.into(),
+        });
+        Ok(())
+    }
+
+    /// A token under a key that is not known yet is worth one question to identity: keys rotate.
+    async fn verify(&self, token: &str) -> Result<Arc<CallerClaims>, Error> {
+        if let Ok(claims) = self.verifier.verify(token) {
+            return Ok(claims);
+        }
+        if !self.verifier.knows_key_of(token) {
+            self.verifier.set_keys(&self.identities.verifying_keys().await?);
+        }
+        self.verifier.verify(token)
+    }
+}
+
+fn allow_key(policy: &MethodPolicy, claims: &CallerClaims) -> Result<(), Error> {
+    match claims.credential.utility() {
+        None | Some(KeyUtility::ExternalApi) => Ok(()),
+        Some(utility) if policy.also_for_keys.contains(&utility) => Ok(()),
+        Some(_) => Err(Reason::KeyNotAllowed.into()),
+    }
+}
+
+fn allow_role(policy: &MethodPolicy, grant: &Grant) -> Result<(), Error> {
+    if grant.base_role == Role::NoAccess {
+        return Err(Reason::NoProductAccess.into());
+    }
+    match &policy.who {
+        Who::AnyOf(needs) if !needs.iter().any(|(feature, access)| grant.allows(*feature, *access)) => {
+            Err(Error::new(Reason::RoleHasNoAccess).with("role", grant.display_role()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn request_info(request: &Request<Body>, from_service: bool) -> RequestInfo {
+    let headers = request.headers();
+    let request_id = text(headers, REQUEST_ID_HEADER).to_owned();
+    // Ids and addresses told by anybody but a service of the installation would let a caller speak for others.
+    let (write_id, client_address) = if from_service {
+        (text(headers, WRITE_ID_HEADER).to_owned(), text(headers, CLIENT_ADDRESS_HEADER).to_owned())
+    } else {
+        let peer =
+            request.extensions().get::<tonic::transport::server::TcpConnectInfo>().and_then(|tcp| tcp.remote_addr());
+        (String::new(), peer.map(|address| address.ip().to_string()).unwrap_or_default())
+    };
+    let write_id = if write_id.is_empty() { fresh_id() } else { write_id };
+    RequestInfo {
+        request_id: if request_id.is_empty() { write_id.clone() } else { request_id },
+        write_id,
+        client_address,
+    }
+}
+
+fn fresh_id() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// Puts a [`Guard`] before a gRPC service.
+#[derive(Clone)]
+pub struct GuardLayer(pub Guard);
+
+impl<S> Layer<S> for GuardLayer {
+    type Service = GuardService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        GuardService { guard: self.0.clone(), inner }
+    }
+}
+
+#[derive(Clone)]
+pub struct GuardService<S> {
+    guard: Guard,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for GuardService<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        // The clone takes the place of the service that was polled ready.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let guard = self.guard.clone();
+        Box::pin(async move {
+            let path = request.uri().path();
+            // Health and reflection tell nothing of any tenant; a path outside the contract is refused by the router.
+            if let Some(policy) = portolan_api::policy(path)
+                && let Err(error) = guard.check(policy, &mut request).await
+            {
+                return Ok(tonic::Status::from(error).into_http());
+            }
+            inner.call(request).await
+        })
+    }
+}

@@ -1,0 +1,166 @@
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
+use portolan_api::{Error, Reason};
+use serde::{Deserialize, Serialize};
+
+use crate::{CredentialKind, Scope};
+
+/// Life of a caller token and of a service token.
+const LIFE_S: i64 = 60;
+/// A service token is used again until this much of its life is left.
+const RENEW_BEFORE_S: i64 = 30;
+/// Verified tokens that are remembered, so that a busy caller is verified once a minute and not once a call.
+const VERIFIED_MAX: usize = 10_000;
+
+/// Who calls, as signed by identity. No role: that is read at the moment of use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallerClaims {
+    pub account_id: i64,
+    pub user_id: i64,
+    pub organization_id: String,
+    pub scope: Scope,
+    pub credential: CredentialKind,
+    pub credential_id: String,
+    pub client_address: String,
+    /// Unix seconds.
+    pub iat: i64,
+    pub exp: i64,
+}
+
+/// Signs caller tokens; only identity has one.
+pub struct CallerSigner {
+    key_id: String,
+    key: EncodingKey,
+}
+
+impl CallerSigner {
+    /// `pkcs8`: an Ed25519 private key in PKCS#8 DER form.
+    pub fn new(key_id: String, pkcs8: &[u8]) -> Self {
+        Self { key_id, key: EncodingKey::from_ed_der(pkcs8) }
+    }
+
+    /// Signs for at most 60 s from now; sets `iat` and `exp`.
+    ///
+    /// # Errors
+    /// `INTERNAL` when the key cannot sign.
+    pub fn sign(&self, mut claims: CallerClaims) -> Result<(String, i64), Error> {
+        claims.iat = now_s();
+        claims.exp = claims.iat + LIFE_S;
+        let header = Header { kid: Some(self.key_id.clone()), ..Header::new(Algorithm::EdDSA) };
+        let token = encode(&header, &claims, &self.key).map_err(Error::internal)?;
+        Ok((token, claims.exp))
+    }
+}
+
+/// Where a verifier finds public keys it does not have yet.
+pub type VerifyingKeys = HashMap<String, Vec<u8>>;
+
+/// Verifies caller tokens with identity's public keys.
+#[derive(Clone, Default)]
+pub struct CallerVerifier {
+    keys: Arc<RwLock<HashMap<String, DecodingKey>>>,
+    verified: Arc<Mutex<HashMap<String, Arc<CallerClaims>>>>,
+}
+
+impl CallerVerifier {
+    /// Replaces the known keys: key id to the 32 bytes of an Ed25519 public key.
+    pub fn set_keys(&self, keys: &VerifyingKeys) {
+        use base64::Engine as _;
+        let parsed = keys.iter().filter_map(|(id, key)| {
+            let x = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(key);
+            Some((id.clone(), DecodingKey::from_ed_components(&x).ok()?))
+        });
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = parsed.collect();
+    }
+
+    /// Whether the key that signed this token is known; `false` also for texts that are no tokens.
+    pub fn knows_key_of(&self, token: &str) -> bool {
+        let Some(id) = decode_header(token).ok().and_then(|header| header.kid) else { return false };
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
+    }
+
+    /// # Errors
+    /// `UNAUTHENTICATED` unless the token is signed by a known key with EdDSA and has not expired.
+    pub fn verify(&self, token: &str) -> Result<Arc<CallerClaims>, Error> {
+        let now = now_s();
+        {
+            let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(claims) = verified.get(token).filter(|claims| claims.exp > now) {
+                return Ok(claims.clone());
+            }
+        }
+        let refused = || Error::new(Reason::Unauthenticated);
+        let id = decode_header(token).ok().and_then(|header| header.kid).ok_or_else(refused)?;
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let key = keys.get(&id).ok_or_else(refused)?;
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.leeway = 0;
+        let claims = Arc::new(decode::<CallerClaims>(token, key, &validation).map_err(|_| refused())?.claims);
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        if verified.len() >= VERIFIED_MAX {
+            verified.retain(|_, claims| claims.exp > now);
+            if verified.len() >= VERIFIED_MAX {
+                verified.clear();
+            }
+        }
+        verified.insert(token.to_owned(), claims.clone());
+        Ok(claims)
+    }
+}
+
+/// How services of one installation know each other: a token under a key that all of them derive from the
+/// installation's secret.
+#[derive(Clone)]
+pub struct ServiceAuth {
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    current: Arc<Mutex<(Arc<str>, i64)>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ServiceClaims {
+    exp: i64,
+}
+
+impl ServiceAuth {
+    pub fn new(key: &[u8; 32]) -> Self {
+        Self {
+            encoding: EncodingKey::from_secret(key),
+            decoding: DecodingKey::from_secret(key),
+            current: Arc::new(Mutex::new(("".into(), 0))),
+        }
+    }
+
+    /// A token that is good for at least 30 s.
+    pub fn token(&self) -> Result<Arc<str>, Error> {
+        let now = now_s();
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.1 - now < RENEW_BEFORE_S {
+            let exp = now + LIFE_S;
+            let token = encode(&Header::new(Algorithm::HS256), &ServiceClaims { exp }, &self.encoding);
+            *current = (token.map_err(Error::internal)?.into(), exp);
+        }
+        Ok(current.0.clone())
+    }
+
+    pub fn verify(&self, token: &str) -> bool {
+        {
+            let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+            if *current.0 == *token && current.1 > now_s() {
+                return true;
+            }
+        }
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.leeway = 0;
+        decode::<ServiceClaims>(token, &self.decoding, &validation).is_ok()
+    }
+}
+
+fn now_s() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs() as i64)
+}

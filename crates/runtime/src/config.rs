@@ -1,0 +1,201 @@
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+
+/// The documentation of every key and its default.
+const DEFAULTS: &str = include_str!("default.toml");
+const ENVIRONMENT_PREFIX: &str = "PORTOLAN__";
+
+/// The configuration of a process.
+#[derive(Clone)]
+pub struct Config {
+    pub data_dir: PathBuf,
+    settings: Settings,
+}
+
+/// Keys as `section.key`, each known from `default.toml`.
+#[derive(Clone, Default)]
+pub struct Settings(BTreeMap<String, String>);
+
+/// Every problem of a configuration, one a line.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration is not usable:\n{}", .0.join("\n"))]
+pub struct ConfigError(Vec<String>);
+
+impl Config {
+    /// Reads the defaults, then `file` (TOML text), then `environment` (all variables; others are passed over).
+    ///
+    /// # Errors
+    /// Every unknown key, with the nearest known one, and every value that cannot be used.
+    pub fn load(
+        data_dir: PathBuf,
+        file: Option<&str>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let mut settings = Settings::default();
+        settings.read_toml(DEFAULTS, None, &mut problems);
+        let known: Vec<String> = settings.0.keys().cloned().collect();
+        if let Some(file) = file {
+            settings.read_toml(file, Some(&known), &mut problems);
+        }
+        for (name, value) in environment {
+            let Some(path) = name.strip_prefix(ENVIRONMENT_PREFIX) else { continue };
+            let key = path.to_ascii_lowercase().replacen("__", ".", 1);
+            if known.contains(&key) {
+                settings.0.insert(key, value);
+            } else {
+                let nearest = nearest(&key, &known).to_ascii_uppercase().replacen('.', "__", 1);
+                problems.push(format!("variable {name} is not known; did you mean {ENVIRONMENT_PREFIX}{nearest}?"));
+            }
+        }
+        let config = Self { data_dir, settings };
+        config.verify(&mut problems);
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
+    }
+
+    /// The value of `section.key`; empty when unset.
+    pub fn get(&self, key: &str) -> &str {
+        self.settings.0.get(key).map_or("", String::as_str)
+    }
+
+    /// Overrides a key, as a command-line flag does.
+    ///
+    /// # Errors
+    /// When the value cannot be used.
+    pub fn set(&mut self, key: &str, value: String) -> Result<(), ConfigError> {
+        self.settings.0.insert(key.to_owned(), value);
+        let mut problems = Vec::new();
+        self.verify(&mut problems);
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError(problems)) }
+    }
+
+    /// `sqlite:DIR` or `postgres://…`.
+    pub fn store_url(&self) -> String {
+        match self.get("store.url") {
+            "" => format!("sqlite:{}", self.data_dir.display()),
+            url => url.to_owned(),
+        }
+    }
+
+    pub fn secret_key_file(&self) -> PathBuf {
+        match self.get("secrets.key_file") {
+            "" => self.data_dir.join("secret-key"),
+            path => path.into(),
+        }
+    }
+
+    pub fn flag(&self, key: &str) -> bool {
+        self.get(key) == "true"
+    }
+
+    fn verify(&self, problems: &mut Vec<String>) {
+        for key in ["http.addr", "grpc.addr"] {
+            if self.get(key).parse::<SocketAddr>().is_err() {
+                problems.push(format!("{key} must be an address such as 127.0.0.1:8080, not `{}`", self.get(key)));
+            }
+        }
+        let store = self.store_url();
+        if !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| store.starts_with(scheme)) {
+            problems.push("store.url must start with `sqlite:` or `postgres://`".to_owned());
+        }
+        if self.get("cache.url") != "memory:" {
+            problems.push("cache.url: this build knows `memory:` only".to_owned());
+        }
+        if self.get("log.url") != "embedded:" {
+            problems.push("log.url: this build knows `embedded:` only".to_owned());
+        }
+        if !self.get("telemetry.otlp_endpoint").is_empty() {
+            problems.push("telemetry.otlp_endpoint: this build exports no traces".to_owned());
+        }
+        if !["text", "json"].contains(&self.get("telemetry.log")) {
+            problems.push("telemetry.log must be `text` or `json`".to_owned());
+        }
+        for key in ["fetch.allow_private", "identity.open_signup"] {
+            if !["true", "false"].contains(&self.get(key)) {
+                problems.push(format!("{key} must be `true` or `false`"));
+            }
+        }
+        for range in self.get("http.trusted_proxies").split(',').map(str::trim).filter(|range| !range.is_empty()) {
+            if range.parse::<ipnet::IpNet>().is_err() && range.parse::<std::net::IpAddr>().is_err() {
+                problems.push(format!("http.trusted_proxies: `{range}` is no address and no range"));
+            }
+        }
+    }
+}
+
+impl Settings {
+    fn read_toml(&mut self, text: &str, known: Option<&[String]>, problems: &mut Vec<String>) {
+        let table: toml::Table = match text.parse() {
+            Ok(table) => table,
+            Err(error) => return problems.push(format!("the configuration file is not TOML: {error}")),
+        };
+        for (section, value) in table {
+            let Some(keys) = value.as_table() else {
+                problems.push(format!("`{section}` must be a section"));
+                continue;
+            };
+            for (name, value) in keys {
+                let key = format!("{section}.{name}");
+                if let Some(known) = known
+                    && !known.contains(&key)
+                {
+                    problems.push(format!("key {key} is not known; did you mean {}?", nearest(&key, known)));
+                    continue;
+                }
+                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                self.0.insert(key, value);
+            }
+        }
+    }
+}
+
+/// The known key with the smallest edit distance.
+fn nearest<'k>(key: &str, known: &'k [String]) -> &'k str {
+    known.iter().min_by_key(|candidate| edit_distance(key, candidate)).map_or("", String::as_str)
+}
+
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: Option<&str>, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let environment = environment.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        Config::load("data".into(), file, environment)
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let file = "[http]\naddr = \"127.0.0.1:1\"\n[admin]\nemail = \"a@b.c\"";
+        let config = load(Some(file), &[("PORTOLAN__HTTP__ADDR", "127.0.0.1:2"), ("HOME", "/")]).unwrap();
+        assert_eq!((config.get("http.addr"), config.get("admin.email")), ("127.0.0.1:2", "a@b.c"));
+        assert_eq!(config.store_url(), "sqlite:data");
+    }
+
+    #[test]
+    fn unknown_names_stop_the_start_with_the_nearest_known_one() {
+        let error = load(Some("[htp]\naddr = \"x\""), &[("PORTOLAN__STORE__ULR", "x")]).err().unwrap().to_string();
+        assert!(error.contains("did you mean http.addr"), "{error}");
+        assert!(error.contains("did you mean PORTOLAN__STORE__URL"), "{error}");
+    }
+
+    #[test]
+    fn every_problem_is_reported_at_once() {
+        let environment = [("PORTOLAN__HTTP__ADDR", "nowhere"), ("PORTOLAN__TELEMETRY__LOG", "xml")];
+        let error = load(None, &environment).err().unwrap().to_string();
+        assert!(error.contains("http.addr") && error.contains("telemetry.log"), "{error}");
+    }
+}

@@ -1,0 +1,78 @@
+use std::sync::Arc;
+
+use portolan_api::{
+    Error,
+    identity::v1::{
+        AuthenticateRequest, GetGrantRequest, ListVerificationKeysRequest, SessionCredential, authenticate_request,
+    },
+};
+use portolan_authz::{Cache, Credential, Grant, Identities, Lookup, Scope, VerifyingKeys};
+
+use crate::Peers;
+
+/// Identity as other services and the gateway ask it, with a cache of grants in front.
+pub struct RemoteIdentities {
+    peers: Peers,
+    grants: Cache<Arc<Grant>>,
+}
+
+impl RemoteIdentities {
+    /// `grants` must be the cache through which identity announces changes, or off.
+    pub fn new(peers: Peers, grants: Cache<Arc<Grant>>) -> Self {
+        Self { peers, grants }
+    }
+
+    /// The key under which a grant is cached and a change of it announced.
+    pub fn grant_key(account_id: i64, user_id: i64, scope: Scope) -> String {
+        format!("{account_id}/{user_id}/{}", scope.name())
+    }
+}
+
+type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+impl Identities for RemoteIdentities {
+    fn authenticate<'a>(
+        &'a self,
+        credential: &'a Credential,
+        scope: Scope,
+        client_address: &'a str,
+    ) -> BoxFuture<'a, Result<String, Error>> {
+        Box::pin(async move {
+            let credential = match credential.clone() {
+                Credential::ApiKey(key) => authenticate_request::Credential::ApiKey(key),
+                Credential::CapabilitiesToken(token) => authenticate_request::Credential::CapabilitiesToken(token),
+                Credential::Session { session, access_token } => {
+                    authenticate_request::Credential::Session(SessionCredential { session, access_token })
+                }
+            };
+            let request = AuthenticateRequest {
+                credential: Some(credential),
+                scope: scope.name().to_owned(),
+                client_address: client_address.to_owned(),
+            };
+            Ok(self.peers.identity().authenticate(request).await?.into_inner().caller_token)
+        })
+    }
+
+    fn grant(&self, account_id: i64, user_id: i64, scope: Scope) -> BoxFuture<'_, Result<Arc<Grant>, Error>> {
+        Box::pin(async move {
+            let lease = match self.grants.get(&Self::grant_key(account_id, user_id, scope)) {
+                Lookup::Hit(grant) => return Ok(grant),
+                Lookup::Miss(lease) => lease,
+            };
+            let request = GetGrantRequest { account_id, user_id, scope: scope.name().to_owned() };
+            let grant = Arc::new(Grant::from(self.peers.identity().get_grant(request).await?.into_inner()));
+            if let Some(lease) = lease {
+                lease.fill(grant.clone());
+            }
+            Ok(grant)
+        })
+    }
+
+    fn verifying_keys(&self) -> BoxFuture<'_, Result<VerifyingKeys, Error>> {
+        Box::pin(async move {
+            let answer = self.peers.identity().list_verification_keys(ListVerificationKeysRequest {}).await?;
+            Ok(answer.into_inner().keys.into_iter().map(|key| (key.id, key.public_key)).collect())
+        })
+    }
+}

@@ -1,0 +1,118 @@
+use std::sync::Arc;
+
+use portolan_api::{
+    billing::v1::billing_service_client::BillingServiceClient,
+    identity::v1::identity_service_client::IdentityServiceClient,
+    imports::v1::imports_service_client::ImportsServiceClient,
+    inventory::v1::inventory_service_client::InventoryServiceClient, options::BODY_BYTES_MAX,
+    tokens::v1::tokens_service_client::TokensServiceClient,
+};
+use portolan_authz::{CALLER_HEADER, Caller, REQUEST_ID_HEADER, SERVICE_HEADER, ServiceAuth, WRITE_ID_HEADER};
+use tonic::{Request, Status, service::interceptor::InterceptedService};
+
+use crate::{Channel, Config};
+
+/// The other services of the installation.
+#[derive(Clone)]
+pub struct Peers {
+    pub identity: Channel,
+    pub tokens: Channel,
+    pub inventory: Channel,
+    pub imports: Channel,
+    pub billing: Channel,
+    pub auth: ServiceAuth,
+}
+
+type Called<C> = InterceptedService<C, Attach>;
+
+impl Peers {
+    /// Local roads for services without an address in `[peers]`, TCP for the rest.
+    ///
+    /// # Errors
+    /// The address that cannot be read.
+    pub fn new(config: &Config, auth: ServiceAuth) -> Result<Self, String> {
+        let road = |name: &str| match config.get(&format!("peers.{name}")) {
+            "" => Ok(Channel::local()),
+            addresses => Channel::remote(addresses),
+        };
+        Ok(Self {
+            identity: road("identity")?,
+            tokens: road("tokens")?,
+            inventory: road("inventory")?,
+            imports: road("imports")?,
+            billing: road("billing")?,
+            auth,
+        })
+    }
+
+    pub fn identity(&self) -> IdentityServiceClient<Called<Channel>> {
+        IdentityServiceClient::with_interceptor(self.identity.clone(), self.as_service())
+    }
+
+    pub fn tokens(&self) -> TokensServiceClient<Called<Channel>> {
+        TokensServiceClient::with_interceptor(self.tokens.clone(), self.as_service())
+    }
+
+    pub fn inventory(&self) -> InventoryServiceClient<Called<Channel>> {
+        InventoryServiceClient::with_interceptor(self.inventory.clone(), self.as_service())
+    }
+
+    /// Calls with the rights of a user.
+    pub fn inventory_as(&self, caller: &Caller) -> InventoryServiceClient<Called<Channel>> {
+        InventoryServiceClient::with_interceptor(self.inventory.clone(), self.as_caller(caller))
+    }
+
+    pub fn imports(&self) -> ImportsServiceClient<Called<Channel>> {
+        ImportsServiceClient::with_interceptor(self.imports.clone(), self.as_service())
+            .max_decoding_message_size(BODY_BYTES_MAX)
+    }
+
+    pub fn billing(&self) -> BillingServiceClient<Called<Channel>> {
+        BillingServiceClient::with_interceptor(self.billing.clone(), self.as_service())
+    }
+
+    fn as_service(&self) -> Attach {
+        Attach { auth: self.auth.clone(), caller: None }
+    }
+
+    fn as_caller(&self, caller: &Caller) -> Attach {
+        let caller = CallerMetadata {
+            token: caller.token.clone(),
+            request_id: caller.info.request_id.as_str().into(),
+            write_id: caller.info.write_id.as_str().into(),
+        };
+        Attach { auth: self.auth.clone(), caller: Some(caller) }
+    }
+}
+
+/// Attaches who calls to the metadata of an outgoing call.
+#[derive(Clone)]
+pub struct Attach {
+    auth: ServiceAuth,
+    caller: Option<CallerMetadata>,
+}
+
+#[derive(Clone)]
+struct CallerMetadata {
+    token: Arc<str>,
+    request_id: Arc<str>,
+    write_id: Arc<str>,
+}
+
+impl tonic::service::Interceptor for Attach {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let metadata = request.metadata_mut();
+        let mut insert = |name: &'static str, value: &str| {
+            let value = value.parse().map_err(|_| Status::internal("metadata is not ASCII"))?;
+            metadata.insert(name, value);
+            Ok::<_, Status>(())
+        };
+        insert(SERVICE_HEADER, &self.auth.token()?)?;
+        if let Some(caller) = &self.caller {
+            insert(CALLER_HEADER, &caller.token)?;
+            insert(REQUEST_ID_HEADER, &caller.request_id)?;
+            insert(WRITE_ID_HEADER, &caller.write_id)?;
+        }
+        Ok(request)
+    }
+}

@@ -1,0 +1,114 @@
+use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chacha20poly1305::{
+    ChaCha20Poly1305, Key, KeyInit as _, Nonce,
+    aead::{Aead as _, Payload},
+};
+use sha2::{Digest as _, Sha256};
+
+const NONCE_BYTES: usize = 12;
+const KEY_ID_BYTES: usize = 8;
+
+/// The secret of an installation: seals what must be readable again, and is the root of derived keys.
+#[derive(Clone)]
+pub struct Secrets {
+    key: [u8; 32],
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SecretsError {
+    #[error("secret key file {path}: {source}")]
+    File { path: String, source: std::io::Error },
+    #[error("secret key file {path} must hold 32 bytes in base64")]
+    Form { path: String },
+    #[error("a sealed value cannot be opened with the configured secret key")]
+    Sealed,
+}
+
+impl Secrets {
+    /// Reads the key file; makes it with mode 0600 when there is none.
+    pub fn load_or_create(path: &Path) -> Result<Self, SecretsError> {
+        let failed = |source| SecretsError::File { path: path.display().to_string(), source };
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let text = STANDARD.encode(rand::random::<[u8; 32]>());
+                write_private(path, text.as_bytes()).map_err(failed)?;
+                text
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        let key = STANDARD.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
+        Ok(Self { key: key.ok_or_else(|| SecretsError::Form { path: path.display().to_string() })? })
+    }
+
+    /// A key for one purpose; other purposes tell nothing of it.
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        Sha256::new()
+            .chain_update(b"portolan/")
+            .chain_update(purpose)
+            .chain_update(b"\0")
+            .chain_update(self.key)
+            .finalize()
+            .into()
+    }
+
+    /// Seals a value for one place; it opens nowhere else. The result begins with the id of the key.
+    pub fn seal(&self, place: &str, value: &[u8]) -> Vec<u8> {
+        let nonce: [u8; NONCE_BYTES] = rand::random();
+        let payload = Payload { msg: value, aad: place.as_bytes() };
+        let sealed =
+            self.cipher().encrypt(&Nonce::from(nonce), payload).expect("values fit the cipher's limit of 256 GiB");
+        [&self.key_id()[..], &nonce, &sealed].concat()
+    }
+
+    /// # Errors
+    /// [`SecretsError::Sealed`] when the value was sealed for another place, under another key, or was changed.
+    pub fn open(&self, place: &str, sealed: &[u8]) -> Result<Vec<u8>, SecretsError> {
+        let (key_id, rest) = sealed.split_at_checked(KEY_ID_BYTES).ok_or(SecretsError::Sealed)?;
+        let (nonce, text) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(SecretsError::Sealed)?;
+        if key_id != self.key_id() {
+            return Err(SecretsError::Sealed);
+        }
+        let payload = Payload { msg: text, aad: place.as_bytes() };
+        self.cipher().decrypt(&Nonce::from(*nonce), payload).map_err(|_| SecretsError::Sealed)
+    }
+
+    fn key_id(&self) -> [u8; KEY_ID_BYTES] {
+        let digest = self.derive("key id");
+        std::array::from_fn(|i| digest[i])
+    }
+
+    fn cipher(&self) -> ChaCha20Poly1305 {
+        ChaCha20Poly1305::new(&Key::from(self.derive("seal")))
+    }
+}
+
+/// Writes a file that only its owner reads, whole or not at all.
+pub fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let unfinished = path.with_extension("unfinished");
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    std::fs::rename(unfinished, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_value_opens_in_its_place_only() {
+        let secrets = Secrets { key: [7; 32] };
+        let sealed = secrets.seal("signing-key", b"private");
+        assert_eq!(secrets.open("signing-key", &sealed).unwrap(), b"private");
+        assert!(secrets.open("postman", &sealed).is_err());
+        assert!(Secrets { key: [8; 32] }.open("signing-key", &sealed).is_err());
+        assert!(secrets.open("signing-key", &sealed[..sealed.len() - 1]).is_err());
+        assert!(secrets.open("signing-key", b"short").is_err());
+    }
+}
