@@ -1,0 +1,147 @@
+//! HAR captures: each entry of `log.entries` becomes one record.
+//!
+//! The file is read entry by entry, from memory or from a stream, so that memory is bounded by the largest entry and
+//! in any case by [`ENTRY_BYTES_MAX`]. Flavours that the browsers and proxies write (byte-order mark, UTF-16, base64
+//! bodies, HTTP/2 pseudo headers, private members) are read alike.
+
+mod entry;
+mod scan;
+
+use std::io::Read;
+use std::ops::ControlFlow;
+
+use portolan_record::Record;
+
+use crate::text::{self, Encoding, Utf8Reader};
+use crate::{FormatError, Target, error};
+use scan::{Entry, ReaderFeed, Scanner, SliceFeed};
+
+/// Largest entry that is read into memory. Far above what a record may hold, so that an entry with a large binary
+/// body, which the record leaves out, still becomes a record.
+pub const ENTRY_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Largest record, counted in its wire form: what the log takes as one message.
+pub const RECORD_BYTES_MAX: usize = 5 * 1024 * 1024;
+
+/// One entry of a HAR.
+#[derive(Debug, PartialEq)]
+pub enum Item<'a> {
+    Record(Record<'a>),
+    /// `index` counts from 1; `reason` is a phrase for the person who sent the file.
+    Refused {
+        index: u64,
+        reason: String,
+    },
+}
+
+/// What a pass over a HAR has seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    pub records: u64,
+    pub refused: u64,
+}
+
+/// Converts a HAR in memory; the records borrow from it. The sink stops the pass by `ControlFlow::Break`.
+///
+/// # Errors
+/// [`FormatError`] when the text is not JSON or not a HAR. Items before the fault have then been handed over, so call
+/// [`validate_slice`] first where a bad file must change nothing.
+pub fn convert_slice(
+    input: &[u8],
+    target: &Target,
+    sink: &mut dyn FnMut(Item<'_>) -> ControlFlow<()>,
+) -> Result<Summary, FormatError> {
+    match text::encoding(input) {
+        (Encoding::Utf8, mark) => convert(Scanner::new(SliceFeed::new(&input[mark..])), target, sink),
+        _ => convert_reader(input, target, sink),
+    }
+}
+
+/// Converts a HAR from a stream.
+///
+/// # Errors
+/// As [`convert_slice`], and [`FormatError::Read`] when the stream fails.
+pub fn convert_reader(
+    input: impl Read,
+    target: &Target,
+    sink: &mut dyn FnMut(Item<'_>) -> ControlFlow<()>,
+) -> Result<Summary, FormatError> {
+    convert(Scanner::new(ReaderFeed::new(Utf8Reader::new(input))), target, sink)
+}
+
+/// Checks that a text in memory is a HAR and counts its entries. See [`validate_reader`].
+///
+/// # Errors
+/// As [`validate_reader`].
+pub fn validate_slice(input: &[u8]) -> Result<u64, FormatError> {
+    match text::encoding(input) {
+        (Encoding::Utf8, mark) => validate(Scanner::new(SliceFeed::new(&input[mark..]))),
+        _ => validate_reader(input),
+    }
+}
+
+/// Checks that a stream is a HAR and counts its entries, without building records. Where it answers a count, a
+/// conversion of the same bytes hands over as many items. Values above [`ENTRY_BYTES_MAX`] are checked for balanced
+/// brackets and quotes alone.
+///
+/// # Errors
+/// [`FormatError`] when the text is not JSON, not a HAR, or the stream fails.
+pub fn validate_reader(input: impl Read) -> Result<u64, FormatError> {
+    validate(Scanner::new(ReaderFeed::new(Utf8Reader::new(input))))
+}
+
+fn validate<F: scan::Feed>(mut scanner: Scanner<F>) -> Result<u64, FormatError> {
+    let mut count = 0;
+    scanner.entries(&mut |entry| {
+        count += 1;
+        if let Entry::Text { json, line, column } = entry {
+            scan::check(json, line, column)?;
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(count)
+}
+
+fn convert<F: scan::Feed>(
+    mut scanner: Scanner<F>,
+    target: &Target,
+    sink: &mut dyn FnMut(Item<'_>) -> ControlFlow<()>,
+) -> Result<Summary, FormatError> {
+    let mut summary = Summary::default();
+    scanner.entries(&mut |entry| {
+        let index = summary.records + summary.refused + 1;
+        let mut give = |result: Result<Record<'_>, String>| match result {
+            Ok(record) => {
+                summary.records += 1;
+                sink(Item::Record(record))
+            }
+            Err(reason) => {
+                summary.refused += 1;
+                sink(Item::Refused { index, reason })
+            }
+        };
+        let (json, line, column) = match entry {
+            Entry::Text { json, line, column } => (json, line, column),
+            Entry::TooLarge { bytes } => return Ok(give(Err(too_big(bytes)))),
+        };
+        match entry::record(json, target) {
+            Ok(result) => Ok(give(result)),
+            // Capturing tools write unpaired surrogates and stray bytes of binary bodies into texts.
+            Err(error) => match entry::record(entry::repair(json).as_bytes(), target) {
+                Ok(result) => Ok(give(result)),
+                Err(_) => {
+                    scan::check(json, line, column)?;
+                    Ok(give(Err(error::reason(&error))))
+                }
+            },
+        }
+    })?;
+    Ok(summary)
+}
+
+fn too_big(bytes: u64) -> String {
+    format!("Message too big size: {bytes}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! OpenAPI 3.x and Swagger 2.0 documents: each operation under `paths` becomes one record with a declaration.
+//!
+//! A record says what the document declares (parameters, body leaves, responses, security) and invents no values.
+//! Webhooks and callbacks are calls that the API makes, not endpoints, and are left out. References resolve inside
+//! the document; one that points elsewhere is reported and never followed.
+
+mod operation;
+mod outcome;
+mod parameters;
+mod refs;
+mod responses;
+mod schema;
+mod security;
+mod server;
+mod template;
+
+use std::collections::VecDeque;
+
+pub use outcome::{ErrorType, ImportError, OperationOutcome};
+
+use crate::tree::{self, Map, Node};
+use crate::{FormatError, Target, text};
+use operation::{Context, Operation};
+use refs::Refs;
+
+/// Most operations of one document. The largest public descriptions hold some twenty thousand.
+pub const OPERATIONS_MAX: usize = 200_000;
+
+/// Members of a path item that are operations.
+const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+
+/// A parsed document.
+pub struct Document {
+    root: Node,
+    swagger: bool,
+    version: String,
+    operation_count: usize,
+    errors: Vec<ImportError>,
+}
+
+impl Document {
+    /// Parses a document: JSON or YAML, in UTF-8 or UTF-16.
+    ///
+    /// # Errors
+    /// [`FormatError`] with the line where the text is no JSON or YAML, [`FormatError::NotOpenApi`] where it is but
+    /// holds no supported specification, [`FormatError::TooLarge`] above the limits.
+    pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
+        let text = text::decode(bytes)?;
+        if text.trim().is_empty() {
+            return Err(not_openapi("the text is empty"));
+        }
+        let tree = tree::parse(&text)?;
+        let map = tree.root.as_map().ok_or_else(|| not_openapi("the outermost value is not an object"))?;
+        let (swagger, version) = match (map.get("openapi"), map.get("swagger")) {
+            (Some(version), _) => (false, version.scalar()),
+            (None, Some(version)) => (true, version.scalar()),
+            (None, None) => return Err(not_openapi("it has neither a member `openapi` nor a member `swagger`")),
+        };
+        let version = version.unwrap_or_default();
+        let major = version.split('.').next().unwrap_or_default();
+        if major != if swagger { "2" } else { "3" } {
+            let version: String = version.chars().take(40).collect();
+            return Err(not_openapi(&format!("version `{version}` is not supported, 2.0 and 3.x are")));
+        }
+        match map.get("paths") {
+            Some(Node::Map(_)) => {}
+            Some(Node::Null) => {}
+            Some(_) => return Err(not_openapi("the member `paths` is not an object")),
+            None if map.get("webhooks").is_some() || map.get("components").is_some() => {}
+            None => return Err(not_openapi("the member `paths` is missing")),
+        }
+        let errors = tree.duplicates.iter();
+        let errors = errors.map(|name| ImportError::warning(format!("duplicate member `{name}`: the last one counts")));
+        let mut document = Self { errors: errors.collect(), operation_count: 0, root: tree.root, swagger, version };
+        document.check_paths()?;
+        document.check_security();
+        Ok(document)
+    }
+
+    /// The title, when the document has one.
+    pub fn title(&self) -> Option<&str> {
+        self.root.get("info")?.get("title")?.as_text()
+    }
+
+    /// The version of the specification that the document follows, such as `3.0.1`.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// How many operations [`Document::operations`] yields.
+    pub fn operation_count(&self) -> usize {
+        self.operation_count
+    }
+
+    /// What is wrong with the document outside of its operations.
+    pub fn errors(&self) -> &[ImportError] {
+        &self.errors
+    }
+
+    /// Every operation under `paths`, in document order, converted one at a time.
+    pub fn operations(&self, target: &Target) -> impl Iterator<Item = OperationOutcome> {
+        let context = Context::new(&self.root, self.swagger, *target);
+        self.listed().map(move |operation| context.convert(&operation))
+    }
+
+    fn listed(&self) -> Listed<'_> {
+        Listed { root: &self.root, paths: self.root.get("paths").and_then(Node::as_map), at: 0, ready: VecDeque::new() }
+    }
+
+    fn check_paths(&mut self) -> Result<(), FormatError> {
+        let mut errors = Vec::new();
+        for (path, item) in self.root.get("paths").and_then(Node::as_map).into_iter().flat_map(Map::iter) {
+            if path.starts_with("x-") {
+                continue;
+            }
+            let reason = match Refs::new(&self.root).resolve(item) {
+                Ok(Node::Map(_) | Node::Null) => continue,
+                Ok(_) => "it is not an object".to_owned(),
+                Err(reason) => reason,
+            };
+            if errors.len() < ERRORS_MAX {
+                let path: String = path.chars().take(200).collect();
+                errors.push(ImportError::warning(format!("path {path} cannot be read: {reason}")));
+            }
+        }
+        self.errors.append(&mut errors);
+        self.operation_count = self.listed().take(OPERATIONS_MAX + 1).count();
+        if self.operation_count > OPERATIONS_MAX {
+            return Err(FormatError::TooLarge(format!("it holds more than {OPERATIONS_MAX} operations")));
+        }
+        Ok(())
+    }
+
+    fn check_security(&mut self) {
+        let schemes = match self.swagger {
+            true => self.root.get("securityDefinitions"),
+            false => self.root.get("components").and_then(|components| components.get("securitySchemes")),
+        };
+        if let Some(schemes) = schemes
+            && !matches!(schemes, Node::Map(_) | Node::Null)
+        {
+            self.errors.push(ImportError::warning("unable to parse security schemes not an object".to_owned()));
+        }
+    }
+}
+
+/// Most errors kept for the document as a whole.
+const ERRORS_MAX: usize = 100;
+
+fn not_openapi(reason: &str) -> FormatError {
+    FormatError::NotOpenApi(reason.to_owned())
+}
+
+/// Walks the (path, method) pairs.
+struct Listed<'d> {
+    root: &'d Node,
+    paths: Option<&'d Map>,
+    at: usize,
+    ready: VecDeque<Operation<'d>>,
+}
+
+impl<'d> Iterator for Listed<'d> {
+    type Item = Operation<'d>;
+
+    fn next(&mut self) -> Option<Operation<'d>> {
+        while self.ready.is_empty() {
+            let (path, item) = self.paths?.at(self.at)?;
+            self.at += 1;
+            if path.starts_with("x-") {
+                continue;
+            }
+            // Members beside a reference add to the item that it names.
+            let mut items = vec![item];
+            if let Ok(target) = Refs::new(self.root).resolve(item)
+                && !std::ptr::eq(target, item)
+            {
+                items.push(target);
+            }
+            for item in items {
+                for (method, node) in item.as_map().into_iter().flat_map(Map::iter) {
+                    if METHODS.contains(&method) && !self.ready.iter().any(|other| other.method == method) {
+                        self.ready.push_back(Operation { path, item, method, node });
+                    }
+                }
+            }
+        }
+        self.ready.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests;

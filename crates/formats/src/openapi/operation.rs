@@ -1,0 +1,255 @@
+use portolan_record::{Declaration, DeclaredParameter, Location, Record};
+
+use super::outcome::{ImportError, OperationOutcome};
+use super::parameters::{Parameters, REQUEST, declared};
+use super::refs::Refs;
+use super::responses::Responses;
+use super::schema::{Direction, Leaf, Schemas, add_body_example};
+use super::security;
+use super::server::Server;
+use super::template::Address;
+use crate::Target;
+use crate::tree::{Map, Node};
+
+/// One (path, method) pair of the document.
+pub(super) struct Operation<'d> {
+    pub(super) path: &'d str,
+    pub(super) item: &'d Node,
+    pub(super) method: &'d str,
+    pub(super) node: &'d Node,
+}
+
+/// What converting needs beside the operation.
+pub(super) struct Context<'d> {
+    root: &'d Node,
+    swagger: bool,
+    target: Target,
+    schemas: Schemas<'d>,
+}
+
+/// Longest summary that is kept, in characters.
+const SUMMARY_CHARS_MAX: usize = 500;
+
+/// Most media types kept of one body.
+const MEDIA_TYPES_MAX: usize = 5;
+
+/// Most error rows of one operation; what follows repeats them.
+const ERRORS_MAX: usize = 20;
+
+impl<'d> Context<'d> {
+    pub(super) fn new(root: &'d Node, swagger: bool, target: Target) -> Self {
+        Self { root, swagger, target, schemas: Schemas::new(Refs::new(root)) }
+    }
+
+    pub(super) fn refs(&self) -> Refs<'d> {
+        Refs::new(self.root)
+    }
+
+    pub(super) fn schemas(&self) -> &Schemas<'d> {
+        &self.schemas
+    }
+
+    pub(super) fn swagger(&self) -> bool {
+        self.swagger
+    }
+
+    pub(super) fn convert(&self, operation: &Operation<'d>) -> OperationOutcome {
+        let server = Server::of(self.root, operation.item, operation.node, self.swagger);
+        let given = Parameters::read(operation.item, operation.node, self.refs(), &self.schemas);
+        let address = Address::new(&server, operation.path, &|name| match given.path.get(name) {
+            Some(leaf) => token(leaf),
+            None => "STRING",
+        });
+        let mut outcome = OperationOutcome {
+            url: address.url.clone(),
+            method: operation.method.to_ascii_uppercase(),
+            record: None,
+            errors: Vec::new(),
+        };
+        if !matches!(operation.node, Node::Map(_) | Node::Null) {
+            let text = "Error while converting message to Akto format: the operation is not an object";
+            outcome.errors.push(ImportError::error(text.to_owned()));
+            return outcome;
+        }
+        let declared_all = address.variables.iter().flat_map(|v| &v.names).all(|name| given.path.contains_key(&**name));
+        for fault in &given.faults {
+            let text = format!("unable to parse path parameters: {fault}");
+            outcome.errors.push(match declared_all {
+                true => ImportError::warning(text),
+                false => ImportError::error(text),
+            });
+        }
+        if declared_all || given.faults.is_empty() {
+            let declaration = self.declaration(operation, given, &address, &mut outcome.errors);
+            outcome.record = Some(self.record(&server, &outcome, declaration));
+        }
+        outcome.errors.truncate(ERRORS_MAX);
+        outcome
+    }
+
+    fn record(&self, server: &Server, outcome: &OperationOutcome, given: (Declaration, i32)) -> Record<'static> {
+        let (declaration, status_code) = given;
+        let headers = server.host().map(|host| serde_json::json!({ "host": host }).to_string());
+        Record {
+            account_id: self.target.account_id,
+            collection_id: self.target.collection_id,
+            source: self.target.source,
+            method: outcome.method.clone().into(),
+            path: outcome.url.clone().into(),
+            protocol: "HTTP/1.1".into(),
+            request_headers: headers.unwrap_or_default().into(),
+            status_code,
+            time: self.target.time,
+            ip: "null".into(),
+            direction: 1,
+            declaration: Some(Box::new(declaration)),
+            ..Record::default()
+        }
+    }
+
+    /// The declaration and the status that stands for the operation.
+    fn declaration(
+        &self,
+        operation: &Operation<'d>,
+        given: Parameters<'d>,
+        address: &Address,
+        errors: &mut Vec<ImportError>,
+    ) -> (Declaration, i32) {
+        let node = operation.node;
+        let mut parameters = path_parameters(&given, address);
+        let body = self.request_body(operation, &given, errors);
+        parameters.extend(given.plain);
+        if let Some(fault) = body.append(self, Direction::Request, REQUEST, &mut parameters) {
+            errors.push(ImportError::error(format!("Unable to parse request body: {fault}")));
+        }
+        parameters.extend(given.form.into_iter().map(|leaf| declared(leaf, Location::Body, REQUEST)));
+        let responses = Responses::read(node, self);
+        for fault in &responses.faults {
+            let text = format!("Error while converting response to Akto format: {fault}");
+            errors.push(ImportError::warning(text));
+        }
+        parameters.extend(responses.parameters);
+        let (auth, unknown) = security::declared(self.root, node, self.swagger);
+        for name in unknown {
+            errors.push(ImportError::warning(format!("unable to parse security schemes: {name}")));
+        }
+        if !self.schemas.spend(1) {
+            let text = "the document's schemas are too large together: some parameters are left out";
+            errors.push(ImportError::warning(text.to_owned()));
+        }
+        let summary = node.get("summary").or_else(|| operation.item.get("summary")).and_then(Node::as_text);
+        let declaration = Declaration {
+            deprecated: node.get("deprecated").is_some_and(Node::is_true),
+            summary: summary.map(|summary| summary.chars().take(SUMMARY_CHARS_MAX).collect()),
+            response_codes: responses.codes,
+            parameters,
+            auth,
+        };
+        (declaration, responses.status.unwrap_or(200))
+    }
+
+    fn request_body(
+        &self,
+        operation: &Operation<'d>,
+        given: &Parameters<'d>,
+        errors: &mut Vec<ImportError>,
+    ) -> Body<'d> {
+        if !self.swagger {
+            let Some(body) = operation.node.get("requestBody") else { return Body::default() };
+            return match self.refs().resolve(body) {
+                Ok(body) => Body::of_content(body.get("content")),
+                Err(reason) => {
+                    errors.push(ImportError::error(format!("Unable to parse request body: {reason}")));
+                    Body::default()
+                }
+            };
+        }
+        if given.body.is_none() && given.form.is_empty() {
+            return Body::default();
+        }
+        let consumes = operation.node.get("consumes").or_else(|| self.root.get("consumes"));
+        let media_types = consumes.and_then(Node::as_list).unwrap_or_default().iter().filter_map(Node::as_text);
+        Body::new(given.body, media_types.take(MEDIA_TYPES_MAX).collect())
+    }
+}
+
+/// A request's or response's body as declared.
+#[derive(Default)]
+pub(super) struct Body<'d> {
+    schema: Option<&'d Node>,
+    media_types: Vec<&'d str>,
+    /// Examples of the whole body.
+    pub(super) examples: Vec<&'d Node>,
+}
+
+impl<'d> Body<'d> {
+    pub(super) fn new(schema: Option<&'d Node>, media_types: Vec<&'d str>) -> Self {
+        Self { schema, media_types, examples: Vec::new() }
+    }
+
+    /// The first JSON alternative of `content`, else the first one.
+    pub(super) fn of_content(content: Option<&'d Node>) -> Self {
+        let Some(content) = content.and_then(Node::as_map) else { return Self::default() };
+        let is_json = |name: &str| name.split(';').next().unwrap_or_default().trim_end().ends_with("json");
+        let chosen = content.iter().find(|(name, _)| is_json(name)).or_else(|| content.at(0));
+        let media_types = content.iter().map(|(name, _)| name).take(MEDIA_TYPES_MAX).collect();
+        let Some((_, media)) = chosen else { return Self::default() };
+        let mut body = Self::new(media.get("schema"), media_types);
+        body.examples.extend(media.get("example"));
+        let named = media.get("examples").and_then(Node::as_map).into_iter().flat_map(Map::iter);
+        body.examples.extend(named.take(MEDIA_TYPES_MAX).filter_map(|(_, example)| example.get("value")));
+        body
+    }
+
+    /// Adds the body's leaves and its media types; answers what could not be read.
+    pub(super) fn append(
+        &self,
+        context: &Context<'d>,
+        direction: Direction,
+        code: i32,
+        parameters: &mut Vec<DeclaredParameter>,
+    ) -> Option<String> {
+        if !self.media_types.is_empty() {
+            let examples = self.media_types.iter().filter(|name| name.len() <= 256).map(|name| (*name).to_owned());
+            let leaf = Leaf {
+                name: "content-type".to_owned(),
+                schema_type: "string".to_owned(),
+                examples: examples.collect(),
+                ..Leaf::default()
+            };
+            let known = |other: &DeclaredParameter| {
+                other.location == Location::Header && other.response_code == code && other.name == leaf.name
+            };
+            if !parameters.iter().any(known) {
+                parameters.push(declared(leaf, Location::Header, code));
+            }
+        }
+        let (mut leaves, fault) = context.schemas.leaves(self.schema?, direction);
+        for example in &self.examples {
+            add_body_example(&mut leaves, example);
+        }
+        parameters.extend(leaves.into_iter().map(|leaf| declared(leaf, Location::Body, code)));
+        fault
+    }
+}
+
+/// One parameter a variable segment; a segment of several variables is one text.
+fn path_parameters(given: &Parameters<'_>, address: &Address) -> Vec<DeclaredParameter> {
+    let path = address.variables.iter().map(|variable| {
+        let leaf = variable.names.first().filter(|_| variable.whole).and_then(|name| given.path.get(&**name));
+        let mut leaf = leaf.cloned().unwrap_or_else(|| Leaf { schema_type: "string".to_owned(), ..Leaf::default() });
+        leaf.name = variable.index.to_string();
+        leaf.required = true;
+        let label = variable.names.join(",");
+        DeclaredParameter { label: (!label.is_empty()).then_some(label), ..declared(leaf, Location::Path, REQUEST) }
+    });
+    path.collect()
+}
+
+fn token(leaf: &Leaf) -> &'static str {
+    match &*leaf.schema_type {
+        "integer" => "INTEGER",
+        "number" => "FLOAT",
+        _ => "STRING",
+    }
+}
