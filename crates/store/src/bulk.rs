@@ -12,7 +12,8 @@ const SIZES: [usize; 6] = [1_024, 256, 64, 16, 4, 1];
 /// A statement that writes many rows of `N` columns: `prefix VALUES ($1, $2), ($3, $4) … suffix`.
 ///
 /// Declared once as a `static`, so that its texts are built once:
-/// ```ignore
+/// ```
+/// # use portolan_store::Bulk;
 /// static INSERT_TAGS: Bulk<2> = Bulk::new("INSERT INTO tags (account_id, name)", "ON CONFLICT DO NOTHING");
 /// ```
 /// Postgres refuses `DO UPDATE` when one statement names the same key twice: fold such rows before.

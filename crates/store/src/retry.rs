@@ -25,13 +25,17 @@ impl Repeatable for Error {
 /// Runs `attempt`, which begins and commits one transaction, and repeats it while its error is repeatable: at most 5
 /// attempts, with growing random waits that together stay below a second.
 ///
-/// ```ignore
-/// retrying(|| async {
-///     let mut tx = db.begin().await?;
-///     tx.execute(INSERT_ROLE, args![account_id, &name]).await?;
-///     tx.commit().await
-/// })
-/// .await
+/// ```
+/// # use portolan_store::{Db, Error, args, retrying};
+/// # const INSERT_ROLE: &str = "INSERT INTO roles (account_id, name) VALUES ($1, $2)";
+/// async fn create(db: &Db, account_id: i64, name: &str) -> Result<(), Error> {
+///     retrying(|| async {
+///         let mut tx = db.begin().await?;
+///         tx.execute(INSERT_ROLE, args![account_id, name]).await?;
+///         tx.commit().await
+///     })
+///     .await
+/// }
 /// ```
 pub async fn retrying<T, E, F, A>(mut attempt: A) -> Result<T, E>
 where

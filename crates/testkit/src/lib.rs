@@ -1,7 +1,7 @@
 //! Test kit: runs every storage case on SQLite and on Postgres, each on a fresh database of its own.
 //!
 //! A test target declares `harness = false` and lists its cases, which become `sqlite::name` and `postgres::name`:
-//! ```ignore
+//! ```text
 //! portolan_testkit::suite! { create_then_list, roles::name_taken }
 //!
 //! /// A created role is listed.

@@ -1,0 +1,48 @@
+//! The log on both databases.
+
+mod append;
+mod read;
+
+use portolan_log::{Log, Message, Stored};
+use portolan_testkit::TestDb;
+
+portolan_testkit::suite! {
+    append::a_repeated_sequence_appends_nothing,
+    append::a_commit_of_unknown_outcome_is_resolved,
+    append::concurrent_repetitions_append_once,
+    append::concurrent_appends_leave_no_gap,
+    append::limits_are_refused_before_anything_is_written,
+    append::producers_are_forgotten_after_a_week,
+    read::keys_keep_their_order,
+    read::reading_begins_anywhere,
+    read::large_messages_pass_and_bound_a_fetch,
+    read::waiting_ends_with_the_append,
+    read::another_process_is_noticed,
+    read::trimming_keeps_offsets,
+    read::rejected_records_are_kept_once,
+    read::topics_are_apart,
+    read::damage_is_reported,
+}
+
+const TOPIC: &str = "akto.api.logs";
+
+async fn open(test: &TestDb) -> Log {
+    Log::open("embedded:", TOPIC, &test.store).await.expect("open the log")
+}
+
+fn message(key: &str, value: impl Into<Vec<u8>>) -> Message {
+    Message { key: key.as_bytes().to_vec(), value: value.into() }
+}
+
+/// Everything in one partition, in as many fetches as it takes.
+async fn read_all(log: &Log, partition: i64, bytes_max: usize) -> Vec<Stored> {
+    let mut records: Vec<Stored> = Vec::new();
+    loop {
+        let from_offset = records.last().map_or(0, |last| last.offset + 1);
+        let more = log.fetch(partition, from_offset, bytes_max).await.expect("fetch");
+        if more.is_empty() {
+            return records;
+        }
+        records.extend(more);
+    }
+}

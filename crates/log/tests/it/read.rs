@@ -1,0 +1,151 @@
+use std::time::{Duration, Instant};
+
+use portolan_log::{Error, Log, PARTITIONS, partition_of};
+use portolan_store::{Store, args};
+use portolan_testkit::TestDb;
+
+use crate::{TOPIC, message, open, read_all};
+
+const ALL: usize = usize::MAX;
+
+/// Records of one key come back in the order of their appends.
+pub async fn keys_keep_their_order(test: TestDb) {
+    let log = open(&test).await;
+    for sequence in 0..20_i64 {
+        let messages = ["a", "b", "c", "d", "e"].map(|key| message(key, sequence.to_string())).into();
+        log.append("importer", sequence, messages).await.expect("append");
+    }
+    for key in ["a", "b", "c", "d", "e"] {
+        let records = read_all(&log, partition_of(key.as_bytes()), ALL).await;
+        let of_key = records.iter().filter(|record| record.key == key.as_bytes());
+        let values: Vec<String> = of_key.map(|record| String::from_utf8_lossy(&record.value).into_owned()).collect();
+        assert_eq!(values, (0..20).map(|sequence| sequence.to_string()).collect::<Vec<_>>());
+    }
+}
+
+/// A position inside a batch, at the end, beyond it, and out of range.
+pub async fn reading_begins_anywhere(test: TestDb) {
+    let log = open(&test).await;
+    let partition = partition_of(b"key");
+    for sequence in 0..3 {
+        let messages = (0..5).map(|index| message("key", format!("{sequence}{index}"))).collect();
+        log.append("importer", sequence, messages).await.expect("append");
+    }
+    for from_offset in -1..=16_i64 {
+        let records = log.fetch(partition, from_offset, ALL).await.expect("fetch");
+        let offsets: Vec<i64> = records.iter().map(|record| record.offset).collect();
+        assert_eq!(offsets, (from_offset.max(0)..15).collect::<Vec<_>>());
+        if let Some(first) = records.first() {
+            assert_eq!(first.value, format!("{}{}", first.offset / 5, first.offset % 5));
+        }
+    }
+    assert_eq!(log.fetch(partition, 7, 0).await.expect("fetch").len(), 3, "the rest of one batch");
+    for none in [-1, PARTITIONS, i64::MAX] {
+        assert!(matches!(log.fetch(none, 0, ALL).await, Err(Error::Partition(_))));
+    }
+}
+
+/// Messages of 5 MiB pass whole, and a fetch stays near its limit.
+pub async fn large_messages_pass_and_bound_a_fetch(test: TestDb) {
+    let log = open(&test).await;
+    let value: Vec<u8> = (0..5_u32 << 20).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let messages = (0..4).map(|_| message("key", value.clone())).collect();
+    log.append("importer", 1, messages).await.expect("append");
+    let partition = partition_of(b"key");
+    assert_eq!(log.fetch(partition, 0, 1_000).await.expect("fetch").len(), 1);
+    assert_eq!(log.fetch(partition, 0, 11 << 20).await.expect("fetch").len(), 2);
+    let records = read_all(&log, partition, 6 << 20).await;
+    assert_eq!(records.len(), 4);
+    assert!(records.iter().all(|record| record.value == value));
+}
+
+/// A waiting reader is woken at once, and otherwise gives up in time.
+pub async fn waiting_ends_with_the_append(test: TestDb) {
+    let log = open(&test).await;
+    let partition = partition_of(b"key");
+    let begin = Instant::now();
+    assert!(!log.wait(partition, 0, Duration::from_millis(60)).await.expect("wait"));
+    assert!(begin.elapsed() >= Duration::from_millis(60));
+    let reader = tokio::spawn({
+        let log = log.clone();
+        async move { log.wait(partition, 0, Duration::from_secs(20)).await.map(|found| (found, Instant::now())) }
+    });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    log.append("importer", 1, vec![message("key", "value")]).await.expect("append");
+    let appended = Instant::now();
+    let (found, woken) = reader.await.expect("the reader ends").expect("wait");
+    assert!(found && woken.saturating_duration_since(appended) < Duration::from_millis(150), "woken late");
+    assert!(log.wait(partition, 0, Duration::ZERO).await.expect("wait"));
+    assert!(!log.wait(partition, 1, Duration::ZERO).await.expect("wait"));
+}
+
+/// An append through another store is seen by polling.
+pub async fn another_process_is_noticed(test: TestDb) {
+    let log = open(&test).await;
+    let other_store = Store::connect(&test.url).await.expect("open again");
+    let other = Log::open("embedded:", TOPIC, &other_store).await.expect("open again");
+    let partition = partition_of(b"key");
+    let reader = tokio::spawn(async move { log.wait(partition, 0, Duration::from_secs(20)).await });
+    other.append("importer", 1, vec![message("key", "value")]).await.expect("append");
+    assert!(reader.await.expect("the reader ends").expect("wait"));
+    other_store.close().await;
+}
+
+/// Trimming removes whole batches below the offset; what is read afterwards keeps its offsets.
+pub async fn trimming_keeps_offsets(test: TestDb) {
+    let log = open(&test).await;
+    let partition = partition_of(b"key");
+    for sequence in 0..4 {
+        let messages = (0..5).map(|_| message("key", "value")).collect();
+        log.append("importer", sequence, messages).await.expect("append");
+    }
+    assert_eq!(log.trim(partition, 4).await.expect("trim"), 0);
+    assert_eq!(log.trim(partition, 12).await.expect("trim"), 2);
+    assert_eq!(log.start_offsets().await.expect("starts")[&partition], 10);
+    assert_eq!(log.fetch(partition, 0, ALL).await.expect("fetch")[0].offset, 10);
+    assert_eq!(log.trim(partition, i64::MAX).await.expect("trim"), 2);
+    assert_eq!(log.start_offsets().await.expect("starts")[&partition], 20);
+    assert!(log.fetch(partition, 0, ALL).await.expect("fetch").is_empty());
+    let positions = log.append("importer", 9, vec![message("key", "value")]).await.expect("append");
+    assert_eq!(positions[&partition], 21);
+    assert_eq!(log.fetch(partition, 0, ALL).await.expect("fetch")[0].offset, 20);
+}
+
+/// A rejected record is kept with its reason, once, whatever bytes it has.
+pub async fn rejected_records_are_kept_once(test: TestDb) {
+    let log = open(&test).await;
+    for _ in 0..2 {
+        log.reject(1, 7, "not JSON: \0", &[0, 255]).await.expect("reject");
+    }
+    log.reject(2, 8, "no path", b"{}").await.expect("reject");
+    assert_eq!(log.rejected_count().await.expect("count"), 2);
+    let records = log.rejected(10).await.expect("rejected");
+    let first = records.iter().find(|record| record.partition == 1).expect("the first one");
+    assert_eq!((first.offset, first.reason.as_str(), &first.value[..]), (7, "not JSON: \u{fffd}", &[0, 255][..]));
+    assert_eq!(log.rejected(1).await.expect("rejected").len(), 1);
+    assert!(matches!(log.reject(9, 0, "", b"").await, Err(Error::Partition(9))));
+}
+
+/// Topics of one store do not see each other, and other kinds of log are refused by name.
+pub async fn topics_are_apart(test: TestDb) {
+    let (log, other) = (open(&test).await, Log::open("embedded:", "other", &test.store).await.expect("open"));
+    log.append("importer", 1, vec![message("key", "value")]).await.expect("append");
+    assert_eq!(other.end_offsets().await.expect("ends").values().sum::<i64>(), 0);
+    other.append("importer", 1, vec![message("key", "other")]).await.expect("append");
+    assert_eq!(read_all(&log, partition_of(b"key"), ALL).await[0].value, "value");
+    assert_eq!(read_all(&other, partition_of(b"key"), ALL).await[0].value, "other");
+    for (url, topic) in [("kafka://broker:9092", "t"), ("redis://x", "t"), ("embedded", "t"), ("embedded:", "")] {
+        assert!(matches!(Log::open(url, topic, &test.store).await, Err(Error::Configuration(_))), "{url} {topic:?}");
+    }
+}
+
+/// A batch that cannot be read names itself.
+pub async fn damage_is_reported(test: TestDb) {
+    let log = open(&test).await;
+    let partition = partition_of(b"key");
+    log.append("importer", 1, vec![message("key", "value")]).await.expect("append");
+    let db = test.store.service("log").await.expect("open");
+    db.execute("UPDATE log_batches SET payload = $1", args![vec![0xff_u8; 9]]).await.expect("damage");
+    let outcome = log.fetch(partition, 0, ALL).await;
+    assert!(matches!(outcome, Err(Error::Damaged { base_offset: 0, .. })), "{outcome:?}");
+}

@@ -1,0 +1,30 @@
+//! The store on both databases.
+
+mod faults;
+mod migrations;
+mod transactions;
+mod values;
+
+portolan_testkit::suite! {
+    faults::a_lost_answer_leaves_the_commit_standing,
+    faults::a_lost_connection_before_the_commit_writes_nothing,
+    faults::delays_and_own_points_strike_as_often_as_armed,
+    faults::retrying_repeats_what_wrote_nothing,
+    migrations::apply_once_and_in_order,
+    migrations::processes_starting_together_apply_once,
+    migrations::refuse_edited_and_newer_databases,
+    migrations::a_failing_script_changes_nothing,
+    transactions::a_failed_statement_spoils_the_transaction,
+    transactions::an_unfinished_transaction_rolls_back,
+    transactions::a_cancelled_statement_spoils_the_transaction,
+    transactions::a_deadlock_is_repeated,
+    transactions::concurrent_increments_are_all_counted,
+    transactions::a_read_transaction_sees_one_moment,
+    transactions::services_are_told_apart_by_name,
+    transactions::two_stores_share_one_database,
+    values::round_trip,
+    values::nulls_keep_prepared_statements_usable,
+    values::misread_columns_are_errors,
+    values::violations_are_named,
+    values::bulk_writes_every_row,
+}

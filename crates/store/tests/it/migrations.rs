@@ -1,0 +1,80 @@
+use portolan_store::{Db, Error, Migration, Migrations, Store, args};
+use portolan_testkit::TestDb;
+
+const fn step(version: i64, script: &'static str) -> Migration {
+    Migration { version, name: "step", sqlite: script, postgres: script }
+}
+
+const NOTES: &str = "-- Two statements; the second one needs the first.\n\
+     CREATE TABLE notes (id TEXT PRIMARY KEY);\nINSERT INTO notes (id) VALUES ('it''s; here');";
+const TEXTS: &str = "ALTER TABLE notes ADD COLUMN body TEXT;";
+
+const FIRST: Migrations = Migrations { service: "test", steps: &[step(1, NOTES)] };
+const SECOND: Migrations = Migrations { service: "test", steps: &[step(1, NOTES), step(3, TEXTS)] };
+
+async fn notes(db: &Db) -> i64 {
+    db.fetch_one("SELECT count(*) FROM notes", args![]).await.expect("count").get(0).expect("count")
+}
+
+fn refused(outcome: Result<(), Error>, part: &str) {
+    match outcome {
+        Err(Error::Migration { reason, .. }) => assert!(reason.contains(part), "{reason}"),
+        other => panic!("expected a migration error about {part:?}, got {other:?}"),
+    }
+}
+
+/// Steps run once, a later program adds its own.
+pub async fn apply_once_and_in_order(test: TestDb) {
+    let db = &test.db;
+    for _ in 0..2 {
+        db.migrate(&FIRST).await.expect("migrate");
+        assert_eq!(notes(db).await, 1);
+    }
+    for _ in 0..2 {
+        db.migrate(&SECOND).await.expect("migrate");
+        db.fetch_all("SELECT id, body FROM notes", args![]).await.expect("the new column");
+    }
+}
+
+/// Starting processes wait for each other, so that a step never runs twice.
+pub async fn processes_starting_together_apply_once(test: TestDb) {
+    let starts: Vec<_> = (0..4)
+        .map(|_| {
+            let url = test.url.clone();
+            tokio::spawn(async move {
+                let store = Store::connect(&url).await.expect("open");
+                store.service("test").await.expect("open").migrate(&SECOND).await.expect("migrate");
+                store.close().await;
+            })
+        })
+        .collect();
+    for start in starts {
+        start.await.expect("the start succeeds");
+    }
+    assert_eq!(notes(&test.db).await, 1);
+}
+
+/// The program stops instead of running on tables it does not know.
+pub async fn refuse_edited_and_newer_databases(test: TestDb) {
+    let db = &test.db;
+    db.migrate(&SECOND).await.expect("migrate");
+    let cases: [(&'static [Migration], &str); 3] = [
+        (const { &[step(1, "SELECT 1"), step(3, TEXTS)] }, "edited"),
+        (const { &[step(1, NOTES), step(2, "SELECT 1"), step(3, TEXTS)] }, "missing below"),
+        (const { &[step(3, TEXTS), step(1, NOTES)] }, "does not follow"),
+    ];
+    for (steps, part) in cases {
+        refused(db.migrate(&Migrations { service: "test", steps }).await, part);
+    }
+    refused(db.migrate(&FIRST).await, "newer program");
+    refused(db.migrate(&Migrations { service: "other", steps: &[] }).await, "belongs to");
+    db.migrate(&SECOND).await.expect("the tables are as before");
+}
+
+/// All steps of a start are one transaction.
+pub async fn a_failing_script_changes_nothing(test: TestDb) {
+    const BROKEN: &[Migration] = &[step(1, NOTES), step(2, "CREATE TABLE more (id TEXT); SELECT nonsense;")];
+    refused(test.db.migrate(&Migrations { service: "test", steps: BROKEN }).await, "step 2");
+    assert!(test.db.fetch_all("SELECT id FROM notes", args![]).await.is_err(), "step 1 stayed");
+    test.db.migrate(&SECOND).await.expect("migrate");
+}

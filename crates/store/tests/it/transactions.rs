@@ -1,0 +1,162 @@
+use std::time::Duration;
+
+use portolan_store::{Db, Dialect, Error, Store, args, retrying};
+use portolan_testkit::TestDb;
+
+const ADD: &str = "UPDATE counters SET value = value + $2 WHERE id = $1";
+const SELECT: &str = "SELECT value FROM counters WHERE id = $1";
+
+pub async fn create_counters(db: &Db) {
+    db.execute("CREATE TABLE counters (id BIGINT PRIMARY KEY, value BIGINT NOT NULL)", args![]).await.expect("create");
+    for id in 0..2_i64 {
+        db.execute("INSERT INTO counters (id, value) VALUES ($1, 0)", args![id]).await.expect("insert");
+    }
+}
+
+pub async fn counter(db: &Db, id: i64) -> i64 {
+    db.fetch_one(SELECT, args![id]).await.expect("select").get(0).expect("value")
+}
+
+/// Adds 1 to a counter in a transaction of two statements.
+pub async fn add_one(db: &Db, id: i64) -> Result<(), Error> {
+    let mut tx = db.begin().await?;
+    tx.fetch_one(SELECT, args![id]).await?;
+    tx.execute(ADD, args![id, 1_i64]).await?;
+    tx.commit().await
+}
+
+/// Ignoring a failed statement does not commit the others.
+pub async fn a_failed_statement_spoils_the_transaction(test: TestDb) {
+    let db = &test.db;
+    create_counters(db).await;
+    let mut tx = db.begin().await.expect("begin");
+    tx.execute(ADD, args![0_i64, 1_i64]).await.expect("update");
+    let repeated = tx.execute("INSERT INTO counters (id, value) VALUES (0, 0)", args![]).await;
+    assert!(matches!(repeated, Err(Error::UniqueViolation { .. })), "{repeated:?}");
+    let after = tx.execute(ADD, args![0_i64, 1_i64]).await;
+    assert!(matches!(after, Err(Error::Other(_))), "{after:?}");
+    assert!(tx.commit().await.is_err());
+    assert_eq!(counter(db, 0).await, 0);
+}
+
+/// Dropping and rolling back leave nothing, and give the connection back.
+pub async fn an_unfinished_transaction_rolls_back(test: TestDb) {
+    let db = &test.db;
+    create_counters(db).await;
+    for round in 0..30 {
+        let mut tx = db.begin().await.expect("begin");
+        tx.execute(ADD, args![0_i64, 1_i64]).await.expect("update");
+        if round % 2 == 0 {
+            tx.rollback().await.expect("roll back");
+        }
+    }
+    assert_eq!(counter(db, 0).await, 0);
+    add_one(db, 0).await.expect("write after the rollbacks");
+    assert_eq!(counter(db, 0).await, 1);
+}
+
+/// A statement given up half-way cannot be followed by a commit.
+pub async fn a_cancelled_statement_spoils_the_transaction(test: TestDb) {
+    let db = &test.db;
+    create_counters(db).await;
+    let mut tx = db.begin().await.expect("begin");
+    tx.execute(ADD, args![0_i64, 1_i64]).await.expect("update");
+    let slow = match db.dialect() {
+        Dialect::Sqlite => {
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000000) SELECT max(i) FROM n"
+        }
+        Dialect::Postgres => "SELECT cast(pg_sleep(1) AS text)",
+    };
+    let given_up = tokio::time::timeout(Duration::from_millis(20), tx.fetch_all(slow, args![])).await;
+    assert!(given_up.is_err(), "the statement was too quick");
+    assert!(tx.commit().await.is_err());
+    assert_eq!(counter(db, 0).await, 0);
+}
+
+/// Writers at the same time lose no update.
+pub async fn concurrent_increments_are_all_counted(test: TestDb) {
+    let db = &test.db;
+    create_counters(db).await;
+    let writers: Vec<_> = (0..8)
+        .map(|_| {
+            let db = db.clone();
+            tokio::spawn(async move {
+                for _ in 0..10 {
+                    retrying(|| add_one(&db, 0)).await.expect("write");
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.expect("the writer ends");
+    }
+    assert_eq!(counter(db, 0).await, 80);
+}
+
+/// Two transactions that lock in opposite order both succeed: one is refused as a conflict and repeated.
+pub async fn a_deadlock_is_repeated(test: TestDb) {
+    let db = &test.db;
+    create_counters(db).await;
+    let writers = [(0_i64, 1_i64), (1, 0)].map(|(first, second)| {
+        let db = db.clone();
+        tokio::spawn(async move {
+            retrying(|| async {
+                let mut tx = db.begin().await?;
+                tx.execute(ADD, args![first, 1_i64]).await?;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                tx.execute(ADD, args![second, 1_i64]).await?;
+                tx.commit().await
+            })
+            .await
+        })
+    });
+    for writer in writers {
+        writer.await.expect("the writer ends").expect("write");
+    }
+    assert_eq!((counter(db, 0).await, counter(db, 1).await), (2, 2));
+}
+
+/// A read transaction keeps its view while others write, and cannot write itself.
+pub async fn a_read_transaction_sees_one_moment(test: TestDb) {
+    let db = &test.db;
+    create_counters(db).await;
+    let mut reader = db.begin_read().await.expect("begin");
+    assert_eq!(reader.fetch_one(SELECT, args![0_i64]).await.expect("select").get::<i64>(0).expect("value"), 0);
+    add_one(db, 0).await.expect("write beside the reader");
+    assert_eq!(reader.fetch_one(SELECT, args![0_i64]).await.expect("select").get::<i64>(0).expect("value"), 0);
+    assert!(reader.execute(ADD, args![0_i64, 1_i64]).await.is_err());
+    drop(reader);
+    assert_eq!(counter(db, 0).await, 1);
+}
+
+/// Names that are no schema names are refused; one name always means the same tables.
+pub async fn services_are_told_apart_by_name(test: TestDb) {
+    for name in ["", "Identity", "pg_temp", "1st", "a\"b", "a b", &"x".repeat(33)] {
+        let refused = test.store.service(name).await.err();
+        assert!(matches!(refused, Some(Error::Configuration(_))), "{name:?}: {refused:?}");
+    }
+    let (one, two) = (test.store.service("one").await.expect("open"), test.store.service("two").await.expect("open"));
+    create_counters(&one).await;
+    add_one(&test.store.service("one").await.expect("open again"), 0).await.expect("write");
+    assert_eq!(counter(&one, 0).await, 1);
+    let seen_by_two = two.fetch_optional(SELECT, args![0_i64]).await;
+    assert_eq!(seen_by_two.is_ok(), two.dialect() == Dialect::Sqlite, "schemas exist on Postgres alone");
+    one.ping().await.expect("ping");
+}
+
+/// Two processes on one database see each other's commits and wait for each other's locks.
+pub async fn two_stores_share_one_database(test: TestDb) {
+    create_counters(&test.db).await;
+    let other = Store::connect(&test.url).await.expect("open again").service("test").await.expect("open");
+    let writers = [test.db.clone(), other.clone()].map(|db| {
+        tokio::spawn(async move {
+            for _ in 0..50 {
+                retrying(|| add_one(&db, 0)).await.expect("write");
+            }
+        })
+    });
+    for writer in writers {
+        writer.await.expect("the writer ends");
+    }
+    assert_eq!((counter(&test.db, 0).await, counter(&other, 0).await), (100, 100));
+}
