@@ -79,6 +79,7 @@ impl<'d> Schemas<'d> {
             fault: None,
         };
         walk.schema(schema, "", &Names::default(), true, 0);
+        drop_enclosing(&mut walk.leaves);
         (walk.leaves, walk.fault)
     }
 
@@ -276,6 +277,14 @@ impl<'d> Walk<'_, 'd> {
     }
 }
 
+/// Drops objects without properties where another part of the schema declares the properties.
+fn drop_enclosing(leaves: &mut Vec<Leaf>) {
+    let names = leaves.iter().map(|leaf| &*leaf.name);
+    let enclosing = names.flat_map(|name| name.match_indices('#').map(|(at, _)| name[..at].to_owned()));
+    let enclosing: HashSet<String> = enclosing.collect();
+    leaves.retain(|leaf| !matches!(&*leaf.schema_type, "object" | "") || !enclosing.contains(&leaf.name));
+}
+
 /// Longest leaf name. Longer ones come from hostile nesting alone.
 const NAME_BYTES_MAX: usize = 4096;
 
@@ -439,6 +448,10 @@ mod tests {
             &["a:string [\"z\"]"],
         );
         check("s: {properties: {a: {$ref: '#/none'}}}", &["a:"]);
+        check(
+            "s: {allOf: [{properties: {a: {type: object}}}, {properties: {a: {properties: {b: {type: string}}}}}]}",
+            &["a#b:string"],
+        );
     }
 
     #[test]

@@ -1,0 +1,101 @@
+//! Converters take any bytes: they answer records or reasons and never panic.
+
+use std::ops::ControlFlow;
+
+use portolan_formats::openapi::Document;
+use portolan_formats::{Target, detect, har};
+use portolan_record::{Record, Source};
+use proptest::prelude::*;
+
+const HAR: &str = r#"{"log": {"version": "1.2", "entries": [
+    {"request": {"method": "POST", "url": "https://h/a?b=1", "headers": [{"name": "Cookie", "value": "a=\u00e9"}],
+      "postData": {"text": "", "params": [{"name": "x", "value": "y z"}]}},
+     "response": {"status": 200, "headers": [], "content": {"text": "eyJhIjoxfQ==", "encoding": "base64"}}},
+    {"request": {"method": "GET", "url": "/b"}, "response": {"status": 0}}]}}"#;
+
+const YAML: &str =
+    "openapi: 3.0.3\ninfo: {title: t}\nservers: [{url: 'https://{h}/v1', variables: {h: {default: a.b}}}]
+paths:\n  /a/{id}:\n    parameters: [{$ref: '#/components/parameters/id'}]\n    post:
+      requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/s'}}}}
+      responses: {200: {description: ok, content: {application/json: {schema: {$ref: '#/components/schemas/s'}}}}}
+components:\n  parameters: {id: {name: id, in: path, schema: {type: integer}}}
+  schemas: {s: {allOf: [{type: object, properties: {a: {type: string}}}, {$ref: '#/components/schemas/s'}]}}
+";
+
+fn target() -> Target {
+    Target { account_id: 1, collection_id: 2, time: 3, source: Source::Other }
+}
+
+fn check(bytes: &[u8]) {
+    detect(bytes);
+    let mut items = 0;
+    let mut count = |item: har::Item<'_>| {
+        items += 1;
+        if let har::Item::Record(record) = item {
+            let json = record.to_json();
+            assert_eq!(Record::parse(&json).unwrap(), record);
+        }
+        ControlFlow::Continue(())
+    };
+    let converted = har::convert_slice(bytes, &target(), &mut count);
+    let counted = har::validate_reader(bytes);
+    assert_eq!(converted.is_ok(), counted.is_ok(), "{converted:?} {counted:?}");
+    if let Ok(counted) = counted {
+        assert_eq!(counted, items);
+    }
+    if let Ok(document) = Document::parse(bytes) {
+        let outcomes: Vec<_> = document.operations(&target()).collect();
+        assert_eq!(outcomes.len(), document.operation_count());
+        for record in outcomes.iter().filter_map(|outcome| outcome.record.as_ref()) {
+            assert_eq!(&Record::parse(&record.to_json()).unwrap(), record);
+        }
+    }
+}
+
+/// A text with some of its bytes replaced, some stretches cut out and some repeated.
+fn mutated(text: &'static str) -> impl Strategy<Value = Vec<u8>> {
+    let change = (any::<prop::sample::Index>(), 0..24_usize, any::<u8>(), 0..3_u8);
+    prop::collection::vec(change, 1..6).prop_map(move |changes| {
+        let mut bytes = text.as_bytes().to_vec();
+        for (at, length, byte, kind) in changes {
+            if bytes.is_empty() {
+                break;
+            }
+            let start = at.index(bytes.len());
+            let end = (start + length).min(bytes.len());
+            match kind {
+                0 => bytes[start] = byte,
+                1 => drop(bytes.drain(start..end)),
+                _ => {
+                    let copy = bytes[start..end].to_vec();
+                    bytes.splice(start..start, copy);
+                }
+            }
+        }
+        bytes
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_taken(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        check(&bytes);
+    }
+
+    #[test]
+    fn any_text_is_taken(text in "[\\[\\]{}:,\"\\\\ \\n#*&!a-c0-9$/-]{0,120}") {
+        check(text.as_bytes());
+        check(format!("openapi: 3.0.0\npaths: {text}\n").as_bytes());
+        check(format!("{{\"log\": {{\"entries\": [{text}]}}}}").as_bytes());
+    }
+
+    #[test]
+    fn changed_captures_are_taken(bytes in mutated(HAR)) {
+        check(&bytes);
+    }
+
+    #[test]
+    fn changed_specifications_are_taken(bytes in mutated(YAML)) {
+        check(&bytes);
+    }
+}
