@@ -90,6 +90,13 @@ impl From<DriverError> for Error {
     }
 }
 
+impl From<Error> for portolan_api::Error {
+    /// The last step of a failure that no caller can cure: repeat later, or a fault of ours. The text stays in the log.
+    fn from(error: Error) -> Self {
+        if error.transient() { Self::unavailable(error) } else { Self::internal(error) }
+    }
+}
+
 fn from_postgres(error: &dyn DatabaseError) -> Error {
     let constraint = || error.constraint().unwrap_or_default().to_owned();
     let text = error.to_string();

@@ -1,1 +1,89 @@
-//! portolan-identity
+//! Identity: organisations, their accounts, users, sessions, and the role each user holds in each account.
+//!
+//! Tables: `organizations`, `accounts`, `users`, `memberships`, `sessions`, `login_failures`, `signing_keys`.
+//! It asks the tokens service for the owner of an API key, and inventory whether an account has endpoints.
+//!
+//! # Invariants
+//! - A caller token is signed here and nowhere else, for 60 s, and carries no role.
+//! - A user without a membership in an account has no access to it; a role that cannot be resolved is NO_ACCESS.
+//! - Sessions and access tokens are stored as digests; passwords as Argon2id.
+//! - Every change of a membership is announced to the cache of grants before it is written.
+//!
+//! Start reading at [`authentication`] for the edge, at [`grants`] for roles.
+
+pub mod authentication;
+mod bootstrap;
+pub mod grants;
+mod passwords;
+mod rpc;
+pub mod sessions;
+mod signing;
+mod store;
+mod throttle;
+pub mod users;
+
+use std::sync::Arc;
+
+use portolan_api::{Error, identity::v1::identity_service_server::IdentityServiceServer};
+use portolan_authz::{Cache, Grant};
+use portolan_runtime::{Peers, Secrets};
+use portolan_store::{Db, Migration, Migrations};
+use tonic::service::Routes;
+
+pub use authentication::KnownKey;
+pub use bootstrap::{FirstStart, first_start};
+
+pub const MIGRATIONS: Migrations = Migrations {
+    service: "identity",
+    steps: &[Migration {
+        version: 1,
+        name: "identity",
+        sqlite: include_str!("../migrations/sqlite/0001_identity.sql"),
+        postgres: include_str!("../migrations/postgres/0001_identity.sql"),
+    }],
+};
+
+/// Name of the service in health checks.
+pub const NAME: &str = "portolan.identity.v1.IdentityService";
+
+/// What identity works with.
+#[derive(Clone)]
+pub struct Deps {
+    pub db: Db,
+    pub peers: Peers,
+    pub secrets: Secrets,
+    /// Through which changes of grants are announced; every reader of grants must share it, or it must be off.
+    pub grants: Cache<Arc<Grant>>,
+    /// Owners of API keys, by digest of the key; the tokens service announces changes through it.
+    pub keys: Cache<Arc<KnownKey>>,
+    passwords: passwords::Passwords,
+    signing: signing::Signing,
+}
+
+impl Deps {
+    /// Migrates the tables and makes the first signing key.
+    ///
+    /// # Errors
+    /// When the store cannot be reached or migrated.
+    pub async fn open(
+        db: Db,
+        peers: Peers,
+        secrets: Secrets,
+        grants: Cache<Arc<Grant>>,
+        keys: Cache<Arc<KnownKey>>,
+    ) -> Result<Self, Error> {
+        db.migrate(&MIGRATIONS).await?;
+        let signing = signing::Signing::open(&db, &secrets).await?;
+        Ok(Self { db, peers, secrets, grants, keys, passwords: passwords::Passwords::default(), signing })
+    }
+}
+
+/// The service without its guard.
+pub fn service(deps: Deps) -> Routes {
+    Routes::new(IdentityServiceServer::new(rpc::Rpc::new(deps)))
+}
+
+/// Unix seconds.
+fn now_s() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |age| age.as_secs() as i64)
+}

@@ -1,0 +1,118 @@
+//! From an edge credential to a signed caller token.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use portolan_api::{
+    Reason, Result,
+    tokens::v1::{VerifyApiKeyRequest, VerifyApiKeyResponse},
+};
+use portolan_authz::{CallerClaims, Credential, CredentialKind, Lookup, Scope};
+
+use crate::{Deps, now_s, sessions, store};
+
+/// A token is handed out again until this much of its life is left.
+const REUSE_BEFORE_S: i64 = 20;
+/// Tokens kept for one key: one per scope and client address.
+const TOKENS_PER_KEY_MAX: usize = 64;
+
+/// The owner of an API key, with the tokens made for it. Forgotten as soon as the key changes.
+pub struct KnownKey {
+    owner: VerifyApiKeyResponse,
+    kind: CredentialKind,
+    organization_id: String,
+    tokens: Mutex<HashMap<(Scope, String), (String, i64)>>,
+}
+
+/// Answers a caller token and its expiry in Unix seconds.
+///
+/// # Errors
+/// `UNAUTHENTICATED` for a credential that is not good; `UNAVAILABLE` when its owner cannot be asked.
+pub async fn authenticate(
+    deps: &Deps,
+    credential: &Credential,
+    scope: Scope,
+    client_address: &str,
+) -> Result<(String, i64)> {
+    match credential {
+        Credential::ApiKey(key) => with_key(deps, key, scope, client_address).await,
+        Credential::Session { session, access_token } => {
+            let session = sessions::verify(deps, session, access_token).await?;
+            let claims = CallerClaims {
+                account_id: session.account_id,
+                user_id: session.user_id,
+                organization_id: organization_of(deps, session.account_id).await?,
+                scope,
+                credential: CredentialKind::Session,
+                credential_id: session.digest[..16].to_owned(),
+                client_address: client_address.to_owned(),
+                iat: 0,
+                exp: 0,
+            };
+            deps.signing.sign(claims).await
+        }
+        Credential::CapabilitiesToken(token) => {
+            let claims = deps.signing.verify(token).await?;
+            Ok((token.clone(), claims.exp))
+        }
+    }
+}
+
+/// The key under which the owner of an API key is cached and a change of it announced.
+pub fn key_of(api_key_digest: &str) -> String {
+    format!("key/{api_key_digest}")
+}
+
+async fn with_key(deps: &Deps, key: &str, scope: Scope, client_address: &str) -> Result<(String, i64)> {
+    let known = find_key(deps, key).await?;
+    let slot = (scope, client_address.to_owned());
+    {
+        let tokens = known.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((token, exp)) = tokens.get(&slot).filter(|(_, exp)| exp - now_s() > REUSE_BEFORE_S) {
+            return Ok((token.clone(), *exp));
+        }
+    }
+    let claims = CallerClaims {
+        account_id: known.owner.account_id,
+        user_id: known.owner.user_id,
+        organization_id: known.organization_id.clone(),
+        scope,
+        credential: known.kind,
+        credential_id: known.owner.id.to_string(),
+        client_address: client_address.to_owned(),
+        iat: 0,
+        exp: 0,
+    };
+    let (token, exp) = deps.signing.sign(claims).await?;
+    let mut tokens = known.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+    if tokens.len() >= TOKENS_PER_KEY_MAX {
+        tokens.clear();
+    }
+    tokens.insert(slot, (token.clone(), exp));
+    Ok((token, exp))
+}
+
+async fn find_key(deps: &Deps, key: &str) -> Result<Arc<KnownKey>> {
+    let lease = match deps.keys.get(&key_of(&store::digest(key))) {
+        Lookup::Hit(known) => return Ok(known),
+        Lookup::Miss(lease) => lease,
+    };
+    let request = VerifyApiKeyRequest { key: key.to_owned() };
+    let owner = deps.peers.tokens().verify_api_key(request).await?.into_inner();
+    let known = Arc::new(KnownKey {
+        kind: CredentialKind::of_key(owner.utility()).ok_or(Reason::Unauthenticated)?,
+        organization_id: organization_of(deps, owner.account_id).await?,
+        owner,
+        tokens: Mutex::default(),
+    });
+    if let Some(lease) = lease {
+        lease.fill(known.clone());
+    }
+    Ok(known)
+}
+
+async fn organization_of(deps: &Deps, account_id: i64) -> Result<String> {
+    Ok(store::find_organization_of_account(&deps.db, account_id).await?.ok_or(Reason::Unauthenticated)?)
+}

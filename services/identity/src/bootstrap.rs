@@ -1,0 +1,78 @@
+use std::{collections::BTreeMap, path::Path};
+
+use portolan_api::{Error, Result, tokens::v1::CreateFirstApiKeyRequest};
+use portolan_authz::Role;
+
+use crate::{Deps, now_s, store, users};
+
+/// File in the data directory that receives the first API key.
+const KEY_FILE: &str = "admin-api-key";
+/// Scopes in which the first user is ADMIN.
+const SCOPES: [&str; 4] = ["API", "ENDPOINT", "DAST", "AGENTIC"];
+const ACCOUNT_NAME: &str = "My account";
+
+/// What the first start made, for the operator to read once.
+#[derive(Default)]
+pub struct FirstStart {
+    /// Login and password of the administrator, when the password was made here.
+    pub generated_password: Option<(String, String)>,
+}
+
+/// Makes the organisation, its account, its administrator and the first API key, unless they exist. A start that was
+/// interrupted goes on where it stopped.
+///
+/// # Errors
+/// When the store, the tokens service or the key file fails.
+pub async fn first_start(deps: &Deps, email: &str, password: &str, data_dir: &Path) -> Result<FirstStart> {
+    let mut made = FirstStart::default();
+    if store::count_accounts(&deps.db).await? == 0 {
+        let generated = password.is_empty().then(random_password);
+        let password = generated.clone().unwrap_or_else(|| password.to_owned());
+        if create_administrator(deps, email, &password).await? {
+            made.generated_password = generated.map(|generated| (email.to_owned(), generated));
+        }
+    }
+    if let Some((account_id, user_id)) = store::find_first_start(&deps.db, KEY_FILE).await? {
+        let request = CreateFirstApiKeyRequest { account_id, user_id, username: email.to_owned() };
+        let key = deps.peers.tokens().create_first_api_key(request).await?.into_inner().key;
+        portolan_runtime::write_private(&data_dir.join(KEY_FILE), key.as_bytes()).map_err(Error::internal)?;
+        store::delete_first_start(&deps.db, KEY_FILE).await?;
+    }
+    Ok(made)
+}
+
+/// Answers false when another process was faster.
+async fn create_administrator(deps: &Deps, email: &str, password: &str) -> Result<bool> {
+    let password_hash = deps.passwords.hash(password.to_owned()).await?;
+    let mut tx = deps.db.begin().await?;
+    let account_id = store::next_id(&mut tx, "account").await?;
+    if account_id != store::FIRST_ACCOUNT_ID {
+        return Ok(false);
+    }
+    let user_id = store::next_id(&mut tx, "user").await?;
+    let organization = store::NewOrganization {
+        id: uuid::Uuid::new_v4().to_string(),
+        public_id: format!("org_{}", random_text(16)),
+        name: email.to_owned(),
+        created_at: now_s(),
+    };
+    store::insert_organization(&mut tx, &organization).await?;
+    store::insert_account(&mut tx, account_id, &organization.id, ACCOUNT_NAME, now_s()).await?;
+    store::insert_user(&mut tx, user_id, email, &users::login_key(email), &password_hash).await?;
+    let scope_roles: BTreeMap<_, _> =
+        SCOPES.iter().map(|scope| (scope.to_string(), Role::Admin.name().to_owned())).collect();
+    store::insert_membership(&mut tx, account_id, user_id, None, &scope_roles).await?;
+    store::insert_first_start(&mut tx, KEY_FILE, account_id, user_id).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+fn random_password() -> String {
+    random_text(20)
+}
+
+fn random_text(length: usize) -> String {
+    use rand::RngExt as _;
+    let mut rng = rand::rng();
+    (0..length).map(|_| char::from(rng.sample(rand::distr::Alphanumeric))).collect()
+}

@@ -1,0 +1,86 @@
+use std::sync::Arc;
+
+use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey as _};
+use portolan_api::{Error, Result};
+use portolan_authz::{CallerClaims, CallerSigner, CallerVerifier, VerifyingKeys};
+use portolan_runtime::Secrets;
+use portolan_store::Db;
+use tokio::sync::RwLock;
+
+use crate::{now_s, store};
+
+/// A key signs for a day; the one before stays valid, so that tokens on their way are still verified.
+const KEY_LIFE_S: i64 = 24 * 60 * 60;
+/// Keys that verify at a time.
+pub(crate) const VALID_KEYS: usize = 2;
+/// Where private keys are sealed.
+const PLACE: &str = "signing_keys.private_key";
+
+/// The keys of caller tokens: the newest signs, the newest two verify.
+#[derive(Clone)]
+pub(crate) struct Signing {
+    db: Db,
+    secrets: Secrets,
+    current: Arc<RwLock<Current>>,
+    verifier: CallerVerifier,
+}
+
+struct Current {
+    signer: CallerSigner,
+    created_at: i64,
+}
+
+impl Signing {
+    pub(crate) async fn open(db: &Db, secrets: &Secrets) -> Result<Self> {
+        let verifier = CallerVerifier::default();
+        let current = load(db, secrets, &verifier).await?;
+        Ok(Self { db: db.clone(), secrets: secrets.clone(), current: Arc::new(RwLock::new(current)), verifier })
+    }
+
+    pub(crate) async fn sign(&self, claims: CallerClaims) -> Result<(String, i64)> {
+        if now_s() - self.current.read().await.created_at >= KEY_LIFE_S {
+            let mut current = self.current.write().await;
+            if now_s() - current.created_at >= KEY_LIFE_S {
+                *current = load(&self.db, &self.secrets, &self.verifier).await?;
+            }
+        }
+        self.current.read().await.signer.sign(claims)
+    }
+
+    /// Verifies a token that was signed here or by another identity process on the same database.
+    pub(crate) async fn verify(&self, token: &str) -> Result<Arc<CallerClaims>> {
+        if !self.verifier.knows_key_of(token) {
+            self.verifier.set_keys(&verifying_keys(&self.db).await?);
+        }
+        self.verifier.verify(token)
+    }
+}
+
+/// The public keys that verify at this moment.
+pub(crate) async fn verifying_keys(db: &Db) -> Result<VerifyingKeys> {
+    let keys = store::list_signing_keys(db, VALID_KEYS).await?;
+    Ok(keys.into_iter().map(|key| (key.id, key.public_key)).collect())
+}
+
+/// Reads the newest key; makes one when there is none or it has signed for a day.
+async fn load(db: &Db, secrets: &Secrets, verifier: &CallerVerifier) -> Result<Current> {
+    let newest = store::list_signing_keys(db, 1).await?.pop();
+    let key = match newest {
+        Some(key) if now_s() - key.created_at < KEY_LIFE_S => key,
+        _ => {
+            let private = SigningKey::from_bytes(&rand::random());
+            let pkcs8 = private.to_pkcs8_der().map_err(Error::internal)?;
+            let key = store::SigningKeyRow {
+                id: format!("{:016x}", rand::random::<u64>()),
+                public_key: private.verifying_key().to_bytes().to_vec(),
+                private_key: secrets.seal(PLACE, pkcs8.as_bytes()),
+                created_at: now_s(),
+            };
+            store::insert_signing_key(db, &key).await?;
+            key
+        }
+    };
+    verifier.set_keys(&verifying_keys(db).await?);
+    let pkcs8 = secrets.open(PLACE, &key.private_key).map_err(Error::internal)?;
+    Ok(Current { signer: CallerSigner::new(key.id, &pkcs8), created_at: key.created_at })
+}

@@ -1,0 +1,303 @@
+use std::collections::BTreeMap;
+
+use portolan_api::{Error, Result};
+use portolan_store::{Db, Row, Tx, args};
+use sha2::{Digest as _, Sha256};
+
+use crate::{sessions::Session, users::User};
+
+/// The id of the first account of an installation.
+pub(crate) const FIRST_ACCOUNT_ID: i64 = 1_000_000;
+
+/// SHA-256 in hex: what is stored of a secret with 128 bits or more.
+pub(crate) fn digest(secret: &str) -> String {
+    Sha256::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+const NEXT_ID: &str = "UPDATE identity_sequences SET next = next + 1 WHERE name = $1 RETURNING next - 1 AS id";
+
+pub(crate) async fn next_id(tx: &mut Tx, sequence: &str) -> Result<i64> {
+    Ok(tx.fetch_one(NEXT_ID, args![sequence]).await?.get("id")?)
+}
+
+pub(crate) struct NewOrganization {
+    pub(crate) id: String,
+    pub(crate) public_id: String,
+    pub(crate) name: String,
+    pub(crate) created_at: i64,
+}
+
+const INSERT_ORGANIZATION: &str =
+    "INSERT INTO organizations (organization_id, public_id, name, state, created_at) VALUES ($1, $2, $3, 'ACTIVE', $4)";
+
+pub(crate) async fn insert_organization(tx: &mut Tx, new: &NewOrganization) -> Result<()> {
+    one(tx.execute(INSERT_ORGANIZATION, args![&new.id, &new.public_id, &new.name, new.created_at]).await?)
+}
+
+const FIND_ORGANIZATION_NAME: &str = "SELECT name FROM organizations WHERE organization_id = $1";
+
+pub(crate) async fn find_organization_name(db: &Db, id: &str) -> Result<Option<String>> {
+    let row = db.fetch_optional(FIND_ORGANIZATION_NAME, args![id]).await?;
+    Ok(row.map(|row| row.get("name")).transpose()?)
+}
+
+const INSERT_ACCOUNT: &str =
+    "INSERT INTO accounts (account_id, organization_id, name, created_at) VALUES ($1, $2, $3, $4)";
+
+pub(crate) async fn insert_account(tx: &mut Tx, id: i64, organization_id: &str, name: &str, now: i64) -> Result<()> {
+    one(tx.execute(INSERT_ACCOUNT, args![id, organization_id, name, now]).await?)
+}
+
+const COUNT_ACCOUNTS: &str = "SELECT count(*) AS accounts FROM accounts";
+
+pub(crate) async fn count_accounts(db: &Db) -> Result<i64> {
+    Ok(db.fetch_one(COUNT_ACCOUNTS, args![]).await?.get("accounts")?)
+}
+
+const COUNT_SIBLING_ACCOUNTS: &str = "SELECT count(*) AS accounts FROM accounts
+    WHERE organization_id = (SELECT organization_id FROM accounts WHERE account_id = $1)";
+
+pub(crate) async fn count_sibling_accounts(db: &Db, account_id: i64) -> Result<i64> {
+    Ok(db.fetch_one(COUNT_SIBLING_ACCOUNTS, args![account_id]).await?.get("accounts")?)
+}
+
+const FIND_ORGANIZATION_OF_ACCOUNT: &str = "SELECT organization_id FROM accounts WHERE account_id = $1";
+
+pub(crate) async fn find_organization_of_account(db: &Db, account_id: i64) -> Result<Option<String>> {
+    let row = db.fetch_optional(FIND_ORGANIZATION_OF_ACCOUNT, args![account_id]).await?;
+    Ok(row.map(|row| row.get("organization_id")).transpose()?)
+}
+
+const LIST_ACCOUNTS_OF_USER: &str = "SELECT a.account_id, a.name FROM accounts a
+    JOIN memberships m ON m.account_id = a.account_id WHERE m.user_id = $1 ORDER BY a.account_id";
+
+pub(crate) async fn list_accounts_of_user(db: &Db, user_id: i64) -> Result<BTreeMap<i64, String>> {
+    let rows = db.fetch_all(LIST_ACCOUNTS_OF_USER, args![user_id]).await?;
+    rows.iter().map(|row| Ok((row.get("account_id")?, row.get("name")?))).collect()
+}
+
+const INSERT_USER: &str = "INSERT INTO users (user_id, login, login_key, name, password_hash, last_login_at, created_at)
+    VALUES ($1, $2, $3, $2, $4, 0, $5)";
+
+pub(crate) async fn insert_user(tx: &mut Tx, id: i64, login: &str, login_key: &str, hash: &str) -> Result<()> {
+    one(tx.execute(INSERT_USER, args![id, login.trim(), login_key, hash, crate::now_s()]).await?)
+}
+
+const FIND_USER: &str = "SELECT user_id, login, name, password_hash, last_login_at FROM users WHERE user_id = $1";
+
+pub(crate) async fn find_user(db: &Db, user_id: i64) -> Result<Option<User>> {
+    db.fetch_optional(FIND_USER, args![user_id]).await?.map(user).transpose()
+}
+
+const FIND_USER_BY_LOGIN: &str =
+    "SELECT user_id, login, name, password_hash, last_login_at FROM users WHERE login_key = $1";
+
+pub(crate) async fn find_user_by_login(db: &Db, login_key: &str) -> Result<Option<User>> {
+    db.fetch_optional(FIND_USER_BY_LOGIN, args![login_key]).await?.map(user).transpose()
+}
+
+const UPDATE_LAST_LOGIN: &str = "UPDATE users SET last_login_at = $2 WHERE user_id = $1";
+
+pub(crate) async fn update_last_login(tx: &mut Tx, user_id: i64, now: i64) -> Result<()> {
+    one(tx.execute(UPDATE_LAST_LOGIN, args![user_id, now]).await?)
+}
+
+/// What a user is in an account.
+pub(crate) struct Membership {
+    pub(crate) role: Option<String>,
+    pub(crate) scope_roles: BTreeMap<String, String>,
+    /// `None` and empty: every collection.
+    pub(crate) collection_ids: Option<Vec<i32>>,
+}
+
+const INSERT_MEMBERSHIP: &str = "INSERT INTO memberships (account_id, user_id, role, scope_roles, created_at)
+    VALUES ($1, $2, $3, $4, $5)";
+
+pub(crate) async fn insert_membership(
+    tx: &mut Tx,
+    account_id: i64,
+    user_id: i64,
+    role: Option<&str>,
+    scope_roles: &BTreeMap<String, String>,
+) -> Result<()> {
+    let scope_roles = serde_json::to_string(scope_roles).map_err(Error::internal)?;
+    one(tx.execute(INSERT_MEMBERSHIP, args![account_id, user_id, role, scope_roles, crate::now_s()]).await?)
+}
+
+const FIND_MEMBERSHIP: &str =
+    "SELECT role, scope_roles, collection_ids FROM memberships WHERE account_id = $1 AND user_id = $2";
+
+pub(crate) async fn find_membership(db: impl Reader, account_id: i64, user_id: i64) -> Result<Option<Membership>> {
+    let Some(row) = db.row(FIND_MEMBERSHIP, account_id, user_id).await? else { return Ok(None) };
+    let scope_roles: String = row.get("scope_roles")?;
+    let collection_ids: Option<String> = row.get("collection_ids")?;
+    Ok(Some(Membership {
+        role: row.get("role")?,
+        scope_roles: serde_json::from_str(&scope_roles).map_err(Error::internal)?,
+        collection_ids: collection_ids.map(|ids| serde_json::from_str(&ids)).transpose().map_err(Error::internal)?,
+    }))
+}
+
+const UPDATE_MEMBERSHIP_COLLECTIONS: &str =
+    "UPDATE memberships SET collection_ids = $3 WHERE account_id = $1 AND user_id = $2";
+
+pub(crate) async fn update_membership_collections(
+    tx: &mut Tx,
+    account_id: i64,
+    user_id: i64,
+    ids: Option<&[i32]>,
+) -> Result<()> {
+    let ids = ids.map(serde_json::to_string).transpose().map_err(Error::internal)?;
+    one(tx.execute(UPDATE_MEMBERSHIP_COLLECTIONS, args![account_id, user_id, ids]).await?)
+}
+
+const INSERT_SESSION: &str = "INSERT INTO sessions
+    (session_digest, access_digest, user_id, account_id, created_at, used_at) VALUES ($1, $2, $3, $4, $5, $6)";
+
+pub(crate) async fn insert_session(tx: &mut Tx, session: &Session) -> Result<()> {
+    let Session { digest, access_digest, user_id, account_id, created_at, used_at } = session;
+    one(tx.execute(INSERT_SESSION, args![digest, access_digest, *user_id, *account_id, *created_at, *used_at]).await?)
+}
+
+const FIND_SESSION: &str = "SELECT session_digest, access_digest, user_id, account_id, created_at, used_at
+    FROM sessions WHERE session_digest = $1";
+
+pub(crate) async fn find_session(db: &Db, digest: &str) -> Result<Option<Session>> {
+    let Some(row) = db.fetch_optional(FIND_SESSION, args![digest]).await? else { return Ok(None) };
+    Ok(Some(Session {
+        digest: row.get("session_digest")?,
+        access_digest: row.get("access_digest")?,
+        user_id: row.get("user_id")?,
+        account_id: row.get("account_id")?,
+        created_at: row.get("created_at")?,
+        used_at: row.get("used_at")?,
+    }))
+}
+
+const TOUCH_SESSION: &str = "UPDATE sessions SET used_at = $2 WHERE session_digest = $1";
+
+pub(crate) async fn touch_session(db: &Db, digest: &str, now: i64) -> Result<()> {
+    db.execute(TOUCH_SESSION, args![digest, now]).await?;
+    Ok(())
+}
+
+const DELETE_SESSIONS_OF_USER: &str = "DELETE FROM sessions WHERE user_id = $1";
+
+pub(crate) async fn delete_sessions_of_user(db: &Db, user_id: i64) -> Result<()> {
+    db.execute(DELETE_SESSIONS_OF_USER, args![user_id]).await?;
+    Ok(())
+}
+
+/// Failed logins of one subject since the start of its window.
+pub(crate) struct LoginFailures {
+    pub(crate) start: i64,
+    pub(crate) failures: i64,
+}
+
+const FIND_LOGIN_FAILURES: &str = "SELECT window_start, failures FROM login_failures WHERE subject = $1";
+
+pub(crate) async fn find_login_failures(db: &Db, subject: &str) -> Result<Option<LoginFailures>> {
+    let Some(row) = db.fetch_optional(FIND_LOGIN_FAILURES, args![subject]).await? else { return Ok(None) };
+    Ok(Some(LoginFailures { start: row.get("window_start")?, failures: row.get("failures")? }))
+}
+
+const COUNT_LOGIN_FAILURE: &str = "INSERT INTO login_failures (subject, window_start, failures) VALUES ($1, $2, 1)
+    ON CONFLICT (subject) DO UPDATE SET
+        failures = CASE WHEN login_failures.window_start <= $3 THEN 1 ELSE login_failures.failures + 1 END,
+        window_start = CASE WHEN login_failures.window_start <= $3 THEN $2 ELSE login_failures.window_start END";
+
+/// Counts in the present window; a window that began at or before `expired_before` starts anew.
+pub(crate) async fn count_login_failure(db: &Db, subject: &str, now: i64, expired_before: i64) -> Result<()> {
+    one(db.execute(COUNT_LOGIN_FAILURE, args![subject, now, expired_before]).await?)
+}
+
+const DELETE_LOGIN_FAILURES: &str = "DELETE FROM login_failures WHERE subject = $1";
+
+pub(crate) async fn delete_login_failures(tx: &mut Tx, subject: &str) -> Result<()> {
+    tx.execute(DELETE_LOGIN_FAILURES, args![subject]).await?;
+    Ok(())
+}
+
+pub(crate) struct SigningKeyRow {
+    pub(crate) id: String,
+    pub(crate) public_key: Vec<u8>,
+    /// Sealed PKCS#8.
+    pub(crate) private_key: Vec<u8>,
+    pub(crate) created_at: i64,
+}
+
+const INSERT_SIGNING_KEY: &str =
+    "INSERT INTO signing_keys (key_id, public_key, private_key, created_at) VALUES ($1, $2, $3, $4)";
+
+pub(crate) async fn insert_signing_key(db: &Db, key: &SigningKeyRow) -> Result<()> {
+    let values = args![&key.id, key.public_key.clone(), key.private_key.clone(), key.created_at];
+    one(db.execute(INSERT_SIGNING_KEY, values).await?)
+}
+
+const LIST_SIGNING_KEYS: &str = "SELECT key_id, public_key, private_key, created_at FROM signing_keys
+    ORDER BY created_at DESC, key_id LIMIT $1";
+
+/// The newest first.
+pub(crate) async fn list_signing_keys(db: &Db, count: usize) -> Result<Vec<SigningKeyRow>> {
+    let rows = db.fetch_all(LIST_SIGNING_KEYS, args![count as i64]).await?;
+    let key = |row: &Row| {
+        Ok(SigningKeyRow {
+            id: row.get("key_id")?,
+            public_key: row.get("public_key")?,
+            private_key: row.get("private_key")?,
+            created_at: row.get("created_at")?,
+        })
+    };
+    rows.iter().map(key).collect()
+}
+
+const INSERT_FIRST_START: &str = "INSERT INTO first_start (step, account_id, user_id) VALUES ($1, $2, $3)";
+
+pub(crate) async fn insert_first_start(tx: &mut Tx, step: &str, account_id: i64, user_id: i64) -> Result<()> {
+    one(tx.execute(INSERT_FIRST_START, args![step, account_id, user_id]).await?)
+}
+
+const FIND_FIRST_START: &str = "SELECT account_id, user_id FROM first_start WHERE step = $1";
+
+pub(crate) async fn find_first_start(db: &Db, step: &str) -> Result<Option<(i64, i64)>> {
+    let Some(row) = db.fetch_optional(FIND_FIRST_START, args![step]).await? else { return Ok(None) };
+    Ok(Some((row.get("account_id")?, row.get("user_id")?)))
+}
+
+const DELETE_FIRST_START: &str = "DELETE FROM first_start WHERE step = $1";
+
+pub(crate) async fn delete_first_start(db: &Db, step: &str) -> Result<()> {
+    one(db.execute(DELETE_FIRST_START, args![step]).await?)
+}
+
+/// A read that may stand inside a transaction.
+pub(crate) trait Reader {
+    async fn row(self, sql: &'static str, account_id: i64, user_id: i64) -> Result<Option<Row>>;
+}
+
+impl Reader for &Db {
+    async fn row(self, sql: &'static str, account_id: i64, user_id: i64) -> Result<Option<Row>> {
+        Ok(self.fetch_optional(sql, args![account_id, user_id]).await?)
+    }
+}
+
+impl Reader for &mut Tx {
+    async fn row(self, sql: &'static str, account_id: i64, user_id: i64) -> Result<Option<Row>> {
+        Ok(self.fetch_optional(sql, args![account_id, user_id]).await?)
+    }
+}
+
+fn user(row: Row) -> Result<User> {
+    Ok(User {
+        id: row.get("user_id")?,
+        login: row.get("login")?,
+        name: row.get("name")?,
+        password_hash: row.get("password_hash")?,
+        last_login_at: row.get("last_login_at")?,
+    })
+}
+
+/// A statement that must have changed exactly one row.
+fn one(rows: u64) -> Result<()> {
+    if rows == 1 { Ok(()) } else { Err(Error::internal(format!("a statement changed {rows} rows instead of one"))) }
+}

@@ -1,0 +1,83 @@
+//! Users, and the accounts they belong to.
+
+use std::collections::BTreeMap;
+
+use portolan_api::{Reason, Result};
+use portolan_authz::Caller;
+
+use crate::{Deps, grants, store};
+
+/// A user, whatever the account.
+#[derive(Clone, Debug, PartialEq)]
+pub struct User {
+    pub id: i64,
+    /// E-mail address as given.
+    pub login: String,
+    pub name: String,
+    pub password_hash: String,
+    /// Unix seconds; 0 for never.
+    pub last_login_at: i64,
+}
+
+/// What a user sees of themselves.
+pub struct Profile {
+    pub user: User,
+    /// The built-in role behind the user's role in the scope of the call.
+    pub role: String,
+    pub accounts: BTreeMap<i64, String>,
+    pub scope_roles: BTreeMap<String, String>,
+    pub organization_id: String,
+    pub organization_name: String,
+}
+
+/// Logins are compared without regard to case and surrounding space.
+pub(crate) fn login_key(login: &str) -> String {
+    login.trim().to_lowercase()
+}
+
+/// Makes a user who is a member of an account.
+///
+/// # Errors
+/// `INTERNAL` when the login is taken.
+pub async fn create(deps: &Deps, new: NewUser<'_>) -> Result<i64> {
+    let password_hash = deps.passwords.hash(new.password.to_owned()).await?;
+    let mut tx = deps.db.begin().await?;
+    let user_id = store::next_id(&mut tx, "user").await?;
+    store::insert_user(&mut tx, user_id, new.login, &login_key(new.login), &password_hash).await?;
+    let _change = grants::announce(deps, new.account_id, user_id);
+    store::insert_membership(&mut tx, new.account_id, user_id, Some(new.role), &BTreeMap::new()).await?;
+    tx.commit().await?;
+    Ok(user_id)
+}
+
+/// What [`create`] takes.
+pub struct NewUser<'a> {
+    pub account_id: i64,
+    pub login: &'a str,
+    pub password: &'a str,
+    pub role: &'a str,
+}
+
+/// The caller's own profile.
+pub async fn profile(deps: &Deps, caller: &Caller) -> Result<Profile> {
+    let user = store::find_user(&deps.db, caller.user_id).await?.ok_or(Reason::UserNotFound)?;
+    let membership = store::find_membership(&deps.db, caller.account_id, caller.user_id).await?;
+    let organization_name = store::find_organization_name(&deps.db, &caller.organization_id).await?;
+    Ok(Profile {
+        user,
+        role: caller.grant.base_role.name().to_owned(),
+        accounts: store::list_accounts_of_user(&deps.db, caller.user_id).await?,
+        scope_roles: membership.ok_or(Reason::UserNotFound)?.scope_roles,
+        organization_id: caller.organization_id.clone(),
+        organization_name: organization_name.unwrap_or_default(),
+    })
+}
+
+/// A member of an account.
+///
+/// # Errors
+/// `USER_NOT_FOUND`, also for users of other accounts.
+pub async fn get(deps: &Deps, account_id: i64, user_id: i64) -> Result<User> {
+    store::find_membership(&deps.db, account_id, user_id).await?.ok_or(Reason::UserNotFound)?;
+    Ok(store::find_user(&deps.db, user_id).await?.ok_or(Reason::UserNotFound)?)
+}
