@@ -62,7 +62,8 @@ fn escaped_unit(text: &str) -> Option<u16> {
     u16::from_str_radix(digits, 16).ok()
 }
 
-fn build<'a>(entry: Entry<'a>, target: &Target) -> Result<Record<'a>, String> {
+/// The record of a parsed entry, or why it is refused.
+pub(super) fn build<'a>(entry: Entry<'a>, target: &Target) -> Result<Record<'a>, String> {
     let request = entry.request.ok_or("the member `request` is missing")?;
     let response = entry.response.ok_or("the member `response` is missing")?;
     let url = request.url.required("request.url")?;
@@ -241,7 +242,7 @@ fn lower(name: Cow<'_, str>) -> Cow<'_, str> {
 
 #[derive(Deserialize)]
 #[serde(expecting = "an entry object")]
-struct Entry<'a> {
+pub(super) struct Entry<'a> {
     #[serde(borrow, default)]
     request: Option<Request<'a>>,
     #[serde(borrow, default)]

@@ -11,10 +11,11 @@ use std::io::Read;
 use std::ops::ControlFlow;
 
 use portolan_record::Record;
+use serde::de::IgnoredAny;
 
 use crate::text::{self, Encoding, Utf8Reader};
 use crate::{FormatError, Target, error};
-use scan::{Entry, ReaderFeed, Scanner, SliceFeed};
+use scan::{Entry, ReaderFeed, Scanner, SliceFeed, Visit};
 
 /// Largest entry that is read into memory. Far above what a record may hold, so that an entry with a large binary
 /// body, which the record leaves out, still becomes a record.
@@ -24,6 +25,7 @@ pub const ENTRY_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const RECORD_BYTES_MAX: usize = 5 * 1024 * 1024;
 
 /// One entry of a HAR.
+#[expect(clippy::large_enum_variant, reason = "nearly every item is a record, and each lives for one call")]
 #[derive(Debug, PartialEq)]
 pub enum Item<'a> {
     Record(Record<'a>),
@@ -91,15 +93,29 @@ pub fn validate_reader(input: impl Read) -> Result<u64, FormatError> {
 }
 
 fn validate<F: scan::Feed>(mut scanner: Scanner<F>) -> Result<u64, FormatError> {
-    let mut count = 0;
-    scanner.entries(&mut |entry| {
-        count += 1;
+    let mut counter = Counter { count: 0 };
+    scanner.entries(&mut counter)?;
+    Ok(counter.count)
+}
+
+struct Counter {
+    count: u64,
+}
+
+impl Visit for Counter {
+    fn whole(&mut self, bytes: &[u8]) -> Option<(usize, ControlFlow<()>)> {
+        let (length, IgnoredAny) = scan::leading(bytes)?;
+        self.count += 1;
+        Some((length, ControlFlow::Continue(())))
+    }
+
+    fn entry(&mut self, entry: Entry<'_>) -> Result<ControlFlow<()>, FormatError> {
         if let Entry::Text { json, line, column } = entry {
             scan::check(json, line, column)?;
         }
+        self.count += 1;
         Ok(ControlFlow::Continue(()))
-    })?;
-    Ok(count)
+    }
 }
 
 fn convert<F: scan::Feed>(
@@ -107,36 +123,56 @@ fn convert<F: scan::Feed>(
     target: &Target,
     sink: &mut dyn FnMut(Item<'_>) -> ControlFlow<()>,
 ) -> Result<Summary, FormatError> {
-    let mut summary = Summary::default();
-    scanner.entries(&mut |entry| {
-        let index = summary.records + summary.refused + 1;
-        let mut give = |result: Result<Record<'_>, String>| match result {
+    let mut converter = Converter { target, sink, summary: Summary::default() };
+    scanner.entries(&mut converter)?;
+    Ok(converter.summary)
+}
+
+struct Converter<'t, 's> {
+    target: &'t Target,
+    sink: &'s mut dyn FnMut(Item<'_>) -> ControlFlow<()>,
+    summary: Summary,
+}
+
+impl Converter<'_, '_> {
+    fn give(&mut self, result: Result<Record<'_>, String>) -> ControlFlow<()> {
+        match result {
             Ok(record) => {
-                summary.records += 1;
-                sink(Item::Record(record))
+                self.summary.records += 1;
+                (self.sink)(Item::Record(record))
             }
             Err(reason) => {
-                summary.refused += 1;
-                sink(Item::Refused { index, reason })
+                self.summary.refused += 1;
+                let index = self.summary.records + self.summary.refused;
+                (self.sink)(Item::Refused { index, reason })
             }
-        };
+        }
+    }
+}
+
+impl Visit for Converter<'_, '_> {
+    fn whole(&mut self, bytes: &[u8]) -> Option<(usize, ControlFlow<()>)> {
+        let (length, entry) = scan::leading(bytes)?;
+        Some((length, self.give(entry::build(entry, self.target))))
+    }
+
+    fn entry(&mut self, entry: Entry<'_>) -> Result<ControlFlow<()>, FormatError> {
         let (json, line, column) = match entry {
             Entry::Text { json, line, column } => (json, line, column),
-            Entry::TooLarge { bytes } => return Ok(give(Err(too_big(bytes)))),
+            Entry::TooLarge { bytes } => return Ok(self.give(Err(too_big(bytes)))),
         };
-        match entry::record(json, target) {
-            Ok(result) => Ok(give(result)),
+        match entry::record(json, self.target) {
+            Ok(result) => Ok(self.give(result)),
             // Capturing tools write unpaired surrogates and stray bytes of binary bodies into texts.
-            Err(error) => match entry::record(entry::repair(json).as_bytes(), target) {
-                Ok(result) => Ok(give(result)),
+            Err(error) => match entry::record(entry::repair(json).as_bytes(), self.target) {
+                Ok(result) => Ok(self.give(result)),
                 Err(_) => {
                     scan::check(json, line, column)?;
-                    Ok(give(Err(error::reason(&error))))
+                    Ok(self.give(Err(error::reason(&error))))
                 }
             },
         }
-    })?;
-    Ok(summary)
+    }
 }
 
 fn too_big(bytes: u64) -> String {

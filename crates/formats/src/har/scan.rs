@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 
+use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::ENTRY_BYTES_MAX;
@@ -14,6 +15,15 @@ pub(super) enum Entry<'a> {
     Text { json: &'a [u8], line: u64, column: u64 },
     /// An item above [`ENTRY_BYTES_MAX`], passed over.
     TooLarge { bytes: u64 },
+}
+
+/// What is done with the entries.
+pub(super) trait Visit {
+    /// Takes the entry that the bytes start with, when it is whole and as expected, and answers its length. `None`
+    /// has done nothing, and the entry is then given to [`Visit::entry`].
+    fn whole(&mut self, bytes: &[u8]) -> Option<(usize, ControlFlow<()>)>;
+
+    fn entry(&mut self, entry: Entry<'_>) -> Result<ControlFlow<()>, FormatError>;
 }
 
 /// Bytes that come in pieces.
@@ -111,10 +121,7 @@ impl<F: Feed> Scanner<F> {
     ///
     /// # Errors
     /// [`FormatError`] when the file is not JSON or not a HAR, or the error of `visit`.
-    pub(super) fn entries(
-        &mut self,
-        visit: &mut dyn FnMut(Entry<'_>) -> Result<ControlFlow<()>, FormatError>,
-    ) -> Result<(), FormatError> {
+    pub(super) fn entries(&mut self, visit: &mut impl Visit) -> Result<(), FormatError> {
         match self.peek()? {
             Some(b'{') => self.advance(1),
             Some(_) => return Err(not_har("the outermost value is not a JSON object")),
@@ -159,10 +166,7 @@ impl<F: Feed> Scanner<F> {
         }
     }
 
-    fn items(
-        &mut self,
-        visit: &mut dyn FnMut(Entry<'_>) -> Result<ControlFlow<()>, FormatError>,
-    ) -> Result<ControlFlow<()>, FormatError> {
+    fn items(&mut self, visit: &mut impl Visit) -> Result<ControlFlow<()>, FormatError> {
         if self.peek()? != Some(b'[') {
             return Err(not_har("`log.entries` is not an array"));
         }
@@ -185,18 +189,29 @@ impl<F: Feed> Scanner<F> {
                 None => return Err(self.fault("the file ends inside `log.entries`")),
             }
             first = false;
-            let flow = match self.extent()? {
-                Extent::Present(length) => {
-                    let json = &self.feed.bytes()[..length];
-                    let flow = visit(Entry::Text { json, line: self.line, column: self.column })?;
+            // Nearly every entry is whole and in order: parsing it finds its end, which saves looking for it first.
+            let flow = match visit.whole(self.feed.bytes()) {
+                Some((length, flow)) => {
                     self.advance(length);
                     flow
                 }
-                Extent::Passed(bytes) => visit(Entry::TooLarge { bytes })?,
+                None => self.item(visit)?,
             };
             if flow.is_break() {
                 return Ok(flow);
             }
+        }
+    }
+
+    fn item(&mut self, visit: &mut impl Visit) -> Result<ControlFlow<()>, FormatError> {
+        match self.extent()? {
+            Extent::Present(length) => {
+                let json = &self.feed.bytes()[..length];
+                let flow = visit.entry(Entry::Text { json, line: self.line, column: self.column })?;
+                self.advance(length);
+                Ok(flow)
+            }
+            Extent::Passed(bytes) => visit.entry(Entry::TooLarge { bytes }),
         }
     }
 
@@ -308,6 +323,17 @@ impl<F: Feed> Scanner<F> {
     fn fault(&self, reason: &str) -> FormatError {
         FormatError::Syntax { line: self.line, column: self.column, reason: reason.to_owned() }
     }
+}
+
+/// Parses the object that the bytes start with; `None` when it is not whole, not as expected or above the limit.
+pub(super) fn leading<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<(usize, T)> {
+    if bytes.first() != Some(&b'{') {
+        return None;
+    }
+    let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<T>();
+    let value = values.next()?.ok()?;
+    let length = values.byte_offset();
+    (length <= ENTRY_BYTES_MAX).then_some((length, value))
 }
 
 /// Checks that a text is one JSON value; `line` and `column` say where it stands.
