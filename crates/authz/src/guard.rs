@@ -62,6 +62,21 @@ impl Guard {
         Ok((self.verify(&token).await?, token))
     }
 
+    /// Whether this caller may call an RPC for users; answers what the caller may do at this moment.
+    ///
+    /// # Errors
+    /// `KEY_NOT_ALLOWED`, `NO_PRODUCT_ACCESS`, `ROLE_HAS_NO_ACCESS`; `NOT_CALLABLE` for RPCs that are not for users;
+    /// `UNAVAILABLE` when identity does not answer.
+    pub async fn authorize(&self, policy: &MethodPolicy, claims: &CallerClaims) -> Result<Arc<Grant>, Error> {
+        if matches!(policy.who, Who::Nobody | Who::Internal) {
+            return Err(Reason::NotCallable.into());
+        }
+        allow_key(policy, claims)?;
+        let grant = self.identities.grant(claims.account_id, claims.user_id, claims.scope).await?;
+        allow_role(policy, &grant)?;
+        Ok(grant)
+    }
+
     /// Finds out whether the caller may call, and puts a [`Caller`] or [`RequestInfo`] beside the message.
     async fn check(&self, policy: &MethodPolicy, request: &mut Request<Body>) -> Result<(), Error> {
         let from_service = text(request.headers(), SERVICE_HEADER);
@@ -83,9 +98,7 @@ impl Guard {
             (self.verify(presented).await?, presented.to_owned())
         };
         info.client_address.clone_from(&claims.client_address);
-        allow_key(policy, &claims)?;
-        let grant = self.identities.grant(claims.account_id, claims.user_id, claims.scope).await?;
-        allow_role(policy, &grant)?;
+        let grant = self.authorize(policy, &claims).await?;
         request.extensions_mut().insert(Caller {
             account_id: claims.account_id,
             user_id: claims.user_id,

@@ -16,6 +16,11 @@ pub fn guarded(routes: Routes, guard: Guard) -> GrpcService {
     BoxCloneSyncService::new(GuardLayer(guard).layer(routes.prepare()).map_err(Error::from))
 }
 
+/// One set of routes from several.
+pub fn merge(parts: impl IntoIterator<Item = Routes>) -> Routes {
+    parts.into_iter().map(Routes::into_axum_router).reduce(axum::Router::merge).unwrap_or_default().into()
+}
+
 /// Health and reflection (v1 and v1alpha) for these services.
 ///
 /// # Errors

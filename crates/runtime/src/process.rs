@@ -1,0 +1,144 @@
+//! The start and the end of a process: arguments, configuration, store, signals.
+
+use std::{future::Future, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+
+use portolan_authz::{Cache, Guard, ServiceAuth};
+use portolan_store::{Db, Store};
+use tokio::net::TcpListener;
+use tonic::service::Routes;
+
+use crate::{Config, Peers, RemoteIdentities, Secrets, grpc_routes, merge, serve_grpc, telemetry};
+
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Work that goes on after the listeners have closed is cut off after this.
+pub const DRAIN_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(9);
+
+/// Flags of every process.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ProcessArgs {
+    /// Where keys, uploads and the embedded database lie.
+    #[arg(long, default_value = "./data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// A TOML file; variables PORTOLAN__SECTION__KEY override it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Address of the HTTP server; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<SocketAddr>,
+    /// Address of the gRPC server; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    pub grpc: Option<SocketAddr>,
+}
+
+impl ProcessArgs {
+    /// Reads the file and the environment; flags win.
+    ///
+    /// # Errors
+    /// Every problem of the configuration.
+    pub fn load(&self) -> Result<Config, BoxError> {
+        let file = match &self.config {
+            Some(path) => {
+                Some(std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?)
+            }
+            None => None,
+        };
+        let mut config = Config::load(self.data_dir.clone(), file.as_deref(), std::env::vars())?;
+        for (key, address) in [("http.addr", self.http), ("grpc.addr", self.grpc)] {
+            if let Some(address) = address {
+                config.set(key, address.to_string())?;
+            }
+        }
+        Ok(config)
+    }
+}
+
+/// What every process has.
+#[derive(Clone)]
+pub struct Process {
+    pub config: Config,
+    pub store: Store,
+    pub secrets: Secrets,
+    pub peers: Peers,
+}
+
+impl Process {
+    /// Opens the data directory, the secret key and the store.
+    ///
+    /// # Errors
+    /// Whatever keeps the process from starting, worded for its operator.
+    pub async fn open(config: Config) -> Result<Self, BoxError> {
+        std::fs::create_dir_all(&config.data_dir)
+            .map_err(|error| format!("data directory {}: {error}", config.data_dir.display()))?;
+        let secrets = Secrets::load_or_create(&config.secret_key_file())?;
+        let store = Store::connect(&config.store_url()).await?;
+        let peers = Peers::new(&config, ServiceAuth::new(&secrets.derive("service token")))?;
+        Ok(Self { config, store, secrets, peers })
+    }
+
+    /// The store as one service sees it.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    pub async fn db(&self, service: &str) -> Result<Db, BoxError> {
+        Ok(self.store.service(service).await?)
+    }
+
+    /// A guard that asks identity over its channel, without a cache: another process may change grants.
+    pub fn remote_guard(&self) -> Guard {
+        Guard::new(Arc::new(RemoteIdentities::new(self.peers.clone(), Cache::Off)), self.peers.auth.clone())
+    }
+}
+
+/// A service that is ready to be served.
+pub struct Built {
+    pub routes: Routes,
+    pub guard: Guard,
+}
+
+/// Runs one service as a process of its own until SIGTERM or SIGINT.
+pub async fn run_service<F>(name: &'static str, build: impl FnOnce(Process) -> F) -> ExitCode
+where
+    F: Future<Output = Result<Built, BoxError>>,
+{
+    let result = async {
+        let config = parse(name).load()?;
+        telemetry::init(config.get("telemetry.log") == "json");
+        let listener = TcpListener::bind(config.get("grpc.addr")).await?;
+        let built = build(Process::open(config).await?).await?;
+        let routes = merge([grpc_routes(&[name]).await?, built.routes]);
+        println!("{name} ready grpc={}", listener.local_addr()?);
+        Ok::<_, BoxError>(serve_grpc(listener, routes, built.guard, stop_signal()).await?)
+    };
+    finish(result.await)
+}
+
+/// The exit code, with the error on standard error.
+pub fn finish(result: Result<(), BoxError>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Ends at SIGTERM or SIGINT.
+pub async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn parse(name: &'static str) -> ProcessArgs {
+    use clap::{Args as _, FromArgMatches as _};
+    let command = ProcessArgs::augment_args(clap::Command::new(name).version(env!("CARGO_PKG_VERSION")));
+    ProcessArgs::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+}

@@ -1,0 +1,51 @@
+//! Portolan in one process, and its command line.
+
+mod commands;
+mod import;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use portolan_runtime::{ProcessArgs, process};
+
+/// A self-hosted control plane for APIs.
+#[derive(Parser)]
+#[command(name = "portolan", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Starts everything in one process.
+    Up(ProcessArgs),
+    /// Imports files into the inventory of a running installation.
+    Import(import::ImportArgs),
+    /// Brings the tables of every service to this version.
+    Migrate(ProcessArgs),
+    /// Reads the configuration and says what is wrong with it.
+    CheckConfig(ProcessArgs),
+    /// Prints the OpenAPI document of the REST interface.
+    Openapi,
+    /// Prints the version.
+    Version,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // One provider for every TLS connection of the process.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match Arguments::parse().command {
+        Command::Up(arguments) => process::finish(up::run(&arguments).await),
+        Command::Import(arguments) => import::run(arguments).await,
+        Command::Migrate(arguments) => process::finish(commands::migrate(&arguments).await),
+        Command::CheckConfig(arguments) => process::finish(commands::check_config(&arguments)),
+        Command::Openapi => process::finish(commands::openapi()),
+        Command::Version => {
+            println!("portolan {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Everything in one process: the same services, gateway and calls as in six, over channels that stay in it.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use portolan_authz::Guard;
+use portolan_gateway::{Backends, GatewayDeps, GuardEdge, IdempotencyTable};
+use portolan_log::Log;
+use portolan_runtime::{
+    GrpcService, Process, ProcessArgs, RemoteIdentities, grpc_routes, guarded, merge,
+    process::{BoxError, DRAIN_TIME_MAX, stop_signal},
+    serve_grpc, telemetry,
+};
+use tokio::{net::TcpListener, sync::watch};
+use tonic::service::Routes;
+
+/// Starts, prints the line `portolan ready …` on standard output, and serves until SIGTERM or SIGINT.
+pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
+    let config = arguments.load()?;
+    telemetry::init(config.get("telemetry.log") == "json");
+    let http = TcpListener::bind(config.get("http.addr")).await?;
+    let grpc = TcpListener::bind(config.get("grpc.addr")).await?;
+    let process = Process::open(config).await?;
+    let services = Services::open(&process).await?;
+
+    let config = &process.config;
+    let first = portolan_identity::first_start(
+        &services.identity,
+        config.get("admin.email"),
+        config.get("admin.password"),
+        &config.data_dir,
+    );
+    if let Some((login, password)) = first.await?.generated_password {
+        eprintln!("administrator {login} with password {password} (shown once)");
+    }
+
+    let (stop, stopped) = watch::channel(false);
+    let stopping = |mut stopped: watch::Receiver<bool>| async move {
+        // A sender that is gone means the same as its signal.
+        let _ = stopped.wait_for(|stop| *stop).await;
+    };
+    let grpc_address = grpc.local_addr()?;
+    let names = services.routes.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+    let all = merge(services.routes.iter().map(|(_, routes)| routes.clone()).chain([grpc_routes(&names).await?]));
+    let grpc = tokio::spawn(serve_grpc(grpc, all, services.guard.clone(), stopping(stopped.clone())));
+    let router = portolan_gateway::router(gateway(&process, &services).await?);
+    let http_address = http.local_addr()?;
+    let http = tokio::spawn(portolan_gateway::serve(http, router, stopping(stopped)));
+
+    println!("portolan ready http=http://{http_address} grpc={grpc_address} data={}", config.data_dir.display());
+    stop_signal().await;
+    stop.send_replace(true);
+    let drained = async {
+        let _ = tokio::join!(http, grpc);
+        services.stop().await;
+    };
+    if tokio::time::timeout(DRAIN_TIME_MAX, drained).await.is_err() {
+        eprintln!("warning: work was still under way after {} s and was cut off", DRAIN_TIME_MAX.as_secs());
+    }
+    Ok(())
+}
+
+/// The services of the process, connected to each other.
+pub(crate) struct Services {
+    identity: portolan_identity::Deps,
+    guard: Guard,
+    /// By full service name, without guards.
+    routes: Vec<(&'static str, Routes)>,
+    /// By full service name, with guards.
+    guarded: Vec<(&'static str, GrpcService)>,
+    ingest: portolan_inventory::IngestHandle,
+    jobs: portolan_imports::JobsHandle,
+}
+
+impl Services {
+    /// Migrates and opens every service.
+    pub(crate) async fn open(process: &Process) -> Result<Self, BoxError> {
+        let peers = &process.peers;
+        let log = Log::open(process.config.get("log.url"), process.config.get("log.topic"), &process.store).await?;
+
+        // Every reader and writer of grants and keys lives in this process, so both can be kept in memory.
+        let grants = portolan_identity::grants::cache(true);
+        let keys = portolan_authz::Cache::memory();
+        let announce = portolan_tokens::announce_through(keys.clone(), portolan_identity::authentication::key_of);
+
+        let identity_db = process.db("identity").await?;
+        let secrets = process.secrets.clone();
+        let identity =
+            portolan_identity::Deps::open(identity_db, peers.clone(), secrets, grants.clone(), keys).await?;
+        let tokens = portolan_tokens::Deps::open(process.db("tokens").await?, peers.clone(), announce).await?;
+        let inventory = portolan_inventory::Deps::new(process.db("inventory").await?, log.clone(), peers.clone());
+        let imports =
+            portolan_imports::Deps::new(process.db("imports").await?, log, peers.clone(), process.config.data_dir.clone());
+
+        let routes = vec![
+            (portolan_identity::NAME, portolan_identity::service(identity.clone())),
+            (portolan_tokens::NAME, portolan_tokens::service(tokens)),
+            (portolan_inventory::NAME, portolan_inventory::service(inventory.clone()).await?),
+            (portolan_imports::NAME, portolan_imports::service(imports.clone()).await?),
+            (portolan_billing::NAME, portolan_billing::service(portolan_billing::Deps { peers: peers.clone() })),
+        ];
+        let guard = Guard::new(Arc::new(RemoteIdentities::new(peers.clone(), grants)), peers.auth.clone());
+        let own_guard = Guard::new(
+            Arc::new(portolan_identity::grants::OwnIdentities(identity.clone())),
+            peers.auth.clone(),
+        );
+        let channels = [&peers.identity, &peers.tokens, &peers.inventory, &peers.imports, &peers.billing];
+        let mut services = Vec::new();
+        for ((name, routes), channel) in routes.iter().zip(channels) {
+            let guard = if *name == portolan_identity::NAME { &own_guard } else { &guard };
+            let service = guarded(routes.clone(), guard.clone());
+            channel.connect_local(service.clone());
+            services.push((*name, service));
+        }
+        let ingest = portolan_inventory::start_ingest(inventory);
+        let jobs = portolan_imports::start_jobs(imports);
+        Ok(Self { identity, guard, routes, guarded: services, ingest, jobs })
+    }
+
+    /// Ends background work at its next safe point.
+    pub(crate) async fn stop(self) {
+        self.jobs.stop().await;
+        self.ingest.stop().await;
+    }
+}
+
+async fn gateway(process: &Process, services: &Services) -> Result<GatewayDeps, BoxError> {
+    let mut backends = Backends::default();
+    for (name, service) in &services.guarded {
+        backends.insert(name, service.clone());
+    }
+    let db = process.db("gateway").await?;
+    let proxies = process.config.get("http.trusted_proxies");
+    Ok(GatewayDeps {
+        backends,
+        edge: Arc::new(GuardEdge::new(services.guard.clone(), process.peers.auth.clone(), proxies)),
+        readiness: Arc::new(portolan_gateway::StoreReadiness::new(db.clone())),
+        idempotency: Arc::new(IdempotencyTable::open(db).await?),
+        metrics: portolan_gateway::metrics_text(),
+    })
+}
+

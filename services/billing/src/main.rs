@@ -1,0 +1,14 @@
+//! The billing service as a process of its own.
+
+use std::process::ExitCode;
+
+use portolan_billing::{Deps, NAME, service};
+use portolan_runtime::{Built, process};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    process::run_service(NAME, async |process| {
+        Ok(Built { routes: service(Deps { peers: process.peers.clone() }), guard: process.remote_guard() })
+    })
+    .await
+}

@@ -1,0 +1,37 @@
+//! The identity service as a process of its own. It makes the first user and the first API key.
+
+use std::{process::ExitCode, sync::Arc};
+
+use portolan_authz::{Cache, Guard};
+use portolan_identity::{Deps, NAME, first_start, grants, service};
+use portolan_runtime::{Built, guarded, process};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    process::run_service(NAME, async |process| {
+        let db = process.db("identity").await?;
+        let deps = Deps::open(db, process.peers.clone(), process.secrets.clone(), grants::cache(false), Cache::Off).await?;
+        let guard = Guard::new(Arc::new(grants::OwnIdentities(deps.clone())), process.peers.auth.clone());
+        let routes = service(deps.clone());
+        process.peers.identity.connect_local(guarded(routes.clone(), guard.clone()));
+        tokio::spawn(make_first_key(deps, process));
+        Ok(Built { routes, guard })
+    })
+    .await
+}
+
+/// Repeated until the tokens service answers: processes start in any order, and tokens asks identity in turn.
+async fn make_first_key(deps: Deps, process: portolan_runtime::Process) {
+    let config = &process.config;
+    loop {
+        match first_start(&deps, config.get("admin.email"), config.get("admin.password"), &config.data_dir).await {
+            Ok(made) => {
+                if let Some((login, password)) = made.generated_password {
+                    eprintln!("administrator {login} with password {password} (shown once)");
+                }
+                return;
+            }
+            Err(_) => tokio::time::sleep(std::time::Duration::from_secs(1)).await,
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The tokens service as a process of its own.
+
+use std::{process::ExitCode, sync::Arc};
+
+use portolan_runtime::{Built, process};
+use portolan_tokens::{Deps, NAME, service};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    process::run_service(NAME, async |process| {
+        // Nobody caches keys while services are separate, so there is nobody to tell of a change.
+        let announce = Arc::new(|_: &str| Box::new(()) as Box<dyn Send + Sync>);
+        let deps = Deps::open(process.db("tokens").await?, process.peers.clone(), announce).await?;
+        Ok(Built { routes: service(deps), guard: process.remote_guard() })
+    })
+    .await
+}

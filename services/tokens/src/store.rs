@@ -1,0 +1,86 @@
+use portolan_api::{Error, Result};
+use portolan_store::{Db, Row, Tx, args};
+
+use crate::api_keys::{ApiKey, Utility};
+
+const NEXT_ID: &str = "UPDATE token_sequences SET next = next + 1 WHERE name = 'api_key' RETURNING next - 1 AS id";
+
+pub(crate) async fn next_id(tx: &mut Tx) -> Result<i32> {
+    Ok(tx.fetch_one(NEXT_ID, args![]).await?.get("id")?)
+}
+
+const INSERT: &str = "INSERT INTO api_keys
+    (account_id, key_id, user_id, username, utility, key_digest, key_start, key_end, created_at, write_id)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+
+pub(crate) async fn insert(tx: &mut Tx, key: &ApiKey, digest: &str, write_id: &str) -> Result<()> {
+    let values = args![
+        key.account_id,
+        key.id,
+        key.user_id,
+        &key.username,
+        key.utility.name(),
+        digest,
+        &key.start,
+        &key.end,
+        key.created_at,
+        write_id
+    ];
+    tx.execute(INSERT, values).await?;
+    Ok(())
+}
+
+const FIND_BY_WRITE: &str = "SELECT account_id, key_id, user_id, username, utility, key_start, key_end, created_at
+    FROM api_keys WHERE account_id = $1 AND write_id = $2";
+
+pub(crate) async fn find_by_write(tx: &mut Tx, account_id: i64, write_id: &str) -> Result<Option<ApiKey>> {
+    tx.fetch_optional(FIND_BY_WRITE, args![account_id, write_id]).await?.as_ref().map(api_key).transpose()
+}
+
+const DELETE_BY_WRITE: &str = "DELETE FROM api_keys WHERE account_id = $1 AND write_id = $2";
+
+pub(crate) async fn delete_by_write(tx: &mut Tx, account_id: i64, write_id: &str) -> Result<()> {
+    tx.execute(DELETE_BY_WRITE, args![account_id, write_id]).await?;
+    Ok(())
+}
+
+const LIST: &str = "SELECT account_id, key_id, user_id, username, utility, key_start, key_end, created_at
+    FROM api_keys WHERE account_id = $1 AND user_id = $2 ORDER BY key_id";
+
+pub(crate) async fn list(db: &Db, account_id: i64, user_id: i64) -> Result<Vec<ApiKey>> {
+    db.fetch_all(LIST, args![account_id, user_id]).await?.iter().map(api_key).collect()
+}
+
+const FIND_DIGEST: &str = "SELECT key_digest FROM api_keys WHERE account_id = $1 AND user_id = $2 AND key_id = $3";
+
+pub(crate) async fn find_digest(db: &Db, account_id: i64, user_id: i64, key_id: i32) -> Result<Option<String>> {
+    let row = db.fetch_optional(FIND_DIGEST, args![account_id, user_id, key_id]).await?;
+    Ok(row.map(|row| row.get("key_digest")).transpose()?)
+}
+
+const DELETE: &str = "DELETE FROM api_keys WHERE account_id = $1 AND user_id = $2 AND key_id = $3";
+
+pub(crate) async fn delete(db: &Db, account_id: i64, user_id: i64, key_id: i32) -> Result<bool> {
+    Ok(db.execute(DELETE, args![account_id, user_id, key_id]).await? == 1)
+}
+
+const FIND_BY_DIGEST: &str = "SELECT account_id, key_id, user_id, username, utility, key_start, key_end, created_at
+    FROM api_keys WHERE key_digest = $1";
+
+pub(crate) async fn find_by_digest(db: &Db, digest: &str) -> Result<Option<ApiKey>> {
+    db.fetch_optional(FIND_BY_DIGEST, args![digest]).await?.as_ref().map(api_key).transpose()
+}
+
+fn api_key(row: &Row) -> Result<ApiKey> {
+    let utility: String = row.get("utility")?;
+    Ok(ApiKey {
+        id: row.get("key_id")?,
+        account_id: row.get("account_id")?,
+        user_id: row.get("user_id")?,
+        username: row.get("username")?,
+        utility: Utility::parse(&utility).map_err(|_| Error::internal(format!("stored utility {utility}")))?,
+        start: row.get("key_start")?,
+        end: row.get("key_end")?,
+        created_at: row.get("created_at")?,
+    })
+}
