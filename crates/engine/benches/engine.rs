@@ -1,0 +1,102 @@
+//! Speed of the engine over records of 1 to 2 KB, beside the speed of parsing the same bytes to a JSON value.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use portolan_engine::{Detectors, observe};
+use portolan_record::{Record, Source};
+use serde_json::{Value, json};
+
+const RECORDS: usize = 200;
+const ROUNDS: usize = 200;
+
+fn records() -> Vec<String> {
+    (0..RECORDS).map(record).collect()
+}
+
+fn record(index: usize) -> String {
+    let items: Vec<_> = (0..2 + index % 4)
+        .map(|item| {
+            json!({
+                "sku": format!("SKU-{index}-{item}"),
+                "title": "Chart of the northern coast, second edition",
+                "quantity": item + 1,
+                "price": 12.5,
+                "inStock": item % 2 == 0,
+            })
+        })
+        .collect();
+    let answer = json!({
+        "id": 100_000 + index,
+        "customer": { "name": "Jane Doe", "email": format!("jane{index}@mail.org"), "phone": "+14155552671" },
+        "items": items,
+        "createdAt": "2026-03-01T12:00:00Z",
+        "trace": "3f2504e0-4f89-11d3-9a0c-0305e82c3301",
+        "note": null,
+    });
+    let request_headers = json!({
+        "host": "api.shop.net",
+        "user-agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36",
+        "accept": "application/json",
+        "authorization": "Bearer 7f3b2c1d0e",
+        "content-type": "application/json",
+    });
+    Record {
+        account_id: 1_000_000,
+        collection_id: 7,
+        source: Source::Mirroring,
+        method: "POST".into(),
+        path: format!("/v1/customers/{index}/orders?expand=items&page={}", index % 9).into(),
+        protocol: "HTTP/1.1".into(),
+        request_headers: request_headers.to_string().into(),
+        request_payload: json!({ "coupon": "SPRING", "gift": false, "lines": 3 }).to_string().into(),
+        response_headers: json!({ "content-type": "application/json", "content-length": "731" }).to_string().into(),
+        response_payload: answer.to_string().into(),
+        status_code: 201,
+        status: "Created".into(),
+        time: 1_772_366_400 + index as i64,
+        ip: "10.0.0.1".into(),
+        direction: 1,
+        ..Record::default()
+    }
+    .to_json()
+}
+
+fn speed(criterion: &mut Criterion) {
+    let texts = records();
+    let detectors = Detectors::default();
+    let bytes: usize = texts.iter().map(String::len).sum();
+    println!("{} records of {} bytes on average", texts.len(), bytes / texts.len());
+    let parsed: Vec<_> = texts.iter().map(|text| Record::parse(text).expect("the records are well-formed")).collect();
+
+    let parse = |text: &str| _ = black_box(serde_json::from_str::<Value>(text));
+    let engine = |record: &Record<'_>| _ = black_box(observe(record, &detectors));
+    let both = |text: &str| _ = black_box(Record::parse(text).map(|record| observe(&record, &detectors)));
+
+    let baseline = seconds(|| texts.iter().for_each(|text| parse(text)));
+    let alone = seconds(|| parsed.iter().for_each(engine));
+    let whole = seconds(|| texts.iter().for_each(|text| both(text)));
+    println!("speed of observe as a part of the speed of serde_json to Value: {:.2}", baseline / alone);
+    println!("speed of Record::parse and observe as a part of the same: {:.2}", baseline / whole);
+
+    let mut group = criterion.benchmark_group("engine");
+    group.sample_size(20).throughput(Throughput::Bytes(bytes as u64));
+    group.bench_function("serde_json_value", |bencher| bencher.iter(|| texts.iter().for_each(|text| parse(text))));
+    group.bench_function("observe", |bencher| bencher.iter(|| parsed.iter().for_each(engine)));
+    group.bench_function("parse_and_observe", |bencher| bencher.iter(|| texts.iter().for_each(|text| both(text))));
+    group.finish();
+}
+
+/// The fastest of a number of rounds, which other work on the machine disturbs least.
+fn seconds(round: impl Fn()) -> f64 {
+    let timed = |_| {
+        let start = Instant::now();
+        round();
+        start.elapsed().as_secs_f64()
+    };
+    (0..ROUNDS).map(timed).fold(f64::INFINITY, f64::min)
+}
+
+criterion_group!(benches, speed);
+criterion_main!(benches);

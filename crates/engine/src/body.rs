@@ -1,0 +1,244 @@
+use std::borrow::Cow;
+
+use crate::detect::{Detected, jwt_payload};
+use crate::headers::Headers;
+use crate::json::{self, Scalar, Visitor};
+use crate::sighting::{Place, Sightings, cut, normal_key};
+use crate::{REQUEST, SubType, xml};
+
+/// Bytes of a parameter's name that are kept.
+pub const NAME_BYTES_MAX: usize = 512;
+
+/// Pairs of a form or a query, and parts of a multipart body, that are read.
+const PAIRS_MAX: usize = 1000;
+
+/// Gathers the parameters of a body by its content type. A body of no known form gives none.
+pub fn read(text: &str, code: i32, headers: &Headers<'_>, sightings: &mut Sightings<'_>) {
+    let text = text.trim_start_matches('\u{feff}').trim();
+    if text.is_empty() {
+        return;
+    }
+    let content_type = headers.get("content-type").unwrap_or_default();
+    let is_type = |part: &str| contains_ignoring_case(content_type, part);
+    if text.starts_with(['{', '[']) && read_json(text, code, sightings) {
+        return;
+    }
+    if is_type("form-urlencoded") {
+        read_pairs(text, code, Place::Body, sightings);
+    } else if is_type("multipart/") {
+        read_multipart(text, content_type, code, sightings);
+    } else if text.starts_with('<') && (is_type("xml") || is_type("soap")) {
+        sightings.attempt(|sightings| xml::read(text, code, sightings).is_ok());
+    } else if code == REQUEST {
+        if let Some(payload) = jwt_payload(text) {
+            read_json(payload.trim(), code, sightings);
+        }
+    } else if let Some(argument) = jsonp_argument(text) {
+        read_json(argument, code, sightings);
+    }
+}
+
+/// Gathers the pairs of a query or a form; each name and value is decoded by itself.
+pub fn read_pairs(text: &str, code: i32, place: Place, sightings: &mut Sightings<'_>) {
+    for pair in text.split('&').filter(|pair| !pair.is_empty()).take(PAIRS_MAX) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = decoded(name);
+        if name.is_empty() {
+            continue;
+        }
+        let name = normal_key(cut(&name, NAME_BYTES_MAX));
+        sightings.add_text(code, place, &name, &name, &decoded(value));
+    }
+}
+
+/// Whether the text contains a part, which is in lower case.
+pub fn contains_ignoring_case(text: &str, part: &str) -> bool {
+    text.as_bytes().windows(part.len()).any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
+}
+
+fn decoded(text: &str) -> Cow<'_, str> {
+    if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+        return Cow::Borrowed(text);
+    }
+    let spaced = text.replace('+', " ");
+    Cow::Owned(percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
+}
+
+/// Says whether the text was JSON; if not, nothing of it is gathered.
+fn read_json(text: &str, code: i32, sightings: &mut Sightings<'_>) -> bool {
+    sightings.attempt(|sightings| {
+        let mut leaves =
+            Leaves { sightings, code, path: String::with_capacity(64), key: (0, 0), outer: Vec::with_capacity(8) };
+        json::walk(text, &mut leaves).is_ok()
+    })
+}
+
+/// Gathers the fields of a multipart body. The content of a file is no value.
+fn read_multipart(text: &str, content_type: &str, code: i32, sightings: &mut Sightings<'_>) {
+    let Some(boundary) = parameter(content_type, "boundary").filter(|boundary| !boundary.is_empty()) else { return };
+    let delimiter = format!("--{boundary}");
+    for part in text.split(&*delimiter).skip(1).take(PAIRS_MAX).take_while(|part| !part.starts_with("--")) {
+        let part = part.strip_prefix("\r\n").or_else(|| part.strip_prefix('\n')).unwrap_or(part);
+        let Some((head, content)) = part.split_once("\r\n\r\n").or_else(|| part.split_once("\n\n")) else { continue };
+        let disposition = head.lines().find(|line| contains_ignoring_case(line, "content-disposition:"));
+        let Some(disposition) = disposition else { continue };
+        let Some(name) = parameter(disposition, "name").filter(|name| !name.is_empty()) else { continue };
+        let name = normal_key(cut(name, NAME_BYTES_MAX));
+        if parameter(disposition, "filename").is_some() {
+            let file = Detected { sub_type: SubType::Generic, reserved: false };
+            sightings.add(code, Place::Body, &name, file, None, false);
+        } else {
+            let content = content.strip_suffix("\r\n").or_else(|| content.strip_suffix('\n')).unwrap_or(content);
+            sightings.add_text(code, Place::Body, &name, &name, content);
+        }
+    }
+}
+
+/// The value of `name=value` or `name="value"` among the parameters of a header.
+fn parameter<'a>(header: &'a str, name: &str) -> Option<&'a str> {
+    header.split(';').skip(1).find_map(|parameter| {
+        let (other, value) = parameter.split_once('=')?;
+        other.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"'))
+    })
+}
+
+/// What stands between the parentheses of `callback(...);`.
+fn jsonp_argument(text: &str) -> Option<&str> {
+    let text = text.strip_prefix("/**/").unwrap_or(text);
+    let (callback, rest) = text.split_once('(')?;
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'.');
+    let callback = callback.trim();
+    if callback.is_empty() || callback.len() > NAME_BYTES_MAX || !callback.bytes().all(is_name) {
+        return None;
+    }
+    rest.trim_end_matches(';').trim_end().strip_suffix(')').map(str::trim)
+}
+
+/// Turns the leaves of a document into sightings.
+struct Leaves<'s, 'd> {
+    sightings: &'s mut Sightings<'d>,
+    code: i32,
+    path: String,
+    /// Where in the path the last key stands.
+    key: (usize, usize),
+    /// Length of the path and place of the last key, for every key and array around.
+    outer: Vec<(usize, (usize, usize))>,
+}
+
+impl<'a> Visitor<'a> for Leaves<'_, '_> {
+    fn enter_key(&mut self, key: Cow<'a, str>) {
+        self.outer.push((self.path.len(), self.key));
+        if !self.path.is_empty() {
+            self.append("#");
+        }
+        let start = self.path.len();
+        self.append(&normal_key(&key));
+        self.key = (start, self.path.len());
+    }
+
+    fn enter_array(&mut self) {
+        self.outer.push((self.path.len(), self.key));
+        // A document that is an array stands under the name `json`, so that its leaves have one.
+        self.append(if self.path.is_empty() { "json#$" } else { "#$" });
+    }
+
+    fn leave(&mut self) {
+        if let Some((len, key)) = self.outer.pop() {
+            self.path.truncate(len);
+            self.key = key;
+        }
+    }
+
+    fn scalar(&mut self, value: Scalar<'a>) {
+        let key = &self.path[self.key.0..self.key.1];
+        let plain = |sub_type| Detected { sub_type, reserved: false };
+        let (found, text) = match &value {
+            Scalar::Null => (plain(SubType::Null), None),
+            Scalar::Bool(true) => (plain(SubType::True), Some("true")),
+            Scalar::Bool(false) => (plain(SubType::False), Some("false")),
+            Scalar::Number(digits) => (self.sightings.detectors.detect_number(key, digits), Some(*digits)),
+            Scalar::Text(text) => (self.sightings.detectors.detect_text(key, text), Some(&**text)),
+        };
+        self.sightings.add(self.code, Place::Body, &self.path, found, text, false);
+    }
+}
+
+impl Leaves<'_, '_> {
+    fn append(&mut self, text: &str) {
+        let room = NAME_BYTES_MAX - self.path.len();
+        self.path.push_str(cut(text, room));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Detectors;
+
+    fn leaves(text: &str, code: i32, content_type: &str) -> Vec<(String, &'static str, Option<String>)> {
+        let detectors = Detectors::default();
+        let mut sightings = Sightings::new(&detectors);
+        let headers = serde_json::json!({ "content-type": content_type }).to_string();
+        read(text, code, &Headers::parse(&headers), &mut sightings);
+        sightings.finish().into_iter().map(|found| (found.key.name, found.key.sub_type.name(), found.value)).collect()
+    }
+
+    fn names(text: &str, code: i32, content_type: &str) -> Vec<String> {
+        leaves(text, code, content_type).into_iter().map(|(name, _, _)| name).collect()
+    }
+
+    #[test]
+    fn json_gives_a_leaf_per_path() {
+        let found =
+            leaves(r#"{"a":{"b":[{"c":1},{"c":2},{"c":"x"}]},"e":null,"f":[[true]],"7":1.5}"#, 200, "application/json");
+        let expected = [
+            ("NUMBER", "FLOAT", Some("1.5")),
+            ("a#b#$#c", "INTEGER_32", Some("1")),
+            ("a#b#$#c", "INTEGER_32", Some("2")),
+            ("a#b#$#c", "GENERIC", Some("x")),
+            ("e", "NULL", None),
+            ("f#$#$", "TRUE", Some("true")),
+        ];
+        assert_eq!(found, expected.map(|(name, kind, value)| (name.to_string(), kind, value.map(str::to_string))));
+        assert_eq!(names(r#"[{"id":1}]"#, 200, ""), ["json#$#id"]);
+        assert_eq!(names("[1]", 200, ""), ["json#$"]);
+        assert!(names("\"text\"", 200, "application/json").is_empty());
+        assert!(names(r#"{"a":1"#, 200, "application/json").is_empty());
+    }
+
+    #[test]
+    fn forms_are_decoded_pair_by_pair() {
+        let form = "application/x-www-form-urlencoded; charset=utf-8";
+        let found = leaves("&a=1&b=x%26y%3Dz&c=a=b&d&=e&n%C3%A4me=gr%C3%BC+n&", REQUEST, form);
+        let pairs: Vec<_> = found.iter().map(|(name, _, value)| (name.as_str(), value.as_deref().unwrap())).collect();
+        assert_eq!(pairs, [("a", "1"), ("b", "x&y=z"), ("c", "a=b"), ("d", ""), ("näme", "grü n")]);
+        assert_eq!(names(r#"{"a":1}"#, REQUEST, form), ["a"]);
+    }
+
+    #[test]
+    fn multipart_fields_have_values_and_files_have_none() {
+        let text = "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\njane@mail.org\r\n--x\r\n\
+            content-disposition: form-data; name=f; filename=\"a.txt\"\r\nContent-Type: text/plain\r\n\r\nhello\r\n--x--\r\n";
+        let found = leaves(text, REQUEST, "multipart/form-data; boundary=\"x\"");
+        let expected =
+            [("a".to_string(), "EMAIL", Some("jane@mail.org".to_string())), ("f".to_string(), "GENERIC", None)];
+        assert_eq!(found, expected);
+        assert!(names(text, REQUEST, "multipart/form-data").is_empty());
+    }
+
+    #[test]
+    fn wrapped_documents_are_unwrapped() {
+        assert_eq!(names("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", REQUEST, ""), ["sub"]);
+        assert!(names("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", 200, "").is_empty());
+        assert_eq!(names("/**/jQuery.cb_1({\"a\":1});", 200, "text/javascript"), ["a"]);
+        assert!(names("function f() { return {} }", 200, "text/javascript").is_empty());
+        assert_eq!(names("<a><b>1</b></a>", 200, "application/xml"), ["a#b"]);
+        assert!(names("<html><b>1</b></html>", 200, "text/html").is_empty());
+    }
+
+    #[test]
+    fn long_names_are_cut() {
+        let text = format!("{{\"{}\":{{\"{}\":1}}}}", "é".repeat(200), "b".repeat(400));
+        assert_eq!(names(&text, 200, "")[0].len(), NAME_BYTES_MAX);
+    }
+}

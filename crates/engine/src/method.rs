@@ -1,0 +1,72 @@
+use serde::{Deserialize, Serialize};
+
+/// The verb of an endpoint. A verb outside the list is [`Method::Other`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    Get,
+    Post,
+    Put,
+    Delete,
+    Head,
+    Options,
+    Trace,
+    Patch,
+    Track,
+    Connect,
+    Ws,
+    Other,
+}
+
+impl Method {
+    pub const ALL: [Self; 12] = [
+        Self::Get,
+        Self::Post,
+        Self::Put,
+        Self::Delete,
+        Self::Head,
+        Self::Options,
+        Self::Trace,
+        Self::Patch,
+        Self::Track,
+        Self::Connect,
+        Self::Ws,
+        Self::Other,
+    ];
+
+    /// Reads a verb in any case.
+    pub fn parse(text: &str) -> Self {
+        let text = text.trim();
+        Self::ALL.into_iter().find(|method| method.name().eq_ignore_ascii_case(text)).unwrap_or(Self::Other)
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+            Self::Head => "HEAD",
+            Self::Options => "OPTIONS",
+            Self::Trace => "TRACE",
+            Self::Patch => "PATCH",
+            Self::Track => "TRACK",
+            Self::Connect => "CONNECT",
+            Self::Ws => "WS",
+            Self::Other => "OTHER",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_any_case_and_keeps_unknown_verbs_as_other() {
+        assert_eq!(Method::parse("get"), Method::Get);
+        assert_eq!(Method::parse(" PaTcH "), Method::Patch);
+        assert_eq!(Method::parse("PROPFIND"), Method::Other);
+        assert_eq!(Method::parse(""), Method::Other);
+    }
+}

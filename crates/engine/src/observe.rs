@@ -1,0 +1,353 @@
+use portolan_record::{Declaration, Record, Source};
+
+use crate::auth::AuthSet;
+use crate::detect::Detected;
+use crate::headers::Headers;
+use crate::sighting::{Place, Sighting, Sightings, compared_names, without_nul};
+use crate::template::{BodyNames, RawEndpoint, SplitUrl, Variable, decoded, shape, without_query};
+use crate::{ApiType, Detectors, Method, REQUEST, SubType, body, declared, host};
+
+/// What one record says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    Dropped(DropReason),
+    /// One entry per endpoint that the record speaks of.
+    Seen(Vec<Observation>),
+}
+
+/// Why a record says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DropReason {
+    /// The call is not over.
+    Pending,
+    /// The request carries the header `x-akto-ignore`.
+    Ignored,
+    /// A preflight or another call of the method OPTIONS.
+    Options,
+}
+
+/// One endpoint as one record shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observation {
+    pub method: Method,
+    /// The template of the record's URL alone, without query and fragment; absolute if the record's is. The URL of a
+    /// declared operation is the one that the document gives.
+    pub raw_url: String,
+    pub host: Option<String>,
+    /// A success (2xx or 302), a request of Postman without answer, or a declaration. Any other answer counts only under
+    /// its status, and shows no parameters and no authentication.
+    pub proves_endpoint: bool,
+    /// A specification declares the operation; no call was made.
+    pub declared: bool,
+    /// The answer's status, below 1000; 0 where there was none.
+    pub status_code: i32,
+    /// Status codes that a specification declares.
+    pub declared_codes: Vec<i32>,
+    /// Unix seconds; 0 when the sender did not know.
+    pub time: i64,
+    pub source: Source,
+    /// One set for a call; one for each alternative of a declaration.
+    pub auth_sets: Vec<AuthSet>,
+    pub api_type: ApiType,
+    pub parameters: Vec<Sighting>,
+    pub description: Option<String>,
+    pub deprecated: bool,
+}
+
+/// Reads one record. The result depends on the record and the detectors alone.
+pub fn observe(record: &Record<'_>, detectors: &Detectors) -> Verdict {
+    if record.pending {
+        return Verdict::Dropped(DropReason::Pending);
+    }
+    let method = Method::parse(&record.method);
+    if let Some(declaration) = &record.declaration {
+        return Verdict::Seen(vec![observe_declaration(record, method, declaration, detectors)]);
+    }
+    if method == Method::Options {
+        return Verdict::Dropped(DropReason::Options);
+    }
+    let headers = Headers::parse(&record.request_headers);
+    if headers.get("x-akto-ignore").is_some() {
+        return Verdict::Dropped(DropReason::Ignored);
+    }
+    Verdict::Seen(vec![observe_call(record, method, &headers, detectors)])
+}
+
+impl DropReason {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Ignored => "IGNORED",
+            Self::Options => "OPTIONS",
+        }
+    }
+}
+
+impl Observation {
+    /// What the catalog of templates has to know of it.
+    pub fn raw_endpoint(&self) -> RawEndpoint {
+        let mut bodies = BodyNames::default();
+        if self.proves_endpoint && !self.declared && self.status_code > 0 {
+            bodies.add_code(self.status_code);
+        }
+        compared_names(self.parameters.iter().map(|sighting| &sighting.key), &mut bodies);
+        RawEndpoint {
+            method: self.method,
+            url: self.raw_url.clone(),
+            pinned: self.declared,
+            proven: self.proves_endpoint,
+            never_merge: false,
+            bodies,
+        }
+    }
+}
+
+/// The URL parameters that a raw URL has only as part of its effective URL: for each segment that is literal in the one
+/// and variable in the other, a sighting of the token. They count once for every record of the raw URL.
+pub fn joined_parameters(raw_url: &str, effective_url: &str, detectors: &Detectors) -> Vec<Sighting> {
+    let mut sightings = Sightings::new(detectors);
+    let pairs = SplitUrl::new(raw_url).segments().zip(SplitUrl::new(effective_url).segments());
+    for (index, (token, template)) in pairs.enumerate() {
+        if token != template && Variable::of_token(template).is_some() {
+            add_segment(index, token, &mut sightings);
+        }
+    }
+    sightings.finish()
+}
+
+fn observe_call(record: &Record<'_>, method: Method, headers: &Headers<'_>, detectors: &Detectors) -> Observation {
+    let path = without_nul(&record.path);
+    let url = without_query(&path);
+    let (raw_url, segments) = shape(url, detectors);
+    // No server sends other codes, and each kept code costs an entry.
+    let status = if (0..1000).contains(&record.status_code) { record.status_code } else { 0 };
+    let proves_endpoint =
+        (200..300).contains(&status) || status == 302 || (record.source == Source::Postman && status == 0);
+    let mut sightings = Sightings::new(detectors);
+    if proves_endpoint {
+        for segment in &segments {
+            add_segment(segment.index, segment.token, &mut sightings);
+        }
+        if let Some((_, query)) = path.split_once('?') {
+            let query = query.split('#').next().unwrap_or_default();
+            body::read_pairs(query, REQUEST, Place::Query, &mut sightings);
+        }
+        add_headers(headers, REQUEST, &mut sightings);
+        body::read(&record.request_payload, REQUEST, headers, &mut sightings);
+        if status > 0 {
+            let response_headers = Headers::parse(&record.response_headers);
+            add_headers(&response_headers, status, &mut sightings);
+            body::read(&record.response_payload, status, &response_headers, &mut sightings);
+        }
+    }
+    Observation {
+        method,
+        host: host::host_of(headers),
+        proves_endpoint,
+        declared: false,
+        status_code: status,
+        declared_codes: Vec::new(),
+        time: record.time,
+        source: record.source,
+        auth_sets: if proves_endpoint { vec![AuthSet::of_request(headers)] } else { Vec::new() },
+        api_type: ApiType::of_call(method, url, headers, &record.request_payload),
+        parameters: sightings.finish(),
+        description: None,
+        deprecated: false,
+        raw_url: raw_url.into_owned(),
+    }
+}
+
+fn observe_declaration(
+    record: &Record<'_>,
+    method: Method,
+    declaration: &Declaration,
+    detectors: &Detectors,
+) -> Observation {
+    let headers = Headers::parse(&record.request_headers);
+    let path = without_nul(&record.path);
+    let url = without_query(&path);
+    let mut sightings = Sightings::new(detectors);
+    for parameter in &declaration.parameters {
+        declared::read(parameter, &mut sightings);
+    }
+    let mut auth_sets: Vec<_> = declaration.auth.iter().map(|auth| AuthSet::of_declared(*auth)).collect();
+    if auth_sets.is_empty() {
+        auth_sets.push(AuthSet::from_iter([]));
+    }
+    Observation {
+        method,
+        raw_url: url.to_string(),
+        host: host::host_of(&headers),
+        proves_endpoint: true,
+        declared: true,
+        status_code: 0,
+        declared_codes: declaration.response_codes.iter().copied().filter(|code| (100..1000).contains(code)).collect(),
+        time: record.time,
+        source: record.source,
+        auth_sets,
+        api_type: ApiType::of_call(method, url, &headers, &record.request_payload),
+        parameters: sightings.finish(),
+        description: declaration.summary.as_deref().map(|summary| without_nul(summary).into_owned()),
+        deprecated: declaration.deprecated,
+    }
+}
+
+fn add_segment(index: usize, token: &str, sightings: &mut Sightings<'_>) {
+    sightings.add_text(REQUEST, Place::Url, &index.to_string(), "", &decoded(token));
+}
+
+fn add_headers(headers: &Headers<'_>, code: i32, sightings: &mut Sightings<'_>) {
+    /// Headers whose values are credentials, which are never kept.
+    const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
+    for (name, value) in headers.iter().filter(|(name, _)| !name.starts_with(':')) {
+        let name = without_nul(crate::sighting::cut(name, body::NAME_BYTES_MAX));
+        let is_credential = CREDENTIALS.contains(&&*name);
+        let found = match is_credential {
+            true => Detected { sub_type: SubType::Generic, reserved: false },
+            false => sightings.detectors.detect_text(&name, value),
+        };
+        let is_secret = is_credential || found.sub_type == SubType::Jwt;
+        sightings.add(code, Place::Header, &name, found, Some(value), is_secret);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portolan_record::{DeclaredAuth, DeclaredParameter, Location};
+
+    fn seen(record: &Record<'_>) -> Observation {
+        match observe(record, &Detectors::default()) {
+            Verdict::Seen(mut list) => list.remove(0),
+            Verdict::Dropped(reason) => panic!("dropped: {reason:?}"),
+        }
+    }
+
+    fn call<'a>(method: &'a str, path: &'a str, status_code: i32) -> Record<'a> {
+        Record { method: method.into(), path: path.into(), status_code, time: 7, ..Record::default() }
+    }
+
+    fn shown(observation: &Observation) -> Vec<(i32, &str, &'static str, Option<&str>)> {
+        let parameters = observation.parameters.iter();
+        parameters
+            .map(|found| (found.key.response_code, &*found.key.name, found.key.sub_type.name(), found.value.as_deref()))
+            .collect()
+    }
+
+    #[test]
+    fn a_call_shows_its_parameters() {
+        let observation = seen(&Record {
+            request_headers: r#"{"Host":"API.example.com","Authorization":"Bearer x"}"#.into(),
+            request_payload: r#"{"name":"Jane"}"#.into(),
+            response_headers: r#"{"Content-Type":"application/json"}"#.into(),
+            response_payload: r#"{"id":7,"ip":"8.8.8.8","at":"127.0.0.1"}"#.into(),
+            ..call("post", "/users/42?page=2&page=3#top", 201)
+        });
+        assert_eq!(observation.raw_url, "/users/INTEGER");
+        assert_eq!(observation.host.as_deref(), Some("api.example.com"));
+        assert_eq!((observation.method, observation.proves_endpoint), (Method::Post, true));
+        let expected = [
+            (-1, "name", "GENERIC", Some("Jane")),
+            (-1, "page", "INTEGER_32", Some("2")),
+            (-1, "page", "INTEGER_32", Some("3")),
+            (-1, "1", "INTEGER_32", Some("42")),
+            (-1, "authorization", "GENERIC", None),
+            (-1, "host", "GENERIC", Some("API.example.com")),
+            (201, "at", "IP_ADDRESS", Some("127.0.0.1")),
+            (201, "id", "INTEGER_32", Some("7")),
+            (201, "ip", "IP_ADDRESS", Some("8.8.8.8")),
+            (201, "content-type", "GENERIC", Some("application/json")),
+        ];
+        assert_eq!(shown(&observation), expected);
+        let counted = observation.parameters.iter().filter(|found| found.key.name == "page" && !found.repeats);
+        assert_eq!(counted.count(), 1);
+        let sensitive: Vec<_> = observation.parameters.iter().filter(|found| found.sensitive).collect();
+        assert_eq!(sensitive.len(), 1);
+        assert_eq!(sensitive[0].key.name, "ip");
+        assert!(observation.raw_endpoint().proven);
+    }
+
+    #[test]
+    fn other_answers_show_nothing_but_their_status() {
+        for status in [100, 301, 304, 404, 500] {
+            let observation = seen(&call("GET", "/users/42?a=1", status));
+            assert!(
+                !observation.proves_endpoint && observation.parameters.is_empty() && observation.auth_sets.is_empty()
+            );
+            assert_eq!(observation.raw_url, "/users/INTEGER");
+        }
+        assert!(seen(&call("GET", "/a", 302)).proves_endpoint);
+        assert!(!seen(&call("GET", "/a", 0)).proves_endpoint);
+        assert!(seen(&Record { source: Source::Postman, ..call("GET", "/a", 0) }).proves_endpoint);
+    }
+
+    #[test]
+    fn some_records_are_dropped() {
+        let detectors = Detectors::default();
+        let dropped = |record: Record<'_>| observe(&record, &detectors);
+        assert_eq!(dropped(call("options", "/a", 200)), Verdict::Dropped(DropReason::Options));
+        assert_eq!(dropped(Record { pending: true, ..call("GET", "/a", 200) }), Verdict::Dropped(DropReason::Pending));
+        let ignored = Record { request_headers: r#"{"X-Akto-Ignore":"0"}"#.into(), ..call("GET", "/a", 200) };
+        assert_eq!(dropped(ignored), Verdict::Dropped(DropReason::Ignored));
+    }
+
+    #[test]
+    fn a_declaration_is_taken_as_written() {
+        let parameter = |location, name: &str, schema_type: &str| DeclaredParameter {
+            location,
+            response_code: -1,
+            name: name.to_string(),
+            label: None,
+            schema_type: schema_type.to_string(),
+            format: None,
+            required: true,
+            examples: Vec::new(),
+        };
+        let declaration = Declaration {
+            deprecated: true,
+            summary: Some("Gets a user.".to_string()),
+            response_codes: vec![200, 404],
+            parameters: vec![
+                parameter(Location::Path, "2", "integer"),
+                parameter(Location::Header, "X-Trace", "string"),
+            ],
+            auth: vec![DeclaredAuth::ApiKey, DeclaredAuth::None],
+        };
+        let observation =
+            seen(&Record { declaration: Some(Box::new(declaration)), ..call("OPTIONS", "/api123x/users/INTEGER", 0) });
+        assert_eq!(observation.raw_url, "/api123x/users/INTEGER");
+        assert!(observation.declared && observation.proves_endpoint && observation.deprecated);
+        assert_eq!(shown(&observation), [(-1, "2", "INTEGER_32", None), (-1, "x-trace", "GENERIC", None)]);
+        assert!(observation.parameters[0].key.is_url_param && observation.parameters[1].key.is_header);
+        assert_eq!(observation.auth_sets.len(), 2);
+        assert!(observation.raw_endpoint().pinned);
+    }
+
+    #[test]
+    fn joining_a_template_makes_url_parameters() {
+        let found = joined_parameters(
+            "https://h/users/jane@mail.org/INTEGER",
+            "https://h/users/STRING/INTEGER",
+            &Detectors::default(),
+        );
+        assert_eq!(found.len(), 1);
+        assert_eq!((&*found[0].key.name, found[0].key.sub_type), ("1", SubType::Email));
+        assert!(found[0].key.is_url_param && found[0].sensitive);
+    }
+
+    #[test]
+    fn hostile_records_are_read() {
+        for text in ["\0", "/\0?\0=\0", "?", "#", "http://", "https:///", "//", "/%", "/%zz%ff?%=%&&==", "/é?é=é"] {
+            let observation = seen(&Record {
+                request_headers: "{\"\\u0000\":\"\\u0000\"}".into(),
+                request_payload: "{\"a\\u0000\":\"\\u0000\"}".into(),
+                ..call("GET", text, 200)
+            });
+            assert!(!observation.raw_url.contains('\0'));
+            assert!(observation.parameters.iter().all(|found| {
+                !found.key.name.contains('\0') && !found.value.as_deref().unwrap_or_default().contains('\0')
+            }));
+        }
+    }
+}

@@ -1,0 +1,284 @@
+use serde::{Deserialize, Serialize};
+
+use crate::detect::Detected;
+use crate::{Detectors, Position, REQUEST, SubType};
+
+/// Parameters tracked of one part of a message (header, URL, query or body); of more, the ones with the smallest names
+/// are.
+pub const PARAMETERS_MAX: usize = 1000;
+
+/// Bytes of a value that are kept, cut at a character.
+pub const VALUE_BYTES_MAX: usize = 256;
+
+/// Distinct values of one parameter that are kept. A parameter that shows as many is no enumeration.
+pub const VALUES_MAX: usize = 50;
+
+/// Sightings that may gather before duplicates are taken out, so that a long array does not fill the memory.
+const GATHERED_MAX: usize = 4096;
+
+/// One parameter with one of its subtypes, within an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ParameterKey {
+    /// -1 for the request, else the status of the response.
+    pub response_code: i32,
+    pub is_header: bool,
+    pub is_url_param: bool,
+    pub is_query_param: bool,
+    /// Header or query name; body leaf joined by `#` with `$` for an array level; the 0-based segment of a URL parameter.
+    pub name: String,
+    pub sub_type: SubType,
+}
+
+impl ParameterKey {
+    /// The part of a message it stands in. The order of keys keeps each part together.
+    pub(crate) fn part(&self) -> (i32, bool, bool, bool) {
+        (self.response_code, self.is_header, self.is_url_param, self.is_query_param)
+    }
+}
+
+/// One parameter with one value, as one record shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sighting {
+    pub key: ParameterKey,
+    /// At most [`VALUE_BYTES_MAX`] bytes. Nothing for null, for a declaration without example, and for credentials.
+    pub value: Option<String>,
+    /// The integer part of a number, at the nearest end of the range if it lies outside.
+    pub number: Option<i64>,
+    pub sensitive: bool,
+    /// The same record showed the same parameter before, so it counts no further.
+    pub repeats: bool,
+}
+
+/// Where the parameters of one message part stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Header,
+    Url,
+    Query,
+    Body,
+}
+
+/// Gathers the sightings of one record.
+pub struct Sightings<'d> {
+    pub detectors: &'d Detectors,
+    list: Vec<Sighting>,
+    gathered_max: usize,
+}
+
+impl<'d> Sightings<'d> {
+    pub fn new(detectors: &'d Detectors) -> Self {
+        Self { detectors, list: Vec::with_capacity(48), gathered_max: GATHERED_MAX }
+    }
+
+    /// Runs a reader and keeps what it adds only if it succeeds.
+    pub fn attempt(&mut self, read: impl FnOnce(&mut Self) -> bool) -> bool {
+        let before = std::mem::replace(&mut self.list, Vec::with_capacity(48));
+        let is_read = read(self);
+        let added = std::mem::replace(&mut self.list, before);
+        if is_read {
+            self.list.extend(added);
+        }
+        is_read
+    }
+
+    /// Adds a parameter with the value found. The text is the value as written; `is_secret` keeps it out.
+    pub fn add(&mut self, code: i32, place: Place, name: &str, found: Detected, text: Option<&str>, is_secret: bool) {
+        let is_header = place == Place::Header;
+        let Detected { sub_type, reserved } = found;
+        let number = text.filter(|_| sub_type.is_numeric()).and_then(integer_part);
+        self.list.push(Sighting {
+            key: ParameterKey {
+                response_code: code,
+                is_header,
+                is_url_param: place == Place::Url,
+                is_query_param: place == Place::Query,
+                name: name.to_string(),
+                sub_type,
+            },
+            value: text.filter(|_| !is_secret).map(kept_value),
+            number,
+            sensitive: !reserved && sub_type.is_sensitive_at(Position::of(code, is_header)),
+            repeats: false,
+        });
+        if self.list.len() >= self.gathered_max {
+            settle(&mut self.list);
+            self.gathered_max = GATHERED_MAX + self.list.len() * 2;
+        }
+    }
+
+    /// Detects a text by its last key and adds it.
+    pub fn add_text(&mut self, code: i32, place: Place, name: &str, key: &str, text: &str) {
+        let found = self.detectors.detect_text(key, text);
+        self.add(code, place, name, found, Some(text), false);
+    }
+
+    /// The sightings, each parameter counting once.
+    pub fn finish(mut self) -> Vec<Sighting> {
+        if self.list.len() > PARAMETERS_MAX || has_duplicates(&self.list) {
+            settle(&mut self.list);
+        }
+        self.list
+    }
+}
+
+/// The name a key gets in a path: keys without any letter are places in a map, so they are one parameter.
+pub fn normal_key(key: &str) -> std::borrow::Cow<'_, str> {
+    let has_letter =
+        |key: &str| key.bytes().any(|byte| byte.is_ascii_alphabetic()) || key.chars().any(char::is_alphabetic);
+    if !has_letter(key) {
+        return "NUMBER".into();
+    }
+    without_nul(key)
+}
+
+/// PostgreSQL's text holds no NUL.
+pub fn without_nul(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.as_bytes().contains(&0) { text.replace('\0', "\u{fffd}").into() } else { text.into() }
+}
+
+/// The longest prefix of at most `bytes_max` bytes.
+pub fn cut(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
+fn kept_value(text: &str) -> String {
+    without_nul(cut(text, VALUE_BYTES_MAX)).into_owned()
+}
+
+fn integer_part(text: &str) -> Option<i64> {
+    let text = text.trim();
+    // Beyond 64 bits, the conversion of a float ends at the nearest end of the range.
+    text.parse().ok().or_else(|| text.parse::<f64>().ok().filter(|number| !number.is_nan()).map(|number| number as i64))
+}
+
+/// Whether any key may occur twice. A digest per key decides, so that the usual record needs no sorting of texts.
+fn has_duplicates(list: &[Sighting]) -> bool {
+    let mut digests: Vec<u64> = list.iter().map(|sighting| digest(&sighting.key)).collect();
+    digests.sort_unstable();
+    digests.windows(2).any(|pair| pair[0] == pair[1])
+}
+
+fn digest(key: &ParameterKey) -> u64 {
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let flags = u64::from(key.is_header) | u64::from(key.is_url_param) << 1 | u64::from(key.is_query_param) << 2;
+    let mut hash = (key.response_code as u32 as u64) << 32 | key.sub_type.index() << 3 | flags;
+    let mut chunks = key.name.as_bytes().chunks_exact(8);
+    for chunk in &mut chunks {
+        let word = u64::from_le_bytes(chunk.try_into().unwrap_or_default());
+        hash = (hash.rotate_left(5) ^ word).wrapping_mul(FACTOR);
+    }
+    for byte in chunks.remainder() {
+        hash = (hash.rotate_left(5) ^ u64::from(*byte)).wrapping_mul(FACTOR);
+    }
+    hash
+}
+
+/// Sorts, takes out duplicate values, marks repeated parameters, and applies the limits. Doing it in the middle of a
+/// record changes nothing in the end: what one pass drops, a later one would drop as well.
+fn settle(list: &mut Vec<Sighting>) {
+    list.sort_unstable_by(|left, right| {
+        (&left.key, &left.value, left.number).cmp(&(&right.key, &right.value, right.number))
+    });
+    list.dedup_by(|next, kept| {
+        let same = next.key == kept.key && next.value == kept.value && next.number == kept.number;
+        if same {
+            kept.sensitive |= next.sensitive;
+        }
+        same
+    });
+    let mut kept: Vec<Sighting> = Vec::with_capacity(list.len());
+    let mut part = None;
+    let mut names = 0;
+    for group in list.chunk_by(|left, right| left.key == right.key) {
+        let this_part = group[0].key.part();
+        if part != Some(this_part) {
+            part = Some(this_part);
+            names = 0;
+        }
+        names += 1;
+        if names > PARAMETERS_MAX {
+            continue;
+        }
+        let sensitive = group.iter().any(|sighting| sighting.sensitive);
+        let least = group.iter().min_by_key(|sighting| sighting.number);
+        let most = group.iter().max_by_key(|sighting| sighting.number);
+        let ends = [least, most].into_iter().flatten().filter(|sighting| sighting.number.is_some());
+        // Beyond the limit the values are dropped anyway, but not the range of the numbers.
+        let rest = ends.filter(|_| group.len() > VALUES_MAX);
+        for (index, sighting) in group.iter().take(VALUES_MAX).chain(rest).enumerate() {
+            kept.push(Sighting { repeats: index > 0, sensitive, ..sighting.clone() });
+        }
+    }
+    *list = kept;
+}
+
+/// Whether the sighting belongs to the names by which calls are compared.
+pub fn is_compared(key: &ParameterKey) -> bool {
+    !key.is_header && !key.is_url_param
+}
+
+/// Adds the names of the parameters that calls are compared by.
+pub fn compared_names<'k>(keys: impl Iterator<Item = &'k ParameterKey>, names: &mut crate::template::BodyNames) {
+    for key in keys.filter(|key| is_compared(key)) {
+        match key.response_code {
+            REQUEST => names.add_request(&key.name),
+            code => names.add_response(code, &key.name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_without_letters_are_one() {
+        for (key, expected) in
+            [("12", "NUMBER"), ("_", "NUMBER"), ("", "NUMBER"), ("a1", "a1"), ("日本", "日本"), ("a\0", "a\u{fffd}")]
+        {
+            assert_eq!(normal_key(key), expected);
+        }
+    }
+
+    #[test]
+    fn values_are_cut_at_a_character() {
+        assert_eq!(kept_value(&"é".repeat(200)).len(), VALUE_BYTES_MAX);
+        assert_eq!(kept_value(&format!("a{}", "é".repeat(200))).len(), VALUE_BYTES_MAX - 1);
+    }
+
+    #[test]
+    fn numbers_outside_the_range_end_at_it() {
+        assert_eq!(integer_part("1e999"), Some(i64::MAX));
+        assert_eq!(integer_part("-99999999999999999999"), Some(i64::MIN));
+        assert_eq!(integer_part("-1.9"), Some(-1));
+        assert_eq!(integer_part("x"), None);
+    }
+
+    #[test]
+    fn a_long_array_keeps_its_range_and_counts_once() {
+        let detectors = Detectors::default();
+        let mut sightings = Sightings::new(&detectors);
+        for number in (0..20_000).rev() {
+            sightings.add_text(200, Place::Body, "a#$", "a", &number.to_string());
+        }
+        let list = sightings.finish();
+        assert_eq!(list.iter().filter(|sighting| !sighting.repeats).count(), 1);
+        assert_eq!(list.iter().map(|sighting| sighting.number).min(), Some(Some(0)));
+        assert_eq!(list.iter().map(|sighting| sighting.number).max(), Some(Some(19_999)));
+        let values: std::collections::BTreeSet<_> = list.iter().map(|sighting| &sighting.value).collect();
+        assert!(values.len() >= VALUES_MAX && list.len() <= VALUES_MAX + 2);
+    }
+
+    #[test]
+    fn the_tracked_names_are_the_smallest() {
+        let detectors = Detectors::default();
+        let mut sightings = Sightings::new(&detectors);
+        for number in (0..9_000).rev() {
+            sightings.add_text(200, Place::Body, &format!("k{number:04}"), "k", "x");
+        }
+        let list = sightings.finish();
+        assert_eq!(list.len(), PARAMETERS_MAX);
+        assert_eq!(list.last().unwrap().key.name, "k0999");
+    }
+}

@@ -1,0 +1,264 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::dictionary::stays_literal;
+use super::segment::{SplitUrl, Variable, is_templatable};
+use super::weak::{BodyNames, qualifies};
+use crate::Method;
+
+/// What has to be known of a raw URL to place it. Facts only grow: the union of two is what both say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RawEndpoint {
+    pub method: Method,
+    /// The raw URL, as [`shape`](super::shape) gives it.
+    pub url: String,
+    /// A specification declares the operation: its URL stays as it is.
+    pub pinned: bool,
+    /// A 2xx or 302 answer, or a declaration, was seen. An unproven URL joins templates but makes none.
+    pub proven: bool,
+    /// Taken out of a template by hand: keeps its own URL and takes in no other.
+    pub never_merge: bool,
+    pub bodies: BodyNames,
+}
+
+impl RawEndpoint {
+    /// Takes in the facts of `other`, which has the same method and URL; says whether that was anything new.
+    pub fn absorb(&mut self, other: &Self) -> bool {
+        let before = self.flags();
+        self.pinned |= other.pinned;
+        self.proven |= other.proven;
+        self.never_merge |= other.never_merge;
+        self.bodies.absorb(&other.bodies) || self.flags() != before
+    }
+
+    /// Keeps its own URL whatever else is seen.
+    pub(super) fn is_fixed(&self) -> bool {
+        self.pinned || self.never_merge || !is_templatable(&self.url)
+    }
+
+    /// Takes in other URLs when it has a variable segment.
+    pub(super) fn is_source(&self) -> bool {
+        (self.pinned || self.proven) && !self.never_merge
+    }
+
+    /// Counts towards a group of URLs that differ in one segment.
+    pub(super) fn is_member(&self) -> bool {
+        self.proven && !self.is_fixed()
+    }
+
+    pub(super) fn flags(&self) -> (bool, bool, bool) {
+        (self.pinned, self.proven, self.never_merge)
+    }
+}
+
+/// Whether a literal token may give way to a variable one.
+pub(super) fn is_open(token: &str) -> bool {
+    !token.is_empty() && Variable::of_token(token).is_none() && !stays_literal(token)
+}
+
+/// Whether a template's token covers another token that is not the same.
+pub(super) fn covers(template: Variable, token: &str) -> bool {
+    match Variable::of_token(token) {
+        Some(_) => template == Variable::String,
+        None => is_open(token) && template.accepts(token),
+    }
+}
+
+/// The effective URL of every raw URL of a collection, in the order of `raws`. The rule in its plain form, quadratic in
+/// the number of URLs; [`Catalog`](super::Catalog) gives the same answer step by step.
+pub fn assign_all(raws: &[RawEndpoint]) -> Vec<String> {
+    let mut facts: BTreeMap<(Method, &str), RawEndpoint> = BTreeMap::new();
+    for raw in raws {
+        facts.entry((raw.method, &raw.url)).and_modify(|known| _ = known.absorb(raw)).or_insert_with(|| raw.clone());
+    }
+    let weak = weak_urls(&facts);
+    let mut templates: BTreeSet<(Method, &str)> =
+        weak.iter().map(|((method, _), url)| (*method, url.as_str())).collect();
+    templates.extend(
+        facts
+            .iter()
+            .filter(|((_, url), raw)| {
+                raw.is_source() && SplitUrl::new(url).segments().any(|token| Variable::of_token(token).is_some())
+            })
+            .map(|(key, _)| *key),
+    );
+    raws.iter().map(|raw| resolve((raw.method, &raw.url), &facts, &weak, &templates).to_string()).collect()
+}
+
+/// The URLs that step 3 changes, with what they become.
+fn weak_urls<'a>(facts: &BTreeMap<(Method, &'a str), RawEndpoint>) -> BTreeMap<(Method, &'a str), String> {
+    let mut groups: BTreeMap<(Method, String, usize), BTreeMap<&str, &str>> = BTreeMap::new();
+    for ((method, url), _) in facts.iter().filter(|(_, raw)| raw.is_member()) {
+        let split = SplitUrl::new(url);
+        for (index, token) in open_segments(&split) {
+            let others = split
+                .with_segments(split.segments().enumerate().map(|(at, token)| if at == index { "" } else { token }));
+            groups.entry((*method, others, index)).or_default().insert(token, url);
+        }
+    }
+    let mut indexes: BTreeMap<(Method, &str), Vec<usize>> = BTreeMap::new();
+    for ((method, _, index), members) in &groups {
+        if qualifies(members.values().map(|url| &facts[&(*method, *url)].bodies)) {
+            members.values().for_each(|url| indexes.entry((*method, url)).or_default().push(*index));
+        }
+    }
+    indexes
+        .into_iter()
+        .map(|((method, url), indexes)| {
+            let split = SplitUrl::new(url);
+            let segments = split.segments().enumerate();
+            let merged = split.with_segments(
+                segments.map(|(at, token)| if indexes.contains(&at) { Variable::String.token() } else { token }),
+            );
+            ((method, url), merged)
+        })
+        .collect()
+}
+
+/// The segments by which a URL belongs to a group; none for a URL of a single segment.
+fn open_segments<'a>(split: &SplitUrl<'a>) -> impl Iterator<Item = (usize, &'a str)> {
+    let is_single = !split.path.contains('/');
+    split.segments().enumerate().filter(move |(_, token)| !is_single && is_open(token))
+}
+
+fn resolve<'a>(
+    start: (Method, &'a str),
+    facts: &BTreeMap<(Method, &'a str), RawEndpoint>,
+    weak: &'a BTreeMap<(Method, &'a str), String>,
+    templates: &BTreeSet<(Method, &'a str)>,
+) -> &'a str {
+    let (method, mut url) = start;
+    loop {
+        if facts.get(&(method, url)).is_some_and(RawEndpoint::is_fixed) {
+            return url;
+        }
+        if let Some(merged) = weak.get(&(method, url)) {
+            url = merged;
+            continue;
+        }
+        let own = literals(url);
+        // Beside the root, anything may stand: only a specification makes one segment take in all others.
+        let is_single = SplitUrl::new(url).segments().count() < 2;
+        let best = templates
+            .iter()
+            .filter(|(other, template)| *other == method && literals(template) < own && is_covered(url, template))
+            .filter(|template| !is_single || facts.get(template).is_some_and(|raw| raw.pinned))
+            .map(|(_, template)| *template)
+            .min_by_key(|template| (usize::MAX - literals(template), *template));
+        match best {
+            Some(template) => url = template,
+            None => return url,
+        }
+    }
+}
+
+fn literals(url: &str) -> usize {
+    SplitUrl::new(url).segments().filter(|token| Variable::of_token(token).is_none()).count()
+}
+
+fn is_covered(url: &str, template: &str) -> bool {
+    let (left, right) = (SplitUrl::new(url), SplitUrl::new(template));
+    left.has_frame_of(&right)
+        && left.segments().count() == right.segments().count()
+        && left.segments().zip(right.segments()).all(|(token, template)| {
+            token == template || Variable::of_token(template).is_some_and(|variable| covers(variable, token))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Detectors, template::shape};
+
+    fn assigned(urls: &[&str]) -> Vec<String> {
+        let detectors = Detectors::default();
+        let raws: Vec<_> = urls.iter().map(|url| raw(&shape(url, &detectors).0)).collect();
+        assign_all(&raws)
+    }
+
+    fn raw(url: &str) -> RawEndpoint {
+        RawEndpoint {
+            method: Method::Get,
+            url: url.to_string(),
+            pinned: false,
+            proven: true,
+            never_merge: false,
+            bodies: BodyNames::default(),
+        }
+    }
+
+    #[test]
+    fn words_stay_beside_a_template() {
+        let urls = [
+            "/api/demo",
+            "/api/cat",
+            "/api/tree",
+            "/api/OSHE2CNS",
+            "/api/2HOIWNJK",
+            "/api/3f2504e0-4f89-11d3-9a0c-0305e82c3301",
+        ];
+        assert_eq!(
+            assigned(&urls),
+            ["/api/demo", "/api/cat", "/api/tree", "/api/STRING", "/api/STRING", "/api/STRING"]
+        );
+    }
+
+    #[test]
+    fn single_segments_keep_their_kinds_apart() {
+        let urls =
+            ["/alnum123", "/3f2504e0-4f89-11d3-9a0c-0305e82c3301", "/3", "/5f2504e04f8911d39a0c0305", "/jane@mail.org"];
+        assert_eq!(assigned(&urls), ["/STRING", "/STRING", "/INTEGER", "/OBJECT_ID", "/jane@mail.org"]);
+        let mut declared = raw("/STRING");
+        declared.pinned = true;
+        assert_eq!(assign_all(&[declared, raw("/jane@mail.org"), raw("/users")]), ["/STRING", "/STRING", "/users"]);
+    }
+
+    #[test]
+    fn ten_like_urls_become_one() {
+        let urls: Vec<_> = (0..9).map(|index| format!("/people/A{index}/posts")).collect();
+        let mut urls: Vec<_> = urls.iter().map(String::as_str).collect();
+        assert_eq!(assigned(&urls), urls);
+        urls.push("/people/B0/posts");
+        assert_eq!(assigned(&urls), vec!["/people/STRING/posts"; 10]);
+        urls.push("/people/me/posts");
+        urls.push("api/people/B0/posts");
+        assert_eq!(assigned(&urls)[10..], ["/people/me/posts", "api/people/B0/posts"]);
+    }
+
+    #[test]
+    fn hosts_and_methods_do_not_mix() {
+        let urls: Vec<_> = (0..20).map(|index| format!("https://h{index}.net/people/A{index}")).collect();
+        let urls: Vec<_> = urls.iter().map(String::as_str).collect();
+        assert_eq!(assigned(&urls), urls);
+    }
+
+    #[test]
+    fn declared_and_separated_urls_stay() {
+        let mut raws: Vec<_> = (0..12).map(|index| raw(&format!("/people/A{index}/posts"))).collect();
+        raws[0].pinned = true;
+        raws[1].never_merge = true;
+        let assigned = assign_all(&raws);
+        assert_eq!(assigned[..2], ["/people/A0/posts", "/people/A1/posts"]);
+        assert!(assigned[2..].iter().all(|url| url == "/people/STRING/posts"));
+    }
+
+    #[test]
+    fn unproven_urls_join_and_make_nothing() {
+        let mut raws: Vec<_> = (0..10).map(|index| raw(&format!("/people/A{index}"))).collect();
+        raws[9].proven = false;
+        assert!(assign_all(&raws).iter().all(|url| url != "/people/STRING"));
+        raws.push(raw("/people/STRING"));
+        assert!(assign_all(&raws).iter().all(|url| url == "/people/STRING"));
+    }
+
+    #[test]
+    fn a_declared_template_takes_in_traffic() {
+        let mut declared = raw("/people/STRING");
+        declared.pinned = true;
+        assert_eq!(
+            assign_all(&[declared, raw("/people/OSHE2CNS"), raw("/people/me")]),
+            ["/people/STRING", "/people/STRING", "/people/me"]
+        );
+    }
+}

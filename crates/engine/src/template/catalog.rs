@@ -1,0 +1,483 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::assign::{RawEndpoint, covers, is_open};
+use super::segment::{SplitUrl, Variable};
+use super::trie::Trie;
+use super::weak::qualifies;
+use crate::Method;
+
+/// The raw URLs of one collection and their effective URLs, kept up to date one fact at a time. The state is a function
+/// of the set of facts, so it is rebuilt by giving every stored [`RawEndpoint`] to [`Catalog::update`] in any order.
+///
+/// A look-up walks a trie of the templates, so its cost does not grow with their number.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    symbols: Symbols,
+    space_ids: HashMap<(Method, String, &'static str, usize), usize>,
+    spaces: Vec<Space>,
+    raws: Vec<Raw>,
+    groups: HashMap<GroupKey, Group>,
+}
+
+/// A raw URL whose effective URL is new or changed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Change {
+    pub method: Method,
+    pub raw_url: String,
+    pub effective_url: String,
+}
+
+/// URLs that can be compared at all: same method, origin, slashes at the ends and number of segments.
+#[derive(Debug)]
+struct Space {
+    front: String,
+    back: &'static str,
+    templates: Trie,
+    /// How many raw URLs and weak groups make each template, by its number in the trie.
+    sources: Vec<usize>,
+    template_tokens: Vec<Arc<[u32]>>,
+    template_ids: HashMap<Arc<[u32]>, u32>,
+    raws: Trie,
+}
+
+#[derive(Debug)]
+struct Raw {
+    facts: RawEndpoint,
+    space: usize,
+    tokens: Arc<[u32]>,
+    /// The URL that the qualifying groups give it.
+    weak: Option<Arc<[u32]>>,
+    effective: Option<Arc<[u32]>>,
+}
+
+/// Space, open segment, and the tokens with that segment blanked.
+type GroupKey = (usize, usize, Arc<[u32]>);
+
+#[derive(Debug, Default)]
+struct Group {
+    members: BTreeMap<Arc<str>, usize>,
+    qualifies: bool,
+}
+
+/// What an update has touched: raw URLs to look at again, and URLs whose covered raw URLs have to be.
+#[derive(Default)]
+struct Touched {
+    raws: BTreeSet<usize>,
+    patterns: BTreeSet<(usize, Arc<[u32]>)>,
+}
+
+impl Catalog {
+    /// Adds facts of a raw URL and returns every raw URL whose effective URL is new or changed, in order.
+    pub fn update(&mut self, facts: &RawEndpoint) -> Vec<Change> {
+        let split = SplitUrl::new(&facts.url);
+        let tokens: Arc<[u32]> = split.segments().map(|token| self.symbols.intern(token)).collect();
+        let space = self.space(facts.method, &split, tokens.len());
+        let known = self.spaces[space].raws.get(&tokens).map(|index| index as usize);
+        let index = known.unwrap_or(self.raws.len());
+        let (was_member, was_source, old_flags) = match known {
+            Some(index) => {
+                let known = &mut self.raws[index].facts;
+                let before = (known.is_member(), known.is_source(), Some(known.flags()));
+                if !known.absorb(facts) {
+                    return Vec::new();
+                }
+                before
+            }
+            None => {
+                self.spaces[space].raws.set(&tokens, Some(index as u32));
+                self.raws.push(Raw {
+                    facts: facts.clone(),
+                    space,
+                    tokens: tokens.clone(),
+                    weak: None,
+                    effective: None,
+                });
+                (false, false, None)
+            }
+        };
+        let raw = &self.raws[index].facts;
+        let (is_member, is_source, flags) = (raw.is_member(), raw.is_source(), raw.flags());
+
+        let mut touched = Touched::default();
+        touched.raws.insert(index);
+        if old_flags != Some(flags) && tokens.iter().any(|token| self.symbols.variable(*token).is_some()) {
+            touched.patterns.insert((space, tokens.clone()));
+            if was_source != is_source {
+                self.spaces[space].count_source(&tokens, is_source);
+            }
+        }
+        if was_member || is_member {
+            self.regroup(index, is_member, &mut touched);
+        }
+        self.settle(touched)
+    }
+
+    /// The effective URL of a known raw URL.
+    pub fn effective(&self, method: Method, raw_url: &str) -> Option<String> {
+        let split = SplitUrl::new(raw_url);
+        let tokens: Option<Vec<_>> = split.segments().map(|token| self.symbols.get(token)).collect();
+        let tokens = tokens?;
+        let (front, back) = split.frame();
+        let space = &self.spaces[*self.space_ids.get(&(method, front, back, tokens.len()))?];
+        let raw = &self.raws[space.raws.get(&tokens)? as usize];
+        raw.effective.as_ref().map(|tokens| self.url(space, tokens))
+    }
+
+    /// Number of raw URLs.
+    pub fn len(&self) -> usize {
+        self.raws.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.raws.is_empty()
+    }
+
+    fn space(&mut self, method: Method, split: &SplitUrl<'_>, segments: usize) -> usize {
+        let (front, back) = split.frame();
+        let fresh = self.spaces.len();
+        let id = *self.space_ids.entry((method, front.clone(), back, segments)).or_insert(fresh);
+        if id == fresh {
+            self.spaces.push(Space {
+                front,
+                back,
+                templates: Trie::default(),
+                sources: Vec::new(),
+                template_tokens: Vec::new(),
+                template_ids: HashMap::new(),
+                raws: Trie::default(),
+            });
+        }
+        id
+    }
+
+    /// Puts a raw URL into its groups or takes it out, and notes what follows where a group starts or stops to qualify.
+    fn regroup(&mut self, index: usize, is_member: bool, touched: &mut Touched) {
+        let mut stale = BTreeSet::from([index]);
+        for (at, key) in self.group_keys(index) {
+            let token = self.symbols.text(self.raws[index].tokens[at]);
+            let group = self.groups.entry(key).or_default();
+            if is_member {
+                group.members.insert(token, index);
+            } else {
+                group.members.remove(&token);
+            }
+            let qualifies = qualifies(group.members.values().map(|member| &self.raws[*member].facts.bodies));
+            if qualifies != group.qualifies {
+                group.qualifies = qualifies;
+                stale.extend(group.members.values());
+            }
+        }
+        for index in stale {
+            self.refresh_weak(index, touched);
+        }
+    }
+
+    fn refresh_weak(&mut self, index: usize, touched: &mut Touched) {
+        let mut tokens = self.raws[index].tokens.to_vec();
+        let mut is_weak = false;
+        if self.raws[index].facts.is_member() {
+            for (at, key) in self.group_keys(index) {
+                if self.groups.get(&key).is_some_and(|group| group.qualifies) {
+                    tokens[at] = self.symbols.variables[Variable::String as usize];
+                    is_weak = true;
+                }
+            }
+        }
+        let weak: Option<Arc<[u32]>> = is_weak.then(|| tokens.into());
+        let raw = &mut self.raws[index];
+        if raw.weak == weak {
+            return;
+        }
+        let space = raw.space;
+        let before = std::mem::replace(&mut raw.weak, weak.clone());
+        touched.raws.insert(index);
+        // Another raw URL may have joined this one, if it is a template.
+        touched.patterns.insert((space, raw.tokens.clone()));
+        if let Some(tokens) = before {
+            self.spaces[space].count_source(&tokens, false);
+            touched.patterns.insert((space, tokens));
+        }
+        if let Some(tokens) = weak {
+            self.spaces[space].count_source(&tokens, true);
+            touched.patterns.insert((space, tokens));
+        }
+    }
+
+    fn group_keys(&self, index: usize) -> Vec<(usize, GroupKey)> {
+        let Raw { space, tokens, .. } = &self.raws[index];
+        if tokens.len() < 2 {
+            return Vec::new();
+        }
+        let open = tokens.iter().enumerate().filter(|(_, token)| self.symbols.is_open(**token));
+        open.map(|(at, _)| {
+            let others = tokens.iter().enumerate().map(|(other, token)| if other == at { BLANK } else { *token });
+            (at, (*space, at, others.collect()))
+        })
+        .collect()
+    }
+
+    fn settle(&mut self, touched: Touched) -> Vec<Change> {
+        let mut stale = touched.raws;
+        for (space, tokens) in &touched.patterns {
+            let is_variable = |token| self.symbols.variable(token).is_some();
+            let covers = |template, token| self.symbols.covers(template, token);
+            let covered = self.spaces[*space].raws.covered(tokens, is_variable, covers);
+            stale.extend(covered.into_iter().map(|index| index as usize));
+        }
+        let mut changes = Vec::new();
+        for index in stale {
+            let raw = &self.raws[index];
+            let space = &self.spaces[raw.space];
+            let effective = self.resolve(space, &raw.tokens);
+            if raw.effective.as_ref() != Some(&effective) {
+                changes.push(Change {
+                    method: raw.facts.method,
+                    raw_url: raw.facts.url.clone(),
+                    effective_url: self.url(space, &effective),
+                });
+                self.raws[index].effective = Some(effective);
+            }
+        }
+        changes.sort_unstable();
+        changes
+    }
+
+    fn resolve(&self, space: &Space, start: &Arc<[u32]>) -> Arc<[u32]> {
+        let mut tokens = start.clone();
+        // Each turn leaves fewer literal tokens.
+        loop {
+            if let Some(raw) = space.raws.get(&tokens).map(|index| &self.raws[index as usize]) {
+                if raw.facts.is_fixed() {
+                    return tokens;
+                }
+                if let Some(weak) = &raw.weak {
+                    tokens = weak.clone();
+                    continue;
+                }
+            }
+            match self.best_template(space, &tokens) {
+                Some(template) => tokens = template,
+                None => return tokens,
+            }
+        }
+    }
+
+    /// The covering template with the most literal tokens that has fewer than the URL; of several the smallest.
+    fn best_template(&self, space: &Space, tokens: &[u32]) -> Option<Arc<[u32]>> {
+        let own = self.literals(tokens);
+        let covering = space.templates.covering(tokens, |token| self.symbols.covering(token));
+        let candidates: Vec<_> = covering
+            .into_iter()
+            .map(|id| &space.template_tokens[id as usize])
+            .filter(|template| self.literals(template) < own && (tokens.len() > 1 || self.is_pinned(space, template)))
+            .collect();
+        let most = candidates.iter().map(|template| self.literals(template)).max()?;
+        let most_literal = candidates.into_iter().filter(|template| self.literals(template) == most);
+        most_literal.min_by_key(|template| self.url(space, template)).cloned()
+    }
+
+    fn is_pinned(&self, space: &Space, tokens: &[u32]) -> bool {
+        space.raws.get(tokens).is_some_and(|index| self.raws[index as usize].facts.pinned)
+    }
+
+    fn literals(&self, tokens: &[u32]) -> usize {
+        tokens.iter().filter(|token| self.symbols.variable(**token).is_none()).count()
+    }
+
+    fn url(&self, space: &Space, tokens: &[u32]) -> String {
+        let mut url = space.front.clone();
+        for (index, token) in tokens.iter().enumerate() {
+            if index > 0 {
+                url.push('/');
+            }
+            url.push_str(&self.symbols.entries[*token as usize].text);
+        }
+        url.push_str(space.back);
+        url
+    }
+}
+
+impl Space {
+    /// Counts a source of a template up or down; a template without any is none.
+    fn count_source(&mut self, tokens: &Arc<[u32]>, is_added: bool) {
+        let fresh = self.sources.len() as u32;
+        let id = *self.template_ids.entry(tokens.clone()).or_insert(fresh);
+        if id == fresh {
+            self.sources.push(0);
+            self.template_tokens.push(tokens.clone());
+        }
+        let count = &mut self.sources[id as usize];
+        let was_there = *count > 0;
+        *count = if is_added { *count + 1 } else { count.saturating_sub(1) };
+        let is_there = *count > 0;
+        if was_there != is_there {
+            self.templates.set(tokens, is_there.then_some(id));
+        }
+    }
+}
+
+/// Stands for the open segment in the key of a group; no symbol has this number.
+const BLANK: u32 = u32::MAX;
+
+/// The tokens of all URLs, each looked up in the dictionary once.
+#[derive(Debug)]
+struct Symbols {
+    ids: HashMap<Arc<str>, u32>,
+    entries: Vec<Symbol>,
+    /// By the number of the kind.
+    variables: [u32; 5],
+}
+
+#[derive(Debug)]
+struct Symbol {
+    text: Arc<str>,
+    variable: Option<Variable>,
+    is_open: bool,
+}
+
+impl Default for Symbols {
+    fn default() -> Self {
+        let mut symbols = Self { ids: HashMap::new(), entries: Vec::new(), variables: [0; 5] };
+        for variable in Variable::ALL {
+            symbols.variables[variable as usize] = symbols.intern(variable.token());
+        }
+        symbols
+    }
+}
+
+impl Symbols {
+    fn intern(&mut self, token: &str) -> u32 {
+        if let Some(id) = self.ids.get(token) {
+            return *id;
+        }
+        let text: Arc<str> = token.into();
+        let id = self.entries.len() as u32;
+        self.ids.insert(text.clone(), id);
+        self.entries.push(Symbol { text, variable: Variable::of_token(token), is_open: is_open(token) });
+        id
+    }
+
+    fn get(&self, token: &str) -> Option<u32> {
+        self.ids.get(token).copied()
+    }
+
+    fn text(&self, token: u32) -> Arc<str> {
+        self.entries[token as usize].text.clone()
+    }
+
+    fn variable(&self, token: u32) -> Option<Variable> {
+        self.entries[token as usize].variable
+    }
+
+    fn is_open(&self, token: u32) -> bool {
+        self.entries[token as usize].is_open
+    }
+
+    fn covers(&self, template: u32, token: u32) -> bool {
+        let token = &self.entries[token as usize];
+        self.variable(template).is_some_and(|variable| match token.variable {
+            Some(_) => variable == Variable::String,
+            None => token.is_open && covers(variable, &token.text),
+        })
+    }
+
+    /// The variable tokens that cover a token.
+    fn covering(&self, token: u32) -> Vec<u32> {
+        let other = |variable: &u32| *variable != token && self.covers(*variable, token);
+        self.variables.iter().copied().filter(other).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::template::{BodyNames, assign_all};
+    use proptest::prelude::*;
+
+    fn raw() -> impl Strategy<Value = RawEndpoint> {
+        let token = prop_oneof![
+            2 => prop::sample::select(vec!["users", "cat", "v1", "", "12"]),
+            3 => prop::sample::select(vec!["STRING", "INTEGER", "OBJECT_ID"]),
+            12 => prop::sample::select(vec!["A0", "A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "B0", "B1"]),
+        ];
+        let flags = (prop::bool::weighted(0.03), prop::bool::weighted(0.9), prop::bool::weighted(0.03));
+        let front = prop_oneof![20 => Just("/"), 1 => Just(""), 1 => Just("https://h.net/")];
+        let first = prop_oneof![6 => Just("users"), 2 => Just("A0"), 1 => Just("INTEGER"), 1 => token.clone()];
+        let rest = prop::collection::vec(token, 0..3);
+        (front, (first, rest), flags, prop::bool::weighted(0.2), prop::bool::weighted(0.1)).prop_map(
+            |(front, (first, rest), (pinned, proven, never_merge), is_other, is_post)| {
+                let tokens = [vec![first], rest].concat();
+                let mut bodies = BodyNames::default();
+                bodies.add_code(200);
+                (0..u8::from(is_other) * 3).for_each(|name| bodies.add_request(&name.to_string()));
+                RawEndpoint {
+                    method: if is_post { Method::Post } else { Method::Get },
+                    url: format!("{front}{}", tokens.join("/")),
+                    pinned,
+                    proven: proven || pinned,
+                    never_merge,
+                    bodies,
+                }
+            },
+        )
+    }
+
+    /// Many URLs over few places, so that groups of ten come about.
+    fn raws() -> impl Strategy<Value = Vec<RawEndpoint>> {
+        prop::collection::vec(raw(), 0..160)
+    }
+
+    fn assigned(raws: &[RawEndpoint]) -> Vec<String> {
+        let mut catalog = Catalog::default();
+        let mut told = BTreeMap::new();
+        for raw in raws {
+            for change in catalog.update(raw) {
+                told.insert((change.method, change.raw_url), change.effective_url);
+            }
+        }
+        let effective = |raw: &RawEndpoint| catalog.effective(raw.method, &raw.url).unwrap();
+        let assigned: Vec<_> = raws.iter().map(effective).collect();
+        let heard: Vec<_> = raws.iter().map(|raw| told[&(raw.method, raw.url.clone())].clone()).collect();
+        assert_eq!(assigned, heard);
+        assigned
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn steps_in_any_order_give_what_the_whole_set_gives((raws, shuffled) in raws().prop_flat_map(|raws| {
+            (Just(raws.clone()), Just(raws).prop_shuffle())
+        })) {
+            let expected: BTreeMap<_, _> =
+                raws.iter().zip(assign_all(&raws)).map(|(raw, url)| ((raw.method, raw.url.clone()), url)).collect();
+            for order in [&raws, &shuffled] {
+                for (raw, url) in order.iter().zip(assigned(order)) {
+                    prop_assert_eq!(&url, &expected[&(raw.method, raw.url.clone())]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_tenth_url_moves_the_others() {
+        let mut catalog = Catalog::default();
+        let raw = |index: usize| RawEndpoint {
+            method: Method::Get,
+            url: format!("/people/A{index}/posts"),
+            pinned: false,
+            proven: true,
+            never_merge: false,
+            bodies: BodyNames::default(),
+        };
+        for index in 0..9 {
+            assert_eq!(catalog.update(&raw(index)).len(), 1);
+        }
+        assert_eq!(catalog.update(&raw(9)).len(), 10);
+        let changes = catalog.update(&raw(10));
+        assert_eq!(changes.len(), 1);
+        assert_eq!(changes[0].effective_url, "/people/STRING/posts");
+        assert!(catalog.update(&raw(10)).is_empty());
+    }
+}

@@ -1,0 +1,22 @@
+//! Templates: which endpoint a URL belongs to.
+//!
+//! - [`shape`] looks at one URL alone and turns visible identifiers into variable segments. Its result is the *raw URL*,
+//!   under which everything is stored.
+//! - [`Catalog`] gives each raw URL of a collection its *effective URL*, from the whole set of raw URLs: a literal
+//!   segment joins a template that it fits, and segments that differ in ten ways between like calls become variable.
+//!   [`assign_all`] is the same rule written without any index; the tests hold the two together.
+//!
+//! Nothing is stored under an effective URL, so a merge loses nothing and can be undone.
+
+mod assign;
+mod catalog;
+mod dictionary;
+mod segment;
+mod trie;
+mod weak;
+
+pub use assign::{RawEndpoint, assign_all};
+pub use catalog::{Catalog, Change};
+pub use dictionary::is_word;
+pub use segment::{Found, SplitUrl, Variable, decoded, is_templatable, shape, without_query};
+pub use weak::{BodyNames, NAMES_MAX, PARTNERS_MIN};

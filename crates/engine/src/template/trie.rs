@@ -1,0 +1,83 @@
+use std::collections::HashMap;
+
+/// A set of token sequences of one length, each with a number, that is searched with patterns on either side.
+#[derive(Debug)]
+pub(super) struct Trie {
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    children: HashMap<u32, u32>,
+    value: Option<u32>,
+}
+
+impl Default for Trie {
+    fn default() -> Self {
+        Self { nodes: vec![Node::default()] }
+    }
+}
+
+impl Trie {
+    /// Sets or clears the number of a sequence. Nodes stay: a template that was there once is likely to come back.
+    pub fn set(&mut self, tokens: &[u32], value: Option<u32>) {
+        let mut at = 0;
+        for token in tokens {
+            let fresh = self.nodes.len() as u32;
+            let next = *self.nodes[at as usize].children.entry(*token).or_insert(fresh);
+            if next == fresh {
+                self.nodes.push(Node::default());
+            }
+            at = next;
+        }
+        self.nodes[at as usize].value = value;
+    }
+
+    pub fn get(&self, tokens: &[u32]) -> Option<u32> {
+        let mut at = 0;
+        for token in tokens {
+            at = *self.nodes[at as usize].children.get(token)?;
+        }
+        self.nodes[at as usize].value
+    }
+
+    /// The numbers of all sequences whose every token is the searched one, or one of `alternatives` for it.
+    pub fn covering(&self, tokens: &[u32], alternatives: impl Fn(u32) -> Vec<u32>) -> Vec<u32> {
+        let mut level = vec![0u32];
+        for token in tokens {
+            let mut alternatives = alternatives(*token);
+            alternatives.push(*token);
+            level = level
+                .iter()
+                .flat_map(|at| {
+                    alternatives.iter().filter_map(|token| self.nodes[*at as usize].children.get(token).copied())
+                })
+                .collect();
+        }
+        level.iter().filter_map(|at| self.nodes[*at as usize].value).collect()
+    }
+
+    /// The numbers of all sequences whose every token is the searched one, or is covered by it.
+    pub fn covered(
+        &self,
+        tokens: &[u32],
+        is_variable: impl Fn(u32) -> bool,
+        covers: impl Fn(u32, u32) -> bool,
+    ) -> Vec<u32> {
+        let mut level = vec![0u32];
+        for token in tokens {
+            let mut next = Vec::new();
+            for at in level {
+                let children = &self.nodes[at as usize].children;
+                if is_variable(*token) {
+                    let fits = |child: &u32| child == token || covers(*token, *child);
+                    next.extend(children.iter().filter(|(child, _)| fits(child)).map(|(_, at)| *at));
+                } else {
+                    next.extend(children.get(token));
+                }
+            }
+            level = next;
+        }
+        level.iter().filter_map(|at| self.nodes[*at as usize].value).collect()
+    }
+}
