@@ -18,8 +18,8 @@ pub(crate) const NODES_MAX: usize = 5_000_000;
 const DEPTH_MAX: usize = 128;
 
 /// Most values that aliases may repeat. Real documents repeat thousands; the copies of an alias bomb stay below
-/// 100 MB.
-const ALIAS_NODES_MAX: usize = 500_000;
+/// 50 MB.
+const ALIAS_NODES_MAX: usize = 250_000;
 
 /// Most duplicate member names that are reported.
 const DUPLICATES_MAX: usize = 20;

@@ -16,7 +16,7 @@ const DEPTH_MAX: usize = 64;
 const BODY_VISITS_MAX: usize = 50_000;
 
 /// Most schema nodes looked at for one document, so that many operations cannot share one costly schema.
-const DOCUMENT_VISITS_MAX: usize = 50_000_000;
+const DOCUMENT_VISITS_MAX: usize = 4_000_000;
 
 /// Most example values kept of one leaf, and the longest.
 const EXAMPLES_MAX: usize = 5;
