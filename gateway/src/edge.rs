@@ -1,0 +1,115 @@
+//! The seams to the rest of a process: who is calling, what was answered before, which service answers, is it ready.
+
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use portolan_api::{Error, MethodPolicy};
+use tonic::body::Body;
+use tower::{BoxError, Service, ServiceExt, util::BoxCloneSyncService};
+
+/// A service of the installation: a channel, or the service itself in the same process.
+pub type Backend = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
+
+/// The backend of each service by its full name, such as `portolan.inventory.v1.InventoryService`.
+#[derive(Clone, Default)]
+pub struct Backends(HashMap<String, Backend>);
+
+impl Backends {
+    /// Names the backend of a service, in place of an earlier one.
+    pub fn insert<S>(&mut self, service: &str, backend: S)
+    where
+        S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send + 'static,
+    {
+        self.0.insert(service.to_owned(), BoxCloneSyncService::new(backend.map_err(Into::into)));
+    }
+
+    pub(crate) fn get(&self, service: &str) -> Result<Backend, Error> {
+        self.0.get(service).cloned().ok_or_else(|| Error::unavailable(format!("no backend serves {service}")))
+    }
+}
+
+/// What is known of a request before its body is read.
+#[derive(Clone, Copy, Debug)]
+pub struct EdgeRequest<'a> {
+    pub headers: &'a HeaderMap,
+    /// The address of the connection, which may be a proxy's.
+    pub peer: SocketAddr,
+    pub policy: &'a MethodPolicy,
+    pub request_id: &'a str,
+}
+
+/// A caller as the services see it.
+#[derive(Clone, Debug, Default)]
+pub struct Identified {
+    /// Metadata of the gRPC request.
+    pub metadata: Vec<(HeaderName, HeaderValue)>,
+    /// Stable identity of the caller, which bounds its idempotency keys. Empty when nobody is known.
+    pub caller_key: String,
+}
+
+/// Checks the credential of a request. Called for public routes too.
+pub trait Edge: Send + Sync + 'static {
+    /// Errors end the request before its body is read.
+    fn authenticate<'a>(&'a self, request: EdgeRequest<'a>) -> BoxFuture<'a, Result<Identified, Error>>;
+}
+
+/// The first answer to a request with an `Idempotency-Key`, without secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredAnswer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+}
+
+/// What is known of an `Idempotency-Key`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// Nothing: the caller of `begin` holds the key until `finish` or `abandon`, or until the store lets it lapse.
+    Fresh,
+    /// The same request was answered.
+    Replay(StoredAnswer),
+    /// The key came with another request.
+    Conflict,
+    /// The same request is being answered.
+    InProgress,
+}
+
+/// Which request an `Idempotency-Key` stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IdempotencyId {
+    /// The caller; keys of different callers never meet.
+    pub scope: String,
+    /// 1 to 255 visible characters.
+    pub key: String,
+}
+
+/// Keeps answers for 24 hours.
+pub trait IdempotencyStore: Send + Sync + 'static {
+    /// Takes the key, atomically. `digest` is the SHA-256 of the request.
+    fn begin<'a>(&'a self, id: &'a IdempotencyId, digest: [u8; 32]) -> BoxFuture<'a, Result<Begin, Error>>;
+    /// Stores the answer of a key that is held.
+    fn finish<'a>(&'a self, id: &'a IdempotencyId, answer: StoredAnswer) -> BoxFuture<'a, Result<(), Error>>;
+    /// Lets a held key go, so that the request may be repeated.
+    fn abandon<'a>(&'a self, id: &'a IdempotencyId) -> BoxFuture<'a, Result<(), Error>>;
+}
+
+/// Whether everything that answers depend on answers.
+pub trait Readiness: Send + Sync + 'static {
+    /// The error says what is missing; it is logged, not shown.
+    fn check(&self) -> BoxFuture<'_, Result<(), String>>;
+}
+
+/// Everything the gateway needs of the process around it.
+#[derive(Clone)]
+pub struct GatewayDeps {
+    pub backends: Backends,
+    pub edge: Arc<dyn Edge>,
+    pub idempotency: Arc<dyn IdempotencyStore>,
+    pub readiness: Arc<dyn Readiness>,
+    /// The text of `/metrics`.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}

@@ -1,0 +1,131 @@
+use http::Method;
+use portolan_api::{Access, Dialect, Reason, Who, descriptors};
+use prost_reflect::MessageDescriptor;
+
+use super::comments::Comments;
+use crate::routes::{BodyRule, Route, Routes, param_of};
+
+/// One route as callers read about it.
+pub(crate) struct Operation<'r> {
+    pub route: &'r Route,
+    /// With JSON names, `/v1/jobs/{jobId}`.
+    pub path: String,
+    /// Such as `Inventory`.
+    pub service: String,
+    pub summary: String,
+    pub description: String,
+    /// Who may call it, in words.
+    pub access: String,
+    pub request: MessageDescriptor,
+    pub response: MessageDescriptor,
+}
+
+/// An error that any route of a dialect may answer.
+pub(crate) struct DocumentedError {
+    pub reason: Reason,
+    pub description: String,
+}
+
+/// Every route in the order of the contract.
+pub(crate) fn operations(routes: &Routes) -> Vec<Operation<'_>> {
+    let comments = Comments::read();
+    routes.list.iter().map(|route| Operation::new(routes, route, &comments)).collect()
+}
+
+/// The error catalogue with its comments.
+pub(crate) fn documented_errors() -> Vec<DocumentedError> {
+    let comments = Comments::read();
+    let Some(catalogue) = descriptors().get_enum_by_name("portolan.common.v1.Reason") else { return Vec::new() };
+    let file = catalogue.parent_file().name().to_owned();
+    let reasons = catalogue.values().filter(|value| value.number() != 0).filter_map(|value| {
+        let reason = Reason::try_from(value.number()).ok()?;
+        Some(DocumentedError { reason, description: comments.at(&file, value.path()).to_owned() })
+    });
+    reasons.collect()
+}
+
+impl<'r> Operation<'r> {
+    fn new(routes: &Routes, route: &'r Route, comments: &Comments) -> Self {
+        let method = &route.rpc.descriptor;
+        let fields = &routes.plans.message(route.rpc.request).fields;
+        let mut params = route.params.iter();
+        let segments = route.pattern.split('/').map(|segment| match (param_of(segment), segment) {
+            (Some((_, suffix)), _) => match params.next() {
+                Some(index) => format!("{{{}}}{suffix}", fields[*index].json_name),
+                None => segment.to_owned(),
+            },
+            (None, literal) => literal.to_owned(),
+        });
+        let path = segments.collect::<Vec<_>>().join("/");
+        let comment = comments.at(method.parent_service().parent_file().name(), method.path());
+        let (summary, description) = match comment.split_once(". ") {
+            Some((summary, description)) => (summary, description),
+            None => (comment, ""),
+        };
+        Self {
+            route,
+            path,
+            service: method.parent_service().name().trim_end_matches("Service").to_owned(),
+            summary: summary.trim_end_matches('.').to_owned(),
+            description: description.to_owned(),
+            access: access_text(&route.rpc.policy.who),
+            request: method.input(),
+            response: method.output(),
+        }
+    }
+
+    /// Name of the RPC, unique over the contract.
+    pub fn id(&self) -> String {
+        format!("{}_{}", self.service, self.route.rpc.descriptor.name())
+    }
+
+    /// Its line in the list of routes.
+    pub fn line(&self) -> String {
+        let dialect = dialect_name(self.route.rpc.policy.dialect);
+        format!("{} {} {} {dialect} {}\n", self.path, self.route.verb, self.route.rpc.label, self.access)
+    }
+
+    pub fn is_public(&self) -> bool {
+        self.route.rpc.policy.who == Who::Public
+    }
+
+    /// Whether an `Idempotency-Key` is taken.
+    pub fn takes_idempotency_key(&self) -> bool {
+        self.route.verb != Method::GET && !self.is_public()
+    }
+
+    /// The request fields that stand in the query, by index.
+    pub fn query_fields(&self) -> Vec<usize> {
+        let fields = self.route.rpc.descriptor.input().fields().count();
+        let in_body = |index: usize| match self.route.body {
+            BodyRule::Message => true,
+            BodyRule::Field(body) => body == index,
+            BodyRule::None | BodyRule::Stream(_) => false,
+        };
+        (0..fields).filter(|index| !in_body(*index) && !self.route.params.contains(index)).collect()
+    }
+}
+
+pub(crate) fn dialect_name(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Akto => "akto",
+        Dialect::Workato => "workato",
+        Dialect::Katapult => "katapult",
+        Dialect::Portolan | Dialect::Unspecified => "portolan",
+    }
+}
+
+fn access_text(who: &Who) -> String {
+    match who {
+        Who::Public => "public".into(),
+        Who::AnyUser => "any user".into(),
+        Who::Nobody | Who::Internal => "services only".into(),
+        Who::AnyOf(needs) => {
+            let needs = needs.iter().map(|(feature, access)| {
+                let feature = feature.as_str_name().trim_start_matches("FEATURE_");
+                format!("{feature} {}", if *access == Access::Read { "read" } else { "read and write" })
+            });
+            needs.collect::<Vec<_>>().join(" or ")
+        }
+    }
+}
