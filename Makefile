@@ -1,0 +1,58 @@
+# `make` prints the targets. Tools that are not on the machine are installed into ./.local, which can be deleted.
+.DEFAULT_GOAL := help
+.PHONY: help run build check test test-sqlite lint fmt proto-lint audit golden bench clean
+
+CARGO ?= cargo
+TOOLS := $(CURDIR)/.local/tools
+DENY := $(TOOLS)/bin/cargo-deny
+BUF := $(TOOLS)/node_modules/.bin/buf
+
+help: ## print the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## build and start everything in one process, with its data in ./data
+	$(CARGO) run --release --locked -- up
+
+build: ## build every binary, optimised
+	$(CARGO) build --release --locked --workspace --bins
+
+check: ## type-check everything
+	$(CARGO) check --locked --workspace --all-targets
+
+test: ## run every test, with a private Postgres that is started and stopped
+	deploy/dev/test-env.sh run $(CARGO) test --locked --workspace
+
+test-sqlite: ## run every test that needs no server
+	$(CARGO) test --locked --workspace
+
+lint: ## formatting, clippy, contract, dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(MAKE) --no-print-directory proto-lint audit
+
+fmt: ## format the sources
+	$(CARGO) fmt --all
+
+proto-lint: $(BUF) ## check the contract's style
+	$(BUF) lint --config .buf.yaml
+
+audit: $(DENY) ## check licences, sources and duplicates of dependencies, and known vulnerabilities where reachable
+	$(DENY) --offline --locked check bans licenses sources
+	@if $(DENY) --locked fetch db >/dev/null 2>&1; then $(DENY) --offline --locked check advisories; \
+	else echo "audit: the advisory database cannot be reached from here; vulnerabilities were not checked"; fi
+
+golden: ## rewrite the golden files; read the difference before committing it
+	UPDATE_GOLDEN=1 $(CARGO) test --locked -p portolan-gateway
+
+bench: ## measure speed and memory as ratios of one run
+	deploy/dev/bench.sh
+
+clean: ## remove what was built and installed here
+	$(CARGO) clean
+	rm -rf .local
+
+$(BUF):
+	npm install --silent --no-fund --no-audit --prefix $(TOOLS) @bufbuild/buf@1.75.0
+
+$(DENY):
+	CARGO_PROFILE_RELEASE_OPT_LEVEL=1 $(CARGO) install --quiet --locked --root $(TOOLS) cargo-deny

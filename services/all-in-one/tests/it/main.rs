@@ -1,0 +1,29 @@
+//! The whole product from outside: the binary as a child process, called over HTTP and gRPC, on SQLite and Postgres.
+
+mod bad_input;
+mod collections;
+mod credentials;
+mod imports;
+mod kill;
+mod real_files;
+mod server;
+
+portolan_testkit::suite! {
+    credentials::first_start_makes_a_key_that_works,
+    credentials::sessions_begin_and_end,
+    credentials::a_deleted_key_is_refused_at_once,
+    credentials::keys_of_tools_stay_in_their_list,
+    credentials::grpc_takes_the_same_key,
+    collections::create_then_list,
+    collections::names_follow_the_rule,
+    collections::deletion_is_complete,
+    collections::a_repeated_key_repeats_the_answer,
+    imports::a_capture_becomes_endpoints,
+    imports::a_document_becomes_endpoints,
+    imports::a_reviewed_document_is_ingested_once,
+    imports::a_streamed_file_becomes_a_job,
+    imports::the_command_imports_a_file,
+    bad_input::is_refused_and_changes_nothing,
+    kill::nothing_is_lost_or_counted_twice,
+    real_files::every_operation_and_entry_is_accounted_for,
+}

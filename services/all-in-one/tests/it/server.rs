@@ -1,0 +1,180 @@
+use std::{path::PathBuf, process::Stdio, time::Duration};
+
+use portolan_testkit::TestDb;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
+
+/// Longest wait for a start, and for what a job does in the background.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running `portolan up`. Killed when dropped.
+pub struct Server {
+    child: Child,
+    pub http: String,
+    pub grpc: String,
+    pub data_dir: PathBuf,
+    pub api_key: String,
+    client: reqwest::Client,
+}
+
+/// An answer with its whole body.
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {} {}", self.status, self.body))
+    }
+
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.body);
+        self
+    }
+
+    #[track_caller]
+    pub fn expect_error(self, status: u16, text: &str) -> Self {
+        assert_eq!((self.status, self.json()), (status, json!({ "actionErrors": [text] })));
+        self
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl Server {
+    /// Starts on the test's database, with a data directory of its own.
+    pub async fn start(test: &TestDb) -> Self {
+        let data_dir = tempfile::tempdir().unwrap().keep();
+        Self::start_in(test, data_dir).await
+    }
+
+    pub async fn start_in(test: &TestDb, data_dir: PathBuf) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_portolan"))
+            .args(["up", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--data-dir"])
+            .arg(&data_dir)
+            .env("PORTOLAN__STORE__URL", &test.url)
+            .env("PORTOLAN__ADMIN__PASSWORD", "correct horse battery staple")
+            .env("RUST_LOG", "warn")
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("no ready line in time").unwrap();
+        let line = line.expect("the process ended before it was ready");
+        let part = |name: &str| {
+            let rest = line.split_once(name).unwrap_or_else(|| panic!("{line}")).1;
+            rest.split(' ').next().unwrap().to_owned()
+        };
+        assert!(line.starts_with("portolan ready http=http://"), "{line}");
+        let api_key = std::fs::read_to_string(data_dir.join("admin-api-key")).unwrap();
+        Self { child, http: part("http="), grpc: part("grpc="), data_dir, api_key, client: reqwest::Client::new() }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("the process was not waited for")
+    }
+
+    /// `kill -9`; fine for a process that is dead already.
+    pub async fn kill(mut self) -> PathBuf {
+        let _ = self.child.kill().await;
+        self.data_dir.clone()
+    }
+
+    /// A POST of a JSON body with the administrator's key.
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(self.request(path).header("x-api-key", &self.api_key).body(body.to_string())).await.unwrap()
+    }
+
+    /// A POST with a JSON content type and nothing else.
+    pub fn request(&self, path: &str) -> reqwest::RequestBuilder {
+        self.client.post(format!("{}{path}", self.http)).header("content-type", "application/json")
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        let request = self.client.get(format!("{}{path}", self.http)).header("x-api-key", &self.api_key);
+        self.send(request).await.unwrap()
+    }
+
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, reqwest::Error> {
+        let response = request.send().await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Answer { status, headers, body: response.text().await? })
+    }
+
+    pub async fn create_collection(&self, name: &str) -> i64 {
+        let answer = self.post("/api/createCollection", json!({ "collectionName": name })).await.expect(200);
+        answer.json()["apiCollections"][0]["id"].as_i64().unwrap()
+    }
+
+    /// `METHOD url` of every endpoint of a collection, sorted.
+    pub async fn endpoints(&self, collection_id: i64) -> Vec<String> {
+        let body = json!({ "apiCollectionId": collection_id });
+        let answer = self.post("/api/fetchApiInfosForCollection", body).await.expect(200).json();
+        let infos = answer["apiInfoList"].as_array().unwrap().clone();
+        let name = |info: &Value| {
+            format!("{} {}", info["id"]["method"].as_str().unwrap(), info["id"]["url"].as_str().unwrap())
+        };
+        let mut names: Vec<_> = infos.iter().map(name).collect();
+        names.sort();
+        names
+    }
+
+    pub async fn parameters(&self, collection_id: i64, method: &str, url: &str) -> Vec<Value> {
+        let body = json!({ "apiCollectionId": collection_id, "url": url, "method": method });
+        let answer = self.post("/api/loadParamsOfEndpoint", body).await.expect(200).json();
+        answer["data"]["params"].as_array().unwrap().clone()
+    }
+
+    /// Waits until the job has ended and answers it.
+    pub async fn wait_for_job(&self, job_id: &str) -> Value {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let job = self.get(&format!("/v1/jobs/{job_id}")).await.expect(200).json();
+            if !["PENDING", "RUNNING"].contains(&job["state"].as_str().unwrap()) {
+                return job;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{job}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// A HAR capture of these calls: method, url, request body, status, response body.
+pub fn har(calls: &[(&str, &str, &str, u16, &str)]) -> String {
+    let entry = |(method, url, request, status, response): &(&str, &str, &str, u16, &str)| {
+        let host = url.split('/').nth(2).unwrap();
+        let mut entry = json!({
+            "startedDateTime": "2026-01-02T03:04:05.000Z",
+            "time": 1,
+            "request": {
+                "method": method, "url": url, "httpVersion": "HTTP/1.1", "cookies": [], "queryString": [],
+                "headers": [{"name": "Host", "value": host}, {"name": "Authorization", "value": "Bearer abc"}],
+                "headersSize": -1, "bodySize": request.len(),
+            },
+            "response": {
+                "status": status, "statusText": "", "httpVersion": "HTTP/1.1", "cookies": [], "redirectURL": "",
+                "headers": [{"name": "Content-Type", "value": "application/json"}],
+                "content": {"size": response.len(), "mimeType": "application/json", "text": response},
+                "headersSize": -1, "bodySize": response.len(),
+            },
+            "cache": {}, "timings": {"send": 0, "wait": 0, "receive": 0},
+        });
+        if !request.is_empty() {
+            entry["request"]["postData"] = json!({"mimeType": "application/json", "text": request});
+            let headers = entry["request"]["headers"].as_array_mut().unwrap();
+            headers.push(json!({"name": "Content-Type", "value": "application/json"}));
+        }
+        entry
+    };
+    let entries: Vec<_> = calls.iter().map(entry).collect();
+    json!({"log": {"version": "1.2", "creator": {"name": "test", "version": "1"}, "entries": entries}}).to_string()
+}
