@@ -1,0 +1,136 @@
+//! HAR captures sent as JSON: checked and converted in memory, appended as one piece.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portolan_api::Reason;
+use portolan_authz::{Caller, CredentialKind};
+use portolan_formats::{FormatError, har};
+use portolan_log::Message;
+use portolan_record::Source;
+
+use crate::ingest::{self, Appender, Chunks};
+use crate::targets::{self, Target, Wanted};
+use crate::{Deps, Error, id, now_s};
+
+/// Errors listed in one answer; the count of skipped records says how many there are.
+const ERRORS_MAX: usize = 10_000;
+/// Below the log's limit of one append (64 MiB), so that a capture is one append unless its records are far larger
+/// than its text.
+const APPEND_BYTES_MAX: usize = 56 * 1024 * 1024;
+/// Below the deadline of calls between services, which would turn a slow ingest into an error.
+const WAIT: Duration = Duration::from_secs(25);
+
+/// A capture to import.
+pub struct HarImport {
+    /// JSON text.
+    pub content: Option<String>,
+    /// Used without a name.
+    pub collection_id: i32,
+    /// Made when no collection has it.
+    pub collection_name: Option<String>,
+    /// Answer after the records are in the inventory.
+    pub wait: bool,
+}
+
+/// What became of a capture.
+#[derive(Debug, PartialEq, Eq)]
+pub struct HarOutcome {
+    pub collection_id: i32,
+    /// `Error in entry <n>: <reason>`, the first 10,000.
+    pub errors: Vec<String>,
+    /// Imported and skipped records are the entries of the capture.
+    pub imported: i64,
+    pub skipped: i64,
+}
+
+/// Imports a capture. A capture that is refused changes nothing; a repetition under the same write id appends nothing.
+///
+/// # Errors
+/// Those of the collection, then `HAR_EMPTY` and `HAR_INVALID`; with a name the capture is checked first, so that no
+/// collection is made for nothing.
+pub async fn import(deps: &Deps, caller: &Caller, request: HarImport) -> Result<HarOutcome, Error> {
+    let content = request.content.filter(|text| !text.trim().is_empty()).map(Arc::new);
+    let target = match &request.collection_name {
+        Some(name) => {
+            validate(deps, content.clone().ok_or(Reason::HarEmpty)?).await?;
+            targets::resolve(deps, caller, Wanted::Named(name)).await?
+        }
+        None => targets::resolve(deps, caller, Wanted::Id(request.collection_id)).await?,
+    };
+    let target = target.ok_or(Reason::UploadCollectionInvalid)?.plain()?;
+    let converted = convert(deps, caller, content.ok_or(Reason::HarEmpty)?, &target).await?;
+    let mut appender = Appender::new(deps, id::producer("har", caller.account_id, &caller.info.write_id));
+    for chunk in converted.chunks {
+        appender.append(chunk).await?;
+    }
+    if request.wait {
+        ingest::wait(deps, &appender.positions(), WAIT).await;
+    }
+    Ok(HarOutcome {
+        collection_id: target.collection_id,
+        errors: converted.errors,
+        imported: converted.imported,
+        skipped: converted.skipped,
+    })
+}
+
+#[derive(Default)]
+struct Converted {
+    chunks: Vec<Vec<Message>>,
+    errors: Vec<String>,
+    imported: i64,
+    skipped: i64,
+}
+
+async fn validate(deps: &Deps, content: Arc<String>) -> Result<(), Error> {
+    let permit = deps.converter().await;
+    tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        har::validate_slice(content.as_bytes()).map(drop).map_err(invalid)
+    })
+    .await?
+}
+
+async fn convert(deps: &Deps, caller: &Caller, content: Arc<String>, target: &Target) -> Result<Converted, Error> {
+    let source = if caller.credential == CredentialKind::BurpKey { Source::Burp } else { Source::Har };
+    let (account_id, collection_id) = (caller.account_id, target.collection_id);
+    let target =
+        portolan_formats::Target { account_id, collection_id: i64::from(collection_id), time: now_s(), source };
+    let permit = deps.converter().await;
+    tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        let mut converted = Converted::default();
+        let mut chunks = Chunks::new(APPEND_BYTES_MAX);
+        let summary = har::convert_slice(content.as_bytes(), &target, &mut |item| {
+            match item {
+                har::Item::Record(record) => {
+                    let message = ingest::message(account_id, collection_id, record.to_json());
+                    let bytes = message.key.len() + message.value.len();
+                    converted.chunks.extend(chunks.push(message, bytes));
+                }
+                har::Item::Refused { index, reason } => {
+                    if converted.errors.len() < ERRORS_MAX {
+                        converted.errors.push(format!("Error in entry {index}: {reason}"));
+                    }
+                }
+            }
+            ControlFlow::Continue(())
+        });
+        let summary = summary.map_err(invalid)?;
+        converted.chunks.extend(chunks.take());
+        converted.imported = summary.records.try_into().unwrap_or(i64::MAX);
+        converted.skipped = summary.refused.try_into().unwrap_or(i64::MAX);
+        Ok(converted)
+    })
+    .await?
+}
+
+fn invalid(error: FormatError) -> Error {
+    let detail = match error {
+        FormatError::NotHar(detail) => detail,
+        other => other.to_string(),
+    };
+    portolan_api::Error::new(Reason::HarInvalid).with("detail", detail).into()
+}

@@ -1,0 +1,158 @@
+//! The road of a file of any size: checked by its first bytes, spooled durably, then answered with its job.
+
+use std::io::{Cursor, Read as _};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
+use portolan_api::Reason;
+use portolan_authz::Caller;
+use portolan_formats::{Format, detect};
+use uuid::Uuid;
+
+use crate::jobs::{Job, JobState, Progress};
+use crate::peek;
+use crate::spool::{self, FILE_BYTES_MAX, Meter};
+use crate::store::jobs as rows;
+use crate::targets::{self, Target, Wanted};
+use crate::{Deps, Error, id, now_s};
+
+/// First bytes, as sent, by which format and name are found. The target must be made while the caller's token is
+/// young, so a long upload cannot be waited for.
+const PREFIX_BYTES: usize = 256 * 1024;
+/// What of them is looked at, decompressed.
+const PEEK_BYTES: u64 = 4 * 1024 * 1024;
+
+/// What stands beside the file.
+#[derive(Debug, Default)]
+pub struct NewImport {
+    /// Wins over the name.
+    pub collection_id: Option<i32>,
+    pub collection_name: Option<String>,
+    /// `gzip`, `zstd`, `identity` or empty. The file's first bytes decide; another encoding is refused.
+    pub content_encoding: String,
+    /// Names the collection when neither the caller nor the file does.
+    pub file_name: String,
+}
+
+/// Stores a file and answers the ids of its job and upload. A repetition under the same write id answers the same.
+/// Nothing stays of an upload that breaks off.
+///
+/// # Errors
+/// Those of the collection, `FORMAT_UNKNOWN`, `UPLOAD_UNREADABLE`, and the errors of the stream.
+pub async fn create(
+    deps: &Deps,
+    caller: &Caller,
+    import: NewImport,
+    pieces: impl Stream<Item = Result<Bytes, Error>>,
+) -> Result<(String, String), Error> {
+    let upload_id = id::upload(caller.account_id, &caller.info.write_id);
+    if let Some(job) = rows::get_by_upload(&deps.db, caller.account_id, &upload_id).await? {
+        return Ok((job.job_id, job.upload_id));
+    }
+    if !matches!(import.content_encoding.trim().to_ascii_lowercase().as_str(), "" | "identity" | "gzip" | "zstd") {
+        return Err(unreadable("its encoding is neither gzip nor zstd"));
+    }
+    let given = match import.collection_id {
+        Some(id) => Some(targets::resolve(deps, caller, Wanted::Id(id)).await?.ok_or(Reason::CollectionNotFound)?),
+        None => None,
+    };
+    let mut file = deps.spool.create(&upload_id).await?;
+    let mut prefix = Vec::new();
+    let mut decided = None;
+    let mut pieces = std::pin::pin!(pieces);
+    while let Some(piece) = pieces.next().await {
+        let piece = piece?;
+        if file.bytes() + piece.len() as u64 > FILE_BYTES_MAX {
+            return Err(unreadable(&format!("it has more than {FILE_BYTES_MAX} bytes")));
+        }
+        file.write(&piece).await?;
+        if decided.is_none() {
+            let room = PREFIX_BYTES - prefix.len();
+            prefix.extend_from_slice(&piece[..piece.len().min(room)]);
+            if prefix.len() == PREFIX_BYTES {
+                decided = Some(decide(deps, caller, &import, given.clone(), std::mem::take(&mut prefix)).await?);
+            }
+        }
+    }
+    let (format, target) = match decided {
+        Some(decided) => decided,
+        None => decide(deps, caller, &import, given, prefix).await?,
+    };
+    let bytes_total = i64::try_from(file.finish().await?).unwrap_or(i64::MAX);
+    let now = now_s();
+    let job = Job {
+        account_id: caller.account_id,
+        job_id: Uuid::now_v7().to_string(),
+        user_id: caller.user_id,
+        upload_id,
+        state: JobState::Pending,
+        format,
+        collection_id: target.collection_id,
+        collection_name: target.name,
+        path_only: target.is_host,
+        progress: Progress::default(),
+        bytes_total,
+        error: None,
+        created_at: now,
+        updated_at: now,
+    };
+    let job = if rows::insert(&deps.db, &job, deps.spool.id().await?).await? {
+        job
+    } else {
+        // The same upload was sent twice at once: the other one has stored the same file.
+        let other = rows::get_by_upload(&deps.db, job.account_id, &job.upload_id).await?;
+        other.ok_or_else(|| portolan_api::Error::unavailable("the job of a repeated upload is not readable yet"))?
+    };
+    deps.job_ready.notify_one();
+    Ok((job.job_id, job.upload_id))
+}
+
+/// Finds format and target by the first bytes.
+async fn decide(
+    deps: &Deps,
+    caller: &Caller,
+    import: &NewImport,
+    given: Option<Target>,
+    prefix: Vec<u8>,
+) -> Result<(Format, Target), Error> {
+    let prefix = tokio::task::spawn_blocking(move || first_bytes(prefix)).await?;
+    let format = detect(&prefix).ok_or(Reason::FormatUnknown)?;
+    let fits = |target: Target| match format {
+        Format::Har => target.plain(),
+        Format::OpenApi => target.for_openapi(),
+    };
+    let missing = || Error::from(Reason::CollectionNotFound);
+    if let Some(target) = given {
+        return Ok((format, fits(target)?));
+    }
+    if let Some(name) = &import.collection_name {
+        let target = targets::resolve(deps, caller, Wanted::Named(name)).await?.ok_or_else(missing)?;
+        return Ok((format, fits(target)?));
+    }
+    let found = match format {
+        Format::Har => peek::har_host(&prefix),
+        Format::OpenApi => peek::openapi_title(&prefix),
+    };
+    let name = found.or_else(|| peek::stem(&import.file_name)).unwrap_or_else(|| rows::format_name(format).to_owned());
+    let target = targets::resolve(deps, caller, Wanted::Titled(&name)).await?.ok_or_else(missing)?;
+    if target.is_host || target.is_group || target.deactivated {
+        // Nobody asked for the collection that happens to have this name.
+        let name = format!("{} {name}", rows::format_name(format));
+        let target = targets::resolve(deps, caller, Wanted::Titled(&name)).await?.ok_or_else(missing)?;
+        return Ok((format, fits(target)?));
+    }
+    Ok((format, target))
+}
+
+/// The first bytes, decompressed as far as they go.
+fn first_bytes(prefix: Vec<u8>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // A prefix ends within a compressed block: what was read before that is enough.
+    let _ = spool::decompressed(Box::new(Cursor::new(prefix)), Meter::default())
+        .and_then(|reader| reader.take(PEEK_BYTES).read_to_end(&mut bytes));
+    bytes
+}
+
+fn unreadable(detail: &str) -> Error {
+    portolan_api::Error::new(Reason::UploadUnreadable).with("detail", detail).into()
+}

@@ -1,0 +1,290 @@
+//! The directory of raw files: written durably, read decompressed and bounded, removed when their job ends.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::fs;
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+/// Largest file, as sent and decompressed: it must fit a disk beside the database.
+pub const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
+/// Decompressed bytes for one byte sent. Captures compress 10 to 50 times; far above that a file is an attack.
+const RATIO_MAX: u64 = 1_000;
+/// Below this a high ratio does no harm.
+const RATIO_FREE_BYTES: u64 = 64 * 1024 * 1024;
+/// Names of files that are not complete.
+const PARTIAL_SUFFIX: &str = ".part";
+const ID_FILE: &str = "spool-id";
+/// Pieces are collected before they are written.
+const WRITE_BYTES: usize = 1024 * 1024;
+
+/// The directory. Processes that share a database but not a directory leave each other's jobs alone by its id.
+pub struct Spool {
+    directory: PathBuf,
+    id: OnceCell<String>,
+}
+
+impl Spool {
+    pub fn new(data_dir: &Path) -> Self {
+        Self { directory: data_dir.join("uploads"), id: OnceCell::new() }
+    }
+
+    /// The id of the directory, which is made when it is missing. What broken uploads left is removed first.
+    pub async fn id(&self) -> io::Result<&str> {
+        let id = self.id.get_or_try_init(|| async {
+            let mut builder = fs::DirBuilder::new();
+            builder.recursive(true).mode(0o700).create(&self.directory).await?;
+            for name in self.names().await? {
+                if name.ends_with(PARTIAL_SUFFIX) {
+                    self.remove(&name).await?;
+                }
+            }
+            let path = self.directory.join(ID_FILE);
+            match fs::read_to_string(&path).await {
+                Ok(id) if !id.trim().is_empty() => Ok(id.trim().to_owned()),
+                Ok(_) => self.make_id(&path).await,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => self.make_id(&path).await,
+                Err(error) => Err(error),
+            }
+        });
+        id.await.map(String::as_str)
+    }
+
+    async fn make_id(&self, path: &Path) -> io::Result<String> {
+        let id = Uuid::new_v4().to_string();
+        let (path, content) = (path.to_owned(), id.clone());
+        tokio::task::spawn_blocking(move || portolan_runtime::write_private(&path, content.as_bytes())).await??;
+        Ok(id)
+    }
+
+    /// The names of complete files.
+    pub async fn files(&self) -> io::Result<Vec<String>> {
+        let mut names = self.names().await?;
+        names.retain(|name| name != ID_FILE && !name.ends_with(PARTIAL_SUFFIX));
+        Ok(names)
+    }
+
+    /// Whether a file was written within the last hour.
+    pub async fn is_recent(&self, name: &str) -> io::Result<bool> {
+        const RECENT: Duration = Duration::from_secs(3_600);
+        let modified = fs::metadata(self.path(name)).await?.modified()?;
+        Ok(modified.elapsed().is_ok_and(|age| age < RECENT))
+    }
+
+    async fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        let mut entries = fs::read_dir(&self.directory).await?;
+        while let Some(entry) = entries.next_entry().await? {
+            names.extend(entry.file_name().into_string().ok());
+        }
+        Ok(names)
+    }
+
+    /// Begins a file; it gets its name when it is complete.
+    pub async fn create(&self, upload_id: &str) -> io::Result<Partial> {
+        self.id().await?;
+        let path = self.directory.join(format!("{upload_id}.{}{PARTIAL_SUFFIX}", Uuid::new_v4()));
+        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).await?;
+        Ok(Partial { file, pending: Vec::new(), bytes: 0, path: Some(path), complete: self.path(upload_id) })
+    }
+
+    /// Opens a complete file for reading, decompressed.
+    pub fn open(&self, upload_id: &str, meter: Meter) -> io::Result<Box<dyn Read + Send>> {
+        let file = File::open(self.path(upload_id))?;
+        decompressed(Box::new(Metered { inner: file, meter: meter.clone() }), meter)
+    }
+
+    /// Removes a file; one that is missing is no error.
+    pub async fn remove(&self, name: &str) -> io::Result<()> {
+        match fs::remove_file(self.path(name)).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn path(&self, upload_id: &str) -> PathBuf {
+        self.directory.join(upload_id)
+    }
+}
+
+/// A file that is being written. It is removed when it is dropped before it is complete.
+pub struct Partial {
+    file: fs::File,
+    pending: Vec<u8>,
+    bytes: u64,
+    path: Option<PathBuf>,
+    complete: PathBuf,
+}
+
+impl Partial {
+    /// Bytes taken so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub async fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.bytes += piece.len() as u64;
+        self.pending.extend_from_slice(piece);
+        if self.pending.len() >= WRITE_BYTES {
+            self.file.write_all(&self.pending).await?;
+            self.pending.clear();
+        }
+        Ok(())
+    }
+
+    /// Makes the file durable under its name and answers its size.
+    pub async fn finish(mut self) -> io::Result<u64> {
+        self.file.write_all(&self.pending).await?;
+        self.file.flush().await?;
+        self.file.sync_all().await?;
+        if let Some(path) = &self.path {
+            fs::rename(path, &self.complete).await?;
+        }
+        self.path = None;
+        if let Some(directory) = self.complete.parent() {
+            fs::File::open(directory).await?.sync_all().await?;
+        }
+        Ok(self.bytes)
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            // A file that cannot be removed now is removed at the next start.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// What a reader of a file tells, and how it is stopped.
+#[derive(Clone, Default)]
+pub struct Meter {
+    read: Arc<AtomicU64>,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Meter {
+    /// Bytes read of the file as sent.
+    pub fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Makes every further read fail.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+}
+
+struct Metered<R> {
+    inner: R,
+    meter: Meter,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.meter.is_stopped() {
+            return Err(io::Error::other("the process is ending"));
+        }
+        let count = self.inner.read(out)?;
+        self.meter.read.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+/// Counts what comes out of a decompressor against what went in.
+struct Bounded<R> {
+    inner: R,
+    meter: Meter,
+    given: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(out)?;
+        self.given += count as u64;
+        if self.given > FILE_BYTES_MAX {
+            return Err(io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes when decompressed")));
+        }
+        if self.given > RATIO_FREE_BYTES && self.given / RATIO_MAX > self.meter.bytes_read() {
+            return Err(io::Error::other(format!("it grows more than {RATIO_MAX} times when decompressed")));
+        }
+        Ok(count)
+    }
+}
+
+/// Decompresses what begins as gzip or zstd does; anything else passes.
+pub fn decompressed(input: Box<dyn Read + Send>, meter: Meter) -> io::Result<Box<dyn Read + Send>> {
+    const BUFFER_BYTES: usize = 128 * 1024;
+    let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
+    let mut magic = Vec::with_capacity(4);
+    (&mut input).take(4).read_to_end(&mut magic)?;
+    let whole = io::Cursor::new(magic.clone()).chain(input);
+    Ok(match magic.as_slice() {
+        [0x1F, 0x8B, ..] => {
+            let inner = flate2::read::MultiGzDecoder::new(whole);
+            Box::new(Bounded { inner, meter, given: 0 })
+        }
+        [0x28, 0xB5, 0x2F, 0xFD] => {
+            let inner = zstd::stream::read::Decoder::new(whole)?;
+            Box::new(Bounded { inner, meter, given: 0 })
+        }
+        _ => Box::new(whole),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn read(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        let meter = Meter::default();
+        let metered = Metered { inner: io::Cursor::new(bytes), meter: meter.clone() };
+        let mut all = Vec::new();
+        decompressed(Box::new(metered), meter)?.read_to_end(&mut all)?;
+        Ok(all)
+    }
+
+    #[test]
+    fn every_encoding_reads_alike() {
+        let text = b"{\"log\": {}}".to_vec();
+        assert_eq!(read(text.clone()).unwrap(), text);
+        assert_eq!(read(gzip(&text)).unwrap(), text);
+        assert_eq!(read([gzip(b"{\"log\""), gzip(b": {}}")].concat()).unwrap(), text);
+        assert_eq!(read(zstd::encode_all(&text[..], 3).unwrap()).unwrap(), text);
+        assert_eq!(read(Vec::new()).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_bomb_is_refused() {
+        // Gzip reaches its own limit near 1,030, so only zstd packs zeros this tightly.
+        let zeros = vec![0; 80 * 1024 * 1024];
+        let error = read(zstd::encode_all(&zeros[..], 3).unwrap()).unwrap_err();
+        assert!(error.to_string().contains("1000 times"), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error() {
+        let mut bytes = gzip(&[7; 10_000]);
+        bytes.truncate(bytes.len() - 12);
+        assert!(read(bytes).is_err());
+    }
+}
