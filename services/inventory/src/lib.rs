@@ -1,1 +1,73 @@
-//! portolan-inventory
+//! Inventory: collections, their endpoints and parameters, samples of calls, and the ingest that fills them.
+//!
+//! Owns the tables `collections`, `endpoints`, `parameters`, `samples`, `ingest_positions`, `inventory_sequences` and
+//! `inventory_jobs`. Asks identity for one thing: to add a new collection to those that a restricted user may see.
+//!
+//! # Invariants
+//! - Collection ids are positive, come from one sequence of the installation and are never used again. Collection 0,
+//!   "Default", exists in every account.
+//! - Everything is stored under the raw URL of a call; the effective URL is a column that may change, so that merging
+//!   URLs loses nothing and can be undone.
+//! - What a batch of records adds and how far the partition was read are written in one transaction. The tables are a
+//!   function of the set of records, whatever their order, their batches and the crashes between.
+//! - Only the holder of a collection's row ([`store::collections::lock`]) writes its endpoints, parameters and samples.
+//! - An id that is unknown, foreign, deleted or not visible to the caller answers alike.
+//!
+//! Start reading at [`rpc`] for the way of a request and at [`ingest`] for the way of a record.
+
+mod access;
+pub mod collections;
+mod deletion;
+mod deps;
+pub mod endpoints;
+mod error;
+pub mod ingest;
+mod keys;
+pub mod openapi;
+pub mod parameters;
+mod rpc;
+pub mod samples;
+mod store;
+mod text;
+mod time;
+
+pub use deps::Deps;
+pub use error::Error;
+pub use ingest::{IngestHandle, start_ingest};
+
+use portolan_api::inventory::v1::inventory_service_server::InventoryServiceServer;
+use portolan_store::{Migration, Migrations};
+use tonic::service::Routes;
+
+/// The service's name in the store.
+pub const SERVICE: &str = "inventory";
+
+/// The tables of this service.
+pub const MIGRATIONS: Migrations = Migrations {
+    service: SERVICE,
+    steps: &[Migration {
+        version: 1,
+        name: "inventory",
+        sqlite: include_str!("../migrations/sqlite/0001_inventory.sql"),
+        postgres: include_str!("../migrations/postgres/0001_inventory.sql"),
+    }],
+};
+
+/// Largest request: an import target or a list of 10,000 ids stays far below.
+const REQUEST_BYTES_MAX: usize = 4 << 20;
+/// Largest answer: the endpoints of a large collection come in one message.
+const RESPONSE_BYTES_MAX: usize = 512 << 20;
+
+/// The service's routes, after its tables are as this program expects.
+///
+/// # Errors
+/// When the tables cannot be prepared.
+pub async fn service(deps: Deps) -> Result<Routes, Error> {
+    deps.db.migrate(&MIGRATIONS).await?;
+    let server = InventoryServiceServer::new(rpc::Inventory::new(deps))
+        .max_decoding_message_size(REQUEST_BYTES_MAX)
+        .max_encoding_message_size(RESPONSE_BYTES_MAX);
+    let mut routes = Routes::builder();
+    routes.add_service(server);
+    Ok(routes.routes())
+}

@@ -1,0 +1,367 @@
+use portolan_api::Reason;
+use portolan_api::identity::v1::AddUserCollectionRequest;
+use portolan_authz::{Caller, Scope};
+use portolan_store::retrying;
+use regex::RegexBuilder;
+use serde::{Deserialize, Serialize};
+
+use crate::time::now_s;
+use crate::{Deps, Error, access, store, text};
+
+/// The collection that every account has.
+pub const DEFAULT_ID: i32 = 0;
+const DEFAULT_NAME: &str = "Default";
+/// Longest name, as documented.
+const NAME_CHARACTERS_MAX: usize = 60;
+/// Longest list of ids in a request.
+const IDS_MAX: usize = 10_000;
+/// Memory of a compiled pattern that a caller sends.
+const PATTERN_BYTES_MAX: usize = 1 << 20;
+/// Tags that take a collection out of the scope API.
+const OTHER_SCOPES: [&str; 3] = [MCP_TAG, GEN_AI_TAG, DAST_TAG];
+pub const MCP_TAG: &str = "mcp-server";
+pub const GEN_AI_TAG: &str = "gen-ai";
+pub const DAST_TAG: &str = "dast";
+
+/// A set of endpoints under one name: filled by imports, or by the traffic of one host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Collection {
+    pub id: i32,
+    pub name: String,
+    pub description: Option<String>,
+    /// Unix seconds.
+    pub created_at: i64,
+    /// Set for collections of live traffic.
+    pub host_name: Option<String>,
+    /// `API_GROUP`; nothing for a plain collection.
+    pub kind: Option<String>,
+    pub tags: Vec<Tag>,
+    pub access_type: Option<String>,
+    pub redacted: bool,
+    pub deactivated: bool,
+    pub out_of_testing_scope: bool,
+    pub automated: bool,
+    /// The write that made it.
+    pub write_id: Option<String>,
+    pub deleted: bool,
+}
+
+/// A tag of a collection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tag {
+    pub key_name: String,
+    pub value: String,
+    pub source: Option<String>,
+    /// Unix seconds.
+    pub updated_at: i64,
+}
+
+impl Collection {
+    /// `<host> - <name>` for host collections with a name of their own, else the name.
+    pub fn display_name(&self) -> String {
+        match &self.host_name {
+            Some(host) if *host != self.name => format!("{host} - {}", self.name),
+            _ => self.name.clone(),
+        }
+    }
+
+    pub fn has_tag(&self, key_name: &str) -> bool {
+        self.tags.iter().any(|tag| tag.key_name == key_name)
+    }
+
+    /// Whether the product scope shows it.
+    pub fn in_scope(&self, scope: Scope) -> bool {
+        scope != Scope::Api || !OTHER_SCOPES.iter().any(|tag| self.has_tag(tag))
+    }
+}
+
+/// A name that a caller may give a collection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectionName(String);
+
+impl CollectionName {
+    /// # Errors
+    /// In this order: `COLLECTION_NAME_INVALID` for a missing or empty name, `COLLECTION_NAME_TOO_LONG`,
+    /// `COLLECTION_NAME_CHARACTERS`.
+    pub fn parse(name: Option<String>) -> Result<Self, Error> {
+        let name = name.filter(|name| !name.is_empty()).ok_or(Reason::CollectionNameInvalid)?;
+        if name.chars().count() > NAME_CHARACTERS_MAX {
+            return Err(Reason::CollectionNameTooLong.into());
+        }
+        if !name.chars().all(allowed) {
+            return Err(Reason::CollectionNameCharacters.into());
+        }
+        Ok(Self(name))
+    }
+
+    /// Makes a name from a title, file or host: other characters become `-`, and it is cut.
+    ///
+    /// # Errors
+    /// `COLLECTION_NAME_INVALID` when nothing is left.
+    pub fn clean(name: &str) -> Result<Self, Error> {
+        let clean: String = name.trim().chars().take(NAME_CHARACTERS_MAX).map(|c| if allowed(c) { c } else { '-' }).collect();
+        Self::parse(Some(clean))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn key(&self) -> String {
+        self.0.to_lowercase()
+    }
+}
+
+fn allowed(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '-' | '.' | '_' | ' ')
+}
+
+/// Creates an empty collection in the caller's account. A repetition of the same write answers the same collection.
+///
+/// # Errors
+/// `COLLECTION_NAME_TAKEN`.
+pub async fn create(deps: &Deps, caller: &Caller, name: CollectionName) -> Result<Collection, Error> {
+    ensure_default(deps, caller.account_id).await?;
+    let now = now_s();
+    let mut tags = Vec::new();
+    if caller.scope == Scope::Agentic {
+        tags.push(Tag {
+            key_name: GEN_AI_TAG.to_owned(),
+            value: "Gen AI".to_owned(),
+            source: Some("USER".to_owned()),
+            updated_at: now,
+        });
+    }
+    let key = name.key();
+    let collection = Collection {
+        id: deps.collection_id().await?,
+        name: name.0,
+        description: None,
+        created_at: now,
+        host_name: None,
+        kind: None,
+        tags,
+        access_type: None,
+        redacted: false,
+        deactivated: false,
+        out_of_testing_scope: false,
+        automated: false,
+        write_id: Some(caller.info.write_id.clone()),
+        deleted: false,
+    };
+    // A repetition after a commit of unknown outcome finds its own row.
+    let collection = if retrying(|| store::collections::insert(&deps.db, caller.account_id, &collection)).await? {
+        collection
+    } else {
+        let holder = store::collections::by_name_key(&deps.db, caller.account_id, &key).await?;
+        holder.filter(|holder| holder.write_id == collection.write_id).ok_or(Reason::CollectionNameTaken)?
+    };
+    show_to_creator(deps, caller, collection.id).await?;
+    Ok(collection)
+}
+
+/// A creator who sees only some collections sees the new one too.
+async fn show_to_creator(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<(), Error> {
+    if caller.grant.collections().is_some() {
+        let request = AddUserCollectionRequest { account_id: caller.account_id, user_id: caller.user_id, collection_id };
+        deps.peers.identity().add_user_collection(request).await.map_err(portolan_api::Error::from)?;
+    }
+    Ok(())
+}
+
+/// Gives the account its default collection, when it has none.
+pub(crate) async fn ensure_default(deps: &Deps, account_id: i64) -> Result<(), Error> {
+    let missing = deps.without_default([account_id]);
+    if !missing.is_empty() {
+        retrying(|| async {
+            let mut tx = deps.db.begin().await?;
+            insert_defaults(&mut tx, &missing).await?;
+            tx.commit().await?;
+            Ok::<_, Error>(())
+        })
+        .await?;
+        deps.note_default(&missing);
+    }
+    Ok(())
+}
+
+pub(crate) async fn insert_defaults(tx: &mut portolan_store::Tx, account_ids: &[i64]) -> Result<(), Error> {
+    Ok(store::collections::insert_default(tx, account_ids, DEFAULT_NAME, now_s()).await?)
+}
+
+/// The collections that the caller may see, by id.
+pub async fn list(deps: &Deps, caller: &Caller) -> Result<Vec<Collection>, Error> {
+    ensure_default(deps, caller.account_id).await?;
+    let mut collections = store::collections::list(&deps.db, caller.account_id).await?;
+    collections.retain(|collection| access::sees(caller, collection));
+    Ok(collections)
+}
+
+/// Those whose name and host match the patterns, any case; a blank pattern matches all.
+///
+/// # Errors
+/// `PATTERN_INVALID`.
+pub async fn list_matching(
+    deps: &Deps,
+    caller: &Caller,
+    name_regex: Option<&str>,
+    host_name_regex: Option<&str>,
+) -> Result<Vec<Collection>, Error> {
+    let (name, host_name) = (pattern(name_regex)?, pattern(host_name_regex)?);
+    let mut collections = list(deps, caller).await?;
+    collections.retain(|collection| {
+        let host = collection.host_name.as_deref();
+        name.as_ref().is_none_or(|pattern| pattern.is_match(&collection.name))
+            && host_name.as_ref().is_none_or(|pattern| host.is_some_and(|host| pattern.is_match(host)))
+    });
+    Ok(collections)
+}
+
+fn pattern(text: Option<&str>) -> Result<Option<regex::Regex>, Error> {
+    let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+    let compiled = RegexBuilder::new(text).case_insensitive(true).size_limit(PATTERN_BYTES_MAX).build();
+    compiled.map(Some).map_err(|_| Reason::PatternInvalid.into())
+}
+
+/// The number of endpoints by collection, of collections that have any.
+pub async fn endpoint_counts(deps: &Deps, account_id: i64) -> Result<std::collections::HashMap<i32, i64>, Error> {
+    Ok(store::collections::endpoint_counts(&deps.db, account_id).await?.into_iter().collect())
+}
+
+/// Counts the endpoints of an account, those of deactivated collections apart.
+pub async fn count_endpoints(deps: &Deps, account_id: i64) -> Result<i64, Error> {
+    let counts = endpoint_counts(deps, account_id).await?;
+    let collections = store::collections::list(&deps.db, account_id).await?;
+    let active = collections.iter().filter(|collection| !collection.deactivated);
+    Ok(active.filter_map(|collection| counts.get(&collection.id)).sum())
+}
+
+/// Sets the description; an empty one removes it. A system prompt is not a description and is not stored.
+///
+/// # Errors
+/// `DESCRIPTION_REQUIRED`, `TEXT_TOO_LONG`, `TEXT_HAS_NUL`, `COLLECTION_NOT_FOUND`.
+pub async fn update_description(
+    deps: &Deps,
+    caller: &Caller,
+    collection_id: i32,
+    description: Option<String>,
+    is_system_prompt: bool,
+) -> Result<(), Error> {
+    let description = text::description(description)?;
+    access::writable(deps, caller, collection_id).await?;
+    if is_system_prompt {
+        return Ok(());
+    }
+    let description = Some(description.as_str()).filter(|text| !text.is_empty());
+    let update = || store::collections::update_description(&deps.db, caller.account_id, collection_id, description);
+    match retrying(update).await? {
+        true => Ok(()),
+        false => Err(Reason::CollectionNotFound.into()),
+    }
+}
+
+/// Deletes collections. From the commit on nobody sees them; a durable job removes what they hold. Ids that the caller
+/// cannot see are passed over.
+///
+/// # Errors
+/// `TOO_MANY_IDS`; `COLLECTION_DEFAULT` when the default collection is among them. Then nothing is deleted.
+pub async fn delete(deps: &Deps, caller: &Caller, mut ids: Vec<i32>) -> Result<(), Error> {
+    if ids.len() > IDS_MAX {
+        return Err(portolan_api::Error::new(Reason::TooManyIds).with("limit", IDS_MAX).into());
+    }
+    if ids.contains(&DEFAULT_ID) {
+        return Err(Reason::CollectionDefault.into());
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let visible = list(deps, caller).await?;
+    ids.retain(|id| visible.binary_search_by_key(id, |collection| collection.id).is_ok());
+    let now = now_s();
+    retrying(|| async {
+        let mut tx = deps.db.begin().await?;
+        for id in &ids {
+            if store::collections::mark_deleted(&mut tx, caller.account_id, *id, now).await? {
+                store::jobs::insert_deletion(&mut tx, caller.account_id, *id, now).await?;
+            }
+        }
+        tx.commit().await?;
+        Ok::<_, Error>(())
+    })
+    .await?;
+    deps.shared.jobs.notify_one();
+    Ok(())
+}
+
+/// The collection that an import fills: the one with the name, made when there is none, or the one with the id.
+///
+/// # Errors
+/// The reasons of [`CollectionName`]; `COLLECTION_NAME_TAKEN` when the caller may not see who has the name.
+pub async fn import_target(
+    deps: &Deps,
+    caller: &Caller,
+    id: Option<i32>,
+    name: Option<String>,
+    clean_name: bool,
+) -> Result<Option<Collection>, Error> {
+    let Some(name) = name else {
+        return match id {
+            Some(id) => access::find(deps, caller, id).await,
+            None => Ok(None),
+        };
+    };
+    let name = if clean_name { CollectionName::clean(&name)? } else { CollectionName::parse(Some(name))? };
+    let key = name.key();
+    ensure_default(deps, caller.account_id).await?;
+    if let Some(known) = store::collections::by_name_key(&deps.db, caller.account_id, &key).await? {
+        return usable(caller, known).map(Some);
+    }
+    match create(deps, caller, name).await {
+        // Another request was faster.
+        Err(error) if error.reason() == Some(Reason::CollectionNameTaken) => {
+            let known = store::collections::by_name_key(&deps.db, caller.account_id, &key).await?;
+            usable(caller, known.ok_or(Reason::CollectionNameTaken)?).map(Some)
+        }
+        outcome => outcome.map(Some),
+    }
+}
+
+fn usable(caller: &Caller, known: Collection) -> Result<Collection, Error> {
+    if access::sees(caller, &known) { Ok(known) } else { Err(Reason::CollectionNameTaken.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(name: Option<&str>) -> Reason {
+        CollectionName::parse(name.map(str::to_owned)).unwrap_err().reason().unwrap()
+    }
+
+    #[test]
+    fn names_are_checked_in_the_documented_order() {
+        assert_eq!(refusal(None), Reason::CollectionNameInvalid);
+        assert_eq!(refusal(Some("")), Reason::CollectionNameInvalid);
+        assert_eq!(refusal(Some(&"é".repeat(61))), Reason::CollectionNameTooLong);
+        assert_eq!(refusal(Some("a/b")), Reason::CollectionNameCharacters);
+        let longest = "Az09-._ ".repeat(7) + "abcd";
+        assert_eq!(CollectionName::parse(Some(longest.clone())).unwrap().as_str(), longest);
+    }
+
+    #[test]
+    fn names_from_elsewhere_are_cleaned_and_cut() {
+        assert_eq!(CollectionName::clean("api.example.com:8443").unwrap().as_str(), "api.example.com-8443");
+        assert_eq!(CollectionName::clean(&"ü".repeat(90)).unwrap().as_str(), "-".repeat(60));
+        assert!(CollectionName::clean("  ").is_err());
+    }
+
+    #[test]
+    fn patterns_ignore_case_and_are_bounded() {
+        assert!(pattern(Some("PAY")).unwrap().unwrap().is_match("payments"));
+        assert!(pattern(Some(" ")).unwrap().is_none());
+        assert!(pattern(Some("(")).is_err());
+        assert!(pattern(Some("(a{1000}){1000}")).is_err());
+    }
+}

@@ -1,0 +1,193 @@
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+
+use portolan_engine::template::SplitUrl;
+use portolan_engine::{Detectors, EndpointDelta, Observation, Sample, Samples, Verdict, observe};
+use portolan_log::Stored;
+use portolan_record::Record;
+
+use crate::time::now_s;
+use crate::{Error, keys, samples, text};
+
+/// Parts of a batch that are read at once.
+const PARTS: usize = 2;
+/// Below this a second thread costs more than it saves.
+const PART_BYTES_MIN: usize = 256 << 10;
+
+/// Where a record belongs, before it is known which collections exist.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// The collection that the record names.
+    Collection(i64),
+    /// The collection of a host, in lower case.
+    Host(String),
+}
+
+/// What a batch says of one raw URL and method.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delta {
+    pub seen: EndpointDelta,
+    pub samples: Samples,
+}
+
+/// Endpoint key to what is new of it.
+pub type Deltas = BTreeMap<String, Delta>;
+
+/// A record that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    pub offset: i64,
+    pub reason: String,
+    pub value: Vec<u8>,
+}
+
+/// A batch of records, added up.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// By account and target.
+    pub deltas: BTreeMap<(i64, Target), Deltas>,
+    pub rejected: Vec<Rejected>,
+    /// Records that were read.
+    pub records: usize,
+    /// Records of calls that are never part of an inventory.
+    pub passed_over: usize,
+}
+
+/// Reads records on threads of their own.
+///
+/// # Errors
+/// When a thread cannot be run.
+pub async fn read(records: Vec<Stored>) -> Result<Batch, Error> {
+    let bytes: usize = records.iter().map(|record| record.value.len()).sum();
+    let parts = if bytes < PART_BYTES_MIN { 1 } else { PARTS };
+    let share = bytes.div_ceil(parts);
+    let mut tasks = Vec::with_capacity(parts);
+    let mut part = Vec::new();
+    let mut part_bytes = 0;
+    for record in records {
+        part_bytes += record.value.len();
+        part.push(record);
+        if part_bytes >= share {
+            let full = std::mem::take(&mut part);
+            tasks.push(tokio::task::spawn_blocking(move || fold(&full)));
+            part_bytes = 0;
+        }
+    }
+    let mut whole = fold(&part);
+    for task in tasks {
+        let part = task.await.map_err(|error| Error::Internal(format!("reading a batch: {error}")))?;
+        whole.merge(part);
+    }
+    Ok(whole)
+}
+
+impl Batch {
+    fn merge(&mut self, other: Self) {
+        self.rejected.extend(other.rejected);
+        self.records += other.records;
+        self.passed_over += other.passed_over;
+        for (target, deltas) in other.deltas {
+            merge(self.deltas.entry(target).or_default(), deltas);
+        }
+    }
+
+    fn add(&mut self, record: &Record<'_>, json: &str, mut observation: Observation) {
+        let target = target_of(record, &observation);
+        if matches!(target, Target::Host(_)) {
+            // The host stands in the collection, so the endpoint is the path alone.
+            let origin_bytes = SplitUrl::new(&observation.raw_url).origin.len();
+            observation.raw_url.drain(..origin_bytes);
+        }
+        let key = keys::endpoint_key(observation.method.name(), &observation.raw_url);
+        let is_sample = observation.proves_endpoint && !observation.declared;
+        let time = observation.time;
+        let deltas = self.deltas.entry((record.account_id, target)).or_default();
+        let delta = match deltas.entry(key) {
+            std::collections::btree_map::Entry::Vacant(place) => {
+                place.insert(Delta { seen: EndpointDelta::new(observation), samples: Samples::default() })
+            }
+            std::collections::btree_map::Entry::Occupied(known) => {
+                let known = known.into_mut();
+                known.seen.fold(observation);
+                known
+            }
+        };
+        // Older records than ten known ones need no digest.
+        let list = delta.samples.list();
+        let is_old = list.len() >= samples::SAMPLES_MAX && list.last().is_some_and(|oldest| time < oldest.time);
+        if is_sample && !is_old {
+            delta.samples.add(Sample::new(time, text::storable(json)));
+        }
+    }
+}
+
+/// Adds what other records say.
+pub fn merge(known: &mut Deltas, other: Deltas) {
+    for (key, delta) in other {
+        match known.entry(key) {
+            std::collections::btree_map::Entry::Vacant(place) => _ = place.insert(delta),
+            std::collections::btree_map::Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                known.seen.merge(delta.seen);
+                known.samples.merge(delta.samples);
+            }
+        }
+    }
+}
+
+fn fold(records: &[Stored]) -> Batch {
+    static DETECTORS: OnceLock<Detectors> = OnceLock::new();
+    let detectors = DETECTORS.get_or_init(Detectors::default);
+    let mut batch = Batch::default();
+    for stored in records {
+        match read_one(&stored.value, detectors) {
+            Ok((record, json, Verdict::Seen(observations))) => {
+                batch.records += 1;
+                for observation in observations {
+                    batch.add(&record, json, observation);
+                }
+            }
+            Ok((_, _, Verdict::Dropped(_))) => {
+                batch.records += 1;
+                batch.passed_over += 1;
+            }
+            Err(reason) => {
+                batch.rejected.push(Rejected { offset: stored.offset, reason, value: stored.value.to_vec() });
+            }
+        }
+    }
+    batch
+}
+
+/// Reads one record; the error says why it cannot be read.
+fn read_one<'v>(value: &'v [u8], detectors: &Detectors) -> Result<(Record<'v>, &'v str, Verdict), String> {
+    let json = std::str::from_utf8(value).map_err(|error| format!("record is not UTF-8: {error}"))?;
+    // A fault of the program met by one record must not stop all records behind it.
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let mut record = Record::parse(json).map_err(|error| error.to_string())?;
+        if record.account_id <= 0 {
+            return Err("record member `akto_account_id` names no account".to_owned());
+        }
+        if record.time == 0 {
+            record.time = now_s();
+        }
+        let verdict = observe(&record, detectors);
+        Ok((record, verdict))
+    }));
+    let (record, verdict) = outcome.map_err(|_| "the record makes the engine fail".to_owned())??;
+    Ok((record, json, verdict))
+}
+
+fn target_of(record: &Record<'_>, observation: &Observation) -> Target {
+    match &observation.host {
+        Some(host)
+            if record.source.makes_host_collections()
+                && !observation.declared
+                && host.chars().any(char::is_alphabetic) =>
+        {
+            Target::Host(text::storable(host))
+        }
+        _ => Target::Collection(record.collection_id),
+    }
+}

@@ -1,0 +1,314 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use portolan_engine::template::{BodyNames, Catalog, RawEndpoint as CatalogEntry};
+use portolan_engine::{Aggregate, EndpointDelta, Method, ParameterKey};
+use portolan_store::Tx;
+
+use super::batch::{self, Batch, Deltas, Target};
+use super::catalogs::Catalogs;
+use crate::collections::{DEFAULT_ID, insert_defaults};
+use crate::endpoints::{Facts, RawEndpoint};
+use crate::samples::SAMPLES_MAX;
+use crate::time::now_s;
+use crate::{Deps, Error, keys, store};
+
+/// Fault point before the commit of a batch.
+const WRITTEN: &str = "ingest.written";
+/// Attempts to find or make the collection of a host: another process may make or delete it meanwhile.
+const HOST_ATTEMPTS_MAX: u32 = 3;
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Written,
+    /// Another consumer has moved the position since it was read; nothing is written.
+    Overtaken,
+}
+
+/// Writes a batch and the partition's next offset in one transaction.
+pub async fn apply(
+    deps: &Deps,
+    catalogs: &Catalogs,
+    partition: i64,
+    expected: i64,
+    next: i64,
+    batch: &Batch,
+) -> Result<Outcome, Error> {
+    // Ids are taken in a transaction of their own, which would wait for this one.
+    let hosts = batch.deltas.keys().filter(|(_, target)| matches!(target, Target::Host(_))).count();
+    let mut fresh_ids = Vec::new();
+    for _ in 0..unknown_hosts(deps, batch, hosts).await? {
+        fresh_ids.push(deps.collection_id().await?);
+    }
+    let accounts: BTreeSet<i64> = batch.deltas.keys().map(|(account_id, _)| *account_id).collect();
+    let new_accounts = deps.without_default(accounts);
+
+    let mut tx = deps.db.begin().await?;
+    if !store::positions::advance(&mut tx, partition, expected, next).await? {
+        return Ok(Outcome::Overtaken);
+    }
+    insert_defaults(&mut tx, &new_accounts).await?;
+    let mut written = Vec::new();
+    for ((account_id, collection_id), (version, deltas)) in locked(&mut tx, batch, fresh_ids).await? {
+        let mut catalog = catalogs.take(&mut tx, account_id, collection_id, version).await?;
+        write_collection(&mut tx, account_id, collection_id, &mut catalog, deltas).await?;
+        written.push((account_id, collection_id, version, catalog));
+    }
+    deps.db.fault(WRITTEN).await?;
+    tx.commit().await?;
+    deps.note_default(&new_accounts);
+    for (account_id, collection_id, version, catalog) in written {
+        catalogs.put(account_id, collection_id, version, catalog);
+    }
+    Ok(Outcome::Written)
+}
+
+/// How many hosts of the batch have no collection yet.
+async fn unknown_hosts(deps: &Deps, batch: &Batch, hosts: usize) -> Result<usize, Error> {
+    if hosts == 0 {
+        return Ok(0);
+    }
+    let mut tx = deps.db.begin_read().await?;
+    let mut unknown = 0;
+    for (account_id, target) in batch.deltas.keys() {
+        if let Target::Host(host) = target
+            && store::collections::host_id(&mut tx, *account_id, host).await?.is_none()
+        {
+            unknown += 1;
+        }
+    }
+    tx.rollback().await?;
+    Ok(unknown)
+}
+
+type Locked = BTreeMap<(i64, i32), (i64, Deltas)>;
+
+/// Finds the collection of each target, holds it, and brings together what goes to the same one. Records for a deleted
+/// or deactivated collection are dropped; those for one that the account never had go to the default collection.
+async fn locked(tx: &mut Tx, batch: &Batch, mut fresh_ids: Vec<i32>) -> Result<Locked, Error> {
+    // All writers take locks in the order of ids, so that they do not wait for each other in a circle.
+    let mut wanted: BTreeMap<(i64, i64), Vec<&Deltas>> = BTreeMap::new();
+    for ((account_id, target), deltas) in &batch.deltas {
+        let id = match target {
+            Target::Collection(id) => *id,
+            Target::Host(host) => i64::from(ensure_host(tx, *account_id, host, &mut fresh_ids).await?),
+        };
+        wanted.entry((*account_id, id)).or_default().push(deltas);
+    }
+    let mut locked = Locked::new();
+    let mut strays: BTreeMap<i64, Vec<&Deltas>> = BTreeMap::new();
+    for ((account_id, id), parts) in wanted {
+        match store::collections::lock(tx, account_id, id).await? {
+            Some(found) if found.deleted || found.deactivated => {
+                tracing::debug!(account_id, collection_id = id, "records of an inactive collection are dropped");
+            }
+            Some(found) if !found.is_group => {
+                let id = i32::try_from(id).map_err(|_| Error::Internal(format!("collection id {id}")))?;
+                add_parts(&mut locked.entry((account_id, id)).or_insert((found.version, Deltas::new())).1, parts);
+            }
+            _ => strays.entry(account_id).or_default().extend(parts),
+        }
+    }
+    for (account_id, parts) in strays {
+        let key = (account_id, DEFAULT_ID);
+        if !locked.contains_key(&key) {
+            match store::collections::lock(tx, account_id, i64::from(DEFAULT_ID)).await? {
+                Some(found) if !found.deactivated => _ = locked.insert(key, (found.version, Deltas::new())),
+                _ => continue,
+            }
+        }
+        if let Some((_, deltas)) = locked.get_mut(&key) {
+            add_parts(deltas, parts);
+        }
+    }
+    Ok(locked)
+}
+
+fn add_parts(deltas: &mut Deltas, parts: Vec<&Deltas>) {
+    for part in parts {
+        batch::merge(deltas, part.clone());
+    }
+}
+
+/// The collection of a host, made when there is none.
+async fn ensure_host(tx: &mut Tx, account_id: i64, host: &str, fresh_ids: &mut Vec<i32>) -> Result<i32, Error> {
+    for _ in 0..HOST_ATTEMPTS_MAX {
+        if let Some(id) = store::collections::host_id(tx, account_id, host).await? {
+            return Ok(id);
+        }
+        let Some(id) = fresh_ids.pop() else { break };
+        let now = now_s();
+        // A collection made by hand may have the host as its name; then this one has no name that must be unique.
+        if store::collections::insert_host(tx, account_id, id, host, true, now).await?
+            || store::collections::insert_host(tx, account_id, id, host, false, now).await?
+        {
+            return Ok(id);
+        }
+        fresh_ids.push(id);
+    }
+    // The batch is repeated with the ids it needs.
+    Err(portolan_store::Error::Conflict(format!("the collection of {host} was deleted meanwhile")).into())
+}
+
+/// Adds deltas to what is stored of a collection that the transaction holds.
+async fn write_collection(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    catalog: &mut Catalog,
+    deltas: Deltas,
+) -> Result<(), Error> {
+    let keys: Vec<&str> = deltas.keys().map(String::as_str).collect();
+    let mut rows: HashMap<String, (RawEndpoint, BodyNames)> = HashMap::new();
+    for (row, bodies) in store::endpoints::by_keys(tx, account_id, collection_id, &keys).await? {
+        rows.insert(row.key.clone(), (row, bodies));
+    }
+    let known: Vec<&str> = keys.iter().copied().filter(|key| rows.contains_key(*key)).collect();
+    let mut parameters: HashMap<String, BTreeMap<ParameterKey, Aggregate>> = HashMap::new();
+    for row in store::parameters::by_endpoints_in(tx, account_id, collection_id, &known).await? {
+        parameters.entry(row.endpoint_key).or_default().insert(row.key, row.seen);
+    }
+    let mut samples: HashMap<String, Vec<(String, i64)>> = HashMap::new();
+    for (endpoint_key, sample_key, time) in
+        store::samples::list_keys(tx, account_id, collection_id, &known).await?
+    {
+        samples.entry(endpoint_key).or_default().push((sample_key, time));
+    }
+
+    let mut changes: HashMap<String, (Method, String)> = HashMap::new();
+    let mut merged_rows = Vec::with_capacity(deltas.len());
+    let mut merged_parameters: Vec<(String, ParameterKey, Aggregate)> = Vec::new();
+    let mut sample_rows = Vec::new();
+    for (key, delta) in deltas {
+        let row = rows.remove(&key);
+        let stored = parameters.remove(&key).unwrap_or_default();
+        let stored_keys: Vec<ParameterKey> = stored.keys().cloned().collect();
+        let touched: BTreeSet<ParameterKey> = delta.seen.parameters.keys().cloned().collect();
+        let new_facts = delta.seen.raw_endpoint();
+        let (mut bodies, url, never_merge) = match &row {
+            Some((row, bodies)) => (bodies.clone(), row.url.clone(), row.facts.never_merge),
+            None => (BodyNames::default(), String::new(), false),
+        };
+        bodies.absorb(&new_facts.bodies);
+        let mut seen = delta.seen;
+        if let Some((row, _)) = row {
+            seen.merge(to_delta(seen.method, row, stored));
+        }
+        for key_dropped in stored_keys.iter().filter(|known| !seen.parameters.contains_key(known)) {
+            store::parameters::delete_one(tx, account_id, collection_id, &key, key_dropped).await?;
+        }
+        let entry = CatalogEntry { bodies: bodies.clone(), never_merge, pinned: seen.declared, proven: seen.proven, ..new_facts };
+        for change in catalog.update(&entry) {
+            let changed = keys::endpoint_key(change.method.name(), &change.raw_url);
+            changes.insert(changed, (change.method, change.effective_url));
+        }
+        let new_samples: Vec<_> = delta.samples.list().iter().collect();
+        let kept = samples.remove(&key).unwrap_or_default();
+        displace(tx, account_id, collection_id, &key, kept, new_samples, &mut sample_rows).await?;
+        let parameters = std::mem::take(&mut seen.parameters);
+        let changed = parameters.into_iter().filter(|(parameter, _)| touched.contains(parameter));
+        merged_parameters.extend(changed.map(|(parameter, aggregate)| (key.clone(), parameter, aggregate)));
+        merged_rows.push((to_row(key, url, seen, never_merge), bodies));
+    }
+    for (row, _) in &mut merged_rows {
+        if let Some((_, url)) = changes.remove(&row.key) {
+            row.url = url;
+        } else if row.url.is_empty() {
+            row.url.clone_from(&row.raw_url);
+        }
+    }
+    store::endpoints::save(tx, account_id, collection_id, merged_rows.iter().map(|(row, bodies)| (row, bodies))).await?;
+    let rows = merged_parameters.iter().map(|(key, parameter, seen)| (key.as_str(), parameter, seen));
+    store::parameters::save(tx, account_id, collection_id, rows).await?;
+    store::samples::insert(tx, sample_rows).await?;
+    let mut changes: Vec<_> = changes.into_iter().collect();
+    changes.sort_unstable();
+    for (key, (method, url)) in changes {
+        store::endpoints::update_url(tx, account_id, collection_id, &key, method.name(), &url).await?;
+    }
+    Ok(())
+}
+
+/// Finds out which samples stay: removes those that newer ones displace and notes the rows to insert.
+async fn displace(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    endpoint_key: &str,
+    kept: Vec<(String, i64)>,
+    new: Vec<&portolan_engine::Sample>,
+    rows: &mut Vec<[portolan_store::Value; 6]>,
+) -> Result<(), Error> {
+    let mut all: Vec<(std::cmp::Reverse<i64>, String, Option<&portolan_engine::Sample>)> = Vec::new();
+    all.extend(kept.into_iter().map(|(key, time)| (std::cmp::Reverse(time), key, None)));
+    for sample in new {
+        let key = hex::encode(sample.digest);
+        if !all.iter().any(|(_, known, _)| *known == key) {
+            all.push((std::cmp::Reverse(sample.time), key, Some(sample)));
+        }
+    }
+    all.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+    let displaced: Vec<&str> =
+        all.iter().skip(SAMPLES_MAX).filter(|(_, _, new)| new.is_none()).map(|(_, key, _)| key.as_str()).collect();
+    store::samples::delete_displaced(tx, account_id, collection_id, endpoint_key, &displaced).await?;
+    rows.extend(all.iter().take(SAMPLES_MAX).filter_map(|(_, key, new)| {
+        let sample = (*new)?;
+        Some([
+            account_id.into(),
+            collection_id.into(),
+            endpoint_key.into(),
+            key.into(),
+            sample.time.into(),
+            (&sample.text).into(),
+        ])
+    }));
+    Ok(())
+}
+
+/// A stored row as the sum of the records that made it.
+fn to_delta(method: Method, row: RawEndpoint, parameters: BTreeMap<ParameterKey, Aggregate>) -> EndpointDelta {
+    let facts = row.facts;
+    EndpointDelta {
+        method,
+        raw_url: row.raw_url,
+        declared: facts.declared,
+        proven: row.proven,
+        status_counts: facts.status_counts,
+        declared_codes: facts.declared_codes,
+        first_seen: row.first_seen,
+        last_seen: row.last_seen,
+        discovered: facts.discovered,
+        hosts: facts.hosts,
+        auth_sets: facts.auth_sets,
+        api_types: facts.api_types,
+        sources: facts.sources,
+        declaration: facts.declaration,
+        parameters,
+    }
+}
+
+fn to_row(key: String, url: String, seen: EndpointDelta, never_merge: bool) -> RawEndpoint {
+    RawEndpoint {
+        key,
+        method: seen.method.name().to_owned(),
+        raw_url: seen.raw_url,
+        url,
+        proven: seen.proven,
+        first_seen: seen.first_seen,
+        last_seen: seen.last_seen,
+        facts: Facts {
+            declared: seen.declared,
+            status_counts: seen.status_counts,
+            declared_codes: seen.declared_codes,
+            discovered: seen.discovered,
+            hosts: seen.hosts,
+            auth_sets: seen.auth_sets,
+            api_types: seen.api_types,
+            sources: seen.sources,
+            declaration: seen.declaration,
+            never_merge,
+        },
+        description: None,
+        described_at: 0,
+    }
+}

@@ -1,0 +1,166 @@
+//! Domain values as messages.
+
+use portolan_api::inventory::v1 as pb;
+use portolan_engine::SubType;
+
+use crate::collections::{self, Collection};
+use crate::endpoints::{Endpoint, EndpointId};
+use crate::parameters::Parameter;
+
+/// What stands for the smallest value of a parameter without numbers, as documented.
+const NO_MIN: i64 = i64::MAX - 100_000;
+/// What stands for the largest value of a parameter without numbers, as documented.
+const NO_MAX: i64 = i64::MIN + 100_000;
+
+pub fn collection(collection: Collection, urls_count: i64) -> pb::ApiCollection {
+    let tags: Vec<pb::Tag> = collection.tags.iter().map(tag).collect();
+    pb::ApiCollection {
+        id: collection.id,
+        display_name: collection.display_name(),
+        mcp_collection: collection.has_tag(collections::MCP_TAG),
+        gen_ai_collection: collection.has_tag(collections::GEN_AI_TAG),
+        dast_collection: collection.has_tag(collections::DAST_TAG),
+        name: collection.name,
+        description: collection.description,
+        start_ts: collection.created_at,
+        urls: Vec::new(),
+        urls_count,
+        host_name: collection.host_name,
+        vxlan_id: 0,
+        r#type: collection.kind,
+        conditions: Vec::new(),
+        tags_list: tags.clone(),
+        env_type: tags,
+        redact: collection.redacted,
+        sample_collections_dropped: true,
+        deactivated: collection.deactivated,
+        is_out_of_testing_scope: collection.out_of_testing_scope,
+        automated: collection.automated,
+        access_type: collection.access_type,
+        run_dependency_analyser: false,
+        match_dependency_with_other_collections: false,
+    }
+}
+
+pub fn basic_collection(collection: Collection, urls_count: i64) -> pb::BasicApiCollection {
+    let reduced = |known: &collections::Tag| pb::Tag { last_updated_ts: 0, source: None, ..tag(known) };
+    pb::BasicApiCollection {
+        id: collection.id,
+        display_name: collection.display_name(),
+        env_type: collection.tags.iter().map(reduced).collect(),
+        name: collection.name,
+        description: collection.description,
+        start_ts: collection.created_at,
+        host_name: collection.host_name,
+        urls_count,
+        deactivated: collection.deactivated,
+        is_out_of_testing_scope: collection.out_of_testing_scope,
+        r#type: collection.kind,
+        automated: collection.automated,
+        access_type: collection.access_type,
+    }
+}
+
+fn tag(tag: &collections::Tag) -> pb::Tag {
+    pb::Tag {
+        last_updated_ts: tag.updated_at,
+        key_name: tag.key_name.clone(),
+        value: tag.value.clone(),
+        source: tag.source.clone(),
+    }
+}
+
+pub fn import_target(collection: Collection) -> pb::ImportTarget {
+    pb::ImportTarget {
+        api_collection_id: collection.id,
+        name: collection.name,
+        host_name: collection.host_name,
+        r#type: collection.kind,
+        deactivated: collection.deactivated,
+    }
+}
+
+pub fn endpoint_id(id: EndpointId) -> pb::EndpointKey {
+    pb::EndpointKey { api_collection_id: id.collection_id, url: id.url, method: id.method }
+}
+
+pub fn endpoint(endpoint: Endpoint) -> pb::ApiInfo {
+    let names = |set: &portolan_engine::AuthSet| set.iter().map(|auth| auth.name().to_owned()).collect();
+    let sets = endpoint.auth_sets.iter().map(|set| pb::AuthTypeSet { auth_types: names(set) });
+    let source = |(source, time): (&portolan_record::Source, &i64)| {
+        (source.name().to_owned(), pb::SourceInfo { timestamp: *time })
+    };
+    pb::ApiInfo {
+        all_auth_types_found: sets.collect(),
+        actual_auth_type: endpoint.actual_auth_types().into_iter().map(|auth| auth.name().to_owned()).collect(),
+        api_access_types: Vec::new(),
+        api_type: endpoint.api_type.name().to_owned(),
+        response_codes: endpoint.response_codes,
+        discovered_timestamp: endpoint.discovered_at,
+        last_seen: endpoint.last_seen,
+        last_tested: 0,
+        last_calculated_time: 0,
+        is_sensitive: endpoint.is_sensitive,
+        severity_score: 0.0,
+        risk_score: endpoint.risk_score,
+        threat_score: 0.0,
+        violations: Default::default(),
+        collection_ids: vec![endpoint.id.collection_id],
+        sources: endpoint.sources.iter().map(source).collect(),
+        description: endpoint.description,
+        tags_list: Vec::new(),
+        id: Some(endpoint_id(endpoint.id)),
+    }
+}
+
+pub fn parameter(parameter: Parameter) -> pb::SingleTypeInfo {
+    let Parameter { endpoint, key, seen, with_values } = parameter;
+    let elements = || seen.values.list().map(str::to_owned).collect();
+    pb::SingleTypeInfo {
+        url: endpoint.url,
+        method: endpoint.method,
+        response_code: key.response_code,
+        is_header: key.is_header,
+        param: key.name,
+        sub_type: Some(sub_type(key.sub_type)),
+        sub_type_string: key.sub_type.name().to_owned(),
+        is_url_param: key.is_url_param,
+        is_query_param: key.is_query_param,
+        count: i64::try_from(seen.count).unwrap_or(i64::MAX),
+        timestamp: seen.first_seen,
+        last_seen: seen.last_seen,
+        duration: 0,
+        domain: seen.domain(key.sub_type).name().to_owned(),
+        values: with_values.then(|| pb::ParameterValues { elements: elements() }),
+        min_value: seen.min.unwrap_or(NO_MIN),
+        max_value: seen.max.unwrap_or(NO_MAX),
+        unique_count: 0,
+        public_count: 0,
+        api_collection_id: endpoint.collection_id,
+        collection_ids: vec![endpoint.collection_id],
+        sensitive: seen.sensitive,
+    }
+}
+
+fn sub_type(sub_type: SubType) -> pb::SubType {
+    pb::SubType {
+        name: sub_type.name().to_owned(),
+        sensitive_always: sub_type.sensitive_always(),
+        super_type: sub_type.super_type().name().to_owned(),
+        sensitive_position: sub_type.sensitive_positions().iter().map(|place| place.name().to_owned()).collect(),
+    }
+}
+
+pub fn samples(id: EndpointId, records: Vec<String>) -> pb::SampleData {
+    let collection_ids = vec![id.collection_id];
+    let id = pb::SampleKey {
+        api_collection_id: id.collection_id,
+        url: id.url,
+        method: id.method.to_ascii_uppercase(),
+        // Samples of all codes and times stand together, which these values say.
+        response_code: -1,
+        bucket_start_epoch: 0,
+        bucket_end_epoch: 0,
+    };
+    pb::SampleData { id: Some(id), samples: records, collection_ids }
+}

@@ -1,0 +1,195 @@
+use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
+
+use crate::collections::{Collection, Tag};
+
+/// More collections than an account can reasonably hold; beyond them a list ends.
+const COLLECTIONS_MAX: i64 = 100_000;
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT collection_id, name, description, created_at, host_name, kind, tags, access_type, redacted, ",
+            "deactivated, out_of_testing_scope, automated, write_id, deleted_at FROM collections ",
+            $rest
+        )
+    };
+}
+
+const RESERVE_IDS: &str =
+    "UPDATE inventory_sequences SET next_id = next_id + $1 WHERE name = 'collection' RETURNING next_id - $1 AS first_id";
+
+/// Takes `count` ids that nobody had before and answers the first.
+pub async fn reserve_ids(db: &Db, count: i64) -> Result<i64, Error> {
+    let mut tx = db.begin().await?;
+    let first_id = tx.fetch_one(RESERVE_IDS, args![count]).await?.get("first_id")?;
+    tx.commit().await?;
+    Ok(first_id)
+}
+
+const INSERT: &str = "INSERT INTO collections \
+     (account_id, collection_id, name, name_key, created_at, tags, write_id) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+     ON CONFLICT DO NOTHING";
+
+/// Inserts a plain collection; false when its name or id is taken.
+pub async fn insert(db: &Db, account_id: i64, collection: &Collection) -> Result<bool, Error> {
+    let name_key = collection.name.to_lowercase();
+    let tags = tags_json(&collection.tags);
+    let row = args![
+        account_id,
+        collection.id,
+        &collection.name,
+        name_key,
+        collection.created_at,
+        tags,
+        collection.write_id.as_deref().unwrap_or_default()
+    ];
+    Ok(db.execute(INSERT, row).await? == 1)
+}
+
+const INSERT_HOST: &str = "INSERT INTO collections \
+     (account_id, collection_id, name, name_key, host_name, host_key, created_at) VALUES ($1, $2, $3, $4, $3, $3, $5) \
+     ON CONFLICT DO NOTHING";
+
+/// Inserts the collection of a host, lower case; false when the host has one, or when `named` and another collection
+/// has the host as its name.
+pub async fn insert_host(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    host: &str,
+    named: bool,
+    created_at: i64,
+) -> Result<bool, Error> {
+    let name_key = named.then_some(host);
+    Ok(tx.execute(INSERT_HOST, args![account_id, collection_id, host, name_key, created_at]).await? == 1)
+}
+
+const SELECT_HOST_ID: &str = "SELECT collection_id FROM collections WHERE account_id = $1 AND host_key = $2";
+
+pub async fn host_id(tx: &mut Tx, account_id: i64, host: &str) -> Result<Option<i32>, Error> {
+    let row = tx.fetch_optional(SELECT_HOST_ID, args![account_id, host]).await?;
+    row.map(|row| id(&row, "collection_id")).transpose()
+}
+
+const SELECT_ONE: &str = select!("WHERE account_id = $1 AND collection_id = $2");
+
+/// Also a deleted one.
+pub async fn get(db: &Db, account_id: i64, collection_id: i32) -> Result<Option<Collection>, Error> {
+    db.fetch_optional(SELECT_ONE, args![account_id, collection_id]).await?.map(|row| read(&row)).transpose()
+}
+
+const SELECT_BY_NAME: &str = select!("WHERE account_id = $1 AND name_key = $2");
+
+pub async fn by_name_key(db: &Db, account_id: i64, name_key: &str) -> Result<Option<Collection>, Error> {
+    db.fetch_optional(SELECT_BY_NAME, args![account_id, name_key]).await?.map(|row| read(&row)).transpose()
+}
+
+const SELECT_ALL: &str = select!("WHERE account_id = $1 AND deleted_at IS NULL ORDER BY collection_id LIMIT $2");
+
+pub async fn list(db: &Db, account_id: i64) -> Result<Vec<Collection>, Error> {
+    db.fetch_all(SELECT_ALL, args![account_id, COLLECTIONS_MAX]).await?.iter().map(read).collect()
+}
+
+const UPDATE_DESCRIPTION: &str =
+    "UPDATE collections SET description = $3 WHERE account_id = $1 AND collection_id = $2 AND deleted_at IS NULL";
+
+pub async fn update_description(
+    db: &Db,
+    account_id: i64,
+    collection_id: i32,
+    description: Option<&str>,
+) -> Result<bool, Error> {
+    let description = description.map(str::to_owned);
+    Ok(db.execute(UPDATE_DESCRIPTION, args![account_id, collection_id, description]).await? == 1)
+}
+
+const MARK_DELETED: &str = "UPDATE collections \
+     SET deleted_at = $3, name = '', name_key = NULL, host_name = NULL, host_key = NULL, description = NULL, \
+         tags = '[]', access_type = NULL \
+     WHERE account_id = $1 AND collection_id = $2 AND deleted_at IS NULL";
+
+/// Makes a collection invisible and frees its name and host; false when there is none.
+pub async fn mark_deleted(tx: &mut Tx, account_id: i64, collection_id: i32, now: i64) -> Result<bool, Error> {
+    Ok(tx.execute(MARK_DELETED, args![account_id, collection_id, now]).await? == 1)
+}
+
+const LOCK: &str = "UPDATE collections SET ingest_version = ingest_version + 1 \
+     WHERE account_id = $1 AND collection_id = $2 RETURNING ingest_version, kind, deactivated, deleted_at";
+
+/// What an ingest transaction must know of a collection that it locked.
+pub struct Locked {
+    /// Rises by one with each transaction that locked the collection for ingest.
+    pub version: i64,
+    pub is_group: bool,
+    pub deactivated: bool,
+    pub deleted: bool,
+}
+
+/// Holds a collection until the transaction ends: no other transaction writes to it or deletes it meanwhile.
+pub async fn lock(tx: &mut Tx, account_id: i64, collection_id: i64) -> Result<Option<Locked>, Error> {
+    let row = tx.fetch_optional(LOCK, args![account_id, collection_id]).await?;
+    row.map(|row| {
+        Ok(Locked {
+            version: row.get("ingest_version")?,
+            is_group: row.get::<Option<String>>("kind")?.is_some(),
+            deactivated: row.get("deactivated")?,
+            deleted: row.get::<Option<i64>>("deleted_at")?.is_some(),
+        })
+    })
+    .transpose()
+}
+
+const COUNT_ENDPOINTS: &str = "SELECT collection_id, count(DISTINCT url_key) AS endpoints FROM endpoints \
+     WHERE account_id = $1 AND proven = 1 GROUP BY collection_id";
+
+/// The number of endpoints by collection.
+pub async fn endpoint_counts(db: &Db, account_id: i64) -> Result<Vec<(i32, i64)>, Error> {
+    let rows = db.fetch_all(COUNT_ENDPOINTS, args![account_id]).await?;
+    rows.iter().map(|row| Ok((id(row, "collection_id")?, row.get("endpoints")?))).collect()
+}
+
+static INSERT_DEFAULT: Bulk<5> = Bulk::new(
+    "INSERT INTO collections (account_id, collection_id, name, name_key, created_at)",
+    "ON CONFLICT DO NOTHING",
+);
+
+/// Gives each account its default collection.
+pub async fn insert_default(tx: &mut Tx, account_ids: &[i64], name: &str, now: i64) -> Result<(), Error> {
+    let row = |account_id: &i64| {
+        [Value::from(account_id), Value::from(0_i64), name.into(), name.to_lowercase().into(), Value::from(now)]
+    };
+    tx.bulk(&INSERT_DEFAULT, account_ids.iter().map(row)).await.map(drop)
+}
+
+fn read(row: &Row) -> Result<Collection, Error> {
+    Ok(Collection {
+        id: id(row, "collection_id")?,
+        name: row.get("name")?,
+        description: row.get("description")?,
+        created_at: row.get("created_at")?,
+        host_name: row.get("host_name")?,
+        kind: row.get("kind")?,
+        tags: read_tags(&row.get::<String>("tags")?)?,
+        access_type: row.get("access_type")?,
+        redacted: row.get("redacted")?,
+        deactivated: row.get("deactivated")?,
+        out_of_testing_scope: row.get("out_of_testing_scope")?,
+        automated: row.get("automated")?,
+        write_id: row.get::<Option<String>>("write_id")?.filter(|id| !id.is_empty()),
+        deleted: row.get::<Option<i64>>("deleted_at")?.is_some(),
+    })
+}
+
+fn id(row: &Row, column: &str) -> Result<i32, Error> {
+    let id = row.get::<i64>(column)?;
+    i32::try_from(id).map_err(|_| Error::Inconsistency(format!("collection id {id} is out of range")))
+}
+
+fn read_tags(json: &str) -> Result<Vec<Tag>, Error> {
+    serde_json::from_str(json).map_err(|error| Error::Inconsistency(format!("tags: {error}")))
+}
+
+fn tags_json(tags: &[Tag]) -> String {
+    // Texts and numbers always serialize.
+    serde_json::to_string(tags).unwrap_or_else(|_| "[]".to_owned())
+}

@@ -1,0 +1,57 @@
+//! The statements of this service, one file for each table, one function for each statement.
+
+pub mod collections;
+pub mod endpoints;
+pub mod jobs;
+pub mod parameters;
+pub mod positions;
+pub mod samples;
+
+use portolan_store::{Error, Sql, Tx, Value, args};
+
+/// Sizes of `IN` lists: few distinct texts, each a prepared statement.
+const LIST_SIZES: [usize; 4] = [1, 16, 128, 512];
+
+/// The largest list of one statement.
+pub const LIST_MAX: usize = 512;
+
+/// Puts a list of keys where `statement` has `{keys}`, as markers from `first_marker` on, and answers the arguments for
+/// them. The list is filled up with its last key to one of few lengths.
+fn with_keys(statement: &str, first_marker: usize, keys: &[&str]) -> (Sql, Vec<Value>) {
+    let size = LIST_SIZES.into_iter().find(|size| keys.len() <= *size).unwrap_or(keys.len());
+    let markers: Vec<String> = (first_marker..first_marker + size).map(|marker| format!("${marker}")).collect();
+    let last = keys.last().copied().unwrap_or_default();
+    let arguments = keys.iter().copied().chain(std::iter::repeat(last)).take(size).map(Value::from).collect();
+    (Sql::assembled(statement.replace("{keys}", &markers.join(", "))), arguments)
+}
+
+/// Runs a deletion of the rows of some endpoints.
+async fn delete_by_keys(
+    tx: &mut Tx,
+    statement: &str,
+    account_id: i64,
+    collection_id: i32,
+    endpoint_keys: &[&str],
+) -> Result<(), Error> {
+    for keys in endpoint_keys.chunks(LIST_MAX) {
+        let (sql, keys) = with_keys(statement, 3, keys);
+        let mut arguments = args![account_id, collection_id];
+        arguments.extend(keys);
+        tx.execute(sql, arguments).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_filled_up_to_few_lengths() {
+        let (sql, arguments) = with_keys("SELECT 1 WHERE a = $1 AND k IN ({keys})", 2, &["x", "y"]);
+        assert_eq!(arguments.len(), 16);
+        assert_eq!(arguments[15], Value::from("y"));
+        let Sql::Assembled(text) = sql else { unreachable!("the text is assembled") };
+        assert!(text.ends_with("$17)"), "{text}");
+    }
+}

@@ -1,0 +1,237 @@
+use std::collections::HashSet;
+
+use portolan_engine::{Aggregate, ParameterKey, SubType};
+use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
+
+use super::endpoints::{json, to_json};
+use super::{LIST_MAX, with_keys};
+use crate::keys;
+use crate::parameters::RawParameter;
+
+/// Rows of raw URLs that one collection contributes to a list of sensitive parameters: bounds the memory of a request.
+const WANTED_ROWS_MAX: i64 = 50_000;
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT endpoint_key, response_code, is_header, is_url_param, is_query_param, name, sub_type, facts ",
+            "FROM parameters WHERE account_id = $1 AND collection_id = $2 ",
+            $rest
+        )
+    };
+}
+
+const SELECT_BY_ENDPOINTS: &str = select!("AND endpoint_key IN ({keys})");
+
+pub async fn by_endpoints(
+    db: &Db,
+    account_id: i64,
+    collection_id: i32,
+    endpoint_keys: &[&str],
+) -> Result<Vec<RawParameter>, Error> {
+    let mut found = Vec::new();
+    for keys in endpoint_keys.chunks(LIST_MAX) {
+        let (sql, keys) = with_keys(SELECT_BY_ENDPOINTS, 3, keys);
+        let mut arguments = args![account_id, collection_id];
+        arguments.extend(keys);
+        for row in db.fetch_all(sql, arguments).await? {
+            found.push(read(&row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// As [`by_endpoints`], for an update in the same transaction.
+pub async fn by_endpoints_in(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    endpoint_keys: &[&str],
+) -> Result<Vec<RawParameter>, Error> {
+    let mut found = Vec::new();
+    for keys in endpoint_keys.chunks(LIST_MAX) {
+        let (sql, keys) = with_keys(SELECT_BY_ENDPOINTS, 3, keys);
+        let mut arguments = args![account_id, collection_id];
+        arguments.extend(keys);
+        for row in tx.fetch_all(sql, arguments).await? {
+            found.push(read(&row)?);
+        }
+    }
+    Ok(found)
+}
+
+const SELECT_SENSITIVE_ENDPOINTS: &str = "SELECT DISTINCT endpoint_key FROM parameters \
+     WHERE account_id = $1 AND collection_id = $2 AND sensitive = 1";
+
+/// Keys of the raw endpoints that have a sensitive parameter.
+pub async fn sensitive_endpoints(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<HashSet<String>, Error> {
+    let rows = tx.fetch_all(SELECT_SENSITIVE_ENDPOINTS, args![account_id, collection_id]).await?;
+    rows.iter().map(|row| row.get("endpoint_key")).collect()
+}
+
+const SELECT_ANY_SENSITIVE: &str = "SELECT 1 FROM parameters \
+     WHERE account_id = $1 AND collection_id = $2 AND sensitive = 1 AND endpoint_key IN ({keys}) LIMIT 1";
+
+/// Whether one of the raw endpoints has a sensitive parameter.
+pub async fn any_sensitive(
+    db: &Db,
+    account_id: i64,
+    collection_id: i32,
+    endpoint_keys: &[&str],
+) -> Result<bool, Error> {
+    for keys in endpoint_keys.chunks(LIST_MAX) {
+        let (sql, keys) = with_keys(SELECT_ANY_SENSITIVE, 3, keys);
+        let mut arguments = args![account_id, collection_id];
+        arguments.extend(keys);
+        if db.fetch_optional(sql, arguments).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Which parameters a list holds.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    Sensitive,
+    SubType(String),
+}
+
+const SELECT_COLLECTIONS_SENSITIVE: &str =
+    "SELECT DISTINCT collection_id FROM parameters WHERE account_id = $1 AND sensitive = 1";
+const SELECT_COLLECTIONS_OF_TYPE: &str =
+    "SELECT DISTINCT collection_id FROM parameters WHERE account_id = $1 AND sub_type = $2";
+
+/// The collections that have such parameters.
+pub async fn collections_having(db: &Db, account_id: i64, wanted: &Wanted) -> Result<HashSet<i32>, Error> {
+    let rows = match wanted {
+        Wanted::Sensitive => db.fetch_all(SELECT_COLLECTIONS_SENSITIVE, args![account_id]).await?,
+        Wanted::SubType(name) => db.fetch_all(SELECT_COLLECTIONS_OF_TYPE, args![account_id, name]).await?,
+    };
+    let id = |row: &Row| {
+        let id = row.get::<i64>("collection_id")?;
+        i32::try_from(id).map_err(|_| Error::Inconsistency(format!("collection id {id} is out of range")))
+    };
+    rows.iter().map(id).collect()
+}
+
+macro_rules! select_wanted {
+    ($condition:literal) => {
+        concat!(
+            "SELECT e.url, e.method, p.response_code, p.is_header, p.is_url_param, p.is_query_param, p.name, ",
+            "p.sub_type, p.facts FROM parameters p JOIN endpoints e ON e.account_id = p.account_id ",
+            "AND e.collection_id = p.collection_id AND e.endpoint_key = p.endpoint_key ",
+            "WHERE p.account_id = $1 AND p.collection_id = $2 AND ($3 IS NULL OR e.url = $3) ",
+            "AND ($4 IS NULL OR e.method = $4) AND ",
+            $condition,
+            " ORDER BY e.url_key, p.endpoint_key, p.parameter_key LIMIT $5"
+        )
+    };
+}
+
+const SELECT_SENSITIVE: &str = select_wanted!("p.sensitive = 1");
+const SELECT_OF_TYPE: &str = select_wanted!("p.sub_type = $6");
+
+/// Effective URL, method, key and aggregate of the wanted parameters of every raw URL.
+pub async fn wanted(
+    db: &Db,
+    account_id: i64,
+    collection_id: i32,
+    wanted: &Wanted,
+    url: Option<&str>,
+    method: Option<&str>,
+) -> Result<Vec<(String, String, ParameterKey, Aggregate)>, Error> {
+    let (url, method) = (url.map(str::to_owned), method.map(str::to_owned));
+    let mut arguments = args![account_id, collection_id, url, method, WANTED_ROWS_MAX];
+    let sql = match wanted {
+        Wanted::Sensitive => SELECT_SENSITIVE,
+        Wanted::SubType(name) => {
+            arguments.push(name.into());
+            SELECT_OF_TYPE
+        }
+    };
+    let rows = db.fetch_all(sql, arguments).await?;
+    rows.iter().map(|row| Ok((row.get("url")?, row.get("method")?, read_key(row)?, json(row, "facts")?))).collect()
+}
+
+static SAVE: Bulk<12> = Bulk::new(
+    "INSERT INTO parameters (account_id, collection_id, endpoint_key, parameter_key, response_code, is_header, \
+     is_url_param, is_query_param, name, sub_type, sensitive, facts)",
+    "ON CONFLICT (account_id, collection_id, endpoint_key, parameter_key) DO UPDATE SET \
+     sensitive = excluded.sensitive, facts = excluded.facts",
+);
+
+/// Writes whole rows. The transaction holds the collection and has read the rows before.
+pub async fn save<'r>(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    rows: impl IntoIterator<Item = (&'r str, &'r ParameterKey, &'r Aggregate)>,
+) -> Result<(), Error> {
+    let rows: Vec<[Value; 12]> = rows
+        .into_iter()
+        .map(|(endpoint_key, key, seen)| {
+            Ok([
+                account_id.into(),
+                collection_id.into(),
+                endpoint_key.into(),
+                parameter_key(key).into(),
+                key.response_code.into(),
+                key.is_header.into(),
+                key.is_url_param.into(),
+                key.is_query_param.into(),
+                (&key.name).into(),
+                key.sub_type.name().into(),
+                seen.sensitive.into(),
+                to_json(seen)?.into(),
+            ])
+        })
+        .collect::<Result<_, Error>>()?;
+    tx.bulk(&SAVE, rows).await.map(drop)
+}
+
+const DELETE_ONE: &str = "DELETE FROM parameters \
+     WHERE account_id = $1 AND collection_id = $2 AND endpoint_key = $3 AND parameter_key = $4";
+
+/// Removes a parameter that is no longer tracked.
+pub async fn delete_one(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    endpoint_key: &str,
+    key: &ParameterKey,
+) -> Result<(), Error> {
+    tx.execute(DELETE_ONE, args![account_id, collection_id, endpoint_key, parameter_key(key)]).await.map(drop)
+}
+
+const DELETE: &str =
+    "DELETE FROM parameters WHERE account_id = $1 AND collection_id = $2 AND endpoint_key IN ({keys})";
+
+pub async fn delete(tx: &mut Tx, account_id: i64, collection_id: i32, keys: &[&str]) -> Result<(), Error> {
+    super::delete_by_keys(tx, DELETE, account_id, collection_id, keys).await
+}
+
+/// Names of body leaves outgrow what an index takes, so their digest is the key.
+fn parameter_key(key: &ParameterKey) -> String {
+    let flags = [u8::from(key.is_header), u8::from(key.is_url_param), u8::from(key.is_query_param)];
+    let code = key.response_code.to_le_bytes();
+    keys::digest([&code[..], &flags, key.sub_type.name().as_bytes(), key.name.as_bytes()])
+}
+
+fn read(row: &Row) -> Result<RawParameter, Error> {
+    Ok(RawParameter { endpoint_key: row.get("endpoint_key")?, key: read_key(row)?, seen: json(row, "facts")? })
+}
+
+fn read_key(row: &Row) -> Result<ParameterKey, Error> {
+    let code = row.get::<i64>("response_code")?;
+    let sub_type = row.get::<String>("sub_type")?;
+    Ok(ParameterKey {
+        response_code: i32::try_from(code).map_err(|_| Error::Inconsistency(format!("response code {code}")))?,
+        is_header: row.get("is_header")?,
+        is_url_param: row.get("is_url_param")?,
+        is_query_param: row.get("is_query_param")?,
+        name: row.get("name")?,
+        sub_type: SubType::from_name(&sub_type)
+            .ok_or_else(|| Error::Inconsistency(format!("no subtype is named {sub_type}")))?,
+    })
+}
