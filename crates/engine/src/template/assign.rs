@@ -142,8 +142,12 @@ fn resolve<'a>(
         let is_single = SplitUrl::new(url).segments().count() < 2;
         let best = templates
             .iter()
-            .filter(|(other, template)| *other == method && literals(template) < own && is_covered(url, template))
-            .filter(|template| !is_single || facts.get(template).is_some_and(|raw| raw.pinned))
+            .filter(|(other, template)| *other == method && is_covered(url, template))
+            .filter(|template| match facts.get(template).is_some_and(|raw| raw.pinned) {
+                // The kind that a specification declares stands above the kind that a URL looks like.
+                true => literals(template.1) <= own,
+                false => !is_single && literals(template.1) < own,
+            })
             .map(|(_, template)| *template)
             .min_by_key(|template| (usize::MAX - literals(template), *template));
         match best {
@@ -257,8 +261,9 @@ mod tests {
         let mut declared = raw("/people/STRING");
         declared.pinned = true;
         assert_eq!(
-            assign_all(&[declared, raw("/people/OSHE2CNS"), raw("/people/me")]),
-            ["/people/STRING", "/people/STRING", "/people/me"]
+            assign_all(&[declared, raw("/people/OSHE2CNS"), raw("/people/INTEGER"), raw("/people/me")]),
+            ["/people/STRING", "/people/STRING", "/people/STRING", "/people/me"]
         );
+        assert_eq!(assign_all(&[raw("/people/STRING"), raw("/people/INTEGER")]), ["/people/STRING", "/people/INTEGER"]);
     }
 }

@@ -245,7 +245,7 @@ impl Catalog {
 
     fn resolve(&self, space: &Space, start: &Arc<[u32]>) -> Arc<[u32]> {
         let mut tokens = start.clone();
-        // Each turn leaves fewer literal tokens.
+        // Each turn leaves fewer literal tokens or ends at a declared URL.
         loop {
             if let Some(raw) = space.raws.get(&tokens).map(|index| &self.raws[index as usize]) {
                 if raw.facts.is_fixed() {
@@ -263,14 +263,18 @@ impl Catalog {
         }
     }
 
-    /// The covering template with the most literal tokens that has fewer than the URL; of several the smallest.
+    /// The covering template with the most literal tokens: a declared one with at most as many as the URL, another with
+    /// fewer. Of several the smallest.
     fn best_template(&self, space: &Space, tokens: &[u32]) -> Option<Arc<[u32]>> {
         let own = self.literals(tokens);
         let covering = space.templates.covering(tokens, |token| self.symbols.covering(token));
         let candidates: Vec<_> = covering
             .into_iter()
             .map(|id| &space.template_tokens[id as usize])
-            .filter(|template| self.literals(template) < own && (tokens.len() > 1 || self.is_pinned(space, template)))
+            .filter(|template| match self.is_pinned(space, template) {
+                true => self.literals(template) <= own,
+                false => tokens.len() > 1 && self.literals(template) < own,
+            })
             .collect();
         let most = candidates.iter().map(|template| self.literals(template)).max()?;
         let most_literal = candidates.into_iter().filter(|template| self.literals(template) == most);
@@ -425,7 +429,7 @@ mod tests {
 
     /// Many URLs over few places, so that groups of ten come about.
     fn raws() -> impl Strategy<Value = Vec<RawEndpoint>> {
-        prop::collection::vec(raw(), 0..160)
+        prop::collection::vec(raw(), 0..120)
     }
 
     fn assigned(raws: &[RawEndpoint]) -> Vec<String> {
@@ -444,7 +448,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
+        #![proptest_config(ProptestConfig::with_cases(32))]
 
         #[test]
         fn steps_in_any_order_give_what_the_whole_set_gives((raws, shuffled) in raws().prop_flat_map(|raws| {
