@@ -70,11 +70,11 @@ pub(crate) fn dialect_of_path(path: &str) -> Dialect {
     const AKTO: [&str; 3] = ["/api", "/auth", "/signup-email"];
     let is_below =
         |prefix: &&str| path.strip_prefix(*prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    if WORKATO.iter().any(|prefix| is_below(&prefix)) {
+    if WORKATO.iter().any(&is_below) {
         Dialect::Workato
-    } else if KATAPULT.iter().any(|prefix| is_below(&prefix)) {
+    } else if KATAPULT.iter().any(&is_below) {
         Dialect::Katapult
-    } else if AKTO.iter().any(|prefix| is_below(&prefix)) {
+    } else if AKTO.iter().any(is_below) {
         Dialect::Akto
     } else {
         Dialect::Portolan

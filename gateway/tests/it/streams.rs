@@ -24,6 +24,20 @@ async fn an_upload_is_passed_on_in_pieces() {
 }
 
 #[tokio::test]
+async fn a_repeated_upload_is_not_read_again() {
+    let gateway = Harness::start().await;
+    let content = "x".repeat(3 * 1024 * 1024);
+    for replayed in [None, Some("true")] {
+        let answer = gateway.send("POST", "/v1/imports", &["idempotency-key: k"], &content).await;
+        assert_eq!((answer.status, answer.json()["jobId"].as_str()), (200, Some("job")));
+        assert_eq!(answer.headers.get("idempotency-replayed").map(String::as_str), replayed);
+    }
+    assert_eq!((gateway.calls(), gateway.seen.stream.lock().unwrap().1), (1, content.len()));
+    let other = gateway.send("POST", "/v1/imports", &["idempotency-key: k"], "shorter").await;
+    assert_eq!(other.reason(), "IDEMPOTENCY_KEY_REUSED");
+}
+
+#[tokio::test]
 async fn a_broken_upload_is_never_taken_for_a_whole_one() {
     let gateway = Harness::start().await;
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
