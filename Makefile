@@ -45,7 +45,8 @@ golden: ## rewrite the golden files; read the difference before committing it
 	UPDATE_GOLDEN=1 $(CARGO) test --locked -p portolan-gateway
 
 bench: ## measure speed and memory as ratios of one run
-	deploy/dev/bench.sh
+	$(CARGO) bench --locked -p portolan-engine -p portolan-formats -- --noplot
+	$(CARGO) bench --locked -p portolan --bench whole
 
 clean: ## remove what was built and installed here
 	$(CARGO) clean

@@ -1,5 +1,11 @@
 //! Answers to requests with an `Idempotency-Key`, kept in the store for 24 hours.
 
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
 use futures::future::BoxFuture;
 use portolan_api::{Error, Result};
 use portolan_store::{Db, Dialect, Migration, Migrations, Row, args};
@@ -18,12 +24,15 @@ const MIGRATIONS: Migrations = Migrations {
 
 /// How long an answer can be repeated.
 const KEPT_S: i64 = 24 * 60 * 60;
-/// A key whose holder died is free after this: longer than any request is worked on.
-const HELD_S: i64 = 150;
+/// A key is held for this long at a time, so that one whose holder died is soon free.
+const HELD_S: i64 = 15;
+/// A live holder renews what it holds this often.
+const RENEW_EVERY: Duration = Duration::from_secs(5);
 
 /// The table `idempotency_keys`.
 pub struct IdempotencyTable {
     db: Db,
+    held: Arc<Mutex<HashSet<IdempotencyId>>>,
 }
 
 impl IdempotencyTable {
@@ -38,7 +47,9 @@ impl IdempotencyTable {
             db.execute(FREE_ALL, args![]).await?;
         }
         db.execute(DELETE_OLD, args![now_s() - KEPT_S]).await?;
-        Ok(Self { db })
+        let held = Arc::new(Mutex::new(HashSet::new()));
+        tokio::spawn(renew(db.clone(), Arc::downgrade(&held)));
+        Ok(Self { db, held })
     }
 
     async fn begin(&self, id: &IdempotencyId, digest: [u8; 32]) -> Result<Begin> {
@@ -60,17 +71,22 @@ impl IdempotencyTable {
             }
         };
         tx.commit().await?;
+        if begin == Begin::Fresh {
+            lock(&self.held).insert(id.clone());
+        }
         Ok(begin)
     }
 
     async fn finish(&self, id: &IdempotencyId, answer: StoredAnswer) -> Result<()> {
         let headers = serde_json::to_string(&answer.headers).map_err(Error::internal)?;
         let values = args![&id.scope, &id.key, i64::from(answer.status), headers, answer.body.to_vec()];
+        lock(&self.held).remove(id);
         self.db.execute(FINISH, values).await?;
         Ok(())
     }
 
     async fn abandon(&self, id: &IdempotencyId) -> Result<()> {
+        lock(&self.held).remove(id);
         self.db.execute(ABANDON, args![&id.scope, &id.key]).await?;
         Ok(())
     }
@@ -85,6 +101,8 @@ const HOLD_AGAIN: &str = "UPDATE idempotency_keys
     WHERE caller_key = $1 AND idempotency_key = $2 AND held_until = $6";
 const FINISH: &str = "UPDATE idempotency_keys SET status = $3, headers = $4, body = $5, held_until = 0
     WHERE caller_key = $1 AND idempotency_key = $2";
+const RENEW: &str = "UPDATE idempotency_keys SET held_until = $3
+    WHERE caller_key = $1 AND idempotency_key = $2 AND status IS NULL";
 const ABANDON: &str = "DELETE FROM idempotency_keys WHERE caller_key = $1 AND idempotency_key = $2 AND status IS NULL";
 const FREE_ALL: &str = "DELETE FROM idempotency_keys WHERE status IS NULL";
 const DELETE_OLD: &str = "DELETE FROM idempotency_keys WHERE created_at < $1";
@@ -101,6 +119,24 @@ impl IdempotencyStore for IdempotencyTable {
     fn abandon<'a>(&'a self, id: &'a IdempotencyId) -> BoxFuture<'a, Result<()>> {
         Box::pin(self.abandon(id))
     }
+}
+
+/// Renews holds until the table is dropped.
+async fn renew(db: Db, held: Weak<Mutex<HashSet<IdempotencyId>>>) {
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        let Some(held) = held.upgrade() else { return };
+        let ids: Vec<_> = lock(&held).iter().cloned().collect();
+        for id in ids {
+            // A hold that cannot be renewed lapses, and the request may then be made twice at once: services make the
+            // write once under its id.
+            let _ = db.execute(RENEW, args![&id.scope, &id.key, now_s() + HELD_S]).await;
+        }
+    }
+}
+
+fn lock(held: &Mutex<HashSet<IdempotencyId>>) -> MutexGuard<'_, HashSet<IdempotencyId>> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a stored row says; `None` when it is too old or its holder is gone.

@@ -1,0 +1,99 @@
+//! Rules of the repository that a reader would otherwise have to remember.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Beyond this a file splits by noun.
+const LINES_MAX: usize = 600;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn files(below: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(below).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, extension, found);
+        } else if path.extension().is_some_and(|e| e == extension) {
+            found.push(path);
+        }
+    }
+}
+
+/// Every file below the source folders, by its path in the repository.
+fn below_sources(extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for folder in ["crates", "services", "gateway"] {
+        files(&root().join(folder), extension, &mut found);
+    }
+    found.iter().map(|path| path.strip_prefix(root()).unwrap().to_owned()).collect()
+}
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let found = below_sources("rs");
+    assert!(found.len() > 50, "the sources were not found");
+    found.into_iter().map(|path| (path.clone(), fs::read_to_string(root().join(path)).unwrap())).collect()
+}
+
+#[track_caller]
+fn check(rule: &str, offenders: impl Iterator<Item = String>) {
+    let offenders: Vec<_> = offenders.collect();
+    assert!(offenders.is_empty(), "{rule}:\n{}", offenders.join("\n"));
+}
+
+#[test]
+fn files_stay_readable() {
+    let counted = sources().into_iter().map(|(path, text)| (path, text.lines().count()));
+    let long = counted.filter(|(_, lines)| *lines > LINES_MAX);
+    check("files are at most 600 lines", long.map(|(path, lines)| format!("{} has {lines}", path.display())));
+}
+
+#[test]
+fn every_crate_says_what_it_owns() {
+    let roots = sources().into_iter().filter(|(path, _)| path.ends_with("src/lib.rs") || path.ends_with("src/main.rs"));
+    let silent = roots.filter(|(_, text)| !text.starts_with("//! "));
+    check("lib.rs and main.rs begin with a module doc", silent.map(|(path, _)| path.display().to_string()));
+}
+
+#[test]
+fn one_crate_names_the_database_driver() {
+    let driver = concat!("sqlx", "::");
+    let named = sources().into_iter().filter(|(path, text)| !path.starts_with("crates/store") && text.contains(driver));
+    check("the driver is named in crates/store only", named.map(|(path, _)| path.display().to_string()));
+}
+
+#[test]
+fn domain_files_know_no_wire_and_no_sql() {
+    // What speaks gRPC and SQL on purpose: the entry, the handlers, the store.
+    let entries = ["lib.rs", "main.rs", "rpc.rs", "store.rs"];
+    let folders = ["/store/", "/rpc/", "all-in-one/"];
+    let domain = sources().into_iter().filter(|(path, _)| {
+        let text = path.display().to_string();
+        path.starts_with("services")
+            && text.contains("/src/")
+            && !entries.iter().any(|name| path.ends_with(name))
+            && !folders.iter().any(|folder| text.contains(folder))
+    });
+    let speaks = |text: &str| ["tonic::", "\"SELECT ", "\"INSERT ", "\"UPDATE "].iter().any(|word| text.contains(word));
+    let offenders = domain.filter(|(_, text)| speaks(text));
+    check("domain files name neither tonic nor SQL", offenders.map(|(path, _)| path.display().to_string()));
+}
+
+#[test]
+fn migrations_come_in_pairs() {
+    let found = below_sources("sql");
+    assert!(!found.is_empty(), "the migrations were not found");
+    let twin = |path: &PathBuf| {
+        let text = path.display().to_string();
+        if text.contains("/sqlite/") {
+            text.replace("/sqlite/", "/postgres/")
+        } else {
+            text.replace("/postgres/", "/sqlite/")
+        }
+    };
+    let single = found.iter().filter(|path| !root().join(twin(path)).is_file());
+    check("a migration exists for both databases", single.map(|path| path.display().to_string()));
+}
