@@ -257,6 +257,8 @@ impl<'a> Scanner<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -325,7 +327,8 @@ mod tests {
         leaf.prop_recursive(4, 40, 5, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-                prop::collection::btree_map(".{0,5}", inner, 0..5).prop_map(|map| Value::from_iter(map)),
+                prop::collection::btree_map(".{0,5}", inner, 0..5)
+                    .prop_map(Value::from_iter::<BTreeMap<String, Value>>),
             ]
         })
         .prop_map(|value| serde_json::json!({ "document": value }))

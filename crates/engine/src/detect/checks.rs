@@ -68,7 +68,7 @@ fn luhn(digits: &[u8]) -> bool {
             if doubled > 9 { doubled - 9 } else { doubled }
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// A United States social security number written 3-2-4; the area, group and serial that are never issued are not.

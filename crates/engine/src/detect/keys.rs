@@ -62,7 +62,7 @@ fn words(key: &str) -> impl Iterator<Item = &str> {
             }
             let bytes = rest.as_bytes();
             let mut end = 1;
-            while end < bytes.len() && !(bytes[end].is_ascii_uppercase() && !bytes[end - 1].is_ascii_uppercase()) {
+            while end < bytes.len() && (!bytes[end].is_ascii_uppercase() || bytes[end - 1].is_ascii_uppercase()) {
                 end += 1;
             }
             // A capital is one byte, so the cut stands on a character.

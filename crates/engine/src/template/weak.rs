@@ -85,7 +85,11 @@ fn agree(left: &BTreeSet<u64>, right: &BTreeSet<u64>) -> bool {
 }
 
 fn absorb(into: &mut BTreeSet<u64>, from: &BTreeSet<u64>) -> bool {
-    from.iter().fold(false, |changed, name| insert(into, *name) || changed)
+    let mut changed = false;
+    for name in from {
+        changed |= insert(into, *name);
+    }
+    changed
 }
 
 /// Inserts and keeps the smallest [`NAMES_MAX`]; says whether the set changed.
