@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use portolan_engine::{Detectors, observe};
+use portolan_engine::{Detectors, is_phone_number, observe};
 use portolan_record::{Record, Source};
 use serde_json::{Value, json};
 
@@ -79,6 +79,9 @@ fn speed(criterion: &mut Criterion) {
     let whole = seconds(|| texts.iter().for_each(|text| both(text)));
     println!("speed of observe as a part of the speed of serde_json to Value: {:.2}", baseline / alone);
     println!("speed of Record::parse and observe as a part of the same: {:.2}", baseline / whole);
+
+    let phone = seconds(|| texts.iter().for_each(|_| _ = black_box(is_phone_number(black_box("+14155552671")))));
+    println!("phone numbers take {:.2} of the time of observe", phone / alone);
 
     let mut group = criterion.benchmark_group("engine");
     group.sample_size(20).throughput(Throughput::Bytes(bytes as u64));

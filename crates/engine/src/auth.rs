@@ -61,7 +61,7 @@ impl AuthSet {
         let mut found = 0;
         for (name, value) in headers.iter().filter(|(name, _)| *name != "cookie") {
             found |= of_credential(name, value);
-            let is_key = contains_joined(name, "apikey") || contains_joined(name, "passkey");
+            let is_key = name.contains('y') && (contains_joined(name, "apikey") || contains_joined(name, "passkey"));
             found |= bit_if(is_key, AuthType::ApiKey);
             found |= bit_if(!value.trim().is_empty() && names_a_certificate(name), AuthType::Mtls);
             found |= bit_if(name != "authorization" && is_jwt(value), AuthType::Jwt);

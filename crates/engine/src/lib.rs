@@ -34,7 +34,7 @@ mod xml;
 pub use api_type::ApiType;
 pub use auth::{AuthSet, AuthType};
 pub use delta::{Aggregate, DeclaredFacts, Domain, EndpointDelta, Values};
-pub use detect::{Detected, Detectors, PiiType};
+pub use detect::{Detected, Detectors, PiiType, is_phone_number};
 pub use headers::Headers;
 pub use host::{SPECIAL_CHAR_HOST, host_of};
 pub use method::Method;

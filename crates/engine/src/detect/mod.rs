@@ -26,6 +26,8 @@ const VALUE_BYTES_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct Detectors {
     keys: Vec<(KeyRule, SubType)>,
+    /// No shorter key meets any rule.
+    key_bytes_min: usize,
     values: Vec<ValueRule>,
     /// Whether IBANs are looked for, and what they are called.
     iban: Option<SubType>,
@@ -67,9 +69,12 @@ impl Detectors {
         let mut active: Vec<_> = active.into_iter().collect();
         active.sort_unstable();
         active.dedup();
-        let mut detectors = Self { keys: Vec::new(), values: Vec::new(), iban: None };
+        let mut detectors = Self { keys: Vec::new(), key_bytes_min: usize::MAX, values: Vec::new(), iban: None };
         for pii in active {
             let sub_type = SubType::Pii(pii);
+            if let Rule::KeyContains(text) | Rule::KeyWord(text) = pii.rule() {
+                detectors.key_bytes_min = detectors.key_bytes_min.min(text.len());
+            }
             match pii.rule() {
                 Rule::KeyContains(text) => detectors.keys.push((KeyRule::Contains(text), sub_type)),
                 Rule::KeyWord(text) => detectors.keys.push((KeyRule::Word(text), sub_type)),
@@ -118,7 +123,7 @@ impl Detectors {
 
     /// What the key alone says.
     pub fn detect_key(&self, key: &str) -> Option<SubType> {
-        if self.keys.is_empty() || key.is_empty() {
+        if key.len() < self.key_bytes_min {
             return None;
         }
         let compact = keys::Compact::new(key);
