@@ -39,7 +39,10 @@ use portolan_api::inventory::v1::inventory_service_server::InventoryServiceServe
 use portolan_store::{Migration, Migrations};
 use tonic::service::Routes;
 
-/// The service's name in the store.
+/// The full name of the gRPC service.
+pub const NAME: &str = "portolan.inventory.v1.InventoryService";
+
+/// The name of the service in the store.
 pub const SERVICE: &str = "inventory";
 
 /// The tables of this service.

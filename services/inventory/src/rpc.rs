@@ -189,8 +189,8 @@ impl InventoryService for Inventory {
         let selection = openapi::Selection {
             collection_id: request.api_collection_id.unwrap_or(NO_COLLECTION),
             include_headers: request.include_headers.unwrap_or(true),
-            after: request.last_fetched_url.map(|url| (url, request.last_fetched_method.unwrap_or_default())),
-            only: request.api_info_key_list.into_iter().map(|key| (key.url, key.method)).collect(),
+            after: after(request.last_fetched_url, request.last_fetched_method),
+            only: request.api_info_key_list.into_iter().map(|key| (key.url, key.method.to_ascii_uppercase())).collect(),
         };
         let page = openapi::generate(&self.deps, &caller, selection).await.map_err(status)?;
         let (last_fetched_url, last_fetched_method) = page.next.unzip();
@@ -230,6 +230,11 @@ impl InventoryService for Inventory {
 
 /// Stands for no collection where the request names none.
 pub(crate) const NO_COLLECTION: i32 = -1;
+
+/// Where the page before ended; nothing for the first page, which some clients ask for with empty texts.
+fn after(url: Option<String>, method: Option<String>) -> Option<(String, String)> {
+    url.filter(|url| !url.is_empty()).map(|url| (url, method.unwrap_or_default().to_ascii_uppercase()))
+}
 
 fn endpoint_id(collection_id: Option<i32>, url: String, method: String) -> endpoints::EndpointId {
     endpoints::EndpointId { collection_id: collection_id.unwrap_or(NO_COLLECTION), url, method }

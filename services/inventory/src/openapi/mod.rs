@@ -1,0 +1,112 @@
+//! Collections as OpenAPI 3.0.1 documents, a page of endpoints at a time, from what is known of their parameters.
+
+mod document;
+mod schema;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use portolan_api::Reason;
+use portolan_authz::Caller;
+use portolan_engine::{Aggregate, ParameterKey};
+
+use crate::collections::Collection;
+use crate::endpoints::{RawEndpoint, proven_urls};
+use crate::parameters::{self, RawParameter};
+use crate::{Deps, Error, access, keys, store};
+
+/// Endpoints of one document, as documented.
+const PAGE: usize = 100;
+
+/// What to write.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    pub collection_id: i32,
+    pub include_headers: bool,
+    /// URL and method where the page before ended.
+    pub after: Option<(String, String)>,
+    /// URL and method of the only endpoints to write; all when empty.
+    pub only: HashSet<(String, String)>,
+}
+
+/// One document.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// JSON text.
+    pub document: String,
+    /// URL and method of the last endpoint, when more follow.
+    pub next: Option<(String, String)>,
+}
+
+/// One endpoint with what the document says of it.
+#[derive(Clone, Debug, Default)]
+struct Operation {
+    url: String,
+    method: String,
+    /// Also of statuses without a body.
+    response_codes: BTreeSet<i32>,
+    description: Option<String>,
+    deprecated: bool,
+    parameters: BTreeMap<ParameterKey, Aggregate>,
+}
+
+/// Writes up to 100 endpoints in the order of URL and method.
+///
+/// # Errors
+/// `COLLECTION_NOT_FOUND`, `COLLECTION_DEACTIVATED`.
+pub async fn generate(deps: &Deps, caller: &Caller, selection: Selection) -> Result<Page, Error> {
+    let collection = access::readable(deps, caller, selection.collection_id).await?;
+    let collection = collection.ok_or(Reason::CollectionNotFound)?;
+    let mut ids = proven_urls(deps, caller.account_id, &collection).await?;
+    ids.retain(|id| selection.only.is_empty() || selection.only.contains(id));
+    if let Some(after) = &selection.after {
+        ids.retain(|id| id > after);
+    }
+    let more = ids.len() > PAGE;
+    ids.truncate(PAGE);
+    let operations = load(deps, caller.account_id, &collection, &ids).await?;
+    let document = document::write(&collection, &operations, selection.include_headers);
+    let next = ids.pop().filter(|_| more);
+    Ok(Page { document: serde_json::to_string(&document)?, next })
+}
+
+async fn load(
+    deps: &Deps,
+    account_id: i64,
+    collection: &Collection,
+    ids: &[(String, String)],
+) -> Result<Vec<Operation>, Error> {
+    let url_keys: Vec<String> = ids.iter().map(|(url, method)| keys::endpoint_key(method, url)).collect();
+    let url_keys: Vec<&str> = url_keys.iter().map(String::as_str).collect();
+    let raws = store::endpoints::by_url_keys(&deps.db, account_id, collection.id, &url_keys).await?;
+    let raw_keys: Vec<&str> = raws.iter().map(|raw| raw.key.as_str()).collect();
+    let mut by_raw: HashMap<String, Vec<RawParameter>> = HashMap::new();
+    for row in store::parameters::by_endpoints(&deps.db, account_id, collection.id, &raw_keys).await? {
+        by_raw.entry(row.endpoint_key.clone()).or_default().push(row);
+    }
+    let mut by_id: BTreeMap<(String, String), Vec<RawEndpoint>> = BTreeMap::new();
+    for raw in raws {
+        by_id.entry((raw.url.clone(), raw.method.clone())).or_default().push(raw);
+    }
+    let operations = by_id.into_iter().map(|((url, method), raws)| {
+        let rows = raws.iter().flat_map(|raw| by_raw.remove(&raw.key).unwrap_or_default()).collect();
+        let parameters = parameters::merge(&raws, rows);
+        let facts = || raws.iter().map(|raw| &raw.facts);
+        let seen = facts().flat_map(|facts| facts.status_counts.keys().chain(&facts.declared_codes));
+        let answered = parameters.keys().map(|key| &key.response_code);
+        let response_codes = seen.chain(answered).copied().filter(|code| (100..600).contains(code)).collect();
+        let declared = || facts().filter_map(|facts| facts.declaration.as_ref()).max();
+        let written = raws.iter().filter(|raw| raw.description.is_some()).max_by_key(|raw| raw.described_at);
+        Operation {
+            url,
+            method,
+            response_codes,
+            description: match written {
+                Some(raw) => raw.description.clone(),
+                None => declared().and_then(|declaration| declaration.description.clone()),
+            },
+            deprecated: declared().is_some_and(|declaration| declaration.deprecated),
+            parameters,
+        }
+    });
+    Ok(operations.collect())
+}
