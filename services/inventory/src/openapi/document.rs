@@ -255,7 +255,7 @@ mod tests {
     fn paths_that_meet_are_told_apart() {
         let document = document(&["/v/INTEGER", "/v/STRING", "https://a.example/x", "https://b.example/x"]);
         let paths = document["paths"].as_object().unwrap();
-        assert_eq!(paths.keys().collect::<Vec<_>>(), ["/v/{param1}", "/v/{param1_1}", "/x"]);
+        assert_eq!(paths.keys().collect::<Vec<_>>(), ["/v/{param1_1}", "/v/{param1}", "/x"]);
         assert_eq!(paths["/v/{param1_1}"]["get"]["parameters"][0]["name"], "param1_1");
         assert_eq!(paths["/x"]["get"]["servers"].as_array().unwrap().len(), 2);
     }

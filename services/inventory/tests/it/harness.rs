@@ -1,0 +1,141 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portolan_authz::{Caller, CredentialKind, Grant, RequestInfo, Role, Scope, ServiceAuth};
+use portolan_inventory::collections::{self, Collection, CollectionName};
+use portolan_inventory::{Deps, MIGRATIONS, SERVICE, start_ingest};
+use portolan_log::{Log, Message, Positions};
+use portolan_record::{Record, Source};
+use portolan_runtime::{Config, Peers};
+use portolan_store::{Store, Value};
+use portolan_testkit::TestDb;
+
+pub const ACCOUNT: i64 = 1_000_000;
+
+/// The service on the test's database.
+pub async fn deps(test: &TestDb) -> Deps {
+    deps_on(&test.store).await
+}
+
+/// The service as a process of its own on a store.
+pub async fn deps_on(store: &Store) -> Deps {
+    let db = store.service(SERVICE).await.unwrap();
+    db.migrate(&MIGRATIONS).await.unwrap();
+    let log = Log::open("embedded:", "akto.api.logs", store).await.unwrap();
+    let config = Config::load(PathBuf::from("."), None, std::iter::empty()).unwrap();
+    let peers = Peers::new(&config, ServiceAuth::new(&[7; 32])).unwrap();
+    Deps::new(db, log, peers)
+}
+
+/// An ADMIN of an account.
+pub fn admin(account_id: i64) -> Caller {
+    caller(account_id, Role::Admin, None, Scope::Api)
+}
+
+pub fn caller(account_id: i64, role: Role, collections: Option<Vec<i32>>, scope: Scope) -> Caller {
+    static WRITES: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let write_id = WRITES.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string();
+    Caller {
+        account_id,
+        user_id: 1,
+        organization_id: String::new(),
+        scope,
+        credential: CredentialKind::Session,
+        credential_id: String::new(),
+        info: RequestInfo { write_id, ..RequestInfo::default() },
+        grant: Arc::new(Grant::new(role.name(), role, collections)),
+        token: "".into(),
+    }
+}
+
+/// Creates a collection as an ADMIN.
+pub async fn create(deps: &Deps, account_id: i64, name: &str) -> Collection {
+    let name = CollectionName::parse(Some(name.to_owned())).unwrap();
+    collections::create(deps, &admin(account_id), name).await.unwrap()
+}
+
+/// A successful call, to be adjusted.
+pub fn call(collection_id: i32, method: &'static str, path: &str, time: i64) -> Record<'static> {
+    Record {
+        account_id: ACCOUNT,
+        collection_id: collection_id.into(),
+        source: Source::Har,
+        method: method.into(),
+        path: path.to_owned().into(),
+        protocol: "HTTP/1.1".into(),
+        request_headers: r#"{"host":"api.example.com","authorization":"Bearer abc"}"#.into(),
+        response_headers: r#"{"content-type":"application/json"}"#.into(),
+        response_payload: r#"{"ok":true}"#.into(),
+        status_code: 200,
+        time,
+        ip: "null".into(),
+        direction: 1,
+        ..Record::default()
+    }
+}
+
+/// Appends records, those of one collection to one partition.
+pub async fn append(deps: &Deps, producer_id: &str, sequence: i64, records: &[Record<'_>]) -> Positions {
+    let message = |record: &Record<'_>| Message {
+        key: format!("{}:{}", record.account_id, record.collection_id).into_bytes(),
+        value: record.to_json().into_bytes(),
+    };
+    deps.log.append(producer_id, sequence, records.iter().map(message).collect()).await.unwrap()
+}
+
+/// Runs the ingest until everything in the log is in the tables.
+pub async fn ingest_all(deps: &Deps) {
+    let handle = start_ingest(deps.clone());
+    wait_for_all(deps, &handle).await;
+    handle.stop().await;
+}
+
+pub async fn wait_for_all(deps: &Deps, handle: &portolan_inventory::IngestHandle) {
+    let end = deps.log.end_offsets().await.unwrap();
+    let mut positions = handle.positions();
+    let all_read = positions.wait_for(|known| end.iter().all(|(partition, end)| known.get(partition) >= Some(end)));
+    tokio::time::timeout(Duration::from_secs(60), all_read).await.expect("the ingest must not hang").unwrap();
+}
+
+pub async fn ingest(deps: &Deps, producer_id: &str, records: &[Record<'_>]) {
+    append(deps, producer_id, 0, records).await;
+    ingest_all(deps).await;
+}
+
+/// Every row of an account's endpoints, parameters and samples as text.
+pub async fn tables(deps: &Deps, account_id: i64) -> BTreeMap<&'static str, Vec<String>> {
+    const QUERIES: [(&str, &str, usize); 3] = [
+        (
+            "endpoints",
+            "SELECT collection_id, endpoint_key, method, raw_url, url, url_key, proven, first_seen, last_seen, facts, \
+             bodies FROM endpoints WHERE account_id = $1 ORDER BY collection_id, endpoint_key",
+            11,
+        ),
+        (
+            "parameters",
+            "SELECT collection_id, endpoint_key, parameter_key, name, sub_type, response_code, sensitive, facts \
+             FROM parameters WHERE account_id = $1 ORDER BY collection_id, endpoint_key, parameter_key",
+            8,
+        ),
+        (
+            "samples",
+            "SELECT collection_id, endpoint_key, sample_key, time, record FROM samples WHERE account_id = $1 \
+             ORDER BY collection_id, endpoint_key, sample_key",
+            5,
+        ),
+    ];
+    let mut tables = BTreeMap::new();
+    for (name, query, columns) in QUERIES {
+        let rows = deps.db.fetch_all(query, vec![Value::from(account_id)]).await.unwrap();
+        let text = |row: &portolan_store::Row| {
+            let column = |column: usize| {
+                row.get::<String>(column).or_else(|_| row.get::<i64>(column).map(|number| number.to_string())).unwrap()
+            };
+            (0..columns).map(column).collect::<Vec<_>>().join(" | ")
+        };
+        tables.insert(name, rows.iter().map(text).collect());
+    }
+    tables
+}
