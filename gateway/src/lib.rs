@@ -19,12 +19,15 @@ mod codec;
 mod edge;
 mod error;
 mod gateway;
+mod guard_edge;
 mod idempotency;
+mod idempotency_table;
 mod pages;
 mod query;
 mod reference;
 mod reply;
 mod routes;
+mod serve;
 
 use std::sync::Arc;
 
@@ -33,9 +36,12 @@ pub use edge::{
     Backend, Backends, Begin, Edge, EdgeRequest, GatewayDeps, IdempotencyId, IdempotencyStore, Identified, Readiness,
     StoredAnswer,
 };
+pub use guard_edge::GuardEdge;
+pub use idempotency_table::IdempotencyTable;
 pub use reference::{openapi, route_list};
 pub use reply::SESSION_COOKIE;
 pub use routes::ContractError;
+pub use serve::{StoreReadiness, metrics_text, serve};
 
 /// The whole HTTP surface. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that the peer address
 /// is known. Errors when the contract holds something that has no JSON form.

@@ -19,6 +19,6 @@ pub(crate) fn check_config(arguments: &ProcessArgs) -> Result<(), BoxError> {
 }
 
 pub(crate) fn openapi() -> Result<(), BoxError> {
-    println!("{}", portolan_gateway::openapi_json());
+    println!("{:#}", portolan_gateway::openapi()?);
     Ok(())
 }

@@ -12,7 +12,6 @@ use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::io::AsyncRead;
 use tokio_util::io::{InspectReader, ReaderStream};
 use uuid::Uuid;
 
@@ -88,16 +87,14 @@ fn failed(reason: &str) -> ExitCode {
 /// Sends one file and waits until its job has ended.
 async fn import(server: &Server, arguments: &ImportArgs, file: &Path) -> Result<Job, String> {
     let name = shown_name(file);
-    let (reader, bytes): (Box<dyn AsyncRead + Send + Unpin>, u64) = if file == Path::new("-") {
-        (Box::new(tokio::io::stdin()), 0)
-    } else {
-        let opened = tokio::fs::File::open(file).await.map_err(|error| error.to_string())?;
-        let metadata = opened.metadata().await.map_err(|error| error.to_string())?;
-        if !metadata.is_file() {
-            return Err("it is not a file".to_owned());
-        }
-        (Box::new(opened), metadata.len())
-    };
+    let is_input = file == Path::new("-");
+    let path = if is_input { Path::new("/dev/stdin") } else { file };
+    let reader = tokio::fs::File::open(path).await.map_err(|error| error.to_string())?;
+    let metadata = reader.metadata().await.map_err(|error| error.to_string())?;
+    if metadata.is_dir() {
+        return Err("it is a directory".to_owned());
+    }
+    let bytes = metadata.len();
     let bar = progress_bar(bytes);
     bar.set_message(format!("sending {}", clean(&name)));
     let counted = bar.clone();
@@ -106,7 +103,7 @@ async fn import(server: &Server, arguments: &ImportArgs, file: &Path) -> Result<
     if let Some(collection) = &arguments.collection {
         url.query_pairs_mut().append_pair("collectionName", collection);
     }
-    if file != Path::new("-") {
+    if !is_input {
         url.query_pairs_mut().append_pair("fileName", &name);
     }
     let request = server

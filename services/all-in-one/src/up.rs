@@ -1,6 +1,6 @@
 //! Everything in one process: the same services, gateway and calls as in six, over channels that stay in it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use portolan_authz::Guard;
 use portolan_gateway::{Backends, GatewayDeps, GuardEdge, IdempotencyTable};
@@ -42,7 +42,7 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
     let names = services.routes.iter().map(|(name, _)| *name).collect::<Vec<_>>();
     let all = merge(services.routes.iter().map(|(_, routes)| routes.clone()).chain([grpc_routes(&names).await?]));
     let grpc = tokio::spawn(serve_grpc(grpc, all, services.guard.clone(), stopping(stopped.clone())));
-    let router = portolan_gateway::router(gateway(&process, &services).await?);
+    let router = portolan_gateway::router(gateway(&process, &services).await?)?;
     let http_address = http.local_addr()?;
     let http = tokio::spawn(portolan_gateway::serve(http, router, stopping(stopped)));
 

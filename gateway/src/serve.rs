@@ -1,0 +1,77 @@
+//! The HTTP server of a process, and what it tells of itself.
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use portolan_store::Db;
+use tokio::net::TcpListener;
+use tower::Service as _;
+
+use crate::edge::Readiness;
+
+/// A client that does not send its request's head in this time is cut off.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
+/// Largest head of a request.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Serves until `stop`, then lets requests under way end. HTTP/1.1, and HTTP/2 with prior knowledge.
+pub async fn serve(listener: TcpListener, router: axum::Router, stop: impl Future<Output = ()>) {
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX).max_buf_size(HEAD_BYTES_MAX);
+    server.http2().timer(TokioTimer::new()).max_header_list_size(HEAD_BYTES_MAX as u32);
+    let connections = GracefulShutdown::new();
+    let mut make = router.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut stop => break,
+        };
+        let Ok((stream, peer)) = accepted else {
+            // Out of descriptors: accepting again at once would only spin.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        // Small answers must not wait for a full segment.
+        let _ = stream.set_nodelay(true);
+        let Ok(service) = make.call(peer).await;
+        let service = hyper_util::service::TowerToHyperService::new(service);
+        let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = connections.watch(connection);
+        tokio::spawn(async move {
+            // A connection that breaks off is the client's business.
+            let _ = connection.await;
+        });
+    }
+    connections.shutdown().await;
+}
+
+/// Ready as long as the store answers; the embedded cache and log live in it and in the process.
+pub struct StoreReadiness {
+    db: Db,
+}
+
+impl StoreReadiness {
+    pub fn new(db: Db) -> Self {
+        Self { db }
+    }
+}
+
+impl Readiness for StoreReadiness {
+    fn check(&self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { self.db.ping().await.map_err(|error| error.to_string()) })
+    }
+}
+
+/// Starts to collect metrics; answers their text at each call. A process that collects already gets an empty text.
+pub fn metrics_text() -> Arc<dyn Fn() -> String + Send + Sync> {
+    match PrometheusBuilder::new().install_recorder() {
+        Ok(handle) => Arc::new(move || handle.render()),
+        Err(_) => Arc::new(String::new),
+    }
+}
