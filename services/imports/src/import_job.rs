@@ -105,6 +105,7 @@ impl Work<'_> {
                         let producer_id = format!("upload/{}/{}", self.job.account_id, self.job.upload_id);
                         let positions = self.deps.log.append(&producer_id, sequence, messages).await?;
                         ingest::merge(&mut progress.positions, positions);
+                        self.deps.db.fault("imports.appended").await?;
                     }
                     sequence += 1;
                     progress.chunks_appended = sequence;

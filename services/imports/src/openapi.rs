@@ -107,6 +107,7 @@ pub async fn fill(
     if let Some(chunk) = chunks.take() {
         appender.append(chunk).await?;
     }
+    deps.db.fault("imports.appended").await?;
     rows::finish(&deps.db, account_id, &upload.upload_id, collection_id, Ingested::All).await?;
     Ok(appender.positions())
 }

@@ -20,7 +20,7 @@ const RENEW_EVERY: Duration = Duration::from_secs(2);
 /// New jobs wake a runner at once; this finds those that were given back.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Pause before a job whose dependencies failed is tried again.
-const RETRY_AFTER_S: i64 = 5;
+const RETRY_AFTER_S: i64 = 1;
 
 /// The running jobs of a process.
 pub struct JobsHandle {

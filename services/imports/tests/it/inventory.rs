@@ -1,0 +1,116 @@
+//! A small inventory: collections by name, and an ingest that has read everything unless it is held back.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use portolan_api::inventory::v1::inventory_service_server::{InventoryService, InventoryServiceServer};
+use portolan_api::inventory::v1::*;
+use portolan_api::{Error, Reason};
+use portolan_log::Log;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status};
+
+#[derive(Clone)]
+pub struct Inventory {
+    log: Log,
+    pub collections: Arc<Mutex<Vec<ImportTarget>>>,
+    /// Whether the ingest stands still.
+    pub held: Arc<AtomicBool>,
+}
+
+pub const PLAIN: i32 = 7;
+pub const HOST: i32 = 8;
+pub const GROUP: i32 = 9;
+pub const DEACTIVATED: i32 = 10;
+
+impl Inventory {
+    pub fn new(log: Log) -> Self {
+        let target =
+            |id: i32, name: &str| ImportTarget { api_collection_id: id, name: name.to_owned(), ..Default::default() };
+        let collections = vec![
+            target(PLAIN, "plain"),
+            ImportTarget { host_name: Some("api.example.com".to_owned()), ..target(HOST, "api.example.com") },
+            ImportTarget { r#type: Some("API_GROUP".to_owned()), ..target(GROUP, "group") },
+            ImportTarget { deactivated: true, ..target(DEACTIVATED, "deactivated") },
+        ];
+        Self { log, collections: Arc::new(Mutex::new(collections)), held: Arc::default() }
+    }
+
+    pub fn routes(&self) -> Routes {
+        Routes::new(InventoryServiceServer::new(self.clone()))
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.collections.lock().unwrap().iter().map(|collection| collection.name.clone()).collect()
+    }
+
+    fn ensure(&self, request: EnsureImportTargetRequest) -> Result<Option<ImportTarget>, Status> {
+        let mut collections = self.collections.lock().unwrap();
+        let Some(mut name) = request.collection_name else {
+            let id = request.api_collection_id.unwrap_or(-1);
+            return Ok(collections.iter().find(|collection| collection.api_collection_id == id).cloned());
+        };
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-._ ".contains(c);
+        if request.clean_name {
+            name = name.chars().map(|c| if allowed(c) { c } else { '-' }).take(60).collect();
+        } else if !name.chars().all(allowed) {
+            return Err(Error::new(Reason::CollectionNameCharacters).into());
+        }
+        if let Some(found) = collections.iter().find(|collection| collection.name == name) {
+            return Ok(Some(found.clone()));
+        }
+        let id = collections.iter().map(|collection| collection.api_collection_id).max().unwrap_or(0) + 1;
+        collections.push(ImportTarget { api_collection_id: id, name, ..Default::default() });
+        Ok(collections.last().cloned())
+    }
+
+    async fn positions(&self) -> Result<GetIngestPositionsResponse, Status> {
+        if self.held.load(Ordering::Relaxed) {
+            return Ok(GetIngestPositionsResponse::default());
+        }
+        let ends = self.log.end_offsets().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let next_offsets = ends.into_iter().map(|(partition, offset)| (i32::try_from(partition).unwrap(), offset));
+        Ok(GetIngestPositionsResponse { next_offsets: next_offsets.collect() })
+    }
+}
+
+macro_rules! inventory {
+    ($($name:ident: $request:ident => $response:ident,)*) => {
+        #[tonic::async_trait]
+        impl InventoryService for Inventory {
+            async fn ensure_import_target(
+                &self,
+                request: Request<EnsureImportTargetRequest>,
+            ) -> Result<Response<EnsureImportTargetResponse>, Status> {
+                Ok(Response::new(EnsureImportTargetResponse { target: self.ensure(request.into_inner())? }))
+            }
+            async fn get_ingest_positions(
+                &self,
+                _: Request<GetIngestPositionsRequest>,
+            ) -> Result<Response<GetIngestPositionsResponse>, Status> {
+                Ok(Response::new(self.positions().await?))
+            }
+            $(async fn $name(&self, _: Request<$request>) -> Result<Response<$response>, Status> {
+                Err(Status::unimplemented("imports do not call this"))
+            })*
+        }
+    };
+}
+
+inventory! {
+    create_collection: CreateCollectionRequest => CreateCollectionResponse,
+    list_collections: ListCollectionsRequest => ListCollectionsResponse,
+    list_basic_collections: ListBasicCollectionsRequest => ListBasicCollectionsResponse,
+    get_collection: GetCollectionRequest => GetCollectionResponse,
+    update_collection_description: UpdateCollectionDescriptionRequest => UpdateCollectionDescriptionResponse,
+    delete_collections: DeleteCollectionsRequest => DeleteCollectionsResponse,
+    update_endpoint_description: UpdateEndpointDescriptionRequest => UpdateEndpointDescriptionResponse,
+    list_endpoints: ListEndpointsRequest => ListEndpointsResponse,
+    list_endpoint_keys: ListEndpointKeysRequest => ListEndpointKeysResponse,
+    get_endpoint: GetEndpointRequest => GetEndpointResponse,
+    list_parameters: ListParametersRequest => ListParametersResponse,
+    list_sensitive_parameters: ListSensitiveParametersRequest => ListSensitiveParametersResponse,
+    list_samples: ListSamplesRequest => ListSamplesResponse,
+    generate_open_api_file: GenerateOpenApiFileRequest => GenerateOpenApiFileResponse,
+    count_endpoints: CountEndpointsRequest => CountEndpointsResponse,
+}
