@@ -99,7 +99,8 @@ impl CollectionName {
     /// # Errors
     /// `COLLECTION_NAME_INVALID` when nothing is left.
     pub fn clean(name: &str) -> Result<Self, Error> {
-        let clean: String = name.trim().chars().take(NAME_CHARACTERS_MAX).map(|c| if allowed(c) { c } else { '-' }).collect();
+        let clean: String =
+            name.trim().chars().take(NAME_CHARACTERS_MAX).map(|c| if allowed(c) { c } else { '-' }).collect();
         Self::parse(Some(clean))
     }
 
@@ -163,7 +164,8 @@ pub async fn create(deps: &Deps, caller: &Caller, name: CollectionName) -> Resul
 /// A creator who sees only some collections sees the new one too.
 async fn show_to_creator(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<(), Error> {
     if caller.grant.collections().is_some() {
-        let request = AddUserCollectionRequest { account_id: caller.account_id, user_id: caller.user_id, collection_id };
+        let request =
+            AddUserCollectionRequest { account_id: caller.account_id, user_id: caller.user_id, collection_id };
         deps.peers.identity().add_user_collection(request).await.map_err(portolan_api::Error::from)?;
     }
     Ok(())

@@ -312,7 +312,8 @@ mod tests {
     #[test]
     fn a_written_description_outweighs_a_declared_one() {
         let mut raw = raw("/a/x", 200, &[]);
-        raw.facts.declaration = Some(DeclaredFacts { time: 1, description: Some("declared".into()), deprecated: false });
+        raw.facts.declaration =
+            Some(DeclaredFacts { time: 1, description: Some("declared".into()), deprecated: false });
         let description = |raw: &RawEndpoint| Endpoint::of(1, std::slice::from_ref(raw), false, 0).unwrap().description;
         assert_eq!(description(&raw).as_deref(), Some("declared"));
         raw.description = Some(String::new());

@@ -101,7 +101,11 @@ impl InventoryService for Inventory {
         request: Request<pb::UpdateEndpointDescriptionRequest>,
     ) -> Answer<pb::UpdateEndpointDescriptionResponse> {
         let (caller, request) = Caller::split(request)?;
-        let id = endpoints::EndpointId { collection_id: request.api_collection_id, url: request.url, method: request.method };
+        let id = endpoints::EndpointId {
+            collection_id: request.api_collection_id,
+            url: request.url,
+            method: request.method,
+        };
         endpoints::update_description(&self.deps, &caller, &id, request.description).await.map_err(status)?;
         Ok(Response::new(pb::UpdateEndpointDescriptionResponse {}))
     }

@@ -36,13 +36,7 @@ struct Entry {
 impl Catalogs {
     /// The catalog of a collection as it was before `version`, from memory or from the tables. The transaction holds the
     /// collection.
-    pub async fn take(
-        &self,
-        tx: &mut Tx,
-        account_id: i64,
-        collection_id: i32,
-        version: i64,
-    ) -> Result<Catalog, Error> {
+    pub async fn take(&self, tx: &mut Tx, account_id: i64, collection_id: i32, version: i64) -> Result<Catalog, Error> {
         match self.remove((account_id, collection_id)) {
             Some(entry) if entry.version == version - 1 => Ok(entry.catalog),
             _ => load(tx, account_id, collection_id).await,

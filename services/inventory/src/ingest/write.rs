@@ -169,9 +169,7 @@ async fn write_collection(
         parameters.entry(row.endpoint_key).or_default().insert(row.key, row.seen);
     }
     let mut samples: HashMap<String, Vec<(String, i64)>> = HashMap::new();
-    for (endpoint_key, sample_key, time) in
-        store::samples::list_keys(tx, account_id, collection_id, &known).await?
-    {
+    for (endpoint_key, sample_key, time) in store::samples::list_keys(tx, account_id, collection_id, &known).await? {
         samples.entry(endpoint_key).or_default().push((sample_key, time));
     }
 
@@ -197,7 +195,13 @@ async fn write_collection(
         for key_dropped in stored_keys.iter().filter(|known| !seen.parameters.contains_key(known)) {
             store::parameters::delete_one(tx, account_id, collection_id, &key, key_dropped).await?;
         }
-        let entry = CatalogEntry { bodies: bodies.clone(), never_merge, pinned: seen.declared, proven: seen.proven, ..new_facts };
+        let entry = CatalogEntry {
+            bodies: bodies.clone(),
+            never_merge,
+            pinned: seen.declared,
+            proven: seen.proven,
+            ..new_facts
+        };
         for change in catalog.update(&entry) {
             let changed = keys::endpoint_key(change.method.name(), &change.raw_url);
             changes.insert(changed, (change.method, change.effective_url));
@@ -217,7 +221,8 @@ async fn write_collection(
             row.url.clone_from(&row.raw_url);
         }
     }
-    store::endpoints::save(tx, account_id, collection_id, merged_rows.iter().map(|(row, bodies)| (row, bodies))).await?;
+    store::endpoints::save(tx, account_id, collection_id, merged_rows.iter().map(|(row, bodies)| (row, bodies)))
+        .await?;
     let rows = merged_parameters.iter().map(|(key, parameter, seen)| (key.as_str(), parameter, seen));
     store::parameters::save(tx, account_id, collection_id, rows).await?;
     store::samples::insert(tx, sample_rows).await?;

@@ -210,7 +210,8 @@ fn named_seen(operation: &Operation, wanted: impl Fn(&ParameterKey) -> bool) -> 
 fn media_type(operation: &Operation) -> &'static str {
     const FORMS: [&str; 2] = ["application/x-www-form-urlencoded", "multipart/form-data"];
     let is_type = |key: &ParameterKey| key.response_code == REQUEST && key.is_header && key.name == "content-type";
-    let mut values = operation.parameters.iter().filter(|(key, _)| is_type(key)).flat_map(|(_, seen)| seen.values.list());
+    let mut values =
+        operation.parameters.iter().filter(|(key, _)| is_type(key)).flat_map(|(_, seen)| seen.values.list());
     let form = |value: &str| FORMS.into_iter().find(|form| value.to_ascii_lowercase().starts_with(form));
     values.find_map(form).unwrap_or(JSON)
 }

@@ -9,7 +9,9 @@ macro_rules! select {
     ($columns:literal, $rest:literal) => {
         concat!(
             "SELECT endpoint_key, method, raw_url, url, proven, first_seen, last_seen, facts, description, ",
-            "described_at", $columns, " FROM endpoints WHERE account_id = $1 AND collection_id = $2 ",
+            "described_at",
+            $columns,
+            " FROM endpoints WHERE account_id = $1 AND collection_id = $2 ",
             $rest
         )
     };
@@ -172,8 +174,7 @@ pub async fn some_keys(tx: &mut Tx, account_id: i64, collection_id: i32, limit: 
     rows.iter().map(|row| row.get("endpoint_key")).collect()
 }
 
-const DELETE: &str =
-    "DELETE FROM endpoints WHERE account_id = $1 AND collection_id = $2 AND endpoint_key IN ({keys})";
+const DELETE: &str = "DELETE FROM endpoints WHERE account_id = $1 AND collection_id = $2 AND endpoint_key IN ({keys})";
 
 pub async fn delete(tx: &mut Tx, account_id: i64, collection_id: i32, keys: &[&str]) -> Result<(), Error> {
     super::delete_by_keys(tx, DELETE, account_id, collection_id, keys).await

@@ -204,8 +204,7 @@ pub async fn delete_one(
     tx.execute(DELETE_ONE, args![account_id, collection_id, endpoint_key, parameter_key(key)]).await.map(drop)
 }
 
-const DELETE: &str =
-    "DELETE FROM parameters WHERE account_id = $1 AND collection_id = $2 AND endpoint_key IN ({keys})";
+const DELETE: &str = "DELETE FROM parameters WHERE account_id = $1 AND collection_id = $2 AND endpoint_key IN ({keys})";
 
 pub async fn delete(tx: &mut Tx, account_id: i64, collection_id: i32, keys: &[&str]) -> Result<(), Error> {
     super::delete_by_keys(tx, DELETE, account_id, collection_id, keys).await

@@ -11,8 +11,7 @@ pub async fn list(db: &Db) -> Result<Positions, Error> {
 
 const INSERT: &str =
     "INSERT INTO ingest_positions (partition_id, next_offset) VALUES ($1, 0) ON CONFLICT (partition_id) DO NOTHING";
-const ADVANCE: &str =
-    "UPDATE ingest_positions SET next_offset = $3 WHERE partition_id = $1 AND next_offset = $2";
+const ADVANCE: &str = "UPDATE ingest_positions SET next_offset = $3 WHERE partition_id = $1 AND next_offset = $2";
 
 /// Makes the row of a partition that has none.
 pub async fn ensure(db: &Db, partition: i64) -> Result<(), Error> {

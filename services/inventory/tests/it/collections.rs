@@ -4,7 +4,9 @@ use portolan_inventory::collections::{self, CollectionName, DEFAULT_ID};
 use portolan_inventory::{Deps, Error, endpoints};
 use portolan_testkit::TestDb;
 
-use crate::harness::{ACCOUNT, admin, append, call, caller, create, deps, ingest, ingest_all, tables, wait_for_all};
+use crate::harness::{
+    ACCOUNT, admin, append, call, caller, create, deps, distinct_path, ingest, ingest_all, tables, wait_for_all,
+};
 
 const OTHER_ACCOUNT: i64 = 2_000_000;
 
@@ -111,7 +113,7 @@ pub async fn deletion_is_complete(test: TestDb) {
     let deps = deps(&test).await;
     let caller = admin(ACCOUNT);
     let id = create(&deps, ACCOUNT, "Old").await.id;
-    let records: Vec<_> = (0..450).map(|n| call(id, "GET", &format!("/word{}/x", "a".repeat(n)), 5)).collect();
+    let records: Vec<_> = (0..450).map(|n| call(id, "GET", &distinct_path(n), 5)).collect();
     ingest(&deps, "p", &records).await;
     assert_eq!(endpoints::list(&deps, &caller, id).await.unwrap().1.len(), 450);
 

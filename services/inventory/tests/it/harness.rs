@@ -76,6 +76,12 @@ pub fn call(collection_id: i32, method: &'static str, path: &str, time: i64) -> 
     }
 }
 
+/// A path that shares no template with those of other numbers: it differs from them in two segments.
+pub fn distinct_path(number: usize) -> String {
+    let letters: String = (0..4).map(|at| char::from(b'a' + (number / 5_usize.pow(at) % 5) as u8)).collect();
+    format!("/zq{letters}/zx{letters}")
+}
+
 /// Appends records, those of one collection to one partition.
 pub async fn append(deps: &Deps, producer_id: &str, sequence: i64, records: &[Record<'_>]) -> Positions {
     let message = |record: &Record<'_>| Message {

@@ -10,7 +10,8 @@ use crate::harness::{ACCOUNT, admin, append, call, create, deps, deps_on, ingest
 fn records(account_id: i64) -> Vec<Record<'static>> {
     let mut records = Vec::new();
     for n in 0..240_i64 {
-        let letters: String = (0..4).map(|at| char::from(b'a' + u8::try_from((n / 3_i64.pow(at)) % 26).unwrap())).collect();
+        let letters: String =
+            (0..4).map(|at| char::from(b'a' + u8::try_from((n / 3_i64.pow(at)) % 26).unwrap())).collect();
         let path = match n % 5 {
             0 => format!("/orders/{n}/items"),
             1 => format!("/shop/zq{letters}xv/cart?page={n}"),
@@ -37,7 +38,6 @@ fn shuffled(mut records: Vec<Record<'static>>) -> Vec<Record<'static>> {
     records
 }
 
-
 /// The tables are a function of the set of records.
 pub async fn order_and_batches_do_not_matter(test: TestDb) {
     let deps = deps(&test).await;
@@ -53,7 +53,9 @@ pub async fn order_and_batches_do_not_matter(test: TestDb) {
     let times = |rows: &[String]| {
         let mut times: Vec<String> = rows
             .iter()
-            .map(|row| row.split(" | ").enumerate().filter(|(at, _)| [1, 3].contains(at)).map(|(_, text)| text).collect())
+            .map(|row| {
+                row.split(" | ").enumerate().filter(|(at, _)| [1, 3].contains(at)).map(|(_, text)| text).collect()
+            })
             .collect();
         times.sort_unstable();
         times
