@@ -41,6 +41,7 @@ pub struct Collection {
     pub deactivated: bool,
     pub out_of_testing_scope: bool,
     pub automated: bool,
+    pub endpoint_count: i64,
     /// The write that made it.
     pub write_id: Option<String>,
     pub deleted: bool,
@@ -147,6 +148,7 @@ pub async fn create(deps: &Deps, caller: &Caller, name: CollectionName) -> Resul
         deactivated: false,
         out_of_testing_scope: false,
         automated: false,
+        endpoint_count: 0,
         write_id: Some(caller.info.write_id.clone()),
         deleted: false,
     };
@@ -225,17 +227,9 @@ fn pattern(text: Option<&str>) -> Result<Option<regex::Regex>, Error> {
     compiled.map(Some).map_err(|_| Reason::PatternInvalid.into())
 }
 
-/// The number of endpoints by collection, of collections that have any.
-pub async fn endpoint_counts(deps: &Deps, account_id: i64) -> Result<std::collections::HashMap<i32, i64>, Error> {
-    Ok(store::collections::endpoint_counts(&deps.db, account_id).await?.into_iter().collect())
-}
-
 /// Counts the endpoints of an account, those of deactivated collections apart.
 pub async fn count_endpoints(deps: &Deps, account_id: i64) -> Result<i64, Error> {
-    let counts = endpoint_counts(deps, account_id).await?;
-    let collections = store::collections::list(&deps.db, account_id).await?;
-    let active = collections.iter().filter(|collection| !collection.deactivated);
-    Ok(active.filter_map(|collection| counts.get(&collection.id)).sum())
+    Ok(store::collections::sum_endpoints(&deps.db, account_id).await?)
 }
 
 /// Sets the description; an empty one removes it. A system prompt is not a description and is not stored.

@@ -35,7 +35,7 @@ impl InventoryService for Inventory {
         let (caller, request) = Caller::split(request)?;
         let name = CollectionName::parse(request.collection_name).map_err(status)?;
         let collection = collections::create(&self.deps, &caller, name).await.map_err(status)?;
-        Ok(Response::new(pb::CreateCollectionResponse { api_collections: vec![convert::collection(collection, 0)] }))
+        Ok(Response::new(pb::CreateCollectionResponse { api_collections: vec![convert::collection(collection)] }))
     }
 
     async fn list_collections(
@@ -45,12 +45,9 @@ impl InventoryService for Inventory {
         let (caller, request) = Caller::split(request)?;
         let (name, host) = (request.name_regex.as_deref(), request.host_name_regex.as_deref());
         let found = collections::list_matching(&self.deps, &caller, name, host).await.map_err(status)?;
-        let counts = collections::endpoint_counts(&self.deps, caller.account_id).await.map_err(status)?;
-        let wrap = |collection: collections::Collection| {
-            let count = counts.get(&collection.id).copied().unwrap_or_default();
-            convert::collection(collection, count)
-        };
-        Ok(Response::new(pb::ListCollectionsResponse { api_collections: found.into_iter().map(wrap).collect() }))
+        Ok(Response::new(pb::ListCollectionsResponse {
+            api_collections: found.into_iter().map(convert::collection).collect(),
+        }))
     }
 
     async fn list_basic_collections(
@@ -59,18 +56,15 @@ impl InventoryService for Inventory {
     ) -> Answer<pb::ListBasicCollectionsResponse> {
         let (caller, _) = Caller::split(request)?;
         let found = collections::list(&self.deps, &caller).await.map_err(status)?;
-        let counts = collections::endpoint_counts(&self.deps, caller.account_id).await.map_err(status)?;
-        let wrap = |collection: collections::Collection| {
-            let count = counts.get(&collection.id).copied().filter(|_| !collection.deactivated).unwrap_or_default();
-            convert::basic_collection(collection, count)
-        };
-        Ok(Response::new(pb::ListBasicCollectionsResponse { api_collections: found.into_iter().map(wrap).collect() }))
+        Ok(Response::new(pb::ListBasicCollectionsResponse {
+            api_collections: found.into_iter().map(convert::basic_collection).collect(),
+        }))
     }
 
     async fn get_collection(&self, request: Request<pb::GetCollectionRequest>) -> Answer<pb::GetCollectionResponse> {
         let (caller, request) = Caller::split(request)?;
         let found = crate::access::find(&self.deps, &caller, request.api_collection_id).await.map_err(status)?;
-        let api_collections = found.into_iter().map(|collection| convert::collection(collection, 0)).collect();
+        let api_collections = found.into_iter().map(convert::collection).collect();
         Ok(Response::new(pb::GetCollectionResponse { api_collections }))
     }
 

@@ -22,6 +22,7 @@ CREATE TABLE collections (
     deactivated BIGINT NOT NULL DEFAULT 0,
     out_of_testing_scope BIGINT NOT NULL DEFAULT 0,
     automated BIGINT NOT NULL DEFAULT 0,
+    endpoint_count BIGINT NOT NULL DEFAULT 0,
     ingest_version BIGINT NOT NULL DEFAULT 0,
     write_id TEXT,
     deleted_at BIGINT,

@@ -164,6 +164,8 @@ async fn write_collection(
         rows.insert(row.key.clone(), (row, bodies));
     }
     let known: Vec<&str> = keys.iter().copied().filter(|key| rows.contains_key(*key)).collect();
+    let mut old_places: HashMap<String, (String, bool)> =
+        rows.iter().map(|(key, (row, _))| (key.clone(), (row.url.clone(), row.proven))).collect();
     let mut parameters: HashMap<String, BTreeMap<ParameterKey, Aggregate>> = HashMap::new();
     for row in store::parameters::by_endpoints_in(tx, account_id, collection_id, &known).await? {
         parameters.entry(row.endpoint_key).or_default().insert(row.key, row.seen);
@@ -221,15 +223,34 @@ async fn write_collection(
             row.url.clone_from(&row.raw_url);
         }
     }
+    let mut changes: Vec<_> = changes.into_iter().collect();
+    changes.sort_unstable();
+
+    let moved: Vec<&str> = changes.iter().map(|(key, _)| key.as_str()).collect();
+    let mut affected: BTreeSet<String> =
+        store::endpoints::url_keys(tx, account_id, collection_id, &moved).await?.into_iter().collect();
+    affected.extend(changes.iter().map(|(_, (method, url))| keys::endpoint_key(method.name(), url)));
+    for (row, _) in &merged_rows {
+        let old = old_places.remove(&row.key);
+        if old.as_ref() != Some(&(row.url.clone(), row.proven)) {
+            affected.insert(keys::endpoint_key(&row.method, &row.url));
+            affected.extend(old.map(|(url, _)| keys::endpoint_key(&row.method, &url)));
+        }
+    }
+    let affected: Vec<&str> = affected.iter().map(String::as_str).collect();
+    let before = store::endpoints::count_proven(tx, account_id, collection_id, &affected).await?;
+
     store::endpoints::save(tx, account_id, collection_id, merged_rows.iter().map(|(row, bodies)| (row, bodies)))
         .await?;
     let rows = merged_parameters.iter().map(|(key, parameter, seen)| (key.as_str(), parameter, seen));
     store::parameters::save(tx, account_id, collection_id, rows).await?;
     store::samples::insert(tx, sample_rows).await?;
-    let mut changes: Vec<_> = changes.into_iter().collect();
-    changes.sort_unstable();
-    for (key, (method, url)) in changes {
-        store::endpoints::update_url(tx, account_id, collection_id, &key, method.name(), &url).await?;
+    for (key, (method, url)) in &changes {
+        store::endpoints::update_url(tx, account_id, collection_id, key, method.name(), url).await?;
+    }
+    let after = store::endpoints::count_proven(tx, account_id, collection_id, &affected).await?;
+    if after != before {
+        store::collections::add_endpoints(tx, account_id, collection_id, after - before).await?;
     }
     Ok(())
 }

@@ -235,6 +235,7 @@ mod tests {
             deactivated: false,
             out_of_testing_scope: false,
             automated: false,
+            endpoint_count: 0,
             write_id: None,
             deleted: false,
         };

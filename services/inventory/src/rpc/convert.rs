@@ -12,7 +12,7 @@ const NO_MIN: i64 = i64::MAX - 100_000;
 /// What stands for the largest value of a parameter without numbers, as documented.
 const NO_MAX: i64 = i64::MIN + 100_000;
 
-pub fn collection(collection: Collection, urls_count: i64) -> pb::ApiCollection {
+pub fn collection(collection: Collection) -> pb::ApiCollection {
     let tags: Vec<pb::Tag> = collection.tags.iter().map(tag).collect();
     pb::ApiCollection {
         id: collection.id,
@@ -24,7 +24,7 @@ pub fn collection(collection: Collection, urls_count: i64) -> pb::ApiCollection 
         description: collection.description,
         start_ts: collection.created_at,
         urls: Vec::new(),
-        urls_count,
+        urls_count: collection.endpoint_count,
         host_name: collection.host_name,
         vxlan_id: 0,
         r#type: collection.kind,
@@ -42,7 +42,7 @@ pub fn collection(collection: Collection, urls_count: i64) -> pb::ApiCollection 
     }
 }
 
-pub fn basic_collection(collection: Collection, urls_count: i64) -> pb::BasicApiCollection {
+pub fn basic_collection(collection: Collection) -> pb::BasicApiCollection {
     let reduced = |known: &collections::Tag| pb::Tag { last_updated_ts: 0, source: None, ..tag(known) };
     pb::BasicApiCollection {
         id: collection.id,
@@ -52,7 +52,8 @@ pub fn basic_collection(collection: Collection, urls_count: i64) -> pb::BasicApi
         description: collection.description,
         start_ts: collection.created_at,
         host_name: collection.host_name,
-        urls_count,
+        // Counts leave deactivated collections out here, as documented.
+        urls_count: if collection.deactivated { 0 } else { collection.endpoint_count },
         deactivated: collection.deactivated,
         is_out_of_testing_scope: collection.out_of_testing_scope,
         r#type: collection.kind,

@@ -9,7 +9,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT collection_id, name, description, created_at, host_name, kind, tags, access_type, redacted, ",
-            "deactivated, out_of_testing_scope, automated, write_id, deleted_at FROM collections ",
+            "deactivated, out_of_testing_scope, automated, endpoint_count, write_id, deleted_at FROM collections ",
             $rest
         )
     };
@@ -138,13 +138,20 @@ pub async fn lock(tx: &mut Tx, account_id: i64, collection_id: i64) -> Result<Op
     .transpose()
 }
 
-const COUNT_ENDPOINTS: &str = "SELECT collection_id, count(DISTINCT url_key) AS endpoints FROM endpoints \
-     WHERE account_id = $1 AND proven = 1 GROUP BY collection_id";
+const ADD_ENDPOINTS: &str =
+    "UPDATE collections SET endpoint_count = endpoint_count + $3 WHERE account_id = $1 AND collection_id = $2";
 
-/// The number of endpoints by collection.
-pub async fn endpoint_counts(db: &Db, account_id: i64) -> Result<Vec<(i32, i64)>, Error> {
-    let rows = db.fetch_all(COUNT_ENDPOINTS, args![account_id]).await?;
-    rows.iter().map(|row| Ok((id(row, "collection_id")?, row.get("endpoints")?))).collect()
+/// Notes that a collection has more endpoints, or fewer.
+pub async fn add_endpoints(tx: &mut Tx, account_id: i64, collection_id: i32, count: i64) -> Result<(), Error> {
+    tx.execute(ADD_ENDPOINTS, args![account_id, collection_id, count]).await.map(drop)
+}
+
+const SUM_ENDPOINTS: &str = "SELECT cast(coalesce(sum(endpoint_count), 0) AS BIGINT) AS endpoints FROM collections \
+     WHERE account_id = $1 AND deactivated = 0 AND deleted_at IS NULL";
+
+/// The number of endpoints in active collections.
+pub async fn sum_endpoints(db: &Db, account_id: i64) -> Result<i64, Error> {
+    db.fetch_one(SUM_ENDPOINTS, args![account_id]).await?.get("endpoints")
 }
 
 static INSERT_DEFAULT: Bulk<5> = Bulk::new(
@@ -174,6 +181,7 @@ fn read(row: &Row) -> Result<Collection, Error> {
         deactivated: row.get("deactivated")?,
         out_of_testing_scope: row.get("out_of_testing_scope")?,
         automated: row.get("automated")?,
+        endpoint_count: row.get("endpoint_count")?,
         write_id: row.get::<Option<String>>("write_id")?.filter(|id| !id.is_empty()),
         deleted: row.get::<Option<i64>>("deleted_at")?.is_some(),
     })

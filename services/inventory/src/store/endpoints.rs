@@ -98,6 +98,43 @@ pub async fn proven_urls(db: &Db, account_id: i64, collection_id: i32) -> Result
     rows.iter().map(|row| Ok((row.get("url")?, row.get("method")?))).collect()
 }
 
+const COUNT_PROVEN: &str = "SELECT count(DISTINCT url_key) AS endpoints FROM endpoints \
+     WHERE account_id = $1 AND collection_id = $2 AND proven = 1 AND url_key IN ({keys})";
+
+/// How many of these effective URLs are endpoints.
+pub async fn count_proven(tx: &mut Tx, account_id: i64, collection_id: i32, url_keys: &[&str]) -> Result<i64, Error> {
+    let mut count = 0;
+    for keys in url_keys.chunks(LIST_MAX) {
+        let (sql, keys) = with_keys(COUNT_PROVEN, 3, keys);
+        let mut arguments = args![account_id, collection_id];
+        arguments.extend(keys);
+        count += tx.fetch_one(sql, arguments).await?.get::<i64>("endpoints")?;
+    }
+    Ok(count)
+}
+
+const SELECT_URL_KEYS: &str = "SELECT DISTINCT url_key FROM endpoints \
+     WHERE account_id = $1 AND collection_id = $2 AND endpoint_key IN ({keys})";
+
+/// The effective URLs of raw endpoints, as keys.
+pub async fn url_keys(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    endpoint_keys: &[&str],
+) -> Result<Vec<String>, Error> {
+    let mut found = Vec::new();
+    for keys in endpoint_keys.chunks(LIST_MAX) {
+        let (sql, keys) = with_keys(SELECT_URL_KEYS, 3, keys);
+        let mut arguments = args![account_id, collection_id];
+        arguments.extend(keys);
+        for row in tx.fetch_all(sql, arguments).await? {
+            found.push(row.get("url_key")?);
+        }
+    }
+    Ok(found)
+}
+
 const UPDATE_DESCRIPTION: &str = "UPDATE endpoints SET description = $4, described_at = $5 \
      WHERE account_id = $1 AND collection_id = $2 AND url_key = $3";
 

@@ -50,6 +50,11 @@ pub async fn order_and_batches_do_not_matter(test: TestDb) {
     let (whole_samples, part_samples) = (whole.remove("samples").unwrap(), parts.remove("samples").unwrap());
     assert_eq!(whole, parts);
     assert!(!whole["endpoints"].is_empty() && !whole["parameters"].is_empty());
+    for account_id in [1, 2] {
+        let (_, list) = endpoints::list(&deps, &admin(account_id), 0).await.unwrap();
+        let counted = collections::count_endpoints(&deps, account_id).await.unwrap();
+        assert_eq!(usize::try_from(counted).unwrap(), list.len());
+    }
     let times = |rows: &[String]| {
         let mut times: Vec<String> = rows
             .iter()
