@@ -1,6 +1,6 @@
 //! The start and the end of a process: arguments, configuration, store, signals.
 
-use std::{future::Future, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{future::Future, net::SocketAddr, path::PathBuf, pin::Pin, process::ExitCode, sync::Arc};
 
 use portolan_authz::{Cache, Guard, ServiceAuth};
 use portolan_store::{Db, Store};
@@ -94,6 +94,15 @@ impl Process {
 pub struct Built {
     pub routes: Routes,
     pub guard: Guard,
+    /// Ends background work at its next safe point; run when the server has ended.
+    pub on_stop: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Built {
+    /// A service without background work.
+    pub fn new(routes: Routes, guard: Guard) -> Self {
+        Self { routes, guard, on_stop: Box::pin(std::future::ready(())) }
+    }
 }
 
 /// Runs one service as a process of its own until SIGTERM or SIGINT.
@@ -108,7 +117,9 @@ where
         let built = build(Process::open(config).await?).await?;
         let routes = merge([grpc_routes(&[name]).await?, built.routes]);
         println!("{name} ready grpc={}", listener.local_addr()?);
-        Ok::<_, BoxError>(serve_grpc(listener, routes, built.guard, stop_signal()).await?)
+        serve_grpc(listener, routes, built.guard, stop_signal()).await?;
+        built.on_stop.await;
+        Ok::<_, BoxError>(())
     };
     finish(result.await)
 }
@@ -137,7 +148,8 @@ pub async fn stop_signal() {
     }
 }
 
-fn parse(name: &'static str) -> ProcessArgs {
+/// The arguments of a process with this name.
+pub fn parse(name: &'static str) -> ProcessArgs {
     use clap::{Args as _, FromArgMatches as _};
     let command = ProcessArgs::augment_args(clap::Command::new(name).version(env!("CARGO_PKG_VERSION")));
     ProcessArgs::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())

@@ -18,7 +18,9 @@ pub fn guarded(routes: Routes, guard: Guard) -> GrpcService {
 
 /// One set of routes from several.
 pub fn merge(parts: impl IntoIterator<Item = Routes>) -> Routes {
-    parts.into_iter().map(Routes::into_axum_router).reduce(axum::Router::merge).unwrap_or_default().into()
+    let routers = parts.into_iter().map(|routes| routes.into_axum_router().reset_fallback());
+    let router = routers.fold(axum::Router::new(), axum::Router::merge);
+    router.fallback(async || tonic::Status::unimplemented("no such method").into_http::<Body>()).into()
 }
 
 /// Health and reflection (v1 and v1alpha) for these services.

@@ -8,7 +8,7 @@ use portolan_runtime::{Built, process};
 #[tokio::main]
 async fn main() -> ExitCode {
     process::run_service(NAME, async |process| {
-        Ok(Built { routes: service(Deps { peers: process.peers.clone() }), guard: process.remote_guard() })
+        Ok(Built::new(service(Deps { peers: process.peers.clone() }), process.remote_guard()))
     })
     .await
 }

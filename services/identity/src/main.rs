@@ -15,7 +15,7 @@ async fn main() -> ExitCode {
         let routes = service(deps.clone());
         process.peers.identity.connect_local(guarded(routes.clone(), guard.clone()));
         tokio::spawn(make_first_key(deps, process));
-        Ok(Built { routes, guard })
+        Ok(Built::new(routes, guard))
     })
     .await
 }

@@ -11,7 +11,7 @@ async fn main() -> ExitCode {
         // Nobody caches keys while services are separate, so there is nobody to tell of a change.
         let announce = Arc::new(|_: &str| Box::new(()) as Box<dyn Send + Sync>);
         let deps = Deps::open(process.db("tokens").await?, process.peers.clone(), announce).await?;
-        Ok(Built { routes: service(deps), guard: process.remote_guard() })
+        Ok(Built::new(service(deps), process.remote_guard()))
     })
     .await
 }

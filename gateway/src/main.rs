@@ -1,0 +1,48 @@
+//! The gateway as a process of its own.
+
+use std::{process::ExitCode, sync::Arc};
+
+use portolan_gateway::{Backends, GatewayDeps, GuardEdge, IdempotencyTable, StoreReadiness, metrics_text, router, serve};
+use portolan_runtime::{
+    Process,
+    process::{self, BoxError, stop_signal},
+    telemetry,
+};
+use tokio::net::TcpListener;
+
+const NAME: &str = "portolan-gateway";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    process::finish(run().await)
+}
+
+async fn run() -> Result<(), BoxError> {
+    let config = process::parse(NAME).load()?;
+    telemetry::init(config.get("telemetry.log") == "json");
+    let listener = TcpListener::bind(config.get("http.addr")).await?;
+    let process = Process::open(config).await?;
+    let peers = &process.peers;
+    let mut backends = Backends::default();
+    for (service, channel) in [
+        ("portolan.identity.v1.IdentityService", &peers.identity),
+        ("portolan.tokens.v1.TokensService", &peers.tokens),
+        ("portolan.inventory.v1.InventoryService", &peers.inventory),
+        ("portolan.imports.v1.ImportsService", &peers.imports),
+        ("portolan.billing.v1.BillingService", &peers.billing),
+    ] {
+        backends.insert(service, channel.clone());
+    }
+    let db = process.db("gateway").await?;
+    let proxies = process.config.get("http.trusted_proxies");
+    let router = router(GatewayDeps {
+        backends,
+        edge: Arc::new(GuardEdge::new(process.remote_guard(), peers.auth.clone(), proxies)),
+        readiness: Arc::new(StoreReadiness::new(db.clone())),
+        idempotency: Arc::new(IdempotencyTable::open(db).await?),
+        metrics: metrics_text(),
+    })?;
+    println!("{NAME} ready http=http://{}", listener.local_addr()?);
+    serve(listener, router, stop_signal()).await;
+    Ok(())
+}

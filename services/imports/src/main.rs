@@ -1,0 +1,20 @@
+//! The imports service as a process of its own.
+
+use std::process::ExitCode;
+
+use portolan_imports::{Deps, NAME, service, start_jobs};
+use portolan_log::Log;
+use portolan_runtime::{Built, process};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    process::run_service(NAME, async |process| {
+        let config = &process.config;
+        let log = Log::open(config.get("log.url"), config.get("log.topic"), &process.store).await?;
+        let deps = Deps::new(process.db("imports").await?, log, process.peers.clone(), config.data_dir.clone());
+        let routes = service(deps.clone()).await?;
+        let jobs = start_jobs(deps);
+        Ok(Built { on_stop: Box::pin(jobs.stop()), ..Built::new(routes, process.remote_guard()) })
+    })
+    .await
+}
