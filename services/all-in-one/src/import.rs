@@ -1,5 +1,6 @@
 //! `portolan import`: sends files to a running installation, waits for their jobs, and prints what came of them.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -360,8 +361,8 @@ impl Collection {
 async fn report(server: &Server, done: &[(String, Job)], all_refusals: bool) -> Result<(), String> {
     let mut collections = BTreeMap::new();
     for id in done.iter().filter(|(_, job)| job.failure().is_none()).filter_map(|(_, job)| job.collection_id) {
-        if !collections.contains_key(&id) {
-            collections.insert(id, Collection::read(server, id).await?);
+        if let Entry::Vacant(place) = collections.entry(id) {
+            place.insert(Collection::read(server, id).await?);
         }
     }
     if !done.is_empty() {
