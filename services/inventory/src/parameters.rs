@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use portolan_authz::Caller;
 use portolan_engine::{Aggregate, Detectors, ParameterKey, SubType, Values, joined_parameters};
@@ -83,10 +84,10 @@ pub(crate) fn merge(raws: &[RawEndpoint], rows: Vec<RawParameter>) -> BTreeMap<P
     merged
 }
 
-fn add(merged: &mut BTreeMap<ParameterKey, Aggregate>, key: ParameterKey, seen: Aggregate) {
+fn add<K: Ord>(merged: &mut BTreeMap<K, Aggregate>, key: K, seen: Aggregate) {
     match merged.entry(key) {
-        std::collections::btree_map::Entry::Vacant(place) => _ = place.insert(seen),
-        std::collections::btree_map::Entry::Occupied(mut known) => known.get_mut().merge(seen),
+        Entry::Vacant(place) => _ = place.insert(seen),
+        Entry::Occupied(mut known) => known.get_mut().merge(seen),
     }
 }
 
@@ -97,6 +98,10 @@ fn add(merged: &mut BTreeMap<ParameterKey, Aggregate>, key: ParameterKey, seen: 
 /// `COLLECTION_DEACTIVATED`.
 pub async fn list_sensitive(deps: &Deps, caller: &Caller, filter: SensitiveFilter) -> Result<Vec<Parameter>, Error> {
     let account_id = caller.account_id;
+    // No stored text holds a NUL character, and Postgres refuses it in a comparison.
+    if [&filter.url, &filter.method].into_iter().flatten().any(|text| text.contains('\0')) {
+        return Ok(Vec::new());
+    }
     let collection_ids: Vec<i32> = match filter.collection_id {
         Some(id) => access::readable(deps, caller, id).await?.map(|collection| collection.id).into_iter().collect(),
         None => {
@@ -116,12 +121,9 @@ pub async fn list_sensitive(deps: &Deps, caller: &Caller, filter: SensitiveFilte
     for id in collection_ids.into_iter().filter(|id| having.contains(id)) {
         let (url, method) = (filter.url.as_deref(), method.as_deref());
         let rows = store::parameters::wanted(&deps.db, account_id, id, &wanted, url, method).await?;
-        let mut merged: BTreeMap<(String, String, ParameterKey), Aggregate> = BTreeMap::new();
+        let mut merged = BTreeMap::new();
         for (url, method, key, seen) in rows {
-            match merged.entry((url, method, key)) {
-                std::collections::btree_map::Entry::Vacant(place) => _ = place.insert(seen),
-                std::collections::btree_map::Entry::Occupied(mut known) => known.get_mut().merge(seen),
-            }
+            add(&mut merged, (url, method, key), seen);
         }
         found.extend(merged.into_iter().map(|((url, method, key), seen)| {
             let endpoint = EndpointId { collection_id: id, url, method };

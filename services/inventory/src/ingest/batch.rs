@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
@@ -99,15 +100,22 @@ impl Batch {
             let origin_bytes = SplitUrl::new(&observation.raw_url).origin.len();
             observation.raw_url.drain(..origin_bytes);
         }
+        if observation.raw_url.contains('\0') {
+            observation.raw_url = text::storable(&observation.raw_url);
+        }
+        // A text that the store refuses would hold up every record behind this one.
+        for sighting in observation.parameters.iter_mut().filter(|sighting| sighting.key.name.contains('\0')) {
+            sighting.key.name = text::storable(&sighting.key.name);
+        }
         let key = keys::endpoint_key(observation.method.name(), &observation.raw_url);
         let is_sample = observation.proves_endpoint && !observation.declared;
         let time = observation.time;
         let deltas = self.deltas.entry((record.account_id, target)).or_default();
         let delta = match deltas.entry(key) {
-            std::collections::btree_map::Entry::Vacant(place) => {
+            Entry::Vacant(place) => {
                 place.insert(Delta { seen: EndpointDelta::new(observation), samples: Samples::default() })
             }
-            std::collections::btree_map::Entry::Occupied(known) => {
+            Entry::Occupied(known) => {
                 let known = known.into_mut();
                 known.seen.fold(observation);
                 known
@@ -126,8 +134,8 @@ impl Batch {
 pub fn merge(known: &mut Deltas, other: Deltas) {
     for (key, delta) in other {
         match known.entry(key) {
-            std::collections::btree_map::Entry::Vacant(place) => _ = place.insert(delta),
-            std::collections::btree_map::Entry::Occupied(mut known) => {
+            Entry::Vacant(place) => _ = place.insert(delta),
+            Entry::Occupied(mut known) => {
                 let known = known.get_mut();
                 known.seen.merge(delta.seen);
                 known.samples.merge(delta.samples);

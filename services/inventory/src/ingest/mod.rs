@@ -16,14 +16,19 @@ mod partition;
 mod write;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use portolan_log::{PARTITIONS, Positions};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::time::now_s;
 use crate::{Deps, Error, deletion, store};
 use catalogs::Catalogs;
+
+/// Sequences of producers are kept for days, so an hour more does no harm.
+const FORGET_PRODUCERS_EVERY: Duration = Duration::from_secs(3_600);
 
 /// The running tasks. Dropping it stops them at their next await.
 pub struct IngestHandle {
@@ -32,7 +37,7 @@ pub struct IngestHandle {
     positions: watch::Receiver<Positions>,
 }
 
-/// Starts a consumer for each partition and the runner of deletion jobs. The tables must be there.
+/// Starts a consumer for each partition, the runner of deletion jobs, and the upkeep of the log. The tables must be there.
 pub fn start_ingest(deps: Deps) -> IngestHandle {
     let stop = CancellationToken::new();
     let catalogs = Arc::new(Catalogs::default());
@@ -40,6 +45,7 @@ pub fn start_ingest(deps: Deps) -> IngestHandle {
     for partition in 0..PARTITIONS {
         tasks.spawn(partition::run(deps.clone(), catalogs.clone(), partition, stop.clone()));
     }
+    tasks.spawn(forget_producers(deps.clone(), stop.clone()));
     let owner = uuid::Uuid::new_v4().to_string();
     tasks.spawn(deletion::run(deps.clone(), owner, stop.clone()));
     IngestHandle { tasks, stop, positions: deps.shared.positions.subscribe() }
@@ -55,6 +61,19 @@ impl IngestHandle {
     pub async fn stop(mut self) {
         self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Keeps the log's memory of old appends from growing.
+async fn forget_producers(deps: Deps, stop: CancellationToken) {
+    loop {
+        if let Err(error) = deps.log.trim_producers(now_s()).await {
+            tracing::warn!(%error, "old producers stay in the log for now");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(FORGET_PRODUCERS_EVERY) => {}
+        }
     }
 }
 

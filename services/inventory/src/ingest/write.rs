@@ -1,3 +1,4 @@
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use portolan_engine::template::{BodyNames, Catalog, RawEndpoint as CatalogEntry};
@@ -110,16 +111,14 @@ async fn locked(tx: &mut Tx, batch: &Batch, mut fresh_ids: Vec<i32>) -> Result<L
         }
     }
     for (account_id, parts) in strays {
-        let key = (account_id, DEFAULT_ID);
-        if !locked.contains_key(&key) {
-            match store::collections::lock(tx, account_id, i64::from(DEFAULT_ID)).await? {
-                Some(found) if !found.deactivated => _ = locked.insert(key, (found.version, Deltas::new())),
+        let deltas = match locked.entry((account_id, DEFAULT_ID)) {
+            Entry::Occupied(known) => &mut known.into_mut().1,
+            Entry::Vacant(place) => match store::collections::lock(tx, account_id, i64::from(DEFAULT_ID)).await? {
+                Some(found) if !found.deactivated => &mut place.insert((found.version, Deltas::new())).1,
                 _ => continue,
-            }
-        }
-        if let Some((_, deltas)) = locked.get_mut(&key) {
-            add_parts(deltas, parts);
-        }
+            },
+        };
+        add_parts(deltas, parts);
     }
     Ok(locked)
 }

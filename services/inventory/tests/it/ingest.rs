@@ -135,6 +135,23 @@ pub async fn unreadable_records_are_kept_apart(test: TestDb) {
     assert_eq!(endpoints::list(&deps, &admin(ACCOUNT), 0).await.unwrap().1.len(), 1);
 }
 
+/// Characters that a store refuses hold nothing up.
+pub async fn nul_characters_are_replaced(test: TestDb) {
+    let deps = deps(&test).await;
+    let mut record = call(0, "GET", "/a\0b?q\0=v\0&%00=%00", 5);
+    record.source = Source::Mirroring;
+    record.request_headers = r#"{"host":"a\u0000.b","x\u0000":"y\u0000"}"#.into();
+    record.response_payload = r#"{"k\u0000":"v\u0000","\u0000":[{"\u0000a":null}]}"#.into();
+    ingest(&deps, "p", &[record]).await;
+    let collections = collections::list(&deps, &admin(ACCOUNT)).await.unwrap();
+    let mut urls = Vec::new();
+    for collection in collections {
+        let (_, list) = endpoints::list(&deps, &admin(ACCOUNT), collection.id).await.unwrap();
+        urls.extend(list.into_iter().map(|endpoint| endpoint.id.url));
+    }
+    assert_eq!(urls, ["/a\u{fffd}b"]);
+}
+
 /// Live traffic makes collections of hosts; everything else goes where it says, or to the default collection.
 pub async fn records_find_their_collection(test: TestDb) {
     let deps = deps(&test).await;

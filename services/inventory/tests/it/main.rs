@@ -24,6 +24,7 @@ portolan_testkit::suite! {
     ingest::two_consumers_count_once,
     ingest::faults_lose_and_repeat_nothing,
     ingest::unreadable_records_are_kept_apart,
+    ingest::nul_characters_are_replaced,
     ingest::records_find_their_collection,
     openapi::documents_read_back_as_the_same_operations,
     openapi::pages_follow_each_other,
