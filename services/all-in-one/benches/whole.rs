@@ -26,6 +26,8 @@ fn main() -> Result<(), BoxError> {
     if std::env::args().any(|argument| argument == "echo") {
         return runtime()?.block_on(echo());
     }
+    // The client wants a provider even for plain HTTP.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let directory = tempfile::tempdir()?;
     println!("| what | measured | against | ratio | goal |\n|---|---|---|---|---|");
     let server = Server::start(directory.path())?;

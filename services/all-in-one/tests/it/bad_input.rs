@@ -56,7 +56,7 @@ pub async fn is_refused_and_changes_nothing(test: TestDb) {
     let client = reqwest::Client::new();
     let url = format!("{}/api/createCollection", server.http);
     let wrong_verb = server.send(client.get(&url).header("x-api-key", &server.api_key)).await.unwrap().expect(405);
-    assert_eq!(wrong_verb.header("allow"), "POST");
+    assert!(wrong_verb.header("allow").contains("POST"), "{}", wrong_verb.header("allow"));
     let wrong_type = client.post(&url).header("x-api-key", &server.api_key).header("content-type", "text/plain");
     server.send(wrong_type.body("{}")).await.unwrap().expect(415);
     let too_large = server.request("/api/createCollection").header("x-api-key", &server.api_key);

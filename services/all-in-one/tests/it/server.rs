@@ -57,6 +57,8 @@ impl Server {
     }
 
     pub async fn start_in(test: &TestDb, data_dir: PathBuf) -> Self {
+        // The client wants a provider even for plain HTTP; a second installation changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut child = Command::new(env!("CARGO_BIN_EXE_portolan"))
             .args(["up", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--data-dir"])
             .arg(&data_dir)
