@@ -10,6 +10,8 @@ use crate::{Deps, Error, access, store, text};
 
 /// The collection that every account has.
 pub const DEFAULT_ID: i32 = 0;
+/// Stands for no collection where a request names none.
+pub const NO_COLLECTION: i32 = -1;
 const DEFAULT_NAME: &str = "Default";
 /// Longest name, as documented.
 const NAME_CHARACTERS_MAX: usize = 60;

@@ -7,8 +7,7 @@ use portolan_record::Source;
 use portolan_store::retrying;
 use serde::{Deserialize, Serialize};
 
-use crate::collections::Collection;
-use crate::rpc::NO_COLLECTION;
+use crate::collections::{Collection, NO_COLLECTION};
 use crate::time::now_s;
 use crate::{Deps, Error, access, keys, store, text};
 

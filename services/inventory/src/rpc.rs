@@ -6,7 +6,7 @@ use portolan_api::inventory::v1::{self as pb, inventory_service_server::Inventor
 use portolan_authz::Caller;
 use tonic::{Request, Response, Status};
 
-use crate::collections::CollectionName;
+use crate::collections::{CollectionName, NO_COLLECTION};
 use crate::{Deps, Error, collections, endpoints, openapi, parameters, samples};
 
 /// The handlers.
@@ -225,9 +225,6 @@ impl InventoryService for Inventory {
         Ok(Response::new(pb::CountEndpointsResponse { endpoints }))
     }
 }
-
-/// Stands for no collection where the request names none.
-pub(crate) const NO_COLLECTION: i32 = -1;
 
 /// Where the page before ended; nothing for the first page, which some clients ask for with empty texts.
 fn after(url: Option<String>, method: Option<String>) -> Option<(String, String)> {
