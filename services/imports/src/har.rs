@@ -59,7 +59,7 @@ pub async fn import(deps: &Deps, caller: &Caller, request: HarImport) -> Result<
         }
         None => targets::resolve(deps, caller, Wanted::Id(request.collection_id)).await?,
     };
-    let target = target.ok_or(Reason::UploadCollectionInvalid)?.plain()?;
+    let target = target.ok_or(Reason::CollectionNotFound)?.plain()?;
     let converted = convert(deps, caller, content.ok_or(Reason::HarEmpty)?, &target).await?;
     let mut appender = Appender::new(deps, id::producer("har", caller.account_id, &caller.info.write_id));
     for chunk in converted.chunks {

@@ -18,7 +18,7 @@ use crate::openapi;
 use crate::spool::Meter;
 use crate::store::jobs as rows;
 use crate::uploads::Upload;
-use crate::{Deps, Error, now_s};
+use crate::{Deps, Error, now_s, without_nul};
 
 /// Largest specification: it is parsed whole.
 const OPENAPI_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -67,13 +67,15 @@ struct Work<'a> {
 
 /// What the converter hands to the appender.
 enum Step {
-    Chunk(Vec<Message>, Counts),
-    Refused(u64, String),
-}
-
-#[derive(Clone, Copy)]
-struct Counts {
-    records: i64,
+    /// `imported` counts the records up to the end of the chunk.
+    Chunk {
+        messages: Vec<Message>,
+        imported: i64,
+    },
+    Refused {
+        index: u64,
+        reason: String,
+    },
 }
 
 impl Work<'_> {
@@ -97,9 +99,9 @@ impl Work<'_> {
         let mut sequence = 0;
         while let Some(step) = steps.recv().await {
             match step {
-                Step::Refused(index, reason) => progress.refuse(index.to_string(), reason),
-                Step::Chunk(messages, counts) => {
-                    progress.imported_items = counts.records;
+                Step::Refused { index, reason } => progress.refuse(index.to_string(), reason),
+                Step::Chunk { messages, imported } => {
+                    progress.imported_items = imported;
                     // Chunks below the saved number are in the log: their positions are saved with it.
                     if sequence >= self.job.progress.chunks_appended {
                         let producer_id = format!("upload/{}/{}", self.job.account_id, self.job.upload_id);
@@ -147,18 +149,18 @@ impl Work<'_> {
                     let json = record.to_json();
                     let bytes = json.len();
                     let full = chunks.push(ingest::message(job.account_id, job.collection_id, json), bytes);
-                    let before = Counts { records };
+                    let imported = records;
                     records += 1;
-                    full.map_or(ControlFlow::Continue(()), |chunk| give(Step::Chunk(chunk, before)))
+                    full.map_or(ControlFlow::Continue(()), |messages| give(Step::Chunk { messages, imported }))
                 }
-                har::Item::Refused { index, reason } => give(Step::Refused(index, reason)),
+                har::Item::Refused { index, reason } => give(Step::Refused { index, reason }),
             });
             if let Err(error) = summary {
                 return Ok(Err(error));
             }
-            if let Some(chunk) = chunks.take() {
+            if let Some(messages) = chunks.take() {
                 // A receiver that is gone has its own reason.
-                let _ = give(Step::Chunk(chunk, Counts { records }));
+                let _ = give(Step::Chunk { messages, imported: records });
             }
             Ok(Ok(()))
         })
@@ -210,9 +212,4 @@ pub fn bytes_done(job: &Job, meter: &Meter) -> i64 {
     let read = i64::try_from(meter.bytes_read()).unwrap_or(i64::MAX);
     let done = if job.format == Format::Har { read / 2 } else { read };
     done.min(job.bytes_total)
-}
-
-/// Postgres keeps no NUL characters in texts.
-fn without_nul(text: String) -> String {
-    text.replace('\0', "\u{FFFD}")
 }

@@ -11,7 +11,7 @@ use crate::ingest::{self, Appender, CHUNK_BYTES_MAX, Chunks};
 use crate::store::uploads as rows;
 use crate::targets::{self, Target, Wanted};
 use crate::uploads::{Ingested, Operation, Upload, UploadStatus};
-use crate::{Deps, Error, id, now_s};
+use crate::{Deps, Error, id, now_s, without_nul};
 
 /// Converted bytes of one document: references make it larger than its text, and it is held in memory.
 const CONVERTED_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -160,11 +160,6 @@ fn path_of(url: &str) -> &str {
         None => url,
         Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
     }
-}
-
-/// Postgres keeps no NUL characters in texts.
-fn without_nul(text: String) -> String {
-    if text.contains('\0') { text.replace('\0', "\u{FFFD}") } else { text }
 }
 
 fn invalid(error: FormatError) -> Error {

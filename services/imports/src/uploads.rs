@@ -151,7 +151,7 @@ pub async fn approve(deps: &Deps, caller: &Caller, upload_id: &str, import_type:
         Some(id) => Wanted::Id(id),
         None => Wanted::Titled(&upload.collection_name),
     };
-    let target = targets::resolve(deps, caller, wanted).await?.ok_or(Reason::UploadCollectionInvalid)?.plain()?;
+    let target = targets::resolve(deps, caller, wanted).await?.ok_or(Reason::CollectionNotFound)?.plain()?;
     let mut positions = Positions::new();
     // Each class has a producer of its own, so that its chunks are the same whichever call ingests it.
     for with_errors in [false, true] {

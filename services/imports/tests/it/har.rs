@@ -47,7 +47,7 @@ pub async fn a_refused_capture_changes_nothing(test: TestDb) {
     let world = World::new(test).await;
     let names = world.inventory.names();
     let named = |text: &str| ImportHarRequest { api_collection_name: Some("new".to_owned()), ..capture(text, 0) };
-    refused(&world, capture("{}", 404), Reason::UploadCollectionInvalid, "Invalid collection name").await;
+    refused(&world, capture("{}", 404), Reason::CollectionNotFound, "No such collection exists").await;
     refused(&world, capture("{}", HOST), Reason::UploadToHostCollection, "Traffic").await;
     refused(&world, capture("{}", DEACTIVATED), Reason::UploadToDeactivated, "Deactivated").await;
     refused(&world, capture("{}", GROUP), Reason::UploadToGroup, "API groups").await;
