@@ -17,8 +17,8 @@ use portolan_api::{
     inventory::v1::{ApiCollection, CreateCollectionRequest, CreateCollectionResponse},
 };
 use portolan_gateway::{
-    Backends, Begin, Edge, EdgeRequest, GatewayDeps, IdempotencyId, IdempotencyStore, Identified,
-    Readiness, StoredAnswer, router,
+    Backends, Begin, Edge, EdgeRequest, GatewayDeps, IdempotencyId, IdempotencyStore, Identified, Readiness,
+    StoredAnswer, router,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -41,18 +41,10 @@ impl Edge for Open {
 }
 
 impl IdempotencyStore for Open {
-    fn begin<'a>(
-        &'a self,
-        _: &'a IdempotencyId,
-        _: [u8; 32],
-    ) -> BoxFuture<'a, Result<Begin, Error>> {
+    fn begin<'a>(&'a self, _: &'a IdempotencyId, _: [u8; 32]) -> BoxFuture<'a, Result<Begin, Error>> {
         async { Ok(Begin::Fresh) }.boxed()
     }
-    fn finish<'a>(
-        &'a self,
-        _: &'a IdempotencyId,
-        _: StoredAnswer,
-    ) -> BoxFuture<'a, Result<(), Error>> {
+    fn finish<'a>(&'a self, _: &'a IdempotencyId, _: StoredAnswer) -> BoxFuture<'a, Result<(), Error>> {
         async { Ok(()) }.boxed()
     }
     fn abandon<'a>(&'a self, _: &'a IdempotencyId) -> BoxFuture<'a, Result<(), Error>> {
@@ -74,22 +66,14 @@ impl UnaryService<CreateCollectionRequest> for Create {
 
     fn call(&mut self, request: Request<CreateCollectionRequest>) -> Self::Future {
         let name = request.into_inner().collection_name.unwrap_or_default();
-        let collection = ApiCollection {
-            id: 7,
-            name: name.clone(),
-            display_name: name,
-            ..Default::default()
-        };
-        let answer = CreateCollectionResponse {
-            api_collections: vec![collection],
-        };
+        let collection = ApiCollection { id: 7, name: name.clone(), display_name: name, ..Default::default() };
+        let answer = CreateCollectionResponse { api_collections: vec![collection] };
         std::future::ready(Ok(Response::new(answer)))
     }
 }
 
 async fn grpc(request: axum::extract::Request) -> http::Response<tonic::body::Body> {
-    let codec =
-        tonic_prost::ProstCodec::<CreateCollectionResponse, CreateCollectionRequest>::default();
+    let codec = tonic_prost::ProstCodec::<CreateCollectionResponse, CreateCollectionRequest>::default();
     tonic::server::Grpc::new(codec).unary(Create, request).await
 }
 
@@ -133,19 +117,12 @@ async fn load(address: SocketAddr) -> (f64, Duration) {
                 let mut taken = Vec::new();
                 while Instant::now() < begin + MEASURED {
                     let sent = Instant::now();
-                    stream
-                        .write_all(request.as_bytes())
-                        .await
-                        .expect("an open connection");
+                    stream.write_all(request.as_bytes()).await.expect("an open connection");
                     let mut filled = 0;
                     while !is_whole(&buffer[..filled]) {
                         filled += stream.read(&mut buffer[filled..]).await.expect("an answer");
                     }
-                    assert!(
-                        buffer.starts_with(b"HTTP/1.1 200"),
-                        "{}",
-                        String::from_utf8_lossy(&buffer[..filled])
-                    );
+                    assert!(buffer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&buffer[..filled]));
                     if sent >= begin {
                         taken.push(sent.elapsed());
                     }
@@ -159,10 +136,7 @@ async fn load(address: SocketAddr) -> (f64, Duration) {
         taken.extend(worker.await.expect("a worker"));
     }
     taken.sort_unstable();
-    (
-        taken.len() as f64 / MEASURED.as_secs_f64(),
-        taken[taken.len() * 99 / 100],
-    )
+    (taken.len() as f64 / MEASURED.as_secs_f64(), taken[taken.len() * 99 / 100])
 }
 
 /// Whether the buffer holds a head and as many bytes as it announces.
@@ -171,9 +145,7 @@ fn is_whole(buffer: &[u8]) -> bool {
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
         return false;
     };
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
     length.is_some_and(|length| body.len() >= length)
 }
 
@@ -185,43 +157,27 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut inside = Backends::default();
     inside.insert(
         SERVICE,
-        tower::service_fn(
-            move |request: http::Request<tonic::body::Body>| async move {
-                Ok::<_, Infallible>(grpc(request.map(axum::body::Body::new)).await)
-            },
-        ),
+        tower::service_fn(move |request: http::Request<tonic::body::Body>| async move {
+            Ok::<_, Infallible>(grpc(request.map(axum::body::Body::new)).await)
+        }),
     );
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let grpc_address = listener.local_addr()?;
     let incoming = tonic::transport::server::TcpIncoming::from(listener);
-    tokio::spawn(
-        tonic::transport::Server::builder()
-            .add_routes(routes())
-            .serve_with_incoming(incoming),
-    );
-    let channel = tonic::transport::Endpoint::from_shared(format!("http://{grpc_address}"))?
-        .tcp_nodelay(true);
+    tokio::spawn(tonic::transport::Server::builder().add_routes(routes()).serve_with_incoming(incoming));
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{grpc_address}"))?.tcp_nodelay(true);
     let mut outside = Backends::default();
     outside.insert(SERVICE, channel.connect_lazy());
 
     let cases = [
         ("bare JSON echo", serve(echo).await),
-        (
-            "gateway, service in the process",
-            serve(router(deps(inside))?).await,
-        ),
-        (
-            "gateway, service over TCP",
-            serve(router(deps(outside))?).await,
-        ),
+        ("gateway, service in the process", serve(router(deps(inside))?).await),
+        ("gateway, service over TCP", serve(router(deps(outside))?).await),
     ];
     for (name, address) in cases {
         let (rate, p99) = load(address).await;
-        println!(
-            "{name:35} {rate:9.0} requests/s   p99 {:6.2} ms",
-            p99.as_secs_f64() * 1000.0
-        );
+        println!("{name:35} {rate:9.0} requests/s   p99 {:6.2} ms", p99.as_secs_f64() * 1000.0);
     }
     Ok(())
 }

@@ -20,7 +20,8 @@ pub struct GuardEdge {
 impl GuardEdge {
     /// `trusted_proxies`: addresses and ranges separated by commas; forwarded headers of others are ignored.
     pub fn new(guard: Guard, auth: ServiceAuth, trusted_proxies: &str) -> Self {
-        let parse = |text: &str| text.trim().parse::<IpNet>().or_else(|_| text.trim().parse::<IpAddr>().map(IpNet::from));
+        let parse =
+            |text: &str| text.trim().parse::<IpNet>().or_else(|_| text.trim().parse::<IpAddr>().map(IpNet::from));
         Self { guard, auth, proxies: trusted_proxies.split(',').filter_map(|text| parse(text).ok()).collect() }
     }
 
@@ -62,7 +63,8 @@ fn client_address(headers: &HeaderMap, peer: SocketAddr, proxies: &[IpNet]) -> I
             break;
         }
         let entry = entry.trim();
-        let address = entry.parse::<IpAddr>().ok().or_else(|| entry.parse::<SocketAddr>().ok().map(|socket| socket.ip()));
+        let address =
+            entry.parse::<IpAddr>().ok().or_else(|| entry.parse::<SocketAddr>().ok().map(|socket| socket.ip()));
         match address {
             Some(address) => client = address.to_canonical(),
             None => break,

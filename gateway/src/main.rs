@@ -2,7 +2,9 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use portolan_gateway::{Backends, GatewayDeps, GuardEdge, IdempotencyTable, StoreReadiness, metrics_text, router, serve};
+use portolan_gateway::{
+    Backends, GatewayDeps, GuardEdge, IdempotencyTable, StoreReadiness, metrics_text, router, serve,
+};
 use portolan_runtime::{
     Process,
     process::{self, BoxError, stop_signal},
@@ -31,7 +33,7 @@ async fn run() -> Result<(), BoxError> {
         ("portolan.imports.v1.ImportsService", &peers.imports),
         ("portolan.billing.v1.BillingService", &peers.billing),
     ] {
-        backends.insert(service, channel.clone());
+        backends.insert(service, channel.without_deadline());
     }
     let db = process.db("gateway").await?;
     let proxies = process.config.get("http.trusted_proxies");

@@ -19,7 +19,10 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// The road to a service: a call in this process, or TCP. Generated clients run over both alike.
 #[derive(Clone)]
-pub struct Channel(Road);
+pub struct Channel {
+    road: Road,
+    timeout: Option<Duration>,
+}
 
 #[derive(Clone)]
 enum Road {
@@ -31,7 +34,7 @@ enum Road {
 impl Channel {
     /// A road into this process, closed until [`Channel::connect_local`].
     pub fn local() -> Self {
-        Self(Road::Local(Arc::default()))
+        Self { road: Road::Local(Arc::default()), timeout: Some(CALL_TIMEOUT) }
     }
 
     /// A road over TCP to one of several addresses, `http://host:port`, connected at first use.
@@ -45,15 +48,22 @@ impl Channel {
         });
         let endpoints: Vec<_> =
             endpoints.collect::<Result<_, _>>().map_err(|_| format!("`{addresses}` is no address"))?;
-        Ok(Self(Road::Remote(match endpoints.as_slice() {
+        let road = Road::Remote(match endpoints.as_slice() {
             [only] => only.connect_lazy(),
             _ => tonic::transport::Channel::balance_list(endpoints.into_iter()),
-        })))
+        });
+        Ok(Self { road, timeout: Some(CALL_TIMEOUT) })
+    }
+
+    /// The same road for a caller that keeps its own deadlines, such as the gateway, whose uploads last for hours.
+    #[must_use]
+    pub fn without_deadline(&self) -> Self {
+        Self { timeout: None, ..self.clone() }
     }
 
     /// Opens a local road. A second call and a call on a remote road change nothing.
     pub fn connect_local(&self, service: GrpcService) {
-        if let Road::Local(slot) = &self.0 {
+        if let Road::Local(slot) = &self.road {
             // The first service stays: roads are opened once, at start.
             let _ = slot.set(service);
         }
@@ -71,7 +81,7 @@ impl Service<Request<Body>> for Channel {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let road = self.0.clone();
+        let Self { road, timeout } = self.clone();
         Box::pin(async move {
             let answer = async {
                 match road {
@@ -82,7 +92,12 @@ impl Service<Request<Body>> for Channel {
                     Road::Remote(channel) => tower::ServiceExt::oneshot(channel, request).await.map_err(Error::from),
                 }
             };
-            tokio::time::timeout(CALL_TIMEOUT, answer).await.map_err(|_| "the service did not answer in time")?
+            match timeout {
+                Some(timeout) => {
+                    tokio::time::timeout(timeout, answer).await.map_err(|_| "the service did not answer in time")?
+                }
+                None => answer.await,
+            }
         })
     }
 }

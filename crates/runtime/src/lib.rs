@@ -19,6 +19,6 @@ pub use channel::Channel;
 pub use config::{Config, ConfigError, Settings};
 pub use identities::RemoteIdentities;
 pub use peers::Peers;
-pub use secrets::{Secrets, SecretsError, write_private};
 pub use process::{Built, Process, ProcessArgs};
+pub use secrets::{Secrets, SecretsError, write_private};
 pub use serve::{GrpcService, grpc_routes, guarded, merge, serve_grpc};

@@ -38,9 +38,7 @@ impl ProcessArgs {
     /// Every problem of the configuration.
     pub fn load(&self) -> Result<Config, BoxError> {
         let file = match &self.config {
-            Some(path) => {
-                Some(std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?)
-            }
+            Some(path) => Some(std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?),
             None => None,
         };
         let mut config = Config::load(self.data_dir.clone(), file.as_deref(), std::env::vars())?;

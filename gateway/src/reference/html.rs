@@ -81,8 +81,8 @@ fn article(out: &mut String, operation: &Operation, routes: &Routes, schemas: &S
         operation.id(),
         escape(words),
         escape(&operation.path),
-        escape(&operation.summary),
-        escape(&operation.description),
+        prose(&operation.summary),
+        prose(&operation.description),
         escape(&operation.access),
         dialect_name(dialect),
         escape(operation.route.rpc.path.as_str()),
@@ -142,7 +142,7 @@ fn row(out: &mut String, field: &FieldDescriptor, prefix: &str, schemas: &Schema
         "<tr><td><code>{}</code></td><td>{}{nullable}</td><td>{}</td></tr>",
         escape(&name),
         type_name(field),
-        escape(&schemas.comment(field))
+        prose(&schemas.comment(field))
     );
     let mut nested = inner_message(field);
     let mut inside = format!("{name}{}", items_mark(field));
@@ -217,9 +217,15 @@ fn errors(out: &mut String) {
         for dialect in [Dialect::Akto, Dialect::Workato, Dialect::Katapult, Dialect::Portolan] {
             let _ = write!(out, "<td>{}</td>", error.http_status(dialect));
         }
-        let _ = write!(out, "<td>{}</td></tr>", escape(&documented.description));
+        let _ = write!(out, "<td>{}</td></tr>", prose(&documented.description));
     }
     out.push_str("</tbody></table></section>");
+}
+
+/// A comment of the contract: what stands between back quotes is code.
+fn prose(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    parts.map(|(i, part)| if i % 2 == 1 { format!("<code>{}</code>", escape(part)) } else { escape(part) }).collect()
 }
 
 fn escape(text: &str) -> String {
@@ -253,5 +259,6 @@ mod tests {
     #[test]
     fn text_cannot_become_markup() {
         assert_eq!(escape("<a title='x\">&"), "&lt;a title=&#39;x&quot;&gt;&amp;");
+        assert_eq!(prose("see `<a>` & b"), "see <code>&lt;a&gt;</code> &amp; b");
     }
 }

@@ -205,7 +205,8 @@ async fn import_file(server: &Server, file: &Path) -> Result<serde_json::Value, 
     let client = reqwest::Client::new();
     let base = format!("http://{}", server.address);
     let body = reqwest::Body::from(tokio::fs::File::open(file).await?);
-    let upload = client.post(format!("{base}/v1/imports?collectionName=Generated")).header("x-api-key", &server.api_key);
+    let upload =
+        client.post(format!("{base}/v1/imports?collectionName=Generated")).header("x-api-key", &server.api_key);
     let answer: serde_json::Value = upload.body(body).send().await?.error_for_status()?.json().await?;
     let url = format!("{base}/v1/jobs/{}", answer["jobId"].as_str().ok_or("no job")?);
     loop {
@@ -227,7 +228,13 @@ fn generate_har(file: &Path, size: u64) -> Result<u64, BoxError> {
     while written < size {
         let (resource, id) = (entries % HAR_ENDPOINTS, entries * 7919 % 1_000_003);
         let items: Vec<String> = (0..12)
-            .map(|n| format!(r#"{{\"sku\":\"item {n}\",\"quantity\":{},\"price\":{}.5,\"note\":\"left at the door\"}}"#, id % 9, id % 97))
+            .map(|n| {
+                format!(
+                    r#"{{\"sku\":\"item {n}\",\"quantity\":{},\"price\":{}.5,\"note\":\"left at the door\"}}"#,
+                    id % 9,
+                    id % 97
+                )
+            })
             .collect();
         let entry = format!(
             r#"{{"startedDateTime":"2026-01-02T03:04:05.000Z","time":12,"request":{{"method":"POST","url":"https://api.bench.test/area{resource}/orders/{id}?page={}","httpVersion":"HTTP/1.1","cookies":[],"headers":[{{"name":"Host","value":"api.bench.test"}},{{"name":"Content-Type","value":"application/json"}},{{"name":"Authorization","value":"Bearer abcdefghij"}},{{"name":"User-Agent","value":"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"}}],"queryString":[],"postData":{{"mimeType":"application/json","text":"{{\"customer\":{id},\"express\":true}}"}},"headersSize":-1,"bodySize":-1}},"response":{{"status":200,"statusText":"OK","httpVersion":"HTTP/1.1","cookies":[],"headers":[{{"name":"Content-Type","value":"application/json"}}],"content":{{"size":-1,"mimeType":"application/json","text":"{{\"id\":{id},\"items\":[{}]}}"}},"redirectURL":"","headersSize":-1,"bodySize":-1}},"cache":{{}},"timings":{{"send":0,"wait":0,"receive":0}}}}"#,

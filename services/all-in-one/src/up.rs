@@ -84,12 +84,15 @@ impl Services {
 
         let identity_db = process.db("identity").await?;
         let secrets = process.secrets.clone();
-        let identity =
-            portolan_identity::Deps::open(identity_db, peers.clone(), secrets, grants.clone(), keys).await?;
+        let identity = portolan_identity::Deps::open(identity_db, peers.clone(), secrets, grants.clone(), keys).await?;
         let tokens = portolan_tokens::Deps::open(process.db("tokens").await?, peers.clone(), announce).await?;
         let inventory = portolan_inventory::Deps::new(process.db("inventory").await?, log.clone(), peers.clone());
-        let imports =
-            portolan_imports::Deps::new(process.db("imports").await?, log, peers.clone(), process.config.data_dir.clone());
+        let imports = portolan_imports::Deps::new(
+            process.db("imports").await?,
+            log,
+            peers.clone(),
+            process.config.data_dir.clone(),
+        );
 
         let routes = vec![
             (portolan_identity::NAME, portolan_identity::service(identity.clone())),
@@ -99,10 +102,8 @@ impl Services {
             (portolan_billing::NAME, portolan_billing::service(portolan_billing::Deps { peers: peers.clone() })),
         ];
         let guard = Guard::new(Arc::new(RemoteIdentities::new(peers.clone(), grants)), peers.auth.clone());
-        let own_guard = Guard::new(
-            Arc::new(portolan_identity::grants::OwnIdentities(identity.clone())),
-            peers.auth.clone(),
-        );
+        let own_guard =
+            Guard::new(Arc::new(portolan_identity::grants::OwnIdentities(identity.clone())), peers.auth.clone());
         let channels = [&peers.identity, &peers.tokens, &peers.inventory, &peers.imports, &peers.billing];
         let mut services = Vec::new();
         for ((name, routes), channel) in routes.iter().zip(channels) {
@@ -138,4 +139,3 @@ async fn gateway(process: &Process, services: &Services) -> Result<GatewayDeps, 
         metrics: portolan_gateway::metrics_text(),
     })
 }
-

@@ -84,9 +84,9 @@ impl Identities for OwnIdentities {
         scope: Scope,
         client_address: &'a str,
     ) -> BoxFuture<'a, Result<String>> {
-        Box::pin(async move {
-            Ok(crate::authentication::authenticate(&self.0, credential, scope, client_address).await?.0)
-        })
+        Box::pin(
+            async move { Ok(crate::authentication::authenticate(&self.0, credential, scope, client_address).await?.0) },
+        )
     }
 
     fn grant(&self, account_id: i64, user_id: i64, scope: Scope) -> BoxFuture<'_, Result<Arc<Grant>>> {

@@ -10,7 +10,8 @@ use portolan_runtime::{Built, guarded, process};
 async fn main() -> ExitCode {
     process::run_service(NAME, async |process| {
         let db = process.db("identity").await?;
-        let deps = Deps::open(db, process.peers.clone(), process.secrets.clone(), grants::cache(false), Cache::Off).await?;
+        let deps =
+            Deps::open(db, process.peers.clone(), process.secrets.clone(), grants::cache(false), Cache::Off).await?;
         let guard = Guard::new(Arc::new(grants::OwnIdentities(deps.clone())), process.peers.auth.clone());
         let routes = service(deps.clone());
         process.peers.identity.connect_local(guarded(routes.clone(), guard.clone()));

@@ -131,9 +131,13 @@ mod tests {
 
     #[test]
     fn only_paths_of_this_origin_are_redirect_targets() {
-        for (path, expected) in
-            [("/login", true), ("//evil.example", false), ("/\\evil", false), ("https://evil.example", false), ("/a b", false)]
-        {
+        for (path, expected) in [
+            ("/login", true),
+            ("//evil.example", false),
+            ("/\\evil", false),
+            ("https://evil.example", false),
+            ("/a b", false),
+        ] {
             assert_eq!(is_local_path(path), expected, "{path}");
         }
     }

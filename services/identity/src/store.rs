@@ -76,7 +76,8 @@ pub(crate) async fn list_accounts_of_user(db: &Db, user_id: i64) -> Result<BTree
     rows.iter().map(|row| Ok((row.get("account_id")?, row.get("name")?))).collect()
 }
 
-const INSERT_USER: &str = "INSERT INTO users (user_id, login, login_key, name, password_hash, last_login_at, created_at)
+const INSERT_USER: &str =
+    "INSERT INTO users (user_id, login, login_key, name, password_hash, last_login_at, created_at)
     VALUES ($1, $2, $3, $2, $4, 0, $5)";
 
 pub(crate) async fn insert_user(tx: &mut Tx, id: i64, login: &str, login_key: &str, hash: &str) -> Result<()> {

@@ -6,6 +6,7 @@ mod credentials;
 mod imports;
 mod kill;
 mod real_files;
+mod roles;
 mod server;
 
 portolan_testkit::suite! {
@@ -14,6 +15,9 @@ portolan_testkit::suite! {
     credentials::a_deleted_key_is_refused_at_once,
     credentials::keys_of_tools_stay_in_their_list,
     credentials::grpc_takes_the_same_key,
+    roles::a_role_bounds_what_a_user_may,
+    roles::a_restricted_user_sees_their_own_collections,
+    roles::another_account_is_out_of_sight,
     collections::create_then_list,
     collections::names_follow_the_rule,
     collections::deletion_is_complete,
