@@ -15,8 +15,13 @@ fn records() -> Vec<String> {
     (0..RECORDS).map(record).collect()
 }
 
+/// One call of a shop's API. Two in three read an order and one places it, so it has a request body. One in four answers
+/// names the customer by e-mail, one in twelve by telephone too; the addresses and numbers differ from record to record.
+/// Each has a JSON answer of 1 to 5 lines, eight request and four response headers, two query parameters, an identifier
+/// in its path, a UUID and two times.
 fn record(index: usize) -> String {
-    let items: Vec<_> = (0..2 + index % 4)
+    let is_order = index % 3 == 0;
+    let items: Vec<_> = (0..1 + index % 5)
         .map(|item| {
             json!({
                 "sku": format!("SKU-{index}-{item}"),
@@ -27,34 +32,59 @@ fn record(index: usize) -> String {
             })
         })
         .collect();
+    let mut customer = json!({ "id": 7_000 + index * 13, "name": "Jane Doe" });
+    if index % 4 == 0 {
+        customer["email"] = format!("jane{index}@mail.org").into();
+    }
+    if index % 12 == 0 {
+        customer["phone"] = format!("+1415555{}", 2000 + index * 7).into();
+    }
     let answer = json!({
         "id": 100_000 + index,
-        "customer": { "name": "Jane Doe", "email": format!("jane{index}@mail.org"), "phone": "+14155552671" },
+        "status": if is_order { "placed" } else { "shipped" },
+        "customer": customer,
         "items": items,
         "createdAt": "2026-03-01T12:00:00Z",
-        "trace": "3f2504e0-4f89-11d3-9a0c-0305e82c3301",
+        "updatedAt": format!("2026-03-{:02}T08:{:02}:11Z", 1 + index % 28, index % 60),
+        "trace": format!("3f2504e0-4f89-11d3-9a0c-{index:012x}"),
         "note": null,
     });
     let request_headers = json!({
         "host": "api.shop.net",
         "user-agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36",
         "accept": "application/json",
+        "accept-encoding": "gzip, br",
+        "accept-language": "en-US,en;q=0.9",
         "authorization": "Bearer 7f3b2c1d0e",
         "content-type": "application/json",
+        "x-request-id": format!("{:016x}", index * 7_919 + 5_000_011),
     });
+    let response_headers = json!({
+        "cache-control": "no-store",
+        "content-length": answer.to_string().len().to_string(),
+        "content-type": "application/json; charset=utf-8",
+        "date": "Sun, 01 Mar 2026 12:00:00 GMT",
+    });
+    let (method, path, status_code, payload) = match is_order {
+        true => {
+            let body = json!({ "coupon": "SPRING", "gift": false, "lines": 3 }).to_string();
+            ("POST", format!("/v1/customers/{index}/orders?expand=items&page={}", index % 9), 201, body)
+        }
+        false => ("GET", format!("/v1/orders/{}?expand=items&page={}", 100_000 + index, index % 9), 200, String::new()),
+    };
     Record {
         account_id: 1_000_000,
         collection_id: 7,
         source: Source::Mirroring,
-        method: "POST".into(),
-        path: format!("/v1/customers/{index}/orders?expand=items&page={}", index % 9).into(),
+        method: method.into(),
+        path: path.into(),
         protocol: "HTTP/1.1".into(),
         request_headers: request_headers.to_string().into(),
-        request_payload: json!({ "coupon": "SPRING", "gift": false, "lines": 3 }).to_string().into(),
-        response_headers: json!({ "content-type": "application/json", "content-length": "731" }).to_string().into(),
+        request_payload: payload.into(),
+        response_headers: response_headers.to_string().into(),
         response_payload: answer.to_string().into(),
-        status_code: 201,
-        status: "Created".into(),
+        status_code,
+        status: if is_order { "Created" } else { "OK" }.into(),
         time: 1_772_366_400 + index as i64,
         ip: "10.0.0.1".into(),
         direction: 1,

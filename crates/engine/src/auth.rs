@@ -2,8 +2,21 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use portolan_record::DeclaredAuth;
 
-use crate::detect::is_jwt;
+use crate::detect::{is_jwt, letters_of};
 use crate::headers::Headers;
+
+/// What the names of headers that carry a key contain.
+const KEYS: [(&str, u32); 2] = [named("apikey"), named("passkey")];
+
+/// What the names of headers that speak of a client's certificate contain.
+const CERTIFICATES: [(&str, u32); 6] = [
+    named("clientcert"),
+    named("sslcert"),
+    named("clientdn"),
+    named("sslclientsdn"),
+    named("sslclientverify"),
+    named("forwardedclientcert"),
+];
 
 /// How a call proves who makes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,9 +74,8 @@ impl AuthSet {
         let mut found = 0;
         for (name, value) in headers.iter().filter(|(name, _)| *name != "cookie") {
             found |= of_credential(name, value);
-            let is_key = name.contains('y') && (contains_joined(name, "apikey") || contains_joined(name, "passkey"));
-            found |= bit_if(is_key, AuthType::ApiKey);
-            found |= bit_if(!value.trim().is_empty() && names_a_certificate(name), AuthType::Mtls);
+            found |= bit_if(contains_any_joined(name, &KEYS), AuthType::ApiKey);
+            found |= bit_if(contains_any_joined(name, &CERTIFICATES) && !value.trim().is_empty(), AuthType::Mtls);
             found |= bit_if(name != "authorization" && is_jwt(value), AuthType::Jwt);
         }
         for (name, value) in headers.cookies().filter(|(_, value)| !value.contains('=')) {
@@ -128,6 +140,10 @@ impl<'de> Deserialize<'de> for AuthSet {
     }
 }
 
+const fn named(part: &str) -> (&str, u32) {
+    (part, letters_of(part))
+}
+
 fn bit(auth: AuthType) -> u16 {
     1 << auth as u16
 }
@@ -143,7 +159,13 @@ fn of_credential(name: &str, value: &str) -> u16 {
         Some(scheme) if scheme.eq_ignore_ascii_case("basic") => bit(AuthType::Basic),
         _ => bit_if(matches!(name, "authorization" | "auth"), AuthType::AuthorizationHeader),
     };
-    scheme | bit_if(name.contains("session"), AuthType::SessionToken)
+    scheme | bit_if(names_a_session(name), AuthType::SessionToken)
+}
+
+fn names_a_session(name: &str) -> bool {
+    const SESSION: &str = "session";
+    const LETTERS: u32 = letters_of(SESSION);
+    letters_of(name) & LETTERS == LETTERS && name.contains(SESSION)
 }
 
 /// The first of exactly two words.
@@ -160,11 +182,10 @@ fn scheme_of(value: &str) -> Option<&str> {
     }
 }
 
-fn names_a_certificate(name: &str) -> bool {
-    const NAMES: [&str; 6] =
-        ["clientcert", "sslcert", "clientdn", "sslclientsdn", "sslclientverify", "forwardedclientcert"];
-    // All of them hold one of two short parts, which most header names do not.
-    (name.contains("client") || name.contains("ssl")) && NAMES.iter().any(|part| contains_joined(name, part))
+/// Whether the name without `-` and `_` contains one of the parts, each of which comes with its letters.
+fn contains_any_joined(name: &str, parts: &[(&str, u32)]) -> bool {
+    let letters = letters_of(name);
+    parts.iter().any(|(part, needed)| letters & needed == *needed && contains_joined(name, part))
 }
 
 /// Whether the name without `-` and `_` contains the part.

@@ -53,7 +53,10 @@ pub fn read_pairs(text: &str, code: i32, place: Place, sightings: &mut Sightings
 
 /// Whether the text contains a part, which is in lower case.
 pub fn contains_ignoring_case(text: &str, part: &str) -> bool {
-    text.as_bytes().windows(part.len()).any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
+    let (text, part) = (text.as_bytes(), part.as_bytes());
+    let Some(first) = part.first() else { return true };
+    memchr::memchr2_iter(*first, first.to_ascii_uppercase(), text)
+        .any(|at| text[at..].get(..part.len()).is_some_and(|found| found.eq_ignore_ascii_case(part)))
 }
 
 fn decoded(text: &str) -> Cow<'_, str> {

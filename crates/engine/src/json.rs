@@ -208,13 +208,10 @@ impl<'a> Scanner<'a> {
 
     /// Moves to the next quote or backslash.
     fn plain(&mut self) -> Result<(), Malformed> {
-        loop {
-            match self.peek()? {
-                b'"' | b'\\' => return Ok(()),
-                0..=0x1f => return Err(Malformed),
-                _ => self.at += 1,
-            }
-        }
+        let rest = &self.bytes[self.at..];
+        let len = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).ok_or(Malformed)?;
+        self.at += len;
+        if rest[len] > 0x1f { Ok(()) } else { Err(Malformed) }
     }
 
     fn escape(&mut self) -> Result<char, Malformed> {

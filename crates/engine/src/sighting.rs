@@ -1,3 +1,5 @@
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 use crate::detect::Detected;
@@ -63,22 +65,25 @@ pub enum Place {
 pub struct Sightings<'d> {
     pub detectors: &'d Detectors,
     list: Vec<Sighting>,
+    /// Where in the list the part begins that may yet be taken back.
+    start: usize,
+    /// Length of that part at which it is settled.
     gathered_max: usize,
 }
 
 impl<'d> Sightings<'d> {
     pub fn new(detectors: &'d Detectors) -> Self {
-        Self { detectors, list: Vec::with_capacity(48), gathered_max: GATHERED_MAX }
+        Self { detectors, list: Vec::with_capacity(48), start: 0, gathered_max: GATHERED_MAX }
     }
 
     /// Runs a reader and keeps what it adds only if it succeeds.
     pub fn attempt(&mut self, read: impl FnOnce(&mut Self) -> bool) -> bool {
-        let before = std::mem::replace(&mut self.list, Vec::with_capacity(48));
+        let start = std::mem::replace(&mut self.start, self.list.len());
         let is_read = read(self);
-        let added = std::mem::replace(&mut self.list, before);
-        if is_read {
-            self.list.extend(added);
+        if !is_read {
+            self.list.truncate(self.start);
         }
+        self.start = start;
         is_read
     }
 
@@ -101,9 +106,11 @@ impl<'d> Sightings<'d> {
             sensitive: !reserved && sub_type.is_sensitive_at(Position::of(code, is_header)),
             repeats: false,
         });
-        if self.list.len() >= self.gathered_max {
-            settle(&mut self.list);
-            self.gathered_max = GATHERED_MAX + self.list.len() * 2;
+        if self.list.len() - self.start >= self.gathered_max {
+            let mut part = self.list.split_off(self.start);
+            settle(&mut part);
+            self.gathered_max = GATHERED_MAX + part.len() * 2;
+            self.list.append(&mut part);
         }
     }
 
@@ -115,9 +122,7 @@ impl<'d> Sightings<'d> {
 
     /// The sightings, each parameter counting once.
     pub fn finish(mut self) -> Vec<Sighting> {
-        if self.list.len() > PARAMETERS_MAX || has_duplicates(&self.list) {
-            settle(&mut self.list);
-        }
+        settle_if(&mut self.list, |list, order| list.len() > PARAMETERS_MAX || has_repeated_key(list, order));
         self.list
     }
 }
@@ -134,7 +139,7 @@ pub fn normal_key(key: &str) -> std::borrow::Cow<'_, str> {
 
 /// PostgreSQL's text holds no NUL.
 pub fn without_nul(text: &str) -> std::borrow::Cow<'_, str> {
-    if text.as_bytes().contains(&0) { text.replace('\0', "\u{fffd}").into() } else { text.into() }
+    if memchr::memchr(0, text.as_bytes()).is_some() { text.replace('\0', "\u{fffd}").into() } else { text.into() }
 }
 
 /// The longest prefix of at most `bytes_max` bytes.
@@ -152,34 +157,31 @@ fn integer_part(text: &str) -> Option<i64> {
     text.parse().ok().or_else(|| text.parse::<f64>().ok().filter(|number| !number.is_nan()).map(|number| number as i64))
 }
 
-/// Whether any key may occur twice. A digest per key decides, so that the usual record needs no sorting of texts.
-fn has_duplicates(list: &[Sighting]) -> bool {
-    let mut digests: Vec<u64> = list.iter().map(|sighting| digest(&sighting.key)).collect();
-    digests.sort_unstable();
-    digests.windows(2).any(|pair| pair[0] == pair[1])
-}
-
-fn digest(key: &ParameterKey) -> u64 {
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let flags = u64::from(key.is_header) | u64::from(key.is_url_param) << 1 | u64::from(key.is_query_param) << 2;
-    let mut hash = (key.response_code as u32 as u64) << 32 | key.sub_type.index() << 3 | flags;
-    let mut chunks = key.name.as_bytes().chunks_exact(8);
-    for chunk in &mut chunks {
-        let word = u64::from_le_bytes(chunk.try_into().unwrap_or_default());
-        hash = (hash.rotate_left(5) ^ word).wrapping_mul(FACTOR);
-    }
-    for byte in chunks.remainder() {
-        hash = (hash.rotate_left(5) ^ u64::from(*byte)).wrapping_mul(FACTOR);
-    }
-    hash
-}
-
 /// Sorts, takes out duplicate values, marks repeated parameters, and applies the limits. Doing it in the middle of a
 /// record changes nothing in the end: what one pass drops, a later one would drop as well.
 fn settle(list: &mut Vec<Sighting>) {
-    list.sort_unstable_by(|left, right| {
-        (&left.key, &left.value, left.number).cmp(&(&right.key, &right.value, right.number))
+    settle_if(list, |_, _| true);
+}
+
+/// Settles the list if the condition, which sees the sorted order, holds; else leaves it as it is.
+fn settle_if(list: &mut Vec<Sighting>, condition: impl FnOnce(&[Sighting], &[Ranked]) -> bool) {
+    let mut order: Vec<Ranked> =
+        list.iter().zip(0..).map(|(sighting, at)| Ranked { rank: rank(&sighting.key), at }).collect();
+    order.sort_unstable_by(|left, right| {
+        left.rank.cmp(&right.rank).then_with(|| compare(&list[left.at], &list[right.at]))
     });
+    if !condition(list, &order) {
+        return;
+    }
+    for at in 0..list.len() {
+        // What stood at a place before this one has been swapped to where that one's sighting came from.
+        let mut from = order[at].at;
+        while from < at {
+            from = order[from].at;
+        }
+        order[at].at = from;
+        list.swap(at, from);
+    }
     list.dedup_by(|next, kept| {
         let same = next.key == kept.key && next.value == kept.value && next.number == kept.number;
         if same {
@@ -187,6 +189,51 @@ fn settle(list: &mut Vec<Sighting>) {
         }
         same
     });
+    mark_repeats(list);
+    let is_over = |run: &[Sighting]| run.len() > VALUES_MAX;
+    if list.len() > PARAMETERS_MAX || list.chunk_by(|left, right| left.key == right.key).any(is_over) {
+        limit(list);
+    }
+}
+
+/// A sighting by its place in the list, with the beginning of its key as a number that sorts as the key does.
+struct Ranked {
+    rank: u128,
+    at: usize,
+}
+
+fn rank(key: &ParameterKey) -> u128 {
+    /// Bytes of the name that the number has room for, behind 32 bits of the code and 3 of the place.
+    const NAME_BYTES: usize = 11;
+    let code = key.response_code.cast_unsigned() ^ 1 << 31;
+    let place = u32::from(key.is_header) << 2 | u32::from(key.is_url_param) << 1 | u32::from(key.is_query_param);
+    let mut name = [0; 16];
+    let bytes = key.name.len().min(NAME_BYTES);
+    name[16 - NAME_BYTES..][..bytes].copy_from_slice(&key.name.as_bytes()[..bytes]);
+    u128::from(code) << 96 | u128::from(place) << 88 | u128::from_be_bytes(name)
+}
+
+fn compare(left: &Sighting, right: &Sighting) -> Ordering {
+    (&left.key, &left.value, left.number).cmp(&(&right.key, &right.value, right.number))
+}
+
+fn has_repeated_key(list: &[Sighting], order: &[Ranked]) -> bool {
+    order.windows(2).any(|pair| pair[0].rank == pair[1].rank && list[pair[0].at].key == list[pair[1].at].key)
+}
+
+/// Marks all but the first of each parameter in a sorted list, and makes each as sensitive as any of them.
+fn mark_repeats(list: &mut [Sighting]) {
+    for group in list.chunk_by_mut(|left, right| left.key == right.key) {
+        let sensitive = group.iter().any(|sighting| sighting.sensitive);
+        for (index, sighting) in group.iter_mut().enumerate() {
+            sighting.repeats = index > 0;
+            sighting.sensitive = sensitive;
+        }
+    }
+}
+
+/// Applies the limits to a sorted list.
+fn limit(list: &mut Vec<Sighting>) {
     let mut kept: Vec<Sighting> = Vec::with_capacity(list.len());
     let mut part = None;
     let mut names = 0;
@@ -200,15 +247,13 @@ fn settle(list: &mut Vec<Sighting>) {
         if names > PARAMETERS_MAX {
             continue;
         }
-        let sensitive = group.iter().any(|sighting| sighting.sensitive);
         let least = group.iter().min_by_key(|sighting| sighting.number);
         let most = group.iter().max_by_key(|sighting| sighting.number);
         let ends = [least, most].into_iter().flatten().filter(|sighting| sighting.number.is_some());
         // Beyond the limit the values are dropped anyway, but not the range of the numbers.
         let rest = ends.filter(|_| group.len() > VALUES_MAX);
-        for (index, sighting) in group.iter().take(VALUES_MAX).chain(rest).enumerate() {
-            kept.push(Sighting { repeats: index > 0, sensitive, ..sighting.clone() });
-        }
+        let rest = rest.map(|sighting| Sighting { repeats: true, ..sighting.clone() });
+        kept.extend(group.iter().take(VALUES_MAX).cloned().chain(rest));
     }
     *list = kept;
 }

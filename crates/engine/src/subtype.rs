@@ -142,14 +142,6 @@ impl SubType {
         self.sensitive_always() || self.sensitive_positions().contains(&position)
     }
 
-    /// A number of its own, for digests within one run.
-    pub(crate) fn index(self) -> u64 {
-        match self {
-            Self::Pii(pii) => 32 + pii.index(),
-            plain => Self::PLAIN.iter().position(|other| *other == plain).map_or(0, |index| index as u64),
-        }
-    }
-
     /// Whether its values have an order, so that a smallest and a largest are kept.
     pub fn is_numeric(self) -> bool {
         matches!(self, Self::Integer32 | Self::Integer64 | Self::Float)

@@ -9,14 +9,18 @@ mod pii;
 
 use std::net::IpAddr;
 
+use memchr::memmem;
 use regex::Regex;
+use regex_syntax::hir::{Hir, HirKind};
 
 pub use checks::{
     is_credit_card, is_email, is_iban, is_jwt, is_phone_number, is_ssn, is_url, is_uuid, is_vin, jwt_payload,
 };
+pub use keys::letters_of;
 pub use pii::PiiType;
 
 use crate::SubType;
+use keys::Compact;
 use pii::Rule;
 
 /// A value longer than this is no single datum; its text stays [`SubType::Generic`] unless it is a JWT.
@@ -26,8 +30,6 @@ const VALUE_BYTES_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct Detectors {
     keys: Vec<(KeyRule, SubType)>,
-    /// No shorter key meets any rule.
-    key_bytes_min: usize,
     values: Vec<ValueRule>,
     /// Whether IBANs are looked for, and what they are called.
     iban: Option<SubType>,
@@ -42,14 +44,15 @@ pub struct Detected {
 }
 
 #[derive(Debug)]
-enum KeyRule {
-    Contains(&'static str),
-    Word(&'static str),
+struct KeyRule {
+    text: &'static str,
+    letters: u32,
+    is_word: bool,
 }
 
 #[derive(Debug)]
 struct ValueRule {
-    part: &'static str,
+    part: memmem::Finder<'static>,
     kinds: u16,
     bytes_min: usize,
     bytes_max: usize,
@@ -69,15 +72,12 @@ impl Detectors {
         let mut active: Vec<_> = active.into_iter().collect();
         active.sort_unstable();
         active.dedup();
-        let mut detectors = Self { keys: Vec::new(), key_bytes_min: usize::MAX, values: Vec::new(), iban: None };
+        let mut detectors = Self { keys: Vec::new(), values: Vec::new(), iban: None };
         for pii in active {
             let sub_type = SubType::Pii(pii);
-            if let Rule::KeyContains(text) | Rule::KeyWord(text) = pii.rule() {
-                detectors.key_bytes_min = detectors.key_bytes_min.min(text.len());
-            }
             match pii.rule() {
-                Rule::KeyContains(text) => detectors.keys.push((KeyRule::Contains(text), sub_type)),
-                Rule::KeyWord(text) => detectors.keys.push((KeyRule::Word(text), sub_type)),
+                Rule::KeyContains(text) => detectors.keys.push((KeyRule::new(text, false), sub_type)),
+                Rule::KeyWord(text) => detectors.keys.push((KeyRule::new(text, true), sub_type)),
                 Rule::Value(part, pattern) => detectors.values.push(ValueRule::new(part, pattern, sub_type)),
                 Rule::Iban => detectors.iban = Some(sub_type),
             }
@@ -123,17 +123,8 @@ impl Detectors {
 
     /// What the key alone says.
     pub fn detect_key(&self, key: &str) -> Option<SubType> {
-        if key.len() < self.key_bytes_min {
-            return None;
-        }
-        let compact = keys::Compact::new(key);
-        self.keys
-            .iter()
-            .find(|(rule, _)| match rule {
-                KeyRule::Contains(text) => compact.contains(text),
-                KeyRule::Word(text) => keys::has_word(key, text),
-            })
-            .map(|(_, sub_type)| *sub_type)
+        let letters = letters_of(key);
+        self.keys.iter().find(|(rule, _)| rule.is_match(key, letters)).map(|(_, sub_type)| *sub_type)
     }
 
     fn detect_pii_value(&self, value: &str, kinds: u16) -> Option<SubType> {
@@ -147,12 +138,23 @@ impl Detectors {
     }
 }
 
+impl KeyRule {
+    fn new(text: &'static str, is_word: bool) -> Self {
+        Self { text, letters: letters_of(text), is_word }
+    }
+
+    fn is_match(&self, key: &str, letters: u32) -> bool {
+        letters & self.letters == self.letters
+            && if self.is_word { keys::has_word(key, self.text) } else { Compact::new(key).contains(self.text) }
+    }
+}
+
 impl ValueRule {
     fn new(part: &'static str, pattern: &'static str, sub_type: SubType) -> Self {
         let syntax = regex_syntax::parse(pattern).expect("the patterns of the table are tested");
         Self {
-            part,
-            kinds: kinds_of(part),
+            part: memmem::Finder::new(part),
+            kinds: kinds_of(part) | kinds_in_all(&syntax),
             bytes_min: syntax.properties().minimum_len().unwrap_or(0),
             bytes_max: syntax.properties().maximum_len().unwrap_or(usize::MAX),
             pattern: Regex::new(&format!("^(?:{pattern})$")).expect("the patterns of the table are tested"),
@@ -163,7 +165,7 @@ impl ValueRule {
     fn is_match(&self, value: &str, kinds: u16) -> bool {
         (self.bytes_min..=self.bytes_max).contains(&value.len())
             && kinds & self.kinds == self.kinds
-            && memchr::memmem::find(value.as_bytes(), self.part.as_bytes()).is_some()
+            && self.part.find(value.as_bytes()).is_some()
             && self.pattern.is_match(value)
     }
 }
@@ -205,6 +207,18 @@ static KINDS: [u16; 256] = {
 
 fn kinds_of(text: &str) -> u16 {
     text.bytes().fold(0, |kinds, byte| kinds | KINDS[usize::from(byte)])
+}
+
+/// The kinds of which every match of a pattern holds a byte.
+fn kinds_in_all(pattern: &Hir) -> u16 {
+    match pattern.kind() {
+        HirKind::Literal(literal) => literal.0.iter().fold(0, |kinds, byte| kinds | KINDS[usize::from(*byte)]),
+        HirKind::Repetition(repetition) if repetition.min > 0 => kinds_in_all(&repetition.sub),
+        HirKind::Capture(capture) => kinds_in_all(&capture.sub),
+        HirKind::Concat(parts) => parts.iter().fold(0, |kinds, part| kinds | kinds_in_all(part)),
+        HirKind::Alternation(parts) => parts.iter().fold(u16::MAX, |kinds, part| kinds & kinds_in_all(part)),
+        _ => 0,
+    }
 }
 
 fn found(sub_type: SubType) -> Detected {

@@ -188,10 +188,6 @@ impl PiiType {
         self.entry().sensitive
     }
 
-    pub(crate) fn index(self) -> u64 {
-        u64::from(self.0)
-    }
-
     pub(super) fn rule(self) -> Rule {
         self.entry().rule
     }

@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 
 use super::dictionary::is_word;
+use crate::body::contains_ignoring_case;
 use crate::{Detectors, SubType};
 
 /// The kind of a variable segment.
@@ -124,8 +125,7 @@ pub fn without_query(path: &str) -> &str {
 
 /// Whether the URL may hold variable segments at all. GraphQL endpoints never do.
 pub fn is_templatable(url: &str) -> bool {
-    const GRAPH: &[u8] = b"graph";
-    !url.as_bytes().windows(GRAPH.len()).any(|window| window.eq_ignore_ascii_case(GRAPH))
+    !contains_ignoring_case(url, "graph")
 }
 
 /// The template of one URL alone: each segment that is visibly an identifier becomes its kind. Needs no second URL, so
