@@ -20,7 +20,7 @@ fn records() -> Vec<String> {
 /// Each has a JSON answer of 1 to 5 lines, eight request and four response headers, two query parameters, an identifier
 /// in its path, a UUID and two times.
 fn record(index: usize) -> String {
-    let is_order = index % 3 == 0;
+    let is_order = index.is_multiple_of(3);
     let items: Vec<_> = (0..1 + index % 5)
         .map(|item| {
             json!({
@@ -33,10 +33,10 @@ fn record(index: usize) -> String {
         })
         .collect();
     let mut customer = json!({ "id": 7_000 + index * 13, "name": "Jane Doe" });
-    if index % 4 == 0 {
+    if index.is_multiple_of(4) {
         customer["email"] = format!("jane{index}@mail.org").into();
     }
-    if index % 12 == 0 {
+    if index.is_multiple_of(12) {
         customer["phone"] = format!("+1415555{}", 2000 + index * 7).into();
     }
     let answer = json!({

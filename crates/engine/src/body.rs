@@ -153,20 +153,29 @@ impl<'a> Visitor<'a> for Leaves<'_, '_> {
     }
 
     fn scalar(&mut self, value: Scalar<'a>) {
-        let key = &self.path[self.key.0..self.key.1];
         let plain = |sub_type| Detected { sub_type, reserved: false };
         let (found, text) = match &value {
             Scalar::Null => (plain(SubType::Null), None),
             Scalar::Bool(true) => (plain(SubType::True), Some("true")),
             Scalar::Bool(false) => (plain(SubType::False), Some("false")),
-            Scalar::Number(digits) => (self.sightings.detectors.detect_number(key, digits), Some(*digits)),
-            Scalar::Text(text) => (self.sightings.detectors.detect_text(key, text), Some(&**text)),
+            Scalar::Number(digits) if self.repeats(true, digits) => return,
+            Scalar::Text(text) if self.repeats(false, text) => return,
+            Scalar::Number(digits) => (self.sightings.detectors.detect_number(self.key(), digits), Some(*digits)),
+            Scalar::Text(text) => (self.sightings.detectors.detect_text(self.key(), text), Some(&**text)),
         };
         self.sightings.add(self.code, Place::Body, &self.path, found, text, false);
     }
 }
 
 impl Leaves<'_, '_> {
+    fn key(&self) -> &str {
+        &self.path[self.key.0..self.key.1]
+    }
+
+    fn repeats(&mut self, is_number: bool, text: &str) -> bool {
+        self.sightings.repeats_leaf(self.code, &self.path, self.key, is_number, text)
+    }
+
     fn append(&mut self, text: &str) {
         let room = NAME_BYTES_MAX - self.path.len();
         self.path.push_str(cut(text, room));
@@ -207,6 +216,16 @@ mod tests {
         assert_eq!(names("[1]", 200, ""), ["json#$"]);
         assert!(names("\"text\"", 200, "application/json").is_empty());
         assert!(names(r#"{"a":1"#, 200, "application/json").is_empty());
+    }
+
+    #[test]
+    fn repeated_leaves_are_one_only_if_they_are_of_one_kind() {
+        let found = leaves(r#"[1e5,"1e5",1e5,"1e5"]"#, 200, "");
+        let kinds: Vec<_> = found.iter().map(|(_, kind, _)| *kind).collect();
+        assert_eq!(kinds, ["FLOAT", "GENERIC"]);
+        let found = leaves(r#"{"password#b":"x","password":{"b":"x"},"c":[{"b":"x"},{"b":"x"}]}"#, 200, "");
+        let kinds: Vec<_> = found.iter().map(|(name, kind, _)| (name.as_str(), *kind)).collect();
+        assert_eq!(kinds, [("c#$#b", "GENERIC"), ("password#b", "GENERIC"), ("password#b", "PASSWORD")]);
     }
 
     #[test]

@@ -18,6 +18,14 @@ pub const VALUES_MAX: usize = 50;
 /// Sightings that may gather before duplicates are taken out, so that a long array does not fill the memory.
 const GATHERED_MAX: usize = 4096;
 
+/// Sightings that are sorted without an allocation; most records show fewer.
+const FEW: usize = 64;
+
+/// Leaves of a body that are remembered.
+const LEAVES: usize = 64;
+
+const NO_LEAVES: [Leaf; LEAVES] = [Leaf { at: u32::MAX, kind: 0 }; LEAVES];
+
 /// One parameter with one of its subtypes, within an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -69,19 +77,33 @@ pub struct Sightings<'d> {
     start: usize,
     /// Length of that part at which it is settled.
     gathered_max: usize,
+    /// For a digest of a body's leaf, where the last leaf of that digest stands.
+    leaves: [Leaf; LEAVES],
+    /// A leaf was left out as it had stood there before.
+    has_repeats: bool,
 }
 
 impl<'d> Sightings<'d> {
     pub fn new(detectors: &'d Detectors) -> Self {
-        Self { detectors, list: Vec::with_capacity(48), start: 0, gathered_max: GATHERED_MAX }
+        Self {
+            detectors,
+            list: Vec::with_capacity(48),
+            start: 0,
+            gathered_max: GATHERED_MAX,
+            leaves: NO_LEAVES,
+            has_repeats: false,
+        }
     }
 
     /// Runs a reader and keeps what it adds only if it succeeds.
     pub fn attempt(&mut self, read: impl FnOnce(&mut Self) -> bool) -> bool {
         let start = std::mem::replace(&mut self.start, self.list.len());
+        let had_repeats = self.has_repeats;
         let is_read = read(self);
         if !is_read {
             self.list.truncate(self.start);
+            self.leaves = NO_LEAVES;
+            self.has_repeats = had_repeats;
         }
         self.start = start;
         is_read
@@ -111,7 +133,28 @@ impl<'d> Sightings<'d> {
             settle(&mut part);
             self.gathered_max = GATHERED_MAX + part.len() * 2;
             self.list.append(&mut part);
+            self.leaves = NO_LEAVES;
         }
+    }
+
+    /// Whether the leaf of a body that would be added next says nothing new: lists repeat their values, and finding one
+    /// again is cheaper than detecting it again. `key` is where in the name the last key stands.
+    pub fn repeats_leaf(&mut self, code: i32, name: &str, key: (usize, usize), is_number: bool, text: &str) -> bool {
+        // A longer value is not kept as a whole. Names are far shorter than what half of `kind` can count.
+        if text.len() > VALUE_BYTES_MAX || key.1 >= 1 << 15 {
+            return false;
+        }
+        let kind = (key.0 as u32) << 16 | (key.1 as u32) << 1 | u32::from(is_number);
+        let leaf = &mut self.leaves[leaf_digest(name, text)];
+        let known = self.list.get(leaf.at as usize).filter(|_| leaf.kind == kind && leaf.at as usize >= self.start);
+        let is_known = known.is_some_and(|known| {
+            known.key.name == name
+                && known.value.as_deref() == Some(text)
+                && known.key.part() == (code, false, false, false)
+        });
+        *leaf = if is_known { *leaf } else { Leaf { at: self.list.len() as u32, kind } };
+        self.has_repeats |= is_known;
+        is_known
     }
 
     /// Detects a text by its last key and adds it.
@@ -122,9 +165,19 @@ impl<'d> Sightings<'d> {
 
     /// The sightings, each parameter counting once.
     pub fn finish(mut self) -> Vec<Sighting> {
-        settle_if(&mut self.list, |list, order| list.len() > PARAMETERS_MAX || has_repeated_key(list, order));
+        let has_repeats = self.has_repeats;
+        settle_if(&mut self.list, |list, order| {
+            has_repeats || list.len() > PARAMETERS_MAX || has_repeated_key(list, order)
+        });
         self.list
     }
+}
+
+/// A leaf of a body: its place in the list, and what beside name and value decides its subtype.
+#[derive(Clone, Copy)]
+struct Leaf {
+    at: u32,
+    kind: u32,
 }
 
 /// The name a key gets in a path: keys without any letter are places in a map, so they are one parameter.
@@ -165,12 +218,21 @@ fn settle(list: &mut Vec<Sighting>) {
 
 /// Settles the list if the condition, which sees the sorted order, holds; else leaves it as it is.
 fn settle_if(list: &mut Vec<Sighting>, condition: impl FnOnce(&[Sighting], &[Ranked]) -> bool) {
-    let mut order: Vec<Ranked> =
-        list.iter().zip(0..).map(|(sighting, at)| Ranked { rank: rank(&sighting.key), at }).collect();
+    let (mut few, mut many) = ([Ranked { rank: 0, at: 0 }; FEW], Vec::new());
+    let order = match few.get_mut(..list.len()) {
+        Some(few) => few,
+        None => {
+            many.resize(list.len(), Ranked { rank: 0, at: 0 });
+            &mut many[..]
+        }
+    };
+    for (at, (ranked, sighting)) in order.iter_mut().zip(&*list).enumerate() {
+        *ranked = Ranked { rank: rank(&sighting.key), at };
+    }
     order.sort_unstable_by(|left, right| {
         left.rank.cmp(&right.rank).then_with(|| compare(&list[left.at], &list[right.at]))
     });
-    if !condition(list, &order) {
+    if !condition(list, order) {
         return;
     }
     for at in 0..list.len() {
@@ -196,7 +258,18 @@ fn settle_if(list: &mut Vec<Sighting>, condition: impl FnOnce(&[Sighting], &[Ran
     }
 }
 
+/// The place of a leaf among those that are remembered.
+fn leaf_digest(name: &str, text: &str) -> usize {
+    let last = |text: &str| {
+        let tail = text.as_bytes().last_chunk::<4>().copied();
+        tail.map_or_else(|| text.bytes().fold(0, |sum, byte| sum << 8 | u32::from(byte)), u32::from_le_bytes)
+    };
+    let mixed = last(name).wrapping_mul(0x9e37_79b9) ^ last(text).wrapping_add(text.len() as u32 + name.len() as u32);
+    mixed.wrapping_mul(0x85eb_ca6b) as usize >> 26 & (LEAVES - 1)
+}
+
 /// A sighting by its place in the list, with the beginning of its key as a number that sorts as the key does.
+#[derive(Clone, Copy)]
 struct Ranked {
     rank: u128,
     at: usize,
