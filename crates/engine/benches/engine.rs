@@ -111,7 +111,7 @@ fn speed(criterion: &mut Criterion) {
     println!("speed of Record::parse and observe as a part of the same: {:.2}", baseline / whole);
 
     let phone = seconds(|| texts.iter().for_each(|_| _ = black_box(is_phone_number(black_box("+14155552671")))));
-    println!("phone numbers take {:.2} of the time of observe", phone / alone);
+    println!("one phone number takes {:.2} of the time of observing one record", phone / alone);
 
     let mut group = criterion.benchmark_group("engine");
     group.sample_size(20).throughput(Throughput::Bytes(bytes as u64));
