@@ -176,7 +176,8 @@ mod tests {
     fn every_reason_has_a_text_and_a_grpc_code() {
         let catalogue = descriptors().get_enum_by_name("portolan.common.v1.Reason").unwrap();
         for value in catalogue.values().filter(|value| value.number() != 0) {
-            let rule = options::error_rule(Reason::try_from(value.number()).unwrap()).expect(value.name());
+            let rule = options::error_rule(Reason::try_from(value.number()).unwrap());
+            let rule = rule.unwrap_or_else(|| panic!("{}", value.name()));
             assert!(!rule.text.is_empty() && rule.grpc != 0, "{}", value.name());
         }
     }
