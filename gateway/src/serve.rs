@@ -19,6 +19,8 @@ const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
 /// Largest head of a request.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
+const METRICS_FOLD_EVERY: Duration = Duration::from_secs(5);
+
 /// Serves until `stop`, then lets requests under way end. HTTP/1.1, and HTTP/2 with prior knowledge.
 pub async fn serve(listener: TcpListener, router: axum::Router, stop: impl Future<Output = ()>) {
     let mut server = auto::Builder::new(TokioExecutor::new());
@@ -69,9 +71,16 @@ impl Readiness for StoreReadiness {
 }
 
 /// Starts to collect metrics; answers their text at each call. A process that collects already gets an empty text.
+/// Must be called inside a runtime.
 pub fn metrics_text() -> Arc<dyn Fn() -> String + Send + Sync> {
-    match PrometheusBuilder::new().install_recorder() {
-        Ok(handle) => Arc::new(move || handle.render()),
-        Err(_) => Arc::new(String::new),
-    }
+    let Ok(handle) = PrometheusBuilder::new().install_recorder() else { return Arc::new(String::new) };
+    let kept = handle.clone();
+    tokio::spawn(async move {
+        // Samples of histograms pile up until they are folded, whether anybody scrapes or not.
+        loop {
+            tokio::time::sleep(METRICS_FOLD_EVERY).await;
+            kept.run_upkeep();
+        }
+    });
+    Arc::new(move || handle.render())
 }

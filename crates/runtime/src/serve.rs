@@ -37,6 +37,7 @@ pub async fn grpc_routes(services: &[&'static str]) -> Result<Routes, Error> {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(portolan_api::DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let mut routes = Routes::builder();
     routes.add_service(health).add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);

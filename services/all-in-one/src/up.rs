@@ -6,7 +6,7 @@ use portolan_authz::Guard;
 use portolan_gateway::{Backends, GatewayDeps, GuardEdge, IdempotencyTable};
 use portolan_log::Log;
 use portolan_runtime::{
-    GrpcService, Process, ProcessArgs, RemoteIdentities, grpc_routes, guarded, merge,
+    GrpcService, Process, ProcessArgs, grpc_routes, guarded, merge,
     process::{BoxError, DRAIN_TIME_MAX, stop_signal},
     serve_grpc, telemetry,
 };
@@ -84,7 +84,7 @@ impl Services {
 
         let identity_db = process.db("identity").await?;
         let secrets = process.secrets.clone();
-        let identity = portolan_identity::Deps::open(identity_db, peers.clone(), secrets, grants.clone(), keys).await?;
+        let identity = portolan_identity::Deps::open(identity_db, peers.clone(), secrets, grants, keys).await?;
         let tokens = portolan_tokens::Deps::open(process.db("tokens").await?, peers.clone(), announce).await?;
         let inventory = portolan_inventory::Deps::new(process.db("inventory").await?, log.clone(), peers.clone());
         let imports = portolan_imports::Deps::new(
@@ -101,13 +101,12 @@ impl Services {
             (portolan_imports::NAME, portolan_imports::service(imports.clone()).await?),
             (portolan_billing::NAME, portolan_billing::service(portolan_billing::Deps { peers: peers.clone() })),
         ];
-        let guard = Guard::new(Arc::new(RemoteIdentities::new(peers.clone(), grants)), peers.auth.clone());
-        let own_guard =
-            Guard::new(Arc::new(portolan_identity::grants::OwnIdentities(identity.clone())), peers.auth.clone());
+        // Identity is in this process: the guards ask it without the wire, which every request would pay for.
+        let identities = Arc::new(portolan_identity::grants::OwnIdentities(identity.clone()));
+        let guard = Guard::new(identities, peers.auth.clone());
         let channels = [&peers.identity, &peers.tokens, &peers.inventory, &peers.imports, &peers.billing];
         let mut services = Vec::new();
         for ((name, routes), channel) in routes.iter().zip(channels) {
-            let guard = if *name == portolan_identity::NAME { &own_guard } else { &guard };
             let service = guarded(routes.clone(), guard.clone());
             channel.connect_local(service.clone());
             services.push((*name, service));
