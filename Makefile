@@ -37,8 +37,8 @@ proto-lint: $(BUF) ## check the contract's style
 	$(BUF) lint --config .buf.yaml
 
 audit: $(DENY) ## check licences, sources and duplicates of dependencies, and known vulnerabilities where reachable
-	$(DENY) --offline --locked check bans licenses sources
-	@if $(DENY) --locked fetch db >/dev/null 2>&1; then $(DENY) --offline --locked check advisories; \
+	$(DENY) --locked check --hide-inclusion-graph bans licenses sources
+	@if $(DENY) --locked fetch db >/dev/null 2>&1; then $(DENY) --locked check advisories; \
 	else echo "audit: the advisory database cannot be reached from here; vulnerabilities were not checked"; fi
 
 golden: ## rewrite the golden files; read the difference before committing it

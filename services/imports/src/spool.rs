@@ -35,13 +35,15 @@ impl Spool {
         Self { directory: data_dir.join("uploads"), id: OnceCell::new() }
     }
 
-    /// The id of the directory, which is made when it is missing. What broken uploads left is removed first.
+    /// The id of the directory, which is made when it is missing. What uploads left that broke off long ago is removed
+    /// first.
     pub async fn id(&self) -> io::Result<&str> {
         let id = self.id.get_or_try_init(|| async {
             let mut builder = fs::DirBuilder::new();
             builder.recursive(true).mode(0o700).create(&self.directory).await?;
             for name in self.names().await? {
-                if name.ends_with(PARTIAL_SUFFIX) {
+                // A recent one may be an upload that another process on this directory is receiving.
+                if name.ends_with(PARTIAL_SUFFIX) && !self.is_recent(&name).await.unwrap_or(true) {
                     self.remove(&name).await?;
                 }
             }

@@ -84,7 +84,13 @@ pub async fn read(records: Vec<Stored>) -> Result<Batch, Error> {
 }
 
 impl Batch {
-    fn merge(&mut self, other: Self) {
+    /// Raw URLs with their methods.
+    pub fn endpoints(&self) -> usize {
+        self.deltas.values().map(Deltas::len).sum()
+    }
+
+    /// Adds what other records say.
+    pub fn merge(&mut self, other: Self) {
         self.rejected.extend(other.rejected);
         self.records += other.records;
         self.passed_over += other.passed_over;

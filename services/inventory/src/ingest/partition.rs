@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portolan_store::retrying;
 use tokio_util::sync::CancellationToken;
@@ -9,9 +9,17 @@ use super::catalogs::Catalogs;
 use super::write::{self, Outcome};
 use crate::{Deps, Error, store};
 
-/// Records taken at once. Large enough that the cost of a transaction is spread, small enough that several partitions
-/// fit in memory and other writers do not wait long.
-const BATCH_BYTES_MAX: usize = 8 << 20;
+/// Records fetched at once, small enough that those of several partitions fit in memory.
+const FETCH_BYTES_MAX: usize = 8 << 20;
+/// Records added up before they are written. What is written grows with the endpoints of a batch and not with its
+/// records, so a large batch saves most of the work.
+const BATCH_BYTES_MAX: usize = 64 << 20;
+/// A batch of many endpoints is written earlier, since each stays in memory until then.
+const BATCH_ENDPOINTS_MAX: usize = 4_000;
+/// After a batch of this size the consumer lets records gather for as long as the write took…
+const GATHER_FROM_BYTES: usize = 1 << 20;
+/// … but not longer than this, which nobody who waits for a large import notices.
+const GATHER_MAX: Duration = Duration::from_millis(500);
 /// An idle consumer looks at the stored position this often: another process may have moved it.
 const IDLE: Duration = Duration::from_secs(1);
 /// Waits after failures double from here…
@@ -46,17 +54,16 @@ async fn consume(
     store::positions::ensure(&deps.db, partition).await?;
     let mut position = load_position(deps, partition).await?;
     while !stop.is_cancelled() {
-        let records = deps.log.fetch(partition, position, BATCH_BYTES_MAX).await?;
-        let Some(last) = records.last() else {
+        let Gathered { batch, bytes, next } = gather(deps, partition, position).await?;
+        if next == position {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 found = deps.log.wait(partition, position, IDLE) => found?,
             };
             position = load_position(deps, partition).await?;
             continue;
-        };
-        let next = last.offset + 1;
-        let batch = batch::read(records).await?;
+        }
+        let started = Instant::now();
         for rejected in &batch.rejected {
             deps.log.reject(partition, rejected.offset, &rejected.reason, &rejected.value).await?;
         }
@@ -70,8 +77,34 @@ async fn consume(
             Outcome::Overtaken => load_position(deps, partition).await?,
         };
         *wait = WAIT_MIN;
+        if bytes >= GATHER_FROM_BYTES {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(started.elapsed().min(GATHER_MAX)) => {}
+            }
+        }
     }
     Ok(())
+}
+
+/// What the log has from a position on, added up.
+struct Gathered {
+    batch: Batch,
+    bytes: usize,
+    /// The offset behind the last record.
+    next: i64,
+}
+
+async fn gather(deps: &Deps, partition: i64, position: i64) -> Result<Gathered, Error> {
+    let mut gathered = Gathered { batch: Batch::default(), bytes: 0, next: position };
+    while gathered.bytes < BATCH_BYTES_MAX && gathered.batch.endpoints() < BATCH_ENDPOINTS_MAX {
+        let records = deps.log.fetch(partition, gathered.next, FETCH_BYTES_MAX).await?;
+        let Some(last) = records.last() else { break };
+        gathered.next = last.offset + 1;
+        gathered.bytes += records.iter().map(|record| record.value.len()).sum::<usize>();
+        gathered.batch.merge(batch::read(records).await?);
+    }
+    Ok(gathered)
 }
 
 async fn load_position(deps: &Deps, partition: i64) -> Result<i64, Error> {
