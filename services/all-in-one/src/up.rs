@@ -46,7 +46,13 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
     let http_address = http.local_addr()?;
     let http = tokio::spawn(portolan_gateway::serve(http, router, stopping(stopped)));
 
-    println!("portolan ready http=http://{http_address} grpc={grpc_address} data={}", config.data_dir.display());
+    let data = config.data_dir.display();
+    println!("portolan ready http=http://{http_address} grpc={grpc_address} data={data}");
+    eprintln!("the API key is in {data}/admin-api-key; try:");
+    eprintln!(
+        "  curl -s http://{http_address}/api/getAllCollections -H \"x-api-key: $(cat {data}/admin-api-key)\" \
+         -H 'content-type: application/json' -d '{{}}'"
+    );
     stop_signal().await;
     stop.send_replace(true);
     let drained = async {

@@ -1,6 +1,6 @@
 //! Requests a second through the gateway, beside a bare JSON echo under the same load in the same process.
 //!
-//! `cargo run --release -p portolan-gateway --example throughput`
+//! `cargo run --release -p portolan-gateway --example gateway_throughput`
 
 use std::{
     convert::Infallible,

@@ -1,6 +1,6 @@
 //! Measures the store: look-ups by key and a bulk of 10,000 rows, on the database of the first argument (a store URL).
 //!
-//! `cargo run --release -p portolan-store --example throughput -- sqlite:/tmp/throughput`
+//! `cargo run --release -p portolan-store --example store_throughput -- sqlite:/tmp/throughput`
 
 use std::process::ExitCode;
 use std::time::Instant;
