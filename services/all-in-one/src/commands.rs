@@ -7,18 +7,25 @@ pub(crate) async fn migrate(arguments: &ProcessArgs) -> Result<(), BoxError> {
     let process = Process::open(arguments.load()?).await?;
     let services = up::Services::open(&process).await?;
     services.stop().await;
-    println!("migrated {}", process.config.get("store.url").split('@').next_back().unwrap_or_default());
+    // Without the user and password that a URL may hold.
+    say(format_args!("migrated {}", process.config.store_url().split('@').next_back().unwrap_or_default()));
     Ok(())
 }
 
 /// Every problem is in the error.
 pub(crate) fn check_config(arguments: &ProcessArgs) -> Result<(), BoxError> {
     arguments.load()?;
-    println!("the configuration is usable");
+    say("the configuration is usable");
     Ok(())
 }
 
 pub(crate) fn openapi() -> Result<(), BoxError> {
-    println!("{:#}", portolan_gateway::openapi()?);
+    say(format_args!("{:#}", portolan_gateway::openapi()?));
     Ok(())
+}
+
+/// Prints a line. A reader that went away, as `head` does, is no failure.
+pub(crate) fn say(line: impl std::fmt::Display) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "{line}");
 }

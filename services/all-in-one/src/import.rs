@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 use tokio_util::io::{InspectReader, ReaderStream};
 use uuid::Uuid;
 
+use crate::commands::say;
+
 /// Where the first start leaves the key of the administrator.
 const LOCAL_KEY_FILE: &str = "./data/admin-api-key";
 /// Rows of a table before the rest is only counted.
@@ -366,20 +368,20 @@ async fn report(server: &Server, done: &[(String, Job)], all_refusals: bool) -> 
         }
     }
     if !done.is_empty() {
-        println!("{}", files_table(done, &collections));
+        say(files_table(done, &collections));
     }
     print_refusals(done, if all_refusals { usize::MAX } else { REFUSALS_SHOWN });
     for (id, collection) in &collections {
         let named = done.iter().find(|(_, job)| job.collection_id == Some(*id));
         let name = named.and_then(|(_, job)| job.collection_name.as_deref()).unwrap_or_default();
-        println!("\nEndpoints of {} (collection {id})", clean(name));
+        say(format_args!("\nEndpoints of {} (collection {id})", clean(name)));
         let mut rows = table(["Method", "URL", "Auth", "Sensitive"]);
         for endpoint in collection.endpoints.iter().take(ENDPOINTS_SHOWN) {
             let types = collection.types(endpoint).into_iter().flatten().cloned().collect::<Vec<_>>().join(", ");
             let auth = endpoint.actual_auth_type.join(", ");
             rows.add_row([&endpoint.id.method, &endpoint.id.url, &auth, &types].map(|text| clean(text)));
         }
-        println!("{rows}");
+        say(rows);
         more(collection.endpoints.len(), ENDPOINTS_SHOWN);
     }
     Ok(())
@@ -410,7 +412,7 @@ fn print_refusals(done: &[(String, Job)], shown_max: usize) {
     if refused == 0 {
         return;
     }
-    println!("\nRefused items");
+    say("\nRefused items");
     let mut rows = table(["File", "Item", "Reason"]);
     let known = done.iter().flat_map(|(name, job)| job.refusals.iter().map(move |refusal| (name, refusal)));
     let mut shown = 0;
@@ -418,7 +420,7 @@ fn print_refusals(done: &[(String, Job)], shown_max: usize) {
         rows.add_row([name, &refusal.item, &refusal.reason].map(|text| clean(text)));
         shown += 1;
     }
-    println!("{rows}");
+    say(rows);
     more(usize::try_from(refused).unwrap_or(usize::MAX), shown);
 }
 
@@ -433,7 +435,7 @@ fn table<const N: usize>(header: [&str; N]) -> Table {
 
 fn more(total: usize, shown: usize) {
     if total > shown {
-        println!("and {} more", total - shown);
+        say(format_args!("and {} more", total - shown));
     }
 }
 
