@@ -74,10 +74,15 @@ fn import(runtime: &tokio::runtime::Runtime, server: Server, directory: &Path) -
     let entries = generate_har(&file, HAR_BYTES)?;
     let bytes = std::fs::read(&file)?;
     let megabytes = bytes.len() as f64 / 1e6;
-    let started = Instant::now();
-    let value: serde_json::Value = serde_json::from_slice(&bytes)?;
-    let parsed_in = started.elapsed().as_secs_f64();
-    drop((value, bytes));
+    // The best of three: the first one pays for memory that the process does not have yet.
+    let mut parsed_in = f64::MAX;
+    for _ in 0..3 {
+        let started = Instant::now();
+        let value: serde_json::Value = serde_json::from_slice(&bytes)?;
+        parsed_in = parsed_in.min(started.elapsed().as_secs_f64());
+        drop(value);
+    }
+    drop(bytes);
 
     let started = Instant::now();
     let job = runtime.block_on(import_file(&server, &file))?;
