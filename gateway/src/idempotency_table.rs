@@ -8,6 +8,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use portolan_api::{Error, Result};
+use portolan_runtime::now_s;
 use portolan_store::{Db, Dialect, Migration, Migrations, Row, args};
 
 use crate::edge::{Begin, IdempotencyId, IdempotencyStore, StoredAnswer};
@@ -157,8 +158,4 @@ fn known(row: &Row, digest: &str, now: i64) -> Result<Option<Begin>> {
         headers: serde_json::from_str(&headers).map_err(Error::internal)?,
         body: row.get::<Vec<u8>>("body")?.into(),
     })))
-}
-
-fn now_s() -> i64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |age| age.as_secs() as i64)
 }

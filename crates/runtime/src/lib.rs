@@ -22,3 +22,8 @@ pub use peers::Peers;
 pub use process::{Built, Process, ProcessArgs};
 pub use secrets::{Secrets, SecretsError, write_private};
 pub use serve::{GrpcService, grpc_routes, guarded, merge, serve_grpc};
+
+/// The present time in Unix seconds.
+pub fn now_s() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |age| age.as_secs() as i64)
+}

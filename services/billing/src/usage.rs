@@ -1,8 +1,7 @@
 //! Usage by feature.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use portolan_api::{Result, identity::v1::CountAccountsRequest, inventory::v1::CountEndpointsRequest};
+use portolan_runtime::now_s;
 
 use crate::Deps;
 
@@ -23,7 +22,7 @@ pub async fn measure(deps: &Deps, account_id: i64) -> Result<Vec<FeatureUsage>> 
     let endpoints = inventory.count_endpoints(CountEndpointsRequest { account_id });
     let accounts = identity.count_accounts(CountAccountsRequest { account_id });
     let (endpoints, accounts) = tokio::try_join!(endpoints, accounts)?;
-    let recorded_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs() as i64);
+    let recorded_at = now_s();
     Ok(vec![
         FeatureUsage { feature: "ACTIVE_ENDPOINTS", usage: endpoints.into_inner().endpoints, recorded_at },
         FeatureUsage { feature: "ACTIVE_ACCOUNTS", usage: accounts.into_inner().accounts, recorded_at },

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use portolan_api::{Error, identity::v1::identity_service_server::IdentityServiceServer};
 use portolan_authz::{Cache, Grant};
-use portolan_runtime::{Peers, Secrets};
+use portolan_runtime::{Peers, Secrets, now_s};
 use portolan_store::{Db, Migration, Migrations};
 use tonic::service::Routes;
 
@@ -81,9 +81,4 @@ impl Deps {
 /// The service without its guard.
 pub fn service(deps: Deps) -> Routes {
     Routes::new(IdentityServiceServer::new(rpc::Rpc::new(deps)))
-}
-
-/// Unix seconds.
-fn now_s() -> i64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |age| age.as_secs() as i64)
 }

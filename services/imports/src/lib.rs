@@ -30,10 +30,9 @@ mod uploads;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use portolan_log::Log;
-use portolan_runtime::Peers;
+use portolan_runtime::{Peers, now_s};
 use portolan_store::{Db, Migration, Migrations};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tonic::service::Routes;
@@ -106,12 +105,6 @@ pub async fn service(deps: Deps) -> Result<Routes, portolan_api::Error> {
 /// Runs import jobs in the background, also those that an earlier process left. Call it after [`service`].
 pub fn start_jobs(deps: Deps) -> JobsHandle {
     runner::start(deps)
-}
-
-/// Unix seconds.
-fn now_s() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// A text as Postgres keeps it, which takes no NUL characters.

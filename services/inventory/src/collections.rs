@@ -5,8 +5,8 @@ use portolan_store::retrying;
 use regex::RegexBuilder;
 use serde::{Deserialize, Serialize};
 
-use crate::time::now_s;
 use crate::{Deps, Error, access, store, text};
+use portolan_runtime::now_s;
 
 /// The collection that every account has.
 pub const DEFAULT_ID: i32 = 0;

@@ -6,8 +6,8 @@ use portolan_store::retrying;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::jobs::{self, Deletion};
-use crate::time::now_s;
 use crate::{Deps, Error, store};
+use portolan_runtime::now_s;
 
 /// A job is another worker's after this long without a sign of life.
 const LEASE_S: i64 = 60;

@@ -8,8 +8,8 @@ use portolan_store::retrying;
 use serde::{Deserialize, Serialize};
 
 use crate::collections::{Collection, NO_COLLECTION};
-use crate::time::now_s;
 use crate::{Deps, Error, access, keys, store, text};
+use portolan_runtime::now_s;
 
 /// Collections of one request whose endpoints are listed; further ids are passed over, as documented.
 const COLLECTIONS_MAX: usize = 300;

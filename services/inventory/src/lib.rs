@@ -29,7 +29,6 @@ mod rpc;
 pub mod samples;
 mod store;
 mod text;
-mod time;
 
 pub use deps::Deps;
 pub use error::Error;

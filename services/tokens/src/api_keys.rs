@@ -2,6 +2,7 @@
 
 use portolan_api::{KeyUtility, Reason, Result, identity::v1::GetUserRequest};
 use portolan_authz::Caller;
+use portolan_runtime::now_s;
 
 use crate::{Deps, secret, store};
 
@@ -130,8 +131,4 @@ async fn new_key(tx: &mut portolan_store::Tx, owner: Owner, utility: Utility) ->
         created_at: now_s(),
     };
     Ok((key, secret))
-}
-
-fn now_s() -> i64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |age| age.as_secs() as i64)
 }

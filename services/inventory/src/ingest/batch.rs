@@ -8,8 +8,8 @@ use portolan_engine::{Detectors, EndpointDelta, Observation, Sample, Samples, Ve
 use portolan_log::Stored;
 use portolan_record::Record;
 
-use crate::time::now_s;
 use crate::{Error, keys, samples, text};
+use portolan_runtime::now_s;
 
 /// Parts of a batch that are read at once.
 const PARTS: usize = 2;

@@ -23,9 +23,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::time::now_s;
 use crate::{Deps, Error, deletion, store};
 use catalogs::Catalogs;
+use portolan_runtime::now_s;
 
 /// Sequences of producers are kept for days, so an hour more does no harm.
 const FORGET_PRODUCERS_EVERY: Duration = Duration::from_secs(3_600);

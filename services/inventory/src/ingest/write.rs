@@ -10,8 +10,8 @@ use super::catalogs::Catalogs;
 use crate::collections::{DEFAULT_ID, insert_defaults};
 use crate::endpoints::{Facts, RawEndpoint};
 use crate::samples::SAMPLES_MAX;
-use crate::time::now_s;
 use crate::{Deps, Error, keys, store};
+use portolan_runtime::now_s;
 
 /// Fault point before the commit of a batch.
 const WRITTEN: &str = "ingest.written";
