@@ -39,7 +39,6 @@ pub use edge::{
 pub use guard_edge::GuardEdge;
 pub use idempotency_table::IdempotencyTable;
 pub use reference::{openapi, route_list};
-pub use reply::SESSION_COOKIE;
 pub use routes::ContractError;
 pub use serve::{StoreReadiness, metrics_text, serve};
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use portolan_api::{Error, common::v1::Carrier};
+use portolan_authz::SESSION_COOKIE;
 
 use crate::codec;
 
@@ -12,8 +13,6 @@ pub(crate) type Reply = Response<Bytes>;
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const ACCESS_TOKEN: HeaderName = HeaderName::from_static("access-token");
-/// Name of the session cookie. The prefix binds it to this host, to `Path=/` and to TLS.
-pub const SESSION_COOKIE: &str = "__Host-portolan-session";
 
 /// The 200 of an RPC.
 pub(crate) fn from_answer(answer: codec::Answer) -> Result<Reply, Error> {

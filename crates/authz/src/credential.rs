@@ -1,8 +1,8 @@
 use http::HeaderMap;
 use portolan_api::{Error, Reason};
 
-/// Name of the session cookie.
-const SESSION_COOKIE: &str = "__Host-portolan-session";
+/// Name of the session cookie, which the gateway sets and this module reads.
+pub const SESSION_COOKIE: &str = "__Host-portolan-session";
 
 /// A credential as it was presented at the edge.
 #[derive(Clone, PartialEq, Eq)]

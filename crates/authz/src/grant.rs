@@ -14,11 +14,6 @@ pub struct Grant {
     collections: Option<Vec<i32>>,
 }
 
-/// Whether a collection is among those that a caller may see.
-pub fn visible(collections: Option<&[i32]>, collection_id: i32) -> bool {
-    collections.is_none_or(|ids| ids.binary_search(&collection_id).is_ok())
-}
-
 impl Grant {
     /// `collections`: ids in any order; `None` for every collection.
     pub fn new(role: impl Into<String>, base_role: Role, collections: Option<Vec<i32>>) -> Self {
@@ -60,7 +55,7 @@ impl Grant {
     }
 
     pub fn sees(&self, collection_id: i32) -> bool {
-        visible(self.collections(), collection_id)
+        self.collections().is_none_or(|ids| ids.binary_search(&collection_id).is_ok())
     }
 }
 

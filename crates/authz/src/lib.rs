@@ -21,8 +21,8 @@ mod token;
 
 pub use cache::{Cache, Change, Lease, Lookup};
 pub use caller::{Caller, CredentialKind, RequestInfo, Scope};
-pub use credential::Credential;
-pub use grant::{Grant, visible};
+pub use credential::{Credential, SESSION_COOKIE};
+pub use grant::Grant;
 pub use guard::{Guard, GuardLayer, GuardService, Identities};
 pub use role::Role;
 pub use token::{CallerClaims, CallerSigner, CallerVerifier, ServiceAuth, VerifyingKeys};

@@ -57,7 +57,7 @@ impl CallerSigner {
     }
 }
 
-/// Where a verifier finds public keys it does not have yet.
+/// Key id to the 32 bytes of an Ed25519 public key.
 pub type VerifyingKeys = HashMap<String, Vec<u8>>;
 
 /// Verifies caller tokens with identity's public keys.

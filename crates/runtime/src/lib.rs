@@ -20,7 +20,7 @@ pub use config::{Config, ConfigError, Settings};
 pub use identities::RemoteIdentities;
 pub use peers::Peers;
 pub use process::{Built, Process, ProcessArgs};
-pub use secrets::{Secrets, SecretsError, write_private};
+pub use secrets::{Secrets, SecretsError, digest, write_private};
 pub use serve::{GrpcService, grpc_routes, guarded, merge, serve_grpc};
 
 /// The present time in Unix seconds.

@@ -1,10 +1,8 @@
 use std::sync::Arc;
 
 use portolan_api::{
-    billing::v1::billing_service_client::BillingServiceClient,
     identity::v1::identity_service_client::IdentityServiceClient,
-    imports::v1::imports_service_client::ImportsServiceClient,
-    inventory::v1::inventory_service_client::InventoryServiceClient, options::BODY_BYTES_MAX,
+    inventory::v1::inventory_service_client::InventoryServiceClient,
     tokens::v1::tokens_service_client::TokensServiceClient,
 };
 use portolan_authz::{CALLER_HEADER, Caller, REQUEST_ID_HEADER, SERVICE_HEADER, ServiceAuth, WRITE_ID_HEADER};
@@ -60,15 +58,6 @@ impl Peers {
     /// Calls with the rights of a user.
     pub fn inventory_as(&self, caller: &Caller) -> InventoryServiceClient<Called<Channel>> {
         InventoryServiceClient::with_interceptor(self.inventory.clone(), self.as_caller(caller))
-    }
-
-    pub fn imports(&self) -> ImportsServiceClient<Called<Channel>> {
-        ImportsServiceClient::with_interceptor(self.imports.clone(), self.as_service())
-            .max_decoding_message_size(BODY_BYTES_MAX)
-    }
-
-    pub fn billing(&self) -> BillingServiceClient<Called<Channel>> {
-        BillingServiceClient::with_interceptor(self.billing.clone(), self.as_service())
     }
 
     fn as_service(&self) -> Attach {

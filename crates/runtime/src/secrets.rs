@@ -85,6 +85,11 @@ impl Secrets {
     }
 }
 
+/// SHA-256 in hex: what is stored of a secret that has 128 bits or more, and by what it is cached.
+pub fn digest(secret: &str) -> String {
+    Sha256::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Writes a file that only its owner reads, whole or not at all.
 pub fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
     if let Some(parent) = path.parent() {

@@ -1,14 +1,12 @@
 use portolan_api::{Dialect, Error};
+use portolan_authz::SESSION_COOKIE;
 use serde_json::{Map, Value, json};
 
 use super::{
     operation::{Operation, dialect_name, documented_errors},
     schema::{Direction, Schemas, example, example_of},
 };
-use crate::{
-    reply::SESSION_COOKIE,
-    routes::{BodyRule, Routes},
-};
+use crate::routes::{BodyRule, Routes};
 
 /// The statuses that every route with a credential may answer, beside those of its own errors.
 const SHARED_STATUSES: [(u16, &str); 4] = [

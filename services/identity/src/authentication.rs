@@ -95,7 +95,7 @@ async fn with_key(deps: &Deps, key: &str, scope: Scope, client_address: &str) ->
 }
 
 async fn find_key(deps: &Deps, key: &str) -> Result<Arc<KnownKey>> {
-    let lease = match deps.keys.get(&key_of(&store::digest(key))) {
+    let lease = match deps.keys.get(&key_of(&portolan_runtime::digest(key))) {
         Lookup::Hit(known) => return Ok(known),
         Lookup::Miss(lease) => lease,
     };

@@ -57,8 +57,8 @@ pub async fn open(deps: &Deps, login: &str, password: &str, address: &str) -> Re
     let now = now_s();
     let mut tx = deps.db.begin().await?;
     let row = Session {
-        digest: store::digest(&session),
-        access_digest: store::digest(&access_token),
+        digest: portolan_runtime::digest(&session),
+        access_digest: portolan_runtime::digest(&access_token),
         user_id: user.id,
         account_id,
         created_at: now,
@@ -77,9 +77,9 @@ pub async fn open(deps: &Deps, login: &str, password: &str, address: &str) -> Re
 /// `UNAUTHENTICATED` when either is wrong or the session has ended.
 pub async fn verify(deps: &Deps, session: &str, access_token: &str) -> Result<Session> {
     let refused = || Error::new(Reason::Unauthenticated);
-    let found = store::find_session(&deps.db, &store::digest(session)).await?.ok_or_else(refused)?;
+    let found = store::find_session(&deps.db, &portolan_runtime::digest(session)).await?.ok_or_else(refused)?;
     let now = now_s();
-    let same_token = found.access_digest.as_bytes().ct_eq(store::digest(access_token).as_bytes());
+    let same_token = found.access_digest.as_bytes().ct_eq(portolan_runtime::digest(access_token).as_bytes());
     if !bool::from(same_token) || now - found.used_at > IDLE_MAX_S || now - found.created_at > AGE_MAX_S {
         return Err(refused());
     }

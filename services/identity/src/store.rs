@@ -2,17 +2,11 @@ use std::collections::BTreeMap;
 
 use portolan_api::{Error, Result};
 use portolan_store::{Db, Row, Tx, args};
-use sha2::{Digest as _, Sha256};
 
 use crate::{sessions::Session, users::User};
 
 /// The id of the first account of an installation.
 pub(crate) const FIRST_ACCOUNT_ID: i64 = 1_000_000;
-
-/// SHA-256 in hex: what is stored of a secret with 128 bits or more.
-pub(crate) fn digest(secret: &str) -> String {
-    Sha256::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 const NEXT_ID: &str = "UPDATE identity_sequences SET next = next + 1 WHERE name = $1 RETURNING next - 1 AS id";
 

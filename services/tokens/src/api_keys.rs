@@ -70,7 +70,7 @@ pub async fn create(deps: &Deps, caller: &Caller, utility: &str) -> Result<(ApiK
         return Ok((made, None));
     }
     let (key, secret) = new_key(&mut tx, owner, utility).await?;
-    store::insert(&mut tx, &key, &secret::digest(&secret), &caller.info.write_id).await?;
+    store::insert(&mut tx, &key, &portolan_runtime::digest(&secret), &caller.info.write_id).await?;
     tx.commit().await?;
     Ok((key, Some(secret)))
 }
@@ -81,7 +81,7 @@ pub async fn create_first(deps: &Deps, owner: Owner) -> Result<String> {
     let mut tx = deps.db.begin().await?;
     store::delete_by_write(&mut tx, owner.account_id, WRITE).await?;
     let (key, secret) = new_key(&mut tx, owner, Utility::ExternalApi).await?;
-    store::insert(&mut tx, &key, &secret::digest(&secret), WRITE).await?;
+    store::insert(&mut tx, &key, &portolan_runtime::digest(&secret), WRITE).await?;
     tx.commit().await?;
     Ok(secret)
 }
@@ -115,7 +115,7 @@ pub async fn verify(deps: &Deps, key: &str) -> Result<ApiKey> {
     if !secret::is_well_formed(key) {
         return Err(Reason::Unauthenticated.into());
     }
-    Ok(store::find_by_digest(&deps.db, &secret::digest(key)).await?.ok_or(Reason::Unauthenticated)?)
+    Ok(store::find_by_digest(&deps.db, &portolan_runtime::digest(key)).await?.ok_or(Reason::Unauthenticated)?)
 }
 
 async fn new_key(tx: &mut portolan_store::Tx, owner: Owner, utility: Utility) -> Result<(ApiKey, String)> {

@@ -26,11 +26,6 @@ pub fn is_well_formed(key: &str) -> bool {
         && key.ends_with(&checksum(&key[..KEY_CHARS - CHECKSUM_CHARS]))
 }
 
-/// SHA-256 in hex; what is stored of a key.
-pub fn digest(key: &str) -> String {
-    Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn checksum(body: &str) -> String {
     let digest = Sha256::digest(body);
     digest.iter().take(CHECKSUM_CHARS).map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()])).collect()
