@@ -29,7 +29,7 @@ use tonic::{Request, Response, Status, server::UnaryService, service::Routes};
 const CONNECTIONS: usize = 32;
 const WARM_UP: Duration = Duration::from_secs(1);
 const MEASURED: Duration = Duration::from_secs(4);
-const SERVICE: &str = "portolan.inventory.v1.InventoryService";
+const PACKAGE: &str = "portolan.inventory.v1";
 const BODY: &str = r#"{"collectionName":"payments api"}"#;
 
 struct Open;
@@ -156,7 +156,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut inside = Backends::default();
     inside.insert(
-        SERVICE,
+        PACKAGE,
         tower::service_fn(move |request: http::Request<tonic::body::Body>| async move {
             Ok::<_, Infallible>(grpc(request.map(axum::body::Body::new)).await)
         }),
@@ -168,7 +168,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tokio::spawn(tonic::transport::Server::builder().add_routes(routes()).serve_with_incoming(incoming));
     let channel = tonic::transport::Endpoint::from_shared(format!("http://{grpc_address}"))?.tcp_nodelay(true);
     let mut outside = Backends::default();
-    outside.insert(SERVICE, channel.connect_lazy());
+    outside.insert(PACKAGE, channel.connect_lazy());
 
     let cases = [
         ("bare JSON echo", serve(echo).await),

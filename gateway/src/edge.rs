@@ -12,23 +12,24 @@ use tower::{BoxError, Service, ServiceExt, util::BoxCloneSyncService};
 /// A service of the installation: a channel, or the service itself in the same process.
 pub type Backend = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
 
-/// The backend of each service by its full name, such as `portolan.inventory.v1.InventoryService`.
+/// The backend of each proto package, such as `portolan.inventory.v1`; it serves every service of the package.
 #[derive(Clone, Default)]
 pub struct Backends(HashMap<String, Backend>);
 
 impl Backends {
-    /// Names the backend of a service, in place of an earlier one.
-    pub fn insert<S>(&mut self, service: &str, backend: S)
+    /// Names the backend of a package, in place of an earlier one.
+    pub fn insert<S>(&mut self, package: &str, backend: S)
     where
         S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
         S::Error: Into<BoxError>,
         S::Future: Send + 'static,
     {
-        self.0.insert(service.to_owned(), BoxCloneSyncService::new(backend.map_err(Into::into)));
+        self.0.insert(package.to_owned(), BoxCloneSyncService::new(backend.map_err(Into::into)));
     }
 
     pub(crate) fn get(&self, service: &str) -> Result<Backend, Error> {
-        self.0.get(service).cloned().ok_or_else(|| Error::unavailable(format!("no backend serves {service}")))
+        let package = service.rsplit_once('.').map_or(service, |(package, _)| package);
+        self.0.get(package).cloned().ok_or_else(|| Error::unavailable(format!("no backend serves {service}")))
     }
 }
 

@@ -26,14 +26,14 @@ async fn run() -> Result<(), BoxError> {
     let process = Process::open(config).await?;
     let peers = &process.peers;
     let mut backends = Backends::default();
-    for (service, channel) in [
-        ("portolan.identity.v1.IdentityService", &peers.identity),
-        ("portolan.tokens.v1.TokensService", &peers.tokens),
-        ("portolan.inventory.v1.InventoryService", &peers.inventory),
-        ("portolan.imports.v1.ImportsService", &peers.imports),
-        ("portolan.billing.v1.BillingService", &peers.billing),
+    for (package, channel) in [
+        ("portolan.identity.v1", &peers.identity),
+        ("portolan.tokens.v1", &peers.tokens),
+        ("portolan.inventory.v1", &peers.inventory),
+        ("portolan.imports.v1", &peers.imports),
+        ("portolan.billing.v1", &peers.billing),
     ] {
-        backends.insert(service, channel.without_deadline());
+        backends.insert(package, channel.without_deadline());
     }
     let db = process.db("gateway").await?;
     let proxies = process.config.get("http.trusted_proxies");

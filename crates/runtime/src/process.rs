@@ -103,18 +103,18 @@ impl Built {
     }
 }
 
-/// Runs one service as a process of its own until SIGTERM or SIGINT.
-pub async fn run_service<F>(name: &'static str, build: impl FnOnce(Process) -> F) -> ExitCode
+/// Runs the services of one proto package as a process of their own until SIGTERM or SIGINT.
+pub async fn run_service<F>(package: &'static str, build: impl FnOnce(Process) -> F) -> ExitCode
 where
     F: Future<Output = Result<Built, BoxError>>,
 {
     let result = async {
-        let config = parse(name).load()?;
+        let config = parse(package).load()?;
         telemetry::init(config.get("telemetry.log") == "json");
         let listener = TcpListener::bind(config.get("grpc.addr")).await?;
         let built = build(Process::open(config).await?).await?;
-        let routes = merge([grpc_routes(&[name]).await?, built.routes]);
-        println!("{name} ready grpc={}", listener.local_addr()?);
+        let routes = merge([grpc_routes(&[package]).await?, built.routes]);
+        println!("{package} ready grpc={}", listener.local_addr()?);
         serve_grpc(listener, routes, built.guard, stop_signal()).await?;
         built.on_stop.await;
         Ok::<_, BoxError>(())

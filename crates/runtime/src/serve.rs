@@ -23,15 +23,17 @@ pub fn merge(parts: impl IntoIterator<Item = Routes>) -> Routes {
     router.fallback(async || tonic::Status::unimplemented("no such method").into_http::<Body>()).into()
 }
 
-/// Health and reflection (v1 and v1alpha) for these services.
+/// Health and reflection (v1 and v1alpha) for the services of these proto packages.
 ///
 /// # Errors
 /// When the descriptor set cannot be read.
-pub async fn grpc_routes(services: &[&'static str]) -> Result<Routes, Error> {
+pub async fn grpc_routes(packages: &[&str]) -> Result<Routes, Error> {
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
-    for service in services {
-        reporter.set_service_status(*service, tonic_health::ServingStatus::Serving).await;
+    for service in portolan_api::descriptors().services() {
+        if packages.contains(&service.package_name()) {
+            reporter.set_service_status(service.full_name(), tonic_health::ServingStatus::Serving).await;
+        }
     }
     let reflection = || {
         tonic_reflection::server::Builder::configure()

@@ -69,10 +69,10 @@ impl Harness {
     pub async fn start() -> Self {
         let seen = Arc::new(Seen::default());
         let mut backends = Backends::default();
-        for service in ["identity.v1.Identity", "tokens.v1.Tokens", "inventory.v1.Inventory", "imports.v1.Imports"] {
+        for service in ["identity", "tokens", "inventory", "imports", "billing"] {
             let seen = seen.clone();
             let backend = tower::service_fn(move |request| serve(seen.clone(), request));
-            backends.insert(&format!("portolan.{service}Service"), backend);
+            backends.insert(&format!("portolan.{service}.v1"), backend);
         }
         let deps = GatewayDeps {
             backends,

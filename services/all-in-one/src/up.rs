@@ -39,8 +39,8 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
         let _ = stopped.wait_for(|stop| *stop).await;
     };
     let grpc_address = grpc.local_addr()?;
-    let names = services.routes.iter().map(|(name, _)| *name).collect::<Vec<_>>();
-    let all = merge(services.routes.iter().map(|(_, routes)| routes.clone()).chain([grpc_routes(&names).await?]));
+    let packages = services.routes.iter().map(|(package, _)| *package).collect::<Vec<_>>();
+    let all = merge(services.routes.iter().map(|(_, routes)| routes.clone()).chain([grpc_routes(&packages).await?]));
     let grpc = tokio::spawn(serve_grpc(grpc, all, services.guard.clone(), stopping(stopped.clone())));
     let router = portolan_gateway::router(gateway(&process, &services).await?)?;
     let http_address = http.local_addr()?;
@@ -69,9 +69,9 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
 pub(crate) struct Services {
     identity: portolan_identity::Deps,
     guard: Guard,
-    /// By full service name, without guards.
+    /// By proto package, without guards.
     routes: Vec<(&'static str, Routes)>,
-    /// By full service name, with guards.
+    /// By proto package, with guards.
     guarded: Vec<(&'static str, GrpcService)>,
     ingest: portolan_inventory::IngestHandle,
     jobs: portolan_imports::JobsHandle,
@@ -101,21 +101,21 @@ impl Services {
         );
 
         let routes = vec![
-            (portolan_identity::NAME, portolan_identity::service(identity.clone())),
-            (portolan_tokens::NAME, portolan_tokens::service(tokens)),
-            (portolan_inventory::NAME, portolan_inventory::service(inventory.clone()).await?),
-            (portolan_imports::NAME, portolan_imports::service(imports.clone()).await?),
-            (portolan_billing::NAME, portolan_billing::service(portolan_billing::Deps { peers: peers.clone() })),
+            (portolan_identity::PACKAGE, portolan_identity::service(identity.clone())),
+            (portolan_tokens::PACKAGE, portolan_tokens::service(tokens)),
+            (portolan_inventory::PACKAGE, portolan_inventory::service(inventory.clone()).await?),
+            (portolan_imports::PACKAGE, portolan_imports::service(imports.clone()).await?),
+            (portolan_billing::PACKAGE, portolan_billing::service(portolan_billing::Deps { peers: peers.clone() })),
         ];
         // Identity is in this process: the guards ask it without the wire, which every request would pay for.
         let identities = Arc::new(portolan_identity::grants::OwnIdentities(identity.clone()));
         let guard = Guard::new(identities, peers.auth.clone());
         let channels = [&peers.identity, &peers.tokens, &peers.inventory, &peers.imports, &peers.billing];
         let mut services = Vec::new();
-        for ((name, routes), channel) in routes.iter().zip(channels) {
+        for ((package, routes), channel) in routes.iter().zip(channels) {
             let service = guarded(routes.clone(), guard.clone());
             channel.connect_local(service.clone());
-            services.push((*name, service));
+            services.push((*package, service));
         }
         let ingest = portolan_inventory::start_ingest(inventory);
         let jobs = portolan_imports::start_jobs(imports);
@@ -131,8 +131,8 @@ impl Services {
 
 async fn gateway(process: &Process, services: &Services) -> Result<GatewayDeps, BoxError> {
     let mut backends = Backends::default();
-    for (name, service) in &services.guarded {
-        backends.insert(name, service.clone());
+    for (package, service) in &services.guarded {
+        backends.insert(package, service.clone());
     }
     let db = process.db("gateway").await?;
     let proxies = process.config.get("http.trusted_proxies");

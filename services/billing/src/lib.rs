@@ -12,8 +12,8 @@ use portolan_api::billing::v1::billing_service_server::BillingServiceServer;
 use portolan_runtime::Peers;
 use tonic::service::Routes;
 
-/// Name of the service in health checks.
-pub const NAME: &str = "portolan.billing.v1.BillingService";
+/// The proto package whose services are served here.
+pub const PACKAGE: &str = "portolan.billing.v1";
 
 /// What the service works with.
 #[derive(Clone)]

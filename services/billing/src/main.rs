@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use portolan_billing::{Deps, NAME, service};
+use portolan_billing::{Deps, PACKAGE, service};
 use portolan_runtime::{Built, process};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    process::run_service(NAME, async |process| {
+    process::run_service(PACKAGE, async |process| {
         Ok(Built::new(service(Deps { peers: process.peers.clone() }), process.remote_guard()))
     })
     .await

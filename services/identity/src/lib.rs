@@ -43,8 +43,8 @@ pub const MIGRATIONS: Migrations = Migrations {
     }],
 };
 
-/// Name of the service in health checks.
-pub const NAME: &str = "portolan.identity.v1.IdentityService";
+/// The proto package whose services are served here.
+pub const PACKAGE: &str = "portolan.identity.v1";
 
 /// What identity works with.
 #[derive(Clone)]

@@ -3,12 +3,12 @@
 use std::{process::ExitCode, sync::Arc};
 
 use portolan_authz::{Cache, Guard};
-use portolan_identity::{Deps, NAME, first_start, grants, service};
+use portolan_identity::{Deps, PACKAGE, first_start, grants, service};
 use portolan_runtime::{Built, guarded, process};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    process::run_service(NAME, async |process| {
+    process::run_service(PACKAGE, async |process| {
         let db = process.db("identity").await?;
         let deps =
             Deps::open(db, process.peers.clone(), process.secrets.clone(), grants::cache(false), Cache::Off).await?;

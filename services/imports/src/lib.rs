@@ -42,8 +42,8 @@ use spool::Spool;
 
 pub use runner::JobsHandle;
 
-/// Name of the service in health checks.
-pub const NAME: &str = "portolan.imports.v1.ImportsService";
+/// The proto package whose services are served here.
+pub const PACKAGE: &str = "portolan.imports.v1";
 
 /// The tables of this service.
 pub const MIGRATIONS: Migrations = Migrations {

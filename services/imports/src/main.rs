@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use portolan_imports::{Deps, NAME, service, start_jobs};
+use portolan_imports::{Deps, PACKAGE, service, start_jobs};
 use portolan_log::Log;
 use portolan_runtime::{Built, process};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    process::run_service(NAME, async |process| {
+    process::run_service(PACKAGE, async |process| {
         let config = &process.config;
         let log = Log::open(config.get("log.url"), config.get("log.topic"), &process.store).await?;
         let deps = Deps::new(process.db("imports").await?, log, process.peers.clone(), config.data_dir.clone());

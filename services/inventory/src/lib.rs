@@ -39,7 +39,7 @@ use portolan_store::{Migration, Migrations};
 use tonic::service::Routes;
 
 /// The full name of the gRPC service.
-pub const NAME: &str = "portolan.inventory.v1.InventoryService";
+pub const PACKAGE: &str = "portolan.inventory.v1";
 
 /// The name of the service in the store.
 pub const SERVICE: &str = "inventory";

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use portolan_inventory::{Deps, NAME, SERVICE, service, start_ingest};
+use portolan_inventory::{Deps, PACKAGE, SERVICE, service, start_ingest};
 use portolan_log::Log;
 use portolan_runtime::{Built, process};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    process::run_service(NAME, async |process| {
+    process::run_service(PACKAGE, async |process| {
         let config = &process.config;
         let log = Log::open(config.get("log.url"), config.get("log.topic"), &process.store).await?;
         let deps = Deps::new(process.db(SERVICE).await?, log, process.peers.clone());

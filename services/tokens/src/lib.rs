@@ -32,8 +32,8 @@ pub const MIGRATIONS: Migrations = Migrations {
     }],
 };
 
-/// Name of the service in health checks.
-pub const NAME: &str = "portolan.tokens.v1.TokensService";
+/// The proto package whose services are served here.
+pub const PACKAGE: &str = "portolan.tokens.v1";
 
 /// Announces that the key with this digest changes; the change ends when the result is dropped.
 pub type AnnounceKeyChange = Arc<dyn Fn(&str) -> Box<dyn Send + Sync> + Send + Sync>;

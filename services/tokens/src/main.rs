@@ -3,11 +3,11 @@
 use std::{process::ExitCode, sync::Arc};
 
 use portolan_runtime::{Built, process};
-use portolan_tokens::{Deps, NAME, service};
+use portolan_tokens::{Deps, PACKAGE, service};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    process::run_service(NAME, async |process| {
+    process::run_service(PACKAGE, async |process| {
         // Nobody caches keys while services are separate, so there is nobody to tell of a change.
         let announce = Arc::new(|_: &str| Box::new(()) as Box<dyn Send + Sync>);
         let deps = Deps::open(process.db("tokens").await?, process.peers.clone(), announce).await?;
