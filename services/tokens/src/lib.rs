@@ -24,12 +24,20 @@ use tonic::service::Routes;
 
 pub const MIGRATIONS: Migrations = Migrations {
     service: "tokens",
-    steps: &[Migration {
-        version: 1,
-        name: "tokens",
-        sqlite: include_str!("../migrations/sqlite/0001_tokens.sql"),
-        postgres: include_str!("../migrations/postgres/0001_tokens.sql"),
-    }],
+    steps: &[
+        Migration {
+            version: 1,
+            name: "tokens",
+            sqlite: include_str!("../migrations/sqlite/0001_tokens.sql"),
+            postgres: include_str!("../migrations/postgres/0001_tokens.sql"),
+        },
+        Migration {
+            version: 2,
+            name: "access",
+            sqlite: include_str!("../migrations/sqlite/0002_access.sql"),
+            postgres: include_str!("../migrations/postgres/0002_access.sql"),
+        },
+    ],
 };
 
 /// The proto package whose services are served here.
