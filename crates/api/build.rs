@@ -2,12 +2,13 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
-    let services = ["identity", "tokens", "inventory", "imports", "billing"];
-    let files: Vec<_> = services
-        .iter()
-        .map(|name| format!("{name}/v1/{name}.proto"))
-        .chain(["common/v1/errors.proto".into()])
-        .collect();
+    let mut files = Vec::new();
+    for package in ["common", "identity", "tokens", "inventory", "imports", "billing"] {
+        for entry in std::fs::read_dir(root.join(package).join("v1"))? {
+            files.push(format!("{package}/v1/{}", entry?.file_name().to_string_lossy()));
+        }
+    }
+    files.sort();
     println!("cargo:rerun-if-changed={}", root.display());
 
     let mut compiler = protox::Compiler::new([&root])?;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use portolan_api::{
-    identity::v1::identity_service_client::IdentityServiceClient,
+    identity::v1::{directory_service_client::DirectoryServiceClient, identity_service_client::IdentityServiceClient},
     inventory::v1::inventory_service_client::InventoryServiceClient,
     tokens::v1::tokens_service_client::TokensServiceClient,
 };
@@ -45,6 +45,11 @@ impl Peers {
 
     pub fn identity(&self) -> IdentityServiceClient<Called<Channel>> {
         IdentityServiceClient::with_interceptor(self.identity.clone(), self.as_service())
+    }
+
+    /// Organisations, account settings and customer workspaces.
+    pub fn directory(&self) -> DirectoryServiceClient<Called<Channel>> {
+        DirectoryServiceClient::with_interceptor(self.identity.clone(), self.as_service())
     }
 
     pub fn tokens(&self) -> TokensServiceClient<Called<Channel>> {

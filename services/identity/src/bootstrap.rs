@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, path::Path};
 use portolan_api::{Error, Result, tokens::v1::CreateFirstApiKeyRequest};
 use portolan_authz::Role;
 
-use crate::{Deps, now_s, store, users};
+use crate::{Deps, now_s, organizations, store, users};
 
 /// File in the data directory that receives the first API key.
 const KEY_FILE: &str = "admin-api-key";
@@ -50,12 +50,7 @@ async fn create_administrator(deps: &Deps, email: &str, password: &str) -> Resul
         return Ok(false);
     }
     let user_id = store::next_id(&mut tx, "user").await?;
-    let organization = store::NewOrganization {
-        id: uuid::Uuid::new_v4().to_string(),
-        public_id: format!("org_{}", random_text(16)),
-        name: email.to_owned(),
-        created_at: now_s(),
-    };
+    let organization = organizations::new(email, now_s());
     store::insert_organization(&mut tx, &organization).await?;
     store::insert_account(&mut tx, account_id, &organization.id, ACCOUNT_NAME, now_s()).await?;
     store::insert_user(&mut tx, user_id, email, &users::login_key(email), &password_hash).await?;
@@ -68,11 +63,5 @@ async fn create_administrator(deps: &Deps, email: &str, password: &str) -> Resul
 }
 
 fn random_password() -> String {
-    random_text(20)
-}
-
-fn random_text(length: usize) -> String {
-    use rand::RngExt as _;
-    let mut rng = rand::rng();
-    (0..length).map(|_| char::from(rng.sample(rand::distr::Alphanumeric))).collect()
+    crate::random_text(20)
 }

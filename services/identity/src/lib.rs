@@ -14,9 +14,12 @@
 pub mod authentication;
 mod bootstrap;
 pub mod grants;
+pub mod managed_users;
+pub mod organizations;
 mod passwords;
 mod rpc;
 pub mod sessions;
+pub mod settings;
 mod signing;
 mod store;
 mod throttle;
@@ -24,7 +27,10 @@ pub mod users;
 
 use std::sync::Arc;
 
-use portolan_api::{Error, identity::v1::identity_service_server::IdentityServiceServer};
+use portolan_api::{
+    Error,
+    identity::v1::{directory_service_server::DirectoryServiceServer, identity_service_server::IdentityServiceServer},
+};
 use portolan_authz::{Cache, Grant};
 use portolan_runtime::{Peers, Secrets, now_s};
 use portolan_store::{Db, Migration, Migrations};
@@ -35,12 +41,20 @@ pub use bootstrap::{FirstStart, first_start};
 
 pub const MIGRATIONS: Migrations = Migrations {
     service: "identity",
-    steps: &[Migration {
-        version: 1,
-        name: "identity",
-        sqlite: include_str!("../migrations/sqlite/0001_identity.sql"),
-        postgres: include_str!("../migrations/postgres/0001_identity.sql"),
-    }],
+    steps: &[
+        Migration {
+            version: 1,
+            name: "identity",
+            sqlite: include_str!("../migrations/sqlite/0001_identity.sql"),
+            postgres: include_str!("../migrations/postgres/0001_identity.sql"),
+        },
+        Migration {
+            version: 2,
+            name: "access",
+            sqlite: include_str!("../migrations/sqlite/0002_access.sql"),
+            postgres: include_str!("../migrations/postgres/0002_access.sql"),
+        },
+    ],
 };
 
 /// The proto package whose services are served here.
@@ -80,5 +94,13 @@ impl Deps {
 
 /// The service without its guard.
 pub fn service(deps: Deps) -> Routes {
-    Routes::new(IdentityServiceServer::new(rpc::Rpc::new(deps)))
+    let rpc = rpc::Rpc::new(deps);
+    Routes::new(IdentityServiceServer::new(rpc.clone())).add_service(DirectoryServiceServer::new(rpc))
+}
+
+/// Letters and digits from the operating system's generator.
+pub(crate) fn random_text(length: usize) -> String {
+    use rand::RngExt as _;
+    let mut rng = rand::rng();
+    (0..length).map(|_| char::from(rng.sample(rand::distr::Alphanumeric))).collect()
 }

@@ -1,3 +1,5 @@
+mod directory;
+
 use portolan_api::{
     Reason,
     identity::v1::{
@@ -13,6 +15,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{Deps, authentication, grants, sessions, signing, store, users};
 
+#[derive(Clone)]
 pub(crate) struct Rpc {
     deps: Deps,
 }

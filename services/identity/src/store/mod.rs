@@ -1,8 +1,13 @@
+mod managed_users;
+mod organizations;
+mod settings;
+
 use std::collections::BTreeMap;
 
 use portolan_api::{Error, Result};
 use portolan_store::{Db, Row, Tx, args};
 
+pub(crate) use self::{managed_users::*, organizations::*, settings::*};
 use crate::{sessions::Session, users::User};
 
 /// The id of the first account of an installation.
@@ -12,20 +17,6 @@ const NEXT_ID: &str = "UPDATE identity_sequences SET next = next + 1 WHERE name 
 
 pub(crate) async fn next_id(tx: &mut Tx, sequence: &str) -> Result<i64> {
     Ok(tx.fetch_one(NEXT_ID, args![sequence]).await?.get("id")?)
-}
-
-pub(crate) struct NewOrganization {
-    pub(crate) id: String,
-    pub(crate) public_id: String,
-    pub(crate) name: String,
-    pub(crate) created_at: i64,
-}
-
-const INSERT_ORGANIZATION: &str =
-    "INSERT INTO organizations (organization_id, public_id, name, state, created_at) VALUES ($1, $2, $3, 'ACTIVE', $4)";
-
-pub(crate) async fn insert_organization(tx: &mut Tx, new: &NewOrganization) -> Result<()> {
-    one(tx.execute(INSERT_ORGANIZATION, args![&new.id, &new.public_id, &new.name, new.created_at]).await?)
 }
 
 const FIND_ORGANIZATION_NAME: &str = "SELECT name FROM organizations WHERE organization_id = $1";

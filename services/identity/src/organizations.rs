@@ -1,0 +1,88 @@
+//! Organisations: who owns accounts, and whether they may be used.
+
+use portolan_api::Result;
+
+use crate::{Deps, store};
+
+/// An organisation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Organization {
+    /// UUID.
+    pub id: String,
+    /// `org_…`
+    pub public_id: String,
+    pub name: String,
+    pub sub_domain: String,
+    pub state: State,
+}
+
+/// Whether an organisation may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Active,
+    Suspended,
+    NotActivated,
+}
+
+impl State {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Active => "ACTIVE",
+            Self::Suspended => "SUSPENDED",
+            Self::NotActivated => "NOT_ACTIVATED",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Active, Self::Suspended, Self::NotActivated].into_iter().find(|state| state.name() == name)
+    }
+}
+
+/// A name that an organisation is found by.
+#[derive(Clone, Debug)]
+pub enum By {
+    Id(String),
+    PublicId(String),
+    SubDomain(String),
+    Account(i64),
+}
+
+/// Finds an organisation with its accounts.
+pub async fn find(deps: &Deps, by: &By) -> Result<Option<(Organization, Vec<i64>)>> {
+    let Some(organization) = store::find_organization(&deps.db, by).await? else { return Ok(None) };
+    let accounts = store::list_account_ids(&deps.db, &organization.id).await?;
+    Ok(Some((organization, accounts)))
+}
+
+/// A new organisation of this name, active at once.
+pub(crate) fn new(name: &str, created_at: i64) -> store::NewOrganization {
+    let suffix = crate::random_text(16);
+    store::NewOrganization {
+        id: uuid::Uuid::new_v4().to_string(),
+        sub_domain: sub_domain(name, &suffix),
+        public_id: format!("org_{suffix}"),
+        name: name.to_owned(),
+        created_at,
+    }
+}
+
+/// A label made from the name, unique by its end.
+fn sub_domain(name: &str, suffix: &str) -> String {
+    let name = name.to_lowercase();
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let mut label = words.collect::<Vec<_>>().join("-");
+    label.truncate(40);
+    format!("{label}-{}", suffix[..8].to_lowercase()).trim_start_matches('-').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sub_domains_are_labels() {
+        assert_eq!(sub_domain("Acme & Co. GmbH", "AbCdEfGhIjKl"), "acme-co-gmbh-abcdefgh");
+        assert_eq!(sub_domain("日本", "AbCdEfGhIjKl"), "abcdefgh");
+        assert!(sub_domain(&"x".repeat(300), "AbCdEfGhIjKl").len() <= 63);
+    }
+}

@@ -1,0 +1,74 @@
+//! Settings of an account that decide the access type of its endpoints.
+
+use ipnet::Ipv4Net;
+use portolan_api::{Reason, Result};
+use portolan_authz::Caller;
+
+use crate::{Deps, store};
+
+/// What counts as private when an account has no list of its own.
+const PRIVATE_RANGES: [&str; 13] = [
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "224.0.0.0/4",
+    "192.0.2.0/24",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "255.255.255.255/32",
+    "100.64.0.0/10",
+    "192.88.99.0/24",
+    "240.0.0.0/4",
+];
+/// Longest list that is taken.
+const ENTRIES_MAX: usize = 10_000;
+
+/// Lists as they were given.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    pub private_cidrs: Vec<String>,
+    pub partner_ips: Vec<String>,
+}
+
+/// The settings that are in force: an empty list of private ranges means the built-in one.
+pub async fn get(deps: &Deps, account_id: i64) -> Result<Settings> {
+    let mut settings = store::find_settings(&deps.db, account_id).await?;
+    if settings.private_cidrs.is_empty() {
+        settings.private_cidrs = PRIVATE_RANGES.map(str::to_owned).to_vec();
+    }
+    Ok(settings)
+}
+
+/// Replaces the private ranges.
+///
+/// # Errors
+/// `CIDR_INVALID` unless every entry is an IPv4 range.
+pub async fn set_private_cidrs(deps: &Deps, caller: &Caller, list: &[String]) -> Result<Vec<String>> {
+    let list = checked(list, Reason::CidrInvalid, |entry| entry.contains('/') && entry.parse::<Ipv4Net>().is_ok())?;
+    let mut tx = deps.db.begin().await?;
+    store::update_private_cidrs(&mut tx, caller.account_id, &list).await?;
+    tx.commit().await?;
+    Ok(list)
+}
+
+/// Replaces the addresses of partners.
+///
+/// # Errors
+/// `IP_INVALID` unless every entry is an IPv4 address.
+pub async fn set_partner_ips(deps: &Deps, caller: &Caller, list: &[String]) -> Result<Vec<String>> {
+    let list = checked(list, Reason::IpInvalid, |entry| entry.parse::<std::net::Ipv4Addr>().is_ok())?;
+    let mut tx = deps.db.begin().await?;
+    store::update_partner_ips(&mut tx, caller.account_id, &list).await?;
+    tx.commit().await?;
+    Ok(list)
+}
+
+fn checked(list: &[String], reason: Reason, valid: impl Fn(&str) -> bool) -> Result<Vec<String>> {
+    let list: Vec<String> = list.iter().map(|entry| entry.trim().to_owned()).collect();
+    if list.len() > ENTRIES_MAX || !list.iter().all(|entry| valid(entry)) {
+        return Err(reason.into());
+    }
+    Ok(list)
+}

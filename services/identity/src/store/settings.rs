@@ -1,0 +1,29 @@
+use portolan_api::{Error, Result};
+use portolan_store::{Db, Tx, args};
+
+use super::one;
+use crate::settings::Settings;
+
+const FIND_SETTINGS: &str = "SELECT private_cidrs, partner_ips FROM account_settings WHERE account_id = $1";
+
+pub(crate) async fn find_settings(db: &Db, account_id: i64) -> Result<Settings> {
+    let Some(row) = db.fetch_optional(FIND_SETTINGS, args![account_id]).await? else { return Ok(Settings::default()) };
+    let list = |text: String| serde_json::from_str(&text).map_err(Error::internal);
+    Ok(Settings { private_cidrs: list(row.get("private_cidrs")?)?, partner_ips: list(row.get("partner_ips")?)? })
+}
+
+const UPSERT_PRIVATE_CIDRS: &str = "INSERT INTO account_settings (account_id, private_cidrs, partner_ips)
+    VALUES ($1, $2, '[]') ON CONFLICT (account_id) DO UPDATE SET private_cidrs = excluded.private_cidrs";
+
+pub(crate) async fn update_private_cidrs(tx: &mut Tx, account_id: i64, list: &[String]) -> Result<()> {
+    let list = serde_json::to_string(list).map_err(Error::internal)?;
+    one(tx.execute(UPSERT_PRIVATE_CIDRS, args![account_id, list]).await?)
+}
+
+const UPSERT_PARTNER_IPS: &str = "INSERT INTO account_settings (account_id, private_cidrs, partner_ips)
+    VALUES ($1, '[]', $2) ON CONFLICT (account_id) DO UPDATE SET partner_ips = excluded.partner_ips";
+
+pub(crate) async fn update_partner_ips(tx: &mut Tx, account_id: i64, list: &[String]) -> Result<()> {
+    let list = serde_json::to_string(list).map_err(Error::internal)?;
+    one(tx.execute(UPSERT_PARTNER_IPS, args![account_id, list]).await?)
+}
