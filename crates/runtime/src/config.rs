@@ -87,6 +87,11 @@ impl Config {
         self.get(key) == "true"
     }
 
+    /// Which addresses outgoing calls may reach.
+    pub fn fetch_policy(&self) -> Result<portolan_fetch::Policy, String> {
+        portolan_fetch::Policy::parse(self.flag("fetch.allow_private"), self.get("fetch.allow_hosts"))
+    }
+
     fn verify(&self, problems: &mut Vec<String>) {
         for key in ["http.addr", "grpc.addr"] {
             if self.get(key).parse::<SocketAddr>().is_err() {
@@ -113,6 +118,9 @@ impl Config {
             if !["true", "false"].contains(&self.get(key)) {
                 problems.push(format!("{key} must be `true` or `false`"));
             }
+        }
+        if let Err(problem) = self.fetch_policy() {
+            problems.push(format!("fetch.allow_hosts: {problem}"));
         }
         for range in self.get("http.trusted_proxies").split(',').map(str::trim).filter(|range| !range.is_empty()) {
             if range.parse::<ipnet::IpNet>().is_err() && range.parse::<std::net::IpAddr>().is_err() {

@@ -3,6 +3,7 @@
 use std::{future::Future, net::SocketAddr, path::PathBuf, pin::Pin, process::ExitCode, sync::Arc};
 
 use portolan_authz::{Cache, Guard, ServiceAuth};
+use portolan_fetch::Fetch;
 use portolan_store::{Db, Store};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
@@ -58,6 +59,8 @@ pub struct Process {
     pub store: Store,
     pub secrets: Secrets,
     pub peers: Peers,
+    /// The client of every call that leaves the installation.
+    pub fetch: Fetch,
 }
 
 impl Process {
@@ -71,7 +74,8 @@ impl Process {
         let secrets = Secrets::load_or_create(&config.secret_key_file())?;
         let store = Store::connect(&config.store_url()).await?;
         let peers = Peers::new(&config, ServiceAuth::new(&secrets.derive("service token")))?;
-        Ok(Self { config, store, secrets, peers })
+        let fetch = Fetch::new(config.fetch_policy()?);
+        Ok(Self { config, store, secrets, peers, fetch })
     }
 
     /// The store as one service sees it.
