@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use portolan_api::{
     identity::v1::{directory_service_client::DirectoryServiceClient, identity_service_client::IdentityServiceClient},
-    inventory::v1::inventory_service_client::InventoryServiceClient,
+    inventory::v1::{
+        edge_feed_service_client::EdgeFeedServiceClient, inventory_service_client::InventoryServiceClient,
+    },
     tokens::v1::tokens_service_client::TokensServiceClient,
 };
 use portolan_authz::{CALLER_HEADER, Caller, REQUEST_ID_HEADER, SERVICE_HEADER, ServiceAuth, WRITE_ID_HEADER};
@@ -58,6 +60,11 @@ impl Peers {
 
     pub fn inventory(&self) -> InventoryServiceClient<Called<Channel>> {
         InventoryServiceClient::with_interceptor(self.inventory.clone(), self.as_service())
+    }
+
+    /// The feed of endpoints for the edge.
+    pub fn edge_feed(&self) -> EdgeFeedServiceClient<Called<Channel>> {
+        EdgeFeedServiceClient::with_interceptor(self.inventory.clone(), self.as_service())
     }
 
     /// Calls with the rights of a user.

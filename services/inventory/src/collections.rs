@@ -5,7 +5,7 @@ use portolan_store::retrying;
 use regex::RegexBuilder;
 use serde::{Deserialize, Serialize};
 
-use crate::{Deps, Error, access, store, text};
+use crate::{Deps, Error, access, edge, store, text};
 use portolan_runtime::now_s;
 
 /// The collection that every account has.
@@ -285,6 +285,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, mut ids: Vec<i32>) -> Result<(
                 store::jobs::insert_deletion(&mut tx, caller.account_id, *id, now).await?;
             }
         }
+        edge::remove_collections(&mut tx, caller.account_id, &ids).await?;
         tx.commit().await?;
         Ok::<_, Error>(())
     })

@@ -1,6 +1,6 @@
 //! Inventory: collections, their endpoints and parameters, samples of calls, and the ingest that fills them.
 //!
-//! Owns the tables `collections`, `endpoints`, `parameters`, `samples`, `ingest_positions`, `inventory_sequences` and
+//! Owns the tables `collections`, `endpoints`, `api_endpoints`, `parameters`, `samples`, `ingest_positions`, `inventory_sequences` and
 //! `inventory_jobs`. Asks identity for one thing: to add a new collection to those that a restricted user may see.
 //!
 //! # Invariants
@@ -19,6 +19,7 @@ mod access;
 pub mod collections;
 mod deletion;
 mod deps;
+pub mod edge;
 pub mod endpoints;
 mod error;
 pub mod ingest;
@@ -34,6 +35,7 @@ pub use deps::Deps;
 pub use error::Error;
 pub use ingest::{IngestHandle, start_ingest};
 
+use portolan_api::inventory::v1::edge_feed_service_server::EdgeFeedServiceServer;
 use portolan_api::inventory::v1::inventory_service_server::InventoryServiceServer;
 use portolan_store::{Migration, Migrations};
 use tonic::service::Routes;
@@ -47,12 +49,20 @@ pub const SERVICE: &str = "inventory";
 /// The tables of this service.
 pub const MIGRATIONS: Migrations = Migrations {
     service: SERVICE,
-    steps: &[Migration {
-        version: 1,
-        name: "inventory",
-        sqlite: include_str!("../migrations/sqlite/0001_inventory.sql"),
-        postgres: include_str!("../migrations/postgres/0001_inventory.sql"),
-    }],
+    steps: &[
+        Migration {
+            version: 1,
+            name: "inventory",
+            sqlite: include_str!("../migrations/sqlite/0001_inventory.sql"),
+            postgres: include_str!("../migrations/postgres/0001_inventory.sql"),
+        },
+        Migration {
+            version: 2,
+            name: "api_endpoints",
+            sqlite: include_str!("../migrations/sqlite/0002_api_endpoints.sql"),
+            postgres: include_str!("../migrations/postgres/0002_api_endpoints.sql"),
+        },
+    ],
 };
 
 /// Largest request: an import target or a list of 10,000 ids stays far below.
@@ -66,10 +76,12 @@ const RESPONSE_BYTES_MAX: usize = 512 << 20;
 /// When the tables cannot be prepared.
 pub async fn service(deps: Deps) -> Result<Routes, Error> {
     deps.db.migrate(&MIGRATIONS).await?;
+    let edge = EdgeFeedServiceServer::new(rpc::edge::EdgeFeed::new(deps.clone()));
     let server = InventoryServiceServer::new(rpc::Inventory::new(deps))
         .max_decoding_message_size(REQUEST_BYTES_MAX)
         .max_encoding_message_size(RESPONSE_BYTES_MAX);
     let mut routes = Routes::builder();
     routes.add_service(server);
+    routes.add_service(edge);
     Ok(routes.routes())
 }

@@ -1,6 +1,7 @@
 //! The RPCs: each splits the request, calls the domain, wraps the answer.
 
 mod convert;
+pub mod edge;
 
 use portolan_api::inventory::v1::{self as pb, inventory_service_server::InventoryService};
 use portolan_authz::Caller;

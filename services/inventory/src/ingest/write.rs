@@ -10,7 +10,7 @@ use super::catalogs::Catalogs;
 use crate::collections::{DEFAULT_ID, insert_defaults};
 use crate::endpoints::{Facts, RawEndpoint};
 use crate::samples::SAMPLES_MAX;
-use crate::{Deps, Error, keys, store};
+use crate::{Deps, Error, edge, keys, store};
 use portolan_runtime::now_s;
 
 /// Fault point before the commit of a batch.
@@ -163,8 +163,8 @@ async fn write_collection(
         rows.insert(row.key.clone(), (row, bodies));
     }
     let known: Vec<&str> = keys.iter().copied().filter(|key| rows.contains_key(*key)).collect();
-    let mut old_places: HashMap<String, (String, bool)> =
-        rows.iter().map(|(key, (row, _))| (key.clone(), (row.url.clone(), row.proven))).collect();
+    let mut old_places: HashMap<String, (String, bool, Option<i64>)> =
+        rows.iter().map(|(key, (row, _))| (key.clone(), place(row))).collect();
     let mut parameters: HashMap<String, BTreeMap<ParameterKey, Aggregate>> = HashMap::new();
     for row in store::parameters::by_endpoints_in(tx, account_id, collection_id, &known).await? {
         parameters.entry(row.endpoint_key).or_default().insert(row.key, row.seen);
@@ -231,9 +231,9 @@ async fn write_collection(
     affected.extend(changes.iter().map(|(_, (method, url))| keys::endpoint_key(method.name(), url)));
     for (row, _) in &merged_rows {
         let old = old_places.remove(&row.key);
-        if old.as_ref() != Some(&(row.url.clone(), row.proven)) {
+        if old.as_ref() != Some(&place(row)) {
             affected.insert(keys::endpoint_key(&row.method, &row.url));
-            affected.extend(old.map(|(url, _)| keys::endpoint_key(&row.method, &url)));
+            affected.extend(old.map(|(url, ..)| keys::endpoint_key(&row.method, &url)));
         }
     }
     let affected: Vec<&str> = affected.iter().map(String::as_str).collect();
@@ -251,7 +251,12 @@ async fn write_collection(
     if after != before {
         store::collections::add_endpoints(tx, account_id, collection_id, after - before).await?;
     }
-    Ok(())
+    edge::refresh(tx, account_id, collection_id, &affected).await
+}
+
+/// What decides which endpoint a raw URL belongs to, and since when it is there.
+fn place(row: &RawEndpoint) -> (String, bool, Option<i64>) {
+    (row.url.clone(), row.proven, row.facts.discovered)
 }
 
 /// Finds out which samples stay: removes those that newer ones displace and notes the rows to insert.

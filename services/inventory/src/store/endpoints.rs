@@ -150,12 +150,13 @@ pub async fn update_description(
 }
 
 // The description is the callers' own column: ingest inserts it empty and leaves it alone.
-static SAVE: Bulk<12> = Bulk::new(
+static SAVE: Bulk<13> = Bulk::new(
     "INSERT INTO endpoints (account_id, collection_id, endpoint_key, method, raw_url, url, url_key, proven, \
-     first_seen, last_seen, facts, bodies)",
+     first_seen, last_seen, facts, bodies, discovered_at)",
     "ON CONFLICT (account_id, collection_id, endpoint_key) DO UPDATE SET url = excluded.url, \
      url_key = excluded.url_key, proven = excluded.proven, first_seen = excluded.first_seen, \
-     last_seen = excluded.last_seen, facts = excluded.facts, bodies = excluded.bodies",
+     last_seen = excluded.last_seen, facts = excluded.facts, bodies = excluded.bodies, \
+     discovered_at = excluded.discovered_at",
 );
 
 /// Writes whole rows. The transaction holds the collection and has read the rows before.
@@ -165,7 +166,7 @@ pub async fn save<'r>(
     collection_id: i32,
     rows: impl IntoIterator<Item = (&'r RawEndpoint, &'r BodyNames)>,
 ) -> Result<(), Error> {
-    let rows: Vec<[Value; 12]> = rows
+    let rows: Vec<[Value; 13]> = rows
         .into_iter()
         .map(|(raw, bodies)| {
             Ok([
@@ -181,6 +182,7 @@ pub async fn save<'r>(
                 raw.last_seen.into(),
                 to_json(&raw.facts)?.into(),
                 to_json(bodies)?.into(),
+                raw.facts.discovered.into(),
             ])
         })
         .collect::<Result<_, Error>>()?;

@@ -1,5 +1,6 @@
 //! The statements of this service, one file for each table, one function for each statement.
 
+pub mod api_endpoints;
 pub mod collections;
 pub mod endpoints;
 pub mod jobs;

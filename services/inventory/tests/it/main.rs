@@ -1,6 +1,7 @@
 //! Behaviour of the inventory on SQLite and on Postgres.
 
 mod collections;
+mod edge;
 mod endpoints;
 mod harness;
 mod ingest;
@@ -16,6 +17,7 @@ portolan_testkit::suite! {
     collections::deletion_is_complete,
     collections::the_default_collection_stays,
     collections::import_targets_are_found_or_made,
+    edge::the_feed_follows_the_inventory,
     endpoints::reads_show_what_was_ingested,
     endpoints::merged_urls_keep_everything,
     endpoints::unknown_ids_answer_as_documented,
