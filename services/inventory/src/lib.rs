@@ -62,6 +62,12 @@ pub const MIGRATIONS: Migrations = Migrations {
             sqlite: include_str!("../migrations/sqlite/0002_api_endpoints.sql"),
             postgres: include_str!("../migrations/postgres/0002_api_endpoints.sql"),
         },
+        Migration {
+            version: 3,
+            name: "reads",
+            sqlite: include_str!("../migrations/sqlite/0003_reads.sql"),
+            postgres: include_str!("../migrations/postgres/0003_reads.sql"),
+        },
     ],
 };
 

@@ -154,11 +154,11 @@ pub async fn wanted(
     rows.iter().map(|row| Ok((row.get("url")?, row.get("method")?, read_key(row)?, json(row, "facts")?))).collect()
 }
 
-static SAVE: Bulk<12> = Bulk::new(
+static SAVE: Bulk<13> = Bulk::new(
     "INSERT INTO parameters (account_id, collection_id, endpoint_key, parameter_key, response_code, is_header, \
-     is_url_param, is_query_param, name, sub_type, sensitive, facts)",
+     is_url_param, is_query_param, name, sub_type, sensitive, facts, first_seen)",
     "ON CONFLICT (account_id, collection_id, endpoint_key, parameter_key) DO UPDATE SET \
-     sensitive = excluded.sensitive, facts = excluded.facts",
+     sensitive = excluded.sensitive, facts = excluded.facts, first_seen = excluded.first_seen",
 );
 
 /// Writes whole rows. The transaction holds the collection and has read the rows before.
@@ -168,7 +168,7 @@ pub async fn save<'r>(
     collection_id: i32,
     rows: impl IntoIterator<Item = (&'r str, &'r ParameterKey, &'r Aggregate)>,
 ) -> Result<(), Error> {
-    let rows: Vec<[Value; 12]> = rows
+    let rows: Vec<[Value; 13]> = rows
         .into_iter()
         .map(|(endpoint_key, key, seen)| {
             Ok([
@@ -184,6 +184,7 @@ pub async fn save<'r>(
                 key.sub_type.name().into(),
                 seen.sensitive.into(),
                 to_json(seen)?.into(),
+                seen.first_seen.into(),
             ])
         })
         .collect::<Result<_, Error>>()?;
