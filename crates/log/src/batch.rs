@@ -60,7 +60,7 @@ pub(crate) fn unpack(
         let value = take(&mut raw)?;
         let offset = base_offset.checked_add(index).ok_or("its offset is out of range")?;
         if offset >= from_offset {
-            into.push(Stored { offset, key, value });
+            into.push(Stored { offset, key, value, producer: None });
         }
     }
     if raw.is_empty() { Ok(()) } else { Err("it holds more than its records") }

@@ -57,6 +57,8 @@ const MOVE_START: &str = "UPDATE log_partitions SET log_start_offset = coalesce(
 const DELETE_PRODUCERS: &str = "DELETE FROM log_producers WHERE topic = $1 AND created_at < $2";
 const INSERT_REJECTED: &str = "INSERT INTO log_rejected (topic, partition_id, record_offset, reason, value, \
      created_at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+const FIND_REJECTED: &str =
+    "SELECT 1 AS found FROM log_rejected WHERE topic = $1 AND partition_id = $2 AND record_offset = $3";
 const SELECT_REJECTED: &str = "SELECT partition_id, record_offset, reason, value, created_at FROM log_rejected \
      WHERE topic = $1 ORDER BY created_at DESC, partition_id, record_offset DESC LIMIT $2";
 const COUNT_REJECTED: &str = "SELECT count(*) AS records FROM log_rejected WHERE topic = $1";
@@ -219,6 +221,11 @@ impl Embedded {
     pub async fn trim_producers(&self, now: i64) -> Result<u64, Error> {
         let before = now.saturating_sub(PRODUCER_MEMORY_S);
         retrying(|| async { Ok(self.db.execute(DELETE_PRODUCERS, args![&self.topic, before]).await?) }).await
+    }
+
+    pub async fn is_rejected(&self, partition: i64, offset: i64) -> Result<bool, Error> {
+        let found = self.db.fetch_optional(FIND_REJECTED, args![&self.topic, partition, offset]).await?;
+        Ok(found.is_some())
     }
 
     pub async fn reject(&self, partition: i64, offset: i64, reason: &str, value: &[u8]) -> Result<(), Error> {

@@ -18,6 +18,9 @@ pub enum Error {
     /// A stored batch cannot be read.
     #[error("batch {base_offset} of partition {partition} is damaged: {reason}")]
     Damaged { partition: i64, base_offset: i64, reason: &'static str },
+    /// The broker does not answer, or refuses.
+    #[error("broker: {0}")]
+    Broker(String),
     #[error(transparent)]
     Store(#[from] portolan_store::Error),
 }
@@ -25,7 +28,11 @@ pub enum Error {
 impl Error {
     /// The same call may succeed later.
     pub fn transient(&self) -> bool {
-        matches!(self, Self::Store(error) if error.transient())
+        match self {
+            Self::Store(error) => error.transient(),
+            Self::Broker(_) => true,
+            _ => false,
+        }
     }
 }
 

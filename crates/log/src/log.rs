@@ -6,6 +6,7 @@ use bytes::Bytes;
 use portolan_store::Store;
 
 use crate::embedded::Embedded;
+use crate::kafka::Kafka;
 use crate::{Error, PARTITIONS, batch};
 
 /// Key and value of one message together. Records below 5 MiB must pass, and a record is larger as JSON text than the
@@ -33,6 +34,29 @@ pub struct Stored {
     pub offset: i64,
     pub key: Bytes,
     pub value: Bytes,
+    /// Who wrote it, where the log itself does not keep a repeated append from writing twice.
+    pub producer: Option<ProducerMark>,
+}
+
+/// The place of a record among those of its producer. A producer writes in ascending order of sequence and index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProducerMark {
+    pub producer_id: Arc<str>,
+    pub sequence: i64,
+    /// Among the records of one append.
+    pub index: i64,
+}
+
+impl ProducerMark {
+    pub(crate) fn to_text(&self) -> String {
+        format!("{}/{}/{}", self.sequence, self.index, self.producer_id)
+    }
+
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(3, '/');
+        let (sequence, index) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        Some(Self { producer_id: parts.next()?.into(), sequence, index })
+    }
 }
 
 /// A record that its consumer could not read.
@@ -55,14 +79,18 @@ pub struct Log {
 
 enum Backend {
     Embedded(Embedded),
+    /// Rejected records are counted in the store, too.
+    Kafka(Kafka, Embedded),
 }
 
 impl Log {
-    /// Opens a topic. `embedded:` keeps it in the store's database.
+    /// Opens a topic. `embedded:` keeps it in the store's database, `kafka://host:port[,host:port]` in a broker, where the
+    /// topic and that of rejected records, `<topic>.rejected`, are made when missing.
     ///
     /// # Errors
     /// [`Error::Configuration`] for any other URL and for a topic name that is empty, longer than 200 bytes or holds a
-    /// NUL character; [`Error::Store`] when the tables cannot be prepared.
+    /// NUL character; [`Error::Store`] when the tables cannot be prepared; [`Error::Broker`] when the broker cannot be
+    /// asked.
     pub async fn open(url: &str, topic: &str, store: &Store) -> Result<Self, Error> {
         if !valid_name(topic) {
             return Err(Error::Configuration("a topic name has 1 to 200 bytes and no NUL".into()));
@@ -72,17 +100,36 @@ impl Log {
                 let embedded = Embedded::open(topic, store).await?;
                 Ok(Self { backend: Arc::new(Backend::Embedded(embedded)) })
             }
-            Some(("kafka", _)) => {
-                Err(Error::Configuration("this build has no Kafka client: use the log URL embedded:".into()))
+            Some(("kafka", servers)) => {
+                let kafka = Kafka::open(servers, topic).await?;
+                let rejects = Embedded::open(kafka.source(), store).await?;
+                Ok(Self { backend: Arc::new(Backend::Kafka(kafka, rejects)) })
             }
-            _ => Err(Error::Configuration(format!("the log URL must be embedded:, it is {url:?}"))),
+            _ => Err(Error::Configuration(format!("the log URL must be embedded: or kafka://…, it is {url:?}"))),
+        }
+    }
+
+    /// The number of partitions.
+    pub fn partitions(&self) -> i64 {
+        match &*self.backend {
+            Backend::Embedded(_) => PARTITIONS,
+            Backend::Kafka(log, _) => log.partitions(),
+        }
+    }
+
+    /// Names this log among others: positions in one mean nothing in another.
+    pub fn source(&self) -> &str {
+        match &*self.backend {
+            Backend::Embedded(_) => "embedded",
+            Backend::Kafka(log, _) => log.source(),
         }
     }
 
     /// Appends messages durably, all or none, and answers the next offset of each partition they went to.
     ///
     /// A repeated `(producer_id, sequence)` appends nothing and answers what the first call did, for 7 days. Transient
-    /// failures are repeated inside for up to a second.
+    /// failures are repeated inside for up to a second. In a broker a repetition appends again, and so may an append that
+    /// failed have written some: readers pass over what carries a [`ProducerMark`] that they have seen.
     ///
     /// # Errors
     /// [`Error::TooLarge`] for a message above 16 MiB or a call above 64 MiB, [`Error::ProducerId`], [`Error::Store`].
@@ -99,6 +146,7 @@ impl Log {
         check_size("one append", total, APPEND_BYTES_MAX)?;
         match &*self.backend {
             Backend::Embedded(log) => log.append(producer_id, sequence, messages).await,
+            Backend::Kafka(log, _) => log.append(producer_id, sequence, messages).await,
         }
     }
 
@@ -108,17 +156,19 @@ impl Log {
     /// # Errors
     /// [`Error::Damaged`] when a stored batch cannot be read, [`Error::Partition`], [`Error::Store`].
     pub async fn fetch(&self, partition: i64, from_offset: i64, bytes_max: usize) -> Result<Vec<Stored>, Error> {
-        check_partition(partition)?;
+        self.check_partition(partition)?;
         match &*self.backend {
             Backend::Embedded(log) => log.fetch(partition, from_offset, bytes_max).await,
+            Backend::Kafka(log, _) => log.fetch(partition, from_offset, bytes_max).await,
         }
     }
 
     /// Waits until the partition has a record at or after `from_offset`; false when the time passed without one.
     pub async fn wait(&self, partition: i64, from_offset: i64, timeout: Duration) -> Result<bool, Error> {
-        check_partition(partition)?;
+        self.check_partition(partition)?;
         match &*self.backend {
             Backend::Embedded(log) => log.wait(partition, from_offset, timeout).await,
+            Backend::Kafka(log, _) => log.wait(partition, from_offset, timeout).await,
         }
     }
 
@@ -126,6 +176,7 @@ impl Log {
     pub async fn end_offsets(&self) -> Result<Positions, Error> {
         match &*self.backend {
             Backend::Embedded(log) => log.end_offsets().await,
+            Backend::Kafka(log, _) => Ok(log.watermarks().await?.into_iter().map(|(p, _, end)| (p, end)).collect()),
         }
     }
 
@@ -133,14 +184,20 @@ impl Log {
     pub async fn start_offsets(&self) -> Result<Positions, Error> {
         match &*self.backend {
             Backend::Embedded(log) => log.start_offsets().await,
+            Backend::Kafka(log, _) => Ok(log.watermarks().await?.into_iter().map(|(p, start, _)| (p, start)).collect()),
         }
     }
 
-    /// Removes the batches that lie wholly below `before_offset` and answers their number. Offsets stay.
+    /// Removes the batches that lie wholly below `before_offset` and answers their number. Offsets stay. A broker keeps
+    /// records as its own retention says, and is told the offset as the group's position.
     pub async fn trim(&self, partition: i64, before_offset: i64) -> Result<u64, Error> {
-        check_partition(partition)?;
+        self.check_partition(partition)?;
         match &*self.backend {
             Backend::Embedded(log) => log.trim(partition, before_offset).await,
+            Backend::Kafka(log, _) => {
+                log.note_position(partition, before_offset);
+                Ok(0)
+            }
         }
     }
 
@@ -148,28 +205,40 @@ impl Log {
     pub async fn trim_producers(&self, now: i64) -> Result<u64, Error> {
         match &*self.backend {
             Backend::Embedded(log) => log.trim_producers(now).await,
+            Backend::Kafka(..) => Ok(0),
         }
     }
 
     /// Keeps a record that cannot be read, with the reason. A repetition for the same offset changes nothing.
     pub async fn reject(&self, partition: i64, offset: i64, reason: &str, value: &[u8]) -> Result<(), Error> {
-        check_partition(partition)?;
+        self.check_partition(partition)?;
         match &*self.backend {
             Backend::Embedded(log) => log.reject(partition, offset, reason, value).await,
+            Backend::Kafka(log, kept) => {
+                // Published first: a crash between the two publishes it again, and loses nothing.
+                if !kept.is_rejected(partition, offset).await? {
+                    log.reject(partition, offset, reason, value).await?;
+                }
+                kept.reject(partition, offset, reason, value).await
+            }
         }
     }
 
     /// Rejected records, the newest first, at most `limit`.
     pub async fn rejected(&self, limit: u32) -> Result<Vec<Rejected>, Error> {
         match &*self.backend {
-            Backend::Embedded(log) => log.rejected(limit).await,
+            Backend::Embedded(log) | Backend::Kafka(_, log) => log.rejected(limit).await,
         }
+    }
+
+    fn check_partition(&self, partition: i64) -> Result<(), Error> {
+        if (0..self.partitions()).contains(&partition) { Ok(()) } else { Err(Error::Partition(partition)) }
     }
 
     /// The number of rejected records.
     pub async fn rejected_count(&self) -> Result<i64, Error> {
         match &*self.backend {
-            Backend::Embedded(log) => log.rejected_count().await,
+            Backend::Embedded(log) | Backend::Kafka(_, log) => log.rejected_count().await,
         }
     }
 }
@@ -180,8 +249,4 @@ fn valid_name(name: &str) -> bool {
 
 fn check_size(what: &'static str, bytes: usize, bytes_max: usize) -> Result<(), Error> {
     if bytes > bytes_max { Err(Error::TooLarge { what, bytes, bytes_max }) } else { Ok(()) }
-}
-
-fn check_partition(partition: i64) -> Result<(), Error> {
-    if (0..PARTITIONS).contains(&partition) { Ok(()) } else { Err(Error::Partition(partition)) }
 }

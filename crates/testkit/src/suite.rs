@@ -1,3 +1,4 @@
+use std::ops::Not as _;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,14 +10,18 @@ use crate::database::PostgresDatabase;
 
 /// Names the Postgres server for tests, as `postgres://user@host:port/database`. Its user may create databases.
 pub const POSTGRES_VARIABLE: &str = "PORTOLAN_TEST_POSTGRES";
-const IGNORED_REASON: &str = "set PORTOLAN_TEST_POSTGRES";
 
-/// Writes the `main` of a test target without harness from the paths of its cases.
+/// Writes the `main` of a test target without harness from the paths of its cases. Cases behind `; VARIABLE:` need the
+/// server that the variable names, and show as ignored without it.
 #[macro_export]
 macro_rules! suite {
-    ($($($path:ident)::+),+ $(,)?) => {
+    ($($($path:ident)::+),+ $(,)? $(; $variable:ident: $($($needy:ident)::+),+ $(,)?)*) => {
         fn main() -> ::std::process::ExitCode {
-            $crate::run(::std::vec![$($crate::Case::new(stringify!($($path)::+), $($path)::+)),+])
+            let mut cases = ::std::vec![$($crate::Case::new(stringify!($($path)::+), $($path)::+)),+];
+            $($(cases.push(
+                $crate::Case::new(stringify!($($needy)::+), $($needy)::+).needing(stringify!($variable)),
+            );)+)*
+            $crate::run(cases)
         }
     };
 }
@@ -25,6 +30,8 @@ macro_rules! suite {
 #[derive(Clone)]
 pub struct Case {
     name: String,
+    /// Variables that must be set for the case to run.
+    needs: Vec<&'static str>,
     body: Arc<dyn Fn(TestDb) -> CaseFuture + Send + Sync>,
 }
 
@@ -35,7 +42,18 @@ impl Case {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Self { name: path.replace(' ', ""), body: Arc::new(move |test| Box::pin(body(test))) }
+        Self { name: path.replace(' ', ""), needs: Vec::new(), body: Arc::new(move |test| Box::pin(body(test))) }
+    }
+
+    /// The case runs only where this variable is set.
+    #[must_use]
+    pub fn needing(mut self, variable: &'static str) -> Self {
+        self.needs.push(variable);
+        self
+    }
+
+    fn missing(&self) -> Option<&'static str> {
+        self.needs.iter().copied().find(|variable| std::env::var(variable).is_ok_and(|value| !value.is_empty()).not())
     }
 }
 
@@ -45,8 +63,16 @@ pub fn run(cases: Vec<Case>) -> ExitCode {
     let server_url = std::env::var(POSTGRES_VARIABLE).ok().filter(|url| !url.is_empty());
     let mut trials = Vec::with_capacity(cases.len() * 2);
     for case in cases {
-        trials.push(postgres_trial(case.clone(), server_url.clone()));
-        trials.push(Trial::test(format!("sqlite::{}", case.name), move || block_on(on_sqlite(case))));
+        let missing = case.missing();
+        let sqlite = format!("sqlite::{}", case.name);
+        trials.push(match missing {
+            Some(variable) => ignored(format!("postgres::{}", case.name), variable),
+            None => postgres_trial(case.clone(), server_url.clone()),
+        });
+        trials.push(match missing {
+            Some(variable) => ignored(sqlite, variable),
+            None => Trial::test(sqlite, move || block_on(on_sqlite(case))),
+        });
     }
     trials.sort_by(|a, b| b.name().cmp(a.name()));
     libtest_mimic::run(&arguments, trials).exit_code()
@@ -56,9 +82,19 @@ fn postgres_trial(case: Case, server_url: Option<String>) -> Trial {
     let name = format!("postgres::{}", case.name);
     match server_url {
         Some(url) => Trial::test(name, move || block_on(on_postgres(case, url))),
-        // Asked for by `--ignored`, the case fails for the same reason.
-        None => Trial::test(name, || Err(IGNORED_REASON.into())).with_kind(IGNORED_REASON).with_ignored_flag(true),
+        None => ignored(name, POSTGRES_VARIABLE),
     }
+}
+
+/// Asked for by `--ignored`, the case fails for the same reason.
+fn ignored(name: String, variable: &'static str) -> Trial {
+    let reason = format!("set {variable}");
+    Trial::test(name, {
+        let reason = reason.clone();
+        move || Err(reason.into())
+    })
+    .with_kind(reason)
+    .with_ignored_flag(true)
 }
 
 async fn on_sqlite(case: Case) -> Result<(), Failed> {

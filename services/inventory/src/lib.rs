@@ -1,6 +1,7 @@
 //! Inventory: collections, their endpoints and parameters, samples of calls, and the ingest that fills them.
 //!
-//! Owns the tables `collections`, `endpoints`, `api_endpoints`, `parameters`, `samples`, `ingest_positions`, `inventory_sequences` and
+//! Owns the tables `collections`, `endpoints`, `api_endpoints`, `parameters`, `samples`, `ingest_cursors`,
+//! `ingest_producers`, `inventory_sequences` and
 //! `inventory_jobs`. Asks identity for one thing: to add a new collection to those that a restricted user may see.
 //!
 //! # Invariants
@@ -67,6 +68,12 @@ pub const MIGRATIONS: Migrations = Migrations {
             name: "reads",
             sqlite: include_str!("../migrations/sqlite/0003_reads.sql"),
             postgres: include_str!("../migrations/postgres/0003_reads.sql"),
+        },
+        Migration {
+            version: 10,
+            name: "ingest_sources",
+            sqlite: include_str!("../migrations/sqlite/0010_ingest_sources.sql"),
+            postgres: include_str!("../migrations/postgres/0010_ingest_sources.sql"),
         },
     ],
 };

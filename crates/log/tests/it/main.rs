@@ -1,6 +1,7 @@
 //! The log on both databases.
 
 mod append;
+mod kafka;
 mod read;
 
 use portolan_log::{Log, Message, Stored};
@@ -21,7 +22,12 @@ portolan_testkit::suite! {
     read::trimming_keeps_offsets,
     read::rejected_records_are_kept_once,
     read::topics_are_apart,
-    read::damage_is_reported,
+    read::damage_is_reported;
+    PORTOLAN_TEST_KAFKA:
+    kafka::records_come_back_in_order_with_their_marks,
+    kafka::reading_begins_anywhere,
+    kafka::rejected_records_are_kept_and_published,
+    kafka::two_processes_share_the_partitions,
 }
 
 const TOPIC: &str = "akto.api.logs";

@@ -1,4 +1,5 @@
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -10,37 +11,92 @@ use serde_json::json;
 use crate::server::{PATIENCE, Server, har};
 
 const KILLS: u64 = 50;
+/// A group takes seconds to share its partitions anew, so each round is longer, and there are fewer of them.
+const BROKER_KILLS: u64 = 8;
 const RECORDS_PER_UPLOAD: usize = 7;
 const UPLOADERS: u64 = 3;
 
 /// Uploads go on while the process is killed at random points, 50 times. An upload that was not answered is repeated
 /// under its Idempotency-Key. In the end every record is counted exactly once.
 pub async fn nothing_is_lost_or_counted_twice(test: TestDb) {
-    let seed: u64 = std::env::var("PORTOLAN_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
-    println!("seed {seed} (PORTOLAN_TEST_SEED)");
-    let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
-    let server = Server::start(&test).await;
-    let id = server.create_collection("Killed").await;
-    let mut data_dir = server.kill().await;
+    let plan = Plan { kills: kills(KILLS), round_ms: 1..250, variables: Vec::new(), second: false };
+    plan.run(test).await;
+}
 
-    let ledger = Arc::new(Ledger::default());
-    for _ in 0..KILLS {
-        let server = Arc::new(Server::start_in(&test, data_dir).await);
-        let uploaders: Vec<_> =
-            (0..UPLOADERS).map(|_| tokio::spawn(upload_until_refused(server.clone(), ledger.clone(), id))).collect();
-        tokio::time::sleep(Duration::from_millis(rng.random_range(1..250))).await;
-        let pid = server.pid().to_string();
-        assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
-        for uploader in uploaders {
-            uploader.await.unwrap();
-        }
-        data_dir = Arc::into_inner(server).expect("uploaders have ended").kill().await;
+/// The same over a broker, with a second process that reads the same topic and is killed, too, so that partitions move
+/// between the two all the time.
+pub async fn nothing_is_lost_or_counted_twice_over_a_broker(test: TestDb) {
+    let variables = vec![
+        ("PORTOLAN__LOG__URL", format!("kafka://{}", std::env::var("PORTOLAN_TEST_KAFKA").unwrap())),
+        ("PORTOLAN__LOG__TOPIC", format!("kill.{}", uuid::Uuid::new_v4())),
+    ];
+    let plan = Plan { kills: kills(BROKER_KILLS), round_ms: 200..5_000, variables, second: true };
+    plan.run(test).await;
+}
+
+fn kills(default: u64) -> u64 {
+    std::env::var("PORTOLAN_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(default)
+}
+
+struct Plan {
+    kills: u64,
+    round_ms: std::ops::Range<u64>,
+    variables: Vec<(&'static str, String)>,
+    /// Whether another process on the same store and log runs beside the one that takes the uploads.
+    second: bool,
+}
+
+impl Plan {
+    async fn start(&self, test: &TestDb, data_dir: PathBuf) -> Server {
+        let variables: Vec<_> = self.variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        Server::start_with(test, data_dir, &variables).await
     }
 
-    let server = Server::start_in(&test, data_dir).await;
+    async fn run(self, test: TestDb) {
+        let seed: u64 = std::env::var("PORTOLAN_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
+        println!("seed {seed} (PORTOLAN_TEST_SEED)");
+        let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
+        let server = self.start(&test, tempfile::tempdir().unwrap().keep()).await;
+        let id = server.create_collection("Killed").await;
+        let mut data_dir = server.kill().await;
+        // Both processes share the installation's secret key and the first key of its administrator.
+        let second_dir = tempfile::tempdir().unwrap().keep();
+        for file in ["secret-key", "admin-api-key"] {
+            std::fs::copy(data_dir.join(file), second_dir.join(file)).unwrap();
+        }
+
+        let ledger = Arc::new(Ledger::default());
+        for round in 0..self.kills {
+            let server = Arc::new(self.start(&test, data_dir).await);
+            let second = if self.second { Some(self.start(&test, second_dir.clone()).await) } else { None };
+            let uploaders: Vec<_> = (0..UPLOADERS)
+                .map(|_| tokio::spawn(upload_until_refused(server.clone(), ledger.clone(), id)))
+                .collect();
+            tokio::time::sleep(Duration::from_millis(rng.random_range(self.round_ms.clone()))).await;
+            // In every other round the second process ends first, and the first one takes over its partitions.
+            if let Some(second) = second
+                && round % 2 == 0
+            {
+                second.kill().await;
+                tokio::time::sleep(Duration::from_millis(rng.random_range(self.round_ms.clone()))).await;
+            }
+            let pid = server.pid().to_string();
+            assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+            for uploader in uploaders {
+                uploader.await.unwrap();
+            }
+            data_dir = Arc::into_inner(server).expect("uploaders have ended").kill().await;
+        }
+        let server = self.start(&test, data_dir).await;
+        send_the_rest(&server, &ledger, id).await;
+        check_counts(&server, &ledger, id, self.kills).await;
+    }
+}
+
+async fn send_the_rest(server: &Server, ledger: &Ledger, id: i64) {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while let Some(upload) = ledger.take_open() {
-        match send(&server, id, upload).await {
+        match send(server, id, upload).await {
             Outcome::Accepted => ledger.note_accepted(),
             // A shared database keeps the key of a killed process until its hold lapses.
             Outcome::KeyInUse if tokio::time::Instant::now() < deadline => {
@@ -50,6 +106,9 @@ pub async fn nothing_is_lost_or_counted_twice(test: TestDb) {
             other => panic!("upload {upload}: {other:?}"),
         }
     }
+}
+
+async fn check_counts(server: &Server, ledger: &Ledger, id: i64, kills: u64) {
     let expected = ledger.accepted() * RECORDS_PER_UPLOAD as i64;
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
@@ -63,7 +122,7 @@ pub async fn nothing_is_lost_or_counted_twice(test: TestDb) {
         };
         assert!(count("item") <= expected, "counted twice: {} of {expected}", count("item"));
         if count("item") == expected {
-            println!("{KILLS} kills, {} uploads, {expected} records, each counted once", ledger.accepted());
+            println!("{kills} kills, {} uploads, {expected} records, each counted once", ledger.accepted());
             assert_eq!(count("1"), expected, "the url parameter is counted with its record");
             return;
         }

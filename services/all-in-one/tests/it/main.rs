@@ -29,5 +29,7 @@ portolan_testkit::suite! {
     imports::the_command_imports_a_file,
     bad_input::is_refused_and_changes_nothing,
     kill::nothing_is_lost_or_counted_twice,
-    real_files::every_operation_and_entry_is_accounted_for,
+    real_files::every_operation_and_entry_is_accounted_for;
+    PORTOLAN_TEST_KAFKA:
+    kill::nothing_is_lost_or_counted_twice_over_a_broker,
 }

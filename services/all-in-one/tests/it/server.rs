@@ -57,6 +57,11 @@ impl Server {
     }
 
     pub async fn start_in(test: &TestDb, data_dir: PathBuf) -> Self {
+        Self::start_with(test, data_dir, &[]).await
+    }
+
+    /// With variables of its own.
+    pub async fn start_with(test: &TestDb, data_dir: PathBuf, variables: &[(&str, &str)]) -> Self {
         // The client wants a provider even for plain HTTP; a second installation changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut child = Command::new(env!("CARGO_BIN_EXE_portolan"))
@@ -65,6 +70,7 @@ impl Server {
             .env("PORTOLAN__STORE__URL", &test.url)
             .env("PORTOLAN__ADMIN__PASSWORD", "correct horse battery staple")
             .env("RUST_LOG", "warn")
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()

@@ -7,18 +7,20 @@
 //! # Invariants
 //! - A record that cannot be read is kept among the rejected ones before its offset is passed; a repetition of that
 //!   changes nothing.
+//! - A record that a broker holds twice, since its producer had to repeat an append, counts once ([`repeats`]).
 //! - A collection is written under its row lock. Its version tells whether what this process remembers of it
 //!   ([`catalogs`]) is the last state; if not, it is read again.
 
 mod batch;
 mod catalogs;
 mod partition;
+mod repeats;
 mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use portolan_log::{PARTITIONS, Positions};
+use portolan_log::Positions;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +31,10 @@ use portolan_runtime::now_s;
 
 /// Sequences of producers are kept for days, so an hour more does no harm.
 const FORGET_PRODUCERS_EVERY: Duration = Duration::from_secs(3_600);
+/// Nobody repeats an append later than this.
+const PRODUCER_MEMORY_S: i64 = 7 * 24 * 3_600;
+/// How often the distance to the end of the log is measured.
+const MEASURE_LAG_EVERY: Duration = Duration::from_secs(10);
 
 /// The running tasks. Dropping it stops them at their next await.
 pub struct IngestHandle {
@@ -42,10 +48,11 @@ pub fn start_ingest(deps: Deps) -> IngestHandle {
     let stop = CancellationToken::new();
     let catalogs = Arc::new(Catalogs::default());
     let mut tasks = JoinSet::new();
-    for partition in 0..PARTITIONS {
+    for partition in 0..deps.log.partitions() {
         tasks.spawn(partition::run(deps.clone(), catalogs.clone(), partition, stop.clone()));
     }
     tasks.spawn(forget_producers(deps.clone(), stop.clone()));
+    tasks.spawn(measure_lag(deps.clone(), stop.clone()));
     let owner = uuid::Uuid::new_v4().to_string();
     tasks.spawn(deletion::run(deps.clone(), owner, stop.clone()));
     IngestHandle { tasks, stop, positions: deps.shared.positions.subscribe() }
@@ -70,9 +77,33 @@ async fn forget_producers(deps: Deps, stop: CancellationToken) {
         if let Err(error) = deps.log.trim_producers(now_s()).await {
             tracing::warn!(%error, "old producers stay in the log for now");
         }
+        if let Err(error) = store::producers::delete_older(&deps.db, now_s() - PRODUCER_MEMORY_S).await {
+            tracing::warn!(%error, "old producers stay known for now");
+        }
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(FORGET_PRODUCERS_EVERY) => {}
+        }
+    }
+}
+
+/// Publishes how many records of each partition the inventory does not have yet.
+async fn measure_lag(deps: Deps, stop: CancellationToken) {
+    loop {
+        match (deps.log.end_offsets().await, store::positions::list(&deps.db, deps.log.source()).await) {
+            (Ok(ends), Ok(positions)) => {
+                for (partition, end) in ends {
+                    let lag = end - positions.get(&partition).copied().unwrap_or_default();
+                    metrics::gauge!("portolan_ingest_lag_records", "partition" => partition.to_string())
+                        .set(u32::try_from(lag.max(0)).unwrap_or(u32::MAX));
+                }
+            }
+            (Err(error), _) => tracing::warn!(%error, "the lag cannot be measured"),
+            (_, Err(error)) => tracing::warn!(%error, "the lag cannot be measured"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(MEASURE_LAG_EVERY) => {}
         }
     }
 }
@@ -84,9 +115,10 @@ async fn forget_producers(deps: Deps, stop: CancellationToken) {
 /// When the tables cannot be read.
 pub async fn positions(deps: &Deps) -> Result<Positions, Error> {
     let known = deps.shared.positions.borrow().clone();
-    if i64::try_from(known.len()) == Ok(PARTITIONS) {
+    if i64::try_from(known.len()) == Ok(deps.log.partitions()) {
         return Ok(known);
     }
-    let stored = store::positions::list(&deps.db).await?;
-    Ok((0..PARTITIONS).map(|partition| (partition, stored.get(&partition).copied().unwrap_or_default())).collect())
+    let stored = store::positions::list(&deps.db, deps.log.source()).await?;
+    let next = |partition| (partition, stored.get(&partition).copied().unwrap_or_default());
+    Ok((0..deps.log.partitions()).map(next).collect())
 }

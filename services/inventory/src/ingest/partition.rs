@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::{self, Batch};
 use super::catalogs::Catalogs;
+use super::repeats::{Marks, Repeats};
 use super::write::{self, Outcome};
 use crate::{Deps, Error, store};
 
@@ -51,30 +52,39 @@ async fn consume(
     stop: &CancellationToken,
     wait: &mut Duration,
 ) -> Result<(), Error> {
-    store::positions::ensure(&deps.db, partition).await?;
+    store::positions::ensure(&deps.db, deps.log.source(), partition).await?;
+    let mut repeats = Repeats::default();
     let mut position = load_position(deps, partition).await?;
     while !stop.is_cancelled() {
-        let Gathered { batch, bytes, next } = gather(deps, partition, position).await?;
+        let Gathered { batch, marks, bytes, next } = gather(deps, &mut repeats, partition, position).await?;
         if next == position {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 found = deps.log.wait(partition, position, IDLE) => found?,
             };
-            position = load_position(deps, partition).await?;
+            let stored = load_position(deps, partition).await?;
+            if stored != position {
+                repeats.forget();
+            }
+            position = stored;
             continue;
         }
         let started = Instant::now();
         for rejected in &batch.rejected {
             deps.log.reject(partition, rejected.offset, &rejected.reason, &rejected.value).await?;
         }
-        position = match retrying(|| write::apply(deps, catalogs, partition, position, next, &batch)).await? {
+        position = match retrying(|| write::apply(deps, catalogs, partition, position, next, &batch, &marks)).await? {
             Outcome::Written => {
+                repeats.commit(&marks);
                 publish(deps, partition, next);
                 report(partition, next, &batch);
                 deps.log.trim(partition, next).await?;
                 next
             }
-            Outcome::Overtaken => load_position(deps, partition).await?,
+            Outcome::Overtaken => {
+                repeats.forget();
+                load_position(deps, partition).await?
+            }
         };
         *wait = WAIT_MIN;
         if bytes >= GATHER_FROM_BYTES {
@@ -90,25 +100,28 @@ async fn consume(
 /// What the log has from a position on, added up.
 struct Gathered {
     batch: Batch,
+    marks: Marks,
     bytes: usize,
     /// The offset behind the last record.
     next: i64,
 }
 
-async fn gather(deps: &Deps, partition: i64, position: i64) -> Result<Gathered, Error> {
-    let mut gathered = Gathered { batch: Batch::default(), bytes: 0, next: position };
+async fn gather(deps: &Deps, repeats: &mut Repeats, partition: i64, position: i64) -> Result<Gathered, Error> {
+    let mut gathered = Gathered { batch: Batch::default(), marks: Marks::default(), bytes: 0, next: position };
     while gathered.bytes < BATCH_BYTES_MAX && gathered.batch.endpoints() < BATCH_ENDPOINTS_MAX {
-        let records = deps.log.fetch(partition, gathered.next, FETCH_BYTES_MAX).await?;
+        let mut records = deps.log.fetch(partition, gathered.next, FETCH_BYTES_MAX).await?;
         let Some(last) = records.last() else { break };
         gathered.next = last.offset + 1;
         gathered.bytes += records.iter().map(|record| record.value.len()).sum::<usize>();
+        repeats.remove(deps, partition, &mut records, &mut gathered.marks).await?;
         gathered.batch.merge(batch::read(records).await?);
     }
     Ok(gathered)
 }
 
 async fn load_position(deps: &Deps, partition: i64) -> Result<i64, Error> {
-    let position = store::positions::list(&deps.db).await?.get(&partition).copied().unwrap_or_default();
+    let position =
+        store::positions::list(&deps.db, deps.log.source()).await?.get(&partition).copied().unwrap_or_default();
     publish(deps, partition, position);
     Ok(position)
 }

@@ -7,6 +7,7 @@ use portolan_store::Tx;
 
 use super::batch::{self, Batch, Deltas, Target};
 use super::catalogs::Catalogs;
+use super::repeats::Marks;
 use crate::collections::{DEFAULT_ID, insert_defaults};
 use crate::endpoints::{Facts, RawEndpoint};
 use crate::samples::SAMPLES_MAX;
@@ -34,6 +35,7 @@ pub async fn apply(
     expected: i64,
     next: i64,
     batch: &Batch,
+    marks: &Marks,
 ) -> Result<Outcome, Error> {
     // Ids are taken in a transaction of their own, which would wait for this one.
     let hosts = batch.deltas.keys().filter(|(_, target)| matches!(target, Target::Host(_))).count();
@@ -45,8 +47,12 @@ pub async fn apply(
     let new_accounts = deps.without_default(accounts);
 
     let mut tx = deps.db.begin().await?;
-    if !store::positions::advance(&mut tx, partition, expected, next).await? {
+    let source = deps.log.source();
+    if !store::positions::advance(&mut tx, source, partition, expected, next).await? {
         return Ok(Outcome::Overtaken);
+    }
+    for (producer_id, mark) in marks.iter() {
+        store::producers::save(&mut tx, source, partition, producer_id, mark, now_s()).await?;
     }
     insert_defaults(&mut tx, &new_accounts).await?;
     let mut written = Vec::new();

@@ -6,6 +6,7 @@ pub mod endpoints;
 pub mod jobs;
 pub mod parameters;
 pub mod positions;
+pub mod producers;
 pub mod samples;
 
 use portolan_store::{Error, Sql, Tx, Value, args};

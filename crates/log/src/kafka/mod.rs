@@ -1,0 +1,173 @@
+//! The log in a broker that speaks the Kafka protocol.
+//!
+//! Producers write with acknowledgement by every replica in sync. Each message carries its producer, sequence and index
+//! as headers, so that the consumer can pass over what a repeated append wrote twice. Consumers of several processes
+//! share the partitions as one group; how far each partition was read stands in the consumer's own database, and the
+//! group's committed offsets are a hint for the broker's tools only.
+
+mod consumer;
+mod producer;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::types::RDKafkaErrorCode;
+
+use crate::log::{MESSAGE_BYTES_MAX, Message, Positions, Stored};
+use crate::{Error, partition::partition_among};
+
+use consumer::Consumer;
+use producer::Producer;
+
+/// Partitions of a topic that this program creates; an existing topic keeps its own number.
+const PARTITIONS: i32 = 12;
+/// Longest wait for an answer of the broker about topics and offsets.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Room for the headers and the framing of the largest message.
+const MESSAGE_OVERHEAD_BYTES: usize = 64 << 10;
+/// The group that shares the partitions of a topic among the processes of an installation begins with this.
+const GROUP_PREFIX: &str = "portolan-inventory";
+
+/// One topic of a broker.
+pub(crate) struct Kafka {
+    servers: String,
+    topic: String,
+    /// Under which positions in this topic are stored: offsets of another cluster mean other records.
+    source: String,
+    partitions: i64,
+    producer: Producer,
+    /// Started by the first read: a producer has no part in the group.
+    consumer: OnceLock<Arc<Consumer>>,
+}
+
+impl Kafka {
+    /// `servers`: `host:port`, several by commas. Makes the topic and that of rejected records when they are missing.
+    pub async fn open(servers: &str, topic: &str) -> Result<Self, Error> {
+        let servers = servers.trim_start_matches('/').to_owned();
+        if servers.is_empty() {
+            return Err(Error::Configuration("the log URL is kafka://host:port[,host:port]".into()));
+        }
+        let admin: AdminClient<DefaultClientContext> = client_config(&servers).create().map_err(broker)?;
+        let bytes_max = message_bytes_max().to_string();
+        let rejected = rejected_topic(topic);
+        let new_topic = |name, partitions| {
+            NewTopic::new(name, partitions, TopicReplication::Fixed(-1)).set("max.message.bytes", &bytes_max)
+        };
+        let topics = [new_topic(topic, PARTITIONS), new_topic(&rejected, 1)];
+        let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
+        for created in admin.create_topics(&topics, &options).await.map_err(broker)? {
+            match created {
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((name, code)) => return Err(Error::Broker(format!("topic {name} cannot be made: {code}"))),
+            }
+        }
+        let name = topic.to_owned();
+        let (partitions, cluster) = blocking(move || {
+            let count = partition_count(&admin, &name)?;
+            Ok((count, admin.inner().fetch_cluster_id(TIMEOUT).unwrap_or_default()))
+        })
+        .await?;
+        Ok(Self {
+            producer: Producer::open(&servers, topic)?,
+            source: format!("kafka/{cluster}/{topic}"),
+            servers,
+            topic: topic.to_owned(),
+            partitions,
+            consumer: OnceLock::new(),
+        })
+    }
+
+    pub fn partitions(&self) -> i64 {
+        self.partitions
+    }
+
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    pub async fn append(&self, producer_id: &str, sequence: i64, messages: Vec<Message>) -> Result<Positions, Error> {
+        let partitions = self.partitions;
+        self.producer.append(producer_id, sequence, messages, |key| partition_among(key, partitions)).await
+    }
+
+    /// Publishes a record that cannot be read, with its place and the reason as headers.
+    pub async fn reject(&self, partition: i64, offset: i64, reason: &str, value: &[u8]) -> Result<(), Error> {
+        self.producer.reject(partition, offset, reason, value).await
+    }
+
+    pub async fn fetch(&self, partition: i64, from_offset: i64, bytes_max: usize) -> Result<Vec<Stored>, Error> {
+        self.consumer()?.fetch(partition, from_offset, bytes_max).await
+    }
+
+    pub async fn wait(&self, partition: i64, from_offset: i64, timeout: Duration) -> Result<bool, Error> {
+        self.consumer()?.wait(partition, from_offset, timeout).await
+    }
+
+    /// Tells the broker how far the inventory is. Failures are no matter: the position of record is elsewhere.
+    pub fn note_position(&self, partition: i64, offset: i64) {
+        if let Some(consumer) = self.consumer.get() {
+            consumer.note_position(partition, offset);
+        }
+    }
+
+    /// The lowest and the next offset of every partition.
+    pub async fn watermarks(&self) -> Result<Vec<(i64, i64, i64)>, Error> {
+        let (client, topic, partitions) = (self.producer.client(), self.topic.clone(), self.partitions);
+        blocking(move || {
+            let marks = (0..partitions).map(|partition| {
+                let number = i32::try_from(partition).map_err(|_| Error::Partition(partition))?;
+                let (low, high) = client.fetch_watermarks(&topic, number, TIMEOUT).map_err(broker)?;
+                Ok((partition, low, high))
+            });
+            marks.collect()
+        })
+        .await
+    }
+
+    fn consumer(&self) -> Result<&Arc<Consumer>, Error> {
+        if let Some(consumer) = self.consumer.get() {
+            return Ok(consumer);
+        }
+        let made = Consumer::start(&self.servers, &self.topic, self.partitions)?;
+        Ok(self.consumer.get_or_init(|| made))
+    }
+}
+
+fn client_config(servers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", servers).set("client.id", "portolan").set("socket.keepalive.enable", "true");
+    config
+}
+
+fn rejected_topic(topic: &str) -> String {
+    format!("{topic}.rejected")
+}
+
+fn message_bytes_max() -> usize {
+    MESSAGE_BYTES_MAX + MESSAGE_OVERHEAD_BYTES
+}
+
+fn partition_count(admin: &AdminClient<DefaultClientContext>, topic: &str) -> Result<i64, Error> {
+    // A new topic takes a moment until every broker knows it.
+    for _ in 0..50 {
+        let metadata = admin.inner().fetch_metadata(Some(topic), TIMEOUT).map_err(broker)?;
+        let found = metadata.topics().first().filter(|found| found.error().is_none());
+        if let Some(found) = found.filter(|found| !found.partitions().is_empty()) {
+            return Ok(i64::try_from(found.partitions().len()).unwrap_or(i64::MAX));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Err(Error::Broker(format!("the broker tells no partitions of {topic}")))
+}
+
+fn broker(error: rdkafka::error::KafkaError) -> Error {
+    Error::Broker(error.to_string())
+}
+
+/// Runs calls of the client library that wait for the network.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Broker(error.to_string()))?
+}

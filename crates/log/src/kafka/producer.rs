@@ -1,0 +1,116 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord};
+
+use super::{broker, client_config, message_bytes_max, rejected_topic};
+use crate::Error;
+use crate::log::{Message, Positions, ProducerMark};
+
+/// A message that no broker took by then has failed.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Wait for room in the client's queue.
+const QUEUE_FULL_WAIT: Duration = Duration::from_millis(20);
+
+pub(super) const PRODUCER_HEADER: &str = "portolan-producer";
+
+/// Writes to one topic and to that of its rejected records.
+pub(super) struct Producer {
+    client: Arc<FutureProducer>,
+    topic: String,
+    rejected: String,
+}
+
+impl Producer {
+    pub fn open(servers: &str, topic: &str) -> Result<Self, Error> {
+        let client = client_config(servers)
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("compression.type", "lz4")
+            .set("linger.ms", "5")
+            .set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string())
+            .set("message.max.bytes", message_bytes_max().to_string())
+            .set("queue.buffering.max.kbytes", (256 << 10).to_string())
+            .create()
+            .map_err(broker)?;
+        Ok(Self { client: Arc::new(client), topic: topic.to_owned(), rejected: rejected_topic(topic) })
+    }
+
+    pub fn client(&self) -> Watermarks {
+        Watermarks(self.client.clone())
+    }
+
+    /// Answers when the broker has every message durably. After a failure some may have been written: the caller
+    /// repeats the whole append under the same sequence, and the consumer passes over what is there twice.
+    pub async fn append(
+        &self,
+        producer_id: &str,
+        sequence: i64,
+        messages: Vec<Message>,
+        partition_of: impl Fn(&[u8]) -> i64,
+    ) -> Result<Positions, Error> {
+        let mut under_way = Vec::with_capacity(messages.len());
+        for (index, message) in (0..).zip(&messages) {
+            let mark = ProducerMark { producer_id: producer_id.into(), sequence, index }.to_text();
+            let headers = OwnedHeaders::new().insert(Header { key: PRODUCER_HEADER, value: Some(&mark) });
+            let partition = i32::try_from(partition_of(&message.key)).unwrap_or_default();
+            let record = FutureRecord::to(&self.topic).partition(partition).headers(headers);
+            under_way.push(self.enqueue(record.key(&message.key).payload(&message.value)).await?);
+        }
+        let mut positions = Positions::new();
+        for delivery in under_way {
+            let (partition, offset) = delivered(delivery).await?;
+            let next = positions.entry(i64::from(partition)).or_default();
+            *next = (*next).max(offset + 1);
+        }
+        Ok(positions)
+    }
+
+    pub async fn reject(&self, partition: i64, offset: i64, reason: &str, value: &[u8]) -> Result<(), Error> {
+        let (partition, offset) = (partition.to_string(), offset.to_string());
+        let header = |key, value| Header { key, value: Some(value) };
+        let headers = OwnedHeaders::new()
+            .insert(header("reason", reason))
+            .insert(header("partition", partition.as_str()))
+            .insert(header("offset", offset.as_str()));
+        let key = format!("{partition}:{offset}");
+        let record = FutureRecord::to(&self.rejected).headers(headers).key(&key).payload(value);
+        delivered(self.enqueue(record).await?).await.map(drop)
+    }
+
+    async fn enqueue<K, P>(&self, mut record: FutureRecord<'_, K, P>) -> Result<DeliveryFuture, Error>
+    where
+        K: rdkafka::message::ToBytes + ?Sized,
+        P: rdkafka::message::ToBytes + ?Sized,
+    {
+        loop {
+            match self.client.send_result(record) {
+                Ok(delivery) => return Ok(delivery),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    record = back;
+                    tokio::time::sleep(QUEUE_FULL_WAIT).await;
+                }
+                Err((error, _)) => return Err(broker(error)),
+            }
+        }
+    }
+}
+
+async fn delivered(delivery: DeliveryFuture) -> Result<(i32, i64), Error> {
+    match delivery.await {
+        Ok(Ok(delivered)) => Ok((delivered.partition, delivered.offset)),
+        Ok(Err((error, _))) => Err(broker(error)),
+        Err(_) => Err(Error::Broker("the producer was closed".into())),
+    }
+}
+
+/// Asks the broker for offsets over the producer's connection.
+pub(super) struct Watermarks(Arc<FutureProducer>);
+
+impl Watermarks {
+    pub fn fetch_watermarks(&self, topic: &str, partition: i32, timeout: Duration) -> Result<(i64, i64), KafkaError> {
+        rdkafka::producer::Producer::client(&*self.0).fetch_watermarks(topic, partition, timeout)
+    }
+}

@@ -1,0 +1,130 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use portolan_log::{Log, Stored};
+use portolan_testkit::TestDb;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::Message as _;
+
+use crate::message;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn servers() -> String {
+    std::env::var("PORTOLAN_TEST_KAFKA").expect("the suite runs only with a broker")
+}
+
+/// A topic that no other case has.
+fn fresh_topic(test: &TestDb) -> String {
+    use std::hash::{BuildHasher as _, RandomState};
+    format!("test.{:x}.{:x}", std::process::id(), RandomState::new().hash_one(&test.url))
+}
+
+async fn open(test: &TestDb, topic: &str) -> Log {
+    Log::open(&format!("kafka://{}", servers()), topic, &test.store).await.expect("open the log")
+}
+
+/// Waits for the group, then reads until `count` records of the partition are there.
+async fn read(log: &Log, partition: i64, mut from: i64, count: usize) -> Vec<Stored> {
+    let mut records = Vec::new();
+    let started = std::time::Instant::now();
+    while records.len() < count {
+        assert!(started.elapsed() < PATIENCE, "only {} of {count} records came", records.len());
+        if log.wait(partition, from, Duration::from_secs(1)).await.expect("wait") {
+            records.extend(log.fetch(partition, from, 1 << 20).await.expect("fetch"));
+            from = records.last().map_or(from, |record: &Stored| record.offset + 1);
+        }
+    }
+    records
+}
+
+/// What a producer appended comes back in order, with its place among the producer's records.
+pub async fn records_come_back_in_order_with_their_marks(test: TestDb) {
+    let log = open(&test, &fresh_topic(&test)).await;
+    let messages = (0..50).map(|n| message("key", format!("value {n}"))).collect();
+    let positions = log.append("job/1", 7, messages).await.expect("append");
+    let (&partition, &next) = positions.first_key_value().expect("one partition");
+    assert_eq!((positions.len(), next), (1, 50));
+    assert_eq!(log.end_offsets().await.expect("offsets")[&partition], 50);
+
+    let records = read(&log, partition, 0, 50).await;
+    for (n, record) in records.iter().enumerate() {
+        assert_eq!(record.value, format!("value {n}"));
+        let mark = record.producer.as_ref().expect("a mark");
+        assert_eq!((&*mark.producer_id, mark.sequence, mark.index), ("job/1", 7, n as i64));
+    }
+}
+
+/// A reader that lost its work reads again from where it stands.
+pub async fn reading_begins_anywhere(test: TestDb) {
+    let log = open(&test, &fresh_topic(&test)).await;
+    let messages = (0..20).map(|n| message("key", format!("{n}"))).collect();
+    let partition = *log.append("p", 0, messages).await.expect("append").first_key_value().expect("one").0;
+    for from in [0, 15, 5, 5, 19] {
+        let records = read(&log, partition, from, 1).await;
+        assert_eq!((records[0].offset, &records[0].value[..]), (from, from.to_string().as_bytes()));
+    }
+}
+
+/// A record that cannot be read is published on the topic of rejected ones and counted once.
+pub async fn rejected_records_are_kept_and_published(test: TestDb) {
+    let topic = fresh_topic(&test);
+    let log = open(&test, &topic).await;
+    for _ in 0..2 {
+        log.reject(3, 9, "no url", b"{}").await.expect("reject");
+    }
+    assert_eq!(log.rejected_count().await.expect("count"), 1);
+
+    let published = tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", servers())
+            .set("group.id", &topic)
+            .set("auto.offset.reset", "earliest")
+            .create()
+            .expect("a consumer");
+        consumer.subscribe(&[&format!("{topic}.rejected")]).expect("subscribe");
+        // Polls that only served the group's protocol answer nothing.
+        let started = std::time::Instant::now();
+        let mut values = Vec::new();
+        while started.elapsed() < PATIENCE && (values.is_empty() || started.elapsed() < Duration::from_secs(8)) {
+            if let Some(message) = consumer.poll(Duration::from_secs(1)) {
+                values.push(message.expect("no error").payload().map(<[u8]>::to_vec));
+            }
+        }
+        values
+    });
+    assert_eq!(published.await.expect("consume"), [Some(b"{}".to_vec())]);
+}
+
+/// Two processes get a part of the partitions each, and the one that stays gets those of the one that goes.
+pub async fn two_processes_share_the_partitions(test: TestDb) {
+    let topic = fresh_topic(&test);
+    let (first, second) = (open(&test, &topic).await, open(&test, &topic).await);
+    let messages = (0..200).map(|n| message(&format!("key {n}"), format!("{n}"))).collect();
+    let ends = first.append("p", 0, messages).await.expect("append");
+    assert!(ends.len() > 6, "keys spread over partitions: {ends:?}");
+
+    let owned = async |log: &Log| {
+        let mut owned = BTreeSet::new();
+        for &partition in ends.keys() {
+            if log.wait(partition, 0, Duration::from_millis(50)).await.expect("wait") {
+                owned.insert(partition);
+            }
+        }
+        owned
+    };
+    let started = std::time::Instant::now();
+    loop {
+        let (a, b) = (owned(&first).await, owned(&second).await);
+        if !a.is_empty() && !b.is_empty() && a.len() + b.len() == ends.len() {
+            assert!(a.is_disjoint(&b), "a partition has two owners: {a:?} {b:?}");
+            break;
+        }
+        assert!(started.elapsed() < PATIENCE, "the partitions are not shared: {a:?} {b:?}");
+    }
+    drop(second);
+    while owned(&first).await.len() < ends.len() {
+        assert!(started.elapsed() < 2 * PATIENCE, "the partitions of the second process stay without a reader");
+    }
+}
