@@ -22,6 +22,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = compiler.file_descriptor_set();
     tonic_prost_build::configure()
         .bytes(".portolan.imports.v1.CreateImportRequest.content")
+        // Kept as JSON until it is delivered.
+        .type_attribute(
+            ".portolan.identity.v1.AuditEvent",
+            "#[derive(serde::Serialize, serde::Deserialize)] #[serde(default)]",
+        )
         .compile_fds(descriptors)?;
     Ok(())
 }

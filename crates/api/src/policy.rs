@@ -21,6 +21,8 @@ pub enum Who {
 /// What stands beside an RPC in the contract.
 #[derive(Clone, Debug)]
 pub struct MethodPolicy {
+    /// The gRPC path, `/package.Service/Method`.
+    pub path: String,
     pub who: Who,
     pub dialect: Dialect,
     /// Audit name; empty when the RPC changes nothing.
@@ -42,6 +44,7 @@ pub fn policies() -> &'static HashMap<String, MethodPolicy> {
             .map(|method| {
                 let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
                 let policy = MethodPolicy {
+                    path: path.clone(),
                     who: who(&method),
                     dialect: options::dialect(&method),
                     audit: options::audit(&method),

@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use portolan_api::{Error, KeyUtility, Reason};
 use serde::{Deserialize, Serialize};
@@ -53,6 +56,15 @@ pub enum CredentialKind {
 }
 
 impl CredentialKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Session => "SESSION",
+            Self::ExternalApiKey => "EXTERNAL_API",
+            Self::BurpKey => "BURP",
+            Self::CicdKey => "CICD",
+        }
+    }
+
     pub fn of_key(utility: KeyUtility) -> Option<Self> {
         match utility {
             KeyUtility::ExternalApi => Some(Self::ExternalApiKey),
@@ -86,6 +98,24 @@ pub struct RequestInfo {
     pub write_id: String,
     /// Empty when the peer is a service of the installation.
     pub client_address: String,
+    /// The audit name of the RPC under way; empty when it changes nothing.
+    pub action: &'static str,
+    /// Whether the write under way stands in the audit already.
+    pub audited: Audited,
+}
+
+/// A flag that all clones share.
+#[derive(Clone, Debug, Default)]
+pub struct Audited(Arc<AtomicBool>);
+
+impl Audited {
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// A user who was authenticated, with what they may do at this moment.

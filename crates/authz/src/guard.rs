@@ -34,17 +34,35 @@ pub trait Identities: Send + Sync {
     fn verifying_keys(&self) -> BoxFuture<'_, Result<VerifyingKeys, Error>>;
 }
 
+/// Where a guard records what the audit must have.
+pub trait AuditSink: Send + Sync {
+    /// A caller who is known was refused.
+    fn refused<'a>(&'a self, policy: &'static MethodPolicy, claims: &'a CallerClaims, reason: Reason)
+    -> BoxFuture<'a, ()>;
+
+    /// A write succeeded whose handler put nothing into the audit itself.
+    fn wrote(&self, caller: Caller) -> BoxFuture<'_, ()>;
+}
+
 /// The checks before every handler.
 #[derive(Clone)]
 pub struct Guard {
     identities: Arc<dyn Identities>,
     verifier: CallerVerifier,
     services: ServiceAuth,
+    audit: Option<Arc<dyn AuditSink>>,
 }
 
 impl Guard {
     pub fn new(identities: Arc<dyn Identities>, services: ServiceAuth) -> Self {
-        Self { identities, verifier: CallerVerifier::default(), services }
+        Self { identities, verifier: CallerVerifier::default(), services, audit: None }
+    }
+
+    /// Records refusals of known callers, and writes that do not record themselves.
+    #[must_use]
+    pub fn with_audit(mut self, audit: Arc<dyn AuditSink>) -> Self {
+        self.audit = Some(audit);
+        self
     }
 
     /// Answers the claims of an edge credential with the token to pass on.
@@ -67,7 +85,18 @@ impl Guard {
     /// # Errors
     /// `KEY_NOT_ALLOWED`, `NO_PRODUCT_ACCESS`, `ROLE_HAS_NO_ACCESS`; `NOT_CALLABLE` for RPCs that are not for users;
     /// `UNAVAILABLE` when identity does not answer.
-    pub async fn authorize(&self, policy: &MethodPolicy, claims: &CallerClaims) -> Result<Arc<Grant>, Error> {
+    pub async fn authorize(&self, policy: &'static MethodPolicy, claims: &CallerClaims) -> Result<Arc<Grant>, Error> {
+        let outcome = self.decide(policy, claims).await;
+        if let (Err(error), Some(audit)) = (&outcome, &self.audit)
+            && error.reason() != Reason::Unavailable
+            && error.reason() != Reason::Internal
+        {
+            audit.refused(policy, claims, error.reason()).await;
+        }
+        outcome
+    }
+
+    async fn decide(&self, policy: &MethodPolicy, claims: &CallerClaims) -> Result<Arc<Grant>, Error> {
         if matches!(policy.who, Who::Nobody | Who::Internal) {
             return Err(Reason::NotCallable.into());
         }
@@ -78,16 +107,21 @@ impl Guard {
     }
 
     /// Finds out whether the caller may call, and puts a [`Caller`] or [`RequestInfo`] beside the message.
-    async fn check(&self, policy: &MethodPolicy, request: &mut Request<Body>) -> Result<(), Error> {
+    async fn check(
+        &self,
+        policy: &'static MethodPolicy,
+        request: &mut Request<Body>,
+    ) -> Result<Option<Caller>, Error> {
         let from_service = text(request.headers(), SERVICE_HEADER);
         let from_service = !from_service.is_empty() && self.services.verify(from_service);
         let mut info = request_info(request, from_service);
+        info.action = &policy.audit;
         match &policy.who {
             Who::Nobody => return Err(Reason::NotCallable.into()),
             Who::Internal if !from_service => return Err(Reason::NotCallable.into()),
             Who::Internal | Who::Public => {
                 request.extensions_mut().insert(info);
-                return Ok(());
+                return Ok(None);
             }
             Who::AnyUser | Who::AnyOf(_) => {}
         }
@@ -99,7 +133,7 @@ impl Guard {
         };
         info.client_address.clone_from(&claims.client_address);
         let grant = self.authorize(policy, &claims).await?;
-        request.extensions_mut().insert(Caller {
+        let caller = Caller {
             account_id: claims.account_id,
             user_id: claims.user_id,
             organization_id: claims.organization_id.clone(),
@@ -109,8 +143,17 @@ impl Guard {
             info,
             grant,
             token: token.into(),
-        });
-        Ok(())
+        };
+        request.extensions_mut().insert(caller.clone());
+        Ok(Some(caller))
+    }
+
+    /// Puts a successful write into the audit, unless its handler did.
+    async fn note(&self, caller: Option<Caller>, failed: bool) {
+        let (Some(audit), Some(caller)) = (&self.audit, caller) else { return };
+        if !caller.info.action.is_empty() && !failed && !caller.info.audited.get() {
+            audit.wrote(caller).await;
+        }
     }
 
     /// A token under a key that is not known yet is worth one question to identity: keys rotate.
@@ -161,6 +204,7 @@ fn request_info(request: &Request<Body>, from_service: bool) -> RequestInfo {
         request_id: if request_id.is_empty() { write_id.clone() } else { request_id },
         write_id,
         client_address,
+        ..RequestInfo::default()
     }
 }
 
@@ -211,12 +255,17 @@ where
         Box::pin(async move {
             let path = request.uri().path();
             // Health and reflection tell nothing of any tenant; a path outside the contract is refused by the router.
-            if let Some(policy) = portolan_api::policy(path)
-                && let Err(error) = guard.check(policy, &mut request).await
-            {
-                return Ok(tonic::Status::from(error).into_http());
+            let Some(policy) = portolan_api::policy(path) else { return inner.call(request).await };
+            match guard.check(policy, &mut request).await {
+                Err(error) => Ok(tonic::Status::from(error).into_http()),
+                Ok(caller) => {
+                    let response = inner.call(request).await?;
+                    // A refused call is answered by headers alone, which then hold the status.
+                    let failed = response.headers().get("grpc-status").is_some_and(|status| status != "0");
+                    guard.note(caller, failed).await;
+                    Ok(response)
+                }
             }
-            inner.call(request).await
         })
     }
 }

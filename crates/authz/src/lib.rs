@@ -20,10 +20,10 @@ mod role;
 mod token;
 
 pub use cache::{Cache, Change, Lease, Lookup};
-pub use caller::{Caller, CredentialKind, RequestInfo, Scope};
+pub use caller::{Audited, Caller, CredentialKind, RequestInfo, Scope};
 pub use credential::{Credential, SESSION_COOKIE};
 pub use grant::Grant;
-pub use guard::{Guard, GuardLayer, GuardService, Identities};
+pub use guard::{AuditSink, BoxFuture, Guard, GuardLayer, GuardService, Identities};
 pub use role::Role;
 pub use token::{CallerClaims, CallerSigner, CallerVerifier, ServiceAuth, VerifyingKeys};
 

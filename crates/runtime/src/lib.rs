@@ -18,7 +18,7 @@ pub mod telemetry;
 pub use channel::Channel;
 pub use config::{Config, ConfigError, Settings};
 pub use identities::RemoteIdentities;
-pub use peers::Peers;
+pub use peers::{Attach, Peers};
 pub use process::{Built, Process, ProcessArgs};
 pub use secrets::{Secrets, SecretsError, digest, write_private};
 pub use serve::{GrpcService, grpc_routes, guarded, merge, serve_grpc};

@@ -72,11 +72,13 @@ impl Peers {
         InventoryServiceClient::with_interceptor(self.inventory.clone(), self.as_caller(caller))
     }
 
-    fn as_service(&self) -> Attach {
+    /// Calls as a service of the installation, for clients that have no method here.
+    pub fn as_service(&self) -> Attach {
         Attach { auth: self.auth.clone(), caller: None }
     }
 
-    fn as_caller(&self, caller: &Caller) -> Attach {
+    /// Calls with the rights of a user, for clients that have no method here.
+    pub fn as_caller(&self, caller: &Caller) -> Attach {
         let caller = CallerMetadata {
             token: caller.token.clone(),
             request_id: caller.info.request_id.as_str().into(),

@@ -40,8 +40,21 @@ impl Db {
     /// when steps are out of order or named for another service, and when a script fails. The tables then stay as they
     /// were.
     pub async fn migrate(&self, migrations: &Migrations) -> Result<(), Error> {
+        if migrations.service != self.service() {
+            let reason = format!("the handle belongs to the service {}", self.service());
+            return Err(Error::Migration { service: migrations.service.to_owned(), reason });
+        }
+        self.migrate_library(migrations).await
+    }
+
+    /// Applies the steps of a library whose tables stand beside those of every service that uses it: in each schema on
+    /// Postgres, once in the file on SQLite. `migrations.service` is the library's name.
+    ///
+    /// # Errors
+    /// As [`Db::migrate`].
+    pub async fn migrate_library(&self, migrations: &Migrations) -> Result<(), Error> {
         let fault = |reason: String| Error::Migration { service: migrations.service.to_owned(), reason };
-        check_steps(self, migrations).map_err(fault)?;
+        check_steps(migrations).map_err(fault)?;
         let mut tx = self.begin().await?;
         // SQLite's IMMEDIATE transaction already excludes every other writer; Postgres needs a lock with a name, held
         // until the commit alike.
@@ -67,10 +80,7 @@ impl Db {
     }
 }
 
-fn check_steps(db: &Db, migrations: &Migrations) -> Result<(), String> {
-    if migrations.service != db.service() {
-        return Err(format!("the handle belongs to the service {}", db.service()));
-    }
+fn check_steps(migrations: &Migrations) -> Result<(), String> {
     let mut last = 0;
     for step in migrations.steps {
         if step.version <= last {

@@ -7,10 +7,12 @@
 //! - A caller token is signed here and nowhere else, for 60 s, and carries no role.
 //! - A user without a membership in an account has no access to it; a role that cannot be resolved is NO_ACCESS.
 //! - Sessions and access tokens are stored as digests; passwords as Argon2id.
+//! - Events of the audit are appended to, never changed; each holds the hash of the one before it.
 //! - Every change of a membership is announced to the cache of grants before it is written.
 //!
 //! Start reading at [`authentication`] for the edge, at [`grants`] for roles.
 
+pub mod audit;
 pub mod authentication;
 mod bootstrap;
 pub mod grants;
@@ -29,7 +31,10 @@ use std::sync::Arc;
 
 use portolan_api::{
     Error,
-    identity::v1::{directory_service_server::DirectoryServiceServer, identity_service_server::IdentityServiceServer},
+    identity::v1::{
+        audit_service_server::AuditServiceServer, directory_service_server::DirectoryServiceServer,
+        identity_service_server::IdentityServiceServer,
+    },
 };
 use portolan_authz::{Cache, Grant};
 use portolan_runtime::{Peers, Secrets, now_s};
@@ -53,6 +58,12 @@ pub const MIGRATIONS: Migrations = Migrations {
             name: "access",
             sqlite: include_str!("../migrations/sqlite/0002_access.sql"),
             postgres: include_str!("../migrations/postgres/0002_access.sql"),
+        },
+        Migration {
+            version: 3,
+            name: "audit",
+            sqlite: include_str!("../migrations/sqlite/0003_audit.sql"),
+            postgres: include_str!("../migrations/postgres/0003_audit.sql"),
         },
     ],
 };
@@ -87,6 +98,7 @@ impl Deps {
         keys: Cache<Arc<KnownKey>>,
     ) -> Result<Self, Error> {
         db.migrate(&MIGRATIONS).await?;
+        portolan_outbox::open(&db).await?;
         let signing = signing::Signing::open(&db, &secrets).await?;
         Ok(Self { db, peers, secrets, grants, keys, passwords: passwords::Passwords::default(), signing })
     }
@@ -95,7 +107,9 @@ impl Deps {
 /// The service without its guard.
 pub fn service(deps: Deps) -> Routes {
     let rpc = rpc::Rpc::new(deps);
-    Routes::new(IdentityServiceServer::new(rpc.clone())).add_service(DirectoryServiceServer::new(rpc))
+    Routes::new(IdentityServiceServer::new(rpc.clone()))
+        .add_service(DirectoryServiceServer::new(rpc.clone()))
+        .add_service(AuditServiceServer::new(rpc))
 }
 
 /// Letters and digits from the operating system's generator.

@@ -1,3 +1,4 @@
+mod audit;
 mod directory;
 
 use portolan_api::{

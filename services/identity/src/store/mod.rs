@@ -1,3 +1,4 @@
+pub(crate) mod audit;
 mod managed_users;
 mod organizations;
 mod settings;

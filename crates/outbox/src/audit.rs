@@ -1,0 +1,132 @@
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use portolan_api::{Reason, identity::v1::AuditEvent};
+use portolan_authz::{Caller, CallerClaims};
+use portolan_store::{Error, Tx};
+
+use crate::{AUDIT, put};
+
+/// The values before and after are cut to this length each, so that a batch of events fits one message.
+const VALUE_BYTES_MAX: usize = 16 * 1024;
+
+/// What a write did, beside what is known of its caller.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    resource: &'static str,
+    resource_id: String,
+    action: Option<String>,
+    before: String,
+    after: String,
+}
+
+impl Change {
+    /// `resource`: the kind of thing, in the singular.
+    pub fn of(resource: &'static str, id: impl std::fmt::Display) -> Self {
+        Self { resource, resource_id: id.to_string(), ..Self::default() }
+    }
+
+    /// The JSON of the thing before the change; no secret belongs in it.
+    #[must_use]
+    pub fn before(mut self, value: &serde_json::Value) -> Self {
+        self.before = cut(value);
+        self
+    }
+
+    /// The JSON of the thing after the change; no secret belongs in it.
+    #[must_use]
+    pub fn after(mut self, value: &serde_json::Value) -> Self {
+        self.after = cut(value);
+        self
+    }
+
+    /// An action other than the RPC's own audit name, for jobs and for RPCs that do several things.
+    #[must_use]
+    pub fn action(mut self, name: impl Into<String>) -> Self {
+        self.action = Some(name.into());
+        self
+    }
+}
+
+/// Puts a change into the audit, in the change's own transaction.
+///
+/// # Errors
+/// Any of the store.
+pub async fn audit(tx: &mut Tx, caller: &Caller, change: Change) -> Result<(), Error> {
+    put_event(tx, &event(caller, change)).await
+}
+
+pub(crate) async fn put_event(tx: &mut Tx, event: &AuditEvent) -> Result<(), Error> {
+    let payload = serde_json::to_string(event).map_err(|error| Error::Other(error.to_string()))?;
+    put(tx, AUDIT, &event.event_id, &payload).await
+}
+
+/// The audit event of a change; for identity, which keeps the audit and needs no relay.
+pub fn event(caller: &Caller, change: Change) -> AuditEvent {
+    caller.info.audited.set();
+    AuditEvent {
+        event_id: uuid::Uuid::now_v7().to_string(),
+        account_id: caller.account_id,
+        user_id: caller.user_id,
+        credential: caller.credential.name().to_owned(),
+        credential_id: caller.credential_id.clone(),
+        client_address: caller.info.client_address.clone(),
+        request_id: caller.info.request_id.clone(),
+        scope: caller.scope.name().to_owned(),
+        action: change.action.unwrap_or_else(|| caller.info.action.to_owned()),
+        outcome: "DONE".to_owned(),
+        reason: String::new(),
+        resource: change.resource.to_owned(),
+        resource_id: change.resource_id,
+        before: change.before,
+        after: change.after,
+        time_ms: now_ms(),
+        count: 1,
+    }
+}
+
+/// The audit event of `count` equal refusals.
+pub(crate) fn refusal(path: &str, claims: &CallerClaims, reason: Reason, count: i64) -> AuditEvent {
+    AuditEvent {
+        event_id: uuid::Uuid::now_v7().to_string(),
+        account_id: claims.account_id,
+        user_id: claims.user_id,
+        credential: claims.credential.name().to_owned(),
+        credential_id: claims.credential_id.clone(),
+        client_address: claims.client_address.clone(),
+        scope: claims.scope.name().to_owned(),
+        action: path.trim_start_matches('/').to_owned(),
+        outcome: "REFUSED".to_owned(),
+        reason: reason.as_str_name().to_owned(),
+        time_ms: now_ms(),
+        count,
+        ..AuditEvent::default()
+    }
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_millis() as i64)
+}
+
+/// Compact JSON; a value that is too long becomes a JSON string of its beginning.
+fn cut(value: &serde_json::Value) -> String {
+    let text = value.to_string();
+    if text.len() <= VALUE_BYTES_MAX {
+        return text;
+    }
+    let end = (0..=VALUE_BYTES_MAX / 2).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    serde_json::Value::from(format!("{}…", &text[..end])).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_values_are_cut_to_json() {
+        let long = serde_json::json!({ "names": "ü\"".repeat(VALUE_BYTES_MAX) });
+        let text = cut(&long);
+        assert!(text.len() <= 2 * VALUE_BYTES_MAX, "{}", text.len());
+        assert!(serde_json::from_str::<String>(&text).unwrap().starts_with("{\"names\""));
+        assert_eq!(cut(&serde_json::json!({"a": 1})), "{\"a\":1}");
+    }
+}

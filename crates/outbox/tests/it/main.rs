@@ -1,0 +1,137 @@
+//! Events through the outbox, on both databases.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+use std::time::Duration;
+
+use portolan_authz::BoxFuture;
+use portolan_outbox::{Event, Failure, Relay, Sink, open, put};
+use portolan_testkit::TestDb;
+
+portolan_testkit::suite! {
+    committed_events_arrive_in_order,
+    rolled_back_events_never_arrive,
+    failures_repeat_until_taken,
+    refused_for_good_is_put_aside,
+    two_relays_share_one_outbox,
+}
+
+/// Takes events, after a number of failures, except those whose payload is `bad`.
+#[derive(Clone, Default)]
+struct Receiver {
+    taken: Arc<Mutex<Vec<String>>>,
+    failures_left: Arc<AtomicUsize>,
+}
+
+impl Receiver {
+    fn taken(&self) -> Vec<String> {
+        self.taken.lock().unwrap().clone()
+    }
+
+    async fn wait_for(&self, count: usize) -> Vec<String> {
+        for _ in 0..200 {
+            if self.taken().len() >= count {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        self.taken()
+    }
+}
+
+impl Sink for Receiver {
+    fn deliver<'a>(&'a self, events: &'a [Event]) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            let failing = self.failures_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+            if failing.is_ok() {
+                return Err(Failure::Later("not now".to_owned()));
+            }
+            if events.iter().any(|event| event.payload == "bad") {
+                return Err(Failure::Never("unreadable".to_owned()));
+            }
+            self.taken.lock().unwrap().extend(events.iter().map(|event| event.id.clone()));
+            Ok(())
+        })
+    }
+}
+
+async fn put_all(test: &TestDb, ids: impl IntoIterator<Item = String>, payload: &str) {
+    let mut tx = test.db.begin().await.unwrap();
+    for id in ids {
+        put(&mut tx, "t", &id, payload).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+async fn left(test: &TestDb, table: &'static str) -> i64 {
+    let sql = if table == "outbox" { "SELECT count(*) FROM outbox" } else { "SELECT count(*) FROM outbox_rejected" };
+    test.db.fetch_one(sql, vec![]).await.unwrap().get(0).unwrap()
+}
+
+/// Events of 500 transactions arrive in the order of their commits, and the outbox is empty then.
+async fn committed_events_arrive_in_order(test: TestDb) {
+    open(&test.db).await.unwrap();
+    let ids: Vec<_> = (0..500).map(|i| format!("{i:04}")).collect();
+    for id in &ids {
+        put_all(&test, [id.clone()], "{}").await;
+    }
+    let receiver = Receiver::default();
+    let relay = Relay::default().sink("t", receiver.clone()).add(&test.db).start();
+    assert_eq!(receiver.wait_for(500).await, ids);
+    relay.stop().await;
+    assert_eq!(left(&test, "outbox").await, 0);
+}
+
+/// What a rolled back transaction put is gone; an id put twice arrives once.
+async fn rolled_back_events_never_arrive(test: TestDb) {
+    open(&test.db).await.unwrap();
+    let mut tx = test.db.begin().await.unwrap();
+    put(&mut tx, "t", "lost", "{}").await.unwrap();
+    tx.rollback().await.unwrap();
+    put_all(&test, ["kept".to_owned(), "kept".to_owned()], "{}").await;
+    let receiver = Receiver::default();
+    let relay = Relay::default().sink("t", receiver.clone()).add(&test.db).start();
+    receiver.wait_for(1).await;
+    relay.stop().await;
+    assert_eq!(receiver.taken(), ["kept"]);
+}
+
+/// A receiver that is away three times gets every event at the fourth attempt.
+async fn failures_repeat_until_taken(test: TestDb) {
+    open(&test.db).await.unwrap();
+    put_all(&test, (0..3).map(|i| i.to_string()), "{}").await;
+    let receiver = Receiver { failures_left: Arc::new(AtomicUsize::new(3)), ..Receiver::default() };
+    let relay = Relay::default().sink("t", receiver.clone()).add(&test.db).start();
+    assert_eq!(receiver.wait_for(3).await, ["0", "1", "2"]);
+    relay.stop().await;
+}
+
+/// An event that is never taken does not hold up those behind it, and is kept with the reason.
+async fn refused_for_good_is_put_aside(test: TestDb) {
+    open(&test.db).await.unwrap();
+    put_all(&test, ["a".to_owned()], "{}").await;
+    put_all(&test, ["b".to_owned()], "bad").await;
+    put_all(&test, ["c".to_owned()], "{}").await;
+    let receiver = Receiver::default();
+    let relay = Relay::default().sink("t", receiver.clone()).add(&test.db).start();
+    assert_eq!(receiver.wait_for(2).await, ["a", "c"]);
+    relay.stop().await;
+    assert_eq!((left(&test, "outbox").await, left(&test, "outbox_rejected").await), (0, 1));
+}
+
+/// Two processes on one database deliver everything, in order, by turns: the lease of the first ends with it.
+async fn two_relays_share_one_outbox(test: TestDb) {
+    open(&test.db).await.unwrap();
+    let receiver = Receiver::default();
+    let first = Relay::default().sink("t", receiver.clone()).add(&test.db).start();
+    let second = Relay::default().sink("t", receiver.clone()).add(&test.db).start();
+    let ids: Vec<_> = (0..100).map(|i| format!("{i:04}")).collect();
+    put_all(&test, ids[..50].to_vec(), "{}").await;
+    receiver.wait_for(50).await;
+    first.stop().await;
+    put_all(&test, ids[50..].to_vec(), "{}").await;
+    assert_eq!(receiver.wait_for(100).await, ids);
+    second.stop().await;
+}

@@ -1,0 +1,188 @@
+//! The audit: a chain of events for each account, in which no event can be changed, removed or put in between without
+//! being noticed.
+
+use std::collections::BTreeMap;
+
+use portolan_api::{Error, Result, identity::v1::AuditEvent};
+use portolan_store::{Db, Tx};
+use sha2::{Digest as _, Sha256};
+
+use crate::store::audit as store;
+
+/// Events of one call of [`record`].
+pub const EVENTS_MAX: usize = 500;
+/// What stands before the first event.
+const FIRST: [u8; 32] = [0; 32];
+
+/// An event in its chain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    /// From 1, without gaps.
+    pub seq: i64,
+    pub event: AuditEvent,
+    pub hash: [u8; 32],
+}
+
+/// Where a chain ends: the next event follows this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    pub seq: i64,
+    pub hash: [u8; 32],
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self { seq: 0, hash: FIRST }
+    }
+}
+
+impl Head {
+    /// The event as the next link; the head moves to it.
+    fn link(&mut self, event: AuditEvent) -> Link {
+        let seq = self.seq + 1;
+        let hash = hash(&self.hash, seq, &event);
+        *self = Self { seq, hash };
+        Link { seq, event, hash }
+    }
+}
+
+/// Appends events to the chains of their accounts, in the transaction of the change that they tell of. Events that are
+/// there already change nothing. Answers how many were new.
+///
+/// # Errors
+/// Any of the store.
+pub async fn append(tx: &mut Tx, events: impl IntoIterator<Item = AuditEvent>) -> Result<i64> {
+    // In one order everywhere, so that two transactions never wait for each other.
+    let mut by_account = BTreeMap::<i64, Vec<AuditEvent>>::new();
+    for event in events {
+        by_account.entry(event.account_id).or_default().push(event);
+    }
+    let mut appended = 0;
+    for (account_id, events) in by_account {
+        let mut head = store::lock_head(tx, account_id).await?;
+        let before = head.seq;
+        for event in events {
+            if !store::exists(tx, account_id, &event.event_id).await? {
+                let link = head.link(event);
+                store::insert(tx, &link).await?;
+            }
+        }
+        if head.seq > before {
+            store::move_head(tx, account_id, head).await?;
+            appended += head.seq - before;
+        }
+    }
+    Ok(appended)
+}
+
+/// Appends events that other services tell.
+///
+/// # Errors
+/// Any of the store; `INTERNAL` for more than [`EVENTS_MAX`].
+pub async fn record(db: &Db, events: Vec<AuditEvent>) -> Result<i64> {
+    if events.len() > EVENTS_MAX {
+        return Err(Error::internal(format!("{} audit events at once", events.len())));
+    }
+    let mut tx = db.begin().await?;
+    let appended = append(&mut tx, events).await?;
+    tx.commit().await?;
+    Ok(appended)
+}
+
+/// What a check of a chain found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every link holds.
+    Whole { events: i64 },
+    /// The first link that does not hold.
+    Broken { seq: i64, reason: &'static str },
+}
+
+/// Checks the chain of an account from its first event to its head.
+///
+/// # Errors
+/// Any of the store.
+pub async fn verify(db: &Db, account_id: i64) -> Result<Verdict> {
+    const PAGE: i64 = 500;
+    let end = store::head(db, account_id).await?;
+    let mut head = Head::default();
+    loop {
+        let page = store::after(db, account_id, head.seq, PAGE).await?;
+        for found in &page {
+            let seq = head.seq + 1;
+            if found.seq != seq {
+                return Ok(Verdict::Broken { seq, reason: "an event is missing" });
+            }
+            if head.link(found.event.clone()).hash != found.hash || found.event.account_id != account_id {
+                return Ok(Verdict::Broken { seq, reason: "an event was changed" });
+            }
+            // Events appended since the head was read are not part of this check.
+            if seq == end.seq && found.hash != end.hash {
+                return Ok(Verdict::Broken { seq, reason: "the chain does not end at its head" });
+            }
+        }
+        if page.is_empty() {
+            break;
+        }
+    }
+    if head.seq < end.seq {
+        return Ok(Verdict::Broken { seq: head.seq + 1, reason: "the last events are missing" });
+    }
+    Ok(Verdict::Whole { events: head.seq })
+}
+
+/// The accounts that have a chain; 0 holds what belongs to no account.
+pub async fn accounts(db: &Db) -> Result<Vec<i64>> {
+    store::accounts(db).await
+}
+
+/// SHA-256 over the hash before, the position, and every field with its length.
+fn hash(before: &[u8; 32], seq: i64, event: &AuditEvent) -> [u8; 32] {
+    let AuditEvent {
+        event_id,
+        account_id,
+        user_id,
+        credential,
+        credential_id,
+        client_address,
+        request_id,
+        scope,
+        action,
+        outcome,
+        reason,
+        resource,
+        resource_id,
+        before: value_before,
+        after: value_after,
+        time_ms,
+        count,
+    } = event;
+    let mut digest = Sha256::new();
+    digest.update(before);
+    for number in [seq, *account_id, *user_id, *time_ms, *count] {
+        digest.update(number.to_be_bytes());
+    }
+    let texts = [event_id, credential, credential_id, client_address, request_id, scope, action, outcome, reason];
+    for text in texts.into_iter().chain([resource, resource_id, value_before, value_after]) {
+        digest.update((text.len() as u64).to_be_bytes());
+        digest.update(text.as_bytes());
+    }
+    digest.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_counts() {
+        let event = AuditEvent { event_id: "a".into(), action: "b".into(), ..AuditEvent::default() };
+        let first = hash(&FIRST, 1, &event);
+        let moved = AuditEvent { event_id: "ab".into(), action: String::new(), ..AuditEvent::default() };
+        assert_ne!(first, hash(&FIRST, 1, &moved), "the border between two fields counts");
+        assert_ne!(first, hash(&FIRST, 2, &event));
+        assert_ne!(first, hash(&[1; 32], 1, &event));
+        assert_ne!(first, hash(&FIRST, 1, &AuditEvent { count: 1, ..event.clone() }));
+        assert_ne!(first, hash(&FIRST, 1, &AuditEvent { after: "{}".into(), ..event }));
+    }
+}

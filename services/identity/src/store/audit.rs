@@ -1,0 +1,89 @@
+use portolan_api::{Error, Result, identity::v1::AuditEvent};
+use portolan_store::{Db, Row, Tx, args};
+
+use crate::audit::{Head, Link};
+
+const INSERT_HEAD: &str =
+    "INSERT INTO audit_heads (account_id, seq, hash) VALUES ($1, 0, $2) ON CONFLICT DO NOTHING";
+/// Locks the chain until the commit: the next append waits.
+const LOCK_HEAD: &str = "UPDATE audit_heads SET seq = seq WHERE account_id = $1 RETURNING seq, hash";
+
+pub(crate) async fn lock_head(tx: &mut Tx, account_id: i64) -> Result<Head> {
+    tx.execute(INSERT_HEAD, args![account_id, hex(&Head::default().hash)]).await?;
+    read_head(&tx.fetch_one(LOCK_HEAD, args![account_id]).await?)
+}
+
+const MOVE_HEAD: &str = "UPDATE audit_heads SET seq = $2, hash = $3 WHERE account_id = $1";
+
+pub(crate) async fn move_head(tx: &mut Tx, account_id: i64, head: Head) -> Result<()> {
+    Ok(tx.execute(MOVE_HEAD, args![account_id, head.seq, hex(&head.hash)]).await.map(drop)?)
+}
+
+const FIND_HEAD: &str = "SELECT seq, hash FROM audit_heads WHERE account_id = $1";
+
+pub(crate) async fn head(db: &Db, account_id: i64) -> Result<Head> {
+    match db.fetch_optional(FIND_HEAD, args![account_id]).await? {
+        Some(row) => read_head(&row),
+        None => Ok(Head::default()),
+    }
+}
+
+const EXISTS: &str = "SELECT seq FROM audit_events WHERE account_id = $1 AND event_id = $2";
+
+pub(crate) async fn exists(tx: &mut Tx, account_id: i64, event_id: &str) -> Result<bool> {
+    Ok(tx.fetch_optional(EXISTS, args![account_id, event_id]).await?.is_some())
+}
+
+const INSERT: &str = "INSERT INTO audit_events (account_id, seq, event_id, user_id, action, time_ms, event, hash) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+
+pub(crate) async fn insert(tx: &mut Tx, link: &Link) -> Result<()> {
+    let Link { seq, event, hash } = link;
+    let text = serde_json::to_string(event).map_err(Error::internal)?;
+    let row = args![
+        event.account_id,
+        seq,
+        &event.event_id,
+        event.user_id,
+        &event.action,
+        event.time_ms,
+        text,
+        hex(hash)
+    ];
+    Ok(tx.execute(INSERT, row).await.map(drop)?)
+}
+
+const AFTER: &str =
+    "SELECT seq, event, hash FROM audit_events WHERE account_id = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+
+pub(crate) async fn after(db: &Db, account_id: i64, seq: i64, limit: i64) -> Result<Vec<Link>> {
+    db.fetch_all(AFTER, args![account_id, seq, limit]).await?.iter().map(read_link).collect()
+}
+
+const ACCOUNTS: &str = "SELECT account_id FROM audit_heads ORDER BY account_id";
+
+pub(crate) async fn accounts(db: &Db) -> Result<Vec<i64>> {
+    db.fetch_all(ACCOUNTS, args![]).await?.iter().map(|row| Ok(row.get("account_id")?)).collect()
+}
+
+fn read_link(row: &Row) -> Result<Link> {
+    let event: String = row.get("event")?;
+    // An event that cannot be read was changed; an empty one does not match its hash either.
+    let event = serde_json::from_str::<AuditEvent>(&event).unwrap_or_default();
+    Ok(Link { seq: row.get("seq")?, event, hash: read_hash(row)? })
+}
+
+fn read_head(row: &Row) -> Result<Head> {
+    Ok(Head { seq: row.get("seq")?, hash: read_hash(row)? })
+}
+
+/// A text that is no hash matches none.
+fn read_hash(row: &Row) -> Result<[u8; 32]> {
+    let text: String = row.get("hash")?;
+    let digit = |at: usize| text.get(2 * at..2 * at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    Ok(std::array::from_fn(|at| digit(at).unwrap_or(0xff)))
+}
+
+fn hex(hash: &[u8; 32]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
