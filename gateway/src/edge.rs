@@ -39,7 +39,7 @@ pub struct EdgeRequest<'a> {
     pub headers: &'a HeaderMap,
     /// The address of the connection, which may be a proxy's.
     pub peer: SocketAddr,
-    pub policy: &'a MethodPolicy,
+    pub policy: &'static MethodPolicy,
     pub request_id: &'a str,
 }
 

@@ -36,15 +36,17 @@ async fn run() -> Result<(), BoxError> {
         backends.insert(package, channel.without_deadline());
     }
     let db = process.db("gateway").await?;
+    let (guard, relay) = portolan_outbox::start(&process, &db, process.remote_guard()).await?;
     let proxies = process.config.get("http.trusted_proxies");
     let router = router(GatewayDeps {
         backends,
-        edge: Arc::new(GuardEdge::new(process.remote_guard(), peers.auth.clone(), proxies)),
+        edge: Arc::new(GuardEdge::new(guard, peers.auth.clone(), proxies)),
         readiness: Arc::new(StoreReadiness::new(db.clone())),
         idempotency: Arc::new(IdempotencyTable::open(db).await?),
         metrics: metrics_text(),
     })?;
     println!("{NAME} ready http=http://{}", listener.local_addr()?);
     serve(listener, router, stop_signal()).await;
+    relay.stop().await;
     Ok(())
 }

@@ -37,8 +37,12 @@ pub trait Identities: Send + Sync {
 /// Where a guard records what the audit must have.
 pub trait AuditSink: Send + Sync {
     /// A caller who is known was refused.
-    fn refused<'a>(&'a self, policy: &'static MethodPolicy, claims: &'a CallerClaims, reason: Reason)
-    -> BoxFuture<'a, ()>;
+    fn refused<'a>(
+        &'a self,
+        policy: &'static MethodPolicy,
+        claims: &'a CallerClaims,
+        reason: Reason,
+    ) -> BoxFuture<'a, ()>;
 
     /// A write succeeded whose handler put nothing into the audit itself.
     fn wrote(&self, caller: Caller) -> BoxFuture<'_, ()>;
@@ -107,11 +111,7 @@ impl Guard {
     }
 
     /// Finds out whether the caller may call, and puts a [`Caller`] or [`RequestInfo`] beside the message.
-    async fn check(
-        &self,
-        policy: &'static MethodPolicy,
-        request: &mut Request<Body>,
-    ) -> Result<Option<Caller>, Error> {
+    async fn check(&self, policy: &'static MethodPolicy, request: &mut Request<Body>) -> Result<Option<Caller>, Error> {
         let from_service = text(request.headers(), SERVICE_HEADER);
         let from_service = !from_service.is_empty() && self.services.verify(from_service);
         let mut info = request_info(request, from_service);

@@ -6,10 +6,11 @@
 //!
 //! A service adopts the audit in three lines:
 //! ```text
-//! outbox::open(&db).await?;                                                    // where it migrates its tables
-//! outbox::audit(&mut tx, &caller, Change::of("collection", id).after(&new)).await?;   // before tx.commit()
-//! relay.add(db)                                                                // where the process is put together
+//! portolan_outbox::open(&db).await?;                                    // where the service migrates its tables
+//! let change = Change::of("collection", id).after(&json!({"name": name})); // no secrets
+//! portolan_outbox::audit(&mut tx, caller, change).await?;               // before `tx.commit()`
 //! ```
+//! `main.rs` calls [`start`]; the one process adds the service to its [`Relay`].
 //! The action comes from the `audit` option beside the RPC. A write whose handler does not call [`audit`] is recorded by
 //! the guard after its answer, through [`AuditLog`], without the values before and after.
 //!
@@ -21,6 +22,12 @@
 //! - What a receiver refuses for good goes to `outbox_rejected` and into the log of the operator; it never blocks.
 //!
 //! Start reading at [`put`], then at [`Relay`].
+
+use std::sync::Arc;
+
+use portolan_authz::Guard;
+use portolan_runtime::Process;
+use portolan_store::{Db, Error};
 
 mod audit;
 mod log;
@@ -34,6 +41,16 @@ pub use portolan_api::identity::v1::AuditEvent;
 pub use relay::{Relay, RelayHandle};
 pub use sink::{AuditService, Event, Failure, Sink};
 pub use store::{open, put};
+
+/// The outbox of a process with one service: its tables, its relay, and its guard, which records in it.
+///
+/// # Errors
+/// When the store cannot be reached or migrated.
+pub async fn start(process: &Process, db: &Db, guard: Guard) -> Result<(Guard, RelayHandle), Error> {
+    open(db).await?;
+    let guard = guard.with_audit(Arc::new(AuditLog::new(db.clone())));
+    Ok((guard, Relay::to_services(&process.peers).add(db).start()))
+}
 
 /// The topic of [`AuditEvent`]s, received by identity.
 pub const AUDIT: &str = "audit";

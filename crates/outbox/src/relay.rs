@@ -1,11 +1,12 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use portolan_runtime::now_s;
+use portolan_runtime::{Peers, now_s};
 use portolan_store::{Db, Dialect, Error};
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
-    sink::{Event, Failure, Sink},
+    AUDIT,
+    sink::{AuditService, Event, Failure, Sink},
     store,
 };
 
@@ -35,6 +36,11 @@ pub struct RelayHandle {
 }
 
 impl Relay {
+    /// Every topic to the service that receives it.
+    pub fn to_services(peers: &Peers) -> Self {
+        Self::default().sink(AUDIT, AuditService(peers.clone()))
+    }
+
     /// Where the events of a topic go.
     #[must_use]
     pub fn sink(mut self, topic: &'static str, sink: impl Sink + 'static) -> Self {

@@ -105,6 +105,19 @@ impl Built {
     pub fn new(routes: Routes, guard: Guard) -> Self {
         Self { routes, guard, on_stop: Box::pin(std::future::ready(())) }
     }
+
+    /// Also ends this work, after what was added before.
+    #[must_use]
+    pub fn stopping(self, work: impl Future<Output = ()> + Send + 'static) -> Self {
+        let before = self.on_stop;
+        Self {
+            on_stop: Box::pin(async move {
+                before.await;
+                work.await;
+            }),
+            ..self
+        }
+    }
 }
 
 /// Runs the services of one proto package as a process of their own until SIGTERM or SIGINT.

@@ -73,6 +73,7 @@ pub(crate) struct Services {
     routes: Vec<(&'static str, Routes)>,
     /// By proto package, with guards.
     guarded: Vec<(&'static str, GrpcService)>,
+    relay: portolan_outbox::RelayHandle,
     ingest: portolan_inventory::IngestHandle,
     jobs: portolan_imports::JobsHandle,
 }
@@ -109,7 +110,8 @@ impl Services {
         ];
         // Identity is in this process: the guards ask it without the wire, which every request would pay for.
         let identities = Arc::new(portolan_identity::grants::OwnIdentities(identity.clone()));
-        let guard = Guard::new(identities, peers.auth.clone());
+        let audit = portolan_outbox::AuditLog::new(identity.db.clone());
+        let guard = Guard::new(identities, peers.auth.clone()).with_audit(Arc::new(audit));
         let channels = [&peers.identity, &peers.tokens, &peers.inventory, &peers.imports, &peers.billing];
         let mut services = Vec::new();
         for ((package, routes), channel) in routes.iter().zip(channels) {
@@ -117,15 +119,21 @@ impl Services {
             channel.connect_local(service.clone());
             services.push((*package, service));
         }
+        let mut relay = portolan_outbox::Relay::to_services(peers);
+        for service in ["identity", "tokens", "inventory", "imports"] {
+            relay = relay.add(&process.db(service).await?);
+        }
+        let relay = relay.start();
         let ingest = portolan_inventory::start_ingest(inventory);
         let jobs = portolan_imports::start_jobs(imports);
-        Ok(Self { identity, guard, routes, guarded: services, ingest, jobs })
+        Ok(Self { identity, guard, routes, guarded: services, relay, ingest, jobs })
     }
 
     /// Ends background work at its next safe point.
     pub(crate) async fn stop(self) {
         self.jobs.stop().await;
         self.ingest.stop().await;
+        self.relay.stop().await;
     }
 }
 

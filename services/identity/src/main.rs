@@ -13,10 +13,11 @@ async fn main() -> ExitCode {
         let deps =
             Deps::open(db, process.peers.clone(), process.secrets.clone(), grants::cache(false), Cache::Off).await?;
         let guard = Guard::new(Arc::new(grants::OwnIdentities(deps.clone())), process.peers.auth.clone());
+        let (guard, relay) = portolan_outbox::start(&process, &deps.db, guard).await?;
         let routes = service(deps.clone());
         process.peers.identity.connect_local(guarded(routes.clone(), guard.clone()));
         tokio::spawn(make_first_key(deps, process));
-        Ok(Built::new(routes, guard))
+        Ok(Built::new(routes, guard).stopping(relay.stop()))
     })
     .await
 }

@@ -98,6 +98,7 @@ impl Deps {
 /// When the store or the data directory cannot be used.
 pub async fn service(deps: Deps) -> Result<Routes, portolan_api::Error> {
     deps.db.migrate(&MIGRATIONS).await.map_err(portolan_api::Error::internal)?;
+    portolan_outbox::open(&deps.db).await.map_err(portolan_api::Error::internal)?;
     deps.spool.id().await.map_err(portolan_api::Error::internal)?;
     Ok(Routes::new(rpc::server(deps)))
 }

@@ -11,10 +11,12 @@ async fn main() -> ExitCode {
     process::run_service(PACKAGE, async |process| {
         let config = &process.config;
         let log = Log::open(config.get("log.url"), config.get("log.topic"), &process.store).await?;
-        let deps = Deps::new(process.db("imports").await?, log, process.peers.clone(), config.data_dir.clone());
+        let db = process.db("imports").await?;
+        let deps = Deps::new(db.clone(), log, process.peers.clone(), config.data_dir.clone());
         let routes = service(deps.clone()).await?;
+        let (guard, relay) = portolan_outbox::start(&process, &db, process.remote_guard()).await?;
         let jobs = start_jobs(deps);
-        Ok(Built { on_stop: Box::pin(jobs.stop()), ..Built::new(routes, process.remote_guard()) })
+        Ok(Built::new(routes, guard).stopping(jobs.stop()).stopping(relay.stop()))
     })
     .await
 }

@@ -1,9 +1,11 @@
 use portolan_api::Reason;
 use portolan_api::identity::v1::AddUserCollectionRequest;
 use portolan_authz::{Caller, Scope};
+use portolan_outbox::Change;
 use portolan_store::retrying;
 use regex::RegexBuilder;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::{Deps, Error, access, edge, store, text};
 use portolan_runtime::now_s;
@@ -155,7 +157,17 @@ pub async fn create(deps: &Deps, caller: &Caller, name: CollectionName) -> Resul
         deleted: false,
     };
     // A repetition after a commit of unknown outcome finds its own row.
-    let collection = if retrying(|| store::collections::insert(&deps.db, caller.account_id, &collection)).await? {
+    let insert = || async {
+        let mut tx = deps.db.begin().await?;
+        let inserted = store::collections::insert(&mut tx, caller.account_id, &collection).await?;
+        if inserted {
+            let change = Change::of("collection", collection.id).after(&json!({ "name": collection.name }));
+            portolan_outbox::audit(&mut tx, caller, change).await?;
+        }
+        tx.commit().await?;
+        Ok::<_, Error>(inserted)
+    };
+    let collection = if retrying(insert).await? {
         collection
     } else {
         let holder = store::collections::by_name_key(&deps.db, caller.account_id, &key).await?;

@@ -89,6 +89,7 @@ const RESPONSE_BYTES_MAX: usize = 512 << 20;
 /// When the tables cannot be prepared.
 pub async fn service(deps: Deps) -> Result<Routes, Error> {
     deps.db.migrate(&MIGRATIONS).await?;
+    portolan_outbox::open(&deps.db).await?;
     let edge = EdgeFeedServiceServer::new(rpc::edge::EdgeFeed::new(deps.clone()));
     let server = InventoryServiceServer::new(rpc::Inventory::new(deps))
         .max_decoding_message_size(REQUEST_BYTES_MAX)

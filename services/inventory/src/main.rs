@@ -13,8 +13,9 @@ async fn main() -> ExitCode {
         let log = Log::open(config.get("log.url"), config.get("log.topic"), &process.store).await?;
         let deps = Deps::new(process.db(SERVICE).await?, log, process.peers.clone());
         let routes = service(deps.clone()).await?;
+        let (guard, relay) = portolan_outbox::start(&process, &deps.db, process.remote_guard()).await?;
         let ingest = start_ingest(deps);
-        Ok(Built { on_stop: Box::pin(ingest.stop()), ..Built::new(routes, process.remote_guard()) })
+        Ok(Built::new(routes, guard).stopping(ingest.stop()).stopping(relay.stop()))
     })
     .await
 }

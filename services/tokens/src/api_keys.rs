@@ -2,7 +2,9 @@
 
 use portolan_api::{KeyUtility, Reason, Result, identity::v1::GetUserRequest};
 use portolan_authz::Caller;
+use portolan_outbox::Change;
 use portolan_runtime::now_s;
+use serde_json::json;
 
 use crate::{Deps, secret, store};
 
@@ -71,6 +73,8 @@ pub async fn create(deps: &Deps, caller: &Caller, utility: &str) -> Result<(ApiK
     }
     let (key, secret) = new_key(&mut tx, owner, utility).await?;
     store::insert(&mut tx, &key, &portolan_runtime::digest(&secret), &caller.info.write_id).await?;
+    let change = Change::of("apiKey", key.id).after(&json!({ "utility": utility.name() }));
+    portolan_outbox::audit(&mut tx, caller, change).await?;
     tx.commit().await?;
     Ok((key, Some(secret)))
 }

@@ -61,6 +61,7 @@ impl Deps {
     /// When the store cannot be reached or migrated.
     pub async fn open(db: Db, peers: Peers, announce: AnnounceKeyChange) -> Result<Self, Error> {
         db.migrate(&MIGRATIONS).await?;
+        portolan_outbox::open(&db).await?;
         Ok(Self { db, peers, announce })
     }
 }

@@ -11,7 +11,8 @@ async fn main() -> ExitCode {
         // Nobody caches keys while services are separate, so there is nobody to tell of a change.
         let announce = Arc::new(|_: &str| Box::new(()) as Box<dyn Send + Sync>);
         let deps = Deps::open(process.db("tokens").await?, process.peers.clone(), announce).await?;
-        Ok(Built::new(service(deps), process.remote_guard()))
+        let (guard, relay) = portolan_outbox::start(&process, &deps.db, process.remote_guard()).await?;
+        Ok(Built::new(service(deps), guard).stopping(relay.stop()))
     })
     .await
 }

@@ -1,5 +1,6 @@
 //! The whole product from outside: the binary as a child process, called over HTTP and gRPC, on SQLite and Postgres.
 
+mod audit;
 mod bad_input;
 mod collections;
 mod credentials;
@@ -27,6 +28,7 @@ portolan_testkit::suite! {
     imports::a_reviewed_document_is_ingested_once,
     imports::a_streamed_file_becomes_a_job,
     imports::the_command_imports_a_file,
+    audit::every_write_and_refusal_is_recorded,
     bad_input::is_refused_and_changes_nothing,
     kill::nothing_is_lost_or_counted_twice,
     real_files::every_operation_and_entry_is_accounted_for;

@@ -3,8 +3,7 @@ use portolan_store::{Db, Row, Tx, args};
 
 use crate::audit::{Head, Link};
 
-const INSERT_HEAD: &str =
-    "INSERT INTO audit_heads (account_id, seq, hash) VALUES ($1, 0, $2) ON CONFLICT DO NOTHING";
+const INSERT_HEAD: &str = "INSERT INTO audit_heads (account_id, seq, hash) VALUES ($1, 0, $2) ON CONFLICT DO NOTHING";
 /// Locks the chain until the commit: the next append waits.
 const LOCK_HEAD: &str = "UPDATE audit_heads SET seq = seq WHERE account_id = $1 RETURNING seq, hash";
 
@@ -40,16 +39,8 @@ const INSERT: &str = "INSERT INTO audit_events (account_id, seq, event_id, user_
 pub(crate) async fn insert(tx: &mut Tx, link: &Link) -> Result<()> {
     let Link { seq, event, hash } = link;
     let text = serde_json::to_string(event).map_err(Error::internal)?;
-    let row = args![
-        event.account_id,
-        seq,
-        &event.event_id,
-        event.user_id,
-        &event.action,
-        event.time_ms,
-        text,
-        hex(hash)
-    ];
+    let row =
+        args![event.account_id, seq, &event.event_id, event.user_id, &event.action, event.time_ms, text, hex(hash)];
     Ok(tx.execute(INSERT, row).await.map(drop)?)
 }
 

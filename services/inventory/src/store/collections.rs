@@ -30,7 +30,7 @@ const INSERT: &str = "INSERT INTO collections \
      ON CONFLICT DO NOTHING";
 
 /// Inserts a plain collection; false when its name or id is taken.
-pub async fn insert(db: &Db, account_id: i64, collection: &Collection) -> Result<bool, Error> {
+pub async fn insert(tx: &mut Tx, account_id: i64, collection: &Collection) -> Result<bool, Error> {
     let name_key = collection.name.to_lowercase();
     let tags = tags_json(&collection.tags);
     let row = args![
@@ -42,7 +42,7 @@ pub async fn insert(db: &Db, account_id: i64, collection: &Collection) -> Result
         tags,
         collection.write_id.as_deref().unwrap_or_default()
     ];
-    Ok(db.execute(INSERT, row).await? == 1)
+    Ok(tx.execute(INSERT, row).await? == 1)
 }
 
 const INSERT_HOST: &str = "INSERT INTO collections \
