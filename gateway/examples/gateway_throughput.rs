@@ -89,6 +89,7 @@ fn deps(backends: Backends) -> GatewayDeps {
         edge: Arc::new(Open),
         idempotency: Arc::new(Open),
         readiness: Arc::new(Open),
+        sunset: None,
         metrics: Arc::new(String::new),
     }
 }

@@ -111,6 +111,8 @@ pub struct GatewayDeps {
     pub edge: Arc<dyn Edge>,
     pub idempotency: Arc<dyn IdempotencyStore>,
     pub readiness: Arc<dyn Readiness>,
+    /// Until when deprecated routes are served, as in the header `Sunset`; named only when configured.
+    pub sunset: Option<HeaderValue>,
     /// The text of `/metrics`.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }

@@ -9,6 +9,7 @@ use crate::reply::Reply;
 
 /// Wait that a 429 asks for when the error names none.
 const RETRY_AFTER_SECONDS: u32 = 60;
+pub(crate) const WORKATO_CONTENT_TYPE: &str = "application/json; charset=utf-8";
 /// Wait that a 503 asks for: a dependency that restarts is back within seconds.
 const UNAVAILABLE_RETRY_SECONDS: u32 = 1;
 
@@ -20,7 +21,7 @@ pub(crate) fn render(error: &Error, dialect: Dialect, request_id: &str) -> Reply
     }
     let body = match dialect {
         Dialect::Akto => json!({ "actionErrors": [error.text()] }),
-        Dialect::Workato => workato(error),
+        Dialect::Workato => workato(error, status, request_id),
         Dialect::Katapult => katapult(error),
         Dialect::Portolan | Dialect::Unspecified => problem(error, status, request_id),
     };
@@ -31,6 +32,9 @@ pub(crate) fn render(error: &Error, dialect: Dialect, request_id: &str) -> Reply
     let is_problem = matches!(dialect, Dialect::Portolan | Dialect::Unspecified);
     let content_type = if is_problem { "application/problem+json" } else { "application/json" };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if dialect == Dialect::Workato {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(WORKATO_CONTENT_TYPE));
+    }
     headers.insert("x-portolan-error", HeaderValue::from_static(error.reason().as_str_name()));
     if dialect == Dialect::Katapult {
         headers.insert("x-api-schema", HeaderValue::from_static("json-error"));
@@ -47,7 +51,9 @@ pub(crate) fn render(error: &Error, dialect: Dialect, request_id: &str) -> Reply
             headers.insert(header::RETRY_AFTER, UNAVAILABLE_RETRY_SECONDS.into());
         }
         StatusCode::UNAUTHORIZED => {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            let is_client = error.reason() == Reason::OauthInvalidClient;
+            let scheme = if is_client { "Basic realm=\"oauth2\", charset=\"UTF-8\"" } else { "Bearer" };
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
         }
         _ => {}
     }
@@ -81,13 +87,31 @@ pub(crate) fn dialect_of_path(path: &str) -> Dialect {
     }
 }
 
-fn workato(error: &Error) -> Value {
+/// The documented texts of statuses; what is wrong with single fields stands under `errors`.
+fn workato(error: &Error, status: StatusCode, request_id: &str) -> Value {
+    let metadata = error.metadata();
+    if is_oauth(error.reason()) {
+        let description = metadata.get("detail").map_or("The request cannot be answered", String::as_str);
+        return json!({ "error": error.text(), "error_description": description });
+    }
+    match status {
+        StatusCode::UNAUTHORIZED => return json!({ "message": "Unauthorized" }),
+        StatusCode::NOT_FOUND => return json!({ "message": "Not found" }),
+        StatusCode::INTERNAL_SERVER_ERROR => return json!({ "message": "Server error", "id": request_id }),
+        _ => {}
+    }
     let mut body = json!({ "message": error.text() });
-    if let Some(member) = error.metadata().get("member") {
-        let detail = error.metadata().get("detail").cloned().unwrap_or_else(|| error.text());
+    if let Some(fields) = metadata.get("errors_json").and_then(|text| serde_json::from_str::<Value>(text).ok()) {
+        body["errors"] = fields;
+    } else if let Some(member) = metadata.get("member") {
+        let detail = metadata.get("detail").cloned().unwrap_or_else(|| error.text());
         body["errors"] = json!({ member: [detail] });
     }
     body
+}
+
+pub(crate) fn is_oauth(reason: Reason) -> bool {
+    matches!(reason, Reason::OauthInvalidClient | Reason::OauthInvalidRequest | Reason::OauthUnsupportedGrantType)
 }
 
 /// The published schema is flat, the documented wire form stands under `error`: both are served.
@@ -95,11 +119,24 @@ fn katapult(error: &Error) -> Value {
     let flat = json!({
         "code": error.katapult_code(),
         "description": error.text(),
-        "detail": error.metadata(),
+        "detail": katapult_detail(error),
     });
     let mut body = flat.clone();
     body["error"] = flat;
     body
+}
+
+/// The documented members of each code, with their types: an object in any case.
+fn katapult_detail(error: &Error) -> Value {
+    let metadata = error.metadata();
+    if let Some(detail) = metadata.get("detail_json").and_then(|text| serde_json::from_str(text).ok()) {
+        return detail;
+    }
+    match error.reason() {
+        Reason::InvalidApiToken | Reason::PermissionDenied => json!({ "details": metadata.get("details") }),
+        Reason::BodyNotJson => json!({ "details": metadata.get("detail") }),
+        _ => json!({}),
+    }
 }
 
 fn problem(error: &Error, status: StatusCode, request_id: &str) -> Value {
@@ -140,7 +177,7 @@ mod tests {
         let flat = json!({
             "code": "member_type",
             "description": "a[0].b: must be a text",
-            "detail": {"member": "a[0].b", "detail": "must be a text"},
+            "detail": {},
         });
         let katapult = body(&error, Dialect::Katapult);
         assert_eq!(katapult["error"], flat);
@@ -168,6 +205,33 @@ mod tests {
         assert_eq!(
             (barred.status().as_u16(), &barred.headers()["x-no-access-error"]),
             (403, &HeaderValue::from_static("true"))
+        );
+    }
+
+    #[test]
+    fn details_of_katapult_keep_their_types() {
+        let detail = |error: Error| body(&error, Dialect::Katapult)["detail"].clone();
+        assert_eq!(detail(Reason::InvalidApiToken.into()), json!({"details": null}));
+        assert_eq!(detail(Reason::MissingApiToken.into()), json!({}));
+        let limited = Error::new(Reason::RateLimitReached).with("detail_json", r#"{"total_permitted":200}"#);
+        assert_eq!(detail(limited), json!({"total_permitted": 200}));
+    }
+
+    #[test]
+    fn texts_of_workato_follow_the_status() {
+        assert_eq!(body(&Reason::Unauthenticated.into(), Dialect::Workato), json!({"message": "Unauthorized"}));
+        assert_eq!(body(&Reason::PathUnknown.into(), Dialect::Workato), json!({"message": "Not found"}));
+        let failed = Error::new(Reason::ValidationFailed).with("errors_json", r#"{"name":["can't be blank"]}"#);
+        assert_eq!(
+            body(&failed, Dialect::Workato),
+            json!({"message": "Validation failed", "errors": {"name": ["can't be blank"]}})
+        );
+        let client = Error::new(Reason::OauthInvalidClient).with("detail", "unknown");
+        let reply = render(&client, Dialect::Workato, "");
+        assert!(reply.headers()["www-authenticate"].to_str().unwrap().starts_with("Basic"));
+        assert_eq!(
+            body(&client, Dialect::Workato),
+            json!({"error": "invalid_client", "error_description": "unknown"})
         );
     }
 

@@ -13,14 +13,17 @@ use portolan_api::{Dialect, Error, Reason, Who, options::BODY_BYTES_MAX};
 use tracing::Instrument;
 
 use crate::{
+    arguments,
     body::RequestBody,
     call::{self, FRAME_HEADER_BYTES},
     codec::{self, Secrets},
+    deprecation,
     edge::{Backend, EdgeRequest, GatewayDeps, IdempotencyId, Identified},
-    error::{dialect_of_path, render},
+    error::{WORKATO_CONTENT_TYPE, dialect_of_path, is_oauth, render},
+    form,
     idempotency::{self, Answered},
     pages::Pages,
-    query::{encode_params, encode_query},
+    query::{encode_headers, encode_params, encode_query},
     reply::{self, REQUEST_ID, Reply},
     routes::{BodyRule, ContractError, Found, Route, Routes},
 };
@@ -29,6 +32,8 @@ use crate::{
 const WRITE_ID: HeaderName = HeaderName::from_static("x-portolan-write-id");
 /// Trace headers that pass through to the services.
 const TRACE: [HeaderName; 2] = [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
+/// Largest body of a route that takes forms.
+const FORM_BYTES_MAX: usize = 64 * 1024;
 const REQUEST_ID_CHARACTERS_MAX: usize = 128;
 /// A request field of this name takes the header `content-encoding` of a streamed body.
 const CONTENT_ENCODING_FIELD: &str = "content_encoding";
@@ -77,6 +82,9 @@ pub(crate) async fn handle(State(gateway): State<Arc<Gateway>>, request: Request
         Ok(reply) => reply,
         Err(_) => render(&Error::internal("a request panicked"), dialect_of_path(uri.path()), request_id.text()),
     };
+    if dialect_of_path(uri.path()) == Dialect::Katapult {
+        reply::allow_every_origin(reply.headers_mut());
+    }
     reply::finish(reply.headers_mut(), &request_id.value);
     let status = reply.status().as_u16().to_string();
     metrics::counter!("portolan_gateway_requests_total", "method" => label.clone(), "status" => status).increment(1);
@@ -98,8 +106,23 @@ async fn dispatch(gateway: &Arc<Gateway>, request: Request, request_id: &Request
     let Some(route) = found.route(&parts.method) else { return no_such_verb(&found, &parts, request_id) };
     *label = route.rpc.label.clone();
     let dialect = route.rpc.policy.dialect;
-    let answered = answer(gateway, route, found.values, &parts, body, request_id).await;
-    answered.unwrap_or_else(|error| render(&error, dialect, request_id.text()))
+    let answered = answer(gateway, route, found.values.clone(), &parts, body, request_id).await;
+    let mut reply = answered.unwrap_or_else(|error| {
+        let error = if route.rpc.is_oauth { in_oauth(error) } else { error };
+        render(&error, dialect, request_id.text())
+    });
+    if dialect == Dialect::Workato {
+        let content_type = HeaderValue::from_static(WORKATO_CONTENT_TYPE);
+        reply.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    }
+    deprecation::announce(reply.headers_mut(), route, &found.values, gateway.deps.sunset.as_ref());
+    reply
+}
+
+/// RFC 6749 knows one code for everything that is wrong with the request itself.
+fn in_oauth(error: Error) -> Error {
+    let is_request = (400..=415).contains(&error.http_status(Dialect::Workato)) && !is_oauth(error.reason());
+    if is_request { Error::new(Reason::OauthInvalidRequest).with("detail", error.text()) } else { error }
 }
 
 async fn answer(
@@ -175,6 +198,18 @@ async fn message(
 
     let mut message = vec![0; FRAME_HEADER_BYTES];
     let mut json = bytes::Bytes::new();
+    if route.rpc.policy.dialect == Dialect::Katapult {
+        let body = body.read(BODY_BYTES_MAX).await?;
+        arguments::encode(routes, route, values, query, &parts.headers, &body, &mut message)?;
+        return Ok((Message::Unary(message), digest(&body)));
+    }
+    if route.rpc.is_oauth {
+        let body = body.read(FORM_BYTES_MAX).await?;
+        let json = form::to_json(&parts.headers, &body)?;
+        codec::encode(plans, route.rpc.request, None, &json, &mut message)?;
+        encode_headers(plans, route, &parts.headers, &mut message)?;
+        return Ok((Message::Unary(message), digest(&body)));
+    }
     if route.body != BodyRule::None {
         let is_json = takes_json(&parts.headers);
         if !is_json && (parts.headers.contains_key(header::CONTENT_TYPE) && !body.is_empty()) {
@@ -214,12 +249,14 @@ impl Call {
 }
 
 fn no_such_verb(found: &Found, parts: &Parts, request_id: &RequestId) -> Reply {
+    let dialect = found.each().next().map_or(Dialect::Portolan, |route| route.rpc.policy.dialect);
     let mut reply = if parts.method == Method::OPTIONS {
         let mut reply = Reply::default();
-        *reply.status_mut() = StatusCode::NO_CONTENT;
+        if dialect != Dialect::Katapult {
+            *reply.status_mut() = StatusCode::NO_CONTENT;
+        }
         reply
     } else {
-        let dialect = found.each().next().map_or(Dialect::Portolan, |route| route.rpc.policy.dialect);
         let error = Error::new(Reason::VerbNotAllowed).with("method", &parts.method);
         render(&error, dialect, request_id.text())
     };

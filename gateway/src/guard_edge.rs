@@ -6,7 +6,9 @@ use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use portolan_api::{Error, Reason, Result, Who};
-use portolan_authz::{CALLER_HEADER, CLIENT_ADDRESS_HEADER, Guard, REQUEST_ID_HEADER, SERVICE_HEADER, ServiceAuth};
+use portolan_authz::{
+    CALLER_HEADER, CLIENT_ADDRESS_HEADER, CredentialKind, Guard, REQUEST_ID_HEADER, SERVICE_HEADER, ServiceAuth,
+};
 
 use crate::edge::{Edge, EdgeRequest, Identified};
 
@@ -35,12 +37,16 @@ impl GuardEdge {
         match request.policy.who {
             Who::Nobody | Who::Internal => Err(Reason::NotCallable.into()),
             Who::Public => Ok(Identified { metadata, caller_key: String::new() }),
-            Who::AnyUser | Who::AnyOf(_) => {
-                let (claims, token) = self.guard.authenticate(request.headers, &address).await?;
+            Who::AnyUser | Who::AnyOf(_) | Who::Scoped | Who::VendorAdmin => {
+                let (claims, token) = self.guard.authenticate(request.policy, request.headers, &address).await?;
                 // Here too, and not only in the service: a stored answer is repeated without asking the service.
                 self.guard.authorize(request.policy, &claims).await?;
                 metadata.push(header(CALLER_HEADER, &token)?);
-                Ok(Identified { metadata, caller_key: format!("{}/{}", claims.account_id, claims.user_id) })
+                let caller_key = match claims.credential {
+                    CredentialKind::OrganizationToken => format!("token/{}", claims.credential_id),
+                    _ => format!("{}/{}", claims.account_id, claims.user_id),
+                };
+                Ok(Identified { metadata, caller_key })
             }
         }
     }

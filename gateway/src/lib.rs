@@ -13,11 +13,14 @@
 //!
 //! Start with [`gateway::handle`] for the way of a request, [`routes`] for how a path is found, and [`codec`] for JSON.
 
+mod arguments;
 mod body;
 mod call;
 mod codec;
+mod deprecation;
 mod edge;
 mod error;
+mod form;
 mod gateway;
 mod guard_edge;
 mod idempotency;
@@ -32,6 +35,7 @@ mod serve;
 use std::sync::Arc;
 
 pub use codec::PlanError;
+pub use deprecation::sunset;
 pub use edge::{
     Backend, Backends, Begin, Edge, EdgeRequest, GatewayDeps, IdempotencyId, IdempotencyStore, Identified, Readiness,
     StoredAnswer,

@@ -3,7 +3,7 @@
 use std::{process::ExitCode, sync::Arc};
 
 use portolan_gateway::{
-    Backends, GatewayDeps, GuardEdge, IdempotencyTable, StoreReadiness, metrics_text, router, serve,
+    Backends, GatewayDeps, GuardEdge, IdempotencyTable, StoreReadiness, metrics_text, router, serve, sunset,
 };
 use portolan_runtime::{
     Process,
@@ -43,6 +43,7 @@ async fn run() -> Result<(), BoxError> {
         edge: Arc::new(GuardEdge::new(guard, peers.auth.clone(), proxies)),
         readiness: Arc::new(StoreReadiness::new(db.clone())),
         idempotency: Arc::new(IdempotencyTable::open(db).await?),
+        sunset: sunset(process.config.get("http.sunset"))?,
         metrics: metrics_text(),
     })?;
     println!("{NAME} ready http=http://{}", listener.local_addr()?);

@@ -1,5 +1,6 @@
 //! Path and query parameters as fields of the request message.
 
+use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 use portolan_api::{Error, Reason};
 
@@ -26,8 +27,13 @@ pub(crate) fn encode_query(plans: &Plans, route: &Route, query: &str, out: &mut 
         }
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decode(name)?, decode(value)?);
-        let Some(index) = plan.by_any_name(&name) else { continue };
+        // `name[]` is the name of a list.
+        let listed = name.strip_suffix("[]");
+        let Some(index) = plan.by_any_name(listed.unwrap_or(&name)) else { continue };
         let field = &plan.fields[index];
+        if listed.is_some() && field.is_single() {
+            continue;
+        }
         let is_taken = match route.body {
             BodyRule::Field(body) => body == index,
             BodyRule::Stream(number) => number == field.number,
@@ -51,6 +57,21 @@ pub(crate) fn encode_params(plans: &Plans, route: &Route, values: &[String], out
     let plan = plans.message(route.rpc.request);
     for (index, value) in route.params.iter().zip(values) {
         encode_text(plans, &plan.fields[*index], value, out)?;
+    }
+    Ok(())
+}
+
+/// Appends the fields that take request headers.
+pub(crate) fn encode_headers(
+    plans: &Plans,
+    route: &Route,
+    headers: &HeaderMap,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
+    for field in plans.message(route.rpc.request).fields.iter().filter(|field| !field.from_header.is_empty()) {
+        if let Some(value) = headers.get(&field.from_header).and_then(|value| value.to_str().ok()) {
+            encode_text(plans, field, value, out)?;
+        }
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use portolan_api::{Error, common::v1::Carrier};
 use portolan_authz::SESSION_COOKIE;
 
-use crate::codec;
+use crate::{codec, deprecation};
 
 /// Every answer is made in memory: answers are bounded, and an idempotent one is stored before it is sent.
 pub(crate) type Reply = Response<Bytes>;
@@ -21,6 +21,7 @@ pub(crate) fn from_answer(answer: codec::Answer) -> Result<Reply, Error> {
         let (name, value) = match carrier {
             Carrier::AccessToken => (ACCESS_TOKEN, value),
             Carrier::SessionCookie => (header::SET_COOKIE, session_cookie(&value)?),
+            Carrier::Successor => (header::LINK, deprecation::successor_link(&value)),
             Carrier::Unspecified => continue,
         };
         let value = HeaderValue::from_str(&value).map_err(|_| Error::internal("a carrier value is no header value"))?;
@@ -33,6 +34,14 @@ pub(crate) fn json(body: Bytes) -> Reply {
     let mut reply = Response::new(body);
     reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     reply
+}
+
+/// Lets pages of every origin read the answer: what it shows was asked for with a credential that browsers never add
+/// by themselves.
+pub(crate) fn allow_every_origin(headers: &mut HeaderMap) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization, content-type, *"));
 }
 
 /// Adds what every answer carries. A header that the answer has already stays.

@@ -30,6 +30,8 @@ pub(crate) struct Rpc {
     /// `Service/Method`, the label of metrics and traces.
     pub label: Arc<str>,
     pub policy: &'static MethodPolicy,
+    /// It speaks RFC 6749: forms beside JSON, and its error codes.
+    pub is_oauth: bool,
     pub request: MessageId,
     pub response: MessageId,
     pub descriptor: MethodDescriptor,
@@ -145,6 +147,7 @@ impl Routes {
             label: format!("{}/{}", service.name(), method.name()).into(),
             policy: policy(&grpc_path).ok_or_else(|| refuse("no policy".into()))?,
             path: PathAndQuery::try_from(grpc_path).map_err(|error| refuse(error.to_string()))?,
+            is_oauth: options::oauth(method),
             request: self.plans.add(&method.input())?,
             response: self.plans.add(&method.output())?,
             descriptor: method.clone(),

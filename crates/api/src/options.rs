@@ -4,7 +4,7 @@ use prost::Message;
 use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor, Value};
 
 use crate::{
-    common::v1::{AccessRule, Carrier, Dialect, ErrorRule, KeyUtility, Reason},
+    common::v1::{AccessRule, Carrier, Deprecation, Dialect, ErrorRule, KeyUtility, Reason},
     descriptors,
     google::api::HttpRule,
 };
@@ -39,6 +39,24 @@ pub fn also_for_keys(method: &MethodDescriptor) -> Vec<KeyUtility> {
     }
 }
 
+/// The announcement that an RPC has a successor.
+pub fn deprecation(method: &MethodDescriptor) -> Option<Deprecation> {
+    message(&method.options(), "portolan.common.v1.deprecation")
+}
+
+/// Whether an RPC speaks RFC 6749.
+pub fn oauth(method: &MethodDescriptor) -> bool {
+    matches!(value(&method.options(), "portolan.common.v1.oauth"), Some(Value::Bool(true)))
+}
+
+/// The request header that a field takes; empty for a member of the body.
+pub fn from_header(field: &FieldDescriptor) -> String {
+    match value(&field.options(), "portolan.common.v1.from_header") {
+        Some(Value::String(name)) => name,
+        _ => String::new(),
+    }
+}
+
 /// Where the JSON form of a field differs from the general rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FieldOptions {
@@ -47,6 +65,9 @@ pub struct FieldOptions {
     pub raw_json: bool,
     pub secret: bool,
     pub raw_body: bool,
+    pub given_members: bool,
+    pub required: bool,
+    pub unix_time: bool,
     pub carrier: Carrier,
 }
 
@@ -59,6 +80,9 @@ pub fn field(field: &FieldDescriptor) -> FieldOptions {
         raw_json: flag("portolan.common.v1.raw_json"),
         secret: flag("portolan.common.v1.secret"),
         raw_body: flag("portolan.common.v1.raw_body"),
+        given_members: flag("portolan.common.v1.given_members"),
+        required: flag("portolan.common.v1.required"),
+        unix_time: flag("portolan.common.v1.unix_time"),
         carrier: number(&options, "portolan.common.v1.carrier")
             .and_then(|n| Carrier::try_from(n).ok())
             .unwrap_or_default(),
@@ -68,6 +92,11 @@ pub fn field(field: &FieldDescriptor) -> FieldOptions {
 /// Whether the JSON form of a message is that of its only field.
 pub fn inline(message: &MessageDescriptor) -> bool {
     matches!(value(&message.options(), "portolan.common.v1.inline"), Some(Value::Bool(true)))
+}
+
+/// Whether a message names something by exactly one of its members.
+pub fn lookup(message: &MessageDescriptor) -> bool {
+    matches!(value(&message.options(), "portolan.common.v1.lookup"), Some(Value::Bool(true)))
 }
 
 /// The catalogue entry of a reason.

@@ -1,7 +1,7 @@
 use std::{collections::HashMap, sync::LazyLock};
 
 use crate::{
-    common::v1::{Access, Dialect, Feature, KeyUtility, access_rule},
+    common::v1::{Access, Deprecation, Dialect, Feature, KeyUtility, access_rule},
     descriptors, options,
 };
 
@@ -16,6 +16,10 @@ pub enum Who {
     Internal,
     /// Users whose role meets one of the needs.
     AnyOf(Vec<(Feature, Access)>),
+    /// ADMINs, and organisation tokens with one of the policy's scopes.
+    Scoped,
+    /// An ADMIN of the account by session or EXTERNAL_API key.
+    VendorAdmin,
 }
 
 /// What stands beside an RPC in the contract.
@@ -29,6 +33,9 @@ pub struct MethodPolicy {
     pub audit: String,
     /// Key utilities that may call it beside EXTERNAL_API.
     pub also_for_keys: Vec<KeyUtility>,
+    /// Scopes of organisation tokens, one of which suffices; none: organisation tokens may not call it.
+    pub scopes: Vec<String>,
+    pub deprecation: Option<Deprecation>,
 }
 
 /// The policy of the RPC with this gRPC path, `/package.Service/Method`.
@@ -49,6 +56,8 @@ pub fn policies() -> &'static HashMap<String, MethodPolicy> {
                     dialect: options::dialect(&method),
                     audit: options::audit(&method),
                     also_for_keys: options::also_for_keys(&method),
+                    scopes: scopes(&method),
+                    deprecation: options::deprecation(&method),
                 };
                 (path, policy)
             })
@@ -63,9 +72,37 @@ fn who(method: &prost_reflect::MethodDescriptor) -> Who {
         Some(access_rule::Who::Public(true)) => Who::Public,
         Some(access_rule::Who::AnyUser(true)) => Who::AnyUser,
         Some(access_rule::Who::Internal(true)) => Who::Internal,
+        Some(access_rule::Who::VendorAdmin(true)) => Who::VendorAdmin,
         Some(_) => Who::Nobody,
+        None if rule.any_of.is_empty() && !rule.scopes.is_empty() => Who::Scoped,
         None if rule.any_of.is_empty() => Who::Nobody,
         None => Who::AnyOf(rule.any_of.iter().map(|need| (need.feature(), need.access())).collect()),
+    }
+}
+
+/// The scopes named by the rule. Routes of our own API that name none take those of their service: `inventory`, and for
+/// reading `inventory:read` as well.
+fn scopes(method: &prost_reflect::MethodDescriptor) -> Vec<String> {
+    let Some(rule) = options::access_rule(method) else { return Vec::new() };
+    if !rule.scopes.is_empty() {
+        return rule.scopes;
+    }
+    let (Some(route), Dialect::Portolan) = (options::http_rule(method), options::dialect(method)) else {
+        return Vec::new();
+    };
+    let is_read = matches!(route.pattern, Some(crate::google::api::http_rule::Pattern::Get(_)));
+    let (name, has_read) = match method.parent_file().package_name() {
+        "portolan.inventory.v1" => ("inventory", true),
+        "portolan.identity.v1" => ("identity", true),
+        "portolan.billing.v1" => ("billing", true),
+        "portolan.imports.v1" => ("imports", false),
+        _ => return Vec::new(),
+    };
+    let for_users = !rule.any_of.is_empty() || rule.who == Some(access_rule::Who::AnyUser(true));
+    match (for_users, is_read && has_read) {
+        (false, _) => Vec::new(),
+        (true, true) => vec![name.to_owned(), format!("{name}:read")],
+        (true, false) => vec![name.to_owned()],
     }
 }
 
@@ -93,5 +130,13 @@ mod tests {
         let policy = policy("/portolan.inventory.v1.InventoryService/CreateCollection").unwrap();
         assert_eq!(policy.who, Who::AnyOf(vec![(Feature::ApiCollections, Access::ReadWrite)]));
         assert_eq!(policy.audit, "collection.create");
+    }
+
+    #[test]
+    fn our_own_routes_take_the_scopes_of_their_service() {
+        let policy = policy("/portolan.imports.v1.ImportsService/ListJobs").unwrap();
+        assert_eq!(policy.scopes, ["imports"]);
+        let documented = super::policy("/portolan.inventory.v1.InventoryService/CreateCollection").unwrap();
+        assert!(documented.scopes.is_empty(), "an organisation token acts in our own API only");
     }
 }

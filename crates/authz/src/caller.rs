@@ -53,6 +53,8 @@ pub enum CredentialKind {
     ExternalApiKey,
     BurpKey,
     CicdKey,
+    /// A token of the organisation: no user stands behind it, its scopes say what it may do.
+    OrganizationToken,
 }
 
 impl CredentialKind {
@@ -78,10 +80,10 @@ impl CredentialKind {
         self != Self::Session
     }
 
-    /// The utility of a key; `None` for a session.
+    /// The utility of a user's key; `None` for a session and for an organisation token.
     pub fn utility(self) -> Option<KeyUtility> {
         match self {
-            Self::Session => None,
+            Self::Session | Self::OrganizationToken => None,
             Self::ExternalApiKey => Some(KeyUtility::ExternalApi),
             Self::BurpKey => Some(KeyUtility::Burp),
             Self::CicdKey => Some(KeyUtility::Cicd),

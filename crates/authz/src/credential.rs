@@ -1,8 +1,11 @@
 use http::HeaderMap;
-use portolan_api::{Error, Reason};
+use portolan_api::{Dialect, Error, Reason};
 
 /// Name of the session cookie, which the gateway sets and this module reads.
 pub const SESSION_COOKIE: &str = "__Host-portolan-session";
+
+/// How the secret of an organisation token begins.
+pub const ORGANIZATION_TOKEN_PREFIX: &str = "pto";
 
 /// A credential as it was presented at the edge.
 #[derive(Clone, PartialEq, Eq)]
@@ -14,30 +17,54 @@ pub enum Credential {
     },
     /// A Bearer value in JWS form.
     CapabilitiesToken(String),
+    OrganizationToken(String),
 }
 
 impl Credential {
+    /// Reads what the dialect takes. Katapult takes `authorization: Bearer` alone.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED` when there is none, or only half of a session; in the katapult dialect `MISSING_API_TOKEN`.
+    pub fn in_dialect(dialect: Dialect, headers: &HeaderMap) -> Result<Self, Error> {
+        match dialect {
+            Dialect::Katapult => Self::from_bearer(headers).ok_or_else(|| Reason::MissingApiToken.into()),
+            _ => Self::from_headers(headers),
+        }
+    }
+
     /// Reads `x-api-key`, `authorization: Bearer`, or the session cookie with `access-token`, in this order.
     ///
     /// # Errors
     /// `UNAUTHENTICATED` when there is none, or only half of a session.
     pub fn from_headers(headers: &HeaderMap) -> Result<Self, Error> {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-        if let Some(key) = text("x-api-key") {
+        if let Some(key) = text(headers, "x-api-key") {
             return Ok(Self::ApiKey(key.to_owned()));
         }
-        if let Some(value) = text("authorization")
-            && let Some((scheme, token)) = value.split_once(' ')
-            && scheme.eq_ignore_ascii_case("bearer")
-        {
-            let token = token.trim().to_owned();
-            let is_jws = token.bytes().filter(|byte| *byte == b'.').count() == 2;
-            return Ok(if is_jws { Self::CapabilitiesToken(token) } else { Self::ApiKey(token) });
+        if let Some(credential) = Self::from_bearer(headers) {
+            return Ok(credential);
         }
-        match (session_cookie(headers), text("access-token")) {
+        match (session_cookie(headers), text(headers, "access-token")) {
             (Some(session), Some(access_token)) => Ok(Self::Session { session, access_token: access_token.to_owned() }),
             _ => Err(Reason::Unauthenticated.into()),
         }
+    }
+
+    /// A Bearer value beside the session cookie is the session's access token.
+    fn from_bearer(headers: &HeaderMap) -> Option<Self> {
+        let (scheme, token) = text(headers, "authorization")?.split_once(' ')?;
+        let token = token.trim().to_owned();
+        if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
+            return None;
+        }
+        Some(if token.bytes().filter(|byte| *byte == b'.').count() == 2 {
+            Self::CapabilitiesToken(token)
+        } else if token.starts_with(ORGANIZATION_TOKEN_PREFIX) {
+            Self::OrganizationToken(token)
+        } else if let Some(session) = session_cookie(headers) {
+            Self::Session { session, access_token: token }
+        } else {
+            Self::ApiKey(token)
+        })
     }
 }
 
@@ -47,8 +74,13 @@ impl std::fmt::Debug for Credential {
             Self::ApiKey(_) => "ApiKey(***)",
             Self::Session { .. } => "Session(***)",
             Self::CapabilitiesToken(_) => "CapabilitiesToken(***)",
+            Self::OrganizationToken(_) => "OrganizationToken(***)",
         })
     }
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
 }
 
 fn session_cookie(headers: &HeaderMap) -> Option<String> {
@@ -75,6 +107,11 @@ mod tests {
     fn reads_each_documented_form() {
         check(&[("x-api-key", "k")], Some(Credential::ApiKey("k".into())));
         check(&[("authorization", "bearer k")], Some(Credential::ApiKey("k".into())));
+        check(&[("authorization", "Bearer ptoX")], Some(Credential::OrganizationToken("ptoX".into())));
+        check(
+            &[("cookie", "__Host-portolan-session=s"), ("authorization", "Bearer t")],
+            Some(Credential::Session { session: "s".into(), access_token: "t".into() }),
+        );
         check(&[("authorization", "Bearer a.b.c")], Some(Credential::CapabilitiesToken("a.b.c".into())));
         check(
             &[("cookie", "a=b; __Host-portolan-session=s"), ("access-token", "t")],
@@ -83,9 +120,18 @@ mod tests {
     }
 
     #[test]
+    fn katapult_takes_bearer_alone() {
+        let headers: HeaderMap = [(http::HeaderName::from_static("x-api-key"), "k".parse().unwrap())].into_iter().collect();
+        let refused = Credential::in_dialect(Dialect::Katapult, &headers).unwrap_err();
+        assert_eq!(refused.reason(), Reason::MissingApiToken);
+        assert!(Credential::in_dialect(Dialect::Akto, &headers).is_ok());
+    }
+
+    #[test]
     fn half_a_session_is_no_credential() {
         check(&[("cookie", "__Host-portolan-session=s")], None);
         check(&[("access-token", "t")], None);
         check(&[("authorization", "Basic eDp5")], None);
+        check(&[("authorization", "Bearer ")], None);
     }
 }

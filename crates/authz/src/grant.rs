@@ -12,6 +12,8 @@ pub struct Grant {
     writable: u64,
     /// `None`: every collection of the scope.
     collections: Option<Vec<i32>>,
+    /// Of an organisation token; `None` for users.
+    token_scopes: Option<Vec<String>>,
 }
 
 impl Grant {
@@ -28,7 +30,19 @@ impl Grant {
             readable: base_role.features(Access::Read),
             writable: base_role.features(Access::ReadWrite),
             collections,
+            token_scopes: None,
         }
+    }
+
+    /// What an organisation token may do. Which RPCs it reaches follows from its scopes; there it acts for the whole
+    /// organisation.
+    pub fn of_organization_token(scopes: Vec<String>) -> Self {
+        Self { token_scopes: Some(scopes), ..Self::new("ORGANIZATION_TOKEN", Role::Admin, None) }
+    }
+
+    /// The scopes of an organisation token; `None` for users, whom their role bounds.
+    pub fn token_scopes(&self) -> Option<&[String]> {
+        self.token_scopes.as_deref()
     }
 
     /// One AND.
@@ -82,6 +96,6 @@ impl From<GetGrantResponse> for Grant {
         if let Some(ids) = &mut collections {
             ids.sort_unstable();
         }
-        Self { role: response.role, base_role, readable: response.readable, writable: response.writable, collections }
+        Self { role: response.role, base_role, readable: response.readable, writable: response.writable, collections, token_scopes: None }
     }
 }

@@ -6,13 +6,13 @@ use std::{
 };
 
 use http::{HeaderMap, Request, Response};
-use portolan_api::{Error, KeyUtility, MethodPolicy, Reason, Who};
+use portolan_api::{Access, Dialect, Error, Feature, KeyUtility, MethodPolicy, Reason, Who};
 use tonic::body::Body;
 use tower::{Layer, Service};
 
 use crate::{
-    CALLER_HEADER, CLIENT_ADDRESS_HEADER, Caller, CallerVerifier, Credential, Grant, REQUEST_ID_HEADER, RequestInfo,
-    Role, SCOPE_HEADER, SERVICE_HEADER, Scope, ServiceAuth, VerifyingKeys, WRITE_ID_HEADER, token::CallerClaims,
+    CALLER_HEADER, CLIENT_ADDRESS_HEADER, Caller, CallerVerifier, Credential, CredentialKind, Grant, REQUEST_ID_HEADER,
+    RequestInfo, Role, SCOPE_HEADER, SERVICE_HEADER, Scope, ServiceAuth, VerifyingKeys, WRITE_ID_HEADER, token::CallerClaims,
 };
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -72,23 +72,32 @@ impl Guard {
     /// Answers the claims of an edge credential with the token to pass on.
     ///
     /// # Errors
-    /// `UNAUTHENTICATED`, or `UNAVAILABLE` when identity does not answer.
+    /// `UNAUTHENTICATED`, in the katapult dialect its own reasons; those of an organisation token's limits;
+    /// `UNAVAILABLE` when identity does not answer.
     pub async fn authenticate(
         &self,
+        policy: &MethodPolicy,
         headers: &HeaderMap,
         client_address: &str,
     ) -> Result<(Arc<CallerClaims>, String), Error> {
-        let credential = Credential::from_headers(headers)?;
+        let credential = Credential::in_dialect(policy.dialect, headers)?;
         let scope = Scope::parse(text(headers, SCOPE_HEADER));
-        let token = self.identities.authenticate(&credential, scope, client_address).await?;
+        let authenticated = self.identities.authenticate(&credential, scope, client_address).await;
+        let token = authenticated.map_err(|error| match (error.reason(), policy.dialect, &credential) {
+            (Reason::Unauthenticated, Dialect::Katapult, Credential::CapabilitiesToken(_)) => {
+                Reason::InvalidCapabilitiesToken.into()
+            }
+            (Reason::Unauthenticated, Dialect::Katapult, _) => Reason::InvalidApiToken.into(),
+            _ => error,
+        })?;
         Ok((self.verify(&token).await?, token))
     }
 
     /// Whether this caller may call an RPC for users; answers what the caller may do at this moment.
     ///
     /// # Errors
-    /// `KEY_NOT_ALLOWED`, `NO_PRODUCT_ACCESS`, `ROLE_HAS_NO_ACCESS`; `NOT_CALLABLE` for RPCs that are not for users;
-    /// `UNAVAILABLE` when identity does not answer.
+    /// `KEY_NOT_ALLOWED`, `NO_PRODUCT_ACCESS`, `ROLE_HAS_NO_ACCESS`, `SCOPE_NOT_GRANTED`, `PERMISSION_DENIED`,
+    /// `NOT_FOUND`; `NOT_CALLABLE` for RPCs that are not for users; `UNAVAILABLE` when identity does not answer.
     pub async fn authorize(&self, policy: &'static MethodPolicy, claims: &CallerClaims) -> Result<Arc<Grant>, Error> {
         let outcome = self.decide(policy, claims).await;
         if let (Err(error), Some(audit)) = (&outcome, &self.audit)
@@ -103,6 +112,9 @@ impl Guard {
     async fn decide(&self, policy: &MethodPolicy, claims: &CallerClaims) -> Result<Arc<Grant>, Error> {
         if matches!(policy.who, Who::Nobody | Who::Internal) {
             return Err(Reason::NotCallable.into());
+        }
+        if claims.credential == CredentialKind::OrganizationToken {
+            return allow_scopes(policy, claims);
         }
         allow_key(policy, claims)?;
         let grant = self.identities.grant(claims.account_id, claims.user_id, claims.scope).await?;
@@ -123,11 +135,11 @@ impl Guard {
                 request.extensions_mut().insert(info);
                 return Ok(None);
             }
-            Who::AnyUser | Who::AnyOf(_) => {}
+            Who::AnyUser | Who::AnyOf(_) | Who::Scoped | Who::VendorAdmin => {}
         }
         let presented = text(request.headers(), CALLER_HEADER);
         let (claims, token) = if presented.is_empty() {
-            self.authenticate(request.headers(), &info.client_address).await?
+            self.authenticate(policy, request.headers(), &info.client_address).await?
         } else {
             (self.verify(presented).await?, presented.to_owned())
         };
@@ -172,11 +184,32 @@ fn allow_key(policy: &MethodPolicy, claims: &CallerClaims) -> Result<(), Error> 
     match claims.credential.utility() {
         None | Some(KeyUtility::ExternalApi) => Ok(()),
         Some(utility) if policy.also_for_keys.contains(&utility) => Ok(()),
+        Some(_) if policy.who == Who::VendorAdmin => Err(Reason::NotFound.into()),
+        Some(_) if policy.who == Who::Scoped => Err(Reason::PermissionDenied.into()),
         Some(_) => Err(Reason::KeyNotAllowed.into()),
     }
 }
 
+/// Any one of the policy's scopes suffices.
+fn allow_scopes(policy: &MethodPolicy, claims: &CallerClaims) -> Result<Arc<Grant>, Error> {
+    if policy.scopes.iter().any(|scope| claims.scopes.contains(scope)) {
+        return Ok(Arc::new(Grant::of_organization_token(claims.scopes.clone())));
+    }
+    if policy.who == Who::VendorAdmin {
+        return Err(Reason::NotFound.into());
+    }
+    let quoted: Vec<_> = policy.scopes.iter().map(|scope| format!("\"{scope}\"")).collect();
+    Err(Error::new(Reason::ScopeNotGranted).with("detail_json", format!("{{\"scopes\":[{}]}}", quoted.join(","))))
+}
+
 fn allow_role(policy: &MethodPolicy, grant: &Grant) -> Result<(), Error> {
+    match policy.who {
+        Who::Scoped if !grant.allows(Feature::AdminActions, Access::ReadWrite) => {
+            return Err(Reason::PermissionDenied.into());
+        }
+        Who::VendorAdmin if grant.base_role != Role::Admin => return Err(Reason::NotFound.into()),
+        _ => {}
+    }
     if grant.base_role == Role::NoAccess {
         return Err(Reason::NoProductAccess.into());
     }

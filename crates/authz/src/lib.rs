@@ -21,7 +21,7 @@ mod token;
 
 pub use cache::{Cache, Change, Lease, Lookup};
 pub use caller::{Audited, Caller, CredentialKind, RequestInfo, Scope};
-pub use credential::{Credential, SESSION_COOKIE};
+pub use credential::{Credential, ORGANIZATION_TOKEN_PREFIX, SESSION_COOKIE};
 pub use grant::Grant;
 pub use guard::{AuditSink, BoxFuture, Guard, GuardLayer, GuardService, Identities};
 pub use role::Role;

@@ -27,6 +27,9 @@ pub struct CallerClaims {
     pub credential: CredentialKind,
     pub credential_id: String,
     pub client_address: String,
+    /// Scopes of an organisation token.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
     /// Unix seconds.
     pub iat: i64,
     pub exp: i64,

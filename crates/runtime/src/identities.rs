@@ -41,6 +41,7 @@ impl Identities for RemoteIdentities {
             let credential = match credential.clone() {
                 Credential::ApiKey(key) => authenticate_request::Credential::ApiKey(key),
                 Credential::CapabilitiesToken(token) => authenticate_request::Credential::CapabilitiesToken(token),
+                Credential::OrganizationToken(token) => authenticate_request::Credential::OrganizationToken(token),
                 Credential::Session { session, access_token } => {
                     authenticate_request::Credential::Session(SessionCredential { session, access_token })
                 }

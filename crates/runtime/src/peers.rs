@@ -5,7 +5,10 @@ use portolan_api::{
     inventory::v1::{
         edge_feed_service_client::EdgeFeedServiceClient, inventory_service_client::InventoryServiceClient,
     },
-    tokens::v1::tokens_service_client::TokensServiceClient,
+    tokens::v1::{
+        organization_tokens_service_client::OrganizationTokensServiceClient,
+        tokens_service_client::TokensServiceClient,
+    },
 };
 use portolan_authz::{CALLER_HEADER, Caller, REQUEST_ID_HEADER, SERVICE_HEADER, ServiceAuth, WRITE_ID_HEADER};
 use tonic::{Request, Status, service::interceptor::InterceptedService};
@@ -56,6 +59,10 @@ impl Peers {
 
     pub fn tokens(&self) -> TokensServiceClient<Called<Channel>> {
         TokensServiceClient::with_interceptor(self.tokens.clone(), self.as_service())
+    }
+
+    pub fn organization_tokens(&self) -> OrganizationTokensServiceClient<Called<Channel>> {
+        OrganizationTokensServiceClient::with_interceptor(self.tokens.clone(), self.as_service())
     }
 
     pub fn inventory(&self) -> InventoryServiceClient<Called<Channel>> {

@@ -114,6 +114,9 @@ impl Decoder<'_> {
     /// Decides whether a field is no member; the value of a carrier is kept beside the body.
     fn is_left_out(&mut self, field: &FieldPlan, slot: Slot, wire: &[u8]) -> Result<bool, Malformed> {
         let options = &field.options;
+        if field.is_hidden() {
+            return Ok(true);
+        }
         if options.secret && self.secrets == Secrets::LeftOut {
             return Ok(true);
         }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::{
     plan::{FieldPlan, Kind, Label, MessageId, MessagePlan, Plans},
     text::{Refusal, Scalar, put_key, put_scalar},
-    wire::{WireType, begin_nested, end_nested, put_tag},
+    wire::{WireType, begin_nested, end_nested, put_tag, put_varint},
 };
 
 /// Lists and objects inside each other. serde_json holds the same limit for what it parses; this one is for raw JSON.
@@ -82,7 +82,18 @@ impl<'p> Encoder<'p> {
             let value = ValueSeed { encoder: self, field, place: Place::Member };
             map.next_value_seed(value).map_err(|error| self.inside(error, || field.json_name.clone()))?;
         }
+        self.given(plan, seen);
         Ok(())
+    }
+
+    /// Tells the service which members were given, where it asks for that.
+    fn given(&mut self, plan: &MessagePlan, seen: u128) {
+        let Some(given) = plan.given.map(|index| &plan.fields[index]) else { return };
+        for (_, field) in plan.fields.iter().enumerate().filter(|(index, _)| seen & 1 << index != 0) {
+            put_tag(&mut self.out, given.number, WireType::Bytes);
+            put_varint(&mut self.out, field.json_name.len() as u64);
+            self.out.extend_from_slice(field.json_name.as_bytes());
+        }
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct MessagePlan {
     pub fields: Vec<FieldPlan>,
     /// The JSON form is that of the only field.
     pub inline: bool,
+    /// The field that takes the names of the members that were given, by index.
+    pub given: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -50,6 +52,8 @@ pub(crate) struct FieldPlan {
     pub label: Label,
     pub packed: bool,
     pub options: FieldOptions,
+    /// The request header that the field takes; empty for a member of the body.
+    pub from_header: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +101,7 @@ impl Plans {
         }
         let id = MessageId(self.messages.len());
         self.message_ids.insert(message.full_name().to_owned(), id);
-        self.messages.push(MessagePlan { fields: Vec::new(), inline: false });
+        self.messages.push(MessagePlan { fields: Vec::new(), inline: false, given: None });
 
         let mut described: Vec<_> = message.fields().collect();
         described.sort_by_key(|field| field.path().last().copied());
@@ -110,7 +114,8 @@ impl Plans {
         if fields.len() > FIELDS_MAX {
             return Err(refuse("too many fields"));
         }
-        self.messages[id.0] = MessagePlan { fields, inline };
+        let given = fields.iter().position(|field| field.options.given_members);
+        self.messages[id.0] = MessagePlan { fields, inline, given };
         Ok(id)
     }
 
@@ -141,6 +146,7 @@ impl Plans {
             label,
             packed: field.is_packed(),
             options: options::field(field),
+            from_header: options::from_header(field),
         };
         let refuse = |problem| Err(PlanError { name: field.full_name().to_owned(), problem });
         let single_string = plan.kind == Kind::String && plan.is_single();
@@ -149,6 +155,9 @@ impl Plans {
         }
         if plan.options.carrier != Default::default() && !single_string {
             return refuse("a carrier stands on a single string field only");
+        }
+        if plan.options.given_members && !(plan.kind == Kind::String && plan.label == Label::Repeated) {
+            return refuse("given_members stands on a list of strings only");
         }
         if plan.options.raw_body && plan.kind != Kind::Bytes {
             return refuse("raw_body stands on a bytes field only");
@@ -194,13 +203,14 @@ impl MessagePlan {
     /// The index of the member with this JSON name; `hint` is where it is likely to be.
     pub fn by_json_name(&self, name: &str, hint: usize) -> Option<usize> {
         let (before, after) = self.fields.split_at(hint.min(self.fields.len()));
-        let found = after.iter().position(|field| field.json_name == name).map(|index| index + before.len());
-        found.or_else(|| before.iter().position(|field| field.json_name == name))
+        let is_it = |field: &FieldPlan| field.json_name == name && !field.is_hidden();
+        let found = after.iter().position(is_it).map(|index| index + before.len());
+        found.or_else(|| before.iter().position(is_it))
     }
 
     /// The index of the field with this proto or JSON name.
     pub fn by_any_name(&self, name: &str) -> Option<usize> {
-        self.fields.iter().position(|field| field.json_name == name || field.proto_name == name)
+        self.fields.iter().position(|field| (field.json_name == name || field.proto_name == name) && !field.is_hidden())
     }
 
     /// The index of the field with this number.
@@ -217,6 +227,11 @@ impl MessagePlan {
 impl FieldPlan {
     pub fn is_single(&self) -> bool {
         matches!(self.label, Label::Implicit | Label::Explicit)
+    }
+
+    /// Whether the gateway fills it, so that no client may.
+    pub fn is_hidden(&self) -> bool {
+        self.options.given_members || !self.from_header.is_empty()
     }
 }
 

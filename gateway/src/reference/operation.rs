@@ -1,5 +1,5 @@
 use http::Method;
-use portolan_api::{Access, Dialect, Reason, Who, descriptors};
+use portolan_api::{Access, Dialect, MethodPolicy, Reason, Who, descriptors, options};
 use prost_reflect::MessageDescriptor;
 
 use super::comments::Comments;
@@ -68,7 +68,7 @@ impl<'r> Operation<'r> {
             service: method.parent_service().name().trim_end_matches("Service").to_owned(),
             summary: summary.trim_end_matches('.').to_owned(),
             description: description.to_owned(),
-            access: access_text(&route.rpc.policy.who),
+            access: access_text(route.rpc.policy),
             request: method.input(),
             response: method.output(),
         }
@@ -102,7 +102,15 @@ impl<'r> Operation<'r> {
             BodyRule::Field(body) => body == index,
             BodyRule::None | BodyRule::Stream(_) => false,
         };
-        (0..fields).filter(|index| !in_body(*index) && !self.route.params.contains(index)).collect()
+        let field = |index: usize| self.route.rpc.descriptor.input().fields().nth(index);
+        let is_hidden = |index: usize| {
+            field(index).is_some_and(|field| {
+                options::field(&field).given_members || !options::from_header(&field).is_empty()
+            })
+        };
+        (0..fields)
+            .filter(|index| !in_body(*index) && !self.route.params.contains(index) && !is_hidden(*index))
+            .collect()
     }
 }
 
@@ -115,8 +123,10 @@ pub(crate) fn dialect_name(dialect: Dialect) -> &'static str {
     }
 }
 
-fn access_text(who: &Who) -> String {
-    match who {
+fn access_text(policy: &MethodPolicy) -> String {
+    match &policy.who {
+        Who::Scoped => format!("scope {}", policy.scopes.join(" or ")),
+        Who::VendorAdmin => "vendor ADMIN".into(),
         Who::Public => "public".into(),
         Who::AnyUser => "any user".into(),
         Who::Nobody | Who::Internal => "services only".into(),

@@ -73,7 +73,11 @@ impl Schemas {
         let mut always = Vec::new();
         for field in message.fields() {
             let rule = options::field(&field);
-            if rule.carrier != Carrier::Unspecified || rule.raw_body {
+            if rule.carrier != Carrier::Unspecified
+                || rule.raw_body
+                || rule.given_members
+                || !options::from_header(&field).is_empty()
+            {
                 continue;
             }
             if direction == Direction::Answer && !rule.omit_unset && !rule.secret {

@@ -79,6 +79,7 @@ impl Harness {
             edge: Arc::new(KeyEdge),
             idempotency: Arc::new(MemoryStore::default()),
             readiness: Arc::new(AlwaysReady),
+            sunset: None,
             metrics: Arc::new(|| "up 1\n".to_owned()),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -64,9 +64,9 @@ async fn failures_in_the_form_of_the_route() {
         ("GET", "/v1/jobs/missing", &[][..], "", 404, "JOB_NOT_FOUND"),
         ("GET", "/v1/jobs/%2e%2e", &[][..], "", 400, "PATH_INVALID"),
         ("GET", "/v1/jobs?pageSize=many", &[][..], "", 400, "MEMBER_TYPE"),
-        ("GET", "/v1/usage", &[][..], "", 503, "UNAVAILABLE"),
+        ("GET", "/v1/usage", &[][..], "", 500, "INTERNAL"),
         ("GET", "/v1/jobs", &["x-http-method-override: POST"][..], "", 200, ""),
-        ("POST", "/api_tokens/x", &json[..], "{}", 404, "PATH_UNKNOWN"),
+        ("POST", "/api_tokens/x", &json[..], "{}", 404, "VERB_NOT_ALLOWED"),
         ("POST", "/api/managed_users/1", &json[..], "{}", 404, "PATH_UNKNOWN"),
     ];
     for (verb, target, headers, body, status, reason) in cases {

@@ -149,6 +149,7 @@ async fn gateway(process: &Process, services: &Services) -> Result<GatewayDeps, 
         edge: Arc::new(GuardEdge::new(services.guard.clone(), process.peers.auth.clone(), proxies)),
         readiness: Arc::new(portolan_gateway::StoreReadiness::new(db.clone())),
         idempotency: Arc::new(IdempotencyTable::open(db).await?),
+        sunset: portolan_gateway::sunset(process.config.get("http.sunset"))?,
         metrics: portolan_gateway::metrics_text(),
     })
 }

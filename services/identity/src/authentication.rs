@@ -7,7 +7,7 @@ use std::{
 
 use portolan_api::{
     Reason, Result,
-    tokens::v1::{VerifyApiKeyRequest, VerifyApiKeyResponse},
+    tokens::v1::{AuthenticateOrganizationTokenRequest, VerifyApiKeyRequest, VerifyApiKeyResponse},
 };
 use portolan_authz::{CallerClaims, Credential, CredentialKind, Lookup, Scope};
 
@@ -48,6 +48,7 @@ pub async fn authenticate(
                 credential: CredentialKind::Session,
                 credential_id: session.digest[..16].to_owned(),
                 client_address: client_address.to_owned(),
+                scopes: Vec::new(),
                 iat: 0,
                 exp: 0,
             };
@@ -57,6 +58,7 @@ pub async fn authenticate(
             let claims = deps.signing.verify(token).await?;
             Ok((token.clone(), claims.exp))
         }
+        Credential::OrganizationToken(secret) => with_organization_token(deps, secret, scope, client_address).await,
     }
 }
 
@@ -82,6 +84,7 @@ async fn with_key(deps: &Deps, key: &str, scope: Scope, client_address: &str) ->
         credential: known.kind,
         credential_id: known.owner.id.to_string(),
         client_address: client_address.to_owned(),
+        scopes: Vec::new(),
         iat: 0,
         exp: 0,
     };
@@ -92,6 +95,35 @@ async fn with_key(deps: &Deps, key: &str, scope: Scope, client_address: &str) ->
     }
     tokens.insert(slot, (token.clone(), exp));
     Ok((token, exp))
+}
+
+/// Asked of tokens each time: the request counts in the token's rate limit, and a secret that was regenerated is dead at
+/// once. The token acts in the first account of its organisation.
+async fn with_organization_token(
+    deps: &Deps,
+    secret: &str,
+    scope: Scope,
+    client_address: &str,
+) -> Result<(String, i64)> {
+    let request = AuthenticateOrganizationTokenRequest {
+        secret: secret.to_owned(),
+        client_address: client_address.to_owned(),
+    };
+    let token = deps.peers.organization_tokens().authenticate_organization_token(request).await?.into_inner();
+    let account = store::find_first_account_of_organization(&deps.db, &token.organization_id).await?;
+    let claims = CallerClaims {
+        account_id: account.ok_or(Reason::Unauthenticated)?,
+        user_id: 0,
+        organization_id: token.organization_id,
+        scope,
+        credential: CredentialKind::OrganizationToken,
+        credential_id: token.id,
+        client_address: client_address.to_owned(),
+        scopes: token.scopes,
+        iat: 0,
+        exp: 0,
+    };
+    deps.signing.sign(claims).await
 }
 
 async fn find_key(deps: &Deps, key: &str) -> Result<Arc<KnownKey>> {

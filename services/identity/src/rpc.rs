@@ -74,6 +74,7 @@ impl IdentityService for Rpc {
         let credential = match credential.ok_or(portolan_api::Error::new(Reason::Unauthenticated))? {
             authenticate_request::Credential::ApiKey(key) => Credential::ApiKey(key),
             authenticate_request::Credential::CapabilitiesToken(token) => Credential::CapabilitiesToken(token),
+            authenticate_request::Credential::OrganizationToken(token) => Credential::OrganizationToken(token),
             authenticate_request::Credential::Session(session) => {
                 Credential::Session { session: session.session, access_token: session.access_token }
             }

@@ -47,6 +47,12 @@ pub(crate) async fn count_sibling_accounts(db: &Db, account_id: i64) -> Result<i
     Ok(db.fetch_one(COUNT_SIBLING_ACCOUNTS, args![account_id]).await?.get("accounts")?)
 }
 
+const FIND_FIRST_ACCOUNT: &str = "SELECT min(account_id) AS account_id FROM accounts WHERE organization_id = $1";
+
+pub(crate) async fn find_first_account_of_organization(db: &Db, organization_id: &str) -> Result<Option<i64>> {
+    Ok(db.fetch_one(FIND_FIRST_ACCOUNT, args![organization_id]).await?.get("account_id")?)
+}
+
 const FIND_ORGANIZATION_OF_ACCOUNT: &str = "SELECT organization_id FROM accounts WHERE account_id = $1";
 
 pub(crate) async fn find_organization_of_account(db: &Db, account_id: i64) -> Result<Option<String>> {
