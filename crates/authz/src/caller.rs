@@ -64,6 +64,7 @@ impl CredentialKind {
             Self::ExternalApiKey => "EXTERNAL_API",
             Self::BurpKey => "BURP",
             Self::CicdKey => "CICD",
+            Self::OrganizationToken => "ORGANIZATION_TOKEN",
         }
     }
 
