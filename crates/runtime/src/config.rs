@@ -105,8 +105,9 @@ impl Config {
         if self.get("cache.url") != "memory:" {
             problems.push("cache.url: this build knows `memory:` only".to_owned());
         }
-        if self.get("log.url") != "embedded:" {
-            problems.push("log.url: this build knows `embedded:` only".to_owned());
+        let log = self.get("log.url");
+        if log != "embedded:" && !log.strip_prefix("kafka://").is_some_and(|servers| !servers.is_empty()) {
+            problems.push("log.url: `embedded:` or `kafka://host:port[,host:port]`".to_owned());
         }
         if !self.get("telemetry.otlp_endpoint").is_empty() {
             problems.push("telemetry.otlp_endpoint: this build exports no traces".to_owned());
