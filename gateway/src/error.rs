@@ -229,10 +229,7 @@ mod tests {
         let client = Error::new(Reason::OauthInvalidClient).with("detail", "unknown");
         let reply = render(&client, Dialect::Workato, "");
         assert!(reply.headers()["www-authenticate"].to_str().unwrap().starts_with("Basic"));
-        assert_eq!(
-            body(&client, Dialect::Workato),
-            json!({"error": "invalid_client", "error_description": "unknown"})
-        );
+        assert_eq!(body(&client, Dialect::Workato), json!({"error": "invalid_client", "error_description": "unknown"}));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use axum::{
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use portolan_api::{Dialect, Error, Reason, Who, options::BODY_BYTES_MAX};
+use portolan_runtime::telemetry;
 use tracing::Instrument;
 
 use crate::{
@@ -77,6 +78,7 @@ pub(crate) async fn handle(State(gateway): State<Arc<Gateway>>, request: Request
     let mut label: Arc<str> = Arc::from("none");
 
     let span = tracing::info_span!("request", verb = %verb, path = uri.path(), request_id = request_id.text());
+    telemetry::adopt(&span, request.headers());
     let work = dispatch(&gateway, request, &request_id, &mut label).instrument(span);
     let mut reply = match AssertUnwindSafe(work).catch_unwind().await {
         Ok(reply) => reply,
@@ -286,6 +288,7 @@ fn metadata(
     metadata.insert(WRITE_ID, write_id);
     metadata.insert(REQUEST_ID, request_id.value.clone());
     metadata.extend(identified.metadata);
+    telemetry::inject(&mut metadata);
     Ok(metadata)
 }
 

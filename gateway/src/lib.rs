@@ -44,7 +44,7 @@ pub use guard_edge::GuardEdge;
 pub use idempotency_table::IdempotencyTable;
 pub use reference::{openapi, route_list};
 pub use routes::ContractError;
-pub use serve::{StoreReadiness, metrics_text, serve};
+pub use serve::{StoreReadiness, serve};
 
 /// The whole HTTP surface. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that the peer address
 /// is known. Errors when the contract holds something that has no JSON form.

@@ -2,9 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use portolan_gateway::{
-    Backends, GatewayDeps, GuardEdge, IdempotencyTable, StoreReadiness, metrics_text, router, serve, sunset,
-};
+use portolan_gateway::{Backends, GatewayDeps, GuardEdge, IdempotencyTable, StoreReadiness, router, serve, sunset};
 use portolan_runtime::{
     Process,
     process::{self, BoxError, stop_signal},
@@ -21,7 +19,9 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), BoxError> {
     let config = process::parse(NAME).load()?;
-    telemetry::init(config.get("telemetry.log") == "json");
+    // One provider for every TLS connection of the process.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let _telemetry = telemetry::init(&config, NAME)?;
     let listener = TcpListener::bind(config.get("http.addr")).await?;
     let process = Process::open(config).await?;
     let peers = &process.peers;
@@ -44,7 +44,7 @@ async fn run() -> Result<(), BoxError> {
         readiness: Arc::new(StoreReadiness::new(db.clone())),
         idempotency: Arc::new(IdempotencyTable::open(db).await?),
         sunset: sunset(process.config.get("http.sunset"))?,
-        metrics: metrics_text(),
+        metrics: telemetry::metrics_text(),
     })?;
     println!("{NAME} ready http=http://{}", listener.local_addr()?);
     serve(listener, router, stop_signal()).await;

@@ -1,13 +1,12 @@
 //! The HTTP server of a process, and what it tells of itself.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, time::Duration};
 
 use futures::future::BoxFuture;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
-use metrics_exporter_prometheus::PrometheusBuilder;
 use portolan_store::Db;
 use tokio::net::TcpListener;
 use tower::Service as _;
@@ -18,8 +17,6 @@ use crate::edge::Readiness;
 const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
 /// Largest head of a request.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-
-const METRICS_FOLD_EVERY: Duration = Duration::from_secs(5);
 
 /// Serves until `stop`, then lets requests under way end. HTTP/1.1, and HTTP/2 with prior knowledge.
 pub async fn serve(listener: TcpListener, router: axum::Router, stop: impl Future<Output = ()>) {
@@ -68,19 +65,4 @@ impl Readiness for StoreReadiness {
     fn check(&self) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async { self.db.ping().await.map_err(|error| error.to_string()) })
     }
-}
-
-/// Starts to collect metrics; answers their text at each call. A process that collects already gets an empty text.
-/// Must be called inside a runtime.
-pub fn metrics_text() -> Arc<dyn Fn() -> String + Send + Sync> {
-    let Ok(handle) = PrometheusBuilder::new().install_recorder() else { return Arc::new(String::new) };
-    let kept = handle.clone();
-    tokio::spawn(async move {
-        // Samples of histograms pile up until they are folded, whether anybody scrapes or not.
-        loop {
-            tokio::time::sleep(METRICS_FOLD_EVERY).await;
-            kept.run_upkeep();
-        }
-    });
-    Arc::new(move || handle.render())
 }

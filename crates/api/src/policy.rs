@@ -31,6 +31,8 @@ pub struct MethodPolicy {
     pub dialect: Dialect,
     /// Audit name; empty when the RPC changes nothing.
     pub audit: String,
+    /// Whether the request is a stream, which cannot be sent twice.
+    pub streams_request: bool,
     /// Key utilities that may call it beside EXTERNAL_API.
     pub also_for_keys: Vec<KeyUtility>,
     /// Scopes of organisation tokens, one of which suffices; none: organisation tokens may not call it.
@@ -55,6 +57,7 @@ pub fn policies() -> &'static HashMap<String, MethodPolicy> {
                     who: who(&method),
                     dialect: options::dialect(&method),
                     audit: options::audit(&method),
+                    streams_request: method.is_client_streaming(),
                     also_for_keys: options::also_for_keys(&method),
                     scopes: scopes(&method),
                     deprecation: options::deprecation(&method),

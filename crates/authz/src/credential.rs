@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn katapult_takes_bearer_alone() {
-        let headers: HeaderMap = [(http::HeaderName::from_static("x-api-key"), "k".parse().unwrap())].into_iter().collect();
+        let headers: HeaderMap =
+            [(http::HeaderName::from_static("x-api-key"), "k".parse().unwrap())].into_iter().collect();
         let refused = Credential::in_dialect(Dialect::Katapult, &headers).unwrap_err();
         assert_eq!(refused.reason(), Reason::MissingApiToken);
         assert!(Credential::in_dialect(Dialect::Akto, &headers).is_ok());

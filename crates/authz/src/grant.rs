@@ -96,6 +96,13 @@ impl From<GetGrantResponse> for Grant {
         if let Some(ids) = &mut collections {
             ids.sort_unstable();
         }
-        Self { role: response.role, base_role, readable: response.readable, writable: response.writable, collections, token_scopes: None }
+        Self {
+            role: response.role,
+            base_role,
+            readable: response.readable,
+            writable: response.writable,
+            collections,
+            token_scopes: None,
+        }
     }
 }

@@ -12,7 +12,8 @@ use tower::{Layer, Service};
 
 use crate::{
     CALLER_HEADER, CLIENT_ADDRESS_HEADER, Caller, CallerVerifier, Credential, CredentialKind, Grant, REQUEST_ID_HEADER,
-    RequestInfo, Role, SCOPE_HEADER, SERVICE_HEADER, Scope, ServiceAuth, VerifyingKeys, WRITE_ID_HEADER, token::CallerClaims,
+    RequestInfo, Role, SCOPE_HEADER, SERVICE_HEADER, Scope, ServiceAuth, VerifyingKeys, WRITE_ID_HEADER,
+    token::CallerClaims,
 };
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

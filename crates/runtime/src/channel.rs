@@ -3,21 +3,32 @@ use std::{
     pin::Pin,
     sync::{Arc, OnceLock},
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
 use tonic::body::Body;
 use tower::Service;
 
-use crate::GrpcService;
+use crate::{GrpcService, balance, breaker::Breaker, telemetry, tls::Tls};
 
 /// Longest answer time of a call between services. Uploads and reads of one page stay far below.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Attempts of a call that changes nothing, when the road and not the service failed.
+const ATTEMPTS_MAX: u32 = 3;
+/// Pause before the second attempt; before the third it is twice as long.
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(50);
+/// Longest wait for an instance that takes calls.
+const READY_TIMEOUT: Duration = Duration::from_secs(5);
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// The road to a service: a call in this process, or TCP. Generated clients run over both alike.
+///
+/// Over TCP a call goes to one of the instances of the service. A call that changes nothing is repeated when its road
+/// fails; after several failures in a row calls are refused for a moment without being tried.
 #[derive(Clone)]
 pub struct Channel {
     road: Road,
@@ -28,7 +39,7 @@ pub struct Channel {
 enum Road {
     /// Filled once the services of the process are built: they refer to each other.
     Local(Arc<OnceLock<GrpcService>>),
-    Remote(tonic::transport::Channel),
+    Remote(tonic::transport::Channel, Arc<Breaker>),
 }
 
 impl Channel {
@@ -37,21 +48,12 @@ impl Channel {
         Self { road: Road::Local(Arc::default()), timeout: Some(CALL_TIMEOUT) }
     }
 
-    /// A road over TCP to one of several addresses, `http://host:port`, connected at first use.
+    /// A road over TCP to the instances behind one or several addresses, `http(s)://host:port`, connected at first use.
     ///
     /// # Errors
-    /// The address that cannot be read.
-    pub fn remote(addresses: &str) -> Result<Self, String> {
-        let endpoints = addresses.split(',').map(|address| {
-            let endpoint = tonic::transport::Endpoint::from_shared(address.trim().to_owned());
-            endpoint.map(|endpoint| endpoint.connect_timeout(Duration::from_secs(2)).tcp_nodelay(true))
-        });
-        let endpoints: Vec<_> =
-            endpoints.collect::<Result<_, _>>().map_err(|_| format!("`{addresses}` is no address"))?;
-        let road = Road::Remote(match endpoints.as_slice() {
-            [only] => only.connect_lazy(),
-            _ => tonic::transport::Channel::balance_list(endpoints.into_iter()),
-        });
+    /// The address that cannot be read, or needs certificates that are not there.
+    pub fn remote(addresses: &str, tls: Option<Arc<Tls>>) -> Result<Self, String> {
+        let road = Road::Remote(balance::channel(addresses, tls)?, Arc::default());
         Ok(Self { road, timeout: Some(CALL_TIMEOUT) })
     }
 
@@ -80,7 +82,8 @@ impl Service<Request<Body>> for Channel {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        telemetry::inject(request.headers_mut());
         let Self { road, timeout } = self.clone();
         Box::pin(async move {
             let answer = async {
@@ -89,7 +92,7 @@ impl Service<Request<Body>> for Channel {
                         let service = slot.get().cloned().ok_or("the service is not started")?;
                         tower::ServiceExt::oneshot(service, request).await
                     }
-                    Road::Remote(channel) => tower::ServiceExt::oneshot(channel, request).await.map_err(Error::from),
+                    Road::Remote(channel, breaker) => remote(channel, &breaker, request).await,
                 }
             };
             match timeout {
@@ -100,4 +103,52 @@ impl Service<Request<Body>> for Channel {
             }
         })
     }
+}
+
+async fn remote(
+    channel: tonic::transport::Channel,
+    breaker: &Breaker,
+    request: Request<Body>,
+) -> Result<Response<Body>, Error> {
+    let is_repeatable = portolan_api::policy(request.uri().path())
+        .is_some_and(|policy| policy.audit.is_empty() && !policy.streams_request);
+    if !is_repeatable {
+        return attempt(channel, breaker, request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let body: Bytes = body.collect().await?.to_bytes();
+    let mut pause = ATTEMPT_PAUSE;
+    for _ in 1..ATTEMPTS_MAX {
+        let request = Request::from_parts(parts.clone(), Body::new(Full::new(body.clone())));
+        match attempt(channel.clone(), breaker, request).await {
+            Ok(response) => return Ok(response),
+            Err(error) => tracing::debug!(%error, path = parts.uri.path(), "the call is repeated"),
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+    attempt(channel, breaker, Request::from_parts(parts, Body::new(Full::new(body)))).await
+}
+
+async fn attempt(
+    channel: tonic::transport::Channel,
+    breaker: &Breaker,
+    request: Request<Body>,
+) -> Result<Response<Body>, Error> {
+    use tower::ServiceExt as _;
+    if !breaker.admits(Instant::now()) {
+        return Err("the service did not answer of late and is left alone for a moment".into());
+    }
+    let answer = async {
+        let mut channel = channel;
+        let ready = tokio::time::timeout(READY_TIMEOUT, channel.ready());
+        let ready = ready.await.map_err(|_| Error::from("no instance of the service takes calls"))??;
+        ready.call(request).await.map_err(Error::from)
+    };
+    let answer = answer.await;
+    match &answer {
+        Ok(_) => breaker.note_success(),
+        Err(_) => breaker.note_failure(Instant::now()),
+    }
+    answer
 }

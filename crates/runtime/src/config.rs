@@ -109,8 +109,13 @@ impl Config {
         if log != "embedded:" && !log.strip_prefix("kafka://").is_some_and(|servers| !servers.is_empty()) {
             problems.push("log.url: `embedded:` or `kafka://host:port[,host:port]`".to_owned());
         }
-        if !self.get("telemetry.otlp_endpoint").is_empty() {
-            problems.push("telemetry.otlp_endpoint: this build exports no traces".to_owned());
+        let tls = ["tls.cert", "tls.key", "tls.ca"].map(|key| !self.get(key).is_empty());
+        if tls.contains(&true) && tls.contains(&false) {
+            problems.push("tls.cert, tls.key and tls.ca belong together".to_owned());
+        }
+        let metrics = self.get("metrics.addr");
+        if !metrics.is_empty() && metrics.parse::<SocketAddr>().is_err() {
+            problems.push(format!("metrics.addr must be an address such as 0.0.0.0:9090, not `{metrics}`"));
         }
         if !["text", "json"].contains(&self.get("telemetry.log")) {
             problems.push("telemetry.log must be `text` or `json`".to_owned());

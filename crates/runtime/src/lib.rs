@@ -6,14 +6,18 @@
 //! - A service reaches another through [`Peers`] only, in one process and over TCP alike.
 //! - No secret is printed: secrets have no `Debug` form.
 
+mod balance;
+mod breaker;
 mod channel;
 mod config;
 mod identities;
+mod observe;
 mod peers;
 pub mod process;
 mod secrets;
 mod serve;
 pub mod telemetry;
+mod tls;
 
 pub use channel::Channel;
 pub use config::{Config, ConfigError, Settings};
@@ -22,6 +26,7 @@ pub use peers::{Attach, Peers};
 pub use process::{Built, Process, ProcessArgs};
 pub use secrets::{Secrets, SecretsError, digest, write_private};
 pub use serve::{GrpcService, grpc_routes, guarded, merge, serve_grpc};
+pub use tls::Tls;
 
 /// The present time in Unix seconds.
 pub fn now_s() -> i64 {

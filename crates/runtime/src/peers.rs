@@ -6,14 +6,13 @@ use portolan_api::{
         edge_feed_service_client::EdgeFeedServiceClient, inventory_service_client::InventoryServiceClient,
     },
     tokens::v1::{
-        organization_tokens_service_client::OrganizationTokensServiceClient,
-        tokens_service_client::TokensServiceClient,
+        organization_tokens_service_client::OrganizationTokensServiceClient, tokens_service_client::TokensServiceClient,
     },
 };
 use portolan_authz::{CALLER_HEADER, Caller, REQUEST_ID_HEADER, SERVICE_HEADER, ServiceAuth, WRITE_ID_HEADER};
 use tonic::{Request, Status, service::interceptor::InterceptedService};
 
-use crate::{Channel, Config};
+use crate::{Channel, Config, tls::Tls};
 
 /// The other services of the installation.
 #[derive(Clone)]
@@ -32,11 +31,19 @@ impl Peers {
     /// Local roads for services without an address in `[peers]`, TCP for the rest.
     ///
     /// # Errors
-    /// The address that cannot be read.
+    /// The address that cannot be read, or needs certificates that are not there.
     pub fn new(config: &Config, auth: ServiceAuth) -> Result<Self, String> {
+        Self::with_tls(config, auth, None)
+    }
+
+    /// The same, with certificates for `https` addresses.
+    ///
+    /// # Errors
+    /// The address that cannot be read, or needs certificates that are not there.
+    pub fn with_tls(config: &Config, auth: ServiceAuth, tls: Option<Arc<Tls>>) -> Result<Self, String> {
         let road = |name: &str| match config.get(&format!("peers.{name}")) {
             "" => Ok(Channel::local()),
-            addresses => Channel::remote(addresses),
+            addresses => Channel::remote(addresses, tls.clone()),
         };
         Ok(Self {
             identity: road("identity")?,

@@ -8,7 +8,7 @@ use portolan_store::{Db, Store};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
-use crate::{Config, Peers, RemoteIdentities, Secrets, grpc_routes, merge, serve_grpc, telemetry};
+use crate::{Config, Peers, RemoteIdentities, Secrets, Tls, grpc_routes, merge, serve_grpc, telemetry};
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -59,6 +59,8 @@ pub struct Process {
     pub store: Store,
     pub secrets: Secrets,
     pub peers: Peers,
+    /// Certificates of the connections between services, where they are configured.
+    pub tls: Option<Arc<Tls>>,
     /// The client of every call that leaves the installation.
     pub fetch: Fetch,
 }
@@ -73,9 +75,10 @@ impl Process {
             .map_err(|error| format!("data directory {}: {error}", config.data_dir.display()))?;
         let secrets = Secrets::load_or_create(&config.secret_key_file())?;
         let store = Store::connect(&config.store_url()).await?;
-        let peers = Peers::new(&config, ServiceAuth::new(&secrets.derive("service token")))?;
+        let tls = Tls::open(&config)?;
+        let peers = Peers::with_tls(&config, ServiceAuth::new(&secrets.derive("service token")), tls.clone())?;
         let fetch = Fetch::new(config.fetch_policy()?);
-        Ok(Self { config, store, secrets, peers, fetch })
+        Ok(Self { config, store, secrets, peers, tls, fetch })
     }
 
     /// The store as one service sees it.
@@ -126,13 +129,20 @@ where
     F: Future<Output = Result<Built, BoxError>>,
 {
     let result = async {
+        // One provider for every TLS connection of the process.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let config = parse(package).load()?;
-        telemetry::init(config.get("telemetry.log") == "json");
+        let _telemetry = telemetry::init(&config, package)?;
+        if !config.get("metrics.addr").is_empty() {
+            telemetry::serve_metrics(config.get("metrics.addr")).await?;
+        }
         let listener = TcpListener::bind(config.get("grpc.addr")).await?;
-        let built = build(Process::open(config).await?).await?;
+        let process = Process::open(config).await?;
+        let tls = process.tls.clone();
+        let built = build(process).await?;
         let routes = merge([grpc_routes(&[package]).await?, built.routes]);
         println!("{package} ready grpc={}", listener.local_addr()?);
-        serve_grpc(listener, routes, built.guard, stop_signal()).await?;
+        serve_grpc(listener, routes, built.guard, tls, stop_signal()).await?;
         built.on_stop.await;
         Ok::<_, BoxError>(())
     };

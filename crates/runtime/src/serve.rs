@@ -1,10 +1,16 @@
-use std::future::Future;
+use std::{future::Future, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use portolan_authz::{Guard, GuardLayer};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::{body::Body, service::Routes};
 use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
+
+use crate::{observe::ObserveLayer, tls::Tls};
+
+/// A peer that does not end its handshake in this time is cut off.
+const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -13,7 +19,7 @@ pub type GrpcService = BoxCloneSyncService<Request<Body>, Response<Body>, Error>
 
 /// Puts the guard before the routes of a service.
 pub fn guarded(routes: Routes, guard: Guard) -> GrpcService {
-    BoxCloneSyncService::new(GuardLayer(guard).layer(routes.prepare()).map_err(Error::from))
+    BoxCloneSyncService::new(ObserveLayer.layer(GuardLayer(guard).layer(routes.prepare())).map_err(Error::from))
 }
 
 /// One set of routes from several.
@@ -46,7 +52,8 @@ pub async fn grpc_routes(packages: &[&str]) -> Result<Routes, Error> {
     Ok(routes.routes())
 }
 
-/// Serves gRPC until `stop`, then lets calls under way end.
+/// Serves gRPC until `stop`, then lets calls under way end. With `tls` only peers that show a certificate of the
+/// installation's authority are served.
 ///
 /// # Errors
 /// When the listener fails.
@@ -54,13 +61,51 @@ pub async fn serve_grpc(
     listener: TcpListener,
     routes: Routes,
     guard: Guard,
+    tls: Option<Arc<Tls>>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
-    tonic::transport::Server::builder()
-        .http2_keepalive_interval(Some(std::time::Duration::from_secs(30)))
+    let server = tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .layer(ObserveLayer)
         .layer(GuardLayer(guard))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, stop)
-        .await
+        .add_routes(routes);
+    match tls {
+        None => {
+            let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
+            server.serve_with_incoming_shutdown(incoming, stop).await
+        }
+        Some(tls) => server.serve_with_incoming_shutdown(secured(listener, tls), stop).await,
+    }
+}
+
+/// Accepted connections after their handshake. Handshakes go on beside each other, and one that fails is dropped.
+fn secured(
+    listener: TcpListener,
+    tls: Arc<Tls>,
+) -> impl tokio_stream::Stream<Item = Result<TlsStream<TcpStream>, std::io::Error>> {
+    let (ready, connections) = tokio::sync::mpsc::channel(64);
+    tokio::spawn(async move {
+        while !ready.is_closed() {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = ready.closed() => return,
+            };
+            let Ok((stream, _)) = accepted else {
+                // Out of descriptors: accepting again at once would only spin.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            // Small answers must not wait for a full segment.
+            let _ = stream.set_nodelay(true);
+            let (acceptor, ready) = (TlsAcceptor::from(tls.server()), ready.clone());
+            tokio::spawn(async move {
+                match tokio::time::timeout(HANDSHAKE_TIME_MAX, acceptor.accept(stream)).await {
+                    Ok(Ok(stream)) => _ = ready.send(Ok(stream)).await,
+                    Ok(Err(error)) => tracing::debug!(%error, "a handshake failed"),
+                    Err(_) => tracing::debug!("a handshake took too long"),
+                }
+            });
+        }
+    });
+    tokio_stream::wrappers::ReceiverStream::new(connections)
 }

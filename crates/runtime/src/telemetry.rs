@@ -1,11 +1,151 @@
-//! Logs on standard error.
+//! Logs on standard error, traces to an OTLP collector, metrics as Prometheus text.
 
-use tracing_subscriber::{EnvFilter, fmt};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-/// Starts logging, as text or as one JSON object a line. `RUST_LOG` selects what is logged; `info` when unset.
-pub fn init(json: bool) {
+use http::{HeaderMap, HeaderName, HeaderValue};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use opentelemetry::{
+    KeyValue,
+    propagation::{Extractor, Injector, TextMapPropagator as _},
+    trace::TracerProvider as _,
+};
+use opentelemetry_otlp::WithExportConfig as _;
+use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use crate::{Config, process::BoxError};
+
+const METRICS_FOLD_EVERY: Duration = Duration::from_secs(5);
+
+/// Whether spans leave the process; without a collector no request pays for reading and writing their headers.
+static EXPORTS: AtomicBool = AtomicBool::new(false);
+
+/// Sends the last spans when dropped; hold it until the process ends.
+#[must_use = "the last spans are sent when this is dropped"]
+pub struct Telemetry {
+    provider: Option<SdkTracerProvider>,
+}
+
+/// Starts logging, as text or as one JSON object a line, and the export of traces when `telemetry.otlp_endpoint` is set.
+/// `RUST_LOG` selects what is logged; `info` when unset. Must be called inside a runtime.
+///
+/// # Errors
+/// When the endpoint cannot be used.
+pub fn init(config: &Config, service: &str) -> Result<Telemetry, BoxError> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = fmt::layer().with_writer(std::io::stderr);
+    let lines = if config.get("telemetry.log") == "json" {
+        builder.json().with_filter(filter).boxed()
+    } else {
+        builder.with_target(false).with_filter(filter).boxed()
+    };
+    let provider = match config.get("telemetry.otlp_endpoint") {
+        "" => None,
+        endpoint => Some(exporter(endpoint, service)?),
+    };
+    let traces = provider.as_ref().map(|provider| {
+        let spans = EnvFilter::new("info,h2=off,hyper=off,tonic=off,tower=off,sqlx=warn");
+        tracing_opentelemetry::layer().with_tracer(provider.tracer("portolan")).with_filter(spans)
+    });
+    EXPORTS.store(provider.is_some(), Ordering::Relaxed);
     // A second start in one process, as tests do, keeps the first logger.
-    let _ = if json { builder.json().try_init() } else { builder.with_target(false).try_init() };
+    let _ = tracing_subscriber::registry().with(lines).with(traces).try_init();
+    Ok(Telemetry { provider })
+}
+
+fn exporter(endpoint: &str, service: &str) -> Result<SdkTracerProvider, BoxError> {
+    let exporter = opentelemetry_otlp::SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
+    let resource = Resource::builder()
+        .with_service_name(service.to_owned())
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .build();
+    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if let Some(provider) = self.provider.take() {
+            // On a thread of its own: the exporter waits for a runtime that this thread may be driving.
+            let flushed = std::thread::spawn(move || provider.shutdown_with_timeout(Duration::from_secs(2)));
+            if let Ok(Err(error)) = flushed.join() {
+                eprintln!("warning: the last traces were not sent: {error}");
+            }
+        }
+    }
+}
+
+/// Makes the span a child of the one that the headers name.
+pub fn adopt(span: &Span, headers: &HeaderMap) {
+    if EXPORTS.load(Ordering::Relaxed) {
+        let parent = TraceContextPropagator::new().extract(&Headers(headers));
+        // A span that began already keeps the parent it has.
+        let _ = span.set_parent(parent);
+    }
+}
+
+/// Writes the current span into the headers of an outgoing call, in place of what they name.
+pub fn inject(headers: &mut HeaderMap) {
+    if EXPORTS.load(Ordering::Relaxed) {
+        TraceContextPropagator::new().inject_context(&Span::current().context(), &mut HeadersMut(headers));
+    }
+}
+
+struct Headers<'h>(&'h HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
+    }
+}
+
+struct HeadersMut<'h>(&'h mut HeaderMap);
+
+impl Injector for HeadersMut<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) {
+            self.0.insert(name, value);
+        }
+    }
+}
+
+/// Answers the metrics of the process as Prometheus text.
+pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// Starts to collect metrics; answers their text at each call. A process that collects already gets an empty text.
+/// Must be called inside a runtime.
+pub fn metrics_text() -> MetricsText {
+    let Ok(handle) = PrometheusBuilder::new().install_recorder() else { return Arc::new(String::new) };
+    let kept = handle.clone();
+    tokio::spawn(async move {
+        // Samples of histograms pile up until they are folded, whether anybody scrapes or not.
+        loop {
+            tokio::time::sleep(METRICS_FOLD_EVERY).await;
+            kept.run_upkeep();
+        }
+    });
+    Arc::new(move || handle.render())
+}
+
+/// Serves `/metrics` for a process that has no gateway, until the process ends.
+///
+/// # Errors
+/// When the address cannot be bound.
+pub async fn serve_metrics(address: &str) -> Result<(), BoxError> {
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    let text = metrics_text();
+    let router = axum::Router::new().route("/metrics", axum::routing::get(async move || text()));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok(())
 }

@@ -27,7 +27,11 @@ pub(super) fn message(message: &MessageDescriptor, given: Map<String, Value>) ->
     members(message, given, &Place::default())
 }
 
-fn members(message: &MessageDescriptor, mut given: Map<String, Value>, place: &Place) -> Result<Map<String, Value>, Error> {
+fn members(
+    message: &MessageDescriptor,
+    mut given: Map<String, Value>,
+    place: &Place,
+) -> Result<Map<String, Value>, Error> {
     let mut known = Map::new();
     let mut fields: Vec<_> = message.fields().collect();
     fields.sort_by_key(FieldDescriptor::number);
@@ -117,7 +121,9 @@ fn invalid(field: &FieldDescriptor, place: &Place, issue: Issue) -> Error {
     let (name, description, errors) = match issue {
         Issue::InvalidScalar => ("invalid_scalar", Some("The value is not of the type that the argument has"), vec![]),
         Issue::ParseError(text) => ("parse_error", Some("The value cannot be read"), vec![text]),
-        Issue::MissingLookupValue => ("missing_lookup_value", Some("One of the lookup's members must be given"), vec![]),
+        Issue::MissingLookupValue => {
+            ("missing_lookup_value", Some("One of the lookup's members must be given"), vec![])
+        }
         Issue::AmbiguousLookupValues => {
             ("ambiguous_lookup_values", Some("Only one of the lookup's members may be given"), vec![])
         }

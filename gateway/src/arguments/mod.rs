@@ -114,7 +114,12 @@ mod tests {
 
     use super::*;
 
-    fn encoded<T: Message + Default>(verb: http::Method, target: &str, kind: &'static str, body: &str) -> Result<T, Error> {
+    fn encoded<T: Message + Default>(
+        verb: http::Method,
+        target: &str,
+        kind: &'static str,
+        body: &str,
+    ) -> Result<T, Error> {
         let routes = Routes::from_contract().unwrap();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let found = routes.find(path).unwrap();
@@ -147,7 +152,8 @@ mod tests {
 
     #[test]
     fn null_differs_from_absence() {
-        let request = patch("/api_tokens/t", r#"{"properties":{"expires_at":null,"scopes":[]},"annotations":[]}"#).unwrap();
+        let request =
+            patch("/api_tokens/t", r#"{"properties":{"expires_at":null,"scopes":[]},"annotations":[]}"#).unwrap();
         assert_eq!(request.properties.unwrap().given, ["expires_at", "scopes"]);
         assert_eq!(request.given, ["api_token", "properties", "annotations"]);
     }

@@ -104,9 +104,8 @@ impl<'r> Operation<'r> {
         };
         let field = |index: usize| self.route.rpc.descriptor.input().fields().nth(index);
         let is_hidden = |index: usize| {
-            field(index).is_some_and(|field| {
-                options::field(&field).given_members || !options::from_header(&field).is_empty()
-            })
+            field(index)
+                .is_some_and(|field| options::field(&field).given_members || !options::from_header(&field).is_empty())
         };
         (0..fields)
             .filter(|index| !in_body(*index) && !self.route.params.contains(index) && !is_hidden(*index))

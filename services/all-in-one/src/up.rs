@@ -16,7 +16,7 @@ use tonic::service::Routes;
 /// Starts, prints the line `portolan ready …` on standard output, and serves until SIGTERM or SIGINT.
 pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
     let config = arguments.load()?;
-    telemetry::init(config.get("telemetry.log") == "json");
+    let _telemetry = telemetry::init(&config, "portolan")?;
     let http = TcpListener::bind(config.get("http.addr")).await?;
     let grpc = TcpListener::bind(config.get("grpc.addr")).await?;
     let process = Process::open(config).await?;
@@ -41,7 +41,8 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
     let grpc_address = grpc.local_addr()?;
     let packages = services.routes.iter().map(|(package, _)| *package).collect::<Vec<_>>();
     let all = merge(services.routes.iter().map(|(_, routes)| routes.clone()).chain([grpc_routes(&packages).await?]));
-    let grpc = tokio::spawn(serve_grpc(grpc, all, services.guard.clone(), stopping(stopped.clone())));
+    let grpc =
+        tokio::spawn(serve_grpc(grpc, all, services.guard.clone(), process.tls.clone(), stopping(stopped.clone())));
     let router = portolan_gateway::router(gateway(&process, &services).await?)?;
     let http_address = http.local_addr()?;
     let http = tokio::spawn(portolan_gateway::serve(http, router, stopping(stopped)));
@@ -150,6 +151,6 @@ async fn gateway(process: &Process, services: &Services) -> Result<GatewayDeps, 
         readiness: Arc::new(portolan_gateway::StoreReadiness::new(db.clone())),
         idempotency: Arc::new(IdempotencyTable::open(db).await?),
         sunset: portolan_gateway::sunset(process.config.get("http.sunset"))?,
-        metrics: portolan_gateway::metrics_text(),
+        metrics: telemetry::metrics_text(),
     })
 }

@@ -105,10 +105,8 @@ async fn with_organization_token(
     scope: Scope,
     client_address: &str,
 ) -> Result<(String, i64)> {
-    let request = AuthenticateOrganizationTokenRequest {
-        secret: secret.to_owned(),
-        client_address: client_address.to_owned(),
-    };
+    let request =
+        AuthenticateOrganizationTokenRequest { secret: secret.to_owned(), client_address: client_address.to_owned() };
     let token = deps.peers.organization_tokens().authenticate_organization_token(request).await?.into_inner();
     let account = store::find_first_account_of_organization(&deps.db, &token.organization_id).await?;
     let claims = CallerClaims {
