@@ -1,6 +1,6 @@
 # `make` prints the targets. Tools that are not on the machine are installed into ./.local, which can be deleted.
 .DEFAULT_GOAL := help
-.PHONY: help run build check test test-sqlite lint fmt proto-lint audit golden bench clean
+.PHONY: help run up-distributed build check test test-sqlite lint fmt proto-lint audit golden bench clean
 
 CARGO ?= cargo
 TOOLS := $(CURDIR)/.local/tools
@@ -19,8 +19,11 @@ build: ## build every binary, optimised
 check: ## type-check everything
 	$(CARGO) check --locked --workspace --all-targets
 
-test: ## run every test, with a private Postgres that is started and stopped
-	deploy/dev/test-env.sh run $(CARGO) test --locked --workspace
+test: ## run every test, with private servers that are started and stopped
+	deploy/dev/test-env.sh run sh -c '$(CARGO) test --locked --workspace && deploy/dev/test-six.sh'
+
+up-distributed: ## start six processes behind Envoy on this machine, with Postgres, Redis and Kafka (LOG=postgres: without Kafka)
+	deploy/local/up-distributed
 
 test-sqlite: ## run every test that needs no server
 	$(CARGO) test --locked --workspace

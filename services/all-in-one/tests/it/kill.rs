@@ -80,8 +80,8 @@ impl Plan {
                 second.kill().await;
                 tokio::time::sleep(Duration::from_millis(rng.random_range(self.round_ms.clone()))).await;
             }
-            let pid = server.pid().to_string();
-            assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+            let pids = server.pids().into_iter().map(|pid| pid.to_string());
+            assert!(std::process::Command::new("kill").arg("-9").args(pids).status().unwrap().success());
             for uploader in uploaders {
                 uploader.await.unwrap();
             }

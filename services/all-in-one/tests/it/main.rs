@@ -9,6 +9,7 @@ mod kill;
 mod real_files;
 mod roles;
 mod server;
+mod six;
 
 portolan_testkit::suite! {
     credentials::first_start_makes_a_key_that_works,

@@ -7,12 +7,14 @@ use tokio::{
     process::{Child, Command},
 };
 
+use crate::six;
+
 /// Longest wait for a start, and for what a job does in the background.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running `portolan up`. Killed when dropped.
+/// A running installation: `portolan up`, or six processes behind Envoy. Killed when dropped.
 pub struct Server {
-    child: Child,
+    children: Vec<Child>,
     pub http: String,
     pub grpc: String,
     pub data_dir: PathBuf,
@@ -64,6 +66,9 @@ impl Server {
     pub async fn start_with(test: &TestDb, data_dir: PathBuf, variables: &[(&str, &str)]) -> Self {
         // The client wants a provider even for plain HTTP; a second installation changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        if std::env::var(six::FORM).is_ok_and(|form| form == "six") {
+            return Self::start_six(test, data_dir, variables).await;
+        }
         let mut child = Command::new(env!("CARGO_BIN_EXE_portolan"))
             .args(["up", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--data-dir"])
             .arg(&data_dir)
@@ -84,16 +89,38 @@ impl Server {
         };
         assert!(line.starts_with("portolan ready http=http://"), "{line}");
         let api_key = std::fs::read_to_string(data_dir.join("admin-api-key")).unwrap();
-        Self { child, http: part("http="), grpc: part("grpc="), data_dir, api_key, client: reqwest::Client::new() }
+        let (http, grpc) = (part("http="), part("grpc="));
+        Self { children: vec![child], http, grpc, data_dir, api_key, client: reqwest::Client::new() }
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id().expect("the process was not waited for")
+    async fn start_six(test: &TestDb, data_dir: PathBuf, variables: &[(&str, &str)]) -> Self {
+        let six = six::start(&test.url, &data_dir, variables).await;
+        let (http, grpc) = (format!("http://{}", six.address), six.address);
+        let client = reqwest::Client::new();
+        let mut server = Self { children: six.children, http, grpc, data_dir, api_key: String::new(), client };
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            // The key comes when identity has reached tokens; an answer under it has passed every service it needs.
+            server.api_key = std::fs::read_to_string(server.data_dir.join("admin-api-key")).unwrap_or_default();
+            let probe = server.request("/api/getAllCollections").header("x-api-key", &server.api_key).body("{}");
+            if !server.api_key.is_empty() && server.send(probe).await.is_ok_and(|answer| answer.status == 200) {
+                return server;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "six processes are not ready in time");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Of each process.
+    pub fn pids(&self) -> Vec<u32> {
+        self.children.iter().filter_map(Child::id).collect()
     }
 
     /// `kill -9`; fine for a process that is dead already.
     pub async fn kill(mut self) -> PathBuf {
-        let _ = self.child.kill().await;
+        for child in &mut self.children {
+            let _ = child.kill().await;
+        }
         self.data_dir.clone()
     }
 
