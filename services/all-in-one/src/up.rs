@@ -93,7 +93,10 @@ impl Services {
         let identity_db = process.db("identity").await?;
         let secrets = process.secrets.clone();
         let identity = portolan_identity::Deps::open(identity_db, peers.clone(), secrets, grants, keys).await?;
-        let tokens = portolan_tokens::Deps::open(process.db("tokens").await?, peers.clone(), announce).await?;
+        let settings = portolan_tokens::Settings::read(&process.config)?;
+        let tokens_db = process.db("tokens").await?;
+        let tokens =
+            portolan_tokens::Deps::open(tokens_db, peers.clone(), announce, process.secrets.clone(), settings).await?;
         let inventory = portolan_inventory::Deps::new(process.db("inventory").await?, log.clone(), peers.clone());
         let imports = portolan_imports::Deps::new(
             process.db("imports").await?,

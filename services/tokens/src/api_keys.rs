@@ -116,14 +116,14 @@ pub async fn delete(deps: &Deps, caller: &Caller, key_id: i32) -> Result<bool> {
 /// # Errors
 /// `UNAUTHENTICATED` for a text that is no key or is not known.
 pub async fn verify(deps: &Deps, key: &str) -> Result<ApiKey> {
-    if !secret::is_well_formed(key) {
+    if secret::Kind::of(key) != Some(secret::Kind::ApiKey) {
         return Err(Reason::Unauthenticated.into());
     }
     Ok(store::find_by_digest(&deps.db, &portolan_runtime::digest(key)).await?.ok_or(Reason::Unauthenticated)?)
 }
 
 async fn new_key(tx: &mut portolan_store::Tx, owner: Owner, utility: Utility) -> Result<(ApiKey, String)> {
-    let secret = secret::generate();
+    let secret = secret::generate(secret::Kind::ApiKey);
     let key = ApiKey {
         id: store::next_id(tx).await?,
         account_id: owner.account_id,

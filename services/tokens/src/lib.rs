@@ -1,26 +1,43 @@
-//! Tokens: the API keys of users. Issues, lists, verifies and deletes them.
+//! Tokens: credentials. Issues, lists, verifies and ends the API keys of users, the tokens of organisations, and the
+//! access profiles by which callers of protected APIs are known.
 //!
-//! Tables: `api_keys`, `token_sequences`. It asks identity for the login of a key's owner.
+//! Tables: `api_keys`, `organization_tokens`, `api_clients`, `api_profiles`, `access_tokens`, `slack_webhooks`,
+//! `token_sequences`. It asks identity for organisations, workspaces and the logins of owners, and inventory for
+//! collections.
 //!
 //! # Invariants
-//! - A whole key is known here only while it is being answered; the table has its digest, first 3 and last 4 characters.
-//! - A key with a wrong checksum is refused without a look-up.
-//! - A deletion is announced to the cache of keys before it is written: from its answer on the key is refused.
+//! - A whole secret is known here only while it is being answered; tables have digests.
+//! - A secret with a wrong checksum is refused without a look-up.
+//! - A deletion of an API key is announced to the cache of keys before it is written; other secrets are looked up at
+//!   each use: from the answer on a dead one is refused.
+//! - A change of what the edge enforces takes the next number of the change feed, first in its transaction.
 //!
-//! Start reading at [`api_keys`]; [`secret`] is the form of a key.
+//! Start reading at [`organization_tokens`] or [`api_keys`]; [`secret`] is the form of a secret.
 
 pub mod api_keys;
+mod changes;
+mod networks;
+pub mod organization_tokens;
+mod rates;
 mod rpc;
+mod scopes;
 pub mod secret;
 mod store;
 
 use std::sync::Arc;
 
-use portolan_api::{Error, tokens::v1::tokens_service_server::TokensServiceServer};
+use portolan_api::{
+    Error,
+    tokens::v1::{
+        organization_tokens_service_server::OrganizationTokensServiceServer, tokens_service_server::TokensServiceServer,
+    },
+};
 use portolan_authz::Change;
-use portolan_runtime::Peers;
+use portolan_runtime::{Config, Peers, Secrets};
 use portolan_store::{Db, Migration, Migrations};
 use tonic::service::Routes;
+
+pub use rates::Rates;
 
 pub const MIGRATIONS: Migrations = Migrations {
     service: "tokens",
@@ -52,6 +69,29 @@ pub struct Deps {
     pub db: Db,
     pub peers: Peers,
     pub announce: AnnounceKeyChange,
+    /// Seals what must be readable again.
+    pub secrets: Secrets,
+    pub settings: Settings,
+    pub rates: Rates,
+}
+
+/// What the configuration says of tokens.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Requests a minute of an organisation token.
+    pub organization_rate_limit: i64,
+}
+
+impl Settings {
+    /// # Errors
+    /// The key whose value cannot be read.
+    pub fn read(config: &Config) -> Result<Self, Error> {
+        let number = |key: &str| {
+            let value = config.get(key).parse::<i64>().ok().filter(|value| *value > 0);
+            value.ok_or_else(|| Error::internal(format!("{key} must be a whole number above 0")))
+        };
+        Ok(Self { organization_rate_limit: number("tokens.organization_rate_limit")? })
+    }
 }
 
 impl Deps {
@@ -59,10 +99,16 @@ impl Deps {
     ///
     /// # Errors
     /// When the store cannot be reached or migrated.
-    pub async fn open(db: Db, peers: Peers, announce: AnnounceKeyChange) -> Result<Self, Error> {
+    pub async fn open(
+        db: Db,
+        peers: Peers,
+        announce: AnnounceKeyChange,
+        secrets: Secrets,
+        settings: Settings,
+    ) -> Result<Self, Error> {
         db.migrate(&MIGRATIONS).await?;
         portolan_outbox::open(&db).await?;
-        Ok(Self { db, peers, announce })
+        Ok(Self { db, peers, announce, secrets, settings, rates: Rates::default() })
     }
 }
 
@@ -79,5 +125,6 @@ pub fn announce_through<V: Clone + Send + Sync + 'static>(
 
 /// The service without its guard.
 pub fn service(deps: Deps) -> Routes {
-    Routes::new(TokensServiceServer::new(rpc::Rpc::new(deps)))
+    let rpc = rpc::Rpc::new(deps);
+    Routes::new(TokensServiceServer::new(rpc.clone())).add_service(OrganizationTokensServiceServer::new(rpc))
 }

@@ -11,6 +11,9 @@ use crate::{
     api_keys::{self, Owner},
 };
 
+mod organization_tokens;
+
+#[derive(Clone)]
 pub(crate) struct Rpc {
     deps: Deps,
 }

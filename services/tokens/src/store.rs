@@ -3,10 +3,17 @@ use portolan_store::{Db, Row, Tx, args};
 
 use crate::api_keys::{ApiKey, Utility};
 
-const NEXT_ID: &str = "UPDATE token_sequences SET next = next + 1 WHERE name = 'api_key' RETURNING next - 1 AS id";
+pub(crate) mod organization_tokens;
+
+const NEXT_NUMBER: &str = "UPDATE token_sequences SET next = next + 1 WHERE name = $1 RETURNING next - 1 AS n";
+
+/// The next number of a sequence; it is locked until the transaction ends.
+pub(crate) async fn next_number(tx: &mut Tx, sequence: &str) -> Result<i64> {
+    Ok(tx.fetch_one(NEXT_NUMBER, args![sequence]).await?.get("n")?)
+}
 
 pub(crate) async fn next_id(tx: &mut Tx) -> Result<i32> {
-    Ok(tx.fetch_one(NEXT_ID, args![]).await?.get("id")?)
+    i32::try_from(next_number(tx, "api_key").await?).map_err(Error::internal)
 }
 
 const INSERT: &str = "INSERT INTO api_keys

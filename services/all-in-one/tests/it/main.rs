@@ -5,6 +5,7 @@ mod bad_input;
 mod collections;
 mod credentials;
 mod imports;
+mod katapult;
 mod kill;
 mod real_files;
 mod roles;
@@ -31,6 +32,11 @@ portolan_testkit::suite! {
     imports::the_command_imports_a_file,
     audit::every_write_and_refusal_is_recorded,
     bad_input::is_refused_and_changes_nothing,
+    katapult::the_five_operations,
+    katapult::refusals_are_exact,
+    katapult::what_is_checked_at_each_use,
+    katapult::one_secret_works_while_callers_race,
+    katapult::scopes_open_our_own_api,
     kill::nothing_is_lost_or_counted_twice,
     real_files::every_operation_and_entry_is_accounted_for;
     PORTOLAN_TEST_KAFKA:

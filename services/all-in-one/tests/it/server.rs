@@ -139,6 +139,18 @@ impl Server {
         self.send(request).await.unwrap()
     }
 
+    /// Any verb with a Bearer credential (none when empty) and a JSON body (none when null).
+    pub async fn call(&self, verb: &str, path: &str, bearer: &str, body: Value) -> Answer {
+        let mut request = self.client.request(verb.parse().unwrap(), format!("{}{path}", self.http));
+        if !bearer.is_empty() {
+            request = request.header("authorization", format!("Bearer {bearer}"));
+        }
+        if !body.is_null() {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        self.send(request).await.unwrap()
+    }
+
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, reqwest::Error> {
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());

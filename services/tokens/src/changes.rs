@@ -1,0 +1,12 @@
+//! The numbers of the change feed.
+
+use portolan_api::Result;
+use portolan_store::Tx;
+
+use crate::store;
+
+/// The next number. Called first in a transaction that changes rows of the feed: it locks the sequence until the commit,
+/// so that numbers become visible in their order and changes of one thing queue.
+pub(crate) async fn next(tx: &mut Tx) -> Result<i64> {
+    store::next_number(tx, "change").await
+}
