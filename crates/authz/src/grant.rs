@@ -1,9 +1,11 @@
+use serde::{Deserialize, Serialize};
+
 use portolan_api::{Access, Feature, identity::v1::GetGrantResponse};
 
 use crate::Role;
 
 /// What a user may do in an account and scope at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// The role as the user holds it: a built-in name or that of a custom role.
     pub role: String,

@@ -6,24 +6,26 @@
 //! # Invariants
 //! - [`GuardLayer`] stands before every handler; an RPC without an access rule refuses everyone.
 //! - An unknown role, an unreachable identity, an unreadable token: refused, never granted.
-//! - Once a change guarded by [`Cache::begin_change`] is acknowledged, no later read sees the value before it.
+//! - Once a change guarded by [`Cache::begin_change`] is answered, no later read sees the value before it.
 //!
 //! Start with [`GuardLayer`] for the road of a request, with [`grant`](mod@grant) for the role matrix, with
 //! [`Cache`] for the protocol that keeps cached grants and credentials fresh.
 
-mod cache;
+pub mod cache;
 mod caller;
 mod credential;
 mod grant;
 mod guard;
+mod link;
 mod role;
 mod token;
 
-pub use cache::{Cache, Change, Lease, Lookup};
+pub use cache::{Cache, Change, Changes, Lease, Lookup};
 pub use caller::{Audited, Caller, CredentialKind, RequestInfo, Scope};
 pub use credential::{Credential, ORGANIZATION_TOKEN_PREFIX, SESSION_COOKIE};
 pub use grant::Grant;
 pub use guard::{AuditSink, BoxFuture, Guard, GuardLayer, GuardService, Identities};
+pub use link::{Redis, Session};
 pub use role::Role;
 pub use token::{CallerClaims, CallerSigner, CallerVerifier, ServiceAuth, VerifyingKeys};
 

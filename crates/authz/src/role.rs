@@ -1,9 +1,10 @@
 use portolan_api::{Access, Feature};
+use serde::{Deserialize, Serialize};
 
 use Feature::*;
 
 /// A built-in role. A custom role stands on one of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Role {
     Admin,
     Member,
