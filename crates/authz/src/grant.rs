@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use portolan_api::{Access, Feature, identity::v1::GetGrantResponse};
 
-use crate::Role;
+use crate::{Role, role_key};
 
 /// What a user may do in an account and scope at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +55,11 @@ impl Grant {
             Access::Unspecified => 0,
         };
         bits & 1 << feature as i32 != 0
+    }
+
+    /// The key that the grant rests on: that of the custom role it comes from, also of one that does not exist yet.
+    pub fn basis(&self, account_id: i64) -> Option<String> {
+        Role::parse(&self.role).is_none().then(|| role_key(account_id, &self.role))
     }
 
     /// The role's name in a refusal, upper case.

@@ -102,8 +102,9 @@ impl Config {
         if !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| store.starts_with(scheme)) {
             problems.push("store.url must start with `sqlite:` or `postgres://`".to_owned());
         }
-        if self.get("cache.url") != "memory:" {
-            problems.push("cache.url: this build knows `memory:` only".to_owned());
+        let cache = self.get("cache.url");
+        if cache != "memory:" && !cache.starts_with("redis://") {
+            problems.push("cache.url must be `memory:` or `redis://host:port`".to_owned());
         }
         let log = self.get("log.url");
         if log != "embedded:" && !log.strip_prefix("kafka://").is_some_and(|servers| !servers.is_empty()) {

@@ -6,25 +6,20 @@ use portolan_api::{
         AuthenticateRequest, GetGrantRequest, ListVerificationKeysRequest, SessionCredential, authenticate_request,
     },
 };
-use portolan_authz::{Cache, Credential, Grant, Identities, Lookup, Scope, VerifyingKeys};
+use portolan_authz::{Cache, Credential, Grant, Identities, Lookup, Scope, VerifyingKeys, grant_key};
 
 use crate::Peers;
 
 /// Identity as other services and the gateway ask it, with a cache of grants in front.
 pub struct RemoteIdentities {
     peers: Peers,
-    grants: Cache<Arc<Grant>>,
+    grants: Cache<Grant>,
 }
 
 impl RemoteIdentities {
     /// `grants` must be the cache through which identity announces changes, or off.
-    pub fn new(peers: Peers, grants: Cache<Arc<Grant>>) -> Self {
+    pub fn new(peers: Peers, grants: Cache<Grant>) -> Self {
         Self { peers, grants }
-    }
-
-    /// The key under which a grant is cached and a change of it announced.
-    pub fn grant_key(account_id: i64, user_id: i64, scope: Scope) -> String {
-        format!("{account_id}/{user_id}/{}", scope.name())
     }
 }
 
@@ -57,14 +52,14 @@ impl Identities for RemoteIdentities {
 
     fn grant(&self, account_id: i64, user_id: i64, scope: Scope) -> BoxFuture<'_, Result<Arc<Grant>, Error>> {
         Box::pin(async move {
-            let lease = match self.grants.get(&Self::grant_key(account_id, user_id, scope)) {
+            let lease = match self.grants.get(&grant_key(account_id, user_id, scope)).await {
                 Lookup::Hit(grant) => return Ok(grant),
                 Lookup::Miss(lease) => lease,
             };
             let request = GetGrantRequest { account_id, user_id, scope: scope.name().to_owned() };
             let grant = Arc::new(Grant::from(self.peers.identity().get_grant(request).await?.into_inner()));
             if let Some(lease) = lease {
-                lease.fill(grant.clone());
+                lease.fill_on(grant.clone(), grant.basis(account_id).as_deref()).await;
             }
             Ok(grant)
         })

@@ -2,7 +2,7 @@
 
 use std::{future::Future, net::SocketAddr, path::PathBuf, pin::Pin, process::ExitCode, sync::Arc};
 
-use portolan_authz::{Cache, Guard, ServiceAuth};
+use portolan_authz::{Cache, GRANTS, Guard, Redis, ServiceAuth};
 use portolan_fetch::Fetch;
 use portolan_store::{Db, Store};
 use tokio::net::TcpListener;
@@ -58,6 +58,8 @@ pub struct Process {
     pub config: Config,
     pub store: Store,
     pub secrets: Secrets,
+    /// Where `cache.url` names one.
+    pub redis: Option<Redis>,
     pub peers: Peers,
     /// Certificates of the connections between services, where they are configured.
     pub tls: Option<Arc<Tls>>,
@@ -78,7 +80,11 @@ impl Process {
         let tls = Tls::open(&config)?;
         let peers = Peers::with_tls(&config, ServiceAuth::new(&secrets.derive("service token")), tls.clone())?;
         let fetch = Fetch::new(config.fetch_policy()?);
-        Ok(Self { config, store, secrets, peers, tls, fetch })
+        let redis = match config.get("cache.url") {
+            "memory:" => None,
+            url => Some(Redis::new(url)?),
+        };
+        Ok(Self { config, store, secrets, redis, peers, tls, fetch })
     }
 
     /// The store as one service sees it.
@@ -89,9 +95,26 @@ impl Process {
         Ok(self.store.service(service).await?)
     }
 
-    /// A guard that asks identity over its channel, without a cache: another process may change grants.
+    /// A cache of values that other processes read or change too: in Redis, or none.
+    pub fn shared_cache<V>(&self, space: &'static str) -> Cache<V> {
+        match &self.redis {
+            Some(redis) => Cache::redis(redis.clone(), space),
+            None => Cache::Off,
+        }
+    }
+
+    /// A cache of values that are read and changed in this process only, unless it shares a Redis with others.
+    pub fn own_cache<V>(&self, space: &'static str) -> Cache<V> {
+        match &self.redis {
+            Some(redis) => Cache::redis(redis.clone(), space),
+            None => Cache::memory(),
+        }
+    }
+
+    /// A guard that asks identity over its channel what the shared cache does not know.
     pub fn remote_guard(&self) -> Guard {
-        Guard::new(Arc::new(RemoteIdentities::new(self.peers.clone(), Cache::Off)), self.peers.auth.clone())
+        let identities = RemoteIdentities::new(self.peers.clone(), self.shared_cache(GRANTS));
+        Guard::new(Arc::new(identities), self.peers.auth.clone())
     }
 }
 

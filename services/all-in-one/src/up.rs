@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portolan_authz::Guard;
+use portolan_authz::{API_KEYS, GRANTS, Guard};
 use portolan_gateway::{Backends, GatewayDeps, GuardEdge, IdempotencyTable};
 use portolan_log::Log;
 use portolan_runtime::{
@@ -85,10 +85,9 @@ impl Services {
         let peers = &process.peers;
         let log = Log::open(process.config.get("log.url"), process.config.get("log.topic"), &process.store).await?;
 
-        // Every reader and writer of grants and keys lives in this process, so both can be kept in memory.
-        let grants = portolan_identity::grants::cache(true);
-        let keys = portolan_authz::Cache::memory();
-        let announce = portolan_tokens::announce_through(keys.clone(), portolan_identity::authentication::key_of);
+        let grants = process.own_cache(GRANTS);
+        let keys = process.own_cache(API_KEYS);
+        let key_changes = keys.changes();
 
         let identity_db = process.db("identity").await?;
         let secrets = process.secrets.clone();
@@ -96,7 +95,7 @@ impl Services {
         let settings = portolan_tokens::Settings::read(&process.config)?;
         let tokens_db = process.db("tokens").await?;
         let tokens =
-            portolan_tokens::Deps::open(tokens_db, peers.clone(), announce, process.secrets.clone(), settings).await?;
+            portolan_tokens::Deps::open(tokens_db, peers.clone(), key_changes, process.secrets.clone(), settings).await?;
         let inventory = portolan_inventory::Deps::new(process.db("inventory").await?, log.clone(), peers.clone());
         let imports = portolan_imports::Deps::new(
             process.db("imports").await?,

@@ -7,9 +7,10 @@ use std::{
 
 use portolan_api::{
     Reason, Result,
-    tokens::v1::{AuthenticateOrganizationTokenRequest, VerifyApiKeyRequest, VerifyApiKeyResponse},
+    tokens::v1::{AuthenticateOrganizationTokenRequest, VerifyApiKeyRequest},
 };
-use portolan_authz::{CallerClaims, Credential, CredentialKind, Lookup, Scope};
+use portolan_authz::{CallerClaims, Credential, CredentialKind, Lookup, Scope, api_key_key};
+use serde::{Deserialize, Serialize};
 
 use crate::{Deps, now_s, sessions, store};
 
@@ -18,11 +19,15 @@ const REUSE_BEFORE_S: i64 = 20;
 /// Tokens kept for one key: one per scope and client address.
 const TOKENS_PER_KEY_MAX: usize = 64;
 
-/// The owner of an API key, with the tokens made for it. Forgotten as soon as the key changes.
+/// The owner of an API key, with the tokens made for it in this process. Forgotten as soon as the key changes.
+#[derive(Serialize, Deserialize)]
 pub struct KnownKey {
-    owner: VerifyApiKeyResponse,
+    id: String,
+    account_id: i64,
+    user_id: i64,
     kind: CredentialKind,
     organization_id: String,
+    #[serde(skip)]
     tokens: Mutex<HashMap<(Scope, String), (String, i64)>>,
 }
 
@@ -62,11 +67,6 @@ pub async fn authenticate(
     }
 }
 
-/// The key under which the owner of an API key is cached and a change of it announced.
-pub fn key_of(api_key_digest: &str) -> String {
-    format!("key/{api_key_digest}")
-}
-
 async fn with_key(deps: &Deps, key: &str, scope: Scope, client_address: &str) -> Result<(String, i64)> {
     let known = find_key(deps, key).await?;
     let slot = (scope, client_address.to_owned());
@@ -77,12 +77,12 @@ async fn with_key(deps: &Deps, key: &str, scope: Scope, client_address: &str) ->
         }
     }
     let claims = CallerClaims {
-        account_id: known.owner.account_id,
-        user_id: known.owner.user_id,
+        account_id: known.account_id,
+        user_id: known.user_id,
         organization_id: known.organization_id.clone(),
         scope,
         credential: known.kind,
-        credential_id: known.owner.id.to_string(),
+        credential_id: known.id.clone(),
         client_address: client_address.to_owned(),
         scopes: Vec::new(),
         iat: 0,
@@ -125,7 +125,7 @@ async fn with_organization_token(
 }
 
 async fn find_key(deps: &Deps, key: &str) -> Result<Arc<KnownKey>> {
-    let lease = match deps.keys.get(&key_of(&portolan_runtime::digest(key))) {
+    let lease = match deps.keys.get(&api_key_key(&portolan_runtime::digest(key))).await {
         Lookup::Hit(known) => return Ok(known),
         Lookup::Miss(lease) => lease,
     };
@@ -134,11 +134,13 @@ async fn find_key(deps: &Deps, key: &str) -> Result<Arc<KnownKey>> {
     let known = Arc::new(KnownKey {
         kind: CredentialKind::of_key(owner.utility()).ok_or(Reason::Unauthenticated)?,
         organization_id: organization_of(deps, owner.account_id).await?,
-        owner,
+        id: owner.id.to_string(),
+        account_id: owner.account_id,
+        user_id: owner.user_id,
         tokens: Mutex::default(),
     });
     if let Some(lease) = lease {
-        lease.fill(known.clone());
+        lease.fill(known.clone()).await;
     }
     Ok(known)
 }

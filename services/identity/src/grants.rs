@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use portolan_api::Result;
-use portolan_authz::{Cache, Change, Grant, Identities, Lookup, Role, Scope};
-use portolan_runtime::RemoteIdentities;
+use portolan_authz::{Change, Grant, Identities, Lookup, Role, Scope, grant_key, role_key};
 
 use crate::{Deps, store};
 
@@ -12,25 +11,43 @@ const ALL_SCOPES: [Scope; 6] = [Scope::Api, Scope::Mcp, Scope::GenAi, Scope::Age
 
 /// Reads the grant through the cache.
 pub async fn get(deps: &Deps, account_id: i64, user_id: i64, scope: Scope) -> Result<Arc<Grant>> {
-    let lease = match deps.grants.get(&RemoteIdentities::grant_key(account_id, user_id, scope)) {
+    let lease = match deps.grants.get(&grant_key(account_id, user_id, scope)).await {
         Lookup::Hit(grant) => return Ok(grant),
         Lookup::Miss(lease) => lease,
     };
     let grant = Arc::new(read(deps, account_id, user_id, scope).await?);
     if let Some(lease) = lease {
-        lease.fill(grant.clone());
+        lease.fill_on(grant.clone(), grant.basis(account_id).as_deref()).await;
     }
     Ok(grant)
 }
 
-/// Announces that the membership changes; hold the result until the transaction has committed.
-pub(crate) fn announce(deps: &Deps, account_id: i64, user_id: i64) -> Change<Arc<Grant>> {
-    deps.grants.begin_change(ALL_SCOPES.map(|scope| RemoteIdentities::grant_key(account_id, user_id, scope)))
+/// Announces that a membership changes, before it is written. After the commit call `finish` of the result, and answer
+/// only when that succeeded.
+///
+/// # Errors
+/// `UNAVAILABLE` when the readers of grants cannot be told; then nothing may be changed.
+pub(crate) async fn announce(deps: &Deps, account_id: i64, user_id: i64) -> Result<Change> {
+    deps.grants.begin_change(keys_of_member(account_id, user_id)).await
+}
+
+/// Announces that a custom role changes, with the grants of all who hold it; otherwise as [`announce`].
+///
+/// # Errors
+/// As [`announce`].
+#[allow(dead_code)]
+pub(crate) async fn announce_role(deps: &Deps, account_id: i64, role: &str) -> Result<Change> {
+    deps.grants.begin_change([role_key(account_id, role)]).await
+}
+
+/// The keys of a member's grants, for changes that touch several members or a role too.
+pub(crate) fn keys_of_member(account_id: i64, user_id: i64) -> [String; ALL_SCOPES.len()] {
+    ALL_SCOPES.map(|scope| grant_key(account_id, user_id, scope))
 }
 
 /// Adds a collection to a restricted user's list; an unrestricted user already sees it.
 pub async fn add_collection(deps: &Deps, account_id: i64, user_id: i64, collection_id: i32) -> Result<()> {
-    let _change = announce(deps, account_id, user_id);
+    let change = announce(deps, account_id, user_id).await?;
     let mut tx = deps.db.begin().await?;
     let membership = store::find_membership(&mut tx, account_id, user_id).await?;
     if let Some(mut ids) = membership.and_then(|membership| membership.collection_ids)
@@ -40,18 +57,21 @@ pub async fn add_collection(deps: &Deps, account_id: i64, user_id: i64, collecti
         ids.push(collection_id);
         store::update_membership_collections(&mut tx, account_id, user_id, Some(&ids)).await?;
     }
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    change.finish().await
 }
 
 /// Restricts a user to these collections; an empty list lifts the restriction.
 pub async fn set_collections(deps: &Deps, account_id: i64, user_id: i64, collection_ids: &[i32]) -> Result<()> {
-    let _change = announce(deps, account_id, user_id);
+    let change = announce(deps, account_id, user_id).await?;
     let mut tx = deps.db.begin().await?;
     store::update_membership_collections(&mut tx, account_id, user_id, Some(collection_ids)).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    change.finish().await
 }
 
-async fn read(deps: &Deps, account_id: i64, user_id: i64, scope: Scope) -> Result<Grant> {
+/// Reads the grant from the database.
+pub(crate) async fn read(deps: &Deps, account_id: i64, user_id: i64, scope: Scope) -> Result<Grant> {
     let Some(membership) = store::find_membership(&deps.db, account_id, user_id).await? else {
         return Ok(Grant::new(Role::NoAccess.name(), Role::NoAccess, None));
     };
@@ -96,9 +116,4 @@ impl Identities for OwnIdentities {
     fn verifying_keys(&self) -> BoxFuture<'_, Result<portolan_authz::VerifyingKeys>> {
         Box::pin(crate::signing::verifying_keys(&self.0.db))
     }
-}
-
-/// A cache for one process, or none when readers live in others.
-pub fn cache(one_process: bool) -> Cache<Arc<Grant>> {
-    if one_process { Cache::memory() } else { Cache::Off }
 }

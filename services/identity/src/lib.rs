@@ -27,8 +27,6 @@ mod store;
 mod throttle;
 pub mod users;
 
-use std::sync::Arc;
-
 use portolan_api::{
     Error,
     identity::v1::{
@@ -78,9 +76,9 @@ pub struct Deps {
     pub peers: Peers,
     pub secrets: Secrets,
     /// Through which changes of grants are announced; every reader of grants must share it, or it must be off.
-    pub grants: Cache<Arc<Grant>>,
+    pub grants: Cache<Grant>,
     /// Owners of API keys, by digest of the key; the tokens service announces changes through it.
-    pub keys: Cache<Arc<KnownKey>>,
+    pub keys: Cache<KnownKey>,
     passwords: passwords::Passwords,
     signing: signing::Signing,
 }
@@ -94,8 +92,8 @@ impl Deps {
         db: Db,
         peers: Peers,
         secrets: Secrets,
-        grants: Cache<Arc<Grant>>,
-        keys: Cache<Arc<KnownKey>>,
+        grants: Cache<Grant>,
+        keys: Cache<KnownKey>,
     ) -> Result<Self, Error> {
         db.migrate(&MIGRATIONS).await?;
         portolan_outbox::open(&db).await?;

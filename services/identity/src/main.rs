@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use portolan_authz::{Cache, Guard};
+use portolan_authz::{API_KEYS, GRANTS, Guard};
 use portolan_identity::{Deps, PACKAGE, first_start, grants, service};
 use portolan_runtime::{Built, guarded, process};
 
@@ -10,8 +10,8 @@ use portolan_runtime::{Built, guarded, process};
 async fn main() -> ExitCode {
     process::run_service(PACKAGE, async |process| {
         let db = process.db("identity").await?;
-        let deps =
-            Deps::open(db, process.peers.clone(), process.secrets.clone(), grants::cache(false), Cache::Off).await?;
+        let (grants, keys) = (process.shared_cache(GRANTS), process.shared_cache(API_KEYS));
+        let deps = Deps::open(db, process.peers.clone(), process.secrets.clone(), grants, keys).await?;
         let guard = Guard::new(Arc::new(grants::OwnIdentities(deps.clone())), process.peers.auth.clone());
         let (guard, relay) = portolan_outbox::start(&process, &deps.db, guard).await?;
         let routes = service(deps.clone());

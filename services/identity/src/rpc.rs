@@ -86,8 +86,9 @@ impl IdentityService for Rpc {
 
     async fn get_grant(&self, request: Request<GetGrantRequest>) -> RpcResult<GetGrantResponse> {
         let GetGrantRequest { account_id, user_id, scope } = request.into_inner();
-        let grant = grants::get(&self.deps, account_id, user_id, Scope::parse(&scope)).await?;
-        Ok(Response::new(grant.as_ref().into()))
+        // From the database: who asks has looked into the cache, and fills it with what was read after that.
+        let grant = grants::read(&self.deps, account_id, user_id, Scope::parse(&scope)).await?;
+        Ok(Response::new((&grant).into()))
     }
 
     async fn list_verification_keys(

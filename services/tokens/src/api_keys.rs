@@ -107,8 +107,10 @@ pub async fn delete(deps: &Deps, caller: &Caller, key_id: i32) -> Result<bool> {
     let Some(digest) = store::find_digest(&deps.db, caller.account_id, caller.user_id, key_id).await? else {
         return Ok(false);
     };
-    let _change = (deps.announce)(&digest);
-    store::delete(&deps.db, caller.account_id, caller.user_id, key_id).await
+    let change = deps.key_changes.begin([portolan_authz::api_key_key(&digest)]).await?;
+    let deleted = store::delete(&deps.db, caller.account_id, caller.user_id, key_id).await?;
+    change.finish().await?;
+    Ok(deleted)
 }
 
 /// Finds the key with this text.

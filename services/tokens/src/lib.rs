@@ -24,15 +24,13 @@ mod scopes;
 pub mod secret;
 mod store;
 
-use std::sync::Arc;
-
 use portolan_api::{
     Error,
     tokens::v1::{
         organization_tokens_service_server::OrganizationTokensServiceServer, tokens_service_server::TokensServiceServer,
     },
 };
-use portolan_authz::Change;
+use portolan_authz::Changes;
 use portolan_runtime::{Config, Peers, Secrets};
 use portolan_store::{Db, Migration, Migrations};
 use tonic::service::Routes;
@@ -60,15 +58,13 @@ pub const MIGRATIONS: Migrations = Migrations {
 /// The proto package whose services are served here.
 pub const PACKAGE: &str = "portolan.tokens.v1";
 
-/// Announces that the key with this digest changes; the change ends when the result is dropped.
-pub type AnnounceKeyChange = Arc<dyn Fn(&str) -> Box<dyn Send + Sync> + Send + Sync>;
-
 /// What the service works with.
 #[derive(Clone)]
 pub struct Deps {
     pub db: Db,
     pub peers: Peers,
-    pub announce: AnnounceKeyChange,
+    /// Through which changes of API keys are announced to those who cache their owners.
+    pub key_changes: Changes,
     /// Seals what must be readable again.
     pub secrets: Secrets,
     pub settings: Settings,
@@ -102,25 +98,14 @@ impl Deps {
     pub async fn open(
         db: Db,
         peers: Peers,
-        announce: AnnounceKeyChange,
+        key_changes: Changes,
         secrets: Secrets,
         settings: Settings,
     ) -> Result<Self, Error> {
         db.migrate(&MIGRATIONS).await?;
         portolan_outbox::open(&db).await?;
-        Ok(Self { db, peers, announce, secrets, settings, rates: Rates::default() })
+        Ok(Self { db, peers, key_changes, secrets, settings, rates: Rates::default() })
     }
-}
-
-/// Announces through a cache of keys.
-pub fn announce_through<V: Clone + Send + Sync + 'static>(
-    cache: portolan_authz::Cache<V>,
-    key_of: fn(&str) -> String,
-) -> AnnounceKeyChange {
-    Arc::new(move |digest| {
-        let change: Change<V> = cache.begin_change([key_of(digest)]);
-        Box::new(change)
-    })
 }
 
 /// The service without its guard.

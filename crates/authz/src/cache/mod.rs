@@ -46,8 +46,7 @@ pub const TOMBSTONE_MS: u64 = 30_000;
 /// Outlives every value that rests on it.
 pub const GENERATION_MS: u64 = 120_000;
 
-/// A cache under the protocol of this module.
-#[derive(Clone)]
+/// A cache under the protocol of this module. Clones share their values.
 pub enum Cache<V> {
     /// In this process; right only when every reader and writer of the values lives in it.
     Memory(Memory<V>),
@@ -72,6 +71,16 @@ pub struct Lease<V> {
 enum LeaseInner<V> {
     Memory(memory::Lease<V>),
     Redis(redis::Lease<V>),
+}
+
+impl<V> Clone for Cache<V> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Memory(memory) => Self::Memory(memory.clone()),
+            Self::Redis(shared) => Self::Redis(shared.clone()),
+            Self::Off => Self::Off,
+        }
+    }
 }
 
 impl<V> Cache<V> {

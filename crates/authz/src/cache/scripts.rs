@@ -40,7 +40,10 @@ return 'L' .. generation
 /// The race: a change may have begun since the lease was taken, or begun and finished; both took the lease away.
 pub(super) const FILL: &str = r"
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-if KEYS[2] and redis.call('GET', KEYS[2]) ~= 'G' .. ARGV[2] then return 0 end
+if KEYS[2] and redis.call('GET', KEYS[2]) ~= 'G' .. ARGV[2] then
+  redis.call('DEL', KEYS[1])
+  return 0
+end
 redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
 return 1
 ";

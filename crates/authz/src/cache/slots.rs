@@ -8,8 +8,14 @@ use super::{GENERATION_MS, LEASE_MS, TOMBSTONE_MS, VALUE_MS};
 /// What stands under a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Slot<V> {
-    Value { value: V, basis: Option<Basis> },
-    Lease { nonce: u64, basis: Option<Basis> },
+    Value {
+        value: V,
+        basis: Option<Basis>,
+    },
+    Lease {
+        nonce: u64,
+        basis: Option<Basis>,
+    },
     /// Under a key that other values rest on.
     Generation(u64),
     /// The changes that have begun and not finished.
@@ -115,6 +121,7 @@ impl<V> Slots<V> {
             _ => return false,
         };
         if !self.rests_well(basis.as_ref(), now_ms) {
+            self.by_key.remove(key);
             return false;
         }
         self.put(key, Slot::Value { value, basis }, now_ms + VALUE_MS);

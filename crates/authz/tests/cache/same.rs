@@ -1,0 +1,105 @@
+//! The scripts in Redis do what the pure protocol does: random histories step by step over both.
+
+use std::{collections::HashMap, sync::Arc};
+
+use portolan_authz::{Cache, Change, Lease, Lookup, Redis};
+use proptest::prelude::*;
+
+const KEYS: [&str; 2] = ["a", "b"];
+const BASES: [Option<&str>; 3] = [None, Some("r"), Some("s")];
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// A reader, by number, looks at a key.
+    Get {
+        reader: usize,
+        key: usize,
+    },
+    Fill {
+        reader: usize,
+        value: i32,
+        basis: usize,
+    },
+    Begin {
+        writer: usize,
+        key: usize,
+    },
+    Finish {
+        writer: usize,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..3_usize, 0..KEYS.len()).prop_map(|(reader, key)| Step::Get { reader, key }),
+        4 => (0..3_usize, 0..100, 0..BASES.len()).prop_map(|(reader, value, basis)| Step::Fill { reader, value, basis }),
+        1 => (0..2_usize, 0..4_usize).prop_map(|(writer, key)| Step::Begin { writer, key }),
+        2 => (0..2_usize).prop_map(|writer| Step::Finish { writer }),
+    ]
+}
+
+/// One form with what its readers and writers hold.
+struct Side {
+    cache: Cache<i32>,
+    leases: HashMap<usize, Lease<i32>>,
+    changes: HashMap<usize, Change>,
+}
+
+impl Side {
+    fn new(cache: Cache<i32>) -> Self {
+        Self { cache, leases: HashMap::new(), changes: HashMap::new() }
+    }
+
+    /// What can be seen of a step.
+    async fn take(&mut self, step: &Step) -> String {
+        match *step {
+            Step::Get { reader, key } => match self.cache.get(KEYS[key]).await {
+                Lookup::Hit(value) => format!("value {value}"),
+                Lookup::Miss(None) => "miss".to_owned(),
+                Lookup::Miss(Some(lease)) => {
+                    // An older lease of this reader is forgotten, as when the reader died.
+                    self.leases.insert(reader, lease).map(std::mem::forget);
+                    "lease".to_owned()
+                }
+            },
+            Step::Fill { reader, value, basis } => {
+                if let Some(lease) = self.leases.remove(&reader) {
+                    lease.fill_on(Arc::new(value), BASES[basis]).await;
+                }
+                String::new()
+            }
+            Step::Begin { writer, key } => {
+                let key = [KEYS[0], KEYS[1], "r", "s"][key].to_owned();
+                let change = self.cache.begin_change([key]).await.unwrap();
+                drop(self.changes.insert(writer, change));
+                String::new()
+            }
+            Step::Finish { writer } => {
+                if let Some(change) = self.changes.remove(&writer) {
+                    change.finish().await.unwrap();
+                }
+                String::new()
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn redis_does_what_the_protocol_says(steps in prop::collection::vec(step(), 1..40)) {
+        let Ok(url) = std::env::var("PORTOLAN_TEST_REDIS") else { return Ok(()) };
+        let space: &str = format!("same-{:016x}", rand::random::<u64>()).leak();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut memory = Side::new(Cache::memory());
+            let mut redis = Side::new(Cache::redis(Redis::new(&url).unwrap(), space));
+            for (at, step) in steps.iter().enumerate() {
+                let (expected, found) = (memory.take(step).await, redis.take(step).await);
+                prop_assert_eq!(expected, found, "step {} {:?} of {:?}", at, step, &steps[..at]);
+            }
+            Ok(())
+        })?;
+    }
+}
