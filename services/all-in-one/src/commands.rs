@@ -1,4 +1,5 @@
-use portolan_runtime::{Process, ProcessArgs, process::BoxError};
+use portolan_runtime::{Process, ProcessArgs, Secrets, process::BoxError};
+use portolan_tokens::enforce;
 
 use crate::up;
 
@@ -14,8 +15,18 @@ pub(crate) async fn migrate(arguments: &ProcessArgs) -> Result<(), BoxError> {
 
 /// Every problem is in the error.
 pub(crate) fn check_config(arguments: &ProcessArgs) -> Result<(), BoxError> {
-    arguments.load()?;
+    let config = arguments.load()?;
+    enforce::Settings::read(|key| config.get(key), String::new())?;
     say("the configuration is usable");
+    Ok(())
+}
+
+/// Prints the secret that Envoy shows to the edge.
+pub(crate) fn edge_token(arguments: &ProcessArgs) -> Result<(), BoxError> {
+    let config = arguments.load()?;
+    std::fs::create_dir_all(&config.data_dir)?;
+    let secrets = Secrets::load_or_create(&config.secret_key_file())?;
+    say(enforce::Settings::read(|key| config.get(key), enforce::derived_token(&secrets))?.token);
     Ok(())
 }
 

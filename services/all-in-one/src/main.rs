@@ -27,6 +27,8 @@ enum Command {
     Migrate(ProcessArgs),
     /// Reads the configuration and says what is wrong with it.
     CheckConfig(ProcessArgs),
+    /// Prints the secret that Envoy shows to the edge.
+    EdgeToken(ProcessArgs),
     /// Prints the OpenAPI document of the REST interface.
     Openapi,
     /// Prints the version.
@@ -42,6 +44,7 @@ async fn main() -> ExitCode {
         Command::Import(arguments) => import::run(arguments).await,
         Command::Migrate(arguments) => process::finish(commands::migrate(&arguments).await),
         Command::CheckConfig(arguments) => process::finish(commands::check_config(&arguments)),
+        Command::EdgeToken(arguments) => process::finish(commands::edge_token(&arguments)),
         Command::Openapi => process::finish(commands::openapi()),
         Command::Version => {
             println!("portolan {}", env!("CARGO_PKG_VERSION"));

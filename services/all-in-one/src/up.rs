@@ -77,6 +77,7 @@ pub(crate) struct Services {
     relay: portolan_outbox::RelayHandle,
     ingest: portolan_inventory::IngestHandle,
     jobs: portolan_imports::JobsHandle,
+    edge: portolan_tokens::enforce::Edge,
 }
 
 impl Services {
@@ -94,8 +95,16 @@ impl Services {
         let identity = portolan_identity::Deps::open(identity_db, peers.clone(), secrets, grants, keys).await?;
         let settings = portolan_tokens::Settings::read(&process.config)?;
         let tokens_db = process.db("tokens").await?;
-        let tokens =
-            portolan_tokens::Deps::open(tokens_db, peers.clone(), key_changes, process.secrets.clone(), settings).await?;
+        let edge = portolan_tokens::enforce::Edge::new(process, tokens_db.clone())?;
+        let tokens = portolan_tokens::Deps::open(
+            tokens_db,
+            peers.clone(),
+            key_changes,
+            process.secrets.clone(),
+            settings,
+            edge.clone(),
+        )
+        .await?;
         let inventory = portolan_inventory::Deps::new(process.db("inventory").await?, log.clone(), peers.clone());
         let imports = portolan_imports::Deps::new(
             process.db("imports").await?,
@@ -129,13 +138,14 @@ impl Services {
         let relay = relay.start();
         let ingest = portolan_inventory::start_ingest(inventory);
         let jobs = portolan_imports::start_jobs(imports);
-        Ok(Self { identity, guard, routes, guarded: services, relay, ingest, jobs })
+        Ok(Self { identity, guard, routes, guarded: services, relay, ingest, jobs, edge })
     }
 
     /// Ends background work at its next safe point.
     pub(crate) async fn stop(self) {
         self.jobs.stop().await;
         self.ingest.stop().await;
+        self.edge.stop().await;
         self.relay.stop().await;
     }
 }

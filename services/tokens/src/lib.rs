@@ -1,8 +1,8 @@
 //! Tokens: credentials. Issues, lists, verifies and ends the API keys of users, the tokens of organisations, and the
-//! access profiles by which callers of protected APIs are known.
+//! access profiles by which callers of protected APIs are known. Decides at the edge which of their requests pass.
 //!
 //! Tables: `api_keys`, `organization_tokens`, `api_clients`, `api_profiles`, `access_tokens`, `slack_webhooks`,
-//! `token_sequences`. It asks identity for organisations, workspaces and the logins of owners, and inventory for
+//! `token_sequences`, `edge_replicas`, `edge_shadow_endpoints`. It asks identity for organisations, workspaces and the logins of owners, and inventory for
 //! collections.
 //!
 //! # Invariants
@@ -16,6 +16,7 @@
 
 pub mod api_keys;
 mod changes;
+pub mod enforce;
 mod networks;
 pub mod organization_tokens;
 mod rates;
@@ -24,10 +25,12 @@ mod scopes;
 pub mod secret;
 mod store;
 
+use envoy_types::ext_authz::v3::pb::AuthorizationServer;
 use portolan_api::{
     Error,
     tokens::v1::{
-        organization_tokens_service_server::OrganizationTokensServiceServer, tokens_service_server::TokensServiceServer,
+        edge_service_server::EdgeServiceServer, organization_tokens_service_server::OrganizationTokensServiceServer,
+        tokens_service_server::TokensServiceServer,
     },
 };
 use portolan_authz::Changes;
@@ -36,6 +39,8 @@ use portolan_store::{Db, Migration, Migrations};
 use tonic::service::Routes;
 
 pub use rates::Rates;
+
+use crate::enforce::Edge;
 
 pub const MIGRATIONS: Migrations = Migrations {
     service: "tokens",
@@ -51,6 +56,12 @@ pub const MIGRATIONS: Migrations = Migrations {
             name: "access",
             sqlite: include_str!("../migrations/sqlite/0002_access.sql"),
             postgres: include_str!("../migrations/postgres/0002_access.sql"),
+        },
+        Migration {
+            version: 3,
+            name: "edge",
+            sqlite: include_str!("../migrations/sqlite/0003_edge.sql"),
+            postgres: include_str!("../migrations/postgres/0003_edge.sql"),
         },
     ],
 };
@@ -69,6 +80,8 @@ pub struct Deps {
     pub secrets: Secrets,
     pub settings: Settings,
     pub rates: Rates,
+    /// Decides at the edge; every change of a client, a profile or an access token is settled with it.
+    pub edge: Edge,
 }
 
 /// What the configuration says of tokens.
@@ -101,15 +114,20 @@ impl Deps {
         key_changes: Changes,
         secrets: Secrets,
         settings: Settings,
+        edge: Edge,
     ) -> Result<Self, Error> {
         db.migrate(&MIGRATIONS).await?;
         portolan_outbox::open(&db).await?;
-        Ok(Self { db, peers, key_changes, secrets, settings, rates: Rates::default() })
+        Ok(Self { db, peers, key_changes, secrets, settings, rates: Rates::default(), edge })
     }
 }
 
 /// The service without its guard.
 pub fn service(deps: Deps) -> Routes {
+    let edge = deps.edge.clone();
     let rpc = rpc::Rpc::new(deps);
-    Routes::new(TokensServiceServer::new(rpc.clone())).add_service(OrganizationTokensServiceServer::new(rpc))
+    Routes::new(TokensServiceServer::new(rpc.clone()))
+        .add_service(OrganizationTokensServiceServer::new(rpc))
+        .add_service(EdgeServiceServer::new(rpc::edge::EdgeRpc::new(edge.clone())))
+        .add_service(AuthorizationServer::new(rpc::check::Check::new(edge)))
 }

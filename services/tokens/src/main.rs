@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use portolan_authz::API_KEYS;
 use portolan_runtime::{Built, process};
-use portolan_tokens::{Deps, PACKAGE, Settings, service};
+use portolan_tokens::{Deps, PACKAGE, Settings, enforce::Edge, service};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -12,9 +12,14 @@ async fn main() -> ExitCode {
         let key_changes = process.shared_cache::<()>(API_KEYS).changes();
         let settings = Settings::read(&process.config)?;
         let db = process.db("tokens").await?;
-        let deps = Deps::open(db, process.peers.clone(), key_changes, process.secrets.clone(), settings).await?;
+        let edge = Edge::new(&process, db.clone())?;
+        let secrets = process.secrets.clone();
+        let deps = Deps::open(db, process.peers.clone(), key_changes, secrets, settings, edge.clone()).await?;
         let (guard, relay) = portolan_outbox::start(&process, &deps.db, process.remote_guard()).await?;
-        Ok(Built::new(service(deps), guard).stopping(relay.stop()))
+        Ok(Built::new(service(deps), guard).stopping(async move {
+            edge.stop().await;
+            relay.stop().await;
+        }))
     })
     .await
 }

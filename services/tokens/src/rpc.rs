@@ -1,3 +1,6 @@
+pub(crate) mod check;
+pub(crate) mod edge;
+
 use portolan_api::tokens::v1::{
     ApiKey, CreateApiKeyRequest, CreateApiKeyResponse, CreateFirstApiKeyRequest, CreateFirstApiKeyResponse,
     DeleteApiKeyRequest, DeleteApiKeyResponse, ListApiKeysRequest, ListApiKeysResponse, VerifyApiKeyRequest,

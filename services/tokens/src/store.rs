@@ -1,3 +1,5 @@
+pub(crate) mod edge;
+
 use portolan_api::{Error, Result};
 use portolan_store::{Db, Row, Tx, args};
 

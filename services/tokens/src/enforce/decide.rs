@@ -1,0 +1,307 @@
+//! The decision on one request. The order of the steps is part of the contract: it says which of several reasons to
+//! refuse a caller learns.
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use portolan_jwks::{Jws, serde_json};
+use portolan_runtime::now_s;
+use subtle::ConstantTimeEq as _;
+
+use super::{
+    Inner,
+    credential::{Credential, has_query_token},
+    ip::client_address,
+    path::CanonicalPath,
+    profile::{Auth, Keys, Profile, Signed, digest_of},
+    profiles::Profiles,
+    routes::{Found, host_name},
+    verified::VerifiedToken,
+};
+
+/// A request as the proxy describes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    pub method: &'a str,
+    pub host: &'a str,
+    /// Path and query.
+    pub target: &'a str,
+    /// By lower-case name.
+    pub headers: &'a HashMap<String, String>,
+    /// The address of the connection.
+    pub peer: Option<IpAddr>,
+    /// Of the caller, in PEM; empty without one.
+    pub certificate: &'a str,
+    /// The account that the proxy names for the route.
+    pub bound_account: Option<i64>,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Pass {
+        /// None for a resource outside the inventory.
+        caller: Option<Caller>,
+        /// The query has a credential that must not reach the upstream.
+        has_query_token: bool,
+    },
+    Refuse(Refusal),
+}
+
+/// Who calls, for the upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    pub profile_id: i64,
+    pub client_id: i64,
+    /// Verified claims as base64url JSON; none when the credential carries none.
+    pub claims: Option<String>,
+}
+
+/// Why a request is refused. What callers see of it is the status alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Proxy and upstream might read the request in two ways.
+    Ambiguous,
+    Unknown,
+    Inactive,
+    NoCredential,
+    CredentialUnknown,
+    ProfileDisabled,
+    Address,
+    Proof,
+    Claims,
+    Collection,
+    /// With the seconds after which the next call may be made.
+    Limit(u64),
+    Certificate,
+    /// The knowledge to decide is missing or too old.
+    NotReady,
+    KeysUnavailable,
+    LimiterUnavailable,
+}
+
+/// A call to an endpoint outside the profile's collections. The older documentation says 401; 403 is what callers expect.
+const STATUS_OUTSIDE_COLLECTIONS: u16 = 403;
+
+impl Refusal {
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Ambiguous => 400,
+            Self::Unknown | Self::Inactive => 404,
+            Self::NoCredential | Self::CredentialUnknown | Self::ProfileDisabled | Self::Proof | Self::Claims => 401,
+            Self::Address | Self::Certificate => 403,
+            Self::Collection => STATUS_OUTSIDE_COLLECTIONS,
+            Self::Limit(_) => 429,
+            Self::NotReady | Self::KeysUnavailable | Self::LimiterUnavailable => 503,
+        }
+    }
+
+    /// For logs and counters.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ambiguous => "ambiguous",
+            Self::Unknown => "unknown",
+            Self::Inactive => "inactive",
+            Self::NoCredential => "no_credential",
+            Self::CredentialUnknown => "credential_unknown",
+            Self::ProfileDisabled => "profile_disabled",
+            Self::Address => "address",
+            Self::Proof => "proof",
+            Self::Claims => "claims",
+            Self::Collection => "collection",
+            Self::Limit(_) => "limit",
+            Self::Certificate => "certificate",
+            Self::NotReady => "not_ready",
+            Self::KeysUnavailable => "keys_unavailable",
+            Self::LimiterUnavailable => "limiter_unavailable",
+        }
+    }
+}
+
+pub(super) async fn decide(edge: &Inner, call: &Call<'_>) -> Verdict {
+    match check(edge, call).await {
+        Ok(verdict) => verdict,
+        Err(refusal) => Verdict::Refuse(refusal),
+    }
+}
+
+async fn check(edge: &Inner, call: &Call<'_>) -> Result<Verdict, Refusal> {
+    if !edge.fresh.is_current(&edge.settings) {
+        return Err(Refusal::NotReady);
+    }
+    let (raw_path, query) = call.target.split_once('?').unwrap_or((call.target, ""));
+    let host = host_name(call.host).ok_or(Refusal::Ambiguous)?;
+    let path = CanonicalPath::parse(raw_path).map_err(|_| Refusal::Ambiguous)?;
+    let has_query_token = has_query_token(query);
+    let found = {
+        let routes = edge.routes();
+        let found = routes.find(&host, &path.segments, call.method, call.bound_account);
+        if let Found::Unknown { account_id } = found {
+            edge.shadow.saw(account_id, &host, call.method, &path);
+            if !routes.allows_unknown(&host) {
+                return Err(Refusal::Unknown);
+            }
+        }
+        found
+    };
+    let (account_id, collection_ids) = match found {
+        Found::Endpoint { account_id, collection_ids } => (account_id, collection_ids),
+        Found::Inactive => return Err(Refusal::Inactive),
+        Found::Unknown { .. } => return Ok(Verdict::Pass { caller: None, has_query_token }),
+    };
+
+    let credential = Credential::find(call.headers, query).ok_or(Refusal::NoCredential)?;
+    let Identified { profile, proof } = identify(edge, &credential)?;
+    if !profile.active {
+        return Err(Refusal::ProfileDisabled);
+    }
+    allow_address(edge, &profile, call)?;
+    let claims = verify(edge, &profile, proof).await?;
+    if profile.account_id != account_id || !profile.reaches(&collection_ids) {
+        return Err(Refusal::Collection);
+    }
+    for window in &edge.settings.policies.of(profile.policy_id).0 {
+        edge.limiter.take(profile.id, *window).await?;
+    }
+    if profile.mtls.as_ref().is_some_and(|formula| !formula.accepts(call.certificate)) {
+        return Err(Refusal::Certificate);
+    }
+    let caller = Caller { profile_id: profile.id, client_id: profile.client_id, claims };
+    Ok(Verdict::Pass { caller: Some(caller), has_query_token })
+}
+
+struct Identified {
+    profile: Arc<Profile>,
+    proof: Proof,
+}
+
+/// What is left to be verified of a credential.
+enum Proof {
+    /// Nothing: who knows the secret is the caller.
+    Known,
+    Signed {
+        jws: Box<Jws>,
+        token: super::profile::Digest,
+    },
+    /// The signature was verified before.
+    SignedBefore(Arc<VerifiedToken>),
+}
+
+fn identify(edge: &Inner, credential: &Credential) -> Result<Identified, Refusal> {
+    let profiles = edge.profiles();
+    let known = |profile: Option<Arc<Profile>>, is_kind: fn(&Auth) -> bool| {
+        let profile = profile.filter(|profile| is_kind(&profile.auth)).ok_or(Refusal::CredentialUnknown)?;
+        Ok(Identified { profile, proof: Proof::Known })
+    };
+    match credential {
+        Credential::Token(token) => {
+            let digest = digest_of(token);
+            let profile = profiles.by_digest(&digest);
+            // The map found it by parts of the digest; the whole is compared in a time that tells nothing.
+            let profile = profile.filter(|profile| profile.digest.is_some_and(|own| own.ct_eq(&digest).into()));
+            known(profile, |auth| matches!(auth, Auth::Token))
+        }
+        Credential::AccessToken(token) => {
+            known(profiles.by_access_token(&digest_of(token), now_s()), |auth| matches!(auth, Auth::OAuth2))
+        }
+        Credential::Signed(text) => {
+            let token = digest_of(text);
+            if let Some(before) = edge.verified.get(&token)
+                && let Some(profile) = before.profile.digest.and_then(|digest| profiles.by_digest(&digest))
+                && Arc::ptr_eq(&profile, &before.profile)
+            {
+                return Ok(Identified { profile, proof: Proof::SignedBefore(before) });
+            }
+            let jws = Jws::parse(text).map_err(|_| Refusal::Proof)?;
+            let profile = profile_of(&profiles, &jws).ok_or(Refusal::CredentialUnknown)?;
+            Ok(Identified { profile, proof: Proof::Signed { jws: Box::new(jws), token } })
+        }
+    }
+}
+
+/// The claims that carry a profile's key, the first one that is filled counting.
+const KEY_CLAIMS: [&str; 3] = ["https://www.workato.com/sub", "workato_sub", "sub"];
+
+/// The profile that an unverified token means. A profile with a claim of its own is found through that claim alone, every
+/// other one through the usual claims and the `kid`.
+fn profile_of(profiles: &Profiles, jws: &Jws) -> Option<Arc<Profile>> {
+    let claim = |name: &str| jws.claims.get(name).and_then(serde_json::Value::as_str).filter(|text| !text.is_empty());
+    let find = |key: &str, through: Option<&str>| {
+        let profile = profiles.by_digest(&digest_of(key))?;
+        (matches!(profile.auth, Auth::Signed(_)) && profile.claim() == through).then_some(profile)
+    };
+    let kid = || jws.compact.kid.as_deref().filter(|kid| !kid.is_empty());
+    let usual = KEY_CLAIMS.into_iter().find_map(claim).or_else(kid).and_then(|key| find(key, None));
+    usual.or_else(|| profiles.claims().find_map(|name| find(claim(name)?, Some(name))))
+}
+
+/// Deny wins over allow; an address that is not known is in no list that allows.
+fn allow_address(edge: &Inner, profile: &Profile, call: &Call<'_>) -> Result<(), Refusal> {
+    if profile.allow.is_empty() && profile.deny.is_empty() {
+        return Ok(());
+    }
+    let forwarded = call.headers.get("x-forwarded-for").map_or("", String::as_str);
+    let peer = call.peer.ok_or(Refusal::Address)?;
+    let client = client_address(peer, forwarded, &edge.settings.trusted_proxies);
+    let is_allowed = profile.allow.is_empty() || profile.allow.contains(client);
+    if profile.deny.contains(client) || !is_allowed { Err(Refusal::Address) } else { Ok(()) }
+}
+
+/// Answers the claims as they are passed on.
+async fn verify(edge: &Inner, profile: &Arc<Profile>, proof: Proof) -> Result<Option<String>, Refusal> {
+    let (signed, verified) = match (&profile.auth, proof) {
+        (Auth::Token | Auth::OAuth2, Proof::Known) => return Ok(None),
+        (Auth::Signed(signed), Proof::SignedBefore(before)) => {
+            if !is_still_signed(edge, signed, &before).await? {
+                return Err(Refusal::Proof);
+            }
+            (signed, before)
+        }
+        (Auth::Signed(signed), Proof::Signed { jws, token }) => {
+            let verified = Arc::new(verify_signature(edge, profile, signed, *jws).await?);
+            edge.verified.put(token, verified.clone());
+            (signed, verified)
+        }
+        _ => return Err(Refusal::Proof),
+    };
+    let rules = signed.rules(edge.settings.leeway_s, edge.settings.requires_exp);
+    rules.check(&verified.claims, now_s()).map_err(|_| Refusal::Claims)?;
+    Ok(Some(verified.claims_header.clone()))
+}
+
+async fn verify_signature(
+    edge: &Inner,
+    profile: &Arc<Profile>,
+    signed: &Signed,
+    jws: Jws,
+) -> Result<VerifiedToken, Refusal> {
+    if !jws.compact.is_access_token() {
+        return Err(Refusal::Proof);
+    }
+    let (kid, algorithm) = (jws.compact.kid.clone(), jws.compact.algorithm);
+    let key = match &signed.keys {
+        Keys::Own(key) => jws.compact.verify(key).is_ok().then(|| *key.fingerprint()),
+        Keys::Published(source) => {
+            let keys = edge.keys.keys(source, kid.as_deref()).await.map_err(|_| Refusal::KeysUnavailable)?;
+            let mut candidates = keys.candidates(kid.as_deref(), algorithm);
+            candidates.find(|key| jws.compact.verify(key).is_ok()).map(|key| *key.fingerprint())
+        }
+    };
+    let claims_header = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&jws.claims).map_err(|_| Refusal::Proof)?);
+    Ok(VerifiedToken {
+        profile: profile.clone(),
+        key: key.ok_or(Refusal::Proof)?,
+        kid,
+        algorithm,
+        claims: jws.claims,
+        claims_header,
+    })
+}
+
+/// Whether the key that signed is still a key of the profile's provider. The profile's own key is: it did not change.
+async fn is_still_signed(edge: &Inner, signed: &Signed, before: &VerifiedToken) -> Result<bool, Refusal> {
+    let Keys::Published(source) = &signed.keys else { return Ok(true) };
+    let kid = before.kid.as_deref();
+    let keys = edge.keys.keys(source, kid).await.map_err(|_| Refusal::KeysUnavailable)?;
+    Ok(keys.candidates(kid, before.algorithm).any(|key| *key.fingerprint() == before.key))
+}

@@ -1,0 +1,206 @@
+//! Keeps the memory of the edge current, and lets changes wait until it is.
+//!
+//! A replica asks at short intervals whether anything changed. Whoever changes a profile calls [`settle`] after its
+//! commit and before its answer: it returns when no replica can decide by the old state any more. Either every
+//! replica has acknowledged the change in its row, or so much time has passed since the commit that a replica which has
+//! not is too old to decide; its row is then removed, and it has to make a new one, and read all changes after that,
+//! before it decides again. No clock of another machine is compared with ours.
+
+use std::time::{Duration, Instant};
+
+use portolan_api::{Result, inventory::v1::ListEdgeEndpointsRequest};
+use portolan_runtime::now_s;
+
+use super::{
+    Inner,
+    profile::{Profile, sources},
+    routes::Endpoint,
+};
+use crate::store::edge as store;
+
+const PAGE_ROWS: i64 = 2_000;
+const PAGE_ENDPOINTS: i32 = 5_000;
+/// Changes that are applied under one lock: decisions wait no longer than that.
+const BATCH: usize = 500;
+/// How often a change looks whether replicas have applied it.
+const SETTLE_STEP: Duration = Duration::from_millis(10);
+/// For the time between a replica's question and the moment its age is reckoned from.
+const SETTLE_MARGIN: Duration = Duration::from_millis(50);
+/// How often shadow endpoints are written and what has expired is forgotten.
+const HOUSEKEEPING: Duration = Duration::from_secs(5);
+/// Shadow endpoints that an account keeps.
+const SHADOW_ROWS_MAX: i64 = 10_000;
+
+/// Follows the changes until the process ends.
+pub(super) async fn run(edge: std::sync::Arc<Inner>) {
+    let mut housekept = Instant::now();
+    loop {
+        let asked_at = Instant::now();
+        let (profiles, endpoints) = tokio::join!(poll_profiles(&edge), poll_endpoints(&edge));
+        for error in [profiles.err(), endpoints.err()].into_iter().flatten() {
+            tracing::warn!(%error, "the edge cannot follow changes");
+        }
+        edge.loaded.send_replace(true);
+        if housekept.elapsed() >= HOUSEKEEPING {
+            housekept = Instant::now();
+            housekeep(&edge).await;
+        }
+        tokio::time::sleep(edge.settings.poll.saturating_sub(asked_at.elapsed()).max(Duration::from_millis(1))).await;
+    }
+}
+
+/// Applies what changed of profiles. When it returns well, everything that was committed before its call is applied.
+pub(super) async fn poll_profiles(edge: &Inner) -> Result<()> {
+    let mut cursor = edge.cursor.lock().await;
+    loop {
+        let asked_at = Instant::now();
+        let position = store::position(&edge.db, &edge.replica_id).await?;
+        if position.applied.is_none() {
+            // Changes may have been answered meanwhile without waiting for this replica: what it knows counts from a
+            // question asked after the row is there.
+            store::register(&edge.db, &edge.replica_id, *cursor).await?;
+            continue;
+        }
+        if position.version > *cursor {
+            read_profiles(edge, *cursor).await?;
+            read_access_tokens(edge, *cursor).await?;
+            *cursor = position.version;
+        }
+        if position.applied != Some(*cursor) && !store::acknowledge(&edge.db, &edge.replica_id, *cursor).await? {
+            continue;
+        }
+        edge.fresh.profiles_at(asked_at);
+        return Ok(());
+    }
+}
+
+async fn read_profiles(edge: &Inner, after: i64) -> Result<()> {
+    let mut next = after;
+    loop {
+        let page = store::profiles(&edge.db, next, PAGE_ROWS).await?;
+        let Some(last) = page.last() else { break };
+        next = last.version;
+        apply(edge, page);
+    }
+    // A client carries settings of its profiles.
+    let mut next = (after + 1, i64::MIN);
+    loop {
+        let page = store::profiles_of_clients(&edge.db, next, PAGE_ROWS).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        next = (last.client_version, last.row.profile_id);
+        apply(edge, page);
+    }
+}
+
+fn apply(edge: &Inner, page: Vec<store::ProfileChange>) {
+    let mut opened = Vec::with_capacity(page.len());
+    for mut change in page {
+        if let Some(sealed) = change.row.jwt_secret.take() {
+            // A secret that cannot be opened leaves a profile without one, which refuses.
+            change.row.jwt_secret = edge.secrets.open(&change.place, &sealed).ok();
+        }
+        opened.push((change.row.profile_id, change.is_there.then(|| Profile::new(change.row))));
+    }
+    let mut opened = opened.into_iter().peekable();
+    while opened.peek().is_some() {
+        let mut profiles = edge.profiles_mut();
+        for (profile_id, profile) in opened.by_ref().take(BATCH) {
+            match profile {
+                Some(profile) => profiles.put(profile),
+                None => profiles.remove(profile_id),
+            }
+        }
+    }
+}
+
+async fn read_access_tokens(edge: &Inner, after: i64) -> Result<()> {
+    let mut next = after;
+    loop {
+        let page = store::access_tokens(&edge.db, next, PAGE_ROWS).await?;
+        let Some((last, ..)) = page.last() else { return Ok(()) };
+        next = *last;
+        let mut profiles = edge.profiles_mut();
+        for (_, digest, token) in page {
+            profiles.put_access_token(digest, token);
+        }
+    }
+}
+
+/// Applies what changed of endpoints.
+pub(super) async fn poll_endpoints(edge: &Inner) -> Result<()> {
+    let mut cursor = edge.endpoints_cursor.lock().await;
+    let asked_at = Instant::now();
+    loop {
+        let request = ListEdgeEndpointsRequest { after_version: *cursor, page_size: PAGE_ENDPOINTS };
+        let answer = edge.peers.edge_feed().list_edge_endpoints(request).await?.into_inner();
+        let mut changes = answer.endpoints.into_iter().peekable();
+        while changes.peek().is_some() {
+            let mut routes = edge.routes_mut();
+            for change in changes.by_ref().take(BATCH) {
+                if change.removed {
+                    routes.remove(change.endpoint_id);
+                    continue;
+                }
+                routes.put(&Endpoint {
+                    endpoint_id: change.endpoint_id,
+                    account_id: change.account_id,
+                    collection_id: change.api_collection_id,
+                    host: change.host,
+                    method: change.method,
+                    path: change.path,
+                    active: change.active,
+                });
+            }
+        }
+        *cursor = answer.last_version;
+        if answer.complete {
+            edge.fresh.endpoints_at(asked_at);
+            return Ok(());
+        }
+    }
+}
+
+/// Returns when no replica decides by a state before the changes that are committed at this moment.
+pub(super) async fn settle(edge: &Inner) -> Result<()> {
+    let committed_at = Instant::now();
+    let version = store::position(&edge.db, &edge.replica_id).await?.version;
+    if edge.is_running() {
+        // When it fails the row of this replica stays behind, and is waited for like any other.
+        let _ = poll_profiles(edge).await;
+    }
+    while store::behind(&edge.db, version).await? > 0 {
+        if committed_at.elapsed() > edge.settings.profiles_age_max + SETTLE_MARGIN {
+            store::drop_behind(&edge.db, version).await?;
+            break;
+        }
+        tokio::time::sleep(SETTLE_STEP).await;
+    }
+    Ok(())
+}
+
+async fn housekeep(edge: &Inner) {
+    edge.profiles_mut().forget_expired(now_s());
+    let sources = sources(edge.profiles().iter());
+    edge.keys.retain(&sources);
+    write_shadow(edge).await;
+}
+
+/// Writes the counts of shadow endpoints.
+pub(super) async fn write_shadow(edge: &Inner) {
+    let counts = edge.shadow.take();
+    if counts.is_empty() {
+        return;
+    }
+    let written = async {
+        let mut tx = edge.db.begin().await?;
+        for (key, count) in &counts {
+            store::count_shadow(&mut tx, key, *count, SHADOW_ROWS_MAX).await?;
+        }
+        tx.commit().await?;
+        Ok::<_, portolan_api::Error>(())
+    };
+    if let Err(error) = written.await {
+        tracing::warn!(%error, "shadow endpoints cannot be written");
+        edge.shadow.put_back(counts);
+    }
+}

@@ -1,0 +1,44 @@
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
+};
+
+use super::settings::Settings;
+
+/// At which moment the knowledge of profiles and of endpoints was last known to be whole.
+///
+/// The moment is that of the question, not of the answer: a change after it may be missing.
+pub struct Fresh {
+    origin: Instant,
+    /// Milliseconds after `origin`, plus one; 0 means never.
+    profiles: AtomicU64,
+    endpoints: AtomicU64,
+}
+
+impl Default for Fresh {
+    fn default() -> Self {
+        Self { origin: Instant::now(), profiles: AtomicU64::new(0), endpoints: AtomicU64::new(0) }
+    }
+}
+
+impl Fresh {
+    pub fn is_current(&self, settings: &Settings) -> bool {
+        let now = self.moment(Instant::now());
+        let within =
+            |at: u64, age_max: std::time::Duration| at > 0 && now.saturating_sub(at) <= age_max.as_millis() as u64;
+        within(self.profiles.load(Ordering::Acquire), settings.profiles_age_max)
+            && within(self.endpoints.load(Ordering::Acquire), settings.endpoints_age_max)
+    }
+
+    pub fn profiles_at(&self, asked_at: Instant) {
+        self.profiles.fetch_max(self.moment(asked_at), Ordering::AcqRel);
+    }
+
+    pub fn endpoints_at(&self, asked_at: Instant) {
+        self.endpoints.fetch_max(self.moment(asked_at), Ordering::AcqRel);
+    }
+
+    fn moment(&self, instant: Instant) -> u64 {
+        instant.saturating_duration_since(self.origin).as_millis() as u64 + 1
+    }
+}

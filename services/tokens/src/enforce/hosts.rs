@@ -1,0 +1,91 @@
+use std::collections::HashMap;
+
+/// What is set for each protected host.
+#[derive(Clone, Debug, Default)]
+pub struct Hosts {
+    by_name: HashMap<String, HostSettings>,
+    others: HostSettings,
+}
+
+/// What is set for one host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostSettings {
+    /// Requests for what is in no inventory pass; otherwise they are answered 404.
+    pub allows_unknown: bool,
+    /// The account whose inventory counts. Without it that of the oldest collection with this host.
+    pub account_id: Option<i64>,
+    /// The name of the host in the inventory, where that differs.
+    pub alias: Option<String>,
+}
+
+impl Hosts {
+    /// Reads `host[:port] [account=ID] [unknown=allow|deny] [as=HOST]`, several by commas. The host `*` stands for every
+    /// host that is not named.
+    ///
+    /// # Errors
+    /// The word that cannot be read.
+    pub fn parse(text: &str, allows_unknown: bool) -> Result<Self, String> {
+        let mut hosts = Self { others: HostSettings { allows_unknown, ..HostSettings::default() }, ..Self::default() };
+        for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            let mut words = entry.split_ascii_whitespace();
+            let name = words.next().unwrap_or_default().to_ascii_lowercase();
+            let mut settings = HostSettings { allows_unknown, ..HostSettings::default() };
+            for word in words {
+                match word.split_once('=') {
+                    Some(("account", id)) => {
+                        settings.account_id = Some(id.parse().map_err(|_| format!("`{word}` names no account"))?);
+                    }
+                    Some(("unknown", "allow")) => settings.allows_unknown = true,
+                    Some(("unknown", "deny")) => settings.allows_unknown = false,
+                    Some(("as", alias)) => settings.alias = Some(alias.to_ascii_lowercase()),
+                    _ => return Err(format!("`{word}` is none of account=ID, unknown=allow, unknown=deny, as=HOST")),
+                }
+            }
+            if name == "*" {
+                hosts.others = settings;
+            } else {
+                hosts.by_name.insert(name, settings);
+            }
+        }
+        Ok(hosts)
+    }
+
+    pub fn of(&self, host: &str) -> &HostSettings {
+        self.by_name.get(host).unwrap_or(&self.others)
+    }
+
+    /// Whether requests that are let through unknown may reach this host of the inventory. Its paths are then compared
+    /// without regard to case: an upstream that ignores case must not serve `/Admin` to those who may not call `/admin`.
+    pub fn lets_through(&self, inventory_host: &str) -> bool {
+        let means =
+            |name: &str| inventory_host.is_empty() || name == inventory_host || without_port(name) == inventory_host;
+        let named = self.by_name.iter().filter(|(_, settings)| settings.allows_unknown);
+        self.others.allows_unknown
+            || named.into_iter().any(|(name, settings)| means(settings.alias.as_deref().unwrap_or(name)))
+    }
+}
+
+/// The name alone of a host with a port.
+pub fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_host_has_its_own_settings() {
+        let hosts = Hosts::parse("A.example:80 account=7 unknown=allow, b.example as=C.example, * account=1", false);
+        let hosts = hosts.unwrap();
+        assert_eq!(*hosts.of("a.example:80"), HostSettings { allows_unknown: true, account_id: Some(7), alias: None });
+        assert_eq!(hosts.of("b.example").alias.as_deref(), Some("c.example"));
+        assert_eq!(hosts.of("other").account_id, Some(1));
+        for bad in ["a account=x", "a unknown=maybe", "a b"] {
+            assert!(Hosts::parse(bad, false).is_err(), "{bad}");
+        }
+    }
+}

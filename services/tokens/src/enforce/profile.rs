@@ -1,0 +1,178 @@
+use std::collections::HashSet;
+
+use portolan_jwks::{Key, Rules, Source};
+
+use super::{ip::IpList, mtls::SubjectFormula};
+
+/// SHA-256 of a credential.
+pub type Digest = [u8; 32];
+
+/// One credential of a client as the edge needs it: what finds it, what verifies it, what it may call.
+#[derive(Debug)]
+pub struct Profile {
+    pub id: i64,
+    pub account_id: i64,
+    pub client_id: i64,
+    pub active: bool,
+    /// Of the token, or of the key that a claim carries. None for OAuth2, whose secret only buys access tokens.
+    pub digest: Option<Digest>,
+    pub auth: Auth,
+    /// Empty allows every address.
+    pub allow: IpList,
+    pub deny: IpList,
+    /// Sorted.
+    pub collection_ids: Vec<i32>,
+    pub policy_id: Option<i64>,
+    /// Access tokens of another number are dead.
+    pub grant_version: i64,
+    /// Set when the caller must show a certificate.
+    pub mtls: Option<SubjectFormula>,
+}
+
+/// How a caller proves to be the profile's.
+#[derive(Debug)]
+pub enum Auth {
+    Token,
+    OAuth2,
+    Signed(Signed),
+    /// What is stored cannot be used; nobody gets in.
+    Unusable,
+}
+
+/// How tokens of a `jwt` or `oidc` profile are verified.
+#[derive(Debug)]
+pub struct Signed {
+    pub keys: Keys,
+    /// The claim that carries the profile's key; none means the usual ones.
+    pub claim: Option<String>,
+    pub required: Vec<String>,
+    pub allowed_issuers: Vec<String>,
+}
+
+#[derive(Debug)]
+pub enum Keys {
+    Own(Key),
+    Published(Source),
+}
+
+/// A profile and its client as they are stored, with opened secrets.
+#[derive(Clone, Debug, Default)]
+pub struct ProfileRow {
+    pub profile_id: i64,
+    pub account_id: i64,
+    pub client_id: i64,
+    pub active: bool,
+    pub auth_type: String,
+    /// Hex.
+    pub secret_digest: Option<String>,
+    pub ip_allow_list: Vec<String>,
+    pub ip_deny_list: Vec<String>,
+    pub collection_ids: Vec<i32>,
+    pub jwt_method: Option<String>,
+    pub jwt_secret: Option<Vec<u8>>,
+    pub oidc_issuer: Option<String>,
+    pub oidc_jwks_uri: Option<String>,
+    pub access_profile_claim: Option<String>,
+    pub required_claims: Vec<String>,
+    pub allowed_issuers: Vec<String>,
+    pub policy_id: Option<i64>,
+    pub grant_version: i64,
+    pub mtls_enabled: bool,
+    pub validation_formula: Option<String>,
+}
+
+impl Profile {
+    /// What cannot be read makes a profile that refuses: an address list that is half understood, a key of no use.
+    pub fn new(row: ProfileRow) -> Self {
+        let list = |entries: &[String]| IpList::parse(entries.iter().map(String::as_str));
+        let mtls =
+            row.mtls_enabled.then(|| SubjectFormula::parse(row.validation_formula.as_deref().unwrap_or_default()));
+        let (allow, deny) = (list(&row.ip_allow_list), list(&row.ip_deny_list));
+        let is_readable = allow.is_some() && deny.is_some() && !matches!(mtls, Some(None));
+        let auth = if is_readable { auth(&row) } else { None };
+        if auth.is_none() {
+            tracing::warn!(profile_id = row.profile_id, "the stored settings of a profile cannot be used");
+        }
+        let mut collection_ids = row.collection_ids;
+        collection_ids.sort_unstable();
+        Self {
+            id: row.profile_id,
+            account_id: row.account_id,
+            client_id: row.client_id,
+            active: row.active,
+            digest: row.secret_digest.filter(|_| row.auth_type != "oauth2").as_deref().and_then(parse_digest),
+            auth: auth.unwrap_or(Auth::Unusable),
+            allow: allow.unwrap_or_default(),
+            deny: deny.unwrap_or_default(),
+            collection_ids,
+            policy_id: row.policy_id,
+            grant_version: row.grant_version,
+            mtls: mtls.flatten(),
+        }
+    }
+
+    /// Whether one of these collections may be called.
+    pub fn reaches(&self, collection_ids: &[i32]) -> bool {
+        collection_ids.iter().any(|id| self.collection_ids.binary_search(id).is_ok())
+    }
+
+    pub fn claim(&self) -> Option<&str> {
+        match &self.auth {
+            Auth::Signed(signed) => signed.claim.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+fn auth(row: &ProfileRow) -> Option<Auth> {
+    let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let published = || match (filled(&row.oidc_issuer), filled(&row.oidc_jwks_uri)) {
+        (Some(issuer), None) => Some(Keys::Published(Source::Issuer(issuer))),
+        (None, Some(url)) => Some(Keys::Published(Source::Jwks(url))),
+        _ => None,
+    };
+    let secret = row.jwt_secret.as_deref().filter(|secret| !secret.is_empty());
+    let keys = match (row.auth_type.as_str(), row.jwt_method.as_deref()) {
+        ("token", _) => return Some(Auth::Token),
+        ("oauth2", _) => return Some(Auth::OAuth2),
+        // The public key is text, and text is what a forger would sign with: a shared secret and a public key never
+        // come from the same field without the method that says which it is.
+        ("jwt", Some("hmac")) => Keys::Own(Key::hmac(secret?).ok()?),
+        ("jwt", Some("rsa")) if secret.is_some() => Keys::Own(Key::rsa_text(std::str::from_utf8(secret?).ok()?).ok()?),
+        ("jwt", Some("rsa")) | ("oidc", _) => published()?,
+        _ => return None,
+    };
+    Some(Auth::Signed(Signed {
+        keys,
+        claim: filled(&row.access_profile_claim),
+        required: row.required_claims.clone(),
+        allowed_issuers: row.allowed_issuers.clone(),
+    }))
+}
+
+impl Signed {
+    pub fn rules(&self, leeway_s: u32, requires_exp: bool) -> Rules {
+        Rules { required: self.required.clone(), allowed_issuers: self.allowed_issuers.clone(), leeway_s, requires_exp }
+    }
+}
+
+/// The providers that profiles name.
+pub fn sources<'a>(profiles: impl Iterator<Item = &'a Profile>) -> HashSet<Source> {
+    let of = |profile: &Profile| match &profile.auth {
+        Auth::Signed(Signed { keys: Keys::Published(source), .. }) => Some(source.clone()),
+        _ => None,
+    };
+    profiles.filter_map(of).collect()
+}
+
+/// A digest from its hex form.
+pub fn parse_digest(text: &str) -> Option<Digest> {
+    let mut digest = [0; 32];
+    hex::decode_to_slice(text, &mut digest).ok()?;
+    Some(digest)
+}
+
+pub fn digest_of(secret: &str) -> Digest {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(secret).into()
+}

@@ -1,0 +1,90 @@
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use super::profile::{Digest, Profile};
+
+/// All profiles by what callers show.
+#[derive(Default)]
+pub struct Profiles {
+    by_id: HashMap<i64, Arc<Profile>>,
+    by_digest: HashMap<Digest, Arc<Profile>>,
+    access_tokens: HashMap<Digest, AccessToken>,
+    /// Claims that profiles carry their key in, beside the usual ones, with how many do.
+    claims: BTreeMap<String, usize>,
+}
+
+/// A token that the OAuth2 endpoint gave out.
+#[derive(Clone, Copy, Debug)]
+pub struct AccessToken {
+    pub profile_id: i64,
+    pub grant_version: i64,
+    /// Unix seconds.
+    pub expires_at: i64,
+}
+
+impl Profiles {
+    /// Takes in the state of a profile, in place of an earlier one.
+    pub fn put(&mut self, profile: Profile) {
+        self.remove(profile.id);
+        let profile = Arc::new(profile);
+        if let Some(claim) = profile.claim() {
+            *self.claims.entry(claim.to_owned()).or_default() += 1;
+        }
+        if let Some(digest) = profile.digest {
+            self.by_digest.insert(digest, profile.clone());
+        }
+        self.by_id.insert(profile.id, profile);
+    }
+
+    pub fn remove(&mut self, profile_id: i64) {
+        let Some(profile) = self.by_id.remove(&profile_id) else { return };
+        if let Some(digest) = profile.digest
+            // A digest may have moved on to another profile in the same batch.
+            && self.by_digest.get(&digest).is_some_and(|holder| holder.id == profile_id)
+        {
+            self.by_digest.remove(&digest);
+        }
+        if let Some(claim) = profile.claim()
+            && let Some(count) = self.claims.get_mut(claim)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.claims.remove(claim);
+            }
+        }
+    }
+
+    pub fn put_access_token(&mut self, digest: Digest, token: AccessToken) {
+        self.access_tokens.insert(digest, token);
+    }
+
+    pub fn forget_expired(&mut self, now_s: i64) {
+        self.access_tokens.retain(|_, token| token.expires_at > now_s);
+    }
+
+    pub fn by_digest(&self, digest: &Digest) -> Option<Arc<Profile>> {
+        self.by_digest.get(digest).cloned()
+    }
+
+    /// The profile of an access token that is alive.
+    pub fn by_access_token(&self, digest: &Digest, now_s: i64) -> Option<Arc<Profile>> {
+        let token = self.access_tokens.get(digest).filter(|token| now_s < token.expires_at)?;
+        let profile = self.by_id.get(&token.profile_id)?;
+        (profile.grant_version == token.grant_version).then(|| profile.clone())
+    }
+
+    /// The claims that some profile carries its key in.
+    pub fn claims(&self) -> impl Iterator<Item = &str> {
+        self.claims.keys().map(String::as_str)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Profile> {
+        self.by_id.values().map(|profile| &**profile)
+    }
+
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+}

@@ -1,0 +1,149 @@
+//! Envoy's external authorization, version 3.
+
+use std::{collections::HashMap, net::IpAddr};
+
+use envoy_types::{
+    ext_authz::v3::pb::{
+        Address, Authorization, CheckRequest, CheckResponse, DeniedHttpResponse, HeaderAppendAction, HeaderValue,
+        HeaderValueOption, HttpResponse, HttpStatus, OkHttpResponse,
+    },
+    pb::google::rpc,
+};
+use tonic::{Code, Request, Response, Status};
+
+use crate::enforce::{Call, Caller, Edge, Refusal, Verdict, credential};
+
+/// Metadata with the secret that the proxy shares with the edge.
+const PROXY_TOKEN: &str = "x-portolan-edge-token";
+/// The key of Envoy's context extensions that names the account of a route.
+const ACCOUNT_EXTENSION: &str = "portolan-account";
+
+const PROFILE_HEADER: &str = "x-portolan-profile-id";
+const CLIENT_HEADER: &str = "x-portolan-client-id";
+const CLAIMS_HEADER: &str = "x-portolan-claims";
+/// What begins so, also with `_` for `-`, comes from us or from nobody.
+const OWN_PREFIX: &str = "x-portolan-";
+/// By these some servers answer another method or path than the one that was decided on.
+const OVERRIDES: [&str; 6] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-original-uri",
+];
+
+/// The handler.
+pub struct Check {
+    edge: Edge,
+}
+
+impl Check {
+    pub fn new(edge: Edge) -> Self {
+        Self { edge }
+    }
+}
+
+#[tonic::async_trait]
+impl Authorization for Check {
+    async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
+        let token = request.metadata().get(PROXY_TOKEN).and_then(|token| token.to_str().ok()).unwrap_or_default();
+        if !self.edge.knows_proxy(token) {
+            return Err(Status::unauthenticated("the proxy is not known"));
+        }
+        let attributes = request.into_inner().attributes.unwrap_or_default();
+        let http = attributes.request.and_then(|request| request.http).unwrap_or_default();
+        let source = attributes.source.unwrap_or_default();
+        let account = attributes.context_extensions.get(ACCOUNT_EXTENSION);
+        let bound_account = account
+            .map(|id| id.parse())
+            .transpose()
+            .map_err(|_| Status::invalid_argument("portolan-account is no account id"))?;
+        let call = Call {
+            method: &http.method,
+            host: &http.host,
+            target: &http.path,
+            headers: &http.headers,
+            peer: source.address.and_then(|address| peer(address.address)),
+            certificate: &source.certificate,
+            bound_account,
+        };
+        let verdict = self.edge.decide(&call).await;
+        let outcome = match &verdict {
+            Verdict::Pass { caller: Some(_), .. } => "pass",
+            Verdict::Pass { caller: None, .. } => "pass_unknown",
+            Verdict::Refuse(refusal) => refusal.name(),
+        };
+        metrics::counter!("portolan_edge_decisions_total", "outcome" => outcome).increment(1);
+        tracing::debug!(outcome, method = http.method, host = http.host, "decided at the edge");
+        Ok(Response::new(match verdict {
+            Verdict::Pass { caller, has_query_token } => pass(caller, has_query_token, &http.headers),
+            Verdict::Refuse(refusal) => refuse(refusal),
+        }))
+    }
+}
+
+fn peer(address: Option<Address>) -> Option<IpAddr> {
+    match address? {
+        Address::SocketAddress(socket) => socket.address.parse().ok(),
+        _ => None,
+    }
+}
+
+fn pass(caller: Option<Caller>, has_query_token: bool, headers: &HashMap<String, String>) -> CheckResponse {
+    let mut ok = OkHttpResponse::default();
+    let is_ours = |name: &str| name.replace('_', "-").to_ascii_lowercase().starts_with(OWN_PREFIX);
+    let mut removed: Vec<String> = headers.keys().filter(|name| is_ours(name)).cloned().collect();
+    if let Some(caller) = caller {
+        ok.headers.push(header(PROFILE_HEADER, caller.profile_id.to_string()));
+        ok.headers.push(header(CLIENT_HEADER, caller.client_id.to_string()));
+        ok.headers.extend(caller.claims.map(|claims| header(CLAIMS_HEADER, claims)));
+        // Envoy removes after it sets, so a header that was set must not be removed as well.
+        removed.retain(|name| !ok.headers.iter().any(|set| set.header.as_ref().is_some_and(|h| h.key == *name)));
+        removed.extend([credential::TOKEN_HEADER, "authorization"].map(str::to_owned));
+    }
+    removed.extend(OVERRIDES.iter().filter(|name| headers.contains_key(**name)).map(|name| (*name).to_owned()));
+    ok.headers_to_remove = removed;
+    if has_query_token {
+        ok.query_parameters_to_remove.push(credential::TOKEN_PARAMETER.to_owned());
+    }
+    response(Code::Ok, HttpResponse::OkResponse(ok))
+}
+
+fn refuse(refusal: Refusal) -> CheckResponse {
+    let (code, message) = match refusal.status() {
+        400 => (Code::InvalidArgument, "Bad request"),
+        401 => (Code::Unauthenticated, "Unauthorized"),
+        403 => (Code::PermissionDenied, "Forbidden"),
+        404 => (Code::NotFound, "Not found"),
+        429 => (Code::ResourceExhausted, "Too many requests"),
+        _ => (Code::Unavailable, "Service unavailable"),
+    };
+    let mut headers = vec![header("content-type", "application/json; charset=utf-8".to_owned())];
+    match refusal {
+        Refusal::Limit(seconds) => headers.push(header("retry-after", seconds.to_string())),
+        _ if refusal.status() == 401 => headers.push(header("www-authenticate", "Bearer".to_owned())),
+        _ if refusal.status() == 503 => headers.push(header("retry-after", "1".to_owned())),
+        _ => {}
+    }
+    let denied = DeniedHttpResponse {
+        status: Some(HttpStatus { code: i32::from(refusal.status()) }),
+        headers,
+        body: format!("{{\"message\":\"{message}\"}}"),
+    };
+    response(code, HttpResponse::DeniedResponse(denied))
+}
+
+fn response(code: Code, answer: HttpResponse) -> CheckResponse {
+    let status = rpc::Status { code: code as i32, ..rpc::Status::default() };
+    CheckResponse { status: Some(status), http_response: Some(answer), ..CheckResponse::default() }
+}
+
+fn header(name: &str, value: String) -> HeaderValueOption {
+    let header = HeaderValue { key: name.to_owned(), value, ..HeaderValue::default() };
+    HeaderValueOption {
+        header: Some(header),
+        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+        ..HeaderValueOption::default()
+    }
+}
