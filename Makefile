@@ -1,6 +1,6 @@
 # `make` prints the targets. Tools that are not on the machine are installed into ./.local, which can be deleted.
 .DEFAULT_GOAL := help
-.PHONY: help run up-distributed build check test test-sqlite lint fmt proto-lint audit golden bench clean
+.PHONY: help run up-distributed build check test test-sqlite lint fmt proto-lint deploy-lint audit golden bench clean
 
 CARGO ?= cargo
 TOOLS := $(CURDIR)/.local/tools
@@ -31,13 +31,16 @@ test-sqlite: ## run every test that needs no server
 lint: ## formatting, clippy, contract, dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	$(MAKE) --no-print-directory proto-lint audit
+	$(MAKE) --no-print-directory proto-lint deploy-lint audit
 
 fmt: ## format the sources
 	$(CARGO) fmt --all
 
 proto-lint: $(BUF) ## check the contract's style
 	$(BUF) lint --config .buf.yaml
+
+deploy-lint: ## check Kubernetes manifests, Envoy's configuration, alert rules and scripts
+	deploy/lint
 
 audit: $(DENY) ## check licences, sources and duplicates of dependencies, and known vulnerabilities where reachable
 	$(DENY) --locked check --hide-inclusion-graph bans licenses sources

@@ -3,6 +3,8 @@
 #
 #   deploy/dev/test-env.sh run cargo test --workspace
 #
+# (`test-env.sh envoy` installs Envoy and prints where it lies.)
+#
 # They listen on free ports of 127.0.0.1 without password, keep their data below ./.local (Postgres in a temporary
 # directory when its user cannot reach the checkout), sync nothing to disk, and are stopped and removed when the command
 # ends. The command finds them in
@@ -224,13 +226,18 @@ finish() {
     exit "$status"
 }
 
-[ "${1:-}" = run ] && [ $# -ge 2 ] || die "usage: test-env.sh run COMMAND [ARGUMENT…]"
-shift
 root=$(cd "$(dirname "$0")/../.." && pwd)
 local_dir="$root/.local"
 tools="$local_dir/tools"
 home=""
 mkdir -p "$tools"
+if [ "${1:-}" = envoy ]; then
+    ensure_envoy
+    printf '%s\n' "${PORTOLAN_TEST_ENVOY:-}"
+    exit 0
+fi
+[ "${1:-}" = run ] && [ $# -ge 2 ] || die "usage: test-env.sh run COMMAND [ARGUMENT…], or test-env.sh envoy"
+shift
 ensure_installed
 postgres_bin=$(find_postgres || true)
 remove_stale

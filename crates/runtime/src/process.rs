@@ -156,14 +156,15 @@ where
         let _ = rustls::crypto::ring::default_provider().install_default();
         let config = parse(package).load()?;
         let _telemetry = telemetry::init(&config, package)?;
-        if !config.get("metrics.addr").is_empty() {
-            telemetry::serve_metrics(config.get("metrics.addr")).await?;
-        }
+        let metrics = config.get("metrics.addr").to_owned();
         let listener = TcpListener::bind(config.get("grpc.addr")).await?;
         let process = Process::open(config).await?;
         let tls = process.tls.clone();
         let built = build(process).await?;
         let routes = merge([grpc_routes(&[package]).await?, built.routes]);
+        if !metrics.is_empty() {
+            telemetry::serve_metrics(&metrics).await?;
+        }
         println!("{package} ready grpc={}", listener.local_addr()?);
         serve_grpc(listener, routes, built.guard, tls, stop_signal()).await?;
         built.on_stop.await;

@@ -1,6 +1,6 @@
 use std::{
     net::TcpListener,
-    path::{Path, PathBuf},
+    path::Path,
     process::Stdio,
 };
 
@@ -11,6 +11,7 @@ pub const FORM: &str = "PORTOLAN_TEST_FORM";
 
 const SERVICES: [&str; 5] = ["identity", "tokens", "inventory", "imports", "billing"];
 const EDGE: &str = include_str!("../../../../deploy/envoy/edge.yaml");
+const CLUSTERS: &str = include_str!("../../../../deploy/envoy/clusters.yaml");
 
 /// Six processes and the edge in front of them, of one installation.
 pub struct Six {
@@ -61,8 +62,9 @@ pub async fn start(store_url: &str, data_dir: &Path, variables: &[(&str, &str)])
 
 fn start_envoy(data_dir: &Path, ports: &[u16], gateway: u16, edge: u16) -> Child {
     let envoy = std::env::var("PORTOLAN_TEST_ENVOY").expect("six processes need PORTOLAN_TEST_ENVOY");
-    let config: PathBuf = data_dir.join("edge.yaml");
-    std::fs::write(&config, local_edge(ports, gateway, edge)).unwrap();
+    let (config, clusters) = (data_dir.join("edge.yaml"), data_dir.join("clusters.yaml"));
+    std::fs::write(&config, local_edge(&clusters, edge)).unwrap();
+    std::fs::write(&clusters, local_clusters(ports, gateway)).unwrap();
     Command::new(envoy)
         .args(["--log-level", "error", "--use-dynamic-base-id", "--concurrency", "1", "-c"])
         .arg(config)
@@ -73,18 +75,22 @@ fn start_envoy(data_dir: &Path, ports: &[u16], gateway: u16, edge: u16) -> Child
         .unwrap()
 }
 
-/// The edge of the repository with addresses of this machine, and without its listener for TLS.
-fn local_edge(ports: &[u16], gateway: u16, edge: u16) -> String {
-    let (head, rest) = EDGE.split_once("    - name: https\n").expect("the edge has a listener for TLS");
-    let clusters = rest.split_once("  clusters:\n").expect("the edge has clusters").1;
-    let mut text = format!("{head}  clusters:\n{clusters}");
-    text =
-        text.replace("port_value: 9901", "port_value: 0").replace("port_value: 8000", &format!("port_value: {edge}"));
-    text = text.replace("address: gateway, port_value: 8080", &format!("address: 127.0.0.1, port_value: {gateway}"));
-    for ((service, port), default) in SERVICES.iter().zip(ports).zip(50_051..) {
-        let (from, to) = (format!("address: {service}, port_value: {default}"), format!("port_value: {port}"));
+/// The edge of the repository on this machine, without its listener for TLS.
+fn local_edge(clusters: &Path, edge: u16) -> String {
+    let text = EDGE.split_once("    - name: https\n").expect("the edge has a listener for TLS").0;
+    text.replace("port_value: 9901", "port_value: 0")
+        .replace("port_value: 8000", &format!("port_value: {edge}"))
+        .replace("/etc/envoy/clusters.yaml", &clusters.display().to_string())
+}
+
+/// Its clusters with addresses of this machine.
+fn local_clusters(ports: &[u16], gateway: u16) -> String {
+    let mut text = CLUSTERS.to_owned();
+    let services = SERVICES.iter().zip(ports).zip(50_051..).map(|((service, port), default)| (*service, default, *port));
+    for (service, default, port) in services.chain([("gateway", 8_080, gateway)]) {
+        let from = format!("address: {service}, port_value: {default}");
         assert!(text.contains(&from), "the edge has no cluster for {service}");
-        text = text.replace(&from, &format!("address: 127.0.0.1, {to}"));
+        text = text.replace(&from, &format!("address: 127.0.0.1, port_value: {port}"));
     }
     text
 }
