@@ -39,7 +39,7 @@ pub use audit::{Change, audit, event};
 pub use log::AuditLog;
 pub use portolan_api::identity::v1::AuditEvent;
 pub use relay::{Relay, RelayHandle};
-pub use sink::{AuditService, Event, Failure, Sink};
+pub use sink::{AuditService, Event, Failure, Sink, UsageService};
 pub use store::{open, put};
 
 /// The outbox of a process with one service: its tables, its relay, and its guard, which records in it.

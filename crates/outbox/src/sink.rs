@@ -1,4 +1,7 @@
-use portolan_api::identity::v1::{AuditEvent, RecordAuditEventsRequest, audit_service_client::AuditServiceClient};
+use portolan_api::{
+    billing::v1::{RecordUsageEventsRequest, ReportCountsRequest, UsageCount, UsageEvent},
+    identity::v1::{AuditEvent, RecordAuditEventsRequest, audit_service_client::AuditServiceClient},
+};
 use portolan_authz::BoxFuture;
 use portolan_runtime::Peers;
 use tonic::Code;
@@ -51,5 +54,64 @@ impl Sink for AuditService {
             client.record_audit_events(RecordAuditEventsRequest { events }).await?;
             Ok(())
         })
+    }
+}
+
+/// The usage, kept by billing. A payload is a count that its service keeps,
+/// `{"accountId","feature","count","version"}`, or an event, `{"source","id","accountId","feature","value","time"}`.
+pub struct UsageService(pub Peers);
+
+impl Sink for UsageService {
+    fn deliver<'a>(&'a self, events: &'a [Event]) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            let (mut counts, mut happened) = (Vec::new(), Vec::new());
+            for event in events {
+                match read_usage(&event.payload).map_err(Failure::Never)? {
+                    Usage::Count(count) => counts.push(count),
+                    Usage::Event(event) => happened.push(event),
+                }
+            }
+            let mut client = self.0.metering();
+            if !counts.is_empty() {
+                client.report_counts(ReportCountsRequest { counts }).await?;
+            }
+            if !happened.is_empty() {
+                client.record_usage_events(RecordUsageEventsRequest { events: happened }).await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+enum Usage {
+    Count(UsageCount),
+    Event(UsageEvent),
+}
+
+fn read_usage(payload: &str) -> Result<Usage, String> {
+    let payload: serde_json::Value = serde_json::from_str(payload).map_err(|error| error.to_string())?;
+    let number = |name: &str| payload[name].as_i64().ok_or_else(|| format!("{name} is no whole number"));
+    let text = |name: &str| payload[name].as_str().map(str::to_owned).ok_or_else(|| format!("{name} is no text"));
+    let (account_id, feature) = (number("accountId")?, text("feature")?);
+    if payload.get("count").is_some() {
+        let (count, version) = (number("count")?, number("version")?);
+        return Ok(Usage::Count(UsageCount { account_id, feature, count, version }));
+    }
+    let (source, id, value) = (text("source")?, text("id")?, number("value")?);
+    let time = payload["time"].as_i64().unwrap_or(0);
+    Ok(Usage::Event(UsageEvent { source, id, account_id, feature, value, time }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_has_two_forms() {
+        let count = r#"{"accountId":1,"feature":"F","count":7,"version":2}"#;
+        assert!(matches!(read_usage(count), Ok(Usage::Count(UsageCount { count: 7, version: 2, .. }))));
+        let event = r#"{"source":"s","id":"i","accountId":1,"feature":"F","value":-1}"#;
+        assert!(matches!(read_usage(event), Ok(Usage::Event(UsageEvent { value: -1, time: 0, .. }))));
+        assert!(read_usage(r#"{"accountId":1,"feature":"F"}"#).is_err());
     }
 }

@@ -129,10 +129,36 @@ impl Config {
         if let Err(problem) = self.fetch_policy() {
             problems.push(format!("fetch.allow_hosts: {problem}"));
         }
+        self.verify_billing(problems);
         for range in self.get("http.trusted_proxies").split(',').map(str::trim).filter(|range| !range.is_empty()) {
             if range.parse::<ipnet::IpNet>().is_err() && range.parse::<std::net::IpAddr>().is_err() {
                 problems.push(format!("http.trusted_proxies: `{range}` is no address and no range"));
             }
+        }
+    }
+
+    fn verify_billing(&self, problems: &mut Vec<String>) {
+        match self.get("billing.provider") {
+            "built-in" => {}
+            "stigg" => {
+                for key in ["stigg.server_key", "stigg.signing_key"] {
+                    if self.get(key).is_empty() {
+                        problems.push(format!("{key} is needed when billing.provider is `stigg`"));
+                    }
+                }
+                if !["http://", "https://"].iter().any(|scheme| self.get("stigg.url").starts_with(scheme)) {
+                    problems.push("stigg.url must start with `http://` or `https://`".to_owned());
+                }
+            }
+            _ => problems.push("billing.provider must be `built-in` or `stigg`".to_owned()),
+        }
+        for key in ["billing.refresh_s", "billing.stale_s", "billing.report_s"] {
+            if !self.get(key).parse::<i64>().is_ok_and(|seconds| (1..=31_536_000).contains(&seconds)) {
+                problems.push(format!("{key} must be a number of seconds from 1 to 31536000"));
+            }
+        }
+        if !["true", "false"].contains(&self.get("billing.email_domain_rule")) {
+            problems.push("billing.email_domain_rule must be `true` or `false`".to_owned());
         }
     }
 }

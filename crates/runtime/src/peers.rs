@@ -1,9 +1,14 @@
 use std::sync::Arc;
 
 use portolan_api::{
-    identity::v1::{directory_service_client::DirectoryServiceClient, identity_service_client::IdentityServiceClient},
+    billing::v1::metering_service_client::MeteringServiceClient,
+    identity::v1::{
+        directory_service_client::DirectoryServiceClient, identity_service_client::IdentityServiceClient,
+        identity_usage_service_client::IdentityUsageServiceClient,
+    },
     inventory::v1::{
         edge_feed_service_client::EdgeFeedServiceClient, inventory_service_client::InventoryServiceClient,
+        inventory_usage_service_client::InventoryUsageServiceClient,
     },
     tokens::v1::{
         organization_tokens_service_client::OrganizationTokensServiceClient, tokens_service_client::TokensServiceClient,
@@ -62,6 +67,21 @@ impl Peers {
     /// Organisations, account settings and customer workspaces.
     pub fn directory(&self) -> DirectoryServiceClient<Called<Channel>> {
         DirectoryServiceClient::with_interceptor(self.identity.clone(), self.as_service())
+    }
+
+    /// Usage and limits, kept by billing.
+    pub fn metering(&self) -> MeteringServiceClient<Called<Channel>> {
+        MeteringServiceClient::with_interceptor(self.billing.clone(), self.as_service())
+    }
+
+    /// Counts that identity keeps for billing.
+    pub fn identity_usage(&self) -> IdentityUsageServiceClient<Called<Channel>> {
+        IdentityUsageServiceClient::with_interceptor(self.identity.clone(), self.as_service())
+    }
+
+    /// Counts that inventory keeps for billing.
+    pub fn inventory_usage(&self) -> InventoryUsageServiceClient<Called<Channel>> {
+        InventoryUsageServiceClient::with_interceptor(self.inventory.clone(), self.as_service())
     }
 
     pub fn tokens(&self) -> TokensServiceClient<Called<Channel>> {

@@ -75,6 +75,8 @@ pub(crate) struct Services {
     /// By proto package, with guards.
     guarded: Vec<(&'static str, GrpcService)>,
     relay: portolan_outbox::RelayHandle,
+    meter: portolan_meter::FoldHandle,
+    billing: portolan_billing::WorkHandle,
     ingest: portolan_inventory::IngestHandle,
     jobs: portolan_imports::JobsHandle,
     edge: portolan_tokens::enforce::Edge,
@@ -113,12 +115,16 @@ impl Services {
             process.config.data_dir.clone(),
         );
 
+        let billing_db = process.db(portolan_billing::SERVICE).await?;
+        let billing =
+            portolan_billing::Deps::open(billing_db, peers.clone(), &process.config, &process.secrets).await?;
+
         let routes = vec![
             (portolan_identity::PACKAGE, portolan_identity::service(identity.clone())),
             (portolan_tokens::PACKAGE, portolan_tokens::service(tokens)),
             (portolan_inventory::PACKAGE, portolan_inventory::service(inventory.clone()).await?),
             (portolan_imports::PACKAGE, portolan_imports::service(imports.clone()).await?),
-            (portolan_billing::PACKAGE, portolan_billing::service(portolan_billing::Deps { peers: peers.clone() })),
+            (portolan_billing::PACKAGE, portolan_billing::service(billing.clone())),
         ];
         // Identity is in this process: the guards ask it without the wire, which every request would pay for.
         let identities = Arc::new(portolan_identity::grants::OwnIdentities(identity.clone()));
@@ -136,9 +142,11 @@ impl Services {
             relay = relay.add(&process.db(service).await?);
         }
         let relay = relay.start();
+        let meter = portolan_meter::start(&[process.db("identity").await?, process.db("inventory").await?]);
+        let billing = portolan_billing::start_work(billing);
         let ingest = portolan_inventory::start_ingest(inventory);
         let jobs = portolan_imports::start_jobs(imports);
-        Ok(Self { identity, guard, routes, guarded: services, relay, ingest, jobs, edge })
+        Ok(Self { identity, guard, routes, guarded: services, relay, meter, billing, ingest, jobs, edge })
     }
 
     /// Ends background work at its next safe point.
@@ -146,6 +154,8 @@ impl Services {
         self.jobs.stop().await;
         self.ingest.stop().await;
         self.edge.stop().await;
+        self.billing.stop().await;
+        self.meter.stop().await;
         self.relay.stop().await;
     }
 }

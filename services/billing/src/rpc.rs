@@ -1,11 +1,15 @@
-use portolan_api::billing::v1::{
-    FeatureUsage, GetUsageRequest, GetUsageResponse, billing_service_server::BillingService,
-};
-use portolan_authz::Caller;
-use tonic::{Request, Response, Status};
+mod agents;
+mod billing;
+mod metering;
+mod subscription;
 
-use crate::{Deps, usage};
+use tonic::{Response, Status};
 
+use crate::Deps;
+
+type RpcResult<T> = Result<Response<T>, Status>;
+
+#[derive(Clone)]
 pub(crate) struct Rpc {
     deps: Deps,
 }
@@ -16,16 +20,7 @@ impl Rpc {
     }
 }
 
-#[tonic::async_trait]
-impl BillingService for Rpc {
-    async fn get_usage(&self, request: Request<GetUsageRequest>) -> Result<Response<GetUsageResponse>, Status> {
-        let (caller, _) = Caller::split(request)?;
-        let measured = usage::measure(&self.deps, caller.account_id).await?;
-        let usage = measured.into_iter().map(|usage::FeatureUsage { feature, usage, recorded_at }| FeatureUsage {
-            feature: feature.to_owned(),
-            usage,
-            recorded_at,
-        });
-        Ok(Response::new(GetUsageResponse { usage: usage.collect() }))
-    }
+/// A position or number as the wire has it; batches are far smaller.
+fn small(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
 }

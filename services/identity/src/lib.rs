@@ -31,7 +31,7 @@ use portolan_api::{
     Error,
     identity::v1::{
         audit_service_server::AuditServiceServer, directory_service_server::DirectoryServiceServer,
-        identity_service_server::IdentityServiceServer,
+        identity_service_server::IdentityServiceServer, identity_usage_service_server::IdentityUsageServiceServer,
     },
 };
 use portolan_authz::{Cache, Grant};
@@ -62,6 +62,12 @@ pub const MIGRATIONS: Migrations = Migrations {
             name: "audit",
             sqlite: include_str!("../migrations/sqlite/0003_audit.sql"),
             postgres: include_str!("../migrations/postgres/0003_audit.sql"),
+        },
+        Migration {
+            version: 30,
+            name: "usage",
+            sqlite: include_str!("../migrations/sqlite/0030_usage.sql"),
+            postgres: include_str!("../migrations/postgres/0030_usage.sql"),
         },
     ],
 };
@@ -95,8 +101,8 @@ impl Deps {
         grants: Cache<Grant>,
         keys: Cache<KnownKey>,
     ) -> Result<Self, Error> {
+        portolan_meter::open(&db).await?;
         db.migrate(&MIGRATIONS).await?;
-        portolan_outbox::open(&db).await?;
         let signing = signing::Signing::open(&db, &secrets).await?;
         Ok(Self { db, peers, secrets, grants, keys, passwords: passwords::Passwords::default(), signing })
     }
@@ -107,7 +113,8 @@ pub fn service(deps: Deps) -> Routes {
     let rpc = rpc::Rpc::new(deps);
     Routes::new(IdentityServiceServer::new(rpc.clone()))
         .add_service(DirectoryServiceServer::new(rpc.clone()))
-        .add_service(AuditServiceServer::new(rpc))
+        .add_service(AuditServiceServer::new(rpc.clone()))
+        .add_service(IdentityUsageServiceServer::new(rpc))
 }
 
 /// Letters and digits from the operating system's generator.

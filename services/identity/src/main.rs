@@ -16,8 +16,9 @@ async fn main() -> ExitCode {
         let (guard, relay) = portolan_outbox::start(&process, &deps.db, guard).await?;
         let routes = service(deps.clone());
         process.peers.identity.connect_local(guarded(routes.clone(), guard.clone()));
+        let meter = portolan_meter::start(std::slice::from_ref(&deps.db));
         tokio::spawn(make_first_key(deps, process));
-        Ok(Built::new(routes, guard).stopping(relay.stop()))
+        Ok(Built::new(routes, guard).stopping(meter.stop()).stopping(relay.stop()))
     })
     .await
 }

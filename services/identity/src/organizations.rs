@@ -47,6 +47,11 @@ pub enum By {
     Account(i64),
 }
 
+/// The login of an organisation's first user; empty when there is none.
+pub async fn admin_email(deps: &Deps, id: &str) -> Result<String> {
+    Ok(store::find_admin_email(&deps.db, id).await?.unwrap_or_default())
+}
+
 /// Finds an organisation with its accounts.
 pub async fn find(deps: &Deps, by: &By) -> Result<Option<(Organization, Vec<i64>)>> {
     let Some(organization) = store::find_organization(&deps.db, by).await? else { return Ok(None) };

@@ -1,5 +1,6 @@
 mod audit;
 mod directory;
+mod usage;
 
 use portolan_api::{
     Reason,

@@ -38,6 +38,7 @@ pub use ingest::{IngestHandle, start_ingest};
 
 use portolan_api::inventory::v1::edge_feed_service_server::EdgeFeedServiceServer;
 use portolan_api::inventory::v1::inventory_service_server::InventoryServiceServer;
+use portolan_api::inventory::v1::inventory_usage_service_server::InventoryUsageServiceServer;
 use portolan_store::{Migration, Migrations};
 use tonic::service::Routes;
 
@@ -75,6 +76,12 @@ pub const MIGRATIONS: Migrations = Migrations {
             sqlite: include_str!("../migrations/sqlite/0010_ingest_sources.sql"),
             postgres: include_str!("../migrations/postgres/0010_ingest_sources.sql"),
         },
+        Migration {
+            version: 30,
+            name: "usage",
+            sqlite: include_str!("../migrations/sqlite/0030_usage.sql"),
+            postgres: include_str!("../migrations/postgres/0030_usage.sql"),
+        },
     ],
 };
 
@@ -88,14 +95,16 @@ const RESPONSE_BYTES_MAX: usize = 512 << 20;
 /// # Errors
 /// When the tables cannot be prepared.
 pub async fn service(deps: Deps) -> Result<Routes, Error> {
+    portolan_meter::open(&deps.db).await?;
     deps.db.migrate(&MIGRATIONS).await?;
-    portolan_outbox::open(&deps.db).await?;
     let edge = EdgeFeedServiceServer::new(rpc::edge::EdgeFeed::new(deps.clone()));
+    let usage = InventoryUsageServiceServer::new(rpc::usage::Usage::new(deps.clone()));
     let server = InventoryServiceServer::new(rpc::Inventory::new(deps))
         .max_decoding_message_size(REQUEST_BYTES_MAX)
         .max_encoding_message_size(RESPONSE_BYTES_MAX);
     let mut routes = Routes::builder();
     routes.add_service(server);
     routes.add_service(edge);
+    routes.add_service(usage);
     Ok(routes.routes())
 }

@@ -14,8 +14,9 @@ async fn main() -> ExitCode {
         let deps = Deps::new(process.db(SERVICE).await?, log, process.peers.clone());
         let routes = service(deps.clone()).await?;
         let (guard, relay) = portolan_outbox::start(&process, &deps.db, process.remote_guard()).await?;
+        let meter = portolan_meter::start(std::slice::from_ref(&deps.db));
         let ingest = start_ingest(deps);
-        Ok(Built::new(routes, guard).stopping(ingest.stop()).stopping(relay.stop()))
+        Ok(Built::new(routes, guard).stopping(ingest.stop()).stopping(meter.stop()).stopping(relay.stop()))
     })
     .await
 }

@@ -2,6 +2,7 @@
 
 mod convert;
 pub mod edge;
+pub mod usage;
 
 use portolan_api::inventory::v1::{self as pb, inventory_service_server::InventoryService};
 use portolan_authz::Caller;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod bad_input;
+mod billing;
 mod collections;
 mod credentials;
 mod imports;
@@ -37,6 +38,10 @@ portolan_testkit::suite! {
     katapult::what_is_checked_at_each_use,
     katapult::one_secret_works_while_callers_race,
     katapult::scopes_open_our_own_api,
+    billing::usage_follows_the_inventory,
+    billing::subscriptions_answer_every_error,
+    billing::events_count_once,
+    billing::agents_are_analysed,
     kill::nothing_is_lost_or_counted_twice,
     real_files::every_operation_and_entry_is_accounted_for;
     PORTOLAN_TEST_KAFKA:

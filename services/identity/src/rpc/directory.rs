@@ -29,13 +29,18 @@ impl DirectoryService for Rpc {
             None => return Ok(Response::new(FindOrganizationResponse::default())),
         };
         let found = organizations::find(&self.deps, &by).await?;
-        let organization = found.map(|(organization, account_ids)| OrganizationRecord {
+        let Some((organization, account_ids)) = found else {
+            return Ok(Response::new(FindOrganizationResponse::default()));
+        };
+        let admin_email = organizations::admin_email(&self.deps, &organization.id).await?;
+        let organization = Some(OrganizationRecord {
             state: wire_state(organization.state).into(),
             id: organization.id,
             public_id: organization.public_id,
             name: organization.name,
             sub_domain: organization.sub_domain,
             account_ids,
+            admin_email,
         });
         Ok(Response::new(FindOrganizationResponse { organization }))
     }

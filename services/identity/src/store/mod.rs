@@ -2,13 +2,14 @@ pub(crate) mod audit;
 mod managed_users;
 mod organizations;
 mod settings;
+mod usage;
 
 use std::collections::BTreeMap;
 
 use portolan_api::{Error, Result};
 use portolan_store::{Db, Row, Tx, args};
 
-pub(crate) use self::{managed_users::*, organizations::*, settings::*};
+pub(crate) use self::{managed_users::*, organizations::*, settings::*, usage::*};
 use crate::{sessions::Session, users::User};
 
 /// The id of the first account of an installation.

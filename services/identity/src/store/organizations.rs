@@ -53,6 +53,14 @@ pub(crate) async fn list_account_ids(db: &Db, organization_id: &str) -> Result<V
     rows.iter().map(|row| Ok(row.get("account_id")?)).collect()
 }
 
+const FIND_ADMIN_EMAIL: &str = "SELECT u.login FROM accounts a JOIN memberships m ON m.account_id = a.account_id
+    JOIN users u ON u.user_id = m.user_id WHERE a.organization_id = $1 ORDER BY a.account_id, u.user_id LIMIT 1";
+
+pub(crate) async fn find_admin_email(db: &Db, organization_id: &str) -> Result<Option<String>> {
+    let row = db.fetch_optional(FIND_ADMIN_EMAIL, args![organization_id]).await?;
+    Ok(row.map(|row| row.get("login")).transpose()?)
+}
+
 const UPDATE_NAME: &str = "UPDATE organizations SET name = $2 WHERE organization_id = $1";
 
 pub(crate) async fn update_organization_name(tx: &mut Tx, id: &str, name: &str) -> Result<()> {

@@ -8,6 +8,7 @@ pub mod parameters;
 pub mod positions;
 pub mod producers;
 pub mod samples;
+pub mod usage;
 
 use portolan_store::{Error, Sql, Tx, Value, args};
 

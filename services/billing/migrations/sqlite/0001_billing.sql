@@ -1,0 +1,126 @@
+-- Which organisation an account belongs to; an account never moves.
+CREATE TABLE billing_accounts (
+    account_id BIGINT NOT NULL PRIMARY KEY,
+    organization_id TEXT NOT NULL
+);
+CREATE INDEX billing_accounts_by_organization ON billing_accounts (organization_id, account_id);
+
+-- The plan of an organisation, and what the provider answered of it last.
+CREATE TABLE billing_organizations (
+    organization_id TEXT NOT NULL PRIMARY KEY,
+    plan_id TEXT,
+    billing_period TEXT,
+    is_customer BIGINT NOT NULL DEFAULT 0,
+    -- Grows with every change of the plan; an answer asked for before the change is not kept.
+    version BIGINT NOT NULL DEFAULT 0,
+    entitlements TEXT,
+    fetched_at BIGINT NOT NULL DEFAULT 0,
+    fetched_version BIGINT NOT NULL DEFAULT -1
+);
+
+CREATE TABLE billing_overages (
+    organization_id TEXT NOT NULL,
+    feature TEXT NOT NULL,
+    first_detected_at BIGINT NOT NULL,
+    PRIMARY KEY (organization_id, feature)
+);
+
+-- One row for each event, so that it counts once; the key is a digest of source and id.
+CREATE TABLE usage_events (
+    account_id BIGINT NOT NULL,
+    event_key BLOB NOT NULL,
+    feature TEXT NOT NULL,
+    value BIGINT NOT NULL,
+    time BIGINT NOT NULL,
+    PRIMARY KEY (account_id, event_key)
+) WITHOUT ROWID;
+
+-- Sums, kept as events arrive: HOUR, DAY and MONTH by their beginning in UTC, and TOTAL at 0.
+CREATE TABLE usage_buckets (
+    account_id BIGINT NOT NULL,
+    feature TEXT NOT NULL,
+    grain TEXT NOT NULL,
+    start_at BIGINT NOT NULL,
+    value BIGINT NOT NULL,
+    events BIGINT NOT NULL,
+    recorded_at BIGINT NOT NULL,
+    PRIMARY KEY (account_id, grain, feature, start_at)
+);
+
+-- The last version of every count that another service keeps.
+CREATE TABLE usage_versions (
+    account_id BIGINT NOT NULL,
+    feature TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    PRIMARY KEY (account_id, feature)
+);
+
+-- Recomputations: one row an organisation, due while `done` is behind `requested`.
+CREATE TABLE usage_refreshes (
+    organization_id TEXT NOT NULL PRIMARY KEY,
+    requested BIGINT NOT NULL,
+    done BIGINT NOT NULL,
+    requested_at BIGINT NOT NULL,
+    finished_at BIGINT NOT NULL,
+    differences TEXT NOT NULL,
+    lease_owner TEXT NOT NULL,
+    lease_until BIGINT NOT NULL
+);
+
+-- Usage for the billing provider: due while `reported` is not `value`; null was never reported.
+CREATE TABLE usage_reports (
+    organization_id TEXT NOT NULL,
+    feature TEXT NOT NULL,
+    value BIGINT NOT NULL,
+    reported BIGINT,
+    PRIMARY KEY (organization_id, feature)
+);
+
+CREATE TABLE billing_leases (
+    name TEXT NOT NULL PRIMARY KEY,
+    owner TEXT NOT NULL,
+    until BIGINT NOT NULL
+);
+
+CREATE TABLE agent_queries (
+    account_id BIGINT NOT NULL,
+    query_id TEXT NOT NULL,
+    PRIMARY KEY (account_id, query_id)
+) WITHOUT ROWID;
+
+CREATE TABLE agent_analyses (
+    account_id BIGINT NOT NULL,
+    agent_id TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    user_name TEXT NOT NULL,
+    input_tokens BIGINT NOT NULL,
+    output_tokens BIGINT NOT NULL,
+    queries BIGINT NOT NULL,
+    last_query_at BIGINT NOT NULL,
+    last_query_id TEXT NOT NULL,
+    PRIMARY KEY (account_id, agent_id, device_id)
+);
+CREATE INDEX agent_analyses_by_time ON agent_analyses (account_id, last_query_at);
+CREATE INDEX agent_analyses_by_user ON agent_analyses (account_id, user_name, last_query_at);
+
+CREATE TABLE agent_topics (
+    account_id BIGINT NOT NULL,
+    agent_id TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    sub_topic TEXT NOT NULL,
+    queries BIGINT NOT NULL,
+    PRIMARY KEY (account_id, agent_id, device_id, topic, sub_topic)
+);
+
+CREATE TABLE agent_harms (
+    account_id BIGINT NOT NULL,
+    agent_id TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    category TEXT NOT NULL,
+    queries BIGINT NOT NULL,
+    last_seen_at BIGINT NOT NULL,
+    last_query_id TEXT NOT NULL,
+    last_reason TEXT NOT NULL,
+    PRIMARY KEY (account_id, agent_id, device_id, category)
+);

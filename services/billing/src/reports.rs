@@ -1,0 +1,68 @@
+//! Tells the provider what organisations use. What is to be told waits in a table, so it arrives whatever fails; it is
+//! told as a value to set, so telling it twice is telling it once.
+
+use portolan_api::Result;
+
+use crate::provider::{Provider, stigg::Report};
+use crate::{Deps, organizations, store};
+
+/// Reports in one call.
+const REPORTS_MAX: i64 = 500;
+/// One process reports at a time.
+pub const LEASE: &str = "usage reports";
+pub const LEASE_S: i64 = 60;
+
+/// A usage that the provider has not been told.
+pub struct Due {
+    pub organization_id: String,
+    pub feature: String,
+    pub value: i64,
+}
+
+/// Writes down what an organisation uses now, to be told.
+pub async fn note(deps: &Deps, organization_id: &str) -> Result<()> {
+    let Provider::Stigg(stigg) = &*deps.provider else { return Ok(()) };
+    let totals = store::usage::totals(&deps.db, organization_id, deps.clock.now()).await?;
+    let told = totals.features().filter(|feature| stigg.feature_id(feature).is_some());
+    let values: Vec<_> = told.map(|feature| (feature, totals.of(feature))).collect();
+    Ok(store::reports::note(&deps.db, organization_id, &values).await?)
+}
+
+/// Writes down what every organisation uses now.
+pub async fn note_all(deps: &Deps) -> Result<()> {
+    for organization_id in store::organizations::list(&deps.db).await? {
+        note(deps, &organization_id).await?;
+    }
+    Ok(())
+}
+
+/// Tells the provider everything it has not been told.
+///
+/// # Errors
+/// `BILLING_PROVIDER_UNAVAILABLE`: the rest waits.
+pub async fn send_due(deps: &Deps, owner: &str) -> Result<()> {
+    let Provider::Stigg(stigg) = &*deps.provider else { return Ok(()) };
+    let now = deps.clock.now();
+    if !store::reports::lease(&deps.db, LEASE, owner, now, now + LEASE_S).await? {
+        return Ok(());
+    }
+    let mut after = (String::new(), String::new());
+    loop {
+        let due = store::reports::due(&deps.db, (&after.0, &after.1), REPORTS_MAX).await?;
+        let Some(last) = due.last() else { return Ok(()) };
+        after = (last.organization_id.clone(), last.feature.clone());
+        let mut reports = Vec::with_capacity(due.len());
+        for Due { organization_id, feature, value } in &due {
+            let organization = store::organizations::get(&deps.db, organization_id).await?.unwrap_or_default();
+            organizations::ensure_customer(deps, organization_id, &organization).await?;
+            reports.push(Report {
+                customer_id: deps.plans.customer_id(organization_id).to_owned(),
+                feature_id: stigg.feature_id(feature).unwrap_or_default().to_owned(),
+                value: *value,
+            });
+        }
+        let taken = stigg.report_usage(&reports).await?;
+        let told: Vec<_> = due.iter().zip(taken).filter(|(_, taken)| *taken).map(|(due, _)| due).collect();
+        store::reports::told(&deps.db, &told).await?;
+    }
+}
