@@ -14,6 +14,7 @@
 //!
 //! Start reading at [`observe`], then [`template`].
 
+mod access;
 mod api_type;
 mod auth;
 mod body;
@@ -31,6 +32,7 @@ mod subtype;
 pub mod template;
 mod xml;
 
+pub use access::{AccessPolicy, AccessType};
 pub use api_type::ApiType;
 pub use auth::{AuthSet, AuthType};
 pub use delta::{Aggregate, DeclaredFacts, Domain, EndpointDelta, Values};

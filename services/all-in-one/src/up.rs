@@ -107,7 +107,8 @@ impl Services {
             edge.clone(),
         )
         .await?;
-        let inventory = portolan_inventory::Deps::new(process.db("inventory").await?, log.clone(), peers.clone());
+        let inventory = portolan_inventory::Deps::new(process.db("inventory").await?, log.clone(), peers.clone())
+            .trusting(process.config.get("http.trusted_proxies"));
         let imports = portolan_imports::Deps::new(
             process.db("imports").await?,
             log,

@@ -1,8 +1,13 @@
 //! The RPCs: each splits the request, calls the domain, wraps the answer.
 
+pub mod access_types;
+pub mod collection_writes;
 mod convert;
 pub mod edge;
 pub mod usage;
+pub mod endpoint_writes;
+pub mod groups;
+pub mod jobs;
 
 use portolan_api::inventory::v1::{self as pb, inventory_service_server::InventoryService};
 use portolan_authz::Caller;

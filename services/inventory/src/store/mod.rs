@@ -1,8 +1,13 @@
 //! The statements of this service, one file for each table, one function for each statement.
 
+pub mod access_types;
 pub mod api_endpoints;
+pub mod belongings;
+pub mod collection_writes;
 pub mod collections;
+pub mod demerged;
 pub mod endpoints;
+pub mod groups;
 pub mod jobs;
 pub mod parameters;
 pub mod positions;

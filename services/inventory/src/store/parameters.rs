@@ -211,6 +211,44 @@ pub async fn delete(tx: &mut Tx, account_id: i64, collection_id: i32, keys: &[&s
     super::delete_by_keys(tx, DELETE, account_id, collection_id, keys).await
 }
 
+/// A parameter's key as JSON.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub struct StoredKey {
+    response_code: i32,
+    is_header: bool,
+    is_url_param: bool,
+    is_query_param: bool,
+    name: String,
+    sub_type: String,
+}
+
+impl From<ParameterKey> for StoredKey {
+    fn from(key: ParameterKey) -> Self {
+        Self {
+            response_code: key.response_code,
+            is_header: key.is_header,
+            is_url_param: key.is_url_param,
+            is_query_param: key.is_query_param,
+            name: key.name,
+            sub_type: key.sub_type.name().to_owned(),
+        }
+    }
+}
+
+impl From<StoredKey> for ParameterKey {
+    /// A type that this program does not know is a plain one.
+    fn from(key: StoredKey) -> Self {
+        Self {
+            response_code: key.response_code,
+            is_header: key.is_header,
+            is_url_param: key.is_url_param,
+            is_query_param: key.is_query_param,
+            name: key.name,
+            sub_type: SubType::from_name(&key.sub_type).unwrap_or(SubType::Generic),
+        }
+    }
+}
+
 /// Names of body leaves outgrow what an index takes, so their digest is the key.
 fn parameter_key(key: &ParameterKey) -> String {
     let flags = [u8::from(key.is_header), u8::from(key.is_url_param), u8::from(key.is_query_param)];

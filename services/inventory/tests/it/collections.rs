@@ -135,8 +135,9 @@ pub async fn deletion_is_complete(test: TestDb) {
     handle.stop().await;
     let left = tables(&deps, ACCOUNT).await;
     assert!(left.values().all(Vec::is_empty), "{left:?}");
-    let jobs = deps.db.fetch_all("SELECT job_id FROM inventory_jobs", vec![]).await.unwrap();
-    assert!(jobs.is_empty());
+    let jobs = portolan_inventory::jobs::list(&deps, ACCOUNT, 0, None).await.unwrap();
+    assert_eq!(jobs.len(), 1);
+    assert_eq!((jobs[0].state.name(), jobs[0].done_items), ("SUCCEEDED", 450));
 }
 
 /// A list with the default collection deletes nothing, and neither does one that is too long.
