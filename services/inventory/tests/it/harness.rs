@@ -22,8 +22,8 @@ pub async fn deps(test: &TestDb) -> Deps {
 /// The service as a process of its own on a store.
 pub async fn deps_on(store: &Store) -> Deps {
     let db = store.service(SERVICE).await.unwrap();
+    portolan_meter::open(&db).await.unwrap();
     db.migrate(&MIGRATIONS).await.unwrap();
-    portolan_outbox::open(&db).await.unwrap();
     let log = Log::open("embedded:", "akto.api.logs", store).await.unwrap();
     let config = Config::load(PathBuf::from("."), None, std::iter::empty()).unwrap();
     let peers = Peers::new(&config, ServiceAuth::new(&[7; 32])).unwrap();
