@@ -114,7 +114,8 @@ impl Process {
     /// A guard that asks identity over its channel what the shared cache does not know.
     pub fn remote_guard(&self) -> Guard {
         let identities = RemoteIdentities::new(self.peers.clone(), self.shared_cache(GRANTS));
-        Guard::new(Arc::new(identities), self.peers.auth.clone())
+        let limits = crate::PeerLimits(self.peers.clone());
+        Guard::new(Arc::new(identities), self.peers.auth.clone()).with_limits(Arc::new(limits))
     }
 }
 

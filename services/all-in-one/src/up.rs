@@ -130,7 +130,9 @@ impl Services {
         // Identity is in this process: the guards ask it without the wire, which every request would pay for.
         let identities = Arc::new(portolan_identity::grants::OwnIdentities(identity.clone()));
         let audit = portolan_outbox::AuditLog::new(identity.db.clone());
-        let guard = Guard::new(identities, peers.auth.clone()).with_audit(Arc::new(audit));
+        let guard = Guard::new(identities, peers.auth.clone())
+            .with_audit(Arc::new(audit))
+            .with_limits(Arc::new(portolan_runtime::PeerLimits(peers.clone())));
         let channels = [&peers.identity, &peers.tokens, &peers.inventory, &peers.imports, &peers.billing];
         let mut services = Vec::new();
         for ((package, routes), channel) in routes.iter().zip(channels) {

@@ -42,6 +42,7 @@ portolan_testkit::suite! {
     billing::subscriptions_answer_every_error,
     billing::events_count_once,
     billing::agents_are_analysed,
+    billing::limits_hold_and_plans_change_at_once,
     kill::nothing_is_lost_or_counted_twice,
     real_files::every_operation_and_entry_is_accounted_for;
     PORTOLAN_TEST_KAFKA:
