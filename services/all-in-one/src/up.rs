@@ -95,6 +95,8 @@ impl Services {
         let identity_db = process.db("identity").await?;
         let secrets = process.secrets.clone();
         let identity = portolan_identity::Deps::open(identity_db, peers.clone(), secrets, grants, keys).await?;
+        let limits = process.durable_limits(&identity.db).await?;
+        let identity = identity.with_limits(limits);
         let settings = portolan_tokens::Settings::read(&process.config)?;
         let tokens_db = process.db("tokens").await?;
         let edge = portolan_tokens::enforce::Edge::new(process, tokens_db.clone())?;
@@ -106,7 +108,8 @@ impl Services {
             settings,
             edge.clone(),
         )
-        .await?;
+        .await?
+        .with_limits(process.limits());
         let inventory = portolan_inventory::Deps::new(process.db("inventory").await?, log.clone(), peers.clone())
             .trusting(process.config.get("http.trusted_proxies"));
         let imports = portolan_imports::Deps::new(

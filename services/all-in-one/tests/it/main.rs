@@ -12,6 +12,7 @@ mod real_files;
 mod roles;
 mod server;
 mod six;
+mod throttle;
 
 portolan_testkit::suite! {
     credentials::first_start_makes_a_key_that_works,
@@ -31,6 +32,7 @@ portolan_testkit::suite! {
     imports::a_reviewed_document_is_ingested_once,
     imports::a_streamed_file_becomes_a_job,
     imports::the_command_imports_a_file,
+    throttle::racing_wrong_passwords_are_counted_exactly,
     audit::every_write_and_refusal_is_recorded,
     bad_input::is_refused_and_changes_nothing,
     katapult::the_five_operations,
