@@ -16,7 +16,8 @@ mod template;
 
 use std::collections::VecDeque;
 
-pub use outcome::{ErrorType, ImportError, OperationOutcome};
+pub use crate::import_error::{ErrorType, ImportError};
+pub use outcome::OperationOutcome;
 
 use crate::tree::{self, Map, Node};
 use crate::{FormatError, Target, text};

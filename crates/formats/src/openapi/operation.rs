@@ -1,6 +1,6 @@
 use portolan_record::{Declaration, DeclaredParameter, Location, Record};
 
-use super::outcome::{ImportError, OperationOutcome};
+use super::outcome::OperationOutcome;
 use super::parameters::{Parameters, REQUEST, declared};
 use super::refs::Refs;
 use super::responses::Responses;
@@ -8,6 +8,7 @@ use super::schema::{Direction, Leaf, Schemas, add_body_example};
 use super::security;
 use super::server::Server;
 use super::template::Address;
+use crate::ImportError;
 use crate::Target;
 use crate::tree::{Map, Node};
 
