@@ -112,12 +112,7 @@ impl Services {
         .with_limits(process.limits());
         let inventory = portolan_inventory::Deps::new(process.db("inventory").await?, log.clone(), peers.clone())
             .trusting(process.config.get("http.trusted_proxies"));
-        let imports = portolan_imports::Deps::new(
-            process.db("imports").await?,
-            log,
-            peers.clone(),
-            process.config.data_dir.clone(),
-        );
+        let imports = portolan_imports::Deps::of(process, log).await?;
 
         let billing_db = process.db(portolan_billing::SERVICE).await?;
         let billing =

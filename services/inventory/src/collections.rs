@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use portolan_api::Reason;
 use portolan_api::identity::v1::AddUserCollectionRequest;
 use portolan_authz::{Caller, Scope};
@@ -25,6 +27,8 @@ const PATTERN_BYTES_MAX: usize = 1 << 20;
 const OTHER_SCOPES: [&str; 3] = [MCP_TAG, GEN_AI_TAG, DAST_TAG];
 pub const MCP_TAG: &str = "mcp-server";
 pub const GEN_AI_TAG: &str = "gen-ai";
+/// The value of [`GEN_AI_TAG`] that an import from an address gives; such collections are in the scope API as well.
+const GEN_AI_IMPORT: &str = "Gen AI Import";
 pub const DAST_TAG: &str = "dast";
 
 /// A set of endpoints under one name: filled by imports, or by the traffic of one host.
@@ -91,7 +95,8 @@ impl Collection {
 
     /// Whether the product scope shows it.
     pub fn in_scope(&self, scope: Scope) -> bool {
-        scope != Scope::Api || !OTHER_SCOPES.iter().any(|tag| self.has_tag(tag))
+        let elsewhere = |tag: &Tag| OTHER_SCOPES.contains(&tag.key_name.as_str()) && tag.value != GEN_AI_IMPORT;
+        scope != Scope::Api || !self.tags.iter().any(elsewhere)
     }
 }
 
@@ -340,6 +345,47 @@ pub async fn delete(deps: &Deps, caller: &Caller, mut ids: Vec<i32>) -> Result<V
 /// # Errors
 /// The reasons of [`CollectionName`]; `COLLECTION_NAME_TAKEN` when the caller may not see who has the name.
 pub async fn import_target(
+    deps: &Deps,
+    caller: &Caller,
+    id: Option<i32>,
+    name: Option<String>,
+    clean_name: bool,
+    tags: HashMap<String, String>,
+) -> Result<Option<Collection>, Error> {
+    let target = named_target(deps, caller, id, name, clean_name).await?;
+    let Some(target) = target.filter(|_| !tags.is_empty()) else { return Ok(target) };
+    add_tags(deps, caller, target, tags).await.map(Some)
+}
+
+/// Adds the tags that the collection does not have.
+async fn add_tags(
+    deps: &Deps,
+    caller: &Caller,
+    mut collection: Collection,
+    tags: HashMap<String, String>,
+) -> Result<Collection, Error> {
+    let now = now_s();
+    let missing = tags.into_iter().filter(|(key, _)| !collection.has_tag(key)).map(|(key_name, value)| Tag {
+        key_name,
+        value,
+        source: Some("USER".to_owned()),
+        updated_at: now,
+    });
+    let missing: Vec<_> = missing.collect();
+    if !missing.is_empty() {
+        collection.tags.extend(missing);
+        retrying(|| async {
+            let mut tx = deps.db.begin().await?;
+            store::collections::set_tags(&mut tx, caller.account_id, collection.id, &collection.tags).await?;
+            tx.commit().await?;
+            Ok::<_, Error>(())
+        })
+        .await?;
+    }
+    Ok(collection)
+}
+
+async fn named_target(
     deps: &Deps,
     caller: &Caller,
     id: Option<i32>,

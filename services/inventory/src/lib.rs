@@ -48,6 +48,7 @@ use portolan_api::inventory::v1::collection_write_service_server::CollectionWrit
 use portolan_api::inventory::v1::edge_feed_service_server::EdgeFeedServiceServer;
 use portolan_api::inventory::v1::endpoint_write_service_server::EndpointWriteServiceServer;
 use portolan_api::inventory::v1::group_service_server::GroupServiceServer;
+use portolan_api::inventory::v1::export_service_server::ExportServiceServer;
 use portolan_api::inventory::v1::inventory_service_server::InventoryServiceServer;
 use portolan_api::inventory::v1::inventory_usage_service_server::InventoryUsageServiceServer;
 use portolan_api::inventory::v1::job_service_server::JobServiceServer;
@@ -125,6 +126,7 @@ pub async fn service(deps: Deps) -> Result<Routes, Error> {
     let endpoint_writes = EndpointWriteServiceServer::new(rpc::endpoint_writes::EndpointWrites::new(deps.clone()));
     let access_types = AccessTypeServiceServer::new(rpc::access_types::AccessTypes::new(deps.clone()));
     let jobs = JobServiceServer::new(rpc::jobs::Jobs::new(deps.clone()));
+    let export = ExportServiceServer::new(rpc::export::Export::new(deps.clone()));
     let server = InventoryServiceServer::new(rpc::Inventory::new(deps))
         .max_decoding_message_size(REQUEST_BYTES_MAX)
         .max_encoding_message_size(RESPONSE_BYTES_MAX);
@@ -137,5 +139,6 @@ pub async fn service(deps: Deps) -> Result<Routes, Error> {
     routes.add_service(endpoint_writes);
     routes.add_service(access_types);
     routes.add_service(jobs);
+    routes.add_service(export.max_encoding_message_size(RESPONSE_BYTES_MAX));
     Ok(routes.routes())
 }

@@ -4,6 +4,7 @@ pub mod access_types;
 pub mod collection_writes;
 mod convert;
 pub mod edge;
+pub mod export;
 pub mod usage;
 pub mod endpoint_writes;
 pub mod groups;
@@ -209,7 +210,7 @@ impl InventoryService for Inventory {
     ) -> Answer<pb::EnsureImportTargetResponse> {
         let (caller, request) = Caller::split(request)?;
         let (id, name) = (request.api_collection_id, request.collection_name);
-        let target = collections::import_target(&self.deps, &caller, id, name, request.clean_name).await;
+        let target = collections::import_target(&self.deps, &caller, id, name, request.clean_name, request.tags).await;
         let target = target.map_err(status)?.map(convert::import_target);
         Ok(Response::new(pb::EnsureImportTargetResponse { target }))
     }

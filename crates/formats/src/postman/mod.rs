@@ -96,6 +96,11 @@ impl<'d> Collection<'d> {
         name.and_then(Node::scalar).map(|name| name.trim().to_owned()).filter(|name| !name.is_empty())
     }
 
+    /// Whether the collection names itself as its version asks: in `info` from version 2 on.
+    pub fn has_info(&self) -> bool {
+        self.info().is_some() || self.node.get("item").is_none()
+    }
+
     /// Version 2 names itself in a member `info`.
     fn info(&self) -> Option<&'d Node> {
         self.node.get("info").filter(|info| info.as_map().is_some())

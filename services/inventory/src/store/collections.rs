@@ -49,6 +49,12 @@ pub async fn insert(tx: &mut Tx, account_id: i64, collection: &Collection) -> Re
     Ok(tx.execute(INSERT, row).await? == 1)
 }
 
+const SET_TAGS: &str = "UPDATE collections SET tags = $3 WHERE account_id = $1 AND collection_id = $2";
+
+pub async fn set_tags(tx: &mut Tx, account_id: i64, collection_id: i32, tags: &[Tag]) -> Result<(), Error> {
+    tx.execute(SET_TAGS, args![account_id, collection_id, tags_json(tags)]).await.map(drop)
+}
+
 const INSERT_HOST: &str = "INSERT INTO collections \
      (account_id, collection_id, name, name_key, host_name, host_key, created_at) VALUES ($1, $2, $3, $4, $3, $3, $5) \
      ON CONFLICT DO NOTHING";
