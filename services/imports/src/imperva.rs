@@ -18,6 +18,8 @@ const BYTES_MAX: usize = 10 * 1024 * 1024;
 
 /// What became of a schema.
 pub struct Outcome {
+    /// The first host that the file names.
+    pub host: String,
     /// One for each host, in the order of the file.
     pub collections: Vec<Target>,
     pub job_id: String,
@@ -45,9 +47,7 @@ pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>, multiple
     if document.endpoint_count() == 0 {
         return Err(Reason::ImpervaUnreadable.into());
     }
-    if hosts.is_empty() {
-        return Err(Reason::ImpervaWithoutHost.into());
-    }
+    let first_host = hosts.first().cloned().ok_or(Reason::ImpervaWithoutHost)?;
     let mut collections: Vec<Target> = Vec::new();
     let mut by_host = BTreeMap::new();
     for host in hosts {
@@ -72,7 +72,8 @@ pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>, multiple
         progress: progress.clone(),
     };
     let job_id = jobs::finished(deps, caller, "import.imperva", &upload_id, finished).await?;
-    Ok(Outcome { collections, job_id, imported: progress.imported_items, refused: progress.refused_items })
+    let (imported, refused) = (progress.imported_items, progress.refused_items);
+    Ok(Outcome { host: first_host, collections, job_id, imported, refused })
 }
 
 async fn convert(

@@ -21,8 +21,7 @@ impl SourcesService for Sources {
         let (caller, request) = Caller::split(request)?;
         let multiple = request.generate_multiple_samples;
         let outcome = imperva::import(&self.deps, &caller, request.imperva_string, multiple).await?;
-        let first = outcome.collections.first().map(|first| first.name.as_str()).unwrap_or_default();
-        let message = format!("Imperva schema imported successfully. Collection: {first}");
+        let message = format!("Imperva schema imported successfully. Collection: {}", outcome.host);
         let collections = outcome.collections.into_iter().map(|collection| ImportedCollection {
             api_collection_id: collection.collection_id,
             name: collection.name,
