@@ -353,8 +353,10 @@ pub async fn import_target(
     tags: HashMap<String, String>,
 ) -> Result<Option<Collection>, Error> {
     let target = named_target(deps, caller, id, name, clean_name).await?;
-    let Some(target) = target.filter(|_| !tags.is_empty()) else { return Ok(target) };
-    add_tags(deps, caller, target, tags).await.map(Some)
+    match target {
+        Some(target) if !tags.is_empty() => add_tags(deps, caller, target, tags).await.map(Some),
+        target => Ok(target),
+    }
 }
 
 /// Adds the tags that the collection does not have.
