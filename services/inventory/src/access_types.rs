@@ -83,7 +83,8 @@ pub async fn list_by_urls(
     let mut found: BTreeMap<EndpointId, (bool, BTreeSet<AccessType>)> = BTreeMap::new();
     'all: for keys in url_keys.chunks(store::LIST_MAX) {
         for ids in readable.chunks(COLLECTIONS_PER_QUERY) {
-            for (collection_id, raw) in store::access_types::by_url_keys(&deps.db, caller.account_id, ids, keys).await? {
+            for (collection_id, raw) in store::access_types::by_url_keys(&deps.db, caller.account_id, ids, keys).await?
+            {
                 let id = EndpointId { collection_id, url: raw.url, method: raw.method };
                 let known = found.entry(id).or_default();
                 known.0 |= raw.proven;
@@ -132,8 +133,7 @@ pub(crate) async fn apply_step(tx: &mut Tx, job: &Job, policy: &AccessPolicy) ->
         }
     }
     store::endpoints::save(tx, account_id, collection_id, changed.iter().map(|(raw, bodies)| (raw, bodies))).await?;
-    let url_keys: BTreeSet<String> =
-        changed.iter().map(|(raw, _)| keys::endpoint_key(&raw.method, &raw.url)).collect();
+    let url_keys: BTreeSet<String> = changed.iter().map(|(raw, _)| keys::endpoint_key(&raw.method, &raw.url)).collect();
     let url_keys: Vec<&str> = url_keys.iter().map(String::as_str).collect();
     let counts = groups::refresh(tx, account_id, collection_id, &url_keys).await?;
     groups::add_counts(tx, account_id, &counts).await?;

@@ -26,9 +26,8 @@ pub async fn rename(deps: &Deps, caller: &Caller, collection_id: i32, name: Coll
         return Err(Reason::CollectionOfTraffic.into());
     }
     let (account_id, key) = (caller.account_id, name.key());
-    let renamed = async || {
-        store::collection_writes::rename(&deps.db, account_id, collection_id, name.as_str(), &key).await
-    };
+    let renamed =
+        async || store::collection_writes::rename(&deps.db, account_id, collection_id, name.as_str(), &key).await;
     match retrying(renamed).await {
         Ok(true) => Ok(()),
         // Two requests raced for the name.
@@ -212,7 +211,8 @@ pub(crate) async fn leave_groups(tx: &mut Tx, account_id: i64, deleted: &[i32]) 
         }
     }
     for (group_id, conditions) in store::groups::conditions(tx, account_id).await? {
-        let names_one = |conditions: &mut Conditions| conditions.retain_endpoints(|id| !deleted.contains(&id.collection_id));
+        let names_one =
+            |conditions: &mut Conditions| conditions.retain_endpoints(|id| !deleted.contains(&id.collection_id));
         if !names_one(&mut Conditions::clone(&*Conditions::stored(&conditions)?)) {
             continue;
         }

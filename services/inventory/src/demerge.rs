@@ -173,9 +173,16 @@ async fn take_apart(
             samples,
         })?);
     }
-    let noted =
-        store::demerged::insert(&mut tx, account_id, collection_id, &url_key, (method.name(), url), kept.clone(), now_s())
-            .await?;
+    let noted = store::demerged::insert(
+        &mut tx,
+        account_id,
+        collection_id,
+        &url_key,
+        (method.name(), url),
+        kept.clone(),
+        now_s(),
+    )
+    .await?;
     if !noted {
         return Ok(());
     }
@@ -311,10 +318,8 @@ async fn restore(
     }
     let rows = parameters.iter().map(|(parameter, seen)| (key.as_str(), parameter, seen));
     store::parameters::save(tx, account_id, collection_id, rows).await?;
-    let samples: Samples = texts
-        .iter()
-        .filter_map(|text| Some(Sample::new(Record::parse(text).ok()?.time, text.as_str())))
-        .collect();
+    let samples: Samples =
+        texts.iter().filter_map(|text| Some(Sample::new(Record::parse(text).ok()?.time, text.as_str()))).collect();
     let rows = samples.list().iter().map(|sample| {
         [
             account_id.into(),
@@ -414,9 +419,10 @@ fn covers(template: &str, url: &str) -> bool {
     let (template, url) = (SplitUrl::new(template), SplitUrl::new(url));
     template.frame() == url.frame()
         && template.segments().count() == url.segments().count()
-        && template.segments().zip(url.segments()).all(|(own, token)| {
-            own == token || Variable::of_token(own).is_some_and(|variable| variable.accepts(token))
-        })
+        && template
+            .segments()
+            .zip(url.segments())
+            .all(|(own, token)| own == token || Variable::of_token(own).is_some_and(|variable| variable.accepts(token)))
 }
 
 #[cfg(test)]

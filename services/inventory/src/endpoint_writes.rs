@@ -43,12 +43,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, endpoints: Vec<EndpointId>) ->
     Ok(())
 }
 
-async fn delete_of(
-    deps: &Deps,
-    caller: &Caller,
-    collection_id: i32,
-    url_keys: &BTreeSet<String>,
-) -> Result<(), Error> {
+async fn delete_of(deps: &Deps, caller: &Caller, collection_id: i32, url_keys: &BTreeSet<String>) -> Result<(), Error> {
     let account_id = caller.account_id;
     let mut tx = deps.db.begin().await?;
     let held = store::collections::lock(&mut tx, account_id, i64::from(collection_id)).await?;

@@ -141,11 +141,7 @@ pub(crate) async fn understood(deps: &Deps, caller: &Caller, written: Vec<Writte
 }
 
 /// The endpoints of a request whose collections the caller sees.
-async fn chosen(
-    deps: &Deps,
-    caller: &Caller,
-    endpoints: Option<Vec<EndpointId>>,
-) -> Result<Vec<EndpointId>, Error> {
+async fn chosen(deps: &Deps, caller: &Caller, endpoints: Option<Vec<EndpointId>>) -> Result<Vec<EndpointId>, Error> {
     let Some(mut endpoints) = endpoints else { return Ok(Vec::new()) };
     if endpoints.is_empty() {
         return Err(Reason::EndpointsRequired.into());
@@ -286,9 +282,7 @@ pub(crate) async fn step(tx: &mut Tx, job: &Job) -> Result<Step, Error> {
     let place = 'looking: {
         for _ in 0..COLLECTIONS_PER_STEP {
             let next = match job.collection_id {
-                collections::NO_COLLECTION => {
-                    store::collection_writes::next_plain(tx, job.account_id, from_id).await?
-                }
+                collections::NO_COLLECTION => store::collection_writes::next_plain(tx, job.account_id, from_id).await?,
                 id => Some(id).filter(|id| i64::from(*id) >= from_id),
             };
             let Some(collection_id) = next else { break 'looking None };
@@ -297,8 +291,7 @@ pub(crate) async fn step(tx: &mut Tx, job: &Job) -> Result<Step, Error> {
             }
             let limit = i64::try_from(ENDPOINTS_PER_STEP - done).unwrap_or_default();
             store::collection_writes::hold(tx, job.account_id, collection_id).await?;
-            let keys =
-                store::endpoints::some_url_keys(tx, job.account_id, collection_id, &after_key, limit).await?;
+            let keys = store::endpoints::some_url_keys(tx, job.account_id, collection_id, &after_key, limit).await?;
             let texts: Vec<&str> = keys.iter().map(String::as_str).collect();
             for (group_id, count) in refresh(tx, job.account_id, collection_id, &texts).await? {
                 *counts.entry(group_id).or_default() += count;

@@ -47,8 +47,8 @@ use portolan_api::inventory::v1::access_type_service_server::AccessTypeServiceSe
 use portolan_api::inventory::v1::collection_write_service_server::CollectionWriteServiceServer;
 use portolan_api::inventory::v1::edge_feed_service_server::EdgeFeedServiceServer;
 use portolan_api::inventory::v1::endpoint_write_service_server::EndpointWriteServiceServer;
-use portolan_api::inventory::v1::group_service_server::GroupServiceServer;
 use portolan_api::inventory::v1::export_service_server::ExportServiceServer;
+use portolan_api::inventory::v1::group_service_server::GroupServiceServer;
 use portolan_api::inventory::v1::inventory_service_server::InventoryServiceServer;
 use portolan_api::inventory::v1::inventory_usage_service_server::InventoryUsageServiceServer;
 use portolan_api::inventory::v1::job_service_server::JobServiceServer;
@@ -118,8 +118,8 @@ pub async fn service(deps: Deps) -> Result<Routes, Error> {
     deps.db.migrate(&MIGRATIONS).await?;
     let edge = EdgeFeedServiceServer::new(rpc::edge::EdgeFeed::new(deps.clone()));
     let usage = InventoryUsageServiceServer::new(rpc::usage::Usage::new(deps.clone()));
-    let groups = GroupServiceServer::new(rpc::groups::Groups::new(deps.clone()))
-        .max_encoding_message_size(RESPONSE_BYTES_MAX);
+    let groups =
+        GroupServiceServer::new(rpc::groups::Groups::new(deps.clone())).max_encoding_message_size(RESPONSE_BYTES_MAX);
     let collection_writes =
         CollectionWriteServiceServer::new(rpc::collection_writes::CollectionWrites::new(deps.clone()))
             .max_encoding_message_size(RESPONSE_BYTES_MAX);

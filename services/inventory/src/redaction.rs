@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portolan_authz::Caller;
 use portolan_engine::template::BodyNames;
-use portolan_engine::{EndpointDelta, Method, ParameterKey, Aggregate, Sample, Values};
+use portolan_engine::{Aggregate, EndpointDelta, Method, ParameterKey, Sample, Values};
 use portolan_outbox::Change;
 use portolan_record::Record;
 use portolan_store::{Tx, Value, retrying};
@@ -166,13 +166,11 @@ async fn collapse_one(
     for (_, known) in store::endpoints::by_keys(tx, account_id, collection_id, &raw_keys).await? {
         bodies.absorb(&known);
     }
-    let rows: Vec<RawParameter> =
-        store::parameters::by_endpoints_in(tx, account_id, collection_id, &raw_keys).await?;
+    let rows: Vec<RawParameter> = store::parameters::by_endpoints_in(tx, account_id, collection_id, &raw_keys).await?;
     let mut merged: BTreeMap<ParameterKey, Aggregate> = parameters::merge(raws, rows);
     merged.values_mut().for_each(strip_aggregate);
     let records = store::samples::records(tx, account_id, collection_id, &raw_keys).await?;
-    let samples: portolan_engine::Samples =
-        records.iter().map(|(_, record)| masked_sample(record, url)).collect();
+    let samples: portolan_engine::Samples = records.iter().map(|(_, record)| masked_sample(record, url)).collect();
 
     let known_method = Method::parse(method);
     let deltas = raws.iter().map(|raw| to_delta(known_method, raw.clone(), BTreeMap::new()));
@@ -285,7 +283,8 @@ fn masked_json(value: Json) -> Json {
 
 /// Whether every part of a text is a name and a value, as a form's are.
 fn is_form(text: &str) -> bool {
-    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-[]%".contains(c));
+    let is_name =
+        |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-[]%".contains(c));
     text.split('&').all(|pair| pair.split_once('=').is_some_and(|(name, _)| is_name(name)))
 }
 

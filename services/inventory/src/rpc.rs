@@ -4,11 +4,11 @@ pub mod access_types;
 pub mod collection_writes;
 mod convert;
 pub mod edge;
-pub mod export;
-pub mod usage;
 pub mod endpoint_writes;
+pub mod export;
 pub mod groups;
 pub mod jobs;
+pub mod usage;
 
 use portolan_api::inventory::v1::{self as pb, inventory_service_server::InventoryService};
 use portolan_authz::Caller;

@@ -214,9 +214,9 @@ impl Condition {
                 }
                 Rule::Custom(endpoints)
             }
-            "METHOD" => Rule::Method(
-                method(text("method")?).ok_or_else(|| invalid("data.method is no method".into()))?,
-            ),
+            "METHOD" => {
+                Rule::Method(method(text("method")?).ok_or_else(|| invalid("data.method is no method".into()))?)
+            }
             "REGEX" => Rule::Url(pattern(text("regex")?)?),
             "HOST_REGEX" => Rule::Host(pattern(text("host_regex")?)?),
             "TAGS" => Rule::Tags(TagQuery(text("query")?.to_owned())),
@@ -240,7 +240,8 @@ impl Condition {
         let operator = if self.operator == Operator::And { "AND" } else { "OR" };
         let (kind, data) = match &self.rule {
             Rule::Custom(endpoints) => {
-                let entry = |id: &EndpointId| json!({"apiCollectionId": id.collection_id, "url": id.url, "method": id.method});
+                let entry =
+                    |id: &EndpointId| json!({"apiCollectionId": id.collection_id, "url": id.url, "method": id.method});
                 ("CUSTOM", json!({"apiList": endpoints.iter().map(entry).collect::<Vec<_>>()}))
             }
             Rule::Method(method) => ("METHOD", json!({"method": method.name()})),
@@ -322,12 +323,8 @@ mod tests {
 
     fn matches(conditions: Value, url: &str, method: &str) -> bool {
         let id = EndpointId { collection_id: 5, url: url.into(), method: method.into() };
-        let tag = |key: &str, value: &str| Tag {
-            key_name: key.into(),
-            value: value.into(),
-            source: None,
-            updated_at: 0,
-        };
+        let tag =
+            |key: &str, value: &str| Tag { key_name: key.into(), value: value.into(), source: None, updated_at: 0 };
         let seen = Seen {
             id: &id,
             host_name: Some("api.example.com"),
@@ -403,7 +400,10 @@ mod tests {
             let condition = json!({"type": "REGEX", "operator": "AND", "data": {"regex": pattern}});
             assert_eq!(refusal(condition), Reason::PatternInvalid, "{pattern}");
         }
-        assert_eq!(parse(json!(vec![json!({"type": "", "operator": ""}); 101])).unwrap_err().reason(), Some(Reason::ListTooLong));
+        assert_eq!(
+            parse(json!(vec![json!({"type": "", "operator": ""}); 101])).unwrap_err().reason(),
+            Some(Reason::ListTooLong)
+        );
     }
 
     #[test]

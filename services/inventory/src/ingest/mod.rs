@@ -15,8 +15,8 @@ mod apart;
 pub(crate) mod batch;
 pub(crate) mod catalogs;
 mod partition;
-pub(crate) mod rules;
 mod repeats;
+pub(crate) mod rules;
 pub(crate) mod write;
 
 use std::sync::Arc;

@@ -240,8 +240,7 @@ pub async fn write_collection(
         rows.insert(row.key.clone(), (row, bodies));
     }
     let known: Vec<&str> = keys.iter().copied().filter(|key| rows.contains_key(*key)).collect();
-    let mut old_places: HashMap<String, Place> =
-        rows.iter().map(|(key, (row, _))| (key.clone(), place(row))).collect();
+    let mut old_places: HashMap<String, Place> = rows.iter().map(|(key, (row, _))| (key.clone(), place(row))).collect();
     let mut parameters: HashMap<String, BTreeMap<ParameterKey, Aggregate>> = HashMap::new();
     for row in store::parameters::by_endpoints_in(tx, account_id, collection_id, &known).await? {
         parameters.entry(row.endpoint_key).or_default().insert(row.key, row.seen);
@@ -400,7 +399,11 @@ async fn displace(
 }
 
 /// A stored row as the sum of the records that made it.
-pub(crate) fn to_delta(method: Method, row: RawEndpoint, parameters: BTreeMap<ParameterKey, Aggregate>) -> EndpointDelta {
+pub(crate) fn to_delta(
+    method: Method,
+    row: RawEndpoint,
+    parameters: BTreeMap<ParameterKey, Aggregate>,
+) -> EndpointDelta {
     let facts = row.facts;
     EndpointDelta {
         method,

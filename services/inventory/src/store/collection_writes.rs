@@ -72,7 +72,8 @@ pub async fn update_redacted(
     Ok(tx.execute(UPDATE_REDACTED, args![account_id, collection_id, is_redacted, values_removed]).await? == 1)
 }
 
-const NOTE_VALUES_REMOVED: &str = "UPDATE collections SET values_removed = 1 WHERE account_id = $1 AND collection_id = $2";
+const NOTE_VALUES_REMOVED: &str =
+    "UPDATE collections SET values_removed = 1 WHERE account_id = $1 AND collection_id = $2";
 
 /// Notes that no value is left.
 pub async fn note_values_removed(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<(), Error> {

@@ -48,8 +48,7 @@ pub async fn by_account(db: &Db, account_id: i64) -> Result<Vec<Demerged>, Error
     rows.iter().map(read).collect()
 }
 
-const SELECT_BY_COLLECTION: &str =
-    "SELECT method, url FROM demerged_urls WHERE account_id = $1 AND collection_id = $2";
+const SELECT_BY_COLLECTION: &str = "SELECT method, url FROM demerged_urls WHERE account_id = $1 AND collection_id = $2";
 
 /// Method and URL of those of one collection.
 pub async fn by_collection(

@@ -196,7 +196,11 @@ pub async fn never_merged(
     let rows = tx.fetch_all(SELECT_NEVER_MERGED, args![account_id, collection_id, method]).await?;
     let found = rows.iter().map(|row| Ok((read(row)?, json(row, "bodies")?)));
     // A text inside other facts may look like the mark.
-    found.filter(|row: &Result<(RawEndpoint, BodyNames), Error>| row.as_ref().map_or(true, |(raw, _)| raw.facts.never_merge)).collect()
+    found
+        .filter(|row: &Result<(RawEndpoint, BodyNames), Error>| {
+            row.as_ref().map_or(true, |(raw, _)| raw.facts.never_merge)
+        })
+        .collect()
 }
 
 const DESCRIBE: &str = "UPDATE endpoints SET description = $4, described_at = $5 \

@@ -58,15 +58,10 @@ pub async fn of_endpoints(
     Ok(found)
 }
 
-const SELECT_BY_COLLECTION: &str =
-    "SELECT url_key, group_id FROM group_members WHERE account_id = $1 AND collection_id = $2 ORDER BY url_key, group_id";
+const SELECT_BY_COLLECTION: &str = "SELECT url_key, group_id FROM group_members WHERE account_id = $1 AND collection_id = $2 ORDER BY url_key, group_id";
 
 /// For each effective URL of a collection the groups that show it.
-pub async fn by_collection(
-    db: &Db,
-    account_id: i64,
-    collection_id: i32,
-) -> Result<BTreeMap<String, Vec<i32>>, Error> {
+pub async fn by_collection(db: &Db, account_id: i64, collection_id: i32) -> Result<BTreeMap<String, Vec<i32>>, Error> {
     let mut found: BTreeMap<String, Vec<i32>> = BTreeMap::new();
     for row in db.fetch_all(SELECT_BY_COLLECTION, args![account_id, collection_id]).await? {
         found.entry(row.get("url_key")?).or_default().push(super::collections::id(&row, "group_id")?);

@@ -115,8 +115,7 @@ pub async fn prune(tx: &mut Tx, account_id: i64, before: i64) -> Result<(), Erro
     tx.execute(PRUNE, args![account_id, before]).await.map(drop)
 }
 
-const SELECT_ONE: &str =
-    concat!("SELECT ", columns!(), " FROM inventory_jobs WHERE account_id = $1 AND job_id = $2");
+const SELECT_ONE: &str = concat!("SELECT ", columns!(), " FROM inventory_jobs WHERE account_id = $1 AND job_id = $2");
 
 pub async fn get(db: &Db, account_id: i64, job_id: &str) -> Result<Option<Job>, Error> {
     db.fetch_optional(SELECT_ONE, args![account_id, job_id]).await?.map(|row| read(&row)).transpose()

@@ -158,7 +158,7 @@ pub async fn import_targets_are_found_or_made(test: TestDb) {
     let deps = deps(&test).await;
     let caller = admin(ACCOUNT);
     let target = async |id: Option<i32>, name: Option<&str>, clean: bool| {
-        collections::import_target(&deps, &caller, id, name.map(str::to_owned), clean).await
+        collections::import_target(&deps, &caller, id, name.map(str::to_owned), clean, Default::default()).await
     };
     let made = target(Some(5), Some("api.example.com:443"), true).await.unwrap().unwrap();
     assert_eq!(made.name, "api.example.com-443");
