@@ -17,8 +17,7 @@ pub fn producer(kind: &str, account_id: i64, write_id: &str) -> String {
     format!("{kind}/{account_id}/{}", digest(write_id))
 }
 
-/// SHA-256 in hex.
-pub fn digest(text: &str) -> String {
+fn digest(text: &str) -> String {
     hex::encode(Sha256::digest(text.as_bytes()))
 }
 

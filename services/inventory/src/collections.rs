@@ -1,5 +1,3 @@
-use std::collections::HashMap;
-
 use portolan_api::Reason;
 use portolan_api::identity::v1::AddUserCollectionRequest;
 use portolan_authz::{Caller, Scope};
@@ -9,7 +7,7 @@ use regex::RegexBuilder;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::{Deps, Error, access, collection_writes, edge, groups, jobs, store, text};
+use crate::{Deps, Error, access, edge, store, text};
 use portolan_runtime::now_s;
 
 /// The collection that every account has.
@@ -20,15 +18,13 @@ const DEFAULT_NAME: &str = "Default";
 /// Longest name, as documented.
 const NAME_CHARACTERS_MAX: usize = 60;
 /// Longest list of ids in a request.
-pub(crate) const IDS_MAX: usize = 10_000;
+const IDS_MAX: usize = 10_000;
 /// Memory of a compiled pattern that a caller sends.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 /// Tags that take a collection out of the scope API.
 const OTHER_SCOPES: [&str; 3] = [MCP_TAG, GEN_AI_TAG, DAST_TAG];
 pub const MCP_TAG: &str = "mcp-server";
 pub const GEN_AI_TAG: &str = "gen-ai";
-/// The value of [`GEN_AI_TAG`] that an import from an address gives; such collections are in the scope API as well.
-const GEN_AI_IMPORT: &str = "Gen AI Import";
 pub const DAST_TAG: &str = "dast";
 
 /// A set of endpoints under one name: filled by imports, or by the traffic of one host.
@@ -53,17 +49,6 @@ pub struct Collection {
     /// The write that made it.
     pub write_id: Option<String>,
     pub deleted: bool,
-    /// What a group shows, as stored; nothing for a plain collection.
-    pub conditions: Option<String>,
-    /// No value of a redacted collection is left.
-    pub values_removed: bool,
-}
-
-/// What a new collection is made of.
-pub(crate) struct NewCollection {
-    pub name: CollectionName,
-    pub kind: Option<&'static str>,
-    pub conditions: Option<String>,
 }
 
 /// A tag of a collection.
@@ -85,18 +70,13 @@ impl Collection {
         }
     }
 
-    pub fn is_group(&self) -> bool {
-        self.kind.as_deref() == Some(groups::KIND)
-    }
-
     pub fn has_tag(&self, key_name: &str) -> bool {
         self.tags.iter().any(|tag| tag.key_name == key_name)
     }
 
     /// Whether the product scope shows it.
     pub fn in_scope(&self, scope: Scope) -> bool {
-        let elsewhere = |tag: &Tag| OTHER_SCOPES.contains(&tag.key_name.as_str()) && tag.value != GEN_AI_IMPORT;
-        scope != Scope::Api || !self.tags.iter().any(elsewhere)
+        scope != Scope::Api || !OTHER_SCOPES.iter().any(|tag| self.has_tag(tag))
     }
 }
 
@@ -133,7 +113,7 @@ impl CollectionName {
         &self.0
     }
 
-    pub(crate) fn key(&self) -> String {
+    fn key(&self) -> String {
         self.0.to_lowercase()
     }
 }
@@ -147,15 +127,6 @@ fn allowed(character: char) -> bool {
 /// # Errors
 /// `COLLECTION_NAME_TAKEN`.
 pub async fn create(deps: &Deps, caller: &Caller, name: CollectionName) -> Result<Collection, Error> {
-    insert(deps, caller, NewCollection { name, kind: None, conditions: None }).await
-}
-
-/// Inserts a collection or group and shows it to a creator who sees only some.
-///
-/// # Errors
-/// `COLLECTION_NAME_TAKEN`.
-pub(crate) async fn insert(deps: &Deps, caller: &Caller, new: NewCollection) -> Result<Collection, Error> {
-    let NewCollection { name, kind, conditions } = new;
     ensure_default(deps, caller.account_id).await?;
     let now = now_s();
     let mut tags = Vec::new();
@@ -174,7 +145,7 @@ pub(crate) async fn insert(deps: &Deps, caller: &Caller, new: NewCollection) -> 
         description: None,
         created_at: now,
         host_name: None,
-        kind: kind.map(str::to_owned),
+        kind: None,
         tags,
         access_type: None,
         redacted: false,
@@ -184,8 +155,6 @@ pub(crate) async fn insert(deps: &Deps, caller: &Caller, new: NewCollection) -> 
         endpoint_count: 0,
         write_id: Some(caller.info.write_id.clone()),
         deleted: false,
-        conditions,
-        values_removed: true,
     };
     // A repetition after a commit of unknown outcome finds its own row.
     let insert = || async {
@@ -306,7 +275,7 @@ pub async fn update_description(
 ///
 /// # Errors
 /// `TOO_MANY_IDS`; `COLLECTION_DEFAULT` when the default collection is among them. Then nothing is deleted.
-pub async fn delete(deps: &Deps, caller: &Caller, mut ids: Vec<i32>) -> Result<Vec<String>, Error> {
+pub async fn delete(deps: &Deps, caller: &Caller, mut ids: Vec<i32>) -> Result<(), Error> {
     if ids.len() > IDS_MAX {
         return Err(portolan_api::Error::new(Reason::TooManyIds).with("limit", IDS_MAX).into());
     }
@@ -316,28 +285,25 @@ pub async fn delete(deps: &Deps, caller: &Caller, mut ids: Vec<i32>) -> Result<V
     ids.sort_unstable();
     ids.dedup();
     if ids.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let visible = list(deps, caller).await?;
     ids.retain(|id| visible.binary_search_by_key(id, |collection| collection.id).is_ok());
     let now = now_s();
-    let job_ids = retrying(|| async {
+    retrying(|| async {
         let mut tx = deps.db.begin().await?;
-        let mut job_ids = Vec::new();
         for id in &ids {
             if store::collections::mark_deleted(&mut tx, caller.account_id, *id, now).await? {
-                let kind = jobs::JobKind::DeleteCollection;
-                job_ids.push(jobs::ask(&mut tx, caller.account_id, kind, Some(*id)).await?);
+                store::jobs::insert_deletion(&mut tx, caller.account_id, *id, now).await?;
             }
         }
-        collection_writes::leave_groups(&mut tx, caller.account_id, &ids).await?;
         edge::remove_collections(&mut tx, caller.account_id, &ids).await?;
         tx.commit().await?;
-        Ok::<_, Error>(job_ids)
+        Ok::<_, Error>(())
     })
     .await?;
     deps.shared.jobs.notify_one();
-    Ok(job_ids)
+    Ok(())
 }
 
 /// The collection that an import fills: the one with the name, made when there is none, or the one with the id.
@@ -345,49 +311,6 @@ pub async fn delete(deps: &Deps, caller: &Caller, mut ids: Vec<i32>) -> Result<V
 /// # Errors
 /// The reasons of [`CollectionName`]; `COLLECTION_NAME_TAKEN` when the caller may not see who has the name.
 pub async fn import_target(
-    deps: &Deps,
-    caller: &Caller,
-    id: Option<i32>,
-    name: Option<String>,
-    clean_name: bool,
-    tags: HashMap<String, String>,
-) -> Result<Option<Collection>, Error> {
-    let target = named_target(deps, caller, id, name, clean_name).await?;
-    match target {
-        Some(target) if !tags.is_empty() => add_tags(deps, caller, target, tags).await.map(Some),
-        target => Ok(target),
-    }
-}
-
-/// Adds the tags that the collection does not have.
-async fn add_tags(
-    deps: &Deps,
-    caller: &Caller,
-    mut collection: Collection,
-    tags: HashMap<String, String>,
-) -> Result<Collection, Error> {
-    let now = now_s();
-    let missing = tags.into_iter().filter(|(key, _)| !collection.has_tag(key)).map(|(key_name, value)| Tag {
-        key_name,
-        value,
-        source: Some("USER".to_owned()),
-        updated_at: now,
-    });
-    let missing: Vec<_> = missing.collect();
-    if !missing.is_empty() {
-        collection.tags.extend(missing);
-        retrying(|| async {
-            let mut tx = deps.db.begin().await?;
-            store::collections::set_tags(&mut tx, caller.account_id, collection.id, &collection.tags).await?;
-            tx.commit().await?;
-            Ok::<_, Error>(())
-        })
-        .await?;
-    }
-    Ok(collection)
-}
-
-async fn named_target(
     deps: &Deps,
     caller: &Caller,
     id: Option<i32>,
