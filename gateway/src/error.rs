@@ -20,8 +20,11 @@ pub(crate) fn render(error: &Error, dialect: Dialect, request_id: &str) -> Reply
         tracing::error!(request_id, reason = error.reason().as_str_name(), %error, "request failed");
     }
     let body = match dialect {
-        // Some documented refusals have no text.
-        Dialect::Akto => json!({ "actionErrors": Some(error.text()).filter(|text| !text.is_empty()).as_slice() }),
+        // One reason is documented with two texts, one a line.
+        Dialect::Akto if error.reason() == Reason::ImpervaWithoutData => {
+            json!({ "actionErrors": error.text().lines().collect::<Vec<_>>() })
+        }
+        Dialect::Akto => json!({ "actionErrors": [error.text()] }),
         Dialect::Workato => workato(error, status, request_id),
         Dialect::Katapult => katapult(error),
         Dialect::Portolan | Dialect::Unspecified => problem(error, status, request_id),

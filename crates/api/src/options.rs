@@ -30,6 +30,14 @@ pub fn audit(method: &MethodDescriptor) -> String {
     }
 }
 
+/// The feature that the plan must allow; empty for most RPCs.
+pub fn metered(method: &MethodDescriptor) -> String {
+    match value(&method.options(), "portolan.common.v1.metered") {
+        Some(Value::String(feature)) => feature,
+        _ => String::new(),
+    }
+}
+
 pub fn also_for_keys(method: &MethodDescriptor) -> Vec<KeyUtility> {
     match value(&method.options(), "portolan.common.v1.also_for_keys") {
         Some(Value::List(items)) => {

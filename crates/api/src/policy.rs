@@ -38,6 +38,8 @@ pub struct MethodPolicy {
     /// Scopes of organisation tokens, one of which suffices; none: organisation tokens may not call it.
     pub scopes: Vec<String>,
     pub deprecation: Option<Deprecation>,
+    /// The feature that the plan of the caller's organisation must still allow; empty for most RPCs.
+    pub metered: String,
 }
 
 /// The policy of the RPC with this gRPC path, `/package.Service/Method`.
@@ -61,6 +63,7 @@ pub fn policies() -> &'static HashMap<String, MethodPolicy> {
                     also_for_keys: options::also_for_keys(&method),
                     scopes: scopes(&method),
                     deprecation: options::deprecation(&method),
+                    metered: options::metered(&method),
                 };
                 (path, policy)
             })

@@ -49,6 +49,12 @@ pub trait AuditSink: Send + Sync {
     fn wrote(&self, caller: Caller) -> BoxFuture<'_, ()>;
 }
 
+/// What a guard asks billing.
+pub trait Limits: Send + Sync {
+    /// Refuses when the plan of the account's organisation does not allow more of a feature.
+    fn check<'a>(&'a self, account_id: i64, feature: &'a str) -> BoxFuture<'a, Result<(), Error>>;
+}
+
 /// The checks before every handler.
 #[derive(Clone)]
 pub struct Guard {
@@ -56,17 +62,25 @@ pub struct Guard {
     verifier: CallerVerifier,
     services: ServiceAuth,
     audit: Option<Arc<dyn AuditSink>>,
+    limits: Option<Arc<dyn Limits>>,
 }
 
 impl Guard {
     pub fn new(identities: Arc<dyn Identities>, services: ServiceAuth) -> Self {
-        Self { identities, verifier: CallerVerifier::default(), services, audit: None }
+        Self { identities, verifier: CallerVerifier::default(), services, audit: None, limits: None }
     }
 
     /// Records refusals of known callers, and writes that do not record themselves.
     #[must_use]
     pub fn with_audit(mut self, audit: Arc<dyn AuditSink>) -> Self {
         self.audit = Some(audit);
+        self
+    }
+
+    /// Asks for the limits of metered RPCs; without it these are refused.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Arc<dyn Limits>) -> Self {
+        self.limits = Some(limits);
         self
     }
 
@@ -146,6 +160,10 @@ impl Guard {
         };
         info.client_address.clone_from(&claims.client_address);
         let grant = self.authorize(policy, &claims).await?;
+        if !policy.metered.is_empty() {
+            let limits = self.limits.as_ref().ok_or_else(|| Error::unavailable("no limits can be asked for"))?;
+            limits.check(claims.account_id, &policy.metered).await?;
+        }
         let caller = Caller {
             account_id: claims.account_id,
             user_id: claims.user_id,

@@ -24,7 +24,7 @@ pub use cache::{Cache, Change, Changes, Lease, Lookup};
 pub use caller::{Audited, Caller, CredentialKind, RequestInfo, Scope};
 pub use credential::{Credential, ORGANIZATION_TOKEN_PREFIX, SESSION_COOKIE};
 pub use grant::Grant;
-pub use guard::{AuditSink, BoxFuture, Guard, GuardLayer, GuardService, Identities};
+pub use guard::{AuditSink, BoxFuture, Guard, GuardLayer, GuardService, Identities, Limits};
 pub use link::{Redis, Session};
 pub use role::Role;
 pub use token::{CallerClaims, CallerSigner, CallerVerifier, ServiceAuth, VerifyingKeys};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::auth::AuthSet;
 use crate::sighting::{PARAMETERS_MAX, ParameterKey, Sighting, VALUES_MAX, compared_names};
 use crate::template::{BodyNames, RawEndpoint};
-use crate::{ApiType, Method, Observation, SubType};
+use crate::{AccessType, ApiType, Method, Observation, SubType};
 
 /// Hosts kept of one raw URL, the smallest: callers choose the header, so there is no end to them.
 const HOSTS_MAX: usize = 50;
@@ -33,6 +33,8 @@ pub struct EndpointDelta {
     pub hosts: BTreeSet<String>,
     pub auth_sets: BTreeSet<AuthSet>,
     pub api_types: BTreeSet<ApiType>,
+    /// What the addresses of its calls say; noted by the caller, who knows the account's ranges.
+    pub access_types: BTreeSet<AccessType>,
     /// The oldest record of each source, in Unix seconds.
     pub sources: BTreeMap<Source, i64>,
     pub declaration: Option<DeclaredFacts>,
@@ -96,6 +98,7 @@ impl EndpointDelta {
             hosts: BTreeSet::new(),
             auth_sets: BTreeSet::new(),
             api_types: BTreeSet::new(),
+            access_types: BTreeSet::new(),
             sources: BTreeMap::new(),
             declaration: None,
             parameters: BTreeMap::new(),
@@ -165,6 +168,7 @@ impl EndpointDelta {
         self.add_hosts(other.hosts);
         self.auth_sets.extend(other.auth_sets);
         self.api_types.extend(other.api_types);
+        self.access_types.extend(other.access_types);
         for (source, time) in other.sources {
             note_oldest(&mut self.sources, source, time);
         }

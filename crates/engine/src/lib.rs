@@ -14,13 +14,13 @@
 //!
 //! Start reading at [`observe`], then [`template`].
 
+mod access;
 mod api_type;
 mod auth;
 mod body;
 mod declared;
 mod delta;
 mod detect;
-pub mod drift;
 mod headers;
 mod host;
 mod json;
@@ -32,13 +32,11 @@ mod subtype;
 pub mod template;
 mod xml;
 
+pub use access::{AccessPolicy, AccessType};
 pub use api_type::ApiType;
 pub use auth::{AuthSet, AuthType};
 pub use delta::{Aggregate, DeclaredFacts, Domain, EndpointDelta, Values};
-pub use detect::{
-    Conditions, CustomRule, CustomType, Detected, Detectors, PATTERN_CHARACTERS_MAX, PiiType, Predicate,
-    is_phone_number,
-};
+pub use detect::{Detected, Detectors, PiiType, is_phone_number};
 pub use headers::Headers;
 pub use host::{SPECIAL_CHAR_HOST, host_of};
 pub use method::Method;

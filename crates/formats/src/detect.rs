@@ -6,27 +6,39 @@ pub enum Format {
     Har,
     /// OpenAPI 3.x or Swagger 2.0, as JSON or YAML.
     OpenApi,
+    /// A Postman collection of version 1, 2.0 or 2.1.
+    Postman,
+    /// An API schema as Imperva exports it.
+    Imperva,
 }
 
 /// Names the format of a file by its first bytes: the more of them, the surer. `None` when nothing tells.
 ///
-/// The members of the outermost object decide: `log` for a HAR, `openapi` or `swagger` for a specification, and
-/// members that only a specification has, such as `paths`, where its version stands later than the prefix reaches.
+/// The members of the outermost object decide, or those of the objects in an outermost list: `log` for a HAR, `openapi`
+/// or `swagger` for a specification, `item` or `requests` for a Postman collection. Members that only one format has,
+/// such as `paths`, tell where the deciding one stands later than the prefix reaches.
 pub fn detect(prefix: &[u8]) -> Option<Format> {
     let text = text::decode_prefix(prefix);
     let text = text.trim_start();
     let mut guess = None;
     let mut decided = None;
+    let is_json = text.starts_with(['{', '[']);
     let mut judge = |name: &str| {
         match name {
             "log" => decided = decided.or(Some(Format::Har)),
             "openapi" | "swagger" => decided = decided.or(Some(Format::OpenApi)),
+            "item" | "requests" if is_json => decided = decided.or(Some(Format::Postman)),
+            "services" if is_json => decided = decided.or(Some(Format::Imperva)),
             "paths" | "basePath" | "components" | "securityDefinitions" => guess = Some(Format::OpenApi),
+            "collection" | "collections" | "order" | "folders_order" if is_json => {
+                guess = guess.or(Some(Format::Postman));
+            }
+            "data" if is_json => guess = guess.or(Some(Format::Imperva)),
             _ => {}
         }
         decided.is_some()
     };
-    if text.starts_with('{') {
+    if is_json {
         json_members(text.as_bytes(), &mut judge);
     } else {
         yaml_members(text, &mut judge);
@@ -34,8 +46,10 @@ pub fn detect(prefix: &[u8]) -> Option<Format> {
     decided.or(guess)
 }
 
-/// Calls `judge` with each member name of the outermost object until it answers true.
+/// Calls `judge` with each member name of the outermost object, or of the objects in an outermost list, until it
+/// answers true.
 fn json_members(text: &[u8], judge: &mut dyn FnMut(&str) -> bool) {
+    let outermost = if text.first() == Some(&b'[') { 2 } else { 1 };
     let mut depth = 0_u32;
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
@@ -53,7 +67,7 @@ fn json_members(text: &[u8], judge: &mut dyn FnMut(&str) -> bool) {
                 }
                 let rest = text.get(at..).unwrap_or_default();
                 let name = text.get(start..at.saturating_sub(1)).unwrap_or_default();
-                if depth == 1 && rest.trim_ascii_start().first() == Some(&b':') {
+                if depth == outermost && rest.trim_ascii_start().first() == Some(&b':') {
                     let name = std::str::from_utf8(name).unwrap_or_default();
                     if judge(name) {
                         return;
@@ -96,7 +110,13 @@ mod tests {
         check("# a comment\nopenapi: 3.0.0\n", Some(Format::OpenApi));
         check("info:\n  title: x\nswagger: '2.0'\n", Some(Format::OpenApi));
         check("\"swagger\": \"2.0\"\n", Some(Format::OpenApi));
-        check(r#"{"info": {"schema": "x"}, "item": []}"#, None);
+        check(r#"{"info": {"schema": "x"}, "item": []}"#, Some(Format::Postman));
+        check(r#"{"collection": {"info": {}, "item": [{"data": 1"#, Some(Format::Postman));
+        check(r#"{"id": "x", "order": ["y"], "folders": [], "requests": ["#, Some(Format::Postman));
+        check(r#"{"services": [{"hostname": "h"}]}"#, Some(Format::Imperva));
+        check(r#" [{"data": {"item": 1}}]"#, Some(Format::Imperva));
+        check(r#"{"data": {}, "openapi": "3.0.0"}"#, Some(Format::OpenApi));
+        check("item: 1\ndata: 2\n", None);
         check("hello", None);
         check("", None);
         check("{\"a\\", None);

@@ -5,6 +5,10 @@ pub enum FormatError {
     NotHar(String),
     #[error("not an OpenAPI or Swagger document: {0}")]
     NotOpenApi(String),
+    #[error("not a Postman collection: {0}")]
+    NotPostman(String),
+    #[error("not an Imperva schema: {0}")]
+    NotImperva(String),
     /// Lines and columns count from 1; a column counts bytes.
     #[error("line {line}, column {column}: {reason}")]
     Syntax { line: u64, column: u64, reason: String },

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 
 use crate::FormatError;
@@ -129,6 +130,21 @@ impl Node {
     }
 }
 
+impl Serialize for Node {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Int(number) => serializer.serialize_i64(*number),
+            Self::Uint(number) => serializer.serialize_u64(*number),
+            Self::Float(number) => serializer.serialize_f64(*number),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::List(list) => serializer.collect_seq(list),
+            Self::Map(map) => serializer.collect_map(map.iter()),
+        }
+    }
+}
+
 /// A document and the member names that stand twice in one of its objects.
 pub(crate) struct Tree {
     pub(crate) root: Node,
@@ -153,7 +169,14 @@ pub(crate) fn parse(text: &str) -> Result<Tree, FormatError> {
     })
 }
 
-fn parse_json(text: &str) -> Result<Tree, FormatError> {
+/// Parses JSON alone.
+///
+/// # Errors
+/// [`FormatError::TooLarge`], or [`FormatError::Syntax`] with the line.
+pub(crate) fn parse_json(text: &str) -> Result<Tree, FormatError> {
+    if text.len() > DOCUMENT_BYTES_MAX {
+        return Err(FormatError::TooLarge(format!("{} bytes of at most {DOCUMENT_BYTES_MAX}", text.len())));
+    }
     let budget = Budget::default();
     let mut json = serde_json::Deserializer::from_str(text);
     let parsed = Seed(&budget).deserialize(&mut json).and_then(|root| json.end().map(|()| root));

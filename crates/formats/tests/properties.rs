@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use portolan_formats::openapi::Document;
-use portolan_formats::{Target, detect, har};
+use portolan_formats::{Target, detect, har, imperva, postman};
 use portolan_record::{Record, Source};
 use proptest::prelude::*;
 
@@ -21,6 +21,23 @@ paths:\n  /a/{id}:\n    parameters: [{$ref: '#/components/parameters/id'}]\n    
 components:\n  parameters: {id: {name: id, in: path, schema: {type: integer}}}
   schemas: {s: {allOf: [{type: object, properties: {a: {type: string}}}, {$ref: '#/components/schemas/s'}]}}
 ";
+
+const POSTMAN: &str = r#"{"info": {"name": "n", "_postman_id": "i"}, "variable": [{"key": "a", "value": "{{b}}"}, {"key": "b", "value": "x{{a}}"}],
+  "auth": {"type": "apikey", "apikey": [{"key": "key", "value": "k"}, {"key": "in", "value": "query"}]},
+  "item": [{"name": "f", "item": [{"name": "r", "request": {"method": "POST", "url": {"raw": "{{a}}/:id?x=1", "host": ["{{a}}"], "path": [":id"],
+    "query": [{"key": "x", "value": "1"}], "variable": [{"key": "id", "value": "7"}]}, "header": [{"key": "A", "value": "b"}],
+    "body": {"mode": "formdata", "formdata": [{"key": "a", "type": "file", "src": ["/x"]}]}},
+    "response": [{"code": 200, "body": "{}", "originalRequest": {"url": "https://h/9", "method": "GET"}}]}]},
+    {"name": "g", "request": "https://h/{{b}}"}]}"#;
+
+const POSTMAN_V1: &str = r#"{"id": "c", "name": "n", "order": ["r"], "folders": [{"id": "f", "order": ["r"], "folders_order": ["f"]}],
+  "requests": [{"id": "r", "method": "PUT", "url": "h/:id", "pathVariables": {"id": "1"}, "headers": "a: b\n", "dataMode": "raw",
+    "rawModeData": "{\"a\": {{x}}}", "responses": [{"responseCode": {"code": 200}, "text": "t"}]}]}"#;
+
+const IMPERVA: &str = r#"[{"services": [{"hostname": "h", "traffic": [{"method": "POST", "resource": "/a/{b}", "request": {
+  "queryParamList": [{"name": "q", "dataTypes": ["Number", "String"]}], "contentTypeToRequestBody": {"text/xml":
+  [{"name": "o", "dataTypes": [{"type": "Object", "properties": [{"name": "l", "dataTypes": [{"type": "Array", "items": ["String"]}]}]}]}]}}}]}]},
+  {"data": {"hostName": "h", "method": "GET", "resource": "/"}}]"#;
 
 fn target() -> Target {
     Target { account_id: 1, collection_id: 2, time: 3, source: Source::Other }
@@ -48,6 +65,33 @@ fn check(bytes: &[u8]) {
         assert_eq!(outcomes.len(), document.operation_count());
         for record in outcomes.iter().filter_map(|outcome| outcome.record.as_ref()) {
             assert_eq!(&Record::parse(&record.to_json()).unwrap(), record);
+        }
+    }
+}
+
+/// The other two converters: every outcome has records that can be read again, or a reason.
+fn check_tools(bytes: &[u8]) {
+    detect(bytes);
+    let readable = |records: &[Record<'_>], errors: usize| {
+        assert!(!records.is_empty() || errors > 0);
+        for record in records {
+            assert_eq!(&Record::parse(&record.to_json()).unwrap(), record);
+        }
+    };
+    if let Ok(document) = postman::Document::parse(bytes) {
+        for collection in document.collections() {
+            collection.convert(&target(), &mut |outcome| {
+                readable(&outcome.records, outcome.errors.len());
+                ControlFlow::Continue(())
+            });
+        }
+    }
+    if let Ok(document) = imperva::Document::parse(bytes) {
+        for multiple in [false, true] {
+            let targets = Default::default();
+            let outcomes: Vec<_> = document.convert(&targets, target(), multiple).collect();
+            assert_eq!(outcomes.len(), document.endpoint_count());
+            outcomes.iter().for_each(|outcome| readable(&outcome.records, outcome.errors.len()));
         }
     }
 }
@@ -87,6 +131,18 @@ proptest! {
         check(text.as_bytes());
         check(format!("openapi: 3.0.0\npaths: {text}\n").as_bytes());
         check(format!("{{\"log\": {{\"entries\": [{text}]}}}}").as_bytes());
+    }
+
+    #[test]
+    fn changed_collections_and_schemas_are_taken(
+        v2 in mutated(POSTMAN), v1 in mutated(POSTMAN_V1), schema in mutated(IMPERVA), text in "[\\[\\]{}:,\"a-c0-9$/]{0,80}",
+    ) {
+        for bytes in [&v2, &v1, &schema] {
+            check_tools(bytes);
+        }
+        check_tools(format!("{{\"item\": [{text}]}}").as_bytes());
+        check_tools(format!("{{\"item\": [{{\"request\": {{\"method\": \"A\", \"url\": \"{text}\"}}}}]}}").as_bytes());
+        check_tools(format!("{{\"data\": [{text}]}}").as_bytes());
     }
 
     #[test]

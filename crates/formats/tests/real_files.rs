@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use portolan_formats::openapi::Document;
-use portolan_formats::{Format, Target, detect, har};
+use portolan_formats::{Format, Target, detect, har, postman};
 use portolan_record::{Record, Source};
 
 /// The bytes of a file, or `None` with the reason printed when there is none to read.
@@ -102,4 +102,84 @@ fn captures_give_every_entry() {
     check_har("har/request-generator-all-status-and-method.har", 665);
     check_har("har/reqres.in.har", 2);
     check_har("har/ie11.fiddler.har", 11);
+}
+
+/// Every request of a collection is accounted for, and its saved responses are among the records.
+fn check_postman(name: &str, requests: usize, responses: usize, refused: usize, endpoints: usize, first: &str) {
+    let Some(bytes) = read(name) else { return };
+    assert_eq!(detect(&bytes[..bytes.len().min(256 * 1024)]), Some(Format::Postman), "{name}");
+    let document = postman::Document::parse(&bytes).unwrap();
+    let mut outcomes = Vec::new();
+    for collection in document.collections() {
+        assert!(collection.name().is_some() && collection.id().is_some(), "{name}");
+        let errors = collection.convert(&target(Source::Postman), &mut |outcome| {
+            outcomes.push(outcome);
+            ControlFlow::Continue(())
+        });
+        assert_eq!(errors, [], "{name}");
+    }
+    let imported: Vec<_> = outcomes.iter().filter(|outcome| !outcome.records.is_empty()).collect();
+    let answers = imported.iter().flat_map(|outcome| &outcome.records).filter(|record| record.status_code > 0).count();
+    let mut lines: Vec<_> = imported.iter().map(|outcome| format!("{} {}", outcome.method, outcome.url)).collect();
+    assert_eq!(lines[0], first);
+    lines.sort();
+    lines.dedup();
+    let counts = (outcomes.len(), imported.len(), outcomes.len() - imported.len(), answers, lines.len());
+    println!(
+        "{name}: {} requests = {} imported + {} refused; {} saved responses; {} addresses",
+        counts.0, counts.1, counts.2, counts.3, counts.4
+    );
+    assert_eq!(counts, (requests, requests - refused, refused, responses, endpoints), "{name}: {lines:#?}");
+    for outcome in &outcomes {
+        assert_eq!(outcome.errors, [], "{name}: {}", outcome.name);
+        for record in &outcome.records {
+            assert_eq!(&Record::parse(&record.to_json()).unwrap(), record);
+        }
+    }
+}
+
+#[test]
+fn postman_collections() {
+    check_postman(
+        "postman/crapi.postman_collection.json",
+        49,
+        0,
+        0,
+        37,
+        "POST http://{{url}}/identity/api/auth/signup",
+    );
+    check_postman("postman/vapi.postman_collection.json", 26, 0, 0, 26, "POST http://{{host}}/vapi/api1/user");
+    check_postman("postman/echo-v2.postman_collection.json", 22, 10, 0, 21, "GET https://postman-echo.com/digest-auth");
+    check_postman(
+        "postman/multi-level-folders-v1.postman_collection.json",
+        6,
+        0,
+        0,
+        1,
+        "GET https://postman-echo.com/get",
+    );
+    check_postman(
+        "postman/midtrans.postman_collection.json",
+        61,
+        0,
+        0,
+        10,
+        "POST https://app.sandbox.midtrans.com/snap/v1/transactions",
+    );
+    check_postman(
+        "postman/twitter-api-v2.postman_collection.json",
+        56,
+        75,
+        0,
+        52,
+        "GET https://api.twitter.com/2/tweets/INTEGER",
+    );
+    check_postman(
+        "postman/stripe.postman_collection.json",
+        457,
+        0,
+        0,
+        456,
+        "POST https://api.stripe.com/v1/account_sessions",
+    );
 }

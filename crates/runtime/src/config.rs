@@ -126,6 +126,9 @@ impl Config {
                 problems.push(format!("{key} must be `true` or `false`"));
             }
         }
+        if self.get("imports.retention_days").parse::<u32>().is_err() {
+            problems.push("imports.retention_days must be a number of days".to_owned());
+        }
         if let Err(problem) = self.fetch_policy() {
             problems.push(format!("fetch.allow_hosts: {problem}"));
         }

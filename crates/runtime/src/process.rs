@@ -4,6 +4,7 @@ use std::{future::Future, net::SocketAddr, path::PathBuf, pin::Pin, process::Exi
 
 use portolan_authz::{Cache, GRANTS, Guard, Redis, ServiceAuth};
 use portolan_fetch::Fetch;
+use portolan_limit::Limits;
 use portolan_store::{Db, Store};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
@@ -111,10 +112,27 @@ impl Process {
         }
     }
 
+    /// Counters for many requests a second: in Redis, else in this process alone.
+    pub fn limits(&self) -> Limits {
+        self.redis.clone().map_or_else(Limits::memory, Limits::Redis)
+    }
+
+    /// Counters that every replica shares and that outlive a restart: in Redis, else beside the tables of `db`.
+    ///
+    /// # Errors
+    /// When the store cannot be reached or migrated.
+    pub async fn durable_limits(&self, db: &Db) -> Result<Limits, BoxError> {
+        match &self.redis {
+            Some(redis) => Ok(Limits::Redis(redis.clone())),
+            None => Ok(Limits::in_table(db).await?),
+        }
+    }
+
     /// A guard that asks identity over its channel what the shared cache does not know.
     pub fn remote_guard(&self) -> Guard {
         let identities = RemoteIdentities::new(self.peers.clone(), self.shared_cache(GRANTS));
-        Guard::new(Arc::new(identities), self.peers.auth.clone())
+        let limits = crate::PeerLimits(self.peers.clone());
+        Guard::new(Arc::new(identities), self.peers.auth.clone()).with_limits(Arc::new(limits))
     }
 }
 

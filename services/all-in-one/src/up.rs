@@ -95,6 +95,8 @@ impl Services {
         let identity_db = process.db("identity").await?;
         let secrets = process.secrets.clone();
         let identity = portolan_identity::Deps::open(identity_db, peers.clone(), secrets, grants, keys).await?;
+        let limits = process.durable_limits(&identity.db).await?;
+        let identity = identity.with_limits(limits);
         let settings = portolan_tokens::Settings::read(&process.config)?;
         let tokens_db = process.db("tokens").await?;
         let edge = portolan_tokens::enforce::Edge::new(process, tokens_db.clone())?;
@@ -106,14 +108,11 @@ impl Services {
             settings,
             edge.clone(),
         )
-        .await?;
-        let inventory = portolan_inventory::Deps::new(process.db("inventory").await?, log.clone(), peers.clone());
-        let imports = portolan_imports::Deps::new(
-            process.db("imports").await?,
-            log,
-            peers.clone(),
-            process.config.data_dir.clone(),
-        );
+        .await?
+        .with_limits(process.limits());
+        let inventory = portolan_inventory::Deps::new(process.db("inventory").await?, log.clone(), peers.clone())
+            .trusting(process.config.get("http.trusted_proxies"));
+        let imports = portolan_imports::Deps::of(process, log).await?;
 
         let billing_db = process.db(portolan_billing::SERVICE).await?;
         let billing =
@@ -129,7 +128,9 @@ impl Services {
         // Identity is in this process: the guards ask it without the wire, which every request would pay for.
         let identities = Arc::new(portolan_identity::grants::OwnIdentities(identity.clone()));
         let audit = portolan_outbox::AuditLog::new(identity.db.clone());
-        let guard = Guard::new(identities, peers.auth.clone()).with_audit(Arc::new(audit));
+        let guard = Guard::new(identities, peers.auth.clone())
+            .with_audit(Arc::new(audit))
+            .with_limits(Arc::new(portolan_runtime::PeerLimits(peers.clone())));
         let channels = [&peers.identity, &peers.tokens, &peers.inventory, &peers.imports, &peers.billing];
         let mut services = Vec::new();
         for ((package, routes), channel) in routes.iter().zip(channels) {

@@ -1,6 +1,6 @@
 //! Identity: organisations, their accounts, users, sessions, and the role each user holds in each account.
 //!
-//! Tables: `organizations`, `accounts`, `users`, `memberships`, `sessions`, `login_failures`, `signing_keys`.
+//! Tables: `organizations`, `accounts`, `users`, `memberships`, `sessions`, `signing_keys`.
 //! It asks the tokens service for the owner of an API key, and inventory whether an account has endpoints.
 //!
 //! # Invariants
@@ -35,6 +35,7 @@ use portolan_api::{
     },
 };
 use portolan_authz::{Cache, Grant};
+use portolan_limit::Limits;
 use portolan_runtime::{Peers, Secrets, now_s};
 use portolan_store::{Db, Migration, Migrations};
 use tonic::service::Routes;
@@ -85,6 +86,8 @@ pub struct Deps {
     pub grants: Cache<Grant>,
     /// Owners of API keys, by digest of the key; the tokens service announces changes through it.
     pub keys: Cache<KnownKey>,
+    /// Counts logins, resets and invitations; [`Deps::with_limits`] shares them with other replicas.
+    pub limits: Limits,
     passwords: passwords::Passwords,
     signing: signing::Signing,
 }
@@ -104,7 +107,16 @@ impl Deps {
         portolan_meter::open(&db).await?;
         db.migrate(&MIGRATIONS).await?;
         let signing = signing::Signing::open(&db, &secrets).await?;
-        Ok(Self { db, peers, secrets, grants, keys, passwords: passwords::Passwords::default(), signing })
+        let limits = Limits::in_table(&db).await?;
+        Ok(Self { db, peers, secrets, grants, keys, limits, passwords: passwords::Passwords::default(), signing })
+    }
+}
+
+impl Deps {
+    /// Counts in `limits` instead of in a table of identity.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 }
 

@@ -12,7 +12,10 @@ async fn main() -> ExitCode {
         let db = process.db("identity").await?;
         let (grants, keys) = (process.shared_cache(GRANTS), process.shared_cache(API_KEYS));
         let deps = Deps::open(db, process.peers.clone(), process.secrets.clone(), grants, keys).await?;
-        let guard = Guard::new(Arc::new(grants::OwnIdentities(deps.clone())), process.peers.auth.clone());
+        let limits = process.durable_limits(&deps.db).await?;
+        let deps = deps.with_limits(limits);
+        let guard = Guard::new(Arc::new(grants::OwnIdentities(deps.clone())), process.peers.auth.clone())
+            .with_limits(Arc::new(portolan_runtime::PeerLimits(process.peers.clone())));
         let (guard, relay) = portolan_outbox::start(&process, &deps.db, guard).await?;
         let routes = service(deps.clone());
         process.peers.identity.connect_local(guarded(routes.clone(), guard.clone()));

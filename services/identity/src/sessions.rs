@@ -5,7 +5,7 @@ use portolan_api::{Error, Reason, Result, inventory::v1::CountEndpointsRequest};
 use portolan_authz::Caller;
 use subtle::ConstantTimeEq as _;
 
-use crate::{Deps, now_s, store, throttle, users};
+use crate::{Deps, now_s, store, throttle::Attempt, users};
 
 /// A session ends when it was not used for this long, and at the latest after the second.
 const IDLE_MAX_S: i64 = 60 * 60;
@@ -40,7 +40,7 @@ pub struct Opened {
 /// `LOGIN_FAILED`, alike for an unknown login and a wrong password; `LOGIN_THROTTLED`.
 pub async fn open(deps: &Deps, login: &str, password: &str, address: &str) -> Result<Opened> {
     let login_key = users::login_key(login);
-    throttle::check(&deps.db, &login_key, address).await?;
+    let attempt = Attempt::begin(&deps.limits, &login_key, address).await?;
     if login_key.is_empty() || password.chars().count() > PASSWORD_CHARS_MAX {
         return Err(Reason::LoginFailed.into());
     }
@@ -48,7 +48,6 @@ pub async fn open(deps: &Deps, login: &str, password: &str, address: &str) -> Re
     let hash = user.as_ref().map(|user| user.password_hash.clone());
     let right = deps.passwords.verify(password.to_owned(), hash).await?;
     let Some(user) = user.filter(|_| right) else {
-        throttle::count_failure(&deps.db, &login_key, address).await?;
         return Err(Reason::LoginFailed.into());
     };
     let accounts = store::list_accounts_of_user(&deps.db, user.id).await?;
@@ -66,8 +65,9 @@ pub async fn open(deps: &Deps, login: &str, password: &str, address: &str) -> Re
     };
     store::insert_session(&mut tx, &row).await?;
     store::update_last_login(&mut tx, user.id, now).await?;
-    store::delete_login_failures(&mut tx, &format!("login:{login_key}")).await?;
     tx.commit().await?;
+    // The session is made; an attempt that stays counted is forgotten with its window.
+    let _ = attempt.succeeded().await;
     Ok(Opened { session, access_token, redirect: first_step(deps, account_id).await })
 }
 

@@ -1,34 +1,42 @@
+use std::time::Duration;
+
 use portolan_api::{Error, Reason, Result};
-use portolan_store::Db;
+use portolan_limit::{Counter, Limit, Limits};
 
-use crate::{now_s, store};
-
-/// Failures are counted in windows of this length.
-const WINDOW_S: i64 = 15 * 60;
+const WINDOW: Duration = Duration::from_secs(15 * 60);
 /// Failed logins of one account, and from one address, that a window takes.
-const FAILURES_PER_LOGIN_MAX: i64 = 10;
-const FAILURES_PER_ADDRESS_MAX: i64 = 100;
+const FAILURES_PER_LOGIN: Limit = Limit { max: 10, window: WINDOW };
+const FAILURES_PER_ADDRESS: Limit = Limit { max: 100, window: WINDOW };
 
-/// Refuses when too many logins failed for this account or from this address. Successful ones do not count, so that
-/// people behind one proxy do not shut each other out.
-pub(crate) async fn check(db: &Db, login_key: &str, address: &str) -> Result<()> {
-    for (subject, max) in subjects(login_key, address) {
-        let Some(window) = store::find_login_failures(db, &subject).await? else { continue };
-        let left_s = window.start + WINDOW_S - now_s();
-        if left_s > 0 && window.failures >= max {
-            return Err(Error::new(Reason::LoginThrottled).with("retry_after_seconds", left_s));
+/// One attempt, counted as a failure until it turns out to be none: attempts that run at the same time cannot pass
+/// together what they could not pass one by one.
+pub(crate) struct Attempt<'a> {
+    limits: &'a Limits,
+    counters: [Counter; 2],
+}
+
+impl<'a> Attempt<'a> {
+    /// # Errors
+    /// `LOGIN_THROTTLED` when too many logins failed for this account or from this address; `UNAVAILABLE` when that
+    /// cannot be known.
+    pub async fn begin(limits: &'a Limits, login_key: &str, address: &str) -> Result<Self> {
+        let counters = [
+            Counter::new(format!("login/{login_key}"), FAILURES_PER_LOGIN),
+            Counter::new(format!("login-address/{address}"), FAILURES_PER_ADDRESS),
+        ];
+        match limits.take(&counters).await?.retry_after_s() {
+            None => Ok(Self { limits, counters }),
+            Some(seconds) => Err(Error::new(Reason::LoginThrottled).with("retry_after_seconds", seconds)),
         }
     }
-    Ok(())
-}
 
-pub(crate) async fn count_failure(db: &Db, login_key: &str, address: &str) -> Result<()> {
-    for (subject, _) in subjects(login_key, address) {
-        store::count_login_failure(db, &subject, now_s(), now_s() - WINDOW_S).await?;
+    /// Successful logins do not count, so that people behind one proxy do not shut each other out.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when the counters cannot be reached.
+    pub async fn succeeded(self) -> Result<()> {
+        let [login, address] = &self.counters;
+        self.limits.forget(&login.subject).await?;
+        self.limits.give_back(std::slice::from_ref(address)).await
     }
-    Ok(())
-}
-
-fn subjects(login_key: &str, address: &str) -> [(String, i64); 2] {
-    [(format!("login:{login_key}"), FAILURES_PER_LOGIN_MAX), (format!("address:{address}"), FAILURES_PER_ADDRESS_MAX)]
 }

@@ -17,7 +17,8 @@ pub fn producer(kind: &str, account_id: i64, write_id: &str) -> String {
     format!("{kind}/{account_id}/{}", digest(write_id))
 }
 
-fn digest(text: &str) -> String {
+/// SHA-256 in hex.
+pub fn digest(text: &str) -> String {
     hex::encode(Sha256::digest(text.as_bytes()))
 }
 

@@ -12,16 +12,16 @@ use portolan_log::Message;
 use portolan_record::Source;
 use tokio::sync::mpsc;
 
+use crate::documents::{self, Place};
 use crate::ingest::{self, CHUNK_BYTES_MAX, Chunks};
 use crate::jobs::{Job, Progress};
-use crate::openapi;
 use crate::spool::Meter;
 use crate::store::jobs as rows;
-use crate::uploads::Upload;
+use crate::uploads::{Upload, UploadKind};
 use crate::{Deps, Error, now_s, without_nul};
 
-/// Largest specification: it is parsed whole.
-const OPENAPI_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Largest document that is parsed whole.
+const DOCUMENT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Chunks that wait for the log: one being appended, one ready.
 const CHUNKS_WAITING_MAX: usize = 1;
 
@@ -39,8 +39,9 @@ pub enum End {
 pub async fn run(deps: &Deps, job: &Job, owner: &str, meter: &Meter) -> Result<End, Error> {
     let work = Work { deps, job, owner, meter };
     let outcome = match job.format {
-        Format::Har => work.har().await,
-        Format::OpenApi => work.openapi().await,
+        Some(Format::Har) => work.har().await,
+        Some(format) => work.document(format).await,
+        None => return Err(portolan_api::Error::internal("a job without format").into()),
     };
     if meter.is_stopped() {
         return Err(Error::Stopping);
@@ -129,9 +130,10 @@ impl Work<'_> {
         sender: mpsc::Sender<Step>,
     ) -> tokio::task::JoinHandle<Result<Result<(), FormatError>, Error>> {
         let (deps, job, meter) = (self.deps.clone(), self.job.clone(), self.meter.clone());
+        let collection_id = job.collection_id.unwrap_or_default();
         let target = portolan_formats::Target {
             account_id: job.account_id,
-            collection_id: i64::from(job.collection_id),
+            collection_id: i64::from(collection_id),
             // The time of the job and not of the attempt: a repetition must make the same records.
             time: job.created_at,
             source: Source::Har,
@@ -148,7 +150,7 @@ impl Work<'_> {
                 har::Item::Record(record) => {
                     let json = record.to_json();
                     let bytes = json.len();
-                    let full = chunks.push(ingest::message(job.account_id, job.collection_id, json), bytes);
+                    let full = chunks.push(ingest::message(job.account_id, collection_id, json), bytes);
                     let imported = records;
                     records += 1;
                     full.map_or(ControlFlow::Continue(()), |messages| give(Step::Chunk { messages, imported }))
@@ -166,38 +168,26 @@ impl Work<'_> {
         })
     }
 
-    async fn openapi(&self) -> Result<Result<Progress, FormatError>, Error> {
+    async fn document(&self, format: Format) -> Result<Result<Progress, FormatError>, Error> {
         let job = self.job;
         let (deps, upload_id, meter) = (self.deps.clone(), job.upload_id.clone(), self.meter.clone());
         let text = tokio::task::spawn_blocking(move || {
             let mut text = Vec::new();
-            let read = deps.spool.open(&upload_id, meter)?.take(OPENAPI_BYTES_MAX + 1).read_to_end(&mut text);
+            let read = deps.spool.open(&upload_id, meter)?.take(DOCUMENT_BYTES_MAX + 1).read_to_end(&mut text);
             Ok::<_, Error>(read.map(|_| text))
         });
         let text = match text.await?? {
-            Ok(text) if text.len() as u64 <= OPENAPI_BYTES_MAX => text,
-            Ok(_) => return Ok(Err(FormatError::TooLarge(format!("it has more than {OPENAPI_BYTES_MAX} bytes")))),
+            Ok(text) if text.len() as u64 <= DOCUMENT_BYTES_MAX => text,
+            Ok(_) => return Ok(Err(FormatError::TooLarge(format!("it has more than {DOCUMENT_BYTES_MAX} bytes")))),
             Err(error) => return Ok(Err(error.into())),
         };
-        let place = Some((job.collection_id, job.path_only));
-        let converted = openapi::convert(self.deps, text, job.account_id, place, job.created_at).await?;
-        let document = match converted {
-            Ok(document) => document,
-            Err(error) => return Ok(Err(error)),
-        };
-        let name = job.collection_name.clone();
-        let upload = Upload::new(job.account_id, job.upload_id.clone(), name, &document, job.created_at);
-        let mut progress = Progress {
-            total_items: upload.total,
-            imported_items: upload.clean + upload.parsed_with_errors,
-            ..Progress::default()
-        };
-        for operation in document.operations.iter().filter(|operation| !operation.importable) {
-            progress.refuse(operation.label(), operation.error_text());
+        match ingest_document(self.deps, job, format, text).await? {
+            Ok(mut progress) => {
+                self.save(&mut progress).await?;
+                Ok(Ok(progress))
+            }
+            Err(error) => Ok(Err(error)),
         }
-        progress.positions = openapi::fill(self.deps, upload, job.collection_id, document.operations).await?;
-        self.save(&mut progress).await?;
-        Ok(Ok(progress))
     }
 
     async fn save(&self, progress: &mut Progress) -> Result<(), Error> {
@@ -207,9 +197,37 @@ impl Work<'_> {
     }
 }
 
+/// Ingests a document into the collection of a job, and keeps it as the job's upload. Safe to repeat with the same text.
+pub async fn ingest_document(
+    deps: &Deps,
+    job: &Job,
+    format: Format,
+    text: Vec<u8>,
+) -> Result<Result<Progress, FormatError>, Error> {
+    let collection_id = job.collection_id.unwrap_or_default();
+    let Job { account_id, path_only, created_at: time, .. } = *job;
+    let place = Place { account_id, collection_id, path_only, time };
+    let document = match documents::convert(deps, format, text, place).await? {
+        Ok(document) => document,
+        Err(error) => return Ok(Err(error)),
+    };
+    let (name, kind) = (job.collection_name.clone(), UploadKind::of(format));
+    let upload = Upload::new(account_id, job.upload_id.clone(), kind, name, &document, time);
+    let mut progress = Progress {
+        total_items: upload.total,
+        imported_items: upload.clean + upload.parsed_with_errors,
+        ..Progress::default()
+    };
+    for operation in document.operations.iter().filter(|operation| !operation.importable) {
+        progress.refuse(operation.label(), operation.error_text());
+    }
+    progress.positions = documents::fill(deps, upload, collection_id, document.operations).await?;
+    Ok(Ok(progress))
+}
+
 /// A capture is read twice, once to check and once to convert, so that each pass counts half.
 pub fn bytes_done(job: &Job, meter: &Meter) -> i64 {
     let read = i64::try_from(meter.bytes_read()).unwrap_or(i64::MAX);
-    let done = if job.format == Format::Har { read / 2 } else { read };
+    let done = if job.format == Some(Format::Har) { read / 2 } else { read };
     done.min(job.bytes_total)
 }

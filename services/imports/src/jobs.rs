@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::store::jobs as rows;
-use crate::{Deps, Error};
+use crate::uploads::{Upload, UploadKind};
+use crate::{Deps, Error, now_s};
 
 /// Refusals kept with a job; its count says how many there are.
 pub const REFUSALS_MAX: usize = 1_000;
@@ -22,19 +23,60 @@ pub enum JobState {
     Running,
     Succeeded,
     Failed,
+    Cancelled,
 }
 
-/// The import of one stored file.
+/// What a job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobKind {
+    /// Ingests a stored file.
+    Import,
+    ImportUrl,
+    ImportPostmanWorkspace,
+    ExportPostman,
+    DeleteUpload,
+    /// Work that was done within its request; the job tells of it.
+    Finished(&'static str),
+}
+
+/// Names of [`JobKind::Finished`].
+const FINISHED: [&str; 4] = ["import.openapi", "import.postman_file", "import.imperva", "import.approve"];
+
+impl JobKind {
+    const RUN: [Self; 5] =
+        [Self::Import, Self::ImportUrl, Self::ImportPostmanWorkspace, Self::ExportPostman, Self::DeleteUpload];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Import => "import",
+            Self::ImportUrl => "import.url",
+            Self::ImportPostmanWorkspace => "import.postman_workspace",
+            Self::ExportPostman => "export.postman",
+            Self::DeleteUpload => "upload.delete",
+            Self::Finished(name) => name,
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        let run = Self::RUN.into_iter().find(|kind| kind.name() == name);
+        run.or_else(|| FINISHED.into_iter().find(|known| *known == name).map(Self::Finished))
+    }
+}
+
+/// One piece of work that goes on after its request was answered.
 #[derive(Clone, Debug)]
 pub struct Job {
     pub account_id: i64,
     pub job_id: String,
+    pub kind: JobKind,
     /// Who asked for it.
     pub user_id: i64,
     pub upload_id: String,
     pub state: JobState,
-    pub format: Format,
-    pub collection_id: i32,
+    /// What the job needs beside its file; sealed when it holds a secret, and forgotten at the end.
+    pub input: String,
+    pub format: Option<Format>,
+    pub collection_id: Option<i32>,
     pub collection_name: String,
     /// The target is a host collection, whose endpoints are paths.
     pub path_only: bool,
@@ -45,6 +87,87 @@ pub struct Job {
     /// Unix seconds.
     pub created_at: i64,
     pub updated_at: i64,
+}
+
+impl Job {
+    /// A pending job of the caller without file and target. A write makes at most one job of an upload id.
+    pub fn new(caller: &Caller, kind: JobKind, upload_id: String) -> Self {
+        let now = now_s();
+        Self {
+            account_id: caller.account_id,
+            job_id: Uuid::now_v7().to_string(),
+            kind,
+            user_id: caller.user_id,
+            upload_id,
+            state: JobState::Pending,
+            input: String::new(),
+            format: None,
+            collection_id: None,
+            collection_name: String::new(),
+            path_only: false,
+            progress: Progress::default(),
+            bytes_total: 0,
+            error: None,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
+/// How work ended that was done within its request.
+#[derive(Clone, Debug, Default)]
+pub struct Finished {
+    pub format: Option<Format>,
+    pub collection_id: Option<i32>,
+    pub collection_name: String,
+    pub progress: Progress,
+}
+
+impl Finished {
+    /// The counts of an upload.
+    pub fn of(upload: &Upload) -> Self {
+        let format = match upload.kind {
+            UploadKind::SwaggerFile => Format::OpenApi,
+            UploadKind::PostmanFile | UploadKind::PostmanWorkspace => Format::Postman,
+            UploadKind::ImpervaFile => Format::Imperva,
+        };
+        let progress = Progress {
+            total_items: upload.total,
+            imported_items: upload.clean + upload.parsed_with_errors,
+            refused_items: upload.refused,
+            ..Progress::default()
+        };
+        let collection_name = upload.collection_name.clone();
+        Self { format: Some(format), collection_id: upload.collection_id, collection_name, progress }
+    }
+}
+
+/// Writes down work that was done within its request, and answers its job. A repetition answers the same job.
+pub async fn finished(
+    deps: &Deps,
+    caller: &Caller,
+    name: &'static str,
+    upload_id: &str,
+    finished: Finished,
+) -> Result<String, Error> {
+    let mut job = Job::new(caller, JobKind::Finished(name), upload_id.to_owned());
+    job.state = JobState::Succeeded;
+    job.format = finished.format;
+    job.collection_id = finished.collection_id;
+    job.collection_name = finished.collection_name;
+    job.progress = finished.progress;
+    insert(deps, job, "").await.map(|job| job.job_id)
+}
+
+/// Keeps a job; answers the one that the same write has made before, when there is one. A job without spool is run by
+/// any process.
+pub async fn insert(deps: &Deps, job: Job, spool_id: &str) -> Result<Job, Error> {
+    if rows::insert(&deps.db, &job, spool_id).await? {
+        deps.job_ready.notify_one();
+        return Ok(job);
+    }
+    let other = rows::get_by_upload(&deps.db, job.account_id, &job.upload_id).await?;
+    Ok(other.ok_or_else(|| portolan_api::Error::unavailable("the job of a repeated write is not readable yet"))?)
 }
 
 /// How far a job has come.
@@ -80,7 +203,7 @@ impl Progress {
 
 /// Jobs of the caller's account tell of a collection, so they are shown to those who may see it.
 fn visible(job: &Job, caller: &Caller) -> bool {
-    job.user_id == caller.user_id || caller.grant.sees(job.collection_id)
+    job.user_id == caller.user_id || job.collection_id.is_none_or(|id| caller.grant.sees(id))
 }
 
 /// # Errors

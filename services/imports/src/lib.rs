@@ -1,8 +1,9 @@
 //! Imports: uploads, their logs, and the jobs that turn files into ingest records.
 //!
-//! Owns the tables `uploads`, `upload_operations` and `import_jobs` and the spool directory `uploads` under the data
-//! directory. Answers the RPCs of `ImportsService`. Records leave through the log; collections are asked of the
-//! inventory with the rights of the user.
+//! Owns the tables `uploads`, `upload_groups`, `upload_operations`, `import_jobs`, `postman_credentials` and
+//! `specifications`, and the spool directory `uploads` under the data directory. Records leave through the log;
+//! collections are asked of the inventory with the rights of the user; every call that leaves the installation goes
+//! through [`portolan_fetch`].
 //!
 //! # Invariants
 //! - A file that is refused changes nothing: it is checked before the first record is appended.
@@ -10,29 +11,36 @@
 //! - Every append has a producer and a sequence that follow from the upload, so that nothing is ingested twice.
 //! - A raw file is removed as soon as its job ends.
 //!
-//! Start at [`service`], then `har`, `openapi` and `import_job`.
+//! Start at [`service`], then `har`, `openapi`, `postman` and `import_job`.
 
+mod documents;
 mod error;
 mod har;
 mod id;
+mod imperva;
 mod import_job;
 mod ingest;
 mod jobs;
+mod maintenance;
 mod openapi;
 mod peek;
+mod postman;
 mod receive;
+mod retention;
 mod rpc;
 mod runner;
 mod spool;
 mod store;
 mod targets;
 mod uploads;
+mod url_import;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
+use portolan_fetch::Fetch;
 use portolan_log::Log;
-use portolan_runtime::{Peers, now_s};
+use portolan_runtime::process::BoxError;
+use portolan_runtime::{Config, Peers, Process, Secrets, now_s};
 use portolan_store::{Db, Migration, Migrations};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tonic::service::Routes;
@@ -48,12 +56,20 @@ pub const PACKAGE: &str = "portolan.imports.v1";
 /// The tables of this service.
 pub const MIGRATIONS: Migrations = Migrations {
     service: "imports",
-    steps: &[Migration {
-        version: 1,
-        name: "imports",
-        sqlite: include_str!("../migrations/sqlite/0001_imports.sql"),
-        postgres: include_str!("../migrations/postgres/0001_imports.sql"),
-    }],
+    steps: &[
+        Migration {
+            version: 1,
+            name: "imports",
+            sqlite: include_str!("../migrations/sqlite/0001_imports.sql"),
+            postgres: include_str!("../migrations/postgres/0001_imports.sql"),
+        },
+        Migration {
+            version: 2,
+            name: "sources",
+            sqlite: include_str!("../migrations/sqlite/0002_sources.sql"),
+            postgres: include_str!("../migrations/postgres/0002_sources.sql"),
+        },
+    ],
 };
 
 /// Documents converted in memory at once; each may take some hundred MiB and a whole core.
@@ -65,6 +81,14 @@ pub struct Deps {
     db: Db,
     log: Log,
     peers: Peers,
+    secrets: Secrets,
+    /// For addresses that callers give.
+    fetch: Fetch,
+    /// For the Postman API, wherever the operator says it stands.
+    postman: Fetch,
+    postman_url: Arc<str>,
+    /// How long ended jobs and reviewed uploads are kept.
+    retention_s: i64,
     converters: Arc<Semaphore>,
     spool: Arc<Spool>,
     /// Wakes a runner when a job was made.
@@ -73,16 +97,32 @@ pub struct Deps {
 
 impl Deps {
     /// `db` is the handle of the service `imports`; `log` is the topic of ingest records; raw files are kept in
-    /// `uploads` under `data_dir`.
-    pub fn new(db: Db, log: Log, peers: Peers, data_dir: PathBuf) -> Self {
+    /// `uploads` under the data directory of `config`.
+    pub fn new(db: Db, log: Log, peers: Peers, secrets: Secrets, fetch: Fetch, config: &Config) -> Self {
+        let postman_url = config.get("postman.url");
+        let retention_days: i64 = config.get("imports.retention_days").parse().unwrap_or(30);
         Self {
             db,
             log,
             peers,
+            secrets,
+            postman: fetch.trusting(postman_url),
+            fetch,
+            postman_url: postman_url.into(),
+            retention_s: retention_days.saturating_mul(24 * 60 * 60),
             converters: Arc::new(Semaphore::new(CONVERTERS_MAX)),
-            spool: Arc::new(Spool::new(&data_dir)),
+            spool: Arc::new(Spool::new(&config.data_dir)),
             job_ready: Arc::new(Notify::new()),
         }
+    }
+
+    /// The same from the parts of a process.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    pub async fn of(process: &Process, log: Log) -> Result<Self, BoxError> {
+        let Process { secrets, peers, fetch, config, .. } = process;
+        Ok(Self::new(process.db("imports").await?, log, peers.clone(), secrets.clone(), fetch.clone(), config))
     }
 
     /// A turn to convert a document in memory.
@@ -100,7 +140,7 @@ pub async fn service(deps: Deps) -> Result<Routes, portolan_api::Error> {
     deps.db.migrate(&MIGRATIONS).await.map_err(portolan_api::Error::internal)?;
     portolan_outbox::open(&deps.db).await.map_err(portolan_api::Error::internal)?;
     deps.spool.id().await.map_err(portolan_api::Error::internal)?;
-    Ok(Routes::new(rpc::server(deps)))
+    Ok(rpc::routes(deps))
 }
 
 /// Runs import jobs in the background, also those that an earlier process left. Call it after [`service`].

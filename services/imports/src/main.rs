@@ -12,7 +12,7 @@ async fn main() -> ExitCode {
         let config = &process.config;
         let log = Log::open(config.get("log.url"), config.get("log.topic"), &process.store).await?;
         let db = process.db("imports").await?;
-        let deps = Deps::new(db.clone(), log, process.peers.clone(), config.data_dir.clone());
+        let deps = Deps::of(&process, log).await?;
         let routes = service(deps.clone()).await?;
         let (guard, relay) = portolan_outbox::start(&process, &db, process.remote_guard()).await?;
         let jobs = start_jobs(deps);

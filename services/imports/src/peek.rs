@@ -28,6 +28,20 @@ pub fn openapi_title(prefix: &[u8]) -> Option<String> {
     (!title.is_empty()).then(|| title.to_owned())
 }
 
+/// The name of a Postman collection: in its member `info`, or its own in version 1.
+pub fn postman_name(prefix: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(prefix);
+    let place = text.split_once("\"info\"").map_or(&*text, |(_, info)| info);
+    json_member(place, "\"name\"").map(|name| name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+/// The first host of an Imperva schema.
+pub fn imperva_host(prefix: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(prefix);
+    let host = ["\"hostName\"", "\"hostname\""].into_iter().find_map(|name| json_member(&text, name))?;
+    Some(host.trim().to_lowercase()).filter(|host| !host.is_empty())
+}
+
 /// A file's name without its directory and its last extensions.
 pub fn stem(file_name: &str) -> Option<String> {
     let name = file_name.rsplit(['/', '\\']).next()?;
@@ -82,6 +96,15 @@ mod tests {
         check("swagger: '2.0'\ninfo:\n  title: \"Docker\"\n", Some("Docker"));
         check("openapi: 3.1.0\ninfo:\n  title: >-\n    folded\n", None);
         check("openapi: 3.1.0\npaths:\n  title: no\n", None);
+    }
+
+    #[test]
+    fn collections_and_schemas_are_named() {
+        let collection = br#"{"variables":[],"info":{"_postman_id":"x","name":" Shop "},"item":[{"name":"no"}]}"#;
+        assert_eq!(postman_name(collection).as_deref(), Some("Shop"));
+        assert_eq!(postman_name(br#"{"id":"x","name":"Old","requests":[]}"#).as_deref(), Some("Old"));
+        assert_eq!(imperva_host(br#"{"data":{"hostName":"API.example.com"}}"#).as_deref(), Some("api.example.com"));
+        assert_eq!(imperva_host(br#"{"services":[]}"#), None);
     }
 
     #[test]

@@ -7,14 +7,13 @@ use futures::{Stream, StreamExt as _};
 use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_formats::{Format, detect};
-use uuid::Uuid;
 
-use crate::jobs::{Job, JobState, Progress};
+use crate::jobs::{self, Job, JobKind};
 use crate::peek;
 use crate::spool::{self, FILE_BYTES_MAX, Meter};
 use crate::store::jobs as rows;
 use crate::targets::{self, Target, Wanted};
-use crate::{Deps, Error, id, now_s};
+use crate::{Deps, Error, id};
 
 /// First bytes, as sent, by which format and name are found. The target must be made while the caller's token is
 /// young, so a long upload cannot be waited for.
@@ -79,31 +78,16 @@ pub async fn create(
         None => decide(deps, caller, &import, given, prefix).await?,
     };
     let bytes_total = i64::try_from(file.finish().await?).unwrap_or(i64::MAX);
-    let now = now_s();
     let job = Job {
-        account_id: caller.account_id,
-        job_id: Uuid::now_v7().to_string(),
-        user_id: caller.user_id,
-        upload_id,
-        state: JobState::Pending,
-        format,
-        collection_id: target.collection_id,
+        format: Some(format),
+        collection_id: Some(target.collection_id),
         collection_name: target.name,
         path_only: target.is_host,
-        progress: Progress::default(),
         bytes_total,
-        error: None,
-        created_at: now,
-        updated_at: now,
+        ..Job::new(caller, JobKind::Import, upload_id)
     };
-    let job = if rows::insert(&deps.db, &job, deps.spool.id().await?).await? {
-        job
-    } else {
-        // The same upload was sent twice at once: the other one has stored the same file.
-        let other = rows::get_by_upload(&deps.db, job.account_id, &job.upload_id).await?;
-        other.ok_or_else(|| portolan_api::Error::unavailable("the job of a repeated upload is not readable yet"))?
-    };
-    deps.job_ready.notify_one();
+    // Of the same upload sent twice at once, the other one has stored the same file.
+    let job = jobs::insert(deps, job, deps.spool.id().await?).await?;
     Ok((job.job_id, job.upload_id))
 }
 
@@ -118,8 +102,8 @@ async fn decide(
     let prefix = tokio::task::spawn_blocking(move || first_bytes(prefix)).await?;
     let format = detect(&prefix).ok_or(Reason::FormatUnknown)?;
     let fits = |target: Target| match format {
-        Format::Har => target.plain(),
         Format::OpenApi => target.for_openapi(),
+        Format::Har | Format::Postman | Format::Imperva => target.plain(),
     };
     let missing = || Error::from(Reason::CollectionNotFound);
     if let Some(target) = given {
@@ -132,6 +116,8 @@ async fn decide(
     let found = match format {
         Format::Har => peek::har_host(&prefix),
         Format::OpenApi => peek::openapi_title(&prefix),
+        Format::Postman => peek::postman_name(&prefix),
+        Format::Imperva => peek::imperva_host(&prefix),
     };
     let name = found.or_else(|| peek::stem(&import.file_name)).unwrap_or_else(|| rows::format_name(format).to_owned());
     let target = targets::resolve(deps, caller, Wanted::Titled(&name)).await?.ok_or_else(missing)?;

@@ -1,8 +1,15 @@
-//! The RPCs of `ImportsService`: split the request, call the domain, wrap the answer.
+//! The RPCs of the package: split the request, call the domain, wrap the answer.
+
+mod postman;
+mod sources;
+mod uploads;
 
 use futures::{StreamExt as _, stream};
 use portolan_api::Reason;
 use portolan_api::imports::v1::imports_service_server::{ImportsService, ImportsServiceServer};
+use portolan_api::imports::v1::postman_service_server::PostmanServiceServer;
+use portolan_api::imports::v1::sources_service_server::SourcesServiceServer;
+use portolan_api::imports::v1::uploads_service_server::UploadsServiceServer;
 use portolan_api::imports::v1::{
     ApproveOpenApiImportRequest, ApproveOpenApiImportResponse, CreateImportRequest, CreateImportResponse,
     GetJobRequest, GetJobResponse, GetOpenApiImportLogRequest, GetOpenApiImportLogResponse, ImportHarRequest,
@@ -12,20 +19,32 @@ use portolan_api::imports::v1::{
 use portolan_api::options::BODY_BYTES_MAX;
 use portolan_authz::Caller;
 use portolan_formats::openapi::{ErrorType, ImportError};
+use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::har::{self, HarImport};
 use crate::receive::{self, NewImport};
-use crate::uploads::{self, ImportType, Operation, Upload, UploadStatus};
+use crate::uploads::{ImportType, Operation, Upload, UploadStatus};
 use crate::{Deps, Error, jobs, openapi, store};
 
 /// Room for the other members and the frame beside a body of the largest size.
 const MESSAGE_BYTES_MAX: usize = BODY_BYTES_MAX + 1024 * 1024;
 
-pub fn server(deps: Deps) -> ImportsServiceServer<Imports> {
-    ImportsServiceServer::new(Imports { deps })
-        .max_decoding_message_size(MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(MESSAGE_BYTES_MAX)
+/// The services of the package.
+pub fn routes(deps: Deps) -> Routes {
+    let mut routes = Routes::builder();
+    macro_rules! add {
+        ($server:expr) => {
+            routes.add_service(
+                $server.max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX),
+            );
+        };
+    }
+    add!(ImportsServiceServer::new(Imports { deps: deps.clone() }));
+    add!(PostmanServiceServer::new(postman::Postman { deps: deps.clone() }));
+    add!(SourcesServiceServer::new(sources::Sources { deps: deps.clone() }));
+    add!(UploadsServiceServer::new(uploads::Uploads { deps }));
+    routes.routes()
 }
 
 pub struct Imports {
@@ -44,9 +63,9 @@ impl From<Error> for Status {
 impl ImportsService for Imports {
     async fn import_open_api(&self, request: Request<ImportOpenApiRequest>) -> RpcResult<ImportOpenApiResponse> {
         let (caller, request) = Caller::split(request)?;
-        let upload_id =
+        let (upload_id, job_id) =
             openapi::import(&self.deps, &caller, request.open_api_string, request.api_collection_id).await?;
-        Ok(Response::new(ImportOpenApiResponse { upload_id }))
+        Ok(Response::new(ImportOpenApiResponse { upload_id, job_id }))
     }
 
     async fn get_open_api_import_log(
@@ -54,7 +73,8 @@ impl ImportsService for Imports {
         request: Request<GetOpenApiImportLogRequest>,
     ) -> RpcResult<GetOpenApiImportLogResponse> {
         let (caller, request) = Caller::split(request)?;
-        let (upload, operations) = uploads::get(&self.deps, &caller, &request.upload_id.unwrap_or_default()).await?;
+        let (upload, operations) =
+            crate::uploads::get(&self.deps, &caller, &request.upload_id.unwrap_or_default()).await?;
         Ok(Response::new(GetOpenApiImportLogResponse { upload_details: Some(details(upload, &operations)) }))
     }
 
@@ -66,8 +86,8 @@ impl ImportsService for Imports {
         let invalid = || portolan_api::Error::new(Reason::ImportTypeInvalid);
         let (upload_id, name) = request.upload_id.zip(request.import_type).ok_or_else(invalid)?;
         let import_type = ImportType::parse(&name).ok_or_else(invalid)?;
-        uploads::approve(&self.deps, &caller, &upload_id, import_type).await?;
-        Ok(Response::new(ApproveOpenApiImportResponse { upload_id, import_type: name }))
+        let job_id = crate::uploads::approve(&self.deps, &caller, &upload_id, import_type, false).await?;
+        Ok(Response::new(ApproveOpenApiImportResponse { upload_id, import_type: name, job_id }))
     }
 
     async fn import_har(&self, request: Request<ImportHarRequest>) -> RpcResult<ImportHarResponse> {
@@ -125,11 +145,11 @@ fn job_message(job: jobs::Job) -> Job {
     let refusal = |refusal: jobs::Refusal| Refusal { item: refusal.item, reason: refusal.reason };
     Job {
         job_id: job.job_id,
-        kind: "import".to_owned(),
+        kind: job.kind.name().to_owned(),
         state: store::jobs::state_name(job.state).to_owned(),
-        format: store::jobs::format_name(job.format).to_owned(),
-        collection_id: Some(job.collection_id),
-        collection_name: Some(job.collection_name),
+        format: job.format.map_or("", store::jobs::format_name).to_owned(),
+        collection_id: job.collection_id,
+        collection_name: Some(job.collection_name).filter(|name| !name.is_empty()),
         total_items: job.progress.total_items,
         imported_items: job.progress.imported_items,
         refused_items: job.progress.refused_items,
@@ -152,17 +172,15 @@ fn json_text(json: String) -> Option<String> {
 }
 
 fn details(upload: Upload, operations: &[Operation]) -> UploadDetails {
-    if upload.status == UploadStatus::InProgress {
-        return UploadDetails { upload_status: "IN_PROGRESS".to_owned(), ..Default::default() };
+    let upload_status = store::uploads::status_name(upload.status).to_owned();
+    if upload.status != UploadStatus::Succeeded {
+        return UploadDetails { upload_status, fatal_error: upload.fatal_error, ..Default::default() };
     }
-    let row = |term: String, description: String| LogRow { term, description };
-    let mut logs = Vec::with_capacity(operations.len() + 1);
-    if !operations.is_empty() {
-        logs.push(row("Url".to_owned(), "Errors".to_owned()));
-    }
-    logs.extend(operations.iter().map(|operation| row(operation.label(), operation.error_text())));
+    let logs = operations.iter().map(|operation| (operation.label(), operation.error_text()));
+    let logs = log_rows("Url", logs);
     UploadDetails {
-        upload_status: "SUCCEEDED".to_owned(),
+        upload_status,
+        fatal_error: None,
         collection_errors: upload.errors.into_iter().map(collection_error).collect(),
         logs,
         apis_with_errors_and_parsed: upload.parsed_with_errors,
@@ -170,6 +188,13 @@ fn details(upload: Upload, operations: &[Operation]) -> UploadDetails {
         correctly_parsed_apis: upload.clean,
         total_count: upload.total,
     }
+}
+
+/// Rows under a header row; nothing when there is no row.
+fn log_rows(term: &str, rows: impl Iterator<Item = (String, String)>) -> Vec<LogRow> {
+    let rows: Vec<_> = rows.map(|(term, description)| LogRow { term, description }).collect();
+    let header = LogRow { term: term.to_owned(), description: "Errors".to_owned() };
+    if rows.is_empty() { rows } else { std::iter::once(header).chain(rows).collect() }
 }
 
 fn collection_error(error: ImportError) -> portolan_api::imports::v1::ImportError {

@@ -7,10 +7,11 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::import_job::{self, End, bytes_done};
-use crate::jobs::Job;
+use crate::jobs::{Job, JobKind};
 use crate::spool::Meter;
 use crate::store::jobs as rows;
-use crate::{Deps, Error, now_s};
+use crate::store::uploads as upload_rows;
+use crate::{Deps, Error, now_s, postman, retention, url_import};
 
 /// Jobs at once: each keeps a core busy and holds some ten MiB.
 const RUNNERS: usize = 2;
@@ -42,8 +43,9 @@ impl JobsHandle {
 pub fn start(deps: Deps) -> JobsHandle {
     let (stop, stopped) = watch::channel(false);
     let sweep = tokio::spawn(sweep(deps.clone()));
+    let retention = tokio::spawn(retention::keep(deps.clone(), stopped.clone()));
     let runners = (0..RUNNERS).map(|_| tokio::spawn(runner(deps.clone(), stopped.clone())));
-    JobsHandle { tasks: std::iter::once(sweep).chain(runners).collect(), stop }
+    JobsHandle { tasks: [sweep, retention].into_iter().chain(runners).collect(), stop }
 }
 
 /// Removes files whose job has ended: a process may end between the two.
@@ -91,7 +93,7 @@ async fn next(deps: &Deps, owner: &str) -> Result<Option<Job>, Error> {
 async fn work(deps: &Deps, job: &Job, owner: &str, stopped: &watch::Receiver<bool>) {
     let meter = Meter::default();
     let keeper = tokio::spawn(keep(deps.clone(), job.clone(), owner.to_owned(), meter.clone(), stopped.clone()));
-    let outcome = import_job::run(deps, job, owner, &meter).await;
+    let outcome = run(deps, job, owner, &meter).await;
     keeper.abort();
     // Without the lease none of the writes below finds its row.
     let written = match outcome {
@@ -111,6 +113,21 @@ async fn work(deps: &Deps, job: &Job, owner: &str, stopped: &watch::Receiver<boo
     // The lease runs out, and the job is taken up again.
     if let Err(error) = written {
         tracing::warn!(job_id = job.job_id, %error, "the end of a job could not be written");
+    }
+}
+
+async fn run(deps: &Deps, job: &Job, owner: &str, meter: &Meter) -> Result<End, Error> {
+    match job.kind {
+        JobKind::Import => import_job::run(deps, job, owner, meter).await,
+        JobKind::ImportUrl => url_import::run(deps, job, owner, meter).await,
+        JobKind::ImportPostmanWorkspace => postman::workspace::run(deps, job, owner, meter).await,
+        JobKind::ExportPostman => postman::export::run(deps, job, meter).await,
+        JobKind::DeleteUpload => {
+            rows::save_progress(&deps.db, job, owner, &job.progress, now_s()).await?;
+            upload_rows::delete(&deps.db, job.account_id, &job.input).await?;
+            Ok(End::Succeeded)
+        }
+        JobKind::Finished(_) => Ok(End::Succeeded),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The collections that imports fill: asked of the inventory, with the rights of the user.
 
+use std::collections::HashMap;
+
 use portolan_api::Reason;
 use portolan_api::inventory::v1::{EnsureImportTargetRequest, ImportTarget};
 use portolan_authz::Caller;
@@ -30,6 +32,16 @@ pub struct Target {
 
 /// Answers the wanted collection; `None` when no collection of the account has the id.
 pub async fn resolve(deps: &Deps, caller: &Caller, wanted: Wanted<'_>) -> Result<Option<Target>, Error> {
+    resolve_tagged(deps, caller, wanted, HashMap::new()).await
+}
+
+/// As [`resolve`]; the collection has the tags then.
+pub async fn resolve_tagged(
+    deps: &Deps,
+    caller: &Caller,
+    wanted: Wanted<'_>,
+    tags: HashMap<String, String>,
+) -> Result<Option<Target>, Error> {
     let request = match wanted {
         Wanted::Id(id) => EnsureImportTargetRequest { api_collection_id: Some(id), ..Default::default() },
         Wanted::Named(name) => {
@@ -39,6 +51,7 @@ pub async fn resolve(deps: &Deps, caller: &Caller, wanted: Wanted<'_>) -> Result
             EnsureImportTargetRequest { collection_name: Some(name.to_owned()), clean_name: true, ..Default::default() }
         }
     };
+    let request = EnsureImportTargetRequest { tags, ..request };
     let answer = deps.peers.inventory_as(caller).ensure_import_target(request).await;
     Ok(answer.map_err(portolan_api::Error::from)?.into_inner().target.map(Target::from))
 }

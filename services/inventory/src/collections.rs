@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use portolan_api::Reason;
 use portolan_api::identity::v1::AddUserCollectionRequest;
 use portolan_authz::{Caller, Scope};
@@ -7,7 +9,7 @@ use regex::RegexBuilder;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::{Deps, Error, access, edge, store, text};
+use crate::{Deps, Error, access, collection_writes, edge, groups, jobs, store, text};
 use portolan_runtime::now_s;
 
 /// The collection that every account has.
@@ -18,13 +20,15 @@ const DEFAULT_NAME: &str = "Default";
 /// Longest name, as documented.
 const NAME_CHARACTERS_MAX: usize = 60;
 /// Longest list of ids in a request.
-const IDS_MAX: usize = 10_000;
+pub(crate) const IDS_MAX: usize = 10_000;
 /// Memory of a compiled pattern that a caller sends.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 /// Tags that take a collection out of the scope API.
 const OTHER_SCOPES: [&str; 3] = [MCP_TAG, GEN_AI_TAG, DAST_TAG];
 pub const MCP_TAG: &str = "mcp-server";
 pub const GEN_AI_TAG: &str = "gen-ai";
+/// The value of [`GEN_AI_TAG`] that an import from an address gives; such collections are in the scope API as well.
+const GEN_AI_IMPORT: &str = "Gen AI Import";
 pub const DAST_TAG: &str = "dast";
 
 /// A set of endpoints under one name: filled by imports, or by the traffic of one host.
@@ -49,6 +53,17 @@ pub struct Collection {
     /// The write that made it.
     pub write_id: Option<String>,
     pub deleted: bool,
+    /// What a group shows, as stored; nothing for a plain collection.
+    pub conditions: Option<String>,
+    /// No value of a redacted collection is left.
+    pub values_removed: bool,
+}
+
+/// What a new collection is made of.
+pub(crate) struct NewCollection {
+    pub name: CollectionName,
+    pub kind: Option<&'static str>,
+    pub conditions: Option<String>,
 }
 
 /// A tag of a collection.
@@ -70,13 +85,18 @@ impl Collection {
         }
     }
 
+    pub fn is_group(&self) -> bool {
+        self.kind.as_deref() == Some(groups::KIND)
+    }
+
     pub fn has_tag(&self, key_name: &str) -> bool {
         self.tags.iter().any(|tag| tag.key_name == key_name)
     }
 
     /// Whether the product scope shows it.
     pub fn in_scope(&self, scope: Scope) -> bool {
-        scope != Scope::Api || !OTHER_SCOPES.iter().any(|tag| self.has_tag(tag))
+        let elsewhere = |tag: &Tag| OTHER_SCOPES.contains(&tag.key_name.as_str()) && tag.value != GEN_AI_IMPORT;
+        scope != Scope::Api || !self.tags.iter().any(elsewhere)
     }
 }
 
@@ -113,7 +133,7 @@ impl CollectionName {
         &self.0
     }
 
-    fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         self.0.to_lowercase()
     }
 }
@@ -127,6 +147,15 @@ fn allowed(character: char) -> bool {
 /// # Errors
 /// `COLLECTION_NAME_TAKEN`.
 pub async fn create(deps: &Deps, caller: &Caller, name: CollectionName) -> Result<Collection, Error> {
+    insert(deps, caller, NewCollection { name, kind: None, conditions: None }).await
+}
+
+/// Inserts a collection or group and shows it to a creator who sees only some.
+///
+/// # Errors
+/// `COLLECTION_NAME_TAKEN`.
+pub(crate) async fn insert(deps: &Deps, caller: &Caller, new: NewCollection) -> Result<Collection, Error> {
+    let NewCollection { name, kind, conditions } = new;
     ensure_default(deps, caller.account_id).await?;
     let now = now_s();
     let mut tags = Vec::new();
@@ -145,7 +174,7 @@ pub async fn create(deps: &Deps, caller: &Caller, name: CollectionName) -> Resul
         description: None,
         created_at: now,
         host_name: None,
-        kind: None,
+        kind: kind.map(str::to_owned),
         tags,
         access_type: None,
         redacted: false,
@@ -155,6 +184,8 @@ pub async fn create(deps: &Deps, caller: &Caller, name: CollectionName) -> Resul
         endpoint_count: 0,
         write_id: Some(caller.info.write_id.clone()),
         deleted: false,
+        conditions,
+        values_removed: true,
     };
     // A repetition after a commit of unknown outcome finds its own row.
     let insert = || async {
@@ -275,7 +306,7 @@ pub async fn update_description(
 ///
 /// # Errors
 /// `TOO_MANY_IDS`; `COLLECTION_DEFAULT` when the default collection is among them. Then nothing is deleted.
-pub async fn delete(deps: &Deps, caller: &Caller, mut ids: Vec<i32>) -> Result<(), Error> {
+pub async fn delete(deps: &Deps, caller: &Caller, mut ids: Vec<i32>) -> Result<Vec<String>, Error> {
     if ids.len() > IDS_MAX {
         return Err(portolan_api::Error::new(Reason::TooManyIds).with("limit", IDS_MAX).into());
     }
@@ -285,25 +316,28 @@ pub async fn delete(deps: &Deps, caller: &Caller, mut ids: Vec<i32>) -> Result<(
     ids.sort_unstable();
     ids.dedup();
     if ids.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let visible = list(deps, caller).await?;
     ids.retain(|id| visible.binary_search_by_key(id, |collection| collection.id).is_ok());
     let now = now_s();
-    retrying(|| async {
+    let job_ids = retrying(|| async {
         let mut tx = deps.db.begin().await?;
+        let mut job_ids = Vec::new();
         for id in &ids {
             if store::collections::mark_deleted(&mut tx, caller.account_id, *id, now).await? {
-                store::jobs::insert_deletion(&mut tx, caller.account_id, *id, now).await?;
+                let kind = jobs::JobKind::DeleteCollection;
+                job_ids.push(jobs::ask(&mut tx, caller.account_id, kind, Some(*id)).await?);
             }
         }
+        collection_writes::leave_groups(&mut tx, caller.account_id, &ids).await?;
         edge::remove_collections(&mut tx, caller.account_id, &ids).await?;
         tx.commit().await?;
-        Ok::<_, Error>(())
+        Ok::<_, Error>(job_ids)
     })
     .await?;
     deps.shared.jobs.notify_one();
-    Ok(())
+    Ok(job_ids)
 }
 
 /// The collection that an import fills: the one with the name, made when there is none, or the one with the id.
@@ -311,6 +345,49 @@ pub async fn delete(deps: &Deps, caller: &Caller, mut ids: Vec<i32>) -> Result<(
 /// # Errors
 /// The reasons of [`CollectionName`]; `COLLECTION_NAME_TAKEN` when the caller may not see who has the name.
 pub async fn import_target(
+    deps: &Deps,
+    caller: &Caller,
+    id: Option<i32>,
+    name: Option<String>,
+    clean_name: bool,
+    tags: HashMap<String, String>,
+) -> Result<Option<Collection>, Error> {
+    let target = named_target(deps, caller, id, name, clean_name).await?;
+    match target {
+        Some(target) if !tags.is_empty() => add_tags(deps, caller, target, tags).await.map(Some),
+        target => Ok(target),
+    }
+}
+
+/// Adds the tags that the collection does not have.
+async fn add_tags(
+    deps: &Deps,
+    caller: &Caller,
+    mut collection: Collection,
+    tags: HashMap<String, String>,
+) -> Result<Collection, Error> {
+    let now = now_s();
+    let missing = tags.into_iter().filter(|(key, _)| !collection.has_tag(key)).map(|(key_name, value)| Tag {
+        key_name,
+        value,
+        source: Some("USER".to_owned()),
+        updated_at: now,
+    });
+    let missing: Vec<_> = missing.collect();
+    if !missing.is_empty() {
+        collection.tags.extend(missing);
+        retrying(|| async {
+            let mut tx = deps.db.begin().await?;
+            store::collections::set_tags(&mut tx, caller.account_id, collection.id, &collection.tags).await?;
+            tx.commit().await?;
+            Ok::<_, Error>(())
+        })
+        .await?;
+    }
+    Ok(collection)
+}
+
+async fn named_target(
     deps: &Deps,
     caller: &Caller,
     id: Option<i32>,

@@ -1,8 +1,8 @@
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
-use portolan_engine::{ApiType, AuthSet, AuthType, DeclaredFacts};
+use portolan_engine::{AccessType, ApiType, AuthSet, AuthType, DeclaredFacts};
 use portolan_record::Source;
 use portolan_store::retrying;
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,9 @@ pub struct Facts {
     /// Every distinct set of authentication types seen together.
     pub auth_sets: BTreeSet<AuthSet>,
     pub api_types: BTreeSet<ApiType>,
+    /// What the addresses of its calls say.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub access_types: BTreeSet<AccessType>,
     /// The source to the time of its first record.
     pub sources: BTreeMap<Source, i64>,
     pub declaration: Option<DeclaredFacts>,
@@ -85,6 +88,7 @@ impl Facts {
 pub struct Endpoint {
     pub id: EndpointId,
     pub auth_sets: BTreeSet<AuthSet>,
+    pub access_types: BTreeSet<AccessType>,
     pub api_type: ApiType,
     pub response_codes: Vec<i32>,
     /// Unix seconds.
@@ -125,17 +129,19 @@ impl Endpoint {
         let discovered_at = facts().filter_map(|facts| facts.discovered).min().unwrap_or_default();
         let written = raws.iter().filter(|raw| raw.description.is_some()).max_by_key(|raw| raw.described_at);
         let declared = || facts().filter_map(|facts| facts.declaration.as_ref()).max();
+        let is_public = facts().any(|facts| facts.access_types.contains(&AccessType::Public));
         let is_new = now.saturating_sub(discovered_at) <= NEW_S;
         Some(Self {
             id: EndpointId { collection_id, url: first.url.clone(), method: first.method.clone() },
             auth_sets: facts().flat_map(|facts| facts.auth_sets.iter().copied()).collect(),
+            access_types: facts().flat_map(|facts| facts.access_types.iter().copied()).collect(),
             // A special protocol outweighs plain calls beside it.
             api_type: facts().flat_map(|facts| facts.api_types.iter().copied()).max().unwrap_or(ApiType::Rest),
             response_codes: codes.into_iter().collect(),
             discovered_at,
             last_seen: raws.iter().map(|raw| raw.last_seen).max().unwrap_or_default(),
             is_sensitive,
-            risk_score: f64::from(u8::from(is_new) + u8::from(is_sensitive)),
+            risk_score: f64::from(u8::from(is_new) + u8::from(is_sensitive) + u8::from(is_public)),
             sources,
             description: match written {
                 Some(raw) => raw.description.clone(),
@@ -187,22 +193,13 @@ async fn list_of(deps: &Deps, account_id: i64, collection_id: i32) -> Result<Vec
     let rows = store::endpoints::list(&mut tx, account_id, collection_id).await?;
     let sensitive = store::parameters::sensitive_endpoints(&mut tx, account_id, collection_id).await?;
     tx.rollback().await?;
-    let marked = marked_urls(deps, account_id, collection_id).await?;
     let now = now_s();
     let groups = grouped(rows);
     let endpoints = groups.values().filter_map(|raws| {
-        let is_marked =
-            |raw: &RawEndpoint| !marked.is_empty() && marked.contains(&keys::endpoint_key(&raw.method, &raw.url));
-        let is_sensitive = raws.iter().any(|raw| sensitive.contains(&raw.key)) || raws.first().is_some_and(is_marked);
+        let is_sensitive = raws.iter().any(|raw| sensitive.contains(&raw.key));
         Endpoint::of(collection_id, raws, is_sensitive, now)
     });
     Ok(endpoints.collect())
-}
-
-/// The keys of the effective URLs with a parameter that a user marked as sensitive.
-async fn marked_urls(deps: &Deps, account_id: i64, collection_id: i32) -> Result<HashSet<String>, Error> {
-    let marked = store::markings::of_collection(&deps.db, account_id, collection_id).await?;
-    Ok(marked.into_iter().filter(|marked| marked.sensitive).map(|marked| marked.url_key).collect())
 }
 
 /// The URLs and methods of a collection in order, after the first `skip`.
@@ -246,14 +243,7 @@ pub async fn get(deps: &Deps, caller: &Caller, id: &EndpointId) -> Result<Option
         raws = raws_of(deps, caller.account_id, &id).await?;
     }
     let keys: Vec<&str> = raws.iter().map(|raw| raw.key.as_str()).collect();
-    let is_marked = match raws.first() {
-        Some(raw) => marked_urls(deps, caller.account_id, collection.id)
-            .await?
-            .contains(&keys::endpoint_key(&raw.method, &raw.url)),
-        None => false,
-    };
-    let is_sensitive =
-        is_marked || store::parameters::any_sensitive(&deps.db, caller.account_id, collection.id, &keys).await?;
+    let is_sensitive = store::parameters::any_sensitive(&deps.db, caller.account_id, collection.id, &keys).await?;
     Ok(Endpoint::of(collection.id, &raws, is_sensitive, now_s()))
 }
 

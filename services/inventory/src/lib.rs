@@ -17,25 +17,25 @@
 //! Start reading at [`rpc`] for the way of a request and at [`ingest`] for the way of a record.
 
 mod access;
-pub mod changes;
+pub mod access_types;
+pub mod collection_writes;
 pub mod collections;
-pub mod data_types;
-mod deletion;
+pub mod demerge;
 mod deps;
-pub mod discovery;
-pub mod drift;
 pub mod edge;
+pub mod endpoint_writes;
 pub mod endpoints;
+mod environment;
 mod error;
+pub mod groups;
 pub mod ingest;
-pub mod issues;
+pub mod jobs;
 mod keys;
-pub mod markings;
 pub mod openapi;
 pub mod parameters;
+pub mod redaction;
 mod rpc;
 pub mod samples;
-pub mod statistics;
 mod store;
 mod text;
 
@@ -43,12 +43,15 @@ pub use deps::Deps;
 pub use error::Error;
 pub use ingest::{IngestHandle, start_ingest};
 
-use portolan_api::inventory::v1::discovery_service_server::DiscoveryServiceServer;
-use portolan_api::inventory::v1::drift_service_server::DriftServiceServer;
+use portolan_api::inventory::v1::access_type_service_server::AccessTypeServiceServer;
+use portolan_api::inventory::v1::collection_write_service_server::CollectionWriteServiceServer;
 use portolan_api::inventory::v1::edge_feed_service_server::EdgeFeedServiceServer;
+use portolan_api::inventory::v1::endpoint_write_service_server::EndpointWriteServiceServer;
+use portolan_api::inventory::v1::export_service_server::ExportServiceServer;
+use portolan_api::inventory::v1::group_service_server::GroupServiceServer;
 use portolan_api::inventory::v1::inventory_service_server::InventoryServiceServer;
 use portolan_api::inventory::v1::inventory_usage_service_server::InventoryUsageServiceServer;
-use portolan_api::inventory::v1::sensitive_data_service_server::SensitiveDataServiceServer;
+use portolan_api::inventory::v1::job_service_server::JobServiceServer;
 use portolan_store::{Migration, Migrations};
 use tonic::service::Routes;
 
@@ -87,6 +90,12 @@ pub const MIGRATIONS: Migrations = Migrations {
             postgres: include_str!("../migrations/postgres/0010_ingest_sources.sql"),
         },
         Migration {
+            version: 20,
+            name: "writes",
+            sqlite: include_str!("../migrations/sqlite/0020_writes.sql"),
+            postgres: include_str!("../migrations/postgres/0020_writes.sql"),
+        },
+        Migration {
             version: 30,
             name: "usage",
             sqlite: include_str!("../migrations/sqlite/0030_usage.sql"),
@@ -107,16 +116,17 @@ const RESPONSE_BYTES_MAX: usize = 512 << 20;
 pub async fn service(deps: Deps) -> Result<Routes, Error> {
     portolan_meter::open(&deps.db).await?;
     deps.db.migrate(&MIGRATIONS).await?;
-    let discovery = DiscoveryServiceServer::new(rpc::discovery::Discovery::new(deps.clone()))
-        .max_decoding_message_size(REQUEST_BYTES_MAX)
-        .max_encoding_message_size(RESPONSE_BYTES_MAX);
-    let sensitive = SensitiveDataServiceServer::new(rpc::sensitive::SensitiveData::new(deps.clone()))
-        .max_decoding_message_size(REQUEST_BYTES_MAX)
-        .max_encoding_message_size(RESPONSE_BYTES_MAX);
-    let drift =
-        DriftServiceServer::new(rpc::drift::Drift::new(deps.clone())).max_encoding_message_size(RESPONSE_BYTES_MAX);
     let edge = EdgeFeedServiceServer::new(rpc::edge::EdgeFeed::new(deps.clone()));
     let usage = InventoryUsageServiceServer::new(rpc::usage::Usage::new(deps.clone()));
+    let groups =
+        GroupServiceServer::new(rpc::groups::Groups::new(deps.clone())).max_encoding_message_size(RESPONSE_BYTES_MAX);
+    let collection_writes =
+        CollectionWriteServiceServer::new(rpc::collection_writes::CollectionWrites::new(deps.clone()))
+            .max_encoding_message_size(RESPONSE_BYTES_MAX);
+    let endpoint_writes = EndpointWriteServiceServer::new(rpc::endpoint_writes::EndpointWrites::new(deps.clone()));
+    let access_types = AccessTypeServiceServer::new(rpc::access_types::AccessTypes::new(deps.clone()));
+    let jobs = JobServiceServer::new(rpc::jobs::Jobs::new(deps.clone()));
+    let export = ExportServiceServer::new(rpc::export::Export::new(deps.clone()));
     let server = InventoryServiceServer::new(rpc::Inventory::new(deps))
         .max_decoding_message_size(REQUEST_BYTES_MAX)
         .max_encoding_message_size(RESPONSE_BYTES_MAX);
@@ -124,8 +134,11 @@ pub async fn service(deps: Deps) -> Result<Routes, Error> {
     routes.add_service(server);
     routes.add_service(edge);
     routes.add_service(usage);
-    routes.add_service(discovery);
-    routes.add_service(sensitive);
-    routes.add_service(drift);
+    routes.add_service(groups);
+    routes.add_service(collection_writes);
+    routes.add_service(endpoint_writes);
+    routes.add_service(access_types);
+    routes.add_service(jobs);
+    routes.add_service(export.max_encoding_message_size(RESPONSE_BYTES_MAX));
     Ok(routes.routes())
 }

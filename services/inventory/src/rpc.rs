@@ -1,10 +1,13 @@
 //! The RPCs: each splits the request, calls the domain, wraps the answer.
 
+pub mod access_types;
+pub mod collection_writes;
 mod convert;
-pub mod discovery;
-pub mod drift;
 pub mod edge;
-pub mod sensitive;
+pub mod endpoint_writes;
+pub mod export;
+pub mod groups;
+pub mod jobs;
 pub mod usage;
 
 use portolan_api::inventory::v1::{self as pb, inventory_service_server::InventoryService};
@@ -171,9 +174,8 @@ impl InventoryService for Inventory {
             method: request.method,
             sub_type: request.sub_type,
         };
-        let (found, marked) = parameters::list_sensitive(&self.deps, &caller, filter).await.map_err(status)?;
-        let found = found.into_iter().map(convert::parameter);
-        let endpoints = found.chain(marked.into_iter().map(convert::marked)).collect();
+        let found = parameters::list_sensitive(&self.deps, &caller, filter).await.map_err(status)?;
+        let endpoints = found.into_iter().map(convert::parameter).collect();
         Ok(Response::new(pb::ListSensitiveParametersResponse { data: Some(pb::SensitiveParameterList { endpoints }) }))
     }
 
@@ -208,7 +210,7 @@ impl InventoryService for Inventory {
     ) -> Answer<pb::EnsureImportTargetResponse> {
         let (caller, request) = Caller::split(request)?;
         let (id, name) = (request.api_collection_id, request.collection_name);
-        let target = collections::import_target(&self.deps, &caller, id, name, request.clean_name).await;
+        let target = collections::import_target(&self.deps, &caller, id, name, request.clean_name, request.tags).await;
         let target = target.map_err(status)?.map(convert::import_target);
         Ok(Response::new(pb::EnsureImportTargetResponse { target }))
     }

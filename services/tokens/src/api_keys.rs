@@ -40,6 +40,15 @@ impl Utility {
         }
     }
 
+    /// The feature that a plan must include for such a key.
+    pub fn plan_feature(self) -> Option<&'static str> {
+        match self {
+            Self::Burp => None,
+            Self::Cicd => Some("CI_CD_INTEGRATION"),
+            Self::ExternalApi => Some("AKTO_EXTERNAL_API"),
+        }
+    }
+
     /// # Errors
     /// `TOKEN_UTILITY_INVALID` for any other name.
     pub fn parse(name: &str) -> Result<Self> {

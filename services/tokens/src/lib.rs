@@ -34,6 +34,7 @@ use portolan_api::{
     },
 };
 use portolan_authz::Changes;
+use portolan_limit::Limits;
 use portolan_runtime::{Config, Peers, Secrets};
 use portolan_store::{Db, Migration, Migrations};
 use tonic::service::Routes;
@@ -118,7 +119,15 @@ impl Deps {
     ) -> Result<Self, Error> {
         db.migrate(&MIGRATIONS).await?;
         portolan_outbox::open(&db).await?;
-        Ok(Self { db, peers, key_changes, secrets, settings, rates: Rates::default(), edge })
+        Ok(Self { db, peers, key_changes, secrets, settings, rates: Rates::new(Limits::memory()), edge })
+    }
+}
+
+impl Deps {
+    /// Counts in `limits` instead of in this process alone.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { rates: Rates::new(limits), ..self }
     }
 }
 

@@ -15,6 +15,7 @@ async fn main() -> ExitCode {
         let edge = Edge::new(&process, db.clone())?;
         let secrets = process.secrets.clone();
         let deps = Deps::open(db, process.peers.clone(), key_changes, secrets, settings, edge.clone()).await?;
+        let deps = deps.with_limits(process.limits());
         let (guard, relay) = portolan_outbox::start(&process, &deps.db, process.remote_guard()).await?;
         Ok(Built::new(service(deps), guard).stopping(async move {
             edge.stop().await;

@@ -1,40 +1,24 @@
-//! Requests a minute, counted in windows that begin with the minute of the clock.
-
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+//! Requests a minute.
 
 use portolan_api::Result;
-use portolan_runtime::now_s;
+use portolan_limit::{Counter, Limit, Limits};
 
-const WINDOW_S: i64 = 60;
-/// Above this many credentials those of past minutes are forgotten.
-const KEYS_MAX: usize = 100_000;
-
-/// Counts of the minute under way, by credential.
-#[derive(Clone, Default)]
-pub struct Rates {
-    counts: Arc<Mutex<HashMap<String, (i64, i64)>>>,
-}
+/// Counts the requests of credentials, exactly across all who share the counters.
+#[derive(Clone)]
+pub struct Rates(Limits);
 
 impl Rates {
+    pub fn new(limits: Limits) -> Self {
+        Self(limits)
+    }
+
     /// Counts one request. Answers after how many seconds to repeat when there were `limit` of them already.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when the counters cannot be reached.
     pub async fn count(&self, key: &str, limit: i64) -> Result<Option<i64>> {
-        let now = now_s();
-        let minute = now / WINDOW_S;
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.len() >= KEYS_MAX {
-            counts.retain(|_, (of, _)| *of == minute);
-        }
-        let slot = counts.entry(key.to_owned()).or_insert((minute, 0));
-        if slot.0 != minute {
-            *slot = (minute, 0);
-        }
-        if slot.1 >= limit {
-            return Ok(Some(WINDOW_S - now % WINDOW_S));
-        }
-        slot.1 += 1;
-        Ok(None)
+        let limit = Limit::per_minute(u64::try_from(limit).unwrap_or_default());
+        let counter = Counter::new(format!("rate/{key}"), limit);
+        Ok(self.0.take(&[counter]).await?.retry_after_s())
     }
 }

@@ -33,6 +33,9 @@ type RpcResult<T> = Result<Response<T>, Status>;
 impl TokensService for Rpc {
     async fn create_api_key(&self, request: Request<CreateApiKeyRequest>) -> RpcResult<CreateApiKeyResponse> {
         let (caller, request) = Caller::split(request)?;
+        if let Some(feature) = api_keys::Utility::parse(&request.token_utility)?.plan_feature() {
+            self.deps.peers.check_limit(caller.account_id, feature, 1).await?;
+        }
         let (key, secret) = api_keys::create(&self.deps, &caller, &request.token_utility).await?;
         Ok(Response::new(CreateApiKeyResponse { api_token_list: vec![render(key, secret)] }))
     }

@@ -84,7 +84,7 @@ impl<'a> SplitUrl<'a> {
     }
 
     /// The text in front of the segments and the text behind them.
-    pub(super) fn frame(&self) -> (String, &'static str) {
+    pub fn frame(&self) -> (String, &'static str) {
         let slash = if self.starts_with_slash { "/" } else { "" };
         (format!("{}{slash}", self.origin), if self.ends_with_slash { "/" } else { "" })
     }

@@ -16,10 +16,8 @@ mod template;
 
 use std::collections::VecDeque;
 
-pub use outcome::{ErrorType, ImportError, OperationOutcome};
-
-use portolan_record::Specification;
-use sha2::{Digest as _, Sha256};
+pub use crate::import_error::{ErrorType, ImportError};
+pub use outcome::OperationOutcome;
 
 use crate::tree::{self, Map, Node};
 use crate::{FormatError, Target, text};
@@ -37,8 +35,6 @@ pub struct Document {
     root: Node,
     swagger: bool,
     version: String,
-    /// Digest of the text.
-    id: String,
     operation_count: usize,
     errors: Vec<ImportError>,
 }
@@ -76,8 +72,7 @@ impl Document {
         }
         let errors = tree.duplicates.iter();
         let errors = errors.map(|name| ImportError::warning(format!("duplicate member `{name}`: the last one counts")));
-        let id = hex::encode(&Sha256::digest(bytes)[..16]);
-        let mut document = Self { errors: errors.collect(), operation_count: 0, root: tree.root, swagger, version, id };
+        let mut document = Self { errors: errors.collect(), operation_count: 0, root: tree.root, swagger, version };
         document.check_paths()?;
         document.check_security();
         Ok(document)
@@ -86,16 +81,6 @@ impl Document {
     /// The title, when the document has one.
     pub fn title(&self) -> Option<&str> {
         self.root.get("info")?.get("title")?.as_text()
-    }
-
-    /// How the document is named in the records of its operations.
-    pub fn specification(&self) -> Specification {
-        let text = |name: &str| {
-            let value =
-                self.root.get("info").and_then(|info| info.get(name)).and_then(Node::scalar).unwrap_or_default();
-            value.trim().chars().filter(|character| *character != '\0').take(NAME_CHARACTERS_MAX).collect()
-        };
-        Specification { id: self.id.clone(), title: text("title"), version: text("version") }
     }
 
     /// The version of the specification that the document follows, such as `3.0.1`.
@@ -115,8 +100,7 @@ impl Document {
 
     /// Every operation under `paths`, in document order, converted one at a time.
     pub fn operations(&self, target: &Target) -> impl Iterator<Item = OperationOutcome> {
-        let specification = self.specification();
-        let context = Context::new(&self.root, self.swagger, *target, specification);
+        let context = Context::new(&self.root, self.swagger, *target);
         self.listed().map(move |operation| context.convert(&operation))
     }
 
@@ -160,9 +144,6 @@ impl Document {
         }
     }
 }
-
-/// Longest title and version in the records.
-const NAME_CHARACTERS_MAX: usize = 200;
 
 /// Most errors kept for the document as a whole.
 const ERRORS_MAX: usize = 100;

@@ -1,6 +1,6 @@
-use portolan_record::{Declaration, DeclaredParameter, Location, Record, Specification};
+use portolan_record::{Declaration, DeclaredParameter, Location, Record};
 
-use super::outcome::{ImportError, OperationOutcome};
+use super::outcome::OperationOutcome;
 use super::parameters::{Parameters, REQUEST, declared};
 use super::refs::Refs;
 use super::responses::Responses;
@@ -8,6 +8,7 @@ use super::schema::{Direction, Leaf, Schemas, add_body_example};
 use super::security;
 use super::server::Server;
 use super::template::Address;
+use crate::ImportError;
 use crate::Target;
 use crate::tree::{Map, Node};
 
@@ -25,7 +26,6 @@ pub(super) struct Context<'d> {
     swagger: bool,
     target: Target,
     schemas: Schemas<'d>,
-    specification: Specification,
 }
 
 /// Longest summary that is kept, in characters.
@@ -38,8 +38,8 @@ const MEDIA_TYPES_MAX: usize = 5;
 const ERRORS_MAX: usize = 20;
 
 impl<'d> Context<'d> {
-    pub(super) fn new(root: &'d Node, swagger: bool, target: Target, specification: Specification) -> Self {
-        Self { root, swagger, target, schemas: Schemas::new(Refs::new(root)), specification }
+    pub(super) fn new(root: &'d Node, swagger: bool, target: Target) -> Self {
+        Self { root, swagger, target, schemas: Schemas::new(Refs::new(root)) }
     }
 
     pub(super) fn refs(&self) -> Refs<'d> {
@@ -145,7 +145,6 @@ impl<'d> Context<'d> {
             response_codes: responses.codes,
             parameters,
             auth,
-            specification: Some(self.specification.clone()),
         };
         (declaration, responses.status.unwrap_or(200))
     }

@@ -1,33 +1,6 @@
 use portolan_record::Record;
-use serde::{Deserialize, Serialize};
 
-/// How much an [`ImportError`] matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum ErrorType {
-    /// Something was left out; the rest is imported.
-    Warning,
-    /// A part that the import is about cannot be read.
-    Error,
-}
-
-/// One row of an import's error list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ImportError {
-    pub error: String,
-    pub error_type: ErrorType,
-}
-
-impl ImportError {
-    pub(super) fn warning(error: String) -> Self {
-        Self { error, error_type: ErrorType::Warning }
-    }
-
-    pub(super) fn error(error: String) -> Self {
-        Self { error, error_type: ErrorType::Error }
-    }
-}
+use crate::ImportError;
 
 /// What became of one operation.
 #[derive(Clone, Debug, PartialEq)]

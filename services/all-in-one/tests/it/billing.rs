@@ -180,3 +180,66 @@ pub async fn agents_are_analysed(test: TestDb) {
     assert_eq!((list.as_array().unwrap().len(), &list[0]["userName"]), (1, &json!("ann")));
     assert!(list[0].get("topicHierarchy").is_none(), "{list}");
 }
+
+const PLANS: &str = r#"
+default_plan = "free"
+[plans.free.features]
+ACTIVE_ENDPOINTS = 2
+AKTO_EXTERNAL_API = true
+[plans.graceful]
+grace_s = 3600
+[plans.graceful.features]
+ACTIVE_ENDPOINTS = 2
+[plans.team]
+everything = true
+"#;
+
+/// What a plan does not allow is refused with the documented text; what was accepted stays; a better plan, and one with
+/// a grace, hold for the next request.
+pub async fn limits_hold_and_plans_change_at_once(test: TestDb) {
+    const OVER: &str = "You have exceeded the limit of this feature.";
+    const ABSENT: &str = "This feature is not available in your plan.";
+    let data_dir = tempfile::tempdir().unwrap().keep();
+    let plans = data_dir.join("plans.toml");
+    std::fs::write(&plans, PLANS).unwrap();
+    let variables = [("PORTOLAN__BILLING__PLANS_FILE", plans.to_str().unwrap())];
+    let server = Server::start_with(&test, data_dir, &variables).await;
+    let id = server.create_collection("Shop").await;
+    let upload = |path: &str| {
+        let url = format!("http://shop.test/{path}");
+        json!({"harString": har(&[("GET", &url, "", 200, "{}")]), "apiCollectionId": id, "skipKafka": true})
+    };
+    server.post("/api/uploadHar", upload("a")).await.expect(200);
+    server.post("/api/uploadHar", upload("b")).await.expect(200);
+    wait_for_usage(&server, "ACTIVE_ENDPOINTS", 2).await;
+    server.post("/api/uploadHar", upload("c")).await.expect_error(403, OVER);
+    server.post("/api/createCollection", json!({"collectionName": "More"})).await.expect_error(403, OVER);
+    server.post("/api/addApiToken", json!({"tokenUtility": "EXTERNAL_API"})).await.expect(200);
+    server.post("/api/addApiToken", json!({"tokenUtility": "CICD"})).await.expect_error(403, ABSENT);
+    assert_eq!(server.endpoints(id).await.len(), 2);
+
+    let own = organization_id(&server).await;
+    let subscribe = async |plan: &str| {
+        let body = json!({"customerId": own, "planId": plan, "billingPeriod": "monthly",
+            "successUrl": "https://app.test/done", "cancelUrl": "https://app.test/back"});
+        server.post("/api/provisionSubscription", body).await.expect(200);
+    };
+    for _ in 0..5 {
+        subscribe("team").await;
+        server.post("/api/addApiToken", json!({"tokenUtility": "CICD"})).await.expect(200);
+        subscribe("free").await;
+        server.post("/api/addApiToken", json!({"tokenUtility": "CICD"})).await.expect_error(403, ABSENT);
+        server.post("/api/uploadHar", upload("c")).await.expect_error(403, OVER);
+    }
+    subscribe("graceful").await;
+    server.post("/api/uploadHar", upload("c")).await.expect(200);
+    let usage = wait_for_usage(&server, "ACTIVE_ENDPOINTS", 3).await;
+    assert!(usage["overageFirstDetected"].as_i64().unwrap() > 0, "{usage}");
+    subscribe("free").await;
+    server.post("/api/uploadHar", upload("d")).await.expect_error(403, OVER);
+    // Less use is below the limit again.
+    server.post("/api/deleteMultipleCollections", json!({"apiCollectionIds": [id]})).await.expect(200);
+    let usage = wait_for_usage(&server, "ACTIVE_ENDPOINTS", 0).await;
+    assert_eq!(usage["overageFirstDetected"], -1);
+    server.create_collection("More").await;
+}

@@ -12,6 +12,7 @@ mod real_files;
 mod roles;
 mod server;
 mod six;
+mod throttle;
 
 portolan_testkit::suite! {
     credentials::first_start_makes_a_key_that_works,
@@ -31,6 +32,7 @@ portolan_testkit::suite! {
     imports::a_reviewed_document_is_ingested_once,
     imports::a_streamed_file_becomes_a_job,
     imports::the_command_imports_a_file,
+    throttle::racing_wrong_passwords_are_counted_exactly,
     audit::every_write_and_refusal_is_recorded,
     bad_input::is_refused_and_changes_nothing,
     katapult::the_five_operations,
@@ -42,6 +44,7 @@ portolan_testkit::suite! {
     billing::subscriptions_answer_every_error,
     billing::events_count_once,
     billing::agents_are_analysed,
+    billing::limits_hold_and_plans_change_at_once,
     kill::nothing_is_lost_or_counted_twice,
     real_files::every_operation_and_entry_is_accounted_for;
     PORTOLAN_TEST_KAFKA:

@@ -1,8 +1,4 @@
-use std::{
-    net::TcpListener,
-    path::Path,
-    process::Stdio,
-};
+use std::{net::TcpListener, path::Path, process::Stdio};
 
 use tokio::process::{Child, Command};
 
@@ -86,7 +82,8 @@ fn local_edge(clusters: &Path, edge: u16) -> String {
 /// Its clusters with addresses of this machine.
 fn local_clusters(ports: &[u16], gateway: u16) -> String {
     let mut text = CLUSTERS.to_owned();
-    let services = SERVICES.iter().zip(ports).zip(50_051..).map(|((service, port), default)| (*service, default, *port));
+    let services =
+        SERVICES.iter().zip(ports).zip(50_051..).map(|((service, port), default)| (*service, default, *port));
     for (service, default, port) in services.chain([("gateway", 8_080, gateway)]) {
         let from = format!("address: {service}, port_value: {default}");
         assert!(text.contains(&from), "the edge has no cluster for {service}");

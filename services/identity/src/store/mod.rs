@@ -182,36 +182,6 @@ pub(crate) async fn delete_sessions_of_user(db: &Db, user_id: i64) -> Result<()>
     Ok(())
 }
 
-/// Failed logins of one subject since the start of its window.
-pub(crate) struct LoginFailures {
-    pub(crate) start: i64,
-    pub(crate) failures: i64,
-}
-
-const FIND_LOGIN_FAILURES: &str = "SELECT window_start, failures FROM login_failures WHERE subject = $1";
-
-pub(crate) async fn find_login_failures(db: &Db, subject: &str) -> Result<Option<LoginFailures>> {
-    let Some(row) = db.fetch_optional(FIND_LOGIN_FAILURES, args![subject]).await? else { return Ok(None) };
-    Ok(Some(LoginFailures { start: row.get("window_start")?, failures: row.get("failures")? }))
-}
-
-const COUNT_LOGIN_FAILURE: &str = "INSERT INTO login_failures (subject, window_start, failures) VALUES ($1, $2, 1)
-    ON CONFLICT (subject) DO UPDATE SET
-        failures = CASE WHEN login_failures.window_start <= $3 THEN 1 ELSE login_failures.failures + 1 END,
-        window_start = CASE WHEN login_failures.window_start <= $3 THEN $2 ELSE login_failures.window_start END";
-
-/// Counts in the present window; a window that began at or before `expired_before` starts anew.
-pub(crate) async fn count_login_failure(db: &Db, subject: &str, now: i64, expired_before: i64) -> Result<()> {
-    one(db.execute(COUNT_LOGIN_FAILURE, args![subject, now, expired_before]).await?)
-}
-
-const DELETE_LOGIN_FAILURES: &str = "DELETE FROM login_failures WHERE subject = $1";
-
-pub(crate) async fn delete_login_failures(tx: &mut Tx, subject: &str) -> Result<()> {
-    tx.execute(DELETE_LOGIN_FAILURES, args![subject]).await?;
-    Ok(())
-}
-
 pub(crate) struct SigningKeyRow {
     pub(crate) id: String,
     pub(crate) public_key: Vec<u8>,

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use portolan_api::inventory::v1::export_service_server::{ExportService, ExportServiceServer};
 use portolan_api::inventory::v1::inventory_service_server::{InventoryService, InventoryServiceServer};
 use portolan_api::inventory::v1::*;
 use portolan_api::{Error, Reason};
@@ -37,7 +38,10 @@ impl Inventory {
     }
 
     pub fn routes(&self) -> Routes {
-        Routes::new(InventoryServiceServer::new(self.clone()))
+        let mut routes = Routes::builder();
+        routes.add_service(InventoryServiceServer::new(self.clone()));
+        routes.add_service(ExportServiceServer::new(self.clone()));
+        routes.routes()
     }
 
     pub fn names(&self) -> Vec<String> {
@@ -71,6 +75,24 @@ impl Inventory {
         let ends = self.log.end_offsets().await.map_err(|error| Status::unavailable(error.to_string()))?;
         let next_offsets = ends.into_iter().map(|(partition, offset)| (i32::try_from(partition).unwrap(), offset));
         Ok(GetIngestPositionsResponse { next_offsets: next_offsets.collect() })
+    }
+}
+
+#[tonic::async_trait]
+impl ExportService for Inventory {
+    /// Two endpoints, one a page.
+    async fn export_open_api(
+        &self,
+        request: Request<ExportOpenApiRequest>,
+    ) -> Result<Response<ExportOpenApiResponse>, Status> {
+        let second = request.into_inner().last_fetched_url.is_some();
+        let path = if second { "/b" } else { "/a" };
+        Ok(Response::new(ExportOpenApiResponse {
+            open_api_string: format!(r#"{{"openapi": "3.0.1", "paths": {{"{path}": {{"get": {{}}}}}}}}"#),
+            last_fetched_url: (!second).then(|| "/a".to_owned()),
+            last_fetched_method: (!second).then(|| "GET".to_owned()),
+            display_name: "Shop".to_owned(),
+        }))
     }
 }
 

@@ -4,6 +4,7 @@ mod har;
 mod inventory;
 mod jobs;
 mod openapi;
+mod postman_server;
 mod world;
 
 portolan_testkit::suite! {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use portolan_api::imports::v1::imports_service_client::ImportsServiceClient;
 use portolan_api::{Error, Reason};
 use portolan_authz::{Caller, CredentialKind, Grant, RequestInfo, Role, Scope, ServiceAuth};
+use portolan_fetch::Fetch;
 use portolan_imports::{Deps, JobsHandle};
 use portolan_log::{Log, PARTITIONS};
-use portolan_runtime::{Channel, Config, GrpcService, Peers};
+use portolan_runtime::{Channel, Config, GrpcService, Peers, Secrets};
 use portolan_testkit::TestDb;
 use tempfile::TempDir;
 use tonic::body::Body;
@@ -19,6 +20,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt as _, service_fn};
 
 use crate::inventory::Inventory;
+use crate::postman_server::PostmanServer;
 
 pub const ACCOUNT: i64 = 1_000_000;
 
@@ -27,7 +29,11 @@ pub struct World {
     pub log: Log,
     pub inventory: Inventory,
     pub client: ImportsServiceClient<Channel>,
+    /// For the other services of the package.
+    pub channel: Channel,
     pub caller: Caller,
+    /// Where Postman is looked for.
+    pub postman: PostmanServer,
     directory: Arc<TempDir>,
 }
 
@@ -56,16 +62,18 @@ impl World {
             grant: Arc::new(Grant::new("ADMIN", Role::Admin, None)),
             token: "token".into(),
         };
-        let deps = deps(&test, &log, &inventory, directory.path().into()).await;
+        let postman = PostmanServer::start().await;
+        let deps = deps(&test, &log, &inventory, directory.path().into(), &postman.url).await;
         let channel = Channel::local();
         channel.connect_local(grpc(portolan_imports::service(deps).await.unwrap()));
-        let client = ImportsServiceClient::new(channel);
-        Self { test, log, inventory, client, caller, directory }
+        let client = ImportsServiceClient::new(channel.clone());
+        Self { test, log, inventory, client, channel, caller, postman, directory }
     }
 
     /// The jobs of a process of this installation.
     pub async fn start_jobs(&self) -> JobsHandle {
-        portolan_imports::start_jobs(deps(&self.test, &self.log, &self.inventory, self.directory.path().into()).await)
+        let data_dir = self.directory.path().into();
+        portolan_imports::start_jobs(deps(&self.test, &self.log, &self.inventory, data_dir, &self.postman.url).await)
     }
 
     /// A request of the caller under a write id.
@@ -120,11 +128,16 @@ pub fn reason<T: std::fmt::Debug>(answer: Result<T, Status>) -> (Reason, String)
     (error.reason(), error.text())
 }
 
-async fn deps(test: &TestDb, log: &Log, inventory: &Inventory, data_dir: PathBuf) -> Deps {
-    let config = Config::load(data_dir.clone(), None, []).unwrap();
+async fn deps(test: &TestDb, log: &Log, inventory: &Inventory, data_dir: PathBuf, postman_url: &str) -> Deps {
+    let settings = [("PORTOLAN__FETCH__ALLOW_PRIVATE", "true"), ("PORTOLAN__POSTMAN__URL", postman_url)];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let config = Config::load(data_dir.clone(), None, settings).unwrap();
     let peers = Peers::new(&config, ServiceAuth::new(&[7; 32])).unwrap();
     peers.inventory.connect_local(grpc(inventory.routes()));
-    Deps::new(test.store.service("imports").await.unwrap(), log.clone(), peers, data_dir)
+    let db = test.store.service("imports").await.unwrap();
+    let secrets = Secrets::load_or_create(&data_dir.join("secret-key")).unwrap();
+    let fetch = Fetch::new(config.fetch_policy().unwrap());
+    Deps::new(db, log.clone(), peers, secrets, fetch, &config)
 }
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,17 +1,15 @@
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use portolan_engine::template::SplitUrl;
-use portolan_engine::{EndpointDelta, Observation, Sample, Samples, Verdict, observe};
+use portolan_engine::template::{SplitUrl, without_query};
+use portolan_engine::{Detectors, EndpointDelta, Observation, Sample, Samples, Verdict, observe};
 use portolan_log::Stored;
 use portolan_record::Record;
 
-use crate::data_types::DetectorSet;
-use crate::drift::Declared;
-use crate::statistics::Calls;
-use crate::{Error, keys, samples, text};
+use super::rules::Rules;
+use crate::{Error, keys, redaction, samples, text};
 use portolan_runtime::now_s;
 
 /// Parts of a batch that are read at once.
@@ -20,7 +18,7 @@ const PARTS: usize = 2;
 const PART_BYTES_MIN: usize = 256 << 10;
 
 /// Where a record belongs, before it is known which collections exist.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
     /// The collection that the record names.
     Collection(i64),
@@ -33,9 +31,8 @@ pub enum Target {
 pub struct Delta {
     pub seen: EndpointDelta,
     pub samples: Samples,
-    pub calls: Calls,
-    /// What each specification declares of it.
-    pub declared: Declared,
+    /// Its template is taken apart, so the URL stands for itself.
+    pub apart: bool,
 }
 
 /// Endpoint key to what is new of it.
@@ -50,7 +47,7 @@ pub struct Rejected {
 }
 
 /// A batch of records, added up.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// By account and target.
     pub deltas: BTreeMap<(i64, Target), Deltas>,
@@ -59,13 +56,17 @@ pub struct Batch {
     pub records: usize,
     /// Records of calls that are never part of an inventory.
     pub passed_over: usize,
+    /// Accounts whose address ranges were not known.
+    pub unknown_accounts: HashSet<i64>,
+    /// The rules that the records were read by.
+    pub rules: Arc<Rules>,
 }
 
 /// Reads records on threads of their own.
 ///
 /// # Errors
 /// When a thread cannot be run.
-pub async fn read(records: Vec<Stored>, detectors: Arc<DetectorSet>) -> Result<Batch, Error> {
+pub async fn read(records: Vec<Stored>, rules: Arc<Rules>) -> Result<Batch, Error> {
     let bytes: usize = records.iter().map(|record| record.value.len()).sum();
     let parts = if bytes < PART_BYTES_MIN { 1 } else { PARTS };
     let share = bytes.div_ceil(parts);
@@ -77,23 +78,17 @@ pub async fn read(records: Vec<Stored>, detectors: Arc<DetectorSet>) -> Result<B
         part.push(record);
         if part_bytes >= share {
             let full = std::mem::take(&mut part);
-            let detectors = detectors.clone();
-            tasks.push(tokio::task::spawn_blocking(move || fold(&full, &detectors)));
+            let rules = rules.clone();
+            tasks.push(tokio::task::spawn_blocking(move || fold(&full, rules)));
             part_bytes = 0;
         }
     }
-    let mut whole = fold(&part, &detectors);
+    let mut whole = fold(&part, rules);
     for task in tasks {
         let part = task.await.map_err(|error| Error::Internal(format!("reading a batch: {error}")))?;
         whole.merge(part);
     }
     Ok(whole)
-}
-
-impl Delta {
-    fn new(seen: EndpointDelta) -> Self {
-        Self { seen, samples: Samples::default(), calls: Calls::default(), declared: Declared::default() }
-    }
 }
 
 impl Batch {
@@ -107,12 +102,13 @@ impl Batch {
         self.rejected.extend(other.rejected);
         self.records += other.records;
         self.passed_over += other.passed_over;
+        self.unknown_accounts.extend(other.unknown_accounts);
         for (target, deltas) in other.deltas {
             merge(self.deltas.entry(target).or_default(), deltas);
         }
     }
 
-    fn add(&mut self, record: &Record<'_>, json: &str, mut observation: Observation, offset: i64) {
+    fn add(&mut self, record: &Record<'_>, json: &str, mut observation: Observation) {
         let target = target_of(record, &observation);
         if matches!(target, Target::Host(_)) {
             // The host stands in the collection, so the endpoint is the path alone.
@@ -122,33 +118,53 @@ impl Batch {
         if observation.raw_url.contains('\0') {
             observation.raw_url = text::storable(&observation.raw_url);
         }
+        let account_id = record.account_id;
+        let apart = !observation.declared
+            && self.rules.is_apart(account_id, &target, observation.method.name(), &observation.raw_url);
+        if apart {
+            observation.raw_url = concrete_url(record, &target);
+            observation.parameters.retain(|sighting| !sighting.key.is_url_param);
+        }
+        let is_redacted = self.rules.is_redacted(account_id, &target);
+        let access_type = match self.rules.policies.get(&account_id) {
+            Some(policy) => policy.judge(record).filter(|_| observation.proves_endpoint && !observation.declared),
+            None => {
+                self.unknown_accounts.insert(account_id);
+                None
+            }
+        };
         // A text that the store refuses would hold up every record behind this one.
         for sighting in observation.parameters.iter_mut().filter(|sighting| sighting.key.name.contains('\0')) {
             sighting.key.name = text::storable(&sighting.key.name);
         }
         let key = keys::endpoint_key(observation.method.name(), &observation.raw_url);
         let is_sample = observation.proves_endpoint && !observation.declared;
-        let (time, is_call) = (observation.time, !observation.declared);
-        let deltas = self.deltas.entry((record.account_id, target)).or_default();
+        let time = observation.time;
+        let raw_url = is_redacted.then(|| observation.raw_url.clone());
+        let deltas = self.deltas.entry((account_id, target)).or_default();
         let delta = match deltas.entry(key) {
-            Entry::Vacant(place) => place.insert(Delta::new(EndpointDelta::new(observation))),
+            Entry::Vacant(place) => {
+                place.insert(Delta { seen: EndpointDelta::new(observation), samples: Samples::default(), apart })
+            }
             Entry::Occupied(known) => {
                 let known = known.into_mut();
                 known.seen.fold(observation);
                 known
             }
         };
-        if is_call {
-            delta.calls.add(time, &record.ip);
-        }
-        if let Some(declaration) = &record.declaration {
-            delta.declared.add(declaration, record.source, time, offset);
+        delta.seen.access_types.extend(access_type);
+        if raw_url.is_some() {
+            redaction::strip(&mut delta.seen);
         }
         // Older records than ten known ones need no digest.
         let list = delta.samples.list();
         let is_old = list.len() >= samples::SAMPLES_MAX && list.last().is_some_and(|oldest| time < oldest.time);
         if is_sample && !is_old {
-            delta.samples.add(Sample::new(time, text::storable(json)));
+            let text = match &raw_url {
+                Some(url) => redaction::masked(record, url),
+                None => text::storable(json),
+            };
+            delta.samples.add(Sample::new(time, text));
         }
     }
 }
@@ -162,21 +178,22 @@ pub fn merge(known: &mut Deltas, other: Deltas) {
                 let known = known.get_mut();
                 known.seen.merge(delta.seen);
                 known.samples.merge(delta.samples);
-                known.calls.merge(delta.calls);
-                known.declared.merge(delta.declared);
+                known.apart |= delta.apart;
             }
         }
     }
 }
 
-fn fold(records: &[Stored], detectors: &DetectorSet) -> Batch {
-    let mut batch = Batch::default();
+fn fold(records: &[Stored], rules: Arc<Rules>) -> Batch {
+    static DETECTORS: OnceLock<Detectors> = OnceLock::new();
+    let detectors = DETECTORS.get_or_init(Detectors::default);
+    let mut batch = Batch { rules, ..Batch::default() };
     for stored in records {
         match read_one(&stored.value, detectors) {
             Ok((record, json, Verdict::Seen(observations))) => {
                 batch.records += 1;
                 for observation in observations {
-                    batch.add(&record, json, observation, stored.offset);
+                    batch.add(&record, json, observation);
                 }
             }
             Ok((_, _, Verdict::Dropped(_))) => {
@@ -192,7 +209,7 @@ fn fold(records: &[Stored], detectors: &DetectorSet) -> Batch {
 }
 
 /// Reads one record; the error says why it cannot be read.
-fn read_one<'v>(value: &'v [u8], detectors: &DetectorSet) -> Result<(Record<'v>, &'v str, Verdict), String> {
+fn read_one<'v>(value: &'v [u8], detectors: &Detectors) -> Result<(Record<'v>, &'v str, Verdict), String> {
     let json = std::str::from_utf8(value).map_err(|error| format!("record is not UTF-8: {error}"))?;
     // A fault of the program met by one record must not stop all records behind it.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -203,11 +220,20 @@ fn read_one<'v>(value: &'v [u8], detectors: &DetectorSet) -> Result<(Record<'v>,
         if record.time == 0 {
             record.time = now_s();
         }
-        let verdict = observe(&record, detectors.of(record.account_id));
+        let verdict = observe(&record, detectors);
         Ok((record, verdict))
     }));
     let (record, verdict) = outcome.map_err(|_| "the record makes the engine fail".to_owned())??;
     Ok((record, json, verdict))
+}
+
+/// The URL of a record as it was called, in the form in which the target's URLs are stored.
+pub fn concrete_url(record: &Record<'_>, target: &Target) -> String {
+    let url = text::storable(without_query(&record.path));
+    match target {
+        Target::Host(_) => url[SplitUrl::new(&url).origin.len()..].to_owned(),
+        Target::Collection(_) => url,
+    }
 }
 
 fn target_of(record: &Record<'_>, observation: &Observation) -> Target {

@@ -11,11 +11,13 @@
 //! - A collection is written under its row lock. Its version tells whether what this process remembers of it
 //!   ([`catalogs`]) is the last state; if not, it is read again.
 
-mod batch;
-mod catalogs;
+mod apart;
+pub(crate) mod batch;
+pub(crate) mod catalogs;
 mod partition;
 mod repeats;
-mod write;
+pub(crate) mod rules;
+pub(crate) mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +27,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Deps, Error, deletion, store};
+use crate::{Deps, Error, jobs, store};
 use catalogs::Catalogs;
 use portolan_runtime::now_s;
 
@@ -43,7 +45,7 @@ pub struct IngestHandle {
     positions: watch::Receiver<Positions>,
 }
 
-/// Starts a consumer for each partition, the runner of deletion jobs, and the upkeep of the log. The tables must be there.
+/// Starts a consumer for each partition, the runner of jobs, and the upkeep of the log. The tables must be there.
 pub fn start_ingest(deps: Deps) -> IngestHandle {
     let stop = CancellationToken::new();
     let catalogs = Arc::new(Catalogs::default());
@@ -54,7 +56,7 @@ pub fn start_ingest(deps: Deps) -> IngestHandle {
     tasks.spawn(forget_producers(deps.clone(), stop.clone()));
     tasks.spawn(measure_lag(deps.clone(), stop.clone()));
     let owner = uuid::Uuid::new_v4().to_string();
-    tasks.spawn(deletion::run(deps.clone(), owner, stop.clone()));
+    tasks.spawn(jobs::run(deps.clone(), owner, stop.clone()));
     IngestHandle { tasks, stop, positions: deps.shared.positions.subscribe() }
 }
 

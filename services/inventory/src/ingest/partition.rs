@@ -7,8 +7,9 @@ use tokio_util::sync::CancellationToken;
 use super::batch::{self, Batch};
 use super::catalogs::Catalogs;
 use super::repeats::{Marks, Repeats};
+use super::rules::Rules;
 use super::write::{self, Outcome};
-use crate::{Deps, Error, data_types, store};
+use crate::{Deps, Error, store};
 
 /// Records fetched at once, small enough that those of several partitions fit in memory.
 const FETCH_BYTES_MAX: usize = 8 << 20;
@@ -107,15 +108,21 @@ struct Gathered {
 }
 
 async fn gather(deps: &Deps, repeats: &mut Repeats, partition: i64, position: i64) -> Result<Gathered, Error> {
-    let mut gathered = Gathered { batch: Batch::default(), marks: Marks::default(), bytes: 0, next: position };
+    let mut rules = Rules::current(deps).await?;
+    let batch = Batch { rules: rules.clone(), ..Batch::default() };
+    let mut gathered = Gathered { batch, marks: Marks::default(), bytes: 0, next: position };
     while gathered.bytes < BATCH_BYTES_MAX && gathered.batch.endpoints() < BATCH_ENDPOINTS_MAX {
         let mut records = deps.log.fetch(partition, gathered.next, FETCH_BYTES_MAX).await?;
         let Some(last) = records.last() else { break };
         gathered.next = last.offset + 1;
         gathered.bytes += records.iter().map(|record| record.value.len()).sum::<usize>();
         repeats.remove(deps, partition, &mut records, &mut gathered.marks).await?;
-        let detectors = data_types::detectors(deps).await?;
-        gathered.batch.merge(batch::read(records, detectors).await?);
+        let mut part = batch::read(records.clone(), rules.clone()).await?;
+        if !part.unknown_accounts.is_empty() {
+            rules = rules.with_accounts(deps, &part.unknown_accounts).await;
+            part = batch::read(records, rules.clone()).await?;
+        }
+        gathered.batch.merge(part);
     }
     Ok(gathered)
 }

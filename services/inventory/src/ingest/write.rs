@@ -2,16 +2,17 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use portolan_engine::template::{BodyNames, Catalog, RawEndpoint as CatalogEntry};
-use portolan_engine::{Aggregate, EndpointDelta, Method, ParameterKey};
+use portolan_engine::{AccessType, Aggregate, AuthSet, EndpointDelta, Method, ParameterKey};
 use portolan_store::Tx;
 
+use super::apart;
 use super::batch::{self, Batch, Deltas, Target};
 use super::catalogs::Catalogs;
 use super::repeats::Marks;
 use crate::collections::{DEFAULT_ID, insert_defaults};
 use crate::endpoints::{Facts, RawEndpoint};
 use crate::samples::SAMPLES_MAX;
-use crate::{Deps, Error, drift, edge, keys, store};
+use crate::{Deps, Error, edge, groups, keys, redaction, store};
 use portolan_runtime::now_s;
 
 /// Fault point before the commit of a batch.
@@ -56,10 +57,30 @@ pub async fn apply(
     }
     insert_defaults(&mut tx, &new_accounts).await?;
     let mut written = Vec::new();
-    for ((account_id, collection_id), (version, deltas)) in locked(&mut tx, batch, fresh_ids).await? {
+    let locked = locked(&mut tx, batch, fresh_ids).await?;
+    // Whoever changes the rules of a collection holds it, so they stay as they are from here to the commit.
+    if store::demerged::version(&mut tx).await? != batch.rules.version {
+        return Ok(Outcome::Overtaken);
+    }
+    let mut changes: BTreeMap<(i64, i32), Changed> = BTreeMap::new();
+    let mut collapsed_collections = Vec::new();
+    for ((account_id, collection_id), Found { version, redacted, mut deltas }) in locked {
+        if redacted {
+            redaction::strip_all(&mut deltas);
+        }
         let mut catalog = catalogs.take(&mut tx, account_id, collection_id, version).await?;
-        write_collection(&mut tx, account_id, collection_id, &mut catalog, deltas).await?;
-        written.push((account_id, collection_id, version, catalog));
+        let changed = write_collection(&mut tx, account_id, collection_id, &mut catalog, deltas).await?;
+        let collapsed = redacted && redaction::collapse(&mut tx, account_id, collection_id, &changed.url_keys).await?;
+        changes.insert((account_id, collection_id), changed);
+        if collapsed {
+            collapsed_collections.push((account_id, collection_id));
+        } else {
+            written.push((account_id, collection_id, version, catalog));
+        }
+    }
+    note_changes(&mut tx, &changes).await?;
+    for (account_id, collection_id) in collapsed_collections {
+        store::collection_writes::forget_removed_urls(&mut tx, account_id, collection_id).await?;
     }
     deps.db.fault(WRITTEN).await?;
     tx.commit().await?;
@@ -68,6 +89,32 @@ pub async fn apply(
         catalogs.put(account_id, collection_id, version, catalog);
     }
     Ok(Outcome::Written)
+}
+
+/// What a write has changed of a collection.
+#[derive(Clone, Debug, Default)]
+pub struct Changed {
+    /// Effective URLs whose endpoints may be new, gone, or other than before.
+    pub url_keys: BTreeSet<String>,
+}
+
+/// Brings groups, their counts and the list of endpoints up to date with what was written, each lock in its turn.
+pub async fn note_changes(tx: &mut Tx, changes: &BTreeMap<(i64, i32), Changed>) -> Result<(), Error> {
+    let mut counts: BTreeMap<i64, groups::Counts> = BTreeMap::new();
+    for ((account_id, collection_id), changed) in changes {
+        let url_keys: Vec<&str> = changed.url_keys.iter().map(String::as_str).collect();
+        for (group_id, count) in groups::refresh(tx, *account_id, *collection_id, &url_keys).await? {
+            *counts.entry(*account_id).or_default().entry(group_id).or_default() += count;
+        }
+    }
+    for (account_id, counts) in &counts {
+        groups::add_counts(tx, *account_id, counts).await?;
+    }
+    for ((account_id, collection_id), changed) in changes {
+        let url_keys: Vec<&str> = changed.url_keys.iter().map(String::as_str).collect();
+        edge::refresh(tx, *account_id, *collection_id, &url_keys).await?;
+    }
+    Ok(())
 }
 
 /// How many hosts of the batch have no collection yet.
@@ -88,7 +135,14 @@ async fn unknown_hosts(deps: &Deps, batch: &Batch, hosts: usize) -> Result<usize
     Ok(unknown)
 }
 
-type Locked = BTreeMap<(i64, i32), (i64, Deltas)>;
+/// What goes to a collection that is held.
+struct Found {
+    version: i64,
+    redacted: bool,
+    deltas: Deltas,
+}
+
+type Locked = BTreeMap<(i64, i32), Found>;
 
 /// Finds the collection of each target, holds it, and brings together what goes to the same one. Records for a deleted
 /// or deactivated collection are dropped; those for one that the account never had go to the default collection.
@@ -107,26 +161,42 @@ async fn locked(tx: &mut Tx, batch: &Batch, mut fresh_ids: Vec<i32>) -> Result<L
     for ((account_id, id), parts) in wanted {
         match store::collections::lock(tx, account_id, id).await? {
             Some(found) if found.deleted || found.deactivated => {
-                tracing::debug!(account_id, collection_id = id, "records of an inactive collection are dropped");
+                let count = parts.iter().map(|part| records_of(part)).sum();
+                store::collection_writes::add_dropped(tx, account_id, id, count).await?;
+                tracing::debug!(account_id, collection_id = id, count, "records of an inactive collection are dropped");
             }
             Some(found) if !found.is_group => {
                 let id = i32::try_from(id).map_err(|_| Error::Internal(format!("collection id {id}")))?;
-                add_parts(&mut locked.entry((account_id, id)).or_insert((found.version, Deltas::new())).1, parts);
+                let fresh = || Found { version: found.version, redacted: found.redacted, deltas: Deltas::new() };
+                add_parts(&mut locked.entry((account_id, id)).or_insert_with(fresh).deltas, parts);
             }
             _ => strays.entry(account_id).or_default().extend(parts),
         }
     }
     for (account_id, parts) in strays {
         let deltas = match locked.entry((account_id, DEFAULT_ID)) {
-            Entry::Occupied(known) => &mut known.into_mut().1,
+            Entry::Occupied(known) => &mut known.into_mut().deltas,
             Entry::Vacant(place) => match store::collections::lock(tx, account_id, i64::from(DEFAULT_ID)).await? {
-                Some(found) if !found.deactivated => &mut place.insert((found.version, Deltas::new())).1,
-                _ => continue,
+                Some(found) if !found.deactivated => {
+                    let fresh = Found { version: found.version, redacted: found.redacted, deltas: Deltas::new() };
+                    &mut place.insert(fresh).deltas
+                }
+                _ => {
+                    let count = parts.iter().map(|part| records_of(part)).sum();
+                    store::collection_writes::add_dropped(tx, account_id, i64::from(DEFAULT_ID), count).await?;
+                    continue;
+                }
             },
         };
         add_parts(deltas, parts);
     }
     Ok(locked)
+}
+
+/// How many records made these deltas.
+fn records_of(deltas: &Deltas) -> i64 {
+    let calls = |delta: &batch::Delta| delta.seen.status_counts.values().sum::<u64>() + u64::from(delta.seen.declared);
+    i64::try_from(deltas.values().map(calls).sum::<u64>()).unwrap_or(i64::MAX)
 }
 
 fn add_parts(deltas: &mut Deltas, parts: Vec<&Deltas>) {
@@ -156,21 +226,21 @@ async fn ensure_host(tx: &mut Tx, account_id: i64, host: &str, fresh_ids: &mut V
 }
 
 /// Adds deltas to what is stored of a collection that the transaction holds.
-async fn write_collection(
+pub async fn write_collection(
     tx: &mut Tx,
     account_id: i64,
     collection_id: i32,
     catalog: &mut Catalog,
     deltas: Deltas,
-) -> Result<(), Error> {
+) -> Result<Changed, Error> {
+    let demerged = store::demerged::by_collection(tx, account_id, collection_id).await?;
     let keys: Vec<&str> = deltas.keys().map(String::as_str).collect();
     let mut rows: HashMap<String, (RawEndpoint, BodyNames)> = HashMap::new();
     for (row, bodies) in store::endpoints::by_keys(tx, account_id, collection_id, &keys).await? {
         rows.insert(row.key.clone(), (row, bodies));
     }
     let known: Vec<&str> = keys.iter().copied().filter(|key| rows.contains_key(*key)).collect();
-    let mut old_places: HashMap<String, (String, bool, Option<i64>)> =
-        rows.iter().map(|(key, (row, _))| (key.clone(), place(row))).collect();
+    let mut old_places: HashMap<String, Place> = rows.iter().map(|(key, (row, _))| (key.clone(), place(row))).collect();
     let mut parameters: HashMap<String, BTreeMap<ParameterKey, Aggregate>> = HashMap::new();
     for row in store::parameters::by_endpoints_in(tx, account_id, collection_id, &known).await? {
         parameters.entry(row.endpoint_key).or_default().insert(row.key, row.seen);
@@ -181,7 +251,7 @@ async fn write_collection(
     }
 
     let mut changes: HashMap<String, (Method, String)> = HashMap::new();
-    let (mut calls, mut declared) = (Vec::new(), BTreeMap::new());
+    let mut joined = Vec::new();
     let mut merged_rows = Vec::with_capacity(deltas.len());
     let mut merged_parameters: Vec<(String, ParameterKey, Aggregate)> = Vec::new();
     let mut sample_rows = Vec::new();
@@ -195,6 +265,7 @@ async fn write_collection(
             Some((row, bodies)) => (bodies.clone(), row.url.clone(), row.facts.never_merge),
             None => (BodyNames::default(), String::new(), false),
         };
+        let never_merge = never_merge || delta.apart;
         bodies.absorb(&new_facts.bodies);
         let mut seen = delta.seen;
         if let Some((row, _)) = row {
@@ -211,14 +282,11 @@ async fn write_collection(
             ..new_facts
         };
         for change in catalog.update(&entry) {
+            if apart::joins(&demerged, &change) {
+                joined.push((change.method, change.raw_url.clone()));
+            }
             let changed = keys::endpoint_key(change.method.name(), &change.raw_url);
             changes.insert(changed, (change.method, change.effective_url));
-        }
-        if !delta.calls.hours.is_empty() {
-            calls.push((key.clone(), delta.calls));
-        }
-        if !delta.declared.is_empty() {
-            declared.insert(key.clone(), (seen.method, seen.raw_url.clone(), delta.declared));
         }
         let new_samples: Vec<_> = delta.samples.list().iter().collect();
         let kept = samples.remove(&key).unwrap_or_default();
@@ -227,6 +295,12 @@ async fn write_collection(
         let changed = parameters.into_iter().filter(|(parameter, _)| touched.contains(parameter));
         merged_parameters.extend(changed.map(|(parameter, aggregate)| (key.clone(), parameter, aggregate)));
         merged_rows.push((to_row(key, url, seen, never_merge), bodies));
+    }
+    for key in apart::keep(catalog, &mut changes, &demerged, joined) {
+        match merged_rows.iter_mut().find(|(row, _)| row.key == key) {
+            Some((row, _)) => row.facts.never_merge = true,
+            None => apart::mark(tx, account_id, collection_id, &key).await?,
+        }
     }
     for (row, _) in &mut merged_rows {
         if let Some((_, url)) = changes.remove(&row.key) {
@@ -246,10 +320,11 @@ async fn write_collection(
         let old = old_places.remove(&row.key);
         if old.as_ref() != Some(&place(row)) {
             affected.insert(keys::endpoint_key(&row.method, &row.url));
-            affected.extend(old.map(|(url, ..)| keys::endpoint_key(&row.method, &url)));
+            affected.extend(old.map(|old| keys::endpoint_key(&row.method, &old.url)));
         }
     }
-    let affected: Vec<&str> = affected.iter().map(String::as_str).collect();
+    let url_keys = affected;
+    let affected: Vec<&str> = url_keys.iter().map(String::as_str).collect();
     let before = store::endpoints::count_proven(tx, account_id, collection_id, &affected).await?;
 
     store::endpoints::save(tx, account_id, collection_id, merged_rows.iter().map(|(row, bodies)| (row, bodies)))
@@ -257,8 +332,6 @@ async fn write_collection(
     let rows = merged_parameters.iter().map(|(key, parameter, seen)| (key.as_str(), parameter, seen));
     store::parameters::save(tx, account_id, collection_id, rows).await?;
     store::samples::insert(tx, sample_rows).await?;
-    store::call_stats::add(tx, account_id, collection_id, calls).await?;
-    drift::write(tx, account_id, collection_id, declared).await?;
     for (key, (method, url)) in &changes {
         store::endpoints::update_url(tx, account_id, collection_id, key, method.name(), url).await?;
     }
@@ -266,12 +339,27 @@ async fn write_collection(
     if after != before {
         store::collections::add_endpoints(tx, account_id, collection_id, after - before).await?;
     }
-    edge::refresh(tx, account_id, collection_id, &affected).await
+    Ok(Changed { url_keys })
 }
 
-/// What decides which endpoint a raw URL belongs to, and since when it is there.
-fn place(row: &RawEndpoint) -> (String, bool, Option<i64>) {
-    (row.url.clone(), row.proven, row.facts.discovered)
+/// What decides which endpoint a raw URL belongs to, since when it is there, and which groups show it.
+#[derive(PartialEq)]
+struct Place {
+    url: String,
+    proven: bool,
+    discovered: Option<i64>,
+    auth_sets: BTreeSet<AuthSet>,
+    access_types: BTreeSet<AccessType>,
+}
+
+fn place(row: &RawEndpoint) -> Place {
+    Place {
+        url: row.url.clone(),
+        proven: row.proven,
+        discovered: row.facts.discovered,
+        auth_sets: row.facts.auth_sets.clone(),
+        access_types: row.facts.access_types.clone(),
+    }
 }
 
 /// Finds out which samples stay: removes those that newer ones displace and notes the rows to insert.
@@ -311,7 +399,11 @@ async fn displace(
 }
 
 /// A stored row as the sum of the records that made it.
-fn to_delta(method: Method, row: RawEndpoint, parameters: BTreeMap<ParameterKey, Aggregate>) -> EndpointDelta {
+pub(crate) fn to_delta(
+    method: Method,
+    row: RawEndpoint,
+    parameters: BTreeMap<ParameterKey, Aggregate>,
+) -> EndpointDelta {
     let facts = row.facts;
     EndpointDelta {
         method,
@@ -326,13 +418,14 @@ fn to_delta(method: Method, row: RawEndpoint, parameters: BTreeMap<ParameterKey,
         hosts: facts.hosts,
         auth_sets: facts.auth_sets,
         api_types: facts.api_types,
+        access_types: facts.access_types,
         sources: facts.sources,
         declaration: facts.declaration,
         parameters,
     }
 }
 
-fn to_row(key: String, url: String, seen: EndpointDelta, never_merge: bool) -> RawEndpoint {
+pub(crate) fn to_row(key: String, url: String, seen: EndpointDelta, never_merge: bool) -> RawEndpoint {
     RawEndpoint {
         key,
         method: seen.method.name().to_owned(),
@@ -349,6 +442,7 @@ fn to_row(key: String, url: String, seen: EndpointDelta, never_merge: bool) -> R
             hosts: seen.hosts,
             auth_sets: seen.auth_sets,
             api_types: seen.api_types,
+            access_types: seen.access_types,
             sources: seen.sources,
             declaration: seen.declaration,
             never_merge,

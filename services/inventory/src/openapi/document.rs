@@ -238,6 +238,8 @@ mod tests {
             endpoint_count: 0,
             write_id: None,
             deleted: false,
+            conditions: None,
+            values_removed: true,
         };
         write(&collection, &urls.iter().map(operation).collect::<Vec<_>>(), true)
     }

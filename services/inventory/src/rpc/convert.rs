@@ -5,7 +5,7 @@ use portolan_engine::SubType;
 
 use crate::collections::{self, Collection};
 use crate::endpoints::{Endpoint, EndpointId};
-use crate::markings::Marked;
+use crate::groups::conditions::Written;
 use crate::parameters::Parameter;
 
 /// What stands for the smallest value of a parameter without numbers, as documented.
@@ -29,11 +29,11 @@ pub fn collection(collection: Collection) -> pb::ApiCollection {
         host_name: collection.host_name,
         vxlan_id: 0,
         r#type: collection.kind,
-        conditions: Vec::new(),
+        conditions: collection.conditions.as_deref().map(conditions).unwrap_or_default(),
         tags_list: tags.clone(),
         env_type: tags,
         redact: collection.redacted,
-        sample_collections_dropped: true,
+        sample_collections_dropped: collection.values_removed,
         deactivated: collection.deactivated,
         is_out_of_testing_scope: collection.out_of_testing_scope,
         automated: collection.automated,
@@ -61,6 +61,17 @@ pub fn basic_collection(collection: Collection) -> pb::BasicApiCollection {
         automated: collection.automated,
         access_type: collection.access_type,
     }
+}
+
+/// Stored conditions as a caller wrote them; who wrote them is not answered.
+fn conditions(stored: &str) -> Vec<pb::Condition> {
+    let written: Vec<Written> = serde_json::from_str(stored).unwrap_or_default();
+    let message = |written: Written| pb::Condition {
+        r#type: written.kind,
+        operator: written.operator,
+        data: written.data.to_string(),
+    };
+    written.into_iter().map(message).collect()
 }
 
 fn tag(tag: &collections::Tag) -> pb::Tag {
@@ -95,7 +106,7 @@ pub fn endpoint(endpoint: Endpoint) -> pb::ApiInfo {
     pb::ApiInfo {
         all_auth_types_found: sets.collect(),
         actual_auth_type: endpoint.actual_auth_types().into_iter().map(|auth| auth.name().to_owned()).collect(),
-        api_access_types: Vec::new(),
+        api_access_types: endpoint.access_types.iter().map(|known| known.name().to_owned()).collect(),
         api_type: endpoint.api_type.name().to_owned(),
         response_codes: endpoint.response_codes,
         discovered_timestamp: endpoint.discovered_at,
@@ -141,44 +152,10 @@ pub fn parameter(parameter: Parameter) -> pb::SingleTypeInfo {
         api_collection_id: endpoint.collection_id,
         collection_ids: vec![endpoint.collection_id],
         sensitive: seen.sensitive,
-        sample_data_saved: None,
     }
 }
 
-/// What a user said of a parameter, in a list of parameters.
-pub fn marked(marked: Marked) -> pb::SingleTypeInfo {
-    let place = marked.place;
-    pb::SingleTypeInfo {
-        url: place.url,
-        method: place.method,
-        response_code: place.response_code,
-        is_header: place.is_header,
-        param: place.name,
-        api_collection_id: place.collection_id,
-        collection_ids: vec![place.collection_id],
-        sensitive: marked.sensitive,
-        sample_data_saved: Some(false),
-        ..pb::SingleTypeInfo::default()
-    }
-}
-
-/// What a user said of a parameter, alone.
-pub fn marking(marked: Marked) -> pb::Marking {
-    let place = marked.place;
-    pb::Marking {
-        url: place.url,
-        method: place.method,
-        response_code: place.response_code,
-        is_header: place.is_header,
-        param: place.name,
-        api_collection_id: place.collection_id,
-        sensitive: marked.sensitive,
-        sample_data_saved: false,
-        collection_ids: vec![place.collection_id],
-    }
-}
-
-pub fn sub_type(sub_type: SubType) -> pb::SubType {
+fn sub_type(sub_type: SubType) -> pb::SubType {
     pb::SubType {
         name: sub_type.name().to_owned(),
         sensitive_always: sub_type.sensitive_always(),

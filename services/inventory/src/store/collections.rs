@@ -1,6 +1,7 @@
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
 use crate::collections::{Collection, Tag};
+use crate::environment;
 
 /// More collections than an account can reasonably hold; beyond them a list ends.
 const COLLECTIONS_MAX: i64 = 100_000;
@@ -9,7 +10,8 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT collection_id, name, description, created_at, host_name, kind, tags, access_type, redacted, ",
-            "deactivated, out_of_testing_scope, automated, endpoint_count, write_id, deleted_at FROM collections ",
+            "deactivated, out_of_testing_scope, automated, endpoint_count, write_id, deleted_at, conditions, ",
+            "values_removed FROM collections ",
             $rest
         )
     };
@@ -26,10 +28,10 @@ pub async fn reserve_ids(db: &Db, count: i64) -> Result<i64, Error> {
 }
 
 const INSERT: &str = "INSERT INTO collections \
-     (account_id, collection_id, name, name_key, created_at, tags, write_id) VALUES ($1, $2, $3, $4, $5, $6, $7) \
-     ON CONFLICT DO NOTHING";
+     (account_id, collection_id, name, name_key, created_at, tags, write_id, kind, conditions) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
 
-/// Inserts a plain collection; false when its name or id is taken.
+/// Inserts a collection or group; false when its name or id is taken.
 pub async fn insert(tx: &mut Tx, account_id: i64, collection: &Collection) -> Result<bool, Error> {
     let name_key = collection.name.to_lowercase();
     let tags = tags_json(&collection.tags);
@@ -40,9 +42,17 @@ pub async fn insert(tx: &mut Tx, account_id: i64, collection: &Collection) -> Re
         name_key,
         collection.created_at,
         tags,
-        collection.write_id.as_deref().unwrap_or_default()
+        collection.write_id.as_deref().unwrap_or_default(),
+        collection.kind.clone(),
+        collection.conditions.clone()
     ];
     Ok(tx.execute(INSERT, row).await? == 1)
+}
+
+const SET_TAGS: &str = "UPDATE collections SET tags = $3 WHERE account_id = $1 AND collection_id = $2";
+
+pub async fn set_tags(tx: &mut Tx, account_id: i64, collection_id: i32, tags: &[Tag]) -> Result<(), Error> {
+    tx.execute(SET_TAGS, args![account_id, collection_id, tags_json(tags)]).await.map(drop)
 }
 
 const INSERT_HOST: &str = "INSERT INTO collections \
@@ -77,6 +87,11 @@ pub async fn get(db: &Db, account_id: i64, collection_id: i32) -> Result<Option<
     db.fetch_optional(SELECT_ONE, args![account_id, collection_id]).await?.map(|row| read(&row)).transpose()
 }
 
+/// As [`get`], within a transaction.
+pub async fn get_in(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<Option<Collection>, Error> {
+    tx.fetch_optional(SELECT_ONE, args![account_id, collection_id]).await?.map(|row| read(&row)).transpose()
+}
+
 const SELECT_BY_NAME: &str = select!("WHERE account_id = $1 AND name_key = $2");
 
 pub async fn by_name_key(db: &Db, account_id: i64, name_key: &str) -> Result<Option<Collection>, Error> {
@@ -104,7 +119,7 @@ pub async fn update_description(
 
 const MARK_DELETED: &str = "UPDATE collections \
      SET deleted_at = $3, name = '', name_key = NULL, host_name = NULL, host_key = NULL, description = NULL, \
-         tags = '[]', access_type = NULL \
+         tags = '[]', access_type = NULL, conditions = NULL \
      WHERE account_id = $1 AND collection_id = $2 AND deleted_at IS NULL";
 
 /// Makes a collection invisible and frees its name and host; false when there is none.
@@ -113,7 +128,7 @@ pub async fn mark_deleted(tx: &mut Tx, account_id: i64, collection_id: i32, now:
 }
 
 const LOCK: &str = "UPDATE collections SET ingest_version = ingest_version + 1 \
-     WHERE account_id = $1 AND collection_id = $2 RETURNING ingest_version, kind, deactivated, deleted_at";
+     WHERE account_id = $1 AND collection_id = $2 RETURNING ingest_version, kind, deactivated, redacted, deleted_at";
 
 /// What an ingest transaction must know of a collection that it locked.
 pub struct Locked {
@@ -121,6 +136,7 @@ pub struct Locked {
     pub version: i64,
     pub is_group: bool,
     pub deactivated: bool,
+    pub redacted: bool,
     pub deleted: bool,
 }
 
@@ -132,6 +148,7 @@ pub async fn lock(tx: &mut Tx, account_id: i64, collection_id: i64) -> Result<Op
             version: row.get("ingest_version")?,
             is_group: row.get::<Option<String>>("kind")?.is_some(),
             deactivated: row.get("deactivated")?,
+            redacted: row.get("redacted")?,
             deleted: row.get::<Option<i64>>("deleted_at")?.is_some(),
         })
     })
@@ -147,7 +164,7 @@ pub async fn add_endpoints(tx: &mut Tx, account_id: i64, collection_id: i32, cou
 }
 
 const SUM_ENDPOINTS: &str = "SELECT cast(coalesce(sum(endpoint_count), 0) AS BIGINT) AS endpoints FROM collections \
-     WHERE account_id = $1 AND deactivated = 0 AND deleted_at IS NULL";
+     WHERE account_id = $1 AND deactivated = 0 AND deleted_at IS NULL AND kind IS NULL";
 
 /// The number of endpoints in active collections.
 pub async fn sum_endpoints(db: &Db, account_id: i64) -> Result<i64, Error> {
@@ -167,15 +184,20 @@ pub async fn insert_default(tx: &mut Tx, account_ids: &[i64], name: &str, now: i
     tx.bulk(&INSERT_DEFAULT, account_ids.iter().map(row)).await.map(drop)
 }
 
-fn read(row: &Row) -> Result<Collection, Error> {
+pub(super) fn read(row: &Row) -> Result<Collection, Error> {
+    let (host_name, created_at) = (row.get::<Option<String>>("host_name")?, row.get("created_at")?);
+    let mut tags = read_tags(&row.get::<String>("tags")?)?;
+    if tags.is_empty() {
+        tags.extend(host_name.as_deref().and_then(|host| environment::tag_of_host(host, created_at)));
+    }
     Ok(Collection {
         id: id(row, "collection_id")?,
         name: row.get("name")?,
         description: row.get("description")?,
-        created_at: row.get("created_at")?,
-        host_name: row.get("host_name")?,
+        created_at,
+        host_name,
         kind: row.get("kind")?,
-        tags: read_tags(&row.get::<String>("tags")?)?,
+        tags,
         access_type: row.get("access_type")?,
         redacted: row.get("redacted")?,
         deactivated: row.get("deactivated")?,
@@ -184,10 +206,12 @@ fn read(row: &Row) -> Result<Collection, Error> {
         endpoint_count: row.get("endpoint_count")?,
         write_id: row.get::<Option<String>>("write_id")?.filter(|id| !id.is_empty()),
         deleted: row.get::<Option<i64>>("deleted_at")?.is_some(),
+        conditions: row.get("conditions")?,
+        values_removed: row.get("values_removed")?,
     })
 }
 
-fn id(row: &Row, column: &str) -> Result<i32, Error> {
+pub(super) fn id(row: &Row, column: &str) -> Result<i32, Error> {
     let id = row.get::<i64>(column)?;
     i32::try_from(id).map_err(|_| Error::Inconsistency(format!("collection id {id} is out of range")))
 }
@@ -196,7 +220,7 @@ fn read_tags(json: &str) -> Result<Vec<Tag>, Error> {
     serde_json::from_str(json).map_err(|error| Error::Inconsistency(format!("tags: {error}")))
 }
 
-fn tags_json(tags: &[Tag]) -> String {
+pub(super) fn tags_json(tags: &[Tag]) -> String {
     // Texts and numbers always serialize.
     serde_json::to_string(tags).unwrap_or_else(|_| "[]".to_owned())
 }

@@ -54,6 +54,40 @@ pub async fn by_url_keys(
     Ok(found)
 }
 
+/// As [`by_url_keys`], within a transaction.
+pub async fn by_url_keys_in(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    url_keys: &[&str],
+) -> Result<Vec<RawEndpoint>, Error> {
+    let mut found = Vec::new();
+    for keys in url_keys.chunks(LIST_MAX) {
+        let (sql, keys) = with_keys(SELECT_BY_URLS, 3, keys);
+        let mut arguments = args![account_id, collection_id];
+        arguments.extend(keys);
+        for row in tx.fetch_all(sql, arguments).await? {
+            found.push(read(&row)?);
+        }
+    }
+    Ok(found)
+}
+
+const SELECT_SOME_URL_KEYS: &str = "SELECT DISTINCT url_key FROM endpoints \
+     WHERE account_id = $1 AND collection_id = $2 AND url_key > $3 ORDER BY url_key LIMIT $4";
+
+/// Some effective URLs after a key, in the order of keys.
+pub async fn some_url_keys(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    after_key: &str,
+    limit: i64,
+) -> Result<Vec<String>, Error> {
+    let rows = tx.fetch_all(SELECT_SOME_URL_KEYS, args![account_id, collection_id, after_key, limit]).await?;
+    rows.iter().map(|row| row.get("url_key")).collect()
+}
+
 const SELECT_BY_KEYS: &str = select!(", bodies", "AND endpoint_key IN ({keys})");
 
 /// The rows of these keys with what is known of their bodies, for an update in the same transaction.
@@ -149,6 +183,42 @@ pub async fn update_description(
     db.execute(UPDATE_DESCRIPTION, args![account_id, collection_id, url_key, description, now]).await
 }
 
+const SELECT_NEVER_MERGED: &str =
+    select!(", bodies", "AND method = $3 AND facts LIKE '%\"never_merge\":true%' ORDER BY endpoint_key");
+
+/// The raw URLs of a method that join no template, with what is known of their bodies.
+pub async fn never_merged(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    method: &str,
+) -> Result<Vec<(RawEndpoint, BodyNames)>, Error> {
+    let rows = tx.fetch_all(SELECT_NEVER_MERGED, args![account_id, collection_id, method]).await?;
+    let found = rows.iter().map(|row| Ok((read(row)?, json(row, "bodies")?)));
+    // A text inside other facts may look like the mark.
+    found
+        .filter(|row: &Result<(RawEndpoint, BodyNames), Error>| {
+            row.as_ref().map_or(true, |(raw, _)| raw.facts.never_merge)
+        })
+        .collect()
+}
+
+const DESCRIBE: &str = "UPDATE endpoints SET description = $4, described_at = $5 \
+     WHERE account_id = $1 AND collection_id = $2 AND endpoint_key = $3";
+
+/// Gives one raw URL a description.
+pub async fn describe(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    endpoint_key: &str,
+    description: &str,
+    described_at: i64,
+) -> Result<(), Error> {
+    let row = args![account_id, collection_id, endpoint_key, description, described_at];
+    tx.execute(DESCRIBE, row).await.map(drop)
+}
+
 // The description is the callers' own column: ingest inserts it empty and leaves it alone.
 static SAVE: Bulk<13> = Bulk::new(
     "INSERT INTO endpoints (account_id, collection_id, endpoint_key, method, raw_url, url, url_key, proven, \
@@ -219,7 +289,7 @@ pub async fn delete(tx: &mut Tx, account_id: i64, collection_id: i32, keys: &[&s
     super::delete_by_keys(tx, DELETE, account_id, collection_id, keys).await
 }
 
-fn read(row: &Row) -> Result<RawEndpoint, Error> {
+pub(super) fn read(row: &Row) -> Result<RawEndpoint, Error> {
     Ok(RawEndpoint {
         key: row.get("endpoint_key")?,
         method: row.get("method")?,

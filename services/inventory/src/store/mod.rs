@@ -1,19 +1,18 @@
 //! The statements of this service, one file for each table, one function for each statement.
 
+pub mod access_types;
 pub mod api_endpoints;
-pub mod call_stats;
+pub mod belongings;
+pub mod collection_writes;
 pub mod collections;
-pub mod data_types;
+pub mod demerged;
 pub mod endpoints;
-pub mod issues;
+pub mod groups;
 pub mod jobs;
-pub mod markings;
 pub mod parameters;
 pub mod positions;
 pub mod producers;
 pub mod samples;
-pub mod specifications;
-pub mod totals;
 pub mod usage;
 
 use portolan_store::{Error, Sql, Tx, Value, args};
@@ -32,22 +31,6 @@ fn with_keys(statement: &str, first_marker: usize, keys: &[&str]) -> (Sql, Vec<V
     let last = keys.last().copied().unwrap_or_default();
     let arguments = keys.iter().copied().chain(std::iter::repeat(last)).take(size).map(Value::from).collect();
     (Sql::assembled(statement.replace("{keys}", &markers.join(", "))), arguments)
-}
-
-const DELETE_REST: [&str; 5] = [
-    "DELETE FROM sensitive_markings WHERE account_id = $1 AND collection_id = $2",
-    "DELETE FROM specifications WHERE account_id = $1 AND collection_id = $2",
-    "DELETE FROM declared_operations WHERE account_id = $1 AND collection_id = $2",
-    "DELETE FROM issues WHERE account_id = $1 AND collection_id = $2",
-    "DELETE FROM platform_collections WHERE account_id = $1 AND collection_id = $2",
-];
-
-/// Removes what belongs to a collection and to none of its raw endpoints.
-pub async fn delete_rest(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<(), Error> {
-    for statement in DELETE_REST {
-        tx.execute(statement, args![account_id, collection_id]).await?;
-    }
-    Ok(())
 }
 
 /// Runs a deletion of the rows of some endpoints.

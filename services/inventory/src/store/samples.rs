@@ -63,6 +63,28 @@ pub async fn list_keys(
     Ok(found)
 }
 
+const SELECT_RECORDS: &str = "SELECT endpoint_key, record FROM samples \
+     WHERE account_id = $1 AND collection_id = $2 AND endpoint_key IN ({keys}) ORDER BY endpoint_key, time, sample_key";
+
+/// Endpoint key and record of all samples of some raw endpoints.
+pub async fn records(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    endpoint_keys: &[&str],
+) -> Result<Vec<(String, String)>, Error> {
+    let mut found = Vec::new();
+    for keys in endpoint_keys.chunks(LIST_MAX) {
+        let (sql, keys) = with_keys(SELECT_RECORDS, 3, keys);
+        let mut arguments = args![account_id, collection_id];
+        arguments.extend(keys);
+        for row in tx.fetch_all(sql, arguments).await? {
+            found.push((row.get("endpoint_key")?, row.get("record")?));
+        }
+    }
+    Ok(found)
+}
+
 static INSERT: Bulk<6> = Bulk::new(
     "INSERT INTO samples (account_id, collection_id, endpoint_key, sample_key, time, record)",
     "ON CONFLICT (account_id, collection_id, endpoint_key, sample_key) DO NOTHING",

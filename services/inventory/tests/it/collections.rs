@@ -135,8 +135,9 @@ pub async fn deletion_is_complete(test: TestDb) {
     handle.stop().await;
     let left = tables(&deps, ACCOUNT).await;
     assert!(left.values().all(Vec::is_empty), "{left:?}");
-    let jobs = deps.db.fetch_all("SELECT job_id FROM inventory_jobs", vec![]).await.unwrap();
-    assert!(jobs.is_empty());
+    let jobs = portolan_inventory::jobs::list(&deps, ACCOUNT, 0, None).await.unwrap();
+    assert_eq!(jobs.len(), 1);
+    assert_eq!((jobs[0].state.name(), jobs[0].done_items), ("SUCCEEDED", 450));
 }
 
 /// A list with the default collection deletes nothing, and neither does one that is too long.
@@ -157,7 +158,7 @@ pub async fn import_targets_are_found_or_made(test: TestDb) {
     let deps = deps(&test).await;
     let caller = admin(ACCOUNT);
     let target = async |id: Option<i32>, name: Option<&str>, clean: bool| {
-        collections::import_target(&deps, &caller, id, name.map(str::to_owned), clean).await
+        collections::import_target(&deps, &caller, id, name.map(str::to_owned), clean, Default::default()).await
     };
     let made = target(Some(5), Some("api.example.com:443"), true).await.unwrap().unwrap();
     assert_eq!(made.name, "api.example.com-443");

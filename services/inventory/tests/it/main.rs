@@ -1,14 +1,11 @@
 //! Behaviour of the inventory on SQLite and on Postgres.
 
 mod collections;
-mod discovery;
-mod drift;
 mod edge;
 mod endpoints;
 mod harness;
 mod ingest;
 mod openapi;
-mod sensitive;
 
 portolan_testkit::suite! {
     collections::names_follow_the_rule,
@@ -20,14 +17,6 @@ portolan_testkit::suite! {
     collections::deletion_is_complete,
     collections::the_default_collection_stays,
     collections::import_targets_are_found_or_made,
-    discovery::counts_are_limited_to_what_is_seen,
-    discovery::hosts_find_their_collections,
-    discovery::changes_are_selected_and_paged,
-    discovery::activity_lists_every_endpoint,
-    discovery::calls_are_counted_over_time,
-    discovery::samples_are_paged_and_searched,
-    discovery::reported_issues_are_counted,
-    drift::documents_and_traffic_are_compared,
     edge::the_feed_follows_the_inventory,
     endpoints::reads_show_what_was_ingested,
     endpoints::merged_urls_keep_everything,
@@ -40,10 +29,5 @@ portolan_testkit::suite! {
     ingest::nul_characters_are_replaced,
     ingest::records_find_their_collection,
     openapi::documents_read_back_as_the_same_operations,
-    sensitive::marks_outweigh_the_detectors,
-    sensitive::data_types_are_applied_at_ingest,
-    sensitive::built_in_types_are_switched,
-    sensitive::definitions_are_checked,
-    sensitive::private_parameters_are_told_apart,
     openapi::pages_follow_each_other,
 }

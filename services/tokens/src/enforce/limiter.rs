@@ -1,39 +1,22 @@
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
-};
+use portolan_limit::{Counter, Limit, Limits};
 
 use super::{decide::Refusal, policy::Window};
 
-/// Counts the calls of profiles. Exact in this process.
-#[derive(Clone, Default)]
-pub struct Limiter {
-    windows: Arc<Mutex<HashMap<(i64, Window), Counted>>>,
-}
-
-struct Counted {
-    began: Instant,
-    calls: u64,
-}
+/// Counts the calls of profiles, exactly across all who share the counters.
+#[derive(Clone)]
+pub struct Limiter(pub Limits);
 
 impl Limiter {
     /// Counts one call.
     ///
     /// # Errors
-    /// With the seconds until the window ends when it is full.
+    /// With the seconds until the window ends when it is full; `LimiterUnavailable` when that cannot be known.
     pub async fn take(&self, profile_id: i64, window: Window) -> Result<(), Refusal> {
-        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        let counted =
-            windows.entry((profile_id, window)).or_insert_with(|| Counted { began: Instant::now(), calls: 0 });
-        let age = counted.began.elapsed();
-        if age >= window.length {
-            *counted = Counted { began: Instant::now(), calls: 0 };
-        } else if counted.calls >= window.calls_max {
-            let wait = window.length.saturating_sub(age);
-            return Err(Refusal::Limit(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)));
+        let subject = format!("profile/{profile_id}/{}", window.length.as_secs());
+        let counter = Counter::new(subject, Limit { max: window.calls_max, window: window.length });
+        match self.0.take(&[counter]).await.map_err(|_| Refusal::LimiterUnavailable)?.retry_after_s() {
+            None => Ok(()),
+            Some(seconds) => Err(Refusal::Limit(seconds.unsigned_abs())),
         }
-        counted.calls += 1;
-        Ok(())
     }
 }

@@ -105,7 +105,7 @@ impl Edge {
             routes: RwLock::new(Routes::new(settings.hosts.clone())),
             keys: KeySets::new(fetch, settings.jwks),
             verified: verified::VerifiedTokens::default(),
-            limiter: limiter::Limiter::default(),
+            limiter: limiter::Limiter(process.limits()),
             shadow: shadow::Shadow::default(),
             fresh: fresh::Fresh::default(),
             cursor: Mutex::default(),

@@ -1,0 +1,193 @@
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use portolan_record::Record;
+use serde::{Deserialize, Serialize};
+
+use crate::Headers;
+
+/// Who reaches an endpoint, by the addresses of its calls. In the order of their weight, the widest last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum AccessType {
+    Private,
+    ThirdParty,
+    Partner,
+    Public,
+}
+
+impl AccessType {
+    pub const ALL: [Self; 4] = [Self::Private, Self::ThirdParty, Self::Partner, Self::Public];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Private => "PRIVATE",
+            Self::ThirdParty => "THIRD_PARTY",
+            Self::Partner => "PARTNER",
+            Self::Public => "PUBLIC",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.name() == name)
+    }
+
+    /// The widest of several.
+    pub fn effective(types: &BTreeSet<Self>) -> Option<Self> {
+        types.last().copied()
+    }
+}
+
+/// The addresses by which calls are judged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccessPolicy {
+    private: Vec<IpNet>,
+    partners: Vec<IpNet>,
+    trusted: Vec<IpNet>,
+}
+
+/// Headers that name the client beside `x-forwarded-for`.
+const CLIENT_HEADERS: [&str; 6] =
+    ["x-real-ip", "x-cluster-client-ip", "true-client-ip", "x-original-forwarded-for", "x-client-ip", "client-ip"];
+/// Addresses of one forwarding header that are looked at: no chain of proxies is longer.
+const HOPS_MAX: usize = 50;
+/// What is private whatever the account says, since its list takes IPv4 only: loopback, unique local and link-local.
+const PRIVATE_V6: [&str; 3] = ["::1/128", "fc00::/7", "fe80::/10"];
+
+impl AccessPolicy {
+    /// Ranges and single addresses; texts that are neither are passed over. `trusted` are the proxies whose forwarding
+    /// headers count.
+    pub fn new<'a>(
+        private: impl IntoIterator<Item = &'a str>,
+        partners: impl IntoIterator<Item = &'a str>,
+        trusted: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        Self {
+            private: nets(private.into_iter().chain(PRIVATE_V6)),
+            partners: nets(partners),
+            trusted: nets(trusted),
+        }
+    }
+
+    /// What one call says; nothing when it names no address.
+    pub fn judge(&self, record: &Record<'_>) -> Option<AccessType> {
+        let source = address(&record.ip);
+        let mut addresses: Vec<IpAddr> = source.into_iter().chain(address(&record.dest_ip)).collect();
+        if source.is_some_and(|source| contains(&self.trusted, source)) {
+            self.add_forwarded(&Headers::parse(&record.request_headers), &mut addresses);
+        }
+        addresses.retain(|address| !address.is_unspecified());
+        if addresses.is_empty() {
+            return None;
+        }
+        let outside = |address: &&IpAddr| !contains(&self.private, **address);
+        let (partners, others): (Vec<&IpAddr>, Vec<&IpAddr>) =
+            addresses.iter().filter(outside).partition(|address| contains(&self.partners, **address));
+        Some(match (others.is_empty(), partners.is_empty()) {
+            (false, _) if record.direction != 1 => AccessType::ThirdParty,
+            (false, _) => AccessType::Public,
+            (true, false) => AccessType::Partner,
+            (true, true) => AccessType::Private,
+        })
+    }
+
+    /// Of a chain only the part that trusted proxies wrote is true: from its end back to the first untrusted address.
+    fn add_forwarded(&self, headers: &Headers<'_>, addresses: &mut Vec<IpAddr>) {
+        if let Some(chain) = headers.get("x-forwarded-for") {
+            for text in chain.rsplit(',').take(HOPS_MAX) {
+                let Some(hop) = address(text) else { break };
+                addresses.push(hop);
+                if !contains(&self.trusted, hop) {
+                    break;
+                }
+            }
+        }
+        for name in CLIENT_HEADERS {
+            let values = headers.get(name).into_iter().flat_map(|value| value.split(',').take(HOPS_MAX));
+            addresses.extend(values.filter_map(address));
+        }
+    }
+}
+
+fn nets<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<IpNet> {
+    let parse = |text: &str| text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    texts.into_iter().filter_map(|text| parse(text.trim())).collect()
+}
+
+fn contains(nets: &[IpNet], address: IpAddr) -> bool {
+    nets.iter().any(|net| net.contains(&address))
+}
+
+/// An address with or without its port; nothing for what is none, such as the `null` of imports.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let plain = text.parse::<IpAddr>().ok();
+    let with_port = || text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip());
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok();
+    plain.or_else(with_port).or_else(bracketed).map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call<'a>(ip: &'a str, dest_ip: &'a str, headers: &'a str, direction: i32) -> Record<'a> {
+        Record {
+            ip: ip.into(),
+            dest_ip: dest_ip.into(),
+            request_headers: headers.into(),
+            direction,
+            ..Record::default()
+        }
+    }
+
+    #[test]
+    fn every_range_counts_and_partners_match_whole() {
+        let policy = AccessPolicy::new(["10.0.0.0/8", "172.31.0.0/16"], ["1.2.3.4", "198.51.0.0/16"], []);
+        let judged = |ip, dest| policy.judge(&call(ip, dest, "{}", 1));
+        assert_eq!(judged("172.31.4.5:443", "10.1.1.1"), Some(AccessType::Private));
+        assert_eq!(judged("8.8.8.8", "10.1.1.1"), Some(AccessType::Public));
+        assert_eq!(judged("1.2.3.4", "10.1.1.1"), Some(AccessType::Partner));
+        // A partner's text inside a longer address is no partner.
+        assert_eq!(judged("11.2.3.4", ""), Some(AccessType::Public));
+        assert_eq!(judged("1.2.3.4", "9.9.9.9"), Some(AccessType::Public));
+        assert_eq!(judged("198.51.7.7", "null"), Some(AccessType::Partner));
+        assert_eq!(judged("0.0.0.0", "10.0.0.1"), Some(AccessType::Private));
+        assert_eq!(judged("0.0.0.0", ""), None);
+        assert_eq!(judged("null", ""), None);
+        assert_eq!(policy.judge(&call("8.8.8.8", "", "{}", 2)), Some(AccessType::ThirdParty));
+    }
+
+    #[test]
+    fn ipv6_is_judged_alike() {
+        let policy = AccessPolicy::new(["10.0.0.0/8"], ["2001:db8:1::/48"], []);
+        let judged = |ip| policy.judge(&call(ip, "", "{}", 1));
+        assert_eq!(judged("::1"), Some(AccessType::Private));
+        assert_eq!(judged("[fd00::1]:8080"), Some(AccessType::Private));
+        assert_eq!(judged("::ffff:10.0.0.7"), Some(AccessType::Private));
+        assert_eq!(judged("2001:db8:1::9"), Some(AccessType::Partner));
+        assert_eq!(judged("2001:db8:2::9"), Some(AccessType::Public));
+    }
+
+    #[test]
+    fn forwarding_headers_count_only_from_trusted_proxies() {
+        let trusting = AccessPolicy::new(["10.0.0.0/8"], [], ["10.0.0.1", "10.0.0.2"]);
+        let headers = r#"{"X-Forwarded-For":"6.6.6.6, 10.9.9.9, 10.0.0.2"}"#;
+        // Who stands before the first untrusted address is hearsay.
+        assert_eq!(trusting.judge(&call("10.0.0.1", "", headers, 1)), Some(AccessType::Private));
+        let direct = r#"{"x-forwarded-for":"6.6.6.6, 10.0.0.2"}"#;
+        assert_eq!(trusting.judge(&call("10.0.0.1", "", direct, 1)), Some(AccessType::Public));
+        assert_eq!(trusting.judge(&call("10.0.0.3", "", direct, 1)), Some(AccessType::Private));
+        let real = r#"{"x-real-ip":"6.6.6.6"}"#;
+        assert_eq!(trusting.judge(&call("10.0.0.1", "", real, 1)), Some(AccessType::Public));
+    }
+
+    #[test]
+    fn the_widest_type_is_in_force() {
+        let set = BTreeSet::from([AccessType::Private, AccessType::ThirdParty, AccessType::Partner]);
+        assert_eq!(AccessType::effective(&set), Some(AccessType::Partner));
+        assert_eq!(AccessType::effective(&BTreeSet::new()), None);
+        assert!(AccessType::ALL.iter().all(|known| AccessType::from_name(known.name()) == Some(*known)));
+    }
+}

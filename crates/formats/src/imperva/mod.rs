@@ -1,0 +1,123 @@
+//! API schemas as Imperva exports them: each described endpoint becomes one record, or one for each declared type.
+//!
+//! A file is `{"data": {…}}`, `{"services": [{"hostname", "traffic": [{…}]}]}`, or a list of either. The objects of
+//! `traffic` have the form of `data`. A schema names types and holds no values, so records carry one fixed value a type.
+
+mod endpoint;
+
+use std::collections::BTreeMap;
+
+use portolan_record::Record;
+
+use crate::tree::{self, Node};
+use crate::{FormatError, ImportError, Target, text};
+
+/// Most records that one endpoint becomes when each declared type gets one.
+const SAMPLES_MAX: usize = 50;
+
+/// A parsed file.
+pub struct Document {
+    root: Node,
+}
+
+/// What became of one endpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndpointOutcome {
+    /// Lower-case; empty when the endpoint names none, which is then refused.
+    pub host: String,
+    pub url: String,
+    /// Upper-case.
+    pub method: String,
+    /// Empty when the endpoint cannot be converted; `errors` then says why.
+    pub records: Vec<Record<'static>>,
+    pub errors: Vec<ImportError>,
+}
+
+impl Document {
+    /// Parses a file: JSON, in UTF-8 or UTF-16.
+    ///
+    /// # Errors
+    /// [`FormatError::Syntax`] where the text is no JSON, [`FormatError::NotImperva`] where it holds neither form, and
+    /// [`FormatError::TooLarge`] above the limits.
+    pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
+        let document = Self { root: tree::parse_json(&text::decode(bytes)?)?.root };
+        let known = |node: &Node| node.get("data").or_else(|| node.get("services")).is_some();
+        if document.parts().any(known) {
+            Ok(document)
+        } else {
+            Err(FormatError::NotImperva("it has neither a member `data` nor a member `services`".to_owned()))
+        }
+    }
+
+    /// The hosts that the file names, in order, each once.
+    pub fn hosts(&self) -> Vec<String> {
+        let mut hosts = Vec::new();
+        for (host, _) in self.endpoints() {
+            if !host.is_empty() && !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        }
+        hosts
+    }
+
+    /// How many outcomes [`Document::convert`] yields.
+    pub fn endpoint_count(&self) -> usize {
+        self.endpoints().count()
+    }
+
+    /// Converts each endpoint in document order. The target of each is that of its host; an endpoint whose host has
+    /// none goes to the first one.
+    pub fn convert<'d>(
+        &'d self,
+        targets: &'d BTreeMap<String, Target>,
+        default: Target,
+        multiple_samples: bool,
+    ) -> impl Iterator<Item = EndpointOutcome> + 'd {
+        self.endpoints().map(move |(host, node)| {
+            let target = targets.get(&host).unwrap_or(&default);
+            endpoint::convert(node, host, target, if multiple_samples { SAMPLES_MAX } else { 1 })
+        })
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Node> {
+        match &self.root {
+            Node::List(list) => list.iter(),
+            other => std::slice::from_ref(other).iter(),
+        }
+    }
+
+    /// Every endpoint with its host.
+    fn endpoints(&self) -> impl Iterator<Item = (String, &Node)> {
+        self.parts().flat_map(|part| {
+            let own = list(part.get("data")).map(|node| (host_of(node), node));
+            let services = list(part.get("services")).flat_map(|service| {
+                let host = host_of(service);
+                list(service.get("traffic")).map(move |node| {
+                    let node = node.get("data").unwrap_or(node);
+                    let own = host_of(node);
+                    (if own.is_empty() { host.clone() } else { own }, node)
+                })
+            });
+            own.chain(services)
+        })
+    }
+}
+
+/// A list, or the one value that stands in its place.
+fn list(node: Option<&Node>) -> impl Iterator<Item = &Node> {
+    match node {
+        Some(Node::List(list)) => list.iter(),
+        Some(Node::Null) | None => [].iter(),
+        Some(other) => std::slice::from_ref(other).iter(),
+    }
+}
+
+fn host_of(node: &Node) -> String {
+    let named = ["hostName", "hostname", "host"].into_iter().find_map(|name| node.get(name)).and_then(Node::as_text);
+    let host = named.unwrap_or_default().trim();
+    let host = host.split_once("://").map_or(host, |(_, rest)| rest);
+    host.split('/').next().unwrap_or_default().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! Postman collections of version 1, 2.0 and 2.1: each request becomes one outcome with its records.
+//!
+//! A request without saved answers becomes a record without an answer (status 0), which makes an endpoint and claims
+//! nothing about answers. Each saved answer becomes a record of its own. Scripts are data and never run; variables are
+//! replaced by their values within limits, and one without a value stays as written.
+//!
+//! A file holds one collection, one wrapped in `collection` as the Postman API answers it, or many in `collections` as
+//! an account export does.
+
+mod auth;
+mod body;
+mod call;
+mod scope;
+mod url;
+mod v1;
+mod v2;
+
+use std::ops::ControlFlow;
+
+use portolan_record::Record;
+
+use crate::tree::{self, Map, Node};
+use crate::{FormatError, ImportError, Target, text};
+use scope::Scope;
+
+/// A parsed file.
+pub struct Document {
+    root: Node,
+}
+
+/// One collection of a file.
+pub struct Collection<'d> {
+    node: &'d Map,
+    /// The whole file, which may hold environments beside the collection.
+    root: &'d Node,
+}
+
+/// What became of one request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestOutcome {
+    /// The request's name after those of its folders.
+    pub name: String,
+    /// Variable segments are type tokens.
+    pub url: String,
+    /// Upper-case.
+    pub method: String,
+    /// Empty when the request cannot be converted; `errors` then says why.
+    pub records: Vec<Record<'static>>,
+    pub errors: Vec<ImportError>,
+}
+
+impl Document {
+    /// Parses a file: JSON, in UTF-8 or UTF-16.
+    ///
+    /// # Errors
+    /// [`FormatError`] with the line where the text is no JSON, [`FormatError::NotPostman`] where it is but holds no
+    /// collection, [`FormatError::TooLarge`] above the limits.
+    pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
+        let text = text::decode(bytes)?;
+        if text.trim().is_empty() {
+            return Err(not_postman("the text is empty"));
+        }
+        let document = Self { root: tree::parse_json(&text)?.root };
+        if document.root.as_map().is_none() {
+            return Err(not_postman("the outermost value is not an object"));
+        }
+        if document.collections().next().is_none() {
+            return Err(not_postman("it has neither a member `item` nor a member `requests`"));
+        }
+        Ok(document)
+    }
+
+    pub fn collections(&self) -> impl Iterator<Item = Collection<'_>> {
+        let listed = self.root.get("collections").and_then(Node::as_list).unwrap_or_default();
+        std::iter::once(&self.root).chain(listed).filter_map(|node| {
+            let node = node.get("collection").filter(|inner| inner.as_map().is_some()).unwrap_or(node);
+            let is_collection =
+                node.get("item").or_else(|| node.get("requests")).is_some_and(|n| n.as_list().is_some());
+            let has_info = node.get("info").is_some_and(|info| info.as_map().is_some());
+            let node = node.as_map().filter(|_| is_collection || has_info)?;
+            Some(Collection { node, root: &self.root })
+        })
+    }
+}
+
+impl<'d> Collection<'d> {
+    /// The id that Postman gave the collection.
+    pub fn id(&self) -> Option<String> {
+        let info = self.info();
+        let id = info.and_then(|info| info.get("_postman_id")).or_else(|| self.node.get("id"));
+        id.and_then(Node::scalar).filter(|id| !id.trim().is_empty())
+    }
+
+    pub fn name(&self) -> Option<String> {
+        let name = self.info().and_then(|info| info.get("name")).or_else(|| self.node.get("name"));
+        name.and_then(Node::scalar).map(|name| name.trim().to_owned()).filter(|name| !name.is_empty())
+    }
+
+    /// Whether the collection names itself as its version asks: in `info` from version 2 on.
+    pub fn has_info(&self) -> bool {
+        self.info().is_some() || self.node.get("item").is_none()
+    }
+
+    /// Version 2 names itself in a member `info`.
+    fn info(&self) -> Option<&'d Node> {
+        self.node.get("info").filter(|info| info.as_map().is_some())
+    }
+
+    /// Converts each request in document order, until `sink` breaks off. Answers what is wrong with the collection as a
+    /// whole.
+    pub fn convert(
+        &self,
+        target: &Target,
+        sink: &mut dyn FnMut(RequestOutcome) -> ControlFlow<()>,
+    ) -> Vec<ImportError> {
+        let own = Scope::root(variables(self.node));
+        let environment = Scope::below(&own, environment(self.root));
+        let (mut total, mut without_url) = (0, 0);
+        let mut counted = |outcome: RequestOutcome| {
+            total += 1;
+            without_url += u64::from(outcome.url.is_empty());
+            sink(outcome)
+        };
+        let is_v1 = self.node.get("item").is_none() && self.node.get("requests").is_some();
+        // A caller that breaks off has its own reason.
+        let _ = if is_v1 {
+            v1::convert(self.node, &environment, target, &mut counted)
+        } else {
+            v2::convert(self.node, &environment, target, &mut counted)
+        };
+        let mut errors = Vec::new();
+        if total == 0 {
+            errors.push(ImportError::error("Collection has no requests".to_owned()));
+        }
+        if without_url > 0 {
+            errors.push(ImportError::warning(format!("No urls found in {without_url} apis")));
+        }
+        errors
+    }
+}
+
+/// The variables of a collection or folder; both spellings exist.
+fn variables(node: &Map) -> impl Iterator<Item = &Node> {
+    let lists = [node.get("variable"), node.get("variables")];
+    lists.into_iter().flatten().filter_map(Node::as_list).flatten()
+}
+
+/// The values of the environments and globals that a file holds beside its collections.
+fn environment(root: &Node) -> impl Iterator<Item = &Node> {
+    let listed = root.get("environments").and_then(Node::as_list).unwrap_or_default();
+    let globals = root.get("globals").and_then(Node::as_list).unwrap_or_default();
+    let environments = root.get("environment").into_iter().chain(listed);
+    let values = environments.filter_map(|environment| environment.get("values")).chain(root.get("values"));
+    globals.iter().chain(values.filter_map(Node::as_list).flatten())
+}
+
+fn not_postman(reason: &str) -> FormatError {
+    FormatError::NotPostman(reason.to_owned())
+}
+
+/// Left out by its author: `disabled` in version 2, `enabled` in version 1.
+fn is_disabled(node: &Node) -> bool {
+    node.get("disabled").is_some_and(Node::is_true) || matches!(node.get("enabled"), Some(Node::Bool(false)))
+}
+
+#[cfg(test)]
+mod tests;

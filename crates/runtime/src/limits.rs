@@ -1,0 +1,34 @@
+use portolan_api::{
+    Error, Reason,
+    billing::v1::{CheckLimitRequest, check_limit_response::Verdict},
+};
+use portolan_authz::{BoxFuture, Limits};
+
+use crate::Peers;
+
+impl Peers {
+    /// Whether the plan of an account's organisation allows `wanted` more of a feature; answers how much more it allows,
+    /// -1 without limit.
+    ///
+    /// # Errors
+    /// `FEATURE_NOT_IN_PLAN`, `FEATURE_LIMIT_EXCEEDED`; `UNAVAILABLE` or `BILLING_PROVIDER_UNAVAILABLE` when the plan is
+    /// not known, which allows nothing.
+    pub async fn check_limit(&self, account_id: i64, feature: &str, wanted: i64) -> Result<i64, Error> {
+        let request = CheckLimitRequest { account_id, feature: feature.to_owned(), wanted, usage: None };
+        let answer = self.metering().check_limit(request).await?.into_inner();
+        match answer.verdict() {
+            Verdict::Allowed => Ok(answer.room),
+            Verdict::LimitExceeded => Err(Reason::FeatureLimitExceeded.into()),
+            Verdict::NotInPlan | Verdict::Unspecified => Err(Reason::FeatureNotInPlan.into()),
+        }
+    }
+}
+
+/// Limits as a guard asks for them: from billing.
+pub struct PeerLimits(pub Peers);
+
+impl Limits for PeerLimits {
+    fn check<'a>(&'a self, account_id: i64, feature: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move { self.0.check_limit(account_id, feature, 1).await.map(drop) })
+    }
+}

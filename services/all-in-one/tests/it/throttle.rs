@@ -1,0 +1,19 @@
+use portolan_testkit::TestDb;
+use serde_json::json;
+
+use crate::server::Server;
+
+/// Of 40 wrong passwords tried at once, 10 are looked at and 30 are not; the right one has to wait too.
+pub async fn racing_wrong_passwords_are_counted_exactly(test: TestDb) {
+    let server = Server::start(&test).await;
+    let attempt = |password: &str| {
+        let body = json!({"username": "admin@localhost", "password": password}).to_string();
+        server.send(server.request("/auth/login").body(body))
+    };
+    let attempts: Vec<_> = (0..40).map(|i| attempt(&format!("wrong {i}"))).collect();
+    let answers = futures::future::join_all(attempts).await;
+    let throttled = answers.iter().filter(|answer| answer.as_ref().unwrap().status == 429).count();
+    assert_eq!(throttled, 30, "{:?}", answers.iter().map(|answer| answer.as_ref().unwrap().status).collect::<Vec<_>>());
+    let right = attempt("correct horse battery staple").await.unwrap().expect(429);
+    assert!(right.header("retry-after").parse::<u64>().unwrap() <= 900);
+}

@@ -1,0 +1,46 @@
+use portolan_store::{Db, Error, Tx, args, retrying};
+
+/// The specification of a collection.
+#[derive(Clone, Debug)]
+pub struct Specification {
+    pub name: String,
+    /// JSON text.
+    pub content: String,
+    /// Unix seconds.
+    pub updated_at: i64,
+}
+
+const PUT: &str = "
+INSERT INTO specifications (account_id, collection_id, name, content, updated_by, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (account_id, collection_id) DO UPDATE SET name = excluded.name, content = excluded.content,
+    updated_by = excluded.updated_by, updated_at = excluded.updated_at";
+
+pub async fn put(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    specification: &Specification,
+    user_id: i64,
+) -> Result<(), Error> {
+    let Specification { name, content, updated_at } = specification;
+    tx.execute(PUT, args![account_id, collection_id, name, content, user_id, *updated_at]).await.map(drop)
+}
+
+const GET: &str = "
+SELECT name, content, updated_at FROM specifications WHERE account_id = $1 AND collection_id = $2";
+
+pub async fn get(db: &Db, account_id: i64, collection_id: i32) -> Result<Option<Specification>, Error> {
+    let row = db.fetch_optional(GET, args![account_id, collection_id]).await?;
+    row.map(|row| {
+        Ok(Specification { name: row.get("name")?, content: row.get("content")?, updated_at: row.get("updated_at")? })
+    })
+    .transpose()
+}
+
+const DELETE: &str = "DELETE FROM specifications WHERE account_id = $1 AND collection_id = $2";
+
+pub async fn delete(db: &Db, account_id: i64, collection_id: i32) -> Result<(), Error> {
+    let args = || args![account_id, collection_id];
+    retrying(|| async { db.execute(DELETE, args()).await.map(drop) }).await
+}

@@ -1,0 +1,427 @@
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use portolan_api::Reason;
+use portolan_engine::{AccessType, AuthType, Method};
+use regex::{Regex, RegexBuilder};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::Error;
+use crate::collections::Tag;
+use crate::endpoints::EndpointId;
+
+/// Conditions of one group.
+const CONDITIONS_MAX: usize = 100;
+/// Single endpoints of one group.
+pub const ENDPOINTS_MAX: usize = 10_000;
+/// Longest pattern or tag query.
+const TEXT_BYTES_MAX: usize = 4_096;
+/// Memory of a compiled pattern.
+const PATTERN_BYTES_MAX: usize = 1 << 20;
+/// Lists of conditions that are kept compiled.
+const COMPILED_MAX: usize = 1_000;
+
+/// Which endpoints a group shows: all conditions of AND must hold, and one of those of OR if there are any. Without
+/// conditions none is shown.
+#[derive(Clone, Debug, Default)]
+pub struct Conditions {
+    list: Vec<Condition>,
+}
+
+/// One condition, understood.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    pub operator: Operator,
+    rule: Rule,
+    /// The collections that whoever wrote it could see; nothing for all.
+    within: Option<BTreeSet<i32>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Operator {
+    And,
+    Or,
+}
+
+#[derive(Clone, Debug)]
+enum Rule {
+    Custom(BTreeSet<EndpointId>),
+    Method(Method),
+    Url(Regex),
+    Host(Regex),
+    Tags(TagQuery),
+    EndpointTags(TagQuery),
+    Auth(BTreeSet<AuthType>),
+    Access(BTreeSet<AccessType>),
+}
+
+/// `key=value`, parts of which a tag's key and value contain, or one text that either contains; any case.
+#[derive(Clone, Debug)]
+struct TagQuery(String);
+
+/// A condition as a caller writes it, and as it is stored.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Written {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub operator: String,
+    #[serde(default)]
+    pub data: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<BTreeSet<i32>>,
+}
+
+/// What conditions look at.
+#[derive(Clone, Debug)]
+pub struct Seen<'a> {
+    pub id: &'a EndpointId,
+    pub host_name: Option<&'a str>,
+    /// Of the collection.
+    pub tags: &'a [Tag],
+    /// Of the endpoint itself.
+    pub endpoint_tags: &'a [Tag],
+    pub auth: BTreeSet<AuthType>,
+    pub access: BTreeSet<AccessType>,
+}
+
+impl Conditions {
+    /// Understands conditions, of which `within` bounds those that can match more than they name.
+    ///
+    /// # Errors
+    /// `LIST_TOO_LONG`, `CONDITION_INVALID`, `PATTERN_INVALID`.
+    pub fn parse(written: Vec<Written>) -> Result<Self, Error> {
+        if written.len() > CONDITIONS_MAX {
+            return Err(too_long("conditions", CONDITIONS_MAX));
+        }
+        let read = |(index, written): (usize, Written)| Condition::parse(index + 1, written);
+        Ok(Self { list: written.into_iter().enumerate().map(read).collect::<Result<_, Error>>()? })
+    }
+
+    /// Stored conditions, compiled once for as long as they stay in memory.
+    ///
+    /// # Errors
+    /// When what is stored cannot be read.
+    pub fn stored(json: &str) -> Result<Arc<Self>, Error> {
+        static COMPILED: LazyLock<Mutex<HashMap<String, Arc<Conditions>>>> = LazyLock::new(Mutex::default);
+        let lock = || COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().get(json) {
+            return Ok(known.clone());
+        }
+        let conditions = Arc::new(Self::parse(serde_json::from_str(json)?)?);
+        let mut compiled = lock();
+        if compiled.len() >= COMPILED_MAX {
+            compiled.clear();
+        }
+        compiled.insert(json.to_owned(), conditions.clone());
+        Ok(conditions)
+    }
+
+    /// The form in which they are stored and answered.
+    pub fn written(&self) -> Vec<Written> {
+        self.list.iter().map(Condition::written).collect()
+    }
+
+    pub fn to_json(&self) -> String {
+        // Texts and numbers always serialize.
+        serde_json::to_string(&self.written()).unwrap_or_else(|_| "[]".to_owned())
+    }
+
+    pub fn matches(&self, seen: &Seen<'_>) -> bool {
+        let of = |operator| self.list.iter().filter(move |condition| condition.operator == operator);
+        !self.list.is_empty()
+            && of(Operator::And).all(|condition| condition.matches(seen))
+            && (of(Operator::Or).next().is_none() || of(Operator::Or).any(|condition| condition.matches(seen)))
+    }
+
+    /// The single endpoints that are named.
+    pub fn endpoints_mut(&mut self) -> Option<&mut BTreeSet<EndpointId>> {
+        self.list.iter_mut().find_map(|condition| match &mut condition.rule {
+            Rule::Custom(endpoints) => Some(endpoints),
+            _ => None,
+        })
+    }
+
+    /// Adds single endpoints.
+    ///
+    /// # Errors
+    /// `LIST_TOO_LONG`.
+    pub fn add_endpoints(&mut self, added: impl IntoIterator<Item = EndpointId>) -> Result<(), Error> {
+        if self.endpoints_mut().is_none() {
+            self.list.push(Condition { operator: Operator::Or, rule: Rule::Custom(BTreeSet::new()), within: None });
+        }
+        if let Some(endpoints) = self.endpoints_mut() {
+            endpoints.extend(added);
+            if endpoints.len() > ENDPOINTS_MAX {
+                return Err(too_long("apiList", ENDPOINTS_MAX));
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves only endpoints that `keep` accepts in the lists of single endpoints; says whether any went.
+    pub fn retain_endpoints(&mut self, keep: impl Fn(&EndpointId) -> bool) -> bool {
+        let mut changed = false;
+        for condition in &mut self.list {
+            if let Rule::Custom(endpoints) = &mut condition.rule {
+                let before = endpoints.len();
+                endpoints.retain(&keep);
+                changed |= endpoints.len() != before;
+            }
+        }
+        changed
+    }
+
+    /// Bounds every condition to the collections that its writer sees.
+    pub fn bound(&mut self, collection_ids: &[i32]) {
+        for condition in &mut self.list {
+            condition.within = Some(collection_ids.iter().copied().collect());
+        }
+    }
+}
+
+impl Condition {
+    fn parse(number: usize, written: Written) -> Result<Self, Error> {
+        let invalid = |detail: String| -> Error {
+            portolan_api::Error::new(Reason::ConditionInvalid).with("number", number).with("detail", detail).into()
+        };
+        let operator = match written.operator.as_str() {
+            "AND" => Operator::And,
+            "OR" => Operator::Or,
+            _ => return Err(invalid("operator must be AND or OR".into())),
+        };
+        let data = &written.data;
+        let text = |member: &str| match data.get(member).and_then(Value::as_str) {
+            Some(text) if text.len() > TEXT_BYTES_MAX => Err(invalid(format!("data.{member} is too long"))),
+            Some(text) if !text.is_empty() => Ok(text),
+            _ => Err(invalid(format!("data.{member} must be a text"))),
+        };
+        let list = |member: &str| match data.get(member) {
+            None | Some(Value::Null) => Ok([].as_slice()),
+            Some(Value::Array(list)) => Ok(list.as_slice()),
+            Some(_) => Err(invalid(format!("data.{member} must be a list"))),
+        };
+        if !data.is_object() {
+            return Err(invalid("data must be an object".into()));
+        }
+        let rule = match written.kind.as_str() {
+            "CUSTOM" => {
+                let read = |entry: &Value| endpoint(entry).ok_or_else(|| invalid("an entry of data.apiList".into()));
+                let endpoints: BTreeSet<_> = list("apiList")?.iter().map(read).collect::<Result<_, _>>()?;
+                if endpoints.len() > ENDPOINTS_MAX {
+                    return Err(too_long("apiList", ENDPOINTS_MAX));
+                }
+                Rule::Custom(endpoints)
+            }
+            "METHOD" => {
+                Rule::Method(method(text("method")?).ok_or_else(|| invalid("data.method is no method".into()))?)
+            }
+            "REGEX" => Rule::Url(pattern(text("regex")?)?),
+            "HOST_REGEX" => Rule::Host(pattern(text("host_regex")?)?),
+            "TAGS" => Rule::Tags(TagQuery(text("query")?.to_owned())),
+            "API_TAGS" => Rule::EndpointTags(TagQuery(text("query")?.to_owned())),
+            "AUTH_TYPE" => {
+                let read = |entry: &Value| entry.as_str().and_then(AuthType::from_name);
+                let names = list("authTypes")?.iter().map(read).collect::<Option<_>>();
+                Rule::Auth(names.ok_or_else(|| invalid("an entry of data.authTypes".into()))?)
+            }
+            "API_ACCESS_TYPES" => {
+                let read = |entry: &Value| entry.as_str().and_then(AccessType::from_name);
+                let names = list("apiAccessTypes")?.iter().map(read).collect::<Option<_>>();
+                Rule::Access(names.ok_or_else(|| invalid("an entry of data.apiAccessTypes".into()))?)
+            }
+            _ => return Err(invalid("its type is unknown".into())),
+        };
+        Ok(Self { operator, rule, within: written.within })
+    }
+
+    fn written(&self) -> Written {
+        let operator = if self.operator == Operator::And { "AND" } else { "OR" };
+        let (kind, data) = match &self.rule {
+            Rule::Custom(endpoints) => {
+                let entry =
+                    |id: &EndpointId| json!({"apiCollectionId": id.collection_id, "url": id.url, "method": id.method});
+                ("CUSTOM", json!({"apiList": endpoints.iter().map(entry).collect::<Vec<_>>()}))
+            }
+            Rule::Method(method) => ("METHOD", json!({"method": method.name()})),
+            Rule::Url(pattern) => ("REGEX", json!({"regex": pattern.as_str()})),
+            Rule::Host(pattern) => ("HOST_REGEX", json!({"host_regex": pattern.as_str()})),
+            Rule::Tags(query) => ("TAGS", json!({"query": query.0})),
+            Rule::EndpointTags(query) => ("API_TAGS", json!({"query": query.0})),
+            Rule::Auth(types) => {
+                ("AUTH_TYPE", json!({"authTypes": types.iter().map(|known| known.name()).collect::<Vec<_>>()}))
+            }
+            Rule::Access(types) => {
+                let names: Vec<_> = types.iter().map(|known| known.name()).collect();
+                ("API_ACCESS_TYPES", json!({ "apiAccessTypes": names }))
+            }
+        };
+        Written { kind: kind.to_owned(), operator: operator.to_owned(), data, within: self.within.clone() }
+    }
+
+    fn matches(&self, seen: &Seen<'_>) -> bool {
+        self.within.as_ref().is_none_or(|ids| ids.contains(&seen.id.collection_id))
+            && match &self.rule {
+                Rule::Custom(endpoints) => endpoints.contains(seen.id),
+                Rule::Method(method) => seen.id.method == method.name(),
+                Rule::Url(pattern) => pattern.is_match(&seen.id.url),
+                Rule::Host(pattern) => seen.host_name.is_some_and(|host| pattern.is_match(host)),
+                Rule::Tags(query) => seen.tags.iter().any(|tag| query.matches(tag)),
+                Rule::EndpointTags(query) => seen.endpoint_tags.iter().any(|tag| query.matches(tag)),
+                Rule::Auth(types) => !types.is_disjoint(&seen.auth),
+                // Asked for alone, third parties must be the only ones.
+                Rule::Access(types) if types.iter().eq([&AccessType::ThirdParty]) => *types == seen.access,
+                Rule::Access(types) => !types.is_disjoint(&seen.access),
+            }
+    }
+}
+
+impl TagQuery {
+    fn matches(&self, tag: &Tag) -> bool {
+        let (key, value) = (tag.key_name.to_lowercase(), tag.value.to_lowercase());
+        match self.0.to_lowercase().split_once('=') {
+            Some((in_key, in_value)) => key.contains(in_key) && value.contains(in_value),
+            None => key.contains(&self.0.to_lowercase()) || value.contains(&self.0.to_lowercase()),
+        }
+    }
+}
+
+fn endpoint(entry: &Value) -> Option<EndpointId> {
+    let collection_id = i32::try_from(entry.get("apiCollectionId")?.as_i64()?).ok()?;
+    let url = entry.get("url")?.as_str().filter(|url| !url.is_empty() && !url.contains('\0'))?;
+    let method = method(entry.get("method")?.as_str()?)?;
+    Some(EndpointId { collection_id, url: url.to_owned(), method: method.name().to_owned() })
+}
+
+/// A method by its name in any case; nothing for other texts.
+pub fn method(name: &str) -> Option<Method> {
+    let method = Method::parse(name);
+    name.eq_ignore_ascii_case(method.name()).then_some(method)
+}
+
+fn pattern(text: &str) -> Result<Regex, Error> {
+    let compiled = RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).build();
+    compiled.map_err(|_| Reason::PatternInvalid.into())
+}
+
+pub fn too_long(member: &str, limit: usize) -> Error {
+    portolan_api::Error::new(Reason::ListTooLong).with("member", member).with("limit", limit).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(conditions: Value) -> Result<Conditions, Error> {
+        Conditions::parse(serde_json::from_value(conditions).unwrap())
+    }
+
+    fn refusal(condition: Value) -> Reason {
+        parse(json!([condition])).unwrap_err().reason().unwrap()
+    }
+
+    fn matches(conditions: Value, url: &str, method: &str) -> bool {
+        let id = EndpointId { collection_id: 5, url: url.into(), method: method.into() };
+        let tag =
+            |key: &str, value: &str| Tag { key_name: key.into(), value: value.into(), source: None, updated_at: 0 };
+        let seen = Seen {
+            id: &id,
+            host_name: Some("api.example.com"),
+            tags: &[tag("envType", "STAGING")],
+            endpoint_tags: &[],
+            auth: BTreeSet::from([AuthType::Jwt]),
+            access: BTreeSet::from([AccessType::Public, AccessType::ThirdParty]),
+        };
+        let conditions = parse(conditions).unwrap();
+        let again = Conditions::stored(&conditions.to_json()).unwrap();
+        assert_eq!(again.matches(&seen), conditions.matches(&seen));
+        conditions.matches(&seen)
+    }
+
+    #[test]
+    fn each_type_matches_what_it_says() {
+        let one = |kind: &str, data: Value| json!([{"type": kind, "operator": "AND", "data": data}]);
+        for (kind, data, expected) in [
+            ("CUSTOM", json!({"apiList": [{"apiCollectionId": 5, "url": "/pay/INTEGER", "method": "post"}]}), true),
+            ("CUSTOM", json!({"apiList": [{"apiCollectionId": 6, "url": "/pay/INTEGER", "method": "POST"}]}), false),
+            ("CUSTOM", json!({"apiList": []}), false),
+            ("METHOD", json!({"method": "POST"}), true),
+            ("METHOD", json!({"method": "GET"}), false),
+            ("REGEX", json!({"regex": "pay"}), true),
+            ("REGEX", json!({"regex": "^pay"}), false),
+            ("HOST_REGEX", json!({"host_regex": "example\\.com$"}), true),
+            ("HOST_REGEX", json!({"host_regex": "example.org"}), false),
+            ("TAGS", json!({"query": "ENV=stag"}), true),
+            ("TAGS", json!({"query": "staging"}), true),
+            ("TAGS", json!({"query": "stag=env"}), false),
+            ("API_TAGS", json!({"query": "staging"}), false),
+            ("AUTH_TYPE", json!({"authTypes": ["BEARER", "JWT"]}), true),
+            ("AUTH_TYPE", json!({"authTypes": []}), false),
+            ("API_ACCESS_TYPES", json!({"apiAccessTypes": ["PUBLIC"]}), true),
+            ("API_ACCESS_TYPES", json!({"apiAccessTypes": ["THIRD_PARTY"]}), false),
+            ("API_ACCESS_TYPES", json!({"apiAccessTypes": ["THIRD_PARTY", "PARTNER"]}), true),
+        ] {
+            assert_eq!(matches(one(kind, data.clone()), "/pay/INTEGER", "POST"), expected, "{kind} {data}");
+        }
+    }
+
+    #[test]
+    fn and_and_or_combine() {
+        let condition =
+            |operator: &str, method: &str| json!({"type": "METHOD", "operator": operator, "data": {"method": method}});
+        let pay = json!({"type": "REGEX", "operator": "AND", "data": {"regex": "/pay"}});
+        assert!(!matches(json!([]), "/pay", "GET"));
+        assert!(matches(json!([pay, condition("OR", "GET"), condition("OR", "PUT")]), "/pay", "PUT"));
+        assert!(!matches(json!([pay, condition("OR", "GET"), condition("OR", "PUT")]), "/pay", "POST"));
+        assert!(!matches(json!([pay, condition("OR", "GET")]), "/books", "GET"));
+        assert!(!matches(json!([condition("AND", "GET"), condition("AND", "PUT")]), "/pay", "GET"));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        for condition in [
+            json!({"type": "MAGIC", "operator": "AND", "data": {}}),
+            json!({"type": "ALL", "operator": "AND", "data": {}}),
+            json!({"type": "METHOD", "operator": "XOR", "data": {"method": "GET"}}),
+            json!({"type": "METHOD", "operator": "and", "data": {"method": "GET"}}),
+            json!({"type": "METHOD", "operator": "AND", "data": {"method": "FETCH"}}),
+            json!({"type": "METHOD", "operator": "AND", "data": {"methods": "GET"}}),
+            json!({"type": "METHOD", "operator": "AND", "data": "GET"}),
+            json!({"type": "CUSTOM", "operator": "AND", "data": {"apiList": [{"url": "/a", "method": "GET"}]}}),
+            json!({"type": "CUSTOM", "operator": "AND", "data": {"apiList": 7}}),
+            json!({"type": "AUTH_TYPE", "operator": "AND", "data": {"authTypes": ["MAGIC"]}}),
+            json!({"type": "API_ACCESS_TYPES", "operator": "AND", "data": {"apiAccessTypes": [1]}}),
+            json!({"type": "TAGS", "operator": "AND", "data": {"query": ""}}),
+        ] {
+            assert_eq!(refusal(condition.clone()), Reason::ConditionInvalid, "{condition}");
+        }
+        for pattern in ["(", "(a{1000}){1000}", "(?=a)"] {
+            let condition = json!({"type": "REGEX", "operator": "AND", "data": {"regex": pattern}});
+            assert_eq!(refusal(condition), Reason::PatternInvalid, "{pattern}");
+        }
+        assert_eq!(
+            parse(json!(vec![json!({"type": "", "operator": ""}); 101])).unwrap_err().reason(),
+            Some(Reason::ListTooLong)
+        );
+    }
+
+    #[test]
+    fn bounds_hold_whatever_the_rule() {
+        let mut conditions = parse(json!([{"type": "REGEX", "operator": "OR", "data": {"regex": "."}}])).unwrap();
+        conditions.bound(&[6]);
+        let id = EndpointId { collection_id: 5, url: "/a".into(), method: "GET".into() };
+        let seen = |id| Seen {
+            id,
+            host_name: None,
+            tags: &[],
+            endpoint_tags: &[],
+            auth: BTreeSet::new(),
+            access: BTreeSet::new(),
+        };
+        assert!(!conditions.matches(&seen(&id)));
+        let id = EndpointId { collection_id: 6, url: "/a".into(), method: "GET".into() };
+        assert!(conditions.matches(&seen(&id)));
+        assert!(Conditions::stored(&conditions.to_json()).unwrap().matches(&seen(&id)));
+    }
+}

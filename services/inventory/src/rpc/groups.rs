@@ -1,0 +1,91 @@
+use portolan_api::inventory::v1::{self as pb, group_service_server::GroupService};
+use portolan_authz::Caller;
+use tonic::{Request, Response};
+
+use super::{Answer, convert, status};
+use crate::collections::CollectionName;
+use crate::endpoints::EndpointId;
+use crate::groups::conditions::Written;
+use crate::{Deps, Error, collections, groups};
+
+/// The handlers of groups.
+pub struct Groups {
+    deps: Deps,
+}
+
+impl Groups {
+    pub fn new(deps: Deps) -> Self {
+        Self { deps }
+    }
+
+    async fn all(&self, caller: &Caller) -> Result<Vec<pb::ApiCollection>, Error> {
+        let all = collections::list(&self.deps, caller).await?;
+        Ok(all.into_iter().map(convert::collection).collect())
+    }
+}
+
+/// Conditions as the domain reads them; data that are no JSON are refused there.
+pub fn written(conditions: Vec<pb::GroupCondition>) -> Vec<Written> {
+    let read = |condition: pb::GroupCondition| Written {
+        kind: condition.r#type.unwrap_or_default(),
+        operator: condition.operator.unwrap_or_default(),
+        data: condition.data.and_then(|data| serde_json::from_str(&data).ok()).unwrap_or_default(),
+        within: None,
+    };
+    conditions.into_iter().map(read).collect()
+}
+
+fn endpoints(list: Option<pb::GroupEndpointList>) -> Option<Vec<EndpointId>> {
+    list.map(|list| list.endpoints.into_iter().map(endpoint).collect())
+}
+
+/// An endpoint as a caller names it; methods are stored in upper case.
+pub fn endpoint(key: pb::EndpointKey) -> EndpointId {
+    EndpointId { collection_id: key.api_collection_id, url: key.url, method: key.method.to_ascii_uppercase() }
+}
+
+#[tonic::async_trait]
+impl GroupService for Groups {
+    async fn create_group(&self, request: Request<pb::CreateGroupRequest>) -> Answer<pb::CreateGroupResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let name = CollectionName::parse(request.collection_name).map_err(status)?;
+        let created = groups::create(&self.deps, &caller, name, written(request.conditions)).await;
+        let (group, job_id) = created.map_err(status)?;
+        Ok(Response::new(pb::CreateGroupResponse { api_collections: vec![convert::collection(group)], job_id }))
+    }
+
+    async fn update_group(&self, request: Request<pb::UpdateGroupRequest>) -> Answer<pb::UpdateGroupResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let (id, conditions) = (request.api_collection_id, written(request.conditions));
+        let job_id = groups::update(&self.deps, &caller, id, conditions).await.map_err(status)?;
+        Ok(Response::new(pb::UpdateGroupResponse { job_id }))
+    }
+
+    async fn add_group_endpoints(
+        &self,
+        request: Request<pb::AddGroupEndpointsRequest>,
+    ) -> Answer<pb::AddGroupEndpointsResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let (name, list) = (request.collection_name, endpoints(request.api_list));
+        groups::add_endpoints(&self.deps, &caller, name, list).await.map_err(status)?;
+        let api_collections = self.all(&caller).await.map_err(status)?;
+        Ok(Response::new(pb::AddGroupEndpointsResponse { api_collections }))
+    }
+
+    async fn remove_group_endpoints(
+        &self,
+        request: Request<pb::RemoveGroupEndpointsRequest>,
+    ) -> Answer<pb::RemoveGroupEndpointsResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let (name, list) = (request.collection_name, endpoints(request.api_list));
+        groups::remove_endpoints(&self.deps, &caller, name, list).await.map_err(status)?;
+        let api_collections = self.all(&caller).await.map_err(status)?;
+        Ok(Response::new(pb::RemoveGroupEndpointsResponse { api_collections }))
+    }
+
+    async fn compute_group(&self, request: Request<pb::ComputeGroupRequest>) -> Answer<pb::ComputeGroupResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let job_id = groups::compute(&self.deps, &caller, request.collection_name).await.map_err(status)?;
+        Ok(Response::new(pb::ComputeGroupResponse { job_id }))
+    }
+}

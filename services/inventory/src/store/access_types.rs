@@ -1,0 +1,25 @@
+use portolan_store::{Db, Error, args};
+
+use super::endpoints::read;
+use super::with_keys;
+use crate::endpoints::RawEndpoint;
+
+const SELECT_BY_URLS: &str = "SELECT collection_id, endpoint_key, method, raw_url, url, proven, first_seen, last_seen, \
+     facts, description, described_at FROM endpoints \
+     WHERE account_id = $1 AND collection_id IN ({ids}) AND url_key IN ({keys})";
+
+/// The raw rows of these effective URLs in some collections.
+pub async fn by_url_keys(
+    db: &Db,
+    account_id: i64,
+    collection_ids: &[i32],
+    url_keys: &[&str],
+) -> Result<Vec<(i32, RawEndpoint)>, Error> {
+    // Numbers of this program's own need no markers.
+    let ids: Vec<String> = collection_ids.iter().map(i32::to_string).collect();
+    let (sql, keys) = with_keys(&SELECT_BY_URLS.replace("{ids}", &ids.join(", ")), 2, url_keys);
+    let mut arguments = args![account_id];
+    arguments.extend(keys);
+    let rows = db.fetch_all(sql, arguments).await?;
+    rows.iter().map(|row| Ok((super::collections::id(row, "collection_id")?, read(row)?))).collect()
+}

@@ -1,0 +1,133 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use portolan_store::{Bulk, Db, Error, Tx, Value, args};
+
+use super::{LIST_MAX, with_keys};
+
+/// Groups of an account that are looked at.
+const GROUPS_MAX: i64 = 10_000;
+
+const SELECT_CONDITIONS: &str = "SELECT collection_id, conditions FROM collections \
+     WHERE account_id = $1 AND kind = 'API_GROUP' AND deleted_at IS NULL ORDER BY collection_id LIMIT $2";
+
+/// Id and stored conditions of every group.
+pub async fn conditions(tx: &mut Tx, account_id: i64) -> Result<Vec<(i32, String)>, Error> {
+    let rows = tx.fetch_all(SELECT_CONDITIONS, args![account_id, GROUPS_MAX]).await?;
+    rows.iter()
+        .map(|row| {
+            let conditions = row.get::<Option<String>>("conditions")?.unwrap_or_else(|| "[]".to_owned());
+            Ok((super::collections::id(row, "collection_id")?, conditions))
+        })
+        .collect()
+}
+
+const LOCK_CONDITIONS: &str = "UPDATE collections SET kind = kind WHERE account_id = $1 AND collection_id = $2 \
+     AND kind = 'API_GROUP' AND deleted_at IS NULL RETURNING conditions";
+
+/// Holds a group until the transaction ends and answers its conditions; nothing when it is no group.
+pub async fn lock(tx: &mut Tx, account_id: i64, group_id: i32) -> Result<Option<String>, Error> {
+    let row = tx.fetch_optional(LOCK_CONDITIONS, args![account_id, group_id]).await?;
+    row.map(|row| Ok(row.get::<Option<String>>("conditions")?.unwrap_or_else(|| "[]".to_owned()))).transpose()
+}
+
+const UPDATE_CONDITIONS: &str = "UPDATE collections SET conditions = $3 WHERE account_id = $1 AND collection_id = $2";
+
+pub async fn update_conditions(tx: &mut Tx, account_id: i64, group_id: i32, conditions: &str) -> Result<(), Error> {
+    tx.execute(UPDATE_CONDITIONS, args![account_id, group_id, conditions]).await.map(drop)
+}
+
+const SELECT_MEMBERS: &str = "SELECT group_id, url_key FROM group_members \
+     WHERE account_id = $1 AND collection_id = $2 AND url_key IN ({keys})";
+
+/// The groups that show these effective URLs of a collection.
+pub async fn of_endpoints(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    url_keys: &[&str],
+) -> Result<BTreeSet<(i32, String)>, Error> {
+    let mut found = BTreeSet::new();
+    for keys in url_keys.chunks(LIST_MAX) {
+        let (sql, keys) = with_keys(SELECT_MEMBERS, 3, keys);
+        let mut arguments = args![account_id, collection_id];
+        arguments.extend(keys);
+        for row in tx.fetch_all(sql, arguments).await? {
+            found.insert((super::collections::id(&row, "group_id")?, row.get("url_key")?));
+        }
+    }
+    Ok(found)
+}
+
+const SELECT_BY_COLLECTION: &str = "SELECT url_key, group_id FROM group_members WHERE account_id = $1 AND collection_id = $2 ORDER BY url_key, group_id";
+
+/// For each effective URL of a collection the groups that show it.
+pub async fn by_collection(db: &Db, account_id: i64, collection_id: i32) -> Result<BTreeMap<String, Vec<i32>>, Error> {
+    let mut found: BTreeMap<String, Vec<i32>> = BTreeMap::new();
+    for row in db.fetch_all(SELECT_BY_COLLECTION, args![account_id, collection_id]).await? {
+        found.entry(row.get("url_key")?).or_default().push(super::collections::id(&row, "group_id")?);
+    }
+    Ok(found)
+}
+
+const SELECT_BY_GROUP: &str = "SELECT collection_id, url_key FROM group_members \
+     WHERE account_id = $1 AND group_id = $2 ORDER BY collection_id, url_key";
+
+/// What a group shows: for each collection the effective URLs.
+pub async fn by_group(db: &Db, account_id: i64, group_id: i32) -> Result<BTreeMap<i32, Vec<String>>, Error> {
+    let mut found: BTreeMap<i32, Vec<String>> = BTreeMap::new();
+    for row in db.fetch_all(SELECT_BY_GROUP, args![account_id, group_id]).await? {
+        found.entry(super::collections::id(&row, "collection_id")?).or_default().push(row.get("url_key")?);
+    }
+    Ok(found)
+}
+
+static INSERT: Bulk<4> = Bulk::new(
+    "INSERT INTO group_members (account_id, group_id, collection_id, url_key)",
+    "ON CONFLICT (account_id, group_id, collection_id, url_key) DO NOTHING",
+);
+
+pub async fn insert(tx: &mut Tx, rows: Vec<[Value; 4]>) -> Result<(), Error> {
+    tx.bulk(&INSERT, rows).await.map(drop)
+}
+
+const DELETE: &str = "DELETE FROM group_members \
+     WHERE account_id = $1 AND collection_id = $2 AND group_id = $3 AND url_key IN ({keys})";
+
+pub async fn delete(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    group_id: i32,
+    url_keys: &[&str],
+) -> Result<(), Error> {
+    for keys in url_keys.chunks(LIST_MAX) {
+        let (sql, keys) = with_keys(DELETE, 4, keys);
+        let mut arguments = args![account_id, collection_id, group_id];
+        arguments.extend(keys);
+        tx.execute(sql, arguments).await?;
+    }
+    Ok(())
+}
+
+const DELETE_SOME: &str = "DELETE FROM group_members WHERE account_id = $1 AND group_id = $2 \
+     AND (collection_id, url_key) IN (SELECT collection_id, url_key FROM group_members \
+         WHERE account_id = $1 AND group_id = $2 ORDER BY collection_id, url_key LIMIT $3)";
+
+/// Removes some of what a deleted group showed.
+pub async fn delete_some_members(tx: &mut Tx, account_id: i64, group_id: i32, limit: i64) -> Result<u64, Error> {
+    tx.execute(DELETE_SOME, args![account_id, group_id, limit]).await
+}
+
+const COUNT_BY_GROUP: &str = "SELECT group_id, count(*) AS members FROM group_members \
+     WHERE account_id = $1 AND collection_id = $2 GROUP BY group_id";
+const DELETE_BY_COLLECTION: &str = "DELETE FROM group_members WHERE account_id = $1 AND collection_id = $2";
+
+/// Takes all endpoints of a collection out of every group and answers how many each has lost.
+pub async fn delete_collection(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<BTreeMap<i32, i64>, Error> {
+    let mut lost = BTreeMap::new();
+    for row in tx.fetch_all(COUNT_BY_GROUP, args![account_id, collection_id]).await? {
+        lost.insert(super::collections::id(&row, "group_id")?, row.get("members")?);
+    }
+    tx.execute(DELETE_BY_COLLECTION, args![account_id, collection_id]).await?;
+    Ok(lost)
+}
