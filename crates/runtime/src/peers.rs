@@ -7,6 +7,7 @@ use portolan_api::{
         identity_usage_service_client::IdentityUsageServiceClient,
     },
     inventory::v1::{
+        collection_directory_service_client::CollectionDirectoryServiceClient,
         edge_feed_service_client::EdgeFeedServiceClient, inventory_service_client::InventoryServiceClient,
         inventory_usage_service_client::InventoryUsageServiceClient,
     },
@@ -94,6 +95,11 @@ impl Peers {
 
     pub fn inventory(&self) -> InventoryServiceClient<Called<Channel>> {
         InventoryServiceClient::with_interceptor(self.inventory.clone(), self.as_service())
+    }
+
+    /// Names of collections.
+    pub fn collection_directory(&self) -> CollectionDirectoryServiceClient<Called<Channel>> {
+        CollectionDirectoryServiceClient::with_interceptor(self.inventory.clone(), self.as_service())
     }
 
     /// The feed of endpoints for the edge.

@@ -246,6 +246,14 @@ pub async fn list(deps: &Deps, caller: &Caller) -> Result<Vec<Collection>, Error
     Ok(collections)
 }
 
+/// The names of those of an account's collections that exist, whoever sees them.
+pub async fn names(deps: &Deps, account_id: i64, ids: &[i64]) -> Result<Vec<(i64, String)>, Error> {
+    ensure_default(deps, account_id).await?;
+    let collections = store::collections::list(&deps.db, account_id).await?;
+    let named = collections.into_iter().map(|collection| (i64::from(collection.id), collection.name));
+    Ok(named.filter(|(id, _)| ids.contains(id)).collect())
+}
+
 /// Those whose name and host match the patterns, any case; a blank pattern matches all.
 ///
 /// # Errors

@@ -45,6 +45,7 @@ pub use ingest::{IngestHandle, start_ingest};
 
 use portolan_api::inventory::v1::access_type_service_server::AccessTypeServiceServer;
 use portolan_api::inventory::v1::collection_write_service_server::CollectionWriteServiceServer;
+use portolan_api::inventory::v1::collection_directory_service_server::CollectionDirectoryServiceServer;
 use portolan_api::inventory::v1::edge_feed_service_server::EdgeFeedServiceServer;
 use portolan_api::inventory::v1::endpoint_write_service_server::EndpointWriteServiceServer;
 use portolan_api::inventory::v1::export_service_server::ExportServiceServer;
@@ -127,6 +128,8 @@ pub async fn service(deps: Deps) -> Result<Routes, Error> {
     let access_types = AccessTypeServiceServer::new(rpc::access_types::AccessTypes::new(deps.clone()));
     let jobs = JobServiceServer::new(rpc::jobs::Jobs::new(deps.clone()));
     let export = ExportServiceServer::new(rpc::export::Export::new(deps.clone()));
+    let directory =
+        CollectionDirectoryServiceServer::new(rpc::collection_directory::CollectionDirectory::new(deps.clone()));
     let server = InventoryServiceServer::new(rpc::Inventory::new(deps))
         .max_decoding_message_size(REQUEST_BYTES_MAX)
         .max_encoding_message_size(RESPONSE_BYTES_MAX);
@@ -140,5 +143,6 @@ pub async fn service(deps: Deps) -> Result<Routes, Error> {
     routes.add_service(access_types);
     routes.add_service(jobs);
     routes.add_service(export.max_encoding_message_size(RESPONSE_BYTES_MAX));
+    routes.add_service(directory);
     Ok(routes.routes())
 }

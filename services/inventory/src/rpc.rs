@@ -2,6 +2,7 @@
 
 pub mod access_types;
 pub mod collection_writes;
+pub mod collection_directory;
 mod convert;
 pub mod edge;
 pub mod endpoint_writes;

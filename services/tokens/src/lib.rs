@@ -14,22 +14,32 @@
 //!
 //! Start reading at [`organization_tokens`] or [`api_keys`]; [`secret`] is the form of a secret.
 
+pub mod access_profiles;
+pub mod api_clients;
 pub mod api_keys;
+pub mod auth_settings;
 mod changes;
+pub mod client_keys;
 pub mod enforce;
+mod faults;
 mod networks;
+pub mod oauth;
 pub mod organization_tokens;
+pub mod profiles;
 mod rates;
 mod rpc;
 mod scopes;
 pub mod secret;
 mod store;
+pub mod workspaces;
 
 use envoy_types::ext_authz::v3::pb::AuthorizationServer;
 use portolan_api::{
     Error,
     tokens::v1::{
-        edge_service_server::EdgeServiceServer, organization_tokens_service_server::OrganizationTokensServiceServer,
+        access_profiles_service_server::AccessProfilesServiceServer,
+        api_clients_service_server::ApiClientsServiceServer, edge_service_server::EdgeServiceServer,
+        oauth_service_server::OauthServiceServer, organization_tokens_service_server::OrganizationTokensServiceServer,
         tokens_service_server::TokensServiceServer,
     },
 };
@@ -90,6 +100,8 @@ pub struct Deps {
 pub struct Settings {
     /// Requests a minute of an organisation token.
     pub organization_rate_limit: i64,
+    /// Whether answers about access profiles show HMAC secrets.
+    pub show_jwt_secret: bool,
 }
 
 impl Settings {
@@ -100,7 +112,10 @@ impl Settings {
             let value = config.get(key).parse::<i64>().ok().filter(|value| *value > 0);
             value.ok_or_else(|| Error::internal(format!("{key} must be a whole number above 0")))
         };
-        Ok(Self { organization_rate_limit: number("tokens.organization_rate_limit")? })
+        Ok(Self {
+            organization_rate_limit: number("tokens.organization_rate_limit")?,
+            show_jwt_secret: config.flag("tokens.show_jwt_secret"),
+        })
     }
 }
 
@@ -136,7 +151,16 @@ pub fn service(deps: Deps) -> Routes {
     let edge = deps.edge.clone();
     let rpc = rpc::Rpc::new(deps);
     Routes::new(TokensServiceServer::new(rpc.clone()))
-        .add_service(OrganizationTokensServiceServer::new(rpc))
+        .add_service(OrganizationTokensServiceServer::new(rpc.clone()))
+        .add_service(AccessProfilesServiceServer::new(rpc.clone()))
+        .add_service(ApiClientsServiceServer::new(rpc.clone()))
+        .add_service(OauthServiceServer::new(rpc))
         .add_service(EdgeServiceServer::new(rpc::edge::EdgeRpc::new(edge.clone())))
         .add_service(AuthorizationServer::new(rpc::check::Check::new(edge)))
+}
+
+/// Unix milliseconds.
+fn now_ms() -> i64 {
+    let age = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    age.map_or(0, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
 }

@@ -14,6 +14,9 @@ use crate::{
     api_keys::{self, Owner},
 };
 
+mod access_profiles;
+mod api_clients;
+mod oauth;
 mod organization_tokens;
 
 #[derive(Clone)]
@@ -84,5 +87,49 @@ fn render(key: api_keys::ApiKey, text: Option<String>) -> ApiKey {
         account_id: key.account_id,
         timestamp: key.created_at,
         username: key.username,
+    }
+}
+
+/// The names of the members that a request gave. A call over gRPC that names none gives those that it set.
+struct Given<'r>(&'r [String]);
+
+impl Given<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|given| given == name)
+    }
+
+    /// The inner `None` is a member that is null.
+    fn single<T>(&self, name: &str, value: Option<T>) -> Option<Option<T>> {
+        (self.has(name) || value.is_some()).then_some(value)
+    }
+
+    fn list<T>(&self, name: &str, list: Vec<T>) -> Option<Vec<T>> {
+        (self.has(name) || !list.is_empty()).then_some(list)
+    }
+}
+
+/// ISO 8601 with milliseconds.
+fn iso(unix_ms: i64) -> String {
+    const FORMAT: &[time::format_description::BorrowedFormatItem<'_>] =
+        time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    let moment = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000);
+    moment.ok().and_then(|moment| moment.format(FORMAT).ok()).unwrap_or_default()
+}
+
+/// A text as one segment of a path.
+fn path_segment(text: &str) -> String {
+    let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let encode = |byte: u8| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(encode).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_milliseconds() {
+        assert_eq!(iso(1_739_349_704_005), "2025-02-12T08:41:44.005Z");
+        assert_eq!(path_segment("Ea/b c"), "Ea%2Fb%20c");
     }
 }

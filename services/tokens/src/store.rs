@@ -1,11 +1,27 @@
 pub(crate) mod edge;
 
 use portolan_api::{Error, Result};
+use portolan_runtime::Secrets;
 use portolan_store::{Db, Row, Tx, args};
 
 use crate::api_keys::{ApiKey, Utility};
 
+pub(crate) mod access_tokens;
+pub(crate) mod clients;
 pub(crate) mod organization_tokens;
+pub(crate) mod profiles;
+
+/// The column `jwt_secret`, sealed.
+fn sealed(secrets: &Secrets, place: &str, secret: Option<&str>) -> Option<Vec<u8>> {
+    secret.map(|secret| secrets.seal(place, secret.as_bytes()))
+}
+
+/// The column `jwt_secret`, opened.
+fn opened(row: &Row, secrets: &Secrets, place: &str) -> Result<Option<String>> {
+    let Some(sealed) = row.get::<Option<Vec<u8>>>("jwt_secret")? else { return Ok(None) };
+    let bytes = secrets.open(place, &sealed).map_err(Error::internal)?;
+    Ok(Some(String::from_utf8(bytes).map_err(Error::internal)?))
+}
 
 const NEXT_NUMBER: &str = "UPDATE token_sequences SET next = next + 1 WHERE name = $1 RETURNING next - 1 AS n";
 

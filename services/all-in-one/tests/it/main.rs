@@ -11,6 +11,7 @@ mod kill;
 mod real_files;
 mod roles;
 mod server;
+mod workato;
 mod six;
 mod throttle;
 
@@ -49,4 +50,10 @@ portolan_testkit::suite! {
     real_files::every_operation_and_entry_is_accounted_for;
     PORTOLAN_TEST_KAFKA:
     kill::nothing_is_lost_or_counted_twice_over_a_broker,
+    workato::access_profiles_live_and_change,
+    workato::faults_are_named_by_field,
+    workato::only_the_vendor_acts,
+    workato::clients_carry_the_settings_of_their_keys,
+    workato::the_token_endpoint_takes_three_forms,
+    workato::secrets_are_kept_nowhere,
 }

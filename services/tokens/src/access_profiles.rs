@@ -1,0 +1,146 @@
+//! Access profiles of the first generation: each carries its own settings.
+
+use portolan_api::Result;
+use portolan_authz::Caller;
+use portolan_outbox::Change;
+use portolan_runtime::digest;
+
+use crate::{
+    Deps, api_clients,
+    auth_settings::{AuthPatch, AuthSettings, check_addresses},
+    changes,
+    faults::{BLANK, Faults},
+    now_ms,
+    profiles::{self, Profile, Shown, Which},
+    store::profiles as store,
+    workspaces::{self, Page},
+};
+
+/// What a request says of a profile; `None` stays, an inner `None` clears.
+#[derive(Clone, Debug, Default)]
+pub struct Patch {
+    pub name: Option<Option<String>>,
+    pub ip_allow_list: Option<Vec<String>>,
+    pub auth: AuthPatch,
+}
+
+/// # Errors
+/// `VALIDATION_FAILED` for a page out of range.
+pub async fn list(deps: &Deps, account_id: i64, client_id: Option<i64>, page: Page) -> Result<Vec<Profile>> {
+    store::list_legacy(&deps.db, &deps.secrets, account_id, client_id, page).await
+}
+
+/// Makes a profile, which is active at once. `client`: `None` for the client `Default`; its text as it was given.
+///
+/// # Errors
+/// `VALIDATION_FAILED`.
+pub async fn create(deps: &Deps, caller: &Caller, account_id: i64, client: Option<&str>, patch: Patch) -> Result<Shown> {
+    let now = now_ms();
+    let mut profile = Profile {
+        id: 0,
+        account_id,
+        client_id: 0,
+        is_legacy: true,
+        name: String::new(),
+        active: true,
+        active_since: Some(now),
+        ip_allow_list: Vec::new(),
+        ip_deny_list: Vec::new(),
+        auth: AuthSettings::default(),
+        oauth_client_id: None,
+        grant_version: 0,
+        created_at: now,
+        updated_at: now,
+        secret_write_id: String::new(),
+    };
+    let mut faults = Faults::default();
+    let client_id = match client.map(workspaces::number) {
+        None => None,
+        Some(Some(id)) if api_clients::is_legacy(deps, account_id, id).await? => Some(id),
+        Some(_) => {
+            faults.add("api_client_id", "is invalid");
+            None
+        }
+    };
+    if patch.auth.auth_type.is_none() {
+        faults.add("auth_type", BLANK);
+    }
+    apply(deps, &mut profile, Patch { name: Some(patch.name.flatten()), ..patch }, true, faults).await?;
+    let write_id = &caller.info.write_id;
+    let mut tx = deps.db.begin().await?;
+    let version = changes::next(&mut tx).await?;
+    if let Some(profile) = store::find_by_write(&mut tx, &deps.secrets, account_id, write_id).await? {
+        return Ok(Shown { profile, issued: None });
+    }
+    profile.client_id = match client_id {
+        Some(id) => id,
+        None => api_clients::default_legacy(deps, &mut tx, account_id, version).await?,
+    };
+    profile.id = crate::store::next_number(&mut tx, "api_profile").await?;
+    let issued = profile.issue(write_id);
+    store::insert(&mut tx, &profile, &digest(&issued.secret), &deps.secrets, version).await?;
+    let change = Change::of("accessProfile", profile.id).after(&profile.described());
+    portolan_outbox::audit(&mut tx, caller, change).await?;
+    changes::commit(deps, tx).await?;
+    Ok(Shown { profile, issued: Some(issued) })
+}
+
+/// Changes what is given. A secret is made when the kind of authentication becomes one that has a secret.
+///
+/// # Errors
+/// `NOT_FOUND`, `VALIDATION_FAILED`.
+pub async fn update(deps: &Deps, caller: &Caller, which: Which, patch: Patch) -> Result<Shown> {
+    // Checked on what is there now; the change itself is applied to what is there under the lock.
+    let mut tx = deps.db.begin_read().await?;
+    let mut checked = profiles::find(deps, &mut tx, which).await?;
+    drop(tx);
+    let asks_collections = patch.auth.collection_ids.is_some();
+    apply(deps, &mut checked, patch.clone(), asks_collections, Faults::default()).await?;
+
+    let write_id = &caller.info.write_id;
+    let mut tx = deps.db.begin().await?;
+    let version = changes::next(&mut tx).await?;
+    let before = profiles::find(deps, &mut tx, which).await?;
+    let mut profile = before.clone();
+    let mut faults = Faults::default();
+    merge(&mut profile, patch, &mut faults);
+    faults.refuse()?;
+    let is_new_kind = profile.auth_type() != before.auth_type();
+    let issued = (is_new_kind && profile.auth_type().has_own_secret()).then(|| profile.issue(write_id));
+    if is_new_kind && issued.is_none() {
+        // The secret goes on as the key that a claim carries; nothing else of it is valid.
+        profile.oauth_client_id = None;
+        profile.grant_version += 1;
+    }
+    profile.updated_at = now_ms();
+    let digest = issued.as_ref().map(|issued| digest(&issued.secret));
+    store::update(&mut tx, &profile, digest.as_deref(), &deps.secrets, version).await?;
+    profiles::record(&mut tx, caller, &before, &profile).await?;
+    changes::commit(deps, tx).await?;
+    Ok(Shown { profile, issued })
+}
+
+/// Applies a patch and refuses every fault, those of collections among them.
+async fn apply(
+    deps: &Deps,
+    profile: &mut Profile,
+    patch: Patch,
+    asks_collections: bool,
+    mut faults: Faults,
+) -> Result<()> {
+    merge(profile, patch, &mut faults);
+    if asks_collections {
+        workspaces::check_collections(deps, profile.account_id, &profile.auth.collection_ids, &mut faults).await?;
+    }
+    faults.refuse()
+}
+
+fn merge(profile: &mut Profile, patch: Patch, faults: &mut Faults) {
+    if let Some(name) = patch.name {
+        profile.name = name.unwrap_or_default();
+    }
+    faults.name("name", &profile.name);
+    profile.ip_allow_list = patch.ip_allow_list.unwrap_or_else(|| std::mem::take(&mut profile.ip_allow_list));
+    check_addresses("ip_allow_list", &profile.ip_allow_list, faults);
+    profile.auth.apply(patch.auth, faults);
+}

@@ -1,0 +1,254 @@
+//! How callers of protected APIs prove who they are, and which collections they reach. The settings of a profile of the
+//! first generation, of a client of the second.
+
+use portolan_jwks::Key;
+
+use crate::{
+    faults::{BLANK, Faults},
+    networks,
+};
+
+const NOT_INCLUDED: &str = "is not included in the list";
+const LIST_MAX: usize = 1000;
+
+/// How a caller proves who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthType {
+    /// An opaque secret.
+    Token,
+    /// A signed token under a key that is known here.
+    Jwt,
+    /// An access token from the token endpoint.
+    Oauth2,
+    /// A signed token under a key that its issuer publishes.
+    Oidc,
+}
+
+impl AuthType {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Jwt => "jwt",
+            Self::Oauth2 => "oauth2",
+            Self::Oidc => "oidc",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Token, Self::Jwt, Self::Oauth2, Self::Oidc].into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Whether the credential is a secret that is made here.
+    pub fn has_own_secret(self) -> bool {
+        matches!(self, Self::Token | Self::Oauth2)
+    }
+}
+
+/// The settings. Those that another kind of authentication needs are kept and not looked at.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AuthSettings {
+    /// `None` on a client of the first generation.
+    pub auth_type: Option<AuthType>,
+    pub collection_ids: Vec<i64>,
+    /// `hmac` or `rsa`.
+    pub jwt_method: Option<String>,
+    pub jwt_secret: Option<String>,
+    pub oidc_issuer: Option<String>,
+    pub oidc_jwks_uri: Option<String>,
+    pub access_profile_claim: Option<String>,
+    pub required_claims: Vec<String>,
+    pub allowed_issuers: Vec<String>,
+}
+
+/// What a request sets; `None` stays, an inner `None` clears.
+#[derive(Clone, Debug, Default)]
+pub struct AuthPatch {
+    pub auth_type: Option<Option<String>>,
+    pub collection_ids: Option<Vec<i64>>,
+    pub jwt_method: Option<Option<String>>,
+    pub jwt_secret: Option<Option<String>>,
+    pub oidc_issuer: Option<Option<String>>,
+    pub oidc_jwks_uri: Option<Option<String>>,
+    pub access_profile_claim: Option<Option<String>>,
+    pub required_claims: Option<Vec<String>>,
+    pub allowed_issuers: Option<Vec<String>>,
+}
+
+impl AuthSettings {
+    /// Applies what is given, and lists what is wrong with it or with the result. Whether the collections exist is asked
+    /// elsewhere.
+    pub(crate) fn apply(&mut self, patch: AuthPatch, faults: &mut Faults) {
+        match patch.auth_type.map(Option::unwrap_or_default) {
+            None => {}
+            Some(name) if name.is_empty() => faults.add("auth_type", BLANK),
+            Some(name) => match AuthType::parse(&name) {
+                Some(kind) => self.auth_type = Some(kind),
+                None => faults.add("auth_type", NOT_INCLUDED),
+            },
+        }
+        let is_given = |value: &Option<Option<String>>| value.as_ref().is_some_and(|value| text(value).is_some());
+        match (is_given(&patch.oidc_issuer), is_given(&patch.oidc_jwks_uri)) {
+            (true, true) => {
+                faults.add("oidc_issuer", "can't be used together with oidc_jwks_uri");
+                faults.add("oidc_jwks_uri", "can't be used together with oidc_issuer");
+            }
+            // One takes the place of the other.
+            (true, false) => self.oidc_jwks_uri = None,
+            (false, true) => self.oidc_issuer = None,
+            (false, false) => {}
+        }
+        set(&mut self.jwt_method, patch.jwt_method);
+        set(&mut self.jwt_secret, patch.jwt_secret);
+        set(&mut self.oidc_issuer, patch.oidc_issuer);
+        set(&mut self.oidc_jwks_uri, patch.oidc_jwks_uri);
+        set(&mut self.access_profile_claim, patch.access_profile_claim);
+        self.required_claims = patch.required_claims.unwrap_or_else(|| std::mem::take(&mut self.required_claims));
+        self.allowed_issuers = patch.allowed_issuers.unwrap_or_else(|| std::mem::take(&mut self.allowed_issuers));
+        if let Some(mut ids) = patch.collection_ids {
+            ids.sort_unstable();
+            ids.dedup();
+            self.collection_ids = ids;
+        }
+        self.check(faults);
+    }
+
+    fn check(&self, faults: &mut Faults) {
+        let method = self.jwt_method.as_deref();
+        if method.is_some_and(|method| !matches!(method, "hmac" | "rsa")) {
+            faults.add("jwt_method", NOT_INCLUDED);
+        }
+        let has_url = self.oidc_issuer.is_some() || self.oidc_jwks_uri.is_some();
+        match self.auth_type {
+            Some(AuthType::Jwt) => {
+                if method.is_none() {
+                    faults.add("jwt_method", BLANK);
+                }
+                if self.jwt_secret.is_none() && (method == Some("hmac") || !has_url) {
+                    faults.add("jwt_secret", BLANK);
+                }
+            }
+            Some(AuthType::Oidc) if !has_url => {
+                faults.add("oidc_issuer", BLANK);
+                faults.add("oidc_jwks_uri", BLANK);
+            }
+            _ => {}
+        }
+        let key = match (method, &self.jwt_secret) {
+            (Some("rsa"), Some(text)) => Key::rsa_text(text).map(drop),
+            (Some("hmac"), Some(text)) => Key::hmac(text.as_bytes()).map(drop),
+            _ => Ok(()),
+        };
+        if let Err(error) = key {
+            faults.add("jwt_secret", error.to_string());
+        }
+        for (field, url) in [("oidc_issuer", &self.oidc_issuer), ("oidc_jwks_uri", &self.oidc_jwks_uri)] {
+            if url.as_deref().is_some_and(|url| !is_url(url)) {
+                faults.add(field, "is not a valid URL");
+            }
+        }
+        if let Some(claim) = &self.access_profile_claim {
+            faults.length("access_profile_claim", claim);
+        }
+        for (field, list) in [("required_claims", &self.required_claims), ("allowed_issuers", &self.allowed_issuers)] {
+            if list.len() > LIST_MAX {
+                faults.add(field, format!("has too many entries (maximum is {LIST_MAX})"));
+            }
+            if list.iter().any(|entry| entry.trim().is_empty()) {
+                faults.add(field, "has an entry that is blank");
+            }
+        }
+        if self.collection_ids.len() > LIST_MAX {
+            faults.add("api_collection_ids", format!("has too many entries (maximum is {LIST_MAX})"));
+        }
+    }
+}
+
+/// Lists what is wrong with a list of addresses and ranges.
+pub(crate) fn check_addresses(field: &'static str, list: &[String], faults: &mut Faults) {
+    if list.len() > LIST_MAX {
+        faults.add(field, format!("has too many entries (maximum is {LIST_MAX})"));
+    }
+    for entry in list.iter().filter(|entry| networks::parse(entry).is_none()) {
+        faults.add(field, format!("has an entry that is no IP address or range: {entry}"));
+    }
+}
+
+fn is_url(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some())
+}
+
+/// A text that says something.
+fn text(value: &Option<String>) -> Option<&str> {
+    value.as_deref().filter(|text| !text.trim().is_empty())
+}
+
+fn set(field: &mut Option<String>, given: Option<Option<String>>) {
+    if let Some(given) = given {
+        *field = text(&given).map(str::to_owned);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URL: &str = "https://idp.example/.well-known/openid-configuration";
+
+    fn check(before: AuthSettings, patch: AuthPatch, fields: &[&str]) -> AuthSettings {
+        let (mut after, mut faults) = (before, Faults::default());
+        after.apply(patch, &mut faults);
+        let mut expected = Faults::default();
+        let named = format!("{faults:?}");
+        for field in fields {
+            assert!(named.contains(&format!("\"{field}\"")), "{field} in {named}");
+        }
+        if fields.is_empty() {
+            assert_eq!(faults, std::mem::take(&mut expected));
+        }
+        after
+    }
+
+    fn patch(auth_type: &str) -> AuthPatch {
+        AuthPatch { auth_type: Some(Some(auth_type.to_owned())), ..AuthPatch::default() }
+    }
+
+    fn given(text: &str) -> Option<Option<String>> {
+        Some(Some(text.to_owned()))
+    }
+
+    #[test]
+    fn each_kind_needs_its_material() {
+        let none = AuthSettings::default;
+        check(none(), patch("token"), &[]);
+        check(none(), patch("oauth2"), &[]);
+        check(none(), patch("basic"), &["auth_type"]);
+        check(none(), patch(""), &["auth_type"]);
+        check(none(), patch("jwt"), &["jwt_method", "jwt_secret"]);
+        check(none(), patch("oidc"), &["oidc_issuer", "oidc_jwks_uri"]);
+        check(none(), AuthPatch { jwt_method: given("hmac"), jwt_secret: given("s"), ..patch("jwt") }, &[]);
+        check(none(), AuthPatch { jwt_method: given("HMAC"), jwt_secret: given("s"), ..patch("jwt") }, &["jwt_method"]);
+        // An HMAC secret has no other source; an RSA key may come from a key set.
+        check(none(), AuthPatch { jwt_method: given("hmac"), oidc_issuer: given(URL), ..patch("jwt") }, &["jwt_secret"]);
+        check(none(), AuthPatch { jwt_method: given("rsa"), oidc_issuer: given(URL), ..patch("jwt") }, &[]);
+        check(none(), AuthPatch { jwt_method: given("rsa"), jwt_secret: given("no key"), ..patch("jwt") }, &["jwt_secret"]);
+        check(none(), AuthPatch { oidc_issuer: given("idp"), ..patch("oidc") }, &["oidc_issuer"]);
+        let both = AuthPatch { oidc_issuer: given(URL), oidc_jwks_uri: given(URL), ..patch("oidc") };
+        check(none(), both, &["oidc_issuer", "oidc_jwks_uri"]);
+    }
+
+    #[test]
+    fn one_source_of_keys_takes_the_place_of_the_other() {
+        let before = AuthSettings {
+            auth_type: Some(AuthType::Oidc),
+            oidc_issuer: Some(URL.to_owned()),
+            required_claims: vec!["exp".to_owned()],
+            ..AuthSettings::default()
+        };
+        let patch = AuthPatch { oidc_jwks_uri: given(URL), ..AuthPatch::default() };
+        let after = check(before.clone(), patch, &[]);
+        assert_eq!((after.oidc_issuer, after.oidc_jwks_uri.as_deref()), (None, Some(URL)));
+        assert_eq!(after.required_claims, ["exp"]);
+        let cleared = AuthPatch { oidc_issuer: Some(None), ..AuthPatch::default() };
+        check(before, cleared, &["oidc_issuer"]);
+    }
+}

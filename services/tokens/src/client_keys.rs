@@ -1,0 +1,119 @@
+//! Keys of clients: the second generation. The settings are the client's; a key has a name and its addresses.
+
+use portolan_api::{Reason, Result};
+use portolan_authz::Caller;
+use portolan_outbox::Change;
+use portolan_runtime::digest;
+
+use crate::{
+    Deps,
+    auth_settings::{AuthSettings, check_addresses},
+    changes,
+    faults::{BLANK, Faults},
+    now_ms,
+    profiles::{self, Profile, Shown, Which},
+    store::{self, profiles as table},
+    workspaces::Page,
+};
+
+/// What a request says of a key; `None` stays, an inner `None` clears.
+#[derive(Clone, Debug, Default)]
+pub struct Patch {
+    pub name: Option<Option<String>>,
+    pub ip_allow_list: Option<Vec<String>>,
+    pub ip_deny_list: Option<Vec<String>>,
+}
+
+/// The keys of a client and how many there are on all pages.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn list(deps: &Deps, account_id: i64, client_id: i64, page: Page) -> Result<(Vec<Profile>, i64)> {
+    if store::clients::find(&deps.db, &deps.secrets, account_id, client_id).await?.is_none() {
+        return Err(Reason::NotFound.into());
+    }
+    let keys = table::list_of_client(&deps.db, &deps.secrets, account_id, client_id, page).await?;
+    Ok((keys, table::count_of_client(&deps.db, account_id, client_id).await?))
+}
+
+/// # Errors
+/// `NOT_FOUND`, `VALIDATION_FAILED`.
+pub async fn create(
+    deps: &Deps,
+    caller: &Caller,
+    account_id: i64,
+    client_id: i64,
+    active: Option<bool>,
+    patch: Patch,
+) -> Result<Shown> {
+    let now = now_ms();
+    let write_id = &caller.info.write_id;
+    let mut tx = deps.db.begin().await?;
+    let version = changes::next(&mut tx).await?;
+    let client = store::clients::find_in(&mut tx, &deps.secrets, account_id, client_id).await?;
+    let client = client.ok_or(Reason::NotFound)?;
+    let mut profile = Profile {
+        id: 0,
+        account_id,
+        client_id,
+        is_legacy: false,
+        name: String::new(),
+        active: active.unwrap_or_default(),
+        active_since: active.unwrap_or_default().then_some(now),
+        ip_allow_list: Vec::new(),
+        ip_deny_list: Vec::new(),
+        auth: AuthSettings { auth_type: client.auth.auth_type, ..AuthSettings::default() },
+        oauth_client_id: None,
+        grant_version: 0,
+        created_at: now,
+        updated_at: now,
+        secret_write_id: String::new(),
+    };
+    let mut faults = Faults::default();
+    if client.is_legacy {
+        faults.add("api_client_id", "is a client of access profiles, which has no auth_type for its keys");
+    }
+    if active.is_none() {
+        faults.add("active", BLANK);
+    }
+    merge(&mut profile, patch, &mut faults);
+    faults.refuse()?;
+    if let Some(profile) = table::find_by_write(&mut tx, &deps.secrets, account_id, write_id).await? {
+        return Ok(Shown { profile, issued: None });
+    }
+    profile.id = store::next_number(&mut tx, "api_profile").await?;
+    let issued = profile.issue(write_id);
+    table::insert(&mut tx, &profile, &digest(&issued.secret), &deps.secrets, version).await?;
+    let change = Change::of("accessProfile", profile.id).after(&profile.described());
+    portolan_outbox::audit(&mut tx, caller, change).await?;
+    changes::commit(deps, tx).await?;
+    Ok(Shown { profile, issued: Some(issued) })
+}
+
+/// # Errors
+/// `NOT_FOUND`, `VALIDATION_FAILED`.
+pub async fn update(deps: &Deps, caller: &Caller, which: Which, patch: Patch) -> Result<Profile> {
+    let mut tx = deps.db.begin().await?;
+    let version = changes::next(&mut tx).await?;
+    let before = profiles::find(deps, &mut tx, which).await?;
+    let mut profile = before.clone();
+    let mut faults = Faults::default();
+    merge(&mut profile, patch, &mut faults);
+    faults.refuse()?;
+    profile.updated_at = now_ms();
+    table::update(&mut tx, &profile, None, &deps.secrets, version).await?;
+    profiles::record(&mut tx, caller, &before, &profile).await?;
+    changes::commit(deps, tx).await?;
+    Ok(profile)
+}
+
+fn merge(profile: &mut Profile, patch: Patch, faults: &mut Faults) {
+    if let Some(name) = patch.name {
+        profile.name = name.unwrap_or_default();
+    }
+    faults.name("name", &profile.name);
+    profile.ip_allow_list = patch.ip_allow_list.unwrap_or_else(|| std::mem::take(&mut profile.ip_allow_list));
+    profile.ip_deny_list = patch.ip_deny_list.unwrap_or_else(|| std::mem::take(&mut profile.ip_deny_list));
+    check_addresses("ip_allow_list", &profile.ip_allow_list, faults);
+    check_addresses("ip_deny_list", &profile.ip_deny_list, faults);
+}

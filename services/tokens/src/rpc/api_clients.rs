@@ -1,0 +1,247 @@
+use std::collections::HashMap;
+
+use portolan_api::tokens::v1::{
+    ApiClient, ClientKey, CreateApiClientRequest, CreateApiClientResponse, CreateClientKeyRequest,
+    CreateClientKeyResponse, DeleteApiClientRequest, DeleteApiClientResponse, DisableClientKeyRequest,
+    DisableClientKeyResponse, EnableClientKeyRequest, EnableClientKeyResponse, GetApiClientRequest,
+    GetApiClientResponse, ListApiClientsRequest, ListApiClientsResponse, ListClientKeysRequest, ListClientKeysResponse,
+    NamedId, RefreshClientKeySecretRequest, RefreshClientKeySecretResponse, UpdateApiClientRequest,
+    UpdateApiClientResponse, UpdateClientKeyRequest, UpdateClientKeyResponse,
+    api_clients_service_server::ApiClientsService,
+};
+use portolan_authz::Caller;
+use tonic::{Request, Response};
+
+use super::{Given, Rpc, RpcResult, iso};
+use crate::{
+    api_clients::{self, Filter, Listed, Patch},
+    auth_settings::AuthPatch,
+    client_keys,
+    profiles::{self, Issued, Profile, Which, Within},
+    workspaces::{self, Page},
+};
+
+type Result<T, E = portolan_api::Error> = std::result::Result<T, E>;
+
+#[tonic::async_trait]
+impl ApiClientsService for Rpc {
+    async fn list_api_clients(&self, request: Request<ListApiClientsRequest>) -> RpcResult<ListApiClientsResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let account_id = workspaces::resolve(&self.deps, &caller, &request.managed_user_id).await?;
+        let page = Page::read(request.page, request.per_page)?;
+        let filter = Filter {
+            legacy_only: false,
+            project_id: request.project_id,
+            cert_bundle_ids: request.cert_bundle_ids,
+        };
+        let (found, count) = api_clients::list(&self.deps, account_id, &filter, page).await?;
+        let ids = found.iter().flat_map(|listed| listed.client.auth.collection_ids.clone()).collect();
+        let names = workspaces::collection_names(&self.deps, account_id, ids).await?;
+        let data = found.into_iter().map(|listed| wire(listed, &names)).collect();
+        Ok(Response::new(ListApiClientsResponse { data, count, page: page.number, per_page: page.per_page }))
+    }
+
+    async fn create_api_client(&self, request: Request<CreateApiClientRequest>) -> RpcResult<CreateApiClientResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let account_id = workspaces::resolve(&self.deps, &caller, &request.managed_user_id).await?;
+        let given = Given(&request.given);
+        let patch = Patch {
+            name: Some(request.name),
+            description: given.single("description", request.description),
+            project_id: given.single("project_id", request.project_id),
+            api_portal_id: given.single("api_portal_id", request.api_portal_id),
+            email: given.single("email", request.email),
+            api_policy_id: given.single("api_policy_id", request.api_policy_id),
+            mtls_enabled: given.single("mtls_enabled", request.mtls_enabled),
+            validation_formula: given.single("validation_formula", request.validation_formula),
+            cert_bundle_ids: given.list("cert_bundle_ids", request.cert_bundle_ids),
+            auth: AuthPatch {
+                auth_type: given.single("auth_type", request.auth_type),
+                collection_ids: given.list("api_collection_ids", request.api_collection_ids),
+                jwt_method: given.single("jwt_method", request.jwt_method),
+                jwt_secret: given.single("jwt_secret", request.jwt_secret),
+                oidc_issuer: given.single("oidc_issuer", request.oidc_issuer),
+                oidc_jwks_uri: given.single("oidc_jwks_uri", request.oidc_jwks_uri),
+                access_profile_claim: given.single("access_profile_claim", request.access_profile_claim),
+                required_claims: given.list("required_claims", request.required_claims),
+                allowed_issuers: given.list("allowed_issuers", request.allowed_issuers),
+            },
+        };
+        let client = api_clients::create(&self.deps, &caller, account_id, patch).await?;
+        Ok(Response::new(CreateApiClientResponse { data: Some(self.client(account_id, client.id).await?) }))
+    }
+
+    async fn get_api_client(&self, request: Request<GetApiClientRequest>) -> RpcResult<GetApiClientResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let (account_id, id) = self.which_client(&caller, &request.managed_user_id, &request.api_client_id).await?;
+        Ok(Response::new(GetApiClientResponse { data: Some(self.client(account_id, id).await?) }))
+    }
+
+    async fn update_api_client(&self, request: Request<UpdateApiClientRequest>) -> RpcResult<UpdateApiClientResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let (account_id, id) = self.which_client(&caller, &request.managed_user_id, &request.api_client_id).await?;
+        let given = Given(&request.given);
+        let patch = Patch {
+            name: Some(request.name),
+            description: given.single("description", request.description),
+            project_id: given.single("project_id", request.project_id),
+            email: given.single("email", request.email),
+            api_policy_id: given.single("api_policy_id", request.api_policy_id),
+            auth: AuthPatch {
+                auth_type: None,
+                collection_ids: Some(request.api_collection_ids),
+                jwt_method: given.single("jwt_method", request.jwt_method),
+                jwt_secret: given.single("jwt_secret", request.jwt_secret),
+                oidc_issuer: given.single("oidc_issuer", request.oidc_issuer),
+                oidc_jwks_uri: given.single("oidc_jwks_uri", request.oidc_jwks_uri),
+                access_profile_claim: given.single("access_profile_claim", request.access_profile_claim),
+                required_claims: given.list("required_claims", request.required_claims),
+                allowed_issuers: given.list("allowed_issuers", request.allowed_issuers),
+            },
+            ..Patch::default()
+        };
+        api_clients::update(&self.deps, &caller, account_id, id, patch).await?;
+        Ok(Response::new(UpdateApiClientResponse { data: Some(self.client(account_id, id).await?) }))
+    }
+
+    async fn delete_api_client(&self, request: Request<DeleteApiClientRequest>) -> RpcResult<DeleteApiClientResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let (account_id, id) = self.which_client(&caller, &request.managed_user_id, &request.api_client_id).await?;
+        api_clients::delete(&self.deps, &caller, account_id, id).await?;
+        Ok(Response::new(DeleteApiClientResponse { success: true }))
+    }
+
+    async fn list_client_keys(&self, request: Request<ListClientKeysRequest>) -> RpcResult<ListClientKeysResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let (account_id, id) = self.which_client(&caller, &request.managed_user_id, &request.api_client_id).await?;
+        let page = Page::read(request.page, request.per_page)?;
+        let (keys, count) = client_keys::list(&self.deps, account_id, id, page).await?;
+        let data = keys.into_iter().map(|profile| key(profile, None)).collect();
+        Ok(Response::new(ListClientKeysResponse { data, count, page: page.number, per_page: page.per_page }))
+    }
+
+    async fn create_client_key(&self, request: Request<CreateClientKeyRequest>) -> RpcResult<CreateClientKeyResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let (account_id, id) = self.which_client(&caller, &request.managed_user_id, &request.api_client_id).await?;
+        let patch = client_keys::Patch {
+            name: Some(request.name),
+            ip_allow_list: Some(request.ip_allow_list),
+            ip_deny_list: Some(request.ip_deny_list),
+        };
+        let shown = client_keys::create(&self.deps, &caller, account_id, id, request.active, patch).await?;
+        Ok(Response::new(CreateClientKeyResponse { data: Some(key(shown.profile, shown.issued)) }))
+    }
+
+    async fn update_client_key(&self, request: Request<UpdateClientKeyRequest>) -> RpcResult<UpdateClientKeyResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let which = (&*request.managed_user_id, &*request.api_client_id, &*request.api_key_id);
+        let which = self.which_key(&caller, which).await?;
+        let given = Given(&request.given);
+        let patch = client_keys::Patch {
+            name: given.single("name", request.name),
+            ip_allow_list: given.list("ip_allow_list", request.ip_allow_list),
+            ip_deny_list: given.list("ip_deny_list", request.ip_deny_list),
+        };
+        let profile = client_keys::update(&self.deps, &caller, which, patch).await?;
+        Ok(Response::new(UpdateClientKeyResponse { data: Some(key(profile, None)) }))
+    }
+
+    async fn enable_client_key(&self, request: Request<EnableClientKeyRequest>) -> RpcResult<EnableClientKeyResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let which = (&*request.managed_user_id, &*request.api_client_id, &*request.api_key_id);
+        let which = self.which_key(&caller, which).await?;
+        profiles::set_active(&self.deps, &caller, which, true).await?;
+        Ok(Response::new(EnableClientKeyResponse { success: true }))
+    }
+
+    async fn disable_client_key(
+        &self,
+        request: Request<DisableClientKeyRequest>,
+    ) -> RpcResult<DisableClientKeyResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let which = (&*request.managed_user_id, &*request.api_client_id, &*request.api_key_id);
+        let which = self.which_key(&caller, which).await?;
+        profiles::set_active(&self.deps, &caller, which, false).await?;
+        Ok(Response::new(DisableClientKeyResponse { success: true }))
+    }
+
+    async fn refresh_client_key_secret(
+        &self,
+        request: Request<RefreshClientKeySecretRequest>,
+    ) -> RpcResult<RefreshClientKeySecretResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let which = (&*request.managed_user_id, &*request.api_client_id, &*request.api_key_id);
+        let which = self.which_key(&caller, which).await?;
+        let shown = profiles::refresh(&self.deps, &caller, which).await?;
+        Ok(Response::new(RefreshClientKeySecretResponse { data: Some(key(shown.profile, shown.issued)) }))
+    }
+}
+
+impl Rpc {
+    async fn which_client(&self, caller: &Caller, managed_user_id: &str, client_id: &str) -> Result<(i64, i64)> {
+        let account_id = workspaces::resolve(&self.deps, caller, managed_user_id).await?;
+        Ok((account_id, workspaces::id(client_id)?))
+    }
+
+    async fn which_key(&self, caller: &Caller, path: (&str, &str, &str)) -> Result<Which> {
+        let (account_id, client_id) = self.which_client(caller, path.0, path.1).await?;
+        Ok(Which { account_id, id: workspaces::id(path.2)?, within: Within::Client(client_id) })
+    }
+
+    async fn client(&self, account_id: i64, id: i64) -> Result<ApiClient> {
+        let listed = api_clients::get(&self.deps, account_id, id).await?;
+        let ids = listed.client.auth.collection_ids.clone();
+        let names = workspaces::collection_names(&self.deps, account_id, ids).await?;
+        Ok(wire(listed, &names))
+    }
+}
+
+fn wire(listed: Listed, names: &HashMap<i64, String>) -> ApiClient {
+    let client = listed.client;
+    let named = |id: &i64| Some(NamedId { id: *id, name: names.get(id)?.clone() });
+    ApiClient {
+        id: client.id,
+        name: client.name,
+        description: client.description,
+        active_api_keys_count: listed.active_keys,
+        total_api_keys_count: listed.keys,
+        created_at: iso(client.created_at),
+        updated_at: iso(client.updated_at),
+        logo: None,
+        logo_2x: None,
+        is_legacy: client.is_legacy,
+        email: client.email,
+        auth_type: client.auth.auth_type.map(|kind| kind.name().to_owned()),
+        api_token: None,
+        mtls_enabled: client.mtls_enabled,
+        validation_formula: client.validation_formula,
+        cert_bundle_ids: client.cert_bundle_ids,
+        api_policies: client.api_policy_id.map(|id| NamedId { id, name: format!("Policy {id}") }).into_iter().collect(),
+        // A collection that was deleted since is no longer reachable.
+        api_collections: client.auth.collection_ids.iter().filter_map(named).collect(),
+    }
+}
+
+fn key(profile: Profile, issued: Option<Issued>) -> ClientKey {
+    let (mut auth_token, mut oauth_client_id, mut oauth_client_secret) = (None, None, None);
+    match issued {
+        Some(issued) if issued.oauth_client_id.is_some() => {
+            oauth_client_id = issued.oauth_client_id;
+            oauth_client_secret = Some(issued.secret);
+        }
+        Some(issued) => auth_token = Some(issued.secret),
+        None => {}
+    }
+    ClientKey {
+        id: profile.id,
+        auth_type: profile.auth_type().name().to_owned(),
+        name: profile.name,
+        ip_allow_list: profile.ip_allow_list,
+        ip_deny_list: profile.ip_deny_list,
+        active: profile.active,
+        active_since: profile.active_since.map(iso),
+        auth_token,
+        oauth_client_id,
+        oauth_client_secret,
+    }
+}

@@ -1,0 +1,229 @@
+use portolan_api::{Error, Result};
+use portolan_runtime::Secrets;
+use portolan_store::{Db, Row, Tx, args};
+
+use super::{clients::auth, opened, organization_tokens::{json, list_of}, sealed};
+use crate::{auth_settings::AuthType, profiles::Profile, workspaces::Page};
+
+/// Where the secret of a profile is sealed for.
+fn place(id: i64) -> String {
+    format!("api-profile/{id}")
+}
+
+const INSERT: &str = "INSERT INTO api_profiles
+    (account_id, profile_id, client_id, is_legacy, name, auth_type, active, active_since, ip_allow_list, ip_deny_list,
+     collection_ids, jwt_method, jwt_secret, oidc_issuer, oidc_jwks_uri, access_profile_claim, required_claims,
+     allowed_issuers, secret_digest, oauth_client_id, grant_version, created_at, updated_at, write_id, secret_write_id,
+     version)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
+     $24, $24, $25)";
+
+/// The write that makes a profile is the one that makes its secret.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    profile: &Profile,
+    digest: &str,
+    secrets: &Secrets,
+    version: i64,
+) -> Result<()> {
+    let auth = &profile.auth;
+    let values = args![
+        profile.account_id,
+        profile.id,
+        profile.client_id,
+        profile.is_legacy,
+        &profile.name,
+        profile.auth_type().name(),
+        profile.active,
+        profile.active_since,
+        json(&profile.ip_allow_list)?,
+        json(&profile.ip_deny_list)?,
+        json(&auth.collection_ids)?,
+        auth.jwt_method.clone(),
+        sealed(secrets, &place(profile.id), auth.jwt_secret.as_deref()),
+        auth.oidc_issuer.clone(),
+        auth.oidc_jwks_uri.clone(),
+        auth.access_profile_claim.clone(),
+        json(&auth.required_claims)?,
+        json(&auth.allowed_issuers)?,
+        digest,
+        profile.oauth_client_id.clone(),
+        profile.grant_version,
+        profile.created_at,
+        profile.updated_at,
+        &profile.secret_write_id,
+        version
+    ];
+    tx.execute(INSERT, values).await?;
+    Ok(())
+}
+
+const UPDATE: &str = "UPDATE api_profiles
+    SET name = $3, auth_type = $4, active = $5, active_since = $6, ip_allow_list = $7, ip_deny_list = $8,
+        collection_ids = $9, jwt_method = $10, jwt_secret = $11, oidc_issuer = $12, oidc_jwks_uri = $13,
+        access_profile_claim = $14, required_claims = $15, allowed_issuers = $16,
+        secret_digest = coalesce($17, secret_digest), oauth_client_id = $18, grant_version = $19, updated_at = $20,
+        secret_write_id = $21, version = $22
+    WHERE account_id = $1 AND profile_id = $2";
+
+/// `digest`: that of a new secret; without one the old secret stays.
+pub(crate) async fn update(
+    tx: &mut Tx,
+    profile: &Profile,
+    digest: Option<&str>,
+    secrets: &Secrets,
+    version: i64,
+) -> Result<()> {
+    let auth = &profile.auth;
+    let values = args![
+        profile.account_id,
+        profile.id,
+        &profile.name,
+        profile.auth_type().name(),
+        profile.active,
+        profile.active_since,
+        json(&profile.ip_allow_list)?,
+        json(&profile.ip_deny_list)?,
+        json(&auth.collection_ids)?,
+        auth.jwt_method.clone(),
+        sealed(secrets, &place(profile.id), auth.jwt_secret.as_deref()),
+        auth.oidc_issuer.clone(),
+        auth.oidc_jwks_uri.clone(),
+        auth.access_profile_claim.clone(),
+        json(&auth.required_claims)?,
+        json(&auth.allowed_issuers)?,
+        digest.map(str::to_owned),
+        profile.oauth_client_id.clone(),
+        profile.grant_version,
+        profile.updated_at,
+        &profile.secret_write_id,
+        version
+    ];
+    tx.execute(UPDATE, values).await?;
+    Ok(())
+}
+
+const DELETE_OF_CLIENT: &str = "UPDATE api_profiles
+    SET deleted = 1, active = 0, active_since = NULL, secret_digest = NULL, oauth_client_id = NULL, jwt_secret = NULL,
+        grant_version = grant_version + 1, updated_at = $3, version = $4
+    WHERE account_id = $1 AND client_id = $2 AND deleted = 0";
+
+pub(crate) async fn delete_of_client(
+    tx: &mut Tx,
+    account_id: i64,
+    client_id: i64,
+    now_ms: i64,
+    version: i64,
+) -> Result<()> {
+    tx.execute(DELETE_OF_CLIENT, args![account_id, client_id, now_ms, version]).await?;
+    Ok(())
+}
+
+const FIND: &str = "SELECT account_id, profile_id, client_id, is_legacy, name, auth_type, active, active_since,
+    ip_allow_list, ip_deny_list, collection_ids, jwt_method, jwt_secret, oidc_issuer, oidc_jwks_uri,
+    access_profile_claim, required_claims, allowed_issuers, oauth_client_id, grant_version, created_at, updated_at,
+    secret_write_id
+    FROM api_profiles WHERE account_id = $1 AND profile_id = $2 AND deleted = 0";
+
+pub(crate) async fn find(tx: &mut Tx, secrets: &Secrets, account_id: i64, id: i64) -> Result<Option<Profile>> {
+    tx.fetch_optional(FIND, args![account_id, id]).await?.map(|row| profile(&row, secrets)).transpose()
+}
+
+const FIND_BY_WRITE: &str = "SELECT account_id, profile_id, client_id, is_legacy, name, auth_type, active,
+    active_since, ip_allow_list, ip_deny_list, collection_ids, jwt_method, jwt_secret, oidc_issuer, oidc_jwks_uri,
+    access_profile_claim, required_claims, allowed_issuers, oauth_client_id, grant_version, created_at, updated_at,
+    secret_write_id
+    FROM api_profiles WHERE account_id = $1 AND write_id = $2";
+
+pub(crate) async fn find_by_write(
+    tx: &mut Tx,
+    secrets: &Secrets,
+    account_id: i64,
+    write_id: &str,
+) -> Result<Option<Profile>> {
+    tx.fetch_optional(FIND_BY_WRITE, args![account_id, write_id]).await?.map(|row| profile(&row, secrets)).transpose()
+}
+
+const FIND_BY_OAUTH_CLIENT: &str = "SELECT account_id, profile_id, client_id, is_legacy, name, auth_type, active,
+    active_since, ip_allow_list, ip_deny_list, collection_ids, jwt_method, jwt_secret, oidc_issuer, oidc_jwks_uri,
+    access_profile_claim, required_claims, allowed_issuers, oauth_client_id, grant_version, created_at, updated_at,
+    secret_write_id, secret_digest
+    FROM api_profiles WHERE oauth_client_id = $1 AND deleted = 0";
+
+/// The profile with this OAuth2 client id, and the digest of its client secret.
+pub(crate) async fn find_by_oauth_client(
+    tx: &mut Tx,
+    secrets: &Secrets,
+    oauth_client_id: &str,
+) -> Result<Option<(Profile, String)>> {
+    let row = tx.fetch_optional(FIND_BY_OAUTH_CLIENT, args![oauth_client_id]).await?;
+    row.map(|row| Ok((profile(&row, secrets)?, row.get("secret_digest")?))).transpose()
+}
+
+const LIST_LEGACY: &str = "SELECT account_id, profile_id, client_id, is_legacy, name, auth_type, active, active_since,
+    ip_allow_list, ip_deny_list, collection_ids, jwt_method, jwt_secret, oidc_issuer, oidc_jwks_uri,
+    access_profile_claim, required_claims, allowed_issuers, oauth_client_id, grant_version, created_at, updated_at,
+    secret_write_id
+    FROM api_profiles
+    WHERE account_id = $1 AND ($2 = 0 OR client_id = $2) AND is_legacy = 1 AND deleted = 0
+    ORDER BY profile_id LIMIT $3 OFFSET $4";
+
+pub(crate) async fn list_legacy(
+    db: &Db,
+    secrets: &Secrets,
+    account_id: i64,
+    client_id: Option<i64>,
+    page: Page,
+) -> Result<Vec<Profile>> {
+    let values = args![account_id, client_id.unwrap_or_default(), page.per_page, page.offset()];
+    db.fetch_all(LIST_LEGACY, values).await?.iter().map(|row| profile(row, secrets)).collect()
+}
+
+const LIST_OF_CLIENT: &str = "SELECT account_id, profile_id, client_id, is_legacy, name, auth_type, active,
+    active_since, ip_allow_list, ip_deny_list, collection_ids, jwt_method, jwt_secret, oidc_issuer, oidc_jwks_uri,
+    access_profile_claim, required_claims, allowed_issuers, oauth_client_id, grant_version, created_at, updated_at,
+    secret_write_id
+    FROM api_profiles WHERE account_id = $1 AND client_id = $2 AND deleted = 0
+    ORDER BY profile_id LIMIT $3 OFFSET $4";
+
+pub(crate) async fn list_of_client(
+    db: &Db,
+    secrets: &Secrets,
+    account_id: i64,
+    client_id: i64,
+    page: Page,
+) -> Result<Vec<Profile>> {
+    let values = args![account_id, client_id, page.per_page, page.offset()];
+    db.fetch_all(LIST_OF_CLIENT, values).await?.iter().map(|row| profile(row, secrets)).collect()
+}
+
+const COUNT_OF_CLIENT: &str =
+    "SELECT count(*) AS n FROM api_profiles WHERE account_id = $1 AND client_id = $2 AND deleted = 0";
+
+pub(crate) async fn count_of_client(db: &Db, account_id: i64, client_id: i64) -> Result<i64> {
+    Ok(db.fetch_one(COUNT_OF_CLIENT, args![account_id, client_id]).await?.get("n")?)
+}
+
+fn profile(row: &Row, secrets: &Secrets) -> Result<Profile> {
+    let id = row.get("profile_id")?;
+    let auth_type: String = row.get("auth_type")?;
+    let auth_type =
+        AuthType::parse(&auth_type).ok_or_else(|| Error::internal(format!("stored auth_type {auth_type}")))?;
+    Ok(Profile {
+        id,
+        account_id: row.get("account_id")?,
+        client_id: row.get("client_id")?,
+        is_legacy: row.get("is_legacy")?,
+        name: row.get("name")?,
+        active: row.get("active")?,
+        active_since: row.get("active_since")?,
+        ip_allow_list: list_of(row, "ip_allow_list")?,
+        ip_deny_list: list_of(row, "ip_deny_list")?,
+        auth: auth(row, Some(auth_type), opened(row, secrets, &place(id))?)?,
+        oauth_client_id: row.get("oauth_client_id")?,
+        grant_version: row.get("grant_version")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
+        secret_write_id: row.get("secret_write_id")?,
+    })
+}
