@@ -12,7 +12,7 @@ use portolan_api::{
         inventory_usage_service_client::InventoryUsageServiceClient,
     },
     tokens::v1::{
-        organization_tokens_service_client::OrganizationTokensServiceClient, tokens_service_client::TokensServiceClient,
+        api_keys_service_client::ApiKeysServiceClient, organization_tokens_service_client::OrganizationTokensServiceClient, tokens_service_client::TokensServiceClient,
     },
 };
 use portolan_authz::{CALLER_HEADER, Caller, REQUEST_ID_HEADER, SERVICE_HEADER, ServiceAuth, WRITE_ID_HEADER};
@@ -87,6 +87,11 @@ impl Peers {
 
     pub fn tokens(&self) -> TokensServiceClient<Called<Channel>> {
         TokensServiceClient::with_interceptor(self.tokens.clone(), self.as_service())
+    }
+
+    /// Uses of API keys, and messages for accounts.
+    pub fn api_keys(&self) -> ApiKeysServiceClient<Called<Channel>> {
+        ApiKeysServiceClient::with_interceptor(self.tokens.clone(), self.as_service())
     }
 
     pub fn organization_tokens(&self) -> OrganizationTokensServiceClient<Called<Channel>> {

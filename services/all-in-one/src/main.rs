@@ -2,6 +2,7 @@
 
 mod commands;
 mod import;
+mod keys;
 mod up;
 
 use std::process::ExitCode;
@@ -29,6 +30,9 @@ enum Command {
     CheckConfig(ProcessArgs),
     /// Prints the secret that Envoy shows to the edge.
     EdgeToken(ProcessArgs),
+    /// Looks for Portolan's secrets in files.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Prints the OpenAPI document of the REST interface.
     Openapi,
     /// Prints the version.
@@ -45,6 +49,7 @@ async fn main() -> ExitCode {
         Command::Migrate(arguments) => process::finish(commands::migrate(&arguments).await),
         Command::CheckConfig(arguments) => process::finish(commands::check_config(&arguments)),
         Command::EdgeToken(arguments) => process::finish(commands::edge_token(&arguments)),
+        Command::Keys(command) => keys::run(&command),
         Command::Openapi => process::finish(commands::openapi()),
         Command::Version => {
             println!("portolan {}", env!("CARGO_PKG_VERSION"));

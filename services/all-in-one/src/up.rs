@@ -107,6 +107,7 @@ impl Services {
             process.secrets.clone(),
             settings,
             edge.clone(),
+            process.fetch.clone(),
         )
         .await?
         .with_limits(process.limits());

@@ -2,12 +2,15 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use portolan_api::{
     Reason, Result,
-    tokens::v1::{AuthenticateOrganizationTokenRequest, VerifyApiKeyRequest},
+    tokens::v1::{AuthenticateOrganizationTokenRequest, RecordApiKeyUseRequest, VerifyApiKeyRequest},
 };
 use portolan_authz::{CallerClaims, Credential, CredentialKind, Lookup, Scope, api_key_key};
 use serde::{Deserialize, Serialize};
@@ -16,6 +19,8 @@ use crate::{Deps, now_s, sessions, store};
 
 /// A token is handed out again until this much of its life is left.
 const REUSE_BEFORE_S: i64 = 20;
+/// The use of a key is told to tokens at most this often.
+const TELL_USE_EVERY_S: i64 = 60;
 /// Tokens kept for one key: one per scope and client address.
 const TOKENS_PER_KEY_MAX: usize = 64;
 
@@ -27,6 +32,11 @@ pub struct KnownKey {
     user_id: i64,
     kind: CredentialKind,
     organization_id: String,
+    /// Unix seconds from which on this secret is refused.
+    valid_until: Option<i64>,
+    /// When this process last told tokens of a use, in Unix seconds.
+    #[serde(skip)]
+    told_at: AtomicI64,
     #[serde(skip)]
     tokens: Mutex<HashMap<(Scope, String), (String, i64)>>,
 }
@@ -69,6 +79,10 @@ pub async fn authenticate(
 
 async fn with_key(deps: &Deps, key: &str, scope: Scope, client_address: &str) -> Result<(String, i64)> {
     let known = find_key(deps, key).await?;
+    if known.valid_until.is_some_and(|until| now_s() >= until) {
+        return Err(Reason::Unauthenticated.into());
+    }
+    tell_use(deps, &known);
     let slot = (scope, client_address.to_owned());
     {
         let tokens = known.tokens.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,6 +109,23 @@ async fn with_key(deps: &Deps, key: &str, scope: Scope, client_address: &str) ->
     }
     tokens.insert(slot, (token.clone(), exp));
     Ok((token, exp))
+}
+
+/// Tells tokens that a key is used, at most once a minute. Nobody waits for it, and a use that is not told is told with
+/// the next one.
+fn tell_use(deps: &Deps, known: &KnownKey) {
+    let now = now_s();
+    let told_at = known.told_at.load(Ordering::Relaxed);
+    let is_due = now - told_at >= TELL_USE_EVERY_S
+        && known.told_at.compare_exchange(told_at, now, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+    let Some(api_key_id) = known.id.parse().ok().filter(|_| is_due) else { return };
+    let request = RecordApiKeyUseRequest { account_id: known.account_id, api_key_id, used_at: now };
+    let mut tokens = deps.peers.api_keys();
+    tokio::spawn(async move {
+        if let Err(status) = tokens.record_api_key_use(request).await {
+            tracing::warn!(%status, "the use of an API key was not recorded");
+        }
+    });
 }
 
 /// Asked of tokens each time: the request counts in the token's rate limit, and a secret that was regenerated is dead at
@@ -137,6 +168,8 @@ async fn find_key(deps: &Deps, key: &str) -> Result<Arc<KnownKey>> {
         id: owner.id.to_string(),
         account_id: owner.account_id,
         user_id: owner.user_id,
+        valid_until: owner.valid_until,
+        told_at: AtomicI64::new(0),
         tokens: Mutex::default(),
     });
     if let Some(lease) = lease {

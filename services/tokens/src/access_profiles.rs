@@ -34,7 +34,13 @@ pub async fn list(deps: &Deps, account_id: i64, client_id: Option<i64>, page: Pa
 ///
 /// # Errors
 /// `VALIDATION_FAILED`.
-pub async fn create(deps: &Deps, caller: &Caller, account_id: i64, client: Option<&str>, patch: Patch) -> Result<Shown> {
+pub async fn create(
+    deps: &Deps,
+    caller: &Caller,
+    account_id: i64,
+    client: Option<&str>,
+    patch: Patch,
+) -> Result<Shown> {
     let now = now_ms();
     let mut profile = Profile {
         id: 0,

@@ -124,15 +124,8 @@ pub async fn create_legacy(
     let project_id = project_id.flatten();
     faults.refuse()?;
     let now = now_ms();
-    let client = Client {
-        account_id,
-        is_legacy: true,
-        name,
-        project_id,
-        created_at: now,
-        updated_at: now,
-        ..Client::default()
-    };
+    let client =
+        Client { account_id, is_legacy: true, name, project_id, created_at: now, updated_at: now, ..Client::default() };
     insert(deps, caller, client).await
 }
 

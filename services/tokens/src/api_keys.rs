@@ -1,6 +1,6 @@
 //! API keys: each belongs to a user in an account and acts with that user's role of the moment.
 
-use portolan_api::{KeyUtility, Reason, Result, identity::v1::GetUserRequest};
+use portolan_api::{Error, KeyUtility, Reason, Result, identity::v1::GetUserRequest};
 use portolan_authz::Caller;
 use portolan_outbox::Change;
 use portolan_runtime::now_s;
@@ -21,7 +21,24 @@ pub struct ApiKey {
     pub end: String,
     /// Unix seconds.
     pub created_at: i64,
+    /// From which moment on it is refused.
+    pub expires_at: Option<i64>,
+    /// 0 before the first use.
+    pub last_used_at: i64,
+    /// The write that made the secret, when that was a rotation.
+    pub rotation_write_id: String,
 }
+
+/// A key that was found by a secret.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    pub key: ApiKey,
+    /// From which moment on this secret is refused: the key expires, or a grace period ends.
+    pub valid_until: Option<i64>,
+}
+
+/// Longest grace period of a rotation: a week.
+const GRACE_MAX_S: i64 = 7 * 24 * 60 * 60;
 
 /// What a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +87,17 @@ impl From<Utility> for KeyUtility {
 /// Makes a key for the caller. The second part is the whole key, absent when this write was answered before.
 ///
 /// # Errors
-/// `TOKEN_UTILITY_INVALID`.
-pub async fn create(deps: &Deps, caller: &Caller, utility: &str) -> Result<(ApiKey, Option<String>)> {
+/// `TOKEN_UTILITY_INVALID`; `API_KEY_TIME_INVALID` for an expiry in the past.
+pub async fn create(
+    deps: &Deps,
+    caller: &Caller,
+    utility: &str,
+    expires_at: Option<i64>,
+) -> Result<(ApiKey, Option<String>)> {
     let utility = Utility::parse(utility)?;
+    if expires_at.is_some_and(|at| at <= now_s()) {
+        return Err(time_invalid("expiresAt", "must be in the future"));
+    }
     let owner = GetUserRequest { account_id: caller.account_id, user_id: caller.user_id };
     let username = deps.peers.identity().get_user(owner).await?.into_inner().login;
     let owner = Owner { account_id: caller.account_id, user_id: caller.user_id, username };
@@ -80,7 +105,7 @@ pub async fn create(deps: &Deps, caller: &Caller, utility: &str) -> Result<(ApiK
     if let Some(made) = store::find_by_write(&mut tx, caller.account_id, &caller.info.write_id).await? {
         return Ok((made, None));
     }
-    let (key, secret) = new_key(&mut tx, owner, utility).await?;
+    let (key, secret) = new_key(&mut tx, owner, utility, expires_at).await?;
     store::insert(&mut tx, &key, &portolan_runtime::digest(&secret), &caller.info.write_id).await?;
     let change = Change::of("apiKey", key.id).after(&json!({ "utility": utility.name() }));
     portolan_outbox::audit(&mut tx, caller, change).await?;
@@ -93,7 +118,7 @@ pub async fn create_first(deps: &Deps, owner: Owner) -> Result<String> {
     const WRITE: &str = "first start";
     let mut tx = deps.db.begin().await?;
     store::delete_by_write(&mut tx, owner.account_id, WRITE).await?;
-    let (key, secret) = new_key(&mut tx, owner, Utility::ExternalApi).await?;
+    let (key, secret) = new_key(&mut tx, owner, Utility::ExternalApi, None).await?;
     store::insert(&mut tx, &key, &portolan_runtime::digest(&secret), WRITE).await?;
     tx.commit().await?;
     Ok(secret)
@@ -113,27 +138,86 @@ pub async fn list(deps: &Deps, caller: &Caller) -> Result<Vec<ApiKey>> {
 
 /// Deletes one of the caller's keys; answers false when the caller owns none with this id.
 pub async fn delete(deps: &Deps, caller: &Caller, key_id: i32) -> Result<bool> {
-    let Some(digest) = store::find_digest(&deps.db, caller.account_id, caller.user_id, key_id).await? else {
+    let digests = store::list_digests(&deps.db, caller.account_id, caller.user_id, key_id).await?;
+    if digests.is_empty() {
         return Ok(false);
-    };
-    let change = deps.key_changes.begin([portolan_authz::api_key_key(&digest)]).await?;
-    let deleted = store::delete(&deps.db, caller.account_id, caller.user_id, key_id).await?;
+    }
+    let change = deps.key_changes.begin(digests.iter().map(|digest| portolan_authz::api_key_key(digest))).await?;
+    let mut tx = deps.db.begin().await?;
+    let deleted = store::delete(&mut tx, caller.account_id, caller.user_id, key_id).await?;
+    if deleted {
+        portolan_outbox::audit(&mut tx, caller, Change::of("apiKey", key_id)).await?;
+    }
+    tx.commit().await?;
     change.finish().await?;
     Ok(deleted)
+}
+
+/// Gives one of the caller's keys a new secret; the old one works for `grace_s` more seconds. Answers the key, the secret
+/// (absent when this write was answered before) and until when the old one works.
+///
+/// Of two rotations within a grace period the second ends the first secret: never do more than two work.
+///
+/// # Errors
+/// `API_KEY_NOT_FOUND`; `API_KEY_TIME_INVALID`.
+pub async fn rotate(
+    deps: &Deps,
+    caller: &Caller,
+    key_id: i32,
+    grace_s: i64,
+) -> Result<(ApiKey, Option<String>, Option<i64>)> {
+    if !(0..=GRACE_MAX_S).contains(&grace_s) {
+        return Err(time_invalid("gracePeriodSeconds", &format!("must be from 0 to {GRACE_MAX_S}")));
+    }
+    let digests = store::list_digests(&deps.db, caller.account_id, caller.user_id, key_id).await?;
+    let change = deps.key_changes.begin(digests.iter().map(|digest| portolan_authz::api_key_key(digest))).await?;
+    let write_id = &caller.info.write_id;
+    let mut tx = deps.db.begin().await?;
+    let found = store::find(&mut tx, caller.account_id, caller.user_id, key_id).await?;
+    let mut key = found.ok_or(Reason::ApiKeyNotFound)?;
+    if key.rotation_write_id == *write_id {
+        return Ok((key, None, None));
+    }
+    let secret = secret::generate(secret::Kind::ApiKey);
+    secret[..3].clone_into(&mut key.start);
+    secret[secret.len() - 4..].clone_into(&mut key.end);
+    let previous_until = if grace_s > 0 { now_s() + grace_s } else { 0 };
+    store::rotate(&mut tx, &key, previous_until, &portolan_runtime::digest(&secret), write_id).await?;
+    let audited = Change::of("apiKey", key.id).after(&json!({ "gracePeriodSeconds": grace_s }));
+    portolan_outbox::audit(&mut tx, caller, audited).await?;
+    tx.commit().await?;
+    change.finish().await?;
+    Ok((key, Some(secret), (previous_until > 0).then_some(previous_until)))
+}
+
+/// Notes when a key was used.
+pub async fn record_use(deps: &Deps, account_id: i64, key_id: i32, used_at: i64) -> Result<()> {
+    store::record_use(&deps.db, account_id, key_id, used_at).await
 }
 
 /// Finds the key with this text.
 ///
 /// # Errors
-/// `UNAUTHENTICATED` for a text that is no key or is not known.
-pub async fn verify(deps: &Deps, key: &str) -> Result<ApiKey> {
+/// `UNAUTHENTICATED` for a text that is no key, is not known or is past its time.
+pub async fn verify(deps: &Deps, key: &str) -> Result<Found> {
     if secret::Kind::of(key) != Some(secret::Kind::ApiKey) {
         return Err(Reason::Unauthenticated.into());
     }
-    Ok(store::find_by_digest(&deps.db, &portolan_runtime::digest(key)).await?.ok_or(Reason::Unauthenticated)?)
+    let found = store::find_by_digest(&deps.db, &portolan_runtime::digest(key)).await?;
+    let found = found.filter(|found| found.valid_until.is_none_or(|until| now_s() < until));
+    Ok(found.ok_or(Reason::Unauthenticated)?)
 }
 
-async fn new_key(tx: &mut portolan_store::Tx, owner: Owner, utility: Utility) -> Result<(ApiKey, String)> {
+fn time_invalid(member: &str, detail: &str) -> Error {
+    Error::new(Reason::ApiKeyTimeInvalid).with("member", member).with("detail", detail)
+}
+
+async fn new_key(
+    tx: &mut portolan_store::Tx,
+    owner: Owner,
+    utility: Utility,
+    expires_at: Option<i64>,
+) -> Result<(ApiKey, String)> {
     let secret = secret::generate(secret::Kind::ApiKey);
     let key = ApiKey {
         id: store::next_id(tx).await?,
@@ -144,6 +228,9 @@ async fn new_key(tx: &mut portolan_store::Tx, owner: Owner, utility: Utility) ->
         start: secret[..3].to_owned(),
         end: secret[secret.len() - 4..].to_owned(),
         created_at: now_s(),
+        expires_at,
+        last_used_at: 0,
+        rotation_write_id: String::new(),
     };
     Ok((key, secret))
 }

@@ -228,9 +228,17 @@ mod tests {
         check(none(), AuthPatch { jwt_method: given("hmac"), jwt_secret: given("s"), ..patch("jwt") }, &[]);
         check(none(), AuthPatch { jwt_method: given("HMAC"), jwt_secret: given("s"), ..patch("jwt") }, &["jwt_method"]);
         // An HMAC secret has no other source; an RSA key may come from a key set.
-        check(none(), AuthPatch { jwt_method: given("hmac"), oidc_issuer: given(URL), ..patch("jwt") }, &["jwt_secret"]);
+        check(
+            none(),
+            AuthPatch { jwt_method: given("hmac"), oidc_issuer: given(URL), ..patch("jwt") },
+            &["jwt_secret"],
+        );
         check(none(), AuthPatch { jwt_method: given("rsa"), oidc_issuer: given(URL), ..patch("jwt") }, &[]);
-        check(none(), AuthPatch { jwt_method: given("rsa"), jwt_secret: given("no key"), ..patch("jwt") }, &["jwt_secret"]);
+        check(
+            none(),
+            AuthPatch { jwt_method: given("rsa"), jwt_secret: given("no key"), ..patch("jwt") },
+            &["jwt_secret"],
+        );
         check(none(), AuthPatch { oidc_issuer: given("idp"), ..patch("oidc") }, &["oidc_issuer"]);
         let both = AuthPatch { oidc_issuer: given(URL), oidc_jwks_uri: given(URL), ..patch("oidc") };
         check(none(), both, &["oidc_issuer", "oidc_jwks_uri"]);

@@ -22,6 +22,7 @@ mod changes;
 pub mod client_keys;
 pub mod enforce;
 mod faults;
+pub mod leaked_keys;
 mod networks;
 pub mod oauth;
 pub mod organization_tokens;
@@ -30,6 +31,7 @@ mod rates;
 mod rpc;
 mod scopes;
 pub mod secret;
+pub mod slack_webhooks;
 mod store;
 pub mod workspaces;
 
@@ -38,12 +40,14 @@ use portolan_api::{
     Error,
     tokens::v1::{
         access_profiles_service_server::AccessProfilesServiceServer,
-        api_clients_service_server::ApiClientsServiceServer, edge_service_server::EdgeServiceServer,
-        oauth_service_server::OauthServiceServer, organization_tokens_service_server::OrganizationTokensServiceServer,
+        api_clients_service_server::ApiClientsServiceServer, api_keys_service_server::ApiKeysServiceServer,
+        edge_service_server::EdgeServiceServer, oauth_service_server::OauthServiceServer,
+        organization_tokens_service_server::OrganizationTokensServiceServer,
         tokens_service_server::TokensServiceServer,
     },
 };
 use portolan_authz::Changes;
+use portolan_fetch::Fetch;
 use portolan_limit::Limits;
 use portolan_runtime::{Config, Peers, Secrets};
 use portolan_store::{Db, Migration, Migrations};
@@ -91,17 +95,21 @@ pub struct Deps {
     pub secrets: Secrets,
     pub settings: Settings,
     pub rates: Rates,
+    /// Every call that leaves the installation.
+    pub fetch: Fetch,
     /// Decides at the edge; every change of a client, a profile or an access token is settled with it.
     pub edge: Edge,
 }
 
 /// What the configuration says of tokens.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Requests a minute of an organisation token.
     pub organization_rate_limit: i64,
     /// Whether answers about access profiles show HMAC secrets.
     pub show_jwt_secret: bool,
+    /// How the addresses of Slack webhooks begin.
+    pub slack_urls: Vec<String>,
 }
 
 impl Settings {
@@ -115,6 +123,12 @@ impl Settings {
         Ok(Self {
             organization_rate_limit: number("tokens.organization_rate_limit")?,
             show_jwt_secret: config.flag("tokens.show_jwt_secret"),
+            slack_urls: config
+                .get("tokens.slack_urls")
+                .split(',')
+                .map(|prefix| prefix.trim().to_owned())
+                .filter(|prefix| !prefix.is_empty())
+                .collect(),
         })
     }
 }
@@ -131,10 +145,11 @@ impl Deps {
         secrets: Secrets,
         settings: Settings,
         edge: Edge,
+        fetch: Fetch,
     ) -> Result<Self, Error> {
         db.migrate(&MIGRATIONS).await?;
         portolan_outbox::open(&db).await?;
-        Ok(Self { db, peers, key_changes, secrets, settings, rates: Rates::new(Limits::memory()), edge })
+        Ok(Self { db, peers, key_changes, secrets, settings, rates: Rates::new(Limits::memory()), edge, fetch })
     }
 }
 
@@ -154,6 +169,7 @@ pub fn service(deps: Deps) -> Routes {
         .add_service(OrganizationTokensServiceServer::new(rpc.clone()))
         .add_service(AccessProfilesServiceServer::new(rpc.clone()))
         .add_service(ApiClientsServiceServer::new(rpc.clone()))
+        .add_service(ApiKeysServiceServer::new(rpc.clone()))
         .add_service(OauthServiceServer::new(rpc))
         .add_service(EdgeServiceServer::new(rpc::edge::EdgeRpc::new(edge.clone())))
         .add_service(AuthorizationServer::new(rpc::check::Check::new(edge)))

@@ -14,7 +14,8 @@ async fn main() -> ExitCode {
         let db = process.db("tokens").await?;
         let edge = Edge::new(&process, db.clone())?;
         let secrets = process.secrets.clone();
-        let deps = Deps::open(db, process.peers.clone(), key_changes, secrets, settings, edge.clone()).await?;
+        let fetch = process.fetch.clone();
+        let deps = Deps::open(db, process.peers.clone(), key_changes, secrets, settings, edge.clone(), fetch).await?;
         let deps = deps.with_limits(process.limits());
         let (guard, relay) = portolan_outbox::start(&process, &deps.db, process.remote_guard()).await?;
         Ok(Built::new(service(deps), guard).stopping(async move {

@@ -11,11 +11,13 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     Deps,
-    api_keys::{self, Owner},
+    api_keys::{self as keys, Owner},
+    slack_webhooks::{self, SlackWebhook},
 };
 
 mod access_profiles;
 mod api_clients;
+mod api_keys;
 mod oauth;
 mod organization_tokens;
 
@@ -36,33 +38,41 @@ type RpcResult<T> = Result<Response<T>, Status>;
 impl TokensService for Rpc {
     async fn create_api_key(&self, request: Request<CreateApiKeyRequest>) -> RpcResult<CreateApiKeyResponse> {
         let (caller, request) = Caller::split(request)?;
-        if let Some(feature) = api_keys::Utility::parse(&request.token_utility)?.plan_feature() {
+        if let Some(feature) = keys::Utility::parse(&request.token_utility)?.plan_feature() {
             self.deps.peers.check_limit(caller.account_id, feature, 1).await?;
         }
-        let (key, secret) = api_keys::create(&self.deps, &caller, &request.token_utility).await?;
+        let (key, secret) = keys::create(&self.deps, &caller, &request.token_utility, request.expires_at).await?;
         Ok(Response::new(CreateApiKeyResponse { api_token_list: vec![render(key, secret)] }))
     }
 
     async fn list_api_keys(&self, request: Request<ListApiKeysRequest>) -> RpcResult<ListApiKeysResponse> {
         let (caller, _) = Caller::split(request)?;
-        let keys = api_keys::list(&self.deps, &caller).await?;
+        let keys = keys::list(&self.deps, &caller).await?;
         let masked = keys.into_iter().map(|key| {
             let text = format!("{}*********{}", key.start, key.end);
             render(key, Some(text))
         });
-        Ok(Response::new(ListApiKeysResponse { api_token_list: masked.collect() }))
+        let webhooks = slack_webhooks::list(&self.deps, &caller).await?.into_iter().map(render_webhook);
+        Ok(Response::new(ListApiKeysResponse { api_token_list: masked.chain(webhooks).collect() }))
     }
 
     async fn delete_api_key(&self, request: Request<DeleteApiKeyRequest>) -> RpcResult<DeleteApiKeyResponse> {
         let (caller, request) = Caller::split(request)?;
-        let api_token_deleted = api_keys::delete(&self.deps, &caller, request.api_token_id).await?;
+        let id = request.api_token_id;
+        let api_token_deleted =
+            keys::delete(&self.deps, &caller, id).await? || slack_webhooks::delete(&self.deps, &caller, id).await?;
         Ok(Response::new(DeleteApiKeyResponse { api_token_deleted }))
     }
 
     async fn verify_api_key(&self, request: Request<VerifyApiKeyRequest>) -> RpcResult<VerifyApiKeyResponse> {
-        let key = api_keys::verify(&self.deps, &request.into_inner().key).await?;
-        let mut response =
-            VerifyApiKeyResponse { id: key.id, account_id: key.account_id, user_id: key.user_id, utility: 0 };
+        let keys::Found { key, valid_until } = keys::verify(&self.deps, &request.into_inner().key).await?;
+        let mut response = VerifyApiKeyResponse {
+            id: key.id,
+            account_id: key.account_id,
+            user_id: key.user_id,
+            utility: 0,
+            valid_until,
+        };
         response.set_utility(key.utility.into());
         Ok(Response::new(response))
     }
@@ -72,12 +82,12 @@ impl TokensService for Rpc {
         request: Request<CreateFirstApiKeyRequest>,
     ) -> RpcResult<CreateFirstApiKeyResponse> {
         let CreateFirstApiKeyRequest { account_id, user_id, username } = request.into_inner();
-        let key = api_keys::create_first(&self.deps, Owner { account_id, user_id, username }).await?;
+        let key = keys::create_first(&self.deps, Owner { account_id, user_id, username }).await?;
         Ok(Response::new(CreateFirstApiKeyResponse { key }))
     }
 }
 
-fn render(key: api_keys::ApiKey, text: Option<String>) -> ApiKey {
+fn render(key: keys::ApiKey, text: Option<String>) -> ApiKey {
     ApiKey {
         id: key.id,
         key: text,
@@ -87,6 +97,24 @@ fn render(key: api_keys::ApiKey, text: Option<String>) -> ApiKey {
         account_id: key.account_id,
         timestamp: key.created_at,
         username: key.username,
+        expires_at: key.expires_at,
+        last_used_at: Some(key.last_used_at).filter(|at| *at > 0),
+    }
+}
+
+/// A webhook as the documentation lists it: as a token whose key is its address.
+fn render_webhook(webhook: SlackWebhook) -> ApiKey {
+    ApiKey {
+        id: webhook.id,
+        key: Some(webhook.shown),
+        utility: "SLACK".to_owned(),
+        user_id: webhook.user_id,
+        name: webhook.name,
+        account_id: webhook.account_id,
+        timestamp: webhook.created_at,
+        username: webhook.username,
+        expires_at: None,
+        last_used_at: None,
     }
 }
 

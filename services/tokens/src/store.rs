@@ -4,12 +4,13 @@ use portolan_api::{Error, Result};
 use portolan_runtime::Secrets;
 use portolan_store::{Db, Row, Tx, args};
 
-use crate::api_keys::{ApiKey, Utility};
+use crate::api_keys::{ApiKey, Found, Utility};
 
 pub(crate) mod access_tokens;
 pub(crate) mod clients;
 pub(crate) mod organization_tokens;
 pub(crate) mod profiles;
+pub(crate) mod slack_webhooks;
 
 /// The column `jwt_secret`, sealed.
 fn sealed(secrets: &Secrets, place: &str, secret: Option<&str>) -> Option<Vec<u8>> {
@@ -35,8 +36,8 @@ pub(crate) async fn next_id(tx: &mut Tx) -> Result<i32> {
 }
 
 const INSERT: &str = "INSERT INTO api_keys
-    (account_id, key_id, user_id, username, utility, key_digest, key_start, key_end, created_at, write_id)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    (account_id, key_id, user_id, username, utility, key_digest, key_start, key_end, created_at, write_id, expires_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 
 pub(crate) async fn insert(tx: &mut Tx, key: &ApiKey, digest: &str, write_id: &str) -> Result<()> {
     let values = args![
@@ -49,13 +50,15 @@ pub(crate) async fn insert(tx: &mut Tx, key: &ApiKey, digest: &str, write_id: &s
         &key.start,
         &key.end,
         key.created_at,
-        write_id
+        write_id,
+        key.expires_at
     ];
     tx.execute(INSERT, values).await?;
     Ok(())
 }
 
-const FIND_BY_WRITE: &str = "SELECT account_id, key_id, user_id, username, utility, key_start, key_end, created_at
+const FIND_BY_WRITE: &str = "SELECT account_id, key_id, user_id, username, utility, key_start, key_end, created_at,
+    expires_at, last_used_at, rotation_write_id
     FROM api_keys WHERE account_id = $1 AND write_id = $2";
 
 pub(crate) async fn find_by_write(tx: &mut Tx, account_id: i64, write_id: &str) -> Result<Option<ApiKey>> {
@@ -69,31 +72,75 @@ pub(crate) async fn delete_by_write(tx: &mut Tx, account_id: i64, write_id: &str
     Ok(())
 }
 
-const LIST: &str = "SELECT account_id, key_id, user_id, username, utility, key_start, key_end, created_at
+const LIST: &str = "SELECT account_id, key_id, user_id, username, utility, key_start, key_end, created_at, expires_at,
+    last_used_at, rotation_write_id
     FROM api_keys WHERE account_id = $1 AND user_id = $2 ORDER BY key_id";
 
 pub(crate) async fn list(db: &Db, account_id: i64, user_id: i64) -> Result<Vec<ApiKey>> {
     db.fetch_all(LIST, args![account_id, user_id]).await?.iter().map(api_key).collect()
 }
 
-const FIND_DIGEST: &str = "SELECT key_digest FROM api_keys WHERE account_id = $1 AND user_id = $2 AND key_id = $3";
+const FIND_DIGESTS: &str =
+    "SELECT key_digest, previous_digest FROM api_keys WHERE account_id = $1 AND user_id = $2 AND key_id = $3";
 
-pub(crate) async fn find_digest(db: &Db, account_id: i64, user_id: i64, key_id: i32) -> Result<Option<String>> {
-    let row = db.fetch_optional(FIND_DIGEST, args![account_id, user_id, key_id]).await?;
-    Ok(row.map(|row| row.get("key_digest")).transpose()?)
+/// The digests of the secrets that a key has: its own, and the one before the last rotation. None for no key.
+pub(crate) async fn list_digests(db: &Db, account_id: i64, user_id: i64, key_id: i32) -> Result<Vec<String>> {
+    let Some(row) = db.fetch_optional(FIND_DIGESTS, args![account_id, user_id, key_id]).await? else {
+        return Ok(Vec::new());
+    };
+    let previous: Option<String> = row.get("previous_digest")?;
+    Ok(std::iter::once(row.get("key_digest")?).chain(previous).collect())
+}
+
+const FIND: &str = "SELECT account_id, key_id, user_id, username, utility, key_start, key_end, created_at, expires_at,
+    last_used_at, rotation_write_id
+    FROM api_keys WHERE account_id = $1 AND user_id = $2 AND key_id = $3";
+
+pub(crate) async fn find(tx: &mut Tx, account_id: i64, user_id: i64, key_id: i32) -> Result<Option<ApiKey>> {
+    tx.fetch_optional(FIND, args![account_id, user_id, key_id]).await?.as_ref().map(api_key).transpose()
+}
+
+// A secret that was still in a grace period loses its place, and with it every right.
+const ROTATE: &str = "UPDATE api_keys
+    SET previous_digest = CASE WHEN $4 > 0 THEN key_digest ELSE NULL END, previous_until = $4, key_digest = $5,
+        key_start = $6, key_end = $7, rotation_write_id = $8
+    WHERE account_id = $1 AND user_id = $2 AND key_id = $3";
+
+/// `previous_until`: how long the old secret works on; 0 for not at all.
+pub(crate) async fn rotate(tx: &mut Tx, key: &ApiKey, previous_until: i64, digest: &str, write_id: &str) -> Result<()> {
+    let values = args![key.account_id, key.user_id, key.id, previous_until, digest, &key.start, &key.end, write_id];
+    tx.execute(ROTATE, values).await?;
+    Ok(())
+}
+
+const RECORD_USE: &str = "UPDATE api_keys SET last_used_at = $3
+    WHERE account_id = $1 AND key_id = $2 AND last_used_at < $3";
+
+pub(crate) async fn record_use(db: &Db, account_id: i64, key_id: i32, used_at: i64) -> Result<()> {
+    db.execute(RECORD_USE, args![account_id, key_id, used_at]).await?;
+    Ok(())
 }
 
 const DELETE: &str = "DELETE FROM api_keys WHERE account_id = $1 AND user_id = $2 AND key_id = $3";
 
-pub(crate) async fn delete(db: &Db, account_id: i64, user_id: i64, key_id: i32) -> Result<bool> {
-    Ok(db.execute(DELETE, args![account_id, user_id, key_id]).await? == 1)
+pub(crate) async fn delete(tx: &mut Tx, account_id: i64, user_id: i64, key_id: i32) -> Result<bool> {
+    Ok(tx.execute(DELETE, args![account_id, user_id, key_id]).await? == 1)
 }
 
-const FIND_BY_DIGEST: &str = "SELECT account_id, key_id, user_id, username, utility, key_start, key_end, created_at
-    FROM api_keys WHERE key_digest = $1";
+const FIND_BY_DIGEST: &str = "SELECT account_id, key_id, user_id, username, utility, key_start, key_end, created_at,
+    expires_at, last_used_at, rotation_write_id, key_digest, previous_until
+    FROM api_keys WHERE key_digest = $1 OR previous_digest = $1";
 
-pub(crate) async fn find_by_digest(db: &Db, digest: &str) -> Result<Option<ApiKey>> {
-    db.fetch_optional(FIND_BY_DIGEST, args![digest]).await?.as_ref().map(api_key).transpose()
+/// The key with this secret, or with this one before its last rotation.
+pub(crate) async fn find_by_digest(db: &Db, digest: &str) -> Result<Option<Found>> {
+    let Some(row) = db.fetch_optional(FIND_BY_DIGEST, args![digest]).await? else { return Ok(None) };
+    let is_current = row.get::<String>("key_digest")? == digest;
+    let previous_until: Option<i64> = row.get("previous_until")?;
+    let key = api_key(&row)?;
+    // Neither life is longer than the other allows.
+    let grace = (!is_current).then(|| previous_until.unwrap_or_default());
+    let valid_until = key.expires_at.into_iter().chain(grace).min();
+    Ok(Some(Found { key, valid_until }))
 }
 
 fn api_key(row: &Row) -> Result<ApiKey> {
@@ -107,5 +154,8 @@ fn api_key(row: &Row) -> Result<ApiKey> {
         start: row.get("key_start")?,
         end: row.get("key_end")?,
         created_at: row.get("created_at")?,
+        expires_at: row.get("expires_at")?,
+        last_used_at: row.get("last_used_at")?,
+        rotation_write_id: row.get("rotation_write_id")?,
     })
 }

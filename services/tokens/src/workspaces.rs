@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use portolan_api::{
-    Reason, Result, identity::v1::ResolveManagedUserRequest, inventory::v1::NameCollectionsRequest,
-};
+use portolan_api::{Reason, Result, identity::v1::ResolveManagedUserRequest, inventory::v1::NameCollectionsRequest};
 use portolan_authz::Caller;
 
 use crate::{
@@ -22,10 +20,8 @@ pub async fn resolve(deps: &Deps, caller: &Caller, managed_user_id: &str) -> Res
     if managed_user_id.is_empty() {
         return Ok(caller.account_id);
     }
-    let request = ResolveManagedUserRequest {
-        vendor_account_id: caller.account_id,
-        managed_user_id: managed_user_id.to_owned(),
-    };
+    let request =
+        ResolveManagedUserRequest { vendor_account_id: caller.account_id, managed_user_id: managed_user_id.to_owned() };
     Ok(deps.peers.directory().resolve_managed_user(request).await?.into_inner().account_id)
 }
 

@@ -11,9 +11,9 @@ mod kill;
 mod real_files;
 mod roles;
 mod server;
-mod workato;
 mod six;
 mod throttle;
+mod workato;
 
 portolan_testkit::suite! {
     credentials::first_start_makes_a_key_that_works,

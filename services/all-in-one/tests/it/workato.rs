@@ -57,7 +57,10 @@ pub async fn access_profiles_live_and_change(test: TestDb) {
     let successor = format!("/api/v2/managed_users/EA2300%2Fx/api_clients/{client}/api_keys/{id}");
     let link = format!("<{successor}>; rel=\"successor-version\", </docs>; rel=\"deprecation\"; type=\"text/html\"");
     assert_eq!((answer.header("deprecation"), answer.header("link")), (DEPRECATION, link.as_str()));
-    assert_eq!((answer.header("sunset"), answer.header("access-control-expose-headers")), ("", "Deprecation, Link, Sunset"));
+    assert_eq!(
+        (answer.header("sunset"), answer.header("access-control-expose-headers")),
+        ("", "Deprecation, Link, Sunset")
+    );
     let mut expected = json!({
         "id": id, "name": "Automation Inc.", "api_client_id": client, "api_collection_ids": [collection],
         "active": true, "auth_type": "token", "secret": secret, "required_claims": [], "allowed_issuers": [],
@@ -115,7 +118,8 @@ pub async fn access_profiles_live_and_change(test: TestDb) {
     assert!(refused.json()["message"].is_string());
 
     // Clients: a profile names one as a number or as its text.
-    let client = post(&server, "/api/managed_users/2000000/api_clients", json!({"name": "Acme", "project_id": "7"})).await;
+    let client =
+        post(&server, "/api/managed_users/2000000/api_clients", json!({"name": "Acme", "project_id": "7"})).await;
     let client = client.expect(200).json()["result"].clone();
     assert_eq!((&client["name"], &client["project_id"]), (&json!("Acme"), &json!(7)));
     let body = json!({
@@ -266,7 +270,10 @@ pub async fn clients_carry_the_settings_of_their_keys(test: TestDb) {
     });
     assert_eq!(client, expected);
     let blank = json!(["can't be blank"]);
-    check_failed(post(&server, CLIENTS, json!({})).await, json!({"name": blank, "auth_type": blank, "api_collection_ids": blank}));
+    check_failed(
+        post(&server, CLIENTS, json!({})).await,
+        json!({"name": blank, "auth_type": blank, "api_collection_ids": blank}),
+    );
     let lonely = json!({"name": "n", "auth_type": "token", "api_collection_ids": [collection], "email": "a@b.example"});
     check_failed(post(&server, CLIENTS, lonely).await, json!({"api_portal_id": blank}));
 
@@ -299,7 +306,10 @@ pub async fn clients_carry_the_settings_of_their_keys(test: TestDb) {
     assert_eq!((&listed["count"], &listed["data"][0]["active_api_keys_count"]), (&json!(1), &json!(1)));
     assert_eq!(get(&server, &format!("{CLIENTS}?cert_bundle_ids[]=6")).await.json()["data"], json!([]));
     let path = format!("{CLIENTS}/{id}");
-    check_failed(put(&server, &path, json!({"description": null})).await, json!({"name": blank, "api_collection_ids": blank}));
+    check_failed(
+        put(&server, &path, json!({"description": null})).await,
+        json!({"name": blank, "api_collection_ids": blank}),
+    );
     let body = json!({"name": "Acme 2", "api_collection_ids": [collection], "description": null});
     let updated = put(&server, &path, body).await.expect(200).json();
     assert_eq!((&updated["data"]["name"], &updated["data"]["description"]), (&json!("Acme 2"), &Value::Null));
@@ -376,7 +386,10 @@ pub async fn the_token_endpoint_takes_three_forms(test: TestDb) {
         let tables = test.store.service("tokens").await.unwrap();
         let sql = "SELECT t.grant_version = p.grant_version AND p.active = 1 AS alive FROM access_tokens t
             JOIN api_profiles p ON p.profile_id = t.profile_id";
-        let sql = sql.replace("t.grant_version = p.grant_version AND p.active = 1", "CASE WHEN t.grant_version = p.grant_version AND p.active = 1 THEN 1 ELSE 0 END");
+        let sql = sql.replace(
+            "t.grant_version = p.grant_version AND p.active = 1",
+            "CASE WHEN t.grant_version = p.grant_version AND p.active = 1 THEN 1 ELSE 0 END",
+        );
         let rows = tables.fetch_all(portolan_store::Sql::assembled(sql), Vec::new()).await.unwrap();
         rows.iter().map(|row| row.get::<i32>("alive").unwrap() == 1).collect()
     };
@@ -400,11 +413,15 @@ pub async fn secrets_are_kept_nowhere(test: TestDb) {
     for (auth, names) in [
         (json!({"auth_type": "token"}), vec!["secret"]),
         (json!({"auth_type": "oauth2"}), vec!["oauth_client_secret"]),
-        (json!({"auth_type": "jwt", "jwt_method": "hmac", "jwt_secret": "hmac-secret-of-a-caller"}), vec!["secret", "jwt_secret"]),
+        (
+            json!({"auth_type": "jwt", "jwt_method": "hmac", "jwt_secret": "hmac-secret-of-a-caller"}),
+            vec!["secret", "jwt_secret"],
+        ),
     ] {
         let mut body = json!({"name": "n", "api_collection_ids": [collection]});
         body.as_object_mut().unwrap().extend(auth.as_object().unwrap().clone());
-        let request = server.request("/api/api_access_profiles").header("authorization", format!("Bearer {}", server.api_key));
+        let request =
+            server.request("/api/api_access_profiles").header("authorization", format!("Bearer {}", server.api_key));
         let request = request.header("idempotency-key", auth["auth_type"].as_str().unwrap()).body(body.to_string());
         let made = server.send(request).await.unwrap().expect(200).json();
         secrets.extend(names.iter().map(|name| made[name].as_str().unwrap().to_owned()));

@@ -134,8 +134,7 @@ impl AccessProfilesService for Rpc {
         let (caller, request) = Caller::split(request)?;
         let account_id = workspaces::resolve(&self.deps, &caller, &request.managed_user_id).await?;
         let project_id = Some(request.project_id.as_str()).filter(|text| !text.is_empty());
-        let client =
-            api_clients::create_legacy(&self.deps, &caller, account_id, request.name, project_id).await?;
+        let client = api_clients::create_legacy(&self.deps, &caller, account_id, request.name, project_id).await?;
         Ok(Response::new(CreateLegacyClientResponse { result: Some(legacy_client(client)) }))
     }
 }

@@ -29,11 +29,8 @@ impl ApiClientsService for Rpc {
         let (caller, request) = Caller::split(request)?;
         let account_id = workspaces::resolve(&self.deps, &caller, &request.managed_user_id).await?;
         let page = Page::read(request.page, request.per_page)?;
-        let filter = Filter {
-            legacy_only: false,
-            project_id: request.project_id,
-            cert_bundle_ids: request.cert_bundle_ids,
-        };
+        let filter =
+            Filter { legacy_only: false, project_id: request.project_id, cert_bundle_ids: request.cert_bundle_ids };
         let (found, count) = api_clients::list(&self.deps, account_id, &filter, page).await?;
         let ids = found.iter().flat_map(|listed| listed.client.auth.collection_ids.clone()).collect();
         let names = workspaces::collection_names(&self.deps, account_id, ids).await?;

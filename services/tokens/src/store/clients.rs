@@ -2,7 +2,11 @@ use portolan_api::{Error, Result};
 use portolan_runtime::Secrets;
 use portolan_store::{Db, Row, Tx, args};
 
-use super::{opened, organization_tokens::{json, list_of}, sealed};
+use super::{
+    opened,
+    organization_tokens::{json, list_of},
+    sealed,
+};
 use crate::{
     api_clients::{Client, Listed},
     auth_settings::{AuthSettings, AuthType},

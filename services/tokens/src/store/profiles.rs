@@ -2,7 +2,12 @@ use portolan_api::{Error, Result};
 use portolan_runtime::Secrets;
 use portolan_store::{Db, Row, Tx, args};
 
-use super::{clients::auth, opened, organization_tokens::{json, list_of}, sealed};
+use super::{
+    clients::auth,
+    opened,
+    organization_tokens::{json, list_of},
+    sealed,
+};
 use crate::{auth_settings::AuthType, profiles::Profile, workspaces::Page};
 
 /// Where the secret of a profile is sealed for.
@@ -158,6 +163,16 @@ pub(crate) async fn find_by_oauth_client(
 ) -> Result<Option<(Profile, String)>> {
     let row = tx.fetch_optional(FIND_BY_OAUTH_CLIENT, args![oauth_client_id]).await?;
     row.map(|row| Ok((profile(&row, secrets)?, row.get("secret_digest")?))).transpose()
+}
+
+const FIND_BY_DIGEST: &str = "SELECT account_id, profile_id, client_id, is_legacy, name, auth_type, active,
+    active_since, ip_allow_list, ip_deny_list, collection_ids, jwt_method, jwt_secret, oidc_issuer, oidc_jwks_uri,
+    access_profile_claim, required_claims, allowed_issuers, oauth_client_id, grant_version, created_at, updated_at,
+    secret_write_id
+    FROM api_profiles WHERE secret_digest = $1 AND deleted = 0";
+
+pub(crate) async fn find_by_digest(tx: &mut Tx, secrets: &Secrets, digest: &str) -> Result<Option<Profile>> {
+    tx.fetch_optional(FIND_BY_DIGEST, args![digest]).await?.map(|row| profile(&row, secrets)).transpose()
 }
 
 const LIST_LEGACY: &str = "SELECT account_id, profile_id, client_id, is_legacy, name, auth_type, active, active_since,

@@ -1,0 +1,105 @@
+//! Secrets that are somewhere where they should not be: whoever shows one ends it.
+
+use portolan_api::Result;
+use portolan_authz::{RequestInfo, api_key_key};
+use portolan_outbox::{AUDIT, AuditEvent};
+use portolan_runtime::digest;
+use portolan_store::Tx;
+
+use crate::{
+    Deps, changes, now_ms,
+    secret::Kind,
+    store::{self, organization_tokens, profiles},
+};
+
+const ACTION: &str = "leakedKey.revoke";
+
+/// What was ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    ApiKey,
+    OrganizationToken,
+    AccessProfile,
+}
+
+impl Revoked {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ApiKey => "API_KEY",
+            Self::OrganizationToken => "ORGANIZATION_TOKEN",
+            Self::AccessProfile => "ACCESS_PROFILE",
+        }
+    }
+}
+
+/// Ends the credential with this secret; `None` when there is none.
+pub async fn revoke(deps: &Deps, info: &RequestInfo, secret: &str) -> Result<Option<Revoked>> {
+    let digest = digest(secret);
+    match Kind::of(secret) {
+        Some(Kind::ApiKey) => revoke_api_key(deps, info, &digest).await,
+        Some(Kind::OrganizationToken) => revoke_organization_token(deps, info, &digest).await,
+        None if secret.len() == 64 && secret.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            revoke_profile(deps, info, &digest).await
+        }
+        None => Ok(None),
+    }
+}
+
+async fn revoke_api_key(deps: &Deps, info: &RequestInfo, digest: &str) -> Result<Option<Revoked>> {
+    let Some(found) = store::find_by_digest(&deps.db, digest).await? else { return Ok(None) };
+    let key = found.key;
+    let keys = store::list_digests(&deps.db, key.account_id, key.user_id, key.id).await?;
+    let change = deps.key_changes.begin(keys.iter().map(|digest| api_key_key(digest))).await?;
+    let mut tx = deps.db.begin().await?;
+    store::delete(&mut tx, key.account_id, key.user_id, key.id).await?;
+    record(&mut tx, info, key.account_id, key.user_id, "apiKey", &key.id.to_string()).await?;
+    tx.commit().await?;
+    change.finish().await?;
+    Ok(Some(Revoked::ApiKey))
+}
+
+async fn revoke_organization_token(deps: &Deps, info: &RequestInfo, digest: &str) -> Result<Option<Revoked>> {
+    let Some(token) = organization_tokens::find_by_digest(&deps.db, digest).await? else { return Ok(None) };
+    let mut tx = deps.db.begin().await?;
+    let version = changes::next(&mut tx).await?;
+    organization_tokens::delete(&mut tx, &token, now_ms() / 1000, version).await?;
+    record(&mut tx, info, 0, 0, "organizationToken", &token.id).await?;
+    tx.commit().await?;
+    Ok(Some(Revoked::OrganizationToken))
+}
+
+/// The key of a profile whose callers sign for themselves stands in their tokens and is no secret.
+async fn revoke_profile(deps: &Deps, info: &RequestInfo, digest: &str) -> Result<Option<Revoked>> {
+    let mut tx = deps.db.begin().await?;
+    let version = changes::next(&mut tx).await?;
+    let found = profiles::find_by_digest(&mut tx, &deps.secrets, digest).await?;
+    let Some(mut profile) = found.filter(|profile| profile.auth_type().has_own_secret()) else { return Ok(None) };
+    profile.set_active(false);
+    profile.updated_at = now_ms();
+    profiles::update(&mut tx, &profile, None, &deps.secrets, version).await?;
+    record(&mut tx, info, profile.account_id, 0, "accessProfile", &profile.id.to_string()).await?;
+    changes::commit(deps, tx).await?;
+    Ok(Some(Revoked::AccessProfile))
+}
+
+/// The audit of whose credential it was; nobody is known who did it.
+async fn record(tx: &mut Tx, info: &RequestInfo, account_id: i64, owner: i64, what: &str, id: &str) -> Result<()> {
+    let event = AuditEvent {
+        event_id: uuid::Uuid::now_v7().to_string(),
+        account_id,
+        user_id: owner,
+        credential: "LEAKED".to_owned(),
+        credential_id: id.to_owned(),
+        client_address: info.client_address.clone(),
+        request_id: info.request_id.clone(),
+        action: ACTION.to_owned(),
+        outcome: "DONE".to_owned(),
+        resource: what.to_owned(),
+        resource_id: id.to_owned(),
+        time_ms: now_ms(),
+        count: 1,
+        ..AuditEvent::default()
+    };
+    let payload = serde_json::to_string(&event).map_err(portolan_api::Error::internal)?;
+    Ok(portolan_outbox::put(tx, AUDIT, &event.event_id, &payload).await?)
+}

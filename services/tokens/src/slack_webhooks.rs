@@ -1,0 +1,103 @@
+//! Slack webhooks: where messages for an account go.
+//!
+//! The address of a webhook is a secret, since whoever has it may post: it is sealed, and shown in part.
+
+use portolan_api::{Error, Reason, Result, identity::v1::GetUserRequest};
+use portolan_authz::Caller;
+use portolan_fetch::Request;
+use portolan_outbox::Change;
+use portolan_runtime::{digest, now_s};
+use serde_json::json;
+
+use crate::{
+    Deps,
+    store::{self, slack_webhooks as table},
+};
+
+const PER_ACCOUNT_MAX: i64 = 20;
+const DEFAULT_NAME: &str = "Slack";
+const NAME_CHARS_MAX: usize = 100;
+const URL_BYTES_MAX: usize = 1000;
+const TEXT_CHARS_MAX: usize = 3000;
+const SHOWN_END_CHARS: usize = 4;
+/// What a webhook answers is of no interest.
+const ANSWER_BYTES_MAX: usize = 16 * 1024;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct SlackWebhook {
+    pub id: i32,
+    pub account_id: i64,
+    pub user_id: i64,
+    pub username: String,
+    pub name: String,
+    /// Host and last characters.
+    pub shown: String,
+    /// Unix seconds.
+    pub created_at: i64,
+}
+
+/// # Errors
+/// `SLACK_WEBHOOK_INVALID`; `SLACK_WEBHOOK_REFUSED` for one that is there, or one too many.
+pub async fn create(deps: &Deps, caller: &Caller, url: &str, name: Option<&str>) -> Result<SlackWebhook> {
+    let url = url.trim();
+    let is_taken = deps.settings.slack_urls.iter().any(|prefix| url.starts_with(prefix.as_str()));
+    let parsed = reqwest::Url::parse(url).ok().filter(|_| is_taken && url.len() <= URL_BYTES_MAX);
+    let host = parsed.as_ref().and_then(|url| url.host_str()).ok_or(Reason::SlackWebhookInvalid)?;
+    let name = name.map(str::trim).filter(|name| !name.is_empty()).unwrap_or(DEFAULT_NAME);
+    let end: String = url.chars().skip(url.chars().count().saturating_sub(SHOWN_END_CHARS)).collect();
+    let owner = GetUserRequest { account_id: caller.account_id, user_id: caller.user_id };
+    let username = deps.peers.identity().get_user(owner).await?.into_inner().login;
+
+    let mut tx = deps.db.begin().await?;
+    let webhook = SlackWebhook {
+        id: store::next_id(&mut tx).await?,
+        account_id: caller.account_id,
+        user_id: caller.user_id,
+        username,
+        name: name.chars().take(NAME_CHARS_MAX).collect(),
+        shown: format!("https://{host}/*********{end}"),
+        created_at: now_s(),
+    };
+    let refused = |detail: String| Error::new(Reason::SlackWebhookRefused).with("detail", detail);
+    if table::count(&mut tx, caller.account_id).await? >= PER_ACCOUNT_MAX {
+        return Err(refused(format!("An account has at most {PER_ACCOUNT_MAX} Slack webhooks")));
+    }
+    if !table::insert(&mut tx, &webhook, url, &digest(url), &deps.secrets).await? {
+        return Err(refused("The account has this Slack webhook already".to_owned()));
+    }
+    let change = Change::of("slackWebhook", webhook.id).after(&json!({ "name": webhook.name }));
+    portolan_outbox::audit(&mut tx, caller, change).await?;
+    tx.commit().await?;
+    Ok(webhook)
+}
+
+/// The caller's webhooks in the current account, the oldest first.
+pub async fn list(deps: &Deps, caller: &Caller) -> Result<Vec<SlackWebhook>> {
+    table::list(&deps.db, caller.account_id, caller.user_id).await
+}
+
+/// Deletes one of the caller's webhooks; answers false when the caller owns none with this id.
+pub async fn delete(deps: &Deps, caller: &Caller, id: i32) -> Result<bool> {
+    let mut tx = deps.db.begin().await?;
+    if !table::delete(&mut tx, caller.account_id, caller.user_id, id).await? {
+        return Ok(false);
+    }
+    portolan_outbox::audit(&mut tx, caller, Change::of("slackWebhook", id)).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Posts a message to every webhook of an account; answers how many took it.
+pub async fn notify(deps: &Deps, account_id: i64, text: &str) -> Result<i32> {
+    let text: String = text.chars().take(TEXT_CHARS_MAX).collect();
+    let mut delivered = 0;
+    for (id, url) in table::urls(&deps.db, &deps.secrets, account_id).await? {
+        let request = Request::post(url).json(&json!({ "text": text })).bytes_max(ANSWER_BYTES_MAX).redirects_max(0);
+        match deps.fetch.send(request).await {
+            Ok(answer) if answer.status.is_success() => delivered += 1,
+            Ok(answer) => tracing::warn!(account_id, id, status = answer.status.as_u16(), "a Slack webhook refused"),
+            Err(error) => tracing::warn!(account_id, id, %error, "a Slack webhook did not answer"),
+        }
+    }
+    Ok(delivered)
+}

@@ -1,0 +1,79 @@
+use portolan_api::{Error, Result};
+use portolan_runtime::Secrets;
+use portolan_store::{Db, Row, Tx, args};
+
+use crate::slack_webhooks::SlackWebhook;
+
+/// Where the address of a webhook is sealed for.
+fn place(id: i32) -> String {
+    format!("slack-webhook/{id}")
+}
+
+const INSERT: &str = "INSERT INTO slack_webhooks
+    (account_id, webhook_id, user_id, username, name, url, url_digest, url_shown, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (account_id, url_digest) DO NOTHING";
+
+/// False when the account has this address already.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    webhook: &SlackWebhook,
+    url: &str,
+    digest: &str,
+    secrets: &Secrets,
+) -> Result<bool> {
+    let values = args![
+        webhook.account_id,
+        webhook.id,
+        webhook.user_id,
+        &webhook.username,
+        &webhook.name,
+        secrets.seal(&place(webhook.id), url.as_bytes()),
+        digest,
+        &webhook.shown,
+        webhook.created_at
+    ];
+    Ok(tx.execute(INSERT, values).await? == 1)
+}
+
+const COUNT: &str = "SELECT count(*) AS n FROM slack_webhooks WHERE account_id = $1";
+
+pub(crate) async fn count(tx: &mut Tx, account_id: i64) -> Result<i64> {
+    Ok(tx.fetch_one(COUNT, args![account_id]).await?.get("n")?)
+}
+
+const LIST: &str = "SELECT account_id, webhook_id, user_id, username, name, url_shown, created_at
+    FROM slack_webhooks WHERE account_id = $1 AND user_id = $2 ORDER BY webhook_id";
+
+pub(crate) async fn list(db: &Db, account_id: i64, user_id: i64) -> Result<Vec<SlackWebhook>> {
+    db.fetch_all(LIST, args![account_id, user_id]).await?.iter().map(webhook).collect()
+}
+
+const DELETE: &str = "DELETE FROM slack_webhooks WHERE account_id = $1 AND user_id = $2 AND webhook_id = $3";
+
+pub(crate) async fn delete(tx: &mut Tx, account_id: i64, user_id: i64, id: i32) -> Result<bool> {
+    Ok(tx.execute(DELETE, args![account_id, user_id, id]).await? == 1)
+}
+
+const URLS: &str = "SELECT webhook_id, url FROM slack_webhooks WHERE account_id = $1 ORDER BY webhook_id";
+
+/// The addresses, opened.
+pub(crate) async fn urls(db: &Db, secrets: &Secrets, account_id: i64) -> Result<Vec<(i32, String)>> {
+    let open = |row: &Row| {
+        let id = row.get("webhook_id")?;
+        let bytes = secrets.open(&place(id), &row.get::<Vec<u8>>("url")?).map_err(Error::internal)?;
+        Ok((id, String::from_utf8(bytes).map_err(Error::internal)?))
+    };
+    db.fetch_all(URLS, args![account_id]).await?.iter().map(open).collect()
+}
+
+fn webhook(row: &Row) -> Result<SlackWebhook> {
+    Ok(SlackWebhook {
+        id: row.get("webhook_id")?,
+        account_id: row.get("account_id")?,
+        user_id: row.get("user_id")?,
+        username: row.get("username")?,
+        name: row.get("name")?,
+        shown: row.get("url_shown")?,
+        created_at: row.get("created_at")?,
+    })
+}
