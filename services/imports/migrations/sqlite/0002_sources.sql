@@ -27,7 +27,7 @@ CREATE TABLE postman_credentials (
     PRIMARY KEY (account_id)
 );
 
-CREATE TABLE specifications (
+CREATE TABLE import_specifications (
     account_id BIGINT NOT NULL,
     collection_id BIGINT NOT NULL,
     name TEXT NOT NULL,

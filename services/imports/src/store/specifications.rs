@@ -11,7 +11,7 @@ pub struct Specification {
 }
 
 const PUT: &str = "
-INSERT INTO specifications (account_id, collection_id, name, content, updated_by, updated_at)
+INSERT INTO import_specifications (account_id, collection_id, name, content, updated_by, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (account_id, collection_id) DO UPDATE SET name = excluded.name, content = excluded.content,
     updated_by = excluded.updated_by, updated_at = excluded.updated_at";
@@ -28,7 +28,7 @@ pub async fn put(
 }
 
 const GET: &str = "
-SELECT name, content, updated_at FROM specifications WHERE account_id = $1 AND collection_id = $2";
+SELECT name, content, updated_at FROM import_specifications WHERE account_id = $1 AND collection_id = $2";
 
 pub async fn get(db: &Db, account_id: i64, collection_id: i32) -> Result<Option<Specification>, Error> {
     let row = db.fetch_optional(GET, args![account_id, collection_id]).await?;
@@ -38,7 +38,7 @@ pub async fn get(db: &Db, account_id: i64, collection_id: i32) -> Result<Option<
     .transpose()
 }
 
-const DELETE: &str = "DELETE FROM specifications WHERE account_id = $1 AND collection_id = $2";
+const DELETE: &str = "DELETE FROM import_specifications WHERE account_id = $1 AND collection_id = $2";
 
 pub async fn delete(db: &Db, account_id: i64, collection_id: i32) -> Result<(), Error> {
     let args = || args![account_id, collection_id];
