@@ -1,6 +1,7 @@
 //! The whole product from outside: the binary as a child process, called over HTTP and gRPC, on SQLite and Postgres.
 
 mod audit;
+mod api_keys;
 mod bad_input;
 mod billing;
 mod collections;
@@ -56,4 +57,9 @@ portolan_testkit::suite! {
     workato::clients_carry_the_settings_of_their_keys,
     workato::the_token_endpoint_takes_three_forms,
     workato::secrets_are_kept_nowhere,
+    api_keys::a_rotation_may_leave_a_grace,
+    api_keys::a_key_ends_with_its_time,
+    api_keys::a_leaked_key_is_revoked_when_shown,
+    api_keys::slack_webhooks_are_listed_as_tokens,
+    api_keys::messages_reach_the_webhooks_of_an_account,
 }
