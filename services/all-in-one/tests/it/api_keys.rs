@@ -117,7 +117,9 @@ pub async fn a_leaked_key_is_revoked_when_shown(test: TestDb) {
     // The scanner finds what the endpoint revokes.
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("config.yml"), format!("key: '{}'\n", server.api_key)).unwrap();
-    let scan = || tokio::process::Command::new(env!("CARGO_BIN_EXE_portolan")).args(["keys", "scan"]).arg(folder.path()).output();
+    let scan = || {
+        tokio::process::Command::new(env!("CARGO_BIN_EXE_portolan")).args(["keys", "scan"]).arg(folder.path()).output()
+    };
     let found = scan().await.unwrap();
     let text = String::from_utf8(found.stdout).unwrap();
     assert_eq!((found.status.code(), text.lines().count()), (Some(1), 1), "{text}");
@@ -180,7 +182,8 @@ pub async fn messages_reach_the_webhooks_of_an_account(test: TestDb) {
     let channel = tonic::transport::Channel::from_shared(format!("http://{}", server.grpc)).unwrap().connect().await;
     let mut client = portolan_api::tokens::v1::api_keys_service_client::ApiKeysServiceClient::new(channel.unwrap());
     let text = "An import ended".to_owned();
-    let mut request = tonic::Request::new(portolan_api::tokens::v1::NotifyAccountRequest { account_id: 1_000_000, text });
+    let mut request =
+        tonic::Request::new(portolan_api::tokens::v1::NotifyAccountRequest { account_id: 1_000_000, text });
     request.metadata_mut().insert(portolan_authz::SERVICE_HEADER, auth.token().unwrap().parse().unwrap());
     let answer = client.notify_account(request).await.unwrap().into_inner();
     assert_eq!(answer.delivered, 1);

@@ -1,7 +1,7 @@
 //! The whole product from outside: the binary as a child process, called over HTTP and gRPC, on SQLite and Postgres.
 
-mod audit;
 mod api_keys;
+mod audit;
 mod bad_input;
 mod billing;
 mod collections;

@@ -64,6 +64,11 @@ impl Server {
 
     /// With variables of its own.
     pub async fn start_with(test: &TestDb, data_dir: PathBuf, variables: &[(&str, &str)]) -> Self {
+        Self::start_logging(test, data_dir, variables, Stdio::inherit()).await
+    }
+
+    /// With its log in a place of its own.
+    pub async fn start_logging(test: &TestDb, data_dir: PathBuf, variables: &[(&str, &str)], log: Stdio) -> Self {
         // The client wants a provider even for plain HTTP; a second installation changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         if std::env::var(six::FORM).is_ok_and(|form| form == "six") {
@@ -77,6 +82,7 @@ impl Server {
             .env("RUST_LOG", "warn")
             .envs(variables.iter().copied())
             .stdout(Stdio::piped())
+            .stderr(log)
             .kill_on_drop(true)
             .spawn()
             .unwrap();
