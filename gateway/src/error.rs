@@ -64,6 +64,17 @@ pub(crate) fn render(error: &Error, dialect: Dialect, request_id: &str) -> Reply
     reply
 }
 
+/// Adds the text of the error as the member `error`, which a few routes document beside `actionErrors`.
+pub(crate) fn with_error_member(reply: Reply, error: &Error) -> Reply {
+    reply.map(|body| match serde_json::from_slice::<Value>(&body) {
+        Ok(Value::Object(mut members)) => {
+            members.insert("error".to_owned(), error.text().into());
+            Bytes::from(Value::Object(members).to_string())
+        }
+        _ => body,
+    })
+}
+
 /// The dialect of a path that may not exist, by its prefix.
 pub(crate) fn dialect_of_path(path: &str) -> Dialect {
     const WORKATO: [&str; 8] = [

@@ -20,11 +20,12 @@ use crate::{
     codec::{self, Secrets},
     deprecation,
     edge::{Backend, EdgeRequest, GatewayDeps, IdempotencyId, Identified},
-    error::{WORKATO_CONTENT_TYPE, dialect_of_path, is_oauth, render},
+    error::{WORKATO_CONTENT_TYPE, dialect_of_path, is_oauth, render, with_error_member},
     form,
     idempotency::{self, Answered},
+    origin,
     pages::Pages,
-    query::{encode_headers, encode_params, encode_query},
+    query::{encode_cookies, encode_headers, encode_params, encode_query},
     reply::{self, REQUEST_ID, Reply},
     routes::{BodyRule, ContractError, Found, Route, Routes},
 };
@@ -111,7 +112,8 @@ async fn dispatch(gateway: &Arc<Gateway>, request: Request, request_id: &Request
     let answered = answer(gateway, route, found.values.clone(), &parts, body, request_id).await;
     let mut reply = answered.unwrap_or_else(|error| {
         let error = if route.rpc.is_oauth { in_oauth(error) } else { error };
-        render(&error, dialect, request_id.text())
+        let reply = render(&error, dialect, request_id.text());
+        if route.rpc.policy.error_member { with_error_member(reply, &error) } else { reply }
     });
     if dialect == Dialect::Workato {
         let content_type = HeaderValue::from_static(WORKATO_CONTENT_TYPE);
@@ -139,6 +141,7 @@ async fn answer(
     if matches!(policy.who, Who::Nobody | Who::Internal) {
         return Err(Reason::NotCallable.into());
     }
+    origin::check(&parts.headers, &parts.uri, policy)?;
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
     let peer = peer.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
     let edge = EdgeRequest { headers: &parts.headers, peer, policy, request_id: request_id.text() };
@@ -227,6 +230,7 @@ async fn message(
     }
     encode_query(plans, route, query, &mut message)?;
     encode_params(plans, route, values, &mut message)?;
+    encode_cookies(plans, route, &parts.headers, &mut message)?;
     Ok((Message::Unary(message), digest(&json)))
 }
 

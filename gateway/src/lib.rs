@@ -25,6 +25,7 @@ mod gateway;
 mod guard_edge;
 mod idempotency;
 mod idempotency_table;
+mod origin;
 mod pages;
 mod query;
 mod reference;

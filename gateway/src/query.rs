@@ -2,10 +2,11 @@
 
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
-use portolan_api::{Error, Reason};
+use portolan_api::{Error, Reason, common::v1::Carrier};
 
 use crate::{
     codec::{Plans, encode_text},
+    reply::LOGIN_COOKIE,
     routes::{BodyRule, Route},
 };
 
@@ -39,7 +40,7 @@ pub(crate) fn encode_query(plans: &Plans, route: &Route, query: &str, out: &mut 
             BodyRule::Stream(number) => number == field.number,
             BodyRule::None | BodyRule::Message => false,
         };
-        if is_taken || route.params.contains(&index) {
+        if is_taken || route.params.contains(&index) || field.options.carrier != Carrier::Unspecified {
             continue;
         }
         if field.is_single() && given & 1 << index != 0 {
@@ -74,6 +75,29 @@ pub(crate) fn encode_headers(
         }
     }
     Ok(())
+}
+
+/// Appends the fields that are read from cookies.
+pub(crate) fn encode_cookies(
+    plans: &Plans,
+    route: &Route,
+    headers: &HeaderMap,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
+    for field in &plans.message(route.rpc.request).fields {
+        if field.options.carrier == Carrier::LoginCookie
+            && let Some(value) = cookie(headers, LOGIN_COOKIE)
+        {
+            encode_text(plans, field, value, out)?;
+        }
+    }
+    Ok(())
+}
+
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let lines = headers.get_all(http::header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
 fn decode(text: &str) -> Result<String, Error> {

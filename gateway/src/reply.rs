@@ -1,7 +1,7 @@
 //! The answer to a request: its body in memory, its headers, and what every answer carries.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use portolan_api::{Error, common::v1::Carrier};
 use portolan_authz::SESSION_COOKIE;
 
@@ -14,13 +14,24 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 
 const ACCESS_TOKEN: HeaderName = HeaderName::from_static("access-token");
 
-/// The 200 of an RPC.
+/// The cookie that binds a single sign-on to the browser that began it, for as long as a login may take.
+pub(crate) const LOGIN_COOKIE: &str = "__Host-portolan-login";
+const LOGIN_COOKIE_S: u32 = 600;
+
+/// The answer of an RPC: 200, or a redirect.
 pub(crate) fn from_answer(answer: codec::Answer) -> Result<Reply, Error> {
     let mut reply = json(Bytes::from(answer.body));
     for (carrier, value) in answer.carriers {
         let (name, value) = match carrier {
             Carrier::AccessToken => (ACCESS_TOKEN, value),
-            Carrier::SessionCookie => (header::SET_COOKIE, session_cookie(&value)?),
+            Carrier::SessionCookie => (header::SET_COOKIE, cookie(SESSION_COOKIE, &value, "")?),
+            Carrier::LoginCookie => {
+                (header::SET_COOKIE, cookie(LOGIN_COOKIE, &value, &format!("; Max-Age={LOGIN_COOKIE_S}"))?)
+            }
+            Carrier::Location => {
+                *reply.status_mut() = StatusCode::FOUND;
+                (header::LOCATION, value)
+            }
             Carrier::Successor => (header::LINK, deprecation::successor_link(&value)),
             Carrier::Unspecified => continue,
         };
@@ -59,14 +70,14 @@ pub(crate) fn finish(headers: &mut HeaderMap, request_id: &HeaderValue) {
     headers.insert(REQUEST_ID, request_id.clone());
 }
 
-/// The cookie that starts a session, or ends it when the value is empty.
-fn session_cookie(value: &str) -> Result<String, Error> {
+/// A cookie of this host alone; an empty value ends it.
+fn cookie(name: &str, value: &str, life: &str) -> Result<String, Error> {
     let is_cookie_octet = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\');
     if !value.bytes().all(is_cookie_octet) {
-        return Err(Error::internal("a session value is no cookie value"));
+        return Err(Error::internal("a cookie value has characters that it cannot have"));
     }
-    let end = if value.is_empty() { "; Max-Age=0" } else { "" };
-    Ok(format!("{SESSION_COOKIE}={value}; Path=/; Secure; HttpOnly; SameSite=Lax{end}"))
+    let life = if value.is_empty() { "; Max-Age=0" } else { life };
+    Ok(format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax{life}"))
 }
 
 #[cfg(test)]
@@ -85,8 +96,19 @@ mod tests {
     }
 
     #[test]
+    fn a_location_is_a_redirect() {
+        let carriers = vec![(Carrier::Location, "/x".to_owned()), (Carrier::LoginCookie, "abc".to_owned())];
+        let reply = from_answer(codec::Answer { body: b"{}".to_vec(), carriers }).unwrap();
+        assert_eq!(
+            (reply.status(), &reply.headers()["location"]),
+            (StatusCode::FOUND, &HeaderValue::from_static("/x"))
+        );
+        assert!(reply.headers()["set-cookie"].to_str().unwrap().ends_with("SameSite=Lax; Max-Age=600"));
+    }
+
+    #[test]
     fn an_empty_session_ends_and_a_forged_one_is_refused() {
-        assert!(session_cookie("").unwrap().ends_with("; Max-Age=0"));
-        assert!(session_cookie("a; Domain=evil").is_err());
+        assert!(cookie(SESSION_COOKIE, "", "").unwrap().ends_with("; Max-Age=0"));
+        assert!(cookie(SESSION_COOKIE, "a; Domain=evil", "").is_err());
     }
 }

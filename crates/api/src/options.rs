@@ -38,6 +38,11 @@ pub fn metered(method: &MethodDescriptor) -> String {
     }
 }
 
+/// Whether errors of the route have the member `error` too.
+pub fn error_member(method: &MethodDescriptor) -> bool {
+    matches!(value(&method.options(), "portolan.common.v1.error_member"), Some(Value::Bool(true)))
+}
+
 pub fn also_for_keys(method: &MethodDescriptor) -> Vec<KeyUtility> {
     match value(&method.options(), "portolan.common.v1.also_for_keys") {
         Some(Value::List(items)) => {

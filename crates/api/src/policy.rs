@@ -40,6 +40,8 @@ pub struct MethodPolicy {
     pub deprecation: Option<Deprecation>,
     /// The feature that the plan of the caller's organisation must still allow; empty for most RPCs.
     pub metered: String,
+    /// Whether errors say their text in the member `error` too.
+    pub error_member: bool,
 }
 
 /// The policy of the RPC with this gRPC path, `/package.Service/Method`.
@@ -64,6 +66,7 @@ pub fn policies() -> &'static HashMap<String, MethodPolicy> {
                     scopes: scopes(&method),
                     deprecation: options::deprecation(&method),
                     metered: options::metered(&method),
+                    error_member: options::error_member(&method),
                 };
                 (path, policy)
             })

@@ -47,6 +47,23 @@ impl Grant {
         self.token_scopes.as_deref()
     }
 
+    /// What a custom role changes: it may open threat protection, and closes every feature outside `allowed` but those
+    /// of the user group.
+    #[must_use]
+    pub fn with_custom_role(mut self, opens_threat_protection: bool, allowed: Option<u64>) -> Self {
+        let threat_protection = 1 << Feature::ThreatProtection as i32;
+        if opens_threat_protection && matches!(self.base_role, Role::Member | Role::Developer) {
+            self.readable |= threat_protection;
+            self.writable |= threat_protection;
+        }
+        if let Some(allowed) = allowed {
+            let allowed = allowed | 1 << Feature::UserActions as i32;
+            self.readable &= allowed;
+            self.writable &= allowed;
+        }
+        self
+    }
+
     /// One AND.
     pub fn allows(&self, feature: Feature, access: Access) -> bool {
         let bits = match access {

@@ -132,7 +132,9 @@ impl Guard {
             return allow_scopes(policy, claims);
         }
         allow_key(policy, claims)?;
-        let grant = self.identities.grant(claims.account_id, claims.user_id, claims.scope).await?;
+        // What concerns the whole account is decided in the API scope, whatever scope a header names.
+        let scope = if concerns_account(policy) { Scope::Api } else { claims.scope };
+        let grant = self.identities.grant(claims.account_id, claims.user_id, scope).await?;
         allow_role(policy, &grant)?;
         Ok(grant)
     }
@@ -219,6 +221,14 @@ fn allow_scopes(policy: &MethodPolicy, claims: &CallerClaims) -> Result<Arc<Gran
     }
     let quoted: Vec<_> = policy.scopes.iter().map(|scope| format!("\"{scope}\"")).collect();
     Err(Error::new(Reason::ScopeNotGranted).with("detail_json", format!("{{\"scopes\":[{}]}}", quoted.join(","))))
+}
+
+fn concerns_account(policy: &MethodPolicy) -> bool {
+    match &policy.who {
+        Who::AnyOf(needs) => needs.iter().any(|(feature, _)| *feature == Feature::AdminActions),
+        Who::VendorAdmin | Who::Scoped => true,
+        _ => false,
+    }
 }
 
 fn allow_role(policy: &MethodPolicy, grant: &Grant) -> Result<(), Error> {

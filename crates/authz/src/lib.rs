@@ -26,7 +26,7 @@ pub use credential::{Credential, ORGANIZATION_TOKEN_PREFIX, SESSION_COOKIE};
 pub use grant::Grant;
 pub use guard::{AuditSink, BoxFuture, Guard, GuardLayer, GuardService, Identities, Limits};
 pub use link::{Redis, Session};
-pub use role::Role;
+pub use role::{Role, features_named};
 pub use token::{CallerClaims, CallerSigner, CallerVerifier, ServiceAuth, VerifyingKeys};
 
 /// The cache of grants.

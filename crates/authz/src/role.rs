@@ -38,7 +38,50 @@ const MATRIX: &[(&[Feature], &str)] = &[
     (&[ThreatProtection], "w---wr"),
 ];
 
+/// Groups of features by the names under which custom roles list them.
+const GROUPS: &[(&str, &[Feature])] = &[
+    ("INVENTORY", INVENTORY),
+    ("PII_DATA", PII_DATA),
+    ("TESTING", TESTING),
+    ("TEST_LIBRARY", TEST_LIBRARY),
+    ("SETTINGS", &[Integrations, ApiTokens, Billing]),
+    ("DEBUG_INFO", DEBUG_INFO),
+    ("ADMIN", &[AdminActions]),
+    ("USER", USER),
+    ("AI", &[AiAgents]),
+    ("THREAT_PROTECTION", &[ThreatProtection]),
+];
+/// Kept by every role.
+const USER: &[Feature] = &[UserActions];
+
+/// The features of an access group or of a single feature, bit n for feature n.
+pub fn features_named(name: &str) -> Option<u64> {
+    if let Some((_, features)) = GROUPS.iter().find(|(group, _)| *group == name) {
+        return Some(bits(features));
+    }
+    let feature = Feature::from_str_name(&format!("FEATURE_{name}")).filter(|feature| *feature != Unspecified)?;
+    Some(bits(&[feature]))
+}
+
+fn bits(features: &[Feature]) -> u64 {
+    features.iter().fold(0, |bits, feature| bits | 1 << *feature as i32)
+}
+
 impl Role {
+    /// The roles that a holder of this one may see and assign, in the documented order.
+    pub fn assignable(self) -> &'static [Self] {
+        use Role::*;
+        match self {
+            Admin => &[Admin, Member, Developer, Guest, ThreatEngineer, ThreatViewer],
+            Member => &[Member, Developer, Guest],
+            Developer => &[Developer, Guest],
+            Guest => &[Guest],
+            ThreatEngineer => &[ThreatEngineer, ThreatViewer, Developer, Member, Guest],
+            ThreatViewer => &[ThreatViewer, Developer, Member, Guest],
+            NoAccess => &[NoAccess],
+        }
+    }
+
     pub const ALL: [Self; 7] = [
         Self::Admin,
         Self::Member,
@@ -85,7 +128,7 @@ impl Role {
             Access::Unspecified => false,
         };
         let rows = MATRIX.iter().filter(|(_, cells)| cells.as_bytes().get(column).is_some_and(|cell| allowed(*cell)));
-        rows.flat_map(|(features, _)| features.iter()).fold(0, |bits, feature| bits | 1 << *feature as i32)
+        rows.fold(0, |all, (features, _)| all | bits(features))
     }
 }
 

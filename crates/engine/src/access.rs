@@ -63,11 +63,7 @@ impl AccessPolicy {
         partners: impl IntoIterator<Item = &'a str>,
         trusted: impl IntoIterator<Item = &'a str>,
     ) -> Self {
-        Self {
-            private: nets(private.into_iter().chain(PRIVATE_V6)),
-            partners: nets(partners),
-            trusted: nets(trusted),
-        }
+        Self { private: nets(private.into_iter().chain(PRIVATE_V6)), partners: nets(partners), trusted: nets(trusted) }
     }
 
     /// What one call says; nothing when it names no address.

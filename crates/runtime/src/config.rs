@@ -121,7 +121,7 @@ impl Config {
         if !["text", "json"].contains(&self.get("telemetry.log")) {
             problems.push("telemetry.log must be `text` or `json`".to_owned());
         }
-        for key in ["fetch.allow_private", "identity.open_signup", "tokens.show_jwt_secret"] {
+        for key in ["fetch.allow_private", "identity.open_signup", "tokens.show_jwt_secret", "oidc.logout"] {
             if !["true", "false"].contains(&self.get(key)) {
                 problems.push(format!("{key} must be `true` or `false`"));
             }
@@ -133,6 +133,13 @@ impl Config {
             problems.push(format!("fetch.allow_hosts: {problem}"));
         }
         self.verify_billing(problems);
+        let missing = |key: &str| self.get(key).is_empty();
+        if !missing("mail.smtp_url") && (missing("mail.from") || missing("mail.public_url")) {
+            problems.push("mail.smtp_url needs mail.from and mail.public_url".to_owned());
+        }
+        if !missing("oidc.issuer") && (missing("oidc.client_id") || missing("mail.public_url")) {
+            problems.push("oidc.issuer needs oidc.client_id and mail.public_url".to_owned());
+        }
         for range in self.get("http.trusted_proxies").split(',').map(str::trim).filter(|range| !range.is_empty()) {
             if range.parse::<ipnet::IpNet>().is_err() && range.parse::<std::net::IpAddr>().is_err() {
                 problems.push(format!("http.trusted_proxies: `{range}` is no address and no range"));

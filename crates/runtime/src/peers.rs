@@ -12,7 +12,9 @@ use portolan_api::{
         inventory_usage_service_client::InventoryUsageServiceClient,
     },
     tokens::v1::{
-        api_keys_service_client::ApiKeysServiceClient, organization_tokens_service_client::OrganizationTokensServiceClient, tokens_service_client::TokensServiceClient,
+        api_keys_service_client::ApiKeysServiceClient,
+        organization_tokens_service_client::OrganizationTokensServiceClient,
+        tokens_service_client::TokensServiceClient,
     },
 };
 use portolan_authz::{CALLER_HEADER, Caller, REQUEST_ID_HEADER, SERVICE_HEADER, ServiceAuth, WRITE_ID_HEADER};

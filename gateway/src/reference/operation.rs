@@ -1,5 +1,5 @@
 use http::Method;
-use portolan_api::{Access, Dialect, MethodPolicy, Reason, Who, descriptors, options};
+use portolan_api::{Access, Dialect, MethodPolicy, Reason, Who, common::v1::Carrier, descriptors, options};
 use prost_reflect::MessageDescriptor;
 
 use super::comments::Comments;
@@ -96,7 +96,9 @@ impl<'r> Operation<'r> {
 
     /// The request fields that stand in the query, by index.
     pub fn query_fields(&self) -> Vec<usize> {
-        let fields = self.route.rpc.descriptor.input().fields().count();
+        let input = self.route.rpc.descriptor.input();
+        let carried: Vec<_> =
+            input.fields().map(|field| options::field(&field).carrier != Carrier::Unspecified).collect();
         let in_body = |index: usize| match self.route.body {
             BodyRule::Message => true,
             BodyRule::Field(body) => body == index,
@@ -107,8 +109,9 @@ impl<'r> Operation<'r> {
             field(index)
                 .is_some_and(|field| options::field(&field).given_members || !options::from_header(&field).is_empty())
         };
-        (0..fields)
-            .filter(|index| !in_body(*index) && !self.route.params.contains(index) && !is_hidden(*index))
+        (0..carried.len())
+            .filter(|index| !in_body(*index) && !self.route.params.contains(index))
+            .filter(|index| !carried[*index] && !is_hidden(*index))
             .collect()
     }
 }

@@ -67,7 +67,7 @@ async fn failures_in_the_form_of_the_route() {
         ("GET", "/v1/usage", &[][..], "", 500, "INTERNAL"),
         ("GET", "/v1/jobs", &["x-http-method-override: POST"][..], "", 200, ""),
         ("POST", "/api_tokens/x", &json[..], "{}", 404, "VERB_NOT_ALLOWED"),
-        ("POST", "/api/managed_users/1", &json[..], "{}", 404, "PATH_UNKNOWN"),
+        ("POST", "/api/managed_users/1/nothing", &json[..], "{}", 404, "PATH_UNKNOWN"),
     ];
     for (verb, target, headers, body, status, reason) in cases {
         let answer = gateway.send(verb, target, headers, body).await;

@@ -22,6 +22,8 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
     let process = Process::open(config).await?;
     let services = Services::open(&process).await?;
 
+    services.identity.start();
+
     let config = &process.config;
     let first = portolan_identity::first_start(
         &services.identity,
@@ -94,7 +96,8 @@ impl Services {
 
         let identity_db = process.db("identity").await?;
         let secrets = process.secrets.clone();
-        let identity = portolan_identity::Deps::open(identity_db, peers.clone(), secrets, grants, keys).await?;
+        let identity =
+            portolan_identity::Deps::open(identity_db, peers.clone(), secrets, grants, keys, &process.config).await?;
         let limits = process.durable_limits(&identity.db).await?;
         let identity = identity.with_limits(limits);
         let settings = portolan_tokens::Settings::read(&process.config)?;

@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use portolan_api::{Error, Result, identity::v1::AuditEvent};
+use portolan_api::{Error, Reason, Result, identity::v1::AuditEvent};
 use portolan_store::{Db, Tx};
 use sha2::{Digest as _, Sha256};
 
-use crate::store::audit as store;
+use crate::{
+    store::{audit as store, find_user_by_login},
+    users::login_key,
+};
 
 /// Events of one call of [`record`].
 pub const EVENTS_MAX: usize = 500;
@@ -87,6 +90,63 @@ pub async fn record(db: &Db, events: Vec<AuditEvent>) -> Result<i64> {
     let appended = append(&mut tx, events).await?;
     tx.commit().await?;
     Ok(appended)
+}
+
+/// Page size when none is asked for, and the largest.
+const PAGE_SIZE_DEFAULT: i64 = 50;
+const PAGE_SIZE_MAX: i64 = 1_000;
+
+/// What to list.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Id or address of a user; empty for everybody.
+    pub actor: String,
+    /// Empty for every action.
+    pub action: String,
+    /// Unix seconds; the first that counts, and the first that does not.
+    pub start_s: Option<i64>,
+    pub end_s: Option<i64>,
+}
+
+/// A page of the account's events, the newest first, with the token of the next page; empty at the end.
+///
+/// # Errors
+/// `PAGE_TOKEN_INVALID`, `AUDIT_FILTER_INVALID`.
+pub async fn list(
+    db: &Db,
+    account_id: i64,
+    filter: &Filter,
+    page_size: Option<i64>,
+    page_token: &str,
+) -> Result<(Vec<Link>, String)> {
+    let invalid = |member: &str, detail: &str| {
+        Error::new(Reason::AuditFilterInvalid).with("member", member).with("detail", detail)
+    };
+    let size = page_size.unwrap_or(PAGE_SIZE_DEFAULT);
+    if !(1..=PAGE_SIZE_MAX).contains(&size) {
+        return Err(invalid("pageSize", "must be between 1 and 1000"));
+    }
+    let below = match page_token {
+        "" => i64::MAX,
+        token => token.parse().ok().filter(|below| *below > 0).ok_or(Reason::PageTokenInvalid)?,
+    };
+    let user_id = match filter.actor.trim() {
+        "" => None,
+        actor => match actor.parse() {
+            Ok(user_id) => Some(user_id),
+            // A name that is nobody's did nothing.
+            Err(_) => Some(find_user_by_login(db, &login_key(actor)).await?.map_or(-1, |user| user.id)),
+        },
+    };
+    let milliseconds = |seconds: Option<i64>, otherwise| seconds.map_or(otherwise, |s| s.saturating_mul(1_000));
+    let range = (milliseconds(filter.start_s, 0), milliseconds(filter.end_s, i64::MAX));
+    let mut links = store::list(db, account_id, user_id, &filter.action, range, below, size + 1).await?;
+    let more = links.len() as i64 > size;
+    if more {
+        links.pop();
+    }
+    let next = links.last().filter(|_| more).map(|link| link.seq.to_string());
+    Ok((links, next.unwrap_or_default()))
 }
 
 /// What a check of a chain found.

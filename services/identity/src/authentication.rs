@@ -44,7 +44,7 @@ pub struct KnownKey {
 /// Answers a caller token and its expiry in Unix seconds.
 ///
 /// # Errors
-/// `UNAUTHENTICATED` for a credential that is not good; `UNAVAILABLE` when its owner cannot be asked.
+/// `UNAUTHENTICATED` for a credential that is not good; `ORGANIZATION_SUSPENDED`, `ORGANIZATION_NOT_ACTIVATED`; `UNAVAILABLE` when its owner cannot be asked.
 pub async fn authenticate(
     deps: &Deps,
     credential: &Credential,
@@ -67,10 +67,12 @@ pub async fn authenticate(
                 iat: 0,
                 exp: 0,
             };
+            deps.suspended.check(&claims.organization_id)?;
             deps.signing.sign(claims).await
         }
         Credential::CapabilitiesToken(token) => {
             let claims = deps.signing.verify(token).await?;
+            deps.suspended.check(&claims.organization_id)?;
             Ok((token.clone(), claims.exp))
         }
         Credential::OrganizationToken(secret) => with_organization_token(deps, secret, scope, client_address).await,
@@ -83,6 +85,7 @@ async fn with_key(deps: &Deps, key: &str, scope: Scope, client_address: &str) ->
         return Err(Reason::Unauthenticated.into());
     }
     tell_use(deps, &known);
+    deps.suspended.check(&known.organization_id)?;
     let slot = (scope, client_address.to_owned());
     {
         let tokens = known.tokens.lock().unwrap_or_else(PoisonError::into_inner);
@@ -152,6 +155,7 @@ async fn with_organization_token(
         iat: 0,
         exp: 0,
     };
+    deps.suspended.check(&claims.organization_id)?;
     deps.signing.sign(claims).await
 }
 

@@ -1,15 +1,14 @@
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use portolan_api::{Error, Result, tokens::v1::CreateFirstApiKeyRequest};
-use portolan_authz::Role;
 
-use crate::{Deps, now_s, organizations, store, users};
+use crate::{Deps, now_s, organizations, signup, store, users};
 
 /// File in the data directory that receives the first API key.
 const KEY_FILE: &str = "admin-api-key";
 /// Scopes in which the first user is ADMIN.
-const SCOPES: [&str; 4] = ["API", "ENDPOINT", "DAST", "AGENTIC"];
-const ACCOUNT_NAME: &str = "My account";
+pub(crate) const SCOPES: [&str; 4] = ["API", "ENDPOINT", "DAST", "AGENTIC"];
+pub(crate) const ACCOUNT_NAME: &str = "My account";
 
 /// What the first start made, for the operator to read once.
 #[derive(Default)]
@@ -54,9 +53,7 @@ async fn create_administrator(deps: &Deps, email: &str, password: &str) -> Resul
     store::insert_organization(&mut tx, &organization).await?;
     store::insert_account(&mut tx, account_id, &organization.id, ACCOUNT_NAME, now_s()).await?;
     store::insert_user(&mut tx, user_id, email, &users::login_key(email), &password_hash).await?;
-    let scope_roles: BTreeMap<_, _> =
-        SCOPES.iter().map(|scope| (scope.to_string(), Role::Admin.name().to_owned())).collect();
-    store::insert_membership(&mut tx, account_id, user_id, None, &scope_roles).await?;
+    store::insert_membership(&mut tx, account_id, user_id, None, &signup::admin_everywhere()).await?;
     store::insert_first_start(&mut tx, KEY_FILE, account_id, user_id).await?;
     tx.commit().await?;
     Ok(true)

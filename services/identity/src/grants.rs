@@ -5,7 +5,11 @@ use std::sync::Arc;
 use portolan_api::Result;
 use portolan_authz::{Change, Grant, Identities, Lookup, Role, Scope, grant_key, role_key};
 
-use crate::{Deps, store};
+use crate::{
+    Deps,
+    roles::{self, CustomRole},
+    store,
+};
 
 const ALL_SCOPES: [Scope; 6] = [Scope::Api, Scope::Mcp, Scope::GenAi, Scope::Agentic, Scope::Dast, Scope::Endpoint];
 
@@ -22,48 +26,53 @@ pub async fn get(deps: &Deps, account_id: i64, user_id: i64, scope: Scope) -> Re
     Ok(grant)
 }
 
-/// Announces that a membership changes, before it is written. After the commit call `finish` of the result, and answer
-/// only when that succeeded.
+/// Announces that the grants of these members change, before the transaction commits. After the commit call `finish` of
+/// the result, and answer only when that succeeded.
 ///
 /// # Errors
 /// `UNAVAILABLE` when the readers of grants cannot be told; then nothing may be changed.
-pub(crate) async fn announce(deps: &Deps, account_id: i64, user_id: i64) -> Result<Change> {
-    deps.grants.begin_change(keys_of_member(account_id, user_id)).await
+pub(crate) async fn announce(deps: &Deps, account_id: i64, users: &[i64]) -> Result<Change> {
+    let keys = users.iter().flat_map(|user_id| ALL_SCOPES.map(|scope| grant_key(account_id, *user_id, scope)));
+    deps.grants.begin_change(keys).await
 }
 
 /// Announces that a custom role changes, with the grants of all who hold it; otherwise as [`announce`].
 ///
 /// # Errors
 /// As [`announce`].
-#[allow(dead_code)]
 pub(crate) async fn announce_role(deps: &Deps, account_id: i64, role: &str) -> Result<Change> {
     deps.grants.begin_change([role_key(account_id, role)]).await
 }
 
-/// The keys of a member's grants, for changes that touch several members or a role too.
-pub(crate) fn keys_of_member(account_id: i64, user_id: i64) -> [String; ALL_SCOPES.len()] {
-    ALL_SCOPES.map(|scope| grant_key(account_id, user_id, scope))
-}
-
 /// Adds a collection to a restricted user's list; an unrestricted user already sees it.
 pub async fn add_collection(deps: &Deps, account_id: i64, user_id: i64, collection_id: i32) -> Result<()> {
-    let change = announce(deps, account_id, user_id).await?;
+    let change = announce(deps, account_id, &[user_id]).await?;
     let mut tx = deps.db.begin().await?;
-    let membership = store::find_membership(&mut tx, account_id, user_id).await?;
-    if let Some(mut ids) = membership.and_then(|membership| membership.collection_ids)
-        && !ids.is_empty()
-        && !ids.contains(&collection_id)
+    store::lock_account(&mut tx, account_id).await?;
+    let roles = store::list_custom_roles(&mut tx, account_id).await?;
+    if let Some(membership) = store::find_membership(&mut tx, account_id, user_id).await?
+        && is_restricted(&roles, &membership)
     {
+        let mut ids = membership.collection_ids.unwrap_or_default();
         ids.push(collection_id);
+        ids.sort_unstable();
+        ids.dedup();
         store::update_membership_collections(&mut tx, account_id, user_id, Some(&ids)).await?;
     }
     tx.commit().await?;
     change.finish().await
 }
 
+/// Whether a list restricts the member in every scope they have. A list of their own restricts all scopes, so it is not
+/// begun for a member whose role leaves one of them open.
+fn is_restricted(roles: &[CustomRole], membership: &store::Membership) -> bool {
+    let mut grants = ALL_SCOPES.iter().map(|scope| evaluate(roles, membership, *scope));
+    grants.all(|grant| grant.base_role == Role::NoAccess || grant.collections().is_some())
+}
+
 /// Restricts a user to these collections; an empty list lifts the restriction.
 pub async fn set_collections(deps: &Deps, account_id: i64, user_id: i64, collection_ids: &[i32]) -> Result<()> {
-    let change = announce(deps, account_id, user_id).await?;
+    let change = announce(deps, account_id, &[user_id]).await?;
     let mut tx = deps.db.begin().await?;
     store::update_membership_collections(&mut tx, account_id, user_id, Some(collection_ids)).await?;
     tx.commit().await?;
@@ -75,13 +84,34 @@ pub(crate) async fn read(deps: &Deps, account_id: i64, user_id: i64, scope: Scop
     let Some(membership) = store::find_membership(&deps.db, account_id, user_id).await? else {
         return Ok(Grant::new(Role::NoAccess.name(), Role::NoAccess, None));
     };
-    let name = if membership.scope_roles.is_empty() {
-        membership.role.as_deref().unwrap_or(Role::Member.name())
-    } else {
-        membership.scope_roles.get(mapped(scope).name()).map_or(Role::NoAccess.name(), String::as_str)
+    // One role by its key: the cost does not grow with the number of roles.
+    let key = roles::key(role_in(&membership, scope));
+    let custom =
+        if Role::parse(&key).is_some() { None } else { store::find_custom_role(&deps.db, account_id, &key).await? };
+    Ok(evaluate(custom.as_slice(), &membership, scope))
+}
+
+fn role_in(membership: &store::Membership, scope: Scope) -> &str {
+    if membership.scope_roles.is_empty() {
+        return membership.role.as_deref().unwrap_or(Role::Member.name());
+    }
+    membership.scope_roles.get(mapped(scope).name()).map_or(Role::NoAccess.name(), String::as_str)
+}
+
+/// What a membership gives in a scope: the role it names there, with what a custom role changes, and the collections of
+/// role and member together. Neither listing any means all.
+pub(crate) fn evaluate(roles: &[CustomRole], membership: &store::Membership, scope: Scope) -> Grant {
+    let name = role_in(membership, scope);
+    let Some((base_role, custom)) = roles::resolve(roles, name) else {
+        return Grant::new(name, Role::NoAccess, Some(Vec::new()));
     };
-    let base_role = Role::parse(name).unwrap_or(Role::NoAccess);
-    Ok(Grant::new(name, base_role, membership.collection_ids.filter(|ids| !ids.is_empty())))
+    let mut collections = membership.collection_ids.clone().unwrap_or_default();
+    collections.extend(custom.iter().flat_map(|role| &role.collection_ids));
+    let grant = Grant::new(name, base_role, (!collections.is_empty()).then_some(collections));
+    match custom {
+        Some(role) => grant.with_custom_role(role.opens_threat_protection, role.allowed()),
+        None => grant,
+    }
 }
 
 /// Mappings know API, AGENTIC, ENDPOINT and DAST; the two agentic contexts count as AGENTIC.

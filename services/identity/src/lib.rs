@@ -12,31 +12,47 @@
 //!
 //! Start reading at [`authentication`] for the edge, at [`grants`] for roles.
 
+pub mod accounts;
 pub mod audit;
 pub mod authentication;
 mod bootstrap;
 pub mod grants;
+mod history;
+pub mod invitations;
+pub mod mail;
 pub mod managed_users;
+pub mod members;
+pub mod oidc;
 pub mod organizations;
 mod passwords;
+pub mod push;
+pub mod resets;
+pub mod roles;
 mod rpc;
 pub mod sessions;
 pub mod settings;
 mod signing;
+mod signup;
 mod store;
+mod suspension;
 mod throttle;
 pub mod users;
 
 use portolan_api::{
     Error,
     identity::v1::{
+        accounts_service_server::AccountsServiceServer, audit_log_service_server::AuditLogServiceServer,
         audit_service_server::AuditServiceServer, directory_service_server::DirectoryServiceServer,
         identity_service_server::IdentityServiceServer, identity_usage_service_server::IdentityUsageServiceServer,
+        managed_users_service_server::ManagedUsersServiceServer,
+        notifications_service_server::NotificationsServiceServer, roles_service_server::RolesServiceServer,
+        signup_service_server::SignupServiceServer, team_service_server::TeamServiceServer,
     },
 };
 use portolan_authz::{Cache, Grant};
+use portolan_fetch::Fetch;
 use portolan_limit::Limits;
-use portolan_runtime::{Peers, Secrets, now_s};
+use portolan_runtime::{Config, Peers, Secrets, now_s};
 use portolan_store::{Db, Migration, Migrations};
 use tonic::service::Routes;
 
@@ -90,29 +106,63 @@ pub struct Deps {
     pub limits: Limits,
     passwords: passwords::Passwords,
     signing: signing::Signing,
+    mail: mail::Mail,
+    push: push::Push,
+    oidc: Option<oidc::Oidc>,
+    open_signup: bool,
+    suspended: suspension::Suspended,
 }
 
 impl Deps {
-    /// Migrates the tables and makes the first signing key.
+    /// Migrates the tables and makes the first keys.
     ///
     /// # Errors
-    /// When the store cannot be reached or migrated.
+    /// When the store cannot be reached or migrated, or the configuration cannot be used.
     pub async fn open(
         db: Db,
         peers: Peers,
         secrets: Secrets,
         grants: Cache<Grant>,
         keys: Cache<KnownKey>,
+        config: &Config,
     ) -> Result<Self, Error> {
         portolan_meter::open(&db).await?;
         db.migrate(&MIGRATIONS).await?;
         let signing = signing::Signing::open(&db, &secrets).await?;
+        let fetch = Fetch::new(config.fetch_policy().map_err(Error::internal)?);
+        let mail = mail::Mail::from_config(config).map_err(Error::internal)?;
+        let contact = match mail.public_url() {
+            "" => format!("mailto:{}", config.get("admin.email")),
+            url => url.to_owned(),
+        };
+        let allow_http = config.flag("fetch.allow_private");
+        let push = push::Push::open(&db, &secrets, fetch.clone(), contact, allow_http).await?;
         let limits = Limits::in_table(&db).await?;
-        Ok(Self { db, peers, secrets, grants, keys, limits, passwords: passwords::Passwords::default(), signing })
+        Ok(Self {
+            limits,
+            passwords: passwords::Passwords::default(),
+            signing,
+            mail,
+            push,
+            oidc: oidc::Oidc::from_config(config, &fetch).map_err(Error::internal)?,
+            open_signup: config.flag("identity.open_signup"),
+            suspended: suspension::Suspended::read(&db).await?,
+            db,
+            peers,
+            secrets,
+            grants,
+            keys,
+        })
     }
-}
 
-impl Deps {
+    /// Starts what goes on in the background: push messages, the watch over organisations, the end of old sessions.
+    /// It stops with the process; every step is safe to cut off.
+    pub fn start(&self) {
+        tokio::spawn(push::deliver(self.clone()));
+        tokio::spawn(suspension::watch(self.clone()));
+        tokio::spawn(sessions::sweep(self.clone()));
+    }
+
     /// Counts in `limits` instead of in a table of identity.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
@@ -125,8 +175,21 @@ pub fn service(deps: Deps) -> Routes {
     let rpc = rpc::Rpc::new(deps);
     Routes::new(IdentityServiceServer::new(rpc.clone()))
         .add_service(DirectoryServiceServer::new(rpc.clone()))
+        .add_service(AccountsServiceServer::new(rpc.clone()))
+        .add_service(AuditLogServiceServer::new(rpc.clone()))
+        .add_service(ManagedUsersServiceServer::new(rpc.clone()))
+        .add_service(NotificationsServiceServer::new(rpc.clone()))
+        .add_service(RolesServiceServer::new(rpc.clone()))
+        .add_service(SignupServiceServer::new(rpc.clone()))
+        .add_service(TeamServiceServer::new(rpc.clone()))
         .add_service(AuditServiceServer::new(rpc.clone()))
         .add_service(IdentityUsageServiceServer::new(rpc))
+}
+
+/// 256 bits from the operating system's generator, for codes in links.
+pub(crate) fn random_code() -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
 }
 
 /// Letters and digits from the operating system's generator.

@@ -11,9 +11,11 @@ async fn main() -> ExitCode {
     process::run_service(PACKAGE, async |process| {
         let db = process.db("identity").await?;
         let (grants, keys) = (process.shared_cache(GRANTS), process.shared_cache(API_KEYS));
-        let deps = Deps::open(db, process.peers.clone(), process.secrets.clone(), grants, keys).await?;
+        let deps =
+            Deps::open(db, process.peers.clone(), process.secrets.clone(), grants, keys, &process.config).await?;
         let limits = process.durable_limits(&deps.db).await?;
         let deps = deps.with_limits(limits);
+        deps.start();
         let guard = Guard::new(Arc::new(grants::OwnIdentities(deps.clone())), process.peers.auth.clone())
             .with_limits(Arc::new(portolan_runtime::PeerLimits(process.peers.clone())));
         let (guard, relay) = portolan_outbox::start(&process, &deps.db, guard).await?;

@@ -1,8 +1,13 @@
 //! Organisations: who owns accounts, and whether they may be used.
 
-use portolan_api::Result;
+use portolan_api::{Reason, Result};
+use portolan_store::Db;
 
-use crate::{Deps, store};
+use crate::{
+    Deps,
+    history::{self, Actor, Change},
+    store,
+};
 
 /// An organisation.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +62,34 @@ pub async fn find(deps: &Deps, by: &By) -> Result<Option<(Organization, Vec<i64>
     let Some(organization) = store::find_organization(&deps.db, by).await? else { return Ok(None) };
     let accounts = store::list_account_ids(&deps.db, &organization.id).await?;
     Ok(Some((organization, accounts)))
+}
+
+/// Every organisation of the installation, the oldest first.
+pub async fn list(db: &Db) -> Result<Vec<Organization>> {
+    store::list_organizations(db).await
+}
+
+/// Opens or shuts an organisation, named by its id, public id or sub-domain. Answers it as it was before.
+///
+/// # Errors
+/// `ORGANIZATION_NOT_FOUND`.
+pub async fn set_state(db: &Db, name: &str, state: State) -> Result<Organization> {
+    let mut found = None;
+    for by in [By::Id(name.to_owned()), By::PublicId(name.to_owned()), By::SubDomain(name.to_owned())] {
+        found = match found {
+            None => store::find_organization(db, &by).await?,
+            some => some,
+        };
+    }
+    let organization = found.ok_or(Reason::OrganizationNotFound)?;
+    let accounts = store::list_account_ids(db, &organization.id).await?;
+    let mut tx = db.begin().await?;
+    store::update_organization_state(&mut tx, &organization.id, state).await?;
+    let actor = Actor { account_id: accounts.first().copied().unwrap_or_default(), ..Actor::default() };
+    let change = Change::of("organization", &organization.id).before(&organization.state.name()).after(&state.name());
+    history::record_by(&mut tx, &actor, change.by("organization.state.update")).await?;
+    tx.commit().await?;
+    Ok(organization)
 }
 
 /// A new organisation of this name, active at once.

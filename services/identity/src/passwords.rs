@@ -4,11 +4,13 @@ use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
 };
-use portolan_api::{Error, Result};
+use portolan_api::{Error, Reason, Result};
 use tokio::sync::Semaphore;
 
-/// Hashes under way at once. Each takes a core and 19 MiB, so a burst of logins must queue instead of starving the rest.
-const HASHES_AT_ONCE: usize = 2;
+const CHARS_MIN: usize = 8;
+const CHARS_MAX: usize = 128;
+/// Passwords that are tried first by whoever guesses.
+const COMMON: &str = include_str!("common_passwords.txt");
 const MEMORY_KIB: u32 = 19 * 1024;
 const ITERATIONS: u32 = 2;
 const LANES: u32 = 1;
@@ -21,8 +23,41 @@ pub(crate) struct Passwords {
 
 impl Default for Passwords {
     fn default() -> Self {
-        Self { permits: Arc::new(Semaphore::new(HASHES_AT_ONCE)) }
+        Self { permits: Arc::new(Semaphore::new(hashes_at_once())) }
     }
+}
+
+/// Hashes under way at once. Each takes a core and 19 MiB, so a burst of logins must queue instead of starving the rest:
+/// half of the cores stay free.
+fn hashes_at_once() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
+}
+
+/// Whether a new password may be used: 8 to 128 characters of any kind, and none that everybody tries.
+///
+/// # Errors
+/// `PASSWORD_TOO_SHORT`, `PASSWORD_TOO_LONG`, `PASSWORD_COMMON`.
+pub(crate) fn check(password: &str) -> Result<()> {
+    let chars = password.chars().count();
+    if chars < CHARS_MIN {
+        return Err(Reason::PasswordTooShort.into());
+    }
+    if chars > CHARS_MAX {
+        return Err(Reason::PasswordTooLong.into());
+    }
+    if is_common(password) { Err(Reason::PasswordCommon.into()) } else { Ok(()) }
+}
+
+/// Also when digits or signs were put at the end, and when one short piece is repeated.
+fn is_common(password: &str) -> bool {
+    let lower = password.to_lowercase();
+    let word = lower.trim_end_matches(|c: char| !c.is_alphabetic());
+    let listed = |text: &str| COMMON.lines().any(|common| common == text);
+    let repeated = || {
+        let letters: Vec<char> = lower.chars().collect();
+        (1..=3).any(|period| letters.iter().zip(letters.iter().skip(period)).all(|(a, b)| a == b))
+    };
+    listed(&lower) || (word.len() >= CHARS_MIN && listed(word)) || repeated()
 }
 
 impl Passwords {
@@ -37,7 +72,8 @@ impl Passwords {
     /// Whether the password is right. Takes the same time without a hash, so that an unknown login answers alike.
     pub(crate) async fn verify(&self, password: String, hash: Option<String>) -> Result<bool> {
         self.run(move || {
-            let Some(hash) = hash else {
+            // Who came by single sign-on has no password.
+            let Some(hash) = hash.filter(|hash| !hash.is_empty()) else {
                 // The work of a comparison that cannot succeed.
                 let _ = argon2().hash_password(password.as_bytes());
                 return false;
@@ -61,6 +97,20 @@ fn argon2() -> Argon2<'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn passwords_are_long_enough_and_not_everybodys() {
+        let reason = |password: &str| check(password).err().map(|error| error.reason());
+        assert_eq!(reason("short7!"), Some(Reason::PasswordTooShort));
+        assert_eq!(reason(&"ü".repeat(129)), Some(Reason::PasswordTooLong));
+        for common in ["Password", "password2026!", "12345678", "abababab", "zzzzzzzzzz", "QWERTYUIOP"] {
+            assert_eq!(reason(common), Some(Reason::PasswordCommon), "{common}");
+        }
+        for good in ["correct horse battery staple", "ünïcödé 語", "Tr0ub4dor&3", &"ab1".repeat(42)[..125]] {
+            let expected = if good.starts_with("ab1") { Some(Reason::PasswordCommon) } else { None };
+            assert_eq!(reason(good), expected, "{good}");
+        }
+    }
 
     #[tokio::test]
     async fn a_password_verifies_against_its_own_hash_only() {

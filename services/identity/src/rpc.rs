@@ -1,5 +1,10 @@
+mod accounts;
 mod audit;
 mod directory;
+mod managed_users;
+mod roles;
+mod signup;
+mod team;
 mod usage;
 
 use portolan_api::{

@@ -3,13 +3,21 @@
 
 use portolan_api::{Error, Reason, Result, inventory::v1::CountEndpointsRequest};
 use portolan_authz::Caller;
+use portolan_store::Tx;
 use subtle::ConstantTimeEq as _;
 
-use crate::{Deps, now_s, store, throttle::Attempt, users};
+use crate::{
+    Deps,
+    history::{self, Actor, Change},
+    now_s, oidc, store,
+    throttle::Attempt,
+    users,
+};
 
 /// A session ends when it was not used for this long, and at the latest after the second.
 const IDLE_MAX_S: i64 = 60 * 60;
 const AGE_MAX_S: i64 = 7 * 24 * 60 * 60;
+const SWEEP_EVERY: std::time::Duration = std::time::Duration::from_secs(600);
 /// The time of use is written at most this often.
 const TOUCH_EVERY_S: i64 = 60;
 /// Longest password that is looked at; hashing more is work for an attacker's benefit.
@@ -24,6 +32,18 @@ pub struct Session {
     pub account_id: i64,
     pub created_at: i64,
     pub used_at: i64,
+    /// The provider's token of a single sign-on, sealed; its logout asks for it.
+    pub id_token: Option<Vec<u8>>,
+}
+
+impl Session {
+    /// What a single sign-on gives a session that begins now.
+    pub(crate) fn with_id_token(sealed: Vec<u8>) -> Self {
+        let empty = String::new;
+        let (digest, access_digest) = (empty(), empty());
+        let (created_at, used_at) = (now_s(), now_s());
+        Self { digest, access_digest, user_id: 0, account_id: 0, created_at, used_at, id_token: Some(sealed) }
+    }
 }
 
 /// What a login answers.
@@ -52,23 +72,56 @@ pub async fn open(deps: &Deps, login: &str, password: &str, address: &str) -> Re
     };
     let accounts = store::list_accounts_of_user(&deps.db, user.id).await?;
     let account_id = *accounts.keys().next().ok_or(Reason::LoginFailed)?;
-    let (session, access_token) = (random_token(), random_token());
-    let now = now_s();
     let mut tx = deps.db.begin().await?;
-    let row = Session {
-        digest: portolan_runtime::digest(&session),
-        access_digest: portolan_runtime::digest(&access_token),
-        user_id: user.id,
-        account_id,
-        created_at: now,
-        used_at: now,
-    };
-    store::insert_session(&mut tx, &row).await?;
-    store::update_last_login(&mut tx, user.id, now).await?;
+    // A password that changed while this one was compared opens nothing.
+    if !store::update_last_login(&mut tx, user.id, now_s(), &user.password_hash).await? {
+        return Err(Reason::LoginFailed.into());
+    }
+    let started = start(&mut tx, user.id, account_id, None).await?;
+    let actor = Actor { account_id, user_id: user.id, client_address: address.to_owned(), ..Actor::default() };
+    history::record_by(&mut tx, &actor, Change::of("session", &started.digest[..16]).by("login")).await?;
     tx.commit().await?;
     // The session is made; an attempt that stays counted is forgotten with its window.
     let _ = attempt.succeeded().await;
+    opened(deps, started, account_id).await
+}
+
+/// A session that was written and not handed out yet.
+pub(crate) struct Started {
+    session: String,
+    access_token: String,
+    digest: String,
+}
+
+/// Writes a new session. `before` is the one it takes the place of, whose age it keeps.
+pub(crate) async fn start(tx: &mut Tx, user_id: i64, account_id: i64, before: Option<Session>) -> Result<Started> {
+    let (session, access_token) = (random_token(), random_token());
+    let row = Session {
+        digest: portolan_runtime::digest(&session),
+        access_digest: portolan_runtime::digest(&access_token),
+        user_id,
+        account_id,
+        created_at: before.as_ref().map_or_else(now_s, |before| before.created_at),
+        used_at: now_s(),
+        id_token: before.and_then(|before| before.id_token),
+    };
+    store::insert_session(tx, &row).await?;
+    Ok(Started { session, access_token, digest: row.digest })
+}
+
+/// What a committed session answers.
+pub(crate) async fn opened(deps: &Deps, started: Started, account_id: i64) -> Result<Opened> {
+    let Started { session, access_token, .. } = started;
     Ok(Opened { session, access_token, redirect: first_step(deps, account_id).await })
+}
+
+/// Moves the caller's session into another of their accounts: a new session, with the age of the old.
+///
+/// # Errors
+/// `UNAUTHENTICATED` when the session has ended meanwhile.
+pub(crate) async fn switch(tx: &mut Tx, caller: &Caller, account_id: i64) -> Result<Started> {
+    let before = store::take_session(tx, caller.user_id, &caller.credential_id).await?;
+    start(tx, caller.user_id, account_id, Some(before.ok_or(Reason::Unauthenticated)?)).await
 }
 
 /// Finds the session of a cookie and its access token.
@@ -92,21 +145,42 @@ pub async fn verify(deps: &Deps, session: &str, access_token: &str) -> Result<Se
 /// Ends every session of the caller; a caller with an API key ends nothing. Answers where to go.
 ///
 /// # Errors
-/// `REDIRECT_NOT_ALLOWED` unless `redirect_url` is a path that starts with one slash; nothing is ended then.
+/// `REDIRECT_NOT_ALLOWED` unless `redirect_url` is a path that starts with one slash, or stands below the public address
+/// of the installation; nothing is ended then.
 pub async fn close(deps: &Deps, caller: &Caller, redirect_url: Option<&str>) -> Result<String> {
     let target = match redirect_url.map(str::trim).filter(|url| !url.is_empty()) {
         None => "/login",
         Some(path) if is_local_path(path) => path,
+        Some(url) if deps.mail.is_own(url) => url,
         Some(_) => return Err(Reason::RedirectNotAllowed.into()),
     };
-    if !caller.credential.is_key() {
-        store::delete_sessions_of_user(&deps.db, caller.user_id).await?;
+    if caller.credential.is_key() {
+        return Ok(target.to_owned());
     }
-    Ok(target.to_owned())
+    let mut tx = deps.db.begin().await?;
+    let session = store::take_session(&mut tx, caller.user_id, &caller.credential_id).await?;
+    store::delete_sessions_of_user(&mut tx, caller.user_id).await?;
+    history::record(&mut tx, caller, Change::of("session", &caller.credential_id).by("logout")).await?;
+    tx.commit().await?;
+    match session.and_then(|session| session.id_token) {
+        Some(id_token) => Ok(oidc::logout_url(deps, &id_token, target).await.unwrap_or_else(|| target.to_owned())),
+        None => Ok(target.to_owned()),
+    }
+}
+
+/// Removes the rows of sessions that have ended, now and then.
+pub(crate) async fn sweep(deps: Deps) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        let now = now_s();
+        if let Err(error) = store::delete_ended_sessions(&deps.db, now - IDLE_MAX_S, now - AGE_MAX_S).await {
+            tracing::warn!(%error, "ended sessions could not be removed");
+        }
+    }
 }
 
 /// Browsers read `//host` and `/\host` as another origin.
-fn is_local_path(path: &str) -> bool {
+pub(crate) fn is_local_path(path: &str) -> bool {
     path.starts_with('/')
         && !path.starts_with("//")
         && !path.contains('\\')

@@ -4,7 +4,11 @@ use ipnet::Ipv4Net;
 use portolan_api::{Reason, Result};
 use portolan_authz::Caller;
 
-use crate::{Deps, store};
+use crate::{
+    Deps,
+    history::{self, Change},
+    store,
+};
 
 /// What counts as private when an account has no list of its own.
 const PRIVATE_RANGES: [&str; 13] = [
@@ -49,6 +53,8 @@ pub async fn set_private_cidrs(deps: &Deps, caller: &Caller, list: &[String]) ->
     let list = checked(list, Reason::CidrInvalid, |entry| entry.contains('/') && entry.parse::<Ipv4Net>().is_ok())?;
     let mut tx = deps.db.begin().await?;
     store::update_private_cidrs(&mut tx, caller.account_id, &list).await?;
+    let change = Change::of("settings", "privateCidrList").after(&list).by("settings.private_cidrs.update");
+    history::record(&mut tx, caller, change).await?;
     tx.commit().await?;
     Ok(list)
 }
@@ -61,6 +67,8 @@ pub async fn set_partner_ips(deps: &Deps, caller: &Caller, list: &[String]) -> R
     let list = checked(list, Reason::IpInvalid, |entry| entry.parse::<std::net::Ipv4Addr>().is_ok())?;
     let mut tx = deps.db.begin().await?;
     store::update_partner_ips(&mut tx, caller.account_id, &list).await?;
+    let change = Change::of("settings", "partnerIpList").after(&list).by("settings.partner_ips.update");
+    history::record(&mut tx, caller, change).await?;
     tx.commit().await?;
     Ok(list)
 }

@@ -7,6 +7,11 @@ const WINDOW: Duration = Duration::from_secs(15 * 60);
 /// Failed logins of one account, and from one address, that a window takes.
 const FAILURES_PER_LOGIN: Limit = Limit { max: 10, window: WINDOW };
 const FAILURES_PER_ADDRESS: Limit = Limit { max: 100, window: WINDOW };
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const INVITES_PER_ACCOUNT: Limit = Limit { max: 500, window: HOUR };
+const INVITES_PER_ADDRESS: Limit = Limit { max: 500, window: HOUR };
+const RESETS_PER_ADDRESS: Limit = Limit { max: 60, window: HOUR };
+const RESETS_PER_LOGIN: Limit = Limit { max: 5, window: HOUR };
 
 /// One attempt, counted as a failure until it turns out to be none: attempts that run at the same time cannot pass
 /// together what they could not pass one by one.
@@ -38,5 +43,35 @@ impl<'a> Attempt<'a> {
         let [login, address] = &self.counters;
         self.limits.forget(&login.subject).await?;
         self.limits.give_back(std::slice::from_ref(address)).await
+    }
+}
+
+/// Takes one invitation from the account's and the address's share.
+///
+/// # Errors
+/// `RATE_LIMITED`.
+pub(crate) async fn take_invite(limits: &Limits, account_id: i64, address: &str) -> Result<()> {
+    let account = Counter::new(format!("invite/{account_id}"), INVITES_PER_ACCOUNT);
+    take(limits, &[account, Counter::new(format!("invite-address/{address}"), INVITES_PER_ADDRESS)]).await
+}
+
+/// Takes one password reset from the address's share, before anything is known of the user.
+///
+/// # Errors
+/// `RATE_LIMITED`.
+pub(crate) async fn take_reset(limits: &Limits, address: &str) -> Result<()> {
+    take(limits, &[Counter::new(format!("reset-address/{address}"), RESETS_PER_ADDRESS)]).await
+}
+
+/// Takes one mail from the share of a user. The answer to them is the same when there is none left.
+pub(crate) async fn may_mail(limits: &Limits, login_key: &str) -> Result<bool> {
+    let counter = Counter::new(format!("reset/{login_key}"), RESETS_PER_LOGIN);
+    Ok(limits.take(&[counter]).await?.retry_after_s().is_none())
+}
+
+async fn take(limits: &Limits, counters: &[Counter]) -> Result<()> {
+    match limits.take(counters).await?.retry_after_s() {
+        None => Ok(()),
+        Some(seconds) => Err(Error::new(Reason::RateLimited).with("retry_after_seconds", seconds)),
     }
 }

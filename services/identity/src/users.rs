@@ -44,8 +44,8 @@ pub async fn create(deps: &Deps, new: NewUser<'_>) -> Result<i64> {
     let mut tx = deps.db.begin().await?;
     let user_id = store::next_id(&mut tx, "user").await?;
     store::insert_user(&mut tx, user_id, new.login, &login_key(new.login), &password_hash).await?;
-    let change = grants::announce(deps, new.account_id, user_id).await?;
     store::insert_membership(&mut tx, new.account_id, user_id, Some(new.role), &BTreeMap::new()).await?;
+    let change = grants::announce(deps, new.account_id, &[user_id]).await?;
     tx.commit().await?;
     change.finish().await?;
     Ok(user_id)

@@ -44,8 +44,8 @@ pub use error::Error;
 pub use ingest::{IngestHandle, start_ingest};
 
 use portolan_api::inventory::v1::access_type_service_server::AccessTypeServiceServer;
-use portolan_api::inventory::v1::collection_write_service_server::CollectionWriteServiceServer;
 use portolan_api::inventory::v1::collection_directory_service_server::CollectionDirectoryServiceServer;
+use portolan_api::inventory::v1::collection_write_service_server::CollectionWriteServiceServer;
 use portolan_api::inventory::v1::edge_feed_service_server::EdgeFeedServiceServer;
 use portolan_api::inventory::v1::endpoint_write_service_server::EndpointWriteServiceServer;
 use portolan_api::inventory::v1::export_service_server::ExportServiceServer;

@@ -1,8 +1,8 @@
 //! The RPCs: each splits the request, calls the domain, wraps the answer.
 
 pub mod access_types;
-pub mod collection_writes;
 pub mod collection_directory;
+pub mod collection_writes;
 mod convert;
 pub mod edge;
 pub mod endpoint_writes;

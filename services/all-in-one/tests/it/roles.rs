@@ -15,7 +15,7 @@ async fn identity(test: &TestDb, server: &Server) -> Deps {
     let config = Config::load(server.data_dir.clone(), None, []).unwrap();
     let peers = Peers::new(&config, ServiceAuth::new(&secrets.derive("service token"))).unwrap();
     let db = test.store.service("identity").await.unwrap();
-    Deps::open(db, peers, secrets, Cache::Off, Cache::Off).await.unwrap()
+    Deps::open(db, peers, secrets, Cache::Off, Cache::Off, &config).await.unwrap()
 }
 
 /// A logged-in user.

@@ -51,6 +51,25 @@ pub(crate) async fn after(db: &Db, account_id: i64, seq: i64, limit: i64) -> Res
     db.fetch_all(AFTER, args![account_id, seq, limit]).await?.iter().map(read_link).collect()
 }
 
+const LIST: &str = "SELECT seq, event, hash FROM audit_events WHERE account_id = $1 AND seq < $2
+    AND ($3 = 0 OR user_id = $4) AND ($5 = '' OR action = $5) AND time_ms >= $6 AND time_ms < $7
+    ORDER BY seq DESC LIMIT $8";
+
+/// The newest first, below a place in the chain.
+pub(crate) async fn list(
+    db: &Db,
+    account_id: i64,
+    user_id: Option<i64>,
+    action: &str,
+    (start_ms, end_ms): (i64, i64),
+    below: i64,
+    limit: i64,
+) -> Result<Vec<Link>> {
+    let user = user_id.unwrap_or_default();
+    let values = args![account_id, below, user_id.is_some(), user, action, start_ms, end_ms, limit];
+    db.fetch_all(LIST, values).await?.iter().map(read_link).collect()
+}
+
 const ACCOUNTS: &str = "SELECT account_id FROM audit_heads ORDER BY account_id";
 
 pub(crate) async fn accounts(db: &Db) -> Result<Vec<i64>> {

@@ -1,6 +1,13 @@
 pub(crate) mod audit;
+mod custom_roles;
+mod invitations;
 mod managed_users;
+mod members;
+mod oidc;
 mod organizations;
+mod push;
+mod resets;
+mod sessions;
 mod settings;
 mod usage;
 
@@ -9,8 +16,11 @@ use std::collections::BTreeMap;
 use portolan_api::{Error, Result};
 use portolan_store::{Db, Row, Tx, args};
 
-pub(crate) use self::{managed_users::*, organizations::*, settings::*, usage::*};
-use crate::{sessions::Session, users::User};
+pub(crate) use self::{
+    custom_roles::*, invitations::*, managed_users::*, members::*, oidc::*, organizations::*, push::*, resets::*,
+    sessions::*, settings::*, usage::*,
+};
+use crate::users::User;
 
 /// The id of the first account of an installation.
 pub(crate) const FIRST_ACCOUNT_ID: i64 = 1_000_000;
@@ -62,7 +72,8 @@ pub(crate) async fn find_organization_of_account(db: &Db, account_id: i64) -> Re
 }
 
 const LIST_ACCOUNTS_OF_USER: &str = "SELECT a.account_id, a.name FROM accounts a
-    JOIN memberships m ON m.account_id = a.account_id WHERE m.user_id = $1 ORDER BY a.account_id";
+    JOIN memberships m ON m.account_id = a.account_id WHERE m.user_id = $1 AND a.state = 'ACTIVE'
+    ORDER BY a.account_id";
 
 pub(crate) async fn list_accounts_of_user(db: &Db, user_id: i64) -> Result<BTreeMap<i64, String>> {
     let rows = db.fetch_all(LIST_ACCOUNTS_OF_USER, args![user_id]).await?;
@@ -90,10 +101,38 @@ pub(crate) async fn find_user_by_login(db: &Db, login_key: &str) -> Result<Optio
     db.fetch_optional(FIND_USER_BY_LOGIN, args![login_key]).await?.map(user).transpose()
 }
 
-const UPDATE_LAST_LOGIN: &str = "UPDATE users SET last_login_at = $2 WHERE user_id = $1";
+const UPDATE_LAST_LOGIN: &str = "UPDATE users SET last_login_at = $2 WHERE user_id = $1 AND password_hash = $3";
 
-pub(crate) async fn update_last_login(tx: &mut Tx, user_id: i64, now: i64) -> Result<()> {
-    one(tx.execute(UPDATE_LAST_LOGIN, args![user_id, now]).await?)
+/// False when the password changed meanwhile.
+pub(crate) async fn update_last_login(tx: &mut Tx, user_id: i64, now: i64, password_hash: &str) -> Result<bool> {
+    Ok(tx.execute(UPDATE_LAST_LOGIN, args![user_id, now, password_hash]).await? == 1)
+}
+
+const UPDATE_USER_NAME: &str = "UPDATE users SET name = $2 WHERE user_id = $1";
+
+pub(crate) async fn update_user_name(tx: &mut Tx, user_id: i64, name: &str) -> Result<()> {
+    one(tx.execute(UPDATE_USER_NAME, args![user_id, name]).await?)
+}
+
+const UPDATE_PASSWORD: &str = "UPDATE users SET password_hash = $2 WHERE user_id = $1";
+
+pub(crate) async fn update_password(tx: &mut Tx, user_id: i64, password_hash: &str) -> Result<()> {
+    one(tx.execute(UPDATE_PASSWORD, args![user_id, password_hash]).await?)
+}
+
+const COUNT_OWN_ACCOUNTS: &str = "SELECT count(*) AS accounts FROM memberships m
+    JOIN accounts a ON a.account_id = m.account_id
+    WHERE m.user_id = $1 AND a.state = 'ACTIVE' AND a.vendor_account_id IS NULL";
+
+/// The accounts of a user, without customer workspaces.
+pub(crate) async fn count_own_accounts(tx: &mut Tx, user_id: i64) -> Result<i64> {
+    Ok(tx.fetch_one(COUNT_OWN_ACCOUNTS, args![user_id]).await?.get("accounts")?)
+}
+
+const COUNT_USERS: &str = "SELECT count(*) AS users FROM users";
+
+pub(crate) async fn count_users(tx: &mut Tx) -> Result<i64> {
+    Ok(tx.fetch_one(COUNT_USERS, args![]).await?.get("users")?)
 }
 
 /// What a user is in an account.
@@ -102,6 +141,18 @@ pub(crate) struct Membership {
     pub(crate) scope_roles: BTreeMap<String, String>,
     /// `None` and empty: every collection.
     pub(crate) collection_ids: Option<Vec<i32>>,
+}
+
+impl Membership {
+    /// Every role name that it gives.
+    pub(crate) fn role_names(&self) -> impl Iterator<Item = &str> {
+        self.role.as_deref().into_iter().chain(self.scope_roles.values().map(String::as_str))
+    }
+
+    /// Whether the role with this key is one of them.
+    pub(crate) fn holds(&self, role_key: &str) -> bool {
+        self.role_names().any(|name| crate::roles::key(name) == role_key)
+    }
 }
 
 const INSERT_MEMBERSHIP: &str = "INSERT INTO memberships (account_id, user_id, role, scope_roles, created_at)
@@ -122,14 +173,17 @@ const FIND_MEMBERSHIP: &str =
     "SELECT role, scope_roles, collection_ids FROM memberships WHERE account_id = $1 AND user_id = $2";
 
 pub(crate) async fn find_membership(db: impl Reader, account_id: i64, user_id: i64) -> Result<Option<Membership>> {
-    let Some(row) = db.row(FIND_MEMBERSHIP, account_id, user_id).await? else { return Ok(None) };
+    db.row(FIND_MEMBERSHIP, account_id, user_id).await?.as_ref().map(membership).transpose()
+}
+
+fn membership(row: &Row) -> Result<Membership> {
     let scope_roles: String = row.get("scope_roles")?;
     let collection_ids: Option<String> = row.get("collection_ids")?;
-    Ok(Some(Membership {
+    Ok(Membership {
         role: row.get("role")?,
         scope_roles: serde_json::from_str(&scope_roles).map_err(Error::internal)?,
         collection_ids: collection_ids.map(|ids| serde_json::from_str(&ids)).transpose().map_err(Error::internal)?,
-    }))
+    })
 }
 
 const UPDATE_MEMBERSHIP_COLLECTIONS: &str =
@@ -143,43 +197,6 @@ pub(crate) async fn update_membership_collections(
 ) -> Result<()> {
     let ids = ids.map(serde_json::to_string).transpose().map_err(Error::internal)?;
     one(tx.execute(UPDATE_MEMBERSHIP_COLLECTIONS, args![account_id, user_id, ids]).await?)
-}
-
-const INSERT_SESSION: &str = "INSERT INTO sessions
-    (session_digest, access_digest, user_id, account_id, created_at, used_at) VALUES ($1, $2, $3, $4, $5, $6)";
-
-pub(crate) async fn insert_session(tx: &mut Tx, session: &Session) -> Result<()> {
-    let Session { digest, access_digest, user_id, account_id, created_at, used_at } = session;
-    one(tx.execute(INSERT_SESSION, args![digest, access_digest, *user_id, *account_id, *created_at, *used_at]).await?)
-}
-
-const FIND_SESSION: &str = "SELECT session_digest, access_digest, user_id, account_id, created_at, used_at
-    FROM sessions WHERE session_digest = $1";
-
-pub(crate) async fn find_session(db: &Db, digest: &str) -> Result<Option<Session>> {
-    let Some(row) = db.fetch_optional(FIND_SESSION, args![digest]).await? else { return Ok(None) };
-    Ok(Some(Session {
-        digest: row.get("session_digest")?,
-        access_digest: row.get("access_digest")?,
-        user_id: row.get("user_id")?,
-        account_id: row.get("account_id")?,
-        created_at: row.get("created_at")?,
-        used_at: row.get("used_at")?,
-    }))
-}
-
-const TOUCH_SESSION: &str = "UPDATE sessions SET used_at = $2 WHERE session_digest = $1";
-
-pub(crate) async fn touch_session(db: &Db, digest: &str, now: i64) -> Result<()> {
-    db.execute(TOUCH_SESSION, args![digest, now]).await?;
-    Ok(())
-}
-
-const DELETE_SESSIONS_OF_USER: &str = "DELETE FROM sessions WHERE user_id = $1";
-
-pub(crate) async fn delete_sessions_of_user(db: &Db, user_id: i64) -> Result<()> {
-    db.execute(DELETE_SESSIONS_OF_USER, args![user_id]).await?;
-    Ok(())
 }
 
 pub(crate) struct SigningKeyRow {
@@ -232,6 +249,23 @@ const DELETE_FIRST_START: &str = "DELETE FROM first_start WHERE step = $1";
 
 pub(crate) async fn delete_first_start(db: &Db, step: &str) -> Result<()> {
     one(db.execute(DELETE_FIRST_START, args![step]).await?)
+}
+
+/// A read of many rows that may stand inside a transaction.
+pub(crate) trait AccountReader {
+    async fn rows(self, sql: &'static str, account_id: i64) -> Result<Vec<Row>>;
+}
+
+impl AccountReader for &Db {
+    async fn rows(self, sql: &'static str, account_id: i64) -> Result<Vec<Row>> {
+        Ok(self.fetch_all(sql, args![account_id]).await?)
+    }
+}
+
+impl AccountReader for &mut Tx {
+    async fn rows(self, sql: &'static str, account_id: i64) -> Result<Vec<Row>> {
+        Ok(self.fetch_all(sql, args![account_id]).await?)
+    }
 }
 
 /// A read that may stand inside a transaction.

@@ -45,6 +45,14 @@ pub(crate) async fn list_organizations(db: &Db) -> Result<Vec<Organization>> {
     db.fetch_all(LIST_ORGANIZATIONS, args![]).await?.iter().map(organization).collect()
 }
 
+const LIST_CLOSED: &str =
+    "SELECT organization_id, public_id, name, sub_domain, state FROM organizations WHERE state <> 'ACTIVE'";
+
+/// Those that may not be used.
+pub(crate) async fn list_closed_organizations(db: &Db) -> Result<Vec<Organization>> {
+    db.fetch_all(LIST_CLOSED, args![]).await?.iter().map(organization).collect()
+}
+
 const LIST_ACCOUNT_IDS: &str = "SELECT account_id FROM accounts WHERE organization_id = $1 AND state = 'ACTIVE'
     ORDER BY account_id";
 

@@ -1,0 +1,108 @@
+//! Accounts of an organisation, and the names of people and organisations.
+
+use portolan_api::{Error, Reason, Result};
+use portolan_authz::{Caller, Role, Scope};
+use serde_json::json;
+
+use crate::{
+    Deps, grants,
+    history::{self, Change},
+    now_s,
+    sessions::{self, Opened},
+    signup, store,
+};
+
+const ACCOUNT_NAME_CHARS_MAX: usize = 100;
+/// Who is in more accounts than this makes no other.
+const ACCOUNTS_MAX: i64 = 10;
+const NAME_CHARS_MAX: usize = 24;
+
+/// Makes an account in the caller's organisation. A session moves into it; a caller with a key stays.
+///
+/// # Errors
+/// `ACCOUNT_NAME_INVALID`, `TOO_MANY_ACCOUNTS`.
+pub async fn create(deps: &Deps, caller: &Caller, name: &str) -> Result<(i64, Option<Opened>)> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > ACCOUNT_NAME_CHARS_MAX {
+        return Err(Reason::AccountNameInvalid.into());
+    }
+    let mut tx = deps.db.begin().await?;
+    // The sequence's row lock makes this user's requests queue, so that the count is right.
+    let account_id = store::next_id(&mut tx, "account").await?;
+    if store::count_own_accounts(&mut tx, caller.user_id).await? > ACCOUNTS_MAX {
+        return Err(Error::new(Reason::TooManyAccounts).with("limit", ACCOUNTS_MAX + 1));
+    }
+    store::insert_account(&mut tx, account_id, &caller.organization_id, name, now_s()).await?;
+    store::insert_membership(&mut tx, account_id, caller.user_id, None, &signup::admin_everywhere()).await?;
+    let change = Change::of("account", account_id).after(&json!({ "name": name })).by("account.create");
+    history::record(&mut tx, caller, change).await?;
+    let started = match caller.credential.is_key() {
+        true => None,
+        false => Some(sessions::switch(&mut tx, caller, account_id).await?),
+    };
+    tx.commit().await?;
+    let opened = match started {
+        Some(started) => Some(sessions::opened(deps, started, account_id).await?),
+        None => None,
+    };
+    Ok((account_id, opened))
+}
+
+/// Moves the caller's session into another account of theirs.
+///
+/// # Errors
+/// `ACCOUNT_NOT_FOUND` also when the caller is no member; `SESSION_REQUIRED` for API keys.
+pub async fn switch(deps: &Deps, caller: &Caller, account_id: i64) -> Result<Opened> {
+    let own = store::list_accounts_of_user(&deps.db, caller.user_id).await?;
+    if !own.contains_key(&account_id) {
+        return Err(Reason::AccountNotFound.into());
+    }
+    if caller.credential.is_key() {
+        return Err(Reason::SessionRequired.into());
+    }
+    let mut tx = deps.db.begin().await?;
+    let started = sessions::switch(&mut tx, caller, account_id).await?;
+    let change = Change::of("account", account_id).by("session.switch");
+    history::record(&mut tx, caller, change).await?;
+    tx.commit().await?;
+    sessions::opened(deps, started, account_id).await
+}
+
+/// Changes the caller's name and, for an ADMIN, that of the organisation: both or neither.
+///
+/// # Errors
+/// `USERNAME_…`, then `ORGANIZATION_NAME_…`: empty, characters, too long.
+pub async fn update_names(deps: &Deps, caller: &Caller, username: &str, organization: &str) -> Result<()> {
+    let username =
+        checked_name(username, "-", [Reason::UsernameEmpty, Reason::UsernameCharacters, Reason::UsernameTooLong])?;
+    // The organisation belongs to the whole account, so the API scope decides, whatever scope the call names.
+    let own = grants::get(deps, caller.account_id, caller.user_id, Scope::Api).await?;
+    let organization = match own.base_role {
+        Role::Admin => Some(checked_name(
+            organization,
+            ".&-",
+            [Reason::OrganizationNameEmpty, Reason::OrganizationNameCharacters, Reason::OrganizationNameTooLong],
+        )?),
+        _ => None,
+    };
+    let mut tx = deps.db.begin().await?;
+    store::update_user_name(&mut tx, caller.user_id, username).await?;
+    if let Some(name) = organization {
+        store::update_organization_name(&mut tx, &caller.organization_id, name).await?;
+    }
+    let after = json!({ "organization": organization });
+    let change = Change::of("user", caller.user_id).after(&after).by("user.update");
+    history::record(&mut tx, caller, change).await?;
+    Ok(tx.commit().await?)
+}
+
+fn checked_name<'n>(name: &'n str, signs: &str, [empty, characters, too_long]: [Reason; 3]) -> Result<&'n str> {
+    let name = name.trim();
+    if name.is_empty() {
+        return Err(empty.into());
+    }
+    if !name.chars().all(|c| c.is_alphanumeric() || c == ' ' || signs.contains(c)) {
+        return Err(characters.into());
+    }
+    if name.chars().count() > NAME_CHARS_MAX { Err(too_long.into()) } else { Ok(name) }
+}

@@ -1,0 +1,160 @@
+//! Invitations into an account.
+
+use std::collections::BTreeMap;
+
+use portolan_api::{Error, Reason, Result};
+use portolan_authz::{Caller, Role, Scope};
+use serde_json::json;
+
+use crate::{
+    Deps, grants,
+    history::{self, Change},
+    mail::{self, Letter},
+    members, now_s, roles, store, throttle, users,
+};
+
+/// An invitation can be accepted for a week.
+const LIFE_S: i64 = 7 * 24 * 60 * 60;
+const EMAIL_CHARS_MAX: usize = 254;
+const NAME_CHARS_MAX: usize = 100;
+
+/// What an inviter says.
+#[derive(Clone, Debug, Default)]
+pub struct Invite {
+    pub email: String,
+    pub name: String,
+    pub role: String,
+    pub mapping: BTreeMap<String, String>,
+    pub website: String,
+}
+
+/// What the inviter gets.
+pub struct Invited {
+    pub link: String,
+    pub role: String,
+    pub scope_roles: BTreeMap<String, String>,
+}
+
+/// Invites an address; an open invitation of it is replaced.
+///
+/// # Errors
+/// `EMAIL_INVALID`, `ALREADY_MEMBER`, `INVITE_ROLE_MISSING`, `SCOPE_INVALID`, `SCOPE_ROLE_INVALID`,
+/// `USER_ROLE_INVALID`, `ROLE_ABOVE_CALLER`, `RATE_LIMITED`.
+pub async fn create(deps: &Deps, caller: &Caller, invite: Invite) -> Result<Invited> {
+    let email = checked_email(&invite.email)?;
+    throttle::take_invite(&deps.limits, caller.account_id, &caller.info.client_address).await?;
+    let code = crate::random_code();
+    let mut tx = deps.db.begin().await?;
+    store::lock_account(&mut tx, caller.account_id).await?;
+    let roles = store::list_custom_roles(&mut tx, caller.account_id).await?;
+    if store::find_member(&mut tx, caller.account_id, &email).await?.is_some() {
+        return Err(Reason::AlreadyMember.into());
+    }
+    let has_default = roles.iter().any(|role| role.is_default);
+    let scope_roles = match (invite.mapping.is_empty(), invite.role.trim()) {
+        (false, _) => members::checked_mapping(&roles, &invite.mapping)?,
+        (true, "") if has_default => members::default_mapping(&roles),
+        (true, "") => return Err(Reason::InviteRoleMissing.into()),
+        (true, role) => {
+            let name = roles::canonical(&roles, role).filter(|name| name != Role::NoAccess.name());
+            BTreeMap::from([(Scope::Api.name().to_owned(), name.ok_or(Reason::UserRoleInvalid)?)])
+        }
+    };
+    let own = store::find_membership(&mut tx, caller.account_id, caller.user_id).await?;
+    let own = own.ok_or(Reason::NoProductAccess)?;
+    for (scope, role) in scope_roles.iter().filter(|(_, role)| *role != Role::NoAccess.name()) {
+        // Nobody hands out, in any scope, what they do not hold there.
+        let own = grants::evaluate(&roles, &own, Scope::parse(scope)).base_role;
+        let wanted = roles::resolve(&roles, role).map_or(Role::NoAccess, |(base, _)| base);
+        if !own.assignable().contains(&wanted) {
+            return Err(Reason::RoleAboveCaller.into());
+        }
+    }
+    let invitation = store::Invitation {
+        account_id: caller.account_id,
+        email: invite.email.trim().to_owned(),
+        name: invite.name.trim().chars().take(NAME_CHARS_MAX).collect(),
+        code_digest: portolan_runtime::digest(&code),
+        issuer_id: caller.user_id,
+        scope_roles: scope_roles.clone(),
+        expires_at: now_s() + LIFE_S,
+    };
+    store::upsert_invitation(&mut tx, &invitation, now_s()).await?;
+    let change = Change::of("invitation", &portolan_runtime::digest(&email)[..16]).after(&scope_roles);
+    history::record(&mut tx, caller, change.by("invitation.create")).await?;
+    tx.commit().await?;
+    let path = format!("/signup?signupInvitationCode={code}&signupEmailId={}", mail::encoded(&invitation.email));
+    let link = deps.mail.link(&invite.website, &path);
+    deps.mail.send(Letter::invitation(&invitation.email, &link));
+    let role = scope_roles.get(Scope::Api.name()).or_else(|| scope_roles.values().next()).cloned();
+    Ok(Invited { link, role: role.unwrap_or_default(), scope_roles })
+}
+
+/// Withdraws an invitation.
+///
+/// # Errors
+/// `INVITATION_NOT_FOUND`; `INVITATION_NOT_YOURS` for a caller who is neither its issuer nor an ADMIN.
+pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
+    let email_key = users::login_key(email);
+    let own = grants::get(deps, caller.account_id, caller.user_id, Scope::Api).await?;
+    let mut tx = deps.db.begin().await?;
+    store::lock_account(&mut tx, caller.account_id).await?;
+    let invitation = store::find_invitation(&mut tx, caller.account_id, &email_key).await?;
+    let invitation = invitation.ok_or(Reason::InvitationNotFound)?;
+    if invitation.issuer_id != caller.user_id && own.base_role != Role::Admin {
+        return Err(Reason::InvitationNotYours.into());
+    }
+    store::delete_invitation(&mut tx, caller.account_id, &email_key).await?;
+    let change = Change::of("invitation", &portolan_runtime::digest(&email_key)[..16]);
+    let before = json!({ "scopeRoleMapping": invitation.scope_roles });
+    history::record(&mut tx, caller, change.before(&before).by("invitation.delete")).await?;
+    Ok(tx.commit().await?)
+}
+
+/// What the list of the team says about an invitation.
+pub(crate) fn sentence(scope_roles: &BTreeMap<String, String>) -> String {
+    let label = |scope: &str| match scope {
+        "API" => "API Security",
+        "AGENTIC" => "Akto ARGUS",
+        "ENDPOINT" => "Akto ATLAS",
+        _ => "DAST",
+    };
+    let parts = scope_roles.iter().map(|(scope, role)| {
+        let role = Role::parse(role).map_or(role.as_str(), |role| role.display_name());
+        format!("{role} on {}", label(scope))
+    });
+    format!("Invitation sent for {}", parts.collect::<Vec<_>>().join(", "))
+}
+
+/// The address as it is compared.
+pub(crate) fn checked_email(email: &str) -> Result<String> {
+    let email = users::login_key(email);
+    let invalid = || Error::new(Reason::EmailInvalid);
+    let (local, domain) = email.split_once('@').ok_or_else(invalid)?;
+    let (name, top) = domain.rsplit_once('.').ok_or_else(invalid)?;
+    let local_ok = !local.is_empty()
+        && local.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'%' | b'+' | b'-'));
+    let name_ok =
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
+    let top_ok = top.len() >= 2 && top.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if local_ok && name_ok && top_ok && email.len() <= EMAIL_CHARS_MAX { Ok(email) } else { Err(invalid()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_one_form() {
+        assert_eq!(checked_email(" Ann.B+c@Example.org ").unwrap(), "ann.b+c@example.org");
+        for wrong in ["", "a", "a@b", "@b.org", "a@@b.org", "a@b.o", "a@b.o1g", "a b@c.org", "a@b.org\r\nX: y"] {
+            assert!(checked_email(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_invitation_is_told_by_its_roles() {
+        let roles = BTreeMap::from([("API".into(), "MEMBER".into()), ("DAST".into(), "books".into())]);
+        assert_eq!(sentence(&roles), "Invitation sent for SECURITY ENGINEER on API Security, books on DAST");
+    }
+}

@@ -1,0 +1,274 @@
+//! Members of an account: the roles they hold, the collections they see, how they leave.
+
+use std::collections::BTreeMap;
+
+use portolan_api::{Access, Error, Feature, Reason, Result};
+use portolan_authz::{Caller, Grant, Role, Scope};
+use portolan_store::Tx;
+use serde_json::json;
+
+use crate::{
+    Deps, grants,
+    history::{self, Change},
+    invitations,
+    roles::{self, CustomRole},
+    store, users,
+};
+
+/// Scopes that a mapping may name.
+const MAPPED_SCOPES: [Scope; 4] = [Scope::Api, Scope::Agentic, Scope::Endpoint, Scope::Dast];
+
+/// Gives a member a role: in every scope they have, or as the mapping says.
+///
+/// # Errors
+/// In this order: `MEMBER_NOT_FOUND`, `SELF_CHANGE`, `USER_ROLE_INVALID`, `ROLE_ABOVE_CALLER`, `SCOPE_ROLE_INVALID`,
+/// `LAST_ADMIN`.
+pub async fn update_role(
+    deps: &Deps,
+    caller: &Caller,
+    email: &str,
+    role: &str,
+    mapping: &BTreeMap<String, String>,
+) -> Result<()> {
+    let mut tx = deps.db.begin().await?;
+    store::lock_account(&mut tx, caller.account_id).await?;
+    let member = store::find_member(&mut tx, caller.account_id, &users::login_key(email)).await?;
+    let member = member.ok_or(Reason::MemberNotFound)?;
+    if member.user_id == caller.user_id {
+        return Err(Reason::SelfChange.into());
+    }
+    let roles = store::list_custom_roles(&mut tx, caller.account_id).await?;
+    let name = roles::canonical(&roles, role).ok_or(Reason::UserRoleInvalid)?;
+    let assignable = caller.grant.base_role.assignable();
+    let held = member.membership.role_names().filter_map(|name| Some(roles::resolve(&roles, name)?.0));
+    let wanted = roles::resolve(&roles, role).map(|(base, _)| base);
+    let mut touched = held.filter(|role| *role != Role::NoAccess).chain(wanted);
+    if !touched.all(|role| assignable.contains(&role)) {
+        return Err(Reason::RoleAboveCaller.into());
+    }
+    let (primary, scope_roles) = if mapping.is_empty() {
+        let mut scope_roles = member.membership.scope_roles.clone();
+        for value in scope_roles.values_mut().filter(|value| *value != Role::NoAccess.name()) {
+            value.clone_from(&name);
+        }
+        (Some(name), scope_roles)
+    } else {
+        (member.membership.role.clone(), checked_mapping(&roles, mapping)?)
+    };
+    set_roles(deps, caller, tx, &member, primary.as_deref(), &scope_roles, "user.role.update").await
+}
+
+/// Replaces the roles of a member in all scopes; an empty mapping gives the account's default.
+///
+/// # Errors
+/// `USER_NOT_FOUND`, `SELF_CHANGE`, `SCOPE_INVALID`, `SCOPE_ROLE_INVALID`, `ROLE_ABOVE_CALLER`, `LAST_ADMIN`.
+pub async fn update_scope_roles(
+    deps: &Deps,
+    caller: &Caller,
+    email: &str,
+    mapping: &BTreeMap<String, String>,
+) -> Result<()> {
+    let mut tx = deps.db.begin().await?;
+    store::lock_account(&mut tx, caller.account_id).await?;
+    let member = store::find_member(&mut tx, caller.account_id, &users::login_key(email)).await?;
+    let member = member.ok_or(Reason::UserNotFound)?;
+    if member.user_id == caller.user_id {
+        return Err(Reason::SelfChange.into());
+    }
+    let roles = store::list_custom_roles(&mut tx, caller.account_id).await?;
+    let scope_roles = match default_mapping(&roles) {
+        default if mapping.is_empty() => default,
+        _ => checked_mapping(&roles, mapping)?,
+    };
+    let assignable = caller.grant.base_role.assignable();
+    let held = member.membership.role_names();
+    let mut touched = held
+        .chain(scope_roles.values().map(String::as_str))
+        .filter_map(|name| roles::resolve(&roles, name).map(|(base, _)| base).filter(|base| *base != Role::NoAccess));
+    if !touched.all(|role| assignable.contains(&role)) {
+        return Err(Reason::RoleAboveCaller.into());
+    }
+    let primary = member.membership.role.clone();
+    set_roles(deps, caller, tx, &member, primary.as_deref(), &scope_roles, "user.scope_roles.update").await
+}
+
+/// Ends a membership with its sessions, devices and API keys; without a member of that address, an invitation.
+///
+/// # Errors
+/// `EMAIL_INVALID`, `SELF_CHANGE`, `USER_NOT_FOUND`, `LAST_ADMIN`.
+pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
+    let email_key = users::login_key(email);
+    if email_key.is_empty() {
+        return Err(Reason::EmailInvalid.into());
+    }
+    let account_id = caller.account_id;
+    let mut tx = deps.db.begin().await?;
+    store::lock_account(&mut tx, account_id).await?;
+    let Some(member) = store::find_member(&mut tx, account_id, &email_key).await? else {
+        if !store::delete_invitation(&mut tx, account_id, &email_key).await? {
+            return Err(Reason::UserNotFound.into());
+        }
+        history::record(&mut tx, caller, Change::of("invitation", "").by("user.delete")).await?;
+        return Ok(tx.commit().await?);
+    };
+    if member.user_id == caller.user_id {
+        return Err(Reason::SelfChange.into());
+    }
+    let admins_before = count_admins(&mut tx, account_id).await?;
+    // Who leaves the vendor's account leaves its customer workspaces too.
+    let mut accounts = store::list_workspaces_of_member(&mut tx, account_id, member.user_id).await?;
+    accounts.push(account_id);
+    for account in &accounts {
+        store::delete_membership(&mut tx, *account, member.user_id).await?;
+        store::delete_sessions_of_member(&mut tx, *account, member.user_id).await?;
+        store::delete_devices_of_member(&mut tx, *account, member.user_id).await?;
+    }
+    keep_an_admin(&mut tx, account_id, admins_before).await?;
+    let before = roles_json(member.membership.role.as_deref(), &member.membership.scope_roles);
+    history::record(&mut tx, caller, Change::of("user", member.user_id).before(&before).by("user.delete")).await?;
+    let mut changes = Vec::new();
+    for account in &accounts {
+        changes.push(grants::announce(deps, *account, &[member.user_id]).await?);
+    }
+    tx.commit().await?;
+    for change in changes {
+        change.finish().await?;
+    }
+    Ok(())
+}
+
+/// Replaces the collection lists of some members; all or none.
+///
+/// # Errors
+/// `COLLECTIONS_OF_STRANGER`; `ROLE_COLLECTION_UNKNOWN`.
+pub async fn update_collections(deps: &Deps, caller: &Caller, lists: &BTreeMap<i64, Vec<i32>>) -> Result<()> {
+    let ids: Vec<i32> = lists.values().flatten().copied().collect();
+    if let Some(id) = roles::unknown_collection(deps, caller, Some(&ids)).await? {
+        return Err(Error::new(Reason::RoleCollectionUnknown).with("id", id));
+    }
+    let mut tx = deps.db.begin().await?;
+    store::lock_account(&mut tx, caller.account_id).await?;
+    for (user_id, ids) in lists {
+        let membership = store::find_membership(&mut tx, caller.account_id, *user_id).await?;
+        let stranger = || Error::new(Reason::CollectionsOfStranger).with("user", user_id);
+        let before = membership.ok_or_else(stranger)?.collection_ids;
+        store::update_membership_collections(&mut tx, caller.account_id, *user_id, Some(ids)).await?;
+        let change = Change::of("user", user_id).before(&before).after(ids).by("user.collections.update");
+        history::record(&mut tx, caller, change).await?;
+    }
+    let users: Vec<i64> = lists.keys().copied().collect();
+    let change = grants::announce(deps, caller.account_id, &users).await?;
+    tx.commit().await?;
+    change.finish().await
+}
+
+/// The collections of each member in the API scope; empty for all.
+pub async fn list_collections(deps: &Deps, account_id: i64) -> Result<BTreeMap<i64, Vec<i32>>> {
+    let roles = store::list_custom_roles(&deps.db, account_id).await?;
+    let members = store::list_members(&deps.db, account_id).await?;
+    let lists = members.iter().map(|member| {
+        let grant = grants::evaluate(&roles, &member.membership, Scope::Api);
+        (member.user_id, grant.collections().unwrap_or_default().to_vec())
+    });
+    Ok(lists.collect())
+}
+
+/// A line of the team.
+pub struct TeamMember {
+    pub id: i64,
+    pub login: String,
+    pub name: String,
+    pub role: String,
+    pub scope_roles: BTreeMap<String, String>,
+    pub is_invitation: bool,
+}
+
+/// Members by id, then open invitations by address.
+pub async fn list(deps: &Deps, account_id: i64) -> Result<Vec<TeamMember>> {
+    let roles = store::list_custom_roles(&deps.db, account_id).await?;
+    let members = store::list_members(&deps.db, account_id).await?;
+    let mut team: Vec<_> = members
+        .into_iter()
+        .map(|member| TeamMember {
+            id: member.user_id,
+            role: grants::evaluate(&roles, &member.membership, Scope::Api).role,
+            login: member.login,
+            name: member.name,
+            scope_roles: member.membership.scope_roles,
+            is_invitation: false,
+        })
+        .collect();
+    for invitation in store::list_invitations(&deps.db, account_id, crate::now_s()).await? {
+        team.push(TeamMember {
+            id: invitation.issuer_id,
+            role: invitations::sentence(&invitation.scope_roles),
+            login: invitation.email,
+            name: "-".to_owned(),
+            scope_roles: invitation.scope_roles,
+            is_invitation: true,
+        });
+    }
+    Ok(team)
+}
+
+/// How many members are ADMIN where it counts: they may do account-wide things in the API scope.
+pub(crate) async fn count_admins(tx: &mut Tx, account_id: i64) -> Result<usize> {
+    let roles = store::list_custom_roles(&mut *tx, account_id).await?;
+    let members = store::list_members(&mut *tx, account_id).await?;
+    let is_admin = |grant: &Grant| grant.allows(Feature::AdminActions, Access::ReadWrite);
+    Ok(members.iter().filter(|member| is_admin(&grants::evaluate(&roles, &member.membership, Scope::Api))).count())
+}
+
+/// Refuses a change, made in this transaction, that took the last ADMIN away.
+pub(crate) async fn keep_an_admin(tx: &mut Tx, account_id: i64, admins_before: usize) -> Result<()> {
+    if admins_before > 0 && count_admins(tx, account_id).await? == 0 {
+        return Err(Reason::LastAdmin.into());
+    }
+    Ok(())
+}
+
+/// A mapping with scopes and roles as they are stored.
+pub(crate) fn checked_mapping(
+    roles: &[CustomRole],
+    mapping: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>> {
+    let entry = |(scope, role): (&String, &String)| {
+        let scope_name = scope.trim().to_ascii_uppercase();
+        let Some(known) = MAPPED_SCOPES.iter().find(|known| known.name() == scope_name) else {
+            return Err(Error::new(Reason::ScopeInvalid).with("scope", scope));
+        };
+        let unknown = || Error::new(Reason::ScopeRoleInvalid).with("role", role);
+        Ok((known.name().to_owned(), roles::canonical(roles, role).ok_or_else(unknown)?))
+    };
+    mapping.iter().map(entry).collect()
+}
+
+/// What a member gets when nothing is said: the default role of the account, in the API scope.
+pub(crate) fn default_mapping(roles: &[CustomRole]) -> BTreeMap<String, String> {
+    let name = roles.iter().find(|role| role.is_default).map_or(Role::Member.name(), |role| role.name.as_str());
+    BTreeMap::from([(Scope::Api.name().to_owned(), name.to_owned())])
+}
+
+async fn set_roles(
+    deps: &Deps,
+    caller: &Caller,
+    mut tx: Tx,
+    member: &store::Member,
+    primary: Option<&str>,
+    scope_roles: &BTreeMap<String, String>,
+    action: &'static str,
+) -> Result<()> {
+    let admins_before = count_admins(&mut tx, caller.account_id).await?;
+    store::update_roles(&mut tx, caller.account_id, member.user_id, primary, scope_roles).await?;
+    keep_an_admin(&mut tx, caller.account_id, admins_before).await?;
+    let before = roles_json(member.membership.role.as_deref(), &member.membership.scope_roles);
+    let change = Change::of("user", member.user_id).before(&before).after(&roles_json(primary, scope_roles));
+    history::record(&mut tx, caller, change.by(action)).await?;
+    let change = grants::announce(deps, caller.account_id, &[member.user_id]).await?;
+    tx.commit().await?;
+    change.finish().await
+}
+
+fn roles_json(role: Option<&str>, scope_roles: &BTreeMap<String, String>) -> serde_json::Value {
+    json!({ "role": role, "scopeRoleMapping": scope_roles })
+}

@@ -1,0 +1,123 @@
+//! New passwords by a single-use token.
+
+use portolan_api::{Access, Error, Feature, Reason, Result};
+use portolan_authz::{Caller, Scope};
+
+use crate::{
+    Deps, grants,
+    history::{self, Actor, Change},
+    mail::Letter,
+    now_s, passwords, store, throttle, users,
+};
+
+/// A token is good this long, and an administrator's is not replaced earlier.
+const LIFE_S: i64 = 2 * 60 * 60;
+/// Where a token came from; the two do not block each other.
+const BY_ADMIN: &str = "admin";
+const BY_USER: &str = "user";
+
+/// A token with the page that takes it.
+pub struct Reset {
+    pub token: String,
+    pub url: String,
+}
+
+/// Makes a token for a member, to be handed over by the caller.
+///
+/// # Errors
+/// `EMAIL_INVALID`, `USER_NOT_FOUND`, `PASSWORD_RESET_FOREIGN`, `ROLE_ABOVE_CALLER`, `PASSWORD_RESET_TOO_SOON`.
+pub async fn create_for_member(deps: &Deps, caller: &Caller, email: &str) -> Result<Reset> {
+    let email_key = users::login_key(email);
+    if email_key.is_empty() {
+        return Err(Reason::EmailInvalid.into());
+    }
+    let user = store::find_user_by_login(&deps.db, &email_key).await?;
+    let user = user.ok_or(Reason::UserNotFound)?;
+    let membership = store::find_membership(&deps.db, caller.account_id, user.id).await?;
+    membership.ok_or(Reason::UserNotFound)?;
+    // A password opens every account of its user, so the caller must administer all of them.
+    for account_id in store::list_accounts_of_user(&deps.db, user.id).await?.into_keys() {
+        let own = grants::get(deps, account_id, caller.user_id, Scope::Api).await?;
+        if !own.allows(Feature::AdminActions, Access::ReadWrite) {
+            return Err(Reason::PasswordResetForeign.into());
+        }
+    }
+    let (token, now) = (crate::random_code(), now_s());
+    let mut tx = deps.db.begin().await?;
+    let digest = portolan_runtime::digest(&token);
+    if !store::insert_reset(&mut tx, user.id, BY_ADMIN, &digest, now, now - LIFE_S).await? {
+        let left_s = store::find_reset_time(&mut tx, user.id, BY_ADMIN).await? + LIFE_S - now;
+        return Err(Error::new(Reason::PasswordResetTooSoon).with("minutes", left_s.max(0) / 60));
+    }
+    let change = Change::of("user", user.id).by("user.password_reset.create");
+    history::record(&mut tx, caller, change).await?;
+    tx.commit().await?;
+    let url = deps.mail.link("", &format!("/login?token={token}"));
+    Ok(Reset { token, url })
+}
+
+/// Mails a token to a user. Answers before anything is known of the user, so it tells nothing by text or time.
+///
+/// # Errors
+/// `EMAIL_INVALID` for an empty address; `RATE_LIMITED` by client address.
+pub async fn request(deps: &Deps, email: &str, address: &str) -> Result<()> {
+    let email_key = users::login_key(email);
+    if email_key.is_empty() {
+        return Err(Reason::EmailInvalid.into());
+    }
+    throttle::take_reset(&deps.limits, address).await?;
+    let (deps, address) = (deps.clone(), address.to_owned());
+    tokio::spawn(async move {
+        if let Err(error) = mail_token(&deps, &email_key, address).await {
+            tracing::warn!(%error, "a password reset could not be mailed");
+        }
+    });
+    Ok(())
+}
+
+async fn mail_token(deps: &Deps, email_key: &str, client_address: String) -> Result<()> {
+    let Some(user) = store::find_user_by_login(&deps.db, email_key).await? else { return Ok(()) };
+    if !throttle::may_mail(&deps.limits, email_key).await? {
+        return Ok(());
+    }
+    let token = crate::random_code();
+    let now = now_s();
+    let account_id = store::list_accounts_of_user(&deps.db, user.id).await?.into_keys().next().unwrap_or_default();
+    let mut tx = deps.db.begin().await?;
+    store::insert_reset(&mut tx, user.id, BY_USER, &portolan_runtime::digest(&token), now, now).await?;
+    let actor = Actor { account_id, user_id: user.id, client_address, ..Actor::default() };
+    let change = Change::of("user", user.id).by("user.password_reset.request");
+    history::record_by(&mut tx, &actor, change).await?;
+    tx.commit().await?;
+    deps.mail.send(Letter::password_reset(&user.login, &deps.mail.link("", &format!("/login?token={token}"))));
+    Ok(())
+}
+
+/// Sets a new password; every session and every other token of the user ends.
+///
+/// # Errors
+/// `RESET_TOKEN_INVALID`; what is wrong with the password; `RATE_LIMITED` by client address.
+pub async fn redeem(deps: &Deps, token: &str, password: &str, address: &str) -> Result<()> {
+    throttle::take_reset(&deps.limits, address).await?;
+    if token.trim().is_empty() {
+        return Err(Reason::ResetTokenInvalid.into());
+    }
+    passwords::check(password)?;
+    let password_hash = deps.passwords.hash(password.to_owned()).await?;
+    let mut tx = deps.db.begin().await?;
+    let digest = portolan_runtime::digest(token.trim());
+    let user_id = store::take_reset(&mut tx, &digest, now_s() - LIFE_S).await?;
+    let user_id = user_id.ok_or(Reason::ResetTokenInvalid)?;
+    store::update_password(&mut tx, user_id, &password_hash).await?;
+    store::delete_resets(&mut tx, user_id).await?;
+    store::delete_sessions_of_user(&mut tx, user_id).await?;
+    let accounts = store::list_accounts_of_user(&deps.db, user_id).await?;
+    let actor = Actor {
+        account_id: accounts.into_keys().next().unwrap_or_default(),
+        user_id,
+        client_address: address.to_owned(),
+        ..Actor::default()
+    };
+    history::record_by(&mut tx, &actor, Change::of("user", user_id).by("user.password.update")).await?;
+    Ok(tx.commit().await?)
+}

@@ -1,0 +1,220 @@
+//! Custom roles: a built-in role with collections of its own, narrowed to some features.
+//!
+//! # Invariants
+//! - Names are unique in an account without regard to case, and one role at most is the default: both by the database.
+//! - Every change of an account's roles or members holds the account's row lock, so such changes happen one by one.
+//! - A role that is held or invited is not deleted, and the last ADMIN of the API scope stays.
+
+use portolan_api::{Error, Reason, Result, inventory::v1::ListBasicCollectionsRequest};
+use portolan_authz::{Caller, Role, features_named};
+use serde::Serialize;
+
+use crate::{
+    Deps, grants,
+    history::{self, Change},
+    members, now_s, store,
+};
+
+const NAME_CHARS_MAX: usize = 50;
+/// Longest lists of collections and of features that a role takes.
+const COLLECTIONS_MAX: usize = 10_000;
+const FEATURES_MAX: usize = 100;
+
+/// A custom role of an account.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CustomRole {
+    /// As it was created.
+    pub name: String,
+    #[serde(serialize_with = "role_name")]
+    pub base_role: Role,
+    /// Empty: no restriction by the role.
+    pub collection_ids: Vec<i32>,
+    /// Access groups and features; empty: everything of the base role.
+    pub features: Vec<String>,
+    pub opens_threat_protection: bool,
+    pub is_default: bool,
+}
+
+fn role_name<S: serde::Serializer>(role: &Role, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_str(role.name())
+}
+
+impl CustomRole {
+    /// What names are compared by.
+    pub fn key(&self) -> String {
+        key(&self.name)
+    }
+
+    /// The features that stay open, if the role names any. A stored name that is unknown opens nothing.
+    pub fn allowed(&self) -> Option<u64> {
+        let bits = || self.features.iter().filter_map(|name| features_named(name)).fold(0, |all, bits| all | bits);
+        (!self.features.is_empty()).then(bits)
+    }
+}
+
+pub(crate) fn key(name: &str) -> String {
+    name.trim().to_ascii_uppercase()
+}
+
+/// What a name means in an account: the built-in role behind it, and the custom one if it is one.
+pub(crate) fn resolve<'r>(roles: &'r [CustomRole], name: &str) -> Option<(Role, Option<&'r CustomRole>)> {
+    let name = key(name);
+    if let Some(role) = Role::parse(&name) {
+        return Some((role, None));
+    }
+    roles.iter().find(|role| role.key() == name).map(|role| (role.base_role, Some(role)))
+}
+
+/// The name as it is stored and shown: built-in ones upper case, custom ones as created.
+pub(crate) fn canonical(roles: &[CustomRole], name: &str) -> Option<String> {
+    let (base, custom) = resolve(roles, name)?;
+    Some(custom.map_or_else(|| base.name().to_owned(), |role| role.name.clone()))
+}
+
+/// Members of a role as a caller gives them.
+#[derive(Clone, Debug, Default)]
+pub struct RoleInput {
+    pub name: String,
+    pub base_role: String,
+    pub collection_ids: Option<Vec<i32>>,
+    pub features: Option<Vec<String>>,
+    pub opens_threat_protection: Option<bool>,
+    pub is_default: Option<bool>,
+}
+
+/// Makes a role.
+///
+/// # Errors
+/// In this order: what is wrong with the name, `ROLE_NAME_TAKEN`, `BASE_ROLE_INVALID`, `ROLE_DEFAULT_TAKEN`,
+/// `ROLE_FEATURE_UNKNOWN`, `ROLE_COLLECTION_UNKNOWN`.
+pub async fn create(deps: &Deps, caller: &Caller, input: RoleInput) -> Result<()> {
+    let name = checked_name(&input.name)?;
+    let unknown_collection = unknown_collection(deps, caller, input.collection_ids.as_deref()).await?;
+    let mut tx = deps.db.begin().await?;
+    store::lock_account(&mut tx, caller.account_id).await?;
+    let roles = store::list_custom_roles(&mut tx, caller.account_id).await?;
+    if roles.iter().any(|role| role.key() == key(name)) {
+        return Err(Reason::RoleNameTaken.into());
+    }
+    let role = CustomRole {
+        name: name.to_owned(),
+        base_role: checked_base_role(&input.base_role)?,
+        is_default: input.is_default.unwrap_or_default(),
+        collection_ids: input.collection_ids.unwrap_or_default(),
+        features: input.features.unwrap_or_default(),
+        opens_threat_protection: input.opens_threat_protection.unwrap_or_default(),
+    };
+    check_rest(&role, &roles, unknown_collection)?;
+    if !store::insert_custom_role(&mut tx, caller.account_id, &role, now_s()).await? {
+        // Without the lock above this is where a racing role of the same name or another default would show.
+        return Err(Reason::RoleNameTaken.into());
+    }
+    history::record(&mut tx, caller, Change::of("role", &role.name).after(&role).by("role.create")).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Replaces the base role, and of the rest what is given. Holders have the change before this answers.
+///
+/// # Errors
+/// What is wrong with the name, `ROLE_NOT_FOUND`, then as for [`create`]; `LAST_ADMIN`.
+pub async fn update(deps: &Deps, caller: &Caller, input: RoleInput) -> Result<()> {
+    let name = checked_name(&input.name)?;
+    let unknown_collection = unknown_collection(deps, caller, input.collection_ids.as_deref()).await?;
+    let mut tx = deps.db.begin().await?;
+    store::lock_account(&mut tx, caller.account_id).await?;
+    let roles = store::list_custom_roles(&mut tx, caller.account_id).await?;
+    let before = roles.iter().find(|role| role.key() == key(name)).ok_or(Reason::RoleNotFound)?;
+    let role = CustomRole {
+        name: before.name.clone(),
+        base_role: checked_base_role(&input.base_role)?,
+        collection_ids: input.collection_ids.unwrap_or_else(|| before.collection_ids.clone()),
+        features: input.features.unwrap_or_else(|| before.features.clone()),
+        opens_threat_protection: input.opens_threat_protection.unwrap_or(before.opens_threat_protection),
+        is_default: input.is_default.unwrap_or(before.is_default),
+    };
+    check_rest(&role, &roles, unknown_collection)?;
+    let admins_before = members::count_admins(&mut tx, caller.account_id).await?;
+    store::update_custom_role(&mut tx, caller.account_id, &role).await?;
+    members::keep_an_admin(&mut tx, caller.account_id, admins_before).await?;
+    let change = Change::of("role", &role.name).before(before).after(&role).by("role.update");
+    history::record(&mut tx, caller, change).await?;
+    let change = grants::announce_role(deps, caller.account_id, &role.name).await?;
+    tx.commit().await?;
+    change.finish().await
+}
+
+/// Deletes a role.
+///
+/// # Errors
+/// `ROLE_NOT_FOUND`; `ROLE_HELD`, `ROLE_INVITED`.
+pub async fn delete(deps: &Deps, caller: &Caller, name: &str) -> Result<()> {
+    let mut tx = deps.db.begin().await?;
+    store::lock_account(&mut tx, caller.account_id).await?;
+    let roles = store::list_custom_roles(&mut tx, caller.account_id).await?;
+    let role = roles.iter().find(|role| role.key() == key(name)).ok_or(Reason::RoleNotFound)?;
+    let members = store::list_members(&mut tx, caller.account_id).await?;
+    if members.iter().any(|member| member.membership.holds(&role.key())) {
+        return Err(Reason::RoleHeld.into());
+    }
+    let invitations = store::list_invitations(&mut tx, caller.account_id, now_s()).await?;
+    if invitations.iter().any(|invitation| invitation.names(&role.key())) {
+        return Err(Reason::RoleInvited.into());
+    }
+    store::delete_custom_role(&mut tx, caller.account_id, &role.key()).await?;
+    history::record(&mut tx, caller, Change::of("role", &role.name).before(role).by("role.delete")).await?;
+    Ok(tx.commit().await?)
+}
+
+/// The custom roles of the account, by name.
+pub async fn list(deps: &Deps, account_id: i64) -> Result<Vec<CustomRole>> {
+    store::list_custom_roles(&deps.db, account_id).await
+}
+
+fn checked_name(name: &str) -> Result<&str> {
+    let name = name.trim();
+    if name.is_empty() {
+        return Err(Reason::RoleNameEmpty.into());
+    }
+    if name.chars().count() > NAME_CHARS_MAX {
+        return Err(Reason::RoleNameTooLong.into());
+    }
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') {
+        return Err(Reason::RoleNameCharacters.into());
+    }
+    if Role::parse(&key(name)).is_some() {
+        return Err(Reason::RoleNameReserved.into());
+    }
+    Ok(name)
+}
+
+fn checked_base_role(name: &str) -> Result<Role> {
+    let role = Role::parse(name.trim()).filter(|role| *role != Role::NoAccess);
+    Ok(role.ok_or(Reason::BaseRoleInvalid)?)
+}
+
+fn check_rest(role: &CustomRole, roles: &[CustomRole], unknown_collection: Option<i32>) -> Result<()> {
+    if role.is_default && roles.iter().any(|other| other.is_default && other.key() != role.key()) {
+        return Err(Reason::RoleDefaultTaken.into());
+    }
+    if role.features.len() > FEATURES_MAX {
+        return Err(Error::new(Reason::RoleFeatureUnknown).with("feature", "too many"));
+    }
+    if let Some(unknown) = role.features.iter().find(|name| features_named(name).is_none()) {
+        return Err(Error::new(Reason::RoleFeatureUnknown).with("feature", unknown));
+    }
+    match unknown_collection {
+        Some(id) => Err(Error::new(Reason::RoleCollectionUnknown).with("id", id)),
+        None => Ok(()),
+    }
+}
+
+/// The first of these ids that names no collection of the account.
+pub(crate) async fn unknown_collection(deps: &Deps, caller: &Caller, ids: Option<&[i32]>) -> Result<Option<i32>> {
+    let Some(ids) = ids.filter(|ids| !ids.is_empty()) else { return Ok(None) };
+    if ids.len() > COLLECTIONS_MAX {
+        return Err(Error::new(Reason::TooManyIds).with("limit", COLLECTIONS_MAX));
+    }
+    let answer = deps.peers.inventory_as(caller).list_basic_collections(ListBasicCollectionsRequest {}).await?;
+    let known: Vec<i32> = answer.into_inner().api_collections.iter().map(|collection| collection.id).collect();
+    Ok(ids.iter().find(|id| !known.contains(id)).copied())
+}

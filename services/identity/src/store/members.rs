@@ -1,0 +1,73 @@
+use std::collections::BTreeMap;
+
+use portolan_api::{Error, Result};
+use portolan_store::{Row, Tx, args};
+
+use super::{AccountReader, Membership, membership, one};
+
+/// A user with what they are in an account.
+pub(crate) struct Member {
+    pub(crate) user_id: i64,
+    pub(crate) login: String,
+    pub(crate) name: String,
+    pub(crate) membership: Membership,
+}
+
+const LOCK_ACCOUNT: &str = "UPDATE accounts SET access_version = access_version + 1 WHERE account_id = $1";
+
+/// Makes changes of this account's roles and members wait for each other until the transaction ends.
+pub(crate) async fn lock_account(tx: &mut Tx, account_id: i64) -> Result<()> {
+    one(tx.execute(LOCK_ACCOUNT, args![account_id]).await?)
+}
+
+const LIST_MEMBERS: &str = "SELECT m.user_id, u.login, u.name, m.role, m.scope_roles, m.collection_ids
+    FROM memberships m JOIN users u ON u.user_id = m.user_id WHERE m.account_id = $1 ORDER BY m.user_id";
+
+pub(crate) async fn list_members(db: impl AccountReader, account_id: i64) -> Result<Vec<Member>> {
+    db.rows(LIST_MEMBERS, account_id).await?.iter().map(member).collect()
+}
+
+const FIND_MEMBER: &str = "SELECT m.user_id, u.login, u.name, m.role, m.scope_roles, m.collection_ids
+    FROM memberships m JOIN users u ON u.user_id = m.user_id WHERE m.account_id = $1 AND u.login_key = $2";
+
+pub(crate) async fn find_member(tx: &mut Tx, account_id: i64, login_key: &str) -> Result<Option<Member>> {
+    tx.fetch_optional(FIND_MEMBER, args![account_id, login_key]).await?.as_ref().map(member).transpose()
+}
+
+const UPDATE_ROLES: &str = "UPDATE memberships SET role = $3, scope_roles = $4 WHERE account_id = $1 AND user_id = $2";
+
+pub(crate) async fn update_roles(
+    tx: &mut Tx,
+    account_id: i64,
+    user_id: i64,
+    role: Option<&str>,
+    scope_roles: &BTreeMap<String, String>,
+) -> Result<()> {
+    let scope_roles = serde_json::to_string(scope_roles).map_err(Error::internal)?;
+    one(tx.execute(UPDATE_ROLES, args![account_id, user_id, role, scope_roles]).await?)
+}
+
+const DELETE_MEMBERSHIP: &str = "DELETE FROM memberships WHERE account_id = $1 AND user_id = $2";
+
+/// Answers whether there was one.
+pub(crate) async fn delete_membership(tx: &mut Tx, account_id: i64, user_id: i64) -> Result<bool> {
+    Ok(tx.execute(DELETE_MEMBERSHIP, args![account_id, user_id]).await? == 1)
+}
+
+const LIST_WORKSPACES_OF_MEMBER: &str = "SELECT m.account_id FROM memberships m
+    JOIN accounts a ON a.account_id = m.account_id WHERE a.vendor_account_id = $1 AND m.user_id = $2";
+
+/// The customer workspaces of a vendor account that a user is in.
+pub(crate) async fn list_workspaces_of_member(tx: &mut Tx, vendor_account_id: i64, user_id: i64) -> Result<Vec<i64>> {
+    let rows = tx.fetch_all(LIST_WORKSPACES_OF_MEMBER, args![vendor_account_id, user_id]).await?;
+    rows.iter().map(|row| Ok(row.get("account_id")?)).collect()
+}
+
+fn member(row: &Row) -> Result<Member> {
+    Ok(Member {
+        user_id: row.get("user_id")?,
+        login: row.get("login")?,
+        name: row.get("name")?,
+        membership: membership(row)?,
+    })
+}
