@@ -4,6 +4,7 @@ use portolan_api::Reason;
 use portolan_authz::Caller;
 
 use crate::collections::{Collection, DEFAULT_ID, ensure_default};
+use crate::endpoints::EndpointId;
 use crate::{Deps, Error, store};
 
 /// Whether the collection stands in the caller's list.
@@ -29,6 +30,31 @@ pub async fn readable(deps: &Deps, caller: &Caller, collection_id: i32) -> Resul
         Some(collection) if collection.deactivated => Err(Reason::CollectionDeactivated.into()),
         found => Ok(found),
     }
+}
+
+/// The collection that owns an endpoint, and the endpoint by its id, for a read of its data. A group stands for the
+/// collections whose endpoints it shows: who may see the group may see them.
+///
+/// # Errors
+/// `COLLECTION_DEACTIVATED`.
+pub async fn readable_endpoint(
+    deps: &Deps,
+    caller: &Caller,
+    id: &EndpointId,
+) -> Result<Option<(Collection, EndpointId)>, Error> {
+    let Some(collection) = readable(deps, caller, id.collection_id).await? else { return Ok(None) };
+    if !collection.is_group() {
+        return Ok(Some((collection, id.clone())));
+    }
+    let owners = store::groups::owners(&deps.db, caller.account_id, collection.id, &id.url_key()).await?;
+    for owner in owners {
+        let owner = store::collections::get(&deps.db, caller.account_id, owner).await?;
+        if let Some(owner) = owner.filter(|owner| !owner.deleted && !owner.deactivated) {
+            let id = EndpointId { collection_id: owner.id, ..id.clone() };
+            return Ok(Some((owner, id)));
+        }
+    }
+    Ok(None)
 }
 
 /// The collection for a write.

@@ -101,6 +101,8 @@ pub struct Endpoint {
     pub sources: BTreeMap<Source, i64>,
     /// What a user wrote, else what a specification says.
     pub description: Option<String>,
+    /// The groups that show it.
+    pub group_ids: Vec<i32>,
 }
 
 impl Endpoint {
@@ -143,6 +145,7 @@ impl Endpoint {
             is_sensitive,
             risk_score: f64::from(u8::from(is_new) + u8::from(is_sensitive) + u8::from(is_public)),
             sources,
+            group_ids: Vec::new(),
             description: match written {
                 Some(raw) => raw.description.clone(),
                 None => declared().and_then(|declaration| declaration.description.clone()),
@@ -167,6 +170,7 @@ fn grouped(rows: Vec<RawEndpoint>) -> BTreeMap<(String, String), Vec<RawEndpoint
 /// `COLLECTION_DEACTIVATED`.
 pub async fn list(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<(bool, Vec<Endpoint>), Error> {
     match access::readable(deps, caller, collection_id).await? {
+        Some(group) if group.is_group() => Ok((group.redacted, shown_by(deps, caller.account_id, group.id).await?)),
         Some(collection) => Ok((collection.redacted, list_of(deps, caller.account_id, collection.id).await?)),
         None => Ok((false, Vec::new())),
     }
@@ -181,8 +185,12 @@ pub async fn list_many(
     let mut lists = BTreeMap::new();
     for id in collection_ids.into_iter().take(COLLECTIONS_MAX) {
         let found = access::find(deps, caller, id).await?;
-        if found.is_some_and(|collection| !collection.deactivated) && !lists.contains_key(&id) {
-            lists.insert(id, list_of(deps, caller.account_id, id).await?);
+        if let Some(found) = found.filter(|found| !found.deactivated && !lists.contains_key(&id)) {
+            let list = match found.is_group() {
+                true => shown_by(deps, caller.account_id, id).await?,
+                false => list_of(deps, caller.account_id, id).await?,
+            };
+            lists.insert(id, list);
         }
     }
     Ok(lists)
@@ -199,7 +207,29 @@ async fn list_of(deps: &Deps, account_id: i64, collection_id: i32) -> Result<Vec
         let is_sensitive = raws.iter().any(|raw| sensitive.contains(&raw.key));
         Endpoint::of(collection_id, raws, is_sensitive, now)
     });
-    Ok(endpoints.collect())
+    let mut endpoints: Vec<Endpoint> = endpoints.collect();
+    let mut showing = store::groups::by_collection(&deps.db, account_id, collection_id).await?;
+    if !showing.is_empty() {
+        for endpoint in &mut endpoints {
+            endpoint.group_ids = showing.remove(&endpoint.id.url_key()).unwrap_or_default();
+        }
+    }
+    Ok(endpoints)
+}
+
+/// The endpoints that a group shows, by collection, URL and method.
+pub(crate) async fn shown_by(deps: &Deps, account_id: i64, group_id: i32) -> Result<Vec<Endpoint>, Error> {
+    let mut found = Vec::new();
+    for (collection_id, url_keys) in store::groups::by_group(&deps.db, account_id, group_id).await? {
+        let owner = store::collections::get(&deps.db, account_id, collection_id).await?;
+        if owner.is_none_or(|owner| owner.deleted || owner.deactivated) {
+            continue;
+        }
+        let shown: BTreeSet<String> = url_keys.into_iter().collect();
+        let all = list_of(deps, account_id, collection_id).await?;
+        found.extend(all.into_iter().filter(|endpoint| shown.contains(&endpoint.id.url_key())));
+    }
+    Ok(found)
 }
 
 /// The URLs and methods of a collection in order, after the first `skip`.
@@ -216,6 +246,10 @@ pub async fn list_keys(
         return Err(Reason::CollectionIdRequired.into());
     }
     let collection = access::readable(deps, caller, collection_id).await?.ok_or(Reason::CollectionNotFound)?;
+    if collection.is_group() {
+        let shown = shown_by(deps, caller.account_id, collection.id).await?;
+        return Ok(shown.into_iter().skip(skip).map(|endpoint| endpoint.id).collect());
+    }
     let urls = proven_urls(deps, caller.account_id, &collection).await?;
     let ids = urls.into_iter().skip(skip);
     Ok(ids.map(|(url, method)| EndpointId { collection_id, url, method }).collect())
@@ -234,17 +268,29 @@ pub(crate) async fn proven_urls(
 
 /// One endpoint. A URL that is not found is tried without its leading slash.
 pub async fn get(deps: &Deps, caller: &Caller, id: &EndpointId) -> Result<Option<Endpoint>, Error> {
-    let Some(collection) = access::readable(deps, caller, id.collection_id).await? else { return Ok(None) };
-    let mut raws = raws_of(deps, caller.account_id, id).await?;
-    if raws.is_empty()
-        && let Some(url) = id.url.strip_prefix('/')
+    let without_slash = || Some(EndpointId { url: id.url.strip_prefix('/')?.to_owned(), ..id.clone() });
+    let mut found = access::readable_endpoint(deps, caller, id).await?;
+    if found.is_none()
+        && let Some(id) = without_slash()
     {
-        let id = EndpointId { url: url.to_owned(), ..id.clone() };
+        found = access::readable_endpoint(deps, caller, &id).await?;
+    }
+    let Some((collection, owned)) = found else { return Ok(None) };
+    let mut raws = raws_of(deps, caller.account_id, &owned).await?;
+    if raws.is_empty()
+        && let Some(id) = without_slash()
+    {
+        let id = EndpointId { collection_id: collection.id, ..id };
         raws = raws_of(deps, caller.account_id, &id).await?;
     }
     let keys: Vec<&str> = raws.iter().map(|raw| raw.key.as_str()).collect();
     let is_sensitive = store::parameters::any_sensitive(&deps.db, caller.account_id, collection.id, &keys).await?;
-    Ok(Endpoint::of(collection.id, &raws, is_sensitive, now_s()))
+    let mut endpoint = Endpoint::of(collection.id, &raws, is_sensitive, now_s());
+    if let Some(endpoint) = &mut endpoint {
+        let url_key = endpoint.id.url_key();
+        endpoint.group_ids = store::groups::showing(&deps.db, caller.account_id, collection.id, &url_key).await?;
+    }
+    Ok(endpoint)
 }
 
 /// The raw rows of an effective URL, by raw URL.

@@ -44,10 +44,11 @@ pub struct SensitiveFilter {
 /// # Errors
 /// `COLLECTION_DEACTIVATED`.
 pub async fn list(deps: &Deps, caller: &Caller, id: &EndpointId) -> Result<Vec<Parameter>, Error> {
-    let Some(collection) = access::readable(deps, caller, id.collection_id).await? else { return Ok(Vec::new()) };
-    let raws = raws_of(deps, caller.account_id, id).await?;
+    let found = access::readable_endpoint(deps, caller, id).await?;
+    let Some((collection, id)) = found else { return Ok(Vec::new()) };
+    let raws = raws_of(deps, caller.account_id, &id).await?;
     let Some(first) = raws.first() else { return Ok(Vec::new()) };
-    let endpoint = EndpointId { url: first.url.clone(), method: first.method.clone(), ..id.clone() };
+    let endpoint = EndpointId { url: first.url.clone(), method: first.method.clone(), ..id };
     let keys: Vec<&str> = raws.iter().map(|raw| raw.key.as_str()).collect();
     let rows = store::parameters::by_endpoints(&deps.db, caller.account_id, collection.id, &keys).await?;
     let merged = merge(&raws, rows);

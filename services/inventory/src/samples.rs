@@ -11,8 +11,8 @@ pub const SAMPLES_MAX: usize = 10;
 /// # Errors
 /// `COLLECTION_DEACTIVATED`.
 pub async fn list(deps: &Deps, caller: &Caller, id: &EndpointId) -> Result<Option<Vec<String>>, Error> {
-    let Some(collection) = access::readable(deps, caller, id.collection_id).await? else { return Ok(None) };
-    let raws = raws_of(deps, caller.account_id, id).await?;
+    let Some((collection, id)) = access::readable_endpoint(deps, caller, id).await? else { return Ok(None) };
+    let raws = raws_of(deps, caller.account_id, &id).await?;
     let keys: Vec<&str> = raws.iter().map(|raw| raw.key.as_str()).collect();
     let samples = store::samples::newest(&deps.db, caller.account_id, collection.id, &keys, SAMPLES_MAX).await?;
     let records: Vec<String> = samples.into_iter().map(|sample| sample.record).collect();

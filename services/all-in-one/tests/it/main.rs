@@ -7,6 +7,7 @@ mod billing;
 mod collections;
 mod credentials;
 mod imports;
+mod inventory_writes;
 mod katapult;
 mod kill;
 mod real_files;
@@ -47,6 +48,14 @@ portolan_testkit::suite! {
     billing::events_count_once,
     billing::agents_are_analysed,
     billing::limits_hold_and_plans_change_at_once,
+    inventory_writes::access_types_are_answered,
+    inventory_writes::activation_bounds_what_is_read,
+    inventory_writes::collections_are_changed,
+    inventory_writes::endpoints_are_deleted_and_demerged,
+    inventory_writes::groups_hold_what_conditions_say,
+    inventory_writes::one_collection_is_deleted,
+    inventory_writes::redaction_hides_every_value,
+    inventory_writes::single_endpoints_are_added_and_removed,
     kill::nothing_is_lost_or_counted_twice,
     real_files::every_operation_and_entry_is_accounted_for;
     PORTOLAN_TEST_KAFKA:

@@ -118,7 +118,7 @@ pub fn endpoint(endpoint: Endpoint) -> pb::ApiInfo {
         risk_score: endpoint.risk_score,
         threat_score: 0.0,
         violations: Default::default(),
-        collection_ids: vec![endpoint.id.collection_id],
+        collection_ids: std::iter::once(endpoint.id.collection_id).chain(endpoint.group_ids).collect(),
         sources: endpoint.sources.iter().map(source).collect(),
         description: endpoint.description,
         tags_list: Vec::new(),

@@ -81,6 +81,24 @@ pub async fn by_group(db: &Db, account_id: i64, group_id: i32) -> Result<BTreeMa
     Ok(found)
 }
 
+const SELECT_SHOWING: &str = "SELECT group_id FROM group_members \
+     WHERE account_id = $1 AND collection_id = $2 AND url_key = $3 ORDER BY group_id";
+
+/// The groups that show one effective URL.
+pub async fn showing(db: &Db, account_id: i64, collection_id: i32, url_key: &str) -> Result<Vec<i32>, Error> {
+    let rows = db.fetch_all(SELECT_SHOWING, args![account_id, collection_id, url_key]).await?;
+    rows.iter().map(|row| super::collections::id(row, "group_id")).collect()
+}
+
+const SELECT_OWNERS: &str = "SELECT collection_id FROM group_members \
+     WHERE account_id = $1 AND group_id = $2 AND url_key = $3 ORDER BY collection_id";
+
+/// The collections whose endpoint with this effective URL a group shows.
+pub async fn owners(db: &Db, account_id: i64, group_id: i32, url_key: &str) -> Result<Vec<i32>, Error> {
+    let rows = db.fetch_all(SELECT_OWNERS, args![account_id, group_id, url_key]).await?;
+    rows.iter().map(|row| super::collections::id(row, "collection_id")).collect()
+}
+
 static INSERT: Bulk<4> = Bulk::new(
     "INSERT INTO group_members (account_id, group_id, collection_id, url_key)",
     "ON CONFLICT (account_id, group_id, collection_id, url_key) DO NOTHING",

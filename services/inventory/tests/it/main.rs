@@ -1,11 +1,15 @@
 //! Behaviour of the inventory on SQLite and on Postgres.
 
 mod collections;
+mod demerge;
+mod durable;
 mod edge;
 mod endpoints;
+mod groups;
 mod harness;
 mod ingest;
 mod openapi;
+mod redaction;
 
 portolan_testkit::suite! {
     collections::names_follow_the_rule,
@@ -18,10 +22,21 @@ portolan_testkit::suite! {
     collections::the_default_collection_stays,
     collections::import_targets_are_found_or_made,
     edge::the_feed_follows_the_inventory,
+    demerge::a_template_of_many_urls_is_undone,
+    demerge::a_template_of_one_url_is_undone,
+    demerge::refusals_say_why,
+    durable::a_deletion_survives_deaths,
+    durable::a_redaction_survives_deaths,
+    durable::access_types_survive_deaths,
+    durable::groups_survive_deaths,
     endpoints::reads_show_what_was_ingested,
     endpoints::merged_urls_keep_everything,
     endpoints::unknown_ids_answer_as_documented,
     endpoints::sensitive_parameters_are_listed,
+    groups::members_do_not_depend_on_order,
+    groups::members_follow_their_collections,
+    groups::members_follow_what_is_seen,
+    groups::restricted_callers_find_only_what_they_see,
     ingest::order_and_batches_do_not_matter,
     ingest::two_consumers_count_once,
     ingest::faults_lose_and_repeat_nothing,
@@ -30,4 +45,6 @@ portolan_testkit::suite! {
     ingest::records_find_their_collection,
     openapi::documents_read_back_as_the_same_operations,
     openapi::pages_follow_each_other,
+    redaction::no_value_is_left,
+    redaction::nothing_is_stored_first,
 }

@@ -1,0 +1,253 @@
+use std::collections::BTreeSet;
+
+use portolan_api::Reason;
+use portolan_authz::{Caller, Role, Scope};
+use portolan_inventory::collections::{self, CollectionName};
+use portolan_inventory::endpoints::{self, EndpointId};
+use portolan_inventory::groups::{self, conditions::Written};
+use portolan_inventory::{Deps, Error, access_types, collection_writes, endpoint_writes};
+use portolan_record::{Record, Source};
+use portolan_testkit::TestDb;
+
+use crate::harness::{ACCOUNT, admin, call, caller, create, deps, ingest};
+
+fn condition(kind: &str, operator: &str, data: &str) -> Written {
+    Written {
+        kind: kind.into(),
+        operator: operator.into(),
+        data: serde_json::from_str(data).unwrap(),
+        within: None,
+    }
+}
+
+fn name(name: &str) -> CollectionName {
+    CollectionName::parse(Some(name.into())).unwrap()
+}
+
+async fn group(deps: &Deps, caller: &Caller, called: &str, conditions: Vec<Written>) -> Result<i32, Error> {
+    Ok(groups::create(deps, caller, name(called), conditions).await?.0.id)
+}
+
+/// `METHOD url` of what a group shows; its count must say the same.
+async fn shown(deps: &Deps, group_id: i32) -> Vec<String> {
+    let (_, list) = endpoints::list(deps, &admin(ACCOUNT), group_id).await.unwrap();
+    let all = collections::list(deps, &admin(ACCOUNT)).await.unwrap();
+    let counted = all.iter().find(|known| known.id == group_id).unwrap().endpoint_count;
+    assert_eq!(usize::try_from(counted).unwrap(), list.len(), "the count of group {group_id}");
+    assert!(list.iter().all(|endpoint| endpoint.group_ids.contains(&group_id)));
+    let mut names: Vec<_> = list.iter().map(|endpoint| format!("{} {}", endpoint.id.method, endpoint.id.url)).collect();
+    names.sort();
+    names
+}
+
+fn id(collection_id: i32, method: &str, url: &str) -> EndpointId {
+    EndpointId { collection_id, url: url.into(), method: method.into() }
+}
+
+/// Every type of condition finds what is there at its creation and what is seen later, without a recompute.
+pub async fn members_follow_what_is_seen(test: TestDb) {
+    let deps = deps(&test).await;
+    let (a, me) = (create(&deps, ACCOUNT, "A").await.id, admin(ACCOUNT));
+    let basic = r#"{"host":"api.example.com","authorization":"Basic YTpi"}"#;
+    let with_auth = |record: Record<'static>| Record { request_headers: basic.into(), ..record };
+    let traffic = |path: &str, ip: &'static str| Record {
+        source: Source::Mirroring,
+        request_headers: r#"{"host":"shop.acme.com"}"#.into(),
+        ip: ip.into(),
+        ..call(0, "GET", path, 9)
+    };
+    ingest(
+        &deps,
+        "first",
+        &[call(a, "GET", "/books", 5), with_auth(call(a, "POST", "/pay", 5)), traffic("/cart", "8.8.8.8")],
+    )
+    .await;
+    let all = [
+        ("empty", vec![], vec![], vec![]),
+        (
+            "method",
+            vec![condition("METHOD", "AND", r#"{"method":"POST"}"#)],
+            vec!["POST /pay"],
+            vec!["POST /pay", "POST /pay/later"],
+        ),
+        (
+            "regex",
+            vec![condition("REGEX", "AND", r#"{"regex":"^/(pay|books)$"}"#)],
+            vec!["GET /books", "POST /pay"],
+            vec!["GET /books", "POST /pay", "PUT /books"],
+        ),
+        (
+            "host",
+            vec![condition("HOST_REGEX", "OR", r#"{"host_regex":"acme"}"#)],
+            vec!["GET /cart"],
+            vec!["GET /cart", "GET /inner"],
+        ),
+        (
+            "auth",
+            vec![condition("AUTH_TYPE", "OR", r#"{"authTypes":["BASIC"]}"#)],
+            vec!["POST /pay"],
+            vec!["GET /books", "POST /pay", "POST /pay/later"],
+        ),
+        (
+            "access",
+            vec![condition("API_ACCESS_TYPES", "AND", r#"{"apiAccessTypes":["PUBLIC"]}"#)],
+            vec!["GET /cart"],
+            vec!["GET /cart"],
+        ),
+        (
+            "custom",
+            vec![condition(
+                "CUSTOM",
+                "OR",
+                &format!(r#"{{"apiList":[{{"apiCollectionId":{a},"url":"/later","method":"GET"}}]}}"#),
+            )],
+            vec![],
+            vec!["GET /later"],
+        ),
+        (
+            "both",
+            vec![
+                condition("REGEX", "AND", r#"{"regex":"/pay"}"#),
+                condition("METHOD", "OR", r#"{"method":"GET"}"#),
+                condition("METHOD", "OR", r#"{"method":"POST"}"#),
+            ],
+            vec!["POST /pay"],
+            vec!["POST /pay", "POST /pay/later"],
+        ),
+    ];
+    let mut made = Vec::new();
+    for (called, conditions, before, after) in all {
+        let id = group(&deps, &me, called, conditions).await.unwrap();
+        assert_eq!(shown(&deps, id).await, before, "{called} at its creation");
+        made.push((called, id, after));
+    }
+    ingest(
+        &deps,
+        "second",
+        &[
+            with_auth(call(a, "GET", "/books", 6)),
+            with_auth(call(a, "POST", "/pay/later", 6)),
+            call(a, "PUT", "/books", 6),
+            call(a, "GET", "/later", 6),
+            Record { status_code: 404, ..call(a, "POST", "/pay/never", 6) },
+            traffic("/inner", "10.0.0.7"),
+        ],
+    )
+    .await;
+    for (called, id, after) in &made {
+        assert_eq!(shown(&deps, *id).await, *after, "{called} after more records");
+    }
+    groups::compute(&deps, &me, Some("METHOD".into())).await.unwrap();
+    for (called, id, after) in &made {
+        assert_eq!(shown(&deps, *id).await, *after, "{called} after a recompute");
+    }
+    let types = access_types::list_by_urls(&deps, &me, vec!["/cart".into(), "/inner".into(), "/books".into()]).await;
+    let types: Vec<_> = types
+        .unwrap()
+        .into_iter()
+        .map(|(id, types)| format!("{} {} {types:?}", id.method, id.url))
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    assert_eq!(types, ["GET /books {}", "GET /cart {Public}", "GET /inner {Private}", "PUT /books {}"]);
+}
+
+/// Members are a function of the set of records, whatever their order and batches.
+pub async fn members_do_not_depend_on_order(test: TestDb) {
+    let deps = deps(&test).await;
+    let me = admin(ACCOUNT);
+    let (a, b) = (create(&deps, ACCOUNT, "A").await.id, create(&deps, ACCOUNT, "B").await.id);
+    let by_url = group(&deps, &me, "template", vec![condition("REGEX", "AND", r#"{"regex":"/STRING$"}"#)]);
+    let by_url = by_url.await.unwrap();
+    let by_access = vec![condition("API_ACCESS_TYPES", "AND", r#"{"apiAccessTypes":["PRIVATE"]}"#)];
+    let by_access = group(&deps, &me, "private", by_access).await.unwrap();
+    let records = |collection: i32| -> Vec<Record<'static>> {
+        (0..24)
+            .map(|n: i64| {
+                let letters: String = (0..4).map(|at| char::from(b'a' + u8::try_from((n / 3_i64.pow(at)) % 3).unwrap())).collect();
+                let ip = if n % 2 == 0 { "10.0.0.1" } else { "9.9.9.9" };
+                Record { ip: ip.into(), ..call(collection, "GET", &format!("/shop/zq{letters}x"), 5 + n) }
+            })
+            .collect()
+    };
+    ingest(&deps, "whole", &records(a)).await;
+    let mut reversed = records(b);
+    reversed.reverse();
+    for (index, part) in reversed.chunks(5).enumerate() {
+        ingest(&deps, &format!("part{index}"), part).await;
+    }
+    for id in [by_url, by_access] {
+        assert_eq!(shown(&deps, id).await, ["GET /shop/STRING", "GET /shop/STRING"]);
+    }
+}
+
+/// Tags, activation and deletions change what groups show.
+pub async fn members_follow_their_collections(test: TestDb) {
+    let deps = deps(&test).await;
+    let me = admin(ACCOUNT);
+    let (a, b) = (create(&deps, ACCOUNT, "A").await.id, create(&deps, ACCOUNT, "B").await.id);
+    ingest(&deps, "p", &[call(a, "GET", "/a", 5), call(b, "GET", "/b", 5), call(b, "GET", "/c", 5)]).await;
+    let tagged = group(&deps, &me, "tagged", vec![condition("TAGS", "AND", r#"{"query":"team=core"}"#)]).await.unwrap();
+    let both = vec![condition("REGEX", "AND", r#"{"regex":"."}"#)];
+    let both = group(&deps, &me, "all", both).await.unwrap();
+    let list = vec![id(a, "GET", "/a"), id(b, "GET", "/b")];
+    groups::add_endpoints(&deps, &me, Some("Picked".into()), Some(list)).await.unwrap();
+    let all = collections::list(&deps, &me).await.unwrap();
+    let picked = all.iter().find(|known| known.name == "Picked").unwrap().id;
+    assert!(shown(&deps, tagged).await.is_empty());
+    assert_eq!(shown(&deps, both).await.len(), 3);
+    assert_eq!(shown(&deps, picked).await, ["GET /a", "GET /b"]);
+
+    let toggle = || collection_writes::TagChange::Toggle(vec![("Team".into(), "core".into())]);
+    collection_writes::update_tags(&deps, &me, vec![b], toggle()).await.unwrap();
+    assert_eq!(shown(&deps, tagged).await, ["GET /b", "GET /c"]);
+    collection_writes::update_tags(&deps, &me, vec![b], toggle()).await.unwrap();
+    assert!(shown(&deps, tagged).await.is_empty());
+
+    collection_writes::update_deactivated(&deps, &me, vec![b], true).await.unwrap();
+    assert_eq!(shown(&deps, both).await, ["GET /a"]);
+    ingest(&deps, "dropped", &[call(b, "GET", "/d", 6), call(b, "GET", "/d", 7)]).await;
+    let dropped = deps.db.fetch_one("SELECT cast(sum(dropped_records) AS BIGINT) AS n FROM collections", vec![]).await.unwrap();
+    assert_eq!(dropped.get::<i64>("n").unwrap(), 2);
+    collection_writes::update_deactivated(&deps, &me, vec![b], false).await.unwrap();
+    assert_eq!(shown(&deps, both).await, ["GET /a", "GET /b", "GET /c"]);
+
+    endpoint_writes::delete(&deps, &me, vec![id(b, "GET", "/c"), id(77_777, "GET", "/a")]).await.unwrap();
+    assert_eq!(shown(&deps, both).await, ["GET /a", "GET /b"]);
+    assert_eq!(endpoints::list(&deps, &me, b).await.unwrap().1.len(), 1);
+    groups::remove_endpoints(&deps, &me, Some("picked".into()), Some(vec![id(a, "GET", "/a")])).await.unwrap();
+    assert_eq!(shown(&deps, picked).await, ["GET /b"]);
+
+    collections::delete(&deps, &me, vec![b]).await.unwrap();
+    assert_eq!(shown(&deps, both).await, ["GET /a"]);
+    assert!(shown(&deps, picked).await.is_empty());
+    let all = collections::list(&deps, &me).await.unwrap();
+    let conditions = all.iter().find(|known| known.id == picked).unwrap().conditions.clone().unwrap();
+    assert!(!conditions.contains("\"/b\""), "{conditions}");
+}
+
+/// Patterns of a caller who sees some collections find nothing in the others, now and later.
+pub async fn restricted_callers_find_only_what_they_see(test: TestDb) {
+    let deps = deps(&test).await;
+    let (a, b) = (create(&deps, ACCOUNT, "A").await.id, create(&deps, ACCOUNT, "B").await.id);
+    let all = group(&deps, &admin(ACCOUNT), "G", vec![]).await.unwrap();
+    let restricted = caller(ACCOUNT, Role::Member, Some(vec![a, all]), Scope::Api);
+    ingest(&deps, "p", &[call(a, "GET", "/a", 5), call(b, "GET", "/b", 5)]).await;
+    let everything = || vec![condition("REGEX", "AND", r#"{"regex":"."}"#)];
+    groups::update(&deps, &restricted, all, everything()).await.unwrap();
+    assert_eq!(shown(&deps, all).await, ["GET /a"]);
+    ingest(&deps, "q", &[call(a, "GET", "/a2", 5), call(b, "GET", "/b2", 5)]).await;
+    assert_eq!(shown(&deps, all).await, ["GET /a", "GET /a2"]);
+    groups::add_endpoints(&deps, &restricted, Some("G".into()), Some(vec![id(b, "GET", "/b")])).await.unwrap();
+    assert_eq!(shown(&deps, all).await, ["GET /a", "GET /a2"]);
+    groups::update(&deps, &admin(ACCOUNT), all, everything()).await.unwrap();
+    assert_eq!(shown(&deps, all).await.len(), 4);
+
+    let refused = groups::update(&deps, &restricted, b, everything()).await.unwrap_err();
+    assert_eq!(refused.reason(), Some(Reason::CollectionNotFound));
+    endpoint_writes::delete(&deps, &restricted, vec![id(b, "GET", "/b")]).await.unwrap();
+    assert_eq!(endpoints::list(&deps, &admin(ACCOUNT), b).await.unwrap().1.len(), 2);
+    let other = admin(2_000_000);
+    let refused = groups::update(&deps, &other, all, everything()).await.unwrap_err();
+    assert_eq!(refused.reason(), Some(Reason::CollectionNotFound));
+}
