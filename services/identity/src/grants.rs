@@ -80,7 +80,7 @@ pub async fn set_collections(deps: &Deps, account_id: i64, user_id: i64, collect
 }
 
 /// Reads the grant from the database.
-pub(crate) async fn read(deps: &Deps, account_id: i64, user_id: i64, scope: Scope) -> Result<Grant> {
+pub async fn read(deps: &Deps, account_id: i64, user_id: i64, scope: Scope) -> Result<Grant> {
     let Some(membership) = store::find_membership(&deps.db, account_id, user_id).await? else {
         return Ok(Grant::new(Role::NoAccess.name(), Role::NoAccess, None));
     };

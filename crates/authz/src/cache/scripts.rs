@@ -2,7 +2,7 @@
 //!
 //! What stands under a key, as text; numbers are 16 hexadecimal digits:
 //! `V<stamp>|<basis key>|<generation>|<JSON>`, `L<nonce>|<basis key>|<generation>`, `G<generation>`,
-//! `T<nonce>,<nonce>,`. The stamp of a value is the nonce of its lease, so equal stamps mean equal values.
+//! `T<nonce>@<end in Unix milliseconds>,…`. The stamp of a value is the nonce of its lease, so equal stamps mean equal values.
 
 /// Reads a key, or takes a lease.
 /// KEYS: the key, and the expected basis when there is one. ARGV: nonce, prefix of all keys, basis without the prefix,
@@ -59,11 +59,18 @@ return 0
 /// The race: another change of the same key may be under way; its nonce stays, so that the key is free only when both
 /// have finished.
 pub(super) const BEGIN: &str = r"
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 for _, key in ipairs(KEYS) do
   local slot = redis.call('GET', key)
-  local before = 'T'
-  if slot and string.sub(slot, 1, 1) == 'T' then before = slot end
-  redis.call('SET', key, before .. ARGV[1] .. ',', 'PX', ARGV[2])
+  local changes = 'T'
+  if slot and string.sub(slot, 1, 1) == 'T' then
+    for nonce, ends in string.gmatch(slot, '(%x+)@(%d+)') do
+      if tonumber(ends) > now then changes = changes .. nonce .. '@' .. ends .. ',' end
+    end
+  end
+  changes = changes .. ARGV[1] .. '@' .. string.format('%.0f', now + ARGV[2]) .. ','
+  redis.call('SET', key, changes, 'PX', ARGV[2])
 end
 return 0
 ";
@@ -73,14 +80,23 @@ return 0
 /// The race: the tombstone may have expired or been lost, and a reader may have filled what it read before the commit;
 /// so whatever stands there goes, except the tombstones of other changes.
 pub(super) const FINISH: &str = r"
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 for _, key in ipairs(KEYS) do
   local slot = redis.call('GET', key)
   if slot and string.sub(slot, 1, 1) == 'T' then
-    local left = 'T'
-    for nonce in string.gmatch(string.sub(slot, 2), '%x+') do
-      if nonce ~= ARGV[1] then left = left .. nonce .. ',' end
+    local left, last = 'T', now
+    for nonce, ends in string.gmatch(slot, '(%x+)@(%d+)') do
+      if nonce ~= ARGV[1] and tonumber(ends) > now then
+        left = left .. nonce .. '@' .. ends .. ','
+        last = math.max(last, tonumber(ends))
+      end
     end
-    if left == 'T' then redis.call('DEL', key) else redis.call('SET', key, left, 'KEEPTTL') end
+    if left == 'T' then
+      redis.call('DEL', key)
+    else
+      redis.call('SET', key, left, 'PX', string.format('%.0f', last - now))
+    end
   elseif slot then
     redis.call('DEL', key)
   end

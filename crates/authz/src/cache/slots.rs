@@ -18,8 +18,8 @@ pub enum Slot<V> {
     },
     /// Under a key that other values rest on.
     Generation(u64),
-    /// The changes that have begun and not finished.
-    Tombstone(Vec<u64>),
+    /// The changes that have begun and not finished, each with the moment at which its writer counts as dead.
+    Tombstone(Vec<(u64, u64)>),
 }
 
 /// What a value rests on: a key, and the generation of it that was read before the value.
@@ -89,7 +89,8 @@ impl<V> Slots<V> {
             Some(Slot::Tombstone(changes)) => changes.clone(),
             _ => Vec::new(),
         };
-        changes.push(nonce);
+        changes.retain(|(_, until)| *until > now_ms);
+        changes.push((nonce, now_ms + TOMBSTONE_MS));
         self.put(key, Slot::Tombstone(changes), now_ms + TOMBSTONE_MS);
     }
 
@@ -99,8 +100,9 @@ impl<V> Slots<V> {
         if let Some((Slot::Tombstone(changes), until)) = self.by_key.get_mut(key)
             && *until > now_ms
         {
-            changes.retain(|other| *other != nonce);
-            if !changes.is_empty() {
+            changes.retain(|(other, until)| *other != nonce && *until > now_ms);
+            if let Some(last) = changes.iter().map(|(_, until)| *until).max() {
+                *until = last;
                 return;
             }
         }
