@@ -259,6 +259,18 @@ pub async fn what_is_checked_at_each_use(test: TestDb) {
     let again = server.call("POST", &path, &server.api_key, json!({})).await.expect(200).json();
     assert!(again["api_token"]["expires_at"].as_i64().unwrap() <= now_s());
 
+    // The operator shuts the organisation.
+    let identity = test.store.service("identity").await.unwrap();
+    let (_, other) = create(&server, &test, json!({"name": "other", "scopes": ["api_tokens"]})).await;
+    for (state, code) in [("SUSPENDED", "organization_suspended"), ("NOT_ACTIVATED", "organization_not_activated")] {
+        let sql = portolan_store::Sql::assembled(format!("UPDATE organizations SET state = '{state}'"));
+        identity.execute(sql, Vec::new()).await.unwrap();
+        check_error(server.call("GET", &list, &other, Value::Null).await, 403, code, json!({}));
+        let body = json!({"organization": {"id": organization}, "properties": {"name": "n"}});
+        check_error(server.call("POST", LIST, &other, body).await, 403, code, json!({}));
+    }
+    identity.execute("UPDATE organizations SET state = 'ACTIVE'", Vec::new()).await.unwrap();
+
     // The window is a minute of the clock: at most one of three rounds begins in a later one.
     let (_, busy) = create(&server, &test, json!({"name": "busy", "scopes": ["api_tokens"]})).await;
     let mut answers = Vec::new();

@@ -1,8 +1,9 @@
 use portolan_api::tokens::v1::{
-    AccessProfile, AccessProfileItem, CreateAccessProfileRequest, CreateLegacyClientRequest,
-    CreateLegacyClientResponse, DisableAccessProfileRequest, DisableAccessProfileResponse, EnableAccessProfileRequest,
-    EnableAccessProfileResponse, LegacyClient, ListAccessProfilesRequest, ListAccessProfilesResponse,
-    ListLegacyClientsRequest, ListLegacyClientsResponse, RefreshAccessProfileSecretRequest, UpdateAccessProfileRequest,
+    AccessProfile, AccessProfileItem, CreateAccessProfileRequest, CreateAccessProfileResponse,
+    CreateLegacyClientRequest, CreateLegacyClientResponse, DisableAccessProfileRequest, DisableAccessProfileResponse,
+    EnableAccessProfileRequest, EnableAccessProfileResponse, LegacyClient, ListAccessProfilesRequest,
+    ListAccessProfilesResponse, ListLegacyClientsRequest, ListLegacyClientsResponse, RefreshAccessProfileSecretRequest,
+    RefreshAccessProfileSecretResponse, UpdateAccessProfileRequest, UpdateAccessProfileResponse,
     access_profiles_service_server::AccessProfilesService,
 };
 use portolan_authz::Caller;
@@ -33,7 +34,10 @@ impl AccessProfilesService for Rpc {
         Ok(Response::new(ListAccessProfilesResponse { result: found.into_iter().map(item).collect() }))
     }
 
-    async fn create_access_profile(&self, request: Request<CreateAccessProfileRequest>) -> RpcResult<AccessProfile> {
+    async fn create_access_profile(
+        &self,
+        request: Request<CreateAccessProfileRequest>,
+    ) -> RpcResult<CreateAccessProfileResponse> {
         let (caller, request) = Caller::split(request)?;
         let account_id = workspaces::resolve(&self.deps, &caller, &request.managed_user_id).await?;
         let given = Given(&request.given);
@@ -54,10 +58,14 @@ impl AccessProfilesService for Rpc {
         };
         let client = Some(request.api_client_id.as_str()).filter(|text| !text.is_empty());
         let shown = access_profiles::create(&self.deps, &caller, account_id, client, patch).await?;
-        Ok(Response::new(self.access_profile(shown, &request.managed_user_id)))
+        let access_profile = Some(self.access_profile(shown, &request.managed_user_id));
+        Ok(Response::new(CreateAccessProfileResponse { access_profile }))
     }
 
-    async fn update_access_profile(&self, request: Request<UpdateAccessProfileRequest>) -> RpcResult<AccessProfile> {
+    async fn update_access_profile(
+        &self,
+        request: Request<UpdateAccessProfileRequest>,
+    ) -> RpcResult<UpdateAccessProfileResponse> {
         let (caller, request) = Caller::split(request)?;
         let which = self.legacy(&caller, &request.managed_user_id, &request.api_access_profile_id).await?;
         let given = Given(&request.given);
@@ -77,7 +85,8 @@ impl AccessProfilesService for Rpc {
             },
         };
         let shown = access_profiles::update(&self.deps, &caller, which, patch).await?;
-        Ok(Response::new(self.access_profile(shown, &request.managed_user_id)))
+        let access_profile = Some(self.access_profile(shown, &request.managed_user_id));
+        Ok(Response::new(UpdateAccessProfileResponse { access_profile }))
     }
 
     async fn enable_access_profile(
@@ -105,13 +114,13 @@ impl AccessProfilesService for Rpc {
     async fn refresh_access_profile_secret(
         &self,
         request: Request<RefreshAccessProfileSecretRequest>,
-    ) -> RpcResult<AccessProfile> {
+    ) -> RpcResult<RefreshAccessProfileSecretResponse> {
         let (caller, request) = Caller::split(request)?;
         let which = self.legacy(&caller, &request.managed_user_id, &request.api_access_profile_id).await?;
         let shown = profiles::refresh(&self.deps, &caller, which).await?;
-        let mut answer = self.access_profile(shown, &request.managed_user_id);
-        answer.successor += "/refresh_secret";
-        Ok(Response::new(answer))
+        let mut profile = self.access_profile(shown, &request.managed_user_id);
+        profile.successor += "/refresh_secret";
+        Ok(Response::new(RefreshAccessProfileSecretResponse { access_profile: Some(profile) }))
     }
 
     async fn list_legacy_clients(

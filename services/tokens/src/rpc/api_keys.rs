@@ -1,10 +1,10 @@
 use portolan_api::{
     Reason,
     tokens::v1::{
-        CreateSlackWebhookRequest, DeleteSlackWebhookRequest, DeleteSlackWebhookResponse, NotifyAccountRequest,
-        NotifyAccountResponse, RecordApiKeyUseRequest, RecordApiKeyUseResponse, RevokeLeakedKeyRequest,
-        RevokeLeakedKeyResponse, RotateApiKeyRequest, RotateApiKeyResponse, SlackWebhook as WireWebhook,
-        api_keys_service_server::ApiKeysService,
+        CreateSlackWebhookRequest, CreateSlackWebhookResponse, DeleteSlackWebhookRequest, DeleteSlackWebhookResponse,
+        NotifyAccountRequest, NotifyAccountResponse, RecordApiKeyUseRequest, RecordApiKeyUseResponse,
+        RevokeLeakedKeyRequest, RevokeLeakedKeyResponse, RotateApiKeyRequest, RotateApiKeyResponse,
+        SlackWebhook as WireWebhook, api_keys_service_server::ApiKeysService,
     },
 };
 use portolan_authz::{Caller, RequestInfo};
@@ -30,10 +30,14 @@ impl ApiKeysService for Rpc {
         Ok(Response::new(RevokeLeakedKeyResponse { revoked: kind.is_some(), kind }))
     }
 
-    async fn create_slack_webhook(&self, request: Request<CreateSlackWebhookRequest>) -> RpcResult<WireWebhook> {
+    async fn create_slack_webhook(
+        &self,
+        request: Request<CreateSlackWebhookRequest>,
+    ) -> RpcResult<CreateSlackWebhookResponse> {
         let (caller, request) = Caller::split(request)?;
         let made = slack_webhooks::create(&self.deps, &caller, &request.url, request.name.as_deref()).await?;
-        Ok(Response::new(WireWebhook { id: made.id, name: made.name, url: made.shown, create_time: made.created_at }))
+        let webhook = WireWebhook { id: made.id, name: made.name, url: made.shown, create_time: made.created_at };
+        Ok(Response::new(CreateSlackWebhookResponse { slack_webhook: Some(webhook) }))
     }
 
     async fn delete_slack_webhook(
