@@ -8,27 +8,33 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full};
 use tonic::body::Body;
 use tower::Service;
 
-use crate::{GrpcService, balance, breaker::Breaker, telemetry, tls::Tls};
+use crate::{
+    GrpcService,
+    balance::{Balancer, Instance},
+    telemetry,
+    tls::Tls,
+};
 
 /// Longest answer time of a call between services. Uploads and reads of one page stay far below.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// Attempts of a call that changes nothing, when the road and not the service failed.
-const ATTEMPTS_MAX: u32 = 3;
-/// Pause before the second attempt; before the third it is twice as long.
-const ATTEMPT_PAUSE: Duration = Duration::from_millis(50);
-/// Longest wait for an instance that takes calls.
-const READY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Attempts of one call, on different instances where there are several.
+const ATTEMPTS_MAX: usize = 4;
+/// Pause before an instance is tried again; each that follows is twice as long.
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(25);
+/// Longest request that is kept to be sent again. A larger one is an upload, and is sent once.
+const REPEATABLE_BYTES_MAX: usize = 4 << 20;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// The road to a service: a call in this process, or TCP. Generated clients run over both alike.
 ///
-/// Over TCP a call goes to one of the instances of the service. A call that changes nothing is repeated when its road
-/// fails; after several failures in a row calls are refused for a moment without being tried.
+/// Over TCP a call goes to one of the instances of the service in turn. When the road to it fails, the call is repeated
+/// if it was never sent or changes nothing. An instance that failed several times in a row is left alone for a moment.
 #[derive(Clone)]
 pub struct Channel {
     road: Road,
@@ -39,7 +45,7 @@ pub struct Channel {
 enum Road {
     /// Filled once the services of the process are built: they refer to each other.
     Local(Arc<OnceLock<GrpcService>>),
-    Remote(tonic::transport::Channel, Arc<Breaker>),
+    Remote(Arc<Balancer>),
 }
 
 impl Channel {
@@ -53,7 +59,7 @@ impl Channel {
     /// # Errors
     /// The address that cannot be read, or needs certificates that are not there.
     pub fn remote(addresses: &str, tls: Option<Arc<Tls>>) -> Result<Self, String> {
-        let road = Road::Remote(balance::channel(addresses, tls)?, Arc::default());
+        let road = Road::Remote(Balancer::start(addresses, tls)?);
         Ok(Self { road, timeout: Some(CALL_TIMEOUT) })
     }
 
@@ -92,7 +98,7 @@ impl Service<Request<Body>> for Channel {
                         let service = slot.get().cloned().ok_or("the service is not started")?;
                         tower::ServiceExt::oneshot(service, request).await
                     }
-                    Road::Remote(channel, breaker) => remote(channel, &breaker, request).await,
+                    Road::Remote(balancer) => remote(&balancer, request).await,
                 }
             };
             match timeout {
@@ -105,50 +111,69 @@ impl Service<Request<Body>> for Channel {
     }
 }
 
-async fn remote(
-    channel: tonic::transport::Channel,
-    breaker: &Breaker,
-    request: Request<Body>,
-) -> Result<Response<Body>, Error> {
-    let is_repeatable = portolan_api::policy(request.uri().path())
-        .is_some_and(|policy| policy.audit.is_empty() && !policy.streams_request);
-    if !is_repeatable {
-        return attempt(channel, breaker, request).await;
+async fn remote(balancer: &Balancer, request: Request<Body>) -> Result<Response<Body>, Error> {
+    let policy = portolan_api::policy(request.uri().path());
+    let changes_nothing = policy.is_some_and(|policy| policy.audit.is_empty());
+    if policy.is_none_or(|policy| policy.streams_request)
+        || request.body().size_hint().lower() > REPEATABLE_BYTES_MAX as u64
+    {
+        let candidates = balancer.candidates().await;
+        let instance = candidates.first().ok_or(NO_INSTANCE)?;
+        return attempt(instance, request).await;
     }
     let (parts, body) = request.into_parts();
     let body: Bytes = body.collect().await?.to_bytes();
     let mut pause = ATTEMPT_PAUSE;
-    for _ in 1..ATTEMPTS_MAX {
-        let request = Request::from_parts(parts.clone(), Body::new(Full::new(body.clone())));
-        match attempt(channel.clone(), breaker, request).await {
-            Ok(response) => return Ok(response),
-            Err(error) => tracing::debug!(%error, path = parts.uri.path(), "the call is repeated"),
+    let mut last: Option<Error> = None;
+    let mut attempts = 0;
+    loop {
+        for instance in balancer.candidates().await {
+            let request = Request::from_parts(parts.clone(), Body::new(Full::new(body.clone())));
+            attempts += 1;
+            match attempt(&instance, request).await {
+                Ok(response) => return Ok(response),
+                Err(error) if attempts < ATTEMPTS_MAX && (changes_nothing || was_never_sent(&*error)) => {
+                    tracing::debug!(%error, path = parts.uri.path(), "the call is repeated");
+                    last = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        attempts += 1;
+        if attempts >= ATTEMPTS_MAX {
+            return Err(last.unwrap_or_else(|| NO_INSTANCE.into()));
         }
         tokio::time::sleep(pause).await;
         pause *= 2;
     }
-    attempt(channel, breaker, Request::from_parts(parts, Body::new(Full::new(body)))).await
 }
 
-async fn attempt(
-    channel: tonic::transport::Channel,
-    breaker: &Breaker,
-    request: Request<Body>,
-) -> Result<Response<Body>, Error> {
+const NO_INSTANCE: &str = "no instance of the service takes calls";
+
+async fn attempt(instance: &Instance, request: Request<Body>) -> Result<Response<Body>, Error> {
     use tower::ServiceExt as _;
-    if !breaker.admits(Instant::now()) {
-        return Err("the service did not answer of late and is left alone for a moment".into());
-    }
-    let answer = async {
-        let mut channel = channel;
-        let ready = tokio::time::timeout(READY_TIMEOUT, channel.ready());
-        let ready = ready.await.map_err(|_| Error::from("no instance of the service takes calls"))??;
-        ready.call(request).await.map_err(Error::from)
-    };
-    let answer = answer.await;
+    let answer = instance.channel.clone().oneshot(request).await.map_err(Error::from);
     match &answer {
-        Ok(_) => breaker.note_success(),
-        Err(_) => breaker.note_failure(Instant::now()),
+        Ok(_) => instance.breaker.note_success(),
+        Err(_) => instance.breaker.note_failure(Instant::now()),
     }
     answer
+}
+
+/// Whether the service cannot have seen the call: there was no connection, or it was closing.
+fn was_never_sent(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let refused = error.downcast_ref::<std::io::Error>().is_some_and(|error| {
+            matches!(error.kind(), std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::HostUnreachable)
+        });
+        let canceled = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled);
+        let refused_stream =
+            error.downcast_ref::<h2::Error>().is_some_and(|error| error.reason() == Some(h2::Reason::REFUSED_STREAM));
+        if refused || canceled || refused_stream {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }

@@ -6,10 +6,13 @@ mod bad_input;
 mod billing;
 mod collections;
 mod credentials;
+mod distributed;
+mod faults;
 mod imports;
 mod inventory_writes;
 mod katapult;
 mod kill;
+mod proxy;
 mod real_files;
 mod roles;
 mod server;
@@ -57,7 +60,12 @@ portolan_testkit::suite! {
     inventory_writes::redaction_hides_every_value,
     inventory_writes::single_endpoints_are_added_and_removed,
     kill::nothing_is_lost_or_counted_twice,
+    distributed::a_trace_follows_a_request_over_every_hop,
     real_files::every_operation_and_entry_is_accounted_for;
+    PORTOLAN_TEST_ENVOY:
+    distributed::services_speak_mutual_tls,
+    distributed::a_rolling_restart_fails_no_request,
+    faults::what_a_client_sees_of_each_fault;
     PORTOLAN_TEST_KAFKA:
     kill::nothing_is_lost_or_counted_twice_over_a_broker,
     workato::access_profiles_live_and_change,

@@ -100,10 +100,11 @@ impl Server {
     }
 
     async fn start_six(test: &TestDb, data_dir: PathBuf, variables: &[(&str, &str)]) -> Self {
-        let six = six::start(&test.url, &data_dir, variables).await;
-        let (http, grpc) = (format!("http://{}", six.address), six.address);
+        let six = six::Six::start(&test.url, &data_dir, 1, variables);
+        let (http, grpc) = (format!("http://{}", six.address), six.address.clone());
         let client = reqwest::Client::new();
-        let mut server = Self { children: six.children, http, grpc, data_dir, api_key: String::new(), client };
+        let children = six.processes.into_iter().map(|process| process.child).collect();
+        let mut server = Self { children, http, grpc, data_dir, api_key: String::new(), client };
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             // The key comes when identity has reached tokens; an answer under it has passed every service it needs.

@@ -1,74 +1,115 @@
-use std::{net::TcpListener, path::Path, process::Stdio};
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use tokio::process::{Child, Command};
 
 /// Names the form that whole-system tests run on: `six` for six processes behind Envoy, anything else for one process.
 pub const FORM: &str = "PORTOLAN_TEST_FORM";
 
-const SERVICES: [&str; 5] = ["identity", "tokens", "inventory", "imports", "billing"];
+pub const SERVICES: [&str; 5] = ["identity", "tokens", "inventory", "imports", "billing"];
 const EDGE: &str = include_str!("../../../../deploy/envoy/edge.yaml");
 const CLUSTERS: &str = include_str!("../../../../deploy/envoy/clusters.yaml");
 
-/// Six processes and the edge in front of them, of one installation.
+/// Six processes and the edge in front of them, of one installation; or twice as many processes.
 pub struct Six {
-    pub children: Vec<Child>,
+    pub processes: Vec<Process>,
     /// Of the edge, for REST and gRPC alike.
     pub address: String,
+    /// Of the first gateway, behind the edge.
+    pub gateway: String,
+    data_dir: PathBuf,
+    variables: Vec<(String, String)>,
 }
 
-/// Starts the processes; they are ready when the edge's address answers.
-pub async fn start(store_url: &str, data_dir: &Path, variables: &[(&str, &str)]) -> Six {
-    let binaries = Path::new(env!("CARGO_BIN_EXE_portolan")).parent().unwrap().to_owned();
-    let ports: Vec<u16> = free_ports(SERVICES.len() + 2);
-    let key_file = data_dir.join("secret-key");
-    if !key_file.exists() {
-        use base64::Engine as _;
-        let key = base64::engine::general_purpose::STANDARD.encode(rand::random::<[u8; 32]>());
-        std::fs::write(&key_file, key).unwrap();
-    }
-    let mut common: Vec<(String, String)> = vec![
-        ("PORTOLAN__STORE__URL".into(), store_url.into()),
-        ("PORTOLAN__ADMIN__PASSWORD".into(), "correct horse battery staple".into()),
-        ("PORTOLAN__SECRETS__KEY_FILE".into(), key_file.display().to_string()),
-        ("PORTOLAN__HTTP__TRUSTED_PROXIES".into(), "127.0.0.1".into()),
-        ("RUST_LOG".into(), "warn".into()),
-    ];
-    for (service, port) in SERVICES.iter().zip(&ports) {
-        let name = format!("PORTOLAN__PEERS__{}", service.to_uppercase());
-        common.push((name, format!("http://127.0.0.1:{port}")));
-    }
-    common.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+/// One process of the installation.
+pub struct Process {
+    pub name: &'static str,
+    pub port: u16,
+    pub child: Child,
+}
 
-    let spawn = |name: &str, flag: &str, port: u16| {
+impl Six {
+    /// Starts `instances` of each process; they are ready when the edge's address answers. With certificates among the
+    /// variables the services speak TLS, and the edge reaches the gateway alone.
+    pub fn start(store_url: &str, data_dir: &Path, instances: usize, variables: &[(&str, &str)]) -> Self {
+        let key_file = data_dir.join("secret-key");
+        if !key_file.exists() {
+            use base64::Engine as _;
+            let key = base64::engine::general_purpose::STANDARD.encode(rand::random::<[u8; 32]>());
+            std::fs::write(&key_file, key).unwrap();
+        }
+        let mut common: Vec<(String, String)> = vec![
+            ("PORTOLAN__STORE__URL".into(), store_url.into()),
+            ("PORTOLAN__ADMIN__PASSWORD".into(), "correct horse battery staple".into()),
+            ("PORTOLAN__SECRETS__KEY_FILE".into(), key_file.display().to_string()),
+            ("PORTOLAN__HTTP__TRUSTED_PROXIES".into(), "127.0.0.1".into()),
+            ("RUST_LOG".into(), "warn".into()),
+        ];
+        let is_tls = variables.iter().any(|(name, _)| *name == "PORTOLAN__TLS__CERT");
+        let mut ports = free_ports((SERVICES.len() + 1) * instances + 1).into_iter();
+        let mut take = |count: usize| ports.by_ref().take(count).collect::<Vec<u16>>();
+        let mut places: Vec<(&'static str, Vec<u16>)> = Vec::new();
+        for service in SERVICES {
+            let ports = take(instances);
+            let scheme = if is_tls { "https" } else { "http" };
+            let addresses: Vec<_> = ports.iter().map(|port| format!("{scheme}://127.0.0.1:{port}")).collect();
+            common.push((format!("PORTOLAN__PEERS__{}", service.to_uppercase()), addresses.join(",")));
+            places.push((service, ports));
+        }
+        places.push(("gateway", take(instances)));
+        let edge = take(1)[0];
+        common.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+
+        let gateway = format!("127.0.0.1:{}", places[SERVICES.len()].1[0]);
+        let (data_dir, address) = (data_dir.to_owned(), format!("127.0.0.1:{edge}"));
+        let mut six = Self { processes: Vec::new(), address, gateway, data_dir, variables: common };
+        for (name, ports) in &places {
+            for port in ports {
+                let child = six.spawn(name, *port);
+                six.processes.push(Process { name, port: *port, child });
+            }
+        }
+        let child = six.start_envoy(&places, edge);
+        six.processes.push(Process { name: "edge", port: edge, child });
+        six
+    }
+
+    /// Starts a process anew in the place of one that has ended.
+    pub fn restart(&mut self, index: usize) {
+        let (name, port) = (self.processes[index].name, self.processes[index].port);
+        self.processes[index].child = self.spawn(name, port);
+    }
+
+    fn spawn(&self, name: &str, port: u16) -> Child {
+        let binaries = Path::new(env!("CARGO_BIN_EXE_portolan")).parent().unwrap();
+        let flag = if name == "gateway" { "--http" } else { "--grpc" };
         Command::new(binaries.join(format!("portolan-{name}")))
             .args([flag, &format!("127.0.0.1:{port}"), "--data-dir"])
-            .arg(data_dir)
-            .envs(common.iter().cloned())
+            .arg(&self.data_dir)
+            .envs(self.variables.iter().cloned())
             .stdout(Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|error| panic!("portolan-{name} ({error}): build the whole workspace first"))
-    };
-    let (gateway, edge) = (ports[SERVICES.len()], ports[SERVICES.len() + 1]);
-    let mut children: Vec<_> = SERVICES.iter().zip(&ports).map(|(name, port)| spawn(name, "--grpc", *port)).collect();
-    children.push(spawn("gateway", "--http", gateway));
-    children.push(start_envoy(data_dir, &ports, gateway, edge));
-    Six { children, address: format!("127.0.0.1:{edge}") }
-}
+    }
 
-fn start_envoy(data_dir: &Path, ports: &[u16], gateway: u16, edge: u16) -> Child {
-    let envoy = std::env::var("PORTOLAN_TEST_ENVOY").expect("six processes need PORTOLAN_TEST_ENVOY");
-    let (config, clusters) = (data_dir.join("edge.yaml"), data_dir.join("clusters.yaml"));
-    std::fs::write(&config, local_edge(&clusters, edge)).unwrap();
-    std::fs::write(&clusters, local_clusters(ports, gateway)).unwrap();
-    Command::new(envoy)
-        .args(["--log-level", "error", "--use-dynamic-base-id", "--concurrency", "1", "-c"])
-        .arg(config)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
+    fn start_envoy(&self, places: &[(&'static str, Vec<u16>)], edge: u16) -> Child {
+        let envoy = std::env::var("PORTOLAN_TEST_ENVOY").expect("several processes need PORTOLAN_TEST_ENVOY");
+        let (config, clusters) = (self.data_dir.join("edge.yaml"), self.data_dir.join("clusters.yaml"));
+        std::fs::write(&config, local_edge(&clusters, edge)).unwrap();
+        std::fs::write(&clusters, local_clusters(places)).unwrap();
+        Command::new(envoy)
+            .args(["--log-level", "error", "--use-dynamic-base-id", "--concurrency", "1", "-c"])
+            .arg(config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
+    }
 }
 
 /// The edge of the repository on this machine, without its listener for TLS.
@@ -80,14 +121,17 @@ fn local_edge(clusters: &Path, edge: u16) -> String {
 }
 
 /// Its clusters with addresses of this machine.
-fn local_clusters(ports: &[u16], gateway: u16) -> String {
+fn local_clusters(places: &[(&'static str, Vec<u16>)]) -> String {
     let mut text = CLUSTERS.to_owned();
-    let services =
-        SERVICES.iter().zip(ports).zip(50_051..).map(|((service, port), default)| (*service, default, *port));
-    for (service, default, port) in services.chain([("gateway", 8_080, gateway)]) {
-        let from = format!("address: {service}, port_value: {default}");
-        assert!(text.contains(&from), "the edge has no cluster for {service}");
-        text = text.replace(&from, &format!("address: 127.0.0.1, port_value: {port}"));
+    let defaults = (50_051..).take(SERVICES.len()).chain([8_080]);
+    for ((name, ports), default) in places.iter().zip(defaults) {
+        let endpoint = |address: &str, port: u16| {
+            format!("{{ endpoint: {{ address: {{ socket_address: {{ address: {address}, port_value: {port} }} }} }} }}")
+        };
+        let from = endpoint(name, default);
+        assert!(text.contains(&from), "the edge has no cluster for {name}");
+        let here: Vec<_> = ports.iter().map(|port| endpoint("127.0.0.1", *port)).collect();
+        text = text.replace(&from, &here.join(", "));
     }
     text
 }
