@@ -26,7 +26,7 @@ pub use identities::RemoteIdentities;
 pub use limits::PeerLimits;
 pub use peers::{Attach, Peers};
 pub use process::{Built, Process, ProcessArgs};
-pub use secrets::{Secrets, SecretsError, digest, write_private};
+pub use secrets::{Secrets, SecretsError, create_private, digest, write_private};
 pub use serve::{GrpcService, grpc_routes, guarded, merge, serve_grpc};
 pub use tls::Tls;
 

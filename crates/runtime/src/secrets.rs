@@ -33,9 +33,9 @@ impl Secrets {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let text = STANDARD.encode(rand::random::<[u8; 32]>());
-                write_private(path, text.as_bytes()).map_err(failed)?;
-                text
+                create_private(path, STANDARD.encode(rand::random::<[u8; 32]>()).as_bytes()).map_err(failed)?;
+                // Another process may have been faster: the key in the file is the key of both.
+                std::fs::read_to_string(path).map_err(failed)?
             }
             Err(error) => return Err(failed(error)),
         };
@@ -92,14 +92,32 @@ pub fn digest(secret: &str) -> String {
 
 /// Writes a file that only its owner reads, whole or not at all.
 pub fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let unfinished = write_unfinished(path, content)?;
+    std::fs::rename(unfinished, path)
+}
+
+/// Writes a file that only its owner reads, unless there is one: then that one stays and the answer is false.
+pub fn create_private(path: &Path, content: &[u8]) -> std::io::Result<bool> {
+    let unfinished = write_unfinished(path, content)?;
+    // A link, unlike a name that is moved, never takes the place of another file.
+    let linked = std::fs::hard_link(&unfinished, path);
+    std::fs::remove_file(unfinished)?;
+    match linked {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        other => other.map(|()| true),
+    }
+}
+
+/// Under a name that no other process has.
+fn write_unfinished(path: &Path, content: &[u8]) -> std::io::Result<std::path::PathBuf> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
     }
-    let unfinished = path.with_extension("unfinished");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    let unfinished = path.with_extension(format!("{:016x}.unfinished", rand::random::<u64>()));
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
     file.write_all(content)?;
     file.sync_all()?;
-    std::fs::rename(unfinished, path)
+    Ok(unfinished)
 }
 
 #[cfg(test)]

@@ -50,7 +50,10 @@ impl Spool {
             let path = self.directory.join(ID_FILE);
             match fs::read_to_string(&path).await {
                 Ok(id) if !id.trim().is_empty() => Ok(id.trim().to_owned()),
-                Ok(_) => self.make_id(&path).await,
+                Ok(_) => {
+                    self.remove(ID_FILE).await?;
+                    self.make_id(&path).await
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => self.make_id(&path).await,
                 Err(error) => Err(error),
             }
@@ -61,8 +64,13 @@ impl Spool {
     async fn make_id(&self, path: &Path) -> io::Result<String> {
         let id = Uuid::new_v4().to_string();
         let (path, content) = (path.to_owned(), id.clone());
-        tokio::task::spawn_blocking(move || portolan_runtime::write_private(&path, content.as_bytes())).await??;
-        Ok(id)
+        let made = tokio::task::spawn_blocking(move || portolan_runtime::create_private(&path, content.as_bytes()));
+        // Another process on this directory may have been faster.
+        if made.await?? {
+            Ok(id)
+        } else {
+            Ok(fs::read_to_string(self.directory.join(ID_FILE)).await?.trim().to_owned())
+        }
     }
 
     /// The names of complete files.
