@@ -47,7 +47,10 @@ async fn run() -> Result<(), BoxError> {
         metrics: telemetry::metrics_text(),
     })?;
     println!("{NAME} ready http=http://{}", listener.local_addr()?);
-    serve(listener, router, stop_signal()).await;
-    relay.stop().await;
+    let work = async {
+        serve(listener, router, stop_signal(&process.config)).await;
+        relay.stop().await;
+    };
+    process::within_drain_time(work).await;
     Ok(())
 }

@@ -47,6 +47,8 @@ pub async fn serve(listener: TcpListener, router: axum::Router, stop: impl Futur
             let _ = connection.await;
         });
     }
+    // A connection that nobody accepts any more must be refused, not left waiting.
+    drop(listener);
     connections.shutdown().await;
 }
 
@@ -63,6 +65,9 @@ impl StoreReadiness {
 
 impl Readiness for StoreReadiness {
     fn check(&self) -> BoxFuture<'_, Result<(), String>> {
+        if portolan_runtime::process::is_draining() {
+            return Box::pin(async { Err("the process is ending".to_owned()) });
+        }
         Box::pin(async { self.db.ping().await.map_err(|error| error.to_string()) })
     }
 }

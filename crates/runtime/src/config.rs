@@ -114,6 +114,9 @@ impl Config {
         if tls.contains(&true) && tls.contains(&false) {
             problems.push("tls.cert, tls.key and tls.ca belong together".to_owned());
         }
+        if !self.get("drain.delay_ms").parse::<u64>().is_ok_and(|delay| delay <= 5_000) {
+            problems.push("drain.delay_ms must be a number from 0 to 5000".to_owned());
+        }
         let metrics = self.get("metrics.addr");
         if !metrics.is_empty() && metrics.parse::<SocketAddr>().is_err() {
             problems.push(format!("metrics.addr must be an address such as 0.0.0.0:9090, not `{metrics}`"));

@@ -1,6 +1,17 @@
 //! The start and the end of a process: arguments, configuration, store, signals.
 
-use std::{future::Future, net::SocketAddr, path::PathBuf, pin::Pin, process::ExitCode, sync::Arc};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    path::PathBuf,
+    pin::Pin,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use portolan_authz::{Cache, GRANTS, Guard, Redis, ServiceAuth};
 use portolan_fetch::Fetch;
@@ -14,7 +25,7 @@ use crate::{Config, Peers, RemoteIdentities, Secrets, Tls, grpc_routes, merge, s
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Work that goes on after the listeners have closed is cut off after this.
-pub const DRAIN_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(9);
+pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(9);
 
 /// Flags of every process.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -177,16 +188,19 @@ where
         let metrics = config.get("metrics.addr").to_owned();
         let listener = TcpListener::bind(config.get("grpc.addr")).await?;
         let process = Process::open(config).await?;
-        let tls = process.tls.clone();
+        let (tls, config) = (process.tls.clone(), process.config.clone());
         let built = build(process).await?;
         let routes = merge([grpc_routes(&[package]).await?, built.routes]);
         if !metrics.is_empty() {
             telemetry::serve_metrics(&metrics).await?;
         }
         println!("{package} ready grpc={}", listener.local_addr()?);
-        serve_grpc(listener, routes, built.guard, tls, stop_signal()).await?;
-        built.on_stop.await;
-        Ok::<_, BoxError>(())
+        let work = async {
+            serve_grpc(listener, routes, built.guard, tls, stop_signal(&config)).await?;
+            built.on_stop.await;
+            Ok::<_, BoxError>(())
+        };
+        within_drain_time(work).await.unwrap_or(Ok(()))
     };
     finish(result.await)
 }
@@ -202,9 +216,18 @@ pub fn finish(result: Result<(), BoxError>) -> ExitCode {
     }
 }
 
-/// Ends at SIGTERM or SIGINT.
-pub async fn stop_signal() {
+/// Whether the process was told to end.
+static DRAINING: AtomicBool = AtomicBool::new(false);
+
+/// Whether the process was told to end and takes requests only until its balancers have noticed.
+pub fn is_draining() -> bool {
+    DRAINING.load(Ordering::Relaxed)
+}
+
+/// Ends at SIGTERM or SIGINT, after `drain.delay_ms`, in which the process answers that it is not ready any more.
+pub async fn stop_signal(config: &Config) {
     use tokio::signal::unix::{SignalKind, signal};
+    let delay = Duration::from_millis(config.get("drain.delay_ms").parse().unwrap_or_default());
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         return std::future::pending().await;
@@ -212,6 +235,25 @@ pub async fn stop_signal() {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+    }
+    DRAINING.store(true, Ordering::Relaxed);
+    tokio::time::sleep(delay).await;
+}
+
+/// Runs the work of a process until it ends, or is cut off [`DRAIN_TIME_MAX`] after the signal; then `None`.
+pub async fn within_drain_time<T>(work: impl Future<Output = T>) -> Option<T> {
+    let cut_off = async {
+        while !is_draining() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        tokio::time::sleep(DRAIN_TIME_MAX).await;
+    };
+    tokio::select! {
+        done = work => Some(done),
+        () = cut_off => {
+            eprintln!("warning: work was still under way after {} s and was cut off", DRAIN_TIME_MAX.as_secs());
+            None
+        }
     }
 }
 

@@ -2,8 +2,11 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use portolan_authz::{Guard, GuardLayer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+use tokio_rustls::TlsAcceptor;
 use tonic::{body::Body, service::Routes};
 use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
 
@@ -69,26 +72,51 @@ pub async fn serve_grpc(
         .layer(ObserveLayer)
         .layer(GuardLayer(guard))
         .add_routes(routes);
+    let (stopping, stopped) = watch::channel(false);
+    let stop = async move {
+        stop.await;
+        stopping.send_replace(true);
+    };
     match tls {
         None => {
-            let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
-            server.serve_with_incoming_shutdown(incoming, stop).await
+            let plain = async |stream| Some(stream);
+            server.serve_with_incoming_shutdown(accepted(listener, stopped, plain), stop).await
         }
-        Some(tls) => server.serve_with_incoming_shutdown(secured(listener, tls), stop).await,
+        Some(tls) => {
+            let secured = move |stream| {
+                let acceptor = TlsAcceptor::from(tls.server());
+                async move {
+                    match tokio::time::timeout(HANDSHAKE_TIME_MAX, acceptor.accept(stream)).await {
+                        Ok(Ok(stream)) => return Some(stream),
+                        Ok(Err(error)) => tracing::debug!(%error, "a handshake failed"),
+                        Err(_) => tracing::debug!("a handshake took too long"),
+                    }
+                    None
+                }
+            };
+            server.serve_with_incoming_shutdown(accepted(listener, stopped, secured), stop).await
+        }
     }
 }
 
-/// Accepted connections after their handshake. Handshakes go on beside each other, and one that fails is dropped.
-fn secured(
+/// Accepted connections after their handshake. Handshakes go on beside each other, and one that fails is dropped. The
+/// listener closes with the signal: a connection that nobody accepts any more must be refused, not left waiting.
+fn accepted<S, F>(
     listener: TcpListener,
-    tls: Arc<Tls>,
-) -> impl tokio_stream::Stream<Item = Result<TlsStream<TcpStream>, std::io::Error>> {
+    mut stopped: watch::Receiver<bool>,
+    handshake: impl Fn(TcpStream) -> F + Send + 'static,
+) -> impl tokio_stream::Stream<Item = Result<S, std::io::Error>>
+where
+    S: Send + 'static,
+    F: Future<Output = Option<S>> + Send + 'static,
+{
     let (ready, connections) = tokio::sync::mpsc::channel(64);
     tokio::spawn(async move {
-        while !ready.is_closed() {
+        loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = ready.closed() => return,
+                _ = stopped.wait_for(|stop| *stop) => break,
             };
             let Ok((stream, _)) = accepted else {
                 // Out of descriptors: accepting again at once would only spin.
@@ -97,15 +125,17 @@ fn secured(
             };
             // Small answers must not wait for a full segment.
             let _ = stream.set_nodelay(true);
-            let (acceptor, ready) = (TlsAcceptor::from(tls.server()), ready.clone());
+            let (handshake, ready) = (handshake(stream), ready.clone());
             tokio::spawn(async move {
-                match tokio::time::timeout(HANDSHAKE_TIME_MAX, acceptor.accept(stream)).await {
-                    Ok(Ok(stream)) => _ = ready.send(Ok(stream)).await,
-                    Ok(Err(error)) => tracing::debug!(%error, "a handshake failed"),
-                    Err(_) => tracing::debug!("a handshake took too long"),
+                if let Some(stream) = handshake.await {
+                    // The server has ended otherwise.
+                    let _ = ready.send(Ok(stream)).await;
                 }
             });
         }
+        drop(listener);
+        // Connections of before are served to their end.
+        ready.closed().await;
     });
     tokio_stream::wrappers::ReceiverStream::new(connections)
 }

@@ -56,7 +56,7 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
         "  curl -s http://{http_address}/api/getAllCollections -H \"x-api-key: $(cat {data}/admin-api-key)\" \
          -H 'content-type: application/json' -d '{{}}'"
     );
-    stop_signal().await;
+    stop_signal(config).await;
     stop.send_replace(true);
     let drained = async {
         let _ = tokio::join!(http, grpc);

@@ -9,6 +9,8 @@ const KEY_FILE: &str = "admin-api-key";
 /// Scopes in which the first user is ADMIN.
 pub(crate) const SCOPES: [&str; 4] = ["API", "ENDPOINT", "DAST", "AGENTIC"];
 pub(crate) const ACCOUNT_NAME: &str = "My account";
+/// A process that has not made the key by then has ended, and another one makes it.
+const CLAIM_S: i64 = 3;
 
 /// What the first start made, for the operator to read once.
 #[derive(Default)]
@@ -31,11 +33,17 @@ pub async fn first_start(deps: &Deps, email: &str, password: &str, data_dir: &Pa
             made.generated_password = generated.map(|generated| (email.to_owned(), generated));
         }
     }
-    if let Some((account_id, user_id)) = store::find_first_start(&deps.db, KEY_FILE).await? {
-        let request = CreateFirstApiKeyRequest { account_id, user_id, username: email.to_owned() };
-        let key = deps.peers.tokens().create_first_api_key(request).await?.into_inner().key;
-        portolan_runtime::write_private(&data_dir.join(KEY_FILE), key.as_bytes()).map_err(Error::internal)?;
-        store::delete_first_start(&deps.db, KEY_FILE).await?;
+    loop {
+        match store::claim_first_start(&deps.db, KEY_FILE, now_s(), CLAIM_S).await? {
+            store::FirstStep::Done => break,
+            store::FirstStep::Taken => tokio::time::sleep(std::time::Duration::from_millis(200)).await,
+            store::FirstStep::Claimed { account_id, user_id, claim } => {
+                let request = CreateFirstApiKeyRequest { account_id, user_id, username: email.to_owned() };
+                let key = deps.peers.tokens().create_first_api_key(request).await?.into_inner().key;
+                portolan_runtime::write_private(&data_dir.join(KEY_FILE), key.as_bytes()).map_err(Error::internal)?;
+                store::delete_first_start(&deps.db, &claim).await?;
+            }
+        }
     }
     Ok(made)
 }

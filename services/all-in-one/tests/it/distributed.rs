@@ -131,7 +131,8 @@ fn write_certificates(folder: &Path) {
 /// load fails.
 pub async fn a_rolling_restart_fails_no_request(test: TestDb) {
     let data_dir = tempfile::tempdir().unwrap().keep();
-    let mut installation = Installation::start(&test, &data_dir, 2, &[]).await;
+    let variables = [("PORTOLAN__DRAIN__DELAY_MS", "2500")];
+    let mut installation = Installation::start(&test, &data_dir, 2, &variables).await;
     let load = Load::start(&installation, 4);
     let restarted = installation.six.processes.iter().filter(|process| process.name != "edge").count();
     for index in 0..restarted {

@@ -238,17 +238,40 @@ pub(crate) async fn insert_first_start(tx: &mut Tx, step: &str, account_id: i64,
     one(tx.execute(INSERT_FIRST_START, args![step, account_id, user_id]).await?)
 }
 
-const FIND_FIRST_START: &str = "SELECT account_id, user_id FROM first_start WHERE step = $1";
+/// A step under way is named `<step>#<Unix seconds of its claim>`.
+const CLAIM_FIRST_START: &str = "UPDATE first_start SET step = $2 \
+     WHERE step = $1 OR (step > $1 || '#' AND step < $3) RETURNING account_id, user_id";
+const COUNT_FIRST_START: &str = "SELECT count(*) AS steps FROM first_start WHERE step = $1 OR step > $1 || '#'";
 
-pub(crate) async fn find_first_start(db: &Db, step: &str) -> Result<Option<(i64, i64)>> {
-    let Some(row) = db.fetch_optional(FIND_FIRST_START, args![step]).await? else { return Ok(None) };
-    Ok(Some((row.get("account_id")?, row.get("user_id")?)))
+/// What became of a step of the first start.
+pub(crate) enum FirstStep {
+    Done,
+    /// Another process is at it.
+    Taken,
+    Claimed {
+        account_id: i64,
+        user_id: i64,
+        claim: String,
+    },
+}
+
+/// Takes a step that nobody does, or whose claim is older than `lease_s`.
+pub(crate) async fn claim_first_start(db: &Db, step: &str, now: i64, lease_s: i64) -> Result<FirstStep> {
+    let claim = format!("{step}#{now}");
+    let lapsed = format!("{step}#{}", now - lease_s);
+    if let Some(row) = db.fetch_optional(CLAIM_FIRST_START, args![step, &claim, lapsed]).await? {
+        return Ok(FirstStep::Claimed { account_id: row.get("account_id")?, user_id: row.get("user_id")?, claim });
+    }
+    let left: i64 = db.fetch_one(COUNT_FIRST_START, args![step]).await?.get(0)?;
+    Ok(if left == 0 { FirstStep::Done } else { FirstStep::Taken })
 }
 
 const DELETE_FIRST_START: &str = "DELETE FROM first_start WHERE step = $1";
 
-pub(crate) async fn delete_first_start(db: &Db, step: &str) -> Result<()> {
-    one(db.execute(DELETE_FIRST_START, args![step]).await?)
+/// Ends a step. One whose claim lapsed meanwhile is another process's to end.
+pub(crate) async fn delete_first_start(db: &Db, claim: &str) -> Result<()> {
+    db.execute(DELETE_FIRST_START, args![claim]).await?;
+    Ok(())
 }
 
 /// A read of many rows that may stand inside a transaction.
