@@ -108,6 +108,26 @@ impl Store {
         &self.faults
     }
 
+    /// Writes the state of one moment into a new SQLite file, while others read and write. The file is whole or missing.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] on Postgres, which has tools of its own; [`Error::Unavailable`] when the file exists or
+    /// cannot be written.
+    pub async fn snapshot(&self, file: &Path) -> Result<(), Error> {
+        let Backend::Sqlite { readers, .. } = &self.backend else {
+            return Err(Error::Configuration("a Postgres database is backed up by its own tools".into()));
+        };
+        let path = file.to_str().ok_or_else(|| Error::Configuration("the path of a snapshot must be UTF-8".into()))?;
+        sqlx::query("VACUUM INTO $1").bind(path).execute(readers).await?;
+        Ok(())
+    }
+
+    /// Where an SQLite store at this URL keeps its file; `None` for other URLs.
+    pub fn sqlite_file(url: &str) -> Option<PathBuf> {
+        let directory = url.strip_prefix("sqlite:")?;
+        Some(Path::new(directory.strip_prefix("//").unwrap_or(directory)).join(FILE_NAME))
+    }
+
     /// Waits for running transactions and closes every connection. Later calls answer [`Error::Unavailable`].
     pub async fn close(&self) {
         match &self.backend {

@@ -30,6 +30,12 @@ impl TestDb {
         Self::open(url, Some(Arc::new(directory))).await
     }
 
+    /// The same handle for a test that starts a program on another database.
+    #[must_use]
+    pub fn at(&self, url: String) -> Self {
+        Self { url, ..self.clone() }
+    }
+
     async fn open(url: String, directory: Option<Arc<TempDir>>) -> Self {
         let store = Store::connect(&url).await.expect("open the test database");
         let db = store.service(SERVICE).await.expect("open the service");

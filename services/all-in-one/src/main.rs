@@ -1,6 +1,8 @@
 //! Portolan in one process, and its command line.
 
+mod backup;
 mod commands;
+mod doctor;
 mod import;
 mod keys;
 mod up;
@@ -33,6 +35,12 @@ enum Command {
     /// Looks for Portolan's secrets in files.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Looks at a running installation and says what is wrong with it.
+    Doctor(ProcessArgs),
+    /// Writes a consistent copy of an installation on SQLite, while it runs.
+    Backup(backup::BackupArgs),
+    /// Puts a copy back where no database is.
+    Restore(backup::BackupArgs),
     /// Prints the OpenAPI document of the REST interface.
     Openapi,
     /// Prints the version.
@@ -50,6 +58,9 @@ async fn main() -> ExitCode {
         Command::CheckConfig(arguments) => process::finish(commands::check_config(&arguments)),
         Command::EdgeToken(arguments) => process::finish(commands::edge_token(&arguments)),
         Command::Keys(command) => keys::run(&command),
+        Command::Doctor(arguments) => process::finish(doctor::run(&arguments).await),
+        Command::Backup(arguments) => process::finish(backup::backup(&arguments).await),
+        Command::Restore(arguments) => process::finish(backup::restore(&arguments)),
         Command::Openapi => process::finish(commands::openapi()),
         Command::Version => {
             println!("portolan {}", env!("CARGO_PKG_VERSION"));

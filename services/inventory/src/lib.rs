@@ -41,7 +41,7 @@ mod text;
 
 pub use deps::Deps;
 pub use error::Error;
-pub use ingest::{IngestHandle, start_ingest};
+pub use ingest::{IngestHandle, lag, start_ingest};
 
 use portolan_api::inventory::v1::access_type_service_server::AccessTypeServiceServer;
 use portolan_api::inventory::v1::collection_directory_service_server::CollectionDirectoryServiceServer;

@@ -12,6 +12,7 @@ mod imports;
 mod inventory_writes;
 mod katapult;
 mod kill;
+mod operations;
 mod proxy;
 mod real_files;
 mod roles;
@@ -60,6 +61,8 @@ portolan_testkit::suite! {
     inventory_writes::redaction_hides_every_value,
     inventory_writes::single_endpoints_are_added_and_removed,
     kill::nothing_is_lost_or_counted_twice,
+    operations::a_backup_is_restored,
+    operations::the_doctor_names_what_is_wrong,
     distributed::a_trace_follows_a_request_over_every_hop,
     real_files::every_operation_and_entry_is_accounted_for;
     PORTOLAN_TEST_ENVOY:

@@ -110,6 +110,16 @@ async fn measure_lag(deps: Deps, stop: CancellationToken) {
     }
 }
 
+/// How many records of the log the inventory does not have yet, as anybody on the store can see it.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub async fn lag(store: &portolan_store::Store, log: &portolan_log::Log, ends: &Positions) -> Result<i64, Error> {
+    let positions = store::positions::list(&store.service(crate::SERVICE).await?, log.source()).await?;
+    let waiting = ends.iter().map(|(partition, end)| end - positions.get(partition).copied().unwrap_or_default());
+    Ok(waiting.map(|records| records.max(0)).sum())
+}
+
 /// How far each partition is in the inventory. From memory where this process consumes; then another consumer's
 /// progress shows with a delay of about a second.
 ///

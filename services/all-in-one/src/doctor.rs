@@ -1,0 +1,154 @@
+//! Looks at a running installation from the outside and at what it stands on, and says what is wrong.
+
+use std::{net::SocketAddr, time::Duration};
+
+use portolan_log::Log;
+use portolan_runtime::{Config, ProcessArgs, process::BoxError};
+use portolan_store::Store;
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+
+use crate::commands::say;
+
+/// Longest wait for one part.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Records that may wait for the inventory before it counts as late.
+const LAG_MAX: i64 = 100_000;
+/// Least free space of the data directory, in bytes.
+const FREE_BYTES_MIN: u64 = 1 << 30;
+
+type Finding = Result<String, String>;
+
+/// Prints a line for each check and ends with an error when one of them failed.
+pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
+    let config = match arguments.load() {
+        Ok(config) => config,
+        Err(error) => {
+            print("configuration", &Err(error.to_string()));
+            return Err("the other checks need a configuration".into());
+        }
+    };
+    let mut failed = 0;
+    let mut note = |name: &str, finding: Finding| {
+        failed += usize::from(finding.is_err());
+        print(name, &finding);
+    };
+    note("configuration", Ok("every key is known".into()));
+    note("secret key", secret_key(&config));
+    note("disk", disk(&config));
+    note("store", bounded(store(&config)).await);
+    note("cache", bounded(cache(&config)).await);
+    note("log", bounded(log(&config)).await);
+    note("gateway", bounded(gateway(&config)).await);
+    for service in ["identity", "tokens", "inventory", "imports", "billing"] {
+        let addresses = match config.get(&format!("peers.{service}")) {
+            "" => format!("http://{}", local(config.get("grpc.addr"))),
+            addresses => addresses.to_owned(),
+        };
+        for address in addresses.split(',').map(str::trim) {
+            note(&format!("{service} at {address}"), bounded(health(&config, service, address)).await);
+        }
+    }
+    if failed == 0 { Ok(()) } else { Err(format!("{failed} checks failed").into()) }
+}
+
+fn print(name: &str, finding: &Finding) {
+    match finding {
+        Ok(detail) => say(format_args!("ok    {name}: {detail}")),
+        Err(problem) => say(format_args!("FAIL  {name}: {problem}")),
+    }
+}
+
+async fn bounded(check: impl Future<Output = Finding>) -> Finding {
+    tokio::time::timeout(PATIENCE, check)
+        .await
+        .unwrap_or_else(|_| Err(format!("no answer in {} s", PATIENCE.as_secs())))
+}
+
+fn secret_key(config: &Config) -> Finding {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = config.secret_key_file();
+    let shown = path.display().to_string();
+    let data = std::fs::metadata(&path).map_err(|error| format!("{shown}: {error}; a first start makes one"))?;
+    if data.permissions().mode() & 0o007 != 0 {
+        return Err(format!("{shown} can be read by everybody: chmod 600 it"));
+    }
+    Ok(shown)
+}
+
+fn disk(config: &Config) -> Finding {
+    let path = config.data_dir.display();
+    let free = fs4::available_space(&config.data_dir).map_err(|error| format!("{path}: {error}"))?;
+    let shown = format!("{path} has {} MiB left", free >> 20);
+    if free < FREE_BYTES_MIN { Err(shown) } else { Ok(shown) }
+}
+
+async fn store(config: &Config) -> Finding {
+    let text = |error: portolan_store::Error| error.to_string();
+    let store = Store::connect(&config.store_url()).await.map_err(text)?;
+    let started = std::time::Instant::now();
+    store.service("gateway").await.map_err(text)?.ping().await.map_err(text)?;
+    let waited = started.elapsed();
+    store.close().await;
+    Ok(format!("{:?} answers in {:.1} ms", store.dialect(), waited.as_secs_f64() * 1_000.0))
+}
+
+async fn cache(config: &Config) -> Finding {
+    match config.get("cache.url") {
+        url if url.starts_with("redis") => {
+            let client = redis::Client::open(url).map_err(|error| error.to_string())?;
+            let mut connection =
+                client.get_multiplexed_async_connection().await.map_err(|error| format!("Redis: {error}"))?;
+            let answer: String =
+                redis::cmd("PING").query_async(&mut connection).await.map_err(|error| format!("Redis: {error}"))?;
+            Ok(format!("Redis answers {answer}"))
+        }
+        other => Ok(format!("{other} needs no server")),
+    }
+}
+
+async fn log(config: &Config) -> Finding {
+    let store = Store::connect(&config.store_url()).await.map_err(|error| error.to_string())?;
+    let log = Log::open(config.get("log.url"), config.get("log.topic"), &store).await;
+    let log = log.map_err(|error| error.to_string())?;
+    let ends = log.end_offsets().await.map_err(|error| error.to_string())?;
+    let rejected = log.rejected_count().await.map_err(|error| error.to_string())?;
+    let lag = portolan_inventory::lag(&store, &log, &ends).await.map_err(|error| error.to_string())?;
+    let shown = format!("{} partitions, {lag} records wait for the inventory, {rejected} were rejected", ends.len());
+    if lag > LAG_MAX { Err(shown) } else { Ok(shown) }
+}
+
+async fn gateway(config: &Config) -> Finding {
+    let address = local(config.get("http.addr"));
+    let answer =
+        reqwest::get(format!("http://{address}/readyz")).await.map_err(|error| format!("{address}: {error}"))?;
+    let status = answer.status();
+    let body = answer.text().await.unwrap_or_default();
+    if status.is_success() { Ok(format!("{address} is ready")) } else { Err(format!("{address}: {status} {body}")) }
+}
+
+async fn health(config: &Config, service: &str, address: &str) -> Finding {
+    let mut endpoint =
+        tonic::transport::Endpoint::from_shared(address.to_owned()).map_err(|error| error.to_string())?;
+    if address.starts_with("https") {
+        let tls = portolan_runtime::Tls::open(config).map_err(|error| error.to_string())?.ok_or("no [tls] files")?;
+        let host = endpoint.uri().host().unwrap_or_default().to_owned();
+        endpoint = endpoint.tls_config(tls.client().1.domain_name(host)).map_err(|error| error.to_string())?;
+    }
+    let channel = endpoint.connect().await.map_err(|error| format!("no connection: {error}"))?;
+    let name = portolan_api::descriptors()
+        .services()
+        .find(|known| known.package_name() == format!("portolan.{service}.v1"))
+        .map(|known| known.full_name().to_owned())
+        .unwrap_or_default();
+    let answer = HealthClient::new(channel).check(HealthCheckRequest { service: name }).await;
+    let status = answer.map_err(|status| status.message().to_owned())?.into_inner().status();
+    if status == ServingStatus::Serving { Ok("serves".into()) } else { Err(format!("{status:?}")) }
+}
+
+/// An address to listen on as one to call.
+fn local(address: &str) -> String {
+    match address.parse::<SocketAddr>() {
+        Ok(parsed) if parsed.ip().is_unspecified() => format!("127.0.0.1:{}", parsed.port()),
+        _ => address.to_owned(),
+    }
+}

@@ -1,0 +1,77 @@
+use std::{path::Path, process::Command};
+
+use portolan_testkit::TestDb;
+
+use crate::server::Server;
+
+/// Runs `portolan` on a data directory and answers whether it succeeded, with what it printed.
+fn portolan(test: &TestDb, server: Option<&Server>, data_dir: &Path, arguments: &[&str]) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portolan"));
+    command.args(arguments).arg("--data-dir").arg(data_dir);
+    if test.url.starts_with("postgres") {
+        command.env("PORTOLAN__STORE__URL", &test.url);
+    }
+    if let Some(server) = server {
+        command.env("PORTOLAN__HTTP__ADDR", server.http.trim_start_matches("http://"));
+        command.env("PORTOLAN__GRPC__ADDR", &server.grpc);
+    }
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), text)
+}
+
+/// A copy made under way has everything answered before it, and starts in another place.
+pub async fn a_backup_is_restored(test: TestDb) {
+    let data_dir = tempfile::tempdir().unwrap().keep();
+    if test.url.starts_with("postgres") {
+        let (done, text) = portolan(&test, None, &data_dir, &["backup", "/nonexistent/backup"]);
+        assert!(!done, "Postgres has tools of its own: {text}");
+        return;
+    }
+    let own = test.at(format!("sqlite:{}", data_dir.display()));
+    let server = Server::start_in(&own, data_dir.clone()).await;
+    let id = server.create_collection("Before").await;
+    let place = tempfile::tempdir().unwrap().keep();
+    let copy = place.join("copy");
+    let (done, text) = portolan(&own, None, &data_dir, &["backup", copy.to_str().unwrap()]);
+    assert!(done, "{text}");
+    server.create_collection("After").await;
+    let (again, text) = portolan(&own, None, &data_dir, &["backup", copy.to_str().unwrap()]);
+    assert!(!again && text.contains("exists"), "a backup takes the place of none: {text}");
+    server.kill().await;
+
+    let (over, text) = portolan(&own, None, &data_dir, &["restore", copy.to_str().unwrap()]);
+    assert!(!over && text.contains("move it away"), "a restore takes the place of no database: {text}");
+    let other = place.join("restored");
+    let (done, text) = portolan(&own, None, &other, &["restore", copy.to_str().unwrap()]);
+    assert!(done, "{text}");
+    let moved = own.at(format!("sqlite:{}", other.display()));
+    let server = Server::start_in(&moved, other).await;
+    let answer = server.post("/api/getAllCollections", serde_json::json!({})).await.expect(200).json();
+    let names: Vec<_> = answer["apiCollections"].as_array().unwrap().iter().map(|c| c["displayName"].clone()).collect();
+    assert!(names.contains(&"Before".into()) && !names.contains(&"After".into()), "{names:?}");
+    assert!(answer["apiCollections"].as_array().unwrap().iter().any(|c| c["id"] == id));
+}
+
+/// A running installation is well; one that is gone is named.
+pub async fn the_doctor_names_what_is_wrong(test: TestDb) {
+    let server = Server::start(&test).await;
+    let data_dir = server.data_dir.clone();
+    if test.url.starts_with("sqlite") {
+        return;
+    }
+    let (well, text) = portolan(&test, Some(&server), &data_dir, &["doctor"]);
+    assert!(well, "{text}");
+    for part in ["store", "log", "gateway", "identity", "tokens", "inventory", "imports", "billing"] {
+        assert!(text.lines().any(|line| line.starts_with("ok") && line.contains(part)), "{part}: {text}");
+    }
+    let (http, grpc) = (server.http.clone(), server.grpc.clone());
+    server.kill().await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portolan"));
+    command.args(["doctor", "--data-dir"]).arg(&data_dir).env("PORTOLAN__STORE__URL", &test.url);
+    command.env("PORTOLAN__HTTP__ADDR", http.trim_start_matches("http://")).env("PORTOLAN__GRPC__ADDR", grpc);
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success() && text.contains("FAIL  gateway"), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("ok    store")), "{text}");
+}
