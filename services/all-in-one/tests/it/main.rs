@@ -8,6 +8,7 @@ mod collections;
 mod credentials;
 mod distributed;
 mod faults;
+mod guards;
 mod imports;
 mod inventory_writes;
 mod katapult;
@@ -27,6 +28,7 @@ portolan_testkit::suite! {
     credentials::a_deleted_key_is_refused_at_once,
     credentials::keys_of_tools_stay_in_their_list,
     credentials::grpc_takes_the_same_key,
+    guards::every_rpc_refuses_whom_its_rule_refuses,
     roles::a_role_bounds_what_a_user_may,
     roles::a_restricted_user_sees_their_own_collections,
     roles::another_account_is_out_of_sight,

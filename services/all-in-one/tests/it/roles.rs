@@ -10,7 +10,7 @@ use crate::server::{Answer, Server, har};
 const PASSWORD: &str = "a password of its own";
 
 /// Identity on the database of a running server, to make what no route makes yet.
-async fn identity(test: &TestDb, server: &Server) -> Deps {
+pub async fn identity(test: &TestDb, server: &Server) -> Deps {
     let secrets = Secrets::load_or_create(&server.data_dir.join("secret-key")).unwrap();
     let config = Config::load(server.data_dir.clone(), None, []).unwrap();
     let peers = Peers::new(&config, ServiceAuth::new(&secrets.derive("service token"))).unwrap();
@@ -19,14 +19,14 @@ async fn identity(test: &TestDb, server: &Server) -> Deps {
 }
 
 /// A logged-in user.
-struct Person<'a> {
+pub struct Person<'a> {
     server: &'a Server,
-    cookie: String,
-    token: String,
+    pub cookie: String,
+    pub token: String,
 }
 
 impl<'a> Person<'a> {
-    async fn log_in(server: &'a Server, login: &str) -> Self {
+    pub async fn log_in(server: &'a Server, login: &str) -> Self {
         let body = json!({"username": login, "password": PASSWORD}).to_string();
         let answer = server.send(server.request("/auth/login").body(body)).await.unwrap().expect(200);
         let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
@@ -39,7 +39,7 @@ impl<'a> Person<'a> {
     }
 }
 
-async fn create(deps: &Deps, account_id: i64, login: &str, role: &str) -> i64 {
+pub async fn create(deps: &Deps, account_id: i64, login: &str, role: &str) -> i64 {
     let user = users::NewUser { account_id, login, password: PASSWORD, role };
     users::create(deps, user).await.unwrap()
 }
