@@ -18,8 +18,9 @@ const DOWN: Duration = Duration::from_millis(500);
 
 /// A Redis server, connected when first used and again after each failure.
 ///
-/// A connection never outlives a run of the server, and every key begins with the id of that run: what a restarted
-/// server reads back from its disk is never looked at.
+/// Every key begins with the name of the installation, so that several may share a server, and what is cached also with
+/// the id of the server's run: a connection never outlives a run, and what a restarted server reads back from its disk is
+/// never looked at.
 #[derive(Clone)]
 pub struct Redis {
     inner: Arc<Inner>,
@@ -27,6 +28,7 @@ pub struct Redis {
 
 struct Inner {
     client: Client,
+    installation: Arc<str>,
     /// The present connection; taken away by whoever sees it fail.
     session: RwLock<Option<Session>>,
     connecting: tokio::sync::Mutex<()>,
@@ -41,17 +43,21 @@ pub struct Session {
     pub connection: MultiplexedConnection,
     /// What every key of this run begins with.
     pub prefix: Arc<str>,
+    /// The name of the installation, with which every other key begins.
+    pub installation: Arc<str>,
 }
 
 impl Redis {
-    /// `redis://[user:password@]host:port[/database]`. Connects later.
+    /// `redis://[user:password@]host:port[/database]`. Connects later. All processes of one installation name it alike, and
+    /// no other does.
     ///
     /// # Errors
     /// When the address cannot be read.
-    pub fn new(url: &str) -> Result<Self, String> {
+    pub fn new(url: &str, installation: &str) -> Result<Self, String> {
         let client = Client::open(url).map_err(|error| format!("cache.url: {error}"))?;
         let inner = Inner {
             client,
+            installation: installation.into(),
             session: RwLock::default(),
             connecting: tokio::sync::Mutex::default(),
             failed_at: RwLock::default(),
@@ -141,7 +147,8 @@ impl Redis {
         let session = Session {
             number: self.inner.numbers.fetch_add(1, Ordering::Relaxed),
             connection,
-            prefix: format!("portolan:{}:", &run[..run.len().min(16)]).into(),
+            prefix: format!("portolan:{}:{}:", self.inner.installation, &run[..run.len().min(16)]).into(),
+            installation: self.inner.installation.clone(),
         };
         *self.inner.session.write().unwrap_or_else(PoisonError::into_inner) = Some(session.clone());
         *self.inner.failed_at.write().unwrap_or_else(PoisonError::into_inner) = None;

@@ -40,8 +40,8 @@ return 0
 ";
 
 /// Not bound to a run of the server: a counter that it reads back from its disk still holds.
-fn key(subject: &str) -> String {
-    format!("portolan:limit:{subject}")
+fn key(session: &Session, subject: &str) -> String {
+    format!("portolan:{}:limit:{subject}", session.installation)
 }
 
 pub(crate) async fn take(redis: &Redis, counters: &[Counter]) -> Result<Decision> {
@@ -49,7 +49,7 @@ pub(crate) async fn take(redis: &Redis, counters: &[Counter]) -> Result<Decision
     let call = async |mut session: Session| {
         let mut call = SCRIPT.prepare_invoke();
         for counter in counters {
-            call.key(key(&counter.subject));
+            call.key(key(&session, &counter.subject));
             call.arg(counter.limit.max).arg(millis(counter.limit.window));
         }
         call.invoke_async::<(i64, u64)>(&mut session.connection).await
@@ -65,7 +65,7 @@ pub(crate) async fn give_back(redis: &Redis, counters: &[Counter]) -> Result<()>
     let call = async |mut session: Session| {
         let mut call = SCRIPT.prepare_invoke();
         for counter in counters {
-            call.key(key(&counter.subject));
+            call.key(key(&session, &counter.subject));
         }
         call.invoke_async::<i64>(&mut session.connection).await
     };
@@ -74,7 +74,7 @@ pub(crate) async fn give_back(redis: &Redis, counters: &[Counter]) -> Result<()>
 
 pub(crate) async fn forget(redis: &Redis, subject: &str) -> Result<()> {
     let call = async |mut session: Session| {
-        redis::cmd("DEL").arg(key(subject)).query_async::<i64>(&mut session.connection).await
+        redis::cmd("DEL").arg(key(&session, subject)).query_async::<i64>(&mut session.connection).await
     };
     redis.patient(call).await.map(drop)
 }

@@ -94,7 +94,7 @@ impl Process {
         let fetch = Fetch::new(config.fetch_policy()?);
         let redis = match config.get("cache.url") {
             "memory:" => None,
-            url => Some(Redis::new(url)?),
+            url => Some(Redis::new(url, &secrets.installation())?),
         };
         Ok(Self { config, store, secrets, redis, peers, tls, fetch })
     }

@@ -54,6 +54,11 @@ impl Secrets {
             .into()
     }
 
+    /// A name of the installation where it shares a server with others. It tells nothing of the key.
+    pub fn installation(&self) -> String {
+        self.derive("installation")[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Seals a value for one place; it opens nowhere else. The result begins with the id of the key.
     pub fn seal(&self, place: &str, value: &[u8]) -> Vec<u8> {
         let nonce: [u8; NONCE_BYTES] = rand::random();

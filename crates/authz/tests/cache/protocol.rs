@@ -8,7 +8,7 @@ use portolan_authz::{Cache, Lease, Lookup, Redis};
 fn redis(space: &str) -> Option<Cache<i32>> {
     let url = std::env::var("PORTOLAN_TEST_REDIS").ok()?;
     let space = format!("{space}-{:016x}", rand::random::<u64>());
-    Some(Cache::redis(Redis::new(&url).unwrap(), space.leak()))
+    Some(Cache::redis(Redis::new(&url, "test").unwrap(), space.leak()))
 }
 
 /// Runs a case on both forms.
@@ -142,7 +142,7 @@ async fn a_basis_may_change_and_end() {
 async fn processes_share_one_redis() {
     let Ok(url) = std::env::var("PORTOLAN_TEST_REDIS") else { return };
     let space: &str = format!("shared-{:016x}", rand::random::<u64>()).leak();
-    let [one, two] = [(); 2].map(|()| Cache::<i32>::redis(Redis::new(&url).unwrap(), space));
+    let [one, two] = [(); 2].map(|()| Cache::<i32>::redis(Redis::new(&url, "test").unwrap(), space));
     lease(&one, "k").await.fill(Arc::new(1)).await;
     assert_eq!(hit(&two, "k").await, Some(1));
     one.begin_change(keys(&["k"])).await.unwrap().finish().await.unwrap();
@@ -153,7 +153,20 @@ async fn processes_share_one_redis() {
 /// Without Redis readers ask the owner, and changes are refused before they begin.
 #[tokio::test]
 async fn without_redis_changes_are_refused() {
-    let cache = Cache::<i32>::redis(Redis::new("redis://127.0.0.1:1").unwrap(), "none");
+    let cache = Cache::<i32>::redis(Redis::new("redis://127.0.0.1:1", "test").unwrap(), "none");
     assert!(matches!(cache.get("k").await, Lookup::Miss(None)));
     assert!(cache.begin_change(keys(&["k"])).await.is_err());
+}
+
+/// What one installation caches is nothing to another that shares its Redis.
+#[tokio::test]
+async fn installations_share_a_redis_but_no_values() {
+    let Ok(url) = std::env::var("PORTOLAN_TEST_REDIS") else { return };
+    let space: &str = format!("test-{:016x}", rand::random::<u64>()).leak();
+    let [one, other] = ["one", "other"].map(|name| Cache::<i32>::redis(Redis::new(&url, name).unwrap(), space));
+    lease(&one, "k").await.fill(Arc::new(1)).await;
+    lease(&other, "k").await.fill(Arc::new(2)).await;
+    assert_eq!((hit(&one, "k").await, hit(&other, "k").await), (Some(1), Some(2)));
+    other.begin_change(keys(&["k"])).await.unwrap().finish().await.unwrap();
+    assert_eq!((hit(&one, "k").await, hit(&other, "k").await), (Some(1), None));
 }

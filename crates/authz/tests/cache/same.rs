@@ -94,7 +94,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut memory = Side::new(Cache::memory());
-            let mut redis = Side::new(Cache::redis(Redis::new(&url).unwrap(), space));
+            let mut redis = Side::new(Cache::redis(Redis::new(&url, "test").unwrap(), space));
             for (at, step) in steps.iter().enumerate() {
                 let (expected, found) = (memory.take(step).await, redis.take(step).await);
                 prop_assert_eq!(expected, found, "step {} {:?} of {:?}", at, step, &steps[..at]);

@@ -12,6 +12,7 @@ portolan_testkit::suite! {
     several_limits_count_together,
     what_is_given_back_is_free,
     counters_that_are_away_refuse,
+    installations_do_not_count_together,
 }
 
 /// Every place, each opened twice, as two replicas would.
@@ -20,7 +21,8 @@ async fn places(test: &TestDb) -> Vec<[Limits; 2]> {
     let memory = Limits::memory();
     let mut places = vec![[table.clone(), Limits::in_table(&test.db).await.unwrap()], [memory.clone(), memory]];
     if let Ok(url) = std::env::var("PORTOLAN_TEST_REDIS") {
-        places.push([Limits::Redis(Redis::new(&url).unwrap()), Limits::Redis(Redis::new(&url).unwrap())]);
+        let replica = || Limits::Redis(Redis::new(&url, "test").unwrap());
+        places.push([replica(), replica()]);
     }
     places
 }
@@ -93,7 +95,16 @@ async fn what_is_given_back_is_free(test: TestDb) {
 
 /// Without an answer from Redis nothing is allowed.
 async fn counters_that_are_away_refuse(_: TestDb) {
-    let limits = Limits::Redis(Redis::new("redis://127.0.0.1:1").unwrap());
+    let limits = Limits::Redis(Redis::new("redis://127.0.0.1:1", "test").unwrap());
     let error = limits.take(&[Counter::new("x", Limit::per_minute(5))]).await.unwrap_err();
     assert_eq!(error.reason(), portolan_api::Reason::Unavailable);
+}
+
+/// Two installations that share a Redis have counters of their own.
+async fn installations_do_not_count_together(_: TestDb) {
+    let Ok(url) = std::env::var("PORTOLAN_TEST_REDIS") else { return };
+    let [one, other] = ["one", "other"].map(|name| Limits::Redis(Redis::new(&url, name).unwrap()));
+    let counters = [Counter::new(subject("installation"), Limit::per_minute(1))];
+    assert!(allowed(&one, &counters).await && allowed(&other, &counters).await);
+    assert!(!allowed(&one, &counters).await && !allowed(&other, &counters).await);
 }

@@ -50,7 +50,7 @@ pub async fn random_histories_agree_with_a_naive_evaluator(test: TestDb) {
     let mut worlds = vec![("memory", [identity(&test, shared.clone()).await, identity(&test, shared).await])];
     if let Ok(url) = std::env::var("PORTOLAN_TEST_REDIS") {
         let space: &str = format!("history-{:016x}", rand::random::<u64>()).leak();
-        let cache = || Cache::redis(Redis::new(&url).unwrap(), space);
+        let cache = || Cache::redis(Redis::new(&url, "test").unwrap(), space);
         worlds.push(("redis", [identity(&test, cache()).await, identity(&test, cache()).await]));
     }
     let seed: [u8; 32] = rand::random();

@@ -62,7 +62,7 @@ impl Server {
     }
 
     pub fn client(&self) -> Redis {
-        Redis::new(&format!("redis://127.0.0.1:{}", self.port)).unwrap()
+        Redis::new(&format!("redis://127.0.0.1:{}", self.port), "test").unwrap()
     }
 
     /// Stops answering for a while, with every connection open.
