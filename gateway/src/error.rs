@@ -24,7 +24,8 @@ pub(crate) fn render(error: &Error, dialect: Dialect, request_id: &str) -> Reply
         Dialect::Akto if error.reason() == Reason::ImpervaWithoutData => {
             json!({ "actionErrors": error.text().lines().collect::<Vec<_>>() })
         }
-        Dialect::Akto => json!({ "actionErrors": [error.text()] }),
+        // Some documented refusals have no text.
+        Dialect::Akto => json!({ "actionErrors": Some(error.text()).filter(|text| !text.is_empty()).as_slice() }),
         Dialect::Workato => workato(error, status, request_id),
         Dialect::Katapult => katapult(error),
         Dialect::Portolan | Dialect::Unspecified => problem(error, status, request_id),

@@ -21,6 +21,7 @@ mod body;
 mod declared;
 mod delta;
 mod detect;
+pub mod drift;
 mod headers;
 mod host;
 mod json;
@@ -36,7 +37,10 @@ pub use access::{AccessPolicy, AccessType};
 pub use api_type::ApiType;
 pub use auth::{AuthSet, AuthType};
 pub use delta::{Aggregate, DeclaredFacts, Domain, EndpointDelta, Values};
-pub use detect::{Detected, Detectors, PiiType, is_phone_number};
+pub use detect::{
+    Conditions, CustomRule, CustomType, Detected, Detectors, PATTERN_CHARACTERS_MAX, PiiType, Predicate,
+    is_phone_number,
+};
 pub use headers::Headers;
 pub use host::{SPECIAL_CHAR_HOST, host_of};
 pub use method::Method;

@@ -313,6 +313,7 @@ mod tests {
                 parameter(Location::Header, "X-Trace", "string"),
             ],
             auth: vec![DeclaredAuth::ApiKey, DeclaredAuth::None],
+            specification: None,
         };
         let observation =
             seen(&Record { declaration: Some(Box::new(declaration)), ..call("OPTIONS", "/api123x/users/INTEGER", 0) });

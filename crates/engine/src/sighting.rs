@@ -114,6 +114,7 @@ impl<'d> Sightings<'d> {
         let is_header = place == Place::Header;
         let Detected { sub_type, reserved } = found;
         let number = text.filter(|_| sub_type.is_numeric()).and_then(integer_part);
+        let is_secret = is_secret || self.detectors.is_redacted(sub_type);
         self.list.push(Sighting {
             key: ParameterKey {
                 response_code: code,
@@ -125,7 +126,7 @@ impl<'d> Sightings<'d> {
             },
             value: text.filter(|_| !is_secret).map(kept_value),
             number,
-            sensitive: !reserved && sub_type.is_sensitive_at(Position::of(code, is_header)),
+            sensitive: !reserved && self.detectors.is_sensitive_at(sub_type, Position::of(code, is_header)),
             repeats: false,
         });
         if self.list.len() - self.start >= self.gathered_max {

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::detect::PiiType;
+use crate::detect::{CustomType, PiiType};
 
 /// The response code that stands for the request.
 pub const REQUEST: i32 = -1;
@@ -29,6 +29,8 @@ pub enum SubType {
     Other,
     /// An entry of the table of personal and secret data.
     Pii(PiiType),
+    /// Defined by an account.
+    Custom(CustomType),
 }
 
 /// The family that a subtype belongs to.
@@ -73,7 +75,7 @@ impl SubType {
         Self::Other,
     ];
 
-    /// Every subtype.
+    /// Every built-in subtype.
     pub fn all() -> impl Iterator<Item = Self> {
         Self::PLAIN.into_iter().chain(PiiType::all().map(Self::Pii))
     }
@@ -100,10 +102,11 @@ impl SubType {
             Self::Generic => "GENERIC",
             Self::Other => "OTHER",
             Self::Pii(pii) => pii.name(),
+            Self::Custom(custom) => custom.name(),
         }
     }
 
-    /// The subtype of that exact name.
+    /// The built-in subtype of that exact name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::PLAIN
             .into_iter()
@@ -111,12 +114,17 @@ impl SubType {
             .or_else(|| PiiType::from_name(name).map(Self::Pii))
     }
 
+    /// The subtype of a stored name: one that is not built in is of an account's making.
+    pub fn stored(name: &str) -> Self {
+        Self::from_name(name).unwrap_or_else(|| Self::Custom(CustomType::named(name)))
+    }
+
     pub fn super_type(self) -> SuperType {
         match self {
             Self::True | Self::False => SuperType::Boolean,
             Self::Integer32 | Self::Integer64 => SuperType::Integer,
             Self::Float => SuperType::Float,
-            Self::Pii(_) => SuperType::Custom,
+            Self::Pii(_) | Self::Custom(_) => SuperType::Custom,
             _ => SuperType::String,
         }
     }
@@ -190,7 +198,7 @@ impl Serialize for SubType {
 impl<'de> Deserialize<'de> for SubType {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        Self::from_name(&name).ok_or_else(|| serde::de::Error::custom(format!("no subtype is named `{name}`")))
+        Ok(Self::stored(&name))
     }
 }
 

@@ -13,6 +13,20 @@ pub struct Declaration {
     pub parameters: Vec<DeclaredParameter>,
     /// One entry per alternative of the effective security requirement; empty means no authentication is declared.
     pub auth: Vec<DeclaredAuth>,
+    /// The document that says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub specification: Option<Specification>,
+}
+
+/// A document that declares operations.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Specification {
+    /// The same for the same text.
+    pub id: String,
+    pub title: String,
+    /// What the document says of itself.
+    pub version: String,
 }
 
 /// One declared parameter, header or body leaf.

@@ -14,6 +14,6 @@ mod declaration;
 mod record;
 mod source;
 
-pub use declaration::{Declaration, DeclaredAuth, DeclaredParameter, Location};
+pub use declaration::{Declaration, DeclaredAuth, DeclaredParameter, Location, Specification};
 pub use record::{Record, RecordError};
 pub use source::Source;

@@ -3,6 +3,7 @@
 mod backup;
 mod commands;
 mod doctor;
+mod diff;
 mod import;
 mod keys;
 mod up;
@@ -26,6 +27,8 @@ enum Command {
     Up(ProcessArgs),
     /// Imports files into the inventory of a running installation.
     Import(import::ImportArgs),
+    /// Tells what differs between two specifications, or between a collection's specifications and its traffic.
+    Diff(diff::DiffArgs),
     /// Brings the tables of every service to this version.
     Migrate(ProcessArgs),
     /// Reads the configuration and says what is wrong with it.
@@ -54,6 +57,7 @@ async fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Up(arguments) => process::finish(up::run(&arguments).await),
         Command::Import(arguments) => import::run(arguments).await,
+        Command::Diff(arguments) => diff::run(arguments).await,
         Command::Migrate(arguments) => process::finish(commands::migrate(&arguments).await),
         Command::CheckConfig(arguments) => process::finish(commands::check_config(&arguments)),
         Command::EdgeToken(arguments) => process::finish(commands::edge_token(&arguments)),

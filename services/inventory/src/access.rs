@@ -64,3 +64,10 @@ pub async fn readable_endpoint(
 pub async fn writable(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<Collection, Error> {
     find(deps, caller, collection_id).await?.ok_or_else(|| Reason::CollectionNotFound.into())
 }
+
+/// The collections whose data the caller may read, by id.
+pub async fn active(deps: &Deps, caller: &Caller) -> Result<Vec<Collection>, Error> {
+    let mut visible = crate::collections::list(deps, caller).await?;
+    visible.retain(|collection| !collection.deactivated);
+    Ok(visible)
+}

@@ -406,7 +406,8 @@ fn concrete_deltas(samples: &[String], url: &str, target: &Target) -> Deltas {
                 }
                 None => {
                     let seen = EndpointDelta::new(observation);
-                    deltas.insert(key, Delta { seen, samples: [sample].into_iter().collect(), apart: true });
+                    let samples = [sample].into_iter().collect();
+                    deltas.insert(key, Delta { samples, ..Delta::new(seen, true) });
                 }
             }
         }

@@ -9,6 +9,7 @@ use portolan_runtime::Peers;
 use portolan_store::Db;
 use tokio::sync::{Notify, watch};
 
+use crate::data_types::DetectorSet;
 use crate::ingest::rules::Rules;
 use crate::{Error, store};
 
@@ -57,6 +58,8 @@ pub(crate) struct Shared {
     rules: Mutex<Option<Arc<Rules>>>,
     /// Address ranges of accounts, with the moment when they were asked for.
     policies: Mutex<HashMap<i64, (Instant, Arc<AccessPolicy>)>>,
+    /// The detectors of all accounts, with the version of what they follow from.
+    pub detectors: tokio::sync::Mutex<Option<(i64, Arc<DetectorSet>)>>,
 }
 
 impl Deps {
@@ -69,6 +72,7 @@ impl Deps {
             jobs: Notify::new(),
             rules: Mutex::default(),
             policies: Mutex::default(),
+            detectors: tokio::sync::Mutex::default(),
         };
         Self { db, log, peers, trusted_proxies: Arc::new([]), shared: Arc::new(shared) }
     }

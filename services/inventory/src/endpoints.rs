@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
@@ -201,10 +201,13 @@ async fn list_of(deps: &Deps, account_id: i64, collection_id: i32) -> Result<Vec
     let rows = store::endpoints::list(&mut tx, account_id, collection_id).await?;
     let sensitive = store::parameters::sensitive_endpoints(&mut tx, account_id, collection_id).await?;
     tx.rollback().await?;
+    let marked = marked_urls(deps, account_id, collection_id).await?;
     let now = now_s();
     let groups = grouped(rows);
     let endpoints = groups.values().filter_map(|raws| {
-        let is_sensitive = raws.iter().any(|raw| sensitive.contains(&raw.key));
+        let is_marked =
+            |raw: &RawEndpoint| !marked.is_empty() && marked.contains(&keys::endpoint_key(&raw.method, &raw.url));
+        let is_sensitive = raws.iter().any(|raw| sensitive.contains(&raw.key)) || raws.first().is_some_and(is_marked);
         Endpoint::of(collection_id, raws, is_sensitive, now)
     });
     let mut endpoints: Vec<Endpoint> = endpoints.collect();
@@ -230,6 +233,12 @@ pub(crate) async fn shown_by(deps: &Deps, account_id: i64, group_id: i32) -> Res
         found.extend(all.into_iter().filter(|endpoint| shown.contains(&endpoint.id.url_key())));
     }
     Ok(found)
+}
+
+/// The keys of the effective URLs with a parameter that a user marked as sensitive.
+async fn marked_urls(deps: &Deps, account_id: i64, collection_id: i32) -> Result<HashSet<String>, Error> {
+    let marked = store::markings::of_collection(&deps.db, account_id, collection_id).await?;
+    Ok(marked.into_iter().filter(|marked| marked.sensitive).map(|marked| marked.url_key).collect())
 }
 
 /// The URLs and methods of a collection in order, after the first `skip`.
@@ -284,7 +293,14 @@ pub async fn get(deps: &Deps, caller: &Caller, id: &EndpointId) -> Result<Option
         raws = raws_of(deps, caller.account_id, &id).await?;
     }
     let keys: Vec<&str> = raws.iter().map(|raw| raw.key.as_str()).collect();
-    let is_sensitive = store::parameters::any_sensitive(&deps.db, caller.account_id, collection.id, &keys).await?;
+    let is_marked = match raws.first() {
+        Some(raw) => marked_urls(deps, caller.account_id, collection.id)
+            .await?
+            .contains(&keys::endpoint_key(&raw.method, &raw.url)),
+        None => false,
+    };
+    let is_sensitive =
+        is_marked || store::parameters::any_sensitive(&deps.db, caller.account_id, collection.id, &keys).await?;
     let mut endpoint = Endpoint::of(collection.id, &raws, is_sensitive, now_s());
     if let Some(endpoint) = &mut endpoint {
         let url_key = endpoint.id.url_key();

@@ -18,10 +18,14 @@
 
 mod access;
 pub mod access_types;
+pub mod changes;
 pub mod collection_writes;
 pub mod collections;
+pub mod data_types;
 pub mod demerge;
 mod deps;
+pub mod discovery;
+pub mod drift;
 pub mod edge;
 pub mod endpoint_writes;
 pub mod endpoints;
@@ -29,13 +33,17 @@ mod environment;
 mod error;
 pub mod groups;
 pub mod ingest;
+pub mod issues;
 pub mod jobs;
 mod keys;
+pub mod markings;
 pub mod openapi;
 pub mod parameters;
+pub mod platform;
 pub mod redaction;
 mod rpc;
 pub mod samples;
+pub mod statistics;
 mod store;
 mod text;
 
@@ -44,8 +52,11 @@ pub use error::Error;
 pub use ingest::{IngestHandle, lag, start_ingest};
 
 use portolan_api::inventory::v1::access_type_service_server::AccessTypeServiceServer;
+use portolan_api::inventory::v1::api_platform_service_server::ApiPlatformServiceServer;
 use portolan_api::inventory::v1::collection_directory_service_server::CollectionDirectoryServiceServer;
 use portolan_api::inventory::v1::collection_write_service_server::CollectionWriteServiceServer;
+use portolan_api::inventory::v1::discovery_service_server::DiscoveryServiceServer;
+use portolan_api::inventory::v1::drift_service_server::DriftServiceServer;
 use portolan_api::inventory::v1::edge_feed_service_server::EdgeFeedServiceServer;
 use portolan_api::inventory::v1::endpoint_write_service_server::EndpointWriteServiceServer;
 use portolan_api::inventory::v1::export_service_server::ExportServiceServer;
@@ -53,6 +64,7 @@ use portolan_api::inventory::v1::group_service_server::GroupServiceServer;
 use portolan_api::inventory::v1::inventory_service_server::InventoryServiceServer;
 use portolan_api::inventory::v1::inventory_usage_service_server::InventoryUsageServiceServer;
 use portolan_api::inventory::v1::job_service_server::JobServiceServer;
+use portolan_api::inventory::v1::sensitive_data_service_server::SensitiveDataServiceServer;
 use portolan_store::{Migration, Migrations};
 use tonic::service::Routes;
 
@@ -117,6 +129,16 @@ const RESPONSE_BYTES_MAX: usize = 512 << 20;
 pub async fn service(deps: Deps) -> Result<Routes, Error> {
     portolan_meter::open(&deps.db).await?;
     deps.db.migrate(&MIGRATIONS).await?;
+    let discovery = DiscoveryServiceServer::new(rpc::discovery::Discovery::new(deps.clone()))
+        .max_decoding_message_size(REQUEST_BYTES_MAX)
+        .max_encoding_message_size(RESPONSE_BYTES_MAX);
+    let sensitive = SensitiveDataServiceServer::new(rpc::sensitive::SensitiveData::new(deps.clone()))
+        .max_decoding_message_size(REQUEST_BYTES_MAX)
+        .max_encoding_message_size(RESPONSE_BYTES_MAX);
+    let drift =
+        DriftServiceServer::new(rpc::drift::Drift::new(deps.clone())).max_encoding_message_size(RESPONSE_BYTES_MAX);
+    let platform = ApiPlatformServiceServer::new(rpc::platform::ApiPlatform::new(deps.clone()))
+        .max_decoding_message_size(REQUEST_BYTES_MAX);
     let edge = EdgeFeedServiceServer::new(rpc::edge::EdgeFeed::new(deps.clone()));
     let usage = InventoryUsageServiceServer::new(rpc::usage::Usage::new(deps.clone()));
     let groups =
@@ -144,5 +166,9 @@ pub async fn service(deps: Deps) -> Result<Routes, Error> {
     routes.add_service(jobs);
     routes.add_service(export.max_encoding_message_size(RESPONSE_BYTES_MAX));
     routes.add_service(directory);
+    routes.add_service(discovery);
+    routes.add_service(sensitive);
+    routes.add_service(drift);
+    routes.add_service(platform);
     Ok(routes.routes())
 }

@@ -1,12 +1,24 @@
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashSet};
 
 use portolan_authz::Caller;
-use portolan_engine::{Aggregate, Detectors, ParameterKey, SubType, Values, joined_parameters};
+use portolan_engine::{Aggregate, Detectors, ParameterKey, Values, joined_parameters};
 
 use crate::endpoints::{EndpointId, RawEndpoint, raws_of};
-use crate::{Deps, Error, access, collections, store};
+use crate::markings::Marked;
+use crate::{Deps, Error, access, collections, data_types, markings, store};
 
+/// URLs of one request, and those looked up at once, as documented.
+const URLS_MAX: usize = 10_000;
+const URLS_PER_BATCH: usize = 500;
+/// Parameters answered for one such batch, as documented.
+const PER_BATCH_MAX: usize = 2_000;
+/// Parameters of one answer of [`list_private`], as documented.
+const PRIVATE_MAX: usize = 3_000;
+/// Share of values seen again of a private parameter, as documented.
+const PRIVATE_SHARE_MAX: f64 = 0.1;
+/// Distinct values below which nothing can be said.
+const DISTINCT_MIN: usize = 10;
 /// Parameters of one answer of [`list_sensitive`], as documented.
 const SENSITIVE_MAX: usize = 10_000;
 
@@ -51,21 +63,29 @@ pub async fn list(deps: &Deps, caller: &Caller, id: &EndpointId) -> Result<Vec<P
     let endpoint = EndpointId { url: first.url.clone(), method: first.method.clone(), ..id };
     let keys: Vec<&str> = raws.iter().map(|raw| raw.key.as_str()).collect();
     let rows = store::parameters::by_endpoints(&deps.db, caller.account_id, collection.id, &keys).await?;
-    let merged = merge(&raws, rows);
-    let wrap = |(key, seen)| Parameter { endpoint: endpoint.clone(), key, seen, with_values: true };
+    let detectors = data_types::detectors(deps).await?;
+    let markings = markings::of_account(deps, caller.account_id).await?;
+    let merged = merge(detectors.of(caller.account_id), &raws, rows);
+    let wrap = |(key, mut seen)| {
+        markings.apply(&endpoint, &key, &mut seen);
+        Parameter { endpoint: endpoint.clone(), key, seen, with_values: true }
+    };
     Ok(merged.into_iter().map(wrap).collect())
 }
 
 /// The parameters of the raw URLs of one endpoint as those of the endpoint, with the URL parameters that a raw URL has
 /// only as part of it.
-pub(crate) fn merge(raws: &[RawEndpoint], rows: Vec<RawParameter>) -> BTreeMap<ParameterKey, Aggregate> {
+pub(crate) fn merge(
+    detectors: &Detectors,
+    raws: &[RawEndpoint],
+    rows: Vec<RawParameter>,
+) -> BTreeMap<ParameterKey, Aggregate> {
     let mut merged = BTreeMap::new();
     for row in rows {
         add(&mut merged, row.key, row.seen);
     }
-    let detectors = Detectors::default();
     for raw in raws.iter().filter(|raw| raw.proven && raw.raw_url != raw.url) {
-        for sighting in joined_parameters(&raw.raw_url, &raw.url, &detectors) {
+        for sighting in joined_parameters(&raw.raw_url, &raw.url, detectors) {
             let mut values = Values::Few(Default::default());
             if let Some(value) = sighting.value {
                 values.add(value);
@@ -92,16 +112,21 @@ fn add<K: Ord>(merged: &mut BTreeMap<K, Aggregate>, key: K, seen: Aggregate) {
     }
 }
 
-/// The parameters whose type is sensitive where they stand, or those of one type, by collection, URL, method and key.
-/// At most 10,000.
+/// The parameters whose type is sensitive where they stand, or those of one type, by collection, URL, method and key, at
+/// most 10,000; then, unless a type was asked for, what users said.
 ///
 /// # Errors
 /// `COLLECTION_DEACTIVATED`.
-pub async fn list_sensitive(deps: &Deps, caller: &Caller, filter: SensitiveFilter) -> Result<Vec<Parameter>, Error> {
+pub async fn list_sensitive(
+    deps: &Deps,
+    caller: &Caller,
+    filter: SensitiveFilter,
+) -> Result<(Vec<Parameter>, Vec<Marked>), Error> {
     let account_id = caller.account_id;
+    let only_sensitive = filter.sub_type.is_none();
     // No stored text holds a NUL character, and Postgres refuses it in a comparison.
-    if [&filter.url, &filter.method].into_iter().flatten().any(|text| text.contains('\0')) {
-        return Ok(Vec::new());
+    if [&filter.url, &filter.method, &filter.sub_type].into_iter().flatten().any(|text| text.contains('\0')) {
+        return Ok((Vec::new(), Vec::new()));
     }
     let collection_ids: Vec<i32> = match filter.collection_id {
         Some(id) => access::readable(deps, caller, id).await?.map(|collection| collection.id).into_iter().collect(),
@@ -111,27 +136,93 @@ pub async fn list_sensitive(deps: &Deps, caller: &Caller, filter: SensitiveFilte
         }
     };
     let wanted = match &filter.sub_type {
-        // A type that nothing can have.
-        Some(name) if SubType::from_name(name).is_none() => return Ok(Vec::new()),
         Some(name) => store::parameters::Wanted::SubType(name.clone()),
         None => store::parameters::Wanted::Sensitive,
     };
     let having = store::parameters::collections_having(&deps.db, account_id, &wanted).await?;
+    let markings = markings::of_account(deps, account_id).await?;
     let method = filter.method.map(|method| method.to_ascii_uppercase());
     let mut found: Vec<Parameter> = Vec::new();
-    for id in collection_ids.into_iter().filter(|id| having.contains(id)) {
+    for id in collection_ids.iter().copied().filter(|id| having.contains(id)) {
         let (url, method) = (filter.url.as_deref(), method.as_deref());
         let rows = store::parameters::wanted(&deps.db, account_id, id, &wanted, url, method).await?;
         let mut merged = BTreeMap::new();
         for (url, method, key, seen) in rows {
             add(&mut merged, (url, method, key), seen);
         }
-        found.extend(merged.into_iter().map(|((url, method, key), seen)| {
+        found.extend(merged.into_iter().filter_map(|((url, method, key), mut seen)| {
             let endpoint = EndpointId { collection_id: id, url, method };
-            Parameter { endpoint, key, seen, with_values: false }
+            markings.apply(&endpoint, &key, &mut seen);
+            let wanted = seen.sensitive || !only_sensitive;
+            wanted.then_some(Parameter { endpoint, key, seen, with_values: false })
         }));
         if found.len() >= SENSITIVE_MAX {
             found.truncate(SENSITIVE_MAX);
+            break;
+        }
+    }
+    let mut marked = Vec::new();
+    if only_sensitive {
+        let (url, method) = (filter.url.as_deref(), method.as_deref());
+        marked = markings::list(deps, caller).await?;
+        marked.retain(|marked| {
+            let place = &marked.place;
+            collection_ids.contains(&place.collection_id)
+                && url.is_none_or(|url| place.url == url)
+                && method.is_none_or(|method| place.method == method)
+        });
+    }
+    Ok((found, marked))
+}
+
+/// The sensitive parameters of endpoints by their URLs, in any collection that the caller may see: at most 2,000 for
+/// each 500 of the URLs.
+///
+/// # Errors
+/// `LIST_TOO_LONG`.
+pub async fn list_sensitive_of_urls(deps: &Deps, caller: &Caller, urls: &[String]) -> Result<Vec<Parameter>, Error> {
+    if urls.len() > URLS_MAX {
+        let error = portolan_api::Error::new(portolan_api::Reason::ListTooLong);
+        return Err(error.with("member", "urls").with("limit", URLS_MAX).into());
+    }
+    let visible: HashSet<i32> = access::active(deps, caller).await?.into_iter().map(|known| known.id).collect();
+    let markings = markings::of_account(deps, caller.account_id).await?;
+    let mut found = Vec::new();
+    for urls in urls.chunks(URLS_PER_BATCH) {
+        let urls: Vec<&str> = urls.iter().map(String::as_str).filter(|url| !url.contains('\0')).collect();
+        let mut merged = BTreeMap::new();
+        for (endpoint, key, seen) in store::parameters::sensitive_of_urls(&deps.db, caller.account_id, &urls).await? {
+            if visible.contains(&endpoint.collection_id) {
+                add(&mut merged, (endpoint, key), seen);
+            }
+        }
+        let batch = merged.into_iter().filter_map(|((endpoint, key), mut seen)| {
+            markings.apply(&endpoint, &key, &mut seen);
+            seen.sensitive.then_some(Parameter { endpoint, key, seen, with_values: false })
+        });
+        found.extend(batch.take(PER_BATCH_MAX));
+    }
+    Ok(found)
+}
+
+/// Request parameters whose values belong to one caller each, as far as the inventory can tell: at most a tenth of the
+/// known values were seen again. With each come the number of distinct values and of those seen again.
+pub async fn list_private(deps: &Deps, caller: &Caller) -> Result<Vec<(Parameter, usize, u64)>, Error> {
+    let mut found = Vec::new();
+    for collection in access::active(deps, caller).await? {
+        let mut merged = BTreeMap::new();
+        for (endpoint, key, seen) in store::parameters::of_requests(&deps.db, caller.account_id, collection.id).await? {
+            add(&mut merged, (endpoint, key), seen);
+        }
+        for ((endpoint, key), seen) in merged {
+            let unique = seen.values.list().count();
+            let again = seen.count.saturating_sub(unique as u64);
+            if unique >= DISTINCT_MIN && again as f64 <= PRIVATE_SHARE_MAX * unique as f64 {
+                found.push((Parameter { endpoint, key, seen, with_values: false }, unique, again));
+            }
+        }
+        if found.len() >= PRIVATE_MAX {
+            found.truncate(PRIVATE_MAX);
             break;
         }
     }

@@ -89,6 +89,7 @@ pub(crate) async fn step(tx: &mut Tx, job: &Job) -> Result<Step, Error> {
     let page = store::endpoints::page(tx, account_id, collection_id, &job.place, ENDPOINTS_PER_STEP).await?;
     let Some((last, _)) = page.last() else {
         store::demerged::forget_kept(tx, account_id, collection_id).await?;
+        store::call_stats::forget_addresses(tx, account_id, collection_id).await?;
         store::collection_writes::forget_removed_urls(tx, account_id, collection_id).await?;
         store::collection_writes::note_values_removed(tx, account_id, collection_id).await?;
         return Ok(Step::Over { done: 0 });
@@ -153,6 +154,10 @@ pub(crate) async fn collapse(
     Ok(!by_url.is_empty())
 }
 
+/// The values of the segments go, so only what the program itself knows of them tells their types.
+static DETECTORS: std::sync::LazyLock<portolan_engine::Detectors> =
+    std::sync::LazyLock::new(portolan_engine::Detectors::default);
+
 async fn collapse_one(
     tx: &mut Tx,
     account_id: i64,
@@ -167,7 +172,7 @@ async fn collapse_one(
         bodies.absorb(&known);
     }
     let rows: Vec<RawParameter> = store::parameters::by_endpoints_in(tx, account_id, collection_id, &raw_keys).await?;
-    let mut merged: BTreeMap<ParameterKey, Aggregate> = parameters::merge(raws, rows);
+    let mut merged: BTreeMap<ParameterKey, Aggregate> = parameters::merge(&DETECTORS, raws, rows);
     merged.values_mut().for_each(strip_aggregate);
     let records = store::samples::records(tx, account_id, collection_id, &raw_keys).await?;
     let samples: portolan_engine::Samples = records.iter().map(|(_, record)| masked_sample(record, url)).collect();
@@ -185,6 +190,7 @@ async fn collapse_one(
     store::parameters::delete(tx, account_id, collection_id, &raw_keys).await?;
     store::samples::delete(tx, account_id, collection_id, &raw_keys).await?;
     store::endpoints::delete(tx, account_id, collection_id, &raw_keys).await?;
+    store::call_stats::join(tx, account_id, collection_id, &raw_keys, &key).await?;
     let mut row = to_row(key.clone(), url.to_owned(), whole, false);
     row.facts.never_merge = raws.iter().any(|raw| raw.raw_url == *url && raw.facts.never_merge);
     store::endpoints::save(tx, account_id, collection_id, [(&row, &bodies)]).await?;

@@ -4,11 +4,15 @@ pub mod access_types;
 pub mod collection_directory;
 pub mod collection_writes;
 mod convert;
+pub mod discovery;
+pub mod drift;
 pub mod edge;
 pub mod endpoint_writes;
 pub mod export;
 pub mod groups;
 pub mod jobs;
+pub mod platform;
+pub mod sensitive;
 pub mod usage;
 
 use portolan_api::inventory::v1::{self as pb, inventory_service_server::InventoryService};
@@ -175,8 +179,9 @@ impl InventoryService for Inventory {
             method: request.method,
             sub_type: request.sub_type,
         };
-        let found = parameters::list_sensitive(&self.deps, &caller, filter).await.map_err(status)?;
-        let endpoints = found.into_iter().map(convert::parameter).collect();
+        let (found, marked) = parameters::list_sensitive(&self.deps, &caller, filter).await.map_err(status)?;
+        let found = found.into_iter().map(convert::parameter);
+        let endpoints = found.chain(marked.into_iter().map(convert::marked)).collect();
         Ok(Response::new(pb::ListSensitiveParametersResponse { data: Some(pb::SensitiveParameterList { endpoints }) }))
     }
 

@@ -4,9 +4,12 @@
 //! so most values meet no detector at all. Every pattern runs in time linear in the value.
 
 mod checks;
+mod custom;
 mod keys;
+mod national;
 mod pii;
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use memchr::memmem;
@@ -16,10 +19,11 @@ use regex_syntax::hir::{Hir, HirKind};
 pub use checks::{
     is_credit_card, is_email, is_iban, is_jwt, is_phone_number, is_ssn, is_url, is_uuid, is_vin, jwt_payload,
 };
+pub use custom::{Conditions, CustomRule, CustomType, PATTERN_CHARACTERS_MAX, Predicate};
 pub use keys::letters_of;
 pub use pii::PiiType;
 
-use crate::SubType;
+use crate::{Position, SubType};
 use keys::Compact;
 use pii::Rule;
 
@@ -29,6 +33,10 @@ const VALUE_BYTES_MAX: usize = 4096;
 /// The detectors that are switched on. Build once and share.
 #[derive(Debug)]
 pub struct Detectors {
+    /// Kinds of an account, in the order in which they are tried.
+    custom: Vec<CustomRule>,
+    /// Built-in kinds that the account has switched off: they are still told apart, but nothing is sensitive for them.
+    muted: HashSet<SubType>,
     keys: Vec<(KeyRule, SubType)>,
     values: Vec<ValueRule>,
     /// Whether IBANs are looked for, and what they are called.
@@ -57,6 +65,8 @@ struct ValueRule {
     bytes_min: usize,
     bytes_max: usize,
     pattern: Regex,
+    /// What must hold beside the pattern.
+    check: Option<fn(&str) -> bool>,
     sub_type: SubType,
 }
 
@@ -72,17 +82,54 @@ impl Detectors {
         let mut active: Vec<_> = active.into_iter().collect();
         active.sort_unstable();
         active.dedup();
-        let mut detectors = Self { keys: Vec::new(), values: Vec::new(), iban: None };
+        let mut detectors =
+            Self { custom: Vec::new(), muted: HashSet::new(), keys: Vec::new(), values: Vec::new(), iban: None };
         for pii in active {
             let sub_type = SubType::Pii(pii);
             match pii.rule() {
                 Rule::KeyContains(text) => detectors.keys.push((KeyRule::new(text, false), sub_type)),
                 Rule::KeyWord(text) => detectors.keys.push((KeyRule::new(text, true), sub_type)),
                 Rule::Value(part, pattern) => detectors.values.push(ValueRule::new(part, pattern, sub_type)),
+                Rule::Checked(pattern, check) => {
+                    let rule = ValueRule::new("", pattern, sub_type);
+                    detectors.values.push(ValueRule { check: Some(check), ..rule });
+                }
                 Rule::Iban => detectors.iban = Some(sub_type),
             }
         }
         detectors
+    }
+
+    /// Adds the kinds that an account has defined, sensitive ones first, and those that it has switched off. The order
+    /// of the rules does not matter.
+    #[must_use]
+    pub fn with_custom(mut self, mut rules: Vec<CustomRule>, muted: impl IntoIterator<Item = SubType>) -> Self {
+        rules.sort_by_key(|rule| (!rule.is_sensitive(), rule.custom));
+        self.custom = rules;
+        self.muted = muted.into_iter().collect();
+        self
+    }
+
+    /// Whether a kind is sensitive where it stands.
+    pub fn is_sensitive_at(&self, sub_type: SubType, position: Position) -> bool {
+        match sub_type {
+            SubType::Custom(custom) => self.custom.iter().any(|rule| {
+                rule.custom == custom && (rule.sensitive_always || rule.sensitive_positions.contains(&position))
+            }),
+            _ => sub_type.is_sensitive_at(position) && !self.muted.contains(&sub_type),
+        }
+    }
+
+    /// Whether values of a kind are never kept.
+    pub fn is_redacted(&self, sub_type: SubType) -> bool {
+        match sub_type {
+            SubType::Custom(custom) => self.custom.iter().any(|rule| rule.custom == custom && rule.redacted),
+            _ => false,
+        }
+    }
+
+    fn detect_custom(&self, key: &str, value: &str) -> Option<SubType> {
+        self.custom.iter().find(|rule| rule.is_match(key, value)).map(CustomRule::sub_type)
     }
 
     /// Detects a text under the last named key of its path; the key is empty where there is none.
@@ -90,7 +137,10 @@ impl Detectors {
         if value.is_empty() {
             return found(SubType::Generic);
         }
-        if let Some(sub_type) = self.detect_key(key) {
+        if let Some(sub_type) = self.detect_custom(key, value) {
+            return found(sub_type);
+        }
+        if let Some(sub_type) = self.detect_pii_key(key) {
             return found(sub_type);
         }
         if value.len() > VALUE_BYTES_MAX {
@@ -105,7 +155,7 @@ impl Detectors {
 
     /// Detects a JSON number as written.
     pub fn detect_number(&self, key: &str, digits: &str) -> Detected {
-        if let Some(sub_type) = self.detect_key(key) {
+        if let Some(sub_type) = self.detect_custom(key, digits).or_else(|| self.detect_pii_key(key)) {
             return found(sub_type);
         }
         if let Some(sub_type) = self.detect_pii_value(digits, kinds_of(digits)) {
@@ -123,6 +173,11 @@ impl Detectors {
 
     /// What the key alone says.
     pub fn detect_key(&self, key: &str) -> Option<SubType> {
+        let custom = self.custom.iter().find(|rule| rule.is_key_match(key)).map(CustomRule::sub_type);
+        custom.or_else(|| self.detect_pii_key(key))
+    }
+
+    fn detect_pii_key(&self, key: &str) -> Option<SubType> {
         let letters = letters_of(key);
         self.keys.iter().find(|(rule, _)| rule.is_match(key, letters)).map(|(_, sub_type)| *sub_type)
     }
@@ -158,6 +213,7 @@ impl ValueRule {
             bytes_min: syntax.properties().minimum_len().unwrap_or(0),
             bytes_max: syntax.properties().maximum_len().unwrap_or(usize::MAX),
             pattern: Regex::new(&format!("^(?:{pattern})$")).expect("the patterns of the table are tested"),
+            check: None,
             sub_type,
         }
     }
@@ -167,6 +223,7 @@ impl ValueRule {
             && kinds & self.kinds == self.kinds
             && self.part.find(value.as_bytes()).is_some()
             && self.pattern.is_match(value)
+            && self.check.is_none_or(|check| check(value))
     }
 }
 

@@ -1,5 +1,7 @@
 use std::sync::LazyLock;
 
+use super::national;
+
 /// One kind of personal or secret data beyond the built-in subtypes, found by the name of a key or by a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PiiType(u8);
@@ -14,6 +16,8 @@ pub(super) enum Rule {
     /// The whole value matches the pattern. The text in front is found in every match (in any case when the pattern
     /// says so) and is looked for first, since most values fail there; empty means that nothing is common to all.
     Value(&'static str, &'static str),
+    /// The whole value matches the pattern, and its check characters hold.
+    Checked(&'static str, fn(&str) -> bool),
     /// The value, without spaces, is an IBAN whose check digits hold.
     Iban,
 }
@@ -43,6 +47,10 @@ const fn aws(name: &'static str, part: &'static str, pattern: &'static str) -> E
 
 const fn secret(name: &'static str, part: &'static str, pattern: &'static str) -> Entry {
     entry(name, false, true, Rule::Value(part, pattern))
+}
+
+const fn checked(name: &'static str, pattern: &'static str, check: fn(&str) -> bool) -> Entry {
+    entry(name, false, false, Rule::Checked(pattern, check))
 }
 
 const fn plain(name: &'static str, part: &'static str, pattern: &'static str) -> Entry {
@@ -147,14 +155,18 @@ static TABLE: &[Entry] = &[
     plain("PAN CARD", "", "[A-Z]{5}[0-9]{4}[A-Z]"),
     plain("US MEDICARE HEALTH INSURANCE CLAIM NUMBER", "", "[0-9]{9}[A-Z][0-9A-Z]?"),
     plain("INDIAN UNIQUE HEALTH IDENTIFICATION", "", "[0-9]{14}"),
-    plain(
+    checked(
         "UK NATIONAL INSURANCE NUMBER",
-        "",
         "[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[A-D]",
+        national::is_uk_insurance,
     ),
-    plain("FINNISH PERSONAL IDENTITY NUMBER", "", "[0-9]{6}[-+A-FU-Y][0-9]{3}[0-9A-FHJ-NPR-Y]"),
-    plain("CANADIAN SOCIAL INSURANCE NUMBER", "", "[0-9]{3}[ -]?[0-9]{3}[ -]?[0-9]{3}"),
-    plain("GERMAN INSURANCE IDENTITY NUMBER", "", "[0-9]{8}[A-Z][0-9]{3}|[A-Z][0-9]{9}"),
+    checked(
+        "FINNISH PERSONAL IDENTITY NUMBER",
+        "[0-9]{6}[-+A-FU-Y][0-9]{3}[0-9A-FHJ-NPR-Y]",
+        national::is_finnish_identity,
+    ),
+    checked("CANADIAN SOCIAL INSURANCE NUMBER", "[0-9]{3}[ -]?[0-9]{3}[ -]?[0-9]{3}", national::is_canadian_sin),
+    checked("GERMAN INSURANCE IDENTITY NUMBER", "[0-9]{8}[A-Z][0-9]{3}|[A-Z][0-9]{9}", national::is_german_insurance),
     plain("JAPANESE SOCIAL INSURANCE NUMBER", "", "[0-9]{12}"),
     entry("IBAN EUROPE", false, false, Rule::Iban),
     plain("US ADDRESS", " ", r"(?i)[0-9]{1,6} [a-z0-9 .,#-]{3,80},? [a-z]{2},? [0-9]{5}(?:-[0-9]{4})?"),

@@ -19,6 +19,9 @@ use std::collections::VecDeque;
 pub use crate::import_error::{ErrorType, ImportError};
 pub use outcome::OperationOutcome;
 
+use portolan_record::Specification;
+use sha2::{Digest as _, Sha256};
+
 use crate::tree::{self, Map, Node};
 use crate::{FormatError, Target, text};
 use operation::{Context, Operation};
@@ -35,6 +38,8 @@ pub struct Document {
     root: Node,
     swagger: bool,
     version: String,
+    /// Digest of the text.
+    id: String,
     operation_count: usize,
     errors: Vec<ImportError>,
 }
@@ -72,7 +77,8 @@ impl Document {
         }
         let errors = tree.duplicates.iter();
         let errors = errors.map(|name| ImportError::warning(format!("duplicate member `{name}`: the last one counts")));
-        let mut document = Self { errors: errors.collect(), operation_count: 0, root: tree.root, swagger, version };
+        let id = hex::encode(&Sha256::digest(bytes)[..16]);
+        let mut document = Self { errors: errors.collect(), operation_count: 0, root: tree.root, swagger, version, id };
         document.check_paths()?;
         document.check_security();
         Ok(document)
@@ -81,6 +87,16 @@ impl Document {
     /// The title, when the document has one.
     pub fn title(&self) -> Option<&str> {
         self.root.get("info")?.get("title")?.as_text()
+    }
+
+    /// How the document is named in the records of its operations.
+    pub fn specification(&self) -> Specification {
+        let text = |name: &str| {
+            let value =
+                self.root.get("info").and_then(|info| info.get(name)).and_then(Node::scalar).unwrap_or_default();
+            value.trim().chars().filter(|character| *character != '\0').take(NAME_CHARACTERS_MAX).collect()
+        };
+        Specification { id: self.id.clone(), title: text("title"), version: text("version") }
     }
 
     /// The version of the specification that the document follows, such as `3.0.1`.
@@ -100,7 +116,8 @@ impl Document {
 
     /// Every operation under `paths`, in document order, converted one at a time.
     pub fn operations(&self, target: &Target) -> impl Iterator<Item = OperationOutcome> {
-        let context = Context::new(&self.root, self.swagger, *target);
+        let specification = self.specification();
+        let context = Context::new(&self.root, self.swagger, *target, specification);
         self.listed().map(move |operation| context.convert(&operation))
     }
 
@@ -144,6 +161,9 @@ impl Document {
         }
     }
 }
+
+/// Longest title and version in the records.
+const NAME_CHARACTERS_MAX: usize = 200;
 
 /// Most errors kept for the document as a whole.
 const ERRORS_MAX: usize = 100;

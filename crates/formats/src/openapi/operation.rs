@@ -1,4 +1,4 @@
-use portolan_record::{Declaration, DeclaredParameter, Location, Record};
+use portolan_record::{Declaration, DeclaredParameter, Location, Record, Specification};
 
 use super::outcome::OperationOutcome;
 use super::parameters::{Parameters, REQUEST, declared};
@@ -26,6 +26,7 @@ pub(super) struct Context<'d> {
     swagger: bool,
     target: Target,
     schemas: Schemas<'d>,
+    specification: Specification,
 }
 
 /// Longest summary that is kept, in characters.
@@ -38,8 +39,8 @@ const MEDIA_TYPES_MAX: usize = 5;
 const ERRORS_MAX: usize = 20;
 
 impl<'d> Context<'d> {
-    pub(super) fn new(root: &'d Node, swagger: bool, target: Target) -> Self {
-        Self { root, swagger, target, schemas: Schemas::new(Refs::new(root)) }
+    pub(super) fn new(root: &'d Node, swagger: bool, target: Target, specification: Specification) -> Self {
+        Self { root, swagger, target, schemas: Schemas::new(Refs::new(root)), specification }
     }
 
     pub(super) fn refs(&self) -> Refs<'d> {
@@ -145,6 +146,7 @@ impl<'d> Context<'d> {
             response_codes: responses.codes,
             parameters,
             auth,
+            specification: Some(self.specification.clone()),
         };
         (declaration, responses.status.unwrap_or(200))
     }

@@ -11,6 +11,7 @@ mod faults;
 mod guards;
 mod imports;
 mod inventory_writes;
+mod inventory_reads;
 mod katapult;
 mod kill;
 mod operations;
@@ -42,6 +43,10 @@ portolan_testkit::suite! {
     imports::a_streamed_file_becomes_a_job,
     imports::the_command_imports_a_file,
     throttle::racing_wrong_passwords_are_counted_exactly,
+    inventory_reads::reads_answer_their_documented_shapes,
+    inventory_reads::sensitive_data_is_marked_and_defined,
+    inventory_reads::drift_is_told,
+    inventory_reads::platform_collections_are_served,
     audit::every_write_and_refusal_is_recorded,
     bad_input::is_refused_and_changes_nothing,
     katapult::the_five_operations,

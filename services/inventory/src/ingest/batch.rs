@@ -1,14 +1,17 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use portolan_engine::template::{SplitUrl, without_query};
-use portolan_engine::{Detectors, EndpointDelta, Observation, Sample, Samples, Verdict, observe};
+use portolan_engine::{EndpointDelta, Observation, Sample, Samples, Verdict, observe};
 use portolan_log::Stored;
 use portolan_record::Record;
 
 use super::rules::Rules;
+use crate::data_types::DetectorSet;
+use crate::drift::Declared;
+use crate::statistics::Calls;
 use crate::{Error, keys, redaction, samples, text};
 use portolan_runtime::now_s;
 
@@ -33,6 +36,9 @@ pub struct Delta {
     pub samples: Samples,
     /// Its template is taken apart, so the URL stands for itself.
     pub apart: bool,
+    pub calls: Calls,
+    /// What each specification declares of it.
+    pub declared: Declared,
 }
 
 /// Endpoint key to what is new of it.
@@ -66,7 +72,7 @@ pub struct Batch {
 ///
 /// # Errors
 /// When a thread cannot be run.
-pub async fn read(records: Vec<Stored>, rules: Arc<Rules>) -> Result<Batch, Error> {
+pub async fn read(records: Vec<Stored>, rules: Arc<Rules>, detectors: Arc<DetectorSet>) -> Result<Batch, Error> {
     let bytes: usize = records.iter().map(|record| record.value.len()).sum();
     let parts = if bytes < PART_BYTES_MIN { 1 } else { PARTS };
     let share = bytes.div_ceil(parts);
@@ -78,17 +84,24 @@ pub async fn read(records: Vec<Stored>, rules: Arc<Rules>) -> Result<Batch, Erro
         part.push(record);
         if part_bytes >= share {
             let full = std::mem::take(&mut part);
-            let rules = rules.clone();
-            tasks.push(tokio::task::spawn_blocking(move || fold(&full, rules)));
+            let (rules, detectors) = (rules.clone(), detectors.clone());
+            tasks.push(tokio::task::spawn_blocking(move || fold(&full, rules, &detectors)));
             part_bytes = 0;
         }
     }
-    let mut whole = fold(&part, rules);
+    let mut whole = fold(&part, rules, &detectors);
     for task in tasks {
         let part = task.await.map_err(|error| Error::Internal(format!("reading a batch: {error}")))?;
         whole.merge(part);
     }
     Ok(whole)
+}
+
+impl Delta {
+    /// A delta without samples and calls yet.
+    pub fn new(seen: EndpointDelta, apart: bool) -> Self {
+        Self { seen, samples: Samples::default(), calls: Calls::default(), declared: Declared::default(), apart }
+    }
 }
 
 impl Batch {
@@ -108,7 +121,7 @@ impl Batch {
         }
     }
 
-    fn add(&mut self, record: &Record<'_>, json: &str, mut observation: Observation) {
+    fn add(&mut self, record: &Record<'_>, json: &str, mut observation: Observation, offset: i64) {
         let target = target_of(record, &observation);
         if matches!(target, Target::Host(_)) {
             // The host stands in the collection, so the endpoint is the path alone.
@@ -139,13 +152,11 @@ impl Batch {
         }
         let key = keys::endpoint_key(observation.method.name(), &observation.raw_url);
         let is_sample = observation.proves_endpoint && !observation.declared;
-        let time = observation.time;
+        let (time, is_call) = (observation.time, !observation.declared);
         let raw_url = is_redacted.then(|| observation.raw_url.clone());
         let deltas = self.deltas.entry((account_id, target)).or_default();
         let delta = match deltas.entry(key) {
-            Entry::Vacant(place) => {
-                place.insert(Delta { seen: EndpointDelta::new(observation), samples: Samples::default(), apart })
-            }
+            Entry::Vacant(place) => place.insert(Delta::new(EndpointDelta::new(observation), apart)),
             Entry::Occupied(known) => {
                 let known = known.into_mut();
                 known.seen.fold(observation);
@@ -153,6 +164,12 @@ impl Batch {
             }
         };
         delta.seen.access_types.extend(access_type);
+        if is_call {
+            delta.calls.add(time, if is_redacted { "" } else { &record.ip });
+        }
+        if let Some(declaration) = &record.declaration {
+            delta.declared.add(declaration, record.source, time, offset);
+        }
         if raw_url.is_some() {
             redaction::strip(&mut delta.seen);
         }
@@ -179,21 +196,21 @@ pub fn merge(known: &mut Deltas, other: Deltas) {
                 known.seen.merge(delta.seen);
                 known.samples.merge(delta.samples);
                 known.apart |= delta.apart;
+                known.calls.merge(delta.calls);
+                known.declared.merge(delta.declared);
             }
         }
     }
 }
 
-fn fold(records: &[Stored], rules: Arc<Rules>) -> Batch {
-    static DETECTORS: OnceLock<Detectors> = OnceLock::new();
-    let detectors = DETECTORS.get_or_init(Detectors::default);
+fn fold(records: &[Stored], rules: Arc<Rules>, detectors: &DetectorSet) -> Batch {
     let mut batch = Batch { rules, ..Batch::default() };
     for stored in records {
         match read_one(&stored.value, detectors) {
             Ok((record, json, Verdict::Seen(observations))) => {
                 batch.records += 1;
                 for observation in observations {
-                    batch.add(&record, json, observation);
+                    batch.add(&record, json, observation, stored.offset);
                 }
             }
             Ok((_, _, Verdict::Dropped(_))) => {
@@ -209,7 +226,7 @@ fn fold(records: &[Stored], rules: Arc<Rules>) -> Batch {
 }
 
 /// Reads one record; the error says why it cannot be read.
-fn read_one<'v>(value: &'v [u8], detectors: &Detectors) -> Result<(Record<'v>, &'v str, Verdict), String> {
+fn read_one<'v>(value: &'v [u8], detectors: &DetectorSet) -> Result<(Record<'v>, &'v str, Verdict), String> {
     let json = std::str::from_utf8(value).map_err(|error| format!("record is not UTF-8: {error}"))?;
     // A fault of the program met by one record must not stop all records behind it.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -220,7 +237,7 @@ fn read_one<'v>(value: &'v [u8], detectors: &Detectors) -> Result<(Record<'v>, &
         if record.time == 0 {
             record.time = now_s();
         }
-        let verdict = observe(&record, detectors);
+        let verdict = observe(&record, detectors.of(record.account_id));
         Ok((record, verdict))
     }));
     let (record, verdict) = outcome.map_err(|_| "the record makes the engine fail".to_owned())??;

@@ -9,7 +9,7 @@ use super::catalogs::Catalogs;
 use super::repeats::{Marks, Repeats};
 use super::rules::Rules;
 use super::write::{self, Outcome};
-use crate::{Deps, Error, store};
+use crate::{Deps, Error, data_types, store};
 
 /// Records fetched at once, small enough that those of several partitions fit in memory.
 const FETCH_BYTES_MAX: usize = 8 << 20;
@@ -117,10 +117,11 @@ async fn gather(deps: &Deps, repeats: &mut Repeats, partition: i64, position: i6
         gathered.next = last.offset + 1;
         gathered.bytes += records.iter().map(|record| record.value.len()).sum::<usize>();
         repeats.remove(deps, partition, &mut records, &mut gathered.marks).await?;
-        let mut part = batch::read(records.clone(), rules.clone()).await?;
+        let detectors = data_types::detectors(deps).await?;
+        let mut part = batch::read(records.clone(), rules.clone(), detectors.clone()).await?;
         if !part.unknown_accounts.is_empty() {
             rules = rules.with_accounts(deps, &part.unknown_accounts).await;
-            part = batch::read(records, rules.clone()).await?;
+            part = batch::read(records, rules.clone(), detectors).await?;
         }
         gathered.batch.merge(part);
     }

@@ -12,7 +12,7 @@ use super::repeats::Marks;
 use crate::collections::{DEFAULT_ID, insert_defaults};
 use crate::endpoints::{Facts, RawEndpoint};
 use crate::samples::SAMPLES_MAX;
-use crate::{Deps, Error, edge, groups, keys, redaction, store};
+use crate::{Deps, Error, drift, edge, groups, keys, redaction, store};
 use portolan_runtime::now_s;
 
 /// Fault point before the commit of a batch.
@@ -252,6 +252,7 @@ pub async fn write_collection(
 
     let mut changes: HashMap<String, (Method, String)> = HashMap::new();
     let mut joined = Vec::new();
+    let (mut calls, mut declared) = (Vec::new(), BTreeMap::new());
     let mut merged_rows = Vec::with_capacity(deltas.len());
     let mut merged_parameters: Vec<(String, ParameterKey, Aggregate)> = Vec::new();
     let mut sample_rows = Vec::new();
@@ -287,6 +288,12 @@ pub async fn write_collection(
             }
             let changed = keys::endpoint_key(change.method.name(), &change.raw_url);
             changes.insert(changed, (change.method, change.effective_url));
+        }
+        if !delta.calls.hours.is_empty() {
+            calls.push((key.clone(), delta.calls));
+        }
+        if !delta.declared.is_empty() {
+            declared.insert(key.clone(), (seen.method, seen.raw_url.clone(), delta.declared));
         }
         let new_samples: Vec<_> = delta.samples.list().iter().collect();
         let kept = samples.remove(&key).unwrap_or_default();
@@ -332,6 +339,8 @@ pub async fn write_collection(
     let rows = merged_parameters.iter().map(|(key, parameter, seen)| (key.as_str(), parameter, seen));
     store::parameters::save(tx, account_id, collection_id, rows).await?;
     store::samples::insert(tx, sample_rows).await?;
+    store::call_stats::add(tx, account_id, collection_id, calls).await?;
+    drift::write(tx, account_id, collection_id, declared).await?;
     for (key, (method, url)) in &changes {
         store::endpoints::update_url(tx, account_id, collection_id, key, method.name(), url).await?;
     }

@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
+use portolan_engine::template::SplitUrl;
 use portolan_engine::{Aggregate, ParameterKey};
 
 use crate::collections::Collection;
 use crate::endpoints::{RawEndpoint, proven_urls};
 use crate::parameters::{self, RawParameter};
-use crate::{Deps, Error, access, keys, store};
+use crate::{Deps, Error, access, data_types, drift, keys, store};
 
 /// Endpoints of one document, as documented.
 const PAGE: usize = 100;
@@ -87,9 +88,10 @@ async fn load(
     for raw in raws {
         by_id.entry((raw.url.clone(), raw.method.clone())).or_default().push(raw);
     }
+    let detectors = data_types::detectors(deps).await?;
     let operations = by_id.into_iter().map(|((url, method), raws)| {
         let rows = raws.iter().flat_map(|raw| by_raw.remove(&raw.key).unwrap_or_default()).collect();
-        let parameters = parameters::merge(&raws, rows);
+        let parameters = parameters::merge(detectors.of(account_id), &raws, rows);
         let facts = || raws.iter().map(|raw| &raw.facts);
         let seen = facts().flat_map(|facts| facts.status_counts.keys().chain(&facts.declared_codes));
         let answered = parameters.keys().map(|key| &key.response_code);
@@ -109,4 +111,47 @@ async fn load(
         }
     });
     Ok(operations.collect())
+}
+
+/// Paths and methods that the specifications of a collection declare.
+///
+/// # Errors
+/// `COLLECTION_NOT_FOUND`, `COLLECTION_DEACTIVATED`.
+pub async fn declared_methods(
+    deps: &Deps,
+    caller: &Caller,
+    collection_id: i32,
+) -> Result<BTreeMap<String, BTreeSet<String>>, Error> {
+    let collection = access::readable(deps, caller, collection_id).await?.ok_or(Reason::CollectionNotFound)?;
+    let mut methods: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for operation in drift::current_operations(deps, caller.account_id, collection.id).await? {
+        let path = &operation.url[SplitUrl::new(&operation.url).origin.len()..];
+        methods.entry(path.to_owned()).or_default().insert(operation.method);
+    }
+    Ok(methods)
+}
+
+/// The document of all endpoints that the specifications of a collection declare, as the inventory knows them.
+///
+/// # Errors
+/// `OPENAPI_SCHEMA_NOT_FOUND`, `COLLECTION_DEACTIVATED`.
+pub async fn declared_document(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<String, Error> {
+    let missing = || portolan_api::Error::new(Reason::OpenapiSchemaNotFound).with("id", collection_id);
+    let collection = access::readable(deps, caller, collection_id).await?.ok_or_else(missing)?;
+    let declared = drift::current_operations(deps, caller.account_id, collection.id).await?;
+    if declared.is_empty() {
+        return Err(missing().into());
+    }
+    let keys: HashSet<String> = declared.into_iter().map(|operation| operation.key).collect();
+    let mut ids = BTreeSet::new();
+    let mut tx = deps.db.begin_read().await?;
+    for raw in store::endpoints::list(&mut tx, caller.account_id, collection.id).await? {
+        if keys.contains(&raw.key) {
+            ids.insert((raw.url, raw.method));
+        }
+    }
+    tx.rollback().await?;
+    let ids: Vec<(String, String)> = ids.into_iter().collect();
+    let operations = load(deps, caller.account_id, &collection, &ids).await?;
+    Ok(serde_json::to_string(&document::write(&collection, &operations, true))?)
 }

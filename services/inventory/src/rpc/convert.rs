@@ -6,6 +6,7 @@ use portolan_engine::SubType;
 use crate::collections::{self, Collection};
 use crate::endpoints::{Endpoint, EndpointId};
 use crate::groups::conditions::Written;
+use crate::markings::Marked;
 use crate::parameters::Parameter;
 
 /// What stands for the smallest value of a parameter without numbers, as documented.
@@ -152,10 +153,44 @@ pub fn parameter(parameter: Parameter) -> pb::SingleTypeInfo {
         api_collection_id: endpoint.collection_id,
         collection_ids: vec![endpoint.collection_id],
         sensitive: seen.sensitive,
+        sample_data_saved: None,
     }
 }
 
-fn sub_type(sub_type: SubType) -> pb::SubType {
+/// What a user said of a parameter, in a list of parameters.
+pub fn marked(marked: Marked) -> pb::SingleTypeInfo {
+    let place = marked.place;
+    pb::SingleTypeInfo {
+        url: place.url,
+        method: place.method,
+        response_code: place.response_code,
+        is_header: place.is_header,
+        param: place.name,
+        api_collection_id: place.collection_id,
+        collection_ids: vec![place.collection_id],
+        sensitive: marked.sensitive,
+        sample_data_saved: Some(false),
+        ..pb::SingleTypeInfo::default()
+    }
+}
+
+/// What a user said of a parameter, alone.
+pub fn marking(marked: Marked) -> pb::Marking {
+    let place = marked.place;
+    pb::Marking {
+        url: place.url,
+        method: place.method,
+        response_code: place.response_code,
+        is_header: place.is_header,
+        param: place.name,
+        api_collection_id: place.collection_id,
+        sensitive: marked.sensitive,
+        sample_data_saved: false,
+        collection_ids: vec![place.collection_id],
+    }
+}
+
+pub fn sub_type(sub_type: SubType) -> pb::SubType {
     pb::SubType {
         name: sub_type.name().to_owned(),
         sensitive_always: sub_type.sensitive_always(),

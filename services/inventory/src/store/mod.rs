@@ -3,16 +3,23 @@
 pub mod access_types;
 pub mod api_endpoints;
 pub mod belongings;
+pub mod call_stats;
 pub mod collection_writes;
 pub mod collections;
+pub mod data_types;
 pub mod demerged;
 pub mod endpoints;
 pub mod groups;
+pub mod issues;
 pub mod jobs;
+pub mod markings;
 pub mod parameters;
+pub mod platform;
 pub mod positions;
 pub mod producers;
 pub mod samples;
+pub mod specifications;
+pub mod totals;
 pub mod usage;
 
 use portolan_store::{Error, Sql, Tx, Value, args};

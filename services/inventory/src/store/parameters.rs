@@ -5,6 +5,7 @@ use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
 use super::endpoints::{json, to_json};
 use super::{LIST_MAX, with_keys};
+use crate::endpoints::EndpointId;
 use crate::keys;
 use crate::parameters::RawParameter;
 
@@ -154,6 +155,56 @@ pub async fn wanted(
     rows.iter().map(|row| Ok((row.get("url")?, row.get("method")?, read_key(row)?, json(row, "facts")?))).collect()
 }
 
+macro_rules! select_of_endpoints {
+    ($condition:literal) => {
+        concat!(
+            "SELECT e.collection_id, e.url, e.method, p.response_code, p.is_header, p.is_url_param, ",
+            "p.is_query_param, p.name, p.sub_type, p.facts FROM endpoints e JOIN parameters p ",
+            "ON p.account_id = e.account_id AND p.collection_id = e.collection_id ",
+            "AND p.endpoint_key = e.endpoint_key WHERE e.account_id = $1 AND ",
+            $condition
+        )
+    };
+}
+
+/// Rows of one batch of URLs, or of the requests of one collection: bounds the memory of a request.
+const OF_ENDPOINTS_MAX: i64 = 50_000;
+
+const SELECT_SENSITIVE_OF_URLS: &str = select_of_endpoints!("p.sensitive = 1 AND e.url IN ({keys}) LIMIT $2");
+
+/// The sensitive parameters of the raw URLs under these effective URLs, in any collection.
+pub async fn sensitive_of_urls(
+    db: &Db,
+    account_id: i64,
+    urls: &[&str],
+) -> Result<Vec<(EndpointId, ParameterKey, Aggregate)>, Error> {
+    let (sql, keys) = with_keys(SELECT_SENSITIVE_OF_URLS, 3, urls);
+    let mut arguments = args![account_id, OF_ENDPOINTS_MAX];
+    arguments.extend(keys);
+    db.fetch_all(sql, arguments).await?.iter().map(read_of_endpoint).collect()
+}
+
+const SELECT_OF_REQUESTS: &str =
+    select_of_endpoints!("e.collection_id = $3 AND p.response_code = -1 AND p.is_header = 0 LIMIT $2");
+
+/// The parameters of the requests of a collection, headers apart.
+pub async fn of_requests(
+    db: &Db,
+    account_id: i64,
+    collection_id: i32,
+) -> Result<Vec<(EndpointId, ParameterKey, Aggregate)>, Error> {
+    let rows = db.fetch_all(SELECT_OF_REQUESTS, args![account_id, OF_ENDPOINTS_MAX, collection_id]).await?;
+    rows.iter().map(read_of_endpoint).collect()
+}
+
+fn read_of_endpoint(row: &Row) -> Result<(EndpointId, ParameterKey, Aggregate), Error> {
+    let id = row.get::<i64>("collection_id")?;
+    let collection_id =
+        i32::try_from(id).map_err(|_| Error::Inconsistency(format!("collection id {id} is out of range")))?;
+    let endpoint = EndpointId { collection_id, url: row.get("url")?, method: row.get("method")? };
+    Ok((endpoint, read_key(row)?, json(row, "facts")?))
+}
+
 static SAVE: Bulk<13> = Bulk::new(
     "INSERT INTO parameters (account_id, collection_id, endpoint_key, parameter_key, response_code, is_header, \
      is_url_param, is_query_param, name, sub_type, sensitive, facts, first_seen)",
@@ -260,7 +311,7 @@ fn read(row: &Row) -> Result<RawParameter, Error> {
     Ok(RawParameter { endpoint_key: row.get("endpoint_key")?, key: read_key(row)?, seen: json(row, "facts")? })
 }
 
-fn read_key(row: &Row) -> Result<ParameterKey, Error> {
+pub(super) fn read_key(row: &Row) -> Result<ParameterKey, Error> {
     let code = row.get::<i64>("response_code")?;
     let sub_type = row.get::<String>("sub_type")?;
     Ok(ParameterKey {
@@ -269,7 +320,6 @@ fn read_key(row: &Row) -> Result<ParameterKey, Error> {
         is_url_param: row.get("is_url_param")?,
         is_query_param: row.get("is_query_param")?,
         name: row.get("name")?,
-        sub_type: SubType::from_name(&sub_type)
-            .ok_or_else(|| Error::Inconsistency(format!("no subtype is named {sub_type}")))?,
+        sub_type: SubType::stored(&sub_type),
     })
 }

@@ -116,7 +116,7 @@ pub async fn sensitive_parameters_are_listed(test: TestDb) {
     ingest(&deps, "p", &[with_email(a.id, "/me"), with_email(b.id, "/users/1"), with_email(b.id, "/users/2")]).await;
     let list = async |filter: SensitiveFilter| {
         let found = parameters::list_sensitive(&deps, &caller, filter).await.unwrap();
-        found.iter().map(|found| format!("{} {}", found.endpoint.url, found.key.name)).collect::<Vec<_>>()
+        found.0.iter().map(|found| format!("{} {}", found.endpoint.url, found.key.name)).collect::<Vec<_>>()
     };
     assert_eq!(list(SensitiveFilter::default()).await, ["/me email", "/users/INTEGER email"]);
     let of_b = SensitiveFilter { collection_id: Some(b.id), ..SensitiveFilter::default() };

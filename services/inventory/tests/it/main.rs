@@ -3,6 +3,8 @@
 mod collections;
 mod demerge;
 mod durable;
+mod discovery;
+mod drift;
 mod edge;
 mod endpoints;
 mod groups;
@@ -10,6 +12,7 @@ mod harness;
 mod ingest;
 mod openapi;
 mod redaction;
+mod sensitive;
 
 portolan_testkit::suite! {
     collections::names_follow_the_rule,
@@ -21,6 +24,14 @@ portolan_testkit::suite! {
     collections::deletion_is_complete,
     collections::the_default_collection_stays,
     collections::import_targets_are_found_or_made,
+    discovery::counts_are_limited_to_what_is_seen,
+    discovery::hosts_find_their_collections,
+    discovery::changes_are_selected_and_paged,
+    discovery::activity_lists_every_endpoint,
+    discovery::calls_are_counted_over_time,
+    discovery::samples_are_paged_and_searched,
+    discovery::reported_issues_are_counted,
+    drift::documents_and_traffic_are_compared,
     edge::the_feed_follows_the_inventory,
     demerge::a_template_of_many_urls_is_undone,
     demerge::a_template_of_one_url_is_undone,
@@ -44,6 +55,11 @@ portolan_testkit::suite! {
     ingest::nul_characters_are_replaced,
     ingest::records_find_their_collection,
     openapi::documents_read_back_as_the_same_operations,
+    sensitive::marks_outweigh_the_detectors,
+    sensitive::data_types_are_applied_at_ingest,
+    sensitive::built_in_types_are_switched,
+    sensitive::definitions_are_checked,
+    sensitive::private_parameters_are_told_apart,
     openapi::pages_follow_each_other,
     redaction::no_value_is_left,
     redaction::nothing_is_stored_first,

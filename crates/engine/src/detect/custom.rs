@@ -1,0 +1,245 @@
+use std::collections::HashSet;
+use std::sync::{LazyLock, PoisonError, RwLock};
+
+use regex::{Regex, RegexBuilder};
+
+use crate::subtype::{Position, SubType};
+
+/// Memory of one compiled pattern.
+const PATTERN_BYTES_MAX: usize = 1 << 20;
+/// Longest text of a pattern, in characters.
+pub const PATTERN_CHARACTERS_MAX: usize = 1_000;
+/// Longest value that custom rules look at.
+pub(super) const CUSTOM_VALUE_BYTES_MAX: usize = 64 << 10;
+
+/// A kind of data that an account has defined, by its name. The names are kept for as long as the process runs: an
+/// account has few, and they come from the store alone.
+#[derive(Clone, Copy, Debug)]
+pub struct CustomType(&'static str);
+
+static NAMES: LazyLock<RwLock<HashSet<&'static str>>> = LazyLock::new(RwLock::default);
+
+impl CustomType {
+    /// The kind of that name. For names from the store only, since each stays in memory.
+    pub fn named(name: &str) -> Self {
+        if let Some(known) = Self::known(name) {
+            return known;
+        }
+        let mut names = NAMES.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = names.get(name) {
+            return Self(known);
+        }
+        let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
+        names.insert(name);
+        Self(name)
+    }
+
+    /// The kind of that name, when there is one in this process.
+    pub fn known(name: &str) -> Option<Self> {
+        NAMES.read().unwrap_or_else(PoisonError::into_inner).get(name).copied().map(Self)
+    }
+
+    pub fn name(self) -> &'static str {
+        self.0
+    }
+}
+
+// By name: two processes must sort alike.
+impl PartialEq for CustomType {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for CustomType {}
+
+impl PartialOrd for CustomType {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for CustomType {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.cmp(other.0)
+    }
+}
+
+impl std::hash::Hash for CustomType {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+/// How a kind of data of an account is recognised, and what follows.
+#[derive(Debug)]
+pub struct CustomRule {
+    pub custom: CustomType,
+    pub keys: Option<Conditions>,
+    pub values: Option<Conditions>,
+    /// Both must hold where both are given; else one is enough.
+    pub both: bool,
+    pub sensitive_always: bool,
+    pub sensitive_positions: Vec<Position>,
+    /// Its values are never kept.
+    pub redacted: bool,
+}
+
+/// Several predicates as one.
+#[derive(Debug)]
+pub struct Conditions {
+    /// All must hold; else one is enough.
+    pub all: bool,
+    pub predicates: Vec<Predicate>,
+}
+
+/// One test on a text.
+#[derive(Debug)]
+pub enum Predicate {
+    /// The whole text matches.
+    Regex(Regex),
+    StartsWith(String),
+    EndsWith(String),
+    Contains(String),
+    EqualsTo(String),
+    IsNumber,
+    BelongsTo(HashSet<String>),
+    NotBelongsTo(HashSet<String>),
+}
+
+impl Predicate {
+    /// A pattern for the whole text, that runs in linear time and bounded memory.
+    ///
+    /// # Errors
+    /// What is wrong with the pattern.
+    pub fn regex(pattern: &str) -> Result<Self, String> {
+        if pattern.chars().count() > PATTERN_CHARACTERS_MAX {
+            return Err(format!("has more than {PATTERN_CHARACTERS_MAX} characters"));
+        }
+        // Compiled alone first: a stray bracket must not close the group around it.
+        let build = |pattern: &str| RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).nest_limit(50).build();
+        build(pattern).map_err(reason)?;
+        Ok(Self::Regex(build(&format!("^(?:{pattern})$")).map_err(reason)?))
+    }
+
+    fn holds(&self, text: &str) -> bool {
+        match self {
+            Self::Regex(pattern) => pattern.is_match(text),
+            Self::StartsWith(part) => text.starts_with(part.as_str()),
+            Self::EndsWith(part) => text.ends_with(part.as_str()),
+            Self::Contains(part) => text.contains(part.as_str()),
+            Self::EqualsTo(whole) => text == whole,
+            Self::IsNumber => text.parse::<f64>().is_ok_and(f64::is_finite),
+            Self::BelongsTo(set) => set.contains(text),
+            Self::NotBelongsTo(set) => !set.contains(text),
+        }
+    }
+}
+
+fn reason(error: regex::Error) -> String {
+    match error {
+        regex::Error::CompiledTooBig(_) => "is too large when compiled".to_owned(),
+        error => error.to_string().lines().last().unwrap_or("is no pattern").trim().to_owned(),
+    }
+}
+
+impl Conditions {
+    fn hold(&self, text: &str) -> bool {
+        let mut predicates = self.predicates.iter();
+        match self.all {
+            _ if self.predicates.is_empty() => false,
+            true => predicates.all(|predicate| predicate.holds(text)),
+            false => predicates.any(|predicate| predicate.holds(text)),
+        }
+    }
+}
+
+impl CustomRule {
+    pub(super) fn sub_type(&self) -> SubType {
+        SubType::Custom(self.custom)
+    }
+
+    pub(super) fn is_sensitive(&self) -> bool {
+        self.sensitive_always || !self.sensitive_positions.is_empty()
+    }
+
+    pub(super) fn is_match(&self, key: &str, value: &str) -> bool {
+        let key_holds = || self.keys.as_ref().map(|conditions| conditions.hold(key));
+        let value_holds = || {
+            let short = value.len() <= CUSTOM_VALUE_BYTES_MAX;
+            self.values.as_ref().map(|conditions| short && conditions.hold(value))
+        };
+        match (key_holds(), self.both) {
+            (Some(true), false) => true,
+            (Some(false), true) => false,
+            (Some(true), true) => value_holds().unwrap_or(true),
+            (Some(false), false) | (None, _) => value_holds().unwrap_or(false),
+        }
+    }
+
+    /// What the key alone says.
+    pub(super) fn is_key_match(&self, key: &str) -> bool {
+        self.keys.as_ref().is_some_and(|conditions| conditions.hold(key)) && (!self.both || self.values.is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Detectors;
+
+    fn rule(keys: Option<Predicate>, values: Option<Predicate>, both: bool) -> CustomRule {
+        let one = |predicate| Conditions { all: true, predicates: vec![predicate] };
+        CustomRule {
+            custom: CustomType::named("LOYALTY"),
+            keys: keys.map(one),
+            values: values.map(one),
+            both,
+            sensitive_always: false,
+            sensitive_positions: vec![Position::ResponsePayload],
+            redacted: true,
+        }
+    }
+
+    fn detect(rule: CustomRule, key: &str, value: &str) -> &'static str {
+        let detectors = Detectors::new([]).with_custom(vec![rule], []);
+        detectors.detect_text(key, value).sub_type.name()
+    }
+
+    #[test]
+    fn keys_and_values_combine() {
+        let value = || Some(Predicate::regex("L-[0-9]{6}").unwrap());
+        let key = || Some(Predicate::Contains("card".into()));
+        assert_eq!(detect(rule(None, value(), true), "x", "L-123456"), "LOYALTY");
+        assert_eq!(detect(rule(None, value(), true), "x", "L-1234567"), "GENERIC");
+        assert_eq!(detect(rule(key(), value(), true), "x", "L-123456"), "GENERIC");
+        assert_eq!(detect(rule(key(), value(), true), "my_card", "L-123456"), "LOYALTY");
+        assert_eq!(detect(rule(key(), value(), false), "x", "L-123456"), "LOYALTY");
+        assert_eq!(detect(rule(key(), value(), false), "my_card", "other"), "LOYALTY");
+        assert_eq!(detect(rule(key(), None, true), "my_card", "a@b.co"), "LOYALTY");
+    }
+
+    #[test]
+    fn predicates_are_as_named() {
+        for (predicate, yes, no) in [
+            (Predicate::StartsWith("a".into()), "ab", "ba"),
+            (Predicate::EndsWith("a".into()), "ba", "ab"),
+            (Predicate::EqualsTo("a".into()), "a", "aa"),
+            (Predicate::IsNumber, "-1.5", "1.5x"),
+            (Predicate::BelongsTo(HashSet::from(["a".into()])), "a", "b"),
+            (Predicate::NotBelongsTo(HashSet::from(["a".into()])), "b", "a"),
+        ] {
+            assert!(predicate.holds(yes) && !predicate.holds(no), "{predicate:?}");
+        }
+    }
+
+    #[test]
+    fn patterns_are_bounded() {
+        assert!(Predicate::regex("(a{1000}){1000}").is_err());
+        assert!(Predicate::regex("a)|(b").is_err());
+        assert!(Predicate::regex(&"a".repeat(1_001)).is_err());
+        assert!(Predicate::regex("(?=a)b").is_err());
+        let slow = Predicate::regex("(a+)+b").unwrap();
+        assert!(!slow.holds(&"a".repeat(60_000)));
+    }
+}

@@ -1,0 +1,381 @@
+//! Kinds of data that an account has defined or switched, and the detectors that follow from them.
+//!
+//! # Invariants
+//! - A change counts for every batch of records that is read after it was answered, in every process.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use portolan_api::Reason;
+use portolan_authz::Caller;
+use portolan_engine::{Conditions, CustomRule, CustomType, Detectors, PiiType, Position, Predicate, SubType};
+use portolan_runtime::now_s;
+use portolan_store::retrying;
+use serde::{Deserialize, Serialize};
+
+use crate::collections::CollectionName;
+use crate::{Deps, Error, store, text};
+
+/// Kinds that one account may define.
+const TYPES_MAX: usize = 200;
+/// Predicates of one list of conditions.
+const PREDICATES_MAX: usize = 20;
+/// Texts of one set.
+const SET_MAX: usize = 1_000;
+/// Longest text of a predicate.
+const TEXT_CHARACTERS_MAX: usize = 1_000;
+const CATEGORIES_MAX: usize = 20;
+const PAGE_DEFAULT: usize = 200;
+const PAGE_MAX: usize = 1_000;
+/// Subtypes that say what a value is made of and not what it means.
+const STRUCTURAL: [SubType; 9] = [
+    SubType::Null,
+    SubType::True,
+    SubType::False,
+    SubType::Integer32,
+    SubType::Integer64,
+    SubType::Float,
+    SubType::Dict,
+    SubType::Generic,
+    SubType::Other,
+];
+
+/// A kind of data as an account has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataType {
+    pub name: String,
+    pub built_in: bool,
+    pub active: bool,
+    pub definition: Definition,
+    /// Unix seconds; 0 for a built-in kind that was never switched.
+    pub created_at: i64,
+    pub updated_at: i64,
+}
+
+/// How a kind of an account's making is recognised, and what follows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Definition {
+    pub key_conditions: Option<ConditionList>,
+    pub value_conditions: Option<ConditionList>,
+    /// `AND` or `OR`.
+    pub operator: String,
+    pub sensitive_always: bool,
+    pub sensitive_positions: Vec<String>,
+    pub redacted: bool,
+    pub priority: String,
+    pub categories: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ConditionList {
+    /// `AND` or `OR`.
+    pub operator: String,
+    pub predicates: Vec<PredicateText>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PredicateText {
+    pub kind: String,
+    pub value: String,
+    pub values: Vec<String>,
+}
+
+/// What a caller wants changed; absent members stay.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    pub active: Option<bool>,
+    pub key_conditions: Option<Option<ConditionList>>,
+    pub value_conditions: Option<Option<ConditionList>>,
+    pub operator: Option<String>,
+    pub sensitive_always: Option<bool>,
+    pub sensitive_positions: Option<Vec<String>>,
+    pub redacted: Option<bool>,
+    pub priority: Option<String>,
+    pub categories: Option<Vec<String>>,
+}
+
+impl Changes {
+    fn apply(self, known: &mut DataType) {
+        let definition = &mut known.definition;
+        set(&mut known.active, self.active);
+        set(&mut definition.key_conditions, self.key_conditions);
+        set(&mut definition.value_conditions, self.value_conditions);
+        set(&mut definition.operator, self.operator);
+        set(&mut definition.sensitive_always, self.sensitive_always);
+        set(&mut definition.sensitive_positions, self.sensitive_positions);
+        set(&mut definition.redacted, self.redacted);
+        set(&mut definition.priority, self.priority);
+        set(&mut definition.categories, self.categories);
+    }
+
+    /// Whether nothing but the switch is named.
+    fn only_switches(&self) -> bool {
+        self.key_conditions.is_none()
+            && self.value_conditions.is_none()
+            && self.operator.is_none()
+            && self.sensitive_always.is_none()
+            && self.sensitive_positions.is_none()
+            && self.redacted.is_none()
+            && self.priority.is_none()
+            && self.categories.is_none()
+    }
+}
+
+fn set<T>(known: &mut T, wanted: Option<T>) {
+    if let Some(wanted) = wanted {
+        *known = wanted;
+    }
+}
+
+/// The detectors of every account.
+#[derive(Debug, Default)]
+pub struct DetectorSet {
+    common: Detectors,
+    accounts: HashMap<i64, Detectors>,
+}
+
+impl DetectorSet {
+    pub fn of(&self, account_id: i64) -> &Detectors {
+        self.accounts.get(&account_id).unwrap_or(&self.common)
+    }
+}
+
+/// The detectors as they are now. One small query tells whether anything changed.
+pub async fn detectors(deps: &Deps) -> Result<Arc<DetectorSet>, Error> {
+    let version = store::data_types::version(&deps.db).await?;
+    let mut kept = deps.shared.detectors.lock().await;
+    if let Some((known, set)) = &*kept
+        && *known == version
+    {
+        return Ok(set.clone());
+    }
+    let mut by_account: BTreeMap<i64, Vec<DataType>> = BTreeMap::new();
+    for (account_id, row) in store::data_types::list_all(&deps.db).await? {
+        by_account.entry(account_id).or_default().push(row);
+    }
+    let accounts = by_account.into_iter().map(|(account_id, rows)| (account_id, detectors_of(&rows))).collect();
+    let set = Arc::new(DetectorSet { common: Detectors::default(), accounts });
+    *kept = Some((version, set.clone()));
+    Ok(set)
+}
+
+fn detectors_of(rows: &[DataType]) -> Detectors {
+    let switched: HashMap<&str, bool> =
+        rows.iter().filter(|row| row.built_in).map(|row| (row.name.as_str(), row.active)).collect();
+    let active = PiiType::all().filter(|pii| switched.get(pii.name()).copied().unwrap_or(pii.is_active_by_default()));
+    let muted = switched.iter().filter(|(_, active)| !**active).filter_map(|(name, _)| SubType::from_name(name));
+    // A definition was checked before it was stored; one that an older program stored is passed over.
+    let custom = rows.iter().filter(|row| !row.built_in && row.active).filter_map(|row| rule(row).ok()).collect();
+    Detectors::new(active).with_custom(custom, muted)
+}
+
+/// The kinds after a name, those of the account and the built-in ones, and whether more follow.
+pub async fn list(deps: &Deps, caller: &Caller, after: &str, page_size: i32) -> Result<(Vec<DataType>, bool), Error> {
+    let size = usize::try_from(page_size).ok().filter(|size| *size > 0).unwrap_or(PAGE_DEFAULT).min(PAGE_MAX);
+    let mut all: BTreeMap<String, DataType> = built_in().map(|known| (known.name.clone(), known)).collect();
+    for row in store::data_types::list(&deps.db, caller.account_id).await? {
+        match all.get_mut(&row.name) {
+            Some(known) => *known = DataType { definition: known.definition.clone(), ..row },
+            None => _ = all.insert(row.name.clone(), row),
+        }
+    }
+    let mut page: Vec<DataType> = all.into_values().filter(|known| known.name.as_str() > after).collect();
+    let more = page.len() > size;
+    page.truncate(size);
+    Ok((page, more))
+}
+
+/// Every kind that is part of the program, as it is by default.
+fn built_in() -> impl Iterator<Item = DataType> {
+    SubType::all().filter(|sub_type| !STRUCTURAL.contains(sub_type)).map(|sub_type| DataType {
+        name: sub_type.name().to_owned(),
+        built_in: true,
+        active: match sub_type {
+            SubType::Pii(pii) => pii.is_active_by_default(),
+            _ => true,
+        },
+        definition: Definition {
+            sensitive_always: sub_type.sensitive_always(),
+            sensitive_positions: sub_type.sensitive_positions().iter().map(|place| place.name().to_owned()).collect(),
+            ..Definition::default()
+        },
+        created_at: 0,
+        updated_at: 0,
+    })
+}
+
+/// Creates a kind of the account's making.
+///
+/// # Errors
+/// `COLLECTION_NAME_…` for its name, `DATA_TYPE_EXISTS`, `DATA_TYPE_INVALID`, `TOO_MANY_DATA_TYPES`.
+pub async fn create(deps: &Deps, caller: &Caller, name: &str, wanted: Changes) -> Result<DataType, Error> {
+    let name = CollectionName::parse(Some(name.trim().to_uppercase()).filter(|name| !name.is_empty()))?;
+    let taken = || Error::from(portolan_api::Error::new(Reason::DataTypeExists).with("name", name.as_str()));
+    if SubType::from_name(name.as_str()).is_some() {
+        return Err(taken());
+    }
+    let now = now_s();
+    let mut created = DataType {
+        name: name.as_str().to_owned(),
+        built_in: false,
+        active: true,
+        definition: Definition::default(),
+        created_at: now,
+        updated_at: now,
+    };
+    wanted.apply(&mut created);
+    rule(&created)?;
+    let known = store::data_types::list(&deps.db, caller.account_id).await?;
+    if known.iter().filter(|known| !known.built_in).count() >= TYPES_MAX {
+        return Err(portolan_api::Error::new(Reason::TooManyDataTypes).with("limit", TYPES_MAX).into());
+    }
+    match store::data_types::insert(&deps.db, caller.account_id, &created).await? {
+        true => Ok(created),
+        false => Err(taken()),
+    }
+}
+
+/// Changes a kind of the account, or switches a built-in one.
+///
+/// # Errors
+/// `DATA_TYPE_NOT_FOUND`, `DATA_TYPE_INVALID`.
+pub async fn update(deps: &Deps, caller: &Caller, name: &str, wanted: Changes) -> Result<DataType, Error> {
+    let name = name.to_uppercase();
+    text::no_nul("name", &name)?;
+    let now = now_s();
+    let default = built_in().find(|known| known.name == name);
+    let stored = store::data_types::get(&deps.db, caller.account_id, &name).await?;
+    let mut known = match (stored, &default) {
+        (Some(row), Some(default)) => DataType { definition: default.definition.clone(), ..row },
+        (Some(row), None) => row,
+        (None, Some(default)) => DataType { created_at: now, ..default.clone() },
+        (None, None) => return Err(not_found(&name)),
+    };
+    if known.built_in && !wanted.only_switches() {
+        return Err(invalid("name", "of a built-in kind, of which only `active` can be changed"));
+    }
+    wanted.apply(&mut known);
+    known.updated_at = now;
+    if !known.built_in {
+        rule(&known)?;
+    }
+    retrying(|| store::data_types::save(&deps.db, caller.account_id, &known)).await?;
+    Ok(known)
+}
+
+/// Deletes a kind of the account, or the switch of a built-in one.
+///
+/// # Errors
+/// `DATA_TYPE_NOT_FOUND`.
+pub async fn delete(deps: &Deps, caller: &Caller, name: &str) -> Result<(), Error> {
+    let name = name.to_uppercase();
+    text::no_nul("name", &name)?;
+    match retrying(|| store::data_types::delete(&deps.db, caller.account_id, &name)).await? {
+        true => Ok(()),
+        false => Err(not_found(&name)),
+    }
+}
+
+fn not_found(name: &str) -> Error {
+    portolan_api::Error::new(Reason::DataTypeNotFound).with("name", name).into()
+}
+
+fn invalid(member: &str, detail: impl std::fmt::Display) -> Error {
+    portolan_api::Error::new(Reason::DataTypeInvalid).with("member", member).with("detail", detail.to_string()).into()
+}
+
+/// The rule of a definition, which is how a definition is checked.
+fn rule(known: &DataType) -> Result<CustomRule, Error> {
+    let definition = &known.definition;
+    let keys = definition.key_conditions.as_ref().map(|list| conditions("keyConditions", list)).transpose()?;
+    let values = definition.value_conditions.as_ref().map(|list| conditions("valueConditions", list)).transpose()?;
+    if keys.is_none() && values.is_none() {
+        return Err(invalid("keyConditions", "or valueConditions must be given"));
+    }
+    if !["", "CRITICAL", "HIGH", "MEDIUM", "LOW"].contains(&definition.priority.as_str()) {
+        return Err(invalid("priority", "must be CRITICAL, HIGH, MEDIUM or LOW"));
+    }
+    if definition.categories.len() > CATEGORIES_MAX {
+        return Err(invalid("categories", format!("must not hold more than {CATEGORIES_MAX}")));
+    }
+    for category in &definition.categories {
+        short("categories", category)?;
+    }
+    Ok(CustomRule {
+        custom: CustomType::named(&known.name),
+        keys,
+        values,
+        both: is_and("operator", &definition.operator, true)?,
+        sensitive_always: definition.sensitive_always,
+        sensitive_positions: definition
+            .sensitive_positions
+            .iter()
+            .map(|name| position(name))
+            .collect::<Result<_, _>>()?,
+        redacted: definition.redacted,
+    })
+}
+
+fn position(name: &str) -> Result<Position, Error> {
+    use Position::{RequestHeader, RequestPayload, ResponseHeader, ResponsePayload};
+    let all = [RequestHeader, RequestPayload, ResponseHeader, ResponsePayload];
+    let found = all.into_iter().find(|position| position.name() == name);
+    found.ok_or_else(|| invalid("sensitivePosition", format!("holds no position `{name}`")))
+}
+
+fn conditions(member: &str, list: &ConditionList) -> Result<Conditions, Error> {
+    if list.predicates.is_empty() || list.predicates.len() > PREDICATES_MAX {
+        return Err(invalid(member, format!("must hold 1 to {PREDICATES_MAX} predicates")));
+    }
+    Ok(Conditions {
+        all: is_and(member, &list.operator, false)?,
+        predicates: list.predicates.iter().map(|text| predicate(member, text)).collect::<Result<_, _>>()?,
+    })
+}
+
+fn predicate(member: &str, wanted: &PredicateText) -> Result<Predicate, Error> {
+    let value = || match wanted.value.as_str() {
+        "" => Err(invalid(member, "has a predicate without value")),
+        value => short(member, value).map(|()| value.to_owned()),
+    };
+    let values = || {
+        if wanted.values.is_empty() || wanted.values.len() > SET_MAX {
+            return Err(invalid(member, format!("has a predicate that must hold 1 to {SET_MAX} values")));
+        }
+        wanted.values.iter().try_for_each(|value| short(member, value))?;
+        Ok(wanted.values.iter().cloned().collect::<HashSet<_>>())
+    };
+    Ok(match wanted.kind.as_str() {
+        "REGEX" => {
+            Predicate::regex(&value()?).map_err(|detail| invalid(member, format!("has a pattern that {detail}")))?
+        }
+        "STARTS_WITH" => Predicate::StartsWith(value()?),
+        "ENDS_WITH" => Predicate::EndsWith(value()?),
+        "CONTAINS" => Predicate::Contains(value()?),
+        "EQUALS_TO" => Predicate::EqualsTo(value()?),
+        "IS_NUMBER" => Predicate::IsNumber,
+        "BELONGS_TO" => Predicate::BelongsTo(values()?),
+        "NOT_BELONGS_TO" => Predicate::NotBelongsTo(values()?),
+        other => return Err(invalid(member, format!("has no predicate type `{other}`"))),
+    })
+}
+
+fn is_and(member: &str, operator: &str, default: bool) -> Result<bool, Error> {
+    match operator {
+        "" => Ok(default),
+        "AND" => Ok(true),
+        "OR" => Ok(false),
+        _ => Err(invalid(member, "has an operator other than AND and OR")),
+    }
+}
+
+fn short(member: &str, value: &str) -> Result<(), Error> {
+    text::no_nul(member, value)?;
+    if value.chars().count() > TEXT_CHARACTERS_MAX {
+        return Err(invalid(member, format!("holds a text of more than {TEXT_CHARACTERS_MAX} characters")));
+    }
+    Ok(())
+}

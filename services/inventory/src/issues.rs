@@ -1,0 +1,133 @@
+//! What testers report: when an endpoint was tested and what they found.
+
+use std::collections::{BTreeMap, HashSet};
+
+use portolan_api::Reason;
+use portolan_authz::Caller;
+use portolan_runtime::now_s;
+use portolan_store::retrying;
+
+use crate::collections::NO_COLLECTION;
+use crate::endpoints::EndpointId;
+use crate::{Deps, Error, access, store};
+
+/// Reports of one request.
+const REPORTS_MAX: usize = 1_000;
+const ID_CHARACTERS_MAX: usize = 200;
+/// A test counts as current for this long.
+const CURRENT_S: i64 = 30 * 24 * 3_600;
+const SEVERITIES: [&str; 4] = ["CRITICAL", "HIGH", "MEDIUM", "LOW"];
+const STATUSES: [&str; 3] = ["OPEN", "FIXED", "IGNORED"];
+
+/// One finding, or a test without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub id: String,
+    pub endpoint: EndpointId,
+    /// Empty for a test without finding.
+    pub severity: String,
+    pub status: String,
+    /// Unix seconds.
+    pub tested_at: i64,
+}
+
+/// Severity to number of issues.
+pub type Severities = BTreeMap<String, i64>;
+
+/// Takes reports; answers which were refused and why.
+///
+/// # Errors
+/// `LIST_TOO_LONG`.
+pub async fn take(deps: &Deps, caller: &Caller, reports: Vec<Report>) -> Result<Vec<(usize, &'static str)>, Error> {
+    if reports.len() > REPORTS_MAX {
+        let error = portolan_api::Error::new(Reason::ListTooLong);
+        return Err(error.with("member", "issues").with("limit", REPORTS_MAX).into());
+    }
+    let visible: HashSet<i32> = access::active(deps, caller).await?.into_iter().map(|known| known.id).collect();
+    let now = now_s();
+    retrying(|| async {
+        let mut rejected = Vec::new();
+        let mut tx = deps.db.begin().await?;
+        for (index, report) in reports.iter().enumerate() {
+            let mut report = report.clone();
+            if report.status.is_empty() {
+                report.status = "OPEN".to_owned();
+            }
+            if report.tested_at <= 0 || report.tested_at > now {
+                report.tested_at = now;
+            }
+            if let Some(reason) = fault(&report) {
+                rejected.push((index, reason));
+                continue;
+            }
+            let (id, key) = (report.endpoint.collection_id, report.endpoint.url_key());
+            let known = visible.contains(&id)
+                && store::issues::note_test(&mut tx, caller.account_id, id, &key, report.tested_at).await?;
+            if !known {
+                rejected.push((index, "no such endpoint exists"));
+            } else if !report.severity.is_empty() {
+                store::issues::save(&mut tx, caller.account_id, &key, &report).await?;
+            }
+        }
+        tx.commit().await?;
+        Ok::<_, Error>(rejected)
+    })
+    .await
+}
+
+fn fault(report: &Report) -> Option<&'static str> {
+    let texts = [&report.id, &report.endpoint.url, &report.endpoint.method];
+    if !(1..=ID_CHARACTERS_MAX).contains(&report.id.chars().count()) {
+        Some("id must have 1 to 200 characters")
+    } else if texts.iter().any(|text| text.contains('\0')) {
+        Some("a text holds a NUL character")
+    } else if !report.severity.is_empty() && !SEVERITIES.contains(&report.severity.as_str()) {
+        Some("severity must be CRITICAL, HIGH, MEDIUM or LOW")
+    } else if !STATUSES.contains(&report.status.as_str()) {
+        Some("status must be OPEN, FIXED or IGNORED")
+    } else {
+        None
+    }
+}
+
+/// Endpoints tested within 30 days, by collection; only those asked for, unless none is.
+pub async fn coverage(deps: &Deps, caller: &Caller, only: &[i32]) -> Result<BTreeMap<i32, i64>, Error> {
+    let visible = access::active(deps, caller).await?;
+    let tested = store::issues::tested_since(&deps.db, caller.account_id, now_s() - CURRENT_S).await?;
+    let tested: BTreeMap<i64, i64> = tested.into_iter().collect();
+    let wanted = visible.iter().filter(|known| only.is_empty() || only.contains(&known.id));
+    Ok(wanted.filter_map(|known| Some((known.id, *tested.get(&i64::from(known.id))?))).collect())
+}
+
+/// Open issues by severity, of each collection.
+pub async fn by_collection(deps: &Deps, caller: &Caller) -> Result<BTreeMap<i32, Severities>, Error> {
+    let visible: HashSet<i32> = access::active(deps, caller).await?.into_iter().map(|known| known.id).collect();
+    let mut counts: BTreeMap<i32, Severities> = BTreeMap::new();
+    for open in store::issues::open(&deps.db, caller.account_id, None).await? {
+        if let Some(id) = i32::try_from(open.collection_id).ok().filter(|id| visible.contains(id)) {
+            *counts.entry(id).or_default().entry(open.severity).or_default() += open.count;
+        }
+    }
+    Ok(counts)
+}
+
+/// Open issues by severity, of each endpoint of a collection.
+///
+/// # Errors
+/// `COLLECTION_ID_MISSING`, `COLLECTION_DEACTIVATED`.
+pub async fn by_endpoint(
+    deps: &Deps,
+    caller: &Caller,
+    collection_id: i32,
+) -> Result<Vec<(EndpointId, Severities)>, Error> {
+    if collection_id == NO_COLLECTION {
+        return Err(Reason::CollectionIdMissing.into());
+    }
+    let Some(collection) = access::readable(deps, caller, collection_id).await? else { return Ok(Vec::new()) };
+    let mut counts: BTreeMap<(String, String), Severities> = BTreeMap::new();
+    for open in store::issues::open(&deps.db, caller.account_id, Some(collection.id)).await? {
+        *counts.entry((open.url, open.method)).or_default().entry(open.severity).or_default() += open.count;
+    }
+    let wrap = |((url, method), severities)| (EndpointId { collection_id, url, method }, severities);
+    Ok(counts.into_iter().map(wrap).collect())
+}

@@ -1,0 +1,359 @@
+//! What the inventory knows as a whole.
+
+use std::collections::HashMap;
+
+use portolan_api::inventory::v1::{self as pb, discovery_service_server::DiscoveryService};
+use portolan_authz::Caller;
+use tonic::{Request, Response};
+
+use super::{Answer, convert, endpoint_id, status};
+use crate::collections::NO_COLLECTION;
+use crate::discovery::Activity;
+use crate::endpoints::EndpointId;
+use crate::issues::{Report, Severities};
+use crate::{Deps, changes, discovery, endpoints, issues, openapi, samples, statistics};
+
+/// The handlers.
+pub struct Discovery {
+    deps: Deps,
+}
+
+impl Discovery {
+    pub fn new(deps: Deps) -> Self {
+        Self { deps }
+    }
+}
+
+#[tonic::async_trait]
+impl DiscoveryService for Discovery {
+    async fn list_collections_of_hosts(
+        &self,
+        request: Request<pb::ListCollectionsOfHostsRequest>,
+    ) -> Answer<pb::ListBasicCollectionsResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let found = discovery::collections_of_hosts(&self.deps, &caller, request.device_host_names).await;
+        let api_collections = found.map_err(status)?.into_iter().map(convert::basic_collection).collect();
+        Ok(Response::new(pb::ListBasicCollectionsResponse { api_collections }))
+    }
+
+    async fn get_coverage(&self, request: Request<pb::GetCoverageRequest>) -> Answer<pb::GetCoverageResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let tested = issues::coverage(&self.deps, &caller, &request.api_collection_ids).await.map_err(status)?;
+        Ok(Response::new(pb::GetCoverageResponse { tested: tested.into_iter().collect() }))
+    }
+
+    async fn count_issues_by_collection(
+        &self,
+        request: Request<pb::CountIssuesByCollectionRequest>,
+    ) -> Answer<pb::CountIssuesByCollectionResponse> {
+        let (caller, _) = Caller::split(request)?;
+        let counts = issues::by_collection(&self.deps, &caller).await.map_err(status)?;
+        let severities = counts.into_iter().map(|(id, counts)| (id, severities(counts))).collect();
+        Ok(Response::new(pb::CountIssuesByCollectionResponse { severities }))
+    }
+
+    async fn count_issues_by_endpoint(
+        &self,
+        request: Request<pb::CountIssuesByEndpointRequest>,
+    ) -> Answer<pb::CountIssuesByEndpointResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
+        let counts = issues::by_endpoint(&self.deps, &caller, id).await.map_err(status)?;
+        let name = |id: &EndpointId| format!("{} {} {}", id.collection_id, id.url, id.method);
+        let severities = counts.into_iter().map(|(id, counts)| (name(&id), severities(counts))).collect();
+        Ok(Response::new(pb::CountIssuesByEndpointResponse { severities }))
+    }
+
+    async fn batch_ingest_issues(
+        &self,
+        request: Request<pb::BatchIngestIssuesRequest>,
+    ) -> Answer<pb::BatchIngestIssuesResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let report = |issue: pb::IssueReport| Report {
+            id: issue.id,
+            endpoint: endpoint_id(Some(issue.api_collection_id), issue.url, issue.method),
+            severity: issue.severity,
+            status: issue.status,
+            tested_at: issue.tested_at,
+        };
+        let reports: Vec<_> = request.issues.into_iter().map(report).collect();
+        let count = reports.len();
+        let rejected = issues::take(&self.deps, &caller, reports).await.map_err(status)?;
+        let narrow = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
+        let accepted = narrow(count - rejected.len());
+        let wrap =
+            |(index, reason): (usize, &str)| pb::RejectedIssue { index: narrow(index), reason: reason.to_owned() };
+        let rejected = rejected.into_iter().map(wrap).collect();
+        Ok(Response::new(pb::BatchIngestIssuesResponse { accepted, rejected }))
+    }
+
+    async fn get_last_seen(&self, request: Request<pb::GetLastSeenRequest>) -> Answer<pb::GetLastSeenResponse> {
+        let (caller, _) = Caller::split(request)?;
+        let times = discovery::last_seen(&self.deps, &caller).await.map_err(status)?;
+        Ok(Response::new(pb::GetLastSeenResponse { last_seen: times.into_iter().collect() }))
+    }
+
+    async fn get_sensitive_info(
+        &self,
+        request: Request<pb::GetSensitiveInfoRequest>,
+    ) -> Answer<pb::GetSensitiveInfoResponse> {
+        let (caller, request) = Caller::split(request)?;
+        if request.r#type.as_deref() == Some("topSensitive") {
+            let top = discovery::most_sensitive(&self.deps, &caller).await.map_err(status)?;
+            let wrap = |(endpoint, sub_types)| pb::SensitiveEndpoint {
+                api_info: Some(convert::endpoint(endpoint)),
+                sub_types,
+            };
+            let endpoints = top.into_iter().map(wrap).collect();
+            let sensitive_subtypes_in_url = Some(pb::SensitiveEndpoints { endpoints });
+            return Ok(Response::new(pb::GetSensitiveInfoResponse { sensitive_subtypes_in_url, ..Default::default() }));
+        }
+        let (count, types) = discovery::sensitive(&self.deps, &caller).await.map_err(status)?;
+        let wrap = |(id, names): (i32, std::collections::BTreeSet<String>)| {
+            (id, pb::NameList { names: names.into_iter().collect() })
+        };
+        let names = types.into_iter().map(wrap).collect();
+        Ok(Response::new(pb::GetSensitiveInfoResponse {
+            sensitive_urls_in_response: Some(i64::try_from(count).unwrap_or(i64::MAX)),
+            sensitive_subtypes_in_collection: Some(pb::SubTypesByCollection { names }),
+            sensitive_subtypes_in_url: None,
+        }))
+    }
+
+    async fn get_risk_scores(&self, request: Request<pb::GetRiskScoresRequest>) -> Answer<pb::GetRiskScoresResponse> {
+        let (caller, _) = Caller::split(request)?;
+        let (critical, scores) = discovery::risk_scores(&self.deps, &caller).await.map_err(status)?;
+        Ok(Response::new(pb::GetRiskScoresResponse {
+            critical_endpoints_count: i64::try_from(critical).unwrap_or(i64::MAX),
+            risk_score_of_collections_map: scores.into_iter().collect(),
+        }))
+    }
+
+    async fn get_last_calculated(
+        &self,
+        request: Request<pb::GetLastCalculatedRequest>,
+    ) -> Answer<pb::GetLastCalculatedResponse> {
+        let (caller, _) = Caller::split(request)?;
+        let times = discovery::last_calculated(&self.deps, &caller).await.map_err(status)?;
+        let times = times.into_iter().map(|(name, time)| (name.to_owned(), time)).collect();
+        Ok(Response::new(pb::GetLastCalculatedResponse { times }))
+    }
+
+    async fn list_endpoint_activity(
+        &self,
+        request: Request<pb::ListEndpointActivityRequest>,
+    ) -> Answer<pb::ListEndpointActivityResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let list =
+            |found: Vec<Activity>| pb::EndpointActivityList { endpoints: found.into_iter().map(activity).collect() };
+        if request.api_collection_ids.is_empty() {
+            let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
+            let found = discovery::activity(&self.deps, &caller, id).await.map_err(status)?;
+            let list = Some(list(found));
+            return Ok(Response::new(pb::ListEndpointActivityResponse { list, list_by_collection: None }));
+        }
+        let lists = discovery::activity_of_many(&self.deps, &caller, request.api_collection_ids).await;
+        let lists = lists.map_err(status)?.into_iter().map(|(id, found)| (id, list(found))).collect();
+        let list_by_collection = Some(pb::EndpointActivityLists { lists });
+        Ok(Response::new(pb::ListEndpointActivityResponse { list: None, list_by_collection }))
+    }
+
+    async fn list_owned_endpoints(
+        &self,
+        request: Request<pb::ListOwnedEndpointsRequest>,
+    ) -> Answer<pb::ListOwnedEndpointsResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
+        let (_, mut list) = endpoints::list(&self.deps, &caller, id).await.map_err(status)?;
+        list.retain(|endpoint| endpoint.id.collection_id == id);
+        let api_info_list = list.into_iter().map(convert::endpoint).collect();
+        Ok(Response::new(pb::ListOwnedEndpointsResponse { api_info_list }))
+    }
+
+    async fn list_declared_methods(
+        &self,
+        request: Request<pb::ListDeclaredMethodsRequest>,
+    ) -> Answer<pb::ListDeclaredMethodsResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
+        let methods = openapi::declared_methods(&self.deps, &caller, id).await.map_err(status)?;
+        let wrap = |(path, names): (String, std::collections::BTreeSet<String>)| {
+            (path, pb::NameList { names: names.into_iter().collect() })
+        };
+        Ok(Response::new(pb::ListDeclaredMethodsResponse { data: methods.into_iter().map(wrap).collect() }))
+    }
+
+    async fn get_open_api_schema(
+        &self,
+        request: Request<pb::GetOpenApiSchemaRequest>,
+    ) -> Answer<pb::GetOpenApiSchemaResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
+        let open_api_schema = openapi::declared_document(&self.deps, &caller, id).await.map_err(status)?;
+        Ok(Response::new(pb::GetOpenApiSchemaResponse { open_api_schema }))
+    }
+
+    async fn has_endpoints(&self, request: Request<pb::HasEndpointsRequest>) -> Answer<pb::HasEndpointsResponse> {
+        let (caller, _) = Caller::split(request)?;
+        let has_endpoints = discovery::has_endpoints(&self.deps, &caller).await.map_err(status)?;
+        Ok(Response::new(pb::HasEndpointsResponse { has_endpoints }))
+    }
+
+    async fn count_discovered(
+        &self,
+        request: Request<pb::CountDiscoveredRequest>,
+    ) -> Answer<pb::CountDiscoveredResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let (start, end) = (request.start_timestamp, request.end_timestamp);
+        let (new_count, old_count) =
+            discovery::count_discovered(&self.deps, &caller, start, end).await.map_err(status)?;
+        Ok(Response::new(pb::CountDiscoveredResponse { new_count, old_count }))
+    }
+
+    async fn list_changes(&self, request: Request<pb::ListChangesRequest>) -> Answer<pb::ListChangesResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let query = changes::Query {
+            sort_key: request.sort_key.unwrap_or_default(),
+            sort_order: request.sort_order,
+            skip: size(request.skip),
+            limit: size(request.limit),
+            filters: filters(request.filters)?,
+            operators: request.filter_operators,
+            start: request.start_timestamp,
+            end: request.end_timestamp,
+            sensitive: request.sensitive,
+            request: request.request,
+            search: request.search_string.unwrap_or_default(),
+        };
+        let (found, total) = changes::list(&self.deps, &caller, &query).await.map_err(status)?;
+        let endpoints = found.into_iter().map(convert::parameter).collect();
+        let total = i64::try_from(total).unwrap_or(i64::MAX);
+        Ok(Response::new(pb::ListChangesResponse { data: Some(pb::ChangeList { endpoints, total }) }))
+    }
+
+    async fn list_recent_parameters(
+        &self,
+        request: Request<pb::ListRecentParametersRequest>,
+    ) -> Answer<pb::ListRecentParametersResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let (start, end) = (request.start_timestamp, request.end_timestamp);
+        let found = changes::recent(&self.deps, &caller, start, end).await.map_err(status)?;
+        let endpoints = found.into_iter().map(convert::parameter).collect();
+        Ok(Response::new(pb::ListRecentParametersResponse { data: Some(pb::RecentParameterList { endpoints }) }))
+    }
+
+    async fn count_sub_types(&self, request: Request<pb::CountSubTypesRequest>) -> Answer<pb::CountSubTypesResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let (start, end) = (request.start_timestamp, request.end_timestamp);
+        let [requests, responses] = changes::count_types(&self.deps, &caller, start, end).await.map_err(status)?;
+        let named = |counts: std::collections::BTreeMap<&str, i64>| {
+            counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
+        };
+        let map = pb::SubTypeCountMap { request: named(requests), response: named(responses) };
+        Ok(Response::new(pb::CountSubTypesResponse { sub_type_count_map: Some(map) }))
+    }
+
+    async fn list_all_samples(
+        &self,
+        request: Request<pb::ListAllSamplesRequest>,
+    ) -> Answer<pb::ListAllSamplesResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
+        let (skip, limit) = (size(request.skip), size(request.limit));
+        let found = samples::list_all(&self.deps, &caller, id, skip, limit).await.map_err(status)?;
+        let sample_data_list = found.into_iter().map(|(id, records)| convert::samples(id, records)).collect();
+        Ok(Response::new(pb::ListAllSamplesResponse { sample_data_list }))
+    }
+
+    async fn list_sensitive_samples(
+        &self,
+        request: Request<pb::ListSensitiveSamplesRequest>,
+    ) -> Answer<pb::ListSensitiveSamplesResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let id = endpoint_id(request.api_collection_id, request.url, request.method);
+        let found = samples::list_sensitive(&self.deps, &caller, &id).await.map_err(status)?;
+        let parameter = |key: portolan_engine::ParameterKey| pb::ParameterId {
+            url: id.url.clone(),
+            method: id.method.to_ascii_uppercase(),
+            response_code: key.response_code,
+            is_header: key.is_header,
+            sub_type: Some(convert::sub_type(key.sub_type)),
+            param: key.name,
+            api_collection_id: id.collection_id,
+            is_url_param: key.is_url_param,
+        };
+        let list = |keys: Vec<_>| pb::ParameterIdList { parameters: keys.into_iter().map(parameter).collect() };
+        let sensitive_sample_data = found.into_iter().map(|(record, keys)| (record, list(keys))).collect();
+        Ok(Response::new(pb::ListSensitiveSamplesResponse { sensitive_sample_data }))
+    }
+
+    async fn get_call_stats(&self, request: Request<pb::GetCallStatsRequest>) -> Answer<pb::GetCallStatsResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let id = endpoint_id(request.api_collection_id, request.url, request.method);
+        let (start, end) = (request.start_epoch, request.end_epoch);
+        let counts = statistics::calls(&self.deps, &caller, &id, start, end).await.map_err(status)?;
+        let wrap = |(ts, count): (i64, u64)| pb::CallCount { ts, count: i64::try_from(count).unwrap_or(i64::MAX) };
+        let api_call_stats = counts.into_iter().map(wrap).collect();
+        Ok(Response::new(pb::GetCallStatsResponse { result: Some(pb::CallStats { api_call_stats }) }))
+    }
+
+    async fn get_address_stats(
+        &self,
+        request: Request<pb::GetAddressStatsRequest>,
+    ) -> Answer<pb::GetAddressStatsResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let id = endpoint_id(request.api_collection_id, request.url, request.method);
+        let (start, end) = (request.start_window, request.end_window);
+        let classes = statistics::classes(&self.deps, &caller, &id, start, end).await.map_err(status)?;
+        let wrap = |class: statistics::Class| {
+            let found = class.distribution();
+            let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+            pb::BucketStats {
+                bucket_label: class.label,
+                min: found.map(|(min, ..)| number(min)),
+                max: found.map(|(_, max, _)| number(max)),
+                p25: found.map(|(.., quartiles)| quartiles[0]),
+                p50: found.map(|(.., quartiles)| quartiles[1]),
+                p75: found.map(|(.., quartiles)| quartiles[2]),
+            }
+        };
+        Ok(Response::new(pb::GetAddressStatsResponse { bucket_stats: classes.into_iter().map(wrap).collect() }))
+    }
+}
+
+fn severities(counts: Severities) -> pb::SeverityCounts {
+    pb::SeverityCounts { counts: counts.into_iter().collect() }
+}
+
+fn activity(activity: Activity) -> pb::EndpointActivity {
+    pb::EndpointActivity {
+        id: Some(convert::endpoint_id(activity.id)),
+        start_ts: activity.started_at,
+        changes_count: activity.parameters,
+    }
+}
+
+fn size(number: i32) -> usize {
+    usize::try_from(number).unwrap_or_default()
+}
+
+/// Filters are an object of lists; null, and a value that is no list, stand for a list.
+fn filters(text: Option<String>) -> Result<HashMap<String, Vec<serde_json::Value>>, portolan_api::Error> {
+    use serde_json::Value;
+    let refuse = || {
+        let error = portolan_api::Error::new(portolan_api::Reason::MemberType);
+        error.with("member", "filters").with("detail", "must be an object")
+    };
+    match serde_json::from_str(text.as_deref().unwrap_or("null")).map_err(|_| refuse())? {
+        Value::Null => Ok(HashMap::new()),
+        Value::Object(members) => {
+            let list = |value: Value| match value {
+                Value::Array(values) => values,
+                Value::Null => Vec::new(),
+                value => vec![value],
+            };
+            Ok(members.into_iter().map(|(name, value)| (name, list(value))).collect())
+        }
+        _ => Err(refuse()),
+    }
+}

@@ -1,0 +1,54 @@
+//! Drift.
+
+use portolan_api::inventory::v1::{self as pb, drift_service_server::DriftService};
+use portolan_authz::Caller;
+use tonic::{Request, Response};
+
+use super::{Answer, status};
+use crate::Deps;
+use crate::drift::{self, Change, Place};
+
+/// The handlers.
+pub struct Drift {
+    deps: Deps,
+}
+
+impl Drift {
+    pub fn new(deps: Deps) -> Self {
+        Self { deps }
+    }
+}
+
+#[tonic::async_trait]
+impl DriftService for Drift {
+    async fn get_drift(&self, request: Request<pb::GetDriftRequest>) -> Answer<pb::Drift> {
+        let (caller, request) = Caller::split(request)?;
+        let found = drift::get(&self.deps, &caller, request.collection_id).await.map_err(status)?;
+        Ok(Response::new(pb::Drift {
+            collection_id: request.collection_id,
+            documented: found.documented,
+            shadow: found.shadow.into_iter().map(operation).collect(),
+            orphan: found.orphan.into_iter().map(operation).collect(),
+            zombie: found.zombie.into_iter().map(operation).collect(),
+            specifications: found.specifications.into_iter().map(change).collect(),
+        }))
+    }
+}
+
+fn operation(place: Place) -> pb::DriftOperation {
+    pb::DriftOperation { method: place.method, url: place.url, last_seen: place.last_seen }
+}
+
+fn change(change: Change) -> pb::SpecificationChange {
+    let changed =
+        |(place, changes): (Place, Vec<String>)| pb::ChangedOperation { method: place.method, url: place.url, changes };
+    pb::SpecificationChange {
+        title: change.title,
+        version: change.version,
+        previous_version: change.previous_version.unwrap_or_default(),
+        import_time: change.declared_at,
+        added: change.added.into_iter().map(operation).collect(),
+        removed: change.removed.into_iter().map(operation).collect(),
+        changed: change.changed.into_iter().map(changed).collect(),
+    }
+}

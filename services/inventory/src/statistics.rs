@@ -1,0 +1,219 @@
+//! How often endpoints are called: by minute, and by client address.
+
+use std::collections::BTreeMap;
+
+use portolan_authz::Caller;
+use portolan_runtime::now_s;
+use serde::{Deserialize, Serialize};
+
+use crate::endpoints::{EndpointId, raws_of};
+use crate::{Deps, Error, access, store};
+
+const MINUTES_PER_HOUR: i64 = 60;
+/// Length of a window in which the calls of an address are counted.
+pub const WINDOW_MINUTES: i64 = 5;
+/// Addresses kept of one window, the smallest: a caller may send any number of them.
+const ADDRESSES_MAX: usize = 1_000;
+/// Longest address that is kept.
+const ADDRESS_BYTES_MAX: usize = 64;
+/// Times from here on are seconds where minutes are asked for.
+const SECONDS_FROM: i64 = 1_000_000_000;
+/// The first number of calls of each class of addresses.
+const CLASSES: [u64; 11] = [1, 11, 51, 101, 251, 501, 1_001, 2_501, 5_001, 10_001, 20_001];
+
+/// Calls of one raw URL by hour since the epoch. Adding up is commutative and associative.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Calls {
+    pub hours: BTreeMap<i64, Hour>,
+}
+
+/// Calls within one hour.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hour {
+    /// Minute of the hour to calls.
+    pub minutes: BTreeMap<u8, u64>,
+    /// First minute of the window to address to calls.
+    pub addresses: BTreeMap<u8, Window>,
+}
+
+/// Address to calls; of too many addresses the smallest. What is dropped once would be dropped in every order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Window(BTreeMap<String, u64>);
+
+impl Calls {
+    /// Adds one call. `address` is what the record says, also nothing.
+    pub fn add(&mut self, time: i64, address: &str) {
+        let minute = time.div_euclid(60);
+        let of_hour = u8::try_from(minute.rem_euclid(MINUTES_PER_HOUR)).unwrap_or_default();
+        let hour = self.hours.entry(minute.div_euclid(MINUTES_PER_HOUR)).or_default();
+        *hour.minutes.entry(of_hour).or_default() += 1;
+        if address.parse::<std::net::IpAddr>().is_ok() && address.len() <= ADDRESS_BYTES_MAX {
+            let window = of_hour - of_hour % WINDOW_MINUTES as u8;
+            hour.addresses.entry(window).or_default().add(address, 1);
+        }
+    }
+
+    /// Adds what other records say.
+    pub fn merge(&mut self, other: Self) {
+        for (hour, calls) in other.hours {
+            self.hours.entry(hour).or_default().merge(calls);
+        }
+    }
+}
+
+impl Hour {
+    /// Adds what other records say of the same hour.
+    pub fn merge(&mut self, other: Self) {
+        for (minute, count) in other.minutes {
+            *self.minutes.entry(minute).or_default() += count;
+        }
+        for (window, addresses) in other.addresses {
+            let known = self.addresses.entry(window).or_default();
+            addresses.0.into_iter().for_each(|(address, count)| known.add(&address, count));
+        }
+    }
+}
+
+impl Window {
+    fn add(&mut self, address: &str, count: u64) {
+        match self.0.get_mut(address) {
+            Some(known) => *known += count,
+            None => _ = self.0.insert(address.to_owned(), count),
+        }
+        if self.0.len() > ADDRESSES_MAX {
+            self.0.pop_last();
+        }
+    }
+}
+
+/// The calls of an endpoint: minute since the epoch to their number, from `start` to `end` in Unix seconds.
+///
+/// # Errors
+/// `COLLECTION_DEACTIVATED`.
+pub async fn calls(
+    deps: &Deps,
+    caller: &Caller,
+    id: &EndpointId,
+    start: i64,
+    end: i64,
+) -> Result<BTreeMap<i64, u64>, Error> {
+    let end = if end <= 0 { now_s() } else { end };
+    let (first, last) = (start.div_euclid(60), end.div_euclid(60));
+    let mut counts = BTreeMap::new();
+    for (hour, calls) in load(deps, caller, id, first, last).await?.hours {
+        for (minute, count) in calls.minutes {
+            let minute = hour * MINUTES_PER_HOUR + i64::from(minute);
+            if (first..=last).contains(&minute) {
+                *counts.entry(minute).or_default() += count;
+            }
+        }
+    }
+    Ok(counts)
+}
+
+/// How many addresses fell into one class of calls, over the windows that had calls.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Class {
+    pub label: String,
+    /// By number.
+    pub addresses: Vec<u64>,
+}
+
+impl Class {
+    /// The smallest, largest and the quartiles; nothing when no address was ever in the class.
+    pub fn distribution(&self) -> Option<(u64, u64, [f64; 3])> {
+        let (first, last) = (*self.addresses.first()?, *self.addresses.last()?);
+        if last == 0 {
+            return None;
+        }
+        let quantile = |share: f64| {
+            let place = share * (self.addresses.len() - 1) as f64;
+            let (low, high) = (place.floor() as usize, place.ceil() as usize);
+            let (low, high) = (self.addresses[low] as f64, self.addresses[high] as f64);
+            low + (high - low) * place.fract()
+        };
+        Some((first, last, [quantile(0.25), quantile(0.5), quantile(0.75)]))
+    }
+}
+
+/// The classes of addresses of an endpoint, from `start` to `end` in minutes since the epoch. Nothing when no address
+/// called.
+///
+/// # Errors
+/// `COLLECTION_DEACTIVATED`.
+pub async fn classes(deps: &Deps, caller: &Caller, id: &EndpointId, start: i64, end: i64) -> Result<Vec<Class>, Error> {
+    let minutes = |time: i64| if time >= SECONDS_FROM { time / 60 } else { time };
+    let (first, last) = (minutes(start), if end <= 0 { now_s() / 60 } else { minutes(end) });
+    let mut classes: Vec<Class> =
+        (0..CLASSES.len()).map(|at| Class { label: label(at), addresses: Vec::new() }).collect();
+    let mut windows = 0;
+    for (hour, calls) in load(deps, caller, id, first, last).await?.hours {
+        for (window, addresses) in calls.addresses {
+            let minute = hour * MINUTES_PER_HOUR + i64::from(window);
+            if !(first - WINDOW_MINUTES + 1..=last).contains(&minute) {
+                continue;
+            }
+            windows += 1;
+            let mut counts = [0; CLASSES.len()];
+            for count in addresses.0.values() {
+                let class = CLASSES.iter().rposition(|least| least <= count).unwrap_or_default();
+                counts[class] += 1;
+            }
+            classes.iter_mut().zip(counts).for_each(|(class, count)| class.addresses.push(count));
+        }
+    }
+    classes.iter_mut().for_each(|class| class.addresses.sort_unstable());
+    Ok(if windows == 0 { Vec::new() } else { classes })
+}
+
+fn label(class: usize) -> String {
+    match CLASSES.get(class + 1) {
+        Some(next) => format!("{}-{}", CLASSES[class], next - 1),
+        None => format!("{}+", CLASSES[class]),
+    }
+}
+
+async fn load(deps: &Deps, caller: &Caller, id: &EndpointId, first: i64, last: i64) -> Result<Calls, Error> {
+    let mut calls = Calls::default();
+    let Some(collection) = access::readable(deps, caller, id.collection_id).await? else { return Ok(calls) };
+    let raws = raws_of(deps, caller.account_id, id).await?;
+    let keys: Vec<&str> = raws.iter().map(|raw| raw.key.as_str()).collect();
+    let hours = (first - WINDOW_MINUTES).div_euclid(MINUTES_PER_HOUR)..=last.div_euclid(MINUTES_PER_HOUR);
+    let rows = store::call_stats::list(&deps.db, caller.account_id, collection.id, &keys, hours).await?;
+    for (hour, row) in rows {
+        calls.hours.entry(hour).or_default().merge(row);
+    }
+    Ok(calls)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_and_batches_do_not_matter() {
+        let all: Vec<(i64, String)> =
+            (0..3_000).map(|n| (n % 7 * 100, format!("10.0.{}.{}", n / 250, n % 250))).collect();
+        let sum = |records: &[(i64, String)]| {
+            let mut calls = Calls::default();
+            records.iter().for_each(|(time, address)| calls.add(*time, address));
+            calls
+        };
+        let mut backwards = all.clone();
+        backwards.reverse();
+        let mut joined = sum(&backwards[..1_000]);
+        joined.merge(sum(&backwards[1_000..]));
+        assert_eq!(joined, sum(&all));
+        assert!(joined.hours[&0].addresses.values().all(|window| window.0.len() <= ADDRESSES_MAX));
+        assert_eq!(joined.hours[&0].minutes.values().sum::<u64>(), 3_000);
+    }
+
+    #[test]
+    fn quartiles_lie_between_the_values() {
+        let class = Class { label: label(0), addresses: vec![0, 2, 4, 8, 16] };
+        assert_eq!(class.distribution(), Some((0, 16, [2.0, 4.0, 8.0])));
+        assert_eq!(Class { label: label(10), addresses: vec![0] }.distribution(), None);
+        assert_eq!((label(0), label(10)), ("1-10".into(), "20001+".into()));
+    }
+}

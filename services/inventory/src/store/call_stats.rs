@@ -1,0 +1,106 @@
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+
+use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
+
+use super::endpoints::{json, to_json};
+use super::{LIST_MAX, with_keys};
+use crate::statistics::{Calls, Hour};
+
+const SELECT: &str = "SELECT endpoint_key, hour, minutes, addresses FROM call_stats \
+     WHERE account_id = $1 AND collection_id = $2 AND hour >= $3 AND hour <= $4 AND endpoint_key IN ({keys})";
+
+/// The hours of some raw endpoints.
+pub async fn list(
+    db: &Db,
+    account_id: i64,
+    collection_id: i32,
+    endpoint_keys: &[&str],
+    hours: RangeInclusive<i64>,
+) -> Result<Vec<(i64, Hour)>, Error> {
+    let mut found = Vec::new();
+    for keys in endpoint_keys.chunks(LIST_MAX) {
+        let (sql, keys) = with_keys(SELECT, 5, keys);
+        let mut arguments = args![account_id, collection_id, *hours.start(), *hours.end()];
+        arguments.extend(keys);
+        for row in db.fetch_all(sql, arguments).await? {
+            found.push((row.get("hour")?, read(&row)?));
+        }
+    }
+    Ok(found)
+}
+
+static SAVE: Bulk<6> = Bulk::new(
+    "INSERT INTO call_stats (account_id, collection_id, endpoint_key, hour, minutes, addresses)",
+    "ON CONFLICT (account_id, collection_id, endpoint_key, hour) DO UPDATE SET minutes = excluded.minutes, \
+     addresses = excluded.addresses",
+);
+
+/// Adds calls to what is stored. The transaction holds the collection.
+pub async fn add(tx: &mut Tx, account_id: i64, collection_id: i32, calls: Vec<(String, Calls)>) -> Result<(), Error> {
+    let hours = || calls.iter().flat_map(|(_, calls)| calls.hours.keys().copied());
+    let Some((first, last)) = hours().min().zip(hours().max()) else { return Ok(()) };
+    let keys: Vec<&str> = calls.iter().map(|(key, _)| key.as_str()).collect();
+    let mut known: HashMap<(String, i64), Hour> = HashMap::new();
+    for keys in keys.chunks(LIST_MAX) {
+        let (sql, keys) = with_keys(SELECT, 5, keys);
+        let mut arguments = args![account_id, collection_id, first, last];
+        arguments.extend(keys);
+        for row in tx.fetch_all(sql, arguments).await? {
+            known.insert((row.get("endpoint_key")?, row.get("hour")?), read(&row)?);
+        }
+    }
+    let mut rows: Vec<[Value; 6]> = Vec::new();
+    for (key, calls) in calls {
+        for (hour, calls) in calls.hours {
+            let mut sum = known.remove(&(key.clone(), hour)).unwrap_or_default();
+            sum.merge(calls);
+            rows.push([
+                account_id.into(),
+                collection_id.into(),
+                (&key).into(),
+                hour.into(),
+                to_json(&sum.minutes)?.into(),
+                to_json(&sum.addresses)?.into(),
+            ]);
+        }
+    }
+    tx.bulk(&SAVE, rows).await.map(drop)
+}
+
+const SELECT_ALL: &str = "SELECT endpoint_key, hour, minutes, addresses FROM call_stats \
+     WHERE account_id = $1 AND collection_id = $2 AND endpoint_key IN ({keys})";
+
+/// Puts the calls of some raw endpoints together under one of them, without their addresses.
+pub async fn join(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    endpoint_keys: &[&str],
+    under: &str,
+) -> Result<(), Error> {
+    let mut calls = Calls::default();
+    for keys in endpoint_keys.chunks(LIST_MAX) {
+        let (sql, keys) = with_keys(SELECT_ALL, 3, keys);
+        let mut arguments = args![account_id, collection_id];
+        arguments.extend(keys);
+        for row in tx.fetch_all(sql, arguments).await? {
+            let hour = Hour { addresses: Default::default(), ..read(&row)? };
+            calls.hours.entry(row.get("hour")?).or_default().merge(hour);
+        }
+    }
+    super::belongings::delete_stats(tx, account_id, collection_id, endpoint_keys).await?;
+    add(tx, account_id, collection_id, vec![(under.to_owned(), calls)]).await
+}
+
+const FORGET_ADDRESSES: &str =
+    "UPDATE call_stats SET addresses = '{}' WHERE account_id = $1 AND collection_id = $2 AND addresses <> '{}'";
+
+/// Forgets who called the endpoints of a collection.
+pub async fn forget_addresses(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<(), Error> {
+    tx.execute(FORGET_ADDRESSES, args![account_id, collection_id]).await.map(drop)
+}
+
+fn read(row: &Row) -> Result<Hour, Error> {
+    Ok(Hour { minutes: json(row, "minutes")?, addresses: json(row, "addresses")? })
+}

@@ -1,0 +1,101 @@
+use portolan_store::{Db, Error, Row, Tx, args};
+
+use super::endpoints::{json, to_json};
+use crate::data_types::DataType;
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!("SELECT account_id, name, built_in, active, definition, created_at, updated_at FROM data_types ", $rest)
+    };
+}
+
+const SELECT_VERSION: &str = "SELECT next_id FROM inventory_sequences WHERE name = 'data_types'";
+
+/// Rises with every change of any account's kinds of data.
+pub async fn version(db: &Db) -> Result<i64, Error> {
+    Ok(db.fetch_optional(SELECT_VERSION, args![]).await?.map(|row| row.get("next_id")).transpose()?.unwrap_or_default())
+}
+
+const RAISE_VERSION: &str = "INSERT INTO inventory_sequences (name, next_id) VALUES ('data_types', 1) \
+     ON CONFLICT (name) DO UPDATE SET next_id = inventory_sequences.next_id + 1";
+
+const SELECT_ALL: &str = select!("ORDER BY account_id, name");
+
+/// Those of every account, with it.
+pub async fn list_all(db: &Db) -> Result<Vec<(i64, DataType)>, Error> {
+    let rows = db.fetch_all(SELECT_ALL, args![]).await?;
+    rows.iter().map(|row| Ok((row.get("account_id")?, read(row)?))).collect()
+}
+
+const SELECT_OF_ACCOUNT: &str = select!("WHERE account_id = $1 ORDER BY name");
+
+pub async fn list(db: &Db, account_id: i64) -> Result<Vec<DataType>, Error> {
+    db.fetch_all(SELECT_OF_ACCOUNT, args![account_id]).await?.iter().map(read).collect()
+}
+
+const SELECT_ONE: &str = select!("WHERE account_id = $1 AND name = $2");
+
+pub async fn get(db: &Db, account_id: i64, name: &str) -> Result<Option<DataType>, Error> {
+    db.fetch_optional(SELECT_ONE, args![account_id, name]).await?.map(|row| read(&row)).transpose()
+}
+
+const INSERT: &str = "INSERT INTO data_types \
+     (account_id, name, built_in, active, definition, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+     ON CONFLICT DO NOTHING";
+
+/// False when the name is taken.
+pub async fn insert(db: &Db, account_id: i64, wanted: &DataType) -> Result<bool, Error> {
+    let mut tx = db.begin().await?;
+    let inserted = write(&mut tx, INSERT, account_id, wanted).await? == 1;
+    tx.execute(RAISE_VERSION, args![]).await?;
+    tx.commit().await?;
+    Ok(inserted)
+}
+
+const SAVE: &str = "INSERT INTO data_types \
+     (account_id, name, built_in, active, definition, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+     ON CONFLICT (account_id, name) DO UPDATE SET active = excluded.active, definition = excluded.definition, \
+     updated_at = excluded.updated_at";
+
+pub async fn save(db: &Db, account_id: i64, wanted: &DataType) -> Result<(), Error> {
+    let mut tx = db.begin().await?;
+    write(&mut tx, SAVE, account_id, wanted).await?;
+    tx.execute(RAISE_VERSION, args![]).await?;
+    tx.commit().await
+}
+
+const DELETE: &str = "DELETE FROM data_types WHERE account_id = $1 AND name = $2";
+
+/// False when there is none.
+pub async fn delete(db: &Db, account_id: i64, name: &str) -> Result<bool, Error> {
+    let mut tx = db.begin().await?;
+    let deleted = tx.execute(DELETE, args![account_id, name]).await? == 1;
+    tx.execute(RAISE_VERSION, args![]).await?;
+    tx.commit().await?;
+    Ok(deleted)
+}
+
+async fn write(tx: &mut Tx, statement: &'static str, account_id: i64, wanted: &DataType) -> Result<u64, Error> {
+    let definition = to_json(&wanted.definition)?;
+    let row = args![
+        account_id,
+        &wanted.name,
+        wanted.built_in,
+        wanted.active,
+        definition,
+        wanted.created_at,
+        wanted.updated_at
+    ];
+    tx.execute(statement, row).await
+}
+
+fn read(row: &Row) -> Result<DataType, Error> {
+    Ok(DataType {
+        name: row.get("name")?,
+        built_in: row.get("built_in")?,
+        active: row.get("active")?,
+        definition: json(row, "definition")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
+    })
+}

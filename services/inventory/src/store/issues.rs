@@ -1,0 +1,77 @@
+use portolan_store::{Db, Error, Row, Tx, args};
+
+use crate::issues::Report;
+
+/// Open issues of one answer.
+const ISSUES_MAX: i64 = 200_000;
+
+const SAVE: &str = "INSERT INTO issues (account_id, issue_id, collection_id, url_key, severity, status, updated_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (account_id, issue_id) DO UPDATE SET \
+     collection_id = excluded.collection_id, url_key = excluded.url_key, severity = excluded.severity, \
+     status = excluded.status, updated_at = excluded.updated_at";
+
+pub async fn save(tx: &mut Tx, account_id: i64, url_key: &str, report: &Report) -> Result<(), Error> {
+    let row = args![
+        account_id,
+        &report.id,
+        report.endpoint.collection_id,
+        url_key,
+        &report.severity,
+        &report.status,
+        report.tested_at
+    ];
+    tx.execute(SAVE, row).await.map(drop)
+}
+
+const NOTE_TEST: &str = "UPDATE api_endpoints SET last_tested = CASE WHEN last_tested < $4 THEN $4 ELSE last_tested END \
+     WHERE account_id = $1 AND collection_id = $2 AND url_key = $3 AND removed = 0";
+
+/// Notes when an endpoint was tested; false when there is no such endpoint.
+pub async fn note_test(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    url_key: &str,
+    tested_at: i64,
+) -> Result<bool, Error> {
+    Ok(tx.execute(NOTE_TEST, args![account_id, collection_id, url_key, tested_at]).await? == 1)
+}
+
+const SELECT_OPEN: &str = "SELECT i.collection_id, e.url, e.method, i.severity, count(*) AS issues FROM issues i \
+     JOIN api_endpoints e ON e.account_id = i.account_id AND e.collection_id = i.collection_id \
+         AND e.url_key = i.url_key AND e.removed = 0 \
+     WHERE i.account_id = $1 AND i.status = 'OPEN' AND i.severity <> '' AND ($2 IS NULL OR i.collection_id = $2) \
+     GROUP BY i.collection_id, e.url, e.method, i.severity ORDER BY i.collection_id, e.url, e.method LIMIT $3";
+
+/// Open issues of endpoints that are there.
+pub struct Open {
+    pub collection_id: i64,
+    pub url: String,
+    pub method: String,
+    pub severity: String,
+    pub count: i64,
+}
+
+/// Open issues by endpoint and severity, of one collection or of all.
+pub async fn open(db: &Db, account_id: i64, collection_id: Option<i32>) -> Result<Vec<Open>, Error> {
+    let collection_id = collection_id.map(i64::from);
+    let read = |row: &Row| {
+        Ok(Open {
+            collection_id: row.get("collection_id")?,
+            url: row.get("url")?,
+            method: row.get("method")?,
+            severity: row.get("severity")?,
+            count: row.get("issues")?,
+        })
+    };
+    db.fetch_all(SELECT_OPEN, args![account_id, collection_id, ISSUES_MAX]).await?.iter().map(read).collect()
+}
+
+const COUNT_TESTED: &str = "SELECT collection_id, count(*) AS tested FROM api_endpoints \
+     WHERE account_id = $1 AND removed = 0 AND last_tested >= $2 GROUP BY collection_id";
+
+/// Endpoints tested since a time, by collection.
+pub async fn tested_since(db: &Db, account_id: i64, since: i64) -> Result<Vec<(i64, i64)>, Error> {
+    let rows = db.fetch_all(COUNT_TESTED, args![account_id, since]).await?;
+    rows.iter().map(|row| Ok((row.get("collection_id")?, row.get("tested")?))).collect()
+}

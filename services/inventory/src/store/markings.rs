@@ -1,0 +1,95 @@
+use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
+
+use crate::keys;
+use crate::markings::{Marked, Place};
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT collection_id, url_key, url, method, response_code, is_header, name, sensitive ",
+            "FROM sensitive_markings WHERE account_id = $1 ",
+            $rest
+        )
+    };
+}
+
+/// Marks of one answer: more than anybody sets by hand.
+const MARKINGS_MAX: i64 = 100_000;
+
+const SELECT_ALL: &str = select!("ORDER BY collection_id, marking_key LIMIT $2");
+
+pub async fn list(db: &Db, account_id: i64) -> Result<Vec<Marked>, Error> {
+    db.fetch_all(SELECT_ALL, args![account_id, MARKINGS_MAX]).await?.iter().map(read).collect()
+}
+
+const SELECT_OF_COLLECTION: &str = select!("AND collection_id = $3 ORDER BY marking_key LIMIT $2");
+
+pub async fn of_collection(db: &Db, account_id: i64, collection_id: i32) -> Result<Vec<Marked>, Error> {
+    let rows = db.fetch_all(SELECT_OF_COLLECTION, args![account_id, MARKINGS_MAX, collection_id]).await?;
+    rows.iter().map(read).collect()
+}
+
+const COUNT_KNOWN: &str = "SELECT count(*) AS known FROM sensitive_markings \
+     WHERE account_id = $1 AND collection_id = $2 AND marking_key = $3";
+
+/// Whether the place has a mark.
+pub async fn is_known(tx: &mut Tx, account_id: i64, place: &Place) -> Result<bool, Error> {
+    let row = tx.fetch_one(COUNT_KNOWN, args![account_id, place.collection_id, marking_key(place)]).await?;
+    Ok(row.get::<i64>("known")? > 0)
+}
+
+static SAVE: Bulk<11> = Bulk::new(
+    "INSERT INTO sensitive_markings (account_id, collection_id, marking_key, url_key, url, method, response_code, \
+     is_header, name, sensitive, marked_at)",
+    "ON CONFLICT (account_id, collection_id, marking_key) DO UPDATE SET sensitive = excluded.sensitive, \
+     marked_at = excluded.marked_at",
+);
+
+/// Writes marks; no place stands there twice.
+pub async fn save(tx: &mut Tx, account_id: i64, places: &[Place], sensitive: bool, now: i64) -> Result<(), Error> {
+    let rows = places.iter().map(|place| {
+        [
+            account_id.into(),
+            place.collection_id.into(),
+            marking_key(place).into(),
+            place.url_key().into(),
+            (&place.url).into(),
+            (&place.method).into(),
+            place.response_code.into(),
+            place.is_header.into(),
+            (&place.name).into(),
+            sensitive.into(),
+            now.into(),
+        ]
+    });
+    tx.bulk(&SAVE, rows.collect::<Vec<[Value; 11]>>()).await.map(drop)
+}
+
+const DELETE: &str = "DELETE FROM sensitive_markings WHERE account_id = $1 AND collection_id = $2 AND marking_key = $3";
+
+pub async fn delete(db: &Db, account_id: i64, place: &Place) -> Result<(), Error> {
+    db.execute(DELETE, args![account_id, place.collection_id, marking_key(place)]).await.map(drop)
+}
+
+fn marking_key(place: &Place) -> String {
+    let code = place.response_code.to_le_bytes();
+    keys::digest([place.url_key().as_bytes(), &code, &[u8::from(place.is_header)], place.name.as_bytes()])
+}
+
+fn read(row: &Row) -> Result<Marked, Error> {
+    let (collection_id, code) = (row.get::<i64>("collection_id")?, row.get::<i64>("response_code")?);
+    let narrow =
+        |number: i64| i32::try_from(number).map_err(|_| Error::Inconsistency(format!("{number} is too large")));
+    Ok(Marked {
+        place: Place {
+            collection_id: narrow(collection_id)?,
+            url: row.get("url")?,
+            method: row.get("method")?,
+            response_code: narrow(code)?,
+            is_header: row.get("is_header")?,
+            name: row.get("name")?,
+        },
+        url_key: row.get("url_key")?,
+        sensitive: row.get("sensitive")?,
+    })
+}

@@ -1,0 +1,130 @@
+use std::collections::BTreeMap;
+
+use portolan_engine::{Aggregate, ParameterKey};
+use portolan_store::{Db, Error, Row, args};
+
+use super::endpoints::json;
+use super::parameters::read_key;
+use crate::endpoints::EndpointId;
+
+/// Rows of raw URLs that a list of changes is made of.
+const CHANGED_ROWS_MAX: i64 = 200_000;
+
+const SELECT_LAST_SEEN: &str = "SELECT collection_id, max(last_seen) AS last_seen FROM endpoints \
+     WHERE account_id = $1 AND proven = 1 GROUP BY collection_id";
+
+/// The newest record of each collection, in Unix seconds.
+pub async fn last_seen(db: &Db, account_id: i64) -> Result<BTreeMap<i32, i64>, Error> {
+    by_collection(db.fetch_all(SELECT_LAST_SEEN, args![account_id]).await?, "last_seen")
+}
+
+const COUNT_DISCOVERED: &str = "SELECT collection_id, count(*) AS endpoints FROM api_endpoints \
+     WHERE account_id = $1 AND removed = 0 AND discovered_at <= $2 GROUP BY collection_id";
+
+/// Endpoints discovered until a time, by collection.
+pub async fn discovered_until(db: &Db, account_id: i64, until: i64) -> Result<BTreeMap<i32, i64>, Error> {
+    by_collection(db.fetch_all(COUNT_DISCOVERED, args![account_id, until]).await?, "endpoints")
+}
+
+const SELECT_UPDATED: &str =
+    "SELECT coalesce(max(updated_at), 0) AS updated_at FROM api_endpoints WHERE account_id = $1";
+const SELECT_LAST_ISSUE: &str = "SELECT coalesce(max(updated_at), 0) AS updated_at FROM issues WHERE account_id = $1";
+
+/// When an endpoint, and when an issue, last changed; Unix seconds, 0 for never.
+pub async fn updated(db: &Db, account_id: i64) -> Result<(i64, i64), Error> {
+    let endpoints = db.fetch_one(SELECT_UPDATED, args![account_id]).await?.get("updated_at")?;
+    Ok((endpoints, db.fetch_one(SELECT_LAST_ISSUE, args![account_id]).await?.get("updated_at")?))
+}
+
+macro_rules! select_parameters {
+    ($rest:literal) => {
+        concat!(
+            "SELECT p.collection_id, e.url, e.method, p.response_code, p.is_header, p.is_url_param, ",
+            "p.is_query_param, p.name, p.sub_type, p.facts FROM parameters p JOIN endpoints e ",
+            "ON e.account_id = p.account_id AND e.collection_id = p.collection_id ",
+            "AND e.endpoint_key = p.endpoint_key ",
+            $rest
+        )
+    };
+}
+
+// A parameter that another raw URL of the same endpoint showed before is not new.
+const SELECT_CHANGED: &str = select_parameters!(
+    "WHERE p.account_id = $1 AND p.first_seen >= $2 AND NOT EXISTS ( \
+     SELECT 1 FROM endpoints f JOIN parameters o ON o.account_id = f.account_id \
+         AND o.collection_id = f.collection_id AND o.endpoint_key = f.endpoint_key \
+     WHERE f.account_id = $1 AND f.collection_id = e.collection_id AND f.url_key = e.url_key \
+         AND o.parameter_key = p.parameter_key AND o.first_seen < $2) \
+     ORDER BY p.first_seen DESC, p.collection_id, p.endpoint_key, p.parameter_key LIMIT $3"
+);
+const SELECT_ALL: &str = select_parameters!(
+    "WHERE p.account_id = $1 ORDER BY p.first_seen DESC, p.collection_id, p.endpoint_key, p.parameter_key LIMIT $2"
+);
+
+/// A parameter of one raw URL under its effective URL.
+pub struct Changed {
+    pub collection_id: i32,
+    pub url: String,
+    pub method: String,
+    pub key: ParameterKey,
+    pub seen: Aggregate,
+}
+
+/// Parameters first seen since a time, of every raw URL, the newest first.
+pub async fn changed_since(db: &Db, account_id: i64, since: i64) -> Result<Vec<Changed>, Error> {
+    let rows = match since {
+        ..=0 => db.fetch_all(SELECT_ALL, args![account_id, CHANGED_ROWS_MAX]).await?,
+        _ => db.fetch_all(SELECT_CHANGED, args![account_id, since, CHANGED_ROWS_MAX]).await?,
+    };
+    let read = |row: &Row| {
+        Ok(Changed {
+            collection_id: collection_id(row)?,
+            url: row.get("url")?,
+            method: row.get("method")?,
+            key: read_key(row)?,
+            seen: json(row, "facts")?,
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+const SELECT_ACTIVITY: &str = "SELECT e.url, e.method, min(p.first_seen) AS first_seen, \
+     count(DISTINCT p.parameter_key) AS parameters FROM parameters p JOIN endpoints e \
+     ON e.account_id = p.account_id AND e.collection_id = p.collection_id AND e.endpoint_key = p.endpoint_key \
+     WHERE p.account_id = $1 AND p.collection_id = $2 GROUP BY e.url, e.method";
+
+/// URL, method, first sight and number of parameters of the endpoints of a collection that have any.
+pub async fn activity(
+    db: &Db,
+    account_id: i64,
+    collection_id: i32,
+) -> Result<BTreeMap<(String, String), (i64, i64)>, Error> {
+    let rows = db.fetch_all(SELECT_ACTIVITY, args![account_id, collection_id]).await?;
+    let read =
+        |row: &Row| Ok(((row.get("url")?, row.get("method")?), (row.get("first_seen")?, row.get("parameters")?)));
+    rows.iter().map(read).collect()
+}
+
+const SELECT_SENSITIVE: &str = "SELECT DISTINCT e.collection_id, e.url, e.method, p.response_code, p.is_header, \
+     p.is_url_param, p.is_query_param, p.name, p.sub_type \
+     FROM parameters p JOIN endpoints e ON e.account_id = p.account_id AND e.collection_id = p.collection_id \
+     AND e.endpoint_key = p.endpoint_key WHERE p.account_id = $1 AND p.sensitive = 1";
+
+/// Every sensitive parameter with its endpoint, in no order.
+pub async fn sensitive(db: &Db, account_id: i64) -> Result<Vec<(EndpointId, ParameterKey)>, Error> {
+    let rows = db.fetch_all(SELECT_SENSITIVE, args![account_id]).await?;
+    let read = |row: &Row| {
+        let id = EndpointId { collection_id: collection_id(row)?, url: row.get("url")?, method: row.get("method")? };
+        Ok((id, read_key(row)?))
+    };
+    rows.iter().map(read).collect()
+}
+
+fn by_collection(rows: Vec<Row>, column: &str) -> Result<BTreeMap<i32, i64>, Error> {
+    rows.iter().map(|row| Ok((collection_id(row)?, row.get(column)?))).collect()
+}
+
+fn collection_id(row: &Row) -> Result<i32, Error> {
+    let id = row.get::<i64>("collection_id")?;
+    i32::try_from(id).map_err(|_| Error::Inconsistency(format!("collection id {id} is out of range")))
+}

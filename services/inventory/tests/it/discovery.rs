@@ -1,0 +1,246 @@
+use std::collections::HashMap;
+
+use portolan_api::Reason;
+use portolan_authz::{Caller, Role, Scope};
+use portolan_inventory::changes::{self, Query};
+use portolan_inventory::endpoints::EndpointId;
+use portolan_inventory::issues::{self, Report};
+use portolan_inventory::{Deps, discovery, samples, statistics};
+use portolan_record::Source;
+use portolan_testkit::TestDb;
+use serde_json::json;
+
+use crate::harness::{ACCOUNT, admin, append, call, caller, create, deps, ingest, ingest_all};
+
+fn id(collection_id: i32, method: &str, url: &str) -> EndpointId {
+    EndpointId { collection_id, url: url.to_owned(), method: method.to_owned() }
+}
+
+/// Two collections: one with a sensitive answer, one that a restricted caller does not see.
+async fn seeded(deps: &Deps) -> (i32, i32, Caller) {
+    let shown = create(deps, ACCOUNT, "Shown").await.id;
+    let hidden = create(deps, ACCOUNT, "Hidden").await.id;
+    let mut sensitive = call(shown, "POST", "https://api.example.com/users", 1_000);
+    sensitive.request_payload = r#"{"mail":"jane@mail.org"}"#.into();
+    sensitive.response_payload = r#"{"ip":"8.8.8.8","id":7}"#.into();
+    let later = call(shown, "GET", "https://api.example.com/books?page=1", 2_000);
+    let mut secret = call(hidden, "GET", "https://api.example.com/secret", 3_000);
+    secret.response_payload = r#"{"mail":"joe@mail.org","card":"4111 1111 1111 1111"}"#.into();
+    ingest(deps, "seed", &[sensitive, later, secret]).await;
+    (shown, hidden, caller(ACCOUNT, Role::Member, Some(vec![shown]), Scope::Api))
+}
+
+/// Counts cover what the caller sees, and nothing of other collections and accounts.
+pub async fn counts_are_limited_to_what_is_seen(test: TestDb) {
+    let deps = deps(&test).await;
+    let (shown, hidden, restricted) = seeded(&deps).await;
+    let (all, other) = (admin(ACCOUNT), admin(ACCOUNT + 1));
+
+    assert_eq!(discovery::count_discovered(&deps, &all, 1_500, 0).await.unwrap(), (3, 1));
+    assert_eq!(discovery::count_discovered(&deps, &restricted, 1_500, 2_500).await.unwrap(), (2, 1));
+    assert_eq!(discovery::count_discovered(&deps, &other, 1_500, 0).await.unwrap(), (0, 0));
+    assert!(discovery::has_endpoints(&deps, &all).await.unwrap());
+    assert!(!discovery::has_endpoints(&deps, &other).await.unwrap());
+
+    let times = discovery::last_seen(&deps, &all).await.unwrap();
+    assert_eq!(times.into_iter().collect::<Vec<_>>(), [(shown, 2_000), (hidden, 3_000)]);
+    let times = discovery::last_seen(&deps, &restricted).await.unwrap();
+    assert_eq!(times.into_iter().collect::<Vec<_>>(), [(shown, 2_000)]);
+
+    let (count, types) = discovery::sensitive(&deps, &all).await.unwrap();
+    assert_eq!(count, 2);
+    assert_eq!(types[&shown].iter().collect::<Vec<_>>(), ["EMAIL", "IP_ADDRESS"]);
+    assert_eq!(types[&hidden].iter().collect::<Vec<_>>(), ["CREDIT_CARD", "EMAIL"]);
+    let (count, types) = discovery::sensitive(&deps, &restricted).await.unwrap();
+    assert_eq!((count, types.len()), (1, 1));
+    let top = discovery::most_sensitive(&deps, &restricted).await.unwrap();
+    assert_eq!(top.len(), 1);
+    assert_eq!((top[0].0.id.url.as_str(), top[0].1.len()), ("https://api.example.com/users", 2));
+
+    let (critical, scores) = discovery::risk_scores(&deps, &all).await.unwrap();
+    assert_eq!((critical, scores[&shown], scores[&hidden]), (0, 1.0, 1.0));
+    assert_eq!(discovery::risk_scores(&deps, &restricted).await.unwrap().1.len(), 1);
+    assert_eq!(discovery::last_calculated(&deps, &other).await.unwrap()["lastIngest"], 0);
+    assert!(discovery::last_calculated(&deps, &all).await.unwrap()["lastIngest"] > 0);
+}
+
+/// Host collections are found by their hosts, whatever the case of letters.
+pub async fn hosts_find_their_collections(test: TestDb) {
+    let deps = deps(&test).await;
+    let mut traffic = call(0, "GET", "/a", 5);
+    traffic.source = Source::Mirroring;
+    ingest(&deps, "p", &[traffic]).await;
+    let names = |hosts: &[&str]| {
+        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let deps = deps.clone();
+        async move {
+            let found = discovery::collections_of_hosts(&deps, &admin(ACCOUNT), hosts).await.unwrap();
+            found.into_iter().map(|known| known.name).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(names(&["API.example.com", "unknown.example.com"]).await, ["api.example.com"]);
+    assert!(names(&[]).await.is_empty());
+    let nobody = caller(ACCOUNT, Role::Member, Some(vec![0]), Scope::Api);
+    let hosts = vec!["api.example.com".to_owned()];
+    assert!(discovery::collections_of_hosts(&deps, &nobody, hosts).await.unwrap().is_empty());
+}
+
+/// Changes are selected, sorted and paged as asked, and merged over the raw URLs of an endpoint.
+pub async fn changes_are_selected_and_paged(test: TestDb) {
+    let deps = deps(&test).await;
+    let (shown, hidden, restricted) = seeded(&deps).await;
+    let all = admin(ACCOUNT);
+    let names = |query: Query, caller: &Caller| {
+        let (deps, caller) = (deps.clone(), caller.clone());
+        async move {
+            let (page, total) = changes::list(&deps, &caller, &query).await.unwrap();
+            (page.into_iter().map(|known| known.key.name).collect::<Vec<_>>(), total)
+        }
+    };
+    let sensitive = || Query { sensitive: true, ..Query::default() };
+    assert_eq!(names(sensitive(), &all).await.1, 4);
+    assert_eq!(names(sensitive(), &restricted).await.1, 2);
+    assert_eq!(names(Query { request: Some(true), ..sensitive() }, &all).await, (vec!["mail".into()], 1));
+    assert_eq!(names(Query { start: 2_500, ..sensitive() }, &all).await.1, 2);
+    assert_eq!(names(Query { start: 2_500, ..sensitive() }, &restricted).await.1, 0);
+    assert_eq!(names(Query { end: 1_500, ..sensitive() }, &all).await.1, 2);
+    let filter = |name: &str, value: serde_json::Value| HashMap::from([(name.to_owned(), vec![value])]);
+    let by_type = Query { filters: filter("subType", json!("CREDIT_CARD")), ..Query::default() };
+    assert_eq!(names(by_type.clone(), &all).await, (vec!["card".into()], 1));
+    assert_eq!(names(by_type, &restricted).await.1, 0);
+    let not = Query {
+        filters: filter("apiCollectionId", json!(hidden)),
+        operators: HashMap::from([("apiCollectionId".to_owned(), "NOT".to_owned())]),
+        ..sensitive()
+    };
+    assert_eq!(names(not, &all).await.1, 2);
+    assert_eq!(names(Query { search: "CARD".into(), ..Query::default() }, &all).await.0, ["card"]);
+    let page = Query { sort_key: "param".into(), sort_order: 1, skip: 1, limit: 2, ..sensitive() };
+    assert_eq!(names(page, &all).await, (vec!["ip".into(), "mail".into()], 4));
+
+    let recent = changes::recent(&deps, &restricted, 0, 0).await.unwrap();
+    assert!(recent.iter().all(|known| known.endpoint.collection_id == shown));
+    assert!(recent.windows(2).all(|pair| pair[0].seen.first_seen >= pair[1].seen.first_seen));
+    let [requests, responses] = changes::count_types(&deps, &all, 0, 0).await.unwrap();
+    assert_eq!((requests["EMAIL"], responses["EMAIL"], responses["IP_ADDRESS"]), (1, 1, 1));
+
+    // A parameter that another raw URL showed before is not new.
+    let weak = |at: usize| {
+        call(shown, "GET", &format!("https://api.example.com/items/it{at}em{at}x?old=1"), 4_000 + at as i64)
+    };
+    append(&deps, "weak", 0, &(0..12).map(weak).collect::<Vec<_>>()).await;
+    ingest_all(&deps).await;
+    let query = Query { start: 4_005, search: "old".into(), ..Query::default() };
+    assert_eq!(names(query, &all).await.1, 0);
+    let query = Query { start: 4_000, search: "old".into(), ..Query::default() };
+    assert_eq!(names(query, &all).await.1, 1);
+}
+
+/// The activity of a collection counts each endpoint's parameters.
+pub async fn activity_lists_every_endpoint(test: TestDb) {
+    let deps = deps(&test).await;
+    let (shown, hidden, restricted) = seeded(&deps).await;
+    let list = discovery::activity(&deps, &restricted, shown).await.unwrap();
+    let found: Vec<_> = list.iter().map(|known| (known.id.url.as_str(), known.started_at)).collect();
+    assert_eq!(found, [("https://api.example.com/books", 2_000), ("https://api.example.com/users", 1_000)]);
+    assert!(list.iter().all(|known| known.parameters > 2));
+    let refused = discovery::activity(&deps, &restricted, hidden).await.unwrap_err();
+    assert_eq!(refused.reason(), Some(Reason::CollectionNotFound));
+    let lists = discovery::activity_of_many(&deps, &restricted, vec![shown, hidden, shown]).await.unwrap();
+    assert_eq!(lists.keys().collect::<Vec<_>>(), [&shown]);
+}
+
+/// Calls are counted by minute and by address, and adding the same calls in other batches gives the same.
+pub async fn calls_are_counted_over_time(test: TestDb) {
+    let deps = deps(&test).await;
+    let collection = create(&deps, ACCOUNT, "A").await;
+    let at = |time: i64, ip: &str| {
+        let mut record = call(collection.id, "GET", "https://api.example.com/books/7", time);
+        record.ip = ip.to_owned().into();
+        record
+    };
+    let mut failed = at(7_000, "10.0.0.9");
+    failed.status_code = 500;
+    let mut first: Vec<_> = (0..12).map(|n| at(6_000 + n, "10.0.0.1")).collect();
+    first.extend([at(6_059, "10.0.0.2"), failed]);
+    append(&deps, "p", 0, &first).await;
+    ingest_all(&deps).await;
+    append(&deps, "p", 1, &[at(6_001, "10.0.0.2"), at(9_999, "null")]).await;
+    ingest_all(&deps).await;
+
+    let id = id(collection.id, "get", "https://api.example.com/books/INTEGER");
+    let counts = statistics::calls(&deps, &admin(ACCOUNT), &id, 0, 0).await.unwrap();
+    assert_eq!(counts.into_iter().collect::<Vec<_>>(), [(100, 14), (116, 1), (166, 1)]);
+    let counts = statistics::calls(&deps, &admin(ACCOUNT), &id, 6_900, 7_100).await.unwrap();
+    assert_eq!(counts.into_iter().collect::<Vec<_>>(), [(116, 1)]);
+    let classes = statistics::classes(&deps, &admin(ACCOUNT), &id, 0, 0).await.unwrap();
+    assert_eq!((classes[0].label.as_str(), classes[0].addresses.as_slice()), ("1-10", &[1, 1][..]));
+    assert_eq!((classes[1].label.as_str(), classes[1].addresses.as_slice()), ("11-50", &[0, 1][..]));
+    assert!(classes[2].distribution().is_none());
+
+    let restricted = caller(ACCOUNT, Role::Member, Some(vec![0]), Scope::Api);
+    assert!(statistics::calls(&deps, &restricted, &id, 0, 0).await.unwrap().is_empty());
+    assert!(statistics::classes(&deps, &restricted, &id, 0, 0).await.unwrap().is_empty());
+}
+
+/// Samples are paged by endpoint, and those with sensitive data name the parameters.
+pub async fn samples_are_paged_and_searched(test: TestDb) {
+    let deps = deps(&test).await;
+    let (shown, hidden, restricted) = seeded(&deps).await;
+    let all = samples::list_all(&deps, &restricted, shown, 0, 0).await.unwrap();
+    assert_eq!(
+        all.iter().map(|(id, _)| id.url.as_str()).collect::<Vec<_>>(),
+        ["https://api.example.com/books", "https://api.example.com/users"]
+    );
+    let second = samples::list_all(&deps, &restricted, shown, 1, 1).await.unwrap();
+    assert_eq!(second, all[1..]);
+    let refused = samples::list_all(&deps, &restricted, hidden, 0, 0).await.unwrap_err();
+    assert_eq!(refused.reason(), Some(Reason::CollectionNotFound));
+
+    let found =
+        samples::list_sensitive(&deps, &restricted, &id(shown, "POST", "https://api.example.com/users")).await.unwrap();
+    assert_eq!(found.len(), 1);
+    let (record, keys) = found.into_iter().next().unwrap();
+    assert!(record.contains("jane@mail.org"));
+    let names: Vec<_> = keys.iter().map(|key| (key.response_code, key.name.as_str())).collect();
+    assert_eq!(names, [(-1, "mail"), (200, "ip")]);
+    let secret = id(hidden, "GET", "https://api.example.com/secret");
+    assert!(samples::list_sensitive(&deps, &restricted, &secret).await.unwrap().is_empty());
+}
+
+/// Reports of testers are counted by severity while they are open, where the caller sees the endpoint.
+pub async fn reported_issues_are_counted(test: TestDb) {
+    let deps = deps(&test).await;
+    let (shown, hidden, restricted) = seeded(&deps).await;
+    let report = |name: &str, collection: i32, url: &str, severity: &str, status: &str| Report {
+        id: name.to_owned(),
+        endpoint: id(collection, "GET", &format!("https://api.example.com/{url}")),
+        severity: severity.to_owned(),
+        status: status.to_owned(),
+        tested_at: 0,
+    };
+    let reports = vec![
+        report("1", shown, "books", "HIGH", ""),
+        report("2", shown, "books", "LOW", "OPEN"),
+        report("2", shown, "books", "HIGH", "OPEN"),
+        report("3", shown, "books", "HIGH", "FIXED"),
+        report("4", hidden, "secret", "CRITICAL", ""),
+        report("5", shown, "unknown", "LOW", ""),
+        report("6", shown, "books", "SOME", ""),
+    ];
+    let rejected = issues::take(&deps, &admin(ACCOUNT), reports.clone()).await.unwrap();
+    assert_eq!(rejected.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [5, 6]);
+    assert_eq!(issues::take(&deps, &restricted, reports).await.unwrap().len(), 3);
+
+    let counts = issues::by_collection(&deps, &admin(ACCOUNT)).await.unwrap();
+    assert_eq!((counts[&shown]["HIGH"], counts[&hidden]["CRITICAL"]), (2, 1));
+    assert_eq!(issues::by_collection(&deps, &restricted).await.unwrap().len(), 1);
+    let counts = issues::by_endpoint(&deps, &restricted, shown).await.unwrap();
+    assert_eq!((counts.len(), counts[0].1["HIGH"]), (1, 2));
+    assert!(issues::by_endpoint(&deps, &restricted, hidden).await.unwrap().is_empty());
+    let refused = issues::by_endpoint(&deps, &restricted, -1).await.unwrap_err();
+    assert_eq!(refused.reason(), Some(Reason::CollectionIdMissing));
+    let tested = issues::coverage(&deps, &admin(ACCOUNT), &[]).await.unwrap();
+    assert_eq!((tested[&shown], tested[&hidden]), (1, 1));
+    assert_eq!(issues::coverage(&deps, &restricted, &[]).await.unwrap().len(), 1);
+}

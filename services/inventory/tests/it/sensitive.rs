@@ -1,0 +1,205 @@
+use portolan_api::Reason;
+use portolan_authz::{Role, Scope};
+use portolan_inventory::data_types::{self, Changes, ConditionList, PredicateText};
+use portolan_inventory::endpoints::{self, EndpointId};
+use portolan_inventory::markings::{self, Place};
+use portolan_inventory::parameters::{self, SensitiveFilter};
+use portolan_inventory::{Deps, discovery};
+use portolan_testkit::TestDb;
+
+use crate::harness::{ACCOUNT, admin, append, call, caller, create, deps, ingest, ingest_all};
+
+const URL: &str = "https://api.example.com/users";
+
+fn place(collection_id: i32, name: &str) -> Place {
+    Place {
+        collection_id,
+        url: URL.to_owned(),
+        method: "get".to_owned(),
+        response_code: 200,
+        is_header: false,
+        name: name.to_owned(),
+    }
+}
+
+async fn sensitive(deps: &Deps, collection_id: i32) -> (Vec<String>, usize) {
+    let filter = SensitiveFilter { collection_id: Some(collection_id), ..SensitiveFilter::default() };
+    let (found, marked) = parameters::list_sensitive(deps, &admin(ACCOUNT), filter).await.unwrap();
+    (found.into_iter().map(|known| known.key.name).collect(), marked.len())
+}
+
+/// A mark counts in every read, whatever the detectors found, until it is taken away.
+pub async fn marks_outweigh_the_detectors(test: TestDb) {
+    let deps = deps(&test).await;
+    let collection = create(&deps, ACCOUNT, "A").await;
+    let mut record = call(collection.id, "GET", URL, 5);
+    record.response_payload = r#"{"note":"x","mail":"jane@mail.org"}"#.into();
+    ingest(&deps, "p", &[record]).await;
+    let all = admin(ACCOUNT);
+    assert_eq!(sensitive(&deps, collection.id).await, (vec!["mail".to_owned()], 0));
+
+    let marked = markings::set(&deps, &all, place(collection.id, "note"), true).await.unwrap().unwrap();
+    assert_eq!(marked.place.method, "GET");
+    assert_eq!(markings::set_many(&deps, &all, vec![place(collection.id, "mail")], false).await.unwrap(), (0, 1));
+    let again = vec![place(collection.id, "mail"), place(collection.id, "mail"), place(999_999, "mail")];
+    assert_eq!(markings::set_many(&deps, &all, again, false).await.unwrap(), (1, 0));
+    assert_eq!(sensitive(&deps, collection.id).await, (Vec::new(), 2));
+    let id = EndpointId { collection_id: collection.id, url: URL.to_owned(), method: "GET".to_owned() };
+    let shown = parameters::list(&deps, &all, &id).await.unwrap();
+    let is_sensitive = |name: &str| shown.iter().find(|known| known.key.name == name).unwrap().seen.sensitive;
+    assert!(is_sensitive("note") && !is_sensitive("mail"));
+    let (count, types) = discovery::sensitive(&deps, &all).await.unwrap();
+    assert_eq!((count, types[&collection.id].iter().map(String::as_str).collect::<Vec<_>>()), (1, vec!["GENERIC"]));
+    assert!(endpoints::get(&deps, &all, &id).await.unwrap().unwrap().is_sensitive);
+
+    assert_eq!(markings::list(&deps, &all).await.unwrap().len(), 2);
+    let restricted = caller(ACCOUNT, Role::Member, Some(vec![0]), Scope::Api);
+    assert!(markings::list(&deps, &restricted).await.unwrap().is_empty());
+    let refused = markings::set(&deps, &restricted, place(collection.id, "note"), true).await.unwrap_err();
+    assert_eq!(refused.reason(), Some(Reason::CollectionNotFound));
+    for name in ["note", "mail"] {
+        assert_eq!(markings::set(&deps, &all, place(collection.id, name), false).await.unwrap(), None);
+    }
+    assert_eq!(sensitive(&deps, collection.id).await, (vec!["mail".to_owned()], 0));
+
+    let found = parameters::list_sensitive_of_urls(&deps, &all, &[URL.to_owned()]).await.unwrap();
+    assert_eq!(found.iter().map(|known| known.key.name.as_str()).collect::<Vec<_>>(), ["mail"]);
+    assert!(parameters::list_sensitive_of_urls(&deps, &restricted, &[URL.to_owned()]).await.unwrap().is_empty());
+}
+
+fn one(kind: &str, value: &str) -> Option<Option<ConditionList>> {
+    let predicate = PredicateText { kind: kind.to_owned(), value: value.to_owned(), values: Vec::new() };
+    Some(Some(ConditionList { operator: String::new(), predicates: vec![predicate] }))
+}
+
+/// A kind of data is looked for from the moment it is there, in its account alone, until it is switched off.
+pub async fn data_types_are_applied_at_ingest(test: TestDb) {
+    let deps = deps(&test).await;
+    let all = admin(ACCOUNT);
+    let (mine, other) = (create(&deps, ACCOUNT, "A").await, create(&deps, ACCOUNT + 1, "A").await);
+    let wanted = Changes {
+        value_conditions: one("REGEX", "L-[0-9]{6}"),
+        sensitive_positions: Some(vec!["RESPONSE_PAYLOAD".into()]),
+        redacted: Some(true),
+        ..Changes::default()
+    };
+    let created = data_types::create(&deps, &all, "loyalty", wanted.clone()).await.unwrap();
+    assert_eq!((created.name.as_str(), created.active), ("LOYALTY", true));
+    for (name, reason) in [("Loyalty", Reason::DataTypeExists), ("email", Reason::DataTypeExists)] {
+        let refused = data_types::create(&deps, &all, name, wanted.clone()).await.unwrap_err();
+        assert_eq!(refused.reason(), Some(reason), "{name}");
+    }
+    let record = |account_id: i64, collection_id: i32, name: &str| {
+        let mut record = call(collection_id, "GET", URL, 5);
+        record.account_id = account_id;
+        record.response_payload = format!(r#"{{"{name}":"L-123456"}}"#).into();
+        record
+    };
+    let types = |account_id: i64, collection_id: i32| {
+        let deps = deps.clone();
+        async move {
+            let id = EndpointId { collection_id, url: URL.to_owned(), method: "GET".to_owned() };
+            let found = parameters::list(&deps, &admin(account_id), &id).await.unwrap();
+            let of_body = found.into_iter().filter(|known| known.key.response_code == 200 && !known.key.is_header);
+            of_body
+                .map(|known| {
+                    (known.key.name, known.key.sub_type.name(), known.seen.sensitive, known.seen.values.list().count())
+                })
+                .collect::<Vec<_>>()
+        }
+    };
+    append(&deps, "p", 0, &[record(ACCOUNT, mine.id, "a"), record(ACCOUNT + 1, other.id, "a")]).await;
+    ingest_all(&deps).await;
+    assert_eq!(types(ACCOUNT, mine.id).await, [("a".into(), "LOYALTY", true, 0)]);
+    assert_eq!(types(ACCOUNT + 1, other.id).await, [("a".into(), "GENERIC", false, 1)]);
+
+    let off = Changes { active: Some(false), ..Changes::default() };
+    data_types::update(&deps, &all, "Loyalty", off).await.unwrap();
+    append(&deps, "p", 1, &[record(ACCOUNT, mine.id, "b")]).await;
+    ingest_all(&deps).await;
+    assert_eq!(types(ACCOUNT, mine.id).await[1], ("b".into(), "GENERIC", false, 1));
+    data_types::delete(&deps, &all, "LOYALTY").await.unwrap();
+    let refused = data_types::delete(&deps, &all, "LOYALTY").await.unwrap_err();
+    assert_eq!(refused.reason(), Some(Reason::DataTypeNotFound));
+    // What was found keeps its type.
+    assert_eq!(types(ACCOUNT, mine.id).await[0].1, "LOYALTY");
+}
+
+/// Built-in kinds are switched for one account; one that is off is no longer sensitive.
+pub async fn built_in_types_are_switched(test: TestDb) {
+    let deps = deps(&test).await;
+    let all = admin(ACCOUNT);
+    let collection = create(&deps, ACCOUNT, "A").await;
+    for (name, active) in [("IBAN EUROPE", true), ("EMAIL", false)] {
+        let switch = Changes { active: Some(active), ..Changes::default() };
+        assert_eq!(data_types::update(&deps, &all, name, switch).await.unwrap().active, active);
+    }
+    let refused = Changes { sensitive_always: Some(false), ..Changes::default() };
+    let refused = data_types::update(&deps, &all, "EMAIL", refused).await.unwrap_err();
+    assert_eq!(refused.reason(), Some(Reason::DataTypeInvalid));
+    let mut record = call(collection.id, "GET", URL, 5);
+    record.response_payload = r#"{"iban":"GB82WEST12345698765432","mail":"jane@mail.org"}"#.into();
+    ingest(&deps, "p", &[record]).await;
+    let id = EndpointId { collection_id: collection.id, url: URL.to_owned(), method: "GET".to_owned() };
+    let found = parameters::list(&deps, &all, &id).await.unwrap();
+    let found: Vec<_> = found
+        .iter()
+        .filter(|known| known.key.response_code == 200 && !known.key.is_header)
+        .map(|known| (known.key.sub_type.name(), known.seen.sensitive))
+        .collect();
+    assert_eq!(found, [("IBAN EUROPE", false), ("EMAIL", false)]);
+
+    let (page, more) = data_types::list(&deps, &all, "", 3).await.unwrap();
+    assert!(more && page.len() == 3 && page.iter().all(|known| known.built_in));
+    let (rest, more) = data_types::list(&deps, &all, &page[2].name, 1_000).await.unwrap();
+    assert!(!more && rest.len() > 80);
+    let email = rest.iter().find(|known| known.name == "EMAIL").unwrap();
+    assert!(!email.active && email.definition.sensitive_always);
+}
+
+/// A definition that cannot be used is refused with its member.
+pub async fn definitions_are_checked(test: TestDb) {
+    let deps = deps(&test).await;
+    let mut many = one("EQUALS_TO", "x").unwrap().unwrap();
+    many.predicates = vec![many.predicates[0].clone(); 21];
+    for wanted in [
+        Changes::default(),
+        Changes { value_conditions: one("REGEX", "("), ..Changes::default() },
+        Changes { value_conditions: one("REGEX", "(a{1000}){1000}"), ..Changes::default() },
+        Changes { value_conditions: one("REGEX", "(?=a)b"), ..Changes::default() },
+        Changes { value_conditions: one("SOUNDS_LIKE", "x"), ..Changes::default() },
+        Changes { value_conditions: one("EQUALS_TO", ""), ..Changes::default() },
+        Changes { value_conditions: one("BELONGS_TO", "x"), ..Changes::default() },
+        Changes { value_conditions: Some(Some(many)), ..Changes::default() },
+        Changes { operator: Some("XOR".into()), key_conditions: one("EQUALS_TO", "x"), ..Changes::default() },
+        Changes { priority: Some("URGENT".into()), key_conditions: one("EQUALS_TO", "x"), ..Changes::default() },
+        Changes {
+            sensitive_positions: Some(vec!["COOKIE".into()]),
+            key_conditions: one("EQUALS_TO", "x"),
+            ..Changes::default()
+        },
+    ] {
+        let refused = data_types::create(&deps, &admin(ACCOUNT), "KIND", wanted.clone()).await.unwrap_err();
+        assert_eq!(refused.reason(), Some(Reason::DataTypeInvalid), "{wanted:?}");
+    }
+    assert!(data_types::create(&deps, &admin(ACCOUNT), "a/b", Changes::default()).await.is_err());
+}
+
+/// Request parameters whose values are hardly seen twice are told from those that everybody sends.
+pub async fn private_parameters_are_told_apart(test: TestDb) {
+    let deps = deps(&test).await;
+    let collection = create(&deps, ACCOUNT, "A").await;
+    let records: Vec<_> = (0..20)
+        .map(|n| {
+            let mut record = call(collection.id, "POST", URL, 5 + n);
+            record.request_payload = format!(r#"{{"account":"acc{n}","lang":"en","kind":"k{}"}}"#, n % 12).into();
+            record
+        })
+        .collect();
+    ingest(&deps, "p", &records).await;
+    let found = parameters::list_private(&deps, &admin(ACCOUNT)).await.unwrap();
+    let found: Vec<_> = found.iter().map(|(known, unique, again)| (known.key.name.as_str(), *unique, *again)).collect();
+    assert_eq!(found, [("account", 20, 0)]);
+    let restricted = caller(ACCOUNT, Role::Member, Some(vec![0]), Scope::Api);
+    assert!(parameters::list_private(&deps, &restricted).await.unwrap().is_empty());
+}
