@@ -1,6 +1,6 @@
 # `make` prints the targets. Tools that are not on the machine are installed into ./.local, which can be deleted.
 .DEFAULT_GOAL := help
-.PHONY: help run up-distributed build check test test-sqlite lint fmt proto-lint deploy-lint audit golden bench clean
+.PHONY: help run up-distributed build check test test-sqlite lint fmt proto-lint deploy-lint audit golden bench security fuzz clean
 
 CARGO ?= cargo
 TOOLS := $(CURDIR)/.local/tools
@@ -53,6 +53,12 @@ golden: ## rewrite the golden files; read the difference before committing it
 bench: ## measure speed and memory as ratios of one run
 	$(CARGO) bench --locked -p portolan-engine -p portolan-formats -- --noplot
 	$(CARGO) bench --locked -p portolan --bench whole
+
+security: ## print the security bar with the tests that hold each line
+	@grep -v '^#' crates/testkit/tests/security.txt
+
+fuzz: ## run each parser on changed inputs for FUZZ_SECONDS (60); needs cargo-fuzz and a nightly toolchain
+	deploy/dev/fuzz
 
 clean: ## remove what was built and installed here
 	$(CARGO) clean

@@ -97,3 +97,31 @@ fn migrations_come_in_pairs() {
     let single = found.iter().filter(|path| !root().join(twin(path)).is_file());
     check("a migration exists for both databases", single.map(|path| path.display().to_string()));
 }
+
+/// Each line of the security bar names tests that exist, or says in words what is known of it.
+#[test]
+fn the_security_bar_is_held_by_tests() {
+    let bar = fs::read_to_string(root().join("crates/testkit/tests/security.txt")).unwrap();
+    let sources = sources();
+    let mut wrong = Vec::new();
+    for (number, line) in (1..).zip(bar.lines().filter(|line| !line.starts_with('#'))) {
+        let Some((head, rest)) = line.split_once(": ") else {
+            wrong.push(format!("no colon: {line}"));
+            continue;
+        };
+        if !head.starts_with(&format!("{number} ")) {
+            wrong.push(format!("line {number} is {head}"));
+        }
+        let (tests, words) = rest.split_once('!').unwrap_or((rest, ""));
+        let tests: Vec<_> = tests.split(',').map(str::trim).filter(|test| !test.is_empty()).collect();
+        if tests.is_empty() && words.trim().is_empty() {
+            wrong.push(format!("line {number} names no test and says nothing"));
+        }
+        let missing = tests.iter().filter(|test| {
+            let definition = format!("fn {test}(");
+            !sources.iter().any(|(_, text)| text.contains(&definition))
+        });
+        wrong.extend(missing.map(|test| format!("line {number}: no test is named {test}")));
+    }
+    check("the security bar names its tests", wrong.into_iter());
+}
