@@ -9,7 +9,7 @@ use portolan_api::{
     inventory::v1::{
         collection_directory_service_client::CollectionDirectoryServiceClient,
         edge_feed_service_client::EdgeFeedServiceClient, inventory_service_client::InventoryServiceClient,
-        inventory_usage_service_client::InventoryUsageServiceClient,
+        inventory_usage_service_client::InventoryUsageServiceClient, job_service_client::JobServiceClient,
     },
     tokens::v1::{
         api_keys_service_client::ApiKeysServiceClient,
@@ -112,6 +112,11 @@ impl Peers {
     /// The feed of endpoints for the edge.
     pub fn edge_feed(&self) -> EdgeFeedServiceClient<Called<Channel>> {
         EdgeFeedServiceClient::with_interceptor(self.inventory.clone(), self.as_service())
+    }
+
+    /// The durable work of the inventory.
+    pub fn inventory_jobs(&self) -> JobServiceClient<Called<Channel>> {
+        JobServiceClient::with_interceptor(self.inventory.clone(), self.as_service())
     }
 
     /// Calls with the rights of a user.

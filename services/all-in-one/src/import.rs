@@ -33,7 +33,7 @@ const PIECE_BYTES: usize = 256 * 1024;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ImportArgs {
-    /// HAR captures and OpenAPI or Swagger documents, plain, gzip or zstd; `-` reads standard input.
+    /// HAR captures, OpenAPI or Swagger documents, Postman collections and Imperva schemas, plain, gzip or zstd; `-` reads standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Collection to fill, made when there is none; without it the file's title or first host names it.

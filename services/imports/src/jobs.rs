@@ -1,6 +1,7 @@
 //! Import jobs as callers see them.
 
 use portolan_api::Reason;
+use portolan_api::inventory::v1 as inventory;
 use portolan_authz::Caller;
 use portolan_formats::Format;
 use portolan_log::Positions;
@@ -206,30 +207,101 @@ fn visible(job: &Job, caller: &Caller) -> bool {
     job.user_id == caller.user_id || job.collection_id.is_none_or(|id| caller.grant.sees(id))
 }
 
-/// # Errors
-/// `JOB_NOT_FOUND` when the account has no such job or the caller may not see its collection.
-pub async fn get(deps: &Deps, caller: &Caller, job_id: &str) -> Result<Job, Error> {
-    // Ids have one spelling, and no other text reaches the database.
-    let id = Uuid::parse_str(job_id).map_err(|_| Reason::JobNotFound)?.to_string();
-    let job = rows::get(&deps.db, caller.account_id, &id).await?;
-    Ok(job.filter(|job| visible(job, caller)).ok_or(Reason::JobNotFound)?)
+/// A job of this service or of the inventory.
+#[derive(Clone, Debug)]
+pub enum Listed {
+    Own(Box<Job>),
+    Inventory(inventory::Job),
 }
 
-/// A page of jobs, the newest first, and the token of the next one, empty at the end. A page may hold fewer jobs than
-/// asked for.
+impl Listed {
+    fn created_at(&self) -> i64 {
+        match self {
+            Self::Own(job) => job.created_at,
+            Self::Inventory(job) => job.created_at,
+        }
+    }
+
+    fn visible(&self, caller: &Caller) -> bool {
+        match self {
+            Self::Own(job) => visible(job, caller),
+            Self::Inventory(job) => job.collection_id.is_none_or(|id| caller.grant.sees(id)),
+        }
+    }
+}
+
+/// # Errors
+/// `JOB_NOT_FOUND` when the account has no such job or the caller may not see its collection.
+pub async fn get(deps: &Deps, caller: &Caller, job_id: &str) -> Result<Listed, Error> {
+    // Ids have one spelling, and no other text reaches the database.
+    let id = Uuid::parse_str(job_id).map_err(|_| Reason::JobNotFound)?.to_string();
+    let found = match rows::get(&deps.db, caller.account_id, &id).await? {
+        Some(job) => Some(Listed::Own(Box::new(job))),
+        None => {
+            let request = inventory::GetJobRequest { account_id: caller.account_id, job_id: id };
+            let answer = deps.peers.inventory_jobs().get_job(request).await.map_err(portolan_api::Error::from)?;
+            answer.into_inner().job.map(Listed::Inventory)
+        }
+    };
+    Ok(found.filter(|job| job.visible(caller)).ok_or(Reason::JobNotFound)?)
+}
+
+/// Where a page ended in each of the two lists.
+struct Cursor {
+    own: String,
+    created_at: i64,
+    id: String,
+}
+
+impl Cursor {
+    /// # Errors
+    /// `PAGE_TOKEN_INVALID`.
+    fn parse(token: &str) -> Result<Self, Error> {
+        if token.is_empty() {
+            return Ok(Self { own: Uuid::max().to_string(), created_at: 0, id: String::new() });
+        }
+        let parts: Vec<&str> = token.split('~').collect();
+        let [own, created_at, id] = parts.as_slice() else { return Err(Reason::PageTokenInvalid.into()) };
+        let own = Uuid::parse_str(own).map_err(|_| Reason::PageTokenInvalid)?.to_string();
+        let created_at = created_at.parse().map_err(|_| Reason::PageTokenInvalid)?;
+        let is_id = id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if is_id { Ok(Self { own, created_at, id: (*id).to_owned() }) } else { Err(Reason::PageTokenInvalid.into()) }
+    }
+
+    fn token(&self) -> String {
+        format!("{}~{}~{}", self.own, self.created_at, self.id)
+    }
+}
+
+/// A page of the jobs of this service and the inventory, the newest first, and the token of the next one, empty at the
+/// end. A page may hold fewer jobs than asked for.
 ///
 /// # Errors
 /// `PAGE_TOKEN_INVALID`.
-pub async fn list(deps: &Deps, caller: &Caller, size: i32, token: &str) -> Result<(Vec<Job>, String), Error> {
+pub async fn list(deps: &Deps, caller: &Caller, size: i32, token: &str) -> Result<(Vec<Listed>, String), Error> {
     let size = if size <= 0 { PAGE_DEFAULT } else { i64::from(size).min(PAGE_MAX) };
-    let before = match token {
-        "" => Uuid::max(),
-        token => Uuid::parse_str(token).map_err(|_| Reason::PageTokenInvalid)?,
+    let mut cursor = Cursor::parse(token)?;
+    let own = rows::list(&deps.db, caller.account_id, &cursor.own, size + 1).await?;
+    let request = inventory::ListJobsRequest {
+        account_id: caller.account_id,
+        page_size: i32::try_from(size + 1).unwrap_or(i32::MAX),
+        before_created_at: cursor.created_at,
+        before_job_id: cursor.id.clone(),
     };
-    let mut jobs = rows::list(&deps.db, caller.account_id, &before.to_string(), size + 1).await?;
-    let more = jobs.len() as i64 > size;
-    jobs.truncate(usize::try_from(size).unwrap_or(usize::MAX));
-    let next = jobs.last().filter(|_| more).map(|job| job.job_id.clone()).unwrap_or_default();
-    jobs.retain(|job| visible(job, caller));
-    Ok((jobs, next))
+    let theirs =
+        deps.peers.inventory_jobs().list_jobs(request).await.map_err(portolan_api::Error::from)?.into_inner().jobs;
+    let own = own.into_iter().map(|job| Listed::Own(Box::new(job)));
+    let mut listed: Vec<_> = own.chain(theirs.into_iter().map(Listed::Inventory)).collect();
+    // Each list is in order already, and stays so.
+    listed.sort_by_key(|job| std::cmp::Reverse(job.created_at()));
+    let more = listed.len() as i64 > size;
+    listed.truncate(usize::try_from(size).unwrap_or(usize::MAX));
+    for job in &listed {
+        match job {
+            Listed::Own(job) => cursor.own = job.job_id.clone(),
+            Listed::Inventory(job) => (cursor.created_at, cursor.id) = (job.created_at, job.job_id.clone()),
+        }
+    }
+    listed.retain(|job| job.visible(caller));
+    Ok((listed, if more { cursor.token() } else { String::new() }))
 }

@@ -69,6 +69,12 @@ pub const MIGRATIONS: Migrations = Migrations {
             sqlite: include_str!("../migrations/sqlite/0002_sources.sql"),
             postgres: include_str!("../migrations/postgres/0002_sources.sql"),
         },
+        Migration {
+            version: 3,
+            name: "names",
+            sqlite: include_str!("../migrations/sqlite/0003_names.sql"),
+            postgres: include_str!("../migrations/postgres/0003_names.sql"),
+        },
     ],
 };
 

@@ -23,6 +23,7 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::har::{self, HarImport};
+use crate::jobs::Listed;
 use crate::receive::{self, NewImport};
 use crate::uploads::{ImportType, Operation, Upload, UploadStatus};
 use crate::{Deps, Error, jobs, openapi, store};
@@ -131,13 +132,31 @@ impl ImportsService for Imports {
     async fn get_job(&self, request: Request<GetJobRequest>) -> RpcResult<GetJobResponse> {
         let (caller, request) = Caller::split(request)?;
         let job = jobs::get(&self.deps, &caller, &request.job_id).await?;
-        Ok(Response::new(GetJobResponse { job: Some(job_message(job)) }))
+        Ok(Response::new(GetJobResponse { job: Some(listed_message(job)) }))
     }
 
     async fn list_jobs(&self, request: Request<ListJobsRequest>) -> RpcResult<ListJobsResponse> {
         let (caller, request) = Caller::split(request)?;
         let (jobs, next_page_token) = jobs::list(&self.deps, &caller, request.page_size, &request.page_token).await?;
-        Ok(Response::new(ListJobsResponse { jobs: jobs.into_iter().map(job_message).collect(), next_page_token }))
+        Ok(Response::new(ListJobsResponse { jobs: jobs.into_iter().map(listed_message).collect(), next_page_token }))
+    }
+}
+
+fn listed_message(job: Listed) -> Job {
+    match job {
+        Listed::Own(job) => job_message(*job),
+        Listed::Inventory(job) => Job {
+            job_id: job.job_id,
+            kind: job.kind,
+            state: job.state,
+            collection_id: job.collection_id,
+            total_items: job.done_items,
+            imported_items: job.done_items,
+            error: job.error,
+            created_at: job.created_at,
+            updated_at: job.updated_at,
+            ..Job::default()
+        },
     }
 }
 

@@ -12,6 +12,7 @@ mod guards;
 mod imports;
 mod inventory_writes;
 mod inventory_reads;
+mod imports_sources;
 mod katapult;
 mod kill;
 mod operations;
@@ -42,6 +43,11 @@ portolan_testkit::suite! {
     imports::a_reviewed_document_is_ingested_once,
     imports::a_streamed_file_becomes_a_job,
     imports::the_command_imports_a_file,
+    imports_sources::refusals_are_exact,
+    imports_sources::a_workspace_reaches_the_inventory,
+    imports_sources::addresses_and_schemas_are_imported_once,
+    imports_sources::a_killed_call_is_made_again,
+    imports_sources::every_request_is_accounted_for,
     throttle::racing_wrong_passwords_are_counted_exactly,
     inventory_reads::reads_answer_their_documented_shapes,
     inventory_reads::sensitive_data_is_marked_and_defined,

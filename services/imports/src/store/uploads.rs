@@ -12,8 +12,9 @@ INSERT INTO uploads (account_id, upload_id, status, collection_id, collection_na
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 ON CONFLICT (account_id, upload_id) DO NOTHING";
 
-static INSERT_OPERATIONS: Bulk<9> = Bulk::new(
-    "INSERT INTO upload_operations (account_id, upload_id, position, url, method, importable, record, errors, group_id)",
+static INSERT_OPERATIONS: Bulk<10> = Bulk::new(
+    "INSERT INTO upload_operations (account_id, upload_id, position, url, method, importable, record, errors, \
+     group_id, name)",
     "",
 );
 
@@ -157,7 +158,7 @@ pub async fn fail(db: &Db, account_id: i64, upload_id: &str, reason: &str) -> Re
 
 const OPERATIONS_PAGE: usize = 64;
 
-fn operation_row(upload: &Upload, position: i64, operation: &Operation) -> [Value; 9] {
+fn operation_row(upload: &Upload, position: i64, operation: &Operation) -> [Value; 10] {
     [
         upload.account_id.into(),
         (&upload.upload_id).into(),
@@ -168,6 +169,7 @@ fn operation_row(upload: &Upload, position: i64, operation: &Operation) -> [Valu
         operation.record.clone().into(),
         errors_json(&operation.errors).into(),
         (&operation.group_id).into(),
+        (&operation.name).into(),
     ]
 }
 
@@ -183,7 +185,7 @@ pub async fn get(db: &Db, account_id: i64, upload_id: &str) -> Result<Option<Upl
 }
 
 const LIST_WITH_ERRORS: &str = "
-SELECT group_id, url, method, importable, NULL AS record, errors FROM upload_operations
+SELECT group_id, name, url, method, importable, NULL AS record, errors FROM upload_operations
 WHERE account_id = $1 AND upload_id = $2 AND errors <> '[]' ORDER BY position";
 
 /// Operations that have errors, without their records.
@@ -195,7 +197,7 @@ pub async fn list_with_errors(db: &Db, account_id: i64, upload_id: &str) -> Resu
 fn operation(row: &Row) -> Result<Operation, Error> {
     Ok(Operation {
         group_id: row.get("group_id")?,
-        name: String::new(),
+        name: row.get("name")?,
         url: row.get("url")?,
         method: row.get("method")?,
         importable: row.get("importable")?,
@@ -205,7 +207,7 @@ fn operation(row: &Row) -> Result<Operation, Error> {
 }
 
 const LIST_FIRST: &str = "
-SELECT group_id, url, method, importable, record, errors FROM upload_operations
+SELECT group_id, name, url, method, importable, record, errors FROM upload_operations
 WHERE account_id = $1 AND upload_id = $2 AND position >= $3 ORDER BY position LIMIT $4";
 
 /// Operations that are listed with their records, and the bytes that these may take.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use portolan_api::inventory::v1::export_service_server::{ExportService, ExportServiceServer};
 use portolan_api::inventory::v1::inventory_service_server::{InventoryService, InventoryServiceServer};
+use portolan_api::inventory::v1::job_service_server::{JobService, JobServiceServer};
 use portolan_api::inventory::v1::*;
 use portolan_api::{Error, Reason};
 use portolan_log::Log;
@@ -15,6 +16,10 @@ use tonic::{Request, Response, Status};
 pub struct Inventory {
     log: Log,
     pub collections: Arc<Mutex<Vec<ImportTarget>>>,
+    /// Every tag that was asked for.
+    pub tags: Arc<Mutex<Vec<(String, String)>>>,
+    /// Jobs of the inventory.
+    pub jobs: Arc<Mutex<Vec<Job>>>,
     /// Whether the ingest stands still.
     pub held: Arc<AtomicBool>,
 }
@@ -34,13 +39,20 @@ impl Inventory {
             ImportTarget { r#type: Some("API_GROUP".to_owned()), ..target(GROUP, "group") },
             ImportTarget { deactivated: true, ..target(DEACTIVATED, "deactivated") },
         ];
-        Self { log, collections: Arc::new(Mutex::new(collections)), held: Arc::default() }
+        Self {
+            log,
+            collections: Arc::new(Mutex::new(collections)),
+            tags: Arc::default(),
+            jobs: Arc::default(),
+            held: Arc::default(),
+        }
     }
 
     pub fn routes(&self) -> Routes {
         let mut routes = Routes::builder();
         routes.add_service(InventoryServiceServer::new(self.clone()));
         routes.add_service(ExportServiceServer::new(self.clone()));
+        routes.add_service(JobServiceServer::new(self.clone()));
         routes.routes()
     }
 
@@ -49,6 +61,7 @@ impl Inventory {
     }
 
     fn ensure(&self, request: EnsureImportTargetRequest) -> Result<Option<ImportTarget>, Status> {
+        self.tags.lock().unwrap().extend(request.tags);
         let mut collections = self.collections.lock().unwrap();
         let Some(mut name) = request.collection_name else {
             let id = request.api_collection_id.unwrap_or(-1);
@@ -75,6 +88,25 @@ impl Inventory {
         let ends = self.log.end_offsets().await.map_err(|error| Status::unavailable(error.to_string()))?;
         let next_offsets = ends.into_iter().map(|(partition, offset)| (i32::try_from(partition).unwrap(), offset));
         Ok(GetIngestPositionsResponse { next_offsets: next_offsets.collect() })
+    }
+}
+
+#[tonic::async_trait]
+impl JobService for Inventory {
+    async fn get_job(&self, request: Request<GetJobRequest>) -> Result<Response<GetJobResponse>, Status> {
+        let request = request.into_inner();
+        let job = self.jobs.lock().unwrap().iter().find(|job| job.job_id == request.job_id).cloned();
+        Ok(Response::new(GetJobResponse { job }))
+    }
+
+    async fn list_jobs(&self, request: Request<ListJobsRequest>) -> Result<Response<ListJobsResponse>, Status> {
+        let request = request.into_inner();
+        let before = (request.before_created_at, request.before_job_id);
+        let is_next = |job: &&Job| before.0 == 0 || (job.created_at, &job.job_id) < (before.0, &before.1);
+        let mut jobs: Vec<_> = self.jobs.lock().unwrap().iter().filter(is_next).cloned().collect();
+        jobs.sort_by(|a, b| (b.created_at, &b.job_id).cmp(&(a.created_at, &a.job_id)));
+        jobs.truncate(usize::try_from(request.page_size).unwrap());
+        Ok(Response::new(ListJobsResponse { jobs }))
     }
 }
 

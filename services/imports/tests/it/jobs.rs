@@ -12,7 +12,7 @@ use crate::inventory::{GROUP, HOST};
 use crate::world::{World, reason};
 
 /// Sends a file in pieces of some bytes.
-async fn send(
+pub async fn send(
     world: &World,
     write_id: &str,
     first: CreateImportRequest,
@@ -24,12 +24,12 @@ async fn send(
     Ok(world.client.clone().create_import(request).await?.into_inner())
 }
 
-async fn get(world: &World, job_id: &str) -> Job {
+pub async fn get(world: &World, job_id: &str) -> Job {
     let request = world.request("", GetJobRequest { job_id: job_id.to_owned() });
     world.client.clone().get_job(request).await.unwrap().into_inner().job.unwrap()
 }
 
-async fn wait_for(world: &World, job_id: &str, until: impl Fn(&Job) -> bool) -> Job {
+pub async fn wait_for(world: &World, job_id: &str, until: impl Fn(&Job) -> bool) -> Job {
     for _ in 0..500 {
         let job = get(world, job_id).await;
         if until(&job) {
@@ -40,7 +40,7 @@ async fn wait_for(world: &World, job_id: &str, until: impl Fn(&Job) -> bool) -> 
     panic!("the job did not get there: {:?}", get(world, job_id).await);
 }
 
-fn ended(job: &Job) -> bool {
+pub fn ended(job: &Job) -> bool {
     !matches!(job.state.as_str(), "PENDING" | "RUNNING")
 }
 
@@ -157,6 +157,16 @@ pub async fn a_refused_upload_leaves_nothing(test: TestDb) {
 pub async fn jobs_are_listed_in_pages(test: TestDb) {
     let world = World::new(test).await;
     let mut sent = Vec::new();
+    // Older and newer ones of the inventory, of two of which only the ids differ.
+    let theirs = [
+        "018f0000-0000-7000-8000-000000000001",
+        "018f0000-0000-7000-8000-000000000002",
+        "ffff0000-0000-7000-8000-000000000003",
+    ];
+    for (job_id, created_at) in theirs.into_iter().zip([5, 5, i64::MAX]) {
+        let job = portolan_api::inventory::v1::Job { job_id: job_id.to_owned(), created_at, ..Default::default() };
+        world.inventory.jobs.lock().unwrap().push(job);
+    }
     for index in 0..3 {
         sent.push(send(&world, &index.to_string(), CreateImportRequest::default(), CAPTURE.as_bytes()).await.unwrap());
     }
@@ -172,8 +182,10 @@ pub async fn jobs_are_listed_in_pages(test: TestDb) {
             break;
         }
     }
-    let expected: Vec<_> = sent.iter().rev().map(|created| created.job_id.clone()).collect();
+    let own = sent.iter().rev().map(|created| created.job_id.as_str());
+    let expected: Vec<_> = [theirs[2]].into_iter().chain(own).chain([theirs[1], theirs[0]]).collect();
     assert_eq!(listed, expected);
+    assert_eq!(get(&world, theirs[0]).await.created_at, 5);
 
     let mut stranger = world.caller.clone();
     stranger.account_id += 1;

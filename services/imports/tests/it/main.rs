@@ -4,7 +4,9 @@ mod har;
 mod inventory;
 mod jobs;
 mod openapi;
+mod postman;
 mod postman_server;
+mod sources;
 mod world;
 
 portolan_testkit::suite! {
@@ -23,4 +25,21 @@ portolan_testkit::suite! {
     jobs::a_damaged_file_fails_and_appends_nothing,
     jobs::a_refused_upload_leaves_nothing,
     jobs::jobs_are_listed_in_pages,
+    postman::a_file_is_reviewed_and_ingested_once,
+    postman::a_refused_file_changes_nothing,
+    postman::an_interrupted_approval_is_completed,
+    postman::a_workspace_is_fetched_for_review,
+    postman::a_workspace_that_cannot_be_read_fails,
+    postman::a_credential_is_sealed_and_masked,
+    postman::lists_are_read_whole,
+    postman::a_collection_is_exported,
+    postman::a_specification_is_kept,
+    postman::a_deleted_upload_goes,
+    postman::values_go_with_their_collection,
+    sources::a_schema_fills_a_collection_a_host,
+    sources::a_refused_schema_changes_nothing,
+    sources::an_address_is_called_and_ingested_once,
+    sources::a_given_answer_is_taken,
+    sources::refused_addresses_are_not_called,
+    sources::files_are_recognised_and_cancelled,
 }

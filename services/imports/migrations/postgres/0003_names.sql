@@ -1,0 +1,1 @@
+ALTER TABLE upload_operations ADD COLUMN name TEXT NOT NULL DEFAULT '';
