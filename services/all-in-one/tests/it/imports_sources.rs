@@ -9,7 +9,12 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::Request, http::Response};
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{Response, request::Parts},
+};
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 
@@ -29,7 +34,7 @@ impl Site {
         let counted = slow_calls.clone();
         let router = Router::new().fallback(move |request: Request| {
             let counted = counted.clone();
-            async move { answer(&request, &counted).await }
+            async move { answer(&request.into_parts().0, &counted).await }
         });
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { url, slow_calls }
@@ -38,14 +43,14 @@ impl Site {
 
 const KEY: &str = "PMAK-0123456789abcdef-0123";
 
-async fn answer(request: &Request, slow_calls: &AtomicUsize) -> Response<Body> {
-    let path = request.uri().path();
+async fn answer(request: &Parts, slow_calls: &AtomicUsize) -> Response<Body> {
+    let path = request.uri.path();
     let is_postman = ["/workspaces", "/collections", "/apis"].iter().any(|prefix| path.starts_with(prefix));
     let respond = |status: u16, body: Value| {
         let response = Response::builder().status(status).header("content-type", "application/json");
         response.body(Body::from(body.to_string())).unwrap()
     };
-    if is_postman && request.headers().get("x-api-key").is_none_or(|key| key != KEY) {
+    if is_postman && request.headers.get("x-api-key").is_none_or(|key| key != KEY) {
         return respond(401, json!({}));
     }
     let collection = json!({"collection": {"info": {"_postman_id": "c1", "name": "Books"},
@@ -55,7 +60,7 @@ async fn answer(request: &Request, slow_calls: &AtomicUsize) -> Response<Body> {
         "/workspaces/w" => respond(200, json!({"workspace": {"collections": [{"uid": "1-c1", "name": "Books"}]}})),
         "/collections" => respond(200, json!({"collections": [{"uid": "1-c1", "name": "Books"}]})),
         "/collections/1-c1" => respond(200, collection),
-        "/apis" if request.method() == "POST" => respond(200, json!({"api": {"id": "a"}})),
+        "/apis" if request.method == "POST" => respond(200, json!({"api": {"id": "a"}})),
         "/apis" => respond(200, json!({"apis": []})),
         path if path.starts_with("/apis/a") => respond(200, json!({"schemas": []})),
         "/slow" => {
