@@ -6,6 +6,7 @@ use portolan_api::{
         directory_service_client::DirectoryServiceClient, identity_service_client::IdentityServiceClient,
         identity_usage_service_client::IdentityUsageServiceClient,
     },
+    imports::v1::uploads_service_client::UploadsServiceClient,
     inventory::v1::{
         collection_directory_service_client::CollectionDirectoryServiceClient,
         edge_feed_service_client::EdgeFeedServiceClient, inventory_service_client::InventoryServiceClient,
@@ -98,6 +99,11 @@ impl Peers {
 
     pub fn organization_tokens(&self) -> OrganizationTokensServiceClient<Called<Channel>> {
         OrganizationTokensServiceClient::with_interceptor(self.tokens.clone(), self.as_service())
+    }
+
+    /// What imports keep of collections.
+    pub fn uploads(&self) -> UploadsServiceClient<Called<Channel>> {
+        UploadsServiceClient::with_interceptor(self.imports.clone(), self.as_service())
     }
 
     pub fn inventory(&self) -> InventoryServiceClient<Called<Channel>> {

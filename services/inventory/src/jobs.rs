@@ -204,11 +204,15 @@ async fn step(deps: &Deps, job: &Job, owner: &str) -> Result<bool, Error> {
         JobKind::ApplyAccessTypes => Some(deps.access_policy_now(job.account_id).await?),
         _ => None,
     };
-    if job.kind == JobKind::DeleteCollection {
-        delete_collection::tell_others(deps, job).await?;
-    }
-    if job.kind == JobKind::RedactCollection {
-        redaction::tell_others(deps, job).await?;
+    if matches!(job.kind, JobKind::DeleteCollection | JobKind::RedactCollection) {
+        let place = store::jobs::get(&deps.db, job.account_id, &job.job_id).await?.map(|known| known.place);
+        match (job.kind, place.as_deref()) {
+            (JobKind::DeleteCollection, Some(delete_collection::OTHERS)) => {
+                delete_collection::tell_others(deps, job).await?;
+            }
+            (JobKind::RedactCollection, Some(redaction::OTHERS)) => redaction::tell_others(deps, job).await?,
+            _ => {}
+        }
     }
     let mut tx = deps.db.begin().await?;
     let now = now_s();

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use portolan_api::imports::v1::RedactUploadsRequest;
 use portolan_authz::Caller;
 use portolan_engine::template::BodyNames;
 use portolan_engine::{Aggregate, EndpointDelta, Method, ParameterKey, Sample, Values};
@@ -74,8 +75,13 @@ pub async fn update(
     Ok(job_id)
 }
 
-/// Has the raw uploads of the collection removed. It bears being done twice.
-pub(crate) async fn tell_others(_deps: &Deps, _job: &Job) -> Result<(), Error> {
+/// The place at which only other services are left; no key of a raw endpoint has this form.
+pub(crate) const OTHERS: &str = "others";
+
+/// Has the values in raw uploads of the collection removed. It bears being done twice.
+pub(crate) async fn tell_others(deps: &Deps, job: &Job) -> Result<(), Error> {
+    let request = RedactUploadsRequest { account_id: job.account_id, collection_id: job.collection_id };
+    deps.peers.uploads().redact_uploads(request).await.map_err(portolan_api::Error::from)?;
     Ok(())
 }
 
@@ -86,13 +92,16 @@ pub(crate) async fn step(tx: &mut Tx, job: &Job) -> Result<Step, Error> {
     if held.is_none_or(|held| held.deleted) {
         return Ok(Step::Over { done: 0 });
     }
+    if job.place == OTHERS {
+        store::collection_writes::note_values_removed(tx, account_id, collection_id).await?;
+        return Ok(Step::Over { done: 0 });
+    }
     let page = store::endpoints::page(tx, account_id, collection_id, &job.place, ENDPOINTS_PER_STEP).await?;
     let Some((last, _)) = page.last() else {
         store::demerged::forget_kept(tx, account_id, collection_id).await?;
         store::call_stats::forget_addresses(tx, account_id, collection_id).await?;
         store::collection_writes::forget_removed_urls(tx, account_id, collection_id).await?;
-        store::collection_writes::note_values_removed(tx, account_id, collection_id).await?;
-        return Ok(Step::Over { done: 0 });
+        return Ok(Step::To { place: OTHERS.to_owned(), done: 0 });
     };
     let place = last.key.clone();
     let raw_keys: Vec<&str> = page.iter().map(|(raw, _)| raw.key.as_str()).collect();

@@ -6,10 +6,8 @@ use crate::server::{PATIENCE, Server, har};
 /// A collection with these endpoints, from an import.
 async fn filled(server: &Server, name: &str, calls: &[(&str, &str)]) -> i64 {
     let id = server.create_collection(name).await;
-    let calls: Vec<_> = calls
-        .iter()
-        .map(|(method, url)| (*method, *url, "", 200, r#"{"mail":"jane@corp.io","id":5}"#))
-        .collect();
+    let calls: Vec<_> =
+        calls.iter().map(|(method, url)| (*method, *url, "", 200, r#"{"mail":"jane@corp.io","id":5}"#)).collect();
     let upload = json!({"harString": har(&calls), "apiCollectionId": id, "skipKafka": "true"});
     server.post("/api/uploadHar", upload).await.expect(200);
     id
@@ -95,7 +93,10 @@ pub async fn collections_are_changed(test: TestDb) {
     server.post("/api/editCollectionName", rename(id, "New")).await.expect(200);
     server.post("/api/editCollectionName", rename(id, "nEW")).await.expect(200);
     assert_eq!(collection(&server, id).await["displayName"], "nEW");
-    server.post("/api/editCollectionName", rename(id, "taken")).await.expect_error(422, "Collection names must be unique");
+    server
+        .post("/api/editCollectionName", rename(id, "taken"))
+        .await
+        .expect_error(422, "Collection names must be unique");
     server.post("/api/editCollectionName", rename(id, "")).await.expect_error(422, "Invalid collection name");
     server.post("/api/editCollectionName", rename(88_888, "X")).await.expect_error(422, "No such collection exists");
     server.create_collection("Old").await;
@@ -134,7 +135,10 @@ pub async fn activation_bounds_what_is_read(test: TestDb) {
     let named = json!({"apiCollections": [{"id": id}, {"id": 88_888}]});
     let changed = server.post("/api/deactivateCollections", named.clone()).await.expect(200).json();
     assert_eq!(changed["apiCollections"].as_array().unwrap().len(), 1);
-    assert_eq!((&changed["apiCollections"][0]["deactivated"], &changed["apiCollections"][0]["urlsCount"]), (&json!(true), &json!(1)));
+    assert_eq!(
+        (&changed["apiCollections"][0]["deactivated"], &changed["apiCollections"][0]["urlsCount"]),
+        (&json!(true), &json!(1))
+    );
     let text = "This API is not available for deactivated collections";
     server.post("/api/fetchApiInfosForCollection", json!({"apiCollectionId": id})).await.expect_error(403, text);
     let again = server.post("/api/deactivateCollections", named.clone()).await.expect(200).json();
@@ -211,7 +215,8 @@ pub async fn redaction_hides_every_value(test: TestDb) {
 pub async fn access_types_are_answered(test: TestDb) {
     let server = Server::start(&test).await;
     let id = filled(&server, "Shop", &[("GET", "http://api.test/a"), ("POST", "http://api.test/a")]).await;
-    let found = server.post("/api/getAccessTypes", json!({"urls": ["http://api.test/a", "/x"]})).await.expect(200).json();
+    let found =
+        server.post("/api/getAccessTypes", json!({"urls": ["http://api.test/a", "/x"]})).await.expect(200).json();
     let infos = found["response"]["apiInfos"].as_array().unwrap();
     assert_eq!(infos.len(), 2);
     let expected = json!({

@@ -1,3 +1,4 @@
+use portolan_api::imports::v1::DeleteUploadsRequest;
 use portolan_store::Tx;
 
 use super::{Job, Step};
@@ -8,21 +9,29 @@ const ENDPOINTS_PER_STEP: i64 = 200;
 /// Memberships removed in one transaction.
 const MEMBERS_PER_STEP: i64 = 2_000;
 
-/// Has other services forget the collection. Each of them bears being told twice.
-pub(super) async fn tell_others(_deps: &Deps, _job: &Job) -> Result<(), Error> {
+/// The place at which only other services are left.
+pub(super) const OTHERS: &str = "others";
+
+/// Has imports forget the collection: uploads, raw files, saved specifications. It bears being told twice.
+pub(super) async fn tell_others(deps: &Deps, job: &Job) -> Result<(), Error> {
+    let request = DeleteUploadsRequest { account_id: job.account_id, collection_id: job.collection_id };
+    deps.peers.uploads().delete_uploads(request).await.map_err(portolan_api::Error::from)?;
     Ok(())
 }
 
 /// Removes some endpoints of a deleted collection with what belongs to them, or some members of a deleted group.
 pub(super) async fn step(tx: &mut Tx, job: &Job) -> Result<Step, Error> {
     let (account_id, collection_id) = (job.account_id, job.collection_id);
+    if job.place == OTHERS {
+        return Ok(Step::Over { done: 0 });
+    }
     if store::groups::delete_some_members(tx, account_id, collection_id, MEMBERS_PER_STEP).await? > 0 {
         return Ok(Step::To { place: String::new(), done: 0 });
     }
     let keys = store::endpoints::some_keys(tx, account_id, collection_id, ENDPOINTS_PER_STEP).await?;
     if keys.is_empty() {
         store::belongings::delete_of_collection(tx, account_id, collection_id).await?;
-        return Ok(Step::Over { done: 0 });
+        return Ok(Step::To { place: OTHERS.to_owned(), done: 0 });
     }
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     store::parameters::delete(tx, account_id, collection_id, &keys).await?;

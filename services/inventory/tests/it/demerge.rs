@@ -15,10 +15,12 @@ async fn urls(deps: &Deps, collection_id: i32) -> Vec<String> {
 }
 
 fn orders(collection_id: i32, numbers: std::ops::Range<i64>) -> Vec<Record<'static>> {
-    numbers.map(|n| Record {
-        response_payload: format!(r#"{{"n":{n}}}"#).into(),
-        ..call(collection_id, "GET", &format!("/orders/{n}"), 5 + n)
-    }).collect()
+    numbers
+        .map(|n| Record {
+            response_payload: format!(r#"{{"n":{n}}}"#).into(),
+            ..call(collection_id, "GET", &format!("/orders/{n}"), 5 + n)
+        })
+        .collect()
 }
 
 fn shops(collection_id: i32, numbers: std::ops::Range<i64>) -> Vec<Record<'static>> {

@@ -7,7 +7,7 @@ use portolan_record::Record;
 use portolan_testkit::TestDb;
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{ACCOUNT, admin, call, create, deps, distinct_path, ingest, tables};
+use crate::harness::{ACCOUNT, admin, call, create, deps, distinct_path, ingest, local, tables};
 
 /// A step is tried this often before its worker gives up.
 const ATTEMPTS: u32 = 5;
@@ -114,12 +114,8 @@ pub async fn groups_survive_deaths(test: TestDb) {
     let deps = deps(&test).await;
     let (id, me) = (create(&deps, ACCOUNT, "A").await.id, admin(ACCOUNT));
     ingest(&deps, "p", &calls(id, 620)).await;
-    let condition = Written {
-        kind: "REGEX".into(),
-        operator: "AND".into(),
-        data: serde_json::json!({"regex": "."}),
-        within: None,
-    };
+    let condition =
+        Written { kind: "REGEX".into(), operator: "AND".into(), data: serde_json::json!({"regex": "."}), within: None };
     deps.db.faults().at(STEPPED).times(ATTEMPTS).fail();
     let name = CollectionName::parse(Some("G".into())).unwrap();
     let (group, _) = groups::create(&deps, &me, name, vec![condition]).await.unwrap();
@@ -133,7 +129,7 @@ pub async fn groups_survive_deaths(test: TestDb) {
 /// Both jobs of access types end the same, however often their workers die; asked for twice they are one job.
 pub async fn access_types_survive_deaths(test: TestDb) {
     let deps = deps(&test).await;
-    let ranges = tonic::service::Routes::new(directory::DirectoryServiceServer::new(Ranges)).prepare();
+    let ranges = tonic::service::Routes::new(directory::DirectoryServiceServer::new(Ranges));
     let (id, me) = (create(&deps, ACCOUNT, "A").await.id, admin(ACCOUNT));
     ingest(&deps, "p", &calls(id, 450)).await;
     let public = async || {
@@ -153,8 +149,7 @@ pub async fn access_types_survive_deaths(test: TestDb) {
     assert_eq!(public().await, 450);
     let job = jobs::get(&deps, ACCOUNT, &first).await.unwrap().unwrap();
     assert!(job.error.is_some() && job.state == JobState::Running);
-    let ranges = tower::ServiceExt::<tonic::codegen::http::Request<tonic::body::Body>>::map_err(ranges, Into::into);
-    deps.peers.identity.connect_local(tower::util::BoxCloneSyncService::new(ranges));
+    deps.peers.identity.connect_local(local(ranges));
     deps.db.execute("UPDATE inventory_jobs SET lease_until = 0", vec![]).await.unwrap();
     run_with_deaths(&deps).await;
     assert_eq!(public().await, 0);

@@ -12,12 +12,7 @@ use portolan_testkit::TestDb;
 use crate::harness::{ACCOUNT, admin, call, caller, create, deps, ingest};
 
 fn condition(kind: &str, operator: &str, data: &str) -> Written {
-    Written {
-        kind: kind.into(),
-        operator: operator.into(),
-        data: serde_json::from_str(data).unwrap(),
-        within: None,
-    }
+    Written { kind: kind.into(), operator: operator.into(), data: serde_json::from_str(data).unwrap(), within: None }
 }
 
 fn name(name: &str) -> CollectionName {
@@ -164,7 +159,8 @@ pub async fn members_do_not_depend_on_order(test: TestDb) {
     let records = |collection: i32| -> Vec<Record<'static>> {
         (0..24)
             .map(|n: i64| {
-                let letters: String = (0..4).map(|at| char::from(b'a' + u8::try_from((n / 3_i64.pow(at)) % 3).unwrap())).collect();
+                let letters: String =
+                    (0..4).map(|at| char::from(b'a' + u8::try_from((n / 3_i64.pow(at)) % 3).unwrap())).collect();
                 let ip = if n % 2 == 0 { "10.0.0.1" } else { "9.9.9.9" };
                 Record { ip: ip.into(), ..call(collection, "GET", &format!("/shop/zq{letters}x"), 5 + n) }
             })
@@ -207,7 +203,8 @@ pub async fn members_follow_their_collections(test: TestDb) {
     collection_writes::update_deactivated(&deps, &me, vec![b], true).await.unwrap();
     assert_eq!(shown(&deps, both).await, ["GET /a"]);
     ingest(&deps, "dropped", &[call(b, "GET", "/d", 6), call(b, "GET", "/d", 7)]).await;
-    let dropped = deps.db.fetch_one("SELECT cast(sum(dropped_records) AS BIGINT) AS n FROM collections", vec![]).await.unwrap();
+    let dropped =
+        deps.db.fetch_one("SELECT cast(sum(dropped_records) AS BIGINT) AS n FROM collections", vec![]).await.unwrap();
     assert_eq!(dropped.get::<i64>("n").unwrap(), 2);
     collection_writes::update_deactivated(&deps, &me, vec![b], false).await.unwrap();
     assert_eq!(shown(&deps, both).await, ["GET /a", "GET /b", "GET /c"]);

@@ -3,6 +3,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portolan_api::imports::v1::{
+    self as imports,
+    uploads_service_server::{UploadsService, UploadsServiceServer},
+};
 use portolan_authz::{Caller, CredentialKind, Grant, RequestInfo, Role, Scope, ServiceAuth};
 use portolan_inventory::collections::{self, Collection, CollectionName};
 use portolan_inventory::{Deps, MIGRATIONS, SERVICE, start_ingest};
@@ -27,7 +31,44 @@ pub async fn deps_on(store: &Store) -> Deps {
     let log = Log::open("embedded:", "akto.api.logs", store).await.unwrap();
     let config = Config::load(PathBuf::from("."), None, std::iter::empty()).unwrap();
     let peers = Peers::new(&config, ServiceAuth::new(&[7; 32])).unwrap();
+    peers.imports.connect_local(uploads());
     Deps::new(db, log, peers)
+}
+
+/// Imports without any upload, in the place of the other program.
+struct NoUploads;
+
+#[tonic::async_trait]
+impl UploadsService for NoUploads {
+    async fn redact_uploads(
+        &self,
+        _: tonic::Request<imports::RedactUploadsRequest>,
+    ) -> Result<tonic::Response<imports::RedactUploadsResponse>, tonic::Status> {
+        Ok(tonic::Response::new(imports::RedactUploadsResponse::default()))
+    }
+    async fn delete_uploads(
+        &self,
+        _: tonic::Request<imports::DeleteUploadsRequest>,
+    ) -> Result<tonic::Response<imports::DeleteUploadsResponse>, tonic::Status> {
+        Ok(tonic::Response::new(imports::DeleteUploadsResponse::default()))
+    }
+    async fn get_specification(
+        &self,
+        _: tonic::Request<imports::GetSpecificationRequest>,
+    ) -> Result<tonic::Response<imports::GetSpecificationResponse>, tonic::Status> {
+        Ok(tonic::Response::new(imports::GetSpecificationResponse::default()))
+    }
+}
+
+fn uploads() -> portolan_runtime::GrpcService {
+    local(tonic::service::Routes::new(UploadsServiceServer::new(NoUploads)))
+}
+
+/// Routes as the other end of a road within the process.
+pub fn local(routes: tonic::service::Routes) -> portolan_runtime::GrpcService {
+    let routes = routes.prepare();
+    let routes = tower::ServiceExt::<tonic::codegen::http::Request<tonic::body::Body>>::map_err(routes, Into::into);
+    tower::util::BoxCloneSyncService::new(routes)
 }
 
 /// An ADMIN of an account.

@@ -39,7 +39,9 @@ fn calls(collection_id: i32, from: i64) -> Vec<Record<'static>> {
 async fn traces(deps: &Deps) -> Vec<String> {
     let mut found = Vec::new();
     for table in TABLES {
-        let Ok(rows) = deps.db.fetch_all(Sql::assembled(format!("SELECT * FROM {table}")), vec![]).await else { continue };
+        let Ok(rows) = deps.db.fetch_all(Sql::assembled(format!("SELECT * FROM {table}")), vec![]).await else {
+            continue;
+        };
         for row in rows {
             let columns = (0..row.len()).filter_map(|at| {
                 row.get::<Option<String>>(at)
