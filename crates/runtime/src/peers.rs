@@ -5,6 +5,7 @@ use portolan_api::{
     identity::v1::{
         directory_service_client::DirectoryServiceClient, identity_service_client::IdentityServiceClient,
         identity_usage_service_client::IdentityUsageServiceClient,
+        notifications_service_client::NotificationsServiceClient,
     },
     imports::v1::uploads_service_client::UploadsServiceClient,
     inventory::v1::{
@@ -66,6 +67,11 @@ impl Peers {
 
     pub fn identity(&self) -> IdentityServiceClient<Called<Channel>> {
         IdentityServiceClient::with_interceptor(self.identity.clone(), self.as_service())
+    }
+
+    /// Push messages to the users of an account.
+    pub fn notifications(&self) -> NotificationsServiceClient<Called<Channel>> {
+        NotificationsServiceClient::with_interceptor(self.identity.clone(), self.as_service())
     }
 
     /// Organisations, account settings and customer workspaces.

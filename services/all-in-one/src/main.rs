@@ -1,11 +1,13 @@
 //! Portolan in one process, and its command line.
 
+mod audit;
 mod backup;
 mod commands;
 mod doctor;
 mod diff;
 mod import;
 mod keys;
+mod organizations;
 mod up;
 
 use std::process::ExitCode;
@@ -38,6 +40,12 @@ enum Command {
     /// Looks for Portolan's secrets in files.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Checks the audit.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Lists, shuts and opens organisations.
+    #[command(subcommand)]
+    Organizations(organizations::OrganizationsCommand),
     /// Looks at a running installation and says what is wrong with it.
     Doctor(ProcessArgs),
     /// Writes a consistent copy of an installation on SQLite, while it runs.
@@ -62,6 +70,8 @@ async fn main() -> ExitCode {
         Command::CheckConfig(arguments) => process::finish(commands::check_config(&arguments)),
         Command::EdgeToken(arguments) => process::finish(commands::edge_token(&arguments)),
         Command::Keys(command) => keys::run(&command),
+        Command::Audit(command) => process::finish(audit::run(&command).await),
+        Command::Organizations(command) => process::finish(organizations::run(&command).await),
         Command::Doctor(arguments) => process::finish(doctor::run(&arguments).await),
         Command::Backup(arguments) => process::finish(backup::backup(&arguments).await),
         Command::Restore(arguments) => process::finish(backup::restore(&arguments)),

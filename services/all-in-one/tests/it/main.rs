@@ -9,6 +9,8 @@ mod credentials;
 mod distributed;
 mod faults;
 mod guards;
+mod identity_team;
+mod identity_ways_in;
 mod imports;
 mod inventory_writes;
 mod inventory_reads;
@@ -34,6 +36,15 @@ portolan_testkit::suite! {
     roles::a_role_bounds_what_a_user_may,
     roles::a_restricted_user_sees_their_own_collections,
     roles::another_account_is_out_of_sight,
+    identity_team::a_person_from_invitation_to_refusal,
+    identity_team::racing_roles_keep_one_name_and_one_default,
+    identity_team::every_refusal_has_its_text,
+    identity_team::the_last_admin_stays,
+    identity_team::workspaces_of_a_vendor,
+    identity_team::a_suspended_organisation_is_refused,
+    identity_ways_in::letters_go_out,
+    identity_ways_in::a_provider_lets_people_in,
+    identity_ways_in::browsers_get_messages,
     collections::create_then_list,
     collections::names_follow_the_rule,
     collections::deletion_is_complete,

@@ -1,0 +1,48 @@
+//! `portolan organizations`: lists, shuts and opens organisations. It works on the database, beside running processes.
+
+use portolan_identity::organizations::{State, list, set_state};
+use portolan_runtime::{Process, ProcessArgs, process::BoxError};
+
+use crate::commands::say;
+
+#[derive(clap::Subcommand)]
+pub(crate) enum OrganizationsCommand {
+    /// Lists every organisation with its state.
+    List(ProcessArgs),
+    /// Shuts an organisation: every call of its users is refused within a second.
+    Suspend(Named),
+    /// Opens an organisation again.
+    Activate(Named),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Named {
+    /// UUID, `org_…` or sub-domain.
+    name: String,
+    #[command(flatten)]
+    process: ProcessArgs,
+}
+
+pub(crate) async fn run(command: &OrganizationsCommand) -> Result<(), BoxError> {
+    let arguments = match command {
+        OrganizationsCommand::List(arguments) => arguments,
+        OrganizationsCommand::Suspend(named) | OrganizationsCommand::Activate(named) => &named.process,
+    };
+    let process = Process::open(arguments.load()?).await?;
+    let db = process.db("identity").await?;
+    db.migrate(&portolan_identity::MIGRATIONS).await?;
+    let (name, state) = match command {
+        OrganizationsCommand::List(_) => {
+            for organization in list(&db).await? {
+                let (id, public_id, state) = (&organization.id, &organization.public_id, organization.state.name());
+                say(format_args!("{id} {public_id} {} {state} {}", organization.sub_domain, organization.name));
+            }
+            return Ok(());
+        }
+        OrganizationsCommand::Suspend(named) => (&named.name, State::Suspended),
+        OrganizationsCommand::Activate(named) => (&named.name, State::Active),
+    };
+    let before = set_state(&db, name, state).await?;
+    say(format_args!("{} was {} and is {}", before.public_id, before.state.name(), state.name()));
+    Ok(())
+}
