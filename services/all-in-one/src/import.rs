@@ -27,7 +27,7 @@ const ENDPOINTS_SHOWN: usize = 40;
 const CELL_CHARS_MAX: usize = 160;
 /// A server that restarts is waited for this long while a job runs.
 const OUTAGE_MAX: Duration = Duration::from_secs(60);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pieces of a file in one write.
 const PIECE_BYTES: usize = 256 * 1024;
 
@@ -53,7 +53,7 @@ pub(crate) struct ImportArgs {
 /// Imports the files one after another. The exit code is 0 when every item was imported, or refused items were printed
 /// and allowed.
 pub(crate) async fn run(arguments: ImportArgs) -> ExitCode {
-    let server = match Server::new(&arguments) {
+    let server = match Server::new(&arguments.url, arguments.api_key.as_deref()) {
         Ok(server) => server,
         Err(reason) => return failed(&reason),
     };
@@ -157,22 +157,23 @@ fn progress_bar(bytes: u64) -> ProgressBar {
 }
 
 /// The installation that files are sent to.
-struct Server {
-    client: Client,
+pub(crate) struct Server {
+    pub(crate) client: Client,
     url: Url,
 }
 
 /// Why a request failed, as one line.
-struct Failure {
-    text: String,
+pub(crate) struct Failure {
+    pub(crate) text: String,
     /// The same request may succeed later.
     may_pass: bool,
 }
 
 impl Server {
-    fn new(arguments: &ImportArgs) -> Result<Self, String> {
-        let key = match &arguments.api_key {
-            Some(key) => key.clone(),
+    /// A running installation; without a key, the local one's.
+    pub(crate) fn new(url: &Url, api_key: Option<&str>) -> Result<Self, String> {
+        let key = match api_key {
+            Some(key) => key.to_owned(),
             None => std::fs::read_to_string(LOCAL_KEY_FILE).map_err(|_| {
                 format!("no API key: give --api-key or PORTOLAN_API_KEY, or run where {LOCAL_KEY_FILE} is")
             })?,
@@ -189,10 +190,10 @@ impl Server {
             )]))
             .build()
             .map_err(|error| error.to_string())?;
-        Ok(Self { client, url: arguments.url.clone() })
+        Ok(Self { client, url: url.clone() })
     }
 
-    fn at(&self, path: &str) -> Url {
+    pub(crate) fn at(&self, path: &str) -> Url {
         below(&self.url, path)
     }
 
@@ -201,7 +202,7 @@ impl Server {
         self.answer(request).await.map_err(|failure| failure.text)
     }
 
-    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
+    pub(crate) async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
         let unreachable = |error: reqwest::Error| {
             let why = if error.is_timeout() { "did not answer in time" } else { "cannot be reached" };
             Failure { text: format!("the server at {} {why}", self.url), may_pass: true }
@@ -445,7 +446,7 @@ fn shown_name(file: &Path) -> String {
 }
 
 /// Texts come from captures: nothing in them may steer the terminal, and a cell stays readable.
-fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     let mut cleaned: String =
         text.chars().take(CELL_CHARS_MAX).map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect();
     if text.chars().nth(CELL_CHARS_MAX).is_some() {

@@ -9,6 +9,7 @@ mod import;
 mod keys;
 mod organizations;
 mod up;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -52,6 +53,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Puts a copy back where no database is.
     Restore(backup::BackupArgs),
+    /// Prints what an account uses, beside the limits of the plan.
+    Usage(usage::UsageArgs),
     /// Prints the OpenAPI document of the REST interface.
     Openapi,
     /// Prints the version.
@@ -75,6 +78,7 @@ async fn main() -> ExitCode {
         Command::Doctor(arguments) => process::finish(doctor::run(&arguments).await),
         Command::Backup(arguments) => process::finish(backup::backup(&arguments).await),
         Command::Restore(arguments) => process::finish(backup::restore(&arguments)),
+        Command::Usage(arguments) => usage::run(&arguments).await,
         Command::Openapi => process::finish(commands::openapi()),
         Command::Version => {
             println!("portolan {}", env!("CARGO_PKG_VERSION"));

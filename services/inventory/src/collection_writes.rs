@@ -173,6 +173,27 @@ pub async fn update_test_scope(deps: &Deps, caller: &Caller, ids: Vec<i32>, is_o
     .await
 }
 
+/// Refuses when the plan has no room for the endpoints of the deactivated ones among these collections.
+///
+/// # Errors
+/// `ACTIVATION_OVER_LIMIT`, `FEATURE_NOT_IN_PLAN`, `TOO_MANY_IDS`, `UNAVAILABLE` when the plan is not known.
+pub async fn allow_activation(deps: &Deps, caller: &Caller, ids: Vec<i32>) -> Result<(), Error> {
+    let mut endpoints = 0;
+    for id in visible(deps, caller, ids).await? {
+        let found = store::collections::get(&deps.db, caller.account_id, id).await?;
+        // Groups hold endpoints of others, which count there.
+        let waiting = found.filter(|collection| collection.deactivated && collection.kind.is_none());
+        endpoints += waiting.map_or(0, |collection| collection.endpoint_count);
+    }
+    if endpoints == 0 {
+        return Ok(());
+    }
+    match deps.peers.check_limit(caller.account_id, "ACTIVE_ENDPOINTS", endpoints).await {
+        Err(error) if error.reason() == Reason::FeatureLimitExceeded => Err(Reason::ActivationOverLimit.into()),
+        outcome => Ok(outcome.map(drop)?),
+    }
+}
+
 /// Deactivates or activates those of the collections that are not so yet, and answers them; groups follow.
 ///
 /// # Errors

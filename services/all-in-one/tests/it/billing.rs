@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use portolan_store::args;
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 
@@ -237,9 +238,68 @@ pub async fn limits_hold_and_plans_change_at_once(test: TestDb) {
     assert!(usage["overageFirstDetected"].as_i64().unwrap() > 0, "{usage}");
     subscribe("free").await;
     server.post("/api/uploadHar", upload("d")).await.expect_error(403, OVER);
-    // Less use is below the limit again.
-    server.post("/api/deleteMultipleCollections", json!({"apiCollectionIds": [id]})).await.expect(200);
+    server.post("/api/deactivateCollections", json!({"apiCollections": [{"id": id}]})).await.expect(200);
     let usage = wait_for_usage(&server, "ACTIVE_ENDPOINTS", 0).await;
     assert_eq!(usage["overageFirstDetected"], -1);
+    let activation = server.post("/api/activateCollections", json!({"apiCollections": [{"id": id}]})).await;
+    activation.expect_error(
+        422,
+        "API endpoints in collections exceeded usage limit. Unable to activate collections. Please upgrade your plan.",
+    );
+    subscribe("team").await;
+    server.post("/api/activateCollections", json!({"apiCollections": [{"id": id}]})).await.expect(200);
+    wait_for_usage(&server, "ACTIVE_ENDPOINTS", 3).await;
+    subscribe("free").await;
+    // What is over the limit stays, and is below it when there is less.
+    server.post("/api/deleteMultipleCollections", json!({"apiCollectionIds": [id]})).await.expect(200);
+    wait_for_usage(&server, "ACTIVE_ENDPOINTS", 0).await;
     server.create_collection("More").await;
+}
+
+/// Wrong counts of the inventory and of billing alike are found by a recomputation, named, and repaired; the next one
+/// finds nothing.
+pub async fn a_recomputation_repairs_and_reports(test: TestDb) {
+    let server = Server::start(&test).await;
+    let id = server.create_collection("Shop").await;
+    let calls = [("GET", "http://shop.test/a", "", 200, "{}"), ("GET", "http://shop.test/b", "", 200, "{}")];
+    let upload = json!({"harString": har(&calls), "apiCollectionId": id, "skipKafka": true});
+    server.post("/api/uploadHar", upload).await.expect(200);
+    wait_for_usage(&server, "ACTIVE_ENDPOINTS", 2).await;
+    wait_for_usage(&server, "ACTIVE_ACCOUNTS", 1).await;
+    let (inventory, billing) =
+        (test.store.service("inventory").await.unwrap(), test.store.service("billing").await.unwrap());
+    let spoil = "UPDATE meter_counts SET count = 9 WHERE feature = 'ACTIVE_ENDPOINTS'";
+    assert_eq!(inventory.execute(spoil, args![]).await.unwrap(), 1);
+    let spoil = "UPDATE usage_buckets SET value = 5 WHERE feature = 'ACTIVE_ACCOUNTS' AND grain = 'TOTAL'";
+    assert_eq!(billing.execute(spoil, args![]).await.unwrap(), 1);
+
+    server.post("/api/refreshUsageDataForOrg", json!({})).await.expect(200);
+    let found = wait_for_refresh(&server).await["differences"].clone();
+    let difference = |feature: &str, recorded: i64, counted: i64| {
+        json!({"accountId": 1_000_000, "feature": feature, "recorded": recorded, "counted": counted})
+    };
+    let recorded = found.as_array().unwrap();
+    assert_eq!(recorded.len(), 2, "{found}");
+    assert!(recorded.contains(&difference("ACTIVE_ACCOUNTS", 5, 1)), "{found}");
+    assert!(recorded.iter().any(|found| found["feature"] == "ACTIVE_ENDPOINTS" && found["counted"] == 2), "{found}");
+    wait_for_usage(&server, "ACTIVE_ENDPOINTS", 2).await;
+    wait_for_usage(&server, "ACTIVE_ACCOUNTS", 1).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    server.post("/api/refreshUsageDataForOrg", json!({})).await.expect(200);
+    assert_eq!(wait_for_refresh(&server).await["differences"], json!([]));
+}
+
+/// The command prints usage beside its limit.
+pub async fn the_command_prints_usage(test: TestDb) {
+    let server = Server::start(&test).await;
+    server.create_collection("Shop").await;
+    wait_for_usage(&server, "API_COLLECTIONS", 1).await;
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_portolan"));
+    let command = command.args(["usage", "--url", &server.http, "--api-key", &server.api_key, "--since", "0"]);
+    let output = command.output().await.unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for word in ["API_COLLECTIONS", "ACTIVE_ENDPOINTS", "none", "events"] {
+        assert!(printed.contains(word), "{word} is missing:\n{printed}");
+    }
 }

@@ -84,6 +84,8 @@ portolan_testkit::suite! {
     inventory_writes::one_collection_is_deleted,
     inventory_writes::redaction_hides_every_value,
     inventory_writes::single_endpoints_are_added_and_removed,
+    billing::a_recomputation_repairs_and_reports,
+    billing::the_command_prints_usage,
     kill::nothing_is_lost_or_counted_twice,
     operations::a_backup_is_restored,
     operations::the_doctor_names_what_is_wrong,
