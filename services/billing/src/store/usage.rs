@@ -122,7 +122,9 @@ pub async fn reconcile(db: &Db, recounted: &Recounted, now: i64) -> Result<Optio
         let mut tx = db.begin().await?;
         let known: i64 = tx.fetch_one(LOCK_VERSION, args![account_id, feature]).await?.get("version")?;
         let total = get_total(&mut tx, *account_id, feature).await?;
-        let recorded = if *settled_version == Some(known) { total } else { *kept };
+        // Either may be wrong: what the owner kept, and, when it had all arrived, what is recorded of it here.
+        let is_wrong_here = *settled_version == Some(known) && total != *counted;
+        let recorded = if is_wrong_here { total } else { *kept };
         if known < *version {
             tx.execute(RAISE_VERSION, args![account_id, feature, version]).await?;
             if total != *count {
