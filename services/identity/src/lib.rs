@@ -1,14 +1,19 @@
 //! Identity: organisations, their accounts, users, sessions, and the role each user holds in each account.
 //!
-//! Tables: `organizations`, `accounts`, `users`, `memberships`, `sessions`, `signing_keys`.
-//! It asks the tokens service for the owner of an API key, and inventory whether an account has endpoints.
+//! Tables: `organizations`, `accounts` (customer workspaces among them), `account_settings`, `users`,
+//! `user_identities`, `memberships`, `custom_roles`, `invitations`, `password_resets`, `sessions`, `oidc_logins`,
+//! `push_devices`, `push_messages`, `audit_events`, `audit_heads`, `signing_keys`, `installation_keys`.
+//! It asks the tokens service for the owner of an API key, and inventory which collections an account has.
 //!
 //! # Invariants
 //! - A caller token is signed here and nowhere else, for 60 s, and carries no role.
 //! - A user without a membership in an account has no access to it; a role that cannot be resolved is NO_ACCESS.
 //! - Sessions and access tokens are stored as digests; passwords as Argon2id.
 //! - Events of the audit are appended to, never changed; each holds the hash of the one before it.
-//! - Every change of a membership is announced to the cache of grants before it is written.
+//! - Every change of a membership or a role is announced to the cache of grants before its transaction commits, and
+//!   stands in the audit by that same transaction.
+//! - Changes of one account's roles and members hold the account's row lock: names, the single default and the last
+//!   ADMIN are decided one change after the other.
 //!
 //! Start reading at [`authentication`] for the edge, at [`grants`] for roles.
 
