@@ -11,6 +11,7 @@ mod faults;
 mod guards;
 mod identity_team;
 mod identity_ways_in;
+mod edge;
 mod imports;
 mod inventory_writes;
 mod inventory_reads;
@@ -108,4 +109,17 @@ portolan_testkit::suite! {
     api_keys::a_leaked_key_is_revoked_when_shown,
     api_keys::slack_webhooks_are_listed_as_tokens,
     api_keys::messages_reach_the_webhooks_of_an_account,
+    kill::nothing_is_lost_or_counted_twice_over_a_broker;
+    PORTOLAN_TEST_ENVOY:
+    edge::each_kind_of_credential_opens_its_own,
+    edge::the_upstream_learns_who_calls_from_us_alone,
+    edge::paths_pass_in_one_reading_only,
+    edge::unknown_endpoints_pass_where_that_is_set,
+    edge::a_profile_reaches_no_further_than_it_should,
+    edge::a_secret_ends_with_the_answer,
+    edge::a_lost_feed_refuses,
+    edge::only_proxies_are_answered,
+    edge::forged_tokens_open_nothing,
+    edge::claims_are_checked,
+    edge::providers_are_asked_with_care,
 }
