@@ -117,6 +117,7 @@ portolan_testkit::suite! {
     edge::unknown_endpoints_pass_where_that_is_set,
     edge::a_profile_reaches_no_further_than_it_should,
     edge::a_secret_ends_with_the_answer,
+    edge::a_secret_ends_at_every_replica,
     edge::a_lost_feed_refuses,
     edge::only_proxies_are_answered,
     edge::forged_tokens_open_nothing,

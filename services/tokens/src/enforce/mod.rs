@@ -46,6 +46,7 @@ use tokio::sync::{Mutex, watch};
 use crate::store::edge as store;
 
 pub use decide::{Call, Caller, Refusal, Verdict};
+pub use hosts::Hosts;
 pub use profile::ProfileRow;
 pub use profiles::{AccessToken, Profiles};
 pub use routes::{Endpoint, Routes};

@@ -22,8 +22,6 @@ pub struct Gate {
     pub address: SocketAddr,
     pub collection_id: i64,
     _envoy: Child,
-    /// Held so that other tests take other ports.
-    _data_dir: PathBuf,
 }
 
 /// An answer through the gate.
@@ -60,10 +58,12 @@ impl Gate {
         let variables: Vec<_> = allowed.iter().chain(variables).copied().collect();
         let data_dir = tempfile::tempdir().unwrap().keep();
         let server = Server::start_with(test, data_dir.clone(), &variables).await;
-        Self::before(server, data_dir).await
+        let mut gate = Self::before(server, data_dir).await;
+        gate.collection_id = gate.protect("Orders", HOST, &["/orders", "/orders/{id}", "/private"]).await;
+        gate
     }
 
-    /// Puts Envoy before a running installation.
+    /// Puts Envoy before a running installation; nothing is protected yet.
     pub async fn before(server: Server, data_dir: PathBuf) -> Self {
         let upstream = serve(Router::new().fallback(echo)).await;
         let (edge, admin) = (free_port(), free_port());
@@ -92,9 +92,7 @@ impl Gate {
             assert!(tokio::time::Instant::now() < deadline, "Envoy does not listen");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
-        let mut gate = Self { server, address, collection_id: 0, _envoy: envoy, _data_dir: data_dir };
-        gate.collection_id = gate.protect("Orders", HOST, &["/orders", "/orders/{id}", "/private"]).await;
-        gate
+        Self { server, address, collection_id: 0, _envoy: envoy }
     }
 
     /// Brings GET and POST of these paths of a host into the inventory, as a collection.
@@ -111,7 +109,7 @@ impl Gate {
             .collect();
         let document = json!({
             "openapi": "3.0.3", "info": {"title": name, "version": "1"},
-            "servers": [{"url": format!("http://{host}:{}", self.address.port())}], "paths": items,
+            "servers": [{"url": format!("http://{host}")}], "paths": items,
         });
         let body = json!({"openAPIString": document.to_string(), "apiCollectionId": collection_id});
         self.server.post("/api/importDataFromOpenApiSpec", body).await.expect(200);

@@ -38,13 +38,7 @@ impl Pair {
 
     /// The public key in PEM, as `openssl pkey -pubout` prints it.
     pub fn public_pem(self) -> String {
-        rcgen::PublicKeyData::subject_public_key_info(
-            &rcgen::KeyPair::from_pem(if self == Self::Trusted { TRUSTED } else { ATTACKER }).unwrap(),
-        )
-        .chunks(48)
-        .map(|line| base64::engine::general_purpose::STANDARD.encode(line))
-        .fold("-----BEGIN PUBLIC KEY-----\n".to_owned(), |pem, line| pem + &line + "\n")
-            + "-----END PUBLIC KEY-----\n"
+        rcgen::KeyPair::from_pem(if self == Self::Trusted { TRUSTED } else { ATTACKER }).unwrap().public_key_pem()
     }
 }
 

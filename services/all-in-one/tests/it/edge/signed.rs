@@ -102,7 +102,11 @@ pub async fn claims_are_checked(test: TestDb) {
     let whole = json!({"sub": strict, "exp": now() + 60, "aud": "orders", "iss": "https://b"});
     assert_eq!(status(whole.clone()).await, 200);
     for (name, value) in [
-        ("exp", Value::Null), ("aud", json!("")), ("aud", json!([])), ("iss", json!("https://c")), ("iss", Value::Null),
+        ("exp", Value::Null),
+        ("aud", json!("")),
+        ("aud", json!([])),
+        ("iss", json!("https://c")),
+        ("iss", Value::Null),
     ] {
         let mut claims = whole.clone();
         claims[name] = value.clone();
