@@ -102,7 +102,7 @@ impl Services {
         let identity = identity.with_limits(limits);
         let settings = portolan_tokens::Settings::read(&process.config)?;
         let tokens_db = process.db("tokens").await?;
-        let edge = portolan_tokens::enforce::Edge::new(process, tokens_db.clone())?;
+        let edge = portolan_tokens::enforce::Edge::open(process, tokens_db.clone()).await?;
         let tokens = portolan_tokens::Deps::open(
             tokens_db,
             peers.clone(),

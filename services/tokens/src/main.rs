@@ -12,7 +12,7 @@ async fn main() -> ExitCode {
         let key_changes = process.shared_cache::<()>(API_KEYS).changes();
         let settings = Settings::read(&process.config)?;
         let db = process.db("tokens").await?;
-        let edge = Edge::new(&process, db.clone())?;
+        let edge = Edge::open(&process, db.clone()).await?;
         let secrets = process.secrets.clone();
         let fetch = process.fetch.clone();
         let deps = Deps::open(db, process.peers.clone(), key_changes, secrets, settings, edge.clone(), fetch).await?;

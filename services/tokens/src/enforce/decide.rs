@@ -160,9 +160,7 @@ async fn check(edge: &Inner, call: &Call<'_>) -> Result<Verdict, Refusal> {
     if profile.account_id != account_id || !profile.reaches(&collection_ids) {
         return Err(Refusal::Collection);
     }
-    for window in &edge.settings.policies.of(profile.policy_id).0 {
-        edge.limiter.take(profile.id, *window).await?;
-    }
+    edge.limiter.take(profile.id, edge.settings.policies.of(profile.policy_id)).await?;
     if profile.mtls.as_ref().is_some_and(|formula| !formula.accepts(call.certificate)) {
         return Err(Refusal::Certificate);
     }

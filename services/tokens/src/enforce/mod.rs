@@ -39,7 +39,7 @@ use portolan_api::Result;
 use portolan_authz::Caller as User;
 use portolan_fetch::{Fetch, Request};
 use portolan_jwks::{FetchFuture, Fetched, HttpGet, KeySets};
-use portolan_runtime::{Peers, Process, Secrets};
+use portolan_runtime::{Peers, Process, Secrets, process::BoxError};
 use portolan_store::{Db, Dialect};
 use tokio::sync::{Mutex, watch};
 
@@ -96,8 +96,8 @@ pub struct ShadowEndpoint {
 
 impl Edge {
     /// # Errors
-    /// What is wrong with the configuration of the edge.
-    pub fn new(process: &Process, db: Db) -> Result<Self, String> {
+    /// What is wrong with the configuration of the edge, or when its counters cannot be opened.
+    pub async fn open(process: &Process, db: Db) -> Result<Self, BoxError> {
         let settings = Settings::read(|key| process.config.get(key), derived_token(&process.secrets))?;
         let fetch = Arc::new(Guarded(process.fetch.clone()));
         let (loaded, _) = watch::channel(false);
@@ -106,7 +106,7 @@ impl Edge {
             routes: RwLock::new(Routes::new(settings.hosts.clone())),
             keys: KeySets::new(fetch, settings.jwks),
             verified: verified::VerifiedTokens::default(),
-            limiter: limiter::Limiter(process.limits()),
+            limiter: limiter::Limiter::open(process, &db).await?,
             shadow: shadow::Shadow::default(),
             fresh: fresh::Fresh::default(),
             cursor: Mutex::default(),
