@@ -259,7 +259,10 @@ pub(crate) enum FirstStep {
 pub(crate) async fn claim_first_start(db: &Db, step: &str, now: i64, lease_s: i64) -> Result<FirstStep> {
     let claim = format!("{step}#{now}");
     let lapsed = format!("{step}#{}", now - lease_s);
-    if let Some(row) = db.fetch_optional(CLAIM_FIRST_START, args![step, &claim, lapsed]).await? {
+    let mut tx = db.begin().await?;
+    let claimed = tx.fetch_optional(CLAIM_FIRST_START, args![step, &claim, lapsed]).await?;
+    tx.commit().await?;
+    if let Some(row) = claimed {
         return Ok(FirstStep::Claimed { account_id: row.get("account_id")?, user_id: row.get("user_id")?, claim });
     }
     let left: i64 = db.fetch_one(COUNT_FIRST_START, args![step]).await?.get(0)?;
