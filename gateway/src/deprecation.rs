@@ -23,6 +23,11 @@ pub fn sunset(text: &str) -> Result<Option<HeaderValue>, Error> {
     }
     let wrong = |_| Error::internal(format!("http.sunset: `{text}` is no date such as 2027-06-01"));
     let date = time::Date::parse(text, time::macros::format_description!("[year]-[month]-[day]")).map_err(wrong)?;
+    // A route ends after it was announced, never before.
+    let since = portolan_api::policies().filter_map(|(_, policy)| Some(policy.deprecation.as_ref()?.since)).max();
+    if since.is_some_and(|since| date.midnight().assume_utc().unix_timestamp() < since) {
+        return Err(Error::internal(format!("http.sunset: `{text}` is before the deprecation itself")));
+    }
     let format = time::macros::format_description!(
         "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
     );
@@ -86,6 +91,6 @@ mod tests {
     fn a_sunset_is_a_date_of_http() {
         assert_eq!(sunset("2026-12-01").unwrap().unwrap(), "Tue, 01 Dec 2026 00:00:00 GMT");
         assert_eq!(sunset("").unwrap(), None);
-        assert!(sunset("soon").is_err());
+        assert!(sunset("soon").is_err() && sunset("2025-11-30").is_err());
     }
 }

@@ -110,6 +110,9 @@ fn workato(error: &Error, status: StatusCode, request_id: &str) -> Value {
         let description = metadata.get("detail").map_or("The request cannot be answered", String::as_str);
         return json!({ "error": error.text(), "error_description": description });
     }
+    if error.reason() == Reason::BodyNotJson {
+        return json!({ "message": "Bad request" });
+    }
     match status {
         StatusCode::UNAUTHORIZED => return json!({ "message": "Unauthorized" }),
         StatusCode::NOT_FOUND => return json!({ "message": "Not found" }),
@@ -121,7 +124,7 @@ fn workato(error: &Error, status: StatusCode, request_id: &str) -> Value {
         body["errors"] = fields;
     } else if let Some(member) = metadata.get("member") {
         let detail = metadata.get("detail").cloned().unwrap_or_else(|| error.text());
-        body["errors"] = json!({ member: [detail] });
+        body = json!({ "message": Error::from(Reason::ValidationFailed).text(), "errors": { member: [detail] } });
     }
     body
 }
@@ -188,7 +191,7 @@ mod tests {
         assert_eq!(body(&error, Dialect::Akto), json!({"actionErrors": ["a[0].b: must be a text"]}));
         assert_eq!(
             body(&error, Dialect::Workato),
-            json!({"message": "a[0].b: must be a text", "errors": {"a[0].b": ["must be a text"]}})
+            json!({"message": "Validation failed", "errors": {"a[0].b": ["must be a text"]}})
         );
         let flat = json!({
             "code": "member_type",
@@ -237,6 +240,8 @@ mod tests {
     fn texts_of_workato_follow_the_status() {
         assert_eq!(body(&Reason::Unauthenticated.into(), Dialect::Workato), json!({"message": "Unauthorized"}));
         assert_eq!(body(&Reason::PathUnknown.into(), Dialect::Workato), json!({"message": "Not found"}));
+        let malformed = Error::new(Reason::BodyNotJson).with("detail", "EOF");
+        assert_eq!(body(&malformed, Dialect::Workato), json!({"message": "Bad request"}));
         let failed = Error::new(Reason::ValidationFailed).with("errors_json", r#"{"name":["can't be blank"]}"#);
         assert_eq!(
             body(&failed, Dialect::Workato),

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::store::jobs as rows;
 use crate::uploads::{Upload, UploadKind};
-use crate::{Deps, Error, now_s};
+use crate::{Deps, Error, announce, now_s};
 
 /// Refusals kept with a job; its count says how many there are.
 pub const REFUSALS_MAX: usize = 1_000;
@@ -157,7 +157,11 @@ pub async fn finished(
     job.collection_id = finished.collection_id;
     job.collection_name = finished.collection_name;
     job.progress = finished.progress;
-    insert(deps, job, "").await.map(|job| job.job_id)
+    let kept = insert(deps, job.clone(), "").await?;
+    if kept.job_id == job.job_id {
+        announce::end(deps, &kept);
+    }
+    Ok(kept.job_id)
 }
 
 /// Keeps a job; answers the one that the same write has made before, when there is one. A job without spool is run by

@@ -13,6 +13,7 @@
 //!
 //! Start at [`service`], then `har`, `openapi`, `postman` and `import_job`.
 
+mod announce;
 mod documents;
 mod error;
 mod har;

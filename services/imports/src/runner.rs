@@ -11,7 +11,7 @@ use crate::jobs::{Job, JobKind};
 use crate::spool::Meter;
 use crate::store::jobs as rows;
 use crate::store::uploads as upload_rows;
-use crate::{Deps, Error, now_s, postman, retention, url_import};
+use crate::{Deps, Error, announce, now_s, postman, retention, url_import};
 
 /// Jobs at once: each keeps a core busy and holds some ten MiB.
 const RUNNERS: usize = 2;
@@ -133,6 +133,7 @@ async fn run(deps: &Deps, job: &Job, owner: &str, meter: &Meter) -> Result<End, 
 
 async fn end(deps: &Deps, job: &Job, owner: &str, error: Option<&str>) -> Result<(), Error> {
     if rows::end(&deps.db, job, owner, error, now_s()).await? {
+        announce::end(deps, job);
         deps.spool.remove(&job.upload_id).await?;
     }
     Ok(())

@@ -106,6 +106,8 @@ pub struct Deps {
 pub struct Settings {
     /// Requests a minute of an organisation token.
     pub organization_rate_limit: i64,
+    /// Requests a minute of a vendor's account for profiles, clients and keys; 0 for any number.
+    pub management_rate_limit: i64,
     /// Whether answers about access profiles show HMAC secrets.
     pub show_jwt_secret: bool,
     /// How the addresses of Slack webhooks begin.
@@ -117,11 +119,16 @@ impl Settings {
     /// The key whose value cannot be read.
     pub fn read(config: &Config) -> Result<Self, Error> {
         let number = |key: &str| {
-            let value = config.get(key).parse::<i64>().ok().filter(|value| *value > 0);
-            value.ok_or_else(|| Error::internal(format!("{key} must be a whole number above 0")))
+            let value = config.get(key).parse::<i64>().ok().filter(|value| *value >= 0);
+            value.ok_or_else(|| Error::internal(format!("{key} must be a whole number")))
         };
+        let organization_rate_limit = number("tokens.organization_rate_limit")?;
+        if organization_rate_limit == 0 {
+            return Err(Error::internal("tokens.organization_rate_limit must be above 0"));
+        }
         Ok(Self {
-            organization_rate_limit: number("tokens.organization_rate_limit")?,
+            organization_rate_limit,
+            management_rate_limit: number("tokens.management_rate_limit")?,
             show_jwt_secret: config.flag("tokens.show_jwt_secret"),
             slack_urls: config
                 .get("tokens.slack_urls")

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use portolan_api::{Reason, Result, identity::v1::ResolveManagedUserRequest, inventory::v1::NameCollectionsRequest};
+use portolan_api::{
+    Error, Reason, Result, identity::v1::ResolveManagedUserRequest, inventory::v1::NameCollectionsRequest,
+};
 use portolan_authz::Caller;
 
 use crate::{
@@ -12,11 +14,17 @@ use crate::{
 
 const PER_PAGE_MAX: i64 = 100;
 
-/// The account behind the id of a managed user; the caller's own without one.
+/// The account behind the id of a managed user; the caller's own without one. Counts one request of the caller's account.
 ///
 /// # Errors
-/// `MANAGED_USER_NOT_FOUND` unless it belongs to the caller's account.
+/// `MANAGED_USER_NOT_FOUND` unless it belongs to the caller's account; `RATE_LIMITED`.
 pub async fn resolve(deps: &Deps, caller: &Caller, managed_user_id: &str) -> Result<i64> {
+    let limit = deps.settings.management_rate_limit;
+    if limit > 0
+        && let Some(wait_s) = deps.rates.count(&format!("vendor/{}", caller.account_id), limit).await?
+    {
+        return Err(Error::new(Reason::RateLimited).with("retry_after_seconds", wait_s));
+    }
     if managed_user_id.is_empty() {
         return Ok(caller.account_id);
     }

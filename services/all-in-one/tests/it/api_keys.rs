@@ -6,7 +6,7 @@ use std::{
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 
-use crate::server::{Answer, Server};
+use crate::server::{Answer, PATIENCE, Server, har};
 
 async fn add(server: &Server, body: Value) -> (i64, String) {
     let made = server.post("/api/addApiToken", body).await.expect(200).json();
@@ -188,6 +188,18 @@ pub async fn messages_reach_the_webhooks_of_an_account(test: TestDb) {
     let answer = client.notify_account(request).await.unwrap().into_inner();
     assert_eq!(answer.delivered, 1);
     assert!(seen.lock().unwrap().contains(&json!({"text": "An import ended"})));
+
+    // The end of an import is told by itself.
+    let capture = har(&[("GET", "http://api.test/me", "", 200, "{}")]);
+    let request = reqwest::Client::new().post(format!("{}/v1/imports?collectionName=Shop", server.http));
+    let answer = server.send(request.header("x-api-key", &server.api_key).body(capture)).await.unwrap().expect(200);
+    server.wait_for_job(answer.json()["jobId"].as_str().unwrap()).await;
+    let message = json!({"text": "Import ended: Shop: 1 imported, 0 refused"});
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !seen.lock().unwrap().contains(&message) {
+        assert!(tokio::time::Instant::now() < deadline, "{:?}", seen.lock().unwrap());
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
 }
 
 fn now_s() -> i64 {

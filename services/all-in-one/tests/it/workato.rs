@@ -183,7 +183,10 @@ pub async fn faults_are_named_by_field(test: TestDb) {
     let refused = post(&server, PROFILES, rsa).await.expect(400).json();
     assert_eq!(refused["errors"]["jwt_secret"].as_array().unwrap().len(), 1);
     let wrong_type = post(&server, PROFILES, json!({"name": 5})).await.expect(400);
-    assert_eq!(wrong_type.json()["errors"], json!({"name": ["must be a text"]}));
+    check_failed(wrong_type, json!({"name": ["must be a text"]}));
+    let request = server.request(PROFILES).header("authorization", format!("Bearer {}", server.api_key));
+    let malformed = server.send(request.body("{")).await.unwrap().expect(400);
+    assert_eq!((malformed.json(), malformed.header("deprecation")), (json!({"message": "Bad request"}), DEPRECATION));
     for (query, errors) in [
         ("page=0", json!({"page": ["must be greater than 0"]})),
         ("per_page=101", json!({"per_page": ["must be less than or equal to 100"]})),
@@ -381,6 +384,17 @@ pub async fn the_token_endpoint_takes_three_forms(test: TestDb) {
     check(ask("text/plain", None, whole.clone()).await, 400, "invalid_request");
     check(ask("", None, whole.clone()).await, 400, "invalid_request");
 
+    // A key of the second generation is a client of the endpoint as well.
+    let body = json!({"name": "v2", "auth_type": "oauth2", "api_collection_ids": [collection]});
+    let client = post(&server, "/api/v2/api_clients", body).await.expect(200).json()["data"]["id"].clone();
+    let keys = format!("/api/v2/api_clients/{client}/api_keys");
+    let key = post(&server, &keys, json!({"name": "k", "active": true})).await.expect(200).json()["data"].clone();
+    assert_eq!(key["auth_token"], Value::Null);
+    let credential = basic(&hex64(&key["oauth_client_id"]), &hex64(&key["oauth_client_secret"]));
+    ask(FORM, Some(&credential), grant()).await.expect(200);
+    server.call("DELETE", &format!("/api/v2/api_clients/{client}"), &server.api_key, Value::Null).await.expect(200);
+    check(ask(FORM, Some(&credential), grant()).await, 401, "invalid_client");
+
     // A disabled profile and an old secret get no token, and the tokens before are of another grant.
     let grants = async || -> Vec<bool> {
         let tables = test.store.service("tokens").await.unwrap();
@@ -403,6 +417,27 @@ pub async fn the_token_endpoint_takes_three_forms(test: TestDb) {
     put(&server, &format!("{profile}/refresh_secret"), Value::Null).await.expect(200);
     check(ask(FORM, Some(&basic(&id, &secret)), grant()).await, 401, "invalid_client");
     assert_eq!(grants().await, [false; 4]);
+}
+
+/// Beyond the limit a vendor waits, and the headers of a deprecated route stand on that answer too.
+pub async fn calls_of_a_vendor_are_counted(test: TestDb) {
+    let data_dir = tempfile::tempdir().unwrap().keep();
+    let variables = [("PORTOLAN__TOKENS__MANAGEMENT_RATE_LIMIT", "3"), ("PORTOLAN__HTTP__SUNSET", "2026-12-01")];
+    let server = Server::start_with(&test, data_dir, &variables).await;
+    let mut answers = Vec::new();
+    // The window is a minute of the clock, of which at most one begins meanwhile.
+    for _ in 0..7 {
+        answers.push(get(&server, "/api/api_access_profiles").await);
+    }
+    assert!(answers.iter().take(3).all(|answer| answer.status == 200));
+    let refused = answers.iter().find(|answer| answer.status == 429).expect("no call was refused");
+    assert_eq!(refused.json(), json!({"message": "Too many requests"}));
+    assert!((1..=60).contains(&refused.header("retry-after").parse::<u32>().unwrap()));
+    for answer in &answers {
+        assert_eq!(answer.header("deprecation"), DEPRECATION);
+        assert_eq!(answer.header("sunset"), "Tue, 01 Dec 2026 00:00:00 GMT");
+        assert!(answer.header("link").contains("rel=\"successor-version\""));
+    }
 }
 
 /// No secret that was ever issued stands in the database or in the log at its most talkative, nor does one of a caller.
