@@ -384,17 +384,6 @@ pub async fn the_token_endpoint_takes_three_forms(test: TestDb) {
     check(ask("text/plain", None, whole.clone()).await, 400, "invalid_request");
     check(ask("", None, whole.clone()).await, 400, "invalid_request");
 
-    // A key of the second generation is a client of the endpoint as well.
-    let body = json!({"name": "v2", "auth_type": "oauth2", "api_collection_ids": [collection]});
-    let client = post(&server, "/api/v2/api_clients", body).await.expect(200).json()["data"]["id"].clone();
-    let keys = format!("/api/v2/api_clients/{client}/api_keys");
-    let key = post(&server, &keys, json!({"name": "k", "active": true})).await.expect(200).json()["data"].clone();
-    assert_eq!(key["auth_token"], Value::Null);
-    let credential = basic(&hex64(&key["oauth_client_id"]), &hex64(&key["oauth_client_secret"]));
-    ask(FORM, Some(&credential), grant()).await.expect(200);
-    server.call("DELETE", &format!("/api/v2/api_clients/{client}"), &server.api_key, Value::Null).await.expect(200);
-    check(ask(FORM, Some(&credential), grant()).await, 401, "invalid_client");
-
     // A disabled profile and an old secret get no token, and the tokens before are of another grant.
     let grants = async || -> Vec<bool> {
         let tables = test.store.service("tokens").await.unwrap();
@@ -417,6 +406,17 @@ pub async fn the_token_endpoint_takes_three_forms(test: TestDb) {
     put(&server, &format!("{profile}/refresh_secret"), Value::Null).await.expect(200);
     check(ask(FORM, Some(&basic(&id, &secret)), grant()).await, 401, "invalid_client");
     assert_eq!(grants().await, [false; 4]);
+
+    // A key of the second generation is a client of the endpoint as well.
+    let body = json!({"name": "v2", "auth_type": "oauth2", "api_collection_ids": [collection]});
+    let client = post(&server, "/api/v2/api_clients", body).await.expect(200).json()["data"]["id"].clone();
+    let keys = format!("/api/v2/api_clients/{client}/api_keys");
+    let key = post(&server, &keys, json!({"name": "k", "active": true})).await.expect(200).json()["data"].clone();
+    assert_eq!(key["auth_token"], Value::Null);
+    let credential = basic(&hex64(&key["oauth_client_id"]), &hex64(&key["oauth_client_secret"]));
+    ask(FORM, Some(&credential), grant()).await.expect(200);
+    server.call("DELETE", &format!("/api/v2/api_clients/{client}"), &server.api_key, Value::Null).await.expect(200);
+    check(ask(FORM, Some(&credential), grant()).await, 401, "invalid_client");
 }
 
 /// Beyond the limit a vendor waits, and the headers of a deprecated route stand on that answer too.
