@@ -24,7 +24,7 @@ pub fn sunset(text: &str) -> Result<Option<HeaderValue>, Error> {
     let wrong = |_| Error::internal(format!("http.sunset: `{text}` is no date such as 2027-06-01"));
     let date = time::Date::parse(text, time::macros::format_description!("[year]-[month]-[day]")).map_err(wrong)?;
     // A route ends after it was announced, never before.
-    let since = portolan_api::policies().filter_map(|(_, policy)| Some(policy.deprecation.as_ref()?.since)).max();
+    let since = portolan_api::policies().values().filter_map(|policy| Some(policy.deprecation.as_ref()?.since)).max();
     if since.is_some_and(|since| date.midnight().assume_utc().unix_timestamp() < since) {
         return Err(Error::internal(format!("http.sunset: `{text}` is before the deprecation itself")));
     }

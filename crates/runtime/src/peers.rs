@@ -79,11 +79,6 @@ impl Peers {
         DirectoryServiceClient::with_interceptor(self.identity.clone(), self.as_service())
     }
 
-    /// Messages to the browsers of an account's users.
-    pub fn notifications(&self) -> NotificationsServiceClient<Called<Channel>> {
-        NotificationsServiceClient::with_interceptor(self.identity.clone(), self.as_service())
-    }
-
     /// Usage and limits, kept by billing.
     pub fn metering(&self) -> MeteringServiceClient<Called<Channel>> {
         MeteringServiceClient::with_interceptor(self.billing.clone(), self.as_service())

@@ -109,18 +109,6 @@ portolan_testkit::suite! {
     distributed::a_rolling_restart_fails_no_request,
     faults::what_a_client_sees_of_each_fault;
     PORTOLAN_TEST_KAFKA:
-    kill::nothing_is_lost_or_counted_twice_over_a_broker,
-    workato::access_profiles_live_and_change,
-    workato::faults_are_named_by_field,
-    workato::only_the_vendor_acts,
-    workato::clients_carry_the_settings_of_their_keys,
-    workato::the_token_endpoint_takes_three_forms,
-    workato::secrets_are_kept_nowhere,
-    api_keys::a_rotation_may_leave_a_grace,
-    api_keys::a_key_ends_with_its_time,
-    api_keys::a_leaked_key_is_revoked_when_shown,
-    api_keys::slack_webhooks_are_listed_as_tokens,
-    api_keys::messages_reach_the_webhooks_of_an_account,
     kill::nothing_is_lost_or_counted_twice_over_a_broker;
     PORTOLAN_TEST_ENVOY:
     edge::each_kind_of_credential_opens_its_own,
