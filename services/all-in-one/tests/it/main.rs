@@ -123,4 +123,7 @@ portolan_testkit::suite! {
     edge::forged_tokens_open_nothing,
     edge::claims_are_checked,
     edge::providers_are_asked_with_care,
+    edge::each_kind_withstands_the_same_attacks,
+    edge::forwarded_addresses_count_for_nothing_by_default,
+    edge::each_signed_kind_checks_its_claims,
 }

@@ -1,6 +1,7 @@
 //! The edge as callers meet it: a real Envoy asks Portolan about each request.
 
 mod gate;
+mod matrix;
 mod provider;
 mod signed;
 
@@ -10,7 +11,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 
-pub use self::signed::*;
+pub use self::{matrix::*, signed::*};
 use self::{
     gate::{Gate, HOST},
     provider::{Pair, Provider, hs256, rs256},
