@@ -11,11 +11,11 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 
-pub use self::{matrix::*, signed::*};
 use self::{
     gate::{Gate, HOST},
     provider::{Pair, Provider, hs256, rs256},
 };
+pub use self::{matrix::*, signed::*};
 
 fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
