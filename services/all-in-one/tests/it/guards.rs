@@ -39,7 +39,7 @@ enum Kind {
     Key(KeyUtility),
 }
 
-type Headers = Vec<(&'static str, String)>;
+pub type Headers = Vec<(&'static str, String)>;
 
 struct Caller {
     kind: Kind,
@@ -70,7 +70,8 @@ fn expected(policy: &MethodPolicy, kind: Kind) -> Option<Reason> {
     }
 }
 
-fn exempt(check: &str) -> BTreeSet<&'static str> {
+/// The RPCs that a check leaves out.
+pub fn exempt(check: &str) -> BTreeSet<&'static str> {
     let lines = EXEMPT.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let parts = lines.map(|line| {
         let mut parts = line.splitn(3, ' ');
@@ -148,7 +149,7 @@ async fn callers(test: &TestDb, server: &Server) -> Vec<Caller> {
 }
 
 /// Sends one message and takes every message of the answer; the wire does not tell a unary call from a stream of one.
-async fn call(channel: &Channel, path: &str, headers: &Headers, message: Vec<u8>) -> Result<Vec<u8>, Status> {
+pub async fn call(channel: &Channel, path: &str, headers: &Headers, message: Vec<u8>) -> Result<Vec<u8>, Status> {
     let mut request = Request::new(futures::stream::iter([message]));
     for (name, value) in headers {
         let name: MetadataKey<Ascii> = name.parse().unwrap();

@@ -21,9 +21,11 @@ mod kill;
 mod operations;
 mod proxy;
 mod real_files;
+mod replicas;
 mod roles;
 mod server;
 mod six;
+mod tenants;
 mod throttle;
 mod workato;
 
@@ -34,6 +36,9 @@ portolan_testkit::suite! {
     credentials::keys_of_tools_stay_in_their_list,
     credentials::grpc_takes_the_same_key,
     guards::every_rpc_refuses_whom_its_rule_refuses,
+    replicas::a_change_at_one_counts_at_the_other,
+    replicas::failures_are_counted_together,
+    tenants::no_rpc_reaches_another_account,
     roles::a_role_bounds_what_a_user_may,
     roles::a_restricted_user_sees_their_own_collections,
     roles::another_account_is_out_of_sight,

@@ -33,7 +33,7 @@ impl<'a> Person<'a> {
         Self { server, cookie, token: answer.header("access-token").to_owned() }
     }
 
-    async fn post(&self, path: &str, body: Value) -> Answer {
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
         let request = self.server.request(path).header("cookie", &self.cookie).header("access-token", &self.token);
         self.server.send(request.body(body.to_string())).await.unwrap()
     }
