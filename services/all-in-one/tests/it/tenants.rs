@@ -76,14 +76,11 @@ impl Names {
         })
     }
 
-    /// A text without the names, so that answers about different names can be compared.
+    /// A text without the names and numbers, so that answers about different ones can be compared.
     fn blot(&self, text: &str) -> String {
-        let numbers = [self.account, self.collection, self.user, self.other];
-        // Short numbers stand in texts for other reasons, and are told to nobody who did not give them.
-        numbers
-            .iter()
-            .filter(|number| **number > 99)
-            .fold(text.replace(self.word, "_"), |text, number| text.replace(&number.to_string(), "_"))
+        let text = text.replace(self.word, "_").replace(&self.word.to_uppercase(), "_");
+        let parts = text.split(|letter: char| letter.is_ascii_digit()).filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join("_")
     }
 }
 
