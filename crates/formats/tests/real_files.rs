@@ -120,8 +120,11 @@ fn check_postman(name: &str, requests: usize, responses: usize, refused: usize, 
     }
     let imported: Vec<_> = outcomes.iter().filter(|outcome| !outcome.records.is_empty()).collect();
     let answers = imported.iter().flat_map(|outcome| &outcome.records).filter(|record| record.status_code > 0).count();
-    let mut lines: Vec<_> = imported.iter().map(|outcome| format!("{} {}", outcome.method, outcome.url)).collect();
-    assert_eq!(lines[0], first);
+    assert_eq!(format!("{} {}", imported[0].method, imported[0].url), first);
+    // A saved response may have been asked of another address than its request.
+    let records = imported.iter().flat_map(|outcome| &outcome.records);
+    let address = |record: &Record<'_>| record.path.split('?').next().unwrap_or_default().to_owned();
+    let mut lines: Vec<_> = records.map(|record| format!("{} {}", record.method, address(record))).collect();
     lines.sort();
     lines.dedup();
     let counts = (outcomes.len(), imported.len(), outcomes.len() - imported.len(), answers, lines.len());
@@ -171,7 +174,7 @@ fn postman_collections() {
         56,
         75,
         0,
-        52,
+        56,
         "GET https://api.twitter.com/2/tweets/INTEGER",
     );
     check_postman(
