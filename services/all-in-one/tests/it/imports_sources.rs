@@ -304,9 +304,6 @@ pub async fn every_request_is_accounted_for(test: TestDb) {
         assert_eq!((imported, refused), (requests, 0), "{name}: {job}");
         let endpoints = server.endpoints(job["collectionId"].as_i64().unwrap()).await.len() as i64;
         println!("{name:<26} {requests:>8} {imported:>9} {refused:>8} {addresses:>9} {endpoints:>9}");
-        assert!(
-            endpoints <= addresses && endpoints >= addresses * 9 / 10,
-            "{name}: {endpoints} endpoints of {addresses}"
-        );
+        assert_eq!(endpoints, addresses, "{name}");
     }
 }
