@@ -4,7 +4,7 @@
 pub(super) fn is_canadian_sin(value: &str) -> bool {
     let digits: Vec<u32> = value.chars().filter_map(|c| c.to_digit(10)).collect();
     let sum: u32 = digits.iter().rev().enumerate().map(|(at, digit)| luhn(*digit, at % 2 == 1)).sum();
-    digits.len() == 9 && digits.iter().any(|digit| *digit > 0) && sum % 10 == 0
+    digits.len() == 9 && digits.iter().any(|digit| *digit > 0) && sum.is_multiple_of(10)
 }
 
 /// Finland: a date, a sign for the century, a number, and a character for the remainder by 31.
