@@ -49,7 +49,7 @@ pub use store::{open, put};
 pub async fn start(process: &Process, db: &Db, guard: Guard) -> Result<(Guard, RelayHandle), Error> {
     open(db).await?;
     let guard = guard.with_audit(Arc::new(AuditLog::new(db.clone())));
-    Ok((guard, Relay::to_services(&process.peers).add(db).start()))
+    Ok((guard, Relay::to_services(&process.peers).with_db(db).start()))
 }
 
 /// The topic of [`AuditEvent`]s, received by identity.

@@ -50,7 +50,7 @@ impl Relay {
 
     /// A service whose outbox is delivered from this process.
     #[must_use]
-    pub fn add(mut self, db: &Db) -> Self {
+    pub fn with_db(mut self, db: &Db) -> Self {
         // On SQLite the services of a process share one file, and so one outbox.
         if db.dialect() == Dialect::Postgres || self.dbs.is_empty() {
             self.dbs.push(db.clone());

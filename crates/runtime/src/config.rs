@@ -107,7 +107,7 @@ impl Config {
             problems.push("cache.url must be `memory:` or `redis://host:port`".to_owned());
         }
         let log = self.get("log.url");
-        if log != "embedded:" && !log.strip_prefix("kafka://").is_some_and(|servers| !servers.is_empty()) {
+        if log != "embedded:" && log.strip_prefix("kafka://").is_none_or(str::is_empty) {
             problems.push("log.url: `embedded:` or `kafka://host:port[,host:port]`".to_owned());
         }
         let tls = ["tls.cert", "tls.key", "tls.ca"].map(|key| !self.get(key).is_empty());

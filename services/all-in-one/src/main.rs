@@ -3,8 +3,8 @@
 mod audit;
 mod backup;
 mod commands;
-mod doctor;
 mod diff;
+mod doctor;
 mod import;
 mod keys;
 mod organizations;

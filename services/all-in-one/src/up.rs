@@ -144,7 +144,7 @@ impl Services {
         }
         let mut relay = portolan_outbox::Relay::to_services(peers);
         for service in ["identity", "tokens", "inventory", "imports"] {
-            relay = relay.add(&process.db(service).await?);
+            relay = relay.with_db(&process.db(service).await?);
         }
         let relay = relay.start();
         let meter = portolan_meter::start(&[process.db("identity").await?, process.db("inventory").await?]);

@@ -241,9 +241,11 @@ pub(crate) struct Addition<'q> {
     pub queries: i64,
     pub latest: Option<&'q Query>,
     pub topics: BTreeMap<(&'q str, &'q str), i64>,
-    /// Number of queries and the latest of them.
-    pub harms: BTreeMap<&'static str, (i64, Option<(&'q Query, &'static str)>)>,
+    pub harms: BTreeMap<&'static str, HarmCount<'q>>,
 }
+
+/// Number of queries of a harmful category, and the latest of them with its reason.
+pub(crate) type HarmCount<'q> = (i64, Option<(&'q Query, &'static str)>);
 
 /// Sums by agent and device, sorted.
 pub(crate) fn additions<'q>(queries: impl Iterator<Item = &'q Query>) -> BTreeMap<(&'q str, &'q str), Addition<'q>> {

@@ -52,8 +52,11 @@ pub struct Oidc {
     redirect_uri: String,
     fetch: Fetch,
     keys: KeySets,
-    discovered: Arc<Mutex<Option<(Instant, Arc<Discovery>)>>>,
+    discovered: Arc<Mutex<Option<Discovered>>>,
 }
+
+/// When the provider was asked, and what it said.
+type Discovered = (Instant, Arc<Discovery>);
 
 /// What the provider says of itself.
 #[derive(Clone, Deserialize)]

@@ -85,7 +85,7 @@ async fn mail_token(deps: &Deps, email_key: &str, client_address: String) -> Res
     let account_id = store::list_accounts_of_user(&deps.db, user.id).await?.into_keys().next().unwrap_or_default();
     let mut tx = deps.db.begin().await?;
     store::insert_reset(&mut tx, user.id, BY_USER, &portolan_runtime::digest(&token), now, now).await?;
-    let actor = Actor { account_id, user_id: user.id, client_address, ..Actor::default() };
+    let actor = Actor { account_id, user_id: user.id, client_address };
     let change = Change::of("user", user.id).by("user.password_reset.request");
     history::record_by(&mut tx, &actor, change).await?;
     tx.commit().await?;
@@ -116,7 +116,6 @@ pub async fn redeem(deps: &Deps, token: &str, password: &str, address: &str) -> 
         account_id: accounts.into_keys().next().unwrap_or_default(),
         user_id,
         client_address: address.to_owned(),
-        ..Actor::default()
     };
     history::record_by(&mut tx, &actor, Change::of("user", user_id).by("user.password.update")).await?;
     Ok(tx.commit().await?)

@@ -78,7 +78,7 @@ pub async fn open(deps: &Deps, login: &str, password: &str, address: &str) -> Re
         return Err(Reason::LoginFailed.into());
     }
     let started = start(&mut tx, user.id, account_id, None).await?;
-    let actor = Actor { account_id, user_id: user.id, client_address: address.to_owned(), ..Actor::default() };
+    let actor = Actor { account_id, user_id: user.id, client_address: address.to_owned() };
     history::record_by(&mut tx, &actor, Change::of("session", &started.digest[..16]).by("login")).await?;
     tx.commit().await?;
     // The session is made; an attempt that stays counted is forgotten with its window.

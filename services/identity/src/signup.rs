@@ -65,7 +65,7 @@ async fn join(deps: &Deps, email: &str, email_key: &str, password: &str, code: &
         }
     };
     let account_id = accept(deps, &mut tx, &code_digest, user_id, email_key).await?;
-    let actor = Actor { account_id, user_id, client_address: address.to_owned(), ..Actor::default() };
+    let actor = Actor { account_id, user_id, client_address: address.to_owned() };
     history::record_by(&mut tx, &actor, Change::of("user", user_id).by("user.sign_up")).await?;
     let opened = sessions::start(&mut tx, user_id, account_id, None).await?;
     store::update_last_login(&mut tx, user_id, now_s(), &hash).await?;
@@ -119,7 +119,7 @@ async fn found(deps: &Deps, email: &str, email_key: &str, password: &str, addres
     store::insert_account(&mut tx, account_id, &organization.id, bootstrap::ACCOUNT_NAME, now_s()).await?;
     store::insert_user(&mut tx, user_id, email, email_key, &hash).await?;
     store::insert_membership(&mut tx, account_id, user_id, None, &admin_everywhere()).await?;
-    let actor = Actor { account_id, user_id, client_address: address.to_owned(), ..Actor::default() };
+    let actor = Actor { account_id, user_id, client_address: address.to_owned() };
     history::record_by(&mut tx, &actor, Change::of("organization", &organization.id).by("user.sign_up")).await?;
     let opened = sessions::start(&mut tx, user_id, account_id, None).await?;
     store::update_last_login(&mut tx, user_id, now_s(), &hash).await?;

@@ -127,7 +127,7 @@ impl Query {
         let Some(member) = member(parameter, name) else { return true };
         let equals = |value: &Value| match value {
             Value::String(text) => text.eq_ignore_ascii_case(&member),
-            other => other.to_string() == member,
+            other => *other == *member,
         };
         match self.operators.get(name).map(String::as_str) {
             Some("NOT") => !values.iter().any(equals),

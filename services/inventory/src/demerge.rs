@@ -224,7 +224,7 @@ async fn put_together(
     let mut freed: Vec<(RawEndpoint, BodyNames)> = Vec::new();
     let mut shaped: Vec<(RawEndpoint, BodyNames)> = Vec::new();
     for (mut raw, bodies) in apart {
-        if (raw.raw_url != url && !covers(url, &raw.raw_url)) || (raw.raw_url != url && is_other(&raw.raw_url)) {
+        if raw.raw_url != url && (!covers(url, &raw.raw_url) || is_other(&raw.raw_url)) {
             continue;
         }
         changed.url_keys.insert(keys::endpoint_key(method.name(), &raw.url));

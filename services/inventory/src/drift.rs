@@ -260,8 +260,11 @@ fn match_traffic(raws: &[RawEndpoint], current: &[DeclaredRow], drift: &mut Drif
 
 /// Operations declared without a host, which stand for calls of any host, or the other way round.
 struct ByPath<'r> {
-    rows: HashMap<(&'r str, usize), Vec<(usize, &'r str, Vec<&'r str>)>>,
+    rows: HashMap<(&'r str, usize), Vec<PathRow<'r>>>,
 }
+
+/// The place of a declared operation, its URL and the segments of its path.
+type PathRow<'r> = (usize, &'r str, Vec<&'r str>);
 
 impl<'r> ByPath<'r> {
     fn new(current: &'r [DeclaredRow]) -> Self {

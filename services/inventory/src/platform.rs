@@ -171,9 +171,8 @@ async fn import(deps: &Deps, account_id: i64, collection_id: i32, document: Docu
         }
     };
     // The records are in the log: what is not shown yet is shown soon.
-    match tokio::time::timeout(WAIT, arrived).await {
-        Ok(outcome) => outcome?,
-        Err(_) => {}
+    if let Ok(outcome) = tokio::time::timeout(WAIT, arrived).await {
+        outcome?;
     }
     Ok(imported)
 }

@@ -70,7 +70,7 @@ pub struct Lease<V> {
 
 enum LeaseInner<V> {
     Memory(memory::Lease<V>),
-    Redis(redis::Lease<V>),
+    Redis(Box<redis::Lease<V>>),
 }
 
 impl<V> Clone for Cache<V> {

@@ -21,8 +21,11 @@ const DECODED_MAX: usize = 100_000;
 pub struct Shared<V> {
     space: Space,
     hints: Hints,
-    decoded: Arc<RwLock<HashMap<String, (u64, Arc<V>)>>>,
+    decoded: Arc<RwLock<Decoded<V>>>,
 }
+
+/// Values by key, each with its stamp.
+type Decoded<V> = HashMap<String, (u64, Arc<V>)>;
 
 impl<V> Clone for Shared<V> {
     fn clone(&self) -> Self {
@@ -147,7 +150,7 @@ impl<V: Serialize + DeserializeOwned> Shared<V> {
             let cache = self.clone();
             let key = key.to_owned();
             let lease = Lease { cache, session, key, nonce, basis: hint, generation, value: PhantomData };
-            return Ok(Lookup::Miss(Some(super::Lease { inner: LeaseInner::Redis(lease) })));
+            return Ok(Lookup::Miss(Some(super::Lease { inner: LeaseInner::Redis(Box::new(lease)) })));
         }
         // A value of another version of the program cannot be read: the owner is asked until it expires.
         let Some(header) = Header::parse(&answer) else { return Ok(Lookup::Miss(None)) };

@@ -58,7 +58,9 @@ impl Side {
                 Lookup::Miss(None) => "miss".to_owned(),
                 Lookup::Miss(Some(lease)) => {
                     // An older lease of this reader is forgotten, as when the reader died.
-                    self.leases.insert(reader, lease).map(std::mem::forget);
+                    if let Some(older) = self.leases.insert(reader, lease) {
+                        std::mem::forget(older);
+                    }
                     "lease".to_owned()
                 }
             },

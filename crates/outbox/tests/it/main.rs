@@ -79,7 +79,7 @@ async fn committed_events_arrive_in_order(test: TestDb) {
         put_all(&test, [id.clone()], "{}").await;
     }
     let receiver = Receiver::default();
-    let relay = Relay::default().sink("t", receiver.clone()).add(&test.db).start();
+    let relay = Relay::default().sink("t", receiver.clone()).with_db(&test.db).start();
     assert_eq!(receiver.wait_for(500).await, ids);
     relay.stop().await;
     assert_eq!(left(&test, "outbox").await, 0);
@@ -93,7 +93,7 @@ async fn rolled_back_events_never_arrive(test: TestDb) {
     tx.rollback().await.unwrap();
     put_all(&test, ["kept".to_owned(), "kept".to_owned()], "{}").await;
     let receiver = Receiver::default();
-    let relay = Relay::default().sink("t", receiver.clone()).add(&test.db).start();
+    let relay = Relay::default().sink("t", receiver.clone()).with_db(&test.db).start();
     receiver.wait_for(1).await;
     relay.stop().await;
     assert_eq!(receiver.taken(), ["kept"]);
@@ -104,7 +104,7 @@ async fn failures_repeat_until_taken(test: TestDb) {
     open(&test.db).await.unwrap();
     put_all(&test, (0..3).map(|i| i.to_string()), "{}").await;
     let receiver = Receiver { failures_left: Arc::new(AtomicUsize::new(3)), ..Receiver::default() };
-    let relay = Relay::default().sink("t", receiver.clone()).add(&test.db).start();
+    let relay = Relay::default().sink("t", receiver.clone()).with_db(&test.db).start();
     assert_eq!(receiver.wait_for(3).await, ["0", "1", "2"]);
     relay.stop().await;
 }
@@ -116,7 +116,7 @@ async fn refused_for_good_is_put_aside(test: TestDb) {
     put_all(&test, ["b".to_owned()], "bad").await;
     put_all(&test, ["c".to_owned()], "{}").await;
     let receiver = Receiver::default();
-    let relay = Relay::default().sink("t", receiver.clone()).add(&test.db).start();
+    let relay = Relay::default().sink("t", receiver.clone()).with_db(&test.db).start();
     assert_eq!(receiver.wait_for(2).await, ["a", "c"]);
     relay.stop().await;
     assert_eq!((left(&test, "outbox").await, left(&test, "outbox_rejected").await), (0, 1));
@@ -126,8 +126,8 @@ async fn refused_for_good_is_put_aside(test: TestDb) {
 async fn two_relays_share_one_outbox(test: TestDb) {
     open(&test.db).await.unwrap();
     let receiver = Receiver::default();
-    let first = Relay::default().sink("t", receiver.clone()).add(&test.db).start();
-    let second = Relay::default().sink("t", receiver.clone()).add(&test.db).start();
+    let first = Relay::default().sink("t", receiver.clone()).with_db(&test.db).start();
+    let second = Relay::default().sink("t", receiver.clone()).with_db(&test.db).start();
     let ids: Vec<_> = (0..100).map(|i| format!("{i:04}")).collect();
     put_all(&test, ids[..50].to_vec(), "{}").await;
     receiver.wait_for(50).await;

@@ -275,9 +275,7 @@ pub async fn a_recomputation_repairs_and_reports(test: TestDb) {
 
     server.post("/api/refreshUsageDataForOrg", json!({})).await.expect(200);
     let found = wait_for_refresh(&server).await["differences"].clone();
-    let difference = |feature: &str, recorded: i64, counted: i64| {
-        json!({"accountId": 1_000_000, "feature": feature, "recorded": recorded, "counted": counted})
-    };
+    let difference = |feature: &str, recorded: i64, counted: i64| json!({"accountId": 1_000_000, "feature": feature, "recorded": recorded, "counted": counted});
     let recorded = found.as_array().unwrap();
     assert_eq!(recorded.len(), 2, "{found}");
     assert!(recorded.contains(&difference("ACTIVE_ACCOUNTS", 5, 1)), "{found}");

@@ -1,10 +1,4 @@
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -28,7 +22,6 @@ pub enum Road {
 pub struct Proxy {
     pub port: u16,
     road: watch::Sender<Road>,
-    pub connections: Arc<AtomicU64>,
 }
 
 impl Proxy {
@@ -37,11 +30,9 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (road, watched) = watch::channel(Road::Open);
-        let connections = Arc::new(AtomicU64::new(0));
-        let (target, counted) = (target.to_owned(), connections.clone());
+        let target = target.to_owned();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                counted.fetch_add(1, Ordering::Relaxed);
                 if *watched.borrow() == Road::Cut {
                     continue;
                 }
@@ -60,7 +51,7 @@ impl Proxy {
                 });
             }
         });
-        Self { port, road, connections }
+        Self { port, road }
     }
 
     pub fn set(&self, road: Road) {

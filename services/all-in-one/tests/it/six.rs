@@ -18,8 +18,6 @@ pub struct Six {
     pub processes: Vec<Process>,
     /// Of the edge, for REST and gRPC alike.
     pub address: String,
-    /// Of the first gateway, behind the edge.
-    pub gateway: String,
     data_dir: PathBuf,
     variables: Vec<(String, String)>,
 }
@@ -63,9 +61,8 @@ impl Six {
         let edge = take(1)[0];
         common.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
 
-        let gateway = format!("127.0.0.1:{}", places[SERVICES.len()].1[0]);
         let (data_dir, address) = (data_dir.to_owned(), format!("127.0.0.1:{edge}"));
-        let mut six = Self { processes: Vec::new(), address, gateway, data_dir, variables: common };
+        let mut six = Self { processes: Vec::new(), address, data_dir, variables: common };
         for (name, ports) in &places {
             for port in ports {
                 let child = six.spawn(name, *port);

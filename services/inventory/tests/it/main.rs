@@ -2,9 +2,9 @@
 
 mod collections;
 mod demerge;
-mod durable;
 mod discovery;
 mod drift;
+mod durable;
 mod edge;
 mod endpoints;
 mod groups;

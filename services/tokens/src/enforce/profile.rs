@@ -34,7 +34,7 @@ pub struct Profile {
 pub enum Auth {
     Token,
     OAuth2,
-    Signed(Signed),
+    Signed(Box<Signed>),
     /// What is stored cannot be used; nobody gets in.
     Unusable,
 }
@@ -142,12 +142,12 @@ fn auth(row: &ProfileRow) -> Option<Auth> {
         ("jwt", Some("rsa")) | ("oidc", _) => published()?,
         _ => return None,
     };
-    Some(Auth::Signed(Signed {
+    Some(Auth::Signed(Box::new(Signed {
         keys,
         claim: filled(&row.access_profile_claim),
         required: row.required_claims.clone(),
         allowed_issuers: row.allowed_issuers.clone(),
-    }))
+    })))
 }
 
 impl Signed {
@@ -159,7 +159,10 @@ impl Signed {
 /// The providers that profiles name.
 pub fn sources<'a>(profiles: impl Iterator<Item = &'a Profile>) -> HashSet<Source> {
     let of = |profile: &Profile| match &profile.auth {
-        Auth::Signed(Signed { keys: Keys::Published(source), .. }) => Some(source.clone()),
+        Auth::Signed(signed) => match &signed.keys {
+            Keys::Published(source) => Some(source.clone()),
+            _ => None,
+        },
         _ => None,
     };
     profiles.filter_map(of).collect()

@@ -87,4 +87,8 @@ impl Profiles {
     pub fn len(&self) -> usize {
         self.by_id.len()
     }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }

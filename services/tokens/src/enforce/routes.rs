@@ -127,6 +127,10 @@ impl Routes {
     pub fn len(&self) -> usize {
         self.places.len()
     }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// The name of a host in one spelling, when it can be one.
@@ -197,7 +201,7 @@ mod tests {
         assert_eq!(collections(&routes, "a.example", "/X", "GET"), Some(vec![]), "what is let through folds case");
         routes.remove(1);
         assert_eq!(collections(&routes, "a.example", "/x", "GET"), None);
-        assert_eq!(routes.len(), 0);
+        assert!(routes.is_empty());
     }
 
     #[test]
