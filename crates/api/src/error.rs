@@ -97,6 +97,10 @@ impl Error {
             Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Aborted => {
                 Self::unavailable(status.message())
             }
+            // What has a source was met by the transport: the service ended in the middle of its answer.
+            Code::Unknown | Code::Internal if std::error::Error::source(status).is_some() => {
+                Self::unavailable(status.message())
+            }
             Code::Unauthenticated => Self::new(Reason::Unauthenticated),
             Code::PermissionDenied => Self::new(Reason::NotCallable),
             Code::OutOfRange | Code::ResourceExhausted => {

@@ -114,11 +114,11 @@ impl Store {
     /// [`Error::Configuration`] on Postgres, which has tools of its own; [`Error::Unavailable`] when the file exists or
     /// cannot be written.
     pub async fn snapshot(&self, file: &Path) -> Result<(), Error> {
-        let Backend::Sqlite { readers, .. } = &self.backend else {
+        let Backend::Sqlite { writer, .. } = &self.backend else {
             return Err(Error::Configuration("a Postgres database is backed up by its own tools".into()));
         };
         let path = file.to_str().ok_or_else(|| Error::Configuration("the path of a snapshot must be UTF-8".into()))?;
-        sqlx::query("VACUUM INTO $1").bind(path).execute(readers).await?;
+        sqlx::query("VACUUM INTO $1").bind(path).execute(writer).await?;
         Ok(())
     }
 

@@ -148,6 +148,10 @@ fn without_carriers(message: &mut DynamicMessage) {
     for field in message.descriptor().fields() {
         if options::field(&field).carrier != Carrier::Unspecified {
             message.clear_field(&field);
+        } else if message.has_field(&field)
+            && let Proto::Message(below) = message.get_field_mut(&field)
+        {
+            without_carriers(below);
         }
     }
 }

@@ -127,7 +127,8 @@ impl Query {
         let Some(member) = member(parameter, name) else { return true };
         let equals = |value: &Value| match value {
             Value::String(text) => text.eq_ignore_ascii_case(&member),
-            other => *other == *member,
+            // By its text: a number and the same number as text select alike.
+            other => format!("{other}") == member,
         };
         match self.operators.get(name).map(String::as_str) {
             Some("NOT") => !values.iter().any(equals),
