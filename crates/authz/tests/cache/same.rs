@@ -94,14 +94,28 @@ proptest! {
         let Ok(url) = std::env::var("PORTOLAN_TEST_REDIS") else { return Ok(()) };
         let space: &str = format!("same-{:016x}", rand::random::<u64>()).leak();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut memory = Side::new(Cache::memory());
-            let mut redis = Side::new(Cache::redis(Redis::new(&url, "test").unwrap(), space));
-            for (at, step) in steps.iter().enumerate() {
-                let (expected, found) = (memory.take(step).await, redis.take(step).await);
-                prop_assert_eq!(expected, found, "step {} {:?} of {:?}", at, step, &steps[..at]);
+        // A command that a loaded machine keeps waiting fills nothing, which the protocol allows: then the same steps are
+        // taken again on other keys.
+        let difference = runtime.block_on(async {
+            let mut difference = String::new();
+            for attempt in 0..3 {
+                let space: &str = format!("{space}-{attempt}").leak();
+                let mut memory = Side::new(Cache::memory());
+                let mut redis = Side::new(Cache::redis(Redis::new(&url, "test").unwrap(), space));
+                difference.clear();
+                for (at, step) in steps.iter().enumerate() {
+                    let (expected, found) = (memory.take(step).await, redis.take(step).await);
+                    if expected != found {
+                        difference = format!("{expected}, not {found}: step {at} {step:?} of {:?}", &steps[..at]);
+                        break;
+                    }
+                }
+                if difference.is_empty() {
+                    break;
+                }
             }
-            Ok(())
-        })?;
+            difference
+        });
+        prop_assert!(difference.is_empty(), "{}", difference);
     }
 }
