@@ -53,11 +53,13 @@ pub async fn every_write_and_refusal_is_recorded(test: TestDb) {
         db.execute(sql, args![ACCOUNT]).await.unwrap();
         audit::verify(&db, ACCOUNT).await.unwrap()
     };
+    let edit = "UPDATE audit_events SET event = replace(event, 'Watched', 'Another') WHERE account_id = $1";
+    assert!(matches!(broken(edit).await, Verdict::Broken { reason: "an event was changed", .. }));
+    let undo = "UPDATE audit_events SET event = replace(event, 'Another', 'Watched') WHERE account_id = $1";
+    assert_eq!(broken(undo).await, whole);
     let cut = "DELETE FROM audit_events WHERE account_id = $1 AND seq = (SELECT max(seq) FROM audit_events)";
     let last = events.len() as i64;
     assert_eq!(broken(cut).await, Verdict::Broken { seq: last, reason: "the last events are missing" });
-    let edit = "UPDATE audit_events SET event = event || ' ' WHERE account_id = $1 AND seq = 1";
-    assert_eq!(broken(edit).await, Verdict::Broken { seq: 1, reason: "an event was changed" });
     let remove = "DELETE FROM audit_events WHERE account_id = $1 AND seq = 1";
     assert_eq!(broken(remove).await, Verdict::Broken { seq: 1, reason: "an event is missing" });
 }
