@@ -205,7 +205,7 @@ start() {
     ) || { cat "$home/initdb.log" >&2; die "initdb failed"; }
     for _ in 1 2 3 4 5; do
         port=$(free_port)
-        options="-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=300"
+        options="-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=600"
         options="$options -c fsync=off -c full_page_writes=off -c synchronous_commit=off"
         (
             cd "$home"
