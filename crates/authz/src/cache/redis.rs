@@ -113,15 +113,18 @@ impl<V: Serialize + DeserializeOwned> Shared<V> {
             }
             Some(_) => pipe.query_async(&mut session.connection).await?,
         };
-        if let Some(header) = Header::parse(&looked[0])
+        let header = Header::parse(&looked[0]);
+        if let Some(header) = &header
             && header.basis == hint.as_deref().unwrap_or_default()
             && (header.basis.is_empty() || looked[1].strip_prefix('G') == Some(header.generation))
             && let Some(value) = self.known(key, header.stamp)
         {
             return Ok(Lookup::Hit(value));
         }
-        // Tombstones and leases of others: the owner is asked, and nothing is filled.
-        if looked.iter().any(|slot| slot.starts_with('T')) || looked[0].starts_with('L') {
+        // Tombstones and leases of others: the owner is asked, and nothing is filled. A tombstone of the expected basis says
+        // nothing about a value that rests on another.
+        let expected = header.is_none_or(|header| header.basis == hint.as_deref().unwrap_or_default());
+        if looked[0].starts_with(['T', 'L']) || expected && looked[1..].iter().any(|slot| slot.starts_with('T')) {
             return Ok(Lookup::Miss(None));
         }
         self.lease(session, key, full, hint).await

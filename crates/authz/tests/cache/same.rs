@@ -86,36 +86,55 @@ impl Side {
     }
 }
 
+/// The first difference between the two forms. A command that a loaded machine keeps waiting fills nothing, which the
+/// protocol allows: then the same steps are taken again on other keys.
+async fn difference(url: &str, steps: &[Step]) -> Option<String> {
+    let mut difference = None;
+    for _ in 0..3 {
+        let space: &str = format!("same-{:016x}", rand::random::<u64>()).leak();
+        let mut memory = Side::new(Cache::memory());
+        let mut redis = Side::new(Cache::redis(Redis::new(url, "test").unwrap(), space));
+        difference = None;
+        for (at, step) in steps.iter().enumerate() {
+            let (expected, found) = (memory.take(step).await, redis.take(step).await);
+            if expected != found {
+                difference = Some(format!("{expected}, not {found}: step {at} {step:?} of {:?}", &steps[..at]));
+                break;
+            }
+        }
+        if difference.is_none() {
+            break;
+        }
+    }
+    difference
+}
+
+/// A lease that was lost leaves the hint of a basis behind, on which a change then begins: the value that another reader
+/// filled without a basis is served all the same.
+#[tokio::test]
+async fn a_change_of_a_basis_that_was_only_expected_hides_nothing() {
+    let Ok(url) = std::env::var("PORTOLAN_TEST_REDIS") else { return };
+    let steps = [
+        Step::Get { reader: 1, key: 1 },
+        Step::Begin { writer: 0, key: 1 },
+        Step::Finish { writer: 0 },
+        Step::Get { reader: 0, key: 1 },
+        Step::Fill { reader: 0, value: 7, basis: 0 },
+        Step::Fill { reader: 1, value: 8, basis: 1 },
+        Step::Begin { writer: 0, key: 2 },
+        Step::Get { reader: 0, key: 1 },
+    ];
+    assert_eq!(difference(&url, &steps).await, None);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn redis_does_what_the_protocol_says(steps in prop::collection::vec(step(), 1..40)) {
         let Ok(url) = std::env::var("PORTOLAN_TEST_REDIS") else { return Ok(()) };
-        let space: &str = format!("same-{:016x}", rand::random::<u64>()).leak();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        // A command that a loaded machine keeps waiting fills nothing, which the protocol allows: then the same steps are
-        // taken again on other keys.
-        let difference = runtime.block_on(async {
-            let mut difference = String::new();
-            for attempt in 0..3 {
-                let space: &str = format!("{space}-{attempt}").leak();
-                let mut memory = Side::new(Cache::memory());
-                let mut redis = Side::new(Cache::redis(Redis::new(&url, "test").unwrap(), space));
-                difference.clear();
-                for (at, step) in steps.iter().enumerate() {
-                    let (expected, found) = (memory.take(step).await, redis.take(step).await);
-                    if expected != found {
-                        difference = format!("{expected}, not {found}: step {at} {step:?} of {:?}", &steps[..at]);
-                        break;
-                    }
-                }
-                if difference.is_empty() {
-                    break;
-                }
-            }
-            difference
-        });
-        prop_assert!(difference.is_empty(), "{}", difference);
+        let difference = runtime.block_on(difference(&url, &steps));
+        prop_assert!(difference.is_none(), "{difference:?}");
     }
 }
