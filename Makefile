@@ -20,7 +20,7 @@ check: ## type-check everything
 	$(CARGO) check --locked --workspace --all-targets
 
 test: ## run every test, with private servers that are started and stopped
-	deploy/dev/test-env.sh run sh -c '$(CARGO) test --locked --workspace && deploy/dev/test-six.sh'
+	deploy/dev/test-env.sh run sh -c '$(CARGO) test --locked --workspace --no-fail-fast && deploy/dev/test-six.sh'
 
 up-distributed: ## start six processes behind Envoy on this machine, with Postgres, Redis and Kafka (LOG=postgres: without Kafka)
 	deploy/local/up-distributed
