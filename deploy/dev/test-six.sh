@@ -13,7 +13,7 @@ for line in sys.stdin:
     if message.get("executable") and message["target"]["name"] == "it" and "all-in-one" in message["package_id"]:
         print(message["executable"])
 '
-cargo build --locked --workspace --bins
+# Building the tests builds the six binaries too, which stand in the same folder.
 binary=$(cargo test --locked --workspace --no-run --message-format=json 2>/dev/null | python3 -c "$find_binary")
 skip=()
 for name in kill:: real_files:: edge:: replicas:: distributed:: faults:: operations:: guards:: \
