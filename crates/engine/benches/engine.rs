@@ -1,5 +1,9 @@
 //! Speed of the engine over records of 1 to 2 KB, beside the speed of parsing the same bytes to a JSON value.
 
+#[allow(dead_code)]
+#[path = "../tests/it/labelled.rs"]
+mod labelled;
+
 use std::hint::black_box;
 use std::time::Instant;
 

@@ -37,6 +37,8 @@ pub struct Detectors {
     custom: Vec<CustomRule>,
     /// Built-in kinds that the account has switched off: they are still told apart, but nothing is sensitive for them.
     muted: HashSet<SubType>,
+    /// Built-in kinds whose values the account does not keep.
+    redacted: HashSet<SubType>,
     keys: Vec<(KeyRule, SubType)>,
     values: Vec<ValueRule>,
     /// Whether IBANs are looked for, and what they are called.
@@ -82,8 +84,14 @@ impl Detectors {
         let mut active: Vec<_> = active.into_iter().collect();
         active.sort_unstable();
         active.dedup();
-        let mut detectors =
-            Self { custom: Vec::new(), muted: HashSet::new(), keys: Vec::new(), values: Vec::new(), iban: None };
+        let mut detectors = Self {
+            custom: Vec::new(),
+            muted: HashSet::new(),
+            redacted: HashSet::new(),
+            keys: Vec::new(),
+            values: Vec::new(),
+            iban: None,
+        };
         for pii in active {
             let sub_type = SubType::Pii(pii);
             match pii.rule() {
@@ -110,6 +118,18 @@ impl Detectors {
         self
     }
 
+    /// Keeps no values of these built-in kinds.
+    #[must_use]
+    pub fn with_redacted(mut self, kinds: impl IntoIterator<Item = SubType>) -> Self {
+        self.redacted = kinds.into_iter().collect();
+        self
+    }
+
+    /// Whether there is a kind whose values are never kept.
+    pub fn has_redacted(&self) -> bool {
+        !self.redacted.is_empty() || self.custom.iter().any(|rule| rule.redacted)
+    }
+
     /// Whether a kind is sensitive where it stands.
     pub fn is_sensitive_at(&self, sub_type: SubType, position: Position) -> bool {
         match sub_type {
@@ -124,7 +144,7 @@ impl Detectors {
     pub fn is_redacted(&self, sub_type: SubType) -> bool {
         match sub_type {
             SubType::Custom(custom) => self.custom.iter().any(|rule| rule.custom == custom && rule.redacted),
-            _ => false,
+            _ => self.redacted.contains(&sub_type),
         }
     }
 

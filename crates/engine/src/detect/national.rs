@@ -1,5 +1,18 @@
 //! National identifiers whose last characters follow from the others.
 
+/// The states and territories of the United States, as letters carry them.
+const STATES: [&str; 57] = [
+    "AL", "AK", "AZ", "AR", "CA", "CO", "CT", "DE", "DC", "FL", "GA", "HI", "ID", "IL", "IN", "IA", "KS", "KY", "LA",
+    "ME", "MD", "MA", "MI", "MN", "MS", "MO", "MT", "NE", "NV", "NH", "NJ", "NM", "NY", "NC", "ND", "OH", "OK", "OR",
+    "PA", "RI", "SC", "SD", "TN", "TX", "UT", "VT", "VA", "WA", "WV", "WI", "WY", "AS", "GU", "MP", "PR", "VI", "UM",
+];
+
+/// Whether the word before the last names a state.
+pub(super) fn names_a_state(value: &str) -> bool {
+    let state = value.split_whitespace().rev().nth(1).map(|word| word.trim_end_matches(','));
+    state.is_some_and(|state| STATES.iter().any(|known| known.eq_ignore_ascii_case(state)))
+}
+
 /// Canada: nine digits whose Luhn sum holds.
 pub(super) fn is_canadian_sin(value: &str) -> bool {
     let digits: Vec<u32> = value.chars().filter_map(|c| c.to_digit(10)).collect();

@@ -105,7 +105,7 @@ static TABLE: &[Entry] = &[
     secret("AZURE REDIS", ".redis.cache.windows.net", r"[A-Za-z0-9-]+\.redis\.cache\.windows\.net\S*"),
     secret("NGROK URL", "ngrok", r"(?:https?://)?[a-z0-9-]+\.ngrok(?:-free)?\.(?:io|app|dev)\S*"),
     secret("OKTA DOMAIN", ".okta", r"(?:https?://)?[a-z0-9-]+\.okta(?:preview|-emea)?\.com\S*"),
-    secret("GITHUB TOKEN", "gi", r"gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255}"),
+    secret("GITHUB TOKEN", "_", r"gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255}"),
     secret("GITLAB TOKEN", "glpat-", r"glpat-[A-Za-z0-9_-]{20,64}"),
     secret("ANTHROPIC API KEY", "sk-ant-", r"sk-ant-[A-Za-z0-9_-]{20,200}"),
     secret("OPENAI API KEY", "sk-", r"sk-(?:proj-)?[A-Za-z0-9_-]{20,200}"),
@@ -169,7 +169,11 @@ static TABLE: &[Entry] = &[
     checked("GERMAN INSURANCE IDENTITY NUMBER", "[0-9]{8}[A-Z][0-9]{3}|[A-Z][0-9]{9}", national::is_german_insurance),
     plain("JAPANESE SOCIAL INSURANCE NUMBER", "", "[0-9]{12}"),
     entry("IBAN EUROPE", false, false, Rule::Iban),
-    plain("US ADDRESS", " ", r"(?i)[0-9]{1,6} [a-z0-9 .,#-]{3,80},? [a-z]{2},? [0-9]{5}(?:-[0-9]{4})?"),
+    checked(
+        "US ADDRESS",
+        r"(?i)[0-9]{1,6} [a-z0-9 .,#-]{3,80},? [a-z]{2},? [0-9]{5}(?:-[0-9]{4})?",
+        national::names_a_state,
+    ),
     plain("IMAGE", ".", r"(?i)\S+\.(?:jpg|jpeg|png|svg)"),
     plain("DATA FILE", ".", r"(?i)\S+\.(?:pdf|js|css|woff|txt)"),
 ];
