@@ -57,7 +57,7 @@ bench: ## measure speed and memory as ratios of one run
 security: ## print the security bar with the tests that hold each line
 	@grep -v '^#' crates/testkit/tests/security.txt
 
-fuzz: ## run each parser on changed inputs for FUZZ_SECONDS (60); needs cargo-fuzz and a nightly toolchain
+fuzz: ## run each parser on changed inputs for FUZZ_SECONDS (60)
 	deploy/dev/fuzz
 
 clean: ## remove what was built and installed here
