@@ -39,7 +39,7 @@ pub use audit::{Change, audit, event};
 pub use log::AuditLog;
 pub use portolan_api::identity::v1::AuditEvent;
 pub use relay::{Relay, RelayHandle};
-pub use sink::{AuditService, Event, Failure, Sink, UsageService};
+pub use sink::{AuditService, Event, Failure, Notice, NoticeService, Sink, UsageService};
 pub use store::{open, put};
 
 /// The outbox of a process with one service: its tables, its relay, and its guard, which records in it.
@@ -56,3 +56,5 @@ pub async fn start(process: &Process, db: &Db, guard: Guard) -> Result<(Guard, R
 pub const AUDIT: &str = "audit";
 /// The topic of usage events, received by billing.
 pub const USAGE: &str = "usage";
+/// The topic of [`Notice`]s, received by identity and tokens.
+pub const NOTICE: &str = "notice";

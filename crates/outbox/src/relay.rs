@@ -5,8 +5,8 @@ use portolan_store::{Db, Dialect, Error};
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
-    AUDIT, USAGE,
-    sink::{AuditService, Event, Failure, Sink, UsageService},
+    AUDIT, NOTICE, USAGE,
+    sink::{AuditService, Event, Failure, NoticeService, Sink, UsageService},
     store,
 };
 
@@ -38,7 +38,10 @@ pub struct RelayHandle {
 impl Relay {
     /// Every topic to the service that receives it.
     pub fn to_services(peers: &Peers) -> Self {
-        Self::default().sink(AUDIT, AuditService(peers.clone())).sink(USAGE, UsageService(peers.clone()))
+        Self::default()
+            .sink(AUDIT, AuditService(peers.clone()))
+            .sink(USAGE, UsageService(peers.clone()))
+            .sink(NOTICE, NoticeService(peers.clone()))
     }
 
     /// Where the events of a topic go.

@@ -1,9 +1,11 @@
 use portolan_api::{
     billing::v1::{RecordUsageEventsRequest, ReportCountsRequest, UsageCount, UsageEvent},
-    identity::v1::{AuditEvent, RecordAuditEventsRequest, audit_service_client::AuditServiceClient},
+    identity::v1::{self as identity, AuditEvent, RecordAuditEventsRequest, audit_service_client::AuditServiceClient},
+    tokens::v1 as tokens,
 };
 use portolan_authz::BoxFuture;
 use portolan_runtime::Peers;
+use serde::{Deserialize, Serialize};
 use tonic::Code;
 
 /// One event on its way.
@@ -77,6 +79,43 @@ impl Sink for UsageService {
             }
             if !happened.is_empty() {
                 client.record_usage_events(RecordUsageEventsRequest { events: happened }).await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// What the users of an account are told: in their browsers by identity, in their Slack channels by tokens. A payload is
+/// a [`Notice`].
+pub struct NoticeService(pub Peers);
+
+/// Something that the users of an account are told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Notice {
+    pub account_id: i64,
+    pub title: String,
+    pub body: String,
+    /// Where a click on the message leads.
+    pub url: String,
+}
+
+impl Sink for NoticeService {
+    fn deliver<'a>(&'a self, events: &'a [Event]) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            for event in events {
+                let notice: Notice =
+                    serde_json::from_str(&event.payload).map_err(|error| Failure::Never(error.to_string()))?;
+                let Notice { account_id, title, body, url } = notice;
+                let message = tokens::NotifyAccountRequest {
+                    account_id,
+                    text: format!("{title}: {body}"),
+                    message_id: event.id.clone(),
+                };
+                let message_id = event.id.clone();
+                let push = identity::NotifyAccountRequest { account_id, title, body, url, message_id };
+                self.0.notifications().notify_account(push).await?;
+                self.0.api_keys().notify_account(message).await?;
             }
             Ok(())
         })

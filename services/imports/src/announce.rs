@@ -41,7 +41,8 @@ async fn tell(deps: &Deps, account_id: i64, job_id: &str) -> Result<(), Error> {
     if let Err(status) = deps.peers.notifications().notify_account(push).await {
         tracing::warn!(job_id, %status, "no browser was told of the end of an import");
     }
-    let message = tokens::NotifyAccountRequest { account_id, text: format!("{title}: {body}") };
+    let message =
+        tokens::NotifyAccountRequest { account_id, text: format!("{title}: {body}"), message_id: job_id.to_owned() };
     if let Err(status) = deps.peers.api_keys().notify_account(message).await {
         tracing::warn!(job_id, %status, "no Slack webhook was told of the end of an import");
     }

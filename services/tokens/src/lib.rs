@@ -78,6 +78,12 @@ pub const MIGRATIONS: Migrations = Migrations {
             sqlite: include_str!("../migrations/sqlite/0003_edge.sql"),
             postgres: include_str!("../migrations/postgres/0003_edge.sql"),
         },
+        Migration {
+            version: 40,
+            name: "slack_messages",
+            sqlite: include_str!("../migrations/sqlite/0040_slack_messages.sql"),
+            postgres: include_str!("../migrations/postgres/0040_slack_messages.sql"),
+        },
     ],
 };
 

@@ -2,6 +2,8 @@
 //!
 //! The address of a webhook is a secret, since whoever has it may post: it is sealed, and shown in part.
 
+use std::time::Duration;
+
 use portolan_api::{Error, Reason, Result, identity::v1::GetUserRequest};
 use portolan_authz::Caller;
 use portolan_fetch::Request;
@@ -22,6 +24,10 @@ const TEXT_CHARS_MAX: usize = 3000;
 const SHOWN_END_CHARS: usize = 4;
 /// What a webhook answers is of no interest.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// Whoever sends the message waits for all webhooks, which are asked at once.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(4);
+/// A message is not repeated later than this.
+const REMEMBERED_S: i64 = 7 * 24 * 3600;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct SlackWebhook {
@@ -87,17 +93,36 @@ pub async fn delete(deps: &Deps, caller: &Caller, id: i32) -> Result<bool> {
     Ok(true)
 }
 
-/// Posts a message to every webhook of an account; answers how many took it.
-pub async fn notify(deps: &Deps, account_id: i64, text: &str) -> Result<i32> {
+/// Posts a message to every webhook of an account that has not had it yet; answers how many took it. Without an id it is
+/// posted to all. A process that dies between a webhook's answer and the note of it posts once more.
+pub async fn notify(deps: &Deps, account_id: i64, message_id: &str, text: &str) -> Result<i32> {
     let text: String = text.chars().take(TEXT_CHARS_MAX).collect();
-    let mut delivered = 0;
-    for (id, url) in table::urls(&deps.db, &deps.secrets, account_id).await? {
-        let request = Request::post(url).json(&json!({ "text": text })).bytes_max(ANSWER_BYTES_MAX).redirects_max(0);
-        match deps.fetch.send(request).await {
-            Ok(answer) if answer.status.is_success() => delivered += 1,
-            Ok(answer) => tracing::warn!(account_id, id, status = answer.status.as_u16(), "a Slack webhook refused"),
-            Err(error) => tracing::warn!(account_id, id, %error, "a Slack webhook did not answer"),
+    let done = table::posted(&deps.db, account_id, message_id).await?;
+    let urls = table::urls(&deps.db, &deps.secrets, account_id).await?;
+    let due = urls.into_iter().filter(|(id, _)| !done.contains(id));
+    let posts = due.map(|(id, url)| post(deps, account_id, message_id, id, url, &text));
+    let taken: Vec<bool> = futures::future::join_all(posts).await.into_iter().collect::<Result<_>>()?;
+    Ok(i32::try_from(taken.into_iter().filter(|taken| *taken).count()).unwrap_or(i32::MAX))
+}
+
+/// Posts to one webhook and notes that it was done, whatever the answer; says whether the webhook took it.
+async fn post(deps: &Deps, account_id: i64, message_id: &str, id: i32, url: String, text: &str) -> Result<bool> {
+    let request = Request::post(url).json(&json!({ "text": text }));
+    let request = request.bytes_max(ANSWER_BYTES_MAX).redirects_max(0).time_max(ANSWER_TIME_MAX);
+    let taken = match deps.fetch.send(request).await {
+        Ok(answer) if answer.status.is_success() => true,
+        Ok(answer) => {
+            tracing::warn!(account_id, id, status = answer.status.as_u16(), "a Slack webhook refused");
+            false
         }
+        Err(error) => {
+            tracing::warn!(account_id, id, %error, "a Slack webhook did not answer");
+            false
+        }
+    };
+    if !message_id.is_empty() {
+        let now = now_s();
+        table::note_posted(&deps.db, account_id, message_id, id, now, now - REMEMBERED_S).await?;
     }
-    Ok(delivered)
+    Ok(taken)
 }

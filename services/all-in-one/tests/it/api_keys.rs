@@ -182,11 +182,18 @@ pub async fn messages_reach_the_webhooks_of_an_account(test: TestDb) {
     let channel = tonic::transport::Channel::from_shared(format!("http://{}", server.grpc)).unwrap().connect().await;
     let mut client = portolan_api::tokens::v1::api_keys_service_client::ApiKeysServiceClient::new(channel.unwrap());
     let text = "An import ended".to_owned();
-    let mut request =
-        tonic::Request::new(portolan_api::tokens::v1::NotifyAccountRequest { account_id: 1_000_000, text });
-    request.metadata_mut().insert(portolan_authz::SERVICE_HEADER, auth.token().unwrap().parse().unwrap());
-    let answer = client.notify_account(request).await.unwrap().into_inner();
-    assert_eq!(answer.delivered, 1);
+    let message = portolan_api::tokens::v1::NotifyAccountRequest {
+        account_id: 1_000_000,
+        text,
+        message_id: "import-1".to_owned(),
+    };
+    // The second time changes nothing.
+    for delivered in [1, 0] {
+        let mut request = tonic::Request::new(message.clone());
+        request.metadata_mut().insert(portolan_authz::SERVICE_HEADER, auth.token().unwrap().parse().unwrap());
+        let answer = client.notify_account(request).await.unwrap().into_inner();
+        assert_eq!(answer.delivered, delivered);
+    }
     assert!(seen.lock().unwrap().contains(&json!({"text": "An import ended"})));
 
     // The end of an import is told by itself.

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use portolan_api::{Error, Result};
 use portolan_runtime::Secrets;
 use portolan_store::{Db, Row, Tx, args};
@@ -64,6 +66,33 @@ pub(crate) async fn urls(db: &Db, secrets: &Secrets, account_id: i64) -> Result<
         Ok((id, String::from_utf8(bytes).map_err(Error::internal)?))
     };
     db.fetch_all(URLS, args![account_id]).await?.iter().map(open).collect()
+}
+
+const POSTED: &str = "SELECT webhook_id FROM slack_messages WHERE account_id = $1 AND message_id = $2";
+
+/// The webhooks that a message was posted to.
+pub(crate) async fn posted(db: &Db, account_id: i64, message_id: &str) -> Result<HashSet<i32>> {
+    let rows = db.fetch_all(POSTED, args![account_id, message_id]).await?;
+    rows.iter().map(|row| Ok(row.get("webhook_id")?)).collect()
+}
+
+const NOTE_POSTED: &str = "INSERT INTO slack_messages (account_id, message_id, webhook_id, posted_at)
+    VALUES ($1, $2, $3, $4) ON CONFLICT (account_id, message_id, webhook_id) DO NOTHING";
+const FORGET_POSTED: &str = "DELETE FROM slack_messages WHERE account_id = $1 AND posted_at < $2";
+
+/// Notes that a message was posted to a webhook, and forgets what was posted long before.
+pub(crate) async fn note_posted(
+    db: &Db,
+    account_id: i64,
+    message_id: &str,
+    id: i32,
+    now: i64,
+    forget_before: i64,
+) -> Result<()> {
+    let mut tx = db.begin().await?;
+    tx.execute(NOTE_POSTED, args![account_id, message_id, id, now]).await?;
+    tx.execute(FORGET_POSTED, args![account_id, forget_before]).await?;
+    Ok(tx.commit().await?)
 }
 
 fn webhook(row: &Row) -> Result<SlackWebhook> {

@@ -1,0 +1,82 @@
+use std::sync::{Arc, Mutex};
+
+use axum::{Router, body::Bytes, http::StatusCode, routing};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use p256::elliptic_curve::sec1::ToEncodedPoint as _;
+use portolan_testkit::TestDb;
+use serde_json::{Value, json};
+
+use crate::server::{PATIENCE, Server, har};
+
+type Posted = Arc<Mutex<Vec<Vec<u8>>>>;
+
+/// Keeps what is posted to it.
+fn keeper(posted: &Posted) -> routing::MethodRouter {
+    let kept = posted.clone();
+    routing::post(move |body: Bytes| async move {
+        kept.lock().unwrap().push(body.to_vec());
+        StatusCode::CREATED
+    })
+}
+
+/// Slack's texts about sensitive data.
+fn told(posted: &Posted) -> Vec<String> {
+    let text = |body: &Vec<u8>| serde_json::from_slice::<Value>(body).unwrap()["text"].as_str().unwrap().to_owned();
+    let mut texts: Vec<String> = posted.lock().unwrap().iter().map(text).collect();
+    texts.retain(|text| text.starts_with("New sensitive data"));
+    texts
+}
+
+async fn upload(server: &Server, id: i64, url: &str, answer: &str) {
+    let capture = har(&[("GET", url, "", 200, answer)]);
+    let body = json!({"harString": capture, "apiCollectionId": id, "skipKafka": "true"});
+    server.post("/api/uploadHar", body).await.expect(200);
+}
+
+/// New sensitive data reaches the browsers and the Slack webhook of the account, each batch once.
+pub async fn new_sensitive_data_is_told_once(test: TestDb) {
+    let (slack, push) = (Posted::default(), Posted::default());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new().route("/slack/hook", keeper(&slack)).route("/push/1", keeper(&push));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let slack_urls = format!("{origin}/slack/");
+    let variables = [("PORTOLAN__TOKENS__SLACK_URLS", slack_urls.as_str()), ("PORTOLAN__FETCH__ALLOW_PRIVATE", "true")];
+    let data_dir = tempfile::tempdir().unwrap().keep();
+    let server = Server::start_with(&test, data_dir, &variables).await;
+    server.post("/v1/slackWebhooks", json!({"url": format!("{slack_urls}hook")})).await.expect(200);
+    let browser = p256::SecretKey::from_slice(&[9; 32]).unwrap();
+    let p256dh = URL_SAFE_NO_PAD.encode(browser.public_key().to_encoded_point(false).as_bytes());
+    let secret = [3u8; 16];
+    let keys = json!({"p256dh": p256dh, "auth": URL_SAFE_NO_PAD.encode(secret)});
+    let device = json!({"subscription": {"endpoint": format!("{origin}/push/1"), "keys": keys}});
+    server.post("/api/saveSubscription", device).await.expect(200);
+
+    let id = server.create_collection("Shop").await;
+    let mail = r#"{"mail":"jane@corp.io","plain":"x"}"#;
+    upload(&server, id, "http://api.test/users", mail).await;
+    // The same again, and what is not sensitive, is no news; the next news comes after all of it.
+    upload(&server, id, "http://api.test/users", mail).await;
+    upload(&server, id, "http://api.test/plain", r#"{"plain":"x"}"#).await;
+    upload(&server, id, "http://api.test/pay", r#"{"card":"4111 1111 1111 1111"}"#).await;
+    let first = "EMAIL `mail` in GET http://api.test/users (Shop)";
+    let second = "CREDIT_CARD `card` in GET http://api.test/pay (Shop)";
+    let read = |body: Vec<u8>| {
+        let text = web_push_native::decrypt(body, &browser, &web_push_native::Auth::from(secret)).unwrap();
+        serde_json::from_slice::<Value>(&text).unwrap()
+    };
+    let shown = || {
+        let mut messages: Vec<Value> = push.lock().unwrap().clone().into_iter().map(read).collect();
+        messages.retain(|message| message["title"] == "New sensitive data");
+        messages.sort_by_key(|message| message["body"].as_str().unwrap().to_owned());
+        messages
+    };
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while told(&slack).len() < 2 || shown().len() < 2 {
+        assert!(tokio::time::Instant::now() < deadline, "{:?} {:?}", told(&slack), shown());
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(told(&slack), [first, second].map(|body| format!("New sensitive data: {body}")));
+    let message = |body: &str| json!({"title": "New sensitive data", "body": body, "url": "/docs"});
+    assert_eq!(shown(), [message(second), message(first)]);
+}
