@@ -49,6 +49,9 @@ pub struct DeclaredFacts {
     pub time: i64,
     pub description: Option<String>,
     pub deprecated: bool,
+    /// Sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
 }
 
 /// What is known of one parameter.
@@ -116,8 +119,12 @@ impl EndpointDelta {
         self.proven |= observation.proves_endpoint;
         if observation.declared {
             self.declared_codes.extend(observation.declared_codes);
-            let facts =
-                DeclaredFacts { time, description: observation.description, deprecated: observation.deprecated };
+            let facts = DeclaredFacts {
+                time,
+                description: observation.description,
+                deprecated: observation.deprecated,
+                tags: observation.tags,
+            };
             self.declaration = self.declaration.take().max(Some(facts));
         } else {
             *self.status_counts.entry(observation.status_code).or_default() += 1;
@@ -226,6 +233,12 @@ impl EndpointDelta {
 }
 
 impl Aggregate {
+    /// Keeps how often and since when it was seen, and no value.
+    pub fn forget_values(&mut self) {
+        self.values = Values::Few(BTreeSet::new());
+        (self.min, self.max) = (None, None);
+    }
+
     /// Adds what other records say of the same parameter.
     pub fn merge(&mut self, other: Self) {
         self.count += other.count;

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use portolan_record::{Declaration, Record, Source};
 
 use crate::auth::AuthSet;
@@ -52,6 +54,8 @@ pub struct Observation {
     pub parameters: Vec<Sighting>,
     pub description: Option<String>,
     pub deprecated: bool,
+    /// What a specification sorts the operation under, sorted.
+    pub tags: Vec<String>,
 }
 
 /// Reads one record. The result depends on the record and the detectors alone.
@@ -154,6 +158,7 @@ fn observe_call(record: &Record<'_>, method: Method, headers: &Headers<'_>, dete
         parameters: sightings.finish(),
         description: None,
         deprecated: false,
+        tags: Vec::new(),
         raw_url: raw_url.into_owned(),
     }
 }
@@ -190,6 +195,13 @@ fn observe_declaration(
         parameters: sightings.finish(),
         description: declaration.summary.as_deref().map(|summary| without_nul(summary).into_owned()),
         deprecated: declaration.deprecated,
+        tags: declaration
+            .tags
+            .iter()
+            .map(|tag| without_nul(tag).into_owned())
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect(),
     }
 }
 
@@ -306,6 +318,7 @@ mod tests {
         };
         let declaration = Declaration {
             deprecated: true,
+            tags: vec!["users".to_string(), "core".to_string(), "users".to_string()],
             summary: Some("Gets a user.".to_string()),
             response_codes: vec![200, 404],
             parameters: vec![
@@ -319,6 +332,7 @@ mod tests {
             seen(&Record { declaration: Some(Box::new(declaration)), ..call("OPTIONS", "/api123x/users/INTEGER", 0) });
         assert_eq!(observation.raw_url, "/api123x/users/INTEGER");
         assert!(observation.declared && observation.proves_endpoint && observation.deprecated);
+        assert_eq!(observation.tags, ["core", "users"]);
         assert_eq!(shown(&observation), [(-1, "2", "INTEGER_32", None), (-1, "x-trace", "GENERIC", None)]);
         assert!(observation.parameters[0].key.is_url_param && observation.parameters[1].key.is_header);
         assert_eq!(observation.auth_sets.len(), 2);

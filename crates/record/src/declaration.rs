@@ -8,6 +8,9 @@ pub struct Declaration {
     pub deprecated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
+    /// The groups that the document sorts the operation into.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// Declared response status codes; ranges and `default` are left out.
     pub response_codes: Vec<i32>,
     pub parameters: Vec<DeclaredParameter>,

@@ -132,6 +132,9 @@ impl Config {
         if self.get("imports.retention_days").parse::<u32>().is_err() {
             problems.push("imports.retention_days must be a number of days".to_owned());
         }
+        if !self.get("inventory.call_stats_days").parse::<u32>().is_ok_and(|days| (1..=36_500).contains(&days)) {
+            problems.push("inventory.call_stats_days must be 1 to 36,500".to_owned());
+        }
         if let Err(problem) = self.fetch_policy() {
             problems.push(format!("fetch.allow_hosts: {problem}"));
         }

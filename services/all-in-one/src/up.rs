@@ -115,7 +115,7 @@ impl Services {
         .await?
         .with_limits(process.limits());
         let inventory = portolan_inventory::Deps::new(process.db("inventory").await?, log.clone(), peers.clone())
-            .trusting(process.config.get("http.trusted_proxies"));
+            .configured(&process.config);
         let imports = portolan_imports::Deps::of(process, log).await?;
 
         let billing_db = process.db(portolan_billing::SERVICE).await?;

@@ -42,19 +42,31 @@ pub async fn readable_endpoint(
     caller: &Caller,
     id: &EndpointId,
 ) -> Result<Option<(Collection, EndpointId)>, Error> {
-    let Some(collection) = readable(deps, caller, id.collection_id).await? else { return Ok(None) };
+    Ok(readable_endpoints(deps, caller, id).await?.into_iter().next())
+}
+
+/// As [`readable_endpoint`], every endpoint that the id stands for: a group may show the same URL of several collections.
+///
+/// # Errors
+/// `COLLECTION_DEACTIVATED`.
+pub async fn readable_endpoints(
+    deps: &Deps,
+    caller: &Caller,
+    id: &EndpointId,
+) -> Result<Vec<(Collection, EndpointId)>, Error> {
+    let Some(collection) = readable(deps, caller, id.collection_id).await? else { return Ok(Vec::new()) };
     if !collection.is_group() {
-        return Ok(Some((collection, id.clone())));
+        return Ok(vec![(collection, id.clone())]);
     }
-    let owners = store::groups::owners(&deps.db, caller.account_id, collection.id, &id.url_key()).await?;
-    for owner in owners {
+    let mut found = Vec::new();
+    for owner in store::groups::owners(&deps.db, caller.account_id, collection.id, &id.url_key()).await? {
         let owner = store::collections::get(&deps.db, caller.account_id, owner).await?;
         if let Some(owner) = owner.filter(|owner| !owner.deleted && !owner.deactivated) {
             let id = EndpointId { collection_id: owner.id, ..id.clone() };
-            return Ok(Some((owner, id)));
+            found.push((owner, id));
         }
     }
-    Ok(None)
+    Ok(found)
 }
 
 /// The collection for a write.

@@ -9,7 +9,7 @@ use portolan_runtime::now_s;
 use serde_json::Value;
 
 use crate::endpoints::EndpointId;
-use crate::parameters::Parameter;
+use crate::parameters::{self, Parameter};
 use crate::{Deps, Error, access, markings, store};
 
 /// Parameters of one page, where the request names no number.
@@ -50,7 +50,9 @@ pub async fn list(deps: &Deps, caller: &Caller, query: &Query) -> Result<(Vec<Pa
     found.sort_by(|a, b| query.order(a, b));
     let total = found.len();
     let limit = if query.limit == 0 { PAGE_DEFAULT } else { query.limit.min(PAGE_MAX) };
-    Ok((found.into_iter().skip(query.skip).take(limit).collect(), total))
+    let mut page: Vec<Parameter> = found.into_iter().skip(query.skip).take(limit).collect();
+    parameters::note_groups(deps, caller.account_id, &mut page).await?;
+    Ok((page, total))
 }
 
 /// The parameters first seen in a time range, the newest first.
@@ -58,6 +60,7 @@ pub async fn recent(deps: &Deps, caller: &Caller, start: i64, end: i64) -> Resul
     let mut found = first_seen_between(deps, caller, start, end).await?;
     found.sort_by(|a, b| b.seen.first_seen.cmp(&a.seen.first_seen).then_with(|| natural(a, b)));
     found.truncate(RECENT_MAX);
+    parameters::note_groups(deps, caller.account_id, &mut found).await?;
     Ok(found)
 }
 
@@ -94,7 +97,7 @@ async fn first_seen_between(deps: &Deps, caller: &Caller, start: i64, end: i64) 
     let in_range = merged.into_iter().filter(|(_, seen)| seen.first_seen >= start && seen.first_seen <= end);
     let wrap = |((endpoint, key), mut seen): ((EndpointId, ParameterKey), Aggregate)| {
         markings.apply(&endpoint, &key, &mut seen);
-        Parameter { endpoint, key, seen, with_values: false }
+        Parameter { endpoint, key, seen, with_values: false, group_ids: Vec::new() }
     };
     Ok(in_range.map(wrap).collect())
 }

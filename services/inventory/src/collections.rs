@@ -309,8 +309,8 @@ pub async fn update_description(
     }
 }
 
-/// Deletes collections. From the commit on nobody sees them; a durable job removes what they hold. Ids that the caller
-/// cannot see are passed over.
+/// Deletes collections. From the commit on nobody sees them; durable jobs, whose ids are answered, remove what they hold.
+/// Ids that the caller cannot see are passed over.
 ///
 /// # Errors
 /// `TOO_MANY_IDS`; `COLLECTION_DEFAULT` when the default collection is among them. Then nothing is deleted.

@@ -111,14 +111,13 @@ impl Changes {
         set(&mut definition.categories, self.categories);
     }
 
-    /// Whether nothing but the switch is named.
+    /// Whether nothing but the switches is named.
     fn only_switches(&self) -> bool {
         self.key_conditions.is_none()
             && self.value_conditions.is_none()
             && self.operator.is_none()
             && self.sensitive_always.is_none()
             && self.sensitive_positions.is_none()
-            && self.redacted.is_none()
             && self.priority.is_none()
             && self.categories.is_none()
     }
@@ -169,7 +168,9 @@ fn detectors_of(rows: &[DataType]) -> Detectors {
     let muted = switched.iter().filter(|(_, active)| !**active).filter_map(|(name, _)| SubType::from_name(name));
     // A definition was checked before it was stored; one that an older program stored is passed over.
     let custom = rows.iter().filter(|row| !row.built_in && row.active).filter_map(|row| rule(row).ok()).collect();
-    Detectors::new(active).with_custom(custom, muted)
+    let redacted = rows.iter().filter(|row| row.built_in && row.definition.redacted);
+    let redacted = redacted.filter_map(|row| SubType::from_name(&row.name));
+    Detectors::new(active).with_custom(custom, muted).with_redacted(redacted)
 }
 
 /// The kinds after a name, those of the account and the built-in ones, and whether more follow.
@@ -178,7 +179,7 @@ pub async fn list(deps: &Deps, caller: &Caller, after: &str, page_size: i32) -> 
     let mut all: BTreeMap<String, DataType> = built_in().map(|known| (known.name.clone(), known)).collect();
     for row in store::data_types::list(&deps.db, caller.account_id).await? {
         match all.get_mut(&row.name) {
-            Some(known) => *known = DataType { definition: known.definition.clone(), ..row },
+            Some(known) => *known = switched(row, known),
             None => _ = all.insert(row.name.clone(), row),
         }
     }
@@ -186,6 +187,12 @@ pub async fn list(deps: &Deps, caller: &Caller, after: &str, page_size: i32) -> 
     let more = page.len() > size;
     page.truncate(size);
     Ok((page, more))
+}
+
+/// A built-in kind as an account has switched it.
+fn switched(row: DataType, default: &DataType) -> DataType {
+    let definition = Definition { redacted: row.definition.redacted, ..default.definition.clone() };
+    DataType { definition, ..row }
 }
 
 /// Every kind that is part of the program, as it is by default.
@@ -249,13 +256,13 @@ pub async fn update(deps: &Deps, caller: &Caller, name: &str, wanted: Changes) -
     let default = built_in().find(|known| known.name == name);
     let stored = store::data_types::get(&deps.db, caller.account_id, &name).await?;
     let mut known = match (stored, &default) {
-        (Some(row), Some(default)) => DataType { definition: default.definition.clone(), ..row },
+        (Some(row), Some(default)) => switched(row, default),
         (Some(row), None) => row,
         (None, Some(default)) => DataType { created_at: now, ..default.clone() },
         (None, None) => return Err(not_found(&name)),
     };
     if known.built_in && !wanted.only_switches() {
-        return Err(invalid("name", "of a built-in kind, of which only `active` can be changed"));
+        return Err(invalid("name", "of a built-in kind, of which only `active` and `redacted` can be changed"));
     }
     wanted.apply(&mut known);
     known.updated_at = now;

@@ -192,7 +192,7 @@ async fn take_apart(
     if kept.is_some() {
         remove_raw(&mut tx, account_id, collection_id, &[&url_key]).await?;
     }
-    let mut changed = Changed { url_keys: BTreeSet::from([url_key]) };
+    let mut changed = Changed { url_keys: BTreeSet::from([url_key]), ..Changed::default() };
     let mut catalog = retemplate(&mut tx, account_id, collection_id, &mut changed).await?;
     let written = write_collection(&mut tx, account_id, collection_id, &mut catalog, deltas).await?;
     changed.url_keys.extend(written.url_keys);
@@ -220,7 +220,7 @@ async fn put_together(
     let others = store::demerged::by_collection(&mut tx, account_id, collection_id).await?;
     let apart = store::endpoints::never_merged(&mut tx, account_id, collection_id, method.name()).await?;
     let is_other = |raw: &str| others.iter().any(|(name, other)| *name == method.name() && covers(other, raw));
-    let mut changed = Changed { url_keys: BTreeSet::from([url_key.clone()]) };
+    let mut changed = Changed { url_keys: BTreeSet::from([url_key.clone()]), ..Changed::default() };
     let mut freed: Vec<(RawEndpoint, BodyNames)> = Vec::new();
     let mut shaped: Vec<(RawEndpoint, BodyNames)> = Vec::new();
     for (mut raw, bodies) in apart {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use portolan_api::identity::v1::GetAccountSettingsRequest;
 use portolan_engine::AccessPolicy;
 use portolan_log::{Log, Positions};
-use portolan_runtime::Peers;
+use portolan_runtime::{Config, Peers};
 use portolan_store::Db;
 use tokio::sync::{Notify, watch};
 
@@ -17,6 +17,9 @@ use crate::{Error, store};
 const IDS_RESERVED: i64 = 64;
 /// Accounts remembered as having their default collection; beyond this the memory starts anew.
 const ACCOUNTS_MAX: usize = 100_000;
+const DAY_S: i64 = 24 * 3_600;
+/// Days for which calls are counted by minute, where nothing else is said.
+const CALL_STATS_DAYS: i64 = 90;
 /// A change of an account's ranges holds for new calls after this long.
 const POLICY_FRESH: Duration = Duration::from_secs(5);
 /// Private ranges of an account that has none of its own, where identity cannot be asked.
@@ -44,6 +47,8 @@ pub struct Deps {
     pub peers: Peers,
     /// Proxies whose forwarding headers count.
     pub(crate) trusted_proxies: Arc<[String]>,
+    /// How long calls are counted by minute.
+    pub(crate) call_stats_s: i64,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -74,7 +79,15 @@ impl Deps {
             policies: Mutex::default(),
             detectors: tokio::sync::Mutex::default(),
         };
-        Self { db, log, peers, trusted_proxies: Arc::new([]), shared: Arc::new(shared) }
+        let call_stats_s = CALL_STATS_DAYS * DAY_S;
+        Self { db, log, peers, trusted_proxies: Arc::new([]), call_stats_s, shared: Arc::new(shared) }
+    }
+
+    /// As the configuration says, which was checked.
+    #[must_use]
+    pub fn configured(self, config: &Config) -> Self {
+        let days = config.get("inventory.call_stats_days").parse().unwrap_or(CALL_STATS_DAYS);
+        Self { call_stats_s: days * DAY_S, ..self.trusting(config.get("http.trusted_proxies")) }
     }
 
     /// Believes the forwarding headers of calls that come from these addresses and ranges, separated by commas.

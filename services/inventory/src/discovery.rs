@@ -7,7 +7,7 @@ use portolan_runtime::now_s;
 
 use crate::collections::Collection;
 use crate::endpoints::{Endpoint, EndpointId};
-use crate::{Deps, Error, access, collections, endpoints, markings, store};
+use crate::{Deps, Error, access, collections, endpoints, groups, markings, store};
 
 /// Endpoints answered where the most sensitive ones are asked for, as documented.
 const TOP: usize = 3;
@@ -30,9 +30,10 @@ pub async fn collections_of_hosts(deps: &Deps, caller: &Caller, hosts: Vec<Strin
     Ok(found)
 }
 
-/// The newest record of each collection that has any, in Unix seconds.
+/// The newest record of each collection and group that has any, in Unix seconds.
 pub async fn last_seen(deps: &Deps, caller: &Caller) -> Result<BTreeMap<i32, i64>, Error> {
     let mut times = store::totals::last_seen(&deps.db, caller.account_id).await?;
+    times.extend(store::totals::last_seen_of_groups(&deps.db, caller.account_id).await?);
     let visible = visible_ids(deps, caller).await?;
     times.retain(|id, _| visible.contains(id));
     Ok(times)
@@ -68,12 +69,19 @@ pub async fn count_discovered(deps: &Deps, caller: &Caller, start: i64, end: i64
     Ok((counts[0], counts[1]))
 }
 
-/// The number of endpoints with a sensitive parameter, and the sensitive types of each collection.
+/// The number of endpoints with a sensitive parameter, and the sensitive types of each collection and group.
 pub async fn sensitive(deps: &Deps, caller: &Caller) -> Result<(usize, BTreeMap<i32, BTreeSet<String>>), Error> {
     let mut types: BTreeMap<i32, BTreeSet<String>> = BTreeMap::new();
     let endpoints = sensitive_endpoints(deps, caller).await?;
     for (id, names) in &endpoints {
         types.entry(id.collection_id).or_default().extend(names.iter().map(|name| (*name).to_owned()));
+    }
+    let visible = visible_ids(deps, caller).await?;
+    for (id, group_ids) in groups::showing(deps, caller.account_id, endpoints.keys()).await? {
+        let names = endpoints.get(&id).into_iter().flatten();
+        for group_id in group_ids.iter().filter(|group_id| visible.contains(group_id)) {
+            types.entry(*group_id).or_default().extend(names.clone().map(|name| (*name).to_owned()));
+        }
     }
     Ok((endpoints.len(), types))
 }

@@ -60,7 +60,7 @@ async fn delete_of(deps: &Deps, caller: &Caller, collection_id: i32, url_keys: &
     store::samples::delete(&mut tx, account_id, collection_id, &raw_keys).await?;
     store::endpoints::delete(&mut tx, account_id, collection_id, &raw_keys).await?;
     store::belongings::delete_of_endpoints(&mut tx, account_id, collection_id, &texts, &raw_keys).await?;
-    let mut changed = Changed { url_keys: url_keys.clone() };
+    let mut changed = Changed { url_keys: url_keys.clone(), ..Changed::default() };
     retemplate(&mut tx, account_id, collection_id, &mut changed).await?;
     store::collection_writes::recount(&mut tx, account_id, collection_id).await?;
     let names: BTreeSet<String> = raws.iter().map(|raw| format!("{} {}", raw.method, raw.url)).collect();

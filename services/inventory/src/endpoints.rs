@@ -7,12 +7,16 @@ use portolan_record::Source;
 use portolan_store::retrying;
 use serde::{Deserialize, Serialize};
 
-use crate::collections::{Collection, NO_COLLECTION};
+use crate::collections::{Collection, NO_COLLECTION, Tag};
 use crate::{Deps, Error, access, keys, store, text};
 use portolan_runtime::now_s;
 
 /// Collections of one request whose endpoints are listed; further ids are passed over, as documented.
 const COLLECTIONS_MAX: usize = 300;
+/// Of more endpoints of one collection, all are read at once instead of each by its URL.
+const LOOKED_UP_MAX: usize = 2_000;
+/// The key of tags that come from a specification, which has values only.
+const DECLARED_TAG: &str = "tag";
 /// An endpoint counts as new for this long.
 const NEW_S: i64 = 30 * 24 * 3_600;
 
@@ -103,6 +107,8 @@ pub struct Endpoint {
     pub description: Option<String>,
     /// The groups that show it.
     pub group_ids: Vec<i32>,
+    /// What specifications sort it under.
+    pub tags: Vec<Tag>,
 }
 
 impl Endpoint {
@@ -146,12 +152,30 @@ impl Endpoint {
             risk_score: f64::from(u8::from(is_new) + u8::from(is_sensitive) + u8::from(is_public)),
             sources,
             group_ids: Vec::new(),
+            tags: declared_tags(raws),
             description: match written {
                 Some(raw) => raw.description.clone(),
                 None => declared().and_then(|declaration| declaration.description.clone()),
             },
         })
     }
+}
+
+/// The tags that specifications give the raw URLs of an endpoint, by value.
+pub(crate) fn declared_tags(raws: &[RawEndpoint]) -> Vec<Tag> {
+    let declarations = raws.iter().filter_map(|raw| raw.facts.declaration.as_ref());
+    let mut values: BTreeMap<&str, i64> = BTreeMap::new();
+    for (declaration, tag) in declarations.flat_map(|known| known.tags.iter().map(move |tag| (known, tag))) {
+        let time = values.entry(tag).or_insert(declaration.time);
+        *time = (*time).max(declaration.time);
+    }
+    let tag = |(value, updated_at): (&str, i64)| Tag {
+        key_name: DECLARED_TAG.to_owned(),
+        value: value.to_owned(),
+        source: Some(Source::OpenApi.name().to_owned()),
+        updated_at,
+    };
+    values.into_iter().map(tag).collect()
 }
 
 /// Groups rows by effective URL and method, in that order.
@@ -201,6 +225,32 @@ async fn list_of(deps: &Deps, account_id: i64, collection_id: i32) -> Result<Vec
     let rows = store::endpoints::list(&mut tx, account_id, collection_id).await?;
     let sensitive = store::parameters::sensitive_endpoints(&mut tx, account_id, collection_id).await?;
     tx.rollback().await?;
+    assemble(deps, account_id, collection_id, rows, &sensitive).await
+}
+
+/// The endpoints of a collection with these effective URLs, by URL and method.
+pub(crate) async fn of_urls(
+    deps: &Deps,
+    account_id: i64,
+    collection_id: i32,
+    url_keys: &[&str],
+) -> Result<Vec<Endpoint>, Error> {
+    let mut tx = deps.db.begin_read().await?;
+    let rows = store::endpoints::by_url_keys_in(&mut tx, account_id, collection_id, url_keys).await?;
+    let keys: Vec<&str> = rows.iter().map(|raw| raw.key.as_str()).collect();
+    let sensitive = store::parameters::sensitive_among(&mut tx, account_id, collection_id, &keys).await?;
+    tx.rollback().await?;
+    assemble(deps, account_id, collection_id, rows, &sensitive).await
+}
+
+/// Raw rows as endpoints, with what users and groups say of them.
+async fn assemble(
+    deps: &Deps,
+    account_id: i64,
+    collection_id: i32,
+    rows: Vec<RawEndpoint>,
+    sensitive: &HashSet<String>,
+) -> Result<Vec<Endpoint>, Error> {
     let marked = marked_urls(deps, account_id, collection_id).await?;
     let now = now_s();
     let groups = grouped(rows);
@@ -226,6 +276,11 @@ pub(crate) async fn shown_by(deps: &Deps, account_id: i64, group_id: i32) -> Res
     for (collection_id, url_keys) in store::groups::by_group(&deps.db, account_id, group_id).await? {
         let owner = store::collections::get(&deps.db, account_id, collection_id).await?;
         if owner.is_none_or(|owner| owner.deleted || owner.deactivated) {
+            continue;
+        }
+        if url_keys.len() <= LOOKED_UP_MAX {
+            let url_keys: Vec<&str> = url_keys.iter().map(String::as_str).collect();
+            found.extend(of_urls(deps, account_id, collection_id, &url_keys).await?);
             continue;
         }
         let shown: BTreeSet<String> = url_keys.into_iter().collect();
@@ -380,7 +435,7 @@ mod tests {
     fn a_written_description_outweighs_a_declared_one() {
         let mut raw = raw("/a/x", 200, &[]);
         raw.facts.declaration =
-            Some(DeclaredFacts { time: 1, description: Some("declared".into()), deprecated: false });
+            Some(DeclaredFacts { time: 1, description: Some("declared".into()), deprecated: false, tags: Vec::new() });
         let description = |raw: &RawEndpoint| Endpoint::of(1, std::slice::from_ref(raw), false, 0).unwrap().description;
         assert_eq!(description(&raw).as_deref(), Some("declared"));
         raw.description = Some(String::new());

@@ -8,15 +8,16 @@
 //! - Conditions of a caller who sees only some collections never show endpoints of others.
 
 pub mod conditions;
+pub mod preview;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_store::{Tx, retrying};
 
 use crate::collections::{self, Collection, CollectionName, NewCollection};
-use crate::endpoints::{EndpointId, RawEndpoint};
+use crate::endpoints::{self, EndpointId, RawEndpoint};
 use crate::jobs::{self, Job, JobKind, Step};
 use crate::{Deps, Error, access, store};
 use conditions::{Conditions, ENDPOINTS_MAX, Seen, Written, too_long};
@@ -60,7 +61,8 @@ pub async fn update(deps: &Deps, caller: &Caller, group_id: i32, written: Vec<Wr
     find_members(deps, caller.account_id).await
 }
 
-/// Adds single endpoints to the group with this name, and makes the group when no collection has the name.
+/// Adds single endpoints to the group with this name, and makes the group when no collection has the name. Answers the job
+/// that finds the members, if there is anything to find.
 ///
 /// # Errors
 /// `ENDPOINTS_REQUIRED` for an empty list, `GROUP_INVALID_TO_ADD` when a collection has the name, the reasons of
@@ -70,7 +72,7 @@ pub async fn add_endpoints(
     caller: &Caller,
     name: Option<String>,
     endpoints: Option<Vec<EndpointId>>,
-) -> Result<(), Error> {
+) -> Result<Option<String>, Error> {
     let endpoints = chosen(deps, caller, endpoints).await?;
     let group = match by_name(deps, caller, name.as_deref()).await? {
         Some(known) if known.is_group() => known,
@@ -82,7 +84,7 @@ pub async fn add_endpoints(
         }
     };
     if endpoints.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     change(deps, caller.account_id, group.id, |known| {
         let mut conditions = Conditions::clone(&*Conditions::stored(known)?);
@@ -90,10 +92,10 @@ pub async fn add_endpoints(
         Ok(Some(conditions.to_json()))
     })
     .await?;
-    find_members(deps, caller.account_id).await.map(drop)
+    find_members(deps, caller.account_id).await.map(Some)
 }
 
-/// Takes single endpoints out of the list of the group with this name.
+/// Takes single endpoints out of the list of the group with this name. Answers as [`add_endpoints`].
 ///
 /// # Errors
 /// `ENDPOINTS_REQUIRED` for an empty list, `GROUP_INVALID` when no group has the name.
@@ -102,19 +104,19 @@ pub async fn remove_endpoints(
     caller: &Caller,
     name: Option<String>,
     endpoints: Option<Vec<EndpointId>>,
-) -> Result<(), Error> {
+) -> Result<Option<String>, Error> {
     let endpoints: BTreeSet<EndpointId> = chosen(deps, caller, endpoints).await?.into_iter().collect();
     let group = by_name(deps, caller, name.as_deref()).await?.filter(Collection::is_group);
     let group = group.ok_or(Reason::GroupInvalid)?;
     if endpoints.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     change(deps, caller.account_id, group.id, |known| {
         let mut conditions = Conditions::clone(&*Conditions::stored(known)?);
         Ok(conditions.retain_endpoints(|id| !endpoints.contains(id)).then(|| conditions.to_json()))
     })
     .await?;
-    find_members(deps, caller.account_id).await.map(drop)
+    find_members(deps, caller.account_id).await.map(Some)
 }
 
 /// Decides anew which endpoints the group with this name shows.
@@ -251,14 +253,37 @@ pub(crate) async fn refresh(
     Ok(counts)
 }
 
+/// The groups that show these endpoints; those that no group shows are left out.
+pub(crate) async fn showing<'e>(
+    deps: &Deps,
+    account_id: i64,
+    endpoints: impl IntoIterator<Item = &'e EndpointId>,
+) -> Result<HashMap<EndpointId, Vec<i32>>, Error> {
+    let mut by_collection: BTreeMap<i32, BTreeMap<String, &EndpointId>> = BTreeMap::new();
+    for id in endpoints {
+        by_collection.entry(id.collection_id).or_default().insert(id.url_key(), id);
+    }
+    let mut found: HashMap<EndpointId, Vec<i32>> = HashMap::new();
+    let mut tx = deps.db.begin_read().await?;
+    for (collection_id, ids) in by_collection {
+        let keys: Vec<&str> = ids.keys().map(String::as_str).collect();
+        for (group_id, key) in store::groups::of_endpoints(&mut tx, account_id, collection_id, &keys).await? {
+            if let Some(id) = ids.get(&key) {
+                found.entry((*id).clone()).or_default().push(group_id);
+            }
+        }
+    }
+    tx.rollback().await?;
+    Ok(found)
+}
+
 /// An endpoint as conditions look at it.
 pub(crate) fn seen<'a>(collection: &'a Collection, id: &'a EndpointId, raws: &[RawEndpoint]) -> Seen<'a> {
     Seen {
         id,
         host_name: collection.host_name.as_deref(),
         tags: &collection.tags,
-        // No call and no file puts tags on a single endpoint.
-        endpoint_tags: &[],
+        endpoint_tags: endpoints::declared_tags(raws),
         auth: raws.iter().flat_map(|raw| &raw.facts.auth_sets).flat_map(|set| set.iter()).collect(),
         access: raws.iter().flat_map(|raw| &raw.facts.access_types).copied().collect(),
     }

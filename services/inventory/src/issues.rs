@@ -94,16 +94,19 @@ fn fault(report: &Report) -> Option<&'static str> {
 pub async fn coverage(deps: &Deps, caller: &Caller, only: &[i32]) -> Result<BTreeMap<i32, i64>, Error> {
     let visible = access::active(deps, caller).await?;
     let tested = store::issues::tested_since(&deps.db, caller.account_id, now_s() - CURRENT_S).await?;
-    let tested: BTreeMap<i64, i64> = tested.into_iter().collect();
+    let mut tested: BTreeMap<i64, i64> = tested.into_iter().collect();
+    tested.extend(store::issues::tested_of_groups_since(&deps.db, caller.account_id, now_s() - CURRENT_S).await?);
     let wanted = visible.iter().filter(|known| only.is_empty() || only.contains(&known.id));
     Ok(wanted.filter_map(|known| Some((known.id, *tested.get(&i64::from(known.id))?))).collect())
 }
 
-/// Open issues by severity, of each collection.
+/// Open issues by severity, of each collection and group.
 pub async fn by_collection(deps: &Deps, caller: &Caller) -> Result<BTreeMap<i32, Severities>, Error> {
     let visible: HashSet<i32> = access::active(deps, caller).await?.into_iter().map(|known| known.id).collect();
     let mut counts: BTreeMap<i32, Severities> = BTreeMap::new();
-    for open in store::issues::open(&deps.db, caller.account_id, None).await? {
+    let of_endpoints = store::issues::open(&deps.db, caller.account_id, None).await?;
+    let of_groups = store::issues::open_of_groups(&deps.db, caller.account_id, None).await?;
+    for open in of_endpoints.into_iter().chain(of_groups) {
         if let Some(id) = i32::try_from(open.collection_id).ok().filter(|id| visible.contains(id)) {
             *counts.entry(id).or_default().entry(open.severity).or_default() += open.count;
         }
@@ -111,7 +114,7 @@ pub async fn by_collection(deps: &Deps, caller: &Caller) -> Result<BTreeMap<i32,
     Ok(counts)
 }
 
-/// Open issues by severity, of each endpoint of a collection.
+/// Open issues by severity, of each endpoint of a collection or group.
 ///
 /// # Errors
 /// `COLLECTION_ID_MISSING`, `COLLECTION_DEACTIVATED`.
@@ -125,7 +128,11 @@ pub async fn by_endpoint(
     }
     let Some(collection) = access::readable(deps, caller, collection_id).await? else { return Ok(Vec::new()) };
     let mut counts: BTreeMap<(String, String), Severities> = BTreeMap::new();
-    for open in store::issues::open(&deps.db, caller.account_id, Some(collection.id)).await? {
+    let open = match collection.is_group() {
+        true => store::issues::open_of_groups(&deps.db, caller.account_id, Some(collection.id)).await?,
+        false => store::issues::open(&deps.db, caller.account_id, Some(collection.id)).await?,
+    };
+    for open in open {
         *counts.entry((open.url, open.method)).or_default().entry(open.severity).or_default() += open.count;
     }
     let wrap = |((url, method), severities)| (EndpointId { collection_id, url, method }, severities);

@@ -18,6 +18,7 @@
 
 mod access;
 pub mod access_types;
+mod announce;
 pub mod changes;
 pub mod collection_writes;
 pub mod collections;
@@ -37,6 +38,7 @@ pub mod issues;
 pub mod jobs;
 mod keys;
 pub mod markings;
+mod masking;
 pub mod openapi;
 pub mod parameters;
 pub mod platform;
@@ -60,6 +62,7 @@ use portolan_api::inventory::v1::drift_service_server::DriftServiceServer;
 use portolan_api::inventory::v1::edge_feed_service_server::EdgeFeedServiceServer;
 use portolan_api::inventory::v1::endpoint_write_service_server::EndpointWriteServiceServer;
 use portolan_api::inventory::v1::export_service_server::ExportServiceServer;
+use portolan_api::inventory::v1::group_preview_service_server::GroupPreviewServiceServer;
 use portolan_api::inventory::v1::group_service_server::GroupServiceServer;
 use portolan_api::inventory::v1::inventory_service_server::InventoryServiceServer;
 use portolan_api::inventory::v1::inventory_usage_service_server::InventoryUsageServiceServer;
@@ -114,6 +117,12 @@ pub const MIGRATIONS: Migrations = Migrations {
             sqlite: include_str!("../migrations/sqlite/0030_usage.sql"),
             postgres: include_str!("../migrations/postgres/0030_usage.sql"),
         },
+        Migration {
+            version: 40,
+            name: "call_stats_age",
+            sqlite: include_str!("../migrations/sqlite/0040_call_stats_age.sql"),
+            postgres: include_str!("../migrations/postgres/0040_call_stats_age.sql"),
+        },
     ],
 };
 
@@ -143,6 +152,8 @@ pub async fn service(deps: Deps) -> Result<Routes, Error> {
     let usage = InventoryUsageServiceServer::new(rpc::usage::Usage::new(deps.clone()));
     let groups =
         GroupServiceServer::new(rpc::groups::Groups::new(deps.clone())).max_encoding_message_size(RESPONSE_BYTES_MAX);
+    let group_preview = GroupPreviewServiceServer::new(rpc::group_preview::GroupPreview::new(deps.clone()))
+        .max_encoding_message_size(RESPONSE_BYTES_MAX);
     let collection_writes =
         CollectionWriteServiceServer::new(rpc::collection_writes::CollectionWrites::new(deps.clone()))
             .max_encoding_message_size(RESPONSE_BYTES_MAX);
@@ -160,6 +171,7 @@ pub async fn service(deps: Deps) -> Result<Routes, Error> {
     routes.add_service(edge);
     routes.add_service(usage);
     routes.add_service(groups);
+    routes.add_service(group_preview);
     routes.add_service(collection_writes);
     routes.add_service(endpoint_writes);
     routes.add_service(access_types);

@@ -11,8 +11,7 @@ async fn main() -> ExitCode {
     process::run_service(PACKAGE, async |process| {
         let config = &process.config;
         let log = Log::open(config.get("log.url"), config.get("log.topic"), &process.store).await?;
-        let deps = Deps::new(process.db(SERVICE).await?, log, process.peers.clone())
-            .trusting(config.get("http.trusted_proxies"));
+        let deps = Deps::new(process.db(SERVICE).await?, log, process.peers.clone()).configured(config);
         let routes = service(deps.clone()).await?;
         let (guard, relay) = portolan_outbox::start(&process, &deps.db, process.remote_guard()).await?;
         let meter = portolan_meter::start(std::slice::from_ref(&deps.db));

@@ -1,12 +1,12 @@
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use portolan_authz::Caller;
 use portolan_engine::{Aggregate, Detectors, ParameterKey, Values, joined_parameters};
 
 use crate::endpoints::{EndpointId, RawEndpoint, raws_of};
 use crate::markings::Marked;
-use crate::{Deps, Error, access, collections, data_types, markings, store};
+use crate::{Deps, Error, access, collections, data_types, groups, markings, store};
 
 /// URLs of one request, and those looked up at once, as documented.
 const URLS_MAX: usize = 10_000;
@@ -30,6 +30,8 @@ pub struct Parameter {
     pub seen: Aggregate,
     /// Left out where many endpoints are listed.
     pub with_values: bool,
+    /// The groups that show the endpoint.
+    pub group_ids: Vec<i32>,
 }
 
 /// A stored parameter of one raw URL.
@@ -68,9 +70,23 @@ pub async fn list(deps: &Deps, caller: &Caller, id: &EndpointId) -> Result<Vec<P
     let merged = merge(detectors.of(caller.account_id), &raws, rows);
     let wrap = |(key, mut seen)| {
         markings.apply(&endpoint, &key, &mut seen);
-        Parameter { endpoint: endpoint.clone(), key, seen, with_values: true }
+        Parameter { endpoint: endpoint.clone(), key, seen, with_values: true, group_ids: Vec::new() }
     };
-    Ok(merged.into_iter().map(wrap).collect())
+    let mut found: Vec<Parameter> = merged.into_iter().map(wrap).collect();
+    note_groups(deps, caller.account_id, &mut found).await?;
+    Ok(found)
+}
+
+/// Notes beside parameters which groups show their endpoints.
+pub(crate) async fn note_groups(deps: &Deps, account_id: i64, found: &mut [Parameter]) -> Result<(), Error> {
+    let endpoints: BTreeSet<&EndpointId> = found.iter().map(|parameter| &parameter.endpoint).collect();
+    let showing = groups::showing(deps, account_id, endpoints).await?;
+    if !showing.is_empty() {
+        for parameter in found {
+            parameter.group_ids = showing.get(&parameter.endpoint).cloned().unwrap_or_default();
+        }
+    }
+    Ok(())
 }
 
 /// The parameters of the raw URLs of one endpoint as those of the endpoint, with the URL parameters that a raw URL has
@@ -101,6 +117,10 @@ pub(crate) fn merge(
             };
             add(&mut merged, sighting.key, seen);
         }
+    }
+    // What was stored before the kind was redacted is not answered either.
+    for (_, seen) in merged.iter_mut().filter(|(key, _)| detectors.is_redacted(key.sub_type)) {
+        seen.forget_values();
     }
     merged
 }
@@ -154,13 +174,14 @@ pub async fn list_sensitive(
             let endpoint = EndpointId { collection_id: id, url, method };
             markings.apply(&endpoint, &key, &mut seen);
             let wanted = seen.sensitive || !only_sensitive;
-            wanted.then_some(Parameter { endpoint, key, seen, with_values: false })
+            wanted.then_some(Parameter { endpoint, key, seen, with_values: false, group_ids: Vec::new() })
         }));
         if found.len() >= SENSITIVE_MAX {
             found.truncate(SENSITIVE_MAX);
             break;
         }
     }
+    note_groups(deps, account_id, &mut found).await?;
     let mut marked = Vec::new();
     if only_sensitive {
         let (url, method) = (filter.url.as_deref(), method.as_deref());
@@ -198,10 +219,11 @@ pub async fn list_sensitive_of_urls(deps: &Deps, caller: &Caller, urls: &[String
         }
         let batch = merged.into_iter().filter_map(|((endpoint, key), mut seen)| {
             markings.apply(&endpoint, &key, &mut seen);
-            seen.sensitive.then_some(Parameter { endpoint, key, seen, with_values: false })
+            seen.sensitive.then_some(Parameter { endpoint, key, seen, with_values: false, group_ids: Vec::new() })
         });
         found.extend(batch.take(PER_BATCH_MAX));
     }
+    note_groups(deps, caller.account_id, &mut found).await?;
     Ok(found)
 }
 
@@ -218,7 +240,11 @@ pub async fn list_private(deps: &Deps, caller: &Caller) -> Result<Vec<(Parameter
             let unique = seen.values.list().count();
             let again = seen.count.saturating_sub(unique as u64);
             if unique >= DISTINCT_MIN && again as f64 <= PRIVATE_SHARE_MAX * unique as f64 {
-                found.push((Parameter { endpoint, key, seen, with_values: false }, unique, again));
+                found.push((
+                    Parameter { endpoint, key, seen, with_values: false, group_ids: Vec::new() },
+                    unique,
+                    again,
+                ));
             }
         }
         if found.len() >= PRIVATE_MAX {

@@ -11,22 +11,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use portolan_api::imports::v1::RedactUploadsRequest;
 use portolan_authz::Caller;
 use portolan_engine::template::BodyNames;
-use portolan_engine::{Aggregate, EndpointDelta, Method, ParameterKey, Sample, Values};
+use portolan_engine::{Aggregate, EndpointDelta, Method, ParameterKey, Sample};
 use portolan_outbox::Change;
 use portolan_record::Record;
 use portolan_store::{Tx, Value, retrying};
-use serde_json::{Map, Value as Json, json};
+use serde_json::json;
 
 use crate::endpoints::RawEndpoint;
 use crate::ingest::batch::Deltas;
 use crate::ingest::write::{to_delta, to_row};
 use crate::jobs::{self, Job, JobKind, Step};
+use crate::masking::{Hidden, MASK};
 use crate::parameters::{self, RawParameter};
 use crate::samples::SAMPLES_MAX;
 use crate::{Deps, Error, access, keys, store};
 
-/// Stands for every value.
-const MASK: &str = "****";
 /// Raw endpoints that the job looks at in one transaction.
 const ENDPOINTS_PER_STEP: i64 = 100;
 
@@ -106,7 +105,7 @@ pub(crate) async fn step(tx: &mut Tx, job: &Job) -> Result<Step, Error> {
     let place = last.key.clone();
     let raw_keys: Vec<&str> = page.iter().map(|(raw, _)| raw.key.as_str()).collect();
     let mut parameters = store::parameters::by_endpoints_in(tx, account_id, collection_id, &raw_keys).await?;
-    parameters.iter_mut().for_each(|row| strip_aggregate(&mut row.seen));
+    parameters.iter_mut().for_each(|row| row.seen.forget_values());
     let rows = parameters.iter().map(|row| (row.endpoint_key.as_str(), &row.key, &row.seen));
     store::parameters::save(tx, account_id, collection_id, rows).await?;
     let url_of: BTreeMap<&str, &str> = page.iter().map(|(raw, _)| (raw.key.as_str(), raw.url.as_str())).collect();
@@ -134,12 +133,7 @@ pub(crate) fn strip_all(deltas: &mut Deltas) {
 
 /// Removes the values of parameters.
 pub(crate) fn strip(seen: &mut EndpointDelta) {
-    seen.parameters.values_mut().for_each(strip_aggregate);
-}
-
-fn strip_aggregate(seen: &mut Aggregate) {
-    seen.values = Values::Few(BTreeSet::new());
-    (seen.min, seen.max) = (None, None);
+    seen.parameters.values_mut().for_each(Aggregate::forget_values);
 }
 
 /// Puts the raw URLs of these templates together under the template, so that no covered segment stays; says whether any
@@ -182,7 +176,7 @@ async fn collapse_one(
     }
     let rows: Vec<RawParameter> = store::parameters::by_endpoints_in(tx, account_id, collection_id, &raw_keys).await?;
     let mut merged: BTreeMap<ParameterKey, Aggregate> = parameters::merge(&DETECTORS, raws, rows);
-    merged.values_mut().for_each(strip_aggregate);
+    merged.values_mut().for_each(Aggregate::forget_values);
     let records = store::samples::records(tx, account_id, collection_id, &raw_keys).await?;
     let samples: portolan_engine::Samples = records.iter().map(|(_, record)| masked_sample(record, url)).collect();
 
@@ -240,75 +234,23 @@ fn masked_sample(json: &str, url: &str) -> Sample {
 
 /// A record as JSON with its structure and without values; `url` is the stored URL that it belongs to.
 pub(crate) fn masked(record: &Record<'_>, url: &str) -> String {
+    let hidden = Hidden::All;
     let path = match record.path.split_once('?') {
-        Some((_, query)) => format!("{url}?{}", masked_pairs(query.split('#').next().unwrap_or_default())),
+        Some((_, query)) => format!("{url}?{}", hidden.pairs(query.split('#').next().unwrap_or_default())),
         None => url.to_owned(),
     };
     let address = |text: &str| if text.is_empty() { "" } else { MASK };
     let masked = Record {
         path: path.into(),
-        request_headers: masked_headers(&record.request_headers).into(),
-        response_headers: masked_headers(&record.response_headers).into(),
-        request_payload: masked_body(&record.request_payload).into(),
-        response_payload: masked_body(&record.response_payload).into(),
+        request_headers: hidden.headers(&record.request_headers).into(),
+        response_headers: hidden.headers(&record.response_headers).into(),
+        request_payload: hidden.body(&record.request_payload, true).into(),
+        response_payload: hidden.body(&record.response_payload, true).into(),
         ip: address(&record.ip).into(),
         dest_ip: address(&record.dest_ip).into(),
         ..record.clone()
     };
     crate::text::storable(&masked.to_json())
-}
-
-fn masked_headers(text: &str) -> String {
-    let Ok(Json::Object(headers)) = serde_json::from_str(text) else { return "{}".to_owned() };
-    let mask = |(name, value): (String, Json)| {
-        let text = match &value {
-            Json::String(text) if name.eq_ignore_ascii_case("cookie") => masked_cookies(text),
-            _ => MASK.to_owned(),
-        };
-        (name, Json::String(text))
-    };
-    Json::Object(headers.into_iter().map(mask).collect::<Map<_, _>>()).to_string()
-}
-
-fn masked_cookies(text: &str) -> String {
-    let names = text.split(';').filter_map(|pair| pair.split_once('=').map(|(name, _)| name.trim()));
-    names.map(|name| format!("{name}={MASK};")).collect::<Vec<_>>().join(" ")
-}
-
-fn masked_body(text: &str) -> String {
-    if text.is_empty() {
-        return String::new();
-    }
-    match serde_json::from_str(text) {
-        Ok(body) => masked_json(body).to_string(),
-        Err(_) if is_form(text) => masked_pairs(text),
-        Err(_) => MASK.to_owned(),
-    }
-}
-
-fn masked_json(value: Json) -> Json {
-    match value {
-        Json::Array(list) => Json::Array(list.into_iter().map(masked_json).collect()),
-        Json::Object(members) => {
-            Json::Object(members.into_iter().map(|(name, member)| (name, masked_json(member))).collect())
-        }
-        _ => Json::String(MASK.to_owned()),
-    }
-}
-
-/// Whether every part of a text is a name and a value, as a form's are.
-fn is_form(text: &str) -> bool {
-    let is_name =
-        |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-[]%".contains(c));
-    text.split('&').all(|pair| pair.split_once('=').is_some_and(|(name, _)| is_name(name)))
-}
-
-fn masked_pairs(text: &str) -> String {
-    let mask = |pair: &str| match pair.split_once('=') {
-        Some((name, _)) => format!("{name}={MASK}"),
-        None => MASK.to_owned(),
-    };
-    text.split('&').filter(|pair| !pair.is_empty()).map(mask).collect::<Vec<_>>().join("&")
 }
 
 #[cfg(test)]
@@ -339,14 +281,5 @@ mod tests {
         assert_eq!((again.time, again.status_code), (9, 200));
         // Once more changes nothing.
         assert_eq!(masked(&again, "https://h/users/STRING/INTEGER"), text);
-    }
-
-    #[test]
-    fn bodies_of_other_kinds_are_masked() {
-        assert_eq!(masked_body("name=Jane&mail=j%40x.org"), "name=****&mail=****");
-        assert_eq!(masked_body("plain=text with words and secret"), "plain=****");
-        assert_eq!(masked_body("the secret = this & that"), "****");
-        assert_eq!(masked_body("\"secret\""), "\"****\"");
-        assert_eq!(masked_body(""), "");
     }
 }

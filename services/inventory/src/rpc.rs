@@ -9,6 +9,7 @@ pub mod drift;
 pub mod edge;
 pub mod endpoint_writes;
 pub mod export;
+pub mod group_preview;
 pub mod groups;
 pub mod jobs;
 pub mod platform;
@@ -99,8 +100,8 @@ impl InventoryService for Inventory {
         let (caller, request) = Caller::split(request)?;
         let mut ids = request.api_collection_ids;
         ids.extend(request.api_collections.iter().map(|collection| collection.id));
-        collections::delete(&self.deps, &caller, ids).await.map_err(status)?;
-        Ok(Response::new(pb::DeleteCollectionsResponse {}))
+        let job_ids = collections::delete(&self.deps, &caller, ids).await.map_err(status)?;
+        Ok(Response::new(pb::DeleteCollectionsResponse { job_id: job_ids.last().cloned(), job_ids }))
     }
 
     async fn update_endpoint_description(
@@ -188,8 +189,8 @@ impl InventoryService for Inventory {
     async fn list_samples(&self, request: Request<pb::ListSamplesRequest>) -> Answer<pb::ListSamplesResponse> {
         let (caller, request) = Caller::split(request)?;
         let id = endpoint_id(request.api_collection_id, request.url, request.method);
-        let records = samples::list(&self.deps, &caller, &id).await.map_err(status)?;
-        let sample_data_list = records.map(|records| convert::samples(id, records)).into_iter().collect();
+        let found = samples::list(&self.deps, &caller, &id).await.map_err(status)?;
+        let sample_data_list = found.into_iter().map(convert::samples).collect();
         Ok(Response::new(pb::ListSamplesResponse { sample_data_list }))
     }
 

@@ -7,8 +7,9 @@ use portolan_authz::Caller;
 use portolan_engine::{ParameterKey, Verdict, observe};
 use portolan_record::Record;
 
+use crate::collections::NO_COLLECTION;
 use crate::endpoints::{EndpointId, raws_of};
-use crate::{Deps, Error, access, data_types, endpoints, keys, markings, store};
+use crate::{Deps, Error, access, data_types, endpoints, groups, markings, masking, store};
 
 /// Calls kept of an endpoint, the newest.
 pub const SAMPLES_MAX: usize = 10;
@@ -19,21 +20,51 @@ const PAGE_MAX: usize = 1_000;
 /// Text of one page at most; further endpoints come with the next.
 const PAGE_BYTES_MAX: usize = 128 << 20;
 
-/// The stored calls of an endpoint as JSON texts, the newest first; nothing when there is none.
+/// The stored calls of one endpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Calls {
+    pub endpoint: EndpointId,
+    /// The groups that show it.
+    pub group_ids: Vec<i32>,
+    /// Ingest records as JSON texts, the newest first.
+    pub records: Vec<String>,
+}
+
+/// The stored calls of an endpoint; nothing when there is none. The id of a group stands for every collection whose
+/// endpoint with this URL it shows.
 ///
 /// # Errors
 /// `COLLECTION_DEACTIVATED`.
-pub async fn list(deps: &Deps, caller: &Caller, id: &EndpointId) -> Result<Option<Vec<String>>, Error> {
-    let Some((collection, id)) = access::readable_endpoint(deps, caller, id).await? else { return Ok(None) };
-    let raws = raws_of(deps, caller.account_id, &id).await?;
-    let keys: Vec<&str> = raws.iter().map(|raw| raw.key.as_str()).collect();
-    let samples = store::samples::newest(&deps.db, caller.account_id, collection.id, &keys, SAMPLES_MAX).await?;
-    let records: Vec<String> = samples.into_iter().map(|sample| sample.record).collect();
-    Ok(Some(records).filter(|records| !records.is_empty()))
+pub async fn list(deps: &Deps, caller: &Caller, id: &EndpointId) -> Result<Vec<Calls>, Error> {
+    let mut found = Vec::new();
+    for (_, id) in access::readable_endpoints(deps, caller, id).await? {
+        found.extend(stored(deps, caller.account_id, id).await?);
+    }
+    note_groups(deps, caller.account_id, &mut found).await?;
+    Ok(found)
 }
 
-/// The stored calls of the endpoints of a collection, in the order of URL and method, after the first `skip`. Endpoints
-/// without calls are left out, but count.
+/// The calls of an endpoint, without values of kinds that are redacted now.
+async fn stored(deps: &Deps, account_id: i64, endpoint: EndpointId) -> Result<Option<Calls>, Error> {
+    let raws = raws_of(deps, account_id, &endpoint).await?;
+    let keys: Vec<&str> = raws.iter().map(|raw| raw.key.as_str()).collect();
+    let samples = store::samples::newest(&deps.db, account_id, endpoint.collection_id, &keys, SAMPLES_MAX).await?;
+    let detectors = data_types::detectors(deps).await?;
+    let mask = |record: String| masking::masked_text(&record, detectors.of(account_id)).unwrap_or(record);
+    let records: Vec<String> = samples.into_iter().map(|sample| mask(sample.record)).collect();
+    Ok(Some(Calls { endpoint, group_ids: Vec::new(), records }).filter(|calls| !calls.records.is_empty()))
+}
+
+async fn note_groups(deps: &Deps, account_id: i64, found: &mut [Calls]) -> Result<(), Error> {
+    let mut showing = groups::showing(deps, account_id, found.iter().map(|calls| &calls.endpoint)).await?;
+    for calls in found {
+        calls.group_ids = showing.remove(&calls.endpoint).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// The stored calls of the endpoints of a collection, in the order of URL and method, or of those that a group shows,
+/// after the first `skip`. Endpoints without calls are left out, but count.
 ///
 /// # Errors
 /// `COLLECTION_NOT_FOUND`, `COLLECTION_DEACTIVATED`.
@@ -43,27 +74,25 @@ pub async fn list_all(
     collection_id: i32,
     skip: usize,
     limit: usize,
-) -> Result<Vec<(EndpointId, Vec<String>)>, Error> {
+) -> Result<Vec<Calls>, Error> {
     let account_id = caller.account_id;
-    let collection = access::readable(deps, caller, collection_id).await?.ok_or(Reason::CollectionNotFound)?;
-    let urls = endpoints::proven_urls(deps, account_id, &collection).await?;
+    let ids = match collection_id {
+        NO_COLLECTION => return Err(Reason::CollectionNotFound.into()),
+        id => endpoints::list_keys(deps, caller, id, skip).await?,
+    };
     let limit = if limit == 0 { PAGE_DEFAULT } else { limit.min(PAGE_MAX) };
-    let mut found = Vec::new();
+    let mut found: Vec<Calls> = Vec::new();
     let mut bytes = 0;
-    for (url, method) in urls.into_iter().skip(skip).take(limit) {
-        let url_key = keys::endpoint_key(&method, &url);
-        let raws = store::endpoints::by_url_key(&deps.db, account_id, collection.id, &url_key).await?;
-        let keys: Vec<&str> = raws.iter().map(|raw| raw.key.as_str()).collect();
-        let samples = store::samples::newest(&deps.db, account_id, collection.id, &keys, SAMPLES_MAX).await?;
-        let records: Vec<String> = samples.into_iter().map(|sample| sample.record).collect();
-        bytes += records.iter().map(String::len).sum::<usize>();
-        if !records.is_empty() {
-            found.push((EndpointId { collection_id: collection.id, url, method }, records));
+    for id in ids.into_iter().take(limit) {
+        if let Some(calls) = stored(deps, account_id, id).await? {
+            bytes += calls.records.iter().map(String::len).sum::<usize>();
+            found.push(calls);
         }
         if bytes > PAGE_BYTES_MAX {
             break;
         }
     }
+    note_groups(deps, account_id, &mut found).await?;
     Ok(found)
 }
 
@@ -77,18 +106,26 @@ pub async fn list_sensitive(
     id: &EndpointId,
 ) -> Result<BTreeMap<String, Vec<ParameterKey>>, Error> {
     let mut found = BTreeMap::new();
-    let Some(records) = list(deps, caller, id).await? else { return Ok(found) };
     let detectors = data_types::detectors(deps).await?;
     let markings = markings::of_account(deps, caller.account_id).await?;
-    for text in records {
-        let Ok(record) = Record::parse(&text) else { continue };
-        let Verdict::Seen(observations) = observe(&record, detectors.of(caller.account_id)) else { continue };
-        let sightings = observations.into_iter().flat_map(|seen| seen.parameters);
-        let sensitive = sightings
-            .filter(|sighting| !sighting.repeats && markings.of(id, &sighting.key).unwrap_or(sighting.sensitive));
-        let keys: Vec<ParameterKey> = sensitive.map(|sighting| sighting.key).collect();
-        if !keys.is_empty() {
-            found.insert(text, keys);
+    for (_, id) in access::readable_endpoints(deps, caller, id).await? {
+        let raws = raws_of(deps, caller.account_id, &id).await?;
+        let keys: Vec<&str> = raws.iter().map(|raw| raw.key.as_str()).collect();
+        let samples = store::samples::newest(&deps.db, caller.account_id, id.collection_id, &keys, SAMPLES_MAX).await?;
+        for text in samples.into_iter().map(|sample| sample.record) {
+            let detectors = detectors.of(caller.account_id);
+            let Ok(record) = Record::parse(&text) else { continue };
+            // The kinds are found in what is stored; what is answered lacks the values of redacted ones.
+            let Verdict::Seen(observations) = observe(&record, detectors) else { continue };
+            let masked = masking::masked(&record, &observations, detectors);
+            let sightings = observations.into_iter().flat_map(|seen| seen.parameters);
+            let sensitive = sightings
+                .filter(|sighting| !sighting.repeats && markings.of(&id, &sighting.key).unwrap_or(sighting.sensitive));
+            let keys: Vec<ParameterKey> = sensitive.map(|sighting| sighting.key).collect();
+            if !keys.is_empty() {
+                drop(record);
+                found.insert(masked.unwrap_or(text), keys);
+            }
         }
     }
     Ok(found)

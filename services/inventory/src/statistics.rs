@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use portolan_authz::Caller;
 use portolan_runtime::now_s;
+use portolan_store::retrying;
 use serde::{Deserialize, Serialize};
 
 use crate::endpoints::{EndpointId, raws_of};
@@ -16,6 +17,8 @@ pub const WINDOW_MINUTES: i64 = 5;
 const ADDRESSES_MAX: usize = 1_000;
 /// Longest address that is kept.
 const ADDRESS_BYTES_MAX: usize = 64;
+/// Hours of raw URLs that one statement forgets.
+const FORGOTTEN_AT_ONCE: i64 = 5_000;
 /// Times from here on are seconds where minutes are asked for.
 const SECONDS_FROM: i64 = 1_000_000_000;
 /// The first number of calls of each class of addresses.
@@ -167,6 +170,22 @@ pub async fn classes(deps: &Deps, caller: &Caller, id: &EndpointId, start: i64, 
     Ok(if windows == 0 { Vec::new() } else { classes })
 }
 
+/// Forgets the calls of more than the configured days ago, some at a time, so that nobody waits for long.
+///
+/// # Errors
+/// When the tables cannot be written.
+pub async fn forget_old(deps: &Deps) -> Result<u64, Error> {
+    let oldest = (now_s() - deps.call_stats_s).div_euclid(3_600);
+    let mut forgotten = 0;
+    loop {
+        let some = retrying(|| store::call_stats::delete_older(&deps.db, oldest, FORGOTTEN_AT_ONCE)).await?;
+        forgotten += some;
+        if some < FORGOTTEN_AT_ONCE.unsigned_abs() {
+            return Ok(forgotten);
+        }
+    }
+}
+
 fn label(class: usize) -> String {
     match CLASSES.get(class + 1) {
         Some(next) => format!("{}-{}", CLASSES[class], next - 1),
@@ -176,13 +195,14 @@ fn label(class: usize) -> String {
 
 async fn load(deps: &Deps, caller: &Caller, id: &EndpointId, first: i64, last: i64) -> Result<Calls, Error> {
     let mut calls = Calls::default();
-    let Some(collection) = access::readable(deps, caller, id.collection_id).await? else { return Ok(calls) };
-    let raws = raws_of(deps, caller.account_id, id).await?;
-    let keys: Vec<&str> = raws.iter().map(|raw| raw.key.as_str()).collect();
     let hours = (first - WINDOW_MINUTES).div_euclid(MINUTES_PER_HOUR)..=last.div_euclid(MINUTES_PER_HOUR);
-    let rows = store::call_stats::list(&deps.db, caller.account_id, collection.id, &keys, hours).await?;
-    for (hour, row) in rows {
-        calls.hours.entry(hour).or_default().merge(row);
+    for (collection, id) in access::readable_endpoints(deps, caller, id).await? {
+        let raws = raws_of(deps, caller.account_id, &id).await?;
+        let keys: Vec<&str> = raws.iter().map(|raw| raw.key.as_str()).collect();
+        let rows = store::call_stats::list(&deps.db, caller.account_id, collection.id, &keys, hours.clone()).await?;
+        for (hour, row) in rows {
+            calls.hours.entry(hour).or_default().merge(row);
+        }
     }
     Ok(calls)
 }

@@ -31,6 +31,10 @@ pub(super) struct Context<'d> {
 
 /// Longest summary that is kept, in characters.
 const SUMMARY_CHARS_MAX: usize = 500;
+/// Tags of one operation.
+const TAGS_MAX: usize = 20;
+/// Longest tag.
+const TAG_CHARS_MAX: usize = 100;
 
 /// Most media types kept of one body.
 const MEDIA_TYPES_MAX: usize = 5;
@@ -142,6 +146,7 @@ impl<'d> Context<'d> {
         let summary = node.get("summary").or_else(|| operation.item.get("summary")).and_then(Node::as_text);
         let declaration = Declaration {
             deprecated: node.get("deprecated").is_some_and(Node::is_true),
+            tags: tags(node),
             summary: summary.map(|summary| summary.chars().take(SUMMARY_CHARS_MAX).collect()),
             response_codes: responses.codes,
             parameters,
@@ -255,4 +260,11 @@ fn token(leaf: &Leaf) -> &'static str {
         "number" => "FLOAT",
         _ => "STRING",
     }
+}
+
+/// What the document sorts an operation under; what is no text is passed over.
+fn tags(node: &Node) -> Vec<String> {
+    let tags = node.get("tags").and_then(Node::as_list).unwrap_or_default().iter().filter_map(Node::as_text);
+    let cut = |tag: &str| tag.chars().take(TAG_CHARS_MAX).collect::<String>();
+    tags.map(cut).filter(|tag| !tag.is_empty()).take(TAGS_MAX).collect()
 }

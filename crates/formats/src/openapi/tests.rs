@@ -51,6 +51,7 @@ paths:
       - {name: 'filter[a]', in: query, schema: {type: string, enum: [x, y]}}
     put:
       deprecated: true
+      tags: [books, 'shop', 7]
       parameters:
         - {name: page, in: query, required: true, schema: {type: string}}
         - {name: X-Trace, in: header, schema: {type: [string, 'null']}}
@@ -83,6 +84,7 @@ components:
     assert_eq!((record.status_code, record.source, record.time, &*record.ip), (201, Source::OpenApi, 9, "null"));
     let declared = declaration(&outcome);
     assert_eq!((declared.deprecated, declared.summary.as_deref()), (true, Some("shared")));
+    assert_eq!(declared.tags, ["books", "shop"]);
     assert_eq!(declared.response_codes, [201, 404]);
     assert_eq!(declared.auth, [DeclaredAuth::Bearer]);
     assert_eq!(

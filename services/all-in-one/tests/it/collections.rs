@@ -75,12 +75,16 @@ pub async fn deletion_is_complete(test: TestDb) {
     assert_eq!(server.endpoints(id).await, ["GET http://api.test/books/INTEGER"]);
     let refused = server.post("/api/deleteMultipleCollections", json!({"apiCollectionIds": [id, 0]})).await;
     refused.expect_error(422, "The default collection cannot be deleted");
-    server.post("/api/deleteMultipleCollections", json!({"apiCollections": [{ "id": id }]})).await.expect(200);
+    let named = json!({"apiCollections": [{ "id": id }]});
+    let deleted = server.post("/api/deleteMultipleCollections", named).await.expect(200).json();
+    assert_eq!(deleted["jobIds"], json!([deleted["jobId"]]));
+    assert_eq!(server.wait_for_job(deleted["jobId"].as_str().unwrap()).await["state"], "SUCCEEDED");
     let list = server.post("/api/getAllCollections", json!({})).await.expect(200).json();
     assert!(list["apiCollections"].as_array().unwrap().iter().all(|collection| collection["id"] != id));
     let gone = server.post("/api/fetchCollectionWiseApiEndpoints", json!({ "apiCollectionId": id })).await;
     gone.expect_error(422, "No such collection exists");
-    server.post("/api/deleteMultipleCollections", json!({})).await.expect(200);
+    let nothing = server.post("/api/deleteMultipleCollections", json!({})).await.expect(200).json();
+    assert_eq!(nothing, json!({"jobIds": [], "jobId": null}));
     assert_ne!(server.create_collection("Doomed").await, id);
 }
 

@@ -245,3 +245,32 @@ pub async fn one_collection_is_deleted(test: TestDb) {
     let default = server.post("/api/deleteCollection", json!({"apiCollectionId": 0})).await;
     default.expect_error(422, "The default collection cannot be deleted");
 }
+
+/// What conditions would show, in the documented shapes.
+pub async fn conditions_are_previewed(test: TestDb) {
+    let server = Server::start(&test).await;
+    let id = filled(&server, "Shop", &[("GET", "http://api.test/books/1"), ("POST", "http://api.test/pay")]).await;
+    let posts = json!([{"type": "METHOD", "operator": "AND", "data": {"method": "POST"}}]);
+    let list = "/api/getEndpointsListFromConditions";
+    let found = server.post(list, json!({"conditions": posts, "skipTagsMismatch": false})).await.expect(200).json();
+    let infos = json!({"apiCollectionId": id});
+    let infos = server.post("/api/fetchApiInfosForCollection", infos).await.expect(200).json();
+    let pay = infos["apiInfoList"].as_array().unwrap().iter().find(|info| info["id"]["method"] == "POST").unwrap();
+    let activity = server.post("/api/fetchApiInfosFromSTIs", json!({"apiCollectionId": id})).await.expect(200).json();
+    let activity = activity["list"].as_array().unwrap().iter().find(|known| known["_id"] == pay["id"]).unwrap().clone();
+    assert_eq!(pay["id"], json!({"apiCollectionId": id, "url": "http://api.test/pay", "method": "POST"}));
+    assert_eq!(found, json!({"data": {"endpoints": [activity], "apiInfoList": [pay]}, "apiCount": 1}));
+
+    let count = "/api/getEndpointsFromConditions";
+    assert_eq!(server.post(count, json!({"conditions": posts})).await.expect(200).json(), json!({"apiCount": 1}));
+    let empty = json!({"data": {"endpoints": [], "apiInfoList": []}, "apiCount": 0});
+    assert_eq!(server.post(list, json!({})).await.expect(200).json(), empty);
+    assert_eq!(server.post(count, json!({})).await.expect(200).json(), json!({"apiCount": 0}));
+    let broken = json!({"conditions": [{"type": "REGEX", "operator": "OR", "data": {"regex": "("}}]});
+    let text = "Invalid regex pattern. Please check your filter conditions.";
+    server.post(list, broken.clone()).await.expect_error(422, text);
+    server.post(count, broken).await.expect_error(422, text);
+    let unknown = json!({"conditions": [{"type": "MAGIC", "operator": "OR", "data": {}}]});
+    let text = "Condition 1 cannot be understood: its type is unknown";
+    server.post(count, unknown).await.expect_error(422, text);
+}

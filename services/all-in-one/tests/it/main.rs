@@ -9,6 +9,7 @@ mod credentials;
 mod distributed;
 mod edge;
 mod faults;
+mod golden;
 mod guards;
 mod identity_team;
 mod identity_ways_in;
@@ -18,6 +19,7 @@ mod inventory_reads;
 mod inventory_writes;
 mod katapult;
 mod kill;
+mod notices;
 mod operations;
 mod proxy;
 mod real_files;
@@ -102,6 +104,9 @@ portolan_testkit::suite! {
     inventory_writes::one_collection_is_deleted,
     inventory_writes::redaction_hides_every_value,
     inventory_writes::single_endpoints_are_added_and_removed,
+    inventory_writes::conditions_are_previewed,
+    notices::new_sensitive_data_is_told_once,
+    golden::documented_calls_answer_exactly,
     billing::a_recomputation_repairs_and_reports,
     billing::the_command_prints_usage,
     kill::nothing_is_lost_or_counted_twice,

@@ -81,7 +81,7 @@ pub struct Seen<'a> {
     /// Of the collection.
     pub tags: &'a [Tag],
     /// Of the endpoint itself.
-    pub endpoint_tags: &'a [Tag],
+    pub endpoint_tags: Vec<Tag>,
     pub auth: BTreeSet<AuthType>,
     pub access: BTreeSet<AccessType>,
 }
@@ -121,6 +121,10 @@ impl Conditions {
     /// The form in which they are stored and answered.
     pub fn written(&self) -> Vec<Written> {
         self.list.iter().map(Condition::written).collect()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
     }
 
     pub fn to_json(&self) -> String {
@@ -329,7 +333,7 @@ mod tests {
             id: &id,
             host_name: Some("api.example.com"),
             tags: &[tag("envType", "STAGING")],
-            endpoint_tags: &[],
+            endpoint_tags: vec![tag("tag", "Billing")],
             auth: BTreeSet::from([AuthType::Jwt]),
             access: BTreeSet::from([AccessType::Public, AccessType::ThirdParty]),
         };
@@ -356,6 +360,9 @@ mod tests {
             ("TAGS", json!({"query": "staging"}), true),
             ("TAGS", json!({"query": "stag=env"}), false),
             ("API_TAGS", json!({"query": "staging"}), false),
+            ("API_TAGS", json!({"query": "bill"}), true),
+            ("API_TAGS", json!({"query": "tag=billing"}), true),
+            ("TAGS", json!({"query": "bill"}), false),
             ("AUTH_TYPE", json!({"authTypes": ["BEARER", "JWT"]}), true),
             ("AUTH_TYPE", json!({"authTypes": []}), false),
             ("API_ACCESS_TYPES", json!({"apiAccessTypes": ["PUBLIC"]}), true),
@@ -415,7 +422,7 @@ mod tests {
             id,
             host_name: None,
             tags: &[],
-            endpoint_tags: &[],
+            endpoint_tags: Vec::new(),
             auth: BTreeSet::new(),
             access: BTreeSet::new(),
         };

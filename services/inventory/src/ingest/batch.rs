@@ -12,7 +12,7 @@ use super::rules::Rules;
 use crate::data_types::DetectorSet;
 use crate::drift::Declared;
 use crate::statistics::Calls;
-use crate::{Error, keys, redaction, samples, text};
+use crate::{Error, keys, masking, redaction, samples, text};
 use portolan_runtime::now_s;
 
 /// Parts of a batch that are read at once.
@@ -209,6 +209,8 @@ fn fold(records: &[Stored], rules: Arc<Rules>, detectors: &DetectorSet) -> Batch
         match read_one(&stored.value, detectors) {
             Ok((record, json, Verdict::Seen(observations))) => {
                 batch.records += 1;
+                let masked = masking::masked(&record, &observations, detectors.of(record.account_id));
+                let json = masked.as_deref().unwrap_or(json);
                 for observation in observations {
                     batch.add(&record, json, observation, stored.offset);
                 }

@@ -27,12 +27,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Deps, Error, jobs, store};
+use crate::{Deps, Error, jobs, statistics, store};
 use catalogs::Catalogs;
 use portolan_runtime::now_s;
 
 /// Sequences of producers are kept for days, so an hour more does no harm.
-const FORGET_PRODUCERS_EVERY: Duration = Duration::from_secs(3_600);
+const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 /// Nobody repeats an append later than this.
 const PRODUCER_MEMORY_S: i64 = 7 * 24 * 3_600;
 /// How often the distance to the end of the log is measured.
@@ -53,7 +53,7 @@ pub fn start_ingest(deps: Deps) -> IngestHandle {
     for partition in 0..deps.log.partitions() {
         tasks.spawn(partition::run(deps.clone(), catalogs.clone(), partition, stop.clone()));
     }
-    tasks.spawn(forget_producers(deps.clone(), stop.clone()));
+    tasks.spawn(forget_old(deps.clone(), stop.clone()));
     tasks.spawn(measure_lag(deps.clone(), stop.clone()));
     let owner = uuid::Uuid::new_v4().to_string();
     tasks.spawn(jobs::run(deps.clone(), owner, stop.clone()));
@@ -73,8 +73,8 @@ impl IngestHandle {
     }
 }
 
-/// Keeps the log's memory of old appends from growing.
-async fn forget_producers(deps: Deps, stop: CancellationToken) {
+/// Keeps what is remembered of old appends and old calls from growing.
+async fn forget_old(deps: Deps, stop: CancellationToken) {
     loop {
         if let Err(error) = deps.log.trim_producers(now_s()).await {
             tracing::warn!(%error, "old producers stay in the log for now");
@@ -82,9 +82,12 @@ async fn forget_producers(deps: Deps, stop: CancellationToken) {
         if let Err(error) = store::producers::delete_older(&deps.db, now_s() - PRODUCER_MEMORY_S).await {
             tracing::warn!(%error, "old producers stay known for now");
         }
+        if let Err(error) = statistics::forget_old(&deps).await {
+            tracing::warn!(%error, "old calls stay counted for now");
+        }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(FORGET_PRODUCERS_EVERY) => {}
+            () = tokio::time::sleep(FORGET_EVERY) => {}
         }
     }
 }

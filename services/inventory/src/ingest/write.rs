@@ -9,10 +9,11 @@ use super::apart;
 use super::batch::{self, Batch, Deltas, Target};
 use super::catalogs::Catalogs;
 use super::repeats::Marks;
+use crate::announce::News;
 use crate::collections::{DEFAULT_ID, insert_defaults};
 use crate::endpoints::{Facts, RawEndpoint};
 use crate::samples::SAMPLES_MAX;
-use crate::{Deps, Error, drift, edge, groups, keys, redaction, store};
+use crate::{Deps, Error, announce, drift, edge, groups, keys, redaction, store};
 use portolan_runtime::now_s;
 
 /// Fault point before the commit of a batch.
@@ -57,6 +58,7 @@ pub async fn apply(
     }
     insert_defaults(&mut tx, &new_accounts).await?;
     let mut written = Vec::new();
+    let mut news: BTreeMap<i64, Vec<News>> = BTreeMap::new();
     let locked = locked(&mut tx, batch, fresh_ids).await?;
     // Whoever changes the rules of a collection holds it, so they stay as they are from here to the commit.
     if store::demerged::version(&mut tx).await? != batch.rules.version {
@@ -69,7 +71,11 @@ pub async fn apply(
             redaction::strip_all(&mut deltas);
         }
         let mut catalog = catalogs.take(&mut tx, account_id, collection_id, version).await?;
-        let changed = write_collection(&mut tx, account_id, collection_id, &mut catalog, deltas).await?;
+        let mut changed = write_collection(&mut tx, account_id, collection_id, &mut catalog, deltas).await?;
+        if redacted {
+            announce::without_urls(&mut changed.news);
+        }
+        news.entry(account_id).or_default().append(&mut changed.news);
         let collapsed = redacted && redaction::collapse(&mut tx, account_id, collection_id, &changed.url_keys).await?;
         changes.insert((account_id, collection_id), changed);
         if collapsed {
@@ -81,6 +87,9 @@ pub async fn apply(
     note_changes(&mut tx, &changes).await?;
     for (account_id, collection_id) in collapsed_collections {
         store::collection_writes::forget_removed_urls(&mut tx, account_id, collection_id).await?;
+    }
+    for (account_id, news) in &news {
+        announce::put(&mut tx, *account_id, news).await?;
     }
     deps.db.fault(WRITTEN).await?;
     tx.commit().await?;
@@ -96,6 +105,8 @@ pub async fn apply(
 pub struct Changed {
     /// Effective URLs whose endpoints may be new, gone, or other than before.
     pub url_keys: BTreeSet<String>,
+    /// Sensitive parameters that their endpoints did not have before.
+    pub news: Vec<News>,
 }
 
 /// Brings groups, their counts and the list of endpoints up to date with what was written, each lock in its turn.
@@ -255,11 +266,14 @@ pub async fn write_collection(
     let (mut calls, mut declared) = (Vec::new(), BTreeMap::new());
     let mut merged_rows = Vec::with_capacity(deltas.len());
     let mut merged_parameters: Vec<(String, ParameterKey, Aggregate)> = Vec::new();
+    let mut sensitive = Vec::new();
     let mut sample_rows = Vec::new();
     for (key, delta) in deltas {
         let row = rows.remove(&key);
         let stored = parameters.remove(&key).unwrap_or_default();
         let stored_keys: Vec<ParameterKey> = stored.keys().cloned().collect();
+        let known_sensitive: BTreeSet<ParameterKey> =
+            stored.iter().filter(|(_, seen)| seen.sensitive).map(|(key, _)| key.clone()).collect();
         let touched: BTreeSet<ParameterKey> = delta.seen.parameters.keys().cloned().collect();
         let new_facts = delta.seen.raw_endpoint();
         let (mut bodies, url, never_merge) = match &row {
@@ -300,6 +314,11 @@ pub async fn write_collection(
         displace(tx, account_id, collection_id, &key, kept, new_samples, &mut sample_rows).await?;
         let parameters = std::mem::take(&mut seen.parameters);
         let changed = parameters.into_iter().filter(|(parameter, _)| touched.contains(parameter));
+        let changed = changed.inspect(|(parameter, seen)| {
+            if seen.sensitive && !known_sensitive.contains(parameter) {
+                sensitive.push((key.clone(), parameter.clone()));
+            }
+        });
         merged_parameters.extend(changed.map(|(parameter, aggregate)| (key.clone(), parameter, aggregate)));
         merged_rows.push((to_row(key, url, seen, never_merge), bodies));
     }
@@ -336,19 +355,20 @@ pub async fn write_collection(
 
     store::endpoints::save(tx, account_id, collection_id, merged_rows.iter().map(|(row, bodies)| (row, bodies)))
         .await?;
+    for (key, (method, url)) in &changes {
+        store::endpoints::update_url(tx, account_id, collection_id, key, method.name(), url).await?;
+    }
+    let news = announce::find(tx, account_id, collection_id, &merged_rows, sensitive).await?;
     let rows = merged_parameters.iter().map(|(key, parameter, seen)| (key.as_str(), parameter, seen));
     store::parameters::save(tx, account_id, collection_id, rows).await?;
     store::samples::insert(tx, sample_rows).await?;
     store::call_stats::add(tx, account_id, collection_id, calls).await?;
     drift::write(tx, account_id, collection_id, declared).await?;
-    for (key, (method, url)) in &changes {
-        store::endpoints::update_url(tx, account_id, collection_id, key, method.name(), url).await?;
-    }
     let after = store::endpoints::count_proven(tx, account_id, collection_id, &affected).await?;
     if after != before {
         store::collections::add_endpoints(tx, account_id, collection_id, after - before).await?;
     }
-    Ok(Changed { url_keys })
+    Ok(Changed { url_keys, news })
 }
 
 /// What decides which endpoint a raw URL belongs to, since when it is there, and which groups show it.
@@ -359,6 +379,7 @@ struct Place {
     discovered: Option<i64>,
     auth_sets: BTreeSet<AuthSet>,
     access_types: BTreeSet<AccessType>,
+    declared_tags: Vec<String>,
 }
 
 fn place(row: &RawEndpoint) -> Place {
@@ -368,6 +389,7 @@ fn place(row: &RawEndpoint) -> Place {
         discovered: row.facts.discovered,
         auth_sets: row.facts.auth_sets.clone(),
         access_types: row.facts.access_types.clone(),
+        declared_tags: row.facts.declaration.as_ref().map(|known| known.tags.clone()).unwrap_or_default(),
     }
 }
 

@@ -4,10 +4,12 @@ use portolan_api::inventory::v1 as pb;
 use portolan_engine::SubType;
 
 use crate::collections::{self, Collection};
+use crate::discovery::Activity;
 use crate::endpoints::{Endpoint, EndpointId};
 use crate::groups::conditions::Written;
 use crate::markings::Marked;
 use crate::parameters::Parameter;
+use crate::samples::Calls;
 
 /// What stands for the smallest value of a parameter without numbers, as documented.
 const NO_MIN: i64 = i64::MAX - 100_000;
@@ -98,6 +100,14 @@ pub fn endpoint_id(id: EndpointId) -> pb::EndpointKey {
     pb::EndpointKey { api_collection_id: id.collection_id, url: id.url, method: id.method }
 }
 
+pub fn activity(activity: Activity) -> pb::EndpointActivity {
+    pb::EndpointActivity {
+        id: Some(endpoint_id(activity.id)),
+        start_ts: activity.started_at,
+        changes_count: activity.parameters,
+    }
+}
+
 pub fn endpoint(endpoint: Endpoint) -> pb::ApiInfo {
     let names = |set: &portolan_engine::AuthSet| set.iter().map(|auth| auth.name().to_owned()).collect();
     let sets = endpoint.auth_sets.iter().map(|set| pb::AuthTypeSet { auth_types: names(set) });
@@ -122,13 +132,13 @@ pub fn endpoint(endpoint: Endpoint) -> pb::ApiInfo {
         collection_ids: std::iter::once(endpoint.id.collection_id).chain(endpoint.group_ids).collect(),
         sources: endpoint.sources.iter().map(source).collect(),
         description: endpoint.description,
-        tags_list: Vec::new(),
+        tags_list: endpoint.tags.iter().map(tag).collect(),
         id: Some(endpoint_id(endpoint.id)),
     }
 }
 
 pub fn parameter(parameter: Parameter) -> pb::SingleTypeInfo {
-    let Parameter { endpoint, key, seen, with_values } = parameter;
+    let Parameter { endpoint, key, seen, with_values, group_ids } = parameter;
     let elements = || seen.values.list().map(str::to_owned).collect();
     pb::SingleTypeInfo {
         url: endpoint.url,
@@ -151,7 +161,7 @@ pub fn parameter(parameter: Parameter) -> pb::SingleTypeInfo {
         unique_count: 0,
         public_count: 0,
         api_collection_id: endpoint.collection_id,
-        collection_ids: vec![endpoint.collection_id],
+        collection_ids: std::iter::once(endpoint.collection_id).chain(group_ids).collect(),
         sensitive: seen.sensitive,
         sample_data_saved: None,
     }
@@ -199,12 +209,13 @@ pub fn sub_type(sub_type: SubType) -> pb::SubType {
     }
 }
 
-pub fn samples(id: EndpointId, records: Vec<String>) -> pb::SampleData {
-    let collection_ids = vec![id.collection_id];
+pub fn samples(calls: Calls) -> pb::SampleData {
+    let Calls { endpoint, group_ids, records } = calls;
+    let collection_ids = std::iter::once(endpoint.collection_id).chain(group_ids).collect();
     let id = pb::SampleKey {
-        api_collection_id: id.collection_id,
-        url: id.url,
-        method: id.method.to_ascii_uppercase(),
+        api_collection_id: endpoint.collection_id,
+        url: endpoint.url,
+        method: endpoint.method.to_ascii_uppercase(),
         // Samples of all codes and times stand together, which these values say.
         response_code: -1,
         bucket_start_epoch: 0,

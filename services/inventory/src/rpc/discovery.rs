@@ -29,11 +29,11 @@ impl DiscoveryService for Discovery {
     async fn list_collections_of_hosts(
         &self,
         request: Request<pb::ListCollectionsOfHostsRequest>,
-    ) -> Answer<pb::ListBasicCollectionsResponse> {
+    ) -> Answer<pb::ListCollectionsOfHostsResponse> {
         let (caller, request) = Caller::split(request)?;
         let found = discovery::collections_of_hosts(&self.deps, &caller, request.device_host_names).await;
         let api_collections = found.map_err(status)?.into_iter().map(convert::basic_collection).collect();
-        Ok(Response::new(pb::ListBasicCollectionsResponse { api_collections }))
+        Ok(Response::new(pb::ListCollectionsOfHostsResponse { api_collections }))
     }
 
     async fn get_coverage(&self, request: Request<pb::GetCoverageRequest>) -> Answer<pb::GetCoverageResponse> {
@@ -144,8 +144,9 @@ impl DiscoveryService for Discovery {
         request: Request<pb::ListEndpointActivityRequest>,
     ) -> Answer<pb::ListEndpointActivityResponse> {
         let (caller, request) = Caller::split(request)?;
-        let list =
-            |found: Vec<Activity>| pb::EndpointActivityList { endpoints: found.into_iter().map(activity).collect() };
+        let list = |found: Vec<Activity>| pb::EndpointActivityList {
+            endpoints: found.into_iter().map(convert::activity).collect(),
+        };
         if request.api_collection_ids.is_empty() {
             let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
             let found = discovery::activity(&self.deps, &caller, id).await.map_err(status)?;
@@ -261,7 +262,7 @@ impl DiscoveryService for Discovery {
         let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
         let (skip, limit) = (size(request.skip), size(request.limit));
         let found = samples::list_all(&self.deps, &caller, id, skip, limit).await.map_err(status)?;
-        let sample_data_list = found.into_iter().map(|(id, records)| convert::samples(id, records)).collect();
+        let sample_data_list = found.into_iter().map(convert::samples).collect();
         Ok(Response::new(pb::ListAllSamplesResponse { sample_data_list }))
     }
 
@@ -323,14 +324,6 @@ impl DiscoveryService for Discovery {
 
 fn severities(counts: Severities) -> pb::SeverityCounts {
     pb::SeverityCounts { counts: counts.into_iter().collect() }
-}
-
-fn activity(activity: Activity) -> pb::EndpointActivity {
-    pb::EndpointActivity {
-        id: Some(convert::endpoint_id(activity.id)),
-        start_ts: activity.started_at,
-        changes_count: activity.parameters,
-    }
 }
 
 fn size(number: i32) -> usize {

@@ -67,9 +67,9 @@ impl GroupService for Groups {
     ) -> Answer<pb::AddGroupEndpointsResponse> {
         let (caller, request) = Caller::split(request)?;
         let (name, list) = (request.collection_name, endpoints(request.api_list));
-        groups::add_endpoints(&self.deps, &caller, name, list).await.map_err(status)?;
+        let job_id = groups::add_endpoints(&self.deps, &caller, name, list).await.map_err(status)?;
         let api_collections = self.all(&caller).await.map_err(status)?;
-        Ok(Response::new(pb::AddGroupEndpointsResponse { api_collections }))
+        Ok(Response::new(pb::AddGroupEndpointsResponse { api_collections, job_id }))
     }
 
     async fn remove_group_endpoints(
@@ -78,9 +78,9 @@ impl GroupService for Groups {
     ) -> Answer<pb::RemoveGroupEndpointsResponse> {
         let (caller, request) = Caller::split(request)?;
         let (name, list) = (request.collection_name, endpoints(request.api_list));
-        groups::remove_endpoints(&self.deps, &caller, name, list).await.map_err(status)?;
+        let job_id = groups::remove_endpoints(&self.deps, &caller, name, list).await.map_err(status)?;
         let api_collections = self.all(&caller).await.map_err(status)?;
-        Ok(Response::new(pb::RemoveGroupEndpointsResponse { api_collections }))
+        Ok(Response::new(pb::RemoveGroupEndpointsResponse { api_collections, job_id }))
     }
 
     async fn compute_group(&self, request: Request<pb::ComputeGroupRequest>) -> Answer<pb::ComputeGroupResponse> {

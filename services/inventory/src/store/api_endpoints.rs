@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
-use super::{LIST_MAX, with_keys};
+use super::by_keys;
 use crate::edge::{Change, EdgeEndpoint};
 
 const SELECT_PROVEN: &str = "SELECT url_key, min(method) AS method, min(url) AS url, \
@@ -25,13 +25,8 @@ pub async fn shown(
     collection_id: i32,
     url_keys: &[&str],
 ) -> Result<BTreeMap<String, Shown>, Error> {
-    let mut found = BTreeMap::new();
-    for keys in url_keys.chunks(LIST_MAX) {
-        for row in by_keys(tx, SELECT_PROVEN, account_id, collection_id, keys).await? {
-            found.insert(row.get("url_key")?, read_shown(&row)?);
-        }
-    }
-    Ok(found)
+    let rows = by_keys(tx, SELECT_PROVEN, account_id, collection_id, url_keys).await?;
+    rows.iter().map(|row| Ok((row.get("url_key")?, read_shown(row)?))).collect()
 }
 
 const SELECT_KNOWN: &str = "SELECT url_key, endpoint_id, method, url, discovered_at, removed FROM api_endpoints \
@@ -52,15 +47,13 @@ pub async fn known(
     collection_id: i32,
     url_keys: &[&str],
 ) -> Result<HashMap<String, Known>, Error> {
-    let mut found = HashMap::new();
-    for keys in url_keys.chunks(LIST_MAX) {
-        for row in by_keys(tx, SELECT_KNOWN, account_id, collection_id, keys).await? {
-            let known =
-                Known { endpoint_id: row.get("endpoint_id")?, shown: read_shown(&row)?, removed: row.get("removed")? };
-            found.insert(row.get("url_key")?, known);
-        }
-    }
-    Ok(found)
+    let rows = by_keys(tx, SELECT_KNOWN, account_id, collection_id, url_keys).await?;
+    let read = |row: &Row| {
+        let known =
+            Known { endpoint_id: row.get("endpoint_id")?, shown: read_shown(row)?, removed: row.get("removed")? };
+        Ok((row.get("url_key")?, known))
+    };
+    rows.iter().map(read).collect()
 }
 
 const RESERVE_VERSIONS: &str = "UPDATE inventory_sequences SET next_id = next_id + $1 WHERE name = 'api_endpoint' \
@@ -160,17 +153,4 @@ fn read_change(row: &Row) -> Result<EdgeEndpoint, Error> {
 
 fn read_shown(row: &Row) -> Result<Shown, Error> {
     Ok(Shown { method: row.get("method")?, url: row.get("url")?, discovered_at: row.get("discovered_at")? })
-}
-
-async fn by_keys(
-    tx: &mut Tx,
-    statement: &str,
-    account_id: i64,
-    collection_id: i32,
-    keys: &[&str],
-) -> Result<Vec<Row>, Error> {
-    let (sql, keys) = with_keys(statement, 3, keys);
-    let mut arguments = args![account_id, collection_id];
-    arguments.extend(keys);
-    tx.fetch_all(sql, arguments).await
 }

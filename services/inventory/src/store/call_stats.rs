@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
 use super::endpoints::{json, to_json};
-use super::{LIST_MAX, with_keys};
+use super::{LIST_MAX, by_keys, with_keys};
 use crate::statistics::{Calls, Hour};
 
 const SELECT: &str = "SELECT endpoint_key, hour, minutes, addresses FROM call_stats \
@@ -80,14 +80,9 @@ pub async fn join(
     under: &str,
 ) -> Result<(), Error> {
     let mut calls = Calls::default();
-    for keys in endpoint_keys.chunks(LIST_MAX) {
-        let (sql, keys) = with_keys(SELECT_ALL, 3, keys);
-        let mut arguments = args![account_id, collection_id];
-        arguments.extend(keys);
-        for row in tx.fetch_all(sql, arguments).await? {
-            let hour = Hour { addresses: Default::default(), ..read(&row)? };
-            calls.hours.entry(row.get("hour")?).or_default().merge(hour);
-        }
+    for row in by_keys(&mut *tx, SELECT_ALL, account_id, collection_id, endpoint_keys).await? {
+        let hour = Hour { addresses: Default::default(), ..read(&row)? };
+        calls.hours.entry(row.get("hour")?).or_default().merge(hour);
     }
     super::belongings::delete_stats(tx, account_id, collection_id, endpoint_keys).await?;
     add(tx, account_id, collection_id, vec![(under.to_owned(), calls)]).await
@@ -99,6 +94,14 @@ const FORGET_ADDRESSES: &str =
 /// Forgets who called the endpoints of a collection.
 pub async fn forget_addresses(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<(), Error> {
     tx.execute(FORGET_ADDRESSES, args![account_id, collection_id]).await.map(drop)
+}
+
+const DELETE_OLDER: &str = "DELETE FROM call_stats WHERE (account_id, collection_id, endpoint_key, hour) IN \
+     (SELECT account_id, collection_id, endpoint_key, hour FROM call_stats WHERE hour < $1 LIMIT $2)";
+
+/// Forgets some of the calls before an hour since the epoch, of every account.
+pub async fn delete_older(db: &Db, hour: i64, limit: i64) -> Result<u64, Error> {
+    db.execute(DELETE_OLDER, args![hour, limit]).await
 }
 
 fn read(row: &Row) -> Result<Hour, Error> {

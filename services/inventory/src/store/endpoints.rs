@@ -1,7 +1,6 @@
 use portolan_engine::template::BodyNames;
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
-use super::{LIST_MAX, with_keys};
 use crate::endpoints::RawEndpoint;
 use crate::keys;
 
@@ -42,16 +41,8 @@ pub async fn by_url_keys(
     collection_id: i32,
     url_keys: &[&str],
 ) -> Result<Vec<RawEndpoint>, Error> {
-    let mut found = Vec::new();
-    for keys in url_keys.chunks(LIST_MAX) {
-        let (sql, keys) = with_keys(SELECT_BY_URLS, 3, keys);
-        let mut arguments = args![account_id, collection_id];
-        arguments.extend(keys);
-        for row in db.fetch_all(sql, arguments).await? {
-            found.push(read(&row)?);
-        }
-    }
-    Ok(found)
+    let rows = super::by_keys(db, SELECT_BY_URLS, account_id, collection_id, url_keys).await?;
+    rows.iter().map(read).collect()
 }
 
 /// As [`by_url_keys`], within a transaction.
@@ -61,16 +52,8 @@ pub async fn by_url_keys_in(
     collection_id: i32,
     url_keys: &[&str],
 ) -> Result<Vec<RawEndpoint>, Error> {
-    let mut found = Vec::new();
-    for keys in url_keys.chunks(LIST_MAX) {
-        let (sql, keys) = with_keys(SELECT_BY_URLS, 3, keys);
-        let mut arguments = args![account_id, collection_id];
-        arguments.extend(keys);
-        for row in tx.fetch_all(sql, arguments).await? {
-            found.push(read(&row)?);
-        }
-    }
-    Ok(found)
+    let rows = super::by_keys(tx, SELECT_BY_URLS, account_id, collection_id, url_keys).await?;
+    rows.iter().map(read).collect()
 }
 
 const SELECT_SOME_URL_KEYS: &str = "SELECT DISTINCT url_key FROM endpoints \
@@ -97,16 +80,8 @@ pub async fn by_keys(
     collection_id: i32,
     endpoint_keys: &[&str],
 ) -> Result<Vec<(RawEndpoint, BodyNames)>, Error> {
-    let mut found = Vec::new();
-    for keys in endpoint_keys.chunks(LIST_MAX) {
-        let (sql, keys) = with_keys(SELECT_BY_KEYS, 3, keys);
-        let mut arguments = args![account_id, collection_id];
-        arguments.extend(keys);
-        for row in tx.fetch_all(sql, arguments).await? {
-            found.push((read(&row)?, json(&row, "bodies")?));
-        }
-    }
-    Ok(found)
+    let rows = super::by_keys(tx, SELECT_BY_KEYS, account_id, collection_id, endpoint_keys).await?;
+    rows.iter().map(|row| Ok((read(row)?, json(row, "bodies")?))).collect()
 }
 
 const SELECT_FOR_CATALOG: &str = select!(", bodies", "AND endpoint_key > $3 ORDER BY endpoint_key LIMIT $4");
@@ -137,14 +112,8 @@ const COUNT_PROVEN: &str = "SELECT count(DISTINCT url_key) AS endpoints FROM end
 
 /// How many of these effective URLs are endpoints.
 pub async fn count_proven(tx: &mut Tx, account_id: i64, collection_id: i32, url_keys: &[&str]) -> Result<i64, Error> {
-    let mut count = 0;
-    for keys in url_keys.chunks(LIST_MAX) {
-        let (sql, keys) = with_keys(COUNT_PROVEN, 3, keys);
-        let mut arguments = args![account_id, collection_id];
-        arguments.extend(keys);
-        count += tx.fetch_one(sql, arguments).await?.get::<i64>("endpoints")?;
-    }
-    Ok(count)
+    let rows = super::by_keys(tx, COUNT_PROVEN, account_id, collection_id, url_keys).await?;
+    rows.iter().map(|row| row.get::<i64>("endpoints")).sum()
 }
 
 const SELECT_URL_KEYS: &str = "SELECT DISTINCT url_key FROM endpoints \
@@ -157,16 +126,8 @@ pub async fn url_keys(
     collection_id: i32,
     endpoint_keys: &[&str],
 ) -> Result<Vec<String>, Error> {
-    let mut found = Vec::new();
-    for keys in endpoint_keys.chunks(LIST_MAX) {
-        let (sql, keys) = with_keys(SELECT_URL_KEYS, 3, keys);
-        let mut arguments = args![account_id, collection_id];
-        arguments.extend(keys);
-        for row in tx.fetch_all(sql, arguments).await? {
-            found.push(row.get("url_key")?);
-        }
-    }
-    Ok(found)
+    let rows = super::by_keys(tx, SELECT_URL_KEYS, account_id, collection_id, endpoint_keys).await?;
+    rows.iter().map(|row| row.get("url_key")).collect()
 }
 
 const UPDATE_DESCRIPTION: &str = "UPDATE endpoints SET description = $4, described_at = $5 \

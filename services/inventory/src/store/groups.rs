@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portolan_store::{Bulk, Db, Error, Tx, Value, args};
 
-use super::{LIST_MAX, with_keys};
+use super::{LIST_MAX, by_keys, with_keys};
 
 /// Groups of an account that are looked at.
 const GROUPS_MAX: i64 = 10_000;
@@ -46,16 +46,8 @@ pub async fn of_endpoints(
     collection_id: i32,
     url_keys: &[&str],
 ) -> Result<BTreeSet<(i32, String)>, Error> {
-    let mut found = BTreeSet::new();
-    for keys in url_keys.chunks(LIST_MAX) {
-        let (sql, keys) = with_keys(SELECT_MEMBERS, 3, keys);
-        let mut arguments = args![account_id, collection_id];
-        arguments.extend(keys);
-        for row in tx.fetch_all(sql, arguments).await? {
-            found.insert((super::collections::id(&row, "group_id")?, row.get("url_key")?));
-        }
-    }
-    Ok(found)
+    let rows = by_keys(tx, SELECT_MEMBERS, account_id, collection_id, url_keys).await?;
+    rows.iter().map(|row| Ok((super::collections::id(row, "group_id")?, row.get("url_key")?))).collect()
 }
 
 const SELECT_BY_COLLECTION: &str = "SELECT url_key, group_id FROM group_members WHERE account_id = $1 AND collection_id = $2 ORDER BY url_key, group_id";

@@ -55,16 +55,34 @@ pub struct Open {
 /// Open issues by endpoint and severity, of one collection or of all.
 pub async fn open(db: &Db, account_id: i64, collection_id: Option<i32>) -> Result<Vec<Open>, Error> {
     let collection_id = collection_id.map(i64::from);
-    let read = |row: &Row| {
-        Ok(Open {
-            collection_id: row.get("collection_id")?,
-            url: row.get("url")?,
-            method: row.get("method")?,
-            severity: row.get("severity")?,
-            count: row.get("issues")?,
-        })
-    };
-    db.fetch_all(SELECT_OPEN, args![account_id, collection_id, ISSUES_MAX]).await?.iter().map(read).collect()
+    let rows = db.fetch_all(SELECT_OPEN, args![account_id, collection_id, ISSUES_MAX]).await?;
+    rows.iter().map(read_open).collect()
+}
+
+const SELECT_OPEN_OF_GROUPS: &str = "SELECT g.group_id AS collection_id, e.url, e.method, i.severity, \
+         count(*) AS issues FROM issues i \
+     JOIN api_endpoints e ON e.account_id = i.account_id AND e.collection_id = i.collection_id \
+         AND e.url_key = i.url_key AND e.removed = 0 \
+     JOIN group_members g ON g.account_id = i.account_id AND g.collection_id = i.collection_id \
+         AND g.url_key = i.url_key \
+     WHERE i.account_id = $1 AND i.status = 'OPEN' AND i.severity <> '' AND ($2 IS NULL OR g.group_id = $2) \
+     GROUP BY g.group_id, e.url, e.method, i.severity ORDER BY g.group_id, e.url, e.method LIMIT $3";
+
+/// As [`open`], of what one group or each group shows.
+pub async fn open_of_groups(db: &Db, account_id: i64, group_id: Option<i32>) -> Result<Vec<Open>, Error> {
+    let group_id = group_id.map(i64::from);
+    let rows = db.fetch_all(SELECT_OPEN_OF_GROUPS, args![account_id, group_id, ISSUES_MAX]).await?;
+    rows.iter().map(read_open).collect()
+}
+
+fn read_open(row: &Row) -> Result<Open, Error> {
+    Ok(Open {
+        collection_id: row.get("collection_id")?,
+        url: row.get("url")?,
+        method: row.get("method")?,
+        severity: row.get("severity")?,
+        count: row.get("issues")?,
+    })
 }
 
 const COUNT_TESTED: &str = "SELECT collection_id, count(*) AS tested FROM api_endpoints \
@@ -73,5 +91,16 @@ const COUNT_TESTED: &str = "SELECT collection_id, count(*) AS tested FROM api_en
 /// Endpoints tested since a time, by collection.
 pub async fn tested_since(db: &Db, account_id: i64, since: i64) -> Result<Vec<(i64, i64)>, Error> {
     let rows = db.fetch_all(COUNT_TESTED, args![account_id, since]).await?;
+    rows.iter().map(|row| Ok((row.get("collection_id")?, row.get("tested")?))).collect()
+}
+
+const COUNT_TESTED_OF_GROUPS: &str = "SELECT g.group_id AS collection_id, count(*) AS tested FROM api_endpoints e \
+     JOIN group_members g ON g.account_id = e.account_id AND g.collection_id = e.collection_id \
+         AND g.url_key = e.url_key \
+     WHERE e.account_id = $1 AND e.removed = 0 AND e.last_tested >= $2 GROUP BY g.group_id";
+
+/// As [`tested_since`], of what each group shows.
+pub async fn tested_of_groups_since(db: &Db, account_id: i64, since: i64) -> Result<Vec<(i64, i64)>, Error> {
+    let rows = db.fetch_all(COUNT_TESTED_OF_GROUPS, args![account_id, since]).await?;
     rows.iter().map(|row| Ok((row.get("collection_id")?, row.get("tested")?))).collect()
 }

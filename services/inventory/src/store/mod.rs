@@ -22,7 +22,7 @@ pub mod specifications;
 pub mod totals;
 pub mod usage;
 
-use portolan_store::{Error, Sql, Tx, Value, args};
+use portolan_store::{Db, Error, Row, Sql, Tx, Value, args};
 
 /// Sizes of `IN` lists: few distinct texts, each a prepared statement.
 const LIST_SIZES: [usize; 4] = [1, 16, 128, 512];
@@ -38,6 +38,46 @@ fn with_keys(statement: &str, first_marker: usize, keys: &[&str]) -> (Sql, Vec<V
     let last = keys.last().copied().unwrap_or_default();
     let arguments = keys.iter().copied().chain(std::iter::repeat(last)).take(size).map(Value::from).collect();
     (Sql::assembled(statement.replace("{keys}", &markers.join(", "))), arguments)
+}
+
+/// Where rows are read: at any moment, or within a transaction.
+enum Reader<'r> {
+    Db(&'r Db),
+    Tx(&'r mut Tx),
+}
+
+impl<'r> From<&'r Db> for Reader<'r> {
+    fn from(db: &'r Db) -> Self {
+        Self::Db(db)
+    }
+}
+
+impl<'r> From<&'r mut Tx> for Reader<'r> {
+    fn from(tx: &'r mut Tx) -> Self {
+        Self::Tx(tx)
+    }
+}
+
+/// The rows of some keys of a collection. The statement takes the account, the collection and, at `{keys}`, the keys.
+async fn by_keys<'r>(
+    reader: impl Into<Reader<'r>>,
+    statement: &str,
+    account_id: i64,
+    collection_id: i32,
+    keys: &[&str],
+) -> Result<Vec<Row>, Error> {
+    let mut reader = reader.into();
+    let mut found = Vec::new();
+    for keys in keys.chunks(LIST_MAX) {
+        let (sql, keys) = with_keys(statement, 3, keys);
+        let mut arguments = args![account_id, collection_id];
+        arguments.extend(keys);
+        found.extend(match &mut reader {
+            Reader::Db(db) => db.fetch_all(sql, arguments).await?,
+            Reader::Tx(tx) => tx.fetch_all(sql, arguments).await?,
+        });
+    }
+    Ok(found)
 }
 
 /// Runs a deletion of the rows of some endpoints.

@@ -4,7 +4,7 @@ use portolan_engine::{Aggregate, ParameterKey, SubType};
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
 use super::endpoints::{json, to_json};
-use super::{LIST_MAX, with_keys};
+use super::{LIST_MAX, by_keys, with_keys};
 use crate::endpoints::EndpointId;
 use crate::keys;
 use crate::parameters::RawParameter;
@@ -30,16 +30,8 @@ pub async fn by_endpoints(
     collection_id: i32,
     endpoint_keys: &[&str],
 ) -> Result<Vec<RawParameter>, Error> {
-    let mut found = Vec::new();
-    for keys in endpoint_keys.chunks(LIST_MAX) {
-        let (sql, keys) = with_keys(SELECT_BY_ENDPOINTS, 3, keys);
-        let mut arguments = args![account_id, collection_id];
-        arguments.extend(keys);
-        for row in db.fetch_all(sql, arguments).await? {
-            found.push(read(&row)?);
-        }
-    }
-    Ok(found)
+    let rows = by_keys(db, SELECT_BY_ENDPOINTS, account_id, collection_id, endpoint_keys).await?;
+    rows.iter().map(read).collect()
 }
 
 /// As [`by_endpoints`], for an update in the same transaction.
@@ -49,16 +41,8 @@ pub async fn by_endpoints_in(
     collection_id: i32,
     endpoint_keys: &[&str],
 ) -> Result<Vec<RawParameter>, Error> {
-    let mut found = Vec::new();
-    for keys in endpoint_keys.chunks(LIST_MAX) {
-        let (sql, keys) = with_keys(SELECT_BY_ENDPOINTS, 3, keys);
-        let mut arguments = args![account_id, collection_id];
-        arguments.extend(keys);
-        for row in tx.fetch_all(sql, arguments).await? {
-            found.push(read(&row)?);
-        }
-    }
-    Ok(found)
+    let rows = by_keys(tx, SELECT_BY_ENDPOINTS, account_id, collection_id, endpoint_keys).await?;
+    rows.iter().map(read).collect()
 }
 
 const SELECT_SENSITIVE_ENDPOINTS: &str = "SELECT DISTINCT endpoint_key FROM parameters \
@@ -68,6 +52,35 @@ const SELECT_SENSITIVE_ENDPOINTS: &str = "SELECT DISTINCT endpoint_key FROM para
 pub async fn sensitive_endpoints(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<HashSet<String>, Error> {
     let rows = tx.fetch_all(SELECT_SENSITIVE_ENDPOINTS, args![account_id, collection_id]).await?;
     rows.iter().map(|row| row.get("endpoint_key")).collect()
+}
+
+const SELECT_SENSITIVE_AMONG: &str = "SELECT DISTINCT endpoint_key FROM parameters \
+     WHERE account_id = $1 AND collection_id = $2 AND sensitive = 1 AND endpoint_key IN ({keys})";
+
+/// As [`sensitive_endpoints`], among some raw endpoints.
+pub async fn sensitive_among(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    endpoint_keys: &[&str],
+) -> Result<HashSet<String>, Error> {
+    let rows = by_keys(tx, SELECT_SENSITIVE_AMONG, account_id, collection_id, endpoint_keys).await?;
+    rows.iter().map(|row| row.get("endpoint_key")).collect()
+}
+
+const SELECT_SENSITIVE_KEYS: &str = "SELECT DISTINCT e.url_key, p.parameter_key FROM endpoints e JOIN parameters p \
+     ON p.account_id = e.account_id AND p.collection_id = e.collection_id AND p.endpoint_key = e.endpoint_key \
+     WHERE e.account_id = $1 AND e.collection_id = $2 AND p.sensitive = 1 AND e.url_key IN ({keys})";
+
+/// Effective URL and key of the sensitive parameters under some effective URLs.
+pub async fn sensitive_keys(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    url_keys: &[&str],
+) -> Result<HashSet<(String, String)>, Error> {
+    let rows = by_keys(tx, SELECT_SENSITIVE_KEYS, account_id, collection_id, url_keys).await?;
+    rows.iter().map(|row| Ok((row.get("url_key")?, row.get("parameter_key")?))).collect()
 }
 
 const SELECT_ANY_SENSITIVE: &str = "SELECT 1 FROM parameters \
@@ -301,7 +314,7 @@ impl From<StoredKey> for ParameterKey {
 }
 
 /// Names of body leaves outgrow what an index takes, so their digest is the key.
-fn parameter_key(key: &ParameterKey) -> String {
+pub(crate) fn parameter_key(key: &ParameterKey) -> String {
     let flags = [u8::from(key.is_header), u8::from(key.is_url_param), u8::from(key.is_query_param)];
     let code = key.response_code.to_le_bytes();
     keys::digest([&code[..], &flags, key.sub_type.name().as_bytes(), key.name.as_bytes()])

@@ -1,6 +1,6 @@
-use portolan_store::{Bulk, Db, Error, Tx, Value, args};
+use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
-use super::{LIST_MAX, with_keys};
+use super::{LIST_MAX, by_keys, with_keys};
 
 /// A stored call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,17 +24,13 @@ pub async fn newest(
     endpoint_keys: &[&str],
     limit: usize,
 ) -> Result<Vec<StoredSample>, Error> {
-    let mut found = Vec::new();
     let statement = SELECT_NEWEST.replace("{limit}", &limit.to_string());
-    for keys in endpoint_keys.chunks(LIST_MAX) {
-        let (sql, keys) = with_keys(&statement, 3, keys);
-        let mut arguments = args![account_id, collection_id];
-        arguments.extend(keys);
-        for row in db.fetch_all(sql, arguments).await? {
-            let (sample_key, time, record) = (row.get("sample_key")?, row.get("time")?, row.get("record")?);
-            found.push(StoredSample { sample_key, time, record });
-        }
-    }
+    let read = |row: &Row| {
+        let (sample_key, time, record) = (row.get("sample_key")?, row.get("time")?, row.get("record")?);
+        Ok::<_, Error>(StoredSample { sample_key, time, record })
+    };
+    let rows = by_keys(db, &statement, account_id, collection_id, endpoint_keys).await?;
+    let mut found: Vec<StoredSample> = rows.iter().map(read).collect::<Result<_, _>>()?;
     found.sort_by(|a, b| b.time.cmp(&a.time).then_with(|| a.sample_key.cmp(&b.sample_key)));
     found.dedup_by(|a, b| a.sample_key == b.sample_key);
     found.truncate(limit);
@@ -51,16 +47,8 @@ pub async fn list_keys(
     collection_id: i32,
     endpoint_keys: &[&str],
 ) -> Result<Vec<(String, String, i64)>, Error> {
-    let mut found = Vec::new();
-    for keys in endpoint_keys.chunks(LIST_MAX) {
-        let (sql, keys) = with_keys(SELECT_KEYS, 3, keys);
-        let mut arguments = args![account_id, collection_id];
-        arguments.extend(keys);
-        for row in tx.fetch_all(sql, arguments).await? {
-            found.push((row.get("endpoint_key")?, row.get("sample_key")?, row.get("time")?));
-        }
-    }
-    Ok(found)
+    let rows = by_keys(tx, SELECT_KEYS, account_id, collection_id, endpoint_keys).await?;
+    rows.iter().map(|row| Ok((row.get("endpoint_key")?, row.get("sample_key")?, row.get("time")?))).collect()
 }
 
 const SELECT_RECORDS: &str = "SELECT endpoint_key, record FROM samples \
@@ -73,16 +61,8 @@ pub async fn records(
     collection_id: i32,
     endpoint_keys: &[&str],
 ) -> Result<Vec<(String, String)>, Error> {
-    let mut found = Vec::new();
-    for keys in endpoint_keys.chunks(LIST_MAX) {
-        let (sql, keys) = with_keys(SELECT_RECORDS, 3, keys);
-        let mut arguments = args![account_id, collection_id];
-        arguments.extend(keys);
-        for row in tx.fetch_all(sql, arguments).await? {
-            found.push((row.get("endpoint_key")?, row.get("record")?));
-        }
-    }
-    Ok(found)
+    let rows = by_keys(tx, SELECT_RECORDS, account_id, collection_id, endpoint_keys).await?;
+    rows.iter().map(|row| Ok((row.get("endpoint_key")?, row.get("record")?))).collect()
 }
 
 static INSERT: Bulk<6> = Bulk::new(

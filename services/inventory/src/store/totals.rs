@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use portolan_engine::{Aggregate, ParameterKey};
 use portolan_store::{Db, Error, Row, args};
 
+use super::by_keys;
 use super::endpoints::json;
 use super::parameters::read_key;
 use crate::endpoints::EndpointId;
@@ -16,6 +17,15 @@ const SELECT_LAST_SEEN: &str = "SELECT collection_id, max(last_seen) AS last_see
 /// The newest record of each collection, in Unix seconds.
 pub async fn last_seen(db: &Db, account_id: i64) -> Result<BTreeMap<i32, i64>, Error> {
     by_collection(db.fetch_all(SELECT_LAST_SEEN, args![account_id]).await?, "last_seen")
+}
+
+const SELECT_LAST_SEEN_OF_GROUPS: &str = "SELECT g.group_id AS collection_id, max(e.last_seen) AS last_seen \
+     FROM group_members g JOIN endpoints e ON e.account_id = g.account_id AND e.collection_id = g.collection_id \
+     AND e.url_key = g.url_key WHERE g.account_id = $1 AND e.proven = 1 GROUP BY g.group_id";
+
+/// The newest record of what each group shows, in Unix seconds.
+pub async fn last_seen_of_groups(db: &Db, account_id: i64) -> Result<BTreeMap<i32, i64>, Error> {
+    by_collection(db.fetch_all(SELECT_LAST_SEEN_OF_GROUPS, args![account_id]).await?, "last_seen")
 }
 
 const COUNT_DISCOVERED: &str = "SELECT collection_id, count(*) AS endpoints FROM api_endpoints \
@@ -88,21 +98,41 @@ pub async fn changed_since(db: &Db, account_id: i64, since: i64) -> Result<Vec<C
     rows.iter().map(read).collect()
 }
 
-const SELECT_ACTIVITY: &str = "SELECT e.url, e.method, min(p.first_seen) AS first_seen, \
-     count(DISTINCT p.parameter_key) AS parameters FROM parameters p JOIN endpoints e \
-     ON e.account_id = p.account_id AND e.collection_id = p.collection_id AND e.endpoint_key = p.endpoint_key \
-     WHERE p.account_id = $1 AND p.collection_id = $2 GROUP BY e.url, e.method";
+macro_rules! select_activity {
+    ($condition:literal) => {
+        concat!(
+            "SELECT e.url, e.method, min(p.first_seen) AS first_seen, ",
+            "count(DISTINCT p.parameter_key) AS parameters FROM parameters p JOIN endpoints e ",
+            "ON e.account_id = p.account_id AND e.collection_id = p.collection_id ",
+            "AND e.endpoint_key = p.endpoint_key WHERE e.account_id = $1 AND e.collection_id = $2 ",
+            $condition,
+            "GROUP BY e.url, e.method"
+        )
+    };
+}
+
+const SELECT_ACTIVITY: &str = select_activity!("");
+const SELECT_ACTIVITY_OF: &str = select_activity!("AND e.url_key IN ({keys}) ");
+
+/// First sight and number of parameters by URL and method.
+pub type Activities = BTreeMap<(String, String), (i64, i64)>;
 
 /// URL, method, first sight and number of parameters of the endpoints of a collection that have any.
-pub async fn activity(
-    db: &Db,
-    account_id: i64,
-    collection_id: i32,
-) -> Result<BTreeMap<(String, String), (i64, i64)>, Error> {
+pub async fn activity(db: &Db, account_id: i64, collection_id: i32) -> Result<Activities, Error> {
     let rows = db.fetch_all(SELECT_ACTIVITY, args![account_id, collection_id]).await?;
-    let read =
-        |row: &Row| Ok(((row.get("url")?, row.get("method")?), (row.get("first_seen")?, row.get("parameters")?)));
-    rows.iter().map(read).collect()
+    rows.iter().map(read_activity).collect()
+}
+
+/// As [`activity`], of the endpoints with these effective URLs.
+pub async fn activity_of(db: &Db, account_id: i64, collection_id: i32, url_keys: &[&str]) -> Result<Activities, Error> {
+    let rows = by_keys(db, SELECT_ACTIVITY_OF, account_id, collection_id, url_keys).await?;
+    rows.iter().map(read_activity).collect()
+}
+
+type Activity = ((String, String), (i64, i64));
+
+fn read_activity(row: &Row) -> Result<Activity, Error> {
+    Ok(((row.get("url")?, row.get("method")?), (row.get("first_seen")?, row.get("parameters")?)))
 }
 
 const SELECT_SENSITIVE: &str = "SELECT DISTINCT e.collection_id, e.url, e.method, p.response_code, p.is_header, \

@@ -126,16 +126,17 @@ pub async fn deletion_is_complete(test: TestDb) {
     ingest_all(&deps).await;
     let handle = portolan_inventory::start_ingest(deps.clone());
     wait_for_all(&deps, &handle).await;
-    for _ in 0..200 {
-        if tables(&deps, ACCOUNT).await.values().all(Vec::is_empty) {
-            break;
+    let jobs = async || portolan_inventory::jobs::list(&deps, ACCOUNT, 0, None).await.unwrap();
+    let ended = async {
+        while jobs().await.iter().any(|job| job.state.name() != "SUCCEEDED") {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), ended).await.expect("the deletion must end");
     handle.stop().await;
     let left = tables(&deps, ACCOUNT).await;
     assert!(left.values().all(Vec::is_empty), "{left:?}");
-    let jobs = portolan_inventory::jobs::list(&deps, ACCOUNT, 0, None).await.unwrap();
+    let jobs = jobs().await;
     assert_eq!(jobs.len(), 1);
     assert_eq!((jobs[0].state.name(), jobs[0].done_items), ("SUCCEEDED", 450));
 }

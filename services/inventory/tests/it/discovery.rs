@@ -189,7 +189,7 @@ pub async fn samples_are_paged_and_searched(test: TestDb) {
     let (shown, hidden, restricted) = seeded(&deps).await;
     let all = samples::list_all(&deps, &restricted, shown, 0, 0).await.unwrap();
     assert_eq!(
-        all.iter().map(|(id, _)| id.url.as_str()).collect::<Vec<_>>(),
+        all.iter().map(|calls| calls.endpoint.url.as_str()).collect::<Vec<_>>(),
         ["https://api.example.com/books", "https://api.example.com/users"]
     );
     let second = samples::list_all(&deps, &restricted, shown, 1, 1).await.unwrap();
@@ -243,4 +243,23 @@ pub async fn reported_issues_are_counted(test: TestDb) {
     let tested = issues::coverage(&deps, &admin(ACCOUNT), &[]).await.unwrap();
     assert_eq!((tested[&shown], tested[&hidden]), (1, 1));
     assert_eq!(issues::coverage(&deps, &restricted, &[]).await.unwrap().len(), 1);
+}
+
+/// Calls are counted for the configured days.
+pub async fn old_calls_are_forgotten(test: TestDb) {
+    let deps = deps(&test).await;
+    let collection = create(&deps, ACCOUNT, "A").await;
+    let now = portolan_runtime::now_s();
+    let day = 24 * 3_600;
+    let at = |days: i64| call(collection.id, "GET", "https://api.example.com/books", now - days * day);
+    ingest(&deps, "p", &[at(0), at(2), at(6), at(9)]).await;
+    let id = id(collection.id, "GET", "https://api.example.com/books");
+    let counted = async |deps: &Deps| statistics::calls(deps, &admin(ACCOUNT), &id, 0, 0).await.unwrap().len();
+    assert_eq!(counted(&deps).await, 4);
+    let days = ("PORTOLAN__INVENTORY__CALL_STATS_DAYS".to_owned(), "5".to_owned());
+    let config = portolan_runtime::Config::load(".".into(), None, [days]).unwrap();
+    let bounded = deps.clone().configured(&config);
+    assert_eq!(statistics::forget_old(&bounded).await.unwrap(), 2);
+    assert_eq!(statistics::forget_old(&bounded).await.unwrap(), 0);
+    assert_eq!(counted(&bounded).await, 2);
 }

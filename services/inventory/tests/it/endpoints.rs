@@ -39,7 +39,7 @@ pub async fn reads_show_what_was_ingested(test: TestDb) {
     assert!(found.iter().any(|parameter| parameter.key.is_url_param && parameter.key.name == "1"));
     assert!(found.iter().any(|parameter| parameter.key.is_query_param && parameter.key.name == "draft"));
 
-    let stored = samples::list(&deps, &caller, &endpoint.id).await.unwrap().unwrap();
+    let stored = samples::list(&deps, &caller, &endpoint.id).await.unwrap().remove(0).records;
     assert_eq!(stored, [post.to_json()]);
     assert_eq!(collections::list(&deps, &caller).await.unwrap()[1].endpoint_count, 1);
     assert_eq!(collections::count_endpoints(&deps, ACCOUNT).await.unwrap(), 1);
@@ -72,7 +72,7 @@ pub async fn merged_urls_keep_everything(test: TestDb) {
     assert_eq!(segment.seen.values.list().count(), 12);
     let body = found.iter().find(|parameter| parameter.key.name == "ok").unwrap();
     assert_eq!((body.seen.count, body.seen.first_seen, body.seen.last_seen), (12, 100, 111));
-    let stored = samples::list(&deps, &caller, &keys[0]).await.unwrap().unwrap();
+    let stored = samples::list(&deps, &caller, &keys[0]).await.unwrap().remove(0).records;
     let newest: Vec<_> = records.iter().rev().take(10).map(|record| record.to_json()).collect();
     assert_eq!(stored, newest);
 }
@@ -86,7 +86,7 @@ pub async fn unknown_ids_answer_as_documented(test: TestDb) {
     assert!(endpoints::list_many(&deps, &caller, vec![999, 0]).await.unwrap().keys().eq([&0]));
     assert!(endpoints::get(&deps, &caller, &unknown).await.unwrap().is_none());
     assert!(parameters::list(&deps, &caller, &unknown).await.unwrap().is_empty());
-    assert!(samples::list(&deps, &caller, &unknown).await.unwrap().is_none());
+    assert!(samples::list(&deps, &caller, &unknown).await.unwrap().is_empty());
     let refused = endpoints::list_keys(&deps, &caller, -1, 0).await.unwrap_err();
     assert_eq!(refused.reason(), Some(Reason::CollectionIdRequired));
     let refused = endpoints::list_keys(&deps, &caller, 999, 0).await.unwrap_err();

@@ -4,12 +4,15 @@ use portolan_api::Reason;
 use portolan_authz::{Caller, Role, Scope};
 use portolan_inventory::collections::{self, CollectionName};
 use portolan_inventory::endpoints::{self, EndpointId};
-use portolan_inventory::groups::{self, conditions::Written};
-use portolan_inventory::{Deps, Error, access_types, collection_writes, endpoint_writes};
+use portolan_inventory::groups::{self, conditions::Written, preview};
+use portolan_inventory::issues::{self, Report};
+use portolan_inventory::{
+    Deps, Error, access_types, collection_writes, discovery, endpoint_writes, parameters, samples, statistics,
+};
 use portolan_record::{Record, Source};
 use portolan_testkit::TestDb;
 
-use crate::harness::{ACCOUNT, admin, call, caller, create, deps, ingest};
+use crate::harness::{ACCOUNT, admin, call, caller, create, deps, distinct_path, ingest};
 
 fn condition(kind: &str, operator: &str, data: &str) -> Written {
     Written { kind: kind.into(), operator: operator.into(), data: serde_json::from_str(data).unwrap(), within: None }
@@ -247,4 +250,96 @@ pub async fn restricted_callers_find_only_what_they_see(test: TestDb) {
     let other = admin(2_000_000);
     let refused = groups::update(&deps, &other, all, everything()).await.unwrap_err();
     assert_eq!(refused.reason(), Some(Reason::CollectionNotFound));
+}
+
+/// What conditions would show is what a group of them shows, and no more than the caller may read.
+pub async fn previews_show_what_a_group_would(test: TestDb) {
+    let deps = deps(&test).await;
+    let me = admin(ACCOUNT);
+    let (a, b) = (create(&deps, ACCOUNT, "A").await.id, create(&deps, ACCOUNT, "B").await.id);
+    let off = create(&deps, ACCOUNT, "Off").await.id;
+    let mut records: Vec<_> = (0..230).map(|n| call(a, "GET", &distinct_path(n), 5)).collect();
+    records.extend([call(b, "POST", "/b", 6), call(b, "GET", "/c", 7), call(off, "POST", "/off", 8)]);
+    let unproven = Record { status_code: 404, ..call(b, "POST", "/gone", 9) };
+    records.push(unproven);
+    ingest(&deps, "p", &records).await;
+    collection_writes::update_deactivated(&deps, &me, vec![off], true).await.unwrap();
+
+    let posts = || vec![condition("METHOD", "AND", r#"{"method":"POST"}"#)];
+    let found = preview::list(&deps, &me, posts(), false).await.unwrap();
+    assert_eq!((found.count, found.endpoints.len(), found.activity.len()), (1, 1, 1));
+    assert_eq!(found.endpoints[0].id, id(b, "POST", "/b"));
+    assert_eq!((&found.activity[0].id, found.activity[0].started_at), (&found.endpoints[0].id, 6));
+    assert!(found.activity[0].parameters > 2);
+    let group = group(&deps, &me, "posts", posts()).await.unwrap();
+    assert_eq!(shown(&deps, group).await, ["POST /b"]);
+    let again = preview::list(&deps, &me, posts(), false).await.unwrap();
+    assert_eq!(again.endpoints[0].group_ids, [group]);
+
+    let everything = || vec![condition("REGEX", "AND", r#"{"regex":"."}"#)];
+    let all = preview::list(&deps, &me, everything(), false).await.unwrap();
+    assert_eq!((all.count, all.endpoints.len(), all.activity.len()), (232, 200, 200));
+    assert_eq!(preview::count(&deps, &me, everything()).await.unwrap(), 232);
+    assert_eq!(preview::count(&deps, &me, Vec::new()).await.unwrap(), 0);
+    let restricted = caller(ACCOUNT, Role::Member, Some(vec![b]), Scope::Api);
+    assert_eq!(preview::count(&deps, &restricted, everything()).await.unwrap(), 2);
+    let named = vec![condition(
+        "CUSTOM",
+        "AND",
+        &format!(r#"{{"apiList":[{{"apiCollectionId":{a},"url":"{}","method":"GET"}}]}}"#, distinct_path(3)),
+    )];
+    assert_eq!(preview::count(&deps, &me, named.clone()).await.unwrap(), 1);
+    assert_eq!(preview::count(&deps, &restricted, named).await.unwrap(), 0);
+    assert_eq!(preview::count(&deps, &admin(ACCOUNT + 1), everything()).await.unwrap(), 0);
+
+    let toggle = collection_writes::TagChange::Toggle(vec![("tags-mismatch".into(), "true".into())]);
+    collection_writes::update_tags(&deps, &me, vec![a], toggle).await.unwrap();
+    assert_eq!(preview::list(&deps, &me, everything(), true).await.unwrap().count, 2);
+    assert_eq!(preview::list(&deps, &me, everything(), false).await.unwrap().count, 232);
+    let broken = vec![condition("REGEX", "AND", r#"{"regex":"("}"#)];
+    assert_eq!(preview::count(&deps, &me, broken).await.unwrap_err().reason(), Some(Reason::PatternInvalid));
+}
+
+/// Every answer about the account names the groups beside the collections.
+pub async fn answers_name_the_groups(test: TestDb) {
+    let deps = deps(&test).await;
+    let me = admin(ACCOUNT);
+    let (a, b) = (create(&deps, ACCOUNT, "A").await.id, create(&deps, ACCOUNT, "B").await.id);
+    let mut sensitive = call(a, "POST", "/users", 100);
+    sensitive.response_payload = r#"{"mail":"jane@mail.org"}"#.into();
+    ingest(&deps, "p", &[sensitive, call(b, "POST", "/users", 300), call(b, "GET", "/c", 900)]).await;
+    let posts = vec![condition("METHOD", "AND", r#"{"method":"POST"}"#)];
+    let group = group(&deps, &me, "posts", posts).await.unwrap();
+    let report = Report {
+        id: "f-1".into(),
+        endpoint: id(a, "POST", "/users"),
+        severity: "HIGH".into(),
+        status: String::new(),
+        tested_at: 0,
+    };
+    assert!(issues::take(&deps, &me, vec![report]).await.unwrap().is_empty());
+
+    assert_eq!(issues::coverage(&deps, &me, &[]).await.unwrap(), [(a, 1), (group, 1)].into());
+    let severities = issues::by_collection(&deps, &me).await.unwrap();
+    assert_eq!(severities.keys().collect::<Vec<_>>(), [&a, &group]);
+    let of_group = issues::by_endpoint(&deps, &me, group).await.unwrap();
+    assert_eq!((of_group.len(), &of_group[0].0.url, of_group[0].1["HIGH"]), (1, &"/users".to_owned(), 1));
+    let seen = discovery::last_seen(&deps, &me).await.unwrap();
+    assert_eq!(seen, [(a, 100), (b, 900), (group, 300)].into());
+    let (count, types) = discovery::sensitive(&deps, &me).await.unwrap();
+    assert_eq!((count, types.keys().collect::<Vec<_>>()), (1, vec![&a, &group]));
+    // Who does not see the group does not learn of it.
+    let restricted = caller(ACCOUNT, Role::Member, Some(vec![a]), Scope::Api);
+    assert_eq!(discovery::sensitive(&deps, &restricted).await.unwrap().1.len(), 1);
+    assert_eq!(discovery::last_seen(&deps, &restricted).await.unwrap().len(), 1);
+    assert_eq!(issues::coverage(&deps, &restricted, &[]).await.unwrap().len(), 1);
+
+    let parameters = parameters::list(&deps, &me, &id(a, "POST", "/users")).await.unwrap();
+    assert!(!parameters.is_empty() && parameters.iter().all(|known| known.group_ids == [group]));
+    let calls = samples::list(&deps, &me, &id(group, "POST", "/users")).await.unwrap();
+    let found: Vec<_> = calls.iter().map(|calls| (calls.endpoint.collection_id, calls.group_ids.clone())).collect();
+    assert_eq!(found, [(a, vec![group]), (b, vec![group])]);
+    assert_eq!(samples::list_all(&deps, &me, group, 0, 0).await.unwrap(), calls);
+    let counted = statistics::calls(&deps, &me, &id(group, "POST", "/users"), 0, 0).await.unwrap();
+    assert_eq!(counted, [(1, 1), (5, 1)].into());
 }

@@ -1,5 +1,6 @@
-use portolan_inventory::{collections, endpoints, start_ingest};
+use portolan_inventory::{Deps, collections, endpoints, start_ingest};
 use portolan_log::Message;
+use portolan_outbox::Notice;
 use portolan_record::{Record, Source};
 use portolan_store::Store;
 use portolan_testkit::TestDb;
@@ -198,4 +199,40 @@ pub async fn records_find_their_collection(test: TestDb) {
     assert_eq!(seen, expected.map(|(host, name, urls)| (host.to_owned(), name.to_owned(), urls.to_owned())));
     assert!(named_like_host.id != 0);
     assert!(endpoints::list(&deps, &admin(2_000_000), foreign.id).await.unwrap().1.is_empty());
+}
+
+/// The notices on their way, the oldest first.
+async fn notices(deps: &Deps) -> Vec<Notice> {
+    let query = "SELECT payload FROM outbox WHERE topic = 'notice' ORDER BY seq";
+    let rows = deps.db.fetch_all(query, vec![]).await.unwrap();
+    rows.iter().map(|row| serde_json::from_str(&row.get::<String>("payload").unwrap()).unwrap()).collect()
+}
+
+/// A batch that shows new sensitive data puts one notice on its way, whatever fails meanwhile; what is known is not new.
+pub async fn new_sensitive_data_is_told_once(test: TestDb) {
+    let deps = deps(&test).await;
+    let id = create(&deps, ACCOUNT, "Shop").await.id;
+    let with = |path: &str, body: &'static str| Record { response_payload: body.into(), ..call(id, "GET", path, 5) };
+    let mail = r#"{"mail":"jane@corp.io"}"#;
+    deps.db.faults().at("ingest.written").times(3).fail();
+    ingest(&deps, "first", &[with("/a", mail), with("/b", r#"{"ok":true}"#), with("/a", mail)]).await;
+    let expected = Notice {
+        account_id: ACCOUNT,
+        title: "New sensitive data".to_owned(),
+        body: "EMAIL `mail` in GET /a (Shop)".to_owned(),
+        url: "/docs".to_owned(),
+    };
+    assert_eq!(notices(&deps).await, [expected]);
+    ingest(&deps, "again", &[with("/a", mail), with("/b", r#"{"ok":false}"#)]).await;
+    assert_eq!(notices(&deps).await.len(), 1);
+    // A raw URL that joins a template brings nothing new with what the template has.
+    let weak: Vec<_> = (0..12).map(|at| with(&format!("/items/it{at}em{at}x"), mail)).collect();
+    ingest(&deps, "weak", &weak).await;
+    assert_eq!(notices(&deps).await.len(), 2);
+    ingest(&deps, "member", &[with("/items/it77em77x", mail)]).await;
+    assert_eq!(notices(&deps).await.len(), 2);
+    let many = r#"{"a":"j@corp.io","b":"j@corp.io","c":"j@corp.io","d":"j@corp.io","e":"j@corp.io","f":"j@corp.io"}"#;
+    ingest(&deps, "many", &[with("/many", many)]).await;
+    let last = notices(&deps).await.pop().unwrap();
+    assert!(last.body.starts_with("EMAIL `a` in GET /many (Shop); ") && last.body.ends_with("; 1 more"), "{last:?}");
 }

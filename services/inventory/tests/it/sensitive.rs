@@ -4,10 +4,10 @@ use portolan_inventory::data_types::{self, Changes, ConditionList, PredicateText
 use portolan_inventory::endpoints::{self, EndpointId};
 use portolan_inventory::markings::{self, Place};
 use portolan_inventory::parameters::{self, SensitiveFilter};
-use portolan_inventory::{Deps, discovery};
+use portolan_inventory::{Deps, discovery, samples};
 use portolan_testkit::TestDb;
 
-use crate::harness::{ACCOUNT, admin, append, call, caller, create, deps, ingest, ingest_all};
+use crate::harness::{ACCOUNT, admin, append, call, caller, create, deps, ingest, ingest_all, tables};
 
 const URL: &str = "https://api.example.com/users";
 
@@ -202,4 +202,40 @@ pub async fn private_parameters_are_told_apart(test: TestDb) {
     assert_eq!(found, [("account", 20, 0)]);
     let restricted = caller(ACCOUNT, Role::Member, Some(vec![0]), Scope::Api);
     assert!(parameters::list_private(&deps, &restricted).await.unwrap().is_empty());
+}
+
+/// A kind that is redacted leaves no value: none of new calls in any table, none of older calls in any answer.
+pub async fn redacted_kinds_leave_no_value(test: TestDb) {
+    let deps = deps(&test).await;
+    let all = admin(ACCOUNT);
+    let collection = create(&deps, ACCOUNT, "A").await;
+    let record = |mail: &str, time: i64| {
+        let mut record = call(collection.id, "GET", URL, time);
+        record.response_payload = format!(r#"{{"mail":"{mail}","note":"plain"}}"#).into();
+        record
+    };
+    append(&deps, "p", 0, &[record("before@corp.io", 5)]).await;
+    ingest_all(&deps).await;
+    let switch = Changes { redacted: Some(true), ..Changes::default() };
+    let switched = data_types::update(&deps, &all, "EMAIL", switch).await.unwrap();
+    assert!(switched.definition.redacted && switched.definition.sensitive_always && switched.active);
+    let (listed, _) = data_types::list(&deps, &all, "EMAIK", 1).await.unwrap();
+    assert!(listed[0].name == "EMAIL" && listed[0].definition.redacted);
+    append(&deps, "p", 1, &[record("after@corp.io", 6)]).await;
+    ingest_all(&deps).await;
+    let tables = tables(&deps, ACCOUNT).await;
+    let holds = |text: &str| tables.values().flatten().any(|row| row.contains(text));
+    assert!(holds("before@corp.io") && !holds("after@corp.io") && holds("plain"));
+
+    let id = EndpointId { collection_id: collection.id, url: URL.to_owned(), method: "GET".to_owned() };
+    let records = samples::list(&deps, &all, &id).await.unwrap().remove(0).records;
+    assert_eq!(records.len(), 2);
+    assert!(records.iter().all(|text| !text.contains("corp.io") && text.contains("****") && text.contains("plain")));
+    let found = samples::list_sensitive(&deps, &all, &id).await.unwrap();
+    assert!(!found.is_empty() && found.keys().all(|text| !text.contains("corp.io")));
+    let parameters = parameters::list(&deps, &all, &id).await.unwrap();
+    let mail = parameters.iter().find(|known| known.key.name == "mail").unwrap();
+    assert_eq!((mail.seen.count, mail.seen.values.list().count(), mail.seen.sensitive), (2, 0, true));
+    let note = parameters.iter().find(|known| known.key.name == "note").unwrap();
+    assert_eq!(note.seen.values.list().count(), 1);
 }
