@@ -98,6 +98,7 @@ fn record(index: usize) -> String {
 }
 
 fn speed(criterion: &mut Criterion) {
+    labelled::print();
     let texts = records();
     let detectors = Detectors::default();
     let bytes: usize = texts.iter().map(String::len).sum();

@@ -98,8 +98,8 @@ pub async fn page(
     rows.iter().map(|row| Ok((read(row)?, json(row, "bodies")?))).collect()
 }
 
-const SELECT_PROVEN_URLS: &str = "SELECT DISTINCT url, method FROM endpoints \
-     WHERE account_id = $1 AND collection_id = $2 AND proven = 1";
+const SELECT_PROVEN_URLS: &str = "SELECT url, method FROM api_endpoints \
+     WHERE account_id = $1 AND collection_id = $2 AND removed = 0";
 
 /// Effective URL and method of each endpoint, in no order.
 pub async fn proven_urls(db: &Db, account_id: i64, collection_id: i32) -> Result<Vec<(String, String)>, Error> {

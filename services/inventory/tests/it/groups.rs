@@ -9,7 +9,7 @@ use portolan_inventory::issues::{self, Report};
 use portolan_inventory::{
     Deps, Error, access_types, collection_writes, discovery, endpoint_writes, parameters, samples, statistics,
 };
-use portolan_record::{Record, Source};
+use portolan_record::{Declaration, Record, Source};
 use portolan_testkit::TestDb;
 
 use crate::harness::{ACCOUNT, admin, call, caller, create, deps, distinct_path, ingest};
@@ -342,4 +342,25 @@ pub async fn answers_name_the_groups(test: TestDb) {
     assert_eq!(samples::list_all(&deps, &me, group, 0, 0).await.unwrap(), calls);
     let counted = statistics::calls(&deps, &me, &id(group, "POST", "/users"), 0, 0).await.unwrap();
     assert_eq!(counted, [(1, 1), (5, 1)].into());
+}
+
+/// The tags that a specification gives an operation are its endpoint's, until a newer one gives others.
+pub async fn tags_of_specifications_count(test: TestDb) {
+    let deps = deps(&test).await;
+    let me = admin(ACCOUNT);
+    let a = create(&deps, ACCOUNT, "A").await.id;
+    let tagged = vec![condition("API_TAGS", "AND", r#"{"query":"tag=pets"}"#)];
+    let group = group(&deps, &me, "pets", tagged).await.unwrap();
+    let declared = |path: &str, tags: &[&str], time: i64| {
+        let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        let declaration = Declaration { tags, ..Declaration::default() };
+        Record { declaration: Some(Box::new(declaration)), source: Source::OpenApi, ..call(a, "GET", path, time) }
+    };
+    ingest(&deps, "old", &[declared("/cats", &["pets", "shop"], 5), declared("/books", &["shop"], 5)]).await;
+    assert_eq!(shown(&deps, group).await, ["GET /cats"]);
+    let cats = endpoints::get(&deps, &me, &id(a, "GET", "/cats")).await.unwrap().unwrap();
+    let tags: Vec<_> = cats.tags.iter().map(|tag| (tag.key_name.as_str(), tag.value.as_str())).collect();
+    assert_eq!(tags, [("tag", "pets"), ("tag", "shop")]);
+    ingest(&deps, "new", &[declared("/cats", &["shop"], 9), declared("/books", &["pets"], 9)]).await;
+    assert_eq!(shown(&deps, group).await, ["GET /books"]);
 }

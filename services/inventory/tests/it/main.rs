@@ -50,6 +50,7 @@ portolan_testkit::suite! {
     groups::restricted_callers_find_only_what_they_see,
     groups::previews_show_what_a_group_would,
     groups::answers_name_the_groups,
+    groups::tags_of_specifications_count,
     discovery::old_calls_are_forgotten,
     ingest::new_sensitive_data_is_told_once,
     sensitive::redacted_kinds_leave_no_value,
