@@ -11,6 +11,7 @@
 //! # Invariants
 //! - Postgres cases need the server that `PORTOLAN_TEST_POSTGRES` names (`deploy/dev/test-env.sh` starts one); without
 //!   it they show as ignored, with the reason, never as passed.
+//! - So do cases that need another server, which they name: no case passes because it returned early.
 //! - A case's database is removed when the case ends, also after a panic.
 //!
 //! Start reading at [`suite!`] and [`TestDb`].
@@ -19,4 +20,4 @@ mod database;
 mod suite;
 
 pub use database::TestDb;
-pub use suite::{Case, POSTGRES_VARIABLE, run};
+pub use suite::{Case, POSTGRES_VARIABLE, Plain, run, run_plain};

@@ -4,20 +4,17 @@ use std::sync::Arc;
 
 use portolan_authz::{Cache, Lease, Lookup, Redis};
 
-/// A cache of its own, on a fresh space of keys; `None` without a server.
-fn redis(space: &str) -> Option<Cache<i32>> {
-    let url = std::env::var("PORTOLAN_TEST_REDIS").ok()?;
-    let space = format!("{space}-{:016x}", rand::random::<u64>());
-    Some(Cache::redis(Redis::new(&url, "test").unwrap(), space.leak()))
+pub const REDIS: &str = "PORTOLAN_TEST_REDIS";
+
+/// The server of the cases that need it.
+pub fn redis_url() -> String {
+    std::env::var(REDIS).expect("the case runs only with a Redis")
 }
 
-/// Runs a case on both forms.
-async fn on_both<F: Future<Output = ()>>(space: &str, case: impl Fn(Cache<i32>) -> F) {
-    case(Cache::memory()).await;
-    match redis(space) {
-        Some(cache) => case(cache).await,
-        None => eprintln!("{space}: no Redis, see PORTOLAN_TEST_REDIS"),
-    }
+/// A cache of its own, on a fresh space of keys.
+pub fn redis() -> Cache<i32> {
+    let space = format!("protocol-{:016x}", rand::random::<u64>());
+    Cache::redis(Redis::new(&redis_url(), "test").unwrap(), space.leak())
 }
 
 async fn lease(cache: &Cache<i32>, key: &str) -> Lease<i32> {
@@ -39,108 +36,75 @@ fn keys(keys: &[&str]) -> Vec<String> {
     keys.iter().map(|key| (*key).to_owned()).collect()
 }
 
-#[tokio::test]
-async fn a_filled_value_is_served() {
-    on_both("filled", async |cache| {
-        lease(&cache, "k").await.fill(Arc::new(1)).await;
-        assert_eq!(hit(&cache, "k").await, Some(1));
-    })
-    .await;
+pub async fn a_filled_value_is_served(cache: Cache<i32>) {
+    lease(&cache, "k").await.fill(Arc::new(1)).await;
+    assert_eq!(hit(&cache, "k").await, Some(1));
 }
 
-#[tokio::test]
-async fn a_read_that_began_before_a_change_fills_nothing() {
-    on_both("before", async |cache| {
-        let before = lease(&cache, "k").await;
-        let change = cache.begin_change(keys(&["k"])).await.unwrap();
-        before.fill(Arc::new(1)).await;
-        assert_eq!(hit(&cache, "k").await, None);
-        change.finish().await.unwrap();
-        assert_eq!(hit(&cache, "k").await, None);
-    })
-    .await;
+pub async fn a_read_that_began_before_a_change_fills_nothing(cache: Cache<i32>) {
+    let before = lease(&cache, "k").await;
+    let change = cache.begin_change(keys(&["k"])).await.unwrap();
+    before.fill(Arc::new(1)).await;
+    assert_eq!(hit(&cache, "k").await, None);
+    change.finish().await.unwrap();
+    assert_eq!(hit(&cache, "k").await, None);
 }
 
-#[tokio::test]
-async fn a_read_across_a_whole_change_fills_nothing() {
-    on_both("across", async |cache| {
-        let across = lease(&cache, "k").await;
-        cache.begin_change(keys(&["k"])).await.unwrap().finish().await.unwrap();
-        across.fill(Arc::new(1)).await;
-        assert_eq!(hit(&cache, "k").await, None);
-    })
-    .await;
+pub async fn a_read_across_a_whole_change_fills_nothing(cache: Cache<i32>) {
+    let across = lease(&cache, "k").await;
+    cache.begin_change(keys(&["k"])).await.unwrap().finish().await.unwrap();
+    across.fill(Arc::new(1)).await;
+    assert_eq!(hit(&cache, "k").await, None);
 }
 
-#[tokio::test]
-async fn nobody_fills_before_both_of_two_changes_finish() {
-    on_both("both", async |cache| {
-        let first = cache.begin_change(keys(&["k", "other"])).await.unwrap();
-        let second = cache.begin_change(keys(&["k"])).await.unwrap();
-        first.finish().await.unwrap();
-        assert!(matches!(cache.get("k").await, Lookup::Miss(None)));
-        second.finish().await.unwrap();
-        lease(&cache, "k").await.fill(Arc::new(2)).await;
-        assert_eq!(hit(&cache, "k").await, Some(2));
-    })
-    .await;
+pub async fn nobody_fills_before_both_of_two_changes_finish(cache: Cache<i32>) {
+    let first = cache.begin_change(keys(&["k", "other"])).await.unwrap();
+    let second = cache.begin_change(keys(&["k"])).await.unwrap();
+    first.finish().await.unwrap();
+    assert!(matches!(cache.get("k").await, Lookup::Miss(None)));
+    second.finish().await.unwrap();
+    lease(&cache, "k").await.fill(Arc::new(2)).await;
+    assert_eq!(hit(&cache, "k").await, Some(2));
 }
 
-#[tokio::test]
-async fn a_dropped_change_keeps_its_tombstone() {
-    on_both("dropped", async |cache| {
-        drop(cache.begin_change(keys(&["k"])).await.unwrap());
-        assert!(matches!(cache.get("k").await, Lookup::Miss(None)));
-    })
-    .await;
+pub async fn a_dropped_change_keeps_its_tombstone(cache: Cache<i32>) {
+    drop(cache.begin_change(keys(&["k"])).await.unwrap());
+    assert!(matches!(cache.get("k").await, Lookup::Miss(None)));
 }
 
-#[tokio::test]
-async fn one_reader_at_a_time_has_the_lease() {
-    on_both("one", async |cache| {
-        let first = lease(&cache, "k").await;
-        assert!(matches!(cache.get("k").await, Lookup::Miss(None)));
-        first.fill(Arc::new(1)).await;
-        assert_eq!(hit(&cache, "k").await, Some(1));
-    })
-    .await;
+pub async fn one_reader_at_a_time_has_the_lease(cache: Cache<i32>) {
+    let first = lease(&cache, "k").await;
+    assert!(matches!(cache.get("k").await, Lookup::Miss(None)));
+    first.fill(Arc::new(1)).await;
+    assert_eq!(hit(&cache, "k").await, Some(1));
 }
 
-#[tokio::test]
-async fn a_value_ends_with_its_basis() {
-    on_both("basis", async |cache| {
-        // The first read learns of the basis, the second fills.
-        lease(&cache, "user").await.fill_on(Arc::new(1), Some("role")).await;
-        lease(&cache, "user").await.fill_on(Arc::new(1), Some("role")).await;
-        assert_eq!(hit(&cache, "user").await, Some(1));
-        let change = cache.begin_change(keys(&["role"])).await.unwrap();
-        assert!(matches!(cache.get("user").await, Lookup::Miss(None)));
-        change.finish().await.unwrap();
-        let before = lease(&cache, "user").await;
-        cache.begin_change(keys(&["role"])).await.unwrap().finish().await.unwrap();
-        before.fill_on(Arc::new(2), Some("role")).await;
-        assert_eq!(hit(&cache, "user").await, None, "the role changed between lease and fill");
-    })
-    .await;
+pub async fn a_value_ends_with_its_basis(cache: Cache<i32>) {
+    // The first read learns of the basis, the second fills.
+    lease(&cache, "user").await.fill_on(Arc::new(1), Some("role")).await;
+    lease(&cache, "user").await.fill_on(Arc::new(1), Some("role")).await;
+    assert_eq!(hit(&cache, "user").await, Some(1));
+    let change = cache.begin_change(keys(&["role"])).await.unwrap();
+    assert!(matches!(cache.get("user").await, Lookup::Miss(None)));
+    change.finish().await.unwrap();
+    let before = lease(&cache, "user").await;
+    cache.begin_change(keys(&["role"])).await.unwrap().finish().await.unwrap();
+    before.fill_on(Arc::new(2), Some("role")).await;
+    assert_eq!(hit(&cache, "user").await, None, "the role changed between lease and fill");
 }
 
-#[tokio::test]
-async fn a_basis_may_change_and_end() {
-    on_both("bases", async |cache| {
-        for basis in [Some("a"), Some("b"), None] {
-            lease(&cache, "user").await.fill_on(Arc::new(1), basis).await;
-            lease(&cache, "user").await.fill_on(Arc::new(1), basis).await;
-            assert_eq!(hit(&cache, "user").await, Some(1), "{basis:?}");
-            cache.begin_change(keys(&["user"])).await.unwrap().finish().await.unwrap();
-        }
-    })
-    .await;
+pub async fn a_basis_may_change_and_end(cache: Cache<i32>) {
+    for basis in [Some("a"), Some("b"), None] {
+        lease(&cache, "user").await.fill_on(Arc::new(1), basis).await;
+        lease(&cache, "user").await.fill_on(Arc::new(1), basis).await;
+        assert_eq!(hit(&cache, "user").await, Some(1), "{basis:?}");
+        cache.begin_change(keys(&["user"])).await.unwrap().finish().await.unwrap();
+    }
 }
 
 /// Two processes: what one filled the other serves, and what one changed the other no longer serves.
-#[tokio::test]
-async fn processes_share_one_redis() {
-    let Ok(url) = std::env::var("PORTOLAN_TEST_REDIS") else { return };
+pub async fn processes_share_one_redis() {
+    let url = redis_url();
     let space: &str = format!("shared-{:016x}", rand::random::<u64>()).leak();
     let [one, two] = [(); 2].map(|()| Cache::<i32>::redis(Redis::new(&url, "test").unwrap(), space));
     lease(&one, "k").await.fill(Arc::new(1)).await;
@@ -151,17 +115,15 @@ async fn processes_share_one_redis() {
 }
 
 /// Without Redis readers ask the owner, and changes are refused before they begin.
-#[tokio::test]
-async fn without_redis_changes_are_refused() {
+pub async fn without_redis_changes_are_refused() {
     let cache = Cache::<i32>::redis(Redis::new("redis://127.0.0.1:1", "test").unwrap(), "none");
     assert!(matches!(cache.get("k").await, Lookup::Miss(None)));
     assert!(cache.begin_change(keys(&["k"])).await.is_err());
 }
 
 /// What one installation caches is nothing to another that shares its Redis.
-#[tokio::test]
-async fn installations_share_a_redis_but_no_values() {
-    let Ok(url) = std::env::var("PORTOLAN_TEST_REDIS") else { return };
+pub async fn installations_share_a_redis_but_no_values() {
+    let url = redis_url();
     let space: &str = format!("test-{:016x}", rand::random::<u64>()).leak();
     let [one, other] = ["one", "other"].map(|name| Cache::<i32>::redis(Redis::new(&url, name).unwrap(), space));
     lease(&one, "k").await.fill(Arc::new(1)).await;

@@ -5,6 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use portolan_authz::{Cache, Change, Lease, Lookup, Redis};
 use proptest::prelude::*;
 
+use crate::protocol::redis_url;
+
 const KEYS: [&str; 2] = ["a", "b"];
 const BASES: [Option<&str>; 3] = [None, Some("r"), Some("s")];
 
@@ -111,9 +113,8 @@ async fn difference(url: &str, steps: &[Step]) -> Option<String> {
 
 /// A lease that was lost leaves the hint of a basis behind, on which a change then begins: the value that another reader
 /// filled without a basis is served all the same.
-#[tokio::test]
-async fn a_change_of_a_basis_that_was_only_expected_hides_nothing() {
-    let Ok(url) = std::env::var("PORTOLAN_TEST_REDIS") else { return };
+pub async fn a_change_of_a_basis_that_was_only_expected_hides_nothing() {
+    let url = redis_url();
     let steps = [
         Step::Get { reader: 1, key: 1 },
         Step::Begin { writer: 0, key: 1 },
@@ -127,14 +128,13 @@ async fn a_change_of_a_basis_that_was_only_expected_hides_nothing() {
     assert_eq!(difference(&url, &steps).await, None);
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn redis_does_what_the_protocol_says(steps in prop::collection::vec(step(), 1..40)) {
-        let Ok(url) = std::env::var("PORTOLAN_TEST_REDIS") else { return Ok(()) };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// Random histories step by step.
+pub fn redis_does_what_the_protocol_says() {
+    let url = redis_url();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let config = ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(steps in prop::collection::vec(step(), 1..40))| {
         let difference = runtime.block_on(difference(&url, &steps));
         prop_assert!(difference.is_none(), "{difference:?}");
-    }
+    });
 }

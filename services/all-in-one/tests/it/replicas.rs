@@ -6,25 +6,19 @@ use crate::{
     server::Server,
 };
 
-/// Two servers on one database and one Redis. SQLite belongs to one process.
-async fn replicas(test: &TestDb) -> Option<[Server; 2]> {
-    let Ok(redis) = std::env::var("PORTOLAN_TEST_REDIS") else {
-        eprintln!("no Redis, see PORTOLAN_TEST_REDIS");
-        return None;
-    };
-    if !test.url.starts_with("postgres") {
-        return None;
-    }
+/// Two servers on one database and one Redis. SQLite belongs to one process, so the cases are for Postgres.
+async fn replicas(test: &TestDb) -> [Server; 2] {
+    let redis = std::env::var("PORTOLAN_TEST_REDIS").expect("the case runs only with a Redis");
     let data_dir = tempfile::tempdir().unwrap().keep();
     let variables = [("PORTOLAN__CACHE__URL", redis.as_str())];
     let one = Server::start_with(test, data_dir.clone(), &variables).await;
     let two = Server::start_with(test, data_dir, &variables).await;
-    Some([one, two])
+    [one, two]
 }
 
 /// What one replica has answered, the next request at the other follows: roles and keys.
 pub async fn a_change_at_one_counts_at_the_other(test: TestDb) {
-    let Some([one, two]) = replicas(&test).await else { return };
+    let [one, two] = replicas(&test).await;
     let deps = identity(&test, &one).await;
     let login = "turns@example.org";
     create(&deps, 1_000_000, login, "MEMBER").await;
@@ -50,7 +44,7 @@ pub async fn a_change_at_one_counts_at_the_other(test: TestDb) {
 
 /// Of 40 wrong passwords tried at both at once, 10 are looked at.
 pub async fn failures_are_counted_together(test: TestDb) {
-    let Some(servers) = replicas(&test).await else { return };
+    let servers = replicas(&test).await;
     let attempts = (0..40).map(|i| {
         let server = &servers[i % 2];
         let body = json!({ "username": "admin@localhost", "password": format!("wrong {i}") }).to_string();
