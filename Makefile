@@ -52,6 +52,7 @@ golden: ## rewrite the golden files; read the difference before committing it
 
 bench: ## measure speed and memory as ratios of one run
 	$(CARGO) bench --locked -p portolan-engine -p portolan-formats -- --noplot
+	$(CARGO) bench --locked -p portolan-identity --bench roles --bench logins
 	$(CARGO) bench --locked -p portolan --bench whole
 
 security: ## print the security bar with the tests that hold each line

@@ -39,7 +39,7 @@ pub use audit::{Change, audit, event};
 pub use log::AuditLog;
 pub use portolan_api::identity::v1::AuditEvent;
 pub use relay::{Relay, RelayHandle};
-pub use sink::{AuditService, Event, Failure, Notice, NoticeService, Sink, UsageService};
+pub use sink::{AuditService, Event, Failure, Notice, NoticeService, RevocationService, Sink, UsageService};
 pub use store::{open, put};
 
 /// The outbox of a process with one service: its tables, its relay, and its guard, which records in it.
@@ -58,3 +58,5 @@ pub const AUDIT: &str = "audit";
 pub const USAGE: &str = "usage";
 /// The topic of [`Notice`]s, received by identity and tokens.
 pub const NOTICE: &str = "notice";
+/// The topic of memberships that ended, received by tokens.
+pub const REVOCATIONS: &str = "revocations";

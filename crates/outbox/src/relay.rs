@@ -5,8 +5,8 @@ use portolan_store::{Db, Dialect, Error};
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
-    AUDIT, NOTICE, USAGE,
-    sink::{AuditService, Event, Failure, NoticeService, Sink, UsageService},
+    AUDIT, NOTICE, REVOCATIONS, USAGE,
+    sink::{AuditService, Event, Failure, NoticeService, RevocationService, Sink, UsageService},
     store,
 };
 
@@ -42,6 +42,7 @@ impl Relay {
             .sink(AUDIT, AuditService(peers.clone()))
             .sink(USAGE, UsageService(peers.clone()))
             .sink(NOTICE, NoticeService(peers.clone()))
+            .sink(REVOCATIONS, RevocationService(peers.clone()))
     }
 
     /// Where the events of a topic go.

@@ -122,6 +122,30 @@ impl Sink for NoticeService {
     }
 }
 
+/// The credentials of members who left, deleted by tokens. A payload is `{"accountId","userId","endedAt"}`.
+pub struct RevocationService(pub Peers);
+
+impl Sink for RevocationService {
+    fn deliver<'a>(&'a self, events: &'a [Event]) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            let owners = events.iter().map(|event| read_owner(&event.payload)).collect::<Result<_, _>>();
+            let owners = owners.map_err(Failure::Never)?;
+            self.0.revocations().revoke_credentials(tokens::RevokeCredentialsRequest { owners }).await?;
+            Ok(())
+        })
+    }
+}
+
+fn read_owner(payload: &str) -> Result<tokens::CredentialOwner, String> {
+    let payload: serde_json::Value = serde_json::from_str(payload).map_err(|error| error.to_string())?;
+    let number = |name: &str| payload[name].as_i64().ok_or_else(|| format!("{name} is no whole number"));
+    Ok(tokens::CredentialOwner {
+        account_id: number("accountId")?,
+        user_id: number("userId")?,
+        ended_at: number("endedAt")?,
+    })
+}
+
 enum Usage {
     Count(UsageCount),
     Event(UsageEvent),

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use portolan_api::{
     billing::v1::metering_service_client::MeteringServiceClient,
     identity::v1::{
+        collection_lists_service_client::CollectionListsServiceClient,
         directory_service_client::DirectoryServiceClient, identity_service_client::IdentityServiceClient,
         identity_usage_service_client::IdentityUsageServiceClient,
         notifications_service_client::NotificationsServiceClient,
@@ -16,7 +17,7 @@ use portolan_api::{
     tokens::v1::{
         api_keys_service_client::ApiKeysServiceClient,
         organization_tokens_service_client::OrganizationTokensServiceClient,
-        tokens_service_client::TokensServiceClient,
+        revocation_service_client::RevocationServiceClient, tokens_service_client::TokensServiceClient,
     },
 };
 use portolan_authz::{CALLER_HEADER, Caller, REQUEST_ID_HEADER, SERVICE_HEADER, ServiceAuth, WRITE_ID_HEADER};
@@ -94,6 +95,11 @@ impl Peers {
         InventoryUsageServiceClient::with_interceptor(self.inventory.clone(), self.as_service())
     }
 
+    /// Asks identity to forget collections.
+    pub fn collection_lists(&self) -> CollectionListsServiceClient<Called<Channel>> {
+        CollectionListsServiceClient::with_interceptor(self.identity.clone(), self.as_service())
+    }
+
     pub fn tokens(&self) -> TokensServiceClient<Called<Channel>> {
         TokensServiceClient::with_interceptor(self.tokens.clone(), self.as_service())
     }
@@ -101,6 +107,10 @@ impl Peers {
     /// Uses of API keys, and messages for accounts.
     pub fn api_keys(&self) -> ApiKeysServiceClient<Called<Channel>> {
         ApiKeysServiceClient::with_interceptor(self.tokens.clone(), self.as_service())
+    }
+
+    pub fn revocations(&self) -> RevocationServiceClient<Called<Channel>> {
+        RevocationServiceClient::with_interceptor(self.tokens.clone(), self.as_service())
     }
 
     pub fn organization_tokens(&self) -> OrganizationTokensServiceClient<Called<Channel>> {

@@ -7,7 +7,6 @@ use serde_json::json;
 use crate::{
     Deps, grants,
     history::{self, Change},
-    now_s,
     sessions::{self, Opened},
     signup, store,
 };
@@ -32,13 +31,13 @@ pub async fn create(deps: &Deps, caller: &Caller, name: &str) -> Result<(i64, Op
     if store::count_own_accounts(&mut tx, caller.user_id).await? > ACCOUNTS_MAX {
         return Err(Error::new(Reason::TooManyAccounts).with("limit", ACCOUNTS_MAX + 1));
     }
-    store::insert_account(&mut tx, account_id, &caller.organization_id, name, now_s()).await?;
+    store::insert_account(&mut tx, account_id, &caller.organization_id, name, deps.clock.now()).await?;
     store::insert_membership(&mut tx, account_id, caller.user_id, None, &signup::admin_everywhere()).await?;
     let change = Change::of("account", account_id).after(&json!({ "name": name })).by("account.create");
     history::record(&mut tx, caller, change).await?;
     let started = match caller.credential.is_key() {
         true => None,
-        false => Some(sessions::switch(&mut tx, caller, account_id).await?),
+        false => Some(sessions::switch(deps, &mut tx, caller, account_id).await?),
     };
     tx.commit().await?;
     let opened = match started {
@@ -61,7 +60,7 @@ pub async fn switch(deps: &Deps, caller: &Caller, account_id: i64) -> Result<Ope
         return Err(Reason::SessionRequired.into());
     }
     let mut tx = deps.db.begin().await?;
-    let started = sessions::switch(&mut tx, caller, account_id).await?;
+    let started = sessions::switch(deps, &mut tx, caller, account_id).await?;
     let change = Change::of("account", account_id).by("session.switch");
     history::record(&mut tx, caller, change).await?;
     tx.commit().await?;

@@ -7,10 +7,13 @@ use portolan_authz::{Change, Grant, Identities, Lookup, Role, Scope, grant_key, 
 
 use crate::{
     Deps,
+    history::{self, Actor},
     roles::{self, CustomRole},
     store,
 };
 
+/// What the audit calls the end of collections in lists.
+const FORGET: &str = "collections.forget";
 const ALL_SCOPES: [Scope; 6] = [Scope::Api, Scope::Mcp, Scope::GenAi, Scope::Agentic, Scope::Dast, Scope::Endpoint];
 
 /// Reads the grant through the cache.
@@ -57,7 +60,7 @@ pub async fn add_collection(deps: &Deps, account_id: i64, user_id: i64, collecti
         ids.push(collection_id);
         ids.sort_unstable();
         ids.dedup();
-        store::update_membership_collections(&mut tx, account_id, user_id, Some(&ids)).await?;
+        store::update_membership_collections(&mut tx, account_id, user_id, &ids, false).await?;
     }
     tx.commit().await?;
     change.finish().await
@@ -74,7 +77,45 @@ fn is_restricted(roles: &[CustomRole], membership: &store::Membership) -> bool {
 pub async fn set_collections(deps: &Deps, account_id: i64, user_id: i64, collection_ids: &[i32]) -> Result<()> {
     let change = announce(deps, account_id, &[user_id]).await?;
     let mut tx = deps.db.begin().await?;
-    store::update_membership_collections(&mut tx, account_id, user_id, Some(collection_ids)).await?;
+    store::update_membership_collections(&mut tx, account_id, user_id, collection_ids, false).await?;
+    tx.commit().await?;
+    change.finish().await
+}
+
+/// Takes deleted collections out of every list of the account. A list that had nothing else restricts on: its holders
+/// see nothing until somebody gives them a collection, or lifts the restriction.
+pub async fn forget_collections(deps: &Deps, account_id: i64, deleted: &[i32]) -> Result<()> {
+    let without = |ids: &[i32]| ids.iter().copied().filter(|id| !deleted.contains(id)).collect::<Vec<_>>();
+    let actor = Actor { account_id, ..Actor::default() };
+    let mut keys = Vec::new();
+    let mut tx = deps.db.begin().await?;
+    store::lock_account(&mut tx, account_id).await?;
+    for before in store::list_custom_roles(&mut tx, account_id).await? {
+        let collection_ids = without(&before.collection_ids);
+        if collection_ids.len() == before.collection_ids.len() {
+            continue;
+        }
+        let after = CustomRole { is_emptied: collection_ids.is_empty(), collection_ids, ..before.clone() };
+        store::update_custom_role(&mut tx, account_id, &after).await?;
+        let change = history::Change::of("role", &after.name).before(&before).after(&after).by(FORGET);
+        history::record_by(&mut tx, &actor, change).await?;
+        keys.push(role_key(account_id, &after.name));
+    }
+    for member in store::list_members(&mut tx, account_id).await? {
+        let before = member.membership.collection_ids.unwrap_or_default();
+        let after = without(&before);
+        if after.len() == before.len() {
+            continue;
+        }
+        store::update_membership_collections(&mut tx, account_id, member.user_id, &after, after.is_empty()).await?;
+        let change = history::Change::of("user", member.user_id).before(&before).after(&after).by(FORGET);
+        history::record_by(&mut tx, &actor, change).await?;
+        keys.extend(ALL_SCOPES.map(|scope| grant_key(account_id, member.user_id, scope)));
+    }
+    if keys.is_empty() {
+        return Ok(tx.rollback().await?);
+    }
+    let change = deps.grants.begin_change(keys).await?;
     tx.commit().await?;
     change.finish().await
 }
@@ -99,7 +140,7 @@ fn role_in(membership: &store::Membership, scope: Scope) -> &str {
 }
 
 /// What a membership gives in a scope: the role it names there, with what a custom role changes, and the collections of
-/// role and member together. Neither listing any means all.
+/// role and member together. Neither listing any means all, unless a list was emptied by deletions.
 pub(crate) fn evaluate(roles: &[CustomRole], membership: &store::Membership, scope: Scope) -> Grant {
     let name = role_in(membership, scope);
     let Some((base_role, custom)) = roles::resolve(roles, name) else {
@@ -107,7 +148,8 @@ pub(crate) fn evaluate(roles: &[CustomRole], membership: &store::Membership, sco
     };
     let mut collections = membership.collection_ids.clone().unwrap_or_default();
     collections.extend(custom.iter().flat_map(|role| &role.collection_ids));
-    let grant = Grant::new(name, base_role, (!collections.is_empty()).then_some(collections));
+    let is_restricted = !collections.is_empty() || membership.is_emptied || custom.is_some_and(|role| role.is_emptied);
+    let grant = Grant::new(name, base_role, is_restricted.then_some(collections));
     match custom {
         Some(role) => grant.with_custom_role(role.opens_threat_protection, role.allowed()),
         None => grant,

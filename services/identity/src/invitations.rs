@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::{Caller, Role, Scope};
+use portolan_store::Tx;
 use serde_json::json;
 
 use crate::{
     Deps, grants,
     history::{self, Change},
     mail::{self, Letter},
-    members, now_s, roles, store, throttle, users,
+    members, roles, store, throttle, users,
 };
 
 /// An invitation can be accepted for a week.
@@ -38,11 +39,12 @@ pub struct Invited {
 /// Invites an address; an open invitation of it is replaced.
 ///
 /// # Errors
-/// `EMAIL_INVALID`, `ALREADY_MEMBER`, `INVITE_ROLE_MISSING`, `SCOPE_INVALID`, `SCOPE_ROLE_INVALID`,
+/// `EMAIL_INVALID`, `ALREADY_MEMBER`, `INVITE_DOMAIN_NOT_ALLOWED`, `INVITE_ROLE_MISSING`, `SCOPE_INVALID`, `SCOPE_ROLE_INVALID`,
 /// `USER_ROLE_INVALID`, `ROLE_ABOVE_CALLER`, `RATE_LIMITED`.
 pub async fn create(deps: &Deps, caller: &Caller, invite: Invite) -> Result<Invited> {
     let email = checked_email(&invite.email)?;
     throttle::take_invite(&deps.limits, caller.account_id, &caller.info.client_address).await?;
+    let closed = members::closed_scopes(deps, caller.account_id, &invite.mapping).await?;
     let code = crate::random_code();
     let mut tx = deps.db.begin().await?;
     store::lock_account(&mut tx, caller.account_id).await?;
@@ -50,9 +52,10 @@ pub async fn create(deps: &Deps, caller: &Caller, invite: Invite) -> Result<Invi
     if store::find_member(&mut tx, caller.account_id, &email).await?.is_some() {
         return Err(Reason::AlreadyMember.into());
     }
+    check_domain(deps, &mut tx, caller.account_id, &email).await?;
     let has_default = roles.iter().any(|role| role.is_default);
     let scope_roles = match (invite.mapping.is_empty(), invite.role.trim()) {
-        (false, _) => members::checked_mapping(&roles, &invite.mapping)?,
+        (false, _) => members::checked_mapping(&roles, &closed, &invite.mapping)?,
         (true, "") if has_default => members::default_mapping(&roles),
         (true, "") => return Err(Reason::InviteRoleMissing.into()),
         (true, role) => {
@@ -77,9 +80,9 @@ pub async fn create(deps: &Deps, caller: &Caller, invite: Invite) -> Result<Invi
         code_digest: portolan_runtime::digest(&code),
         issuer_id: caller.user_id,
         scope_roles: scope_roles.clone(),
-        expires_at: now_s() + LIFE_S,
+        expires_at: deps.clock.now() + LIFE_S,
     };
-    store::upsert_invitation(&mut tx, &invitation, now_s()).await?;
+    store::upsert_invitation(&mut tx, &invitation, deps.clock.now()).await?;
     let change = Change::of("invitation", &portolan_runtime::digest(&email)[..16]).after(&scope_roles);
     history::record(&mut tx, caller, change.by("invitation.create")).await?;
     tx.commit().await?;
@@ -88,6 +91,31 @@ pub async fn create(deps: &Deps, caller: &Caller, invite: Invite) -> Result<Invi
     deps.mail.send(Letter::invitation(&invitation.email, &link));
     let role = scope_roles.get(Scope::Api.name()).or_else(|| scope_roles.values().next()).cloned();
     Ok(Invited { link, role: role.unwrap_or_default(), scope_roles })
+}
+
+/// In the list of domains: that of the account's first user.
+const OWN_DOMAIN: &str = "own";
+
+/// The setting `identity.invite_domains`.
+pub(crate) fn domains(setting: &str) -> Vec<String> {
+    setting.split(',').map(|domain| domain.trim().to_lowercase()).filter(|domain| !domain.is_empty()).collect()
+}
+
+/// Where the operator names domains, only their people are invited.
+async fn check_domain(deps: &Deps, tx: &mut Tx, account_id: i64, email: &str) -> Result<()> {
+    let domain_of = |login: &str| users::login_key(login).rsplit_once('@').map(|(_, domain)| domain.to_owned());
+    let domain = domain_of(email).unwrap_or_default();
+    let allowed = &deps.invite_domains;
+    if allowed.is_empty() || allowed.contains(&domain) {
+        return Ok(());
+    }
+    if allowed.iter().any(|domain| domain == OWN_DOMAIN) {
+        let members = store::list_members(&mut *tx, account_id).await?;
+        if members.first().and_then(|first| domain_of(&first.login)).is_some_and(|own| own == domain) {
+            return Ok(());
+        }
+    }
+    Err(Error::new(Reason::InviteDomainNotAllowed).with("domain", domain))
 }
 
 /// Withdraws an invitation.

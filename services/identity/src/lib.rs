@@ -21,6 +21,8 @@ pub mod accounts;
 pub mod audit;
 pub mod authentication;
 mod bootstrap;
+mod clock;
+mod departures;
 pub mod grants;
 mod history;
 pub mod invitations;
@@ -37,7 +39,7 @@ mod rpc;
 pub mod sessions;
 pub mod settings;
 mod signing;
-mod signup;
+pub mod signup;
 mod store;
 mod suspension;
 mod throttle;
@@ -47,8 +49,9 @@ use portolan_api::{
     Error,
     identity::v1::{
         accounts_service_server::AccountsServiceServer, audit_log_service_server::AuditLogServiceServer,
-        audit_service_server::AuditServiceServer, directory_service_server::DirectoryServiceServer,
-        identity_service_server::IdentityServiceServer, identity_usage_service_server::IdentityUsageServiceServer,
+        audit_service_server::AuditServiceServer, collection_lists_service_server::CollectionListsServiceServer,
+        directory_service_server::DirectoryServiceServer, identity_service_server::IdentityServiceServer,
+        identity_usage_service_server::IdentityUsageServiceServer,
         managed_users_service_server::ManagedUsersServiceServer,
         notifications_service_server::NotificationsServiceServer, roles_service_server::RolesServiceServer,
         signup_service_server::SignupServiceServer, team_service_server::TeamServiceServer,
@@ -63,6 +66,7 @@ use tonic::service::Routes;
 
 pub use authentication::KnownKey;
 pub use bootstrap::{FirstStart, first_start};
+pub use clock::Clock;
 
 pub const MIGRATIONS: Migrations = Migrations {
     service: "identity",
@@ -91,6 +95,12 @@ pub const MIGRATIONS: Migrations = Migrations {
             sqlite: include_str!("../migrations/sqlite/0030_usage.sql"),
             postgres: include_str!("../migrations/postgres/0030_usage.sql"),
         },
+        Migration {
+            version: 31,
+            name: "emptied_lists",
+            sqlite: include_str!("../migrations/sqlite/0031_emptied_lists.sql"),
+            postgres: include_str!("../migrations/postgres/0031_emptied_lists.sql"),
+        },
     ],
 };
 
@@ -109,12 +119,16 @@ pub struct Deps {
     pub keys: Cache<KnownKey>,
     /// Counts logins, resets and invitations; [`Deps::with_limits`] shares them with other replicas.
     pub limits: Limits,
+    /// What sessions, invitations and reset tokens end by.
+    pub clock: Clock,
     passwords: passwords::Passwords,
     signing: signing::Signing,
     mail: mail::Mail,
     push: push::Push,
     oidc: Option<oidc::Oidc>,
     open_signup: bool,
+    /// The e-mail domains that may be invited; empty for every one.
+    invite_domains: Vec<String>,
     suspended: suspension::Suspended,
 }
 
@@ -132,6 +146,7 @@ impl Deps {
         config: &Config,
     ) -> Result<Self, Error> {
         portolan_meter::open(&db).await?;
+        portolan_outbox::open(&db).await?;
         db.migrate(&MIGRATIONS).await?;
         let signing = signing::Signing::open(&db, &secrets).await?;
         let fetch = Fetch::new(config.fetch_policy().map_err(Error::internal)?);
@@ -145,6 +160,8 @@ impl Deps {
         let limits = Limits::in_table(&db).await?;
         Ok(Self {
             limits,
+            clock: Clock::default(),
+            invite_domains: invitations::domains(config.get("identity.invite_domains")),
             passwords: passwords::Passwords::default(),
             signing,
             mail,
@@ -168,6 +185,18 @@ impl Deps {
         tokio::spawn(sessions::sweep(self.clone()));
     }
 
+    /// How many password hashes this process has computed. What an answer costs tells nothing of an account as long as
+    /// this grows alike for accounts that exist and ones that do not.
+    pub fn password_hashes(&self) -> u64 {
+        self.passwords.computed()
+    }
+
+    /// Judges the ends of sessions, invitations and reset tokens by another clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
     /// Counts in `limits` instead of in a table of identity.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
@@ -182,6 +211,7 @@ pub fn service(deps: Deps) -> Routes {
         .add_service(DirectoryServiceServer::new(rpc.clone()))
         .add_service(AccountsServiceServer::new(rpc.clone()))
         .add_service(AuditLogServiceServer::new(rpc.clone()))
+        .add_service(CollectionListsServiceServer::new(rpc.clone()))
         .add_service(ManagedUsersServiceServer::new(rpc.clone()))
         .add_service(NotificationsServiceServer::new(rpc.clone()))
         .add_service(RolesServiceServer::new(rpc.clone()))

@@ -5,10 +5,10 @@ use portolan_authz::Caller;
 use serde::Serialize;
 
 use crate::{
-    Deps, grants,
+    Deps, departures, grants,
     history::{self, Change},
     invitations::checked_email,
-    now_s, signup, store,
+    signup, store,
 };
 
 const NAME_CHARS_MAX: usize = 100;
@@ -88,7 +88,7 @@ pub async fn create(deps: &Deps, caller: &Caller, new: ManagedUser) -> Result<Ma
     let mut new = checked(new)?;
     let mut tx = deps.db.begin().await?;
     new.id = store::next_id(&mut tx, "account").await?;
-    (new.created_at, new.updated_at) = (now_s(), now_s());
+    (new.created_at, new.updated_at) = (deps.clock.now(), deps.clock.now());
     if !store::insert_managed_user(&mut tx, caller.account_id, &caller.organization_id, &new).await? {
         return Err(external_id_taken());
     }
@@ -119,7 +119,7 @@ pub async fn update(deps: &Deps, caller: &Caller, name: &str, update: Update) ->
         external_id: update.external_id.unwrap_or_else(|| before.external_id.clone()),
         notification_email: update.notification_email.unwrap_or_else(|| before.notification_email.clone()),
         origin_url: update.origin_url.unwrap_or_else(|| before.origin_url.clone()),
-        updated_at: now_s(),
+        updated_at: deps.clock.now(),
         ..before.clone()
     })?;
     let mut tx = deps.db.begin().await?;
@@ -137,7 +137,8 @@ pub async fn update(deps: &Deps, caller: &Caller, name: &str, update: Update) ->
     Ok(after)
 }
 
-/// Closes a workspace: its members have no access from the answer on, and its external id is free.
+/// Closes a workspace: its members have no access from the answer on, their API keys are gone, and its external id is
+/// free.
 ///
 /// # Errors
 /// `MANAGED_USER_NOT_FOUND`.
@@ -147,14 +148,17 @@ pub async fn delete(deps: &Deps, caller: &Caller, name: &str) -> Result<()> {
     store::lock_account(&mut tx, workspace.id).await?;
     let members = store::list_members(&mut tx, workspace.id).await?;
     let members: Vec<i64> = members.iter().map(|member| member.user_id).collect();
-    if !store::close_account(&mut tx, workspace.id, now_s()).await? {
+    if !store::close_account(&mut tx, workspace.id, deps.clock.now()).await? {
         return Err(Reason::ManagedUserNotFound.into());
     }
     let change = Change::of("managed_user", workspace.id).before(&workspace).by("managed_user.delete");
     history::record(&mut tx, caller, change).await?;
+    let departures = departures::note(deps, &mut tx, vec![(workspace.id, departures::EVERYBODY)]).await?;
     let change = grants::announce(deps, workspace.id, &members).await?;
     tx.commit().await?;
-    change.finish().await
+    change.finish().await?;
+    departures.finish(deps).await;
+    Ok(())
 }
 
 /// A customer workspace is no vendor: nothing of this exists for it.

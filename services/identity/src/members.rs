@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use portolan_api::{Access, Error, Feature, Reason, Result};
+use portolan_api::{Access, Error, Feature, Reason, Result, billing::v1::GetEntitlementsRequest};
 use portolan_authz::{Caller, Grant, Role, Scope};
 use portolan_store::Tx;
 use serde_json::json;
 
 use crate::{
-    Deps, grants,
+    Deps, departures, grants,
     history::{self, Change},
     invitations,
     roles::{self, CustomRole},
@@ -21,8 +21,8 @@ const MAPPED_SCOPES: [Scope; 4] = [Scope::Api, Scope::Agentic, Scope::Endpoint, 
 /// Gives a member a role: in every scope they have, or as the mapping says.
 ///
 /// # Errors
-/// In this order: `MEMBER_NOT_FOUND`, `SELF_CHANGE`, `USER_ROLE_INVALID`, `ROLE_ABOVE_CALLER`, `SCOPE_ROLE_INVALID`,
-/// `LAST_ADMIN`.
+/// In this order: `MEMBER_NOT_FOUND`, `SELF_CHANGE`, `USER_ROLE_INVALID`, `ROLE_ABOVE_CALLER`, `SCOPE_INVALID`,
+/// `SCOPE_ROLE_INVALID`, `LAST_ADMIN`.
 pub async fn update_role(
     deps: &Deps,
     caller: &Caller,
@@ -30,6 +30,7 @@ pub async fn update_role(
     role: &str,
     mapping: &BTreeMap<String, String>,
 ) -> Result<()> {
+    let closed = closed_scopes(deps, caller.account_id, mapping).await?;
     let mut tx = deps.db.begin().await?;
     store::lock_account(&mut tx, caller.account_id).await?;
     let member = store::find_member(&mut tx, caller.account_id, &users::login_key(email)).await?;
@@ -53,7 +54,7 @@ pub async fn update_role(
         }
         (Some(name), scope_roles)
     } else {
-        (member.membership.role.clone(), checked_mapping(&roles, mapping)?)
+        (member.membership.role.clone(), checked_mapping(&roles, &closed, mapping)?)
     };
     set_roles(deps, caller, tx, &member, primary.as_deref(), &scope_roles, "user.role.update").await
 }
@@ -68,6 +69,7 @@ pub async fn update_scope_roles(
     email: &str,
     mapping: &BTreeMap<String, String>,
 ) -> Result<()> {
+    let closed = closed_scopes(deps, caller.account_id, mapping).await?;
     let mut tx = deps.db.begin().await?;
     store::lock_account(&mut tx, caller.account_id).await?;
     let member = store::find_member(&mut tx, caller.account_id, &users::login_key(email)).await?;
@@ -78,7 +80,7 @@ pub async fn update_scope_roles(
     let roles = store::list_custom_roles(&mut tx, caller.account_id).await?;
     let scope_roles = match default_mapping(&roles) {
         default if mapping.is_empty() => default,
-        _ => checked_mapping(&roles, mapping)?,
+        _ => checked_mapping(&roles, &closed, mapping)?,
     };
     let assignable = caller.grant.base_role.assignable();
     let held = member.membership.role_names();
@@ -92,7 +94,7 @@ pub async fn update_scope_roles(
     set_roles(deps, caller, tx, &member, primary.as_deref(), &scope_roles, "user.scope_roles.update").await
 }
 
-/// Ends a membership with its sessions, devices and API keys; without a member of that address, an invitation.
+/// Ends a membership with its sessions, devices, API keys and Slack webhooks; without a member of that address, an invitation.
 ///
 /// # Errors
 /// `EMAIL_INVALID`, `SELF_CHANGE`, `USER_NOT_FOUND`, `LAST_ADMIN`.
@@ -126,6 +128,8 @@ pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
     keep_an_admin(&mut tx, account_id, admins_before).await?;
     let before = roles_json(member.membership.role.as_deref(), &member.membership.scope_roles);
     history::record(&mut tx, caller, Change::of("user", member.user_id).before(&before).by("user.delete")).await?;
+    let leaves = accounts.iter().map(|account| (*account, member.user_id)).collect();
+    let departures = departures::note(deps, &mut tx, leaves).await?;
     let mut changes = Vec::new();
     for account in &accounts {
         changes.push(grants::announce(deps, *account, &[member.user_id]).await?);
@@ -134,6 +138,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
     for change in changes {
         change.finish().await?;
     }
+    departures.finish(deps).await;
     Ok(())
 }
 
@@ -152,7 +157,7 @@ pub async fn update_collections(deps: &Deps, caller: &Caller, lists: &BTreeMap<i
         let membership = store::find_membership(&mut tx, caller.account_id, *user_id).await?;
         let stranger = || Error::new(Reason::CollectionsOfStranger).with("user", user_id);
         let before = membership.ok_or_else(stranger)?.collection_ids;
-        store::update_membership_collections(&mut tx, caller.account_id, *user_id, Some(ids)).await?;
+        store::update_membership_collections(&mut tx, caller.account_id, *user_id, ids, false).await?;
         let change = Change::of("user", user_id).before(&before).after(ids).by("user.collections.update");
         history::record(&mut tx, caller, change).await?;
     }
@@ -162,13 +167,13 @@ pub async fn update_collections(deps: &Deps, caller: &Caller, lists: &BTreeMap<i
     change.finish().await
 }
 
-/// The collections of each member in the API scope; empty for all.
-pub async fn list_collections(deps: &Deps, account_id: i64) -> Result<BTreeMap<i64, Vec<i32>>> {
+/// The collections of each member in the API scope; `None` for all.
+pub async fn list_collections(deps: &Deps, account_id: i64) -> Result<BTreeMap<i64, Option<Vec<i32>>>> {
     let roles = store::list_custom_roles(&deps.db, account_id).await?;
     let members = store::list_members(&deps.db, account_id).await?;
     let lists = members.iter().map(|member| {
         let grant = grants::evaluate(&roles, &member.membership, Scope::Api);
-        (member.user_id, grant.collections().unwrap_or_default().to_vec())
+        (member.user_id, grant.collections().map(<[i32]>::to_vec))
     });
     Ok(lists.collect())
 }
@@ -198,7 +203,7 @@ pub async fn list(deps: &Deps, account_id: i64) -> Result<Vec<TeamMember>> {
             is_invitation: false,
         })
         .collect();
-    for invitation in store::list_invitations(&deps.db, account_id, crate::now_s()).await? {
+    for invitation in store::list_invitations(&deps.db, account_id, deps.clock.now()).await? {
         team.push(TeamMember {
             id: invitation.issuer_id,
             role: invitations::sentence(&invitation.scope_roles),
@@ -227,14 +232,55 @@ pub(crate) async fn keep_an_admin(tx: &mut Tx, account_id: i64, admins_before: u
     Ok(())
 }
 
+/// The scopes, among those in which a mapping gives a role, that the plan of the account's organisation does not open.
+/// Asked before a transaction: billing may have something to write.
+pub(crate) async fn closed_scopes(
+    deps: &Deps,
+    account_id: i64,
+    mapping: &BTreeMap<String, String>,
+) -> Result<Vec<Scope>> {
+    let mut closed = Vec::new();
+    for (name, role) in mapping {
+        let Some(scope) = mapped_scope(name).filter(|_| roles::key(role) != Role::NoAccess.name()) else { continue };
+        let is_open = match scope {
+            Scope::Agentic => includes(deps, account_id, "SECURITY_TYPE_AGENTIC").await?,
+            Scope::Dast => includes(deps, account_id, "AKTO_DAST").await?,
+            // Open unless the plan says no.
+            Scope::Endpoint => {
+                let request = GetEntitlementsRequest { account_id };
+                let plan = deps.peers.metering().get_entitlements(request).await?.into_inner();
+                !plan.entitlements.iter().any(|one| one.feature == "ENDPOINT_SECURITY" && !one.is_granted)
+            }
+            _ => true,
+        };
+        if !is_open {
+            closed.push(scope);
+        }
+    }
+    Ok(closed)
+}
+
+async fn includes(deps: &Deps, account_id: i64, feature: &str) -> Result<bool> {
+    match deps.peers.check_limit(account_id, feature, 0).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.reason() == Reason::FeatureNotInPlan => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn mapped_scope(name: &str) -> Option<Scope> {
+    let name = name.trim().to_ascii_uppercase();
+    MAPPED_SCOPES.into_iter().find(|known| known.name() == name)
+}
+
 /// A mapping with scopes and roles as they are stored.
 pub(crate) fn checked_mapping(
     roles: &[CustomRole],
+    closed: &[Scope],
     mapping: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>> {
     let entry = |(scope, role): (&String, &String)| {
-        let scope_name = scope.trim().to_ascii_uppercase();
-        let Some(known) = MAPPED_SCOPES.iter().find(|known| known.name() == scope_name) else {
+        let Some(known) = mapped_scope(scope).filter(|scope| !closed.contains(scope)) else {
             return Err(Error::new(Reason::ScopeInvalid).with("scope", scope));
         };
         let unknown = || Error::new(Reason::ScopeRoleInvalid).with("role", role);

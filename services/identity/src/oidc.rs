@@ -295,7 +295,9 @@ pub async fn finish(deps: &Deps, code: &str, state: &str, kept_state: &str, addr
     };
     store::touch_user(&mut tx, user_id, now_s()).await?;
     let sealed = deps.secrets.seal(ID_TOKEN_PLACE, token.as_bytes());
-    let started = sessions::start(&mut tx, user_id, account_id, Some(Session::with_id_token(sealed))).await?;
+    let now = deps.clock.now();
+    let session = Session::with_id_token(sealed, now);
+    let started = sessions::start(&mut tx, now, user_id, account_id, Some(session)).await?;
     let actor = Actor { account_id, user_id, client_address: address.to_owned() };
     history::record_by(&mut tx, &actor, Change::of("user", user_id).by("login.oidc")).await?;
     let change = grants::announce(deps, account_id, &[user_id]).await?;

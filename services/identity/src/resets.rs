@@ -7,7 +7,7 @@ use crate::{
     Deps, grants,
     history::{self, Actor, Change},
     mail::Letter,
-    now_s, passwords, store, throttle, users,
+    passwords, store, throttle, users,
 };
 
 /// A token is good this long, and an administrator's is not replaced earlier.
@@ -42,7 +42,7 @@ pub async fn create_for_member(deps: &Deps, caller: &Caller, email: &str) -> Res
             return Err(Reason::PasswordResetForeign.into());
         }
     }
-    let (token, now) = (crate::random_code(), now_s());
+    let (token, now) = (crate::random_code(), deps.clock.now());
     let mut tx = deps.db.begin().await?;
     let digest = portolan_runtime::digest(&token);
     if !store::insert_reset(&mut tx, user.id, BY_ADMIN, &digest, now, now - LIFE_S).await? {
@@ -81,7 +81,7 @@ async fn mail_token(deps: &Deps, email_key: &str, client_address: String) -> Res
         return Ok(());
     }
     let token = crate::random_code();
-    let now = now_s();
+    let now = deps.clock.now();
     let account_id = store::list_accounts_of_user(&deps.db, user.id).await?.into_keys().next().unwrap_or_default();
     let mut tx = deps.db.begin().await?;
     store::insert_reset(&mut tx, user.id, BY_USER, &portolan_runtime::digest(&token), now, now).await?;
@@ -106,7 +106,7 @@ pub async fn redeem(deps: &Deps, token: &str, password: &str, address: &str) -> 
     let password_hash = deps.passwords.hash(password.to_owned()).await?;
     let mut tx = deps.db.begin().await?;
     let digest = portolan_runtime::digest(token.trim());
-    let user_id = store::take_reset(&mut tx, &digest, now_s() - LIFE_S).await?;
+    let user_id = store::take_reset(&mut tx, &digest, deps.clock.now() - LIFE_S).await?;
     let user_id = user_id.ok_or(Reason::ResetTokenInvalid)?;
     store::update_password(&mut tx, user_id, &password_hash).await?;
     store::delete_resets(&mut tx, user_id).await?;

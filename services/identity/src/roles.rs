@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::{
     Deps, grants,
     history::{self, Change},
-    members, now_s, store,
+    members, store,
 };
 
 const NAME_CHARS_MAX: usize = 50;
@@ -33,6 +33,8 @@ pub struct CustomRole {
     pub features: Vec<String>,
     pub opens_threat_protection: bool,
     pub is_default: bool,
+    /// Every collection of its list was deleted: the empty list restricts to none.
+    pub is_emptied: bool,
 }
 
 fn role_name<S: serde::Serializer>(role: &Role, serializer: S) -> std::result::Result<S::Ok, S::Error> {
@@ -88,8 +90,22 @@ pub struct RoleInput {
 /// In this order: what is wrong with the name, `ROLE_NAME_TAKEN`, `BASE_ROLE_INVALID`, `ROLE_DEFAULT_TAKEN`,
 /// `ROLE_FEATURE_UNKNOWN`, `ROLE_COLLECTION_UNKNOWN`.
 pub async fn create(deps: &Deps, caller: &Caller, input: RoleInput) -> Result<()> {
-    let name = checked_name(&input.name)?;
+    checked_name(&input.name)?;
     let unknown_collection = unknown_collection(deps, caller, input.collection_ids.as_deref()).await?;
+    create_with(deps, caller, input, unknown_collection).await
+}
+
+/// As [`create`], for a caller who knows which of the collections does not exist.
+///
+/// # Errors
+/// As [`create`].
+pub async fn create_with(
+    deps: &Deps,
+    caller: &Caller,
+    input: RoleInput,
+    unknown_collection: Option<i32>,
+) -> Result<()> {
+    let name = checked_name(&input.name)?;
     let mut tx = deps.db.begin().await?;
     store::lock_account(&mut tx, caller.account_id).await?;
     let roles = store::list_custom_roles(&mut tx, caller.account_id).await?;
@@ -103,9 +119,10 @@ pub async fn create(deps: &Deps, caller: &Caller, input: RoleInput) -> Result<()
         collection_ids: input.collection_ids.unwrap_or_default(),
         features: input.features.unwrap_or_default(),
         opens_threat_protection: input.opens_threat_protection.unwrap_or_default(),
+        is_emptied: false,
     };
     check_rest(&role, &roles, unknown_collection)?;
-    if !store::insert_custom_role(&mut tx, caller.account_id, &role, now_s()).await? {
+    if !store::insert_custom_role(&mut tx, caller.account_id, &role, deps.clock.now()).await? {
         // Without the lock above this is where a racing role of the same name or another default would show.
         return Err(Reason::RoleNameTaken.into());
     }
@@ -118,8 +135,22 @@ pub async fn create(deps: &Deps, caller: &Caller, input: RoleInput) -> Result<()
 /// # Errors
 /// What is wrong with the name, `ROLE_NOT_FOUND`, then as for [`create`]; `LAST_ADMIN`.
 pub async fn update(deps: &Deps, caller: &Caller, input: RoleInput) -> Result<()> {
-    let name = checked_name(&input.name)?;
+    checked_name(&input.name)?;
     let unknown_collection = unknown_collection(deps, caller, input.collection_ids.as_deref()).await?;
+    update_with(deps, caller, input, unknown_collection).await
+}
+
+/// As [`update`], for a caller who knows which of the collections does not exist.
+///
+/// # Errors
+/// As [`update`].
+pub async fn update_with(
+    deps: &Deps,
+    caller: &Caller,
+    input: RoleInput,
+    unknown_collection: Option<i32>,
+) -> Result<()> {
+    let name = checked_name(&input.name)?;
     let mut tx = deps.db.begin().await?;
     store::lock_account(&mut tx, caller.account_id).await?;
     let roles = store::list_custom_roles(&mut tx, caller.account_id).await?;
@@ -127,6 +158,7 @@ pub async fn update(deps: &Deps, caller: &Caller, input: RoleInput) -> Result<()
     let role = CustomRole {
         name: before.name.clone(),
         base_role: checked_base_role(&input.base_role)?,
+        is_emptied: before.is_emptied && input.collection_ids.is_none(),
         collection_ids: input.collection_ids.unwrap_or_else(|| before.collection_ids.clone()),
         features: input.features.unwrap_or_else(|| before.features.clone()),
         opens_threat_protection: input.opens_threat_protection.unwrap_or(before.opens_threat_protection),
@@ -156,7 +188,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, name: &str) -> Result<()> {
     if members.iter().any(|member| member.membership.holds(&role.key())) {
         return Err(Reason::RoleHeld.into());
     }
-    let invitations = store::list_invitations(&mut tx, caller.account_id, now_s()).await?;
+    let invitations = store::list_invitations(&mut tx, caller.account_id, deps.clock.now()).await?;
     if invitations.iter().any(|invitation| invitation.names(&role.key())) {
         return Err(Reason::RoleInvited.into());
     }

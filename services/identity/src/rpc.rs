@@ -1,5 +1,6 @@
 mod accounts;
 mod audit;
+mod collection_lists;
 mod directory;
 mod managed_users;
 mod roles;

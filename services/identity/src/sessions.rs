@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq as _;
 use crate::{
     Deps,
     history::{self, Actor, Change},
-    now_s, oidc, store,
+    oidc, store,
     throttle::Attempt,
     users,
 };
@@ -38,11 +38,10 @@ pub struct Session {
 
 impl Session {
     /// What a single sign-on gives a session that begins now.
-    pub(crate) fn with_id_token(sealed: Vec<u8>) -> Self {
+    pub(crate) fn with_id_token(sealed: Vec<u8>, now: i64) -> Self {
         let empty = String::new;
         let (digest, access_digest) = (empty(), empty());
-        let (created_at, used_at) = (now_s(), now_s());
-        Self { digest, access_digest, user_id: 0, account_id: 0, created_at, used_at, id_token: Some(sealed) }
+        Self { digest, access_digest, user_id: 0, account_id: 0, created_at: now, used_at: now, id_token: Some(sealed) }
     }
 }
 
@@ -74,10 +73,10 @@ pub async fn open(deps: &Deps, login: &str, password: &str, address: &str) -> Re
     let account_id = *accounts.keys().next().ok_or(Reason::LoginFailed)?;
     let mut tx = deps.db.begin().await?;
     // A password that changed while this one was compared opens nothing.
-    if !store::update_last_login(&mut tx, user.id, now_s(), &user.password_hash).await? {
+    if !store::update_last_login(&mut tx, user.id, deps.clock.now(), &user.password_hash).await? {
         return Err(Reason::LoginFailed.into());
     }
-    let started = start(&mut tx, user.id, account_id, None).await?;
+    let started = start(&mut tx, deps.clock.now(), user.id, account_id, None).await?;
     let actor = Actor { account_id, user_id: user.id, client_address: address.to_owned() };
     history::record_by(&mut tx, &actor, Change::of("session", &started.digest[..16]).by("login")).await?;
     tx.commit().await?;
@@ -94,15 +93,21 @@ pub(crate) struct Started {
 }
 
 /// Writes a new session. `before` is the one it takes the place of, whose age it keeps.
-pub(crate) async fn start(tx: &mut Tx, user_id: i64, account_id: i64, before: Option<Session>) -> Result<Started> {
+pub(crate) async fn start(
+    tx: &mut Tx,
+    now: i64,
+    user_id: i64,
+    account_id: i64,
+    before: Option<Session>,
+) -> Result<Started> {
     let (session, access_token) = (random_token(), random_token());
     let row = Session {
         digest: portolan_runtime::digest(&session),
         access_digest: portolan_runtime::digest(&access_token),
         user_id,
         account_id,
-        created_at: before.as_ref().map_or_else(now_s, |before| before.created_at),
-        used_at: now_s(),
+        created_at: before.as_ref().map_or(now, |before| before.created_at),
+        used_at: now,
         id_token: before.and_then(|before| before.id_token),
     };
     store::insert_session(tx, &row).await?;
@@ -119,9 +124,9 @@ pub(crate) async fn opened(deps: &Deps, started: Started, account_id: i64) -> Re
 ///
 /// # Errors
 /// `UNAUTHENTICATED` when the session has ended meanwhile.
-pub(crate) async fn switch(tx: &mut Tx, caller: &Caller, account_id: i64) -> Result<Started> {
+pub(crate) async fn switch(deps: &Deps, tx: &mut Tx, caller: &Caller, account_id: i64) -> Result<Started> {
     let before = store::take_session(tx, caller.user_id, &caller.credential_id).await?;
-    start(tx, caller.user_id, account_id, Some(before.ok_or(Reason::Unauthenticated)?)).await
+    start(tx, deps.clock.now(), caller.user_id, account_id, Some(before.ok_or(Reason::Unauthenticated)?)).await
 }
 
 /// Finds the session of a cookie and its access token.
@@ -131,7 +136,7 @@ pub(crate) async fn switch(tx: &mut Tx, caller: &Caller, account_id: i64) -> Res
 pub async fn verify(deps: &Deps, session: &str, access_token: &str) -> Result<Session> {
     let refused = || Error::new(Reason::Unauthenticated);
     let found = store::find_session(&deps.db, &portolan_runtime::digest(session)).await?.ok_or_else(refused)?;
-    let now = now_s();
+    let now = deps.clock.now();
     let same_token = found.access_digest.as_bytes().ct_eq(portolan_runtime::digest(access_token).as_bytes());
     if !bool::from(same_token) || now - found.used_at > IDLE_MAX_S || now - found.created_at > AGE_MAX_S {
         return Err(refused());
@@ -172,7 +177,7 @@ pub async fn close(deps: &Deps, caller: &Caller, redirect_url: Option<&str>) -> 
 pub(crate) async fn sweep(deps: Deps) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
-        let now = now_s();
+        let now = deps.clock.now();
         if let Err(error) = store::delete_ended_sessions(&deps.db, now - IDLE_MAX_S, now - AGE_MAX_S).await {
             tracing::warn!(%error, "ended sessions could not be removed");
         }

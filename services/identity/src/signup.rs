@@ -10,7 +10,7 @@ use crate::{
     Deps, bootstrap, grants,
     history::{self, Actor, Change},
     invitations::checked_email,
-    now_s, organizations, passwords,
+    organizations, passwords,
     sessions::{self, Opened},
     store, throttle, users,
 };
@@ -38,7 +38,9 @@ pub async fn sign_up(deps: &Deps, email: &str, password: &str, code: &str, addre
 async fn join(deps: &Deps, email: &str, email_key: &str, password: &str, code: &str, address: &str) -> Result<Opened> {
     let code_digest = portolan_runtime::digest(code);
     let invitation = store::find_invitation_by_code(&deps.db, &code_digest).await?;
-    if !invitation.is_some_and(|found| users::login_key(&found.email) == email_key && found.expires_at > now_s()) {
+    if !invitation
+        .is_some_and(|found| users::login_key(&found.email) == email_key && found.expires_at > deps.clock.now())
+    {
         return Err(Reason::InvitationInvalid.into());
     }
     let known = store::find_user_by_login(&deps.db, email_key).await?;
@@ -67,8 +69,8 @@ async fn join(deps: &Deps, email: &str, email_key: &str, password: &str, code: &
     let account_id = accept(deps, &mut tx, &code_digest, user_id, email_key).await?;
     let actor = Actor { account_id, user_id, client_address: address.to_owned() };
     history::record_by(&mut tx, &actor, Change::of("user", user_id).by("user.sign_up")).await?;
-    let opened = sessions::start(&mut tx, user_id, account_id, None).await?;
-    store::update_last_login(&mut tx, user_id, now_s(), &hash).await?;
+    let opened = sessions::start(&mut tx, deps.clock.now(), user_id, account_id, None).await?;
+    store::update_last_login(&mut tx, user_id, deps.clock.now(), &hash).await?;
     let change = grants::announce(deps, account_id, &[user_id]).await?;
     tx.commit().await?;
     change.finish().await?;
@@ -85,7 +87,7 @@ pub(crate) async fn accept(deps: &Deps, tx: &mut Tx, code_digest: &str, user_id:
     // Roles cannot be deleted between the look at the invitation and the membership that names them.
     store::lock_account(tx, found.account_id).await?;
     let invitation = store::take_invitation(tx, code_digest).await?.ok_or(invalid)?;
-    if users::login_key(&invitation.email) != email_key || invitation.expires_at <= now_s() {
+    if users::login_key(&invitation.email) != email_key || invitation.expires_at <= deps.clock.now() {
         return Err(invalid.into());
     }
     if store::find_membership(&mut *tx, invitation.account_id, user_id).await?.is_none() {
@@ -114,15 +116,15 @@ async fn found(deps: &Deps, email: &str, email_key: &str, password: &str, addres
         return Err(Reason::UserExists.into());
     }
     let user_id = store::next_id(&mut tx, "user").await?;
-    let organization = organizations::new(email, now_s());
+    let organization = organizations::new(email, deps.clock.now());
     store::insert_organization(&mut tx, &organization).await?;
-    store::insert_account(&mut tx, account_id, &organization.id, bootstrap::ACCOUNT_NAME, now_s()).await?;
+    store::insert_account(&mut tx, account_id, &organization.id, bootstrap::ACCOUNT_NAME, deps.clock.now()).await?;
     store::insert_user(&mut tx, user_id, email, email_key, &hash).await?;
     store::insert_membership(&mut tx, account_id, user_id, None, &admin_everywhere()).await?;
     let actor = Actor { account_id, user_id, client_address: address.to_owned() };
     history::record_by(&mut tx, &actor, Change::of("organization", &organization.id).by("user.sign_up")).await?;
-    let opened = sessions::start(&mut tx, user_id, account_id, None).await?;
-    store::update_last_login(&mut tx, user_id, now_s(), &hash).await?;
+    let opened = sessions::start(&mut tx, deps.clock.now(), user_id, account_id, None).await?;
+    store::update_last_login(&mut tx, user_id, deps.clock.now(), &hash).await?;
     tx.commit().await?;
     sessions::opened(deps, opened, account_id).await
 }

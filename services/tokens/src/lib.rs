@@ -28,6 +28,7 @@ pub mod oauth;
 pub mod organization_tokens;
 pub mod profiles;
 mod rates;
+pub mod revocations;
 mod rpc;
 mod scopes;
 pub mod secret;
@@ -43,7 +44,7 @@ use portolan_api::{
         api_clients_service_server::ApiClientsServiceServer, api_keys_service_server::ApiKeysServiceServer,
         edge_service_server::EdgeServiceServer, oauth_service_server::OauthServiceServer,
         organization_tokens_service_server::OrganizationTokensServiceServer,
-        tokens_service_server::TokensServiceServer,
+        revocation_service_server::RevocationServiceServer, tokens_service_server::TokensServiceServer,
     },
 };
 use portolan_authz::Changes;
@@ -183,6 +184,7 @@ pub fn service(deps: Deps) -> Routes {
         .add_service(AccessProfilesServiceServer::new(rpc.clone()))
         .add_service(ApiClientsServiceServer::new(rpc.clone()))
         .add_service(ApiKeysServiceServer::new(rpc.clone()))
+        .add_service(RevocationServiceServer::new(rpc.clone()))
         .add_service(OauthServiceServer::new(rpc))
         .add_service(EdgeServiceServer::new(rpc::edge::EdgeRpc::new(edge.clone())))
         .add_service(AuthorizationServer::new(rpc::check::Check::new(edge)))

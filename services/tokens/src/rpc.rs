@@ -20,6 +20,7 @@ mod api_clients;
 mod api_keys;
 mod oauth;
 mod organization_tokens;
+mod revocations;
 
 #[derive(Clone)]
 pub(crate) struct Rpc {

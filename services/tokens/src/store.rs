@@ -4,7 +4,10 @@ use portolan_api::{Error, Result};
 use portolan_runtime::Secrets;
 use portolan_store::{Db, Row, Tx, args};
 
-use crate::api_keys::{ApiKey, Found, Utility};
+use crate::{
+    api_keys::{ApiKey, Found, Utility},
+    revocations::Ended,
+};
 
 pub(crate) mod access_tokens;
 pub(crate) mod clients;
@@ -90,6 +93,35 @@ pub(crate) async fn list_digests(db: &Db, account_id: i64, user_id: i64, key_id:
     };
     let previous: Option<String> = row.get("previous_digest")?;
     Ok(std::iter::once(row.get("key_digest")?).chain(previous).collect())
+}
+
+const FIND_DIGESTS_OF_OWNER: &str = "SELECT key_digest, previous_digest FROM api_keys
+    WHERE account_id = $1 AND ($2 = 0 OR user_id = $2) AND created_at <= $3";
+
+/// The digests of every secret of an owner.
+pub(crate) async fn list_digests_of_owner(db: &Db, ended: &Ended) -> Result<Vec<String>> {
+    let mut digests = Vec::new();
+    for row in db.fetch_all(FIND_DIGESTS_OF_OWNER, of_owner(ended)).await? {
+        digests.push(row.get("key_digest")?);
+        digests.extend(row.get::<Option<String>>("previous_digest")?);
+    }
+    Ok(digests)
+}
+
+const DELETE_OF_OWNER: &str = "DELETE FROM api_keys
+    WHERE account_id = $1 AND ($2 = 0 OR user_id = $2) AND created_at <= $3 RETURNING user_id, key_id AS id";
+
+/// Answers user and id of each.
+pub(crate) async fn delete_of_owner(tx: &mut Tx, ended: &Ended) -> Result<Vec<(i64, i32)>> {
+    tx.fetch_all(DELETE_OF_OWNER, of_owner(ended)).await?.iter().map(owned).collect()
+}
+
+fn of_owner(ended: &Ended) -> Vec<portolan_store::Value> {
+    args![ended.account_id, ended.user_id.unwrap_or_default(), ended.ended_at]
+}
+
+fn owned(row: &Row) -> Result<(i64, i32)> {
+    Ok((row.get("user_id")?, row.get("id")?))
 }
 
 const FIND: &str = "SELECT account_id, key_id, user_id, username, utility, key_start, key_end, created_at, expires_at,

@@ -17,6 +17,9 @@ use crate::{
     members, resets,
 };
 
+/// In a list of its own: the member sees no collection.
+const NO_COLLECTION: i32 = -1;
+
 #[tonic::async_trait]
 impl TeamService for Rpc {
     async fn create_invitation(
@@ -105,7 +108,11 @@ impl TeamService for Rpc {
     ) -> RpcResult<ListMemberCollectionsResponse> {
         let (caller, _) = Caller::split(request)?;
         let lists = members::list_collections(&self.deps, caller.account_id).await?;
-        let collections = lists.into_iter().map(|(user, ids)| (user, CollectionIds { ids })).collect();
+        let ids = |list: Option<Vec<i32>>| match list {
+            Some(list) if list.is_empty() => vec![NO_COLLECTION],
+            list => list.unwrap_or_default(),
+        };
+        let collections = lists.into_iter().map(|(user, list)| (user, CollectionIds { ids: ids(list) })).collect();
         Ok(Response::new(ListMemberCollectionsResponse { collections }))
     }
 

@@ -5,15 +5,15 @@ use portolan_store::{Db, Row, Tx, args};
 use super::{AccountReader, one};
 use crate::roles::CustomRole;
 
-const LIST_CUSTOM_ROLES: &str = "SELECT name, base_role, collection_ids, features, threat_protection, is_default
-    FROM custom_roles WHERE account_id = $1 ORDER BY name_key";
+const LIST_CUSTOM_ROLES: &str = "SELECT name, base_role, collection_ids, features, threat_protection, is_default,
+    is_emptied FROM custom_roles WHERE account_id = $1 ORDER BY name_key";
 
 pub(crate) async fn list_custom_roles(db: impl AccountReader, account_id: i64) -> Result<Vec<CustomRole>> {
     db.rows(LIST_CUSTOM_ROLES, account_id).await?.iter().map(custom_role).collect()
 }
 
-const FIND_CUSTOM_ROLE: &str = "SELECT name, base_role, collection_ids, features, threat_protection, is_default
-    FROM custom_roles WHERE account_id = $1 AND name_key = $2";
+const FIND_CUSTOM_ROLE: &str = "SELECT name, base_role, collection_ids, features, threat_protection, is_default,
+    is_emptied FROM custom_roles WHERE account_id = $1 AND name_key = $2";
 
 pub(crate) async fn find_custom_role(db: &Db, account_id: i64, name_key: &str) -> Result<Option<CustomRole>> {
     db.fetch_optional(FIND_CUSTOM_ROLE, args![account_id, name_key]).await?.as_ref().map(custom_role).transpose()
@@ -40,7 +40,7 @@ pub(crate) async fn insert_custom_role(tx: &mut Tx, account_id: i64, role: &Cust
 }
 
 const UPDATE_CUSTOM_ROLE: &str = "UPDATE custom_roles SET base_role = $3, collection_ids = $4, features = $5,
-    threat_protection = $6, is_default = $7 WHERE account_id = $1 AND name_key = $2";
+    threat_protection = $6, is_default = $7, is_emptied = $8 WHERE account_id = $1 AND name_key = $2";
 
 pub(crate) async fn update_custom_role(tx: &mut Tx, account_id: i64, role: &CustomRole) -> Result<()> {
     let values = args![
@@ -51,6 +51,7 @@ pub(crate) async fn update_custom_role(tx: &mut Tx, account_id: i64, role: &Cust
         json(&role.features)?,
         role.opens_threat_protection,
         role.is_default,
+        role.is_emptied,
     ];
     one(tx.execute(UPDATE_CUSTOM_ROLE, values).await?)
 }
@@ -76,5 +77,6 @@ fn custom_role(row: &Row) -> Result<CustomRole> {
         features: serde_json::from_str(&features).map_err(Error::internal)?,
         opens_threat_protection: row.get("threat_protection")?,
         is_default: row.get("is_default")?,
+        is_emptied: row.get("is_emptied")?,
     })
 }

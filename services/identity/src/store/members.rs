@@ -20,15 +20,15 @@ pub(crate) async fn lock_account(tx: &mut Tx, account_id: i64) -> Result<()> {
     one(tx.execute(LOCK_ACCOUNT, args![account_id]).await?)
 }
 
-const LIST_MEMBERS: &str = "SELECT m.user_id, u.login, u.name, m.role, m.scope_roles, m.collection_ids
-    FROM memberships m JOIN users u ON u.user_id = m.user_id WHERE m.account_id = $1 ORDER BY m.user_id";
+const LIST_MEMBERS: &str = "SELECT m.user_id, u.login, u.name, m.role, m.scope_roles, m.collection_ids,
+    m.is_emptied FROM memberships m JOIN users u ON u.user_id = m.user_id WHERE m.account_id = $1 ORDER BY m.user_id";
 
 pub(crate) async fn list_members(db: impl AccountReader, account_id: i64) -> Result<Vec<Member>> {
     db.rows(LIST_MEMBERS, account_id).await?.iter().map(member).collect()
 }
 
-const FIND_MEMBER: &str = "SELECT m.user_id, u.login, u.name, m.role, m.scope_roles, m.collection_ids
-    FROM memberships m JOIN users u ON u.user_id = m.user_id WHERE m.account_id = $1 AND u.login_key = $2";
+const FIND_MEMBER: &str = "SELECT m.user_id, u.login, u.name, m.role, m.scope_roles, m.collection_ids,
+    m.is_emptied FROM memberships m JOIN users u ON u.user_id = m.user_id WHERE m.account_id = $1 AND u.login_key = $2";
 
 pub(crate) async fn find_member(tx: &mut Tx, account_id: i64, login_key: &str) -> Result<Option<Member>> {
     tx.fetch_optional(FIND_MEMBER, args![account_id, login_key]).await?.as_ref().map(member).transpose()

@@ -139,8 +139,10 @@ pub(crate) async fn count_users(tx: &mut Tx) -> Result<i64> {
 pub(crate) struct Membership {
     pub(crate) role: Option<String>,
     pub(crate) scope_roles: BTreeMap<String, String>,
-    /// `None` and empty: every collection.
+    /// `None` and empty: every collection, unless it was emptied.
     pub(crate) collection_ids: Option<Vec<i32>>,
+    /// Every collection of the list was deleted: the empty list restricts to none.
+    pub(crate) is_emptied: bool,
 }
 
 impl Membership {
@@ -170,7 +172,7 @@ pub(crate) async fn insert_membership(
 }
 
 const FIND_MEMBERSHIP: &str =
-    "SELECT role, scope_roles, collection_ids FROM memberships WHERE account_id = $1 AND user_id = $2";
+    "SELECT role, scope_roles, collection_ids, is_emptied FROM memberships WHERE account_id = $1 AND user_id = $2";
 
 pub(crate) async fn find_membership(db: impl Reader, account_id: i64, user_id: i64) -> Result<Option<Membership>> {
     db.row(FIND_MEMBERSHIP, account_id, user_id).await?.as_ref().map(membership).transpose()
@@ -183,20 +185,22 @@ fn membership(row: &Row) -> Result<Membership> {
         role: row.get("role")?,
         scope_roles: serde_json::from_str(&scope_roles).map_err(Error::internal)?,
         collection_ids: collection_ids.map(|ids| serde_json::from_str(&ids)).transpose().map_err(Error::internal)?,
+        is_emptied: row.get("is_emptied")?,
     })
 }
 
 const UPDATE_MEMBERSHIP_COLLECTIONS: &str =
-    "UPDATE memberships SET collection_ids = $3 WHERE account_id = $1 AND user_id = $2";
+    "UPDATE memberships SET collection_ids = $3, is_emptied = $4 WHERE account_id = $1 AND user_id = $2";
 
 pub(crate) async fn update_membership_collections(
     tx: &mut Tx,
     account_id: i64,
     user_id: i64,
-    ids: Option<&[i32]>,
+    ids: &[i32],
+    is_emptied: bool,
 ) -> Result<()> {
-    let ids = ids.map(serde_json::to_string).transpose().map_err(Error::internal)?;
-    one(tx.execute(UPDATE_MEMBERSHIP_COLLECTIONS, args![account_id, user_id, ids]).await?)
+    let ids = serde_json::to_string(ids).map_err(Error::internal)?;
+    one(tx.execute(UPDATE_MEMBERSHIP_COLLECTIONS, args![account_id, user_id, ids, is_emptied]).await?)
 }
 
 pub(crate) struct SigningKeyRow {

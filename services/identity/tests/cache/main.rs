@@ -3,9 +3,14 @@
 
 mod faults;
 mod history;
+mod server;
+#[path = "../common/world.rs"]
 mod world;
 
 portolan_testkit::suite! {
+    history::random_histories_agree_with_a_naive_evaluator;
+    PORTOLAN_TEST_REDIS:
+    history::random_histories_over_redis_agree_too;
+    PORTOLAN_TEST_REDIS_SERVER:
     faults::no_answered_change_is_unseen,
-    history::random_histories_agree_with_a_naive_evaluator,
 }

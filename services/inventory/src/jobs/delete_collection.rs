@@ -1,4 +1,4 @@
-use portolan_api::imports::v1::DeleteUploadsRequest;
+use portolan_api::{identity::v1::ForgetCollectionsRequest, imports::v1::DeleteUploadsRequest};
 use portolan_store::Tx;
 
 use super::{Job, Step};
@@ -12,10 +12,13 @@ const MEMBERS_PER_STEP: i64 = 2_000;
 /// The place at which only other services are left.
 pub(super) const OTHERS: &str = "others";
 
-/// Has imports forget the collection: uploads, raw files, saved specifications. It bears being told twice.
+/// Has imports forget the collection (uploads, raw files, saved specifications) and identity take it out of roles and
+/// the lists of members. Both bear being told twice.
 pub(super) async fn tell_others(deps: &Deps, job: &Job) -> Result<(), Error> {
     let request = DeleteUploadsRequest { account_id: job.account_id, collection_id: job.collection_id };
     deps.peers.uploads().delete_uploads(request).await.map_err(portolan_api::Error::from)?;
+    let request = ForgetCollectionsRequest { account_id: job.account_id, collection_ids: vec![job.collection_id] };
+    deps.peers.collection_lists().forget_collections(request).await.map_err(portolan_api::Error::from)?;
     Ok(())
 }
 

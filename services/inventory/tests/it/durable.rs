@@ -7,7 +7,7 @@ use portolan_record::Record;
 use portolan_testkit::TestDb;
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{ACCOUNT, admin, call, create, deps, distinct_path, ingest, local, tables};
+use crate::harness::{ACCOUNT, admin, call, create, deps, deps_without_identity, distinct_path, ingest, local, tables};
 
 /// A step is tried this often before its worker gives up.
 const ATTEMPTS: u32 = 5;
@@ -128,7 +128,7 @@ pub async fn groups_survive_deaths(test: TestDb) {
 
 /// Both jobs of access types end the same, however often their workers die; asked for twice they are one job.
 pub async fn access_types_survive_deaths(test: TestDb) {
-    let deps = deps(&test).await;
+    let deps = deps_without_identity(&test.store).await;
     let ranges = tonic::service::Routes::new(directory::DirectoryServiceServer::new(Ranges));
     let (id, me) = (create(&deps, ACCOUNT, "A").await.id, admin(ACCOUNT));
     ingest(&deps, "p", &calls(id, 450)).await;

@@ -3,6 +3,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portolan_api::identity::v1::{
+    ForgetCollectionsRequest, ForgetCollectionsResponse,
+    collection_lists_service_server::{CollectionListsService, CollectionListsServiceServer},
+};
 use portolan_api::imports::v1::{
     self as imports,
     uploads_service_server::{UploadsService, UploadsServiceServer},
@@ -25,6 +29,14 @@ pub async fn deps(test: &TestDb) -> Deps {
 
 /// The service as a process of its own on a store.
 pub async fn deps_on(store: &Store) -> Deps {
+    let deps = deps_without_identity(store).await;
+    let lists = CollectionListsServiceServer::new(NoLists);
+    deps.peers.identity.connect_local(local(tonic::service::Routes::new(lists)));
+    deps
+}
+
+/// The same, where identity does not answer yet.
+pub async fn deps_without_identity(store: &Store) -> Deps {
     let db = store.service(SERVICE).await.unwrap();
     portolan_meter::open(&db).await.unwrap();
     db.migrate(&MIGRATIONS).await.unwrap();
@@ -59,6 +71,19 @@ impl UploadsService for NoUploads {
         _: tonic::Request<imports::GetSpecificationRequest>,
     ) -> Result<tonic::Response<imports::GetSpecificationResponse>, tonic::Status> {
         Ok(tonic::Response::new(imports::GetSpecificationResponse::default()))
+    }
+}
+
+/// Identity without any list of collections, in the place of the other program.
+struct NoLists;
+
+#[tonic::async_trait]
+impl CollectionListsService for NoLists {
+    async fn forget_collections(
+        &self,
+        _: tonic::Request<ForgetCollectionsRequest>,
+    ) -> Result<tonic::Response<ForgetCollectionsResponse>, tonic::Status> {
+        Ok(tonic::Response::new(ForgetCollectionsResponse::default()))
     }
 }
 

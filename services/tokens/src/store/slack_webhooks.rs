@@ -4,7 +4,7 @@ use portolan_api::{Error, Result};
 use portolan_runtime::Secrets;
 use portolan_store::{Db, Row, Tx, args};
 
-use crate::slack_webhooks::SlackWebhook;
+use crate::{revocations::Ended, slack_webhooks::SlackWebhook};
 
 /// Where the address of a webhook is sealed for.
 fn place(id: i32) -> String {
@@ -54,6 +54,14 @@ const DELETE: &str = "DELETE FROM slack_webhooks WHERE account_id = $1 AND user_
 
 pub(crate) async fn delete(tx: &mut Tx, account_id: i64, user_id: i64, id: i32) -> Result<bool> {
     Ok(tx.execute(DELETE, args![account_id, user_id, id]).await? == 1)
+}
+
+const DELETE_OF_OWNER: &str = "DELETE FROM slack_webhooks
+    WHERE account_id = $1 AND ($2 = 0 OR user_id = $2) AND created_at <= $3 RETURNING user_id, webhook_id AS id";
+
+/// Answers user and id of each.
+pub(crate) async fn delete_of_owner(tx: &mut Tx, ended: &Ended) -> Result<Vec<(i64, i32)>> {
+    tx.fetch_all(DELETE_OF_OWNER, super::of_owner(ended)).await?.iter().map(super::owned).collect()
 }
 
 const URLS: &str = "SELECT webhook_id, url FROM slack_webhooks WHERE account_id = $1 ORDER BY webhook_id";

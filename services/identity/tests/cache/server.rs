@@ -1,0 +1,71 @@
+use std::{
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use portolan_authz::Redis;
+
+/// A Redis of this test alone.
+pub struct Server {
+    program: String,
+    pub port: u16,
+    child: Option<Child>,
+}
+
+impl Server {
+    /// Starts the program that the environment names.
+    pub fn start() -> Self {
+        let program = std::env::var("PORTOLAN_TEST_REDIS_SERVER").expect("the case runs only with a Redis to start");
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut server = Self { program, port, child: None };
+        server.run();
+        server
+    }
+
+    pub fn run(&mut self) {
+        let port = self.port.to_string();
+        let child = Command::new(&self.program)
+            .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        self.child = Some(child.unwrap());
+    }
+
+    pub fn client(&self) -> Redis {
+        Redis::new(&format!("redis://127.0.0.1:{}", self.port), "test").unwrap()
+    }
+
+    /// Stops answering for a while, with every connection open.
+    pub async fn pause(&self, time: Duration) {
+        self.signal("-STOP");
+        tokio::time::sleep(time).await;
+        self.signal("-CONT");
+    }
+
+    /// Dies with everything it holds, and begins anew.
+    pub async fn restart(&mut self, after: Duration) {
+        self.kill();
+        tokio::time::sleep(after).await;
+        self.run();
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.as_ref().unwrap().id().to_string();
+        Command::new("kill").args([signal, &pid]).status().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,50 @@
+use portolan_authz::{Cache, Scope};
+use portolan_identity::{
+    grants,
+    roles::{self, RoleInput},
+};
+use portolan_store::args;
+use portolan_testkit::TestDb;
+
+use crate::world::{ACCOUNT, admin, identity, member, with_role};
+
+/// Whatever a program does: a second default role, and a second spelling of a name, do not get into the table.
+pub async fn the_database_keeps_one_default_role(test: TestDb) {
+    let deps = identity(&test, Cache::memory()).await;
+    let caller = admin(with_role(&deps, "root@example.org", "ADMIN").await, "");
+    let input = |name: &str| RoleInput { name: name.into(), base_role: "GUEST".into(), ..RoleInput::default() };
+    roles::create(&deps, &caller, RoleInput { is_default: Some(true), ..input("first") }).await.unwrap();
+    roles::create(&deps, &caller, input("Second")).await.unwrap();
+    let second = "UPDATE custom_roles SET is_default = 1 WHERE account_id = $1 AND name_key = 'SECOND'";
+    assert!(deps.db.execute(second, args![ACCOUNT]).await.unwrap_err().unique_violation().is_some());
+    let again = "INSERT INTO custom_roles (account_id, name_key, name, base_role, collection_ids, features,
+        threat_protection, is_default, created_at) VALUES ($1, 'SECOND', 'second', 'GUEST', '[]', '[]', 0, 0, 0)";
+    assert!(deps.db.execute(again, args![ACCOUNT]).await.unwrap_err().unique_violation().is_some());
+    let defaults: Vec<_> =
+        roles::list(&deps, ACCOUNT).await.unwrap().into_iter().filter(|role| role.is_default).collect();
+    assert_eq!(defaults.len(), 1);
+}
+
+/// A deletion that is told a second time, and one of a collection that is in no list, write nothing.
+pub async fn forgetting_twice_changes_nothing(test: TestDb) {
+    let deps = identity(&test, Cache::memory()).await;
+    let user = member(&deps, "ann@example.org").await;
+    grants::set_collections(&deps, ACCOUNT, user, &[3, 4]).await.unwrap();
+    let events = async || {
+        let count = "SELECT count(*) AS n FROM audit_events WHERE action = 'collections.forget'";
+        deps.db.fetch_one(count, args![]).await.unwrap().get::<i64>("n").unwrap()
+    };
+    let seen = async || grants::get(&deps, ACCOUNT, user, Scope::Api).await.unwrap().collections().map(<[i32]>::to_vec);
+    for (deleted, left, expected) in [
+        (vec![9], vec![3, 4], 0),
+        (vec![3], vec![4], 1),
+        (vec![3], vec![4], 1),
+        (vec![4, 3], vec![], 2),
+        (vec![4], vec![], 2),
+    ] {
+        grants::forget_collections(&deps, ACCOUNT, &deleted).await.unwrap();
+        assert_eq!((seen().await, events().await), (Some(left), expected), "{deleted:?}");
+    }
+    grants::set_collections(&deps, ACCOUNT, user, &[]).await.unwrap();
+    assert_eq!(seen().await, None, "a list that is cleared by hand restricts nothing");
+}

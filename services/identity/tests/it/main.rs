@@ -1,0 +1,21 @@
+//! What only identity itself can show, on both databases: the ends of sessions, invitations and reset tokens by a clock
+//! that is moved by hand; equal work for known and unknown accounts; what the database alone enforces.
+
+mod chain;
+mod clock;
+mod equal_work;
+mod lists;
+#[path = "../common/world.rs"]
+mod world;
+
+portolan_testkit::suite! {
+    clock::a_session_ends_when_it_is_not_used,
+    clock::a_session_ends_however_much_it_is_used,
+    clock::an_invitation_is_good_for_a_week,
+    clock::a_reset_token_is_good_for_two_hours_and_once,
+    equal_work::a_login_costs_the_same_for_everybody,
+    equal_work::a_reset_costs_the_same_for_everybody,
+    lists::the_database_keeps_one_default_role,
+    lists::forgetting_twice_changes_nothing,
+    chain::every_edit_of_an_event_is_found,
+}

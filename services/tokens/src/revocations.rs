@@ -1,0 +1,77 @@
+//! The end of credentials whose owner lost the right to have any.
+
+use portolan_api::{Error, Result};
+use portolan_authz::api_key_key;
+use portolan_outbox::{AUDIT, AuditEvent};
+use portolan_store::Tx;
+
+use crate::{
+    Deps, now_ms,
+    store::{self, slack_webhooks},
+};
+
+/// Owners of one call.
+pub const OWNERS_MAX: usize = 1_000;
+const ACTION: &str = "credentials.revoke";
+
+/// A user in an account, or everybody in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub account_id: i64,
+    /// `None` for everybody in the account.
+    pub user_id: Option<i64>,
+    /// Unix seconds; what was made later is of a new membership.
+    pub ended_at: i64,
+}
+
+/// Deletes the API keys and Slack webhooks of these owners; answers how many there were. The keys are dead with the
+/// answer, also at those who cache their owners.
+///
+/// # Errors
+/// `INTERNAL` for more than [`OWNERS_MAX`]; `UNAVAILABLE` when the readers of keys cannot be told.
+pub async fn revoke(deps: &Deps, owners: &[Ended]) -> Result<i32> {
+    if owners.len() > OWNERS_MAX {
+        return Err(Error::internal(format!("{} owners at once", owners.len())));
+    }
+    let mut revoked = 0;
+    for ended in owners {
+        revoked += revoke_one(deps, ended).await?;
+    }
+    Ok(revoked)
+}
+
+async fn revoke_one(deps: &Deps, ended: &Ended) -> Result<i32> {
+    let digests = store::list_digests_of_owner(&deps.db, ended).await?;
+    let change = deps.key_changes.begin(digests.iter().map(|digest| api_key_key(digest))).await?;
+    let mut tx = deps.db.begin().await?;
+    let mut revoked = 0;
+    for (user_id, key_id) in store::delete_of_owner(&mut tx, ended).await? {
+        record(&mut tx, ended.account_id, user_id, "apiKey", key_id).await?;
+        revoked += 1;
+    }
+    for (user_id, webhook_id) in slack_webhooks::delete_of_owner(&mut tx, ended).await? {
+        record(&mut tx, ended.account_id, user_id, "slackWebhook", webhook_id).await?;
+        revoked += 1;
+    }
+    tx.commit().await?;
+    change.finish().await?;
+    Ok(revoked)
+}
+
+/// Tells the audit whose credential ended; who ended the membership stands there already.
+async fn record(tx: &mut Tx, account_id: i64, user_id: i64, what: &str, id: i32) -> Result<()> {
+    let event = AuditEvent {
+        event_id: uuid::Uuid::now_v7().to_string(),
+        account_id,
+        user_id,
+        action: ACTION.to_owned(),
+        outcome: "DONE".to_owned(),
+        resource: what.to_owned(),
+        resource_id: id.to_string(),
+        time_ms: now_ms(),
+        count: 1,
+        ..AuditEvent::default()
+    };
+    let payload = serde_json::to_string(&event).map_err(Error::internal)?;
+    Ok(portolan_outbox::put(tx, AUDIT, &event.event_id, &payload).await?)
+}

@@ -1,0 +1,23 @@
+use portolan_api::tokens::v1::{
+    RevokeCredentialsRequest, RevokeCredentialsResponse, revocation_service_server::RevocationService,
+};
+use tonic::{Request, Response};
+
+use super::{Rpc, RpcResult};
+use crate::revocations::{self, Ended};
+
+#[tonic::async_trait]
+impl RevocationService for Rpc {
+    async fn revoke_credentials(
+        &self,
+        request: Request<RevokeCredentialsRequest>,
+    ) -> RpcResult<RevokeCredentialsResponse> {
+        let owners = request.into_inner().owners.into_iter().map(|owner| Ended {
+            account_id: owner.account_id,
+            user_id: (owner.user_id != 0).then_some(owner.user_id),
+            ended_at: owner.ended_at,
+        });
+        let revoked = revocations::revoke(&self.deps, &owners.collect::<Vec<_>>()).await?;
+        Ok(Response::new(RevokeCredentialsResponse { revoked }))
+    }
+}
