@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the whole-system tests again on six processes behind Envoy, over Postgres. Expects the variables of test-env.sh.
+# Runs the whole-system tests again on six processes behind Envoy, over Postgres and Redis. Expects the variables of
+# test-env.sh.
 # Left out: cases that start processes of their own (edge, replicas, distributed, faults, operations, kill), that read
 # the log of the one process, that speak gRPC past the edge (guards), or that name the client's address, which Envoy
 # writes; and the files that are large.
@@ -21,4 +22,5 @@ for name in kill:: real_files:: edge:: replicas:: distributed:: faults:: operati
     api_keys::messages_reach_the_webhooks_of_an_account; do
     skip+=(--skip "$name")
 done
+export PORTOLAN__CACHE__URL="${PORTOLAN__CACHE__URL:-${PORTOLAN_TEST_REDIS:?names no Redis}}"
 PORTOLAN_TEST_FORM=six exec "$binary" postgres:: "${skip[@]}" "$@"

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use crate::server::{Answer, Server, har};
 
 const PASSWORD: &str = "a password of its own";
-const ADMIN_PASSWORD: &str = "correct horse battery staple";
+pub const ADMIN_PASSWORD: &str = "correct horse battery staple";
 
 /// A person with a session.
 pub struct Person<'a> {
@@ -43,7 +43,7 @@ pub async fn join<'a>(server: &'a Server, email: &str, role: &str) -> Person<'a>
     Person::of(server, server.send(server.request("/signup-email").body(body)).await.unwrap().expect(200))
 }
 
-fn code_of(invited: &Value) -> String {
+pub fn code_of(invited: &Value) -> String {
     let link = invited["finalInviteCode"].as_str().unwrap();
     link.split_once("signupInvitationCode=").unwrap().1.split('&').next().unwrap().to_owned()
 }
@@ -133,119 +133,6 @@ pub async fn racing_roles_keep_one_name_and_one_default(test: TestDb) {
         let refused = db.execute(portolan_store::Sql::assembled(insert), Vec::new()).await.unwrap_err();
         assert!(refused.unique_violation().is_some(), "{refused}");
     }
-}
-
-/// Each condition of the contract has its status and text.
-pub async fn every_refusal_has_its_text(test: TestDb) {
-    let server = Server::start(&test).await;
-    let admin = Person::log_in(&server, "admin@localhost", ADMIN_PASSWORD).await;
-    let known = "member@example.org";
-    let member = join(&server, known, "MEMBER").await;
-    let role = |name: &str, base: &str| json!({"roleName": name, "baseRole": base});
-    server.post("/api/createCustomRole", role("taken", "GUEST")).await.expect(200);
-    let invite = json!({"inviteeEmail": "open@example.org", "inviteeRole": "taken"});
-    server.post("/api/inviteUsers", invite).await.expect(200);
-    for (path, body, text) in refusals(known) {
-        let answer = admin.post(path, body.clone()).await;
-        assert_eq!((answer.status, answer.json()), (422, json!({"actionErrors": [text]})), "{path} {body}");
-    }
-    let missing = "Either inviteeRole or scopeRoleMapping is required";
-    for (path, body, text) in [
-        ("/api/inviteUsers", json!({"inviteeEmail": "x"}), "Invalid email address"),
-        ("/api/inviteUsers", json!({"inviteeEmail": known, "inviteeRole": "GUEST"}), "User is already in this account"),
-        ("/api/inviteUsers", json!({"inviteeEmail": "n@example.org"}), missing),
-        ("/api/inviteUsers", json!({"inviteeEmail": "n@example.org", "inviteeRole": "x"}), "invalid user role"),
-        ("/api/removeUser", json!({"email": "none@example.org"}), "User not found"),
-        ("/api/removeUser", json!({"email": "admin@localhost"}), "cannot perform on yourself"),
-    ] {
-        let answer = admin.post(path, body.clone()).await;
-        let expected = (422, json!({"actionErrors": [text], "error": text}));
-        assert_eq!((answer.status, answer.json()), expected, "{path} {body}");
-    }
-    // A member invites below themselves only, and withdraws their own invitations only.
-    let above = json!({"inviteeEmail": "n@example.org", "inviteeRole": "ADMIN"});
-    let above = member.post("/api/inviteUsers", above).await;
-    assert_eq!(above.json()["actionErrors"], json!(["no access to modify this role"]));
-    let foreign = member.post("/api/removeInvitation", json!({"email": "open@example.org"})).await;
-    foreign.expect_error(422, "not allowed to remove this invitation");
-    // A second reset waits; the first token works once.
-    let reset = admin.post("/api/resetUserPassword", json!({"userEmail": known})).await.expect(200).json();
-    let soon = admin.post("/api/resetUserPassword", json!({"userEmail": known})).await;
-    assert!(soon.body.contains("please wait 1") && soon.status == 422, "{}", soon.body);
-    let redeem = |password: &str| {
-        let body = json!({"resetPasswordToken": reset["passwordResetToken"], "newPassword": password}).to_string();
-        server.send(server.request("/auth/resetPassword").body(body))
-    };
-    redeem("short").await.unwrap().expect_error(422, "Password must have at least 8 characters");
-    redeem("password123").await.unwrap().expect_error(422, "This password is too common");
-    let chosen = "another password of mine";
-    redeem(chosen).await.unwrap().expect(200);
-    redeem(chosen).await.unwrap().expect_error(422, "The password reset link has expired or is invalid");
-    member.post("/api/me", json!({})).await.expect_error(401, "Authentication is required");
-    Person::log_in(&server, known, chosen).await;
-    // A page of another site cannot use the cookie.
-    let evil = ("origin", "https://evil.example");
-    let foreign = admin.post_with("/api/createCustomRole", role("evil", "GUEST"), evil.0, evil.1).await;
-    foreign.expect_error(403, "Requests from other sites are not allowed");
-    let key = server.post("/api/goToAccount", json!({"newAccountId": 1_000_000})).await;
-    key.expect_error(422, "An API key cannot switch accounts. Log in instead");
-}
-
-/// What an ADMIN may get wrong: path, body, text.
-fn refusals(known: &str) -> Vec<(&'static str, Value, &'static str)> {
-    let names = |name: &str, organization: &str| json!({"username": name, "organization": organization});
-    let scopes = |email: &str, scope: &str, role: &str| json!({"email": email, "scopeRoleMapping": {scope: role}});
-    let role = |name: &str, base: &str| json!({"roleName": name, "baseRole": base});
-    let (long, longer) = ("a".repeat(25), "r".repeat(51));
-    let update = "/api/updateUsernameAndOrganization";
-    let create = "/api/createCustomRole";
-    let mapping = "/api/updateUserScopeRoleMapping";
-    let unknown = json!({"email": known, "userRole": "GUEST", "scopeRoleMapping": {"API": "x"}});
-    let collection = json!({"roleName": "new", "baseRole": "GUEST", "apiCollectionIds": [987]});
-    let feature = json!({"roleName": "new", "baseRole": "GUEST", "allowedFeaturesForUser": ["X"]});
-    let evil = json!({"redirectUrl": "https://evil.example"});
-    let username = "Username can only contain letters, digits, spaces and hyphens";
-    let organization = "Organization name can only contain letters, digits, spaces, '.', '&' and '-'";
-    vec![
-        ("/api/logout", evil, "redirectUrl must be a path that starts with one slash"),
-        ("/api/createNewAccount", json!({}), "newAccountName must have 1 to 100 characters"),
-        ("/api/goToAccount", json!({"newAccountId": 77}), "No such account exists"),
-        (update, names(" ", "x"), "Username cannot be empty"),
-        (update, names("a!", "x"), username),
-        (update, names(&long, "x"), "Username cannot be longer than 24 characters"),
-        (update, names("a", ""), "Organization name cannot be empty"),
-        (update, names("a", "x!"), organization),
-        (update, names("a", &long), "Organization name cannot be longer than 24 characters"),
-        ("/api/removeInvitation", json!({"email": "none@example.org"}), "invitation not found"),
-        ("/api/resetUserPassword", json!({}), "Invalid email address"),
-        ("/api/resetUserPassword", json!({"userEmail": "none@example.org"}), "User not found"),
-        (create, role("", "GUEST"), "Role name cannot be empty"),
-        (create, role(&longer, "GUEST"), "Role name cannot be longer than 50 characters"),
-        (create, role("a b", "GUEST"), "Role name can only contain letters, digits, '_' and '-'"),
-        (create, role("member", "GUEST"), "Role name is reserved"),
-        (create, role("TAKEN", "GUEST"), "Role already exists"),
-        (create, role("new", "NO_ACCESS"), "Base role does not exist"),
-        (create, role("new", "taken"), "Base role does not exist"),
-        (create, collection, "No such collection exists: 987"),
-        (create, feature, "Unknown feature: X"),
-        ("/api/updateCustomRole", role("none", "GUEST"), "Role does not exist"),
-        ("/api/updateCustomRole", role("taken", ""), "Base role does not exist"),
-        ("/api/deleteCustomRole", json!({"roleName": "none"}), "Role does not exist"),
-        ("/api/deleteCustomRole", json!({"roleName": "taken"}), "Role is in use by pending invitations"),
-        ("/api/makeAdmin", json!({"email": "none@example.org", "userRole": "GUEST"}), "user doesn't exist"),
-        ("/api/makeAdmin", json!({"email": "admin@localhost", "userRole": "GUEST"}), "cannot perform on yourself"),
-        ("/api/makeAdmin", json!({"email": known}), "invalid user role"),
-        ("/api/makeAdmin", json!({"email": known, "userRole": "NO_ACCESS"}), "no access to modify this role"),
-        ("/api/makeAdmin", unknown, "Invalid role: x"),
-        (mapping, scopes("none@example.org", "API", "GUEST"), "User not found"),
-        (mapping, scopes("admin@localhost", "API", "GUEST"), "cannot perform on yourself"),
-        (mapping, scopes(known, "MOON", "GUEST"), "Invalid product scope: MOON"),
-        (mapping, scopes(known, "API", "x"), "Invalid role: x"),
-        ("/api/saveSubscription", json!({}), "subscription must have an https endpoint and both keys"),
-        ("/api/updatePrivateCidrIps", json!({"privateCidrList": ["10.0.0.0"]}), "Invalid CIDR detected"),
-        ("/api/updatePartnerIps", json!({"partnerIpList": ["10.0.0.0/8"]}), "Invalid IP detected"),
-        ("/api/updateUserCollections", json!({"userCollectionMap": {"99": []}}), "User not found: 99"),
-    ]
 }
 
 /// Two ADMINs who demote each other at the same time leave one; a session moves between accounts and is new each time.

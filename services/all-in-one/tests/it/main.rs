@@ -11,6 +11,8 @@ mod edge;
 mod faults;
 mod golden;
 mod guards;
+mod identity_leavers;
+mod identity_refusals;
 mod identity_team;
 mod identity_ways_in;
 mod imports;
@@ -38,18 +40,19 @@ portolan_testkit::suite! {
     credentials::keys_of_tools_stay_in_their_list,
     credentials::grpc_takes_the_same_key,
     guards::every_rpc_refuses_whom_its_rule_refuses,
-    replicas::a_change_at_one_counts_at_the_other,
-    replicas::failures_are_counted_together,
     tenants::no_rpc_reaches_another_account,
     roles::a_role_bounds_what_a_user_may,
     roles::a_restricted_user_sees_their_own_collections,
     roles::another_account_is_out_of_sight,
     identity_team::a_person_from_invitation_to_refusal,
     identity_team::racing_roles_keep_one_name_and_one_default,
-    identity_team::every_refusal_has_its_text,
     identity_team::the_last_admin_stays,
     identity_team::workspaces_of_a_vendor,
     identity_team::a_suspended_organisation_is_refused,
+    identity_leavers::credentials_go_with_their_member,
+    identity_leavers::keys_go_with_their_workspace,
+    identity_leavers::deleted_collections_leave_every_list,
+    identity_refusals::every_refusal_has_its_text,
     identity_ways_in::letters_go_out,
     identity_ways_in::a_provider_lets_people_in,
     identity_ways_in::browsers_get_messages,
@@ -118,6 +121,9 @@ portolan_testkit::suite! {
     distributed::services_speak_mutual_tls,
     distributed::a_rolling_restart_fails_no_request,
     faults::what_a_client_sees_of_each_fault;
+    PORTOLAN_TEST_REDIS @postgres:
+    replicas::a_change_at_one_counts_at_the_other,
+    replicas::failures_are_counted_together;
     PORTOLAN_TEST_KAFKA:
     kill::nothing_is_lost_or_counted_twice_over_a_broker;
     PORTOLAN_TEST_ENVOY:
