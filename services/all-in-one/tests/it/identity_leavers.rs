@@ -1,12 +1,14 @@
 //! What goes with somebody who leaves an account, and with a collection that is deleted.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use portolan_store::args;
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 
 use crate::{
     identity_team::{Person, join},
-    server::Server,
+    server::{PATIENCE, Server},
 };
 
 const PASSWORD: &str = "a password of its own";
@@ -18,7 +20,7 @@ async fn make_key(person: &Person<'_>, utility: &str) -> (i64, String) {
 }
 
 /// The keys and webhooks of a removed member are gone with the answer, also after the person is invited again; those of
-/// others and of the account stay. A removal that tokens did not hear of is told later.
+/// others and of the account stay. A departure that tokens did not hear of is told until it has.
 pub async fn credentials_go_with_their_member(test: TestDb) {
     let server = Server::start(&test).await;
     let (ann, bob) =
@@ -53,13 +55,28 @@ pub async fn credentials_go_with_their_member(test: TestDb) {
     };
     assert_eq!(left().await, (0, 0));
 
+    // What identity noted while tokens did not answer is done later, without anybody asking.
+    let bob_id = bob.post("/api/me", json!({})).await.expect(200).json()["user"]["id"].as_i64().unwrap();
+    let identity = test.store.service("identity").await.unwrap();
+    let ended_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let note = json!({ "accountId": 1_000_000, "userId": bob_id, "endedAt": ended_at }).to_string();
+    let mut tx = identity.begin().await.unwrap();
+    portolan_outbox::put(&mut tx, portolan_outbox::REVOCATIONS, "a note of this test", &note).await.unwrap();
+    tx.commit().await.unwrap();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while me(&others).await != 401 {
+        assert!(tokio::time::Instant::now() < deadline, "the note is not delivered");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    bob.post("/api/me", json!({})).await.expect(200);
+
     // Somebody who comes back has none of them, and what they make then stays.
     let invite = json!({ "inviteeEmail": "ann@example.org", "inviteeRole": "MEMBER" });
     let link = server.post("/api/inviteUsers", invite).await.expect(200).json();
     let code = link["finalInviteCode"].as_str().unwrap().split_once("signupInvitationCode=").unwrap().1;
     let code = code.split('&').next().unwrap();
     // Ends count in whole seconds.
-    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
     let body = json!({ "email": "ann@example.org", "password": PASSWORD, "invitationCode": code }).to_string();
     let back = server.send(server.request("/signup-email").body(body)).await.unwrap().expect(200);
     let ann = Person::of(&server, back);
@@ -117,7 +134,7 @@ pub async fn deleted_collections_leave_every_list(test: TestDb) {
     });
 
     server.post("/api/deleteMultipleCollections", json!({ "apiCollectionIds": [gone] })).await.expect(200);
-    let deadline = tokio::time::Instant::now() + crate::server::PATIENCE;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
     let roles = loop {
         let roles = server.post("/api/getCustomRoles", json!({})).await.expect(200).json()["roles"].clone();
         let of = |name: &str| {
@@ -129,7 +146,7 @@ pub async fn deleted_collections_leave_every_list(test: TestDb) {
             break found;
         }
         assert!(tokio::time::Instant::now() < deadline, "{found:?}");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     };
     assert_eq!(roles, (json!([]), json!([kept])));
     let none = Vec::<String>::new();

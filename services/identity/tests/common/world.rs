@@ -1,4 +1,5 @@
 //! Identity on a test's database, without the other services; billing allows everything.
+#![allow(dead_code, reason = "each of the targets that share this file uses a part of it")]
 
 use std::sync::Arc;
 
