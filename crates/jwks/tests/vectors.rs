@@ -9,6 +9,7 @@ const A1_SECRET: &str = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75a
 const A2_TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw";
 const A2_MODULUS: &str = "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ";
 const A3_TOKEN: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
+const A4_TOKEN: &str = "eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZA.AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWROc-mZZqwqT2SI-KGDKB34XO0aw_7XdtAG8GaSwFKdCAPZgoXD2YBJZCPEX3xKpRwcdOO8KpEHwJjyqOgzDO7iKvU8vcnwNrmxYbSW9ERBXukOXolLzeO_Jn";
 const A5_TOKEN: &str = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.";
 /// Section 4 of RFC 7520 signs this text, which is no set of claims.
 const COOKBOOK_PAYLOAD: &str = "SXTigJlzIGEgZGFuZ2Vyb3VzIGJ1c2luZXNzLCBGcm9kbywgZ29pbmcgb3V0IHlvdXIgZG9vci4gWW91IHN0ZXAgb250byB0aGUgcm9hZCwgYW5kIGlmIHlvdSBkb24ndCBrZWVwIHlvdXIgZmVldCwgdGhlcmXigJlzIG5vIGtub3dpbmcgd2hlcmUgeW91IG1pZ2h0IGJlIHN3ZXB0IG9mZiB0by4";
@@ -59,6 +60,37 @@ fn rfc_7515_a3_elliptic_curve() {
         "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
     });
     check(A3_TOKEN, &Key::from_jwk(&jwk).unwrap());
+}
+
+/// ES512 is no algorithm of any key here: A.4 and section 4.3 of RFC 7520 are refused by name, whatever they sign.
+#[test]
+fn es512_is_refused() {
+    assert_eq!(Compact::parse(A4_TOKEN).unwrap_err(), JwsError::AlgorithmUnknown);
+    let header = json!({"alg": "ES512", "kid": "bilbo.baggins@hobbiton.example"});
+    let cookbook = format!("{}.{COOKBOOK_PAYLOAD}.AA", URL_SAFE_NO_PAD.encode(header.to_string()));
+    assert_eq!(Compact::parse(&cookbook).unwrap_err(), JwsError::AlgorithmUnknown);
+    let key = json!({"kty": "EC", "crv": "P-521", "x": "AekpBQ8ST8a8VcfVOTNl353vSrDCLLJXmPk06wTjxrrjcBpXp5EOnYG_NjFZ6OvLFV1jSfS9tsz4XwVUHmhPn3hIc", "y": "ADSmRA43Z1DSNx_RvcLI87cdL07l6jQyyBXMoxVg_l2Th-x3S1WDhjDly79ajL4Kkd0AZMaZmh9ubmf63e3kyMj2"});
+    assert!(Key::from_jwk(&key).is_err());
+}
+
+/// The JSON serializations of A.6 and A.7 are no tokens: only the compact one is read.
+#[test]
+fn rfc_7515_a6_a7_json_is_refused() {
+    let (header, rest) = A2_TOKEN.split_once('.').unwrap();
+    let (payload, signature) = rest.split_once('.').unwrap();
+    let flat = json!({"payload": payload, "protected": header, "signature": signature});
+    let general = json!({"payload": payload, "signatures": [{"protected": header, "signature": signature}]});
+    for text in [flat.to_string(), general.to_string()] {
+        assert!(Compact::parse(&text).is_err(), "{text}");
+    }
+}
+
+/// A header that does not say how it is signed, or says it twice over, is refused (appendix E of RFC 7515, and 4.1.11).
+#[test]
+fn rfc_7515_e_unknown_extensions_are_refused() {
+    let header = json!({"alg": "none", "crit": ["http://example.com/UNDEFINED"], "http://example.com/UNDEFINED": true});
+    let token = format!("{}.RkFJTA.", URL_SAFE_NO_PAD.encode(header.to_string()));
+    assert!(Compact::parse(&token).is_err());
 }
 
 #[test]

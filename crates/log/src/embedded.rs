@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use portolan_store::{Bulk, Db, Migration, Migrations, Row, Store, Value, args, retrying};
+use portolan_store::{Bulk, Db, Migration, Migrations, Row, Store, Value, args, now_s, retrying};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -297,9 +297,4 @@ fn positions_to_json(positions: &Positions) -> String {
 fn positions_from_json(text: &str) -> Result<Positions, Error> {
     serde_json::from_str(text)
         .map_err(|error| Error::Store(portolan_store::Error::Inconsistency(format!("positions of an append: {error}"))))
-}
-
-fn now_s() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -173,6 +173,9 @@ impl Config {
                 problems.push(format!("{key} must be a number of seconds from 1 to 31536000"));
             }
         }
+        if !self.get("billing.event_window_days").parse::<i64>().is_ok_and(|days| (1..=3_650).contains(&days)) {
+            problems.push("billing.event_window_days must be a number of days from 1 to 3650".to_owned());
+        }
         if !["true", "false"].contains(&self.get("billing.email_domain_rule")) {
             problems.push("billing.email_domain_rule must be `true` or `false`".to_owned());
         }

@@ -25,12 +25,8 @@ pub use config::{Config, ConfigError, Settings};
 pub use identities::RemoteIdentities;
 pub use limits::PeerLimits;
 pub use peers::{Attach, Peers};
+pub use portolan_store::now_s;
 pub use process::{Built, Process, ProcessArgs};
 pub use secrets::{Secrets, SecretsError, create_private, digest, write_private};
 pub use serve::{GrpcService, grpc_routes, guarded, merge, serve_grpc};
 pub use tls::Tls;
-
-/// The present time in Unix seconds.
-pub fn now_s() -> i64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |age| age.as_secs() as i64)
-}

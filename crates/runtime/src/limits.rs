@@ -14,7 +14,21 @@ impl Peers {
     /// `FEATURE_NOT_IN_PLAN`, `FEATURE_LIMIT_EXCEEDED`; `UNAVAILABLE` or `BILLING_PROVIDER_UNAVAILABLE` when the plan is
     /// not known, which allows nothing.
     pub async fn check_limit(&self, account_id: i64, feature: &str, wanted: i64) -> Result<i64, Error> {
-        let request = CheckLimitRequest { account_id, feature: feature.to_owned(), wanted, usage: None };
+        self.judge(CheckLimitRequest { account_id, feature: feature.to_owned(), wanted, usage: None }).await
+    }
+
+    /// The same for who counts itself: `usage` is the organisation's at this moment. Answers how much may be used in
+    /// all, `None` without limit. Whoever compares it with a count in the transaction of its write never exceeds it.
+    ///
+    /// # Errors
+    /// As [`Peers::check_limit`].
+    pub async fn limit(&self, account_id: i64, feature: &str, wanted: i64, usage: i64) -> Result<Option<i64>, Error> {
+        let request = CheckLimitRequest { account_id, feature: feature.to_owned(), wanted, usage: Some(usage) };
+        let room = self.judge(request).await?;
+        Ok((room >= 0).then(|| usage.saturating_add(room)))
+    }
+
+    async fn judge(&self, request: CheckLimitRequest) -> Result<i64, Error> {
         let answer = self.metering().check_limit(request).await?.into_inner();
         match answer.verdict() {
             Verdict::Allowed => Ok(answer.room),

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use portolan_api::{
-    billing::v1::metering_service_client::MeteringServiceClient,
+    billing::v1::{
+        job_service_client::JobServiceClient as BillingJobServiceClient, metering_service_client::MeteringServiceClient,
+    },
     identity::v1::{
         collection_lists_service_client::CollectionListsServiceClient,
         directory_service_client::DirectoryServiceClient, identity_service_client::IdentityServiceClient,
@@ -139,6 +141,11 @@ impl Peers {
     /// The durable work of the inventory.
     pub fn inventory_jobs(&self) -> JobServiceClient<Called<Channel>> {
         JobServiceClient::with_interceptor(self.inventory.clone(), self.as_service())
+    }
+
+    /// The durable work of billing.
+    pub fn billing_jobs(&self) -> BillingJobServiceClient<Called<Channel>> {
+        BillingJobServiceClient::with_interceptor(self.billing.clone(), self.as_service())
     }
 
     /// Calls with the rights of a user.

@@ -25,7 +25,7 @@ use crate::{Config, Peers, RemoteIdentities, Secrets, Tls, grpc_routes, merge, s
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Work that goes on after the listeners have closed is cut off after this.
-pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(9);
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(9);
 
 /// Flags of every process.
 #[derive(Clone, Debug, Default, clap::Args)]

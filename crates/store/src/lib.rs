@@ -38,3 +38,8 @@ pub use sql::Sql;
 pub use store::{Dialect, Store};
 pub use tx::Tx;
 pub use value::{Type, Value};
+
+/// The present time in Unix seconds.
+pub fn now_s() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |age| age.as_secs() as i64)
+}

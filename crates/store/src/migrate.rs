@@ -1,11 +1,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
 
 use crate::store::POSTGRES_LOCK;
-use crate::{Db, Dialect, Error, Sql, args};
+use crate::{Db, Dialect, Error, Sql, args, now_s};
 
 /// The steps that bring one service's tables to the state this program expects.
 #[derive(Clone, Copy, Debug)]
@@ -129,9 +128,4 @@ fn checksum(script: &str) -> String {
         let _ = write!(text, "{byte:02x}");
     }
     text
-}
-
-fn now_s() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

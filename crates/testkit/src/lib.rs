@@ -14,9 +14,10 @@
 //! - So do cases that need another server, which they name: no case passes because it returned early.
 //! - A case's database is removed when the case ends, also after a panic.
 //!
-//! Start reading at [`suite!`] and [`TestDb`].
+//! Start reading at [`suite!`] and [`TestDb`]; [`stigg`] stands in for the billing provider.
 
 mod database;
+pub mod stigg;
 mod suite;
 
 pub use database::TestDb;

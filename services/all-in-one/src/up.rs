@@ -7,7 +7,7 @@ use portolan_gateway::{Backends, GatewayDeps, GuardEdge, IdempotencyTable};
 use portolan_log::Log;
 use portolan_runtime::{
     GrpcService, Process, ProcessArgs, grpc_routes, guarded, merge,
-    process::{BoxError, DRAIN_TIME_MAX, stop_signal},
+    process::{BoxError, stop_signal, within_drain_time},
     serve_grpc, telemetry,
 };
 use tokio::{net::TcpListener, sync::watch};
@@ -62,9 +62,7 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
         let _ = tokio::join!(http, grpc);
         services.stop().await;
     };
-    if tokio::time::timeout(DRAIN_TIME_MAX, drained).await.is_err() {
-        eprintln!("warning: work was still under way after {} s and was cut off", DRAIN_TIME_MAX.as_secs());
-    }
+    within_drain_time(drained).await;
     Ok(())
 }
 

@@ -42,7 +42,8 @@ async fn open(url: &str) -> Deps {
     let db = Store::connect(url).await.expect("open the store").service("billing").await.expect("open the service");
     let config = Config::load("data".into(), None, []).expect("the defaults are usable");
     let peers = Peers::new(&config, ServiceAuth::new(&[7; 32])).expect("no peers are remote");
-    let settings = Settings { refresh_s: 60, stale_s: 60, report_s: 60, email_domain_rule: false };
+    let settings =
+        Settings { refresh_s: 60, stale_s: 60, report_s: 60, event_window_s: 90 * 86_400, email_domain_rule: false };
     let provider = Provider::BuiltIn(SigningKey::new("key"));
     let clock = Clock::new(|| START);
     let deps = Deps::new(db, peers, provider, Plans::compiled_in(), clock, settings).await.expect("migrate");

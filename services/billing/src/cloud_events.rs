@@ -49,7 +49,7 @@ pub async fn ingest(deps: &Deps, account_id: i64, sent: &[CloudEvent]) -> Result
     let mut ingested = Ingested::default();
     let mut events = Vec::with_capacity(sent.len());
     for (index, event) in sent.iter().enumerate() {
-        match read(account_id, event, now) {
+        match read(account_id, event, now, deps.settings.event_window_s) {
             Ok(event) => events.push(event),
             Err(reason) => ingested.rejected.push((index, reason)),
         }
@@ -60,7 +60,7 @@ pub async fn ingest(deps: &Deps, account_id: i64, sent: &[CloudEvent]) -> Result
     Ok(ingested)
 }
 
-fn read(account_id: i64, event: &CloudEvent, now: i64) -> Result<Event, String> {
+fn read(account_id: i64, event: &CloudEvent, now: i64, window_s: i64) -> Result<Event, String> {
     let required = |value: &Option<String>, attribute: &str| match value.as_deref() {
         Some(value) if !value.is_empty() => Ok(value.to_owned()),
         _ => Err(format!("{attribute} is required")),
@@ -89,6 +89,10 @@ fn read(account_id: i64, event: &CloudEvent, now: i64) -> Result<Event, String> 
     };
     if !(0..=now + AHEAD_MAX_S).contains(&time) {
         return Err("time is before 1970 or more than a day ahead".to_owned());
+    }
+    // Whether it was counted before is not known any longer.
+    if time < now.saturating_sub(window_s) {
+        return Err(format!("time is more than {} days ago", window_s / 86_400));
     }
     let value = value(event.data.as_deref())?;
     if value < 0 && !features::is_standing(&feature) {
@@ -125,7 +129,7 @@ mod tests {
             data: None,
         };
         change(&mut event);
-        read(1, &event, 1_767_225_600)
+        read(1, &event, 1_767_225_600, 90 * 86_400)
     }
 
     #[test]
@@ -157,6 +161,8 @@ mod tests {
             reason(|e| e.time = Some("2030-01-01T00:00:00Z".into())),
             "time is before 1970 or more than a day ahead"
         );
+        assert_eq!(reason(|e| e.time = Some("2025-10-02T23:59:59Z".into())), "time is more than 90 days ago");
+        assert!(event(|e| e.time = some("2025-10-03T00:00:00Z")).is_ok());
         assert_eq!(reason(|e| e.data = Some("{\"value\":1.5}".into())), "data.value must be a whole number");
         assert_eq!(reason(|e| e.data = Some("{\"value\":-1}".into())), "data.value must not be negative");
         assert!(reason(|e| e.data = Some("{\"value\":9223372036854775807}".into())).starts_with("data.value must lie"));

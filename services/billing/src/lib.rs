@@ -1,12 +1,13 @@
 //! Billing: plans and limits of organisations, what their accounts use, and what users ask AI agents.
 //!
 //! Owns the tables `billing_accounts`, `billing_organizations`, `billing_overages`, `billing_leases`, `usage_events`,
-//! `usage_buckets`, `usage_versions`, `usage_refreshes`, `usage_reports`, `agent_queries`, `agent_analyses`,
-//! `agent_topics` and `agent_harms`. Asks identity which accounts make up an organisation, and identity and inventory
+//! `usage_buckets`, `usage_versions`, `usage_refreshes`, `usage_refresh_jobs`, `usage_reports`, `agent_queries`,
+//! `agent_analyses`, `agent_topics` and `agent_harms`. Asks identity which accounts make up an organisation, and identity and inventory
 //! to count anew.
 //!
 //! # Invariants
-//! - An event counts once: its key is claimed in the transaction that adds it to the sums.
+//! - An event counts once: its key is claimed in the transaction that adds it to the sums. Keys are forgotten when
+//!   their events are older than any that is still taken ([`forget`]).
 //! - A count that another service keeps is set by its highest version, whatever the order of the reports.
 //! - Sums are kept as events arrive; reading them costs the same at any number of events.
 //! - Where a plan is not known, nothing more may be used.
@@ -21,6 +22,8 @@ pub mod cloud_events;
 mod domains;
 pub mod entitlements;
 pub mod features;
+pub mod forget;
+pub mod jobs;
 pub mod organizations;
 pub mod plans;
 pub mod provider;
@@ -40,7 +43,8 @@ use portolan_api::{
     Error,
     billing::v1::{
         agent_analysis_service_server::AgentAnalysisServiceServer, billing_service_server::BillingServiceServer,
-        metering_service_server::MeteringServiceServer, subscription_service_server::SubscriptionServiceServer,
+        job_service_server::JobServiceServer, metering_service_server::MeteringServiceServer,
+        subscription_service_server::SubscriptionServiceServer,
     },
 };
 use portolan_runtime::{Config, Peers, Secrets};
@@ -64,12 +68,20 @@ pub const SERVICE: &str = "billing";
 
 pub const MIGRATIONS: Migrations = Migrations {
     service: SERVICE,
-    steps: &[Migration {
-        version: 1,
-        name: "billing",
-        sqlite: include_str!("../migrations/sqlite/0001_billing.sql"),
-        postgres: include_str!("../migrations/postgres/0001_billing.sql"),
-    }],
+    steps: &[
+        Migration {
+            version: 1,
+            name: "billing",
+            sqlite: include_str!("../migrations/sqlite/0001_billing.sql"),
+            postgres: include_str!("../migrations/postgres/0001_billing.sql"),
+        },
+        Migration {
+            version: 2,
+            name: "jobs",
+            sqlite: include_str!("../migrations/sqlite/0002_jobs.sql"),
+            postgres: include_str!("../migrations/postgres/0002_jobs.sql"),
+        },
+    ],
 };
 
 /// What the service works with.
@@ -97,6 +109,8 @@ pub struct Settings {
     pub stale_s: i64,
     /// Between two reports to the provider.
     pub report_s: i64,
+    /// Events from outside that are older are not taken, so that their keys need not be known for ever.
+    pub event_window_s: i64,
     /// Whether users of the domain of an organisation's administrator get its customer token.
     pub email_domain_rule: bool,
 }
@@ -136,6 +150,7 @@ impl Deps {
             refresh_s: seconds("billing.refresh_s"),
             stale_s: seconds("billing.stale_s"),
             report_s: seconds("billing.report_s"),
+            event_window_s: seconds("billing.event_window_days").saturating_mul(86_400),
             email_domain_rule: config.flag("billing.email_domain_rule"),
         };
         Self::new(db, peers, provider, plans, Clock::system(), settings).await
@@ -167,5 +182,6 @@ pub fn service(deps: Deps) -> Routes {
     Routes::new(BillingServiceServer::new(rpc.clone()))
         .add_service(SubscriptionServiceServer::new(rpc.clone()))
         .add_service(MeteringServiceServer::new(rpc.clone()))
+        .add_service(JobServiceServer::new(rpc.clone()))
         .add_service(AgentAnalysisServiceServer::new(rpc))
 }

@@ -34,13 +34,14 @@ pub struct Run {
     pub requested: i64,
 }
 
-/// Asks for a recomputation.
+/// Asks for a recomputation, which the account then finds among its jobs; requests that wait for one run are one job.
 ///
 /// # Errors
 /// `ORGANIZATION_NOT_FOUND`, `UNAVAILABLE`.
 pub async fn request(deps: &Deps, account_id: i64) -> Result<()> {
     let organization_id = organizations::of_account(deps, account_id).await?;
-    store::refreshes::request(&deps.db, &organization_id, deps.clock.now()).await?;
+    let job_id = uuid::Uuid::new_v4().to_string();
+    store::refreshes::request(&deps.db, &organization_id, account_id, &job_id, deps.clock.now()).await?;
     deps.wake.notify_one();
     Ok(())
 }

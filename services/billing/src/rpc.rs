@@ -1,5 +1,6 @@
 mod agents;
 mod billing;
+mod jobs;
 mod metering;
 mod subscription;
 

@@ -1,11 +1,11 @@
-//! Background work of billing: recomputations that were asked for, and reports to the provider.
+//! Background work of billing: recomputations that were asked for, and reports to the provider, and forgetting what is old.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::{Deps, refresh, reports, store};
+use crate::{Deps, forget, refresh, reports, store};
 
 /// New requests wake the worker at once; this finds those of other processes, and those that failed.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -34,7 +34,7 @@ pub fn start(deps: Deps) -> WorkHandle {
 
 async fn work(deps: Deps, mut stopped: watch::Receiver<bool>) {
     let owner = uuid::Uuid::new_v4().to_string();
-    let mut noted_at = i64::MIN;
+    let (mut noted_at, mut forgot_at) = (i64::MIN, i64::MIN);
     while !*stopped.borrow() {
         if let Err(error) = refresh::run_due(&deps, &owner).await {
             tracing::warn!(%error, "a recomputation of usage is delayed");
@@ -45,6 +45,12 @@ async fn work(deps: Deps, mut stopped: watch::Receiver<bool>) {
         }
         if let Err(error) = report(&deps, &owner, &mut noted_at).await {
             tracing::warn!(%error, "usage reports are delayed");
+        }
+        if deps.clock.now().saturating_sub(forgot_at) >= forget::EVERY_S {
+            match forget::run(&deps, &owner).await {
+                Ok(()) => forgot_at = deps.clock.now(),
+                Err(error) => tracing::warn!(%error, "old events stay known for now"),
+            }
         }
         tokio::select! {
             () = deps.wake.notified() => {}

@@ -2,6 +2,7 @@
 
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::{Caller, Role, Scope};
+use portolan_store::Tx;
 use serde_json::json;
 
 use crate::{
@@ -15,18 +16,20 @@ const ACCOUNT_NAME_CHARS_MAX: usize = 100;
 /// Who is in more accounts than this makes no other.
 const ACCOUNTS_MAX: i64 = 10;
 const NAME_CHARS_MAX: usize = 24;
+/// What accounts are limited by.
+const LIMITED: &str = "ACTIVE_ACCOUNTS";
 
 /// Makes an account in the caller's organisation. A session moves into it; a caller with a key stays.
 ///
 /// # Errors
-/// `ACCOUNT_NAME_INVALID`, `TOO_MANY_ACCOUNTS`.
+/// `ACCOUNT_NAME_INVALID`, `FEATURE_LIMIT_EXCEEDED`, `TOO_MANY_ACCOUNTS`.
 pub async fn create(deps: &Deps, caller: &Caller, name: &str) -> Result<(i64, Option<Opened>)> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > ACCOUNT_NAME_CHARS_MAX {
         return Err(Reason::AccountNameInvalid.into());
     }
-    let mut tx = deps.db.begin().await?;
-    // The sequence's row lock makes this user's requests queue, so that the count is right.
+    let mut tx = begin(deps, caller).await?;
+    // The organisation's row lock makes requests queue, so that the count is right.
     let account_id = store::next_id(&mut tx, "account").await?;
     if store::count_own_accounts(&mut tx, caller.user_id).await? > ACCOUNTS_MAX {
         return Err(Error::new(Reason::TooManyAccounts).with("limit", ACCOUNTS_MAX + 1));
@@ -45,6 +48,27 @@ pub async fn create(deps: &Deps, caller: &Caller, name: &str) -> Result<(i64, Op
         None => None,
     };
     Ok((account_id, opened))
+}
+
+/// Begins the transaction that makes one more account in the caller's organisation. It holds the organisation, so the
+/// plan's limit is still kept when it commits.
+///
+/// # Errors
+/// `FEATURE_LIMIT_EXCEEDED`, `FEATURE_NOT_IN_PLAN`; `BILLING_PROVIDER_UNAVAILABLE` when the plan is not known.
+pub(crate) async fn begin(deps: &Deps, caller: &Caller) -> Result<Tx> {
+    let organization_id = caller.organization_id.as_str();
+    let mut used = store::count_open_accounts(&deps.db, organization_id).await?;
+    loop {
+        // Billing may write where this transaction would keep it waiting, so it is asked before.
+        let limit = deps.peers.limit(caller.account_id, LIMITED, 1, used).await?;
+        let mut tx = deps.db.begin().await?;
+        used = store::count_open_accounts_held(&mut tx, organization_id).await?;
+        if limit.is_none_or(|limit| used < limit) {
+            return Ok(tx);
+        }
+        // Others were faster. The limit may be reached and the grace begin, which billing judges.
+        tx.rollback().await?;
+    }
 }
 
 /// Moves the caller's session into another account of theirs.

@@ -5,7 +5,7 @@ use portolan_authz::Caller;
 use serde::Serialize;
 
 use crate::{
-    Deps, departures, grants,
+    Deps, accounts, departures, grants,
     history::{self, Change},
     invitations::checked_email,
     signup, store,
@@ -82,11 +82,11 @@ pub async fn list(deps: &Deps, caller: &Caller, page: Option<i32>, per_page: Opt
 /// Makes a workspace, with the caller as its first ADMIN.
 ///
 /// # Errors
-/// `MANAGED_USER_INVALID`, `EXTERNAL_ID_TAKEN`.
+/// `MANAGED_USER_INVALID`, `EXTERNAL_ID_TAKEN`, and those of a plan that allows no further account.
 pub async fn create(deps: &Deps, caller: &Caller, new: ManagedUser) -> Result<ManagedUser> {
     must_be_vendor(deps, caller).await?;
     let mut new = checked(new)?;
-    let mut tx = deps.db.begin().await?;
+    let mut tx = accounts::begin(deps, caller).await?;
     new.id = store::next_id(&mut tx, "account").await?;
     (new.created_at, new.updated_at) = (deps.clock.now(), deps.clock.now());
     if !store::insert_managed_user(&mut tx, caller.account_id, &caller.organization_id, &new).await? {

@@ -29,12 +29,23 @@ impl Error {
     /// The same work may succeed later.
     pub fn transient(&self) -> bool {
         match self {
-            Self::Refused(error) => error.reason() == Reason::Unavailable,
+            Self::Refused(error) => [Reason::Unavailable, Reason::BillingProviderUnavailable].contains(&error.reason()),
             Self::Store(error) => error.transient(),
             Self::Log(error) => error.transient(),
             Self::Spool(error) => error.kind() == std::io::ErrorKind::StorageFull,
             Self::Stopping => true,
             Self::Converter(_) | Self::LeaseLost => false,
+        }
+    }
+
+    /// The plan of the account does not allow the work; the text is for the person who asked for it.
+    pub fn over_limit(&self) -> Option<String> {
+        match self {
+            Self::Refused(error) => {
+                let is_limit = [Reason::FeatureLimitExceeded, Reason::FeatureNotInPlan].contains(&error.reason());
+                is_limit.then(|| error.text())
+            }
+            _ => None,
         }
     }
 

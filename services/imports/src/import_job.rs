@@ -106,7 +106,7 @@ impl Work<'_> {
                     // Chunks below the saved number are in the log: their positions are saved with it.
                     if sequence >= self.job.progress.chunks_appended {
                         let producer_id = format!("upload/{}/{}", self.job.account_id, self.job.upload_id);
-                        let positions = self.deps.log.append(&producer_id, sequence, messages).await?;
+                        let positions = ingest::append(self.deps, &producer_id, sequence, messages).await?;
                         ingest::merge(&mut progress.positions, positions);
                         self.deps.db.fault("imports.appended").await?;
                     }

@@ -1,9 +1,16 @@
 //! The road of converted records: into the log, then the wait until the inventory has read them.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
-use portolan_api::inventory::v1::GetIngestPositionsRequest;
+use portolan_api::Reason;
+use portolan_api::inventory::v1::{
+    EndpointCandidate, GetIngestPositionsRequest, ReserveEndpointsRequest, SettleReservationRequest,
+};
+use portolan_engine::{Detectors, EndpointDelta, Method, Verdict, observe};
 use portolan_log::{Message, Positions};
+use portolan_record::Record;
 use tokio::time::Instant;
 
 use crate::{Deps, Error};
@@ -60,7 +67,7 @@ impl<'d> Appender<'d> {
 
     /// Appends a chunk durably; one that was appended before is not appended again.
     pub async fn append(&mut self, chunk: Vec<Message>) -> Result<(), Error> {
-        let positions = self.deps.log.append(&self.producer_id, self.next, chunk).await?;
+        let positions = append(self.deps, &self.producer_id, self.next, chunk).await?;
         self.next += 1;
         merge(&mut self.positions, positions);
         Ok(())
@@ -70,6 +77,81 @@ impl<'d> Appender<'d> {
     pub fn positions(self) -> Positions {
         self.positions
     }
+}
+
+/// Appends records of one account durably, once under a number of a producer. Where the plan is limited, their endpoints
+/// are reserved before.
+///
+/// # Errors
+/// `FEATURE_LIMIT_EXCEEDED`, `FEATURE_NOT_IN_PLAN`, and `BILLING_PROVIDER_UNAVAILABLE` when the plan is not known: then
+/// nothing is appended.
+pub async fn append(deps: &Deps, producer_id: &str, sequence: i64, chunk: Vec<Message>) -> Result<Positions, Error> {
+    let reservation = reserve(deps, producer_id, sequence, &chunk).await?;
+    let positions = deps.log.append(producer_id, sequence, chunk).await?;
+    if let Some(reservation_id) = reservation {
+        let next_offsets =
+            positions.iter().filter_map(|(partition, offset)| Some((i32::try_from(*partition).ok()?, *offset)));
+        let request = SettleReservationRequest { reservation_id, next_offsets: next_offsets.collect() };
+        // The records are accepted. A reservation that is not settled ends with its lease.
+        if let Err(error) = deps.peers.inventory_usage().settle_reservation(request).await {
+            tracing::warn!(%error, "a reservation of endpoints was not settled");
+        }
+    }
+    Ok(positions)
+}
+
+/// The reservation for a chunk; `None` where no limit is to be kept.
+async fn reserve(deps: &Deps, producer_id: &str, sequence: i64, chunk: &[Message]) -> Result<Option<String>, Error> {
+    let Some(account_id) = chunk.first().and_then(account_of) else { return Ok(None) };
+    match deps.peers.check_limit(account_id, "ACTIVE_ENDPOINTS", 1).await {
+        Ok(room) if room < 0 => return Ok(None),
+        // At the limit the records may still add nothing.
+        Ok(_) => {}
+        Err(error) if error.reason() == Reason::FeatureLimitExceeded => {}
+        Err(error) => return Err(error.into()),
+    }
+    let records: Vec<Vec<u8>> = chunk.iter().map(|message| message.value.clone()).collect();
+    let candidates = tokio::task::spawn_blocking(move || candidates(&records)).await?;
+    if candidates.is_empty() {
+        return Ok(None);
+    }
+    let reservation_id = format!("{producer_id}/{sequence}");
+    let request = ReserveEndpointsRequest { account_id, reservation_id: reservation_id.clone(), candidates };
+    deps.peers.inventory_usage().reserve_endpoints(request).await.map_err(portolan_api::Error::from)?;
+    Ok(Some(reservation_id))
+}
+
+fn account_of(message: &Message) -> Option<i64> {
+    std::str::from_utf8(&message.key).ok()?.split_once(':')?.0.parse().ok()
+}
+
+/// The raw URLs that these records show, as ingest will read them.
+fn candidates(records: &[Vec<u8>]) -> Vec<EndpointCandidate> {
+    let detectors = Detectors::default();
+    let mut found: BTreeMap<(i32, Method, String), EndpointDelta> = BTreeMap::new();
+    for record in records {
+        let Some(record) = std::str::from_utf8(record).ok().and_then(|json| Record::parse(json).ok()) else { continue };
+        let Ok(collection_id) = i32::try_from(record.collection_id) else { continue };
+        let Verdict::Seen(observations) = observe(&record, &detectors) else { continue };
+        for observation in observations {
+            match found.entry((collection_id, observation.method, observation.raw_url.clone())) {
+                Entry::Vacant(place) => _ = place.insert(EndpointDelta::new(observation)),
+                Entry::Occupied(known) => known.into_mut().fold(observation),
+            }
+        }
+    }
+    let candidate = |((collection_id, _, _), delta): ((i32, Method, String), EndpointDelta)| {
+        let raw = delta.raw_endpoint();
+        EndpointCandidate {
+            collection_id,
+            method: raw.method.name().to_owned(),
+            url: raw.url,
+            pinned: raw.pinned,
+            proven: raw.proven,
+            body_names: serde_json::to_string(&raw.bodies).expect("digests always serialize"),
+        }
+    };
+    found.into_iter().map(candidate).collect()
 }
 
 /// Keeps the later offset of each partition.

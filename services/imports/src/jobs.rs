@@ -1,6 +1,7 @@
 //! Import jobs as callers see them.
 
 use portolan_api::Reason;
+use portolan_api::billing::v1 as billing;
 use portolan_api::inventory::v1 as inventory;
 use portolan_authz::Caller;
 use portolan_formats::Format;
@@ -211,25 +212,25 @@ fn visible(job: &Job, caller: &Caller) -> bool {
     job.user_id == caller.user_id || job.collection_id.is_none_or(|id| caller.grant.sees(id))
 }
 
-/// A job of this service or of the inventory.
+/// A job of this service, or of another one: the inventory or billing.
 #[derive(Clone, Debug)]
 pub enum Listed {
     Own(Box<Job>),
-    Inventory(inventory::Job),
+    Other(inventory::Job),
 }
 
 impl Listed {
     fn created_at(&self) -> i64 {
         match self {
             Self::Own(job) => job.created_at,
-            Self::Inventory(job) => job.created_at,
+            Self::Other(job) => job.created_at,
         }
     }
 
     fn visible(&self, caller: &Caller) -> bool {
         match self {
             Self::Own(job) => visible(job, caller),
-            Self::Inventory(job) => job.collection_id.is_none_or(|id| caller.grant.sees(id)),
+            Self::Other(job) => job.collection_id.is_none_or(|id| caller.grant.sees(id)),
         }
     }
 }
@@ -242,15 +243,28 @@ pub async fn get(deps: &Deps, caller: &Caller, job_id: &str) -> Result<Listed, E
     let found = match rows::get(&deps.db, caller.account_id, &id).await? {
         Some(job) => Some(Listed::Own(Box::new(job))),
         None => {
-            let request = inventory::GetJobRequest { account_id: caller.account_id, job_id: id };
+            let request = inventory::GetJobRequest { account_id: caller.account_id, job_id: id.clone() };
             let answer = deps.peers.inventory_jobs().get_job(request).await.map_err(portolan_api::Error::from)?;
-            answer.into_inner().job.map(Listed::Inventory)
+            let found = match answer.into_inner().job {
+                None => {
+                    let request = billing::GetJobRequest { account_id: caller.account_id, job_id: id };
+                    let answer = deps.peers.billing_jobs().get_job(request).await.map_err(portolan_api::Error::from)?;
+                    answer.into_inner().job.map(of_billing)
+                }
+                found => found,
+            };
+            found.map(Listed::Other)
         }
     };
     Ok(found.filter(|job| job.visible(caller)).ok_or(Reason::JobNotFound)?)
 }
 
-/// Where a page ended in each of the two lists.
+fn of_billing(job: billing::Job) -> inventory::Job {
+    let billing::Job { job_id, kind, state, done_items, created_at, updated_at } = job;
+    inventory::Job { job_id, kind, state, done_items, created_at, updated_at, ..inventory::Job::default() }
+}
+
+/// Where a page ended in the list of own jobs, and in that of others.
 struct Cursor {
     own: String,
     created_at: i64,
@@ -277,7 +291,7 @@ impl Cursor {
     }
 }
 
-/// A page of the jobs of this service and the inventory, the newest first, and the token of the next one, empty at the
+/// A page of the jobs of this service, the inventory and billing, the newest first, and the token of the next one, empty at the
 /// end. A page may hold fewer jobs than asked for.
 ///
 /// # Errors
@@ -292,10 +306,20 @@ pub async fn list(deps: &Deps, caller: &Caller, size: i32, token: &str) -> Resul
         before_created_at: cursor.created_at,
         before_job_id: cursor.id.clone(),
     };
-    let theirs =
+    let mut theirs =
         deps.peers.inventory_jobs().list_jobs(request).await.map_err(portolan_api::Error::from)?.into_inner().jobs;
+    let request = billing::ListJobsRequest {
+        account_id: caller.account_id,
+        page_size: i32::try_from(size + 1).unwrap_or(i32::MAX),
+        before_created_at: cursor.created_at,
+        before_job_id: cursor.id.clone(),
+    };
+    let of_usage =
+        deps.peers.billing_jobs().list_jobs(request).await.map_err(portolan_api::Error::from)?.into_inner().jobs;
+    theirs.extend(of_usage.into_iter().map(of_billing));
+    theirs.sort_by(|a, b| (b.created_at, &b.job_id).cmp(&(a.created_at, &a.job_id)));
     let own = own.into_iter().map(|job| Listed::Own(Box::new(job)));
-    let mut listed: Vec<_> = own.chain(theirs.into_iter().map(Listed::Inventory)).collect();
+    let mut listed: Vec<_> = own.chain(theirs.into_iter().map(Listed::Other)).collect();
     // Each list is in order already, and stays so.
     listed.sort_by_key(|job| std::cmp::Reverse(job.created_at()));
     let more = listed.len() as i64 > size;
@@ -303,7 +327,7 @@ pub async fn list(deps: &Deps, caller: &Caller, size: i32, token: &str) -> Resul
     for job in &listed {
         match job {
             Listed::Own(job) => cursor.own = job.job_id.clone(),
-            Listed::Inventory(job) => (cursor.created_at, cursor.id) = (job.created_at, job.job_id.clone()),
+            Listed::Other(job) => (cursor.created_at, cursor.id) = (job.created_at, job.job_id.clone()),
         }
     }
     listed.retain(|job| job.visible(caller));

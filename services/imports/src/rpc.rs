@@ -145,7 +145,7 @@ impl ImportsService for Imports {
 fn listed_message(job: Listed) -> Job {
     match job {
         Listed::Own(job) => job_message(*job),
-        Listed::Inventory(job) => Job {
+        Listed::Other(job) => Job {
             job_id: job.job_id,
             kind: job.kind,
             state: job.state,

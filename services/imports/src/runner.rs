@@ -101,6 +101,7 @@ async fn work(deps: &Deps, job: &Job, owner: &str, stopped: &watch::Receiver<boo
         Ok(End::Succeeded) => end(deps, job, owner, None).await,
         Ok(End::Failed(reason)) => end(deps, job, owner, Some(&reason)).await,
         Err(Error::Stopping) => rows::release(&deps.db, job, owner, 0).await.map_err(Error::from),
+        Err(error) if error.over_limit().is_some() => end(deps, job, owner, error.over_limit().as_deref()).await,
         Err(error) if error.transient() => {
             tracing::warn!(job_id = job.job_id, %error, "job is tried again");
             rows::release(&deps.db, job, owner, now_s() + RETRY_AFTER_S).await.map_err(Error::from)

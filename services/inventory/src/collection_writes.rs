@@ -8,6 +8,7 @@ use crate::collections::{Collection, CollectionName, IDS_MAX, Tag, list};
 use crate::environment::ENV_TYPE;
 use crate::groups::conditions::{Conditions, too_long};
 use crate::jobs::{self, JobKind};
+use crate::reservations::{self, Wanted};
 use crate::{Deps, Error, access, groups, store, text};
 use portolan_runtime::now_s;
 
@@ -173,31 +174,31 @@ pub async fn update_test_scope(deps: &Deps, caller: &Caller, ids: Vec<i32>, is_o
     .await
 }
 
-/// Refuses when the plan has no room for the endpoints of the deactivated ones among these collections.
-///
-/// # Errors
-/// `ACTIVATION_OVER_LIMIT`, `FEATURE_NOT_IN_PLAN`, `TOO_MANY_IDS`, `UNAVAILABLE` when the plan is not known.
-pub async fn allow_activation(deps: &Deps, caller: &Caller, ids: Vec<i32>) -> Result<(), Error> {
+/// Reserves room in the plan for the endpoints of the deactivated ones among these collections; `None` when there are
+/// none.
+async fn reserve_activation(deps: &Deps, account_id: i64, ids: &[i32]) -> Result<Option<String>, Error> {
     let mut endpoints = 0;
-    for id in visible(deps, caller, ids).await? {
-        let found = store::collections::get(&deps.db, caller.account_id, id).await?;
+    for id in ids {
+        let found = store::collections::get(&deps.db, account_id, *id).await?;
         // Groups hold endpoints of others, which count there.
         let waiting = found.filter(|collection| collection.deactivated && collection.kind.is_none());
         endpoints += waiting.map_or(0, |collection| collection.endpoint_count);
     }
     if endpoints == 0 {
-        return Ok(());
+        return Ok(None);
     }
-    match deps.peers.check_limit(caller.account_id, "ACTIVE_ENDPOINTS", endpoints).await {
-        Err(error) if error.reason() == Reason::FeatureLimitExceeded => Err(Reason::ActivationOverLimit.into()),
-        outcome => Ok(outcome.map(drop)?),
+    let reservation_id = format!("activation/{}", uuid::Uuid::new_v4());
+    match reservations::reserve(deps, account_id, &reservation_id, Wanted::Waiting(endpoints)).await {
+        Err(error) if error.reason() == Some(Reason::FeatureLimitExceeded) => Err(Reason::ActivationOverLimit.into()),
+        outcome => outcome.map(|()| Some(reservation_id)),
     }
 }
 
 /// Deactivates or activates those of the collections that are not so yet, and answers them; groups follow.
 ///
 /// # Errors
-/// `TOO_MANY_IDS`.
+/// `TOO_MANY_IDS`; of an activation also `ACTIVATION_OVER_LIMIT`, `FEATURE_NOT_IN_PLAN`, and `UNAVAILABLE` when the plan
+/// is not known.
 pub async fn update_deactivated(
     deps: &Deps,
     caller: &Caller,
@@ -205,8 +206,13 @@ pub async fn update_deactivated(
     is_deactivated: bool,
 ) -> Result<Vec<Collection>, Error> {
     let ids = visible(deps, caller, ids).await?;
+    let reservation = if is_deactivated { None } else { reserve_activation(deps, caller.account_id, &ids).await? };
     let (changed, job_ids) = retrying(|| async {
         let mut tx = deps.db.begin().await?;
+        // From the commit on the endpoints count themselves.
+        if let Some(reservation_id) = &reservation {
+            store::reservations::delete(&mut tx, reservation_id).await?;
+        }
         let (mut changed, mut job_ids) = (Vec::new(), Vec::new());
         for id in &ids {
             if store::collection_writes::update_deactivated(&mut tx, caller.account_id, *id, is_deactivated).await? {

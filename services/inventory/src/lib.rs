@@ -1,8 +1,9 @@
 //! Inventory: collections, their endpoints and parameters, samples of calls, and the ingest that fills them.
 //!
 //! Owns the tables `collections`, `endpoints`, `api_endpoints`, `parameters`, `samples`, `ingest_cursors`,
-//! `ingest_producers`, `inventory_sequences` and
-//! `inventory_jobs`. Asks identity for one thing: to add a new collection to those that a restricted user may see.
+//! `ingest_producers`, `inventory_sequences`, `endpoint_reservations` and
+//! `inventory_jobs`. Asks identity to add a new collection to those that a restricted user may see, and which accounts
+//! share a plan; asks billing what the plan allows.
 //!
 //! # Invariants
 //! - Collection ids are positive, come from one sequence of the installation and are never used again. Collection 0,
@@ -43,6 +44,7 @@ pub mod openapi;
 pub mod parameters;
 pub mod platform;
 pub mod redaction;
+pub mod reservations;
 mod rpc;
 pub mod samples;
 pub mod statistics;
@@ -123,11 +125,19 @@ pub const MIGRATIONS: Migrations = Migrations {
             sqlite: include_str!("../migrations/sqlite/0040_call_stats_age.sql"),
             postgres: include_str!("../migrations/postgres/0040_call_stats_age.sql"),
         },
+        Migration {
+            version: 41,
+            name: "reservations",
+            sqlite: include_str!("../migrations/sqlite/0041_reservations.sql"),
+            postgres: include_str!("../migrations/postgres/0041_reservations.sql"),
+        },
     ],
 };
 
 /// Largest request: an import target or a list of 10,000 ids stays far below.
 const REQUEST_BYTES_MAX: usize = 4 << 20;
+/// Largest reservation: the raw URLs of a capture, with digests of the names in their bodies.
+const RESERVATION_BYTES_MAX: usize = 64 << 20;
 /// Largest answer: the endpoints of a large collection come in one message.
 const RESPONSE_BYTES_MAX: usize = 512 << 20;
 
@@ -149,7 +159,8 @@ pub async fn service(deps: Deps) -> Result<Routes, Error> {
     let platform = ApiPlatformServiceServer::new(rpc::platform::ApiPlatform::new(deps.clone()))
         .max_decoding_message_size(REQUEST_BYTES_MAX);
     let edge = EdgeFeedServiceServer::new(rpc::edge::EdgeFeed::new(deps.clone()));
-    let usage = InventoryUsageServiceServer::new(rpc::usage::Usage::new(deps.clone()));
+    let usage = InventoryUsageServiceServer::new(rpc::usage::Usage::new(deps.clone()))
+        .max_decoding_message_size(RESERVATION_BYTES_MAX);
     let groups =
         GroupServiceServer::new(rpc::groups::Groups::new(deps.clone())).max_encoding_message_size(RESPONSE_BYTES_MAX);
     let group_preview = GroupPreviewServiceServer::new(rpc::group_preview::GroupPreview::new(deps.clone()))

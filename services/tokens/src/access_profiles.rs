@@ -2,7 +2,6 @@
 
 use portolan_api::Result;
 use portolan_authz::Caller;
-use portolan_outbox::Change;
 use portolan_runtime::digest;
 
 use crate::{
@@ -82,13 +81,7 @@ pub async fn create(
         Some(id) => id,
         None => api_clients::default_legacy(deps, &mut tx, account_id, version).await?,
     };
-    profile.id = crate::store::next_number(&mut tx, "api_profile").await?;
-    let issued = profile.issue(write_id);
-    store::insert(&mut tx, &profile, &digest(&issued.secret), &deps.secrets, version).await?;
-    let change = Change::of("accessProfile", profile.id).after(&profile.described());
-    portolan_outbox::audit(&mut tx, caller, change).await?;
-    changes::commit(deps, tx).await?;
-    Ok(Shown { profile, issued: Some(issued) })
+    profiles::insert(deps, caller, tx, profile, version).await
 }
 
 /// Changes what is given. A secret is made when the kind of authentication becomes one that has a secret.

@@ -2,8 +2,6 @@
 
 use portolan_api::{Reason, Result};
 use portolan_authz::Caller;
-use portolan_outbox::Change;
-use portolan_runtime::digest;
 
 use crate::{
     Deps,
@@ -81,13 +79,7 @@ pub async fn create(
     if let Some(profile) = table::find_by_write(&mut tx, &deps.secrets, account_id, write_id).await? {
         return Ok(Shown { profile, issued: None });
     }
-    profile.id = store::next_number(&mut tx, "api_profile").await?;
-    let issued = profile.issue(write_id);
-    table::insert(&mut tx, &profile, &digest(&issued.secret), &deps.secrets, version).await?;
-    let change = Change::of("accessProfile", profile.id).after(&profile.described());
-    portolan_outbox::audit(&mut tx, caller, change).await?;
-    changes::commit(deps, tx).await?;
-    Ok(Shown { profile, issued: Some(issued) })
+    profiles::insert(deps, caller, tx, profile, version).await
 }
 
 /// # Errors

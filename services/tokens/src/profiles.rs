@@ -50,6 +50,27 @@ pub struct Issued {
     pub oauth_client_id: Option<String>,
 }
 
+/// An issued secret under the members that answers have for it.
+#[derive(Default)]
+pub struct IssuedMembers {
+    /// Of a profile without OAuth2.
+    pub secret: Option<String>,
+    pub oauth_client_id: Option<String>,
+    pub oauth_client_secret: Option<String>,
+}
+
+impl IssuedMembers {
+    pub fn of(issued: Option<Issued>) -> Self {
+        match issued {
+            Some(Issued { secret, oauth_client_id: None }) => Self { secret: Some(secret), ..Self::default() },
+            Some(Issued { secret, oauth_client_id }) => {
+                Self { secret: None, oauth_client_id, oauth_client_secret: Some(secret) }
+            }
+            None => Self::default(),
+        }
+    }
+}
+
 /// A profile with its credential when that was just made.
 #[derive(Debug)]
 pub struct Shown {
@@ -107,6 +128,23 @@ impl Profile {
             "required_claims": self.auth.required_claims, "allowed_issuers": self.auth.allowed_issuers,
         })
     }
+}
+
+/// Keeps a new profile with its first credential, and ends the transaction.
+pub(crate) async fn insert(
+    deps: &Deps,
+    caller: &Caller,
+    mut tx: Tx,
+    mut profile: Profile,
+    version: i64,
+) -> Result<Shown> {
+    profile.id = crate::store::next_number(&mut tx, "api_profile").await?;
+    let issued = profile.issue(&caller.info.write_id);
+    store::insert(&mut tx, &profile, &digest(&issued.secret), &deps.secrets, version).await?;
+    let change = Change::of("accessProfile", profile.id).after(&profile.described());
+    portolan_outbox::audit(&mut tx, caller, change).await?;
+    changes::commit(deps, tx).await?;
+    Ok(Shown { profile, issued: Some(issued) })
 }
 
 /// # Errors

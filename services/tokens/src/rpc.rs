@@ -15,6 +15,23 @@ use crate::{
     slack_webhooks::{self, SlackWebhook},
 };
 
+/// The settings of authentication that a request gives; requests of both generations name them alike.
+macro_rules! auth_patch {
+    ($given:ident, $request:ident, $auth_type:expr, $collection_ids:expr) => {
+        crate::auth_settings::AuthPatch {
+            auth_type: $auth_type,
+            collection_ids: $collection_ids,
+            jwt_method: $given.single("jwt_method", $request.jwt_method),
+            jwt_secret: $given.single("jwt_secret", $request.jwt_secret),
+            oidc_issuer: $given.single("oidc_issuer", $request.oidc_issuer),
+            oidc_jwks_uri: $given.single("oidc_jwks_uri", $request.oidc_jwks_uri),
+            access_profile_claim: $given.single("access_profile_claim", $request.access_profile_claim),
+            required_claims: $given.list("required_claims", $request.required_claims),
+            allowed_issuers: $given.list("allowed_issuers", $request.allowed_issuers),
+        }
+    };
+}
+
 mod access_profiles;
 mod api_clients;
 mod api_keys;

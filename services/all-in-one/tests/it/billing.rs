@@ -4,7 +4,7 @@ use portolan_store::args;
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 
-use crate::server::{PATIENCE, Server, har};
+use crate::server::{Answer, PATIENCE, Server, har};
 
 /// Reads usage until it is as expected; counts arrive a moment after what they count.
 pub async fn wait_for_usage(server: &Server, feature: &str, expected: i64) -> Value {
@@ -19,7 +19,20 @@ pub async fn wait_for_usage(server: &Server, feature: &str, expected: i64) -> Va
     }
 }
 
-async fn wait_for_refresh(server: &Server) -> Value {
+/// The same for the usage of the organisation.
+async fn wait_for_organization(server: &Server, feature: &str, expected: i64) -> Value {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let answer = server.get(&format!("/v1/usage?feature={feature}")).await.expect(200).json();
+        if answer["usage"][0]["organizationUsage"] == expected {
+            return answer["usage"][0].clone();
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{feature} is not {expected}: {answer}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+pub async fn wait_for_refresh(server: &Server) -> Value {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         let refresh = server.get("/v1/usage").await.expect(200).json()["lastRefresh"].clone();
@@ -31,7 +44,7 @@ async fn wait_for_refresh(server: &Server) -> Value {
     }
 }
 
-async fn organization_id(server: &Server) -> String {
+pub async fn organization_id(server: &Server) -> String {
     let me = server.post("/api/me", json!({})).await.expect(200).json();
     me["user"]["organizationId"].as_str().unwrap().to_owned()
 }
@@ -55,6 +68,10 @@ pub async fn usage_follows_the_inventory(test: TestDb) {
     let refresh = server.post("/api/refreshUsageDataForOrg", json!({})).await.expect(200);
     assert_eq!(refresh.json(), json!({}));
     assert_eq!(wait_for_refresh(&server).await["differences"], json!([]));
+    let jobs = server.get("/v1/jobs").await.expect(200).json();
+    let refresh = jobs["jobs"].as_array().unwrap().iter().find(|job| job["kind"] == "refresh-usage").unwrap().clone();
+    assert_eq!((&refresh["state"], &refresh["importedItems"]), (&json!("SUCCEEDED"), &json!(0)), "{refresh}");
+    assert_eq!(server.wait_for_job(refresh["jobId"].as_str().unwrap()).await, refresh);
     wait_for_usage(&server, "ACTIVE_ENDPOINTS", 2).await;
     server.post("/api/deleteMultipleCollections", json!({"apiCollectionIds": [id]})).await.expect(200);
     wait_for_usage(&server, "ACTIVE_ENDPOINTS", 0).await;
@@ -130,6 +147,10 @@ pub async fn events_count_once(test: TestDb) {
     assert_eq!(refused["detail"], "At most 1000 events are taken at once");
     let window = server.get("/v1/usage?feature=TEST_RUNS&startTime=0&grain=MONTH").await.expect(200).json();
     assert_eq!((&window["windows"][0]["value"], &window["windows"][0]["events"]), (&json!(6), &json!(3)));
+    let mut old = event("old", 1);
+    old["time"] = json!("2020-01-01T00:00:00Z");
+    let reason = ingest(json!([old])).await.expect(200).json()["rejected"][0]["reason"].clone();
+    assert_eq!(reason, "time is more than 90 days ago");
     for (query, text) in [
         ("startTime=10&endTime=10", "endTime: must be after startTime"),
         ("startTime=0&grain=YEAR", "grain: must be HOUR, DAY or MONTH"),
@@ -277,6 +298,13 @@ pub async fn a_recomputation_repairs_and_reports(test: TestDb) {
     let spoil = "UPDATE usage_buckets SET value = 5 WHERE feature = 'ACTIVE_ACCOUNTS' AND grain = 'TOTAL'";
     assert_eq!(billing.execute(spoil, args![]).await.unwrap(), 1);
 
+    // A count is compared where nothing of it is on its way any more.
+    let identity = test.store.service("identity").await.unwrap();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while identity.fetch_one("SELECT count(*) AS n FROM outbox", args![]).await.unwrap().get::<i64>("n").unwrap() > 0 {
+        assert!(tokio::time::Instant::now() < deadline, "the outbox does not empty");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     server.post("/api/refreshUsageDataForOrg", json!({})).await.expect(200);
     let found = wait_for_refresh(&server).await["differences"].clone();
     let difference = |feature: &str, recorded: i64, counted: i64| json!({"accountId": 1_000_000, "feature": feature, "recorded": recorded, "counted": counted});
@@ -304,4 +332,97 @@ pub async fn the_command_prints_usage(test: TestDb) {
     for word in ["API_COLLECTIONS", "ACTIVE_ENDPOINTS", "none", "events"] {
         assert!(printed.contains(word), "{word} is missing:\n{printed}");
     }
+}
+
+/// An account, or a customer workspace, which is an account as well.
+async fn open_account(server: &Server, index: usize) -> Answer {
+    let (path, body) = match index % 2 {
+        0 => ("/api/createNewAccount", json!({"newAccountName": format!("Account {index}")})),
+        _ => ("/api/managed_users", json!({"name": format!("Customer {index}")})),
+    };
+    let request = server.request(path).header("x-api-key", &server.api_key);
+    let request = request.header("authorization", format!("Bearer {}", server.api_key));
+    server.send(request.body(body.to_string())).await.unwrap()
+}
+
+/// Sixteen clients at once open as many accounts as the plan allows, and not one more.
+pub async fn racing_clients_keep_within_the_limit_of_accounts(test: TestDb) {
+    let data_dir = tempfile::tempdir().unwrap().keep();
+    let plans = data_dir.join("plans.toml");
+    std::fs::write(&plans, "default_plan = \"free\"\n[plans.free.features]\nACTIVE_ACCOUNTS = 5\n").unwrap();
+    let variables = [("PORTOLAN__BILLING__PLANS_FILE", plans.to_str().unwrap())];
+    let server = Server::start_with(&test, data_dir, &variables).await;
+    let answers = futures::future::join_all((0..16).map(|index| open_account(&server, index)));
+    let mut made = 0;
+    for answer in answers.await {
+        match answer.status {
+            200 => made += 1,
+            _ => {
+                assert_eq!(answer.header("x-portolan-error"), "FEATURE_LIMIT_EXCEEDED", "{}", answer.body);
+                assert_eq!(answer.status, 403);
+            }
+        }
+    }
+    assert_eq!(made, 4);
+    let usage = wait_for_organization(&server, "ACTIVE_ACCOUNTS", 5).await;
+    assert_eq!(usage["usageLimit"], 5);
+    let answer = server.post("/api/createNewAccount", json!({"newAccountName": "More"})).await;
+    answer.expect_error(403, "You have exceeded the limit of this feature.");
+}
+
+async fn upload(server: &Server, collection_id: i64, paths: Vec<String>, wait: bool) -> Answer {
+    let urls: Vec<_> = paths.iter().map(|path| format!("http://shop.test/{path}")).collect();
+    let calls: Vec<_> = urls.iter().map(|url| ("GET", url.as_str(), "", 200, "{}")).collect();
+    let body = json!({"harString": har(&calls), "apiCollectionId": collection_id, "skipKafka": wait});
+    server.post("/api/uploadHar", body).await
+}
+
+/// `activate` or `deactivate`.
+async fn set(server: &Server, what: &str, collection_id: i64) -> Answer {
+    server.post(&format!("/api/{what}Collections"), json!({"apiCollections": [{"id": collection_id}]})).await
+}
+
+/// Sixteen clients at once import what the plan has room for, and not one endpoint more; a file that would go beyond it
+/// is refused whole, one that adds nothing is not, and a long import ends where the limit is. Racing activations keep
+/// to it as well.
+pub async fn racing_imports_keep_within_the_limit_of_endpoints(test: TestDb) {
+    const OVER: &str = "You have exceeded the limit of this feature.";
+    let data_dir = tempfile::tempdir().unwrap().keep();
+    let plans = data_dir.join("plans.toml");
+    let text = "default_plan = \"free\"\n[plans.free.features]\nACTIVE_ENDPOINTS = 10\nAPI_COLLECTIONS = true\n";
+    std::fs::write(&plans, text).unwrap();
+    let variables = [("PORTOLAN__BILLING__PLANS_FILE", plans.to_str().unwrap())];
+    let server = Server::start_with(&test, data_dir, &variables).await;
+    let (shop, other) = (server.create_collection("Shop").await, server.create_collection("Other").await);
+    let names = |from: usize, to: usize| (from..to).map(|index| format!("a{index}/b{index}")).collect::<Vec<_>>();
+    upload(&server, shop, names(0, 11), true).await.expect_error(403, OVER);
+    assert_eq!(server.endpoints(shop).await, Vec::<String>::new());
+
+    // Each brings one endpoint; answers come before the inventory has them.
+    let answers = (0..16).map(|index| {
+        let id = if index % 2 == 0 { shop } else { other };
+        upload(&server, id, vec![format!("c{index}/d{index}")], false)
+    });
+    let answers = futures::future::join_all(answers).await;
+    let imported = answers.iter().filter(|answer| answer.status == 200).count();
+    for refused in answers.into_iter().filter(|answer| answer.status != 200) {
+        refused.expect_error(403, OVER);
+    }
+    assert_eq!(imported, 10);
+    wait_for_usage(&server, "ACTIVE_ENDPOINTS", 10).await;
+    let (in_shop, in_other) = (server.endpoints(shop).await.len(), server.endpoints(other).await.len());
+    assert_eq!(in_shop + in_other, 10);
+
+    // What is gone makes room, and is not counted twice when it comes back.
+    set(&server, "deactivate", shop).await.expect(200);
+    wait_for_usage(&server, "ACTIVE_ENDPOINTS", in_other as i64).await;
+    let third = server.create_collection("Third").await;
+    upload(&server, third, names(0, in_shop), true).await.expect(200);
+    set(&server, "deactivate", third).await.expect(200);
+    wait_for_usage(&server, "ACTIVE_ENDPOINTS", in_other as i64).await;
+    let answers = futures::future::join_all([shop, third].map(|id| set(&server, "activate", id))).await;
+    let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 422]);
+    wait_for_usage(&server, "ACTIVE_ENDPOINTS", 10).await;
 }

@@ -4,6 +4,7 @@ mod api_keys;
 mod audit;
 mod bad_input;
 mod billing;
+mod billing_stigg;
 mod collections;
 mod credentials;
 mod distributed;
@@ -99,6 +100,10 @@ portolan_testkit::suite! {
     billing::events_count_once,
     billing::agents_are_analysed,
     billing::limits_hold_and_plans_change_at_once,
+    billing::racing_clients_keep_within_the_limit_of_accounts,
+    billing::racing_imports_keep_within_the_limit_of_endpoints,
+    billing_stigg::a_provider_keeps_the_plans,
+    billing_stigg::a_provider_that_is_down_is_borne,
     inventory_writes::access_types_are_answered,
     inventory_writes::activation_bounds_what_is_read,
     inventory_writes::collections_are_changed,

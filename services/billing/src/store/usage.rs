@@ -37,6 +37,33 @@ pub async fn record(
     .await
 }
 
+const LAST_OF_PAGE: &str = "
+SELECT account_id, event_key FROM usage_events WHERE account_id > $1 OR (account_id = $1 AND event_key > $2)
+ORDER BY account_id, event_key LIMIT 1 OFFSET $3";
+
+const FORGET: &str = "
+DELETE FROM usage_events WHERE time < $3 AND (account_id > $1 OR (account_id = $1 AND event_key > $2))";
+
+const FORGET_PAGE: &str = "
+DELETE FROM usage_events WHERE time < $3 AND (account_id > $1 OR (account_id = $1 AND event_key > $2))
+    AND (account_id < $4 OR (account_id = $4 AND event_key <= $5))";
+
+/// Forgets the events of one page of keys that happened before a moment; answers where the next page begins. The walk
+/// along the keys needs no index that every event would have to be written to.
+pub async fn forget(db: &Db, after: (i64, Vec<u8>), before: i64, page: i64) -> Result<Option<(i64, Vec<u8>)>, Error> {
+    retrying(|| async {
+        let key = Value::from(&after.1[..]);
+        let Some(last) = db.fetch_optional(LAST_OF_PAGE, args![after.0, key.clone(), page - 1]).await? else {
+            db.execute(FORGET, args![after.0, key, before]).await?;
+            return Ok(None);
+        };
+        let last: (i64, Vec<u8>) = (last.get("account_id")?, last.get("event_key")?);
+        db.execute(FORGET_PAGE, args![after.0, key, before, last.0, Value::from(&last.1[..])]).await?;
+        Ok(Some(last))
+    })
+    .await
+}
+
 fn event_id(row: &Row) -> Result<(i64, EventKey), Error> {
     let key: Vec<u8> = row.get("event_key")?;
     let key = key.try_into().map_err(|_| Error::Inconsistency("an event key has not 16 bytes".into()))?;

@@ -5,7 +5,6 @@ mod limits;
 mod metering;
 mod refresh;
 mod stigg;
-mod stigg_server;
 mod world;
 
 portolan_testkit::suite! {
@@ -19,6 +18,7 @@ portolan_testkit::suite! {
     agents::a_retry_storm_counts_once,
     agents::any_order_gives_the_same_analysis,
     refresh::requests_share_a_run,
+    refresh::what_is_old_is_forgotten,
     stigg::subscriptions_go_through_stigg,
     stigg::the_last_answer_serves_for_a_stated_time,
     stigg::reports_wait_and_arrive_once,

@@ -1,10 +1,12 @@
 use std::sync::atomic::Ordering;
 
 use portolan_billing::refresh::{self, Difference};
+use portolan_billing::usage::{self, Event};
+use portolan_billing::{forget, jobs};
 use portolan_store::args;
 use portolan_testkit::TestDb;
 
-use crate::world::{ACCOUNT, ORGANIZATION, World};
+use crate::world::{ACCOUNT, ORGANIZATION, SIBLING, START, World};
 
 /// Requests before a run share it; a run interrupted by a service that is down stays due; differences are named and
 /// repaired, and the next run finds none.
@@ -16,6 +18,9 @@ pub async fn requests_share_a_run(test: TestDb) {
     }
     world.owners.is_down.store(true, Ordering::Relaxed);
     assert!(refresh::run_due(&world.deps, "first").await.is_err());
+    let jobs = async || jobs::list(&world.deps, ACCOUNT, 0, None).await.unwrap();
+    let states = async || jobs().await.iter().map(|job| (job.state, job.differences)).collect::<Vec<_>>();
+    assert_eq!(states().await, [("RUNNING", 0)]);
     let state = async || refresh::last(&world.deps, ORGANIZATION).await.unwrap().unwrap();
     assert_eq!(state().await.state, "RUNNING");
     world.owners.is_down.store(false, Ordering::Relaxed);
@@ -26,6 +31,7 @@ pub async fn requests_share_a_run(test: TestDb) {
     refresh::run_due(&world.deps, "second").await.unwrap();
     assert_eq!((world.owners.recounts.load(Ordering::Relaxed), state().await.state), (1, "SUCCEEDED"));
     assert_eq!(world.total(ACCOUNT, "ACTIVE_ENDPOINTS").await.0, 5);
+    assert_eq!(states().await, [("SUCCEEDED", 0)]);
 
     let spoil = "UPDATE usage_buckets SET value = 8 WHERE account_id = $1 AND grain = 'TOTAL'";
     world.deps.db.execute(spoil, args![ACCOUNT]).await.unwrap();
@@ -38,4 +44,69 @@ pub async fn requests_share_a_run(test: TestDb) {
     refresh::request(&world.deps, ACCOUNT).await.unwrap();
     refresh::run_due(&world.deps, "second").await.unwrap();
     assert_eq!(state().await.differences, []);
+    let ended = jobs().await;
+    let mut found: Vec<_> = ended.iter().map(|job| job.differences).collect();
+    found.sort_unstable();
+    assert_eq!(found, [0, 0, 1]);
+    for job in &ended {
+        assert_eq!(jobs::get(&world.deps, ACCOUNT, &job.job_id).await.unwrap().as_ref(), Some(job));
+        assert_eq!(jobs::get(&world.deps, SIBLING, &job.job_id).await.unwrap(), None);
+    }
+    // One a page, from where the page before ended.
+    let (mut before, mut paged) = (None, Vec::new());
+    while let [job] = jobs::list(&world.deps, ACCOUNT, 1, before.take()).await.unwrap().as_slice() {
+        before = Some((job.created_at, job.job_id.clone()));
+        paged.push(job.clone());
+    }
+    assert_eq!(paged, ended);
+    // Another account of the organisation that waits for the same run has a job of its own.
+    refresh::request(&world.deps, ACCOUNT).await.unwrap();
+    refresh::request(&world.deps, SIBLING).await.unwrap();
+    let sibling = async || jobs::list(&world.deps, SIBLING, 0, None).await.unwrap();
+    assert_eq!((sibling().await[0].state, jobs().await.len()), ("PENDING", 4));
+    refresh::run_due(&world.deps, "second").await.unwrap();
+    assert_eq!(sibling().await[0].state, "SUCCEEDED");
+}
+
+/// What need not be known is forgotten: keys of events that are refused for their age, and jobs that ended long ago.
+/// A younger event still counts once.
+pub async fn what_is_old_is_forgotten(test: TestDb) {
+    let world = World::built_in(test, "").await;
+    let window_s = world.deps.settings.event_window_s;
+    let event = |id: i64| Event {
+        account_id: ACCOUNT + id % 3,
+        key: usage::event_key("test", &id.to_string()),
+        feature: "TEST_RUNS".to_owned(),
+        value: 1,
+        // Of two, one is a window older than the other.
+        time: START - id % 2 * window_s,
+    };
+    // More than one page of keys.
+    let events: Vec<_> = (0..forget::KEYS + 1_500).map(event).collect();
+    for batch in events.chunks(1_000) {
+        usage::record(&world.deps, batch).await.unwrap();
+    }
+    refresh::request(&world.deps, ACCOUNT).await.unwrap();
+    refresh::run_due(&world.deps, "runner").await.unwrap();
+    let kept = async || {
+        let row = world.deps.db.fetch_one("SELECT count(*) AS n FROM usage_events", args![]).await.unwrap();
+        let jobs = jobs::list(&world.deps, ACCOUNT, 0, None).await.unwrap().len();
+        (row.get::<i64>("n").unwrap(), jobs)
+    };
+    let all = events.len() as i64;
+    forget::run(&world.deps, "first").await.unwrap();
+    assert_eq!(kept().await, (all, 1));
+    world.hand.move_by(1);
+    // Another process leaves it to the one that has just done it.
+    forget::run(&world.deps, "second").await.unwrap();
+    assert_eq!(kept().await, (all, 1));
+    forget::run(&world.deps, "first").await.unwrap();
+    assert_eq!(kept().await, (all / 2, 1));
+    let counted = usage::record(&world.deps, &events[..1]).await.unwrap();
+    assert_eq!(counted, [false]);
+    let total = world.total(ACCOUNT, "TEST_RUNS").await;
+    assert_eq!(total.1, (all + 2) / 3);
+    world.hand.move_by(jobs::KEPT_S.max(window_s));
+    forget::run(&world.deps, "second").await.unwrap();
+    assert_eq!(kept().await, (0, 0));
 }

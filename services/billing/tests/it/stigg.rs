@@ -1,19 +1,32 @@
 use portolan_api::Reason;
 use portolan_billing::entitlements::{self, Verdict};
 use portolan_billing::provider::Provider;
+use portolan_billing::provider::stigg::{Stigg, StiggConfig};
 use portolan_billing::subscriptions::{self, Outcome, Wish};
 use portolan_billing::usage::{self, Count};
 use portolan_billing::{organizations, reports};
 use portolan_testkit::TestDb;
+use portolan_testkit::stigg::{Mood, SERVER_KEY, StiggServer, Told};
 use serde_json::{Value, json};
 
-use crate::stigg_server::{Mood, StiggServer};
 use crate::world::{ACCOUNT, ORGANIZATION, World, reason};
 
 async fn world(test: TestDb) -> (World, StiggServer) {
     let server = StiggServer::start().await;
     server.set(|told| told.limit = 10);
-    (World::new(test, Provider::Stigg(server.client()), "").await, server)
+    (World::new(test, Provider::Stigg(client(&server)), "").await, server)
+}
+
+fn client(server: &StiggServer) -> Stigg {
+    let feature_ids = [("ACTIVE_ENDPOINTS", "feature-ap-is"), ("TEST_RUNS", "feature-test-runs")];
+    Stigg::new(StiggConfig {
+        url: server.url.clone(),
+        server_key: SERVER_KEY.to_owned(),
+        signing_key: "signing-key".to_owned(),
+        first_plan_id: "plan-free".to_owned(),
+        feature_ids: feature_ids.map(|(feature, id)| (feature.to_owned(), id.to_owned())).into(),
+    })
+    .unwrap()
 }
 
 fn wish(plan_id: &str) -> Wish {
@@ -101,7 +114,7 @@ pub async fn the_last_answer_serves_for_a_stated_time(test: TestDb) {
 pub async fn reports_wait_and_arrive_once(test: TestDb) {
     let (world, server) = world(test).await;
     organizations::of_account(&world.deps, ACCOUNT).await.unwrap();
-    let values = |told: &crate::stigg_server::Told| -> Vec<(Value, i64)> {
+    let values = |told: &Told| -> Vec<(Value, i64)> {
         let value = |usage: &Value| (usage["featureId"].clone(), usage["value"].as_i64().unwrap());
         told.usages.iter().map(value).collect()
     };
@@ -172,6 +185,6 @@ pub async fn every_failure_is_unavailable(test: TestDb) {
     let mut server = StiggServer::start().await;
     // Nobody listens there.
     server.url = "http://127.0.0.1:9/graphql".to_owned();
-    let world = World::new(test, Provider::Stigg(server.client()), "").await;
+    let world = World::new(test, Provider::Stigg(client(&server)), "").await;
     assert_eq!(reason(judge(&world).await), Reason::BillingProviderUnavailable);
 }

@@ -72,7 +72,13 @@ impl World {
         routes.add_service(IdentityUsageServiceServer::new(owners.clone()));
         peers.identity.connect_local(grpc(routes.routes()));
         peers.inventory.connect_local(grpc(Routes::new(InventoryUsageServiceServer::new(owners.clone()))));
-        let settings = Settings { refresh_s: 60, stale_s: 3_600, report_s: 60, email_domain_rule: false };
+        let settings = Settings {
+            refresh_s: 60,
+            stale_s: 3_600,
+            report_s: 60,
+            event_window_s: 90 * 86_400,
+            email_domain_rule: false,
+        };
         let db = test.store.service("billing").await.unwrap();
         let plans = if plans.is_empty() { Plans::compiled_in() } else { Plans::parse(plans).unwrap() };
         let deps = Deps::new(db, peers, provider, plans, hand.clock(), settings).await.unwrap();
@@ -182,6 +188,20 @@ impl InventoryUsageService for Owners {
             version: version + 1,
         };
         Ok(Response::new(inventory::v1::RecountUsageResponse { counts: vec![count] }))
+    }
+
+    async fn reserve_endpoints(
+        &self,
+        _: Request<inventory::v1::ReserveEndpointsRequest>,
+    ) -> Answer<inventory::v1::ReserveEndpointsResponse> {
+        Err(Status::unimplemented("billing reserves nothing"))
+    }
+
+    async fn settle_reservation(
+        &self,
+        _: Request<inventory::v1::SettleReservationRequest>,
+    ) -> Answer<inventory::v1::SettleReservationResponse> {
+        Err(Status::unimplemented("billing reserves nothing"))
     }
 }
 

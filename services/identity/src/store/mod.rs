@@ -58,6 +58,22 @@ pub(crate) async fn count_sibling_accounts(db: &Db, account_id: i64) -> Result<i
     Ok(db.fetch_one(COUNT_SIBLING_ACCOUNTS, args![account_id]).await?.get("accounts")?)
 }
 
+const COUNT_OPEN_ACCOUNTS: &str =
+    "SELECT count(*) AS accounts FROM accounts WHERE organization_id = $1 AND state = 'ACTIVE'";
+
+pub(crate) async fn count_open_accounts(db: &Db, organization_id: &str) -> Result<i64> {
+    Ok(db.fetch_one(COUNT_OPEN_ACCOUNTS, args![organization_id]).await?.get("accounts")?)
+}
+
+/// Changes nothing, and so makes all who would add to the organisation queue.
+const HOLD_ORGANIZATION: &str = "UPDATE organizations SET state = state WHERE organization_id = $1";
+
+/// The same while the transaction holds the organisation: nobody else opens an account in it before the commit.
+pub(crate) async fn count_open_accounts_held(tx: &mut Tx, organization_id: &str) -> Result<i64> {
+    one(tx.execute(HOLD_ORGANIZATION, args![organization_id]).await?)?;
+    Ok(tx.fetch_one(COUNT_OPEN_ACCOUNTS, args![organization_id]).await?.get("accounts")?)
+}
+
 const FIND_FIRST_ACCOUNT: &str = "SELECT min(account_id) AS account_id FROM accounts WHERE organization_id = $1";
 
 pub(crate) async fn find_first_account_of_organization(db: &Db, organization_id: &str) -> Result<Option<i64>> {

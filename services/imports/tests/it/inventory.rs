@@ -3,6 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use portolan_api::billing::v1 as billing;
+use portolan_api::billing::v1::job_service_server::JobService as BillingJobService;
+use portolan_api::billing::v1::job_service_server::JobServiceServer as BillingJobServiceServer;
+use portolan_api::billing::v1::metering_service_server::{MeteringService, MeteringServiceServer};
 use portolan_api::inventory::v1::export_service_server::{ExportService, ExportServiceServer};
 use portolan_api::inventory::v1::inventory_service_server::{InventoryService, InventoryServiceServer};
 use portolan_api::inventory::v1::job_service_server::{JobService, JobServiceServer};
@@ -53,6 +57,14 @@ impl Inventory {
         routes.add_service(InventoryServiceServer::new(self.clone()));
         routes.add_service(ExportServiceServer::new(self.clone()));
         routes.add_service(JobServiceServer::new(self.clone()));
+        routes.routes()
+    }
+
+    /// Billing without jobs and limits.
+    pub fn billing_routes(&self) -> Routes {
+        let mut routes = Routes::builder();
+        routes.add_service(BillingJobServiceServer::new(self.clone()));
+        routes.add_service(MeteringServiceServer::new(self.clone()));
         routes.routes()
     }
 
@@ -107,6 +119,52 @@ impl JobService for Inventory {
         jobs.sort_by(|a, b| (b.created_at, &b.job_id).cmp(&(a.created_at, &a.job_id)));
         jobs.truncate(usize::try_from(request.page_size).unwrap());
         Ok(Response::new(ListJobsResponse { jobs }))
+    }
+}
+
+#[tonic::async_trait]
+impl MeteringService for Inventory {
+    async fn check_limit(
+        &self,
+        _: Request<billing::CheckLimitRequest>,
+    ) -> Result<Response<billing::CheckLimitResponse>, Status> {
+        let verdict = billing::check_limit_response::Verdict::Allowed.into();
+        Ok(Response::new(billing::CheckLimitResponse { verdict, room: -1 }))
+    }
+
+    async fn record_usage_events(
+        &self,
+        _: Request<billing::RecordUsageEventsRequest>,
+    ) -> Result<Response<billing::RecordUsageEventsResponse>, Status> {
+        Err(Status::unimplemented("imports record no events"))
+    }
+
+    async fn report_counts(
+        &self,
+        _: Request<billing::ReportCountsRequest>,
+    ) -> Result<Response<billing::ReportCountsResponse>, Status> {
+        Err(Status::unimplemented("imports report no counts"))
+    }
+
+    async fn get_entitlements(
+        &self,
+        _: Request<billing::GetEntitlementsRequest>,
+    ) -> Result<Response<billing::GetEntitlementsResponse>, Status> {
+        Err(Status::unimplemented("imports ask for no plan"))
+    }
+}
+
+#[tonic::async_trait]
+impl BillingJobService for Inventory {
+    async fn get_job(&self, _: Request<billing::GetJobRequest>) -> Result<Response<billing::GetJobResponse>, Status> {
+        Ok(Response::new(billing::GetJobResponse::default()))
+    }
+
+    async fn list_jobs(
+        &self,
+        _: Request<billing::ListJobsRequest>,
+    ) -> Result<Response<billing::ListJobsResponse>, Status> {
+        Ok(Response::new(billing::ListJobsResponse::default()))
     }
 }
 

@@ -134,6 +134,7 @@ async fn deps(test: &TestDb, log: &Log, inventory: &Inventory, data_dir: PathBuf
     let config = Config::load(data_dir.clone(), None, settings).unwrap();
     let peers = Peers::new(&config, ServiceAuth::new(&[7; 32])).unwrap();
     peers.inventory.connect_local(grpc(inventory.routes()));
+    peers.billing.connect_local(grpc(inventory.billing_routes()));
     let db = test.store.service("imports").await.unwrap();
     let secrets = Secrets::load_or_create(&data_dir.join("secret-key")).unwrap();
     let fetch = Fetch::new(config.fetch_policy().unwrap());

@@ -67,7 +67,8 @@ impl Catalogs {
     }
 }
 
-async fn load(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<Catalog, Error> {
+/// The catalog of a collection, from the tables.
+pub async fn load(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<Catalog, Error> {
     let mut catalog = Catalog::default();
     let mut after = String::new();
     loop {

@@ -1,10 +1,13 @@
-//! The counts that billing asks to be made anew.
+//! The counts that billing asks to be made anew, and the endpoints that imports are about to add.
 
 use portolan_api::inventory::v1::{self as pb, inventory_usage_service_server::InventoryUsageService};
+use portolan_engine::Method;
+use portolan_engine::template::RawEndpoint;
 use tonic::{Request, Response};
 
 use super::{Answer, status};
-use crate::{Deps, store};
+use crate::reservations::{self, Candidates, Wanted};
+use crate::{Deps, Error, store};
 
 /// The handlers.
 pub struct Usage {
@@ -15,6 +18,19 @@ impl Usage {
     pub fn new(deps: Deps) -> Self {
         Self { deps }
     }
+}
+
+fn raw(candidate: pb::EndpointCandidate) -> Result<(i32, RawEndpoint), Error> {
+    let bodies = serde_json::from_str(&candidate.body_names);
+    let raw = RawEndpoint {
+        method: Method::parse(&candidate.method),
+        url: candidate.url,
+        pinned: candidate.pinned,
+        proven: candidate.proven,
+        never_merge: false,
+        bodies: bodies.map_err(|error| Error::Internal(format!("names of a body: {error}")))?,
+    };
+    Ok((candidate.collection_id, raw))
 }
 
 #[tonic::async_trait]
@@ -31,5 +47,32 @@ impl InventoryUsageService for Usage {
             version: recount.version,
         });
         Ok(Response::new(pb::RecountUsageResponse { counts: counts.collect() }))
+    }
+
+    async fn reserve_endpoints(
+        &self,
+        request: Request<pb::ReserveEndpointsRequest>,
+    ) -> Answer<pb::ReserveEndpointsResponse> {
+        let request = request.into_inner();
+        let mut candidates = Candidates::new();
+        for candidate in request.candidates {
+            let (collection_id, raw) = raw(candidate).map_err(status)?;
+            candidates.entry(collection_id).or_default().push(raw);
+        }
+        let reserved =
+            reservations::reserve(&self.deps, request.account_id, &request.reservation_id, Wanted::New(&candidates));
+        reserved.await.map_err(status)?;
+        Ok(Response::new(pb::ReserveEndpointsResponse {}))
+    }
+
+    async fn settle_reservation(
+        &self,
+        request: Request<pb::SettleReservationRequest>,
+    ) -> Answer<pb::SettleReservationResponse> {
+        let request = request.into_inner();
+        let positions = request.next_offsets.into_iter().map(|(partition, offset)| (i64::from(partition), offset));
+        let positions = positions.collect();
+        reservations::settle(&self.deps, &request.reservation_id, &positions).await.map_err(status)?;
+        Ok(Response::new(pb::SettleReservationResponse {}))
     }
 }

@@ -17,6 +17,7 @@ pub mod parameters;
 pub mod platform;
 pub mod positions;
 pub mod producers;
+pub mod reservations;
 pub mod samples;
 pub mod specifications;
 pub mod totals;

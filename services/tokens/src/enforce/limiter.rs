@@ -9,8 +9,8 @@ use super::{
     policy::{Policy, Window},
 };
 
-/// Windows that are longer outlive a restart: a quota of a month must not begin anew with each of them.
-const PASSING_MAX: Duration = Duration::from_secs(3600);
+/// Windows that are longer outlive a restart, which would otherwise begin a quota anew.
+const PASSING_MAX: Duration = Duration::from_secs(60);
 
 /// Counts the calls of profiles, exactly across all processes that decide.
 pub struct Limiter {

@@ -13,8 +13,7 @@ use super::{Given, Rpc, RpcResult, iso};
 use crate::{
     access_profiles::{self, Patch},
     api_clients::{self, Client, Filter},
-    auth_settings::AuthPatch,
-    profiles::{self, Profile, Shown, Which, Within},
+    profiles::{self, IssuedMembers, Profile, Shown, Which, Within},
     workspaces::{self, Page},
 };
 
@@ -44,17 +43,12 @@ impl AccessProfilesService for Rpc {
         let patch = Patch {
             name: Some(request.name),
             ip_allow_list: given.list("ip_allow_list", request.ip_allow_list),
-            auth: AuthPatch {
-                auth_type: given.single("auth_type", request.auth_type),
-                collection_ids: given.list("api_collection_ids", request.api_collection_ids),
-                jwt_method: given.single("jwt_method", request.jwt_method),
-                jwt_secret: given.single("jwt_secret", request.jwt_secret),
-                oidc_issuer: given.single("oidc_issuer", request.oidc_issuer),
-                oidc_jwks_uri: given.single("oidc_jwks_uri", request.oidc_jwks_uri),
-                access_profile_claim: given.single("access_profile_claim", request.access_profile_claim),
-                required_claims: given.list("required_claims", request.required_claims),
-                allowed_issuers: given.list("allowed_issuers", request.allowed_issuers),
-            },
+            auth: auth_patch!(
+                given,
+                request,
+                given.single("auth_type", request.auth_type),
+                given.list("api_collection_ids", request.api_collection_ids)
+            ),
         };
         let client = Some(request.api_client_id.as_str()).filter(|text| !text.is_empty());
         let shown = access_profiles::create(&self.deps, &caller, account_id, client, patch).await?;
@@ -72,17 +66,12 @@ impl AccessProfilesService for Rpc {
         let patch = Patch {
             name: given.single("name", request.name),
             ip_allow_list: given.list("ip_allow_list", request.ip_allow_list),
-            auth: AuthPatch {
-                auth_type: given.single("auth_type", request.auth_type),
-                collection_ids: given.list("api_collection_ids", request.api_collection_ids),
-                jwt_method: given.single("jwt_method", request.jwt_method),
-                jwt_secret: given.single("jwt_secret", request.jwt_secret),
-                oidc_issuer: given.single("oidc_issuer", request.oidc_issuer),
-                oidc_jwks_uri: given.single("oidc_jwks_uri", request.oidc_jwks_uri),
-                access_profile_claim: given.single("access_profile_claim", request.access_profile_claim),
-                required_claims: given.list("required_claims", request.required_claims),
-                allowed_issuers: given.list("allowed_issuers", request.allowed_issuers),
-            },
+            auth: auth_patch!(
+                given,
+                request,
+                given.single("auth_type", request.auth_type),
+                given.list("api_collection_ids", request.api_collection_ids)
+            ),
         };
         let shown = access_profiles::update(&self.deps, &caller, which, patch).await?;
         let access_profile = Some(self.access_profile(shown, &request.managed_user_id));
@@ -94,9 +83,8 @@ impl AccessProfilesService for Rpc {
         request: Request<EnableAccessProfileRequest>,
     ) -> RpcResult<EnableAccessProfileResponse> {
         let (caller, request) = Caller::split(request)?;
-        let which = self.legacy(&caller, &request.managed_user_id, &request.api_access_profile_id).await?;
-        let profile = profiles::set_active(&self.deps, &caller, which, true).await?;
-        let successor = format!("{}/enable", successor(&profile, &request.managed_user_id));
+        let path = (&*request.managed_user_id, &*request.api_access_profile_id);
+        let successor = self.switch(&caller, path, true).await?;
         Ok(Response::new(EnableAccessProfileResponse { result: SUCCESS.to_owned(), success: true, successor }))
     }
 
@@ -105,9 +93,8 @@ impl AccessProfilesService for Rpc {
         request: Request<DisableAccessProfileRequest>,
     ) -> RpcResult<DisableAccessProfileResponse> {
         let (caller, request) = Caller::split(request)?;
-        let which = self.legacy(&caller, &request.managed_user_id, &request.api_access_profile_id).await?;
-        let profile = profiles::set_active(&self.deps, &caller, which, false).await?;
-        let successor = format!("{}/disable", successor(&profile, &request.managed_user_id));
+        let path = (&*request.managed_user_id, &*request.api_access_profile_id);
+        let successor = self.switch(&caller, path, false).await?;
         Ok(Response::new(DisableAccessProfileResponse { result: SUCCESS.to_owned(), success: true, successor }))
     }
 
@@ -159,18 +146,23 @@ impl Rpc {
         Ok(Which { account_id, id: workspaces::id(profile_id)?, within: Within::Legacy })
     }
 
+    /// Enables or disables a profile, and answers where the second generation does it.
+    async fn switch(
+        &self,
+        caller: &Caller,
+        (managed_user_id, profile_id): (&str, &str),
+        is_active: bool,
+    ) -> Result<String, portolan_api::Error> {
+        let which = self.legacy(caller, managed_user_id, profile_id).await?;
+        let profile = profiles::set_active(&self.deps, caller, which, is_active).await?;
+        let verb = if is_active { "enable" } else { "disable" };
+        Ok(format!("{}/{verb}", successor(&profile, managed_user_id)))
+    }
+
     fn access_profile(&self, shown: Shown, managed_user_id: &str) -> AccessProfile {
         let Shown { profile, issued } = shown;
         let successor = successor(&profile, managed_user_id);
-        let (mut secret, mut oauth_client_secret, mut oauth_client_id) = (None, None, None);
-        match issued {
-            Some(issued) if issued.oauth_client_id.is_some() => {
-                oauth_client_id = issued.oauth_client_id;
-                oauth_client_secret = Some(issued.secret);
-            }
-            Some(issued) => secret = Some(issued.secret),
-            None => {}
-        }
+        let IssuedMembers { secret, oauth_client_id, oauth_client_secret } = IssuedMembers::of(issued);
         let auth_type = profile.auth_type().name().to_owned();
         let is_hidden = !self.deps.settings.show_jwt_secret && profile.auth.jwt_method.as_deref() == Some("hmac");
         AccessProfile {

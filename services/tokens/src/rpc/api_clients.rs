@@ -15,9 +15,8 @@ use tonic::{Request, Response};
 use super::{Given, Rpc, RpcResult, iso};
 use crate::{
     api_clients::{self, Filter, Listed, Patch},
-    auth_settings::AuthPatch,
     client_keys,
-    profiles::{self, Issued, Profile, Which, Within},
+    profiles::{self, Issued, IssuedMembers, Profile, Which, Within},
     workspaces::{self, Page},
 };
 
@@ -52,17 +51,12 @@ impl ApiClientsService for Rpc {
             mtls_enabled: given.single("mtls_enabled", request.mtls_enabled),
             validation_formula: given.single("validation_formula", request.validation_formula),
             cert_bundle_ids: given.list("cert_bundle_ids", request.cert_bundle_ids),
-            auth: AuthPatch {
-                auth_type: given.single("auth_type", request.auth_type),
-                collection_ids: given.list("api_collection_ids", request.api_collection_ids),
-                jwt_method: given.single("jwt_method", request.jwt_method),
-                jwt_secret: given.single("jwt_secret", request.jwt_secret),
-                oidc_issuer: given.single("oidc_issuer", request.oidc_issuer),
-                oidc_jwks_uri: given.single("oidc_jwks_uri", request.oidc_jwks_uri),
-                access_profile_claim: given.single("access_profile_claim", request.access_profile_claim),
-                required_claims: given.list("required_claims", request.required_claims),
-                allowed_issuers: given.list("allowed_issuers", request.allowed_issuers),
-            },
+            auth: auth_patch!(
+                given,
+                request,
+                given.single("auth_type", request.auth_type),
+                given.list("api_collection_ids", request.api_collection_ids)
+            ),
         };
         let client = api_clients::create(&self.deps, &caller, account_id, patch).await?;
         Ok(Response::new(CreateApiClientResponse { data: Some(self.client(account_id, client.id).await?) }))
@@ -84,17 +78,7 @@ impl ApiClientsService for Rpc {
             project_id: given.single("project_id", request.project_id),
             email: given.single("email", request.email),
             api_policy_id: given.single("api_policy_id", request.api_policy_id),
-            auth: AuthPatch {
-                auth_type: None,
-                collection_ids: Some(request.api_collection_ids),
-                jwt_method: given.single("jwt_method", request.jwt_method),
-                jwt_secret: given.single("jwt_secret", request.jwt_secret),
-                oidc_issuer: given.single("oidc_issuer", request.oidc_issuer),
-                oidc_jwks_uri: given.single("oidc_jwks_uri", request.oidc_jwks_uri),
-                access_profile_claim: given.single("access_profile_claim", request.access_profile_claim),
-                required_claims: given.list("required_claims", request.required_claims),
-                allowed_issuers: given.list("allowed_issuers", request.allowed_issuers),
-            },
+            auth: auth_patch!(given, request, None, Some(request.api_collection_ids)),
             ..Patch::default()
         };
         api_clients::update(&self.deps, &caller, account_id, id, patch).await?;
@@ -220,15 +204,7 @@ fn wire(listed: Listed, names: &HashMap<i64, String>) -> ApiClient {
 }
 
 fn key(profile: Profile, issued: Option<Issued>) -> ClientKey {
-    let (mut auth_token, mut oauth_client_id, mut oauth_client_secret) = (None, None, None);
-    match issued {
-        Some(issued) if issued.oauth_client_id.is_some() => {
-            oauth_client_id = issued.oauth_client_id;
-            oauth_client_secret = Some(issued.secret);
-        }
-        Some(issued) => auth_token = Some(issued.secret),
-        None => {}
-    }
+    let IssuedMembers { secret: auth_token, oauth_client_id, oauth_client_secret } = IssuedMembers::of(issued);
     ClientKey {
         id: profile.id,
         auth_type: profile.auth_type().name().to_owned(),

@@ -124,21 +124,27 @@ pub(crate) async fn delete_of_client(
     Ok(())
 }
 
-const FIND: &str = "SELECT account_id, profile_id, client_id, is_legacy, name, auth_type, active, active_since,
-    ip_allow_list, ip_deny_list, collection_ids, jwt_method, jwt_secret, oidc_issuer, oidc_jwks_uri,
-    access_profile_claim, required_claims, allowed_issuers, oauth_client_id, grant_version, created_at, updated_at,
-    secret_write_id
-    FROM api_profiles WHERE account_id = $1 AND profile_id = $2 AND deleted = 0";
+/// The columns that [`profile`] reads, with more of them, and the rows that are asked for.
+macro_rules! select {
+    ($more:literal, $rows:literal) => {
+        concat!(
+            "SELECT account_id, profile_id, client_id, is_legacy, name, auth_type, active, active_since, ip_allow_list, \
+             ip_deny_list, collection_ids, jwt_method, jwt_secret, oidc_issuer, oidc_jwks_uri, access_profile_claim, \
+             required_claims, allowed_issuers, oauth_client_id, grant_version, created_at, updated_at, secret_write_id",
+            $more,
+            " FROM api_profiles WHERE ",
+            $rows
+        )
+    };
+}
+
+const FIND: &str = select!("", "account_id = $1 AND profile_id = $2 AND deleted = 0");
 
 pub(crate) async fn find(tx: &mut Tx, secrets: &Secrets, account_id: i64, id: i64) -> Result<Option<Profile>> {
     tx.fetch_optional(FIND, args![account_id, id]).await?.map(|row| profile(&row, secrets)).transpose()
 }
 
-const FIND_BY_WRITE: &str = "SELECT account_id, profile_id, client_id, is_legacy, name, auth_type, active,
-    active_since, ip_allow_list, ip_deny_list, collection_ids, jwt_method, jwt_secret, oidc_issuer, oidc_jwks_uri,
-    access_profile_claim, required_claims, allowed_issuers, oauth_client_id, grant_version, created_at, updated_at,
-    secret_write_id
-    FROM api_profiles WHERE account_id = $1 AND write_id = $2";
+const FIND_BY_WRITE: &str = select!("", "account_id = $1 AND write_id = $2");
 
 pub(crate) async fn find_by_write(
     tx: &mut Tx,
@@ -149,11 +155,7 @@ pub(crate) async fn find_by_write(
     tx.fetch_optional(FIND_BY_WRITE, args![account_id, write_id]).await?.map(|row| profile(&row, secrets)).transpose()
 }
 
-const FIND_BY_OAUTH_CLIENT: &str = "SELECT account_id, profile_id, client_id, is_legacy, name, auth_type, active,
-    active_since, ip_allow_list, ip_deny_list, collection_ids, jwt_method, jwt_secret, oidc_issuer, oidc_jwks_uri,
-    access_profile_claim, required_claims, allowed_issuers, oauth_client_id, grant_version, created_at, updated_at,
-    secret_write_id, secret_digest
-    FROM api_profiles WHERE oauth_client_id = $1 AND deleted = 0";
+const FIND_BY_OAUTH_CLIENT: &str = select!(", secret_digest", "oauth_client_id = $1 AND deleted = 0");
 
 /// The profile with this OAuth2 client id, and the digest of its client secret.
 pub(crate) async fn find_by_oauth_client(
@@ -165,23 +167,16 @@ pub(crate) async fn find_by_oauth_client(
     row.map(|row| Ok((profile(&row, secrets)?, row.get("secret_digest")?))).transpose()
 }
 
-const FIND_BY_DIGEST: &str = "SELECT account_id, profile_id, client_id, is_legacy, name, auth_type, active,
-    active_since, ip_allow_list, ip_deny_list, collection_ids, jwt_method, jwt_secret, oidc_issuer, oidc_jwks_uri,
-    access_profile_claim, required_claims, allowed_issuers, oauth_client_id, grant_version, created_at, updated_at,
-    secret_write_id
-    FROM api_profiles WHERE secret_digest = $1 AND deleted = 0";
+const FIND_BY_DIGEST: &str = select!("", "secret_digest = $1 AND deleted = 0");
 
 pub(crate) async fn find_by_digest(tx: &mut Tx, secrets: &Secrets, digest: &str) -> Result<Option<Profile>> {
     tx.fetch_optional(FIND_BY_DIGEST, args![digest]).await?.map(|row| profile(&row, secrets)).transpose()
 }
 
-const LIST_LEGACY: &str = "SELECT account_id, profile_id, client_id, is_legacy, name, auth_type, active, active_since,
-    ip_allow_list, ip_deny_list, collection_ids, jwt_method, jwt_secret, oidc_issuer, oidc_jwks_uri,
-    access_profile_claim, required_claims, allowed_issuers, oauth_client_id, grant_version, created_at, updated_at,
-    secret_write_id
-    FROM api_profiles
-    WHERE account_id = $1 AND ($2 = 0 OR client_id = $2) AND is_legacy = 1 AND deleted = 0
-    ORDER BY profile_id LIMIT $3 OFFSET $4";
+const LIST_LEGACY: &str = select!(
+    "",
+    "account_id = $1 AND ($2 = 0 OR client_id = $2) AND is_legacy = 1 AND deleted = 0 ORDER BY profile_id LIMIT $3 OFFSET $4"
+);
 
 pub(crate) async fn list_legacy(
     db: &Db,
@@ -194,12 +189,8 @@ pub(crate) async fn list_legacy(
     db.fetch_all(LIST_LEGACY, values).await?.iter().map(|row| profile(row, secrets)).collect()
 }
 
-const LIST_OF_CLIENT: &str = "SELECT account_id, profile_id, client_id, is_legacy, name, auth_type, active,
-    active_since, ip_allow_list, ip_deny_list, collection_ids, jwt_method, jwt_secret, oidc_issuer, oidc_jwks_uri,
-    access_profile_claim, required_claims, allowed_issuers, oauth_client_id, grant_version, created_at, updated_at,
-    secret_write_id
-    FROM api_profiles WHERE account_id = $1 AND client_id = $2 AND deleted = 0
-    ORDER BY profile_id LIMIT $3 OFFSET $4";
+const LIST_OF_CLIENT: &str =
+    select!("", "account_id = $1 AND client_id = $2 AND deleted = 0 ORDER BY profile_id LIMIT $3 OFFSET $4");
 
 pub(crate) async fn list_of_client(
     db: &Db,

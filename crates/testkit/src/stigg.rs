@@ -1,4 +1,4 @@
-//! Stigg's GraphQL interface over HTTP, as far as billing calls it: it keeps what it is told and fails on demand.
+//! Stigg's GraphQL interface over HTTP, as far as the product calls it: it keeps what it is told and fails on demand.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,10 +7,12 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
-use portolan_billing::provider::stigg::{Stigg, StiggConfig};
 use serde_json::{Value, json};
 
+/// The key that callers show.
 pub const SERVER_KEY: &str = "server-key";
+/// Features that every customer has without a limit.
+const GRANTED: [&str; 4] = ["RBAC_FEATURE", "AKTO_EXTERNAL_API", "API_COLLECTIONS", "ACTIVE_ACCOUNTS"];
 
 /// How the server answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -25,6 +27,7 @@ pub enum Mood {
     Babbling,
 }
 
+/// What the server was told, and how it is to answer.
 #[derive(Default)]
 pub struct Told {
     pub mood: Mood,
@@ -36,11 +39,13 @@ pub struct Told {
     /// Limit of ACTIVE_ENDPOINTS.
     pub limit: i64,
     pub grace_s: i64,
+    /// A subscription begins without a checkout.
     pub is_paid: bool,
     /// A feature id that is refused.
     pub unknown_feature: String,
 }
 
+/// The server; it listens until the process of the test ends.
 #[derive(Clone, Default)]
 pub struct StiggServer {
     pub told: Arc<Mutex<Told>>,
@@ -55,18 +60,6 @@ impl StiggServer {
         let router = Router::new().route("/graphql", post(answer)).with_state(server.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         server
-    }
-
-    pub fn client(&self) -> Stigg {
-        let feature_ids = [("ACTIVE_ENDPOINTS", "feature-ap-is"), ("TEST_RUNS", "feature-test-runs")];
-        Stigg::new(StiggConfig {
-            url: self.url.clone(),
-            server_key: SERVER_KEY.to_owned(),
-            signing_key: "signing-key".to_owned(),
-            first_plan_id: "plan-free".to_owned(),
-            feature_ids: feature_ids.map(|(feature, id)| (feature.to_owned(), id.to_owned())).into(),
-        })
-        .unwrap()
     }
 
     pub fn set(&self, change: impl FnOnce(&mut Told)) {
@@ -130,8 +123,10 @@ async fn answer(State(server): State<StiggServer>, headers: HeaderMap, body: Str
                 "feature": {"id": "1", "refId": "feature", "additionalMetaData": {"key": key}}})
         };
         let limited = entitlement("ACTIVE_ENDPOINTS", json!(told.limit), true);
-        let granted = entitlement("RBAC_FEATURE", Value::Null, true);
-        json!({"entitlements": [limited, granted, entitlement("SSO_ONLY_LOGIN", Value::Null, false)]})
+        let refused = entitlement("SSO_ONLY_LOGIN", Value::Null, false);
+        let granted = GRANTED.map(|feature| entitlement(feature, Value::Null, true));
+        let all: Vec<_> = [limited, refused].into_iter().chain(granted).collect();
+        json!({ "entitlements": all })
     } else {
         return refusal("GRAPHQL_VALIDATION_FAILED", query);
     };

@@ -1,0 +1,29 @@
+//! Forgets what need not be known any longer: keys of events that would be refused for their age, and ended jobs.
+
+use portolan_api::Result;
+
+use crate::{Deps, jobs, store};
+
+/// How often there is something to forget.
+pub const EVERY_S: i64 = 3_600;
+/// One process forgets at a time.
+const LEASE: &str = "forgotten events";
+/// Keys that one transaction looks at, so that no writer waits long for it.
+pub const KEYS: i64 = 5_000;
+
+/// Looks at every key once. An event from outside of that age is refused, so its key is never asked for again.
+///
+/// # Errors
+/// Any of the store; what is left goes the next time.
+pub async fn run(deps: &Deps, owner: &str) -> Result<()> {
+    let now = deps.clock.now();
+    if !store::reports::lease(&deps.db, LEASE, owner, now, now + EVERY_S).await? {
+        return Ok(());
+    }
+    store::jobs::delete_ended(&deps.db, now - jobs::KEPT_S).await?;
+    let mut after = Some((i64::MIN, Vec::new()));
+    while let Some(place) = after {
+        after = store::usage::forget(&deps.db, place, now - deps.settings.event_window_s, KEYS).await?;
+    }
+    Ok(())
+}

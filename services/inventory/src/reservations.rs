@@ -1,0 +1,110 @@
+//! Endpoints under the limit of a plan: an import reserves what it will add before its records are accepted, so that
+//! racing imports never exceed the limit together and nothing that was accepted has to be thrown away.
+//!
+//! # Invariants
+//! - A reservation is judged against the endpoints of the inventory and all other reservations of the organisation,
+//!   while its row lock makes the others wait.
+//! - It counts until ingest has read the records, which counts their endpoints in the same transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use portolan_api::identity::v1::{FindOrganizationRequest, find_organization_request::By};
+use portolan_api::{Error as ApiError, Reason};
+use portolan_engine::template::RawEndpoint;
+use portolan_log::Positions;
+use portolan_runtime::now_s;
+use portolan_store::Tx;
+
+use crate::collections::{GEN_AI_TAG, MCP_TAG};
+use crate::ingest::catalogs;
+use crate::{Deps, Error, keys, store};
+
+/// What endpoints are limited by.
+const LIMITED: &str = "ACTIVE_ENDPOINTS";
+/// An import that died between its reservation and the log holds it for so long.
+const LEASE_S: i64 = 120;
+
+/// What records say of raw URLs, by collection.
+pub type Candidates = BTreeMap<i32, Vec<RawEndpoint>>;
+
+/// What is to be reserved.
+#[derive(Clone, Copy)]
+pub enum Wanted<'c> {
+    /// The endpoints that these raw URLs add.
+    New(&'c Candidates),
+    /// A number of endpoints that exist already and do not count yet.
+    Waiting(i64),
+}
+
+/// Holds a reservation until ingest has read everything below these positions.
+pub async fn settle(deps: &Deps, id: &str, positions: &Positions) -> Result<(), Error> {
+    Ok(store::reservations::settle(&deps.db, id, deps.log.source(), positions).await?)
+}
+
+/// Reserves endpoints. A repetition under the same id takes the place of the first.
+///
+/// # Errors
+/// `FEATURE_LIMIT_EXCEEDED`, `FEATURE_NOT_IN_PLAN`; `BILLING_PROVIDER_UNAVAILABLE` when the plan is not known.
+pub async fn reserve(deps: &Deps, account_id: i64, id: &str, wanted: Wanted<'_>) -> Result<(), Error> {
+    let (organization_id, accounts) = organization(deps, account_id).await?;
+    // Nothing is allowed before billing was asked, which must not happen while this holds a transaction.
+    let mut limit = Some(i64::MIN);
+    loop {
+        let mut tx = deps.db.begin().await?;
+        store::reservations::lock(&mut tx, &organization_id).await?;
+        let mut used = store::reservations::held(&mut tx, &organization_id, id, now_s()).await?;
+        for account_id in &accounts {
+            used += store::reservations::used(&mut tx, *account_id, LIMITED).await?;
+        }
+        let added = match wanted {
+            Wanted::New(candidates) => added(&mut tx, account_id, candidates).await?,
+            Wanted::Waiting(endpoints) => endpoints,
+        };
+        if added > 0 && limit.is_none_or(|limit| used.saturating_add(added) <= limit) {
+            store::reservations::insert(&mut tx, id, &organization_id, added, now_s() + LEASE_S).await?;
+            tx.commit().await?;
+            return Ok(());
+        }
+        if added == 0 {
+            tx.commit().await?;
+            return Ok(());
+        }
+        tx.rollback().await?;
+        // Whoever was faster may have used up the limit; billing judges whether a grace goes on.
+        limit = deps.peers.limit(account_id, LIMITED, added, used).await?;
+    }
+}
+
+/// The organisation of an account, and all of its accounts.
+async fn organization(deps: &Deps, account_id: i64) -> Result<(String, BTreeSet<i64>), Error> {
+    let request = FindOrganizationRequest { by: Some(By::AccountId(account_id)) };
+    let answer = deps.peers.directory().find_organization(request).await.map_err(ApiError::from)?;
+    let found = answer.into_inner().organization.ok_or(Reason::OrganizationNotFound)?;
+    Ok((found.id, found.account_ids.into_iter().chain([account_id]).collect()))
+}
+
+/// How many endpoints the raw URLs add to those that are there: each collection's templates are followed as ingest will.
+async fn added(tx: &mut Tx, account_id: i64, candidates: &Candidates) -> Result<i64, Error> {
+    let mut added = 0;
+    for (collection_id, raws) in candidates {
+        let Some(collection) = store::collections::get_in(tx, account_id, *collection_id).await? else { continue };
+        let is_counted = !collection.deleted
+            && !collection.deactivated
+            && !collection.is_group()
+            && ![MCP_TAG, GEN_AI_TAG].iter().any(|tag| collection.has_tag(tag));
+        if !is_counted {
+            continue;
+        }
+        let mut catalog = catalogs::load(tx, account_id, *collection_id).await?;
+        for raw in raws {
+            catalog.update(raw);
+        }
+        let proven = raws.iter().filter(|raw| raw.proven);
+        let url = |raw: &RawEndpoint| catalog.effective(raw.method, &raw.url).unwrap_or_else(|| raw.url.clone());
+        let keys: BTreeSet<String> = proven.map(|raw| keys::endpoint_key(raw.method.name(), &url(raw))).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let known = store::endpoints::count_proven(tx, account_id, *collection_id, &keys).await?;
+        added += i64::try_from(keys.len()).unwrap_or(i64::MAX) - known;
+    }
+    Ok(added)
+}
