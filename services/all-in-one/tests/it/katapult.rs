@@ -236,6 +236,116 @@ pub async fn refusals_are_exact(test: TestDb) {
     assert_eq!((preflight.body.as_str(), preflight.header("access-control-allow-methods")), ("", "*"));
 }
 
+/// Arguments come by path, query, `_arguments` and body, the later winning; each wrong one is named with its issue.
+pub async fn arguments_are_read_as_documented(test: TestDb) {
+    let server = Server::start(&test).await;
+    let (organization, sub_domain) = organization(&test).await;
+    let (id, secret) = create(&server, &test, json!({"name": "all", "scopes": ["api_tokens"]})).await;
+    let token = format!("/core/v1/api_tokens/{id}");
+    let name = async |name: &str| {
+        let list = server.call("GET", &format!("{LIST}?organization[id]={organization}"), &secret, Value::Null).await;
+        assert_eq!(list.expect(200).json()["api_tokens"][0]["name"], name);
+    };
+
+    // A lookup wins over the path; the query names it as the body does; the body wins over the query.
+    let body = json!({"api_token": {"id": id}, "properties": {"name": "by body"}});
+    server.call("PATCH", "/api_tokens/tok_0000000000000000", &secret, body).await.expect(200);
+    name("by body").await;
+    let query = format!("/api_tokens/api_token?api_token[id]={id}&properties[name]=by+query");
+    server.call("PATCH", &query, &secret, Value::Null).await.expect(200);
+    name("by query").await;
+    let query = "/api_tokens/api_token?api_token[id]=x&properties[name]=y";
+    let body = json!({"api_token": {"id": id}, "properties": {"name": "body wins"}});
+    server.call("PATCH", query, &secret, body).await.expect(200);
+    name("body wins").await;
+    let arguments = "_arguments=%7B%22properties%22%3A%7B%22name%22%3A%22as+json%22%7D%7D";
+    server.call("PATCH", &format!("{token}?{arguments}"), &secret, Value::Null).await.expect(200);
+    name("as json").await;
+    // A body that is no JSON, and JSON that is no object, say nothing.
+    let request = server.request(&format!("{token}/regenerate_secret?_=1"));
+    let admin = format!("Bearer {}", server.api_key);
+    server.send(request.header("authorization", &admin).body("[1]")).await.unwrap().expect(200);
+    let (id, secret) = create(&server, &test, json!({"name": "again", "scopes": ["api_tokens"]})).await;
+    let token = format!("/core/v1/api_tokens/{id}");
+
+    for (verb, path, body, issue, place, index) in [
+        (
+            "PATCH",
+            &*token,
+            json!({"api_token": "x", "properties": {}}),
+            "object_expected",
+            json!(["api_token"]),
+            Value::Null,
+        ),
+        (
+            "PATCH",
+            &token,
+            json!({"api_token": {}, "properties": {}}),
+            "missing_lookup_value",
+            json!(["api_token"]),
+            Value::Null,
+        ),
+        (
+            "PATCH",
+            &token,
+            json!({"api_token": {"foo": 1}, "properties": {}}),
+            "missing_lookup_value",
+            json!(["api_token"]),
+            Value::Null,
+        ),
+        (
+            "POST",
+            LIST,
+            json!({"organization": {"id": organization, "sub_domain": sub_domain}, "properties": {}}),
+            "ambiguous_lookup_values",
+            json!(["organization"]),
+            Value::Null,
+        ),
+        (
+            "PATCH",
+            &token,
+            json!({"properties": {"scopes": "a"}}),
+            "array_expected",
+            json!(["properties", "scopes"]),
+            Value::Null,
+        ),
+        (
+            "PATCH",
+            &token,
+            json!({"properties": {"scopes": ["dns", 1]}}),
+            "invalid_scalar",
+            json!(["properties", "scopes"]),
+            json!(1),
+        ),
+        (
+            "PATCH",
+            &token,
+            json!({"properties": {"name": {}}}),
+            "invalid_scalar",
+            json!(["properties", "name"]),
+            Value::Null,
+        ),
+        (
+            "PATCH",
+            &token,
+            json!({"properties": {"expires_at": 1.5}}),
+            "parse_error",
+            json!(["properties", "expires_at"]),
+            Value::Null,
+        ),
+    ] {
+        let answer = server.call(verb, path, &secret, body.clone()).await;
+        let detail = answer.json()["detail"].clone();
+        assert_eq!((&detail["issue"], &detail["path"], &detail["index"]), (&json!(issue), &place, &index), "{body}");
+        assert_eq!(detail["argument"]["name"], place[place.as_array().unwrap().len() - 1], "{body}");
+        check_error(answer, 400, "invalid_argument", detail);
+    }
+    let list = format!("{LIST}?organization[id]={organization}&page=1&per_page=1");
+    let page = server.call("GET", &list, &secret, Value::Null).await.expect(200).json();
+    let pagination = json!({"current_page": 1, "total_pages": 2, "total": 2, "per_page": 1, "large_set": false});
+    assert_eq!((&page["pagination"], page["api_tokens"].as_array().unwrap().len()), (&pagination, 1));
+}
+
 /// Expiry, network, rate limit and the state of the organisation are checked at each use.
 pub async fn what_is_checked_at_each_use(test: TestDb) {
     let server = Server::start(&test).await;

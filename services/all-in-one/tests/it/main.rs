@@ -80,6 +80,7 @@ portolan_testkit::suite! {
     bad_input::is_refused_and_changes_nothing,
     katapult::the_five_operations,
     katapult::refusals_are_exact,
+    katapult::arguments_are_read_as_documented,
     katapult::what_is_checked_at_each_use,
     katapult::one_secret_works_while_callers_race,
     katapult::scopes_open_our_own_api,
