@@ -50,10 +50,8 @@ audit: $(DENY) ## check licences, sources and duplicates of dependencies, and kn
 golden: ## rewrite the golden files; read the difference before committing it
 	UPDATE_GOLDEN=1 $(CARGO) test --locked -p portolan-gateway
 
-bench: ## measure speed and memory as ratios of one run
-	$(CARGO) bench --locked -p portolan-engine -p portolan-formats -- --noplot
-	$(CARGO) bench --locked -p portolan-identity --bench roles --bench logins
-	$(CARGO) bench --locked -p portolan --bench whole
+bench: ## measure speed and memory, print one table of ratios (half an hour; sizes in deploy/dev/bench)
+	deploy/dev/test-env.sh run deploy/dev/bench
 
 security: ## print the security bar with the tests that hold each line
 	@grep -v '^#' crates/testkit/tests/security.txt

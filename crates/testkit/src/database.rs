@@ -44,12 +44,16 @@ impl TestDb {
 }
 
 /// A database on the test server, to be dropped at the end.
-pub(crate) struct PostgresDatabase {
+pub struct PostgresDatabase {
     server_url: String,
     name: String,
 }
 
 impl PostgresDatabase {
+    /// Makes one on this server.
+    ///
+    /// # Panics
+    /// When it cannot be made: a test cannot go on.
     pub async fn create(server_url: &str) -> (Self, TestDb) {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let name = format!("portolan_{}_{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
@@ -59,6 +63,8 @@ impl PostgresDatabase {
         (database, test)
     }
 
+    /// # Errors
+    /// When the server does not answer.
     pub async fn drop_database(self) -> Result<(), Error> {
         self.administer(format!("DROP DATABASE {} WITH (FORCE)", self.name)).await
     }

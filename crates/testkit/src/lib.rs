@@ -20,5 +20,5 @@ mod database;
 pub mod stigg;
 mod suite;
 
-pub use database::TestDb;
+pub use database::{PostgresDatabase, TestDb};
 pub use suite::{Case, POSTGRES_VARIABLE, Plain, run, run_plain};

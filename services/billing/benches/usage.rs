@@ -1,8 +1,6 @@
-//! Measures the metering of usage events: how many a second are counted, each once, and how long a query takes when
-//! few and when many are stored.
-//!
-//! `cargo run --release -p portolan-billing --example usage_throughput -- [STORE_URL] [EVENTS]`; without a URL on SQLite
-//! in a temporary directory, with 1,000,000 events. Use an empty database.
+//! The metering of usage events: how many a second are counted, each once, and how long a query takes when few and when
+//! many are stored. Prints rows of a Markdown table, of SQLite and, where `PORTOLAN_TEST_POSTGRES` names a server, of
+//! Postgres. `PORTOLAN_BENCH_EVENTS` sets the number of events.
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +10,7 @@ use portolan_billing::usage::{self, BATCH_MAX, Event, event_key};
 use portolan_billing::{Clock, Deps, Plans, Settings, readings};
 use portolan_runtime::{Config, Peers};
 use portolan_store::{Store, args};
+use portolan_testkit::{POSTGRES_VARIABLE, PostgresDatabase, TestDb};
 
 const FEW: usize = 10_000;
 const START: i64 = 1_768_478_400;
@@ -21,25 +20,35 @@ const FEATURES: [&str; 4] = ["TEST_RUNS", "CUSTOM_TESTS", "api.calls", "storage.
 // One thread for the program: the rate is that of one core, beside what Postgres takes.
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let directory = tempfile::tempdir().expect("make a temporary directory");
-    let url = arguments.next().unwrap_or_else(|| format!("sqlite:{}", directory.path().display()));
-    let events: usize = arguments.next().map_or(1_000_000, |count| count.parse().expect("a number of events"));
-    let deps = open(&url).await;
-
-    fill(&deps, 0, FEW).await;
-    let few = median_query(&deps).await;
-    let taken = fill(&deps, FEW, events).await;
-    let many = median_query(&deps).await;
-
-    let rate = (events - FEW) as f64 / taken.as_secs_f64();
-    println!("{:?}: {rate:.0} events/s in batches of {BATCH_MAX}", deps.db.dialect());
-    let ratio = many.as_secs_f64() / few.as_secs_f64();
-    println!("query at {FEW} events {few:?}, at {events} events {many:?}: {ratio:.2} x");
+    let events = std::env::var("PORTOLAN_BENCH_EVENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
+    let test = TestDb::sqlite().await;
+    measure("SQLite", &test.store, events).await;
+    let Ok(server) = std::env::var(POSTGRES_VARIABLE) else {
+        eprintln!("left out: Postgres needs {POSTGRES_VARIABLE}");
+        return;
+    };
+    let (database, test) = PostgresDatabase::create(&server).await;
+    measure("Postgres", &test.store, events).await;
+    test.store.close().await;
+    database.drop_database().await.expect("the database can be dropped");
 }
 
-async fn open(url: &str) -> Deps {
-    let db = Store::connect(url).await.expect("open the store").service("billing").await.expect("open the service");
+async fn measure(name: &str, store: &Store, events: usize) {
+    let deps = open(store).await;
+    fill(&deps, 0, FEW).await;
+    let few = median_query(&deps).await.as_secs_f64() * 1e3;
+    let taken = fill(&deps, FEW, events).await;
+    let many = median_query(&deps).await.as_secs_f64() * 1e3;
+    let rate = (events - FEW) as f64 / taken.as_secs_f64();
+    println!("| usage events counted once each, one core, {name} | {rate:.0}/s | – | – | ≥ 10,000/s |");
+    println!(
+        "| query of usage over {events} events, {name} | {many:.2} ms | over {FEW} events {few:.2} ms | {:.2} × | – |",
+        many / few
+    );
+}
+
+async fn open(store: &Store) -> Deps {
+    let db = store.service("billing").await.expect("open the service");
     let config = Config::load("data".into(), None, []).expect("the defaults are usable");
     let peers = Peers::new(&config, ServiceAuth::new(&[7; 32])).expect("no peers are remote");
     let settings =

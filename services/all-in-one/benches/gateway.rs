@@ -1,0 +1,252 @@
+//! The gateway before a service over TCP, against Envoy's own transcoder before the same service. Prints rows of a
+//! Markdown table. Needs `PORTOLAN_TEST_ENVOY`; the form with six processes also `PORTOLAN_TEST_REDIS` and the binary
+//! `portolan-gateway` beside `portolan`.
+//!
+//! The service answers `GetCollection` at once, so that what is measured is the way to it. Behind the gateway it has its
+//! guard, which verifies the caller and asks for the grant; behind Envoy it has none, and Envoy checks nobody. All
+//! processes and the generator of load share the same cores.
+
+use std::{net::SocketAddr, path::PathBuf, process::Command, process::Stdio, sync::Arc};
+
+use portolan_api::inventory::v1::{ApiCollection, GetCollectionRequest, GetCollectionResponse};
+use portolan_authz::{API_KEYS, GRANTS, Guard};
+use portolan_gateway::{Backends, GatewayDeps, GuardEdge, IdempotencyTable, StoreReadiness};
+use portolan_runtime::{Config, guarded, serve_grpc, telemetry};
+use tokio::net::TcpListener;
+use tonic::{Request, Response, Status, server::UnaryService, service::Routes};
+
+mod common;
+use common::{BoxError, Load, Portolan, Process, against, free_address, row, spawn_self, start_envoy};
+
+const PATH: &str = "/api/getCollection";
+const BODY: &str = r#"{"apiCollectionId":7}"#;
+const PACKAGE: &str = "portolan.inventory.v1";
+const DATA: &str = "PORTOLAN_BENCH_DATA";
+const SERVICE: &str = "PORTOLAN_BENCH_SERVICE";
+
+fn main() -> Result<(), BoxError> {
+    // Clients want a provider even for plain HTTP.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    common::runtime()?.block_on(async {
+        match std::env::args().nth(1).as_deref() {
+            Some("bare") => bare().await,
+            Some("guarded") => guarded_service().await,
+            Some("gateway") => gateway().await,
+            _ => measure().await,
+        }
+    })
+}
+
+async fn measure() -> Result<(), BoxError> {
+    let Ok(envoy) = std::env::var("PORTOLAN_TEST_ENVOY") else {
+        eprintln!("left out: PORTOLAN_TEST_ENVOY names no Envoy");
+        return Ok(());
+    };
+    let directory = tempfile::tempdir()?;
+    let (_bare, bare_address) = spawn_self("bare", &[])?;
+    let edge_address = free_address()?;
+    let descriptors = directory.path().join("descriptors.bin");
+    std::fs::write(&descriptors, portolan_api::DESCRIPTOR_SET)?;
+    let config = transcoder(edge_address, bare_address.parse()?, &descriptors.display().to_string());
+    let _envoy = start_envoy(&envoy, directory.path(), &config, edge_address)?;
+    let transcoder = Load::post(edge_address, PATH, "", BODY);
+
+    let one = in_one_process(directory.path().join("one")).await?;
+    let (measured, yardstick) = against(&one.load, &transcoder).await?;
+    let what =
+        "gateway with identity in its process, a documented POST to a service over TCP, authenticated and authorized";
+    row(what, measured, "Envoy grpc_json_transcoder, nobody authenticated", yardstick, "≥ 2.5 ×");
+    drop(one);
+
+    let (Ok(redis), Some(program)) = (std::env::var("PORTOLAN_TEST_REDIS"), gateway_program()) else {
+        eprintln!("left out: the gateway as a process of its own needs PORTOLAN_TEST_REDIS and its binary");
+        return Ok(());
+    };
+    let six = apart(directory.path().join("six"), &redis, &program).await?;
+    let (measured, yardstick) = against(&six.load, &transcoder).await?;
+    let what = "the same with the gateway as a process of its own, over Redis and identity in another process";
+    row(what, measured, "the same", yardstick, "–");
+    Ok(())
+}
+
+/// Processes under measurement, and the load for them.
+struct Running {
+    load: Load,
+    _processes: Vec<Process>,
+    _portolan: Option<Portolan>,
+}
+
+/// A gateway that shares its process with identity. The installation is made by the product itself before.
+async fn in_one_process(directory: PathBuf) -> Result<Running, BoxError> {
+    let portolan = Portolan::start(&directory, &[])?;
+    let (data, api_key) = (portolan.data.display().to_string(), portolan.api_key.clone());
+    let (service, service_address) = spawn_self("guarded", &[(DATA, &data)])?;
+    // Tokens, which identity asks for keys that it does not know, stay where they are.
+    let tokens = format!("http://{}", portolan.grpc);
+    let variables =
+        [(DATA, data.as_str()), (SERVICE, service_address.as_str()), ("PORTOLAN__PEERS__TOKENS", tokens.as_str())];
+    let (gateway, address) = spawn_self("gateway", &variables)?;
+    let load = Load::post(address.parse()?, PATH, &format!("x-api-key: {api_key}\r\n"), BODY);
+    Ok(Running { load, _processes: vec![gateway, service], _portolan: Some(portolan) })
+}
+
+/// The form of six processes: gateway, identity and service apart, and a Redis that they share.
+async fn apart(directory: PathBuf, redis: &str, program: &PathBuf) -> Result<Running, BoxError> {
+    let portolan = Portolan::start(&directory, &[("PORTOLAN__CACHE__URL", redis)])?;
+    let (data, api_key) = (portolan.data.display().to_string(), portolan.api_key.clone());
+    let identity = format!("http://{}", portolan.grpc);
+    let shared = [("PORTOLAN__CACHE__URL", redis), ("PORTOLAN__PEERS__IDENTITY", identity.as_str())];
+    let (service, service_address) = spawn_self("guarded", &[&shared[..], &[(DATA, data.as_str())]].concat())?;
+    let http = free_address()?.to_string();
+    let child = Command::new(program)
+        .args(["--http", &http, "--data-dir"])
+        .arg(directory.join("gateway"))
+        .envs(shared)
+        .env("PORTOLAN__SECRETS__KEY_FILE", portolan.data.join("secret-key"))
+        .env("PORTOLAN__PEERS__INVENTORY", format!("http://{service_address}"))
+        .env("RUST_LOG", "warn")
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut gateway = Process(child);
+    gateway.first_line()?;
+    let load = Load::post(http.parse()?, PATH, &format!("x-api-key: {api_key}\r\n"), BODY);
+    Ok(Running { load, _processes: vec![gateway, service], _portolan: Some(portolan) })
+}
+
+fn gateway_program() -> Option<PathBuf> {
+    let path = PathBuf::from(env!("CARGO_BIN_EXE_portolan")).with_file_name("portolan-gateway");
+    path.exists().then_some(path)
+}
+
+/// The configuration of a role, over the installation that the product made.
+fn config() -> Result<Config, BoxError> {
+    let data = std::env::var(DATA)?;
+    let variables = std::env::vars().filter(|(name, _)| name.starts_with("PORTOLAN__"));
+    Ok(Config::load(data.into(), None, variables)?)
+}
+
+/// The service without any guard, as Envoy's transcoder reaches it.
+async fn bare() -> Result<(), BoxError> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("{}", listener.local_addr()?);
+    let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
+    Ok(tonic::transport::Server::builder().add_routes(routes()).serve_with_incoming(incoming).await?)
+}
+
+/// The service as every service of the product is served.
+async fn guarded_service() -> Result<(), BoxError> {
+    let process = portolan_runtime::Process::open(config()?).await?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("{}", listener.local_addr()?);
+    let guard = match process.redis {
+        Some(_) => process.remote_guard(),
+        // Without a shared cache each request would ask identity for the grant: the one process keeps it in memory.
+        None => memory_guard(&process).await?,
+    };
+    Ok(serve_grpc(listener, routes(), guard, None, std::future::pending()).await?)
+}
+
+/// The gateway with identity in its process.
+async fn gateway() -> Result<(), BoxError> {
+    let process = portolan_runtime::Process::open(config()?).await?;
+    let guard = memory_guard(&process).await?;
+    let mut backends = Backends::default();
+    let service = portolan_runtime::Channel::remote(&format!("http://{}", std::env::var(SERVICE)?), None)?;
+    backends.insert(PACKAGE, service.without_deadline());
+    let db = process.db("gateway").await?;
+    let router = portolan_gateway::router(GatewayDeps {
+        backends,
+        edge: Arc::new(GuardEdge::new(guard, process.peers.auth.clone(), "")),
+        readiness: Arc::new(StoreReadiness::new(db.clone())),
+        idempotency: Arc::new(IdempotencyTable::open(db).await?),
+        sunset: None,
+        metrics: telemetry::metrics_text(),
+    })?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("{}", listener.local_addr()?);
+    portolan_gateway::serve(listener, router, std::future::pending()).await;
+    Ok(())
+}
+
+/// The guard of a process that holds identity.
+async fn memory_guard(process: &portolan_runtime::Process) -> Result<Guard, BoxError> {
+    let db = process.db("identity").await?;
+    let (grants, keys) = (process.own_cache(GRANTS), process.own_cache(API_KEYS));
+    let (peers, secrets) = (process.peers.clone(), process.secrets.clone());
+    let deps = portolan_identity::Deps::open(db, peers.clone(), secrets, grants, keys, &process.config).await?;
+    deps.start();
+    let routes = portolan_identity::service(deps.clone());
+    let guard = Guard::new(Arc::new(portolan_identity::grants::OwnIdentities(deps)), peers.auth.clone());
+    peers.identity.connect_local(guarded(routes, guard.clone()));
+    Ok(guard)
+}
+
+fn routes() -> Routes {
+    Routes::from(axum::Router::new().fallback(grpc))
+}
+
+async fn grpc(request: axum::extract::Request) -> tonic::codegen::http::Response<tonic::body::Body> {
+    let codec = tonic_prost::ProstCodec::<GetCollectionResponse, GetCollectionRequest>::default();
+    tonic::server::Grpc::new(codec).unary(Answer, request).await
+}
+
+struct Answer;
+
+impl UnaryService<GetCollectionRequest> for Answer {
+    type Response = GetCollectionResponse;
+    type Future = std::future::Ready<Result<Response<GetCollectionResponse>, Status>>;
+
+    fn call(&mut self, request: Request<GetCollectionRequest>) -> Self::Future {
+        let id = request.into_inner().api_collection_id;
+        let name = "payments api".to_owned();
+        let collection = ApiCollection {
+            id,
+            name: name.clone(),
+            display_name: name,
+            start_ts: 1_772_366_400,
+            urls_count: 1_000,
+            host_name: Some("api.example.com".to_owned()),
+            ..ApiCollection::default()
+        };
+        std::future::ready(Ok(Response::new(GetCollectionResponse { api_collections: vec![collection] })))
+    }
+}
+
+fn transcoder(listens: SocketAddr, service: SocketAddr, descriptors: &str) -> String {
+    format!(
+        r#"
+node: {{ id: bench, cluster: bench }}
+static_resources:
+  listeners:
+    - address: {{ socket_address: {{ address: 127.0.0.1, port_value: {} }} }}
+      filter_chains:
+        - filters:
+            - name: envoy.filters.network.http_connection_manager
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+                stat_prefix: bench
+                route_config:
+                  virtual_hosts: [{{ name: all, domains: ["*"], routes: [{{ match: {{ prefix: / }}, route: {{ cluster: service }} }}] }}]
+                http_filters:
+                  - name: envoy.filters.http.grpc_json_transcoder
+                    typed_config:
+                      "@type": type.googleapis.com/envoy.extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder
+                      proto_descriptor: {descriptors}
+                      services: [portolan.inventory.v1.InventoryService]
+                      print_options: {{ always_print_primitive_fields: true }}
+                  - name: envoy.filters.http.router
+                    typed_config: {{ "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }}
+  clusters:
+    - name: service
+      typed_extension_protocol_options:
+        envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+          "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+          explicit_http_config: {{ http2_protocol_options: {{}} }}
+      load_assignment:
+        cluster_name: service
+        endpoints: [{{ lb_endpoints: [{{ endpoint: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: {} }} }} }} }}] }}]
+"#,
+        listens.port(),
+        service.port()
+    )
+}
