@@ -110,6 +110,13 @@ impl Batch {
         self.deltas.values().map(Deltas::len).sum()
     }
 
+    /// Bytes of whole records that are kept until the batch is written.
+    pub fn kept_bytes(&self) -> usize {
+        let samples = self.deltas.values().flat_map(Deltas::values).flat_map(|delta| delta.samples.list());
+        let rejected = self.rejected.iter().map(|rejected| rejected.value.len());
+        samples.map(|sample| sample.text.len()).chain(rejected).sum()
+    }
+
     /// Adds what other records say.
     pub fn merge(&mut self, other: Self) {
         self.rejected.extend(other.rejected);

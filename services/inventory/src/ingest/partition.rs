@@ -15,9 +15,13 @@ use crate::{Deps, Error, data_types, store};
 const FETCH_BYTES_MAX: usize = 8 << 20;
 /// Records added up before they are written. What is written grows with the endpoints of a batch and not with its
 /// records, so a large batch saves most of the work.
-const BATCH_BYTES_MAX: usize = 64 << 20;
-/// A batch of many endpoints is written earlier, since each stays in memory until then.
+const BATCH_BYTES_MAX: usize = 256 << 20;
+/// A batch of many endpoints is written earlier, since each stays in memory until then…
 const BATCH_ENDPOINTS_MAX: usize = 4_000;
+/// … and so is one with many samples and rejected records.
+const BATCH_KEPT_BYTES_MAX: usize = 48 << 20;
+/// While the log has more, what was read is seen at the latest after this.
+const BATCH_TIME_MAX: Duration = Duration::from_secs(20);
 /// After a batch of this size the consumer lets records gather for as long as the write took…
 const GATHER_FROM_BYTES: usize = 1 << 20;
 /// … but not longer than this, which nobody who waits for a large import notices.
@@ -111,7 +115,12 @@ async fn gather(deps: &Deps, repeats: &mut Repeats, partition: i64, position: i6
     let mut rules = Rules::current(deps).await?;
     let batch = Batch { rules: rules.clone(), ..Batch::default() };
     let mut gathered = Gathered { batch, marks: Marks::default(), bytes: 0, next: position };
-    while gathered.bytes < BATCH_BYTES_MAX && gathered.batch.endpoints() < BATCH_ENDPOINTS_MAX {
+    let started = Instant::now();
+    while gathered.bytes < BATCH_BYTES_MAX
+        && gathered.batch.endpoints() < BATCH_ENDPOINTS_MAX
+        && gathered.batch.kept_bytes() < BATCH_KEPT_BYTES_MAX
+        && started.elapsed() < BATCH_TIME_MAX
+    {
         let mut records = deps.log.fetch(partition, gathered.next, FETCH_BYTES_MAX).await?;
         let Some(last) = records.last() else { break };
         gathered.next = last.offset + 1;

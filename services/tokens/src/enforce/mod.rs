@@ -64,6 +64,8 @@ pub struct Edge(Arc<Inner>);
 
 pub(crate) struct Inner {
     settings: Settings,
+    /// Of the secret that proxies share with the edge.
+    token_digest: profile::Digest,
     db: Db,
     peers: Peers,
     secrets: Secrets,
@@ -112,6 +114,7 @@ impl Edge {
             cursor: Mutex::default(),
             endpoints_cursor: Mutex::default(),
             running: AtomicBool::new(false),
+            token_digest: profile::digest_of(&settings.token),
             replica_id: uuid::Uuid::new_v4().to_string(),
             settings,
             db,
@@ -125,14 +128,14 @@ impl Edge {
     pub fn knows_proxy(&self, token: &str) -> bool {
         use subtle::ConstantTimeEq as _;
         // Digests have one length, whatever was shown.
-        profile::digest_of(token).ct_eq(&profile::digest_of(&self.0.settings.token)).into()
+        profile::digest_of(token).ct_eq(&self.0.token_digest).into()
     }
 
     /// Decides on a request of a proxy.
     pub async fn decide(&self, call: &Call<'_>) -> Verdict {
         self.start();
-        let mut loaded = self.0.loaded.subscribe();
-        if !*loaded.borrow() {
+        if !*self.0.loaded.borrow() {
+            let mut loaded = self.0.loaded.subscribe();
             // A sender that is gone means what an expired wait means: the decision will refuse.
             let _ = tokio::time::timeout(FIRST_WAIT, loaded.wait_for(|loaded| *loaded)).await;
         }
@@ -171,7 +174,8 @@ impl Edge {
     }
 
     fn start(&self) {
-        if !self.0.running.swap(true, Ordering::AcqRel) {
+        // Every decision passes here, so it is read before it is written.
+        if !self.0.is_running() && !self.0.running.swap(true, Ordering::AcqRel) {
             let inner = self.0.clone();
             tokio::spawn(async move {
                 // One process alone uses a SQLite database: rows of others are of processes that were killed.

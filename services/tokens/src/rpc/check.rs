@@ -92,7 +92,10 @@ fn peer(address: Option<Address>) -> Option<IpAddr> {
 
 fn pass(caller: Option<Caller>, has_query_token: bool, headers: &HashMap<String, String>) -> CheckResponse {
     let mut ok = OkHttpResponse::default();
-    let is_ours = |name: &str| name.replace('_', "-").to_ascii_lowercase().starts_with(OWN_PREFIX);
+    let is_ours = |name: &str| {
+        let same = |(own, byte): (u8, u8)| own == byte.to_ascii_lowercase() || (own == b'-' && byte == b'_');
+        name.len() >= OWN_PREFIX.len() && OWN_PREFIX.bytes().zip(name.bytes()).all(same)
+    };
     let mut removed: Vec<String> = headers.keys().filter(|name| is_ours(name)).cloned().collect();
     if let Some(caller) = caller {
         ok.headers.push(header(PROFILE_HEADER, caller.profile_id.to_string()));
