@@ -7,7 +7,10 @@ use std::{
 };
 
 use portolan_api::Error;
-use redis::{AsyncConnectionConfig, Client, RedisError, aio::MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Client, IntoConnectionInfo as _, RedisError, aio::MultiplexedConnection,
+    io::tcp::TcpSettings,
+};
 
 /// A call that may be answered without Redis waits this long.
 const HURRY: Duration = Duration::from_millis(250);
@@ -54,7 +57,11 @@ impl Redis {
     /// # Errors
     /// When the address cannot be read.
     pub fn new(url: &str, installation: &str) -> Result<Self, String> {
-        let client = Client::open(url).map_err(|error| format!("cache.url: {error}"))?;
+        let unreadable = |error: RedisError| format!("cache.url: {error}");
+        // Many calls share a connection: a small one must not wait until the one before it is confirmed.
+        let tcp = TcpSettings::default().set_nodelay(true);
+        let address = url.into_connection_info().map_err(unreadable)?.set_tcp_settings(tcp);
+        let client = Client::open(address).map_err(unreadable)?;
         let inner = Inner {
             client,
             installation: installation.into(),
