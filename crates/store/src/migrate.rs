@@ -24,10 +24,15 @@ pub struct Migration {
     pub postgres: &'static str,
 }
 
+/// The name of a step that takes something away begins with this: a program that does not know the step stops. Every
+/// other step only adds, so that the program of before runs on its tables while processes are replaced one by one, and
+/// when the change is taken back.
+const CONTRACTING: &str = "contract";
+
 const CREATE_LEDGER: &str = "CREATE TABLE IF NOT EXISTS store_migrations (service TEXT NOT NULL, \
      version BIGINT NOT NULL, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL, \
      PRIMARY KEY (service, version))";
-const SELECT_APPLIED: &str = "SELECT version, checksum FROM store_migrations WHERE service = $1";
+const SELECT_APPLIED: &str = "SELECT version, name, checksum FROM store_migrations WHERE service = $1";
 const INSERT_APPLIED: &str =
     "INSERT INTO store_migrations (service, version, name, checksum, applied_at) VALUES ($1, $2, $3, $4, $5)";
 
@@ -35,8 +40,8 @@ impl Db {
     /// Applies the steps that the database lacks, all in one transaction, under a lock shared with other processes.
     ///
     /// # Errors
-    /// [`Error::Migration`] when an applied step was edited or removed, when the database is newer than the program,
-    /// when steps are out of order or named for another service, and when a script fails. The tables then stay as they
+    /// [`Error::Migration`] when an applied step was edited or removed, when a newer program took something away, when
+    /// steps are out of order or named for another service, and when a script fails. The tables then stay as they
     /// were.
     pub async fn migrate(&self, migrations: &Migrations) -> Result<(), Error> {
         if migrations.service != self.service() {
@@ -63,7 +68,7 @@ impl Db {
         tx.execute(CREATE_LEDGER, args![]).await?;
         let mut applied = BTreeMap::new();
         for row in tx.fetch_all(SELECT_APPLIED, args![migrations.service]).await? {
-            applied.insert(row.get::<i64>("version")?, row.get::<String>("checksum")?);
+            applied.insert(row.get::<i64>("version")?, (row.get::<String>("name")?, row.get::<String>("checksum")?));
         }
         let missing = missing_steps(self.dialect(), migrations.steps, &applied).map_err(fault)?;
         for step in missing {
@@ -94,16 +99,23 @@ fn check_steps(migrations: &Migrations) -> Result<(), String> {
 fn missing_steps<'a>(
     dialect: Dialect,
     steps: &'a [Migration],
-    applied: &BTreeMap<i64, String>,
+    applied: &BTreeMap<i64, (String, String)>,
 ) -> Result<Vec<&'a Migration>, String> {
     let newest = applied.last_key_value().map_or(0, |(version, _)| *version);
-    if let Some(unknown) = applied.keys().find(|version| steps.iter().all(|step| step.version != **version)) {
-        return Err(format!("the database has step {unknown}, which this program does not know: use a newer program"));
+    let last_known = steps.last().map_or(0, |step| step.version);
+    for (version, (name, _)) in applied {
+        let is_known = steps.iter().any(|step| step.version == *version);
+        let only_adds = *version > last_known && !name.starts_with(CONTRACTING);
+        if !is_known && !only_adds {
+            return Err(format!(
+                "the database has step {version} {name}, which this program lacks: use a newer program"
+            ));
+        }
     }
     let mut missing = Vec::new();
     for step in steps {
         match applied.get(&step.version) {
-            Some(found) if *found == checksum(script(dialect, step)) => {}
+            Some((_, found)) if *found == checksum(script(dialect, step)) => {}
             Some(_) => return Err(format!("step {} {} was edited after it ran", step.version, step.name)),
             None if step.version < newest => {
                 return Err(format!("step {} {} is missing below the applied step {newest}", step.version, step.name));

@@ -98,6 +98,34 @@ fn migrations_come_in_pairs() {
     check("a migration exists for both databases", single.map(|path| path.display().to_string()));
 }
 
+/// A step only adds, so that the program of before runs on its tables, or its name says that it takes something away;
+/// programs that do not know such a step stop.
+#[test]
+fn migrations_only_add() {
+    // Before the first release: the table had moved to another name.
+    const REVIEWED: [&str; 1] = ["0010_ingest_sources.sql"];
+    const TAKES_AWAY: [&str; 8] =
+        ["DROP ", " RENAME ", " TYPE ", "SET NOT NULL", "TRUNCATE ", "DELETE FROM", "ADD CONSTRAINT", "SET DEFAULT"];
+    let takes_away = |statement: &str| {
+        let is_column = statement.contains("ADD COLUMN") && statement.contains("NOT NULL");
+        // A column without default refuses the rows that the program of before writes.
+        TAKES_AWAY.iter().any(|words| statement.contains(words)) || is_column && !statement.contains("DEFAULT")
+    };
+    let mut offenders = Vec::new();
+    for path in below_sources("sql") {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let is_named = name.split_once('_').is_some_and(|(_, name)| name.starts_with("contract"));
+        if is_named || REVIEWED.contains(&name.as_str()) {
+            continue;
+        }
+        let text = fs::read_to_string(root().join(&path)).unwrap().to_uppercase();
+        let code = text.lines().map(|line| line.split("--").next().unwrap_or_default()).collect::<Vec<_>>().join(" ");
+        let wrong = code.split(';').filter(|statement| takes_away(statement));
+        offenders.extend(wrong.map(|statement| format!("{}: {}", path.display(), statement.trim())));
+    }
+    check("a migration adds, or is named contract_…", offenders.into_iter());
+}
+
 /// Each line of the security bar names tests that exist, or says in words what is known of it.
 #[test]
 fn the_security_bar_is_held_by_tests() {

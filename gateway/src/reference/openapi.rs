@@ -1,4 +1,4 @@
-use portolan_api::{Dialect, Error};
+use portolan_api::{Dialect, Error, Reason, common::v1::Carrier, options};
 use portolan_authz::SESSION_COOKIE;
 use serde_json::{Map, Value, json};
 
@@ -8,13 +8,21 @@ use super::{
 };
 use crate::routes::{BodyRule, Routes};
 
-/// The statuses that every route with a credential may answer, beside those of its own errors.
-const SHARED_STATUSES: [(u16, &str); 4] = [
+/// The statuses that every route may answer.
+const SHARED_STATUSES: [(u16, &str); 3] = [
     (429, "Too many requests; `Retry-After` says how many seconds to wait."),
     (500, "A fault of the server; the request id finds it in the log."),
     (503, "A dependency does not answer; repeat after `Retry-After` seconds."),
-    (413, "The body is too large."),
 ];
+/// Reasons that stand for every one of their kind: what is said of a status is the same for all of them.
+const KINDS: [(Reason, &str); 4] = [
+    (Reason::MemberType, "The request is wrong."),
+    (Reason::JobNotFound, "There is no such thing, or not for this caller."),
+    (Reason::CollectionNameTaken, "The name is taken, or the request meets another one."),
+    (Reason::RoleHeld, "The state of things does not allow it."),
+];
+
+const OAUTH_ERROR: &str = "OauthError";
 
 /// The OpenAPI 3.1 document.
 pub(crate) fn document(operations: &[Operation], routes: &Routes) -> Value {
@@ -31,8 +39,9 @@ pub(crate) fn document(operations: &[Operation], routes: &Routes) -> Value {
         path[verb] = describe(operation, routes, &mut schemas);
     }
     for dialect in [Dialect::Akto, Dialect::Workato, Dialect::Katapult, Dialect::Portolan] {
-        schemas.named.insert(error_schema_name(dialect), error_schema(dialect));
+        schemas.named.insert(schema_of(dialect), error_schema(dialect));
     }
+    schemas.named.insert(OAUTH_ERROR.to_owned(), oauth_error());
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -156,40 +165,61 @@ fn responses(operation: &Operation, schemas: &mut Schemas) -> Value {
     };
     let request_id = json!({ "$ref": "#/components/headers/RequestId" });
     let mut responses = Map::new();
-    responses.insert(
-        "200".into(),
-        json!({
-            "description": "Success",
-            "headers": { "x-request-id": request_id },
-            "content": { "application/json": { "schema": schema, "example": shown } },
-        }),
-    );
-    let dialect = operation.route.rpc.policy.dialect;
-    let is_problem = dialect == Dialect::Portolan;
-    let media_type = if is_problem { "application/problem+json" } else { "application/json" };
-    let mut statuses: Vec<(u16, &str)> = SHARED_STATUSES.to_vec();
-    statuses.push((Error::new(portolan_api::Reason::MemberType).http_status(dialect), "The request is wrong."));
-    if !operation.is_public() {
-        let unauthenticated = Error::new(portolan_api::Reason::Unauthenticated).http_status(dialect);
-        statuses.push((unauthenticated, "No credential, or one that is not good."));
-        statuses.push((403, "A good credential that may not call this."));
+    let location = operation.response.fields().any(|field| options::field(&field).carrier == Carrier::Location);
+    if location {
+        let headers = json!({ "x-request-id": request_id, "location": { "schema": { "type": "string" } } });
+        responses.insert("302".into(), json!({ "description": "Success: go on at `location`.", "headers": headers }));
+    } else {
+        responses.insert(
+            "200".into(),
+            json!({
+                "description": "Success",
+                "headers": { "x-request-id": request_id },
+                "content": { "application/json": { "schema": schema, "example": shown } },
+            }),
+        );
     }
-    statuses.sort_unstable();
-    for (status, description) in statuses {
-        let schema = json!({ "$ref": format!("#/components/schemas/{}", error_schema_name(dialect)) });
+    let is_problem = operation.route.rpc.policy.dialect == Dialect::Portolan;
+    let media_type = if is_problem { "application/problem+json" } else { "application/json" };
+    let name = error_schema_name(operation);
+    for (status, description) in error_statuses(operation) {
         responses.entry(status.to_string()).or_insert(json!({
             "description": description,
             "headers": {
                 "x-request-id": request_id,
                 "x-portolan-error": { "$ref": "#/components/headers/ErrorReason" },
             },
-            "content": { media_type: { "schema": schema } },
+            "content": { media_type: { "schema": { "$ref": format!("#/components/schemas/{name}") } } },
         }));
     }
     Value::Object(responses)
 }
 
-fn error_schema_name(dialect: Dialect) -> String {
+/// Which statuses an error of this route may have, with what they mean.
+fn error_statuses(operation: &Operation) -> Vec<(u16, &'static str)> {
+    let dialect = operation.route.rpc.policy.dialect;
+    let status_of = |reason: Reason| Error::new(reason).http_status(dialect);
+    let mut statuses = SHARED_STATUSES.to_vec();
+    statuses.extend(KINDS.map(|(reason, description)| (status_of(reason), description)));
+    if !matches!(operation.route.body, BodyRule::None) {
+        statuses.push((status_of(Reason::BodyTooLarge), "The body is too large."));
+        statuses.push((status_of(Reason::ContentTypeUnsupported), "The body has another content type."));
+    }
+    if operation.takes_idempotency_key() {
+        let description = "The `Idempotency-Key` was used with another request, or its request is under way.";
+        statuses.push((status_of(Reason::IdempotencyKeyReused), description));
+    }
+    // Public routes take credentials of their own in the body.
+    statuses.push((status_of(Reason::Unauthenticated), "No credential, or one that is not good."));
+    statuses.push((403, "A good credential that may not call this."));
+    statuses
+}
+
+fn error_schema_name(operation: &Operation) -> String {
+    if operation.route.rpc.is_oauth { OAUTH_ERROR.to_owned() } else { schema_of(operation.route.rpc.policy.dialect) }
+}
+
+fn schema_of(dialect: Dialect) -> String {
     let name = dialect_name(dialect);
     format!("{}{}Error", name[..1].to_uppercase(), &name[1..])
 }
@@ -230,6 +260,21 @@ fn error_schema(dialect: Dialect) -> Value {
             },
         }),
     }
+}
+
+/// An error of RFC 6749, or of the route's dialect where the fault is not in what OAuth defines.
+fn oauth_error() -> Value {
+    let text = json!({ "type": "string" });
+    json!({
+        "anyOf": [
+            {
+                "type": "object",
+                "required": ["error", "error_description"],
+                "properties": { "error": text, "error_description": text },
+            },
+            { "$ref": format!("#/components/schemas/{}", schema_of(Dialect::Workato)) },
+        ],
+    })
 }
 
 fn reasons() -> Vec<&'static str> {

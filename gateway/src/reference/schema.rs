@@ -30,18 +30,18 @@ impl Schemas {
     pub fn reference(&mut self, message: &MessageDescriptor, direction: Direction) -> Value {
         let inner = message.fields().next();
         if let Some(field) = inner.filter(|_| options::inline(message)) {
-            return self.value(&field, direction);
+            let schema = self.value(&field, direction);
+            return if may_be_null(&field, direction) { nullable(schema) } else { schema };
         }
-        let name = message.name().to_owned();
+        // What answers always hold, requests may leave out or give as null: a message of both has two schemas.
+        let name = match direction {
+            Direction::Request if !message.name().ends_with("Request") => format!("{}Input", message.name()),
+            _ => message.name().to_owned(),
+        };
         if !self.named.contains_key(&name) {
             self.named.insert(name.clone(), Value::Null);
             let schema = self.object(message, direction);
             self.named.insert(name.clone(), schema);
-        } else if direction == Direction::Request
-            && let Some(Value::Object(shared)) = self.named.get_mut(&name)
-        {
-            // What answers always hold, requests may leave out.
-            shared.remove("required");
         }
         json!({ "$ref": format!("#/components/schemas/{name}") })
     }
@@ -49,9 +49,7 @@ impl Schemas {
     /// The schema of one field, with its comment.
     pub fn field(&mut self, field: &FieldDescriptor, direction: Direction) -> Value {
         let mut schema = self.value(field, direction);
-        let rule = options::field(field);
-        let may_be_null = field.supports_presence() && !rule.omit_unset || rule.null_if_empty;
-        if may_be_null && direction == Direction::Answer && !rule.raw_json {
+        if may_be_null(field, direction) {
             schema = nullable(schema);
         }
         let comment = self.comment(field);
@@ -83,7 +81,12 @@ impl Schemas {
             if direction == Direction::Answer && !rule.omit_unset && !rule.secret {
                 always.push(Value::from(field.json_name()));
             }
-            properties.insert(field.json_name().to_owned(), self.field(&field, direction));
+            let mut schema = self.field(&field, direction);
+            // A member that is null is the same as one that is absent.
+            if direction == Direction::Request && !rule.raw_json {
+                schema = nullable(schema);
+            }
+            properties.insert(field.json_name().to_owned(), schema);
         }
         let mut schema = json!({ "type": "object", "properties": properties });
         if !always.is_empty() {
@@ -126,15 +129,27 @@ impl Schemas {
     }
 }
 
-fn nullable(schema: Value) -> Value {
-    match schema.get("type").and_then(Value::as_str) {
-        Some(name) => {
-            let mut schema = schema.clone();
-            schema["type"] = json!([name, "null"]);
-            schema
+/// Whether answers write null for the field when it is unset or empty.
+fn may_be_null(field: &FieldDescriptor, direction: Direction) -> bool {
+    let rule = options::field(field);
+    let has_null = field.supports_presence() && !rule.omit_unset || rule.null_if_empty;
+    has_null && direction == Direction::Answer && !rule.raw_json
+}
+
+fn nullable(mut schema: Value) -> Value {
+    if let Some(name) = schema.get("type").and_then(Value::as_str) {
+        schema["type"] = json!([name, "null"]);
+        if let Some(Value::Array(values)) = schema.get_mut("enum") {
+            values.push(Value::Null);
         }
-        None => json!({ "anyOf": [schema, { "type": "null" }] }),
+        return schema;
     }
+    let description = schema.as_object_mut().and_then(|members| members.remove("description"));
+    let mut either = json!({ "anyOf": [schema, { "type": "null" }] });
+    if let Some(description) = description {
+        either["description"] = description;
+    }
+    either
 }
 
 /// A value in the shape of a message, for readers: texts by their names, numbers and flags in their default.

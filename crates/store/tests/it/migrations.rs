@@ -54,8 +54,21 @@ pub async fn processes_starting_together_apply_once(test: TestDb) {
     assert_eq!(notes(&test.db).await, 1);
 }
 
-/// The program stops instead of running on tables it does not know.
-pub async fn refuse_edited_and_newer_databases(test: TestDb) {
+/// The program of before runs on tables that a newer one added to, and stops where that one took something away.
+pub async fn serve_the_program_of_before(test: TestDb) {
+    let db = &test.db;
+    db.migrate(&SECOND).await.expect("migrate");
+    db.migrate(&FIRST).await.expect("what was added is no hindrance");
+    assert_eq!(notes(db).await, 1);
+    const GONE: Migration = Migration { name: "contract_body", ..step(4, "ALTER TABLE notes DROP COLUMN body;") };
+    const THIRD: &[Migration] = &[step(1, NOTES), step(3, TEXTS), GONE];
+    db.migrate(&Migrations { service: "test", steps: THIRD }).await.expect("migrate");
+    refused(db.migrate(&SECOND).await, "newer program");
+    refused(db.migrate(&FIRST).await, "newer program");
+}
+
+/// The program stops instead of running on tables whose past is another one.
+pub async fn refuse_edited_and_unknown_databases(test: TestDb) {
     let db = &test.db;
     db.migrate(&SECOND).await.expect("migrate");
     let cases: [(&'static [Migration], &str); 3] = [
@@ -66,7 +79,7 @@ pub async fn refuse_edited_and_newer_databases(test: TestDb) {
     for (steps, part) in cases {
         refused(db.migrate(&Migrations { service: "test", steps }).await, part);
     }
-    refused(db.migrate(&FIRST).await, "newer program");
+    refused(db.migrate(&Migrations { service: "test", steps: const { &[step(3, TEXTS)] } }).await, "newer program");
     refused(db.migrate(&Migrations { service: "other", steps: &[] }).await, "belongs to");
     db.migrate(&SECOND).await.expect("the tables are as before");
 }

@@ -226,22 +226,34 @@ pub struct Load {
 
 impl Load {
     pub fn start(installation: &Installation, workers: usize) -> Self {
+        let next = |worker: usize, round: u64| match round % 4 {
+            0 => {
+                let name = format!("W{worker} {:016x}", rand::random::<u64>());
+                ("/api/createCollection", json!({ "collectionName": name }))
+            }
+            1 => ("/api/me", json!({})),
+            2 => ("/api/fetchApiTokens", json!({})),
+            _ => ("/api/getAllCollections", json!({})),
+        };
+        Self::of(&installation.six.address, &installation.api_key, workers, next)
+    }
+
+    /// Of requests that `next` makes from the number of a worker and of its round.
+    pub fn of(
+        address: &str,
+        api_key: &str,
+        workers: usize,
+        next: impl Fn(usize, u64) -> (&'static str, serde_json::Value) + Clone + Send + 'static,
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
         let workers = (0..workers).map(|worker| {
-            let (stop, client) = (stop.clone(), installation.client.clone());
-            let (address, api_key) = (installation.six.address.clone(), installation.api_key.clone());
+            let (stop, client, next) = (stop.clone(), client.clone(), next.clone());
+            let (address, api_key) = (address.to_owned(), api_key.to_owned());
             tokio::spawn(async move {
                 let (mut answered, mut failed) = (0, Vec::new());
                 while !stop.load(Ordering::Relaxed) {
-                    let (path, body) = match answered % 4 {
-                        0 => (
-                            "/api/createCollection",
-                            json!({ "collectionName": format!("W{worker} {:016x}", rand::random::<u64>()) }),
-                        ),
-                        1 => ("/api/me", json!({})),
-                        2 => ("/api/fetchApiTokens", json!({})),
-                        _ => ("/api/getAllCollections", json!({})),
-                    };
+                    let (path, body) = next(worker, answered);
                     if let Err(error) = call(&client, &address, &api_key, path, body).await {
                         failed.push(error);
                     }

@@ -1,10 +1,12 @@
 use std::time::{Duration, Instant};
 
 use portolan_testkit::TestDb;
+use serde_json::json;
 
 use crate::{
     distributed::{Installation, Load},
     proxy::{Proxy, Road},
+    server::{PATIENCE, Server, har},
 };
 
 /// How long each fault lasts.
@@ -61,11 +63,66 @@ pub async fn what_a_client_sees_of_each_fault(test: TestDb) {
     }
 }
 
+/// The broker is cut off (as one that was killed is), falls silent and becomes slow while captures are uploaded. They
+/// are taken or refused by the documented error, and what was taken is in the inventory in the end, without a restart.
+pub async fn what_a_client_sees_of_broker_faults(test: TestDb) {
+    if test.url.starts_with("sqlite") {
+        return;
+    }
+    let broker = Proxy::to_broker(&std::env::var("PORTOLAN_TEST_KAFKA").unwrap()).await;
+    let url = format!("kafka://127.0.0.1:{}", broker.port);
+    let topic = format!("faults.{}", uuid::Uuid::new_v4());
+    let variables = [("PORTOLAN__LOG__URL", url.as_str()), ("PORTOLAN__LOG__TOPIC", &topic)];
+    let server = Server::start_with(&test, tempfile::tempdir().unwrap().keep(), &variables).await;
+    let id = server.create_collection("Uploads").await;
+    let capture = har(&[("POST", "http://api.test/orders", r#"{"item":"book"}"#, 201, "{}")]);
+    let upload = json!({ "harString": capture, "apiCollectionId": id });
+    let address = server.http.trim_start_matches("http://").to_owned();
+    let counted = async || {
+        let parameters = server.parameters(id, "POST", "http://api.test/orders").await;
+        let items = parameters.iter().filter(|p| p["param"] == "item" && p["responseCode"] == -1);
+        items.map(|p| p["count"].as_u64().unwrap()).sum::<u64>()
+    };
+    let deadline = || Instant::now() + PATIENCE;
+
+    let mut taken = 0;
+    println!("| part | fault | uploads | answered 200 | documented errors | works again after |");
+    println!("|---|---|---|---|---|---|");
+    for road in [Road::Cut, Road::Silent, Road::Slow(Duration::from_millis(50))] {
+        let upload_of = upload.clone();
+        let load = Load::of(&address, &server.api_key, 4, move |_, _| ("/api/uploadHar", upload_of.clone()));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        broker.set(road);
+        tokio::time::sleep(FAULT).await;
+        broker.set(Road::Open);
+        let (healed, limit) = (Instant::now(), deadline());
+        while server.post("/api/uploadHar", upload.clone()).await.status != 200 {
+            assert!(Instant::now() < limit, "the broker is back, and uploads are still refused");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        taken += 1 + summarise("broker", &format!("{road:?}"), healed.elapsed(), load).await;
+        let limit = deadline();
+        loop {
+            // An upload that was refused may have reached the broker nevertheless.
+            let now = counted().await;
+            if now >= taken {
+                break;
+            }
+            assert!(Instant::now() < limit, "{road:?}: {taken} uploads were taken, {now} are in the inventory");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
 /// Waits until everything works, ends the load, and checks what it saw.
 async fn report(installation: &Installation, part: &str, fault: &str, load: Load) {
     let healed = Instant::now();
     installation.wait().await;
-    let after = healed.elapsed();
+    summarise(part, fault, healed.elapsed(), load).await;
+}
+
+/// Ends the load, prints and checks what it saw, and answers how many requests were answered with 200.
+async fn summarise(part: &str, fault: &str, after: Duration, load: Load) -> u64 {
     let (requests, failed) = load.stop().await;
     // 503 by the gateway with its reason, or by the edge when no gateway takes the request.
     let is_documented =
@@ -78,4 +135,5 @@ async fn report(installation: &Installation, part: &str, fault: &str, load: Load
         after.as_secs_f64()
     );
     assert!(undocumented.is_empty(), "{part} {fault}: {:?}", &undocumented[..undocumented.len().min(3)]);
+    requests - failed.len() as u64
 }

@@ -8,6 +8,7 @@ mod billing_stigg;
 mod collections;
 mod credentials;
 mod distributed;
+mod documented;
 mod edge;
 mod faults;
 mod golden;
@@ -24,6 +25,7 @@ mod katapult;
 mod kill;
 mod notices;
 mod operations;
+mod parity;
 mod proxy;
 mod real_files;
 mod replicas;
@@ -121,6 +123,8 @@ portolan_testkit::suite! {
     kill::nothing_is_lost_or_counted_twice,
     operations::a_backup_is_restored,
     operations::the_doctor_names_what_is_wrong,
+    operations::the_program_of_before_serves_newer_tables,
+    documented::the_routes_are_the_listed_ones,
     distributed::a_trace_follows_a_request_over_every_hop,
     real_files::every_operation_and_entry_is_accounted_for;
     PORTOLAN_TEST_ENVOY:
@@ -130,8 +134,13 @@ portolan_testkit::suite! {
     PORTOLAN_TEST_REDIS @postgres:
     replicas::a_change_at_one_counts_at_the_other,
     replicas::failures_are_counted_together;
+    faults::what_a_client_sees_of_each_fault,
+    parity::envoy_answers_as_the_gateway_does;
+    PORTOLAN_TEST_SCHEMATHESIS:
+    documented::answers_fit_the_document;
     PORTOLAN_TEST_KAFKA:
-    kill::nothing_is_lost_or_counted_twice_over_a_broker;
+    kill::nothing_is_lost_or_counted_twice_over_a_broker,
+    faults::what_a_client_sees_of_broker_faults;
     PORTOLAN_TEST_ENVOY:
     edge::each_kind_of_credential_opens_its_own,
     edge::the_upstream_learns_who_calls_from_us_alone,

@@ -1,8 +1,12 @@
-use std::{path::Path, process::Command};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use portolan_testkit::TestDb;
+use serde_json::json;
 
-use crate::server::Server;
+use crate::server::{Server, har};
 
 /// Runs `portolan` on a data directory and answers whether it succeeded, with what it printed.
 fn portolan(test: &TestDb, server: Option<&Server>, data_dir: &Path, arguments: &[&str]) -> (bool, String) {
@@ -74,4 +78,30 @@ pub async fn the_doctor_names_what_is_wrong(test: TestDb) {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(!output.status.success() && text.contains("FAIL  gateway"), "{text}");
     assert!(text.lines().any(|line| line.starts_with("ok    store")), "{text}");
+}
+
+/// While processes are replaced, and when a change is taken back, the program of before runs on the tables of the one
+/// that follows it: here this program on tables that got a step it does not know, or, where
+/// `PORTOLAN_TEST_PREVIOUS_BINARY` names one, an older program on the tables of this one.
+pub async fn the_program_of_before_serves_newer_tables(test: TestDb) {
+    let server = Server::start(&test).await;
+    let id = server.create_collection("Kept").await;
+    let data_dir = server.kill().await;
+    let before = std::env::var("PORTOLAN_TEST_PREVIOUS_BINARY").unwrap_or_default();
+    let before = if before.is_empty() { env!("CARGO_BIN_EXE_portolan") } else { &before };
+    if before == env!("CARGO_BIN_EXE_portolan") {
+        let inventory = test.store.service("inventory").await.unwrap();
+        inventory.execute("ALTER TABLE collections ADD COLUMN later TEXT", Vec::new()).await.unwrap();
+        let step = "INSERT INTO store_migrations (service, version, name, checksum, applied_at) \
+                    VALUES ('inventory', 9999, 'later', 'unknown', 0)";
+        inventory.execute(step, Vec::new()).await.unwrap();
+    }
+    let server = Server::start_program(before, &test, data_dir, &[], Stdio::inherit()).await;
+    let answer = server.post("/api/getAllCollections", json!({})).await.expect(200).json();
+    assert!(answer["apiCollections"].as_array().unwrap().iter().any(|c| c["id"] == id), "{answer}");
+    let capture = har(&[("GET", "http://api.test/orders", "", 200, "{}")]);
+    let upload = json!({"harString": capture, "apiCollectionId": id, "skipKafka": "true"});
+    server.post("/api/uploadHar", upload).await.expect(200);
+    assert_eq!(server.endpoints(id).await, ["GET http://api.test/orders"]);
+    server.create_collection("Made by the program of before").await;
 }

@@ -74,7 +74,18 @@ impl Server {
         if std::env::var(six::FORM).is_ok_and(|form| form == "six") {
             return Self::start_six(test, data_dir, variables).await;
         }
-        let mut child = Command::new(env!("CARGO_BIN_EXE_portolan"))
+        Self::start_program(env!("CARGO_BIN_EXE_portolan"), test, data_dir, variables, log).await
+    }
+
+    /// Another build of the one process.
+    pub async fn start_program(
+        program: &str,
+        test: &TestDb,
+        data_dir: PathBuf,
+        variables: &[(&str, &str)],
+        log: Stdio,
+    ) -> Self {
+        let mut child = Command::new(program)
             .args(["up", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--data-dir"])
             .arg(&data_dir)
             .env("PORTOLAN__STORE__URL", &test.url)
