@@ -98,6 +98,48 @@ fn migrations_come_in_pairs() {
     check("a migration exists for both databases", single.map(|path| path.display().to_string()));
 }
 
+/// What documentation and deployment set is a key that exists.
+#[test]
+fn configuration_is_named_as_it_is() {
+    const PREFIX: &str = "PORTOLAN__";
+    let defaults = fs::read_to_string(root().join("crates/runtime/src/default.toml")).unwrap();
+    let mut section = String::new();
+    let mut known = Vec::new();
+    for line in defaults.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name.replace('.', "__").to_uppercase();
+        } else if let Some((key, _)) = line.split_once('=').filter(|_| !line.starts_with('#')) {
+            known.push(format!("{section}__{}", key.trim().to_uppercase()));
+        }
+    }
+    assert!(known.len() > 30, "the configuration was not found");
+
+    let mut read = vec![root().join("README.md")];
+    for extension in ["yaml", "sh", "run", "toml", "md"] {
+        files(&root().join("deploy"), extension, &mut read);
+    }
+    read.extend(
+        ["deploy/local/up-distributed", "deploy/docker/Dockerfile", "deploy/example/run"].map(|p| root().join(p)),
+    );
+    let mut unknown = Vec::new();
+    let mut named = 0;
+    for path in read {
+        let text = fs::read_to_string(&path).unwrap();
+        for rest in text.split(PREFIX).skip(1) {
+            let end = rest.find(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_');
+            let name = rest[..end.unwrap_or(rest.len())].trim_end_matches('_');
+            // A placeholder, and a section whose keys a script completes.
+            let is_section = known.iter().any(|key| key.split("__").next() == Some(name));
+            named += 1;
+            if name != "SECTION__KEY" && !is_section && !known.iter().any(|key| key == name) {
+                unknown.push(format!("{}: {PREFIX}{name}", path.display()));
+            }
+        }
+    }
+    assert!(named > 10, "nothing names the configuration");
+    check("a variable that is named is a key of default.toml", unknown.into_iter());
+}
+
 /// A step only adds, so that the program of before runs on its tables, or its name says that it takes something away;
 /// programs that do not know such a step stop.
 #[test]

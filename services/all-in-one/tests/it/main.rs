@@ -25,7 +25,6 @@ mod katapult;
 mod kill;
 mod notices;
 mod operations;
-mod parity;
 mod proxy;
 mod real_files;
 mod replicas;
