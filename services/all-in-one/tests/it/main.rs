@@ -133,8 +133,6 @@ portolan_testkit::suite! {
     PORTOLAN_TEST_REDIS @postgres:
     replicas::a_change_at_one_counts_at_the_other,
     replicas::failures_are_counted_together;
-    faults::what_a_client_sees_of_each_fault,
-    parity::envoy_answers_as_the_gateway_does;
     PORTOLAN_TEST_SCHEMATHESIS:
     documented::answers_fit_the_document;
     PORTOLAN_TEST_KAFKA:
