@@ -16,6 +16,8 @@ use tokio::net::TcpListener;
 use tonic::{Request, Response, Status, server::UnaryService, service::Routes};
 
 mod common;
+#[path = "common/transcoder.rs"]
+mod transcoder;
 use common::{BoxError, Load, Portolan, Process, against, free_address, row, spawn_self, start_envoy};
 
 const PATH: &str = "/api/getCollection";
@@ -46,13 +48,18 @@ async fn measure() -> Result<(), BoxError> {
     let (_bare, bare_address) = spawn_self("bare", &[])?;
     let edge_address = free_address()?;
     let descriptors = directory.path().join("descriptors.bin");
-    std::fs::write(&descriptors, without_response_bodies(portolan_api::DESCRIPTOR_SET))?;
-    let config = transcoder(edge_address, bare_address.parse()?, &descriptors.display().to_string());
+    std::fs::write(&descriptors, transcoder::descriptors())?;
+    let config = transcoder::config(
+        edge_address,
+        bare_address.parse()?,
+        &descriptors,
+        &["portolan.inventory.v1.InventoryService"],
+    );
     let _envoy = start_envoy(&envoy, directory.path(), &config, edge_address)?;
-    let transcoder = Load::post(edge_address, PATH, "", BODY);
+    let transcoded = Load::post(edge_address, PATH, "", BODY);
 
     let one = in_one_process(directory.path().join("one")).await?;
-    let (measured, yardstick) = against(&one.load, &transcoder).await?;
+    let (measured, yardstick) = against(&one.load, &transcoded).await?;
     let what =
         "gateway with identity in its process, a documented POST to a service over TCP, authenticated and authorized";
     row(what, measured, "Envoy grpc_json_transcoder, nobody authenticated", yardstick, "≥ 2.5 ×");
@@ -63,7 +70,7 @@ async fn measure() -> Result<(), BoxError> {
         return Ok(());
     };
     let six = apart(directory.path().join("six"), &redis, &program).await?;
-    let (measured, yardstick) = against(&six.load, &transcoder).await?;
+    let (measured, yardstick) = against(&six.load, &transcoded).await?;
     let what = "the same with the gateway as a process of its own, over Redis and identity in another process";
     row(what, measured, "the same", yardstick, "–");
     Ok(())
@@ -210,61 +217,4 @@ impl UnaryService<GetCollectionRequest> for Answer {
         };
         std::future::ready(Ok(Response::new(GetCollectionResponse { api_collections: vec![collection] })))
     }
-}
-
-/// The descriptor set as Envoy takes it. It registers no service with a method whose answer is one field of its message,
-/// so `response_body`, field 12 of the HTTP rule, becomes a field that it does not know, and it answers whole messages.
-fn without_response_bodies(descriptors: &[u8]) -> Vec<u8> {
-    const RESPONSE_BODY: u8 = 12 << 3 | 2;
-    const UNKNOWN: u8 = 15 << 3 | 2;
-    let mut bytes = descriptors.to_vec();
-    for at in 0..bytes.len().saturating_sub(1) {
-        let length = usize::from(bytes[at + 1]);
-        let is_letter = |byte: &u8| byte.is_ascii_lowercase() || *byte == b'_';
-        let is_name = bytes.get(at + 2..at + 2 + length).is_some_and(|name| name.iter().all(is_letter));
-        // The same number in a file is its syntax, which ends with a digit.
-        if bytes[at] == RESPONSE_BODY && (3..64).contains(&length) && is_name {
-            bytes[at] = UNKNOWN;
-        }
-    }
-    bytes
-}
-
-fn transcoder(listens: SocketAddr, service: SocketAddr, descriptors: &str) -> String {
-    format!(
-        r#"
-node: {{ id: bench, cluster: bench }}
-static_resources:
-  listeners:
-    - address: {{ socket_address: {{ address: 127.0.0.1, port_value: {} }} }}
-      filter_chains:
-        - filters:
-            - name: envoy.filters.network.http_connection_manager
-              typed_config:
-                "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-                stat_prefix: bench
-                route_config:
-                  virtual_hosts: [{{ name: all, domains: ["*"], routes: [{{ match: {{ prefix: / }}, route: {{ cluster: service }} }}] }}]
-                http_filters:
-                  - name: envoy.filters.http.grpc_json_transcoder
-                    typed_config:
-                      "@type": type.googleapis.com/envoy.extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder
-                      proto_descriptor: {descriptors}
-                      services: [portolan.inventory.v1.InventoryService]
-                      print_options: {{ always_print_primitive_fields: true }}
-                  - name: envoy.filters.http.router
-                    typed_config: {{ "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }}
-  clusters:
-    - name: service
-      typed_extension_protocol_options:
-        envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-          "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-          explicit_http_config: {{ http2_protocol_options: {{}} }}
-      load_assignment:
-        cluster_name: service
-        endpoints: [{{ lb_endpoints: [{{ endpoint: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: {} }} }} }} }}] }}]
-"#,
-        listens.port(),
-        service.port()
-    )
 }

@@ -25,6 +25,7 @@ mod katapult;
 mod kill;
 mod notices;
 mod operations;
+mod parity;
 mod proxy;
 mod real_files;
 mod replicas;
@@ -133,6 +134,8 @@ portolan_testkit::suite! {
     PORTOLAN_TEST_REDIS @postgres:
     replicas::a_change_at_one_counts_at_the_other,
     replicas::failures_are_counted_together;
+    PORTOLAN_TEST_ENVOY @sqlite:
+    parity::envoy_answers_as_the_gateway_does;
     PORTOLAN_TEST_SCHEMATHESIS:
     documented::answers_fit_the_document;
     PORTOLAN_TEST_KAFKA:
