@@ -6,7 +6,7 @@
 //! guard, which verifies the caller and asks for the grant; behind Envoy it has none, and Envoy checks nobody. All
 //! processes and the generator of load share the same cores.
 
-use std::{net::SocketAddr, path::PathBuf, process::Command, process::Stdio, sync::Arc};
+use std::{path::PathBuf, process::Command, process::Stdio, sync::Arc};
 
 use portolan_api::inventory::v1::{ApiCollection, GetCollectionRequest, GetCollectionResponse};
 use portolan_authz::{API_KEYS, GRANTS, Guard};

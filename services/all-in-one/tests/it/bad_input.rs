@@ -3,7 +3,7 @@ use std::time::Duration;
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 
-use crate::server::{Server, har};
+use crate::server::{PATIENCE, Server, har};
 
 /// Every wrong request gets its documented status and error form, and the inventory stays as it was.
 pub async fn is_refused_and_changes_nothing(test: TestDb) {
@@ -81,4 +81,36 @@ fn alias_bomb() -> String {
         text += &format!("a{level}: &a{level} [{}]\n", [alias.as_str(); 10].join(","));
     }
     text + "paths: *a8\n"
+}
+
+/// A message whose end two servers may see in different places is refused, and nothing after it is read as a request.
+pub async fn ambiguous_messages_are_refused(test: TestDb) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let server = Server::start(&test).await;
+    let heads = [
+        "Content-Length: 2\r\nContent-Length: 40",
+        "Content-Length: 2, 40",
+        "Content-Length: +2",
+        "Content-Length: -2",
+        "Content-Length : 2",
+        "Transfer-Encoding: chunked, identity",
+        "Transfer-Encoding: xchunked",
+    ];
+    for head in heads {
+        let address = server.http.trim_start_matches("http://");
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let second = "GET /healthz HTTP/1.1\r\nHost: portolan\r\n\r\n";
+        let message = format!(
+            "POST /api/me HTTP/1.1\r\nHost: portolan\r\nContent-Type: application/json\r\n{head}\r\n\r\n{{}}{second}"
+        );
+        stream.write_all(message.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let closed = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+        // A connection that is cut while more was sent may end by a reset: what came before it counts.
+        let _ = closed.unwrap_or_else(|_| panic!("{head}: the connection stays open"));
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(!answer.contains("\"ok\""), "{head}: the second request was answered: {answer}");
+        let status = answer.split(' ').nth(1).unwrap_or("400");
+        assert!(["400", "501"].contains(&status), "{head}: {answer}");
+    }
 }

@@ -80,6 +80,7 @@ portolan_testkit::suite! {
     inventory_reads::platform_collections_are_served,
     audit::every_write_and_refusal_is_recorded,
     bad_input::is_refused_and_changes_nothing,
+    bad_input::ambiguous_messages_are_refused,
     katapult::the_five_operations,
     katapult::refusals_are_exact,
     katapult::arguments_are_read_as_documented,
