@@ -98,7 +98,8 @@ pub async fn a_leaked_key_is_revoked_when_shown(test: TestDb) {
         server.send(request).await.unwrap().expect(200).json()
     };
     let none = json!({"revoked": false, "kind": null});
-    for text in ["", "x", &"0".repeat(64), &format!("{}x", &server.api_key[..39])] {
+    let last = if server.api_key.ends_with('x') { 'y' } else { 'x' };
+    for text in ["", "x", &"0".repeat(64), &format!("{}{last}", &server.api_key[..39])] {
         assert_eq!(revoke(text).await, none);
     }
     let (_, key) = add(&server, json!({"tokenUtility": "EXTERNAL_API"})).await;
