@@ -3,9 +3,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portolan_api::billing::v1::{
+    self as billing,
+    metering_service_server::{MeteringService, MeteringServiceServer},
+};
 use portolan_api::identity::v1::{
-    ForgetCollectionsRequest, ForgetCollectionsResponse,
+    self as identity, ForgetCollectionsRequest, ForgetCollectionsResponse,
     collection_lists_service_server::{CollectionListsService, CollectionListsServiceServer},
+    directory_service_server::{DirectoryService, DirectoryServiceServer},
 };
 use portolan_api::imports::v1::{
     self as imports,
@@ -30,8 +35,12 @@ pub async fn deps(test: &TestDb) -> Deps {
 /// The service as a process of its own on a store.
 pub async fn deps_on(store: &Store) -> Deps {
     let deps = deps_without_identity(store).await;
-    let lists = CollectionListsServiceServer::new(NoLists);
-    deps.peers.identity.connect_local(local(tonic::service::Routes::new(lists)));
+    let mut identity = tonic::service::Routes::builder();
+    identity.add_service(CollectionListsServiceServer::new(NoLists));
+    identity.add_service(DirectoryServiceServer::new(OneOrganization));
+    deps.peers.identity.connect_local(local(identity.routes()));
+    let billing = tonic::service::Routes::new(MeteringServiceServer::new(NoLimits));
+    deps.peers.billing.connect_local(local(billing));
     deps
 }
 
@@ -84,6 +93,64 @@ impl CollectionListsService for NoLists {
         _: tonic::Request<ForgetCollectionsRequest>,
     ) -> Result<tonic::Response<ForgetCollectionsResponse>, tonic::Status> {
         Ok(tonic::Response::new(ForgetCollectionsResponse::default()))
+    }
+}
+
+/// Identity with one organisation, whose accounts have no settings.
+struct OneOrganization;
+
+#[tonic::async_trait]
+impl DirectoryService for OneOrganization {
+    async fn find_organization(
+        &self,
+        _: tonic::Request<identity::FindOrganizationRequest>,
+    ) -> Result<tonic::Response<identity::FindOrganizationResponse>, tonic::Status> {
+        let organization = identity::OrganizationRecord { id: "one".into(), ..Default::default() };
+        Ok(tonic::Response::new(identity::FindOrganizationResponse { organization: Some(organization) }))
+    }
+    async fn get_account_settings(
+        &self,
+        _: tonic::Request<identity::GetAccountSettingsRequest>,
+    ) -> Result<tonic::Response<identity::GetAccountSettingsResponse>, tonic::Status> {
+        Err(tonic::Status::unimplemented("accounts of these tests have no settings"))
+    }
+    async fn resolve_managed_user(
+        &self,
+        _: tonic::Request<identity::ResolveManagedUserRequest>,
+    ) -> Result<tonic::Response<identity::ResolveManagedUserResponse>, tonic::Status> {
+        Err(tonic::Status::unimplemented("these tests have no managed users"))
+    }
+}
+
+/// Billing with a plan that allows everything.
+struct NoLimits;
+
+#[tonic::async_trait]
+impl MeteringService for NoLimits {
+    async fn check_limit(
+        &self,
+        _: tonic::Request<billing::CheckLimitRequest>,
+    ) -> Result<tonic::Response<billing::CheckLimitResponse>, tonic::Status> {
+        let verdict = billing::check_limit_response::Verdict::Allowed.into();
+        Ok(tonic::Response::new(billing::CheckLimitResponse { verdict, room: -1 }))
+    }
+    async fn record_usage_events(
+        &self,
+        _: tonic::Request<billing::RecordUsageEventsRequest>,
+    ) -> Result<tonic::Response<billing::RecordUsageEventsResponse>, tonic::Status> {
+        Err(tonic::Status::unimplemented("the inventory records no events"))
+    }
+    async fn report_counts(
+        &self,
+        _: tonic::Request<billing::ReportCountsRequest>,
+    ) -> Result<tonic::Response<billing::ReportCountsResponse>, tonic::Status> {
+        Err(tonic::Status::unimplemented("counts go through the outbox"))
+    }
+    async fn get_entitlements(
+        &self,
+        _: tonic::Request<billing::GetEntitlementsRequest>,
+    ) -> Result<tonic::Response<billing::GetEntitlementsResponse>, tonic::Status> {
+        Err(tonic::Status::unimplemented("the inventory asks for no plan"))
     }
 }
 
