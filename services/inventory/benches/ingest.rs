@@ -4,6 +4,8 @@
 //! `PORTOLAN_TEST_KAFKA` name servers. `PORTOLAN_BENCH_RECORDS` sets the number of records; they are calls to 1,000
 //! endpoints, about 1 KB each. The log is filled before, and its clock is not running.
 
+mod common;
+
 use std::time::{Duration, Instant};
 
 use portolan_authz::ServiceAuth;
@@ -143,6 +145,7 @@ async fn ingest(store: &Store, log: &str, records: usize) -> Speed {
 /// One call of about 1 KB, as a traffic connector sees it.
 fn record(number: usize) -> Record<'static> {
     let endpoint = number % ENDPOINTS;
+    let word = common::word(endpoint);
     let answer = json!({
         "id": number, "status": "shipped", "express": number.is_multiple_of(2),
         "items": [{"sku": format!("SKU-{}", number % 97), "title": "Chart of the northern coast", "quantity": 2}],
@@ -158,7 +161,7 @@ fn record(number: usize) -> Record<'static> {
         collection_id: 1 + (endpoint % COLLECTIONS) as i64,
         source: Source::Har,
         method: "GET".into(),
-        path: format!("https://api.shop.net/v1/area{endpoint}/orders/{number}?page={}", number % 9).into(),
+        path: format!("https://api.shop.net/{word}area/{word}orders/{number}?page={}", number % 9).into(),
         protocol: "HTTP/1.1".into(),
         request_headers: request_headers.to_string().into(),
         response_headers: response_headers.to_string().into(),

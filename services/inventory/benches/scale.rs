@@ -5,6 +5,8 @@
 //! A collection has 1,000 endpoints, one by ingest from records; the others are copies of its rows, which differ in
 //! nothing but the collection and the numbers that are unique.
 
+mod common;
+
 use std::time::{Duration, Instant};
 
 use portolan_authz::{Caller, CredentialKind, Grant, RequestInfo, Role, Scope, ServiceAuth};
@@ -117,7 +119,7 @@ async fn reads(deps: &Deps, collections: i64) -> Vec<Times> {
     let collection = |n: i64| i32::try_from(1 + n * 7_919 % collections).expect("a small number");
     let endpoint = |n: i64| EndpointId {
         collection_id: collection(n),
-        url: format!("/area{0}/orders{0}", n * 104_729 % OF_COLLECTION),
+        url: path(n * 104_729 % OF_COLLECTION),
         method: "GET".to_owned(),
     };
     // What is read a second time is what is measured: the first of them fills the memory of the database.
@@ -187,13 +189,18 @@ async fn open(store: &Store) -> Deps {
     deps
 }
 
+fn path(number: i64) -> String {
+    let word = common::word(usize::try_from(number).expect("a small number"));
+    format!("/{word}area/{word}orders")
+}
+
 fn record(number: i64) -> Record<'static> {
     Record {
         account_id: ACCOUNT,
         collection_id: 1,
         source: Source::Har,
         method: "GET".into(),
-        path: format!("/area{number}/orders{number}").into(),
+        path: path(number).into(),
         protocol: "HTTP/1.1".into(),
         request_headers: "{}".into(),
         response_headers: "{}".into(),
