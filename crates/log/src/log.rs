@@ -180,6 +180,15 @@ impl Log {
         }
     }
 
+    /// The next offset of one partition.
+    pub async fn end_offset(&self, partition: i64) -> Result<i64, Error> {
+        self.check_partition(partition)?;
+        match &*self.backend {
+            Backend::Embedded(log) => Ok(log.end_offsets().await?.get(&partition).copied().unwrap_or_default()),
+            Backend::Kafka(log, _) => log.end_offset(partition).await,
+        }
+    }
+
     /// The first kept offset of every partition; the next offset where nothing is kept.
     pub async fn start_offsets(&self) -> Result<Positions, Error> {
         match &*self.backend {

@@ -127,6 +127,13 @@ impl Kafka {
         .await
     }
 
+    /// The next offset of one partition.
+    pub async fn end_offset(&self, partition: i64) -> Result<i64, Error> {
+        let (client, topic) = (self.producer.client(), self.topic.clone());
+        let number = i32::try_from(partition).map_err(|_| Error::Partition(partition))?;
+        blocking(move || Ok(client.fetch_watermarks(&topic, number, TIMEOUT).map_err(broker)?.1)).await
+    }
+
     fn consumer(&self) -> Result<&Arc<Consumer>, Error> {
         if let Some(consumer) = self.consumer.get() {
             return Ok(consumer);

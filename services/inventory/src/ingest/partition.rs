@@ -22,6 +22,8 @@ const BATCH_ENDPOINTS_MAX: usize = 4_000;
 const BATCH_KEPT_BYTES_MAX: usize = 48 << 20;
 /// While the log has more, what was read is seen at the latest after this.
 const BATCH_TIME_MAX: Duration = Duration::from_secs(20);
+/// A log in a broker delivers its backlog in portions. A batch waits for the next one at most this long.
+const PORTION_WAIT: Duration = Duration::from_secs(2);
 /// After a batch of this size the consumer lets records gather for as long as the write took…
 const GATHER_FROM_BYTES: usize = 1 << 20;
 /// … but not longer than this, which nobody who waits for a large import notices.
@@ -61,7 +63,7 @@ async fn consume(
     let mut repeats = Repeats::default();
     let mut position = load_position(deps, partition).await?;
     while !stop.is_cancelled() {
-        let Gathered { batch, marks, bytes, next } = gather(deps, &mut repeats, partition, position).await?;
+        let Gathered { batch, marks, bytes, next } = gather(deps, &mut repeats, partition, position, stop).await?;
         if next == position {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
@@ -111,18 +113,45 @@ struct Gathered {
     next: i64,
 }
 
-async fn gather(deps: &Deps, repeats: &mut Repeats, partition: i64, position: i64) -> Result<Gathered, Error> {
+async fn gather(
+    deps: &Deps,
+    repeats: &mut Repeats,
+    partition: i64,
+    position: i64,
+    stop: &CancellationToken,
+) -> Result<Gathered, Error> {
     let mut rules = Rules::current(deps).await?;
     let batch = Batch { rules: rules.clone(), ..Batch::default() };
     let mut gathered = Gathered { batch, marks: Marks::default(), bytes: 0, next: position };
     let started = Instant::now();
+    let mut end = None;
     while gathered.bytes < BATCH_BYTES_MAX
         && gathered.batch.endpoints() < BATCH_ENDPOINTS_MAX
         && gathered.batch.kept_bytes() < BATCH_KEPT_BYTES_MAX
         && started.elapsed() < BATCH_TIME_MAX
+        && !stop.is_cancelled()
     {
         let mut records = deps.log.fetch(partition, gathered.next, FETCH_BYTES_MAX).await?;
-        let Some(last) = records.last() else { break };
+        let Some(last) = records.last() else {
+            if gathered.next == position {
+                break;
+            }
+            // Records that come from here on are the next batch's, so that steady traffic does not hold this one up.
+            let end = match end {
+                Some(end) => end,
+                None => *end.insert(deps.log.end_offset(partition).await?),
+            };
+            if gathered.next >= end {
+                break;
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                found = deps.log.wait(partition, gathered.next, PORTION_WAIT) => match found? {
+                    true => continue,
+                    false => break,
+                }
+            }
+        };
         gathered.next = last.offset + 1;
         gathered.bytes += records.iter().map(|record| record.value.len()).sum::<usize>();
         repeats.remove(deps, partition, &mut records, &mut gathered.marks).await?;
