@@ -14,11 +14,14 @@
 //! - So do cases that need another server, which they name: no case passes because it returned early.
 //! - A case's database is removed when the case ends, also after a panic.
 //!
-//! Start reading at [`suite!`] and [`TestDb`]; [`stigg`] stands in for the billing provider.
+//! Start reading at [`suite!`] and [`TestDb`]; [`RedisServer`] is a Redis to stop and kill, and [`stigg`]
+//! stands in for the billing provider.
 
 mod database;
+mod redis;
 pub mod stigg;
 mod suite;
 
 pub use database::{PostgresDatabase, TestDb};
+pub use redis::RedisServer;
 pub use suite::{Case, POSTGRES_VARIABLE, Plain, run, run_plain};

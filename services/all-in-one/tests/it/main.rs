@@ -32,6 +32,7 @@ mod replicas;
 mod roles;
 mod server;
 mod six;
+mod stale_grants;
 mod tenants;
 mod throttle;
 mod workato;
@@ -135,6 +136,8 @@ portolan_testkit::suite! {
     PORTOLAN_TEST_REDIS @postgres:
     replicas::a_change_at_one_counts_at_the_other,
     replicas::failures_are_counted_together;
+    PORTOLAN_TEST_REDIS_SERVER @postgres:
+    stale_grants::two_processes_and_a_failing_redis_grant_nothing_old;
     PORTOLAN_TEST_ENVOY @sqlite:
     parity::envoy_answers_as_the_gateway_does;
     PORTOLAN_TEST_SCHEMATHESIS:

@@ -1,9 +1,8 @@
 //! Grants through the cache while everything around them fails: a real Redis that is paused, killed and emptied, writers
-//! that die, two processes' worth of identity on one database.
+//! that die, two instances of identity on one database.
 
 mod faults;
 mod history;
-mod server;
 #[path = "../common/world.rs"]
 mod world;
 

@@ -4,16 +4,14 @@ use std::{
     time::Duration,
 };
 
-use portolan_authz::Redis;
-
 /// A Redis of this test alone.
-pub struct Server {
+pub struct RedisServer {
     program: String,
-    pub port: u16,
+    port: u16,
     child: Option<Child>,
 }
 
-impl Server {
+impl RedisServer {
     /// Starts the program that the environment names.
     pub fn start() -> Self {
         let program = std::env::var("PORTOLAN_TEST_REDIS_SERVER").expect("the case runs only with a Redis to start");
@@ -23,7 +21,7 @@ impl Server {
         server
     }
 
-    pub fn run(&mut self) {
+    fn run(&mut self) {
         let port = self.port.to_string();
         let child = Command::new(&self.program)
             .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
@@ -33,8 +31,8 @@ impl Server {
         self.child = Some(child.unwrap());
     }
 
-    pub fn client(&self) -> Redis {
-        Redis::new(&format!("redis://127.0.0.1:{}", self.port), "test").unwrap()
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
     }
 
     /// Stops answering for a while, with every connection open.
@@ -64,7 +62,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();
     }
