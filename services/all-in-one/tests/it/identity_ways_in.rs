@@ -265,6 +265,15 @@ pub async fn a_provider_lets_people_in(test: TestDb) {
     // There is no password to guess.
     let login = json!({"username": "ann@example.org", "password": ""}).to_string();
     server.send(server.request("/auth/login").body(login)).await.unwrap().expect(401);
+
+    // The same subject at another provider is another person.
+    let other_provider = self::provider().await;
+    assert_ne!(other_provider.issuer, provider.issuer);
+    let mut variables = variables;
+    variables[0].1 = &other_provider.issuer;
+    let server = Server::start_with(&test, server.kill().await, &variables).await;
+    let stranger = sign_on(&server, &other_provider, "s1", "", plain).await;
+    stranger.expect_error(403, "Ask an admin to invite you");
 }
 
 type Received = Arc<Mutex<Vec<(HeaderMap, Vec<u8>)>>>;
