@@ -5,11 +5,11 @@ use std::fmt::Write;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use portolan_api::{Dialect, Error, common::v1::Carrier, options};
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
     operation::{Operation, dialect_name, documented_errors},
+    recorded::{self, Recorded},
     schema::{Direction, Schemas, example, example_of},
 };
 use crate::routes::{BodyRule, Routes};
@@ -35,6 +35,7 @@ pub(crate) fn html(operations: &[Operation], routes: &Routes) -> Page {
         hash(SCRIPT)
     );
     let schemas = Schemas::new();
+    let calls = recorded::calls();
     let mut main = String::new();
     let mut nav = String::new();
     let mut service = "";
@@ -53,7 +54,7 @@ pub(crate) fn html(operations: &[Operation], routes: &Routes) -> Page {
             escape(&words),
             escape(&operation.path)
         );
-        article(&mut main, operation, routes, &schemas, &words);
+        article(&mut main, operation, routes, &schemas, &words, calls.get(operation.path.as_str()));
     }
     main.push_str("</section>");
     errors(&mut main);
@@ -71,7 +72,14 @@ pub(crate) fn html(operations: &[Operation], routes: &Routes) -> Page {
     Page { html, content_security_policy }
 }
 
-fn article(out: &mut String, operation: &Operation, routes: &Routes, schemas: &Schemas, words: &str) {
+fn article(
+    out: &mut String,
+    operation: &Operation,
+    routes: &Routes,
+    schemas: &Schemas,
+    words: &str,
+    call: Option<&Recorded>,
+) {
     let dialect = operation.route.rpc.policy.dialect;
     let _ = write!(
         out,
@@ -101,7 +109,7 @@ fn article(out: &mut String, operation: &Operation, routes: &Routes, schemas: &S
             let fields: Vec<_> = operation.request.fields().collect();
             fields_table(out, "Body", &fields, schemas);
             if !fields.is_empty() {
-                shown(out, "Request", &example(&operation.request, Direction::Request, 0));
+                shown(out, "Request", &format!("{:#}", example(&operation.request, Direction::Request, 0)));
             }
         }
         BodyRule::Field(index) => {
@@ -117,7 +125,10 @@ fn article(out: &mut String, operation: &Operation, routes: &Routes, schemas: &S
         Some(field) => example_of(field, Direction::Answer, 0),
         None => example(&operation.response, Direction::Answer, 0),
     };
-    shown(out, "Example", &answer);
+    shown(out, "Example", &format!("{answer:#}"));
+    if let Some(call) = call {
+        shown(out, "A call that was made", &call.shown(&operation.path));
+    }
     out.push_str("</article>");
 }
 
@@ -199,8 +210,8 @@ fn type_name(field: &FieldDescriptor) -> String {
     }
 }
 
-fn shown(out: &mut String, title: &str, value: &Value) {
-    let _ = write!(out, "<details><summary>{title}</summary><pre>{}</pre></details>", escape(&format!("{value:#}")));
+fn shown(out: &mut String, title: &str, text: &str) {
+    let _ = write!(out, "<details><summary>{title}</summary><pre>{}</pre></details>", escape(text));
 }
 
 fn errors(out: &mut String) {
@@ -249,6 +260,12 @@ mod tests {
         for error in documented_errors() {
             assert!(page.contains(&format!("<tr id=\"{}\">", error.reason.as_str_name())));
         }
+        let calls = recorded::calls();
+        let posted: Vec<_> = operations.iter().filter(|operation| operation.route.verb == "POST").collect();
+        for path in calls.keys() {
+            assert!(posted.iter().any(|operation| operation.path == *path), "{path} is recorded and not served");
+        }
+        assert_eq!(page.matches("<summary>A call that was made").count(), calls.len());
         for outside in ["src=", "url(", "@import", "href=\"http", "<link"] {
             assert!(!page.contains(outside), "{outside}");
         }

@@ -6,6 +6,7 @@ mod comments;
 mod html;
 mod openapi;
 mod operation;
+mod recorded;
 mod schema;
 
 pub(crate) use html::html;

@@ -1,4 +1,4 @@
-//! Exact answers of the documented endpoints of inventory and imports, kept in `tests/golden/answers.txt`.
+//! Exact answers of the documented endpoints, kept where the reference page shows them: `gateway/src/reference/calls.txt`.
 //!
 //! What differs from run to run is named: `<Shop>` for the id of a collection, `<now>` for a time of the run, `<uuid>` and
 //! `<upload>` for other ids. `UPDATE_GOLDEN=1` writes the file anew; read the difference before it is committed.
@@ -256,9 +256,10 @@ pub async fn documented_calls_answer_exactly(test: TestDb) {
     golden.post("/api/deleteMultipleCollections", json!({"apiCollections": [{"id": spare}]})).await;
     golden.post("/api/deleteCollection", json!({"apiCollectionId": group})).await;
 
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/answers.txt");
+    account_calls(&mut golden, shop).await;
+
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../gateway/src/reference/calls.txt");
     if std::env::var("UPDATE_GOLDEN").is_ok() {
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, &golden.written).unwrap();
     }
     let expected = std::fs::read_to_string(&file).unwrap();
@@ -266,6 +267,48 @@ pub async fn documented_calls_answer_exactly(test: TestDb) {
         assert_eq!(found, expected);
     }
     assert_eq!(golden.written.len(), expected.len());
+}
+
+/// What an account asks about itself: people, roles, networks, agents and usage.
+async fn account_calls(golden: &mut Golden<'_>, shop: i64) {
+    // Ids of users and collections have the same range.
+    golden.names.clear();
+    let role =
+        json!({"roleName": "BOOKS-ONLY", "baseRole": "GUEST", "apiCollectionIds": [shop], "defaultInviteRole": false});
+    let query = json!({"id": "q1", "serviceId": "cursor", "deviceId": "laptop", "userName": "ann",
+        "queryPayload": "List the orders of this month", "responsePayload": "Done.", "timestamp": 1_750_000_000,
+        "inputTokens": 10, "outputTokens": 5});
+    let event = json!({"specversion": "1.0", "id": "e1", "source": "/golden", "type": "custom_tests",
+        "data": {"value": 2}});
+    for (path, body) in [
+        ("/api/me", json!({})),
+        ("/api/updateUsernameAndOrganization", json!({"username": "Ada", "organization": "Books"})),
+        ("/api/fetchAdminSettings", json!({})),
+        ("/api/updatePrivateCidrIps", json!({"privateCidrList": ["10.0.0.0/8"]})),
+        ("/api/updatePartnerIps", json!({"partnerIpList": ["203.0.113.7"]})),
+        ("/api/getTeamData", json!({})),
+        ("/api/getAllUsersCollections", json!({})),
+        ("/api/createCustomRole", role.clone()),
+        ("/api/createCustomRole", role.clone()),
+        ("/api/updateCustomRole", role),
+        ("/api/getCustomRoles", json!({})),
+        ("/api/getRoleHierarchy", json!({"userRole": "ADMIN"})),
+        ("/api/deleteCustomRole", json!({"roleName": "BOOKS-ONLY"})),
+        ("/api/makeAdmin", json!({"email": "admin@localhost", "userRole": "GUEST"})),
+        ("/api/removeUser", json!({"email": "admin@localhost"})),
+        ("/api/removeInvitation", json!({"email": "none@example.org"})),
+        ("/api/updateUserCollections", json!({"userCollectionMap": {"99": []}})),
+        ("/api/getLastSeenTrafficInfoForCollections", json!({})),
+        ("/v1/agentQueries:batchIngest", json!({"agentQueries": [query]})),
+        ("/api/getUserAnalysis", json!({"agentId": "cursor", "deviceId": "laptop", "username": "ann"})),
+        ("/api/listUserAnalysis", json!({})),
+        ("/v1/usageEvents:batchIngest", json!({"events": [event]})),
+        ("/api/refreshUsageDataForOrg", json!({})),
+        ("/v1/slackWebhooks", json!({"url": "https://example.org/hook"})),
+        ("/api/goToAccount", json!({"newAccountId": 99})),
+    ] {
+        golden.post(path, body).await;
+    }
 }
 
 /// Waits until an upload is no longer in progress.
