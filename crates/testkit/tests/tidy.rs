@@ -1,6 +1,7 @@
 //! Rules of the repository that a reader would otherwise have to remember.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -98,21 +99,55 @@ fn migrations_come_in_pairs() {
     check("a migration exists for both databases", single.map(|path| path.display().to_string()));
 }
 
+/// `section.key` of every line of default.toml.
+fn configuration_keys() -> Vec<String> {
+    let defaults = fs::read_to_string(root().join("crates/runtime/src/default.toml")).unwrap();
+    let mut section = "";
+    let mut keys = Vec::new();
+    for line in defaults.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name;
+        } else if let Some((key, _)) = line.split_once('=').filter(|_| !line.starts_with('#')) {
+            keys.push(format!("{section}.{}", key.trim()));
+        }
+    }
+    assert!(keys.len() > 30, "the configuration was not found");
+    keys
+}
+
+/// The reference of the configuration is whole and holds nothing else: what code reads stands in default.toml, and what
+/// stands there is read.
+#[test]
+fn configuration_that_is_read_is_documented() {
+    // Sections whose keys are made of the name of a service.
+    const BY_SERVICE: [&str; 1] = ["peers."];
+    let keys = configuration_keys();
+    let sections: BTreeSet<_> = keys.iter().filter_map(|key| key.split_once('.')).map(|(section, _)| section).collect();
+    let (mut named, mut asked) = (BTreeSet::new(), BTreeSet::new());
+    for (_, text) in sources() {
+        let mut before = "";
+        for literal in text.split('"') {
+            let is_name = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+            if literal.split_once('.').is_some_and(|(section, key)| sections.contains(section) && is_name(key)) {
+                named.insert(literal.to_owned());
+                if ["config.get(", "config.flag(", "config.set("].iter().any(|call| before.ends_with(call)) {
+                    asked.insert(literal.to_owned());
+                }
+            }
+            before = literal;
+        }
+    }
+    assert!(asked.len() > 10, "nothing reads the configuration");
+    let unread = keys.iter().filter(|key| !named.contains(*key) && !BY_SERVICE.iter().any(|by| key.starts_with(by)));
+    check("a key of default.toml is read", unread.cloned());
+    check("a key that is read stands in default.toml", asked.into_iter().filter(|key| !keys.contains(key)));
+}
+
 /// What documentation and deployment set is a key that exists.
 #[test]
 fn configuration_is_named_as_it_is() {
     const PREFIX: &str = "PORTOLAN__";
-    let defaults = fs::read_to_string(root().join("crates/runtime/src/default.toml")).unwrap();
-    let mut section = String::new();
-    let mut known = Vec::new();
-    for line in defaults.lines() {
-        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            section = name.replace('.', "__").to_uppercase();
-        } else if let Some((key, _)) = line.split_once('=').filter(|_| !line.starts_with('#')) {
-            known.push(format!("{section}__{}", key.trim().to_uppercase()));
-        }
-    }
-    assert!(known.len() > 30, "the configuration was not found");
+    let known: Vec<_> = configuration_keys().iter().map(|key| key.replace('.', "__").to_uppercase()).collect();
 
     let mut read = vec![root().join("README.md")];
     for extension in ["yaml", "sh", "run", "toml", "md"] {
