@@ -15,20 +15,29 @@ impl RedisServer {
     /// Starts the program that the environment names.
     pub fn start() -> Self {
         let program = std::env::var("PORTOLAN_TEST_REDIS_SERVER").expect("the case runs only with a Redis to start");
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut server = Self { program, port, child: None };
-        server.run();
-        server
+        Self::start_program(&program).unwrap()
     }
 
-    fn run(&mut self) {
+    /// Starts a program, `redis-server` for instance. It takes connections a moment later.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn start_program(program: &str) -> std::io::Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let mut server = Self { program: program.to_owned(), port, child: None };
+        server.run()?;
+        Ok(server)
+    }
+
+    fn run(&mut self) -> std::io::Result<()> {
         let port = self.port.to_string();
         let child = Command::new(&self.program)
             .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn();
-        self.child = Some(child.unwrap());
+            .spawn()?;
+        self.child = Some(child);
+        Ok(())
     }
 
     pub fn url(&self) -> String {
@@ -46,7 +55,7 @@ impl RedisServer {
     pub async fn restart(&mut self, after: Duration) {
         self.kill();
         tokio::time::sleep(after).await;
-        self.run();
+        self.run().unwrap();
     }
 
     fn kill(&mut self) {

@@ -7,7 +7,6 @@ mod world;
 
 use std::{
     hint::black_box,
-    process::{Child, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,7 +15,7 @@ use portolan_api::{Access, Feature};
 use portolan_authz::{Cache, Grant, Lookup, Redis, Role, Scope, grant_key};
 use portolan_identity::{Deps, grants};
 use portolan_store::args;
-use portolan_testkit::TestDb;
+use portolan_testkit::{RedisServer, TestDb};
 use world::ACCOUNT;
 
 const FEW: usize = 10;
@@ -99,44 +98,26 @@ async fn in_process() {
     row(&what, medians[1], medians[0], "1 ×");
 }
 
-/// A Redis that is stopped with this value.
-struct Server(Option<Child>, String);
-
-impl Server {
-    async fn open() -> Option<Self> {
-        if let Ok(url) = std::env::var("PORTOLAN_TEST_REDIS") {
-            return Some(Self(None, url));
-        }
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .stdout(Stdio::null())
-            .spawn()
-            .ok()?;
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        Some(Self(Some(child), format!("redis://127.0.0.1:{port}")))
+/// The address of the Redis that the environment names, else of one that is stopped with the value.
+async fn open_redis() -> Option<(String, Option<RedisServer>)> {
+    if let Ok(url) = std::env::var("PORTOLAN_TEST_REDIS") {
+        return Some((url, None));
     }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
+    let server = RedisServer::start_program("redis-server").ok()?;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    Some((server.url(), Some(server)))
 }
 
 /// Checks and bare GETs in turn, so that both meet the same moments of the machine.
 async fn over_redis() {
     const CALLS: usize = 100;
-    let Some(server) = Server::open().await else {
+    let Some((url, _server)) = open_redis().await else {
         println!("| role check over Redis | no Redis: set PORTOLAN_TEST_REDIS | | | |");
         return;
     };
-    let link = Redis::new(&server.1, &format!("bench-{:016x}", rand::random::<u64>())).unwrap();
+    let link = Redis::new(&url, &format!("bench-{:016x}", rand::random::<u64>())).unwrap();
     let cache = Cache::redis(link, "grants");
-    let client = redis::Client::open(server.1.as_str()).unwrap();
+    let client = redis::Client::open(url.as_str()).unwrap();
     let mut bare = client.get_multiplexed_async_connection().await.unwrap();
     let name = format!("portolan-bench-{:016x}", rand::random::<u64>());
     let size = serde_json::to_vec(&grant(FEW as i32)).unwrap().len();

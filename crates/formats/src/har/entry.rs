@@ -56,7 +56,7 @@ pub(super) fn repair(json: &[u8]) -> String {
     repaired
 }
 
-/// The code unit of the `\uXXXX` that the text starts with.
+/// The code unit of the escape, `\u` and four hexadecimal digits, that the text starts with.
 fn escaped_unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     u16::from_str_radix(digits, 16).ok()
