@@ -56,7 +56,7 @@ bench: ## measure speed and memory, print one table of ratios (half an hour; siz
 security: ## print the security bar with the tests that hold each line
 	@grep -v '^#' crates/testkit/tests/security.txt
 
-fuzz: ## run each parser on changed inputs for FUZZ_SECONDS (60)
+fuzz: ## run each parser and the transcoder on changed inputs for FUZZ_SECONDS (60) each
 	deploy/dev/fuzz
 
 clean: ## remove what was built and installed here

@@ -58,7 +58,7 @@ struct Call {
     needs_replay: bool,
 }
 
-enum Message {
+pub(crate) enum Message {
     /// A message with room for the frame's header before it.
     Unary(Vec<u8>),
     Stream(tonic::body::Body),
@@ -176,7 +176,7 @@ async fn answer(
 }
 
 /// Makes the request message, and the digest of the request when it has an `Idempotency-Key`.
-async fn message(
+pub(crate) async fn message(
     routes: &Routes,
     route: &Route,
     values: &[String],

@@ -21,6 +21,8 @@ mod deprecation;
 mod edge;
 mod error;
 mod form;
+#[cfg(any(fuzzing, test))]
+mod fuzzing;
 mod gateway;
 mod guard_edge;
 mod idempotency;
@@ -41,6 +43,8 @@ pub use edge::{
     Backend, Backends, Begin, Edge, EdgeRequest, GatewayDeps, IdempotencyId, IdempotencyStore, Identified, Readiness,
     StoredAnswer,
 };
+#[cfg(fuzzing)]
+pub use fuzzing::Transcoder;
 pub use guard_edge::GuardEdge;
 pub use idempotency_table::IdempotencyTable;
 pub use reference::{openapi, route_list};

@@ -156,6 +156,7 @@ portolan_testkit::suite! {
     edge::a_lost_feed_refuses,
     edge::only_proxies_are_answered,
     edge::forged_tokens_open_nothing,
+    edge::providers_speak_for_their_own_profiles,
     edge::claims_are_checked,
     edge::providers_are_asked_with_care,
     edge::each_kind_withstands_the_same_attacks,

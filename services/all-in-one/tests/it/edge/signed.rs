@@ -67,6 +67,30 @@ pub async fn forged_tokens_open_nothing(test: TestDb) {
     assert_eq!(elsewhere.asked(), 0, "a token's own address was asked for keys");
 }
 
+/// A subject is who its own provider says: the same subject of another issuer opens nothing, whatever the token claims.
+pub async fn providers_speak_for_their_own_profiles(test: TestDb) {
+    let gate = Gate::start(&test, &[]).await;
+    let first = Provider::start(&[(Pair::Trusted, "k1")]).await;
+    let second = Provider::start(&[(Pair::Attacker, "k1")]).await;
+    let of_issuer = |issuer: &str| json!({"auth_type": "oidc", "oidc_issuer": issuer, "allowed_issuers": [issuer]});
+    let one = gate.profile(of_issuer(&first.issuer)).await;
+    let other = gate.profile(of_issuer(&second.issuer)).await;
+
+    for (pair, own, foreign, issuer, elsewhere) in [
+        (Pair::Trusted, &one, &other, &first.issuer, &second.issuer),
+        (Pair::Attacker, &other, &one, &second.issuer, &first.issuer),
+    ] {
+        let token = |subject: &str, issuer: &str| {
+            let claims = json!({"sub": subject, "iss": issuer, "exp": now() + 60});
+            rs256(pair, json!({"alg": "RS256", "kid": "k1"}), claims)
+        };
+        assert_eq!(gate.bearer(&token(&own.secret, issuer)).await, 200);
+        assert_eq!(gate.bearer(&token(&foreign.secret, issuer)).await, 401, "a subject of another issuer");
+        assert_eq!(gate.bearer(&token(&foreign.secret, elsewhere)).await, 401, "under the other issuer's name");
+        assert_eq!(gate.bearer(&token(&own.secret, elsewhere)).await, 401, "signed by one, named as the other");
+    }
+}
+
 /// Times count whenever they are there; required claims and issuers as the profile says.
 pub async fn claims_are_checked(test: TestDb) {
     let gate = Gate::start(&test, &[]).await;
