@@ -21,13 +21,13 @@ use serde_json::{Value, json};
 use crate::server::{PATIENCE, Server};
 
 /// A stand-in for the Postman API and for a site: answers by path, the slow one after a while.
-struct Site {
+pub struct Site {
     url: String,
     slow_calls: Arc<AtomicUsize>,
 }
 
 impl Site {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let slow_calls = Arc::new(AtomicUsize::new(0));
@@ -41,7 +41,7 @@ impl Site {
     }
 }
 
-const KEY: &str = "PMAK-0123456789abcdef-0123";
+pub const KEY: &str = "PMAK-0123456789abcdef-0123";
 
 async fn answer(request: &Parts, slow_calls: &AtomicUsize) -> Response<Body> {
     let path = request.uri.path();
@@ -74,7 +74,7 @@ async fn answer(request: &Parts, slow_calls: &AtomicUsize) -> Response<Body> {
     }
 }
 
-async fn start(test: &TestDb, site: &Site) -> Server {
+pub async fn start(test: &TestDb, site: &Site) -> Server {
     let data_dir = tempfile::tempdir().unwrap().keep();
     start_in(test, site, data_dir).await
 }

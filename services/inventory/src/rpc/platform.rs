@@ -130,15 +130,17 @@ fn endpoint(row: EndpointRow) -> pb::PlatformEndpoint {
         removed: false,
     };
     let (host, path) = place.host_and_path();
+    let url = if place.url.contains("://") || host.is_empty() { place.url } else { format!("https://{host}{path}") };
+    let scheme = url.split_once("://").map_or("https", |(scheme, _)| scheme);
     pb::PlatformEndpoint {
         id: row.id,
         api_collection_id: row.collection_id,
         flow_id: None,
         name: format!("{} {path}", place.method),
-        url: if place.url.contains("://") || host.is_empty() { place.url } else { format!("https://{host}{path}") },
         method: place.method,
         legacy_url: None,
-        base_path: if host.is_empty() { String::new() } else { format!("https://{host}") },
+        base_path: if host.is_empty() { String::new() } else { format!("{scheme}://{host}") },
+        url,
         path,
         active: row.active,
         legacy: false,

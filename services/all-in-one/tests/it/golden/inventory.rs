@@ -1,125 +1,20 @@
-//! Exact answers of the documented endpoints, kept where the reference page shows them: `gateway/src/reference/calls.txt`.
-//!
-//! What differs from run to run is named: `<Shop>` for the id of a collection, `<now>` for a time of the run, `<uuid>` and
-//! `<upload>` for other ids. `UPDATE_GOLDEN=1` writes the file anew; read the difference before it is committed.
+//! Collections, endpoints, parameters and imports.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::path::Path;
-
-use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 
-use crate::server::{Server, har};
+use super::written::{By, Golden};
+use crate::imports_sources::KEY;
+use crate::server::{PATIENCE, Server, har};
 
-const DOCUMENT: &str = r#"{"openapi":"3.0.3","info":{"title":"Pets","version":"1"},"servers":[{"url":"http://pets.test"}],
+pub(super) const DOCUMENT: &str = r#"{"openapi":"3.0.3","info":{"title":"Pets","version":"1"},"servers":[{"url":"http://pets.test"}],
 "paths":{"/pets/{id}":{"get":{"tags":["pets"],"summary":"Reads a pet","parameters":[{"name":"id","in":"path","required":true,
 "schema":{"type":"integer"}}],"responses":{"200":{"description":"ok"}}}}}}"#;
 const POSTMAN: &str = r#"{"info":{"_postman_id":"p1","name":"Old","schema":
 "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"},"item":[{"name":"One","request":{"method":"GET",
 "url":"http://old.test/one"}}]}"#;
 
-/// Calls and answers so far.
-struct Golden<'s> {
-    server: &'s Server,
-    names: BTreeMap<i64, &'static str>,
-    written: String,
-    started_at: i64,
-}
-
-impl Golden<'_> {
-    /// Calls, notes the answer, and waits for the job that it names.
-    async fn post(&mut self, path: &str, body: Value) -> Value {
-        let answer = self.server.post(path, body.clone()).await;
-        let found = if answer.body.is_empty() { Value::Null } else { answer.json() };
-        self.note(path, &body, answer.status, &found);
-        if let Some(job_id) = found["jobId"].as_str() {
-            self.server.wait_for_job(job_id).await;
-        }
-        found
-    }
-
-    /// Makes a collection and notes the answer under its name.
-    async fn create(&mut self, path: &str, name: &'static str) -> i64 {
-        let body = json!({ "collectionName": name });
-        let made = self.server.post(path, body.clone()).await.expect(200).json();
-        let id = made["apiCollections"][0]["id"].as_i64().unwrap();
-        self.names.insert(id, name);
-        self.note(path, &body, 200, &made);
-        id
-    }
-
-    fn note(&mut self, path: &str, body: &Value, status: u16, answer: &Value) {
-        let (body, answer) = (self.steady("", body), self.steady("", answer));
-        writeln!(self.written, "{path}\n{body}\n{status} {answer}\n").unwrap();
-    }
-
-    /// A value with what differs from run to run named; `key` is the last name above it.
-    fn steady(&self, key: &str, value: &Value) -> Value {
-        const IDS: [&str; 5] = ["id", "apiCollectionId", "apiCollectionIds", "collectionIds", "akto_vxlan_id"];
-        match value {
-            Value::Number(number) => {
-                let number = number.as_i64().unwrap_or_default();
-                match self.names.get(&number).filter(|_| IDS.contains(&key)) {
-                    Some(name) => json!(format!("<{name}>")),
-                    None if self.is_now(number) => json!("<now>"),
-                    None if key == "ts" && self.is_now(number * 60) => json!("<minute>"),
-                    None => value.clone(),
-                }
-            }
-            Value::String(text) if IDS.contains(&key) && self.named(text) != *text => json!(self.named(text)),
-            Value::String(text) => json!(self.steady_text(text)),
-            Value::Array(list) => list.iter().map(|member| self.steady(key, member)).collect(),
-            Value::Object(members) => {
-                let entry = |(name, member): (&String, &Value)| {
-                    (self.named(&self.steady_text(name)), self.steady(name, member))
-                };
-                members.iter().map(entry).collect()
-            }
-            _ => value.clone(),
-        }
-    }
-
-    fn is_now(&self, time: i64) -> bool {
-        (self.started_at - 60..self.started_at + 3_600).contains(&time)
-    }
-
-    /// The name for the id of a collection.
-    fn named(&self, text: &str) -> String {
-        let name = text.parse::<i64>().ok().and_then(|id| self.names.get(&id));
-        name.map_or_else(|| text.to_owned(), |name| format!("<{name}>"))
-    }
-
-    fn steady_text(&self, text: &str) -> String {
-        const UPLOAD_CHARS: usize = 24;
-        let is_hex = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if text.len() == 36 && text.split('-').all(is_hex) {
-            return "<uuid>".to_owned();
-        }
-        if let Some((upload, rest)) = text.split_at_checked(UPLOAD_CHARS)
-            && is_hex(upload)
-            && (rest.is_empty() || rest.starts_with('-'))
-        {
-            return format!("<upload>{rest}");
-        }
-        if text.parse().is_ok_and(|time| self.is_now(time)) {
-            return "<now>".to_owned();
-        }
-        match serde_json::from_str::<Value>(text) {
-            Ok(document) if document.is_object() => self.steady("", &document).to_string(),
-            // Texts of errors name ids as words.
-            _ if text.contains(' ') => text.split(' ').map(|word| self.named(word)).collect::<Vec<_>>().join(" "),
-            _ => text.to_owned(),
-        }
-    }
-}
-
-/// Every documented call answers exactly what is written down.
-pub async fn documented_calls_answer_exactly(test: TestDb) {
-    let server = Server::start(&test).await;
-    let started_at = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
-    let mut golden = Golden { server: &server, names: BTreeMap::new(), written: String::new(), started_at };
-
+/// Answers the id of the collection that later calls are about.
+pub async fn calls(golden: &mut Golden<'_>) -> i64 {
     let shop = golden.create("/api/createCollection", "Shop").await;
     let capture = har(&[
         ("POST", "http://api.test/users", r#"{"mail":"jane@mail.org"}"#, 201, r#"{"id":7,"ip":"8.8.8.8"}"#),
@@ -244,68 +139,84 @@ pub async fn documented_calls_answer_exactly(test: TestDb) {
 
     let document = json!({"openAPIString": DOCUMENT, "apiCollectionId": 0});
     let upload = golden.post("/api/importDataFromOpenApiSpec", document).await["uploadId"].clone();
-    settled(&server, "/api/fetchSwaggerImportLogs", &upload).await;
+    settled(golden.server, "/api/fetchSwaggerImportLogs", &upload).await;
     golden.post("/api/fetchSwaggerImportLogs", json!({"uploadId": upload})).await;
     golden.post("/api/importSwaggerLogs", json!({"uploadId": upload, "importType": "ALL_APIS"})).await;
     let upload = golden.post("/api/importDataFromPostmanFile", json!({"postmanCollectionFile": POSTMAN})).await;
     let upload = upload["uploadId"].clone();
-    settled(&server, "/api/fetchPostmanImportLogs", &upload).await;
+    settled(golden.server, "/api/fetchPostmanImportLogs", &upload).await;
     golden.post("/api/fetchPostmanImportLogs", json!({"uploadId": upload})).await;
     golden.post("/api/ingestPostman", json!({"uploadId": upload, "importType": "ALL_APIS"})).await;
     golden.post("/api/deletePostmanImportLogs", json!({"uploadId": upload})).await;
+    postman(golden, shop).await;
+    jobs_and_drift(golden, shop).await;
+    data_types_and_issues(golden, shop).await;
+    changes_that_succeed(golden, group, shop).await;
     golden.post("/api/deleteMultipleCollections", json!({"apiCollections": [{"id": spare}]})).await;
     golden.post("/api/deleteCollection", json!({"apiCollectionId": group})).await;
-
-    account_calls(&mut golden, shop).await;
-
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../gateway/src/reference/calls.txt");
-    if std::env::var("UPDATE_GOLDEN").is_ok() {
-        std::fs::write(&file, &golden.written).unwrap();
-    }
-    let expected = std::fs::read_to_string(&file).unwrap();
-    for (found, expected) in golden.written.split("\n\n").zip(expected.split("\n\n")) {
-        assert_eq!(found, expected);
-    }
-    assert_eq!(golden.written.len(), expected.len());
+    shop
 }
 
-/// What an account asks about itself: people, roles, networks, agents and usage.
-async fn account_calls(golden: &mut Golden<'_>, shop: i64) {
-    // Ids of users and collections have the same range.
-    golden.names.clear();
-    let role =
-        json!({"roleName": "BOOKS-ONLY", "baseRole": "GUEST", "apiCollectionIds": [shop], "defaultInviteRole": false});
-    let query = json!({"id": "q1", "serviceId": "cursor", "deviceId": "laptop", "userName": "ann",
-        "queryPayload": "List the orders of this month", "responsePayload": "Done.", "timestamp": 1_750_000_000,
-        "inputTokens": 10, "outputTokens": 5});
-    let event = json!({"specversion": "1.0", "id": "e1", "source": "/golden", "type": "custom_tests",
-        "data": {"value": 2}});
+/// What is asked of Postman itself.
+async fn postman(golden: &mut Golden<'_>, shop: i64) {
     for (path, body) in [
-        ("/api/me", json!({})),
-        ("/api/updateUsernameAndOrganization", json!({"username": "Ada", "organization": "Books"})),
-        ("/api/fetchAdminSettings", json!({})),
-        ("/api/updatePrivateCidrIps", json!({"privateCidrList": ["10.0.0.0/8"]})),
-        ("/api/updatePartnerIps", json!({"partnerIpList": ["203.0.113.7"]})),
-        ("/api/getTeamData", json!({})),
-        ("/api/getAllUsersCollections", json!({})),
-        ("/api/createCustomRole", role.clone()),
-        ("/api/createCustomRole", role.clone()),
-        ("/api/updateCustomRole", role),
-        ("/api/getCustomRoles", json!({})),
-        ("/api/getRoleHierarchy", json!({"userRole": "ADMIN"})),
-        ("/api/deleteCustomRole", json!({"roleName": "BOOKS-ONLY"})),
-        ("/api/makeAdmin", json!({"email": "admin@localhost", "userRole": "GUEST"})),
-        ("/api/removeUser", json!({"email": "admin@localhost"})),
-        ("/api/removeInvitation", json!({"email": "none@example.org"})),
-        ("/api/updateUserCollections", json!({"userCollectionMap": {"99": []}})),
-        ("/api/getLastSeenTrafficInfoForCollections", json!({})),
-        ("/v1/agentQueries:batchIngest", json!({"agentQueries": [query]})),
-        ("/api/getUserAnalysis", json!({"agentId": "cursor", "deviceId": "laptop", "username": "ann"})),
-        ("/api/listUserAnalysis", json!({})),
-        ("/v1/usageEvents:batchIngest", json!({"events": [event]})),
-        ("/api/refreshUsageDataForOrg", json!({})),
-        ("/v1/slackWebhooks", json!({"url": "https://example.org/hook"})),
-        ("/api/goToAccount", json!({"newAccountId": 99})),
+        ("/api/fetchPostmanWorkspaces", json!({"api_key": KEY})),
+        ("/api/addOrUpdatePostmanCred", json!({"api_key": KEY, "workspace_id": "w"})),
+        ("/api/fetchCollections", json!({})),
+        ("/api/savePostmanCollection", json!({"postmanCollectionId": "1-c1", "apiCollectionId": shop})),
+        ("/api/createPostmanApi", json!({"apiCollectionId": shop})),
+        ("/api/importPostmanWorkspace", json!({"api_key": KEY, "workspace_id": "w"})),
+    ] {
+        golden.post(path, body).await;
+    }
+}
+
+/// A file as it is, the jobs of imports, and what a newer specification changed.
+async fn jobs_and_drift(golden: &mut Golden<'_>, shop: i64) {
+    let capture = har(&[("GET", "http://api.test/authors/1", "", 200, r#"{"name":"x"}"#)]);
+    let target = format!("/v1/imports?collectionId={shop}&fileName=authors.har");
+    let file = serde_json::from_str(&capture).unwrap();
+    let job = golden.call(By::Admin, "POST", "/v1/imports", &target, file).await["jobId"].clone();
+    golden.get("/v1/jobs/{job_id}", &format!("/v1/jobs/{}", job.as_str().unwrap())).await;
+    golden.get("/v1/jobs", "/v1/jobs?pageSize=1").await;
+    for version in ["1", "2"] {
+        let document = DOCUMENT.replace(r#""version":"1""#, &format!(r#""version":"{version}""#));
+        let document = if version == "2" { document.replace("/pets/{id}", "/animals/{id}") } else { document };
+        let import = json!({"openAPIString": document, "apiCollectionId": shop});
+        golden.server.post("/api/importDataFromOpenApiSpec", import).await.expect(200);
+    }
+    golden.get("/v1/collections/{collection_id}/drift", &format!("/v1/collections/{shop}/drift")).await;
+    golden.post("/api/getLastCalculatedInfo", json!({})).await;
+}
+
+async fn data_types_and_issues(golden: &mut Golden<'_>, shop: i64) {
+    const LIST: &str = "/v1/dataTypes";
+    const ONE: &str = "/v1/dataTypes/{name}";
+    let by = By::Admin;
+    let kind = json!({"name": "loyalty", "valueConditions": {"predicates": [{"type": "REGEX", "value": "L-[0-9]{6}"}]},
+        "sensitiveAlways": true});
+    golden.call(by, "POST", LIST, LIST, kind).await;
+    golden.call(by, "GET", LIST, "/v1/dataTypes?pageSize=2", Value::Null).await;
+    golden.call(by, "PATCH", ONE, "/v1/dataTypes/LOYALTY", json!({"active": false})).await;
+    golden.call(by, "DELETE", ONE, "/v1/dataTypes/LOYALTY", Value::Null).await;
+    let issue = json!({"id": "f-1", "apiCollectionId": shop, "url": "http://api.test/users", "method": "POST",
+        "severity": "HIGH"});
+    golden.post("/v1/issues:batchIngest", json!({ "issues": [issue] })).await;
+    golden.get("/v1/shadowEndpoints", "/v1/shadowEndpoints?pageSize=10").await;
+}
+
+/// Changes that were refused above, with bodies that are taken.
+async fn changes_that_succeed(golden: &mut Golden<'_>, group: i64, shop: i64) {
+    let author = || json!({"apiCollectionId": shop, "url": "http://api.test/authors/INTEGER", "method": "GET"});
+    let services =
+        json!({"data": {"hostName": "store.test", "endpoints": [{"path": "/orders", "methods": [{"method": "GET"}]}]}});
+    for (path, body) in [
+        ("/api/addApisToCustomCollection", json!({"collectionName": "Writes", "apiList": [author()]})),
+        ("/api/removeApisFromCustomCollection", json!({"collectionName": "Writes", "apiList": [author()]})),
+        ("/api/fetchOpenApiSchema", json!({"apiCollectionId": shop})),
+        ("/api/importImpervaSchema", json!({"impervaString": services.to_string()})),
+        ("/api/deleteApis", json!({"apiList": [author()]})),
+        ("/api/fetchCollectionWiseApiEndpoints", json!({"apiCollectionId": group, "skip": 0})),
     ] {
         golden.post(path, body).await;
     }
@@ -313,7 +224,7 @@ async fn account_calls(golden: &mut Golden<'_>, shop: i64) {
 
 /// Waits until an upload is no longer in progress.
 async fn settled(server: &Server, path: &str, upload: &Value) {
-    let deadline = tokio::time::Instant::now() + crate::server::PATIENCE;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         let logs = server.post(path, json!({"uploadId": upload})).await.expect(200).json();
         if logs["uploadDetails"]["uploadStatus"] != "IN_PROGRESS" {
