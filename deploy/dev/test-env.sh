@@ -14,6 +14,7 @@
 #   PORTOLAN_TEST_REDIS_SERVER  the binary, for tests that stop and kill a Redis of their own
 #   PORTOLAN_TEST_ENVOY         the binary
 #   PORTOLAN_TEST_KAFKA         host:port of an Apache Kafka broker
+#   PORTOLAN_TEST_KAFKA_LIBS    its libraries, for tests that pause and kill a broker of their own
 #   PORTOLAN_TEST_SCHEMATHESIS  the program that tests the server against its OpenAPI document
 #
 # A variable that is set already is left as it is, and its server is not started. Programs that are missing are
@@ -111,6 +112,8 @@ kafka_java() {
 start_kafka() {
     [ -z "${PORTOLAN_TEST_KAFKA:-}" ] || return 0
     command -v java >/dev/null && ensure_kafka || { log "Kafka cannot be installed"; return 0; }
+    PORTOLAN_TEST_KAFKA_LIBS="$tools/kafka/libs"
+    export PORTOLAN_TEST_KAFKA_LIBS
     kafka_home="$local_dir/kafka-$$"
     mkdir -p "$kafka_home"
     for _ in 1 2 3; do

@@ -14,14 +14,16 @@
 //! - So do cases that need another server, which they name: no case passes because it returned early.
 //! - A case's database is removed when the case ends, also after a panic.
 //!
-//! Start reading at [`suite!`] and [`TestDb`]; [`RedisServer`] is a Redis to stop and kill, and [`stigg`]
-//! stands in for the billing provider.
+//! Start reading at [`suite!`] and [`TestDb`]; [`RedisServer`] and [`KafkaServer`] are servers to stop and kill,
+//! and [`stigg`] stands in for the billing provider.
 
 mod database;
+mod kafka;
 mod redis;
 pub mod stigg;
 mod suite;
 
 pub use database::{PostgresDatabase, TestDb};
+pub use kafka::KafkaServer;
 pub use redis::RedisServer;
 pub use suite::{Case, POSTGRES_VARIABLE, Plain, run, run_plain};

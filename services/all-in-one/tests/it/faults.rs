@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use portolan_testkit::TestDb;
+use portolan_testkit::{KafkaServer, TestDb};
 use serde_json::json;
 
 use crate::{
@@ -63,14 +63,15 @@ pub async fn what_a_client_sees_of_each_fault(test: TestDb) {
     }
 }
 
-/// The broker is cut off (as one that was killed is), falls silent and becomes slow while captures are uploaded. They
-/// are taken or refused by the documented error, and what was taken is in the inventory in the end, without a restart.
+/// The broker is cut off, falls silent, becomes slow, is paused and is killed while captures are uploaded. They are taken
+/// or refused by the documented error, and what was taken is in the inventory in the end, without a restart of ours.
 pub async fn what_a_client_sees_of_broker_faults(test: TestDb) {
     if test.url.starts_with("sqlite") {
         return;
     }
-    let broker = Proxy::to_broker(&std::env::var("PORTOLAN_TEST_KAFKA").unwrap()).await;
-    let url = format!("kafka://127.0.0.1:{}", broker.port);
+    let mut broker = KafkaServer::start().await;
+    let proxy = Proxy::to_broker(&broker.address()).await;
+    let url = format!("kafka://127.0.0.1:{}", proxy.port);
     let topic = format!("faults.{}", uuid::Uuid::new_v4());
     let variables = [("PORTOLAN__LOG__URL", url.as_str()), ("PORTOLAN__LOG__TOPIC", &topic)];
     let server = Server::start_with(&test, tempfile::tempdir().unwrap().keep(), &variables).await;
@@ -88,19 +89,29 @@ pub async fn what_a_client_sees_of_broker_faults(test: TestDb) {
     let mut taken = 0;
     println!("| part | fault | uploads | answered 200 | documented errors | works again after |");
     println!("|---|---|---|---|---|---|");
-    for road in [Road::Cut, Road::Silent, Road::Slow(Duration::from_millis(50))] {
+    let roads =
+        [Road::Cut, Road::Silent, Road::Slow(Duration::from_millis(50))].map(|road| (format!("{road:?}"), road));
+    // Both are done to the broker itself.
+    let broker_faults = ["paused", "killed"].map(|fault| (fault.to_owned(), Road::Open));
+    for (fault, road) in roads.into_iter().chain(broker_faults) {
         let upload_of = upload.clone();
         let load = Load::of(&address, &server.api_key, 4, move |_, _| ("/api/uploadHar", upload_of.clone()));
         tokio::time::sleep(Duration::from_millis(300)).await;
-        broker.set(road);
-        tokio::time::sleep(FAULT).await;
-        broker.set(Road::Open);
+        match fault.as_str() {
+            "paused" => broker.pause(FAULT).await,
+            "killed" => broker.restart(FAULT).await,
+            _ => {
+                proxy.set(road);
+                tokio::time::sleep(FAULT).await;
+                proxy.set(Road::Open);
+            }
+        }
         let (healed, limit) = (Instant::now(), deadline());
         while server.post("/api/uploadHar", upload.clone()).await.status != 200 {
             assert!(Instant::now() < limit, "the broker is back, and uploads are still refused");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        taken += 1 + summarise("broker", &format!("{road:?}"), healed.elapsed(), load).await;
+        taken += 1 + summarise("broker", &fault, healed.elapsed(), load).await;
         let limit = deadline();
         loop {
             // An upload that was refused may have reached the broker nevertheless.
@@ -108,7 +119,7 @@ pub async fn what_a_client_sees_of_broker_faults(test: TestDb) {
             if now >= taken {
                 break;
             }
-            assert!(Instant::now() < limit, "{road:?}: {taken} uploads were taken, {now} are in the inventory");
+            assert!(Instant::now() < limit, "{fault}: {taken} uploads were taken, {now} are in the inventory");
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }

@@ -143,7 +143,8 @@ portolan_testkit::suite! {
     PORTOLAN_TEST_SCHEMATHESIS:
     documented::answers_fit_the_document;
     PORTOLAN_TEST_KAFKA:
-    kill::nothing_is_lost_or_counted_twice_over_a_broker,
+    kill::nothing_is_lost_or_counted_twice_over_a_broker;
+    PORTOLAN_TEST_KAFKA_LIBS:
     faults::what_a_client_sees_of_broker_faults;
     PORTOLAN_TEST_ENVOY:
     edge::each_kind_of_credential_opens_its_own,

@@ -1,0 +1,100 @@
+use std::{
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+/// Longest wait until it takes connections.
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// An Apache Kafka broker of this test alone: one node, which is its own controller.
+pub struct KafkaServer {
+    libraries: String,
+    port: u16,
+    directory: TempDir,
+    child: Option<Child>,
+}
+
+impl KafkaServer {
+    /// Starts the broker whose libraries the environment names, and waits until it takes connections.
+    pub async fn start() -> Self {
+        let libraries = std::env::var("PORTOLAN_TEST_KAFKA_LIBS").expect("the case runs only with a broker to start");
+        let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [port, controller_port] = ports.map(|listener| listener.local_addr().unwrap().port());
+        let directory = tempfile::tempdir().unwrap();
+        let settings = format!(
+            "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller_port}\n\
+             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{port}\ncontroller.listener.names=CONTROLLER\n\
+             log.dirs={}\noffsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n\
+             transaction.state.log.min.isr=1\noffsets.topic.num.partitions=4\ngroup.initial.rebalance.delay.ms=0\n",
+            directory.path().join("data").display()
+        );
+        std::fs::write(directory.path().join("server.properties"), settings).unwrap();
+        let mut server = Self { libraries, port, directory, child: None };
+        let settings = server.settings();
+        let format = ["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c", &settings];
+        assert!(server.java(&format).status().unwrap().success(), "the storage cannot be formatted");
+        server.run().await;
+        server
+    }
+
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Stops answering for a while, with every connection open.
+    pub async fn pause(&self, time: Duration) {
+        self.signal("-STOP");
+        tokio::time::sleep(time).await;
+        self.signal("-CONT");
+    }
+
+    /// Dies by `kill -9`, and begins anew with what its disk holds.
+    pub async fn restart(&mut self, after: Duration) {
+        self.kill();
+        tokio::time::sleep(after).await;
+        self.run().await;
+    }
+
+    async fn run(&mut self) {
+        let settings = self.settings();
+        self.child = Some(self.java(&["kafka.Kafka", &settings]).spawn().unwrap());
+        let started = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(started.elapsed() < START_MAX, "the broker does not start");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    fn settings(&self) -> String {
+        self.directory.path().join("server.properties").display().to_string()
+    }
+
+    fn java(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("java");
+        command.args(["-Xmx256m", "-XX:+UseSerialGC", "-cp", &format!("{}/*", self.libraries)]).args(arguments);
+        command.current_dir(self.directory.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.as_ref().unwrap().id().to_string();
+        Command::new("kill").args([signal, &pid]).status().unwrap();
+    }
+}
+
+impl Drop for KafkaServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
