@@ -66,8 +66,7 @@ pub(crate) enum Message {
 
 impl Gateway {
     pub fn new(deps: GatewayDeps) -> Result<Self, ContractError> {
-        let routes = Routes::from_contract()?;
-        Ok(Self { pages: Pages::new(&routes), routes, deps })
+        Ok(Self { routes: Routes::from_contract()?, pages: Pages::default(), deps })
     }
 }
 
@@ -98,7 +97,7 @@ pub(crate) async fn handle(State(gateway): State<Arc<Gateway>>, request: Request
 async fn dispatch(gateway: &Arc<Gateway>, request: Request, request_id: &RequestId, label: &mut Arc<str>) -> Reply {
     let (parts, body) = request.into_parts();
     let body = RequestBody::new(body, &parts.headers);
-    if let Some(page) = gateway.pages.answer(&parts, &gateway.deps, request_id.text()).await {
+    if let Some(page) = gateway.pages.answer(&parts, &gateway.routes, &gateway.deps, request_id.text()).await {
         return page;
     }
     let path = parts.uri.path();

@@ -12,6 +12,9 @@ use tokio::net::TcpListener;
 
 const NAME: &str = "portolan-gateway";
 
+#[global_allocator]
+static ALLOCATOR: portolan_runtime::Allocator = portolan_runtime::Allocator;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     process::finish(run().await)

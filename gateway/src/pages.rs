@@ -1,32 +1,37 @@
 //! The paths that belong to no service: health, readiness, metrics, the OpenAPI document and the reference page.
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use portolan_api::{Dialect, Error, Reason};
 
 use crate::{edge::GatewayDeps, error::render, reference, reply, reply::Reply, routes::Routes};
 
-/// The documents, made once.
+/// The documents, each made when it is first asked for: making them takes tens of milliseconds and more memory than all
+/// else that the gateway keeps.
+#[derive(Default)]
 pub(crate) struct Pages {
-    openapi: Bytes,
-    docs: Bytes,
-    docs_policy: HeaderValue,
+    openapi: OnceLock<Bytes>,
+    docs: OnceLock<Docs>,
+}
+
+struct Docs {
+    html: Bytes,
+    policy: HeaderValue,
+}
+
+impl Docs {
+    fn new(routes: &Routes) -> Self {
+        let page = reference::html(&reference::operations(routes), routes);
+        let policy = HeaderValue::try_from(page.content_security_policy);
+        Self { html: page.html.into(), policy: policy.unwrap_or(HeaderValue::from_static("default-src 'none'")) }
+    }
 }
 
 impl Pages {
-    pub fn new(routes: &Routes) -> Self {
-        let operations = reference::operations(routes);
-        let page = reference::html(&operations, routes);
-        Self {
-            openapi: reference::document(&operations, routes).to_string().into(),
-            docs_policy: HeaderValue::try_from(page.content_security_policy)
-                .unwrap_or(HeaderValue::from_static("default-src 'none'")),
-            docs: page.html.into(),
-        }
-    }
-
     /// The answer, if the path is one of these.
-    pub async fn answer(&self, parts: &Parts, deps: &GatewayDeps, request_id: &str) -> Option<Reply> {
+    pub async fn answer(&self, parts: &Parts, routes: &Routes, deps: &GatewayDeps, request_id: &str) -> Option<Reply> {
         let path = parts.uri.path();
         if !matches!(path, "/healthz" | "/readyz" | "/metrics" | "/openapi.json" | "/docs") {
             return None;
@@ -45,10 +50,14 @@ impl Pages {
             "/healthz" => reply::json(Bytes::from_static(br#"{"status":"ok"}"#)),
             "/readyz" => readiness(deps, request_id).await,
             "/metrics" => typed("text/plain; version=0.0.4", (deps.metrics)().into()),
-            "/openapi.json" => reply::json(self.openapi.clone()),
+            "/openapi.json" => {
+                let made = || reference::document(&reference::operations(routes), routes).to_string().into();
+                reply::json(self.openapi.get_or_init(made).clone())
+            }
             _ => {
-                let mut reply = typed("text/html; charset=utf-8", self.docs.clone());
-                reply.headers_mut().insert(header::CONTENT_SECURITY_POLICY, self.docs_policy.clone());
+                let docs = self.docs.get_or_init(|| Docs::new(routes));
+                let mut reply = typed("text/html; charset=utf-8", docs.html.clone());
+                reply.headers_mut().insert(header::CONTENT_SECURITY_POLICY, docs.policy.clone());
                 reply
             }
         })

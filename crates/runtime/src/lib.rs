@@ -24,6 +24,9 @@ pub use channel::Channel;
 pub use config::{Config, ConfigError, Settings};
 pub use identities::RemoteIdentities;
 pub use limits::PeerLimits;
+/// What every binary allocates with. Half of the time that a request spends outside the kernel goes into small blocks of
+/// JSON, messages and headers.
+pub use mimalloc::MiMalloc as Allocator;
 pub use peers::{Attach, Peers};
 pub use portolan_store::now_s;
 pub use process::{Built, Process, ProcessArgs};

@@ -20,6 +20,9 @@ mod common;
 mod transcoder;
 use common::{BoxError, Load, Portolan, Process, against, free_address, row, spawn_self, start_envoy};
 
+#[global_allocator]
+static ALLOCATOR: portolan_runtime::Allocator = portolan_runtime::Allocator;
+
 const PATH: &str = "/api/getCollection";
 const BODY: &str = r#"{"apiCollectionId":7}"#;
 const PACKAGE: &str = "portolan.inventory.v1";

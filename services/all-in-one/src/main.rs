@@ -16,6 +16,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use portolan_runtime::{ProcessArgs, process};
 
+#[global_allocator]
+static ALLOCATOR: portolan_runtime::Allocator = portolan_runtime::Allocator;
+
 /// A self-hosted control plane for APIs.
 #[derive(Parser)]
 #[command(name = "portolan", version, arg_required_else_help = true)]

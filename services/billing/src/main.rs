@@ -5,6 +5,9 @@ use std::process::ExitCode;
 use portolan_billing::{Deps, PACKAGE, SERVICE, service, start_work};
 use portolan_runtime::{Built, process};
 
+#[global_allocator]
+static ALLOCATOR: portolan_runtime::Allocator = portolan_runtime::Allocator;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     process::run_service(PACKAGE, async |process| {

@@ -6,6 +6,9 @@ use portolan_authz::{API_KEYS, GRANTS, Guard};
 use portolan_identity::{Deps, PACKAGE, first_start, grants, service};
 use portolan_runtime::{Built, guarded, process};
 
+#[global_allocator]
+static ALLOCATOR: portolan_runtime::Allocator = portolan_runtime::Allocator;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     process::run_service(PACKAGE, async |process| {

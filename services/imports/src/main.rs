@@ -6,6 +6,9 @@ use portolan_imports::{Deps, PACKAGE, service, start_jobs};
 use portolan_log::Log;
 use portolan_runtime::{Built, process};
 
+#[global_allocator]
+static ALLOCATOR: portolan_runtime::Allocator = portolan_runtime::Allocator;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     process::run_service(PACKAGE, async |process| {

@@ -6,6 +6,9 @@ use portolan_authz::API_KEYS;
 use portolan_runtime::{Built, process};
 use portolan_tokens::{Deps, PACKAGE, Settings, enforce::Edge, service};
 
+#[global_allocator]
+static ALLOCATOR: portolan_runtime::Allocator = portolan_runtime::Allocator;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     process::run_service(PACKAGE, async |process| {
