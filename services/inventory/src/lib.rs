@@ -131,6 +131,12 @@ pub const MIGRATIONS: Migrations = Migrations {
             sqlite: include_str!("../migrations/sqlite/0041_reservations.sql"),
             postgres: include_str!("../migrations/postgres/0041_reservations.sql"),
         },
+        Migration {
+            version: 42,
+            name: "totals",
+            sqlite: include_str!("../migrations/sqlite/0042_totals.sql"),
+            postgres: include_str!("../migrations/postgres/0042_totals.sql"),
+        },
     ],
 };
 

@@ -11,8 +11,11 @@ use crate::endpoints::EndpointId;
 /// Rows of raw URLs that a list of changes is made of.
 const CHANGED_ROWS_MAX: i64 = 200_000;
 
-const SELECT_LAST_SEEN: &str = "SELECT collection_id, max(last_seen) AS last_seen FROM endpoints \
-     WHERE account_id = $1 AND proven = 1 GROUP BY collection_id";
+// One look into an index for each collection, where a grouping would read every endpoint of the account.
+const SELECT_LAST_SEEN: &str = "SELECT collection_id, last_seen FROM (SELECT c.collection_id, \
+     (SELECT max(e.last_seen) FROM endpoints e WHERE e.account_id = c.account_id \
+         AND e.collection_id = c.collection_id AND e.proven = 1) AS last_seen \
+     FROM collections c WHERE c.account_id = $1) AS seen WHERE last_seen IS NOT NULL";
 
 /// The newest record of each collection, in Unix seconds.
 pub async fn last_seen(db: &Db, account_id: i64) -> Result<BTreeMap<i32, i64>, Error> {
@@ -28,8 +31,10 @@ pub async fn last_seen_of_groups(db: &Db, account_id: i64) -> Result<BTreeMap<i3
     by_collection(db.fetch_all(SELECT_LAST_SEEN_OF_GROUPS, args![account_id]).await?, "last_seen")
 }
 
-const COUNT_DISCOVERED: &str = "SELECT collection_id, count(*) AS endpoints FROM api_endpoints \
-     WHERE account_id = $1 AND removed = 0 AND discovered_at <= $2 GROUP BY collection_id";
+// By collection, so that only the entries until the time are counted, in an index that holds nothing else.
+const COUNT_DISCOVERED: &str = "SELECT c.collection_id, (SELECT count(*) FROM api_endpoints e \
+         WHERE e.account_id = c.account_id AND e.collection_id = c.collection_id AND e.removed = 0 \
+         AND e.discovered_at <= $2) AS endpoints FROM collections c WHERE c.account_id = $1";
 
 /// Endpoints discovered until a time, by collection.
 pub async fn discovered_until(db: &Db, account_id: i64, until: i64) -> Result<BTreeMap<i32, i64>, Error> {
