@@ -49,6 +49,7 @@ audit: $(DENY) ## check licences, sources and duplicates of dependencies, and kn
 
 golden: ## rewrite the golden files; read the difference before committing it
 	UPDATE_GOLDEN=1 $(CARGO) test --locked -p portolan-gateway
+	UPDATE_GOLDEN=1 $(CARGO) test --locked -p portolan --test it -- sqlite::golden
 
 bench: ## measure speed and memory, print one table of ratios (half an hour; sizes in deploy/dev/bench)
 	deploy/dev/test-env.sh run deploy/dev/bench

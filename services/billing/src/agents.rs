@@ -98,7 +98,8 @@ impl Analysis {
         topics.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
         let named: Vec<_> = topics.iter().take(3).map(|(queries, name)| format!("{name} ({queries})")).collect();
         let harmful: i64 = self.harms.values().map(|harm| harm.queries).sum();
-        let mut summary = format!("{} queries, mostly about {}.", self.queries, named.join(", "));
+        let queries = if self.queries == 1 { "query" } else { "queries" };
+        let mut summary = format!("{} {queries}, mostly about {}.", self.queries, named.join(", "));
         if harmful > 0 {
             summary.push_str(&format!(" {harmful} of them look harmful."));
         }
