@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use compact_str::CompactString;
 use portolan_record::Source;
 use serde::{Deserialize, Serialize};
 
@@ -73,7 +74,7 @@ pub struct Aggregate {
 #[serde(rename_all = "camelCase")]
 pub enum Values {
     /// Fewer than [`VALUES_MAX`].
-    Few(BTreeSet<String>),
+    Few(BTreeSet<CompactString>),
     /// As many or more; which ones is no longer known.
     Many,
 }
@@ -263,9 +264,9 @@ impl Aggregate {
 }
 
 impl Values {
-    pub fn add(&mut self, value: String) {
+    pub fn add(&mut self, value: impl Into<CompactString>) {
         if let Self::Few(values) = self {
-            values.insert(value);
+            values.insert(value.into());
             if values.len() >= VALUES_MAX {
                 *self = Self::Many;
             }
@@ -278,7 +279,7 @@ impl Values {
             Self::Few(values) => Some(values),
             Self::Many => None,
         };
-        few.into_iter().flatten().map(String::as_str)
+        few.into_iter().flatten().map(CompactString::as_str)
     }
 }
 

@@ -1,5 +1,6 @@
 use std::cmp::Ordering;
 
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use crate::detect::Detected;
@@ -36,7 +37,7 @@ pub struct ParameterKey {
     pub is_url_param: bool,
     pub is_query_param: bool,
     /// Header or query name; body leaf joined by `#` with `$` for an array level; the 0-based segment of a URL parameter.
-    pub name: String,
+    pub name: CompactString,
     pub sub_type: SubType,
 }
 
@@ -52,7 +53,7 @@ impl ParameterKey {
 pub struct Sighting {
     pub key: ParameterKey,
     /// At most [`VALUE_BYTES_MAX`] bytes. Nothing for null, for a declaration without example, and for credentials.
-    pub value: Option<String>,
+    pub value: Option<CompactString>,
     /// The integer part of a number, at the nearest end of the range if it lies outside.
     pub number: Option<i64>,
     pub sensitive: bool,
@@ -121,7 +122,7 @@ impl<'d> Sightings<'d> {
                 is_header,
                 is_url_param: place == Place::Url,
                 is_query_param: place == Place::Query,
-                name: name.to_string(),
+                name: name.into(),
                 sub_type,
             },
             value: text.filter(|_| !is_secret).map(kept_value),
@@ -201,8 +202,8 @@ pub fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }
 
-fn kept_value(text: &str) -> String {
-    without_nul(cut(text, VALUE_BYTES_MAX)).into_owned()
+fn kept_value(text: &str) -> CompactString {
+    without_nul(cut(text, VALUE_BYTES_MAX)).into()
 }
 
 fn integer_part(text: &str) -> Option<i64> {

@@ -47,7 +47,8 @@ pub(crate) async fn find(
         let Some(raw) = raws.get(endpoint_key.as_str()) else { continue };
         let place = (keys::endpoint_key(&raw.method, &raw.url), store::parameters::parameter_key(&parameter));
         let (url, method) = (raw.url.clone(), raw.method.clone());
-        let news = News { collection_id, url, method, name: parameter.name, sub_type: parameter.sub_type };
+        let news =
+            News { collection_id, url, method, name: parameter.name.into_string(), sub_type: parameter.sub_type };
         by_place.insert(place, news);
     }
     let mut url_keys: Vec<&str> = by_place.keys().map(|(url_key, _)| url_key.as_str()).collect();

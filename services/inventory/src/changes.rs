@@ -110,7 +110,9 @@ impl Query {
         }
         let search = self.search.to_lowercase();
         if search.chars().count() >= SEARCH_CHARACTERS_MIN
-            && ![&parameter.endpoint.url, &parameter.key.name].iter().any(|text| text.to_lowercase().contains(&search))
+            && ![parameter.endpoint.url.as_str(), &parameter.key.name]
+                .iter()
+                .any(|text| text.to_lowercase().contains(&search))
         {
             return false;
         }
@@ -171,7 +173,7 @@ fn member(parameter: &Parameter, name: &str) -> Option<String> {
         "url" => endpoint.url.clone(),
         "method" => endpoint.method.clone(),
         "apiCollectionId" => endpoint.collection_id.to_string(),
-        "param" => key.name.clone(),
+        "param" => key.name.to_string(),
         "subType" | "subTypeString" => key.sub_type.name().to_owned(),
         "responseCode" => key.response_code.to_string(),
         "isHeader" => key.is_header.to_string(),

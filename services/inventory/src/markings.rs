@@ -68,7 +68,8 @@ impl Markings {
         if self.0.is_empty() {
             return None;
         }
-        let place = (endpoint.collection_id, endpoint.url_key(), key.response_code, key.is_header, key.name.clone());
+        let place =
+            (endpoint.collection_id, endpoint.url_key(), key.response_code, key.is_header, key.name.to_string());
         self.0.get(&place).copied()
     }
 

@@ -155,7 +155,7 @@ impl Batch {
         };
         // A text that the store refuses would hold up every record behind this one.
         for sighting in observation.parameters.iter_mut().filter(|sighting| sighting.key.name.contains('\0')) {
-            sighting.key.name = text::storable(&sighting.key.name);
+            sighting.key.name = text::storable(&sighting.key.name).into();
         }
         let key = keys::endpoint_key(observation.method.name(), &observation.raw_url);
         let is_sample = observation.proves_endpoint && !observation.declared;

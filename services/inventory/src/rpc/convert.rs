@@ -145,7 +145,7 @@ pub fn parameter(parameter: Parameter) -> pb::SingleTypeInfo {
         method: endpoint.method,
         response_code: key.response_code,
         is_header: key.is_header,
-        param: key.name,
+        param: key.name.into_string(),
         sub_type: Some(sub_type(key.sub_type)),
         sub_type_string: key.sub_type.name().to_owned(),
         is_url_param: key.is_url_param,

@@ -279,7 +279,7 @@ impl DiscoveryService for Discovery {
             response_code: key.response_code,
             is_header: key.is_header,
             sub_type: Some(convert::sub_type(key.sub_type)),
-            param: key.name,
+            param: key.name.into_string(),
             api_collection_id: id.collection_id,
             is_url_param: key.is_url_param,
         };

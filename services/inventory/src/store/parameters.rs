@@ -244,7 +244,7 @@ pub async fn save<'r>(
                 key.is_header.into(),
                 key.is_url_param.into(),
                 key.is_query_param.into(),
-                (&key.name).into(),
+                key.name.as_str().into(),
                 key.sub_type.name().into(),
                 seen.sensitive.into(),
                 to_json(seen)?.into(),
@@ -293,7 +293,7 @@ impl From<ParameterKey> for StoredKey {
             is_header: key.is_header,
             is_url_param: key.is_url_param,
             is_query_param: key.is_query_param,
-            name: key.name,
+            name: key.name.into_string(),
             sub_type: key.sub_type.name().to_owned(),
         }
     }
@@ -307,7 +307,7 @@ impl From<StoredKey> for ParameterKey {
             is_header: key.is_header,
             is_url_param: key.is_url_param,
             is_query_param: key.is_query_param,
-            name: key.name,
+            name: key.name.into(),
             sub_type: SubType::from_name(&key.sub_type).unwrap_or(SubType::Generic),
         }
     }
@@ -332,7 +332,7 @@ pub(super) fn read_key(row: &Row) -> Result<ParameterKey, Error> {
         is_header: row.get("is_header")?,
         is_url_param: row.get("is_url_param")?,
         is_query_param: row.get("is_query_param")?,
-        name: row.get("name")?,
+        name: row.get::<String>("name")?.into(),
         sub_type: SubType::stored(&sub_type),
     })
 }
