@@ -46,7 +46,7 @@ pub(crate) fn html(operations: &[Operation], routes: &Routes) -> Page {
             let _ = write!(nav, "<h2>{service}</h2>");
             let _ = write!(main, "{end}<section><h2>{service}</h2>");
         }
-        let (id, verb) = (operation.id(), &operation.route.verb);
+        let (id, verb) = (&operation.id, &operation.route.verb);
         let words = format!("{} {} {} {}", verb, operation.path, operation.summary, id).to_lowercase();
         let _ = write!(
             nav,
@@ -86,7 +86,7 @@ fn article(
         "<article id=\"{}\" data-words=\"{}\"><h3><b class=\"{verb}\">{verb}</b> <code>{}</code></h3>\
          <p>{}.</p><p>{}</p><dl><dt>Access</dt><dd>{}</dd><dt>Errors</dt><dd>{} form</dd><dt>gRPC</dt>\
          <dd><code>{}</code></dd></dl>",
-        operation.id(),
+        operation.id,
         escape(words),
         escape(&operation.path),
         prose(&operation.summary),
@@ -254,8 +254,10 @@ mod tests {
         let routes = Routes::from_contract().unwrap();
         let operations = operations(&routes);
         let page = html(&operations, &routes).html;
+        let ids: std::collections::BTreeSet<_> = operations.iter().map(|operation| &operation.id).collect();
+        assert_eq!(ids.len(), operations.len());
         for operation in &operations {
-            assert!(page.contains(&format!("<article id=\"{}\"", operation.id())));
+            assert!(page.contains(&format!("<article id=\"{}\"", operation.id)));
         }
         for error in documented_errors() {
             assert!(page.contains(&format!("<tr id=\"{}\">", error.reason.as_str_name())));

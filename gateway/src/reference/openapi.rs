@@ -89,7 +89,7 @@ pub(crate) fn document(operations: &[Operation], routes: &Routes) -> Value {
 
 fn describe(operation: &Operation, routes: &Routes, schemas: &mut Schemas) -> Value {
     let mut described = json!({
-        "operationId": operation.id(),
+        "operationId": operation.id,
         "tags": [operation.service],
         "summary": operation.summary,
         "description": join(&operation.description, &format!("Access: {}.", operation.access)),

@@ -12,6 +12,8 @@ pub(crate) struct Operation<'r> {
     pub path: String,
     /// Such as `Inventory`.
     pub service: String,
+    /// Name of the RPC, with a number at its second and later routes: unique over the contract.
+    pub id: String,
     pub summary: String,
     pub description: String,
     /// Who may call it, in words.
@@ -29,7 +31,13 @@ pub(crate) struct DocumentedError {
 /// Every route in the order of the contract.
 pub(crate) fn operations(routes: &Routes) -> Vec<Operation<'_>> {
     let comments = Comments::read();
-    routes.list.iter().map(|route| Operation::new(routes, route, &comments)).collect()
+    let mut operations: Vec<Operation<'_>> = Vec::with_capacity(routes.list.len());
+    for route in &routes.list {
+        let is_same = |other: &&Operation<'_>| other.route.rpc.path == route.rpc.path;
+        let number = 1 + operations.iter().filter(is_same).count();
+        operations.push(Operation::new(routes, route, number, &comments));
+    }
+    operations
 }
 
 /// The error catalogue with its comments.
@@ -45,7 +53,7 @@ pub(crate) fn documented_errors() -> Vec<DocumentedError> {
 }
 
 impl<'r> Operation<'r> {
-    fn new(routes: &Routes, route: &'r Route, comments: &Comments) -> Self {
+    fn new(routes: &Routes, route: &'r Route, number: usize, comments: &Comments) -> Self {
         let method = &route.rpc.descriptor;
         let fields = &routes.plans.message(route.rpc.request).fields;
         let mut params = route.params.iter();
@@ -62,21 +70,22 @@ impl<'r> Operation<'r> {
             Some((summary, description)) => (summary, description),
             None => (comment, ""),
         };
+        let service = method.parent_service().name().trim_end_matches("Service").to_owned();
+        let id = match number {
+            1 => format!("{service}_{}", method.name()),
+            _ => format!("{service}_{}_{number}", method.name()),
+        };
         Self {
             route,
             path,
-            service: method.parent_service().name().trim_end_matches("Service").to_owned(),
+            service,
+            id,
             summary: summary.trim_end_matches('.').to_owned(),
             description: description.to_owned(),
             access: access_text(route.rpc.policy),
             request: method.input(),
             response: method.output(),
         }
-    }
-
-    /// Name of the RPC, unique over the contract.
-    pub fn id(&self) -> String {
-        format!("{}_{}", self.service, self.route.rpc.descriptor.name())
     }
 
     /// Its line in the list of routes.

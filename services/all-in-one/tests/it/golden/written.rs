@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use crate::server::Server;
 
+/// Members that hold ids of collections.
+const IDS: [&str; 6] = ["id", "apiCollectionId", "apiCollectionIds", "collectionId", "collectionIds", "akto_vxlan_id"];
+
 /// What stands between ids and codes.
 const APART: [char; 6] = ['/', '?', '&', '=', ':', ' '];
 
@@ -96,18 +99,21 @@ impl<'s> Golden<'s> {
 
     /// The segments and parameters of a path, or the words of a text, each on its own.
     fn steady_target(&self, target: &str) -> String {
-        let mut steady = String::new();
+        let (mut steady, mut before) = (String::new(), "");
         for part in target.split_inclusive(APART) {
             let (text, end) = part.split_at(part.trim_end_matches(APART).len());
-            steady.push_str(&self.named(&self.steady_text(text)));
+            // A number is the id of a collection where it follows `collections/`, `collectionId=` or `collection ID: `.
+            let is_id = before == "collections" || before == "ID" || IDS.contains(&before);
+            let text_or_name = if is_id { self.named(text) } else { self.steady_text(text) };
+            steady.push_str(&text_or_name);
             steady.push_str(end);
+            before = if text.is_empty() { before } else { text };
         }
         steady
     }
 
     /// A value with what differs from run to run named; `key` is the last name above it.
     fn steady(&self, key: &str, value: &Value) -> Value {
-        const IDS: [&str; 5] = ["id", "apiCollectionId", "apiCollectionIds", "collectionIds", "akto_vxlan_id"];
         match value {
             Value::Number(number) => {
                 let number = number.as_i64().unwrap_or_default();
