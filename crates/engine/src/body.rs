@@ -192,7 +192,11 @@ mod tests {
         let mut sightings = Sightings::new(&detectors);
         let headers = serde_json::json!({ "content-type": content_type }).to_string();
         read(text, code, &Headers::parse(&headers), &mut sightings);
-        sightings.finish().into_iter().map(|found| (found.key.name, found.key.sub_type.name(), found.value)).collect()
+        sightings
+            .finish()
+            .into_iter()
+            .map(|found| (found.key.name.into(), found.key.sub_type.name(), found.value.map(String::from)))
+            .collect()
     }
 
     fn names(text: &str, code: i32, content_type: &str) -> Vec<String> {

@@ -146,7 +146,11 @@ mod tests {
             examples: examples.iter().map(ToString::to_string).collect(),
         };
         read(&parameter, &mut sightings);
-        sightings.finish().into_iter().map(|found| (found.key.sub_type.name(), found.value, found.sensitive)).collect()
+        sightings
+            .finish()
+            .into_iter()
+            .map(|found| (found.key.sub_type.name(), found.value.map(String::from), found.sensitive))
+            .collect()
     }
 
     #[test]

@@ -85,7 +85,7 @@ mod tests {
         let detectors = Detectors::default();
         let mut sightings = Sightings::new(&detectors);
         read(text, 200, &mut sightings)?;
-        Ok(sightings.finish().into_iter().map(|found| (found.key.name, found.value.unwrap())).collect())
+        Ok(sightings.finish().into_iter().map(|found| (found.key.name.into(), found.value.unwrap().into())).collect())
     }
 
     #[test]

@@ -25,7 +25,7 @@ fn place(collection_id: i32, name: &str) -> Place {
 async fn sensitive(deps: &Deps, collection_id: i32) -> (Vec<String>, usize) {
     let filter = SensitiveFilter { collection_id: Some(collection_id), ..SensitiveFilter::default() };
     let (found, marked) = parameters::list_sensitive(deps, &admin(ACCOUNT), filter).await.unwrap();
-    (found.into_iter().map(|known| known.key.name).collect(), marked.len())
+    (found.into_iter().map(|known| known.key.name.into_string()).collect(), marked.len())
 }
 
 /// A mark counts in every read, whatever the detectors found, until it is taken away.
