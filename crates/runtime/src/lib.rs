@@ -24,8 +24,8 @@ pub use channel::Channel;
 pub use config::{Config, ConfigError, Settings};
 pub use identities::RemoteIdentities;
 pub use limits::PeerLimits;
-/// What every binary allocates with. Half of the time that a request spends outside the kernel goes into small blocks of
-/// JSON, messages and headers.
+/// What every binary allocates with: faster than the C library's with the many small blocks of JSON, messages and
+/// headers, and without huge pages, which would keep half as much memory again in an idle process.
 pub use mimalloc::MiMalloc as Allocator;
 pub use peers::{Attach, Peers};
 pub use portolan_store::now_s;

@@ -45,9 +45,10 @@ fn operations(document: &Value) -> Vec<(String, String, String)> {
     each.map(|(path, (verb, operation))| (verb.to_uppercase(), path.clone(), id(operation))).collect()
 }
 
-/// The service that has the RPC of an operation, `Inventory_CreateCollection`.
+/// The service that has the RPC of an operation, `Inventory_CreateCollection`; later routes of an RPC have a number.
 fn service_of(operation_id: &str) -> String {
-    let (service, method) = operation_id.split_once('_').unwrap();
+    let mut parts = operation_id.split('_');
+    let (service, method) = (parts.next().unwrap(), parts.next().unwrap());
     let services = portolan_api::descriptors().services();
     let has = |name: &str| name == service || name.strip_suffix("Service") == Some(service);
     let mut found = services.filter(|s| has(s.name()) && s.methods().any(|m| m.name() == method));
