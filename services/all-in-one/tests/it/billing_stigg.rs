@@ -71,9 +71,9 @@ fn values(told: &Told, feature_id: &str) -> Vec<Value> {
     of_feature.map(|usage| usage["value"].clone()).collect()
 }
 
-/// Waits until Stigg was told a value of a feature.
+/// Waits until Stigg was told a value of a feature. A process that was killed keeps the lease on the reports for a minute.
 async fn wait_for_value(stigg: &StiggServer, feature_id: &str, value: i64) {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = tokio::time::Instant::now() + 2 * PATIENCE;
     while stigg.get(|told| values(told, feature_id).last() != Some(&json!(value))) {
         let told = stigg.get(|told| told.usages.clone());
         assert!(tokio::time::Instant::now() < deadline, "{feature_id} is not told as {value}: {told:?}");
