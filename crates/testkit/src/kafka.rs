@@ -1,10 +1,12 @@
 use std::{
     net::{TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
+
+use crate::process::Process;
 
 /// Longest wait until it takes connections.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -13,8 +15,9 @@ const START_MAX: Duration = Duration::from_secs(60);
 pub struct KafkaServer {
     libraries: String,
     port: u16,
+    /// Before the directory, so that it ends before its files go.
+    process: Option<Process>,
     directory: TempDir,
-    child: Option<Child>,
 }
 
 impl KafkaServer {
@@ -33,7 +36,7 @@ impl KafkaServer {
             directory.path().join("data").display()
         );
         std::fs::write(directory.path().join("server.properties"), settings).unwrap();
-        let mut server = Self { libraries, port, directory, child: None };
+        let mut server = Self { libraries, port, process: None, directory };
         let settings = server.settings();
         let format = ["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c", &settings];
         assert!(server.java(&format).status().unwrap().success(), "the storage cannot be formatted");
@@ -47,21 +50,19 @@ impl KafkaServer {
 
     /// Stops answering for a while, with every connection open.
     pub async fn pause(&self, time: Duration) {
-        self.signal("-STOP");
-        tokio::time::sleep(time).await;
-        self.signal("-CONT");
+        self.process.as_ref().unwrap().pause(time).await;
     }
 
     /// Dies by `kill -9`, and begins anew with what its disk holds.
     pub async fn restart(&mut self, after: Duration) {
-        self.kill();
+        self.process = None;
         tokio::time::sleep(after).await;
         self.run().await;
     }
 
     async fn run(&mut self) {
         let settings = self.settings();
-        self.child = Some(self.java(&["kafka.Kafka", &settings]).spawn().unwrap());
+        self.process = Some(Process::spawn(&mut self.java(&["kafka.Kafka", &settings])).unwrap());
         let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             assert!(started.elapsed() < START_MAX, "the broker does not start");
@@ -78,23 +79,5 @@ impl KafkaServer {
         command.args(["-Xmx256m", "-XX:+UseSerialGC", "-cp", &format!("{}/*", self.libraries)]).args(arguments);
         command.current_dir(self.directory.path()).stdout(Stdio::null()).stderr(Stdio::null());
         command
-    }
-
-    fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-
-    fn signal(&self, signal: &str) {
-        let pid = self.child.as_ref().unwrap().id().to_string();
-        Command::new("kill").args([signal, &pid]).status().unwrap();
-    }
-}
-
-impl Drop for KafkaServer {
-    fn drop(&mut self) {
-        self.kill();
     }
 }

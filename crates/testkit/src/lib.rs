@@ -19,6 +19,7 @@
 
 mod database;
 mod kafka;
+mod process;
 mod redis;
 pub mod stigg;
 mod suite;

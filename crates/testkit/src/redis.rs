@@ -1,14 +1,16 @@
 use std::{
     net::TcpListener,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::Duration,
 };
+
+use crate::process::Process;
 
 /// A Redis of this test alone.
 pub struct RedisServer {
     program: String,
     port: u16,
-    child: Option<Child>,
+    process: Option<Process>,
 }
 
 impl RedisServer {
@@ -24,19 +26,16 @@ impl RedisServer {
     /// When it is not there.
     pub fn start_program(program: &str) -> std::io::Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let mut server = Self { program: program.to_owned(), port, child: None };
+        let mut server = Self { program: program.to_owned(), port, process: None };
         server.run()?;
         Ok(server)
     }
 
     fn run(&mut self) -> std::io::Result<()> {
         let port = self.port.to_string();
-        let child = Command::new(&self.program)
-            .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        self.child = Some(child);
+        let mut command = Command::new(&self.program);
+        command.args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        self.process = Some(Process::spawn(command.stdout(Stdio::null()).stderr(Stdio::null()))?);
         Ok(())
     }
 
@@ -46,33 +45,13 @@ impl RedisServer {
 
     /// Stops answering for a while, with every connection open.
     pub async fn pause(&self, time: Duration) {
-        self.signal("-STOP");
-        tokio::time::sleep(time).await;
-        self.signal("-CONT");
+        self.process.as_ref().unwrap().pause(time).await;
     }
 
     /// Dies with everything it holds, and begins anew.
     pub async fn restart(&mut self, after: Duration) {
-        self.kill();
+        self.process = None;
         tokio::time::sleep(after).await;
         self.run().unwrap();
-    }
-
-    fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-
-    fn signal(&self, signal: &str) {
-        let pid = self.child.as_ref().unwrap().id().to_string();
-        Command::new("kill").args([signal, &pid]).status().unwrap();
-    }
-}
-
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
