@@ -87,7 +87,8 @@ async fn add(tx: &mut Tx, account_id: i64, feature: &str, delta: i64) -> Result<
     let row = tx.fetch_one(ADD, args![account_id, feature, delta]).await?;
     let (count, version): (i64, i64) = (row.get("count")?, row.get("version")?);
     let report = serde_json::json!({"accountId": account_id, "feature": feature, "count": count, "version": version});
-    portolan_outbox::put(tx, USAGE, &format!("{account_id}/{feature}/{version}"), &report.to_string()).await?;
+    let id = format!("{account_id}/{feature}/{version}");
+    portolan_outbox::put(tx, USAGE, &account_id.to_string(), &id, &report.to_string()).await?;
     Ok((count, version))
 }
 

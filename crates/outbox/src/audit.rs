@@ -57,7 +57,7 @@ pub async fn audit(tx: &mut Tx, caller: &Caller, change: Change) -> Result<(), E
 
 pub(crate) async fn put_event(tx: &mut Tx, event: &AuditEvent) -> Result<(), Error> {
     let payload = serde_json::to_string(event).map_err(|error| Error::Other(error.to_string()))?;
-    put(tx, AUDIT, &event.event_id, &payload).await
+    put(tx, AUDIT, &event.account_id.to_string(), &event.event_id, &payload).await
 }
 
 /// The audit event of a change; for identity, which keeps the audit and needs no relay.

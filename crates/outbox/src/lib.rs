@@ -1,8 +1,8 @@
 //! Outbox: events that belong to a change travel to another service, exactly when the change was committed.
 //!
-//! It owns the tables `outbox`, `outbox_leases` and `outbox_rejected` beside the tables of every service that uses it.
-//! [`put`] inserts in the writer's own transaction; a [`Relay`] delivers in order, repeats until the receiver has the
-//! event, and removes it then.
+//! It owns the tables `outbox`, `outbox_leases`, `outbox_waits` and `outbox_rejected` beside the tables of every service that uses it.
+//! [`put`] inserts in the writer's own transaction; a [`Relay`] delivers in order of a key, repeats until the receiver has
+//! the event, and removes it then.
 //!
 //! A service adopts the audit in three lines:
 //! ```text
@@ -17,8 +17,8 @@
 //! # Invariants
 //! - An event is on its way if and only if the transaction that put it was committed.
 //! - A receiver may get an event twice, and knows it by its id; it never misses one.
-//! - Events of one topic that depend on each other (the later transaction began after the earlier had committed) arrive
-//!   in that order.
+//! - Events of one topic and key that depend on each other (the later transaction began after the earlier had committed)
+//!   arrive in that order. An event that waits holds back only those of its key.
 //! - What a receiver refuses for good goes to `outbox_rejected` and into the log of the operator; it never blocks.
 //!
 //! Start reading at [`put`], then at [`Relay`].
@@ -40,7 +40,7 @@ pub use log::AuditLog;
 pub use portolan_api::identity::v1::AuditEvent;
 pub use relay::{Relay, RelayHandle};
 pub use sink::{AuditService, Event, Failure, Notice, NoticeService, RevocationService, Sink, UsageService};
-pub use store::{open, put};
+pub use store::{Waiting, open, put, waiting};
 
 /// The outbox of a process with one service: its tables, its relay, and its guard, which records in it.
 ///

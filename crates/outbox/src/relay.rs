@@ -1,4 +1,10 @@
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::future::join_all;
 
 use portolan_runtime::{Peers, now_s};
 use portolan_store::{Db, Dialect, Error};
@@ -21,6 +27,13 @@ const LEASE_S: i64 = 30;
 /// The first wait after a failed delivery, doubled up to the last.
 const WAIT_FIRST: Duration = Duration::from_millis(250);
 const WAIT_MAX: Duration = Duration::from_secs(30);
+/// The last wait of a key, whose waits double from a second.
+const KEY_WAIT_MAX_S: i64 = 30;
+/// Keys that are delivered side by side after a delivery of all failed. When the receiver takes nothing of so many, it is
+/// away, and the others need not ask.
+const KEYS_AT_ONCE: usize = 8;
+/// How often the age of the oldest event is measured.
+const MEASURE_EVERY: Duration = Duration::from_secs(10);
 
 /// Delivers the events of a process's outboxes. Several processes on one database share the work by a lease.
 #[derive(Default)]
@@ -99,7 +112,12 @@ struct Task {
 impl Task {
     async fn run(self, mut stopped: watch::Receiver<bool>) {
         let mut wait = WAIT_FIRST;
+        let mut measured: Option<Instant> = None;
         loop {
+            if measured.is_none_or(|at| at.elapsed() >= MEASURE_EVERY) {
+                self.measure().await;
+                measured = Some(Instant::now());
+            }
             let pause = match self.deliver_next().await {
                 Ok(true) => {
                     wait = WAIT_FIRST;
@@ -120,41 +138,87 @@ impl Task {
         }
     }
 
+    async fn measure(&self) {
+        match store::oldest_age_s(&self.db, self.topic).await {
+            Ok(age_s) => metrics::gauge!("portolan_outbox_oldest_seconds", "topic" => self.topic)
+                .set(u32::try_from(age_s).unwrap_or(u32::MAX)),
+            Err(error) => tracing::debug!(topic = self.topic, %error, "the age of events cannot be measured"),
+        }
+    }
+
     /// Delivers the oldest events; false when there are none, or when another process delivers them.
     async fn deliver_next(&self) -> Result<bool, String> {
-        let text = |error: Error| error.to_string();
-        if store::next(&self.db, self.topic, 1).await.map_err(text)?.is_empty() {
+        if store::next(&self.db, self.topic, 1, now_s()).await.map_err(text)?.is_empty() {
             return Ok(false);
         }
-        let now = now_s();
-        if !store::take_lease(&self.db, self.topic, &self.owner, now + LEASE_S, now).await.map_err(text)? {
+        if !self.renew_lease().await? {
             return Ok(false);
         }
         // Read under the lease: what another process has delivered meanwhile is gone.
-        let events = store::next(&self.db, self.topic, BATCH).await.map_err(text)?;
+        let events = store::next(&self.db, self.topic, BATCH, now_s()).await.map_err(text)?;
         match self.deliver(&events).await {
             Ok(()) => {}
-            Err(Failure::Later(reason)) => return Err(reason),
-            Err(Failure::Never(_)) => return self.deliver_one_by_one(&events).await.map(|()| true),
+            Err(Failure::Later(reason) | Failure::Never(reason)) => return self.deliver_by_key(events, reason).await,
         }
         store::remove(&self.db, &events).await.map_err(text)?;
         Ok(!events.is_empty())
     }
 
-    /// Finds the events that the receiver will never take, and puts them aside.
-    async fn deliver_one_by_one(&self, events: &[Event]) -> Result<(), String> {
-        let text = |error: Error| error.to_string();
+    async fn renew_lease(&self) -> Result<bool, String> {
+        let now = now_s();
+        store::take_lease(&self.db, self.topic, &self.owner, now + LEASE_S, now).await.map_err(text)
+    }
+
+    /// Delivers the events of each key on their own, after `reason` stopped all of them together. An error when the
+    /// receiver takes nothing of several keys.
+    async fn deliver_by_key(&self, events: Vec<Event>, reason: String) -> Result<bool, String> {
+        let mut keys: Vec<Vec<Event>> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
         for event in events {
+            let place = *places.entry(event.key.clone()).or_insert(keys.len());
+            if place == keys.len() {
+                keys.push(Vec::new());
+            }
+            keys[place].push(event);
+        }
+        for some in keys.chunks(KEYS_AT_ONCE) {
+            if !self.renew_lease().await? {
+                return Ok(false);
+            }
+            let settled = join_all(some.iter().map(|events| self.deliver_key(events))).await;
+            let settled = settled.into_iter().collect::<Result<Vec<usize>, String>>()?;
+            if settled.iter().all(|count| *count == 0) && keys.len() > 1 {
+                return Err(reason);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Delivers the events of one key one by one, in their order, and answers how many left the outbox. Those that the
+    /// receiver will never take are put aside; at one that it takes later the key waits.
+    async fn deliver_key(&self, events: &[Event]) -> Result<usize, String> {
+        let Some(key) = events.first().map(|event| event.key.as_str()) else { return Ok(0) };
+        let tries = store::tries(&self.db, self.topic, key).await.map_err(text)?;
+        for (settled, event) in events.iter().enumerate() {
             match self.deliver(std::slice::from_ref(event)).await {
                 Ok(()) => store::remove(&self.db, std::slice::from_ref(event)).await.map_err(text)?,
-                Err(Failure::Later(reason)) => return Err(reason),
+                Err(Failure::Later(reason)) => {
+                    let tries = if settled == 0 { tries + 1 } else { 1 };
+                    let wait_s = (1_i64 << (tries - 1).clamp(0, 5)).min(KEY_WAIT_MAX_S);
+                    tracing::warn!(topic = self.topic, key, event_id = event.id, reason, wait_s, "an event waits");
+                    let due_at = now_s() + wait_s;
+                    store::hold(&self.db, self.topic, key, tries, due_at, &reason).await.map_err(text)?;
+                    return Ok(settled);
+                }
                 Err(Failure::Never(reason)) => {
                     tracing::error!(topic = self.topic, event_id = event.id, reason, "an event was refused for good");
+                    metrics::counter!("portolan_outbox_rejected_total", "topic" => self.topic).increment(1);
                     store::reject(&self.db, self.topic, event, &reason, now_s()).await.map_err(text)?;
                 }
             }
         }
-        Ok(())
+        store::free(&self.db, self.topic, key).await.map_err(text)?;
+        Ok(events.len())
     }
 
     async fn deliver(&self, events: &[Event]) -> Result<(), Failure> {
@@ -163,4 +227,8 @@ impl Task {
             Err(_) => Err(Failure::Later("the receiver does not answer".to_owned())),
         }
     }
+}
+
+fn text(error: Error) -> String {
+    error.to_string()
 }

@@ -12,6 +12,8 @@ use tonic::Code;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     pub(crate) seq: i64,
+    /// Whose events keep their order.
+    pub key: String,
     /// By which a receiver knows a repetition.
     pub id: String,
     /// JSON.
@@ -31,7 +33,8 @@ impl From<tonic::Status> for Failure {
     fn from(status: tonic::Status) -> Self {
         let text = format!("{:?}: {}", status.code(), status.message());
         match status.code() {
-            Code::InvalidArgument | Code::OutOfRange | Code::FailedPrecondition => Self::Never(text),
+            // What a receiver does not know it will not know later: an event follows the commit of what it is about.
+            Code::InvalidArgument | Code::OutOfRange | Code::FailedPrecondition | Code::NotFound => Self::Never(text),
             _ => Self::Later(text),
         }
     }
@@ -176,5 +179,16 @@ mod tests {
         let event = r#"{"source":"s","id":"i","accountId":1,"feature":"F","value":-1}"#;
         assert!(matches!(read_usage(event), Ok(Usage::Event(UsageEvent { value: -1, time: 0, .. }))));
         assert!(read_usage(r#"{"accountId":1,"feature":"F"}"#).is_err());
+    }
+
+    #[test]
+    fn what_a_receiver_does_not_know_is_never_taken() {
+        use tonic::Status;
+        for status in [Status::not_found("no such organization"), Status::invalid_argument("a negative count")] {
+            assert!(
+                matches!(Failure::from(status.clone()), Failure::Never(reason) if reason.contains(status.message()))
+            );
+        }
+        assert!(matches!(Failure::from(Status::unavailable("")), Failure::Later(_)));
     }
 }

@@ -1,19 +1,38 @@
-use portolan_store::{Db, Error, Migration, Migrations, Tx, args};
+use portolan_store::{Db, Error, Migration, Migrations, Tx, args, now_s};
 
 use crate::sink::Event;
 
 const MIGRATIONS: Migrations = Migrations {
     service: "outbox",
-    steps: &[Migration {
-        version: 1,
-        name: "outbox",
-        sqlite: include_str!("../migrations/sqlite/0001_outbox.sql"),
-        postgres: include_str!("../migrations/postgres/0001_outbox.sql"),
-    }],
+    steps: &[
+        Migration {
+            version: 1,
+            name: "outbox",
+            sqlite: include_str!("../migrations/sqlite/0001_outbox.sql"),
+            postgres: include_str!("../migrations/postgres/0001_outbox.sql"),
+        },
+        Migration {
+            version: 55,
+            name: "keys",
+            sqlite: include_str!("../migrations/sqlite/0055_keys.sql"),
+            postgres: include_str!("../migrations/postgres/0055_keys.sql"),
+        },
+    ],
 };
 
-const INSERT: &str = "INSERT INTO outbox (topic, event_id, payload) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-const SELECT_NEXT: &str = "SELECT seq, event_id, payload FROM outbox WHERE topic = $1 ORDER BY seq LIMIT $2";
+const INSERT: &str = "INSERT INTO outbox (topic, event_id, payload, event_key, created_at) \
+     VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+const SELECT_NEXT: &str = "SELECT seq, event_id, event_key, payload FROM outbox WHERE topic = $1 AND NOT EXISTS \
+       (SELECT 1 FROM outbox_waits WHERE outbox_waits.topic = outbox.topic \
+         AND outbox_waits.event_key = outbox.event_key AND outbox_waits.due_at > $3) \
+     ORDER BY seq LIMIT $2";
+const SELECT_OLDEST: &str = "SELECT created_at FROM outbox WHERE topic = $1 ORDER BY seq LIMIT 1";
+const SELECT_AGES: &str = "SELECT topic, min(created_at) AS created_at, count(*) AS events FROM outbox GROUP BY topic";
+const SELECT_TRIES: &str = "SELECT tries FROM outbox_waits WHERE topic = $1 AND event_key = $2";
+const HOLD: &str = "INSERT INTO outbox_waits (topic, event_key, tries, due_at, reason) VALUES ($1, $2, $3, $4, $5) \
+     ON CONFLICT (topic, event_key) DO UPDATE \
+     SET tries = excluded.tries, due_at = excluded.due_at, reason = excluded.reason";
+const FREE: &str = "DELETE FROM outbox_waits WHERE topic = $1 AND event_key = $2";
 const DELETE: &str = "DELETE FROM outbox WHERE seq = $1";
 const TAKE_LEASE: &str = "INSERT INTO outbox_leases (topic, owner, until) VALUES ($1, $2, $3) \
      ON CONFLICT (topic) DO UPDATE SET owner = excluded.owner, until = excluded.until \
@@ -30,21 +49,72 @@ pub async fn open(db: &Db) -> Result<(), Error> {
     db.migrate_library(&MIGRATIONS).await
 }
 
-/// Puts an event on its way in the transaction of the change that it tells of. An id that is on its way already changes
+/// Puts an event on its way in the transaction of the change that it tells of. Events of one `key`, the account as a
+/// rule, arrive in their order; one that has to wait holds back no other key. An id that is on its way already changes
 /// nothing.
 ///
 /// # Errors
 /// Any of the store.
-pub async fn put(tx: &mut Tx, topic: &str, event_id: &str, payload: &str) -> Result<(), Error> {
-    tx.execute(INSERT, args![topic, event_id, payload]).await.map(drop)
+pub async fn put(tx: &mut Tx, topic: &str, key: &str, event_id: &str, payload: &str) -> Result<(), Error> {
+    tx.execute(INSERT, args![topic, event_id, payload, key, now_s()]).await.map(drop)
 }
 
-/// The oldest events of a topic.
-pub(crate) async fn next(db: &Db, topic: &str, limit: i64) -> Result<Vec<Event>, Error> {
-    let rows = db.fetch_all(SELECT_NEXT, args![topic, limit]).await?;
+/// Events on their way, by topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    pub topic: String,
+    pub events: i64,
+    /// Of the oldest one, in seconds.
+    pub age_s: i64,
+}
+
+/// What waits for its receiver in the outbox beside this service.
+///
+/// # Errors
+/// Any of the store.
+pub async fn waiting(db: &Db) -> Result<Vec<Waiting>, Error> {
+    let now = now_s();
+    let rows = db.fetch_all(SELECT_AGES, args![]).await?;
     rows.iter()
-        .map(|row| Ok(Event { seq: row.get("seq")?, id: row.get("event_id")?, payload: row.get("payload")? }))
+        .map(|row| {
+            let age_s = (now - row.get::<i64>("created_at")?).max(0);
+            Ok(Waiting { topic: row.get("topic")?, events: row.get("events")?, age_s })
+        })
         .collect()
+}
+
+/// The age of the oldest event of a topic in seconds, 0 when there is none.
+pub(crate) async fn oldest_age_s(db: &Db, topic: &str) -> Result<i64, Error> {
+    let Some(row) = db.fetch_optional(SELECT_OLDEST, args![topic]).await? else { return Ok(0) };
+    Ok((now_s() - row.get::<i64>("created_at")?).max(0))
+}
+
+/// The oldest events of a topic, except those of keys that wait at `now`.
+pub(crate) async fn next(db: &Db, topic: &str, limit: i64, now: i64) -> Result<Vec<Event>, Error> {
+    let rows = db.fetch_all(SELECT_NEXT, args![topic, limit, now]).await?;
+    rows.iter()
+        .map(|row| {
+            let (id, key, payload) = (row.get("event_id")?, row.get("event_key")?, row.get("payload")?);
+            Ok(Event { seq: row.get("seq")?, key, id, payload })
+        })
+        .collect()
+}
+
+/// How often the oldest event of a key was not taken.
+pub(crate) async fn tries(db: &Db, topic: &str, key: &str) -> Result<i64, Error> {
+    db.fetch_optional(SELECT_TRIES, args![topic, key]).await?.map_or(Ok(0), |row| row.get("tries"))
+}
+
+/// Keeps a key's events back until `due_at`.
+pub(crate) async fn hold(db: &Db, topic: &str, key: &str, tries: i64, due_at: i64, reason: &str) -> Result<(), Error> {
+    // A reason may quote the event, and Postgres refuses NUL in text.
+    let reason = reason.replace('\0', "\u{fffd}");
+    db.execute(HOLD, args![topic, key, tries, due_at, reason]).await.map(drop)
+}
+
+/// Ends the wait of a key.
+pub(crate) async fn free(db: &Db, topic: &str, key: &str) -> Result<(), Error> {
+    db.execute(FREE, args![topic, key]).await.map(drop)
 }
 
 pub(crate) async fn remove(db: &Db, events: &[Event]) -> Result<(), Error> {
@@ -57,6 +127,7 @@ pub(crate) async fn remove(db: &Db, events: &[Event]) -> Result<(), Error> {
 
 /// Moves an event to those that its receiver will never take.
 pub(crate) async fn reject(db: &Db, topic: &str, event: &Event, reason: &str, now: i64) -> Result<(), Error> {
+    let reason = reason.replace('\0', "\u{fffd}");
     let mut tx = db.begin().await?;
     tx.execute(INSERT_REJECTED, args![topic, &event.id, &event.payload, reason, now]).await?;
     tx.execute(DELETE, args![event.seq]).await?;

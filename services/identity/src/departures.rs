@@ -25,7 +25,7 @@ pub(crate) async fn note(deps: &Deps, tx: &mut Tx, owners: Vec<(i64, i64)>) -> R
         let ended_at = deps.clock.now();
         let payload = json!({ "accountId": account_id, "userId": user_id, "endedAt": ended_at }).to_string();
         let id = uuid::Uuid::now_v7().to_string();
-        portolan_outbox::put(tx, REVOCATIONS, &id, &payload).await?;
+        portolan_outbox::put(tx, REVOCATIONS, &account_id.to_string(), &id, &payload).await?;
         noted.push(CredentialOwner { account_id, user_id, ended_at });
     }
     Ok(Departures(noted))

@@ -89,7 +89,8 @@ pub(crate) async fn put(tx: &mut Tx, account_id: i64, news: &[News]) -> Result<(
         url: "/docs".to_owned(),
     };
     let id = uuid::Uuid::now_v7().to_string();
-    Ok(portolan_outbox::put(tx, NOTICE, &id, &serde_json::to_string(&notice)?).await?)
+    let payload = serde_json::to_string(&notice)?;
+    Ok(portolan_outbox::put(tx, NOTICE, &account_id.to_string(), &id, &payload).await?)
 }
 
 fn line(news: &News, collection: &str) -> String {

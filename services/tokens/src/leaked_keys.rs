@@ -101,5 +101,5 @@ async fn record(tx: &mut Tx, info: &RequestInfo, account_id: i64, owner: i64, wh
         ..AuditEvent::default()
     };
     let payload = serde_json::to_string(&event).map_err(portolan_api::Error::internal)?;
-    Ok(portolan_outbox::put(tx, AUDIT, &event.event_id, &payload).await?)
+    Ok(portolan_outbox::put(tx, AUDIT, &event.account_id.to_string(), &event.event_id, &payload).await?)
 }

@@ -73,5 +73,5 @@ async fn record(tx: &mut Tx, account_id: i64, user_id: i64, what: &str, id: i32)
         ..AuditEvent::default()
     };
     let payload = serde_json::to_string(&event).map_err(Error::internal)?;
-    Ok(portolan_outbox::put(tx, AUDIT, &event.event_id, &payload).await?)
+    Ok(portolan_outbox::put(tx, AUDIT, &event.account_id.to_string(), &event.event_id, &payload).await?)
 }

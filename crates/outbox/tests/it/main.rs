@@ -15,6 +15,7 @@ portolan_testkit::suite! {
     rolled_back_events_never_arrive,
     failures_repeat_until_taken,
     refused_for_good_is_put_aside,
+    a_waiting_key_holds_back_no_other,
     two_relays_share_one_outbox,
 }
 
@@ -49,6 +50,9 @@ impl Sink for Receiver {
             if failing.is_ok() {
                 return Err(Failure::Later("not now".to_owned()));
             }
+            if events.iter().any(|event| event.payload == "later") {
+                return Err(Failure::Later("not this one".to_owned()));
+            }
             if events.iter().any(|event| event.payload == "bad") {
                 return Err(Failure::Never("unreadable".to_owned()));
             }
@@ -59,9 +63,13 @@ impl Sink for Receiver {
 }
 
 async fn put_all(test: &TestDb, ids: impl IntoIterator<Item = String>, payload: &str) {
+    put_keyed(test, "", ids, payload).await;
+}
+
+async fn put_keyed(test: &TestDb, key: &str, ids: impl IntoIterator<Item = String>, payload: &str) {
     let mut tx = test.db.begin().await.unwrap();
     for id in ids {
-        put(&mut tx, "t", &id, payload).await.unwrap();
+        put(&mut tx, "t", key, &id, payload).await.unwrap();
     }
     tx.commit().await.unwrap();
 }
@@ -89,7 +97,7 @@ async fn committed_events_arrive_in_order(test: TestDb) {
 async fn rolled_back_events_never_arrive(test: TestDb) {
     open(&test.db).await.unwrap();
     let mut tx = test.db.begin().await.unwrap();
-    put(&mut tx, "t", "lost", "{}").await.unwrap();
+    put(&mut tx, "t", "", "lost", "{}").await.unwrap();
     tx.rollback().await.unwrap();
     put_all(&test, ["kept".to_owned(), "kept".to_owned()], "{}").await;
     let receiver = Receiver::default();
@@ -120,6 +128,32 @@ async fn refused_for_good_is_put_aside(test: TestDb) {
     assert_eq!(receiver.wait_for(2).await, ["a", "c"]);
     relay.stop().await;
     assert_eq!((left(&test, "outbox").await, left(&test, "outbox_rejected").await), (0, 1));
+}
+
+/// Keys whose events the receiver does not take yet, more of them than are delivered side by side, hold back their own
+/// events and those of no other key; what came before in their key arrives.
+async fn a_waiting_key_holds_back_no_other(test: TestDb) {
+    open(&test.db).await.unwrap();
+    put_keyed(&test, "held 0", ["before".to_owned()], "{}").await;
+    for n in 0..20 {
+        put_keyed(&test, &format!("held {n}"), [format!("held {n}")], "later").await;
+    }
+    put_keyed(&test, "held 0", ["behind".to_owned()], "{}").await;
+    put_keyed(&test, "free", ["a".to_owned(), "b".to_owned()], "{}").await;
+    let receiver = Receiver::default();
+    let relay = Relay::default().sink("t", receiver.clone()).with_db(&test.db).start();
+    assert_eq!(receiver.wait_for(3).await, ["before", "a", "b"]);
+    assert_eq!(left(&test, "outbox").await, 21);
+    let waiting = portolan_outbox::waiting(&test.db).await.unwrap();
+    assert_eq!((waiting.len(), waiting[0].events), (1, 21));
+
+    test.db.execute("UPDATE outbox SET payload = '{}'", vec![]).await.unwrap();
+    test.db.execute("UPDATE outbox_waits SET due_at = 0", vec![]).await.unwrap();
+    let taken = receiver.wait_for(24).await;
+    relay.stop().await;
+    let place = |id: &str| taken.iter().position(|known| known == id).unwrap();
+    assert!(taken.len() == 24 && place("held 0") < place("behind"), "{taken:?}");
+    assert_eq!(left(&test, "outbox").await, 0);
 }
 
 /// Two processes on one database deliver everything, in order, by turns: the lease of the first ends with it.

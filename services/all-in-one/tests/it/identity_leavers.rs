@@ -61,7 +61,7 @@ pub async fn credentials_go_with_their_member(test: TestDb) {
     let ended_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let note = json!({ "accountId": 1_000_000, "userId": bob_id, "endedAt": ended_at }).to_string();
     let mut tx = identity.begin().await.unwrap();
-    portolan_outbox::put(&mut tx, portolan_outbox::REVOCATIONS, "a note of this test", &note).await.unwrap();
+    portolan_outbox::put(&mut tx, portolan_outbox::REVOCATIONS, "", "a note of this test", &note).await.unwrap();
     tx.commit().await.unwrap();
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while me(&others).await != 401 {

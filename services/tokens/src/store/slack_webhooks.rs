@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use portolan_api::{Error, Result};
+use portolan_api::Result;
 use portolan_runtime::Secrets;
 use portolan_store::{Db, Row, Tx, args};
 
@@ -66,14 +66,18 @@ pub(crate) async fn delete_of_owner(tx: &mut Tx, ended: &Ended) -> Result<Vec<(i
 
 const URLS: &str = "SELECT webhook_id, url FROM slack_webhooks WHERE account_id = $1 ORDER BY webhook_id";
 
-/// The addresses, opened.
+/// The addresses, opened. One that cannot be opened, as one sealed with another key, is left out and silences no other.
 pub(crate) async fn urls(db: &Db, secrets: &Secrets, account_id: i64) -> Result<Vec<(i32, String)>> {
-    let open = |row: &Row| {
+    let mut urls = Vec::new();
+    for row in db.fetch_all(URLS, args![account_id]).await? {
         let id = row.get("webhook_id")?;
-        let bytes = secrets.open(&place(id), &row.get::<Vec<u8>>("url")?).map_err(Error::internal)?;
-        Ok((id, String::from_utf8(bytes).map_err(Error::internal)?))
-    };
-    db.fetch_all(URLS, args![account_id]).await?.iter().map(open).collect()
+        let opened = secrets.open(&place(id), &row.get::<Vec<u8>>("url")?).ok();
+        match opened.and_then(|bytes| String::from_utf8(bytes).ok()) {
+            Some(url) => urls.push((id, url)),
+            None => tracing::error!(account_id, id, "the address of a Slack webhook cannot be opened: add it anew"),
+        }
+    }
+    Ok(urls)
 }
 
 const POSTED: &str = "SELECT webhook_id FROM slack_messages WHERE account_id = $1 AND message_id = $2";
