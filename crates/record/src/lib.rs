@@ -8,12 +8,15 @@
 //!
 //! # Invariants
 //! - `Record::parse` never panics and never allocates for members that need no unescaping.
-//! - `Record::parse(record.to_json())` equals `record`.
+//! - `Record::parse(record.to_json())` equals `record`, for a record within the bounds.
+//! - A record that was parsed keeps every bound of `bounds.rs`; one that exceeds a bound is refused with its name.
 
+mod bounds;
 mod declaration;
 mod record;
 mod source;
 
+pub use bounds::{BoundExceeded, PARAMETERS_MAX, RECORD_BYTES_MAX, SEGMENTS_MAX, URL_BYTES_MAX};
 pub use declaration::{Declaration, DeclaredAuth, DeclaredParameter, Location, Specification};
 pub use record::{Record, RecordError};
 pub use source::Source;

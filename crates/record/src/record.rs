@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Declaration, Source};
+use crate::{BoundExceeded, Declaration, RECORD_BYTES_MAX, Source};
 
 /// One record of the ingest topic. Text members borrow from the parsed bytes where they need no unescaping.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -52,6 +52,8 @@ pub enum RecordError {
     NotANumber(&'static str),
     #[error("record member `source` names no known source: {0}")]
     UnknownSource(String),
+    #[error(transparent)]
+    Bound(#[from] BoundExceeded),
 }
 
 impl<'a> Record<'a> {
@@ -59,8 +61,11 @@ impl<'a> Record<'a> {
     ///
     /// # Errors
     /// [`RecordError`] when the text is no JSON object, when `method`, `path`, `statusCode` or `time` is missing or
-    /// unreadable, or when `source` is unknown.
+    /// unreadable, when `source` is unknown, or when the record exceeds a bound.
     pub fn parse(json: &'a str) -> Result<Self, RecordError> {
+        if json.len() > RECORD_BYTES_MAX {
+            return Err(BoundExceeded::RecordBytes(json.len()).into());
+        }
         let wire: Wire<'a> = serde_json::from_str(json)?;
         let source = match text(wire.source)? {
             name if name.is_empty() => Source::Other,
@@ -76,7 +81,7 @@ impl<'a> Record<'a> {
             return Err(RecordError::Missing("path"));
         }
         let pending = text(wire.is_pending)?;
-        Ok(Self {
+        let record = Self {
             account_id: number(wire.akto_account_id, "akto_account_id")?.unwrap_or(0),
             collection_id: text(wire.akto_vxlan_id)?.parse().unwrap_or(0).max(0),
             source,
@@ -99,7 +104,9 @@ impl<'a> Record<'a> {
             pending: !matches!(&*pending, "" | "false"),
             tags: text(wire.tags)?,
             declaration: wire.declaration,
-        })
+        };
+        record.check_bounds()?;
+        Ok(record)
     }
 
     /// Writes the record in its wire form.

@@ -36,6 +36,7 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
     note("secret key", secret_key(&config));
     note("disk", disk(&config));
     note("store", bounded(store(&config)).await);
+    note("stored settings", bounded(stored_settings(&config)).await);
     note("cache", bounded(cache(&config)).await);
     note("log", bounded(log(&config)).await);
     note("gateway", bounded(gateway(&config)).await);
@@ -90,6 +91,16 @@ async fn store(config: &Config) -> Finding {
     let waited = started.elapsed();
     store.close().await;
     Ok(format!("{:?} answers in {:.1} ms", store.dialect(), waited.as_secs_f64() * 1_000.0))
+}
+
+/// Settings that are skipped since this version does not understand them.
+async fn stored_settings(config: &Config) -> Finding {
+    let store = Store::connect(&config.store_url()).await.map_err(|error| error.to_string())?;
+    let found = portolan_inventory::unreadable_settings(&store).await.map_err(|error| error.to_string())?;
+    match found.as_slice() {
+        [] => Ok("all are understood".into()),
+        found => Err(format!("skipped: {}", found.join("; "))),
+    }
 }
 
 async fn cache(config: &Config) -> Finding {

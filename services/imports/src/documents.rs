@@ -1,9 +1,9 @@
 //! Documents that are converted whole: OpenAPI, Postman, Imperva. Each item becomes an operation with its records.
 
 use portolan_formats::openapi::{ErrorType, ImportError};
-use portolan_formats::{Format, FormatError, har};
+use portolan_formats::{Format, FormatError};
 use portolan_log::Positions;
-use portolan_record::{Record, Source};
+use portolan_record::{Record, Source, URL_BYTES_MAX};
 
 use crate::ingest::{Appender, CHUNK_BYTES_MAX, Chunks, message};
 use crate::store::uploads as rows;
@@ -53,7 +53,7 @@ impl Converted {
         self
     }
 
-    /// Adds an item. One whose records are larger than the log takes is refused.
+    /// Adds an item. A record that exceeds a bound is refused with the bound's name.
     ///
     /// # Errors
     /// When the document has become too large.
@@ -68,16 +68,15 @@ impl Converted {
     ) -> Result<(), FormatError> {
         let mut written: Vec<String> = Vec::with_capacity(records.len());
         for record in records {
-            let json = record.to_json();
-            if json.len() > har::RECORD_BYTES_MAX {
-                let error = format!("Message too big size: {}", json.len());
-                errors.push(ImportError { error, error_type: ErrorType::Error });
-            } else {
-                written.push(json);
+            match record.to_bounded_json() {
+                Ok(json) => written.push(json),
+                Err(bound) => errors.push(ImportError { error: bound.to_string(), error_type: ErrorType::Error }),
             }
         }
         // JSON of one line each: a line end is escaped in it.
         let record = (!written.is_empty()).then(|| written.join("\n"));
+        // A URL that is too long was refused; its beginning tells which one it was.
+        let (name, url) = (cut(name), cut(url));
         self.bytes += url.len() + name.len() + record.as_ref().map_or(0, String::len);
         if self.bytes > CONVERTED_BYTES_MAX {
             return Err(FormatError::TooLarge(format!(
@@ -95,6 +94,11 @@ impl Converted {
         });
         Ok(())
     }
+}
+
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(URL_BYTES_MAX));
+    text
 }
 
 /// Converts a document. The inner error says why it is none.

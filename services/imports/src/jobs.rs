@@ -15,6 +15,8 @@ use crate::{Deps, Error, announce, now_s};
 
 /// Refusals kept with a job; its count says how many there are.
 pub const REFUSALS_MAX: usize = 1_000;
+/// Bytes of the item that a refusal names.
+const ITEM_BYTES_MAX: usize = 2_048;
 /// Jobs per page when the caller names no number, and at most.
 const PAGE_DEFAULT: i64 = 50;
 const PAGE_MAX: i64 = 100;
@@ -199,9 +201,10 @@ pub struct Refusal {
 
 impl Progress {
     /// Counts a refused item and keeps it while there is room.
-    pub fn refuse(&mut self, item: String, reason: String) {
+    pub fn refuse(&mut self, mut item: String, reason: String) {
         self.refused_items += 1;
         if self.refusals.len() < REFUSALS_MAX {
+            item.truncate(item.floor_char_boundary(ITEM_BYTES_MAX));
             self.refusals.push(Refusal { item, reason });
         }
     }

@@ -66,6 +66,10 @@ pub async fn create(
         _ => Reason::UrlInvalid,
     })?;
     import.url = url.to_string();
+    let called = Record { path: import.url.as_str().into(), ..Record::default() };
+    called
+        .check_bounds()
+        .map_err(|bound| portolan_api::Error::new(Reason::RecordBoundExceeded).with("detail", bound.to_string()))?;
     let host = url.host_str().unwrap_or_default().to_lowercase();
     let host = url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
     let name = collection_name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
@@ -107,15 +111,15 @@ pub async fn run(deps: &Deps, job: &Job, owner: &str, meter: &Meter) -> Result<E
         return Err(Error::Stopping);
     }
     let collection_id = job.collection_id.unwrap_or_default();
-    let record = record(job, &import, &answer).to_json();
     let mut progress = Progress { total_items: 1, ..Progress::default() };
-    if record.len() > har::RECORD_BYTES_MAX {
-        progress.refuse(import.url.clone(), format!("Message too big size: {}", record.len()));
-    } else {
-        let mut appender = Appender::new(deps, format!("upload/{}/{}/call", job.account_id, job.upload_id));
-        appender.append(vec![ingest::message(job.account_id, collection_id, record)]).await?;
-        progress.imported_items = 1;
-        progress.positions = appender.positions();
+    match record(job, &import, &answer).to_bounded_json() {
+        Err(bound) => progress.refuse(import.url.clone(), bound.to_string()),
+        Ok(record) => {
+            let mut appender = Appender::new(deps, format!("upload/{}/{}/call", job.account_id, job.upload_id));
+            appender.append(vec![ingest::message(job.account_id, collection_id, record)]).await?;
+            progress.imported_items = 1;
+            progress.positions = appender.positions();
+        }
     }
     deps.db.fault("imports.url_appended").await?;
     let text = answer.body.into_bytes();

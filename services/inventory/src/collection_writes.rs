@@ -240,12 +240,12 @@ pub(crate) async fn leave_groups(tx: &mut Tx, account_id: i64, deleted: &[i32]) 
     for (group_id, conditions) in store::groups::conditions(tx, account_id).await? {
         let names_one =
             |conditions: &mut Conditions| conditions.retain_endpoints(|id| !deleted.contains(&id.collection_id));
-        if !names_one(&mut Conditions::clone(&*Conditions::stored(&conditions)?)) {
+        if !names_one(&mut Conditions::clone(&Conditions::stored(&conditions))) {
             continue;
         }
         // Read again under the lock: another request may have changed the list meanwhile.
         if let Some(conditions) = store::groups::lock(tx, account_id, group_id).await? {
-            let mut conditions = Conditions::clone(&*Conditions::stored(&conditions)?);
+            let mut conditions = Conditions::clone(&Conditions::stored(&conditions));
             names_one(&mut conditions);
             store::groups::update_conditions(tx, account_id, group_id, &conditions.to_json()).await?;
         }

@@ -47,6 +47,8 @@ pub struct DataType {
     pub built_in: bool,
     pub active: bool,
     pub definition: Definition,
+    /// Why the stored definition cannot be read, if it cannot.
+    pub unreadable: Option<String>,
     /// Unix seconds; 0 for a built-in kind that was never switched.
     pub created_at: i64,
     pub updated_at: i64,
@@ -209,6 +211,7 @@ fn built_in() -> impl Iterator<Item = DataType> {
             sensitive_positions: sub_type.sensitive_positions().iter().map(|place| place.name().to_owned()).collect(),
             ..Definition::default()
         },
+        unreadable: None,
         created_at: 0,
         updated_at: 0,
     })
@@ -230,6 +233,7 @@ pub async fn create(deps: &Deps, caller: &Caller, name: &str, wanted: Changes) -
         built_in: false,
         active: true,
         definition: Definition::default(),
+        unreadable: None,
         created_at: now,
         updated_at: now,
     };
@@ -292,6 +296,12 @@ fn not_found(name: &str) -> Error {
 
 fn invalid(member: &str, detail: impl std::fmt::Display) -> Error {
     portolan_api::Error::new(Reason::DataTypeInvalid).with("member", member).with("detail", detail.to_string()).into()
+}
+
+/// Why a stored kind is skipped, if it is.
+pub fn unreadable(row: &DataType) -> Option<String> {
+    let rule_error = || rule(row).err().filter(|_| !row.built_in).map(|error| error.to_string());
+    row.unreadable.clone().or_else(rule_error)
 }
 
 /// The rule of a definition, which is how a definition is checked.

@@ -87,7 +87,7 @@ pub async fn add_endpoints(
         return Ok(None);
     }
     change(deps, caller.account_id, group.id, |known| {
-        let mut conditions = Conditions::clone(&*Conditions::stored(known)?);
+        let mut conditions = Conditions::clone(&Conditions::stored(known));
         conditions.add_endpoints(endpoints.iter().cloned())?;
         Ok(Some(conditions.to_json()))
     })
@@ -112,7 +112,7 @@ pub async fn remove_endpoints(
         return Ok(None);
     }
     change(deps, caller.account_id, group.id, |known| {
-        let mut conditions = Conditions::clone(&*Conditions::stored(known)?);
+        let mut conditions = Conditions::clone(&Conditions::stored(known));
         Ok(conditions.retain_endpoints(|id| !endpoints.contains(id)).then(|| conditions.to_json()))
     })
     .await?;
@@ -216,10 +216,7 @@ pub(crate) async fn refresh(
     let mut after: BTreeSet<(i32, String)> = BTreeSet::new();
     let collection = store::collections::get_in(tx, account_id, collection_id).await?;
     if let Some(collection) = collection.filter(|known| !known.deleted && !known.deactivated) {
-        let groups: Vec<(i32, std::sync::Arc<Conditions>)> = groups
-            .into_iter()
-            .map(|(id, conditions)| Ok((id, Conditions::stored(&conditions)?)))
-            .collect::<Result<_, Error>>()?;
+        let groups: Vec<_> = groups.into_iter().map(|(id, conditions)| (id, Conditions::stored(&conditions))).collect();
         let rows = store::endpoints::by_url_keys_in(tx, account_id, collection_id, url_keys).await?;
         let mut endpoints: BTreeMap<(String, String), Vec<RawEndpoint>> = BTreeMap::new();
         for row in rows {

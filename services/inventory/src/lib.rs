@@ -50,10 +50,12 @@ pub mod samples;
 pub mod statistics;
 mod store;
 mod text;
+mod unreadable;
 
 pub use deps::Deps;
 pub use error::Error;
 pub use ingest::{IngestHandle, lag, start_ingest};
+pub use unreadable::unreadable_settings;
 
 use portolan_api::inventory::v1::access_type_service_server::AccessTypeServiceServer;
 use portolan_api::inventory::v1::api_platform_service_server::ApiPlatformServiceServer;

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use super::assign::{RawEndpoint, covers, is_open};
@@ -18,6 +19,7 @@ pub struct Catalog {
     spaces: Vec<Space>,
     raws: Vec<Raw>,
     groups: HashMap<GroupKey, Group>,
+    digest: PlaceDigest,
 }
 
 /// A raw URL whose effective URL is new or changed.
@@ -51,8 +53,8 @@ struct Raw {
     effective: Option<Arc<[u32]>>,
 }
 
-/// Space, open segment, and the tokens with that segment blanked.
-type GroupKey = (usize, usize, Arc<[u32]>);
+/// Space, open segment, and the digest of the other tokens with their places.
+type GroupKey = (usize, usize, u128);
 
 #[derive(Debug, Default)]
 struct Group {
@@ -209,12 +211,10 @@ impl Catalog {
         if tokens.len() < 2 {
             return Vec::new();
         }
+        let all =
+            tokens.iter().enumerate().fold(0, |sum: u128, (at, token)| sum.wrapping_add(self.digest.of(at, *token)));
         let open = tokens.iter().enumerate().filter(|(_, token)| self.symbols.is_open(**token));
-        open.map(|(at, _)| {
-            let others = tokens.iter().enumerate().map(|(other, token)| if other == at { BLANK } else { *token });
-            (at, (*space, at, others.collect()))
-        })
-        .collect()
+        open.map(|(at, token)| (at, (*space, at, all.wrapping_sub(self.digest.of(at, *token))))).collect()
     }
 
     fn settle(&mut self, touched: Touched) -> Vec<Change> {
@@ -321,8 +321,17 @@ impl Space {
     }
 }
 
-/// Stands for the open segment in the key of a group; no symbol has this number.
-const BLANK: u32 = u32::MAX;
+/// Digests of a token at its place, which are added up to the digest of a URL: leaving one segment out is a
+/// subtraction, so the keys of all groups of a URL cost what its length does. The keys are random and of this catalog, so
+/// no sender of URLs can aim at equal sums.
+#[derive(Debug, Default)]
+struct PlaceDigest(RandomState, RandomState);
+
+impl PlaceDigest {
+    fn of(&self, at: usize, token: u32) -> u128 {
+        u128::from(self.0.hash_one((at, token))) << 64 | u128::from(self.1.hash_one((at, token)))
+    }
+}
 
 /// The tokens of all URLs, each looked up in the dictionary once.
 #[derive(Debug)]

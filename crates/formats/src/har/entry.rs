@@ -7,11 +7,10 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use portolan_record::Record;
+use portolan_record::{BoundExceeded, RECORD_BYTES_MAX, Record};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{RECORD_BYTES_MAX, too_big};
 use crate::{Target, error};
 
 /// Reads one entry. The inner error is the reason why this entry alone is refused.
@@ -111,7 +110,7 @@ pub(super) fn build<'a>(entry: Entry<'a>, target: &Target) -> Result<Record<'a>,
         direction: 1,
         ..Record::default()
     };
-    check_size(&record)?;
+    check_bounds(&record).map_err(|bound| bound.to_string())?;
     Ok(record)
 }
 
@@ -128,7 +127,8 @@ fn check_url(url: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn check_size(record: &Record<'_>) -> Result<(), String> {
+fn check_bounds(record: &Record<'_>) -> Result<(), BoundExceeded> {
+    record.check_bounds()?;
     let texts = [
         &record.method,
         &record.path,
@@ -145,8 +145,7 @@ fn check_size(record: &Record<'_>) -> Result<(), String> {
     if bytes * 6 + FIXED_BYTES <= RECORD_BYTES_MAX {
         return Ok(());
     }
-    let written = record.to_json().len();
-    if written > RECORD_BYTES_MAX { Err(too_big(written as u64)) } else { Ok(()) }
+    record.to_bounded_json().map(drop)
 }
 
 /// The text of a base64 body; empty when the body is binary or not base64.
@@ -204,9 +203,9 @@ impl<'a> Headers<'a> {
         for (name, value) in all {
             match merged.last_mut() {
                 Some(last) if last.0 == name => match &*name {
-                    "cookie" => last.1 = Cow::Owned(format!("{}; {value}", last.1)),
+                    "cookie" => append(&mut last.1, "; ", &value),
                     // One line a cookie, as browsers write several of them into one header of a capture.
-                    "set-cookie" => last.1 = Cow::Owned(format!("{}\n{value}", last.1)),
+                    "set-cookie" => append(&mut last.1, "\n", &value),
                     _ => last.1 = value,
                 },
                 _ => merged.push((name, value)),
@@ -234,6 +233,13 @@ impl<'a> Headers<'a> {
             .expect("text always serializes");
         String::from_utf8(json).expect("JSON is UTF-8")
     }
+}
+
+/// Joins in place, so that many headers of one name cost what their bytes do.
+fn append(value: &mut Cow<'_, str>, separator: &str, next: &str) {
+    let text = value.to_mut();
+    text.push_str(separator);
+    text.push_str(next);
 }
 
 fn lower(name: Cow<'_, str>) -> Cow<'_, str> {

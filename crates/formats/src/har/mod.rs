@@ -10,7 +10,7 @@ mod scan;
 use std::io::Read;
 use std::ops::ControlFlow;
 
-use portolan_record::Record;
+use portolan_record::{BoundExceeded, Record};
 use serde::de::IgnoredAny;
 
 use crate::text::{self, Encoding, Utf8Reader};
@@ -20,9 +20,6 @@ use scan::{Entry, ReaderFeed, Scanner, SliceFeed, Visit};
 /// Largest entry that is read into memory. Far above what a record may hold, so that an entry with a large binary
 /// body, which the record leaves out, still becomes a record.
 pub const ENTRY_BYTES_MAX: usize = 32 * 1024 * 1024;
-
-/// Largest record, counted in its wire form: what the log takes as one message.
-pub const RECORD_BYTES_MAX: usize = 5 * 1024 * 1024;
 
 /// One entry of a HAR.
 #[expect(clippy::large_enum_variant, reason = "nearly every item is a record, and each lives for one call")]
@@ -159,7 +156,10 @@ impl Visit for Converter<'_, '_> {
     fn entry(&mut self, entry: Entry<'_>) -> Result<ControlFlow<()>, FormatError> {
         let (json, line, column) = match entry {
             Entry::Text { json, line, column } => (json, line, column),
-            Entry::TooLarge { bytes } => return Ok(self.give(Err(too_big(bytes)))),
+            Entry::TooLarge { bytes } => {
+                let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+                return Ok(self.give(Err(BoundExceeded::RecordBytes(bytes).to_string())));
+            }
         };
         match entry::record(json, self.target) {
             Ok(result) => Ok(self.give(result)),
@@ -173,10 +173,6 @@ impl Visit for Converter<'_, '_> {
             },
         }
     }
-}
-
-fn too_big(bytes: u64) -> String {
-    format!("Message too big size: {bytes}")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use portolan_record::Source;
+use portolan_record::{RECORD_BYTES_MAX, Source};
 
 use super::*;
 

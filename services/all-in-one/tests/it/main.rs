@@ -21,6 +21,7 @@ mod imports;
 mod imports_sources;
 mod inventory_reads;
 mod inventory_writes;
+mod isolation;
 mod katapult;
 mod kill;
 mod notices;
@@ -82,6 +83,8 @@ portolan_testkit::suite! {
     audit::every_write_and_refusal_is_recorded,
     bad_input::is_refused_and_changes_nothing,
     bad_input::ambiguous_messages_are_refused,
+    isolation::no_input_keeps_an_installation_down,
+    isolation::no_setting_stops_ingest,
     katapult::the_five_operations,
     katapult::refusals_are_exact,
     katapult::arguments_are_read_as_documented,

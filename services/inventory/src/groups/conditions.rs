@@ -3,6 +3,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use portolan_api::Reason;
 use portolan_engine::{AccessType, AuthType, Method};
+use portolan_record::URL_BYTES_MAX;
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -55,6 +56,14 @@ enum Rule {
     EndpointTags(TagQuery),
     Auth(BTreeSet<AuthType>),
     Access(BTreeSet<AccessType>),
+    /// Stored, and not understood: matches nothing, and is kept as it is until the conditions are replaced.
+    Unreadable(Box<Unreadable>),
+}
+
+#[derive(Clone, Debug)]
+struct Unreadable {
+    stored: Written,
+    reason: String,
 }
 
 /// `key=value`, parts of which a tag's key and value contain, or one text that either contains; any case.
@@ -99,23 +108,53 @@ impl Conditions {
         Ok(Self { list: written.into_iter().enumerate().map(read).collect::<Result<_, Error>>()? })
     }
 
-    /// Stored conditions, compiled once for as long as they stay in memory.
-    ///
-    /// # Errors
-    /// When what is stored cannot be read.
-    pub fn stored(json: &str) -> Result<Arc<Self>, Error> {
+    /// Stored conditions, compiled once for as long as they stay in memory. One that cannot be understood matches nothing,
+    /// so that a group shows less and never more than it was meant to; see [`Conditions::unreadable`].
+    pub fn stored(json: &str) -> Arc<Self> {
         static COMPILED: LazyLock<Mutex<HashMap<String, Arc<Conditions>>>> = LazyLock::new(Mutex::default);
         let lock = || COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = lock().get(json) {
-            return Ok(known.clone());
+            return known.clone();
         }
-        let conditions = Arc::new(Self::parse(serde_json::from_str(json)?)?);
+        let conditions = Arc::new(Self::parse_stored(json));
+        for reason in conditions.unreadable() {
+            tracing::warn!(reason, "a stored condition of a group is skipped");
+        }
         let mut compiled = lock();
         if compiled.len() >= COMPILED_MAX {
             compiled.clear();
         }
         compiled.insert(json.to_owned(), conditions.clone());
-        Ok(conditions)
+        conditions
+    }
+
+    fn parse_stored(json: &str) -> Self {
+        let entries: Vec<Value> = match serde_json::from_str(json) {
+            Ok(Value::Array(entries)) if entries.len() <= CONDITIONS_MAX => entries,
+            Ok(Value::Array(entries)) => {
+                let reason = format!("{} conditions are stored, of at most {CONDITIONS_MAX}", entries.len());
+                return Self { list: vec![Condition::unreadable(Written::default(), reason)] };
+            }
+            Ok(_) => return Self { list: vec![Condition::unreadable(Written::default(), "not a list".to_owned())] },
+            Err(error) => return Self { list: vec![Condition::unreadable(Written::default(), error.to_string())] },
+        };
+        let read = |(index, entry): (usize, Value)| match serde_json::from_value::<Written>(entry.clone()) {
+            Ok(written) => Condition::parse(index + 1, written.clone())
+                .unwrap_or_else(|error| Condition::unreadable(written, error.to_string())),
+            Err(error) => Condition::unreadable(
+                Written { data: entry, ..Written::default() },
+                format!("Condition {}: {error}", index + 1),
+            ),
+        };
+        Self { list: entries.into_iter().enumerate().map(read).collect() }
+    }
+
+    /// Why each of the conditions that are not understood is skipped.
+    pub fn unreadable(&self) -> impl Iterator<Item = &str> {
+        self.list.iter().filter_map(|condition| match &condition.rule {
+            Rule::Unreadable(unreadable) => Some(unreadable.reason.as_str()),
+            _ => None,
+        })
     }
 
     /// The form in which they are stored and answered.
@@ -186,6 +225,11 @@ impl Conditions {
 }
 
 impl Condition {
+    fn unreadable(stored: Written, reason: String) -> Self {
+        let operator = if stored.operator == "OR" { Operator::Or } else { Operator::And };
+        Self { operator, rule: Rule::Unreadable(Box::new(Unreadable { stored, reason })), within: None }
+    }
+
     fn parse(number: usize, written: Written) -> Result<Self, Error> {
         let invalid = |detail: String| -> Error {
             portolan_api::Error::new(Reason::ConditionInvalid).with("number", number).with("detail", detail).into()
@@ -260,6 +304,7 @@ impl Condition {
                 let names: Vec<_> = types.iter().map(|known| known.name()).collect();
                 ("API_ACCESS_TYPES", json!({ "apiAccessTypes": names }))
             }
+            Rule::Unreadable(unreadable) => return unreadable.stored.clone(),
         };
         Written { kind: kind.to_owned(), operator: operator.to_owned(), data, within: self.within.clone() }
     }
@@ -277,6 +322,7 @@ impl Condition {
                 // Asked for alone, third parties must be the only ones.
                 Rule::Access(types) if types.iter().eq([&AccessType::ThirdParty]) => *types == seen.access,
                 Rule::Access(types) => !types.is_disjoint(&seen.access),
+                Rule::Unreadable(_) => false,
             }
     }
 }
@@ -293,9 +339,22 @@ impl TagQuery {
 
 fn endpoint(entry: &Value) -> Option<EndpointId> {
     let collection_id = i32::try_from(entry.get("apiCollectionId")?.as_i64()?).ok()?;
-    let url = entry.get("url")?.as_str().filter(|url| !url.is_empty() && !url.contains('\0'))?;
-    let method = method(entry.get("method")?.as_str()?)?;
-    Some(EndpointId { collection_id, url: url.to_owned(), method: method.name().to_owned() })
+    endpoint_named(collection_id, entry.get("url")?.as_str()?, entry.get("method")?.as_str()?).ok()
+}
+
+/// An endpoint as a condition names it, from a request and from the store alike.
+///
+/// # Errors
+/// The member that cannot be understood, and why.
+pub fn endpoint_named(collection_id: i32, url: &str, method_name: &str) -> Result<EndpointId, String> {
+    match url {
+        "" => return Err("url must not be empty".to_owned()),
+        _ if url.len() > URL_BYTES_MAX => return Err(format!("url must not be longer than {URL_BYTES_MAX} bytes")),
+        _ if url.contains('\0') => return Err("url must not contain a NUL character".to_owned()),
+        _ => {}
+    }
+    let method = method(method_name).ok_or("method must be the name of a method such as GET")?;
+    Ok(EndpointId { collection_id, url: url.to_owned(), method: method.name().to_owned() })
 }
 
 /// A method by its name in any case; nothing for other texts.
@@ -338,7 +397,7 @@ mod tests {
             access: BTreeSet::from([AccessType::Public, AccessType::ThirdParty]),
         };
         let conditions = parse(conditions).unwrap();
-        let again = Conditions::stored(&conditions.to_json()).unwrap();
+        let again = Conditions::stored(&conditions.to_json());
         assert_eq!(again.matches(&seen), conditions.matches(&seen));
         conditions.matches(&seen)
     }
@@ -414,6 +473,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_stored_and_not_understood_matches_nothing() {
+        let id = EndpointId { collection_id: 5, url: "/a".into(), method: "GET".into() };
+        let seen = Seen {
+            id: &id,
+            host_name: None,
+            tags: &[],
+            endpoint_tags: Vec::new(),
+            auth: BTreeSet::new(),
+            access: BTreeSet::new(),
+        };
+        let get = r#"{"type":"METHOD","operator":"OR","data":{"method":"GET"}}"#;
+        let older = r#"{"kind":"METHOD","method":"GET"}"#;
+        let fetch = r#"{"type":"METHOD","operator":"OR","data":{"method":"FETCH"}}"#;
+        let lone =
+            r#"{"type":"CUSTOM","operator":"AND","data":{"apiList":[{"apiCollectionId":5,"url":"","method":"GET"}]}}"#;
+        let many = format!("[{}]", vec![get; CONDITIONS_MAX + 1].join(","));
+        for (stored, shown) in [
+            (format!("[{get},{fetch}]"), true),
+            (format!("[{get},{older}]"), false),
+            (format!("[{get},{lone}]"), false),
+            (format!("[{get}"), false),
+            ("{}".to_owned(), false),
+            (many, false),
+        ] {
+            let conditions = Conditions::stored(&stored);
+            assert_eq!(conditions.unreadable().count(), 1, "{stored}");
+            assert_eq!(conditions.matches(&seen), shown, "{stored}");
+            assert_eq!(Conditions::stored(&conditions.to_json()).unreadable().count(), 1, "kept as it is: {stored}");
+        }
+    }
+
+    #[test]
     fn bounds_hold_whatever_the_rule() {
         let mut conditions = parse(json!([{"type": "REGEX", "operator": "OR", "data": {"regex": "."}}])).unwrap();
         conditions.bound(&[6]);
@@ -429,6 +520,6 @@ mod tests {
         assert!(!conditions.matches(&seen(&id)));
         let id = EndpointId { collection_id: 6, url: "/a".into(), method: "GET".into() };
         assert!(conditions.matches(&seen(&id)));
-        assert!(Conditions::stored(&conditions.to_json()).unwrap().matches(&seen(&id)));
+        assert!(Conditions::stored(&conditions.to_json()).matches(&seen(&id)));
     }
 }

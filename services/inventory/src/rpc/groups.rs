@@ -1,3 +1,4 @@
+use portolan_api::Reason;
 use portolan_api::inventory::v1::{self as pb, group_service_server::GroupService};
 use portolan_authz::Caller;
 use tonic::{Request, Response};
@@ -5,7 +6,7 @@ use tonic::{Request, Response};
 use super::{Answer, convert, status};
 use crate::collections::CollectionName;
 use crate::endpoints::EndpointId;
-use crate::groups::conditions::Written;
+use crate::groups::conditions::{Written, endpoint_named};
 use crate::{Deps, Error, collections, groups};
 
 /// The handlers of groups.
@@ -35,8 +36,15 @@ pub fn written(conditions: Vec<pb::GroupCondition>) -> Vec<Written> {
     conditions.into_iter().map(read).collect()
 }
 
-fn endpoints(list: Option<pb::GroupEndpointList>) -> Option<Vec<EndpointId>> {
-    list.map(|list| list.endpoints.into_iter().map(endpoint).collect())
+/// The endpoints of a list, each as the conditions of a group will read it.
+fn endpoints(list: Option<pb::GroupEndpointList>) -> Result<Option<Vec<EndpointId>>, Error> {
+    let Some(list) = list else { return Ok(None) };
+    let read = |(index, key): (usize, pb::EndpointKey)| {
+        endpoint_named(key.api_collection_id, &key.url, &key.method).map_err(|detail| {
+            portolan_api::Error::new(Reason::EndpointInvalid).with("index", index).with("detail", detail).into()
+        })
+    };
+    list.endpoints.into_iter().enumerate().map(read).collect::<Result<_, Error>>().map(Some)
 }
 
 /// An endpoint as a caller names it; methods are stored in upper case.
@@ -66,7 +74,8 @@ impl GroupService for Groups {
         request: Request<pb::AddGroupEndpointsRequest>,
     ) -> Answer<pb::AddGroupEndpointsResponse> {
         let (caller, request) = Caller::split(request)?;
-        let (name, list) = (request.collection_name, endpoints(request.api_list));
+        let list = endpoints(request.api_list).map_err(status)?;
+        let name = request.collection_name;
         let job_id = groups::add_endpoints(&self.deps, &caller, name, list).await.map_err(status)?;
         let api_collections = self.all(&caller).await.map_err(status)?;
         Ok(Response::new(pb::AddGroupEndpointsResponse { api_collections, job_id }))
@@ -77,7 +86,8 @@ impl GroupService for Groups {
         request: Request<pb::RemoveGroupEndpointsRequest>,
     ) -> Answer<pb::RemoveGroupEndpointsResponse> {
         let (caller, request) = Caller::split(request)?;
-        let (name, list) = (request.collection_name, endpoints(request.api_list));
+        let list = endpoints(request.api_list).map_err(status)?;
+        let name = request.collection_name;
         let job_id = groups::remove_endpoints(&self.deps, &caller, name, list).await.map_err(status)?;
         let api_collections = self.all(&caller).await.map_err(status)?;
         Ok(Response::new(pb::RemoveGroupEndpointsResponse { api_collections, job_id }))

@@ -186,7 +186,7 @@ pub async fn insert_default(tx: &mut Tx, account_ids: &[i64], name: &str, now: i
 
 pub(super) fn read(row: &Row) -> Result<Collection, Error> {
     let (host_name, created_at) = (row.get::<Option<String>>("host_name")?, row.get("created_at")?);
-    let mut tags = read_tags(&row.get::<String>("tags")?)?;
+    let mut tags = read_tags(&row.get::<String>("tags")?);
     if tags.is_empty() {
         tags.extend(host_name.as_deref().and_then(|host| environment::tag_of_host(host, created_at)));
     }
@@ -216,8 +216,25 @@ pub(super) fn id(row: &Row, column: &str) -> Result<i32, Error> {
     i32::try_from(id).map_err(|_| Error::Inconsistency(format!("collection id {id} is out of range")))
 }
 
-fn read_tags(json: &str) -> Result<Vec<Tag>, Error> {
-    serde_json::from_str(json).map_err(|error| Error::Inconsistency(format!("tags: {error}")))
+const SELECT_ALL_TAGS: &str = "SELECT account_id, collection_id, tags FROM collections WHERE deleted_at IS NULL ORDER BY account_id, collection_id";
+
+/// Account and id of every collection whose tags cannot be read, and why.
+pub async fn unreadable_tags(db: &Db) -> Result<Vec<(i64, i32, String)>, Error> {
+    let mut found = Vec::new();
+    for row in db.fetch_all(SELECT_ALL_TAGS, args![]).await? {
+        if let Err(error) = serde_json::from_str::<Vec<Tag>>(&row.get::<String>("tags")?) {
+            found.push((row.get("account_id")?, id(&row, "collection_id")?, error.to_string()));
+        }
+    }
+    Ok(found)
+}
+
+/// Tags that cannot be read are none: no condition then finds the collection by them.
+fn read_tags(json: &str) -> Vec<Tag> {
+    serde_json::from_str(json).unwrap_or_else(|error| {
+        tracing::debug!(%error, "the stored tags of a collection are skipped");
+        Vec::new()
+    })
 }
 
 pub(super) fn tags_json(tags: &[Tag]) -> String {

@@ -1,7 +1,7 @@
 use portolan_store::{Db, Error, Row, Tx, args};
 
 use super::endpoints::{json, to_json};
-use crate::data_types::DataType;
+use crate::data_types::{DataType, Definition};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -89,12 +89,21 @@ async fn write(tx: &mut Tx, statement: &'static str, account_id: i64, wanted: &D
     tx.execute(statement, row).await
 }
 
+/// A definition that cannot be read finds nothing, and hides the values of the kind that it was about.
 fn read(row: &Row) -> Result<DataType, Error> {
+    let (definition, unreadable) = match json(row, "definition") {
+        Ok(definition) => (definition, None),
+        Err(error) => {
+            tracing::debug!(%error, "the stored definition of a kind of data is skipped");
+            (Definition { redacted: true, ..Definition::default() }, Some(error.to_string()))
+        }
+    };
     Ok(DataType {
         name: row.get("name")?,
         built_in: row.get("built_in")?,
         active: row.get("active")?,
-        definition: json(row, "definition")?,
+        definition,
+        unreadable,
         created_at: row.get("created_at")?,
         updated_at: row.get("updated_at")?,
     })

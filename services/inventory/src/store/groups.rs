@@ -21,6 +21,17 @@ pub async fn conditions(tx: &mut Tx, account_id: i64) -> Result<Vec<(i32, String
         .collect()
 }
 
+const SELECT_ALL_CONDITIONS: &str = "SELECT account_id, collection_id, conditions FROM collections \
+     WHERE kind = 'API_GROUP' AND deleted_at IS NULL AND conditions IS NOT NULL ORDER BY account_id, collection_id";
+
+/// Account, id and stored conditions of every group of the installation.
+pub async fn all_conditions(db: &Db) -> Result<Vec<(i64, i32, String)>, Error> {
+    let read = |row: &portolan_store::Row| {
+        Ok((row.get("account_id")?, super::collections::id(row, "collection_id")?, row.get("conditions")?))
+    };
+    db.fetch_all(SELECT_ALL_CONDITIONS, args![]).await?.iter().map(read).collect()
+}
+
 const LOCK_CONDITIONS: &str = "UPDATE collections SET kind = kind WHERE account_id = $1 AND collection_id = $2 \
      AND kind = 'API_GROUP' AND deleted_at IS NULL RETURNING conditions";
 

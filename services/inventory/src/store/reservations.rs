@@ -31,10 +31,10 @@ pub async fn held(tx: &mut Tx, organization_id: &str, own_id: &str, now: i64) ->
         let is_held = if positions.is_empty() {
             row.get::<i64>("until_at")? > now
         } else {
-            let positions: Positions =
-                serde_json::from_str(&positions).map_err(|error| Error::Inconsistency(error.to_string()))?;
             let read = |partition: i64| next.get(&(source.clone(), partition)).copied().unwrap_or_default();
-            positions.iter().any(|(partition, offset)| read(*partition) < *offset)
+            // Positions that cannot be read are those of a reservation that nobody can settle: it ends.
+            serde_json::from_str::<Positions>(&positions)
+                .is_ok_and(|positions| positions.iter().any(|(partition, offset)| read(*partition) < *offset))
         };
         if is_held && id != own_id {
             held += row.get::<i64>("endpoints")?;

@@ -1,7 +1,10 @@
 //! Statements of the edge: the feed of changes, who follows it, and shadow endpoints.
 
+use std::cell::Cell;
+
 use portolan_api::{Error, Result};
 use portolan_store::{Db, Row, Tx, args};
+use serde::de::DeserializeOwned;
 
 use crate::enforce::{
     AccessToken, ProfileRow, ShadowCount, ShadowEndpoint, ShadowKey,
@@ -108,6 +111,14 @@ pub(crate) async fn profiles_of_clients(db: &Db, after: (i64, i64), limit: i64) 
     db.fetch_all(PROFILES_OF_CLIENTS, args![after.0, after.1, limit]).await?.iter().map(profile).collect()
 }
 
+fn list<T: DeserializeOwned>(json: &str, name: &'static str, is_readable: &Cell<bool>) -> Vec<T> {
+    serde_json::from_str(json).unwrap_or_else(|error| {
+        tracing::warn!(%error, name, "a stored list of an access profile cannot be read: the profile lets nobody in");
+        is_readable.set(false);
+        Vec::new()
+    })
+}
+
 fn profile(row: &Row) -> Result<ProfileChange> {
     let flag = |name: &str| Ok::<_, Error>(row.get::<i64>(name)? != 0);
     let is_legacy = flag("is_legacy")?;
@@ -115,11 +126,14 @@ fn profile(row: &Row) -> Result<ProfileChange> {
     // Settings stand on the profile in the first generation and on the client in the second.
     let of = |own: &'static str, of_client: &'static str| if is_legacy { own } else { of_client };
     let text = |own, of_client| row.get::<Option<String>>(of(own, of_client));
-    let texts = |name: &'static str| {
-        let list: String = row.get(name)?;
-        serde_json::from_str::<Vec<String>>(&list).map_err(|error| Error::internal(format!("stored {name}: {error}")))
-    };
-    let collection_ids: String = row.get(of("collection_ids", "c_collection_ids"))?;
+    // A profile whose settings cannot be read lets nobody in, and holds up no other profile.
+    let is_readable = Cell::new(true);
+    let texts = |name: &'static str| Ok::<_, Error>(list::<String>(&row.get::<String>(name)?, name, &is_readable));
+    let ids = of("collection_ids", "c_collection_ids");
+    let collection_ids = list(&row.get::<String>(ids)?, ids, &is_readable);
+    let (ip_allow_list, ip_deny_list) = (texts("ip_allow_list")?, texts("ip_deny_list")?);
+    let required_claims = texts(of("required_claims", "c_required_claims"))?;
+    let allowed_issuers = texts(of("allowed_issuers", "c_allowed_issuers"))?;
     Ok(ProfileChange {
         version: row.get("version")?,
         client_version: row.get("c_version")?,
@@ -129,20 +143,19 @@ fn profile(row: &Row) -> Result<ProfileChange> {
             profile_id,
             account_id: row.get("account_id")?,
             client_id,
-            active: flag("active")?,
+            active: flag("active")? && is_readable.get(),
             auth_type: row.get(of("auth_type", "c_auth_type"))?,
             secret_digest: row.get("secret_digest")?,
-            ip_allow_list: texts("ip_allow_list")?,
-            ip_deny_list: texts("ip_deny_list")?,
-            collection_ids: serde_json::from_str(&collection_ids)
-                .map_err(|error| Error::internal(format!("stored collection_ids: {error}")))?,
+            ip_allow_list,
+            ip_deny_list,
+            collection_ids,
             jwt_method: text("jwt_method", "c_jwt_method")?,
             jwt_secret: row.get(of("jwt_secret", "c_jwt_secret"))?,
             oidc_issuer: text("oidc_issuer", "c_oidc_issuer")?,
             oidc_jwks_uri: text("oidc_jwks_uri", "c_oidc_jwks_uri")?,
             access_profile_claim: text("access_profile_claim", "c_access_profile_claim")?,
-            required_claims: texts(of("required_claims", "c_required_claims"))?,
-            allowed_issuers: texts(of("allowed_issuers", "c_allowed_issuers"))?,
+            required_claims,
+            allowed_issuers,
             policy_id: row.get("api_policy_id")?,
             grant_version: row.get("grant_version")?,
             mtls_enabled: row.get::<Option<i64>>("mtls_enabled")?.unwrap_or_default() != 0,

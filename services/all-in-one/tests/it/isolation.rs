@@ -1,0 +1,229 @@
+//! One bad input or setting costs its owner an error, and nobody else anything.
+
+use std::{os::unix::fs::PermissionsExt as _, path::PathBuf, process::Stdio};
+
+use portolan_log::{Log, Message};
+use portolan_record::{Record, SEGMENTS_MAX, URL_BYTES_MAX};
+use portolan_store::args;
+use portolan_testkit::TestDb;
+use serde_json::{Value, json};
+
+use crate::{
+    identity_team::Person,
+    server::{PATIENCE, Server, har},
+};
+
+const PASSWORD: &str = "a password of its own";
+/// Address space of a server under test, in KiB. An allocator that reserves a GiB at once would leave nothing of it.
+const MEMORY_KIB_MAX: u64 = 1 << 20;
+
+/// The one process under a limit of its address space; without a limit where the form is another one.
+async fn start_bounded(test: &TestDb, data_dir: PathBuf) -> Server {
+    if std::env::var(crate::six::FORM).is_ok() {
+        return Server::start_in(test, data_dir).await;
+    }
+    let script = data_dir.join("bounded");
+    let program = env!("CARGO_BIN_EXE_portolan");
+    std::fs::write(&script, format!("#!/bin/sh\nulimit -v {MEMORY_KIB_MAX}\nexec {program} \"$@\"\n")).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let variables = [("MIMALLOC_ARENA_RESERVE", "64MiB")];
+    Server::start_program(script.to_str().unwrap(), test, data_dir, &variables, Stdio::inherit()).await
+}
+
+fn capture(url: &str) -> String {
+    har(&[("GET", url, "", 200, r#"{"a":1}"#)])
+}
+
+/// URLs beyond each bound, with a word of the refusal that names the bound.
+fn hostile_urls() -> [(String, String); 3] {
+    let segments = format!("at most {SEGMENTS_MAX} are taken");
+    let bytes = format!("at most {URL_BYTES_MAX} are taken");
+    [
+        (format!("http://victim.test{}", "/a".repeat(100_000)), segments.clone()),
+        (format!("http://victim.test{}", "/a".repeat(SEGMENTS_MAX + 1)), segments),
+        (format!("http://victim.test/?{}", "a=b&".repeat(100_000)), bytes),
+    ]
+}
+
+/// Uploads by another tenant arrive.
+async fn other_tenant_is_served(server: &Server, other: &Person<'_>, round: usize) {
+    let body = json!({"harString": capture(&format!("http://other.test/books/round{round}/x")), "skipKafka": true,
+        "apiCollectionName": "Other"});
+    let answer = other.post("/api/uploadHar", body).await.expect(200).json();
+    let id = answer["apiCollectionId"].as_i64().unwrap_or_else(|| panic!("{answer}"));
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let found = other.post("/api/fetchApiInfosForCollection", json!({ "apiCollectionId": id })).await.expect(200);
+        if found.body.contains(&format!("round{round}")) {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "the other tenant's upload does not arrive: {}", server.http);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+/// A session in a second account of the installation.
+async fn tenant<'a>(server: &'a Server, test: &TestDb) -> Person<'a> {
+    let account = "INSERT INTO accounts (account_id, organization_id, name, created_at)
+        SELECT 2000000, organization_id, 'Other', 0 FROM accounts WHERE account_id = 1000000 ON CONFLICT DO NOTHING";
+    let deps = crate::roles::identity(test, server).await;
+    deps.db.execute(account, args![]).await.unwrap();
+    crate::roles::create(&deps, 2_000_000, "other@example.org", "ADMIN").await;
+    Person::log_in(server, "other@example.org", PASSWORD).await
+}
+
+/// URLs of any length and depth are refused at every door by the name of the bound, those that are in the log already
+/// are set aside, and a server of little memory serves other tenants through kills and restarts.
+pub async fn no_input_keeps_an_installation_down(test: TestDb) {
+    let server = start_bounded(&test, tempfile::tempdir().unwrap().keep()).await;
+    let id = server.create_collection("Target").await;
+    let other = tenant(&server, &test).await;
+    for (url, bound) in hostile_urls() {
+        let upload = json!({"harString": capture(&url), "apiCollectionId": id, "skipKafka": true});
+        let answer = server.post("/api/uploadHar", upload).await.expect(200).json();
+        assert!(answer["harErrors"][0].as_str().unwrap().contains(&bound), "{answer}");
+        assert_eq!((&answer["importedRecords"], &answer["skippedRecords"]), (&json!(0), &json!(1)));
+        for (file, text) in documents(&url) {
+            // A described endpoint has its query beside its path.
+            if file == "Imperva" && url.contains('?') {
+                continue;
+            }
+            let request = server.request(&format!("/v1/imports?collectionId={id}"));
+            let request =
+                request.header("x-api-key", &server.api_key).header("content-type", "application/octet-stream");
+            let answer = server.send(request.body(text)).await.unwrap().expect(200).json();
+            let job = server.wait_for_job(answer["jobId"].as_str().unwrap()).await;
+            assert!(
+                job.to_string().contains(&bound),
+                "{file}: {}",
+                job.to_string().chars().take(600).collect::<String>()
+            );
+        }
+        let fetched = json!({"url": url, "apiCollectionName": "Fetched"});
+        let refused = server.post("/api/importFromUrl", fetched).await;
+        assert_eq!(refused.status, 422, "{}", refused.body);
+    }
+    // A producer of the topic checks nothing.
+    let log = Log::open("embedded:", "akto.api.logs", &test.store).await.unwrap();
+    let hostile = hostile_urls().map(|(url, _)| {
+        let record = Record {
+            account_id: 1_000_000,
+            collection_id: id,
+            method: "GET".into(),
+            path: url.into(),
+            status_code: 200,
+            time: 1_756_885_500,
+            ..Record::default()
+        };
+        Message { key: b"1000000:victim.test".to_vec(), value: record.to_json().into_bytes() }
+    });
+    log.append("topic", 0, hostile.to_vec()).await.unwrap();
+    other_tenant_is_served(&server, &other, 0).await;
+    let mut data_dir = server.kill().await;
+    for round in 1..=3 {
+        let server = start_bounded(&test, data_dir).await;
+        let other = Person::log_in(&server, "other@example.org", PASSWORD).await;
+        other_tenant_is_served(&server, &other, round).await;
+        assert_eq!(server.endpoints(id).await, Vec::<String>::new());
+        data_dir = server.kill().await;
+    }
+    assert!(log.rejected_count().await.unwrap() >= 3);
+}
+
+/// The URL in a file of each other format.
+fn documents(url: &str) -> [(&'static str, String); 4] {
+    let postman = json!({"info": {"name": "P", "schema": "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"},
+        "item": [{"name": "long", "request": {"method": "GET", "url": url}}]});
+    let path = url.strip_prefix("http://victim.test").unwrap();
+    let imperva = json!({"data": {"hostName": "victim.test", "method": "get", "resource": path}});
+    let openapi = json!({"openapi": "3.0.0", "info": {"title": "O", "version": "1"},
+        "servers": [{"url": "http://victim.test"}],
+        "paths": {path: {"get": {"responses": {"200": {"description": ""}}}}}});
+    [
+        ("HAR", capture(url)),
+        ("Postman", postman.to_string()),
+        ("Imperva", imperva.to_string()),
+        ("OpenAPI", openapi.to_string()),
+    ]
+}
+
+/// A setting that ingest would not understand is refused, by the reader's own parser. One that is stored all the same, by
+/// an older program or by hand, is skipped, shows in `doctor`, and stops neither its account nor another one.
+pub async fn no_setting_stops_ingest(test: TestDb) {
+    let server = Server::start(&test).await;
+    let id = server.create_collection("Target").await;
+    let entry = |url: Value, method: Value| json!({"apiCollectionId": id, "url": url, "method": method});
+    for (bad, named) in [
+        (entry(json!("/x"), json!("FETCH")), "method"),
+        (entry(json!("/x"), json!(" GET")), "method"),
+        (entry(json!("/x"), json!("GET ")), "method"),
+        (entry(json!("/x"), json!("")), "method"),
+        (json!({"apiCollectionId": id, "url": "/x"}), "method"),
+        (entry(json!(""), json!("GET")), "url"),
+        (json!({"apiCollectionId": id, "method": "GET"}), "url"),
+        (entry(json!("/a".repeat(URL_BYTES_MAX)), json!("GET")), "url"),
+    ] {
+        for path in ["/api/addApisToCustomCollection", "/api/removeApisFromCustomCollection"] {
+            let good = entry(json!("/y"), json!("GET"));
+            let body = json!({"collectionName": "Group", "apiList": [good, bad]});
+            let refused = server.post(path, body).await.expect(422).json();
+            let text = refused["actionErrors"][0].as_str().unwrap();
+            assert!(text.starts_with(&format!("apiList[1]: {named}")), "{bad}: {text}");
+        }
+        let conditions = json!([{"type": "CUSTOM", "operator": "AND", "data": {"apiList": [bad]}}]);
+        server
+            .post("/api/createCustomCollection", json!({"collectionName": "Group", "conditions": conditions}))
+            .await
+            .expect(422);
+    }
+    let list = server.post("/api/getAllCollections", json!({})).await.expect(200).body;
+    assert!(!list.contains("\"Group\""), "a refused request made the group: {list}");
+
+    let good = json!({"collectionName": "Group", "apiList": [entry(json!("http://a.test/books"), json!("GET"))]});
+    server.post("/api/addApisToCustomCollection", good.clone()).await.expect(200);
+    let kind = json!({"name": "TICKET", "keyConditions": {"operator": "OR", "predicates": [{"type": "EQUALS_TO", "value": "t"}]}});
+    server.call("POST", "/v1/dataTypes", &server.api_key, kind).await.expect(200);
+    let db = test.store.service("inventory").await.unwrap();
+    let many = format!("[{}]", vec![r#"{"type":"METHOD","operator":"OR","data":{"method":"GET"}}"#; 5_000].join(","));
+    let stored = [
+        ("conditions", r#"[{"type":"METHOD","operator":"AND","data":{"method":"FETCH"}}]"#),
+        ("conditions", r#"[{"kind":"METHOD","method":"GET"}]"#),
+        ("conditions", r#"[{"type":"CUSTOM","operator":"AND","data":{"apiList":[{"apiCollectionId":1,"url":"#),
+        ("conditions", many.as_str()),
+        ("tags", r#"{"envType":"STAGING"}"#),
+        ("tags", r#"[{"keyName":"envTy"#),
+        ("definition", r#"{"key_conditions":{"operator":"XOR","predicates":[{"kind":"MAGIC"}]}}"#),
+        ("definition", r#"{"key_conditions":{"oper"#),
+    ];
+    for (round, (column, text)) in stored.into_iter().enumerate() {
+        let statement = match column {
+            "conditions" => "UPDATE collections SET conditions = $1 WHERE kind = 'API_GROUP'",
+            "tags" => "UPDATE collections SET tags = $1 WHERE kind IS NULL AND collection_id > 0",
+            _ => "UPDATE data_types SET definition = $1 WHERE name = 'TICKET'",
+        };
+        db.execute(statement, args![text]).await.unwrap();
+        db.execute("UPDATE inventory_sequences SET next_id = next_id + 1 WHERE name = 'data_types'", args![])
+            .await
+            .unwrap();
+        let url = format!("http://a.test/books/round{round}/x");
+        let upload = json!({"harString": capture(&url), "apiCollectionId": id, "skipKafka": true});
+        server.post("/api/uploadHar", upload).await.expect(200);
+        let found = server.endpoints(id).await;
+        assert!(found.iter().any(|name| name.contains(&format!("round{round}"))), "{column} {text}: {found:?}");
+        let doctor = tokio::process::Command::new(env!("CARGO_BIN_EXE_portolan"))
+            .args(["doctor", "--data-dir"])
+            .arg(&server.data_dir)
+            .env("PORTOLAN__STORE__URL", &test.url)
+            .output()
+            .await
+            .unwrap();
+        let printed = String::from_utf8_lossy(&doctor.stdout).into_owned();
+        let line = printed.lines().find(|line| line.contains("stored settings")).unwrap();
+        assert!(line.starts_with("FAIL") && line.contains("account 1000000"), "{column} {text}: {line}");
+    }
+    // What is skipped stops no other write either.
+    let gone = json!({"apiList": [entry(json!("http://a.test/books/round0/x"), json!("GET"))]});
+    server.post("/api/deleteApis", gone).await.expect(200);
+    server.post("/api/removeApisFromCustomCollection", good).await.expect(200);
+    server.post("/api/deleteMultipleCollections", json!({"apiCollections": [{ "id": id }]})).await.expect(200);
+}
