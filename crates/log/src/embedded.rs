@@ -46,6 +46,8 @@ const SELECT_SIZES: &str = "SELECT base_offset, raw_bytes FROM log_batches \
      ORDER BY base_offset LIMIT $4";
 const SELECT_PAYLOADS: &str = "SELECT base_offset, record_count, payload FROM log_batches \
      WHERE topic = $1 AND partition_id = $2 AND base_offset BETWEEN $3 AND $4 ORDER BY base_offset";
+const SELECT_APPENDED_AT: &str = "SELECT created_at FROM log_batches WHERE topic = $1 AND partition_id = $2 \
+     AND base_offset + record_count > $3 ORDER BY base_offset LIMIT 1";
 const SELECT_NEXT_OFFSET: &str = "SELECT next_offset FROM log_partitions WHERE topic = $1 AND partition_id = $2";
 const SELECT_OFFSETS: &str = "SELECT partition_id, next_offset, log_start_offset FROM log_partitions WHERE topic = $1";
 const DELETE_BATCHES: &str = "DELETE FROM log_batches WHERE topic = $1 AND partition_id = $2 AND base_offset IN \
@@ -149,12 +151,25 @@ impl Embedded {
         blocking(move || {
             let mut records = Vec::new();
             for (base_offset, record_count, payload) in packed {
-                batch::unpack(&payload, base_offset, record_count, from_offset, &mut records)
-                    .map_err(|reason| Error::Damaged { partition, base_offset, reason })?;
+                let whole = records.len();
+                if let Err(reason) = batch::unpack(&payload, base_offset, record_count, from_offset, &mut records) {
+                    records.truncate(whole);
+                    if !records.is_empty() {
+                        // What lies before it is read first.
+                        break;
+                    }
+                    let (offset, next_offset) = (base_offset.max(from_offset), base_offset + record_count);
+                    return Err(Error::Damaged { partition, offset, next_offset, reason: reason.to_owned() });
+                }
             }
             Ok(records)
         })
         .await?
+    }
+
+    pub async fn appended_at(&self, partition: i64, offset: i64) -> Result<Option<i64>, Error> {
+        let row = self.db.fetch_optional(SELECT_APPENDED_AT, args![&self.topic, partition, offset]).await?;
+        row.map(|row| Ok(row.get(0)?)).transpose()
     }
 
     pub async fn wait(&self, partition: i64, from_offset: i64, timeout: Duration) -> Result<bool, Error> {

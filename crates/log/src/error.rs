@@ -15,9 +15,9 @@ pub enum Error {
     /// There is no partition of this number.
     #[error("there is no partition {0}")]
     Partition(i64),
-    /// A stored batch cannot be read.
-    #[error("batch {base_offset} of partition {partition} is damaged: {reason}")]
-    Damaged { partition: i64, base_offset: i64, reason: &'static str },
+    /// The records of a stored batch from `offset` up to `next_offset` cannot be read, however often it is tried.
+    #[error("records {offset} to {} of partition {partition} cannot be read: {reason}", .next_offset - 1)]
+    Damaged { partition: i64, offset: i64, next_offset: i64, reason: String },
     /// The broker does not answer, or refuses.
     #[error("broker: {0}")]
     Broker(String),

@@ -163,6 +163,30 @@ impl Log {
         }
     }
 
+    /// The first record at or after an offset, without a part in the readers' sharing of partitions.
+    ///
+    /// # Errors
+    /// As of [`Self::fetch`].
+    pub async fn peek(&self, partition: i64, offset: i64) -> Result<Option<Stored>, Error> {
+        self.check_partition(partition)?;
+        match &*self.backend {
+            Backend::Embedded(log) => Ok(log.fetch(partition, offset, 1).await?.into_iter().next()),
+            Backend::Kafka(log, _) => Ok(log.peek(partition, offset).await?.map(|(record, _)| record)),
+        }
+    }
+
+    /// When the first record at or after an offset was appended, in Unix seconds.
+    ///
+    /// # Errors
+    /// As of [`Self::fetch`].
+    pub async fn appended_at(&self, partition: i64, offset: i64) -> Result<Option<i64>, Error> {
+        self.check_partition(partition)?;
+        match &*self.backend {
+            Backend::Embedded(log) => log.appended_at(partition, offset).await,
+            Backend::Kafka(log, _) => Ok(log.peek(partition, offset).await?.and_then(|(_, appended_at)| appended_at)),
+        }
+    }
+
     /// Waits until the partition has a record at or after `from_offset`; false when the time passed without one.
     pub async fn wait(&self, partition: i64, from_offset: i64, timeout: Duration) -> Result<bool, Error> {
         self.check_partition(partition)?;

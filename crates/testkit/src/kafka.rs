@@ -60,6 +60,24 @@ impl KafkaServer {
         self.run().await;
     }
 
+    /// Overwrites what the batch at an offset holds of its records, as a worn disk does; its header stays.
+    pub fn damage(&self, topic: &str, partition: i32, offset: i64) {
+        const HEADER_BYTES: usize = 61;
+        let path = self.directory.path().join(format!("data/{topic}-{partition}/{:020}.log", 0));
+        let mut log = std::fs::read(&path).unwrap();
+        let mut place = 0;
+        loop {
+            let number =
+                |at: usize, bytes: usize| log[at..at + bytes].iter().fold(0, |n, byte| n << 8 | i64::from(*byte));
+            let end = place + 12 + usize::try_from(number(place + 8, 4)).unwrap();
+            if number(place, 8) == offset {
+                log[place + HEADER_BYTES..end].fill(0xff);
+                return std::fs::write(&path, log).unwrap();
+            }
+            place = end;
+        }
+    }
+
     async fn run(&mut self) {
         let settings = self.settings();
         self.process = Some(Process::spawn(&mut self.java(&["kafka.Kafka", &settings])).unwrap());

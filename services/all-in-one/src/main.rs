@@ -6,6 +6,7 @@ mod commands;
 mod diff;
 mod doctor;
 mod import;
+mod ingest;
 mod keys;
 mod organizations;
 mod up;
@@ -50,6 +51,12 @@ enum Command {
     /// Lists, shuts and opens organisations.
     #[command(subcommand)]
     Organizations(organizations::OrganizationsCommand),
+    /// Helps records on their way into the inventory.
+    #[command(subcommand)]
+    Ingest(ingest::IngestCommand),
+    /// Reads one record apart from the consumer, which starts this itself.
+    #[command(hide = true)]
+    ProbeRecord,
     /// Looks at a running installation and says what is wrong with it.
     Doctor(ProcessArgs),
     /// Writes a consistent copy of an installation on SQLite, while it runs.
@@ -78,6 +85,8 @@ async fn main() -> ExitCode {
         Command::Keys(command) => keys::run(&command),
         Command::Audit(command) => process::finish(audit::run(&command).await),
         Command::Organizations(command) => process::finish(organizations::run(&command).await),
+        Command::Ingest(command) => process::finish(ingest::run(&command).await),
+        Command::ProbeRecord => portolan_inventory::probe().await,
         Command::Doctor(arguments) => process::finish(doctor::run(&arguments).await),
         Command::Backup(arguments) => process::finish(backup::backup(&arguments).await),
         Command::Restore(arguments) => process::finish(backup::restore(&arguments)),

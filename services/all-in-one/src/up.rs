@@ -113,7 +113,8 @@ impl Services {
         .await?
         .with_limits(process.limits());
         let inventory = portolan_inventory::Deps::new(process.db("inventory").await?, log.clone(), peers.clone())
-            .configured(&process.config);
+            .configured(&process.config)
+            .probing_in(std::env::current_exe().ok());
         let imports = portolan_imports::Deps::of(process, log).await?;
 
         let billing_db = process.db(portolan_billing::SERVICE).await?;

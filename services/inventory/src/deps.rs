@@ -49,6 +49,8 @@ pub struct Deps {
     pub(crate) trusted_proxies: Arc<[String]>,
     /// How long calls are counted by minute.
     pub(crate) call_stats_s: i64,
+    /// The program that [`crate::probe`] runs in, apart from this process; none in a library.
+    pub(crate) probe_program: Option<Arc<std::path::Path>>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -80,7 +82,15 @@ impl Deps {
             detectors: tokio::sync::Mutex::default(),
         };
         let call_stats_s = CALL_STATS_DAYS * DAY_S;
-        Self { db, log, peers, trusted_proxies: Arc::new([]), call_stats_s, shared: Arc::new(shared) }
+        Self {
+            db,
+            log,
+            peers,
+            trusted_proxies: Arc::new([]),
+            call_stats_s,
+            probe_program: None,
+            shared: Arc::new(shared),
+        }
     }
 
     /// As the configuration says, which was checked.
@@ -88,6 +98,12 @@ impl Deps {
     pub fn configured(self, config: &Config) -> Self {
         let days = config.get("inventory.call_stats_days").parse().unwrap_or(CALL_STATS_DAYS);
         Self { call_stats_s: days * DAY_S, ..self.trusting(config.get("http.trusted_proxies")) }
+    }
+
+    /// Tries suspicious records in a process of this program, whose `main` calls [`crate::probe`].
+    #[must_use]
+    pub fn probing_in(self, program: Option<std::path::PathBuf>) -> Self {
+        Self { probe_program: program.map(Arc::from), ..self }
     }
 
     /// Believes the forwarding headers of calls that come from these addresses and ranges, separated by commas.

@@ -1,7 +1,7 @@
 //! Inventory: collections, their endpoints and parameters, samples of calls, and the ingest that fills them.
 //!
 //! Owns the tables `collections`, `endpoints`, `api_endpoints`, `parameters`, `samples`, `ingest_cursors`,
-//! `ingest_producers`, `inventory_sequences`, `endpoint_reservations` and
+//! `ingest_consumers`, `ingest_producers`, `inventory_sequences`, `endpoint_reservations` and
 //! `inventory_jobs`. Asks identity to add a new collection to those that a restricted user may see, and which accounts
 //! share a plan; asks billing what the plan allows.
 //!
@@ -54,7 +54,7 @@ mod unreadable;
 
 pub use deps::Deps;
 pub use error::Error;
-pub use ingest::{IngestHandle, lag, start_ingest};
+pub use ingest::{IngestHandle, lag, probe, start_ingest};
 pub use unreadable::unreadable_settings;
 
 use portolan_api::inventory::v1::access_type_service_server::AccessTypeServiceServer;
@@ -138,6 +138,18 @@ pub const MIGRATIONS: Migrations = Migrations {
             name: "totals",
             sqlite: include_str!("../migrations/sqlite/0042_totals.sql"),
             postgres: include_str!("../migrations/postgres/0042_totals.sql"),
+        },
+        Migration {
+            version: 55,
+            name: "ingest_attempts",
+            sqlite: include_str!("../migrations/sqlite/0055_ingest_attempts.sql"),
+            postgres: include_str!("../migrations/postgres/0055_ingest_attempts.sql"),
+        },
+        Migration {
+            version: 56,
+            name: "job_attempts",
+            sqlite: include_str!("../migrations/sqlite/0056_job_attempts.sql"),
+            postgres: include_str!("../migrations/postgres/0056_job_attempts.sql"),
         },
     ],
 };

@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
+use super::probe::is_unreadable;
 use super::producer::PRODUCER_HEADER;
 use super::{GROUP_PREFIX, TIMEOUT, broker, client_config, message_bytes_max};
 use crate::Error;
@@ -20,6 +22,10 @@ use crate::log::{ProducerMark, Stored};
 const READY_BYTES_MAX: usize = 16 << 20;
 /// How long a request of a reader may wait for the polling thread.
 const POLL: Duration = Duration::from_millis(10);
+/// An error that comes again and again is logged this often.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+/// Unreadable answers after which a partition that gets nothing is looked at.
+const SUSPECT_FROM: u64 = 3;
 
 /// Reads the partitions that the group gives to this process.
 ///
@@ -32,6 +38,8 @@ pub(super) struct Consumer {
 
 struct Shared {
     partitions: Vec<Partition>,
+    /// Answers that could not be read; the client does not tell of which partition.
+    unreadable: AtomicU64,
 }
 
 #[derive(Default)]
@@ -48,6 +56,8 @@ struct State {
     ready: VecDeque<Stored>,
     ready_bytes: usize,
     paused: bool,
+    /// The number of unreadable answers when the partition last got a record or was looked at.
+    unreadable_seen: u64,
 }
 
 enum Request {
@@ -58,7 +68,10 @@ enum Request {
 
 impl Consumer {
     pub fn start(servers: &str, topic: &str, partitions: i64) -> Result<Arc<Self>, Error> {
-        let shared = Arc::new(Shared { partitions: (0..partitions).map(|_| Partition::default()).collect() });
+        let shared = Arc::new(Shared {
+            partitions: (0..partitions).map(|_| Partition::default()).collect(),
+            unreadable: AtomicU64::new(0),
+        });
         let client: BaseConsumer<Context> = client_config(servers)
             .set("group.id", format!("{GROUP_PREFIX}.{topic}"))
             .set("partition.assignment.strategy", "cooperative-sticky")
@@ -108,6 +121,17 @@ impl Consumer {
             self.ask(Request::Resume { partition: number(partition)? })?;
         }
         Ok(records)
+    }
+
+    /// Whether answers could not be read since this partition last got a record; once for each such time.
+    pub fn is_suspect(&self, partition: i64) -> Result<bool, Error> {
+        let unreadable = self.shared.unreadable.load(Ordering::Relaxed);
+        let mut state = self.partition(partition)?.lock();
+        let is_suspect = state.assigned && state.ready.is_empty() && unreadable - state.unreadable_seen >= SUSPECT_FROM;
+        if is_suspect {
+            state.unreadable_seen = unreadable;
+        }
+        Ok(is_suspect)
     }
 
     pub async fn wait(&self, partition: i64, from_offset: i64, timeout: Duration) -> Result<bool, Error> {
@@ -184,13 +208,27 @@ impl State {
 
 fn poll_loop(client: &BaseConsumer<Context>, topic: &str, inbox: &mpsc::Receiver<Request>, alive: &Weak<Consumer>) {
     let shared = client.context().shared.clone();
+    let mut logged: Option<std::time::Instant> = None;
     while alive.strong_count() > 0 {
         while let Ok(request) = inbox.try_recv() {
             answer(client, topic, &shared, request);
         }
         match client.poll(POLL) {
             Some(Ok(message)) => keep(client, topic, &shared, &message),
-            Some(Err(error)) => tracing::warn!(%error, "the broker does not answer the consumer"),
+            Some(Err(error)) => {
+                let unreadable = is_unreadable(&error).is_some();
+                if unreadable {
+                    shared.unreadable.fetch_add(1, Ordering::Relaxed);
+                }
+                if logged.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
+                    logged = Some(std::time::Instant::now());
+                    if unreadable {
+                        tracing::warn!(%error, "a batch of the broker cannot be read");
+                    } else {
+                        tracing::warn!(%error, "the broker does not answer the consumer");
+                    }
+                }
+            }
             None => {}
         }
     }
@@ -233,6 +271,7 @@ fn keep(client: &BaseConsumer<Context>, topic: &str, shared: &Shared, message: &
     if !state.assigned || state.position.is_none() {
         return;
     }
+    state.unreadable_seen = shared.unreadable.load(Ordering::Relaxed);
     let record = stored(message);
     state.ready_bytes += size(&record);
     state.ready.push_back(record);
@@ -254,7 +293,7 @@ fn resume(client: &BaseConsumer<Context>, topic: &str, partition: i32) {
     }
 }
 
-fn stored(message: &BorrowedMessage<'_>) -> Stored {
+pub(super) fn stored(message: &BorrowedMessage<'_>) -> Stored {
     let mark = message.headers().and_then(|headers| {
         let header = headers.iter().find(|header| header.key == PRODUCER_HEADER)?;
         ProducerMark::from_text(std::str::from_utf8(header.value?).ok()?)

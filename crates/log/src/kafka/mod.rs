@@ -6,6 +6,7 @@
 //! group's committed offsets are a hint for the broker's tools only.
 
 mod consumer;
+mod probe;
 mod producer;
 
 use std::sync::{Arc, OnceLock};
@@ -99,7 +100,20 @@ impl Kafka {
     }
 
     pub async fn fetch(&self, partition: i64, from_offset: i64, bytes_max: usize) -> Result<Vec<Stored>, Error> {
-        self.consumer()?.fetch(partition, from_offset, bytes_max).await
+        let consumer = self.consumer()?;
+        let records = consumer.fetch(partition, from_offset, bytes_max).await?;
+        if records.is_empty() && consumer.is_suspect(partition)? && self.end_offset(partition).await? > from_offset {
+            // The client tells that some batch cannot be read, and not which one.
+            self.peek(partition, from_offset).await?;
+        }
+        Ok(records)
+    }
+
+    /// The first record at or after an offset, and when it was appended in Unix seconds.
+    pub async fn peek(&self, partition: i64, offset: i64) -> Result<Option<(Stored, Option<i64>)>, Error> {
+        let number = i32::try_from(partition).map_err(|_| Error::Partition(partition))?;
+        let (servers, topic) = (self.servers.clone(), self.topic.clone());
+        blocking(move || probe::first_record(&servers, &topic, number, offset)).await
     }
 
     pub async fn wait(&self, partition: i64, from_offset: i64, timeout: Duration) -> Result<bool, Error> {

@@ -1,11 +1,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use portolan_log::{Log, Stored};
-use portolan_testkit::TestDb;
+use portolan_log::{Error, Log, Stored};
+use portolan_testkit::{KafkaServer, TestDb};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::Message as _;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 use crate::message;
 
@@ -127,4 +128,55 @@ pub async fn two_processes_share_the_partitions(test: TestDb) {
     while owned(&first).await.len() < ends.len() {
         assert!(started.elapsed() < 2 * PATIENCE, "the partitions of the second process stay without a reader");
     }
+}
+
+/// Appends ten records to partition 0 as one batch, as another program does.
+fn produce(servers: &str, topic: &str, codec: &str) {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", servers)
+        .set("compression.type", codec)
+        .set("linger.ms", "200")
+        .create()
+        .expect("a producer");
+    for n in 0..10 {
+        let value = format!("{codec} {n} {}", "text ".repeat(40));
+        let record = BaseRecord::<(), _>::to(topic).partition(0).payload(&value);
+        producer.send(record).map_err(|(error, _)| error).expect("send");
+    }
+    producer.flush(PATIENCE).expect("flush");
+}
+
+/// Batches are read whatever they are compressed with.
+pub async fn batches_of_every_codec_are_read(test: TestDb) {
+    const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
+    let topic = fresh_topic(&test);
+    let log = open(&test, &topic).await;
+    tokio::task::spawn_blocking(move || CODECS.map(|codec| produce(&servers(), &topic, codec))).await.expect("produce");
+    let records = read(&log, 0, 0, 50).await;
+    for (n, record) in records.iter().enumerate() {
+        assert!(record.value.starts_with(format!("{} {} ", CODECS[n / 10], n % 10).as_bytes()), "{record:?}");
+    }
+}
+
+/// A batch that a disk has damaged is told with where the next one begins, and that one is read.
+pub async fn an_unreadable_batch_is_told_with_its_end(test: TestDb) {
+    let broker = KafkaServer::start().await;
+    let (servers, topic) = (broker.address(), "damaged");
+    let log = Log::open(&format!("kafka://{servers}"), topic, &test.store).await.expect("open the log");
+    tokio::task::spawn_blocking(move || (0..3).for_each(|_| produce(&servers, topic, "zstd"))).await.expect("produce");
+    broker.damage(topic, 0, 10);
+    assert_eq!(read(&log, 0, 0, 10).await.len(), 10);
+
+    let started = std::time::Instant::now();
+    let damaged = loop {
+        assert!(started.elapsed() < PATIENCE, "the damage is not told");
+        log.wait(0, 10, Duration::from_secs(1)).await.expect("wait");
+        match log.fetch(0, 10, 1 << 20).await {
+            Ok(records) => assert!(records.is_empty(), "{records:?}"),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(damaged, Error::Damaged { partition: 0, offset: 10, next_offset: 20, .. }), "{damaged:?}");
+    assert_eq!(read(&log, 0, 20, 10).await[0].offset, 20);
+    assert!(log.appended_at(0, 20).await.expect("a record").is_some());
 }

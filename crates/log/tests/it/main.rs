@@ -28,6 +28,9 @@ portolan_testkit::suite! {
     kafka::reading_begins_anywhere,
     kafka::rejected_records_are_kept_and_published,
     kafka::two_processes_share_the_partitions,
+    kafka::batches_of_every_codec_are_read;
+    PORTOLAN_TEST_KAFKA_LIBS @sqlite:
+    kafka::an_unreadable_batch_is_told_with_its_end,
 }
 
 const TOPIC: &str = "akto.api.logs";

@@ -147,5 +147,5 @@ pub async fn damage_is_reported(test: TestDb) {
     let db = test.store.service("log").await.expect("open");
     db.execute("UPDATE log_batches SET payload = $1", args![vec![0xff_u8; 9]]).await.expect("damage");
     let outcome = log.fetch(partition, 0, ALL).await;
-    assert!(matches!(outcome, Err(Error::Damaged { base_offset: 0, .. })), "{outcome:?}");
+    assert!(matches!(outcome, Err(Error::Damaged { offset: 0, next_offset: 1, .. })), "{outcome:?}");
 }

@@ -8,21 +8,28 @@
 //! - A record that cannot be read is kept among the rejected ones before its offset is passed; a repetition of that
 //!   changes nothing.
 //! - A record that a broker holds twice, since its producer had to repeat an append, counts once ([`repeats`]).
+//! - A record at which the process died twice is set aside by the next one, after a process of its own has died at it,
+//!   too ([`attempts`]). A batch that cannot be read is set aside after three tries. The partition goes on behind both.
 //! - A collection is written under its row lock. Its version tells whether what this process remembers of it
 //!   ([`catalogs`]) is the last state; if not, it is read again.
 
 mod apart;
+mod attempts;
 pub(crate) mod batch;
 pub(crate) mod catalogs;
 mod partition;
+mod probe;
 mod repeats;
 pub(crate) mod rules;
+mod set_aside;
 pub(crate) mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use portolan_log::Positions;
+pub use probe::{PROBE_ARGUMENT, probe};
+pub use set_aside::{Skipped, skip};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -55,6 +62,7 @@ pub fn start_ingest(deps: Deps) -> IngestHandle {
     }
     tasks.spawn(forget_old(deps.clone(), stop.clone()));
     tasks.spawn(measure_lag(deps.clone(), stop.clone()));
+    tasks.spawn(attempts::show_life(deps.db.clone(), stop.clone()));
     let owner = uuid::Uuid::new_v4().to_string();
     tasks.spawn(jobs::run(deps.clone(), owner, stop.clone()));
     IngestHandle { tasks, stop, positions: deps.shared.positions.subscribe() }

@@ -1,14 +1,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use portolan_log::Stored;
 use portolan_store::retrying;
 use tokio_util::sync::CancellationToken;
 
+use super::attempts::{self, Suspects, Verdict, Watch};
 use super::batch::{self, Batch};
 use super::catalogs::Catalogs;
 use super::repeats::{Marks, Repeats};
 use super::rules::Rules;
 use super::write::{self, Outcome};
+use super::{probe, set_aside};
 use crate::{Deps, Error, data_types, store};
 
 /// Records fetched at once, small enough that those of several partitions fit in memory.
@@ -30,6 +33,8 @@ const GATHER_FROM_BYTES: usize = 1 << 20;
 const GATHER_MAX: Duration = Duration::from_millis(500);
 /// An idle consumer looks at the stored position this often: another process may have moved it.
 const IDLE: Duration = Duration::from_secs(1);
+/// A partition that another process works on is looked at again after this.
+const TAKEN_WAIT: Duration = Duration::from_millis(200);
 /// Waits after failures double from here…
 const WAIT_MIN: Duration = Duration::from_millis(100);
 /// … up to here.
@@ -61,19 +66,34 @@ async fn consume(
 ) -> Result<(), Error> {
     store::positions::ensure(&deps.db, deps.log.source(), partition).await?;
     let mut repeats = Repeats::default();
-    let mut position = load_position(deps, partition).await?;
+    let Some((mut position, mut suspects)) = take(deps, partition, stop).await? else { return Ok(()) };
     while !stop.is_cancelled() {
-        let Gathered { batch, marks, bytes, next } = gather(deps, &mut repeats, partition, position, stop).await?;
+        let gathered = match gather(deps, &mut repeats, partition, position, &suspects, stop).await {
+            Ok(gathered) => gathered,
+            Err(error) => {
+                set_aside::unreadable(deps, partition, position, error).await?;
+                repeats.forget();
+                let Some(taken) = take(deps, partition, stop).await? else { return Ok(()) };
+                (position, suspects) = taken;
+                continue;
+            }
+        };
+        let Some(Gathered { batch, marks, bytes, next }) = gathered else {
+            repeats.forget();
+            let Some(taken) = take(deps, partition, stop).await? else { return Ok(()) };
+            (position, suspects) = taken;
+            continue;
+        };
         if next == position {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 found = deps.log.wait(partition, position, IDLE) => found?,
             };
-            let stored = load_position(deps, partition).await?;
+            let Some((stored, found)) = take(deps, partition, stop).await? else { return Ok(()) };
             if stored != position {
                 repeats.forget();
             }
-            position = stored;
+            (position, suspects) = (stored, found);
             continue;
         }
         let started = Instant::now();
@@ -90,7 +110,9 @@ async fn consume(
             }
             Outcome::Overtaken => {
                 repeats.forget();
-                load_position(deps, partition).await?
+                let Some((stored, found)) = take(deps, partition, stop).await? else { return Ok(()) };
+                suspects = found;
+                stored
             }
         };
         *wait = WAIT_MIN;
@@ -113,25 +135,46 @@ struct Gathered {
     next: i64,
 }
 
+/// Reads what the log has, until the batch is full. Records at which processes died are a batch each, and are looked at
+/// or set aside when there is reason to. Nothing when another consumer has the partition, or the position has moved.
 async fn gather(
     deps: &Deps,
     repeats: &mut Repeats,
     partition: i64,
     position: i64,
+    suspects: &Suspects,
     stop: &CancellationToken,
-) -> Result<Gathered, Error> {
+) -> Result<Option<Gathered>, Error> {
     let mut rules = Rules::current(deps).await?;
     let batch = Batch { rules: rules.clone(), ..Batch::default() };
     let mut gathered = Gathered { batch, marks: Marks::default(), bytes: 0, next: position };
     let started = Instant::now();
     let mut end = None;
+    let mut pieces = 0;
     while gathered.bytes < BATCH_BYTES_MAX
         && gathered.batch.endpoints() < BATCH_ENDPOINTS_MAX
         && gathered.batch.kept_bytes() < BATCH_KEPT_BYTES_MAX
         && started.elapsed() < BATCH_TIME_MAX
         && !stop.is_cancelled()
     {
-        let mut records = deps.log.fetch(partition, gathered.next, FETCH_BYTES_MAX).await?;
+        let bytes_max = if suspects.offsets.contains(&gathered.next) { 1 } else { FETCH_BYTES_MAX };
+        let mut records = match deps.log.fetch(partition, gathered.next, bytes_max).await {
+            // What was read before is written first.
+            Err(_) if gathered.next > position => break,
+            fetched => fetched?,
+        };
+        let mut is_suspect = false;
+        if let Some(first) = records.first() {
+            is_suspect = suspects.offsets.contains(&first.offset);
+            if is_suspect && gathered.next > position {
+                break;
+            }
+            if is_suspect {
+                records.truncate(1);
+            } else if first.offset < suspects.offsets.start {
+                records.retain(|record| record.offset < suspects.offsets.start);
+            }
+        }
         let Some(last) = records.last() else {
             if gathered.next == position {
                 break;
@@ -153,6 +196,17 @@ async fn gather(
             }
         };
         gathered.next = last.offset + 1;
+        let from = records.first().map_or(position, |first| first.offset);
+        if !attempts::note(deps, partition, position, from..gathered.next, stop).await? {
+            return Ok(None);
+        }
+        if is_suspect && is_to_be_set_aside(deps, suspects, &records).await {
+            for record in &records {
+                set_aside::record(deps, partition, position, record, suspects.deaths).await?;
+            }
+            return Ok(None);
+        }
+        pieces += 1;
         gathered.bytes += records.iter().map(|record| record.value.len()).sum::<usize>();
         repeats.remove(deps, partition, &mut records, &mut gathered.marks).await?;
         let detectors = data_types::detectors(deps).await?;
@@ -162,15 +216,45 @@ async fn gather(
             part = batch::read(records, rules.clone(), detectors).await?;
         }
         gathered.batch.merge(part);
+        if is_suspect {
+            break;
+        }
     }
-    Ok(gathered)
+    // Each piece was noted while it was read; all of them are written together.
+    if pieces > 1 && !attempts::note(deps, partition, position, position..gathered.next, stop).await? {
+        return Ok(None);
+    }
+    Ok(Some(gathered))
 }
 
-async fn load_position(deps: &Deps, partition: i64) -> Result<i64, Error> {
-    let position =
-        store::positions::list(&deps.db, deps.log.source()).await?.get(&partition).copied().unwrap_or_default();
-    publish(deps, partition, position);
-    Ok(position)
+async fn is_to_be_set_aside(deps: &Deps, suspects: &Suspects, records: &[Stored]) -> bool {
+    match suspects.verdict() {
+        Verdict::Try => false,
+        Verdict::SetAside => true,
+        Verdict::Look => match records.first() {
+            Some(record) => !probe::is_harmless(deps, &record.value).await,
+            None => false,
+        },
+    }
+}
+
+/// The position of the partition, once nobody else works on it; nothing when `stop` comes before.
+async fn take(deps: &Deps, partition: i64, stop: &CancellationToken) -> Result<Option<(i64, Suspects)>, Error> {
+    let mut watch = Watch::default();
+    while !stop.is_cancelled() {
+        if let Some((position, suspects)) = attempts::take(deps, partition, &mut watch).await? {
+            publish(deps, partition, position);
+            return Ok(Some((position, suspects)));
+        }
+        // What the other one writes shows here, too.
+        let stored = store::positions::load(&deps.db, deps.log.source(), partition).await?.next_offset;
+        publish(deps, partition, stored);
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(TAKEN_WAIT) => {}
+        }
+    }
+    Ok(None)
 }
 
 fn publish(deps: &Deps, partition: i64, position: i64) {

@@ -11,8 +11,8 @@ pub async fn list(db: &Db, source: &str) -> Result<Positions, Error> {
 
 const INSERT: &str =
     "INSERT INTO ingest_cursors (source, partition_id, next_offset) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING";
-const ADVANCE: &str =
-    "UPDATE ingest_cursors SET next_offset = $4 WHERE source = $1 AND partition_id = $2 AND next_offset = $3";
+const ADVANCE: &str = "UPDATE ingest_cursors SET next_offset = $4, work_owner = NULL, tries = 0 \
+     WHERE source = $1 AND partition_id = $2 AND next_offset = $3";
 
 /// Makes the row of a partition that has none.
 pub async fn ensure(db: &Db, source: &str, partition: i64) -> Result<(), Error> {
@@ -28,4 +28,96 @@ pub async fn advance(
     next_offset: i64,
 ) -> Result<bool, Error> {
     Ok(tx.execute(ADVANCE, args![source, partition, expected, next_offset]).await? == 1)
+}
+
+/// Where a partition stands, and what its consumers died at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    pub next_offset: i64,
+    /// Who works on the records `work_from..work_to`; nobody when absent.
+    pub work_owner: Option<String>,
+    pub work_from: i64,
+    pub work_to: i64,
+    /// Processes died `deaths` times at one of the records `suspect_from..suspect_to`.
+    pub suspect_from: i64,
+    pub suspect_to: i64,
+    pub deaths: i64,
+}
+
+const LOAD: &str = "SELECT next_offset, work_owner, work_from, work_to, suspect_from, suspect_to, deaths \
+     FROM ingest_cursors WHERE source = $1 AND partition_id = $2";
+
+/// Where a partition stands.
+pub async fn load(db: &Db, source: &str, partition: i64) -> Result<Cursor, Error> {
+    let Some(row) = db.fetch_optional(LOAD, args![source, partition]).await? else { return Ok(Cursor::default()) };
+    Ok(Cursor {
+        next_offset: row.get("next_offset")?,
+        work_owner: row.get("work_owner")?,
+        work_from: row.get("work_from")?,
+        work_to: row.get("work_to")?,
+        suspect_from: row.get("suspect_from")?,
+        suspect_to: row.get("suspect_to")?,
+        deaths: row.get("deaths")?,
+    })
+}
+
+const NOTE_WORK: &str = "UPDATE ingest_cursors SET work_owner = $4, work_from = $5, work_to = $6 \
+     WHERE source = $1 AND partition_id = $2 AND next_offset = $3 AND (work_owner IS NULL OR work_owner = $4)";
+
+/// Notes who works on which records before it begins; false when another consumer has the partition.
+pub async fn note_work(
+    db: &Db,
+    source: &str,
+    partition: i64,
+    next_offset: i64,
+    owner: &str,
+    records: std::ops::Range<i64>,
+) -> Result<bool, Error> {
+    let work = args![source, partition, next_offset, owner, records.start, records.end];
+    Ok(db.execute(NOTE_WORK, work).await? == 1)
+}
+
+const NOTE_DEATH: &str = "UPDATE ingest_cursors SET work_owner = NULL, suspect_from = work_from, \
+     suspect_to = work_to, deaths = $6 \
+     WHERE source = $1 AND partition_id = $2 AND next_offset = $3 AND work_owner = $4 AND work_from = $5";
+
+/// Notes that the process that worked on this died there, the `deaths`th at these records. The first who sees it counts.
+pub async fn note_death(db: &Db, source: &str, partition: i64, cursor: &Cursor, deaths: i64) -> Result<(), Error> {
+    let owner = cursor.work_owner.as_deref().unwrap_or_default();
+    let died = args![source, partition, cursor.next_offset, owner, cursor.work_from, deaths];
+    db.execute(NOTE_DEATH, died).await.map(drop)
+}
+
+const RELEASE: &str = "UPDATE ingest_cursors SET work_owner = NULL WHERE work_owner = $1";
+const END_CONSUMER: &str = "DELETE FROM ingest_consumers WHERE owner = $1";
+
+/// Takes a process that ends in order away from everything that it works on.
+pub async fn release(db: &Db, owner: &str) -> Result<(), Error> {
+    db.execute(RELEASE, args![owner]).await?;
+    db.execute(END_CONSUMER, args![owner]).await.map(drop)
+}
+
+const BEAT: &str = "INSERT INTO ingest_consumers (owner, beat) VALUES ($1, 1) \
+     ON CONFLICT (owner) DO UPDATE SET beat = ingest_consumers.beat + 1";
+const SELECT_BEAT: &str = "SELECT beat FROM ingest_consumers WHERE owner = $1";
+
+/// Shows that a process lives.
+pub async fn beat(db: &Db, owner: &str) -> Result<(), Error> {
+    db.execute(BEAT, args![owner]).await.map(drop)
+}
+
+/// How often a process has shown that it lives.
+pub async fn beats(db: &Db, owner: &str) -> Result<i64, Error> {
+    db.fetch_optional(SELECT_BEAT, args![owner]).await?.map_or(Ok(0), |row| row.get("beat"))
+}
+
+const NOTE_TRY: &str = "UPDATE ingest_cursors SET tries = tries + 1 \
+     WHERE source = $1 AND partition_id = $2 AND next_offset = $3 RETURNING tries";
+
+/// Counts a failed try to read the batch at the position; 0 when the partition has moved on.
+pub async fn note_try(db: &Db, source: &str, partition: i64, next_offset: i64) -> Result<i64, Error> {
+    let mut tx = db.begin().await?;
+    let tries = tx.fetch_optional(NOTE_TRY, args![source, partition, next_offset]).await?;
+    tx.commit().await?;
+    tries.map_or(Ok(0), |row| row.get("tries"))
 }

@@ -1,5 +1,6 @@
 //! Behaviour of the inventory on SQLite and on Postgres.
 
+mod attempts;
 mod collections;
 mod demerge;
 mod discovery;
@@ -15,6 +16,11 @@ mod redaction;
 mod sensitive;
 
 portolan_testkit::suite! {
+    attempts::a_record_at_which_processes_died_twice_is_set_aside,
+    attempts::one_death_sets_nothing_aside,
+    attempts::another_process_is_waited_for,
+    attempts::a_batch_that_cannot_be_read_is_set_aside,
+    attempts::an_operator_skips_what_stands_in_the_way,
     collections::names_follow_the_rule,
     collections::a_repeated_write_answers_the_same_collection,
     collections::accounts_do_not_see_each_other,

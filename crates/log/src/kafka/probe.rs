@@ -1,0 +1,110 @@
+//! Looks at one place of a partition by a client of its own, apart from the group.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message as _;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::consumer::stored;
+use super::{GROUP_PREFIX, TIMEOUT, broker, client_config, message_bytes_max};
+use crate::Error;
+use crate::log::Stored;
+
+/// Records of one unreadable batch that are looked at in a row; what lies behind is looked at later.
+const BATCH_RECORDS_MAX: i64 = 100_000;
+/// How often the place is tried before its batch counts as unreadable: a batch may be cut off on its way.
+const TRIES: u32 = 3;
+
+/// Whether an error tells of a batch that cannot be read, not of a broker that is away.
+pub(super) fn is_unreadable(error: &KafkaError) -> Option<RDKafkaErrorCode> {
+    use RDKafkaErrorCode::{
+        BadCompression, BadMessage, InvalidMessage, InvalidMessageSize, NotImplemented, UnsupportedCompressionType,
+    };
+    let (KafkaError::MessageConsumption(code) | KafkaError::MessageConsumptionFatal(code)) = error else { return None };
+    let codes =
+        [BadCompression, BadMessage, InvalidMessage, InvalidMessageSize, NotImplemented, UnsupportedCompressionType];
+    codes.contains(code).then_some(*code)
+}
+
+/// What a place holds.
+enum Found {
+    Record(Stored, Option<i64>),
+    Unreadable(RDKafkaErrorCode),
+    Nothing,
+}
+
+/// The first record at or after an offset and when it was appended; nothing at the end of the partition.
+pub(super) fn first_record(
+    servers: &str,
+    topic: &str,
+    partition: i32,
+    offset: i64,
+) -> Result<Option<(Stored, Option<i64>)>, Error> {
+    let client: BaseConsumer = client_config(servers)
+        .set("group.id", format!("{GROUP_PREFIX}.{topic}.probe"))
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("fetch.message.max.bytes", message_bytes_max().to_string())
+        .set("fetch.max.bytes", (2 * message_bytes_max()).to_string())
+        .set("receive.message.max.bytes", (3 * message_bytes_max()).to_string())
+        .set("fetch.error.backoff.ms", "5")
+        .set("fetch.wait.max.ms", "20")
+        .create()
+        .map_err(broker)?;
+    let (low, end) = client.fetch_watermarks(topic, partition, TIMEOUT).map_err(broker)?;
+    if offset >= end {
+        return Ok(None);
+    }
+    let offset = offset.max(low);
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::Offset(offset)).map_err(broker)?;
+    client.assign(&list).map_err(broker)?;
+    let reason = match look(&client, TRIES)? {
+        Found::Record(record, appended_at) => return Ok(Some((record, appended_at))),
+        Found::Nothing => return Ok(None),
+        Found::Unreadable(code) => code.to_string(),
+    };
+    // The broker answers with the whole batch that holds an offset, so every offset of this one fails alike.
+    let mut next_offset = offset + 1;
+    while next_offset < end && next_offset < offset + BATCH_RECORDS_MAX {
+        client.seek(topic, partition, Offset::Offset(next_offset), TIMEOUT).map_err(broker)?;
+        // Twice, so that an answer of before the seek is not taken for one behind it.
+        match look(&client, 2)? {
+            Found::Unreadable(_) => next_offset += 1,
+            Found::Record(record, _) => {
+                next_offset = record.offset.max(next_offset);
+                break;
+            }
+            Found::Nothing => break,
+        }
+    }
+    Err(Error::Damaged { partition: i64::from(partition), offset, next_offset, reason })
+}
+
+/// Polls until the place is known to hold a record, or an unreadable batch so often.
+fn look(client: &BaseConsumer, tries: u32) -> Result<Found, Error> {
+    let started = Instant::now();
+    let mut failed = 0;
+    while started.elapsed() < TIMEOUT {
+        match client.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => {
+                let appended_at = message.timestamp().to_millis().map(|time_ms| time_ms / 1_000);
+                return Ok(Found::Record(stored(&message), appended_at));
+            }
+            Some(Err(error)) => {
+                if let Some(code) = is_unreadable(&error) {
+                    failed += 1;
+                    if failed >= tries {
+                        return Ok(Found::Unreadable(code));
+                    }
+                } else {
+                    tracing::debug!(%error, "the broker does not answer the look at one place");
+                }
+            }
+            None => {}
+        }
+    }
+    Ok(Found::Nothing)
+}

@@ -1,0 +1,2 @@
+-- Failed attempts in a row.
+ALTER TABLE inventory_jobs ADD COLUMN attempts BIGINT NOT NULL DEFAULT 0;

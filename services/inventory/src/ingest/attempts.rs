@@ -1,0 +1,187 @@
+//! Deaths at a record.
+//!
+//! Before a consumer works on records it notes them with its name in the partition's row; the commit that writes them,
+//! or an orderly end, takes the name away. A name that stays is that of a process that died there, by whatever it was.
+//! Its records are read one by one from then on, each noted on its own, so that the next death names one record.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use portolan_runtime::process::is_draining;
+use portolan_store::Db;
+use tokio_util::sync::CancellationToken;
+
+use crate::store::positions::{self, Cursor};
+use crate::{Deps, Error};
+
+/// How often a process shows that it lives.
+const BEAT: Duration = Duration::from_secs(2);
+/// How often it looks whether it is to end.
+const TICK: Duration = Duration::from_millis(250);
+/// A process of another machine that shows nothing for so long is dead.
+const SILENCE: Duration = Duration::from_secs(10);
+/// A record at which processes died so often is looked at before it is tried again.
+const DEATHS_SUSPICIOUS: i64 = 2;
+/// … and so often is set aside whatever the look says, since what comes after the reading may be what kills.
+const DEATHS_MAX: i64 = 6;
+
+/// Records at which processes died.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Suspects {
+    pub offsets: Range<i64>,
+    pub deaths: i64,
+}
+
+/// What is known of a record from the deaths before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// One among several at which a process died, or alone at a single death.
+    Try,
+    /// Two processes died, the last one at this record alone.
+    Look,
+    /// So many did that no look is needed.
+    SetAside,
+}
+
+impl Suspects {
+    pub fn verdict(&self) -> Verdict {
+        let is_alone = self.offsets.end - self.offsets.start == 1;
+        match self.deaths {
+            DEATHS_MAX.. if is_alone => Verdict::SetAside,
+            DEATHS_SUSPICIOUS.. if is_alone => Verdict::Look,
+            _ => Verdict::Try,
+        }
+    }
+}
+
+/// What a partition's task has seen of another process that works on the partition.
+#[derive(Default)]
+pub struct Watch(HashMap<String, (i64, Instant)>);
+
+/// The position and the suspects of a partition that nobody else works on; nothing while another process does.
+///
+/// # Errors
+/// When the tables cannot be read or written.
+pub async fn take(deps: &Deps, partition: i64, watch: &mut Watch) -> Result<Option<(i64, Suspects)>, Error> {
+    let source = deps.log.source();
+    let mut cursor = positions::load(&deps.db, source, partition).await?;
+    if let Some(owner) = cursor.work_owner.clone().filter(|owner| owner != name()) {
+        if !is_dead(deps, &owner, watch).await? {
+            return Ok(None);
+        }
+        watch.0.remove(&owner);
+        let deaths = deaths_with(&cursor);
+        tracing::warn!(partition, from = cursor.work_from, to = cursor.work_to, deaths, "a process died at records");
+        positions::note_death(&deps.db, source, partition, &cursor, deaths).await?;
+        cursor = positions::load(&deps.db, source, partition).await?;
+        if cursor.work_owner.is_some() {
+            return Ok(None);
+        }
+    }
+    watch.0.clear();
+    let suspects = Suspects { offsets: cursor.suspect_from..cursor.suspect_to, deaths: cursor.deaths };
+    Ok(Some((cursor.next_offset, suspects)))
+}
+
+/// Notes what is worked on from here; false when another process has the partition. What happens while this process
+/// ends is no death.
+///
+/// # Errors
+/// When the note cannot be written.
+pub async fn note(
+    deps: &Deps,
+    partition: i64,
+    position: i64,
+    records: Range<i64>,
+    stop: &CancellationToken,
+) -> Result<bool, Error> {
+    if stop.is_cancelled() || is_draining() {
+        return Ok(true);
+    }
+    Ok(positions::note_work(&deps.db, deps.log.source(), partition, position, name(), records).await?)
+}
+
+/// Shows that this process lives, until it is to end; then its name goes away from what it works on.
+pub async fn show_life(db: Db, stop: CancellationToken) {
+    let mut shown: Option<Instant> = None;
+    while !stop.is_cancelled() && !is_draining() {
+        if shown.is_none_or(|at| at.elapsed() >= BEAT) {
+            shown = Some(Instant::now());
+            if let Err(error) = positions::beat(&db, name()).await {
+                tracing::debug!(%error, "other consumers may take this one for dead");
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(TICK) => {}
+        }
+    }
+    if let Err(error) = positions::release(&db, name()).await {
+        tracing::warn!(%error, "this end may count as a death");
+    }
+}
+
+/// The deaths at the records under work, with this one.
+fn deaths_with(cursor: &Cursor) -> i64 {
+    let is_known = cursor.suspect_from <= cursor.work_from && cursor.work_to <= cursor.suspect_to;
+    if is_known { cursor.deaths + 1 } else { 1 }
+}
+
+async fn is_dead(deps: &Deps, owner: &str, watch: &mut Watch) -> Result<bool, Error> {
+    if let Some(dead) = is_dead_here(owner) {
+        return Ok(dead);
+    }
+    let beats = positions::beats(&deps.db, owner).await?;
+    let seen = watch.0.entry(owner.to_owned()).or_insert_with(|| (beats, Instant::now()));
+    if seen.0 != beats {
+        *seen = (beats, Instant::now());
+    }
+    Ok(seen.1.elapsed() >= SILENCE)
+}
+
+/// The name of this process: boot of the machine, namespace of process ids, process id, its start, and a chance number.
+fn name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| {
+        let (place, id) = (place(), std::process::id());
+        format!("{place}/{id}/{}/{}", started(id).unwrap_or_default(), uuid::Uuid::new_v4())
+    })
+}
+
+/// Where process ids mean the same.
+fn place() -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let ids = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    format!("{}/{}", boot.trim(), ids.display())
+}
+
+/// When a process was started, in ticks since the boot.
+fn started(id: u32) -> Option<String> {
+    let line = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The name of the program, which may hold anything, ends with the last parenthesis; the start is the 20th behind it.
+    Some(line.rsplit_once(')')?.1.split_whitespace().nth(19)?.to_owned())
+}
+
+/// Whether a process of this machine is dead; nothing for one of another machine.
+fn is_dead_here(owner: &str) -> Option<bool> {
+    let here = place();
+    let rest = owner.strip_prefix(&here)?.strip_prefix('/')?;
+    let mut parts = rest.split('/');
+    let id: u32 = parts.next()?.parse().ok()?;
+    let start = parts.next().filter(|start| !start.is_empty())?;
+    Some(started(id).as_deref() != Some(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_of_this_machine_is_known_at_once() {
+        assert_eq!(is_dead_here(name()), Some(false));
+        assert_eq!(is_dead_here(&format!("{}/{}/0/x", place(), std::process::id())), Some(true));
+        assert_eq!(is_dead_here("another machine/1/0/x"), None);
+    }
+}

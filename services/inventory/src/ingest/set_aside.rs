@@ -1,0 +1,87 @@
+//! Records that stand in the way of a partition are kept among the rejected ones, and the partition goes on.
+
+use portolan_log::{Log, Stored};
+use portolan_store::{Db, Store};
+
+use crate::{Deps, Error, store};
+
+/// Tries to read a batch before it is set aside.
+const TRIES_MAX: i64 = 3;
+const REASON_DEATHS: &str = "the process died while it worked on the record";
+const REASON_OPERATOR: &str = "skipped by an operator";
+
+/// Sets a record aside at which processes died; false when another consumer has moved the partition.
+///
+/// # Errors
+/// When the record cannot be kept; then the partition does not move.
+pub async fn record(deps: &Deps, partition: i64, position: i64, record: &Stored, deaths: i64) -> Result<bool, Error> {
+    let reason = format!("{REASON_DEATHS} ({deaths} times)");
+    deps.log.reject(partition, record.offset, &reason, &record.value).await?;
+    tracing::error!(partition, offset = record.offset, deaths, "a record at which processes died is set aside");
+    moved(&deps.db, &deps.log, partition, position, record.offset + 1).await
+}
+
+/// Counts a failed try to read what stands at the position, and sets it aside after the last one; true when the partition
+/// has moved. Any other error is given back.
+///
+/// # Errors
+/// The given one, until it was tried often enough.
+pub async fn unreadable(deps: &Deps, partition: i64, position: i64, error: Error) -> Result<bool, Error> {
+    let Error::Log(portolan_log::Error::Damaged { offset, next_offset, .. }) = &error else { return Err(error) };
+    let tries = store::positions::note_try(&deps.db, deps.log.source(), partition, position).await?;
+    if tries < TRIES_MAX {
+        return Err(error);
+    }
+    deps.log.reject(partition, *offset, &error.to_string(), &[]).await?;
+    tracing::error!(partition, offset, next_offset, %error, "a batch that cannot be read is set aside");
+    moved(&deps.db, &deps.log, partition, position, *next_offset).await
+}
+
+async fn moved(db: &Db, log: &Log, partition: i64, position: i64, next: i64) -> Result<bool, Error> {
+    metrics::counter!("portolan_ingest_set_aside_total", "partition" => partition.to_string()).increment(1);
+    let mut tx = db.begin().await?;
+    let moved = store::positions::advance(&mut tx, log.source(), partition, position, next).await?;
+    tx.commit().await?;
+    Ok(moved)
+}
+
+/// What an operator's skip did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Skipped {
+    /// The records from the position up to here are set aside.
+    To(i64),
+    /// The partition stands elsewhere; nothing was done.
+    StandsAt(i64),
+    /// The partition has no record there yet.
+    Empty,
+}
+
+/// Sets the record at the position of a partition aside, or the batch when it cannot be read, for an operator.
+///
+/// # Errors
+/// When log or store do not answer, or there is no such partition.
+pub async fn skip(store: &Store, log: &Log, partition: i64, offset: i64) -> Result<Skipped, Error> {
+    let db = store.service(crate::SERVICE).await?;
+    let position = store::positions::load(&db, log.source(), partition).await?.next_offset;
+    if position != offset {
+        return Ok(Skipped::StandsAt(position));
+    }
+    let next = match log.peek(partition, offset).await {
+        Ok(None) => return Ok(Skipped::Empty),
+        Ok(Some(record)) => {
+            log.reject(partition, record.offset, REASON_OPERATOR, &record.value).await?;
+            record.offset + 1
+        }
+        Err(error @ portolan_log::Error::Damaged { offset, next_offset, .. }) => {
+            log.reject(partition, offset, &format!("{REASON_OPERATOR}: {error}"), &[]).await?;
+            next_offset
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if !moved(&db, log, partition, position, next).await? {
+        let position = store::positions::load(&db, log.source(), partition).await?.next_offset;
+        return Ok(Skipped::StandsAt(position));
+    }
+    tracing::warn!(partition, offset, next, "an operator skipped records");
+    Ok(Skipped::To(next))
+}

@@ -1,0 +1,109 @@
+use portolan_inventory::ingest::{Skipped, skip};
+use portolan_inventory::{Deps, endpoints, start_ingest};
+use portolan_record::Record;
+use portolan_store::Value;
+use portolan_testkit::TestDb;
+
+use crate::harness::{ACCOUNT, admin, append, call, create, deps, distinct_path, ingest_all, wait_for_all};
+
+/// A process of this machine that ended: its id is in use by one that began at another time.
+fn dead_process() -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let ids = std::fs::read_link("/proc/self/ns/pid").unwrap();
+    format!("{}/{}/{}/0/x", boot.trim(), ids.display(), std::process::id())
+}
+
+/// A collection with records that nobody has read yet: its id and their partition.
+async fn waiting(deps: &Deps, count: usize) -> (i32, i64) {
+    let id = create(deps, ACCOUNT, "A").await.id;
+    let records: Vec<Record<'_>> = (0..count).map(|n| call(id, "GET", &distinct_path(n), 5)).collect();
+    let partition = *append(deps, "p", 0, &records).await.first_key_value().unwrap().0;
+    (id, partition)
+}
+
+/// Leaves the partition as a process does that died at some of its records.
+async fn die_at(deps: &Deps, partition: i64, owner: &str, work: (i64, i64), suspects: (i64, i64), deaths: i64) {
+    let insert = "INSERT INTO ingest_cursors (source, partition_id, next_offset) VALUES ($1, $2, 0) \
+         ON CONFLICT DO NOTHING";
+    let update = "UPDATE ingest_cursors SET work_owner = $3, work_from = $4, work_to = $5, suspect_from = $6, \
+         suspect_to = $7, deaths = $8 WHERE source = $1 AND partition_id = $2";
+    let place = vec![Value::from(deps.log.source()), Value::from(partition)];
+    deps.db.execute(insert, place.clone()).await.unwrap();
+    let numbers = [work.0, work.1, suspects.0, suspects.1, deaths].map(Value::from);
+    let values = place.into_iter().chain([Value::from(owner)]).chain(numbers).collect();
+    deps.db.execute(update, values).await.unwrap();
+}
+
+async fn count(deps: &Deps, id: i32) -> usize {
+    endpoints::list(deps, &admin(ACCOUNT), id).await.unwrap().1.len()
+}
+
+/// The first process died with five records under work, the second at one of them: the third sets that one aside with the
+/// reason, and its neighbors arrive.
+pub async fn a_record_at_which_processes_died_twice_is_set_aside(test: TestDb) {
+    let deps = deps(&test).await;
+    let (id, partition) = waiting(&deps, 5).await;
+    die_at(&deps, partition, &dead_process(), (0, 1), (0, 5), 1).await;
+    ingest_all(&deps).await;
+    let rejected = deps.log.rejected(10).await.unwrap();
+    assert_eq!((rejected.len(), rejected[0].offset), (1, 0), "{rejected:?}");
+    assert!(rejected[0].reason.contains("died") && !rejected[0].value.is_empty(), "{rejected:?}");
+    assert_eq!(count(&deps, id).await, 4);
+}
+
+/// After one death every record is read, each on its own, and an orderly end leaves nothing that counts as a death.
+pub async fn one_death_sets_nothing_aside(test: TestDb) {
+    let deps = deps(&test).await;
+    let (id, partition) = waiting(&deps, 5).await;
+    die_at(&deps, partition, &dead_process(), (0, 5), (0, 0), 0).await;
+    ingest_all(&deps).await;
+    assert_eq!((count(&deps, id).await, deps.log.rejected_count().await.unwrap()), (5, 0));
+    let left = "SELECT count(*) FROM ingest_cursors WHERE work_owner IS NOT NULL";
+    assert_eq!(deps.db.fetch_one(left, vec![]).await.unwrap().get::<i64>(0).unwrap(), 0);
+}
+
+/// What a living process works on is left to it, and taken up when it has been silent for long.
+pub async fn another_process_is_waited_for(test: TestDb) {
+    let deps = deps(&test).await;
+    let (id, partition) = waiting(&deps, 3).await;
+    die_at(&deps, partition, "another machine/1/0/x", (0, 3), (0, 0), 0).await;
+    let handle = start_ingest(deps.clone());
+    let beat = "INSERT INTO ingest_consumers (owner, beat) VALUES ('another machine/1/0/x', $1) \
+         ON CONFLICT (owner) DO UPDATE SET beat = excluded.beat";
+    for n in 1..=3_i64 {
+        deps.db.execute(beat, vec![Value::from(n)]).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        assert_eq!(count(&deps, id).await, 0);
+    }
+    wait_for_all(&deps, &handle).await;
+    handle.stop().await;
+    assert_eq!((count(&deps, id).await, deps.log.rejected_count().await.unwrap()), (3, 0));
+}
+
+/// A damaged batch is kept among the rejected ones after a few tries, and the next one arrives.
+pub async fn a_batch_that_cannot_be_read_is_set_aside(test: TestDb) {
+    let deps = deps(&test).await;
+    let (id, partition) = waiting(&deps, 2).await;
+    let log = test.store.service("log").await.unwrap();
+    log.execute("UPDATE log_batches SET payload = $1", vec![Value::from(vec![0xff_u8; 9])]).await.unwrap();
+    append(&deps, "p", 1, &[call(id, "GET", "/behind", 5)]).await;
+    ingest_all(&deps).await;
+    let rejected = deps.log.rejected(10).await.unwrap();
+    assert_eq!((rejected.len(), rejected[0].partition, rejected[0].offset), (1, partition, 0));
+    assert!(rejected[0].reason.contains("0 to 1"), "{rejected:?}");
+    assert_eq!(count(&deps, id).await, 1);
+}
+
+/// An operator's skip sets aside exactly the record at which the partition stands.
+pub async fn an_operator_skips_what_stands_in_the_way(test: TestDb) {
+    let deps = deps(&test).await;
+    let (id, partition) = waiting(&deps, 2).await;
+    let skip = async |offset| skip(&test.store, &deps.log, partition, offset).await.unwrap();
+    assert_eq!(skip(1).await, Skipped::StandsAt(0));
+    die_at(&deps, partition, "", (0, 0), (0, 0), 0).await;
+    assert_eq!(skip(0).await, Skipped::To(1));
+    assert_eq!(skip(0).await, Skipped::StandsAt(1));
+    ingest_all(&deps).await;
+    assert_eq!((count(&deps, id).await, deps.log.rejected_count().await.unwrap()), (1, 1));
+    assert_eq!(skip(2).await, Skipped::Empty);
+}
