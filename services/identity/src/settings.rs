@@ -37,7 +37,13 @@ pub struct Settings {
 }
 
 /// The settings that are in force: an empty list of private ranges means the built-in one.
+///
+/// # Errors
+/// `ACCOUNT_NOT_FOUND` also for an account that has ended.
 pub async fn get(deps: &Deps, account_id: i64) -> Result<Settings> {
+    if !store::is_open(&deps.db, account_id).await? {
+        return Err(Reason::AccountNotFound.into());
+    }
     let mut settings = store::find_settings(&deps.db, account_id).await?;
     if settings.private_cidrs.is_empty() {
         settings.private_cidrs = PRIVATE_RANGES.map(str::to_owned).to_vec();

@@ -2,6 +2,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use portolan_api::Reason;
 use portolan_api::identity::v1::GetAccountSettingsRequest;
 use portolan_engine::AccessPolicy;
 use portolan_log::{Log, Positions};
@@ -158,18 +159,23 @@ impl Deps {
         fresh.map(|(account_id, (_, policy))| (*account_id, policy.clone())).collect()
     }
 
-    /// The address ranges of an account. While identity does not answer, the last known or the built-in ones stand in:
-    /// a call is not held up for them, and the job that applies them later asks again.
-    pub(crate) async fn access_policy(&self, account_id: i64) -> Arc<AccessPolicy> {
+    /// The address ranges of an account; nothing when there is no such account, or it has ended. While identity does not
+    /// answer, the last known or the built-in ones stand in: a call is not held up for them, and the job that applies them
+    /// later asks again.
+    pub(crate) async fn access_policy(&self, account_id: i64) -> Option<Arc<AccessPolicy>> {
         match self.access_policy_now(account_id).await {
-            Ok(policy) => Arc::new(policy),
+            Ok(policy) => Some(Arc::new(policy)),
+            Err(error) if error.reason() == Some(Reason::AccountNotFound) => {
+                self.shared.policies.lock().unwrap_or_else(PoisonError::into_inner).remove(&account_id);
+                None
+            }
             Err(error) => {
                 tracing::debug!(account_id, %error, "address ranges are not known for now");
                 let mut policies = self.shared.policies.lock().unwrap_or_else(PoisonError::into_inner);
                 let built_in = || Arc::new(self.policy(PRIVATE_RANGES, []));
                 let (at, policy) = policies.entry(account_id).or_insert_with(|| (Instant::now(), built_in()));
                 *at = Instant::now();
-                policy.clone()
+                Some(policy.clone())
             }
         }
     }

@@ -3,6 +3,7 @@
 //! # Invariants
 //! - A step and the place where the next one begins are one transaction: a crash repeats at most one step, and no step
 //!   is applied twice.
+//! - A job that fails, or whose worker dies, many times in a row without a step ends as failed with its reason.
 //! - In an account at most one job of a kind and collection is active. Asked for again while it runs, it starts again
 //!   after its end, so every request is followed by a whole run.
 
@@ -19,8 +20,12 @@ use portolan_runtime::now_s;
 
 /// A job is another worker's after this long without a sign of life.
 const LEASE_S: i64 = 60;
-/// A job that failed is taken up again after this long.
-const PAUSE_S: i64 = 10;
+/// A job that failed is taken up again after this long, doubled with every attempt…
+const PAUSE_S: i64 = 2;
+/// … up to this.
+const PAUSE_MAX_S: i64 = 300;
+/// Attempts in a row that end without a step.
+const ATTEMPTS_MAX: i64 = 10;
 /// Jobs left behind by another process are found this often.
 const POLL: Duration = Duration::from_secs(15);
 /// Ended jobs are listed for this long.
@@ -47,6 +52,8 @@ pub struct Job {
     pub place: String,
     pub done_items: i64,
     pub error: Option<String>,
+    /// Attempts since the last step, with the one under way.
+    pub attempts: i64,
     /// Unix seconds.
     pub created_at: i64,
     /// Unix seconds.
@@ -94,6 +101,7 @@ pub enum JobState {
     Pending,
     Running,
     Succeeded,
+    Failed,
 }
 
 impl JobState {
@@ -102,11 +110,12 @@ impl JobState {
             Self::Pending => "PENDING",
             Self::Running => "RUNNING",
             Self::Succeeded => "SUCCEEDED",
+            Self::Failed => "FAILED",
         }
     }
 
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Pending, Self::Running, Self::Succeeded].into_iter().find(|state| state.name() == name)
+        [Self::Pending, Self::Running, Self::Succeeded, Self::Failed].into_iter().find(|state| state.name() == name)
     }
 }
 
@@ -183,13 +192,24 @@ pub async fn run_due(deps: &Deps, owner: &str, stop: &CancellationToken) -> Resu
 
 /// Steps through a claimed job to its end or until `stop`.
 async fn work(deps: &Deps, job: &Job, owner: &str, stop: &(dyn Fn() -> bool + Sync)) -> Result<(), Error> {
+    if job.attempts > ATTEMPTS_MAX {
+        let reason = job.error.as_deref().unwrap_or("the process died at every attempt");
+        return Ok(store::jobs::fail(&deps.db, job, owner, reason).await?);
+    }
+    let mut attempts = job.attempts;
     loop {
         match retrying(|| step(deps, job, owner)).await {
             Ok(true) if stop() => return Ok(store::jobs::release(&deps.db, job, owner, 0, None).await?),
-            Ok(true) => {}
+            Ok(true) => attempts = 1,
             Ok(false) => return Ok(()),
+            Err(error) if attempts >= ATTEMPTS_MAX => {
+                tracing::error!(%error, job_id = job.job_id, kind = job.kind.name(), attempts, "a job failed for good");
+                store::jobs::fail(&deps.db, job, owner, &error.to_string()).await?;
+                return Err(error);
+            }
             Err(error) => {
-                let due_at = now_s() + PAUSE_S;
+                let pause_s = (PAUSE_S << (attempts - 1).clamp(0, 8)).min(PAUSE_MAX_S);
+                let due_at = now_s() + pause_s;
                 store::jobs::release(&deps.db, job, owner, due_at, Some(error.to_string())).await?;
                 return Err(error);
             }

@@ -4,6 +4,13 @@ use portolan_store::{Db, Tx, args};
 use super::one;
 use crate::settings::Settings;
 
+const IS_OPEN: &str = "SELECT account_id FROM accounts WHERE account_id = $1 AND state = 'ACTIVE'";
+
+/// Whether there is such an account, and it has not ended.
+pub(crate) async fn is_open(db: &Db, account_id: i64) -> Result<bool> {
+    Ok(db.fetch_optional(IS_OPEN, args![account_id]).await?.is_some())
+}
+
 const FIND_SETTINGS: &str = "SELECT private_cidrs, partner_ips FROM account_settings WHERE account_id = $1";
 
 pub(crate) async fn find_settings(db: &Db, account_id: i64) -> Result<Settings> {

@@ -214,6 +214,10 @@ fn fold(records: &[Stored], rules: Arc<Rules>, detectors: &DetectorSet) -> Batch
     let mut batch = Batch { rules, ..Batch::default() };
     for stored in records {
         match read_one(&stored.value, detectors) {
+            Ok((record, ..)) if batch.rules.missing.contains(&record.account_id) => {
+                let reason = format!("record member `akto_account_id` names no account: {}", record.account_id);
+                batch.rejected.push(Rejected { offset: stored.offset, reason, value: stored.value.to_vec() });
+            }
             Ok((record, json, Verdict::Seen(observations))) => {
                 batch.records += 1;
                 let masked = masking::masked(&record, &observations, detectors.of(record.account_id));

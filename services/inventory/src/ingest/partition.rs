@@ -214,6 +214,7 @@ async fn gather(
         if !part.unknown_accounts.is_empty() {
             rules = rules.with_accounts(deps, &part.unknown_accounts).await;
             part = batch::read(records, rules.clone(), detectors).await?;
+            rules = rules.without_missing();
         }
         gathered.batch.merge(part);
         if is_suspect {

@@ -17,7 +17,12 @@ pub struct Rules {
     redacted: HashSet<(i64, Target)>,
     /// Absent for an account that was not met yet.
     pub policies: HashMap<i64, Arc<AccessPolicy>>,
+    /// Accounts that do not exist. They are asked for with every part of a batch, since each may be made meanwhile.
+    pub missing: HashSet<i64>,
 }
+
+/// Accounts that identity is asked for side by side.
+const ASKED_AT_ONCE: usize = 16;
 
 impl Rules {
     /// The rules in force, from memory as long as nothing has changed.
@@ -48,12 +53,29 @@ impl Rules {
         Ok(rules)
     }
 
-    /// The same rules with the address ranges of further accounts.
+    /// The same rules with what is known of further accounts.
     pub async fn with_accounts(&self, deps: &Deps, account_ids: &HashSet<i64>) -> Arc<Self> {
         let mut rules = self.clone();
-        for account_id in account_ids {
-            rules.policies.insert(*account_id, deps.access_policy(*account_id).await);
+        let account_ids: Vec<i64> = account_ids.iter().copied().collect();
+        for some in account_ids.chunks(ASKED_AT_ONCE) {
+            let asked = some.iter().map(async |account_id| (*account_id, deps.access_policy(*account_id).await));
+            for (account_id, policy) in futures::future::join_all(asked).await {
+                match policy {
+                    Some(policy) => _ = rules.policies.insert(account_id, policy),
+                    None => _ = rules.missing.insert(account_id),
+                }
+            }
         }
+        Arc::new(rules)
+    }
+
+    /// The same rules without what may have changed until the next part of a batch.
+    pub fn without_missing(self: Arc<Self>) -> Arc<Self> {
+        if self.missing.is_empty() {
+            return self;
+        }
+        let mut rules = Self::clone(&self);
+        rules.missing.clear();
         Arc::new(rules)
     }
 

@@ -4,7 +4,7 @@ use crate::jobs::{Job, JobKind, JobState};
 
 macro_rules! columns {
     () => {
-        "account_id, job_id, kind, state, collection_id, place, done_items, error, created_at, updated_at"
+        "account_id, job_id, kind, state, collection_id, place, done_items, error, attempts, created_at, updated_at"
     };
 }
 
@@ -29,8 +29,8 @@ pub async fn insert(
 }
 
 const CLAIM: &str = concat!(
-    "UPDATE inventory_jobs SET lease_owner = $1, lease_until = $2, state = 'RUNNING', updated_at = $3 ",
-    "WHERE (account_id, job_id) IN (SELECT account_id, job_id FROM inventory_jobs ",
+    "UPDATE inventory_jobs SET lease_owner = $1, lease_until = $2, state = 'RUNNING', updated_at = $3, ",
+    "attempts = attempts + 1 WHERE (account_id, job_id) IN (SELECT account_id, job_id FROM inventory_jobs ",
     "WHERE active_name IS NOT NULL AND lease_until <= $3 ORDER BY created_at, account_id, job_id LIMIT 1) ",
     "AND active_name IS NOT NULL AND lease_until <= $3 RETURNING ",
     columns!()
@@ -45,8 +45,8 @@ pub async fn claim(db: &Db, owner: &str, now: i64, lease_until: i64) -> Result<O
 }
 
 const CLAIM_ONE: &str = concat!(
-    "UPDATE inventory_jobs SET lease_owner = $1, lease_until = $2, state = 'RUNNING', updated_at = $3 ",
-    "WHERE account_id = $4 AND job_id = $5 AND active_name IS NOT NULL AND lease_until <= $3 RETURNING ",
+    "UPDATE inventory_jobs SET lease_owner = $1, lease_until = $2, state = 'RUNNING', updated_at = $3, ",
+    "attempts = attempts + 1 WHERE account_id = $4 AND job_id = $5 AND active_name IS NOT NULL AND lease_until <= $3 RETURNING ",
     columns!()
 );
 
@@ -77,7 +77,7 @@ pub async fn renew(tx: &mut Tx, job: &Job, owner: &str, lease_until: i64, now: i
     row.map(|row| read(&row)).transpose()
 }
 
-const ADVANCE: &str = "UPDATE inventory_jobs SET place = $3, done_items = done_items + $4, error = NULL \
+const ADVANCE: &str = "UPDATE inventory_jobs SET place = $3, done_items = done_items + $4, error = NULL, attempts = 0 \
      WHERE account_id = $1 AND job_id = $2";
 
 /// Notes where the next step begins.
@@ -88,7 +88,7 @@ pub async fn advance(tx: &mut Tx, job: &Job, place: &str, done: i64) -> Result<(
 const FINISH: &str = "UPDATE inventory_jobs SET state = 'SUCCEEDED', active_name = NULL, lease_owner = NULL, \
      lease_until = 0, error = NULL, done_items = done_items + $3 \
      WHERE account_id = $1 AND job_id = $2 AND asked_again = 0";
-const RESTART: &str = "UPDATE inventory_jobs SET place = '', asked_again = 0, done_items = 0 \
+const RESTART: &str = "UPDATE inventory_jobs SET place = '', asked_again = 0, done_items = 0, attempts = 0 \
      WHERE account_id = $1 AND job_id = $2 AND asked_again = 1";
 
 /// Ends a job, or starts it again when it was asked for meanwhile; true when it is over.
@@ -106,6 +106,19 @@ const RELEASE: &str = "UPDATE inventory_jobs SET lease_until = $4, error = $5 \
 /// Gives a claimed job back, to be taken up from `due_at` on.
 pub async fn release(db: &Db, job: &Job, owner: &str, due_at: i64, error: Option<String>) -> Result<(), Error> {
     db.execute(RELEASE, args![job.account_id, &job.job_id, owner, due_at, error]).await.map(drop)
+}
+
+const FAIL: &str = "UPDATE inventory_jobs SET state = 'FAILED', active_name = NULL, lease_owner = NULL, \
+     lease_until = 0, error = $4 \
+     WHERE account_id = $1 AND job_id = $2 AND lease_owner = $3 AND active_name IS NOT NULL AND asked_again = 0";
+
+/// Ends a job with the reason for which it failed, or starts it again when it was asked for meanwhile.
+pub async fn fail(db: &Db, job: &Job, owner: &str, reason: &str) -> Result<(), Error> {
+    let mut tx = db.begin().await?;
+    if tx.execute(FAIL, args![job.account_id, &job.job_id, owner, reason]).await? == 0 {
+        tx.execute(RESTART, args![job.account_id, &job.job_id]).await?;
+    }
+    tx.commit().await
 }
 
 const PRUNE: &str = "DELETE FROM inventory_jobs WHERE account_id = $1 AND active_name IS NULL AND updated_at < $2";
@@ -153,6 +166,7 @@ fn read(row: &Row) -> Result<Job, Error> {
         place: row.get("place")?,
         done_items: row.get("done_items")?,
         error: row.get("error")?,
+        attempts: row.get("attempts")?,
         created_at: row.get("created_at")?,
         updated_at: row.get("updated_at")?,
     })

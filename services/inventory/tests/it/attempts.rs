@@ -1,10 +1,14 @@
+use portolan_api::identity::v1::{self as identity, directory_service_server as directory};
 use portolan_inventory::ingest::{Skipped, skip};
-use portolan_inventory::{Deps, endpoints, start_ingest};
+use portolan_inventory::{Deps, collections, endpoints, jobs, start_ingest};
 use portolan_record::Record;
 use portolan_store::Value;
 use portolan_testkit::TestDb;
+use tokio_util::sync::CancellationToken;
 
-use crate::harness::{ACCOUNT, admin, append, call, create, deps, distinct_path, ingest_all, wait_for_all};
+use crate::harness::{
+    ACCOUNT, admin, append, call, create, deps, deps_without_identity, distinct_path, ingest_all, local, wait_for_all,
+};
 
 /// A process of this machine that ended: its id is in use by one that began at another time.
 fn dead_process() -> String {
@@ -106,4 +110,68 @@ pub async fn an_operator_skips_what_stands_in_the_way(test: TestDb) {
     ingest_all(&deps).await;
     assert_eq!((count(&deps, id).await, deps.log.rejected_count().await.unwrap()), (1, 1));
     assert_eq!(skip(2).await, Skipped::Empty);
+}
+
+/// Identity without the account 77.
+struct OneMissing(std::sync::atomic::AtomicBool);
+
+#[tonic::async_trait]
+impl directory::DirectoryService for OneMissing {
+    async fn find_organization(
+        &self,
+        _: tonic::Request<identity::FindOrganizationRequest>,
+    ) -> Result<tonic::Response<identity::FindOrganizationResponse>, tonic::Status> {
+        Err(tonic::Status::unimplemented(""))
+    }
+    async fn get_account_settings(
+        &self,
+        request: tonic::Request<identity::GetAccountSettingsRequest>,
+    ) -> Result<tonic::Response<identity::GetAccountSettingsResponse>, tonic::Status> {
+        if request.into_inner().account_id == 77 && !self.0.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            return Err(portolan_api::Error::new(portolan_api::Reason::AccountNotFound).into());
+        }
+        Ok(tonic::Response::new(identity::GetAccountSettingsResponse::default()))
+    }
+    async fn resolve_managed_user(
+        &self,
+        _: tonic::Request<identity::ResolveManagedUserRequest>,
+    ) -> Result<tonic::Response<identity::ResolveManagedUserResponse>, tonic::Status> {
+        Err(tonic::Status::unimplemented(""))
+    }
+}
+
+/// A record of an account that does not exist is set aside with the reason, and its neighbors arrive; once there is such
+/// an account its records are read at once.
+pub async fn records_of_missing_accounts_are_set_aside(test: TestDb) {
+    let deps = deps_without_identity(&test.store).await;
+    let service = directory::DirectoryServiceServer::new(OneMissing(false.into()));
+    deps.peers.identity.connect_local(local(tonic::service::Routes::new(service)));
+    let of = |account_id| Record { account_id, ..call(0, "GET", "/a", 5) };
+    append(&deps, "p", 0, &[of(77), of(ACCOUNT)]).await;
+    ingest_all(&deps).await;
+    let rejected = deps.log.rejected(10).await.unwrap();
+    assert_eq!(rejected.len(), 1, "{rejected:?}");
+    assert!(rejected[0].reason.contains("names no account: 77"), "{rejected:?}");
+    append(&deps, "p", 1, &[of(77)]).await;
+    ingest_all(&deps).await;
+    assert_eq!(deps.log.rejected_count().await.unwrap(), 1);
+    assert_eq!(endpoints::list(&deps, &admin(77), 0).await.unwrap().1.len(), 1);
+}
+
+/// A job that fails at every attempt ends as failed with the reason.
+pub async fn a_job_that_always_fails_ends(test: TestDb) {
+    let deps = deps(&test).await;
+    let id = create(&deps, ACCOUNT, "A").await.id;
+    deps.db.faults().at(jobs::STEPPED).times(1_000).fail();
+    collections::delete(&deps, &admin(ACCOUNT), vec![id]).await.unwrap();
+    for _ in 0..20 {
+        deps.db
+            .execute("UPDATE inventory_jobs SET lease_until = 0 WHERE active_name IS NOT NULL", vec![])
+            .await
+            .unwrap();
+        jobs::run_due(&deps, "worker", &CancellationToken::new()).await.unwrap();
+    }
+    let jobs = jobs::list(&deps, ACCOUNT, 0, None).await.unwrap();
+    assert_eq!((jobs.len(), jobs[0].state), (1, jobs::JobState::Failed), "{jobs:?}");
+    assert!(jobs[0].error.is_some() && jobs[0].attempts == 10, "{jobs:?}");
 }

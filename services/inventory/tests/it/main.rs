@@ -21,6 +21,8 @@ portolan_testkit::suite! {
     attempts::another_process_is_waited_for,
     attempts::a_batch_that_cannot_be_read_is_set_aside,
     attempts::an_operator_skips_what_stands_in_the_way,
+    attempts::records_of_missing_accounts_are_set_aside,
+    attempts::a_job_that_always_fails_ends,
     collections::names_follow_the_rule,
     collections::a_repeated_write_answers_the_same_collection,
     collections::accounts_do_not_see_each_other,
