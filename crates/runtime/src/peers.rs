@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use portolan_api::{
     billing::v1::{
@@ -8,7 +8,7 @@ use portolan_api::{
         collection_lists_service_client::CollectionListsServiceClient,
         directory_service_client::DirectoryServiceClient, identity_service_client::IdentityServiceClient,
         identity_usage_service_client::IdentityUsageServiceClient,
-        notifications_service_client::NotificationsServiceClient,
+        notifications_service_client::NotificationsServiceClient, tenants_service_client::TenantsServiceClient,
     },
     imports::v1::uploads_service_client::UploadsServiceClient,
     inventory::v1::{
@@ -17,7 +17,8 @@ use portolan_api::{
         inventory_usage_service_client::InventoryUsageServiceClient, job_service_client::JobServiceClient,
     },
     tokens::v1::{
-        api_keys_service_client::ApiKeysServiceClient,
+        SettleEdgeRequest, api_keys_service_client::ApiKeysServiceClient,
+        edge_service_client::EdgeServiceClient,
         organization_tokens_service_client::OrganizationTokensServiceClient,
         revocation_service_client::RevocationServiceClient, tokens_service_client::TokensServiceClient,
     },
@@ -26,6 +27,9 @@ use portolan_authz::{CALLER_HEADER, Caller, REQUEST_ID_HEADER, SERVICE_HEADER, S
 use tonic::{Request, Status, service::interceptor::InterceptedService};
 
 use crate::{Channel, Config, tls::Tls};
+
+/// Longest wait for the edge; its own bound is shorter.
+const SETTLE_WAIT: Duration = Duration::from_secs(5);
 
 /// The other services of the installation.
 #[derive(Clone)]
@@ -82,6 +86,11 @@ impl Peers {
         DirectoryServiceClient::with_interceptor(self.identity.clone(), self.as_service())
     }
 
+    /// Which accounts are open.
+    pub fn tenants(&self) -> TenantsServiceClient<Called<Channel>> {
+        TenantsServiceClient::with_interceptor(self.identity.clone(), self.as_service())
+    }
+
     /// Usage and limits, kept by billing.
     pub fn metering(&self) -> MeteringServiceClient<Called<Channel>> {
         MeteringServiceClient::with_interceptor(self.billing.clone(), self.as_service())
@@ -136,6 +145,24 @@ impl Peers {
     /// The feed of endpoints for the edge.
     pub fn edge_feed(&self) -> EdgeFeedServiceClient<Called<Channel>> {
         EdgeFeedServiceClient::with_interceptor(self.inventory.clone(), self.as_service())
+    }
+
+    /// The processes that decide at the edge.
+    pub fn edge(&self) -> EdgeServiceClient<Called<Channel>> {
+        EdgeServiceClient::with_interceptor(self.tokens.clone(), self.as_service())
+    }
+
+    /// Waits until the edge decides by what is committed; to be called before the answer of what ends calls. Without an
+    /// answer the edge follows by itself, a little later.
+    pub async fn settle_edge(&self) {
+        let settled = tokio::time::timeout(SETTLE_WAIT, async {
+            self.edge().settle_edge(SettleEdgeRequest {}).await
+        });
+        match settled.await {
+            Ok(Ok(_)) => {}
+            Ok(Err(status)) => tracing::warn!(%status, "the edge learns of a change later"),
+            Err(_) => tracing::warn!("the edge learns of a change later: it does not answer"),
+        }
     }
 
     /// The durable work of the inventory.

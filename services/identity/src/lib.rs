@@ -42,6 +42,7 @@ mod signing;
 pub mod signup;
 mod store;
 mod suspension;
+pub mod tenants;
 mod throttle;
 pub mod users;
 
@@ -55,6 +56,7 @@ use portolan_api::{
         managed_users_service_server::ManagedUsersServiceServer,
         notifications_service_server::NotificationsServiceServer, roles_service_server::RolesServiceServer,
         signup_service_server::SignupServiceServer, team_service_server::TeamServiceServer,
+        tenants_service_server::TenantsServiceServer,
     },
 };
 use portolan_authz::{Cache, Grant};
@@ -100,6 +102,12 @@ pub const MIGRATIONS: Migrations = Migrations {
             name: "emptied_lists",
             sqlite: include_str!("../migrations/sqlite/0031_emptied_lists.sql"),
             postgres: include_str!("../migrations/postgres/0031_emptied_lists.sql"),
+        },
+        Migration {
+            version: 70,
+            name: "tenant_states",
+            sqlite: include_str!("../migrations/sqlite/0070_tenant_states.sql"),
+            postgres: include_str!("../migrations/postgres/0070_tenant_states.sql"),
         },
     ],
 };
@@ -209,6 +217,7 @@ pub fn service(deps: Deps) -> Routes {
     let rpc = rpc::Rpc::new(deps);
     Routes::new(IdentityServiceServer::new(rpc.clone()))
         .add_service(DirectoryServiceServer::new(rpc.clone()))
+        .add_service(TenantsServiceServer::new(rpc.clone()))
         .add_service(AccountsServiceServer::new(rpc.clone()))
         .add_service(AuditLogServiceServer::new(rpc.clone()))
         .add_service(CollectionListsServiceServer::new(rpc.clone()))

@@ -6,6 +6,7 @@ mod managed_users;
 mod roles;
 mod signup;
 mod team;
+mod tenants;
 mod usage;
 
 use portolan_api::{

@@ -9,7 +9,7 @@ use crate::environment::ENV_TYPE;
 use crate::groups::conditions::{Conditions, too_long};
 use crate::jobs::{self, JobKind};
 use crate::reservations::{self, Wanted};
-use crate::{Deps, Error, access, groups, store, text};
+use crate::{Deps, Error, access, edge, groups, store, text};
 use portolan_runtime::now_s;
 
 /// Tags of one request and of one collection.
@@ -220,10 +220,15 @@ pub async fn update_deactivated(
                 changed.extend(store::collections::get_in(&mut tx, caller.account_id, *id).await?);
             }
         }
+        let changed_ids: Vec<i32> = changed.iter().map(|collection: &Collection| collection.id).collect();
+        edge::touch_collections(&mut tx, caller.account_id, &changed_ids).await?;
         tx.commit().await?;
         Ok::<_, Error>((changed, job_ids))
     })
     .await?;
+    if !changed.is_empty() {
+        deps.peers.settle_edge().await;
+    }
     follow_up(deps, caller.account_id, &job_ids).await;
     Ok(changed)
 }

@@ -345,6 +345,9 @@ pub async fn delete(deps: &Deps, caller: &Caller, mut ids: Vec<i32>) -> Result<V
     })
     .await?;
     deps.shared.jobs.notify_one();
+    if !job_ids.is_empty() {
+        deps.peers.settle_edge().await;
+    }
     Ok(job_ids)
 }
 

@@ -100,6 +100,18 @@ pub async fn remove_collections(tx: &mut Tx, account_id: i64, collection_ids: &[
     Ok(())
 }
 
+/// Tells the edge of all endpoints of these collections again, whose own state changed. The transaction holds the
+/// collections, and takes no other lock after this.
+pub async fn touch_collections(tx: &mut Tx, account_id: i64, collection_ids: &[i32]) -> Result<(), Error> {
+    for id in collection_ids {
+        if let Some((low, high)) = api_endpoints::id_range(tx, account_id, *id).await? {
+            let first = api_endpoints::reserve_versions(tx, high - low + 1).await?;
+            api_endpoints::touch_all(tx, account_id, *id, first - low).await?;
+        }
+    }
+    Ok(())
+}
+
 /// What changed after a version, and whether that is all.
 pub async fn changes(deps: &Deps, after_version: i64, page_size: i32) -> Result<(Vec<EdgeEndpoint>, bool), Error> {
     let limit = match i64::from(page_size) {

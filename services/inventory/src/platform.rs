@@ -215,7 +215,9 @@ pub async fn switch_endpoint(deps: &Deps, caller: &Caller, endpoint_id: &str, ac
         tx.commit().await?;
         Ok::<_, Error>(())
     })
-    .await
+    .await?;
+    deps.peers.settle_edge().await;
+    Ok(())
 }
 
 fn window(page: Option<i32>, per_page: Option<i32>) -> Result<(usize, usize), Error> {

@@ -1,7 +1,7 @@
 //! The token endpoint of RFC 6749 for profiles of the kind `oauth2`.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use portolan_api::{Error, Reason, Result};
+use portolan_api::{Error, Reason, Result, identity::v1::GetTenantStateRequest};
 use portolan_runtime::{digest, now_s};
 use subtle::ConstantTimeEq as _;
 
@@ -54,9 +54,16 @@ pub async fn create(deps: &Deps, request: Request) -> Result<AccessToken> {
     let kept = found.as_ref().map_or("", |(_, digest)| digest.as_str());
     let is_right = kept.len() == given.len() && bool::from(kept.as_bytes().ct_eq(given.as_bytes()));
     let profile = found.map(|(profile, _)| profile).filter(|profile| is_right && profile.active);
-    let profile = profile.ok_or_else(|| {
+    let refused = || {
         Error::new(Reason::OauthInvalidClient).with("detail", "the client is unknown, disabled or not authenticated")
-    })?;
+    };
+    let profile = profile.ok_or_else(refused)?;
+    // Asked last, so that a token costs identity nothing until the client is known. An account that shuts after this ends
+    // the token at the edge.
+    let request = GetTenantStateRequest { account_id: profile.account_id };
+    if !deps.peers.tenants().get_tenant_state(request).await?.into_inner().open {
+        return Err(refused());
+    }
     let token = secret::random_hex();
     access_tokens::delete_expired(&mut tx, now).await?;
     access_tokens::insert(&mut tx, &profile, &digest(&token), now, now + LIFE_S, version).await?;

@@ -6,8 +6,8 @@ use portolan_outbox::{AUDIT, AuditEvent};
 use portolan_store::Tx;
 
 use crate::{
-    Deps, now_ms,
-    store::{self, slack_webhooks},
+    Deps, changes, now_ms,
+    store::{self, access_tokens, clients, profiles, slack_webhooks},
 };
 
 /// Owners of one call.
@@ -24,8 +24,9 @@ pub struct Ended {
     pub ended_at: i64,
 }
 
-/// Deletes the API keys and Slack webhooks of these owners; answers how many there were. The keys are dead with the
-/// answer, also at those who cache their owners.
+/// Deletes the API keys and Slack webhooks of these owners, and the clients, profiles and access tokens of an account that
+/// ended; answers how many credentials there were. They are dead with the answer, also at the edge and at those who cache
+/// the owners of keys.
 ///
 /// # Errors
 /// `INTERNAL` for more than [`OWNERS_MAX`]; `UNAVAILABLE` when the readers of keys cannot be told.
@@ -45,21 +46,41 @@ async fn revoke_one(deps: &Deps, ended: &Ended) -> Result<i32> {
     let change = deps.key_changes.begin(digests.iter().map(|digest| api_key_key(digest))).await?;
     let mut tx = deps.db.begin().await?;
     let mut revoked = 0;
+    let ended_profiles = match ended.user_id {
+        None => end_profiles(&mut tx, ended.account_id).await?,
+        // They belong to the account, whoever made them.
+        Some(_) => 0,
+    };
     for (user_id, key_id) in store::delete_of_owner(&mut tx, ended).await? {
-        record(&mut tx, ended.account_id, user_id, "apiKey", key_id).await?;
+        record(&mut tx, ended.account_id, user_id, "apiKey", key_id.into()).await?;
         revoked += 1;
     }
     for (user_id, webhook_id) in slack_webhooks::delete_of_owner(&mut tx, ended).await? {
-        record(&mut tx, ended.account_id, user_id, "slackWebhook", webhook_id).await?;
+        record(&mut tx, ended.account_id, user_id, "slackWebhook", webhook_id.into()).await?;
         revoked += 1;
     }
     tx.commit().await?;
     change.finish().await?;
-    Ok(revoked)
+    if ended_profiles > 0 {
+        deps.edge.settle().await?;
+    }
+    Ok(revoked + ended_profiles)
+}
+
+/// Ends what callers of protected APIs show in the name of an account; answers how many profiles there were.
+async fn end_profiles(tx: &mut Tx, account_id: i64) -> Result<i32> {
+    let version = changes::next(tx).await?;
+    access_tokens::delete_of_account(tx, account_id).await?;
+    let profiles = profiles::delete_of_account(tx, account_id, now_ms(), version).await?;
+    clients::delete_of_account(tx, account_id, now_ms(), version).await?;
+    for profile_id in &profiles {
+        record(tx, account_id, 0, "accessProfile", *profile_id).await?;
+    }
+    i32::try_from(profiles.len()).map_err(Error::internal)
 }
 
 /// Tells the audit whose credential ended; who ended the membership stands there already.
-async fn record(tx: &mut Tx, account_id: i64, user_id: i64, what: &str, id: i32) -> Result<()> {
+async fn record(tx: &mut Tx, account_id: i64, user_id: i64, what: &str, id: i64) -> Result<()> {
     let event = AuditEvent {
         event_id: uuid::Uuid::now_v7().to_string(),
         account_id,

@@ -1,7 +1,7 @@
 use portolan_api::Result;
 use portolan_store::{Db, Row, Tx, args};
 
-use super::one;
+use super::{one, tenants};
 
 use crate::managed_users::{Key, ManagedUser};
 
@@ -123,6 +123,7 @@ pub(crate) async fn close_account(tx: &mut Tx, account_id: i64, now: i64) -> Res
     for statement in [DELETE_MEMBERSHIPS, DELETE_SESSIONS, DELETE_INVITATIONS, DELETE_DEVICES] {
         tx.execute(statement, args![account_id]).await?;
     }
+    tenants::note_account(tx, account_id).await?;
     Ok(true)
 }
 

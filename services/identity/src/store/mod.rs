@@ -9,6 +9,7 @@ mod push;
 mod resets;
 mod sessions;
 mod settings;
+pub(crate) mod tenants;
 mod usage;
 
 use std::collections::BTreeMap;

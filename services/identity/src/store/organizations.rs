@@ -1,7 +1,7 @@
 use portolan_api::{Error, Result};
 use portolan_store::{Db, Row, Tx, args};
 
-use super::one;
+use super::{one, tenants};
 use crate::organizations::{By, Organization, State};
 
 pub(crate) struct NewOrganization {
@@ -78,7 +78,8 @@ pub(crate) async fn update_organization_name(tx: &mut Tx, id: &str, name: &str) 
 const UPDATE_STATE: &str = "UPDATE organizations SET state = $2 WHERE organization_id = $1";
 
 pub(crate) async fn update_organization_state(tx: &mut Tx, id: &str, state: State) -> Result<()> {
-    one(tx.execute(UPDATE_STATE, args![id, state.name()]).await?)
+    one(tx.execute(UPDATE_STATE, args![id, state.name()]).await?)?;
+    tenants::note_organization(tx, id).await
 }
 
 fn organization(row: &Row) -> Result<Organization> {

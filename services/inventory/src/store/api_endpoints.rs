@@ -124,8 +124,17 @@ pub async fn remove_all(
     tx.execute(REMOVE_ALL, args![account_id, collection_id, version_offset, now]).await.map(drop)
 }
 
+const TOUCH_ALL: &str =
+    "UPDATE api_endpoints SET version = $3 + endpoint_id WHERE account_id = $1 AND collection_id = $2";
+
+/// Gives all endpoints of a collection a new version: the id of each plus `version_offset`.
+pub async fn touch_all(tx: &mut Tx, account_id: i64, collection_id: i32, version_offset: i64) -> Result<(), Error> {
+    tx.execute(TOUCH_ALL, args![account_id, collection_id, version_offset]).await.map(drop)
+}
+
+// A deactivated collection lets no call through, whatever its endpoints say.
 const SELECT_CHANGES: &str = "SELECT e.version, e.endpoint_id, e.account_id, e.collection_id, e.method, e.url, \
-     e.active, e.removed, c.host_name FROM api_endpoints e LEFT JOIN collections c \
+     CASE WHEN c.deactivated = 1 THEN 0 ELSE e.active END AS active, e.removed, c.host_name FROM api_endpoints e LEFT JOIN collections c \
      ON c.account_id = e.account_id AND c.collection_id = e.collection_id \
      WHERE e.version > $1 ORDER BY e.version LIMIT $2";
 

@@ -10,12 +10,14 @@ use subtle::ConstantTimeEq as _;
 
 use super::{
     Inner,
-    credential::{Credential, has_query_token},
+    credential::{self, Credential, Removed, Shown},
+    host::host_name,
     ip::client_address,
+    method::Method,
     path::CanonicalPath,
     profile::{Auth, Keys, Profile, Signed, digest_of},
     profiles::Profiles,
-    routes::{Found, host_name},
+    routes::Found,
     verified::VerifiedToken,
 };
 
@@ -42,8 +44,7 @@ pub enum Verdict {
     Pass {
         /// None for a resource outside the inventory.
         caller: Option<Caller>,
-        /// The query has a credential that must not reach the upstream.
-        has_query_token: bool,
+        removed: Removed,
     },
     Refuse(Refusal),
 }
@@ -64,6 +65,10 @@ pub enum Refusal {
     Ambiguous,
     Unknown,
     Inactive,
+    /// Its account is closed, or the organization of it is not active.
+    TenantShut,
+    /// Several accounts name the host, and it is bound to none of them.
+    HostContested,
     NoCredential,
     CredentialUnknown,
     ProfileDisabled,
@@ -87,12 +92,20 @@ impl Refusal {
     pub fn status(self) -> u16 {
         match self {
             Self::Ambiguous => 400,
-            Self::Unknown | Self::Inactive => 404,
+            Self::Unknown | Self::Inactive | Self::TenantShut => 404,
             Self::NoCredential | Self::CredentialUnknown | Self::ProfileDisabled | Self::Proof | Self::Claims => 401,
-            Self::Address | Self::Certificate => 403,
+            Self::Address | Self::Certificate | Self::HostContested => 403,
             Self::Collection => STATUS_OUTSIDE_COLLECTIONS,
             Self::Limit(_) => 429,
             Self::NotReady | Self::KeysUnavailable | Self::LimiterUnavailable => 503,
+        }
+    }
+
+    /// What callers may know beside the status: reasons that the operator has to mend.
+    pub fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::HostContested => Some("EDGE_HOST_CONTESTED"),
+            _ => None,
         }
     }
 
@@ -102,6 +115,8 @@ impl Refusal {
             Self::Ambiguous => "ambiguous",
             Self::Unknown => "unknown",
             Self::Inactive => "inactive",
+            Self::TenantShut => "tenant_shut",
+            Self::HostContested => "host_contested",
             Self::NoCredential => "no_credential",
             Self::CredentialUnknown => "credential_unknown",
             Self::ProfileDisabled => "profile_disabled",
@@ -130,12 +145,16 @@ async fn check(edge: &Inner, call: &Call<'_>) -> Result<Verdict, Refusal> {
         return Err(Refusal::NotReady);
     }
     let (raw_path, query) = call.target.split_once('?').unwrap_or((call.target, ""));
+    // Behind a fragment one reader sees parameters and another none.
+    if query.contains('#') {
+        return Err(Refusal::Ambiguous);
+    }
+    let method = Method::parse(call.method).ok_or(Refusal::Ambiguous)?;
     let host = host_name(call.host).ok_or(Refusal::Ambiguous)?;
     let path = CanonicalPath::parse(raw_path).map_err(|_| Refusal::Ambiguous)?;
-    let has_query_token = has_query_token(query);
     let found = {
         let routes = edge.routes();
-        let found = routes.find(&host, &path.segments, call.method, call.bound_account);
+        let found = routes.find(&host, &path.segments, method, call.bound_account);
         if let Found::Unknown { account_id } = found {
             edge.shadow.saw(account_id, &host, call.method, &path);
             if !routes.allows_unknown(&host) {
@@ -147,7 +166,13 @@ async fn check(edge: &Inner, call: &Call<'_>) -> Result<Verdict, Refusal> {
     let (account_id, collection_ids) = match found {
         Found::Endpoint { account_id, collection_ids } => (account_id, collection_ids),
         Found::Inactive => return Err(Refusal::Inactive),
-        Found::Unknown { .. } => return Ok(Verdict::Pass { caller: None, has_query_token }),
+        Found::Shut => return Err(Refusal::TenantShut),
+        Found::Contested => return Err(Refusal::HostContested),
+        Found::OtherMethod => return Err(Refusal::Unknown),
+        Found::Unknown { .. } => {
+            let removed = Removed::find(call.headers, query, shows_ours(edge, call));
+            return Ok(Verdict::Pass { caller: None, removed });
+        }
     };
 
     let credential = Credential::find(call.headers, query).ok_or(Refusal::NoCredential)?;
@@ -165,7 +190,24 @@ async fn check(edge: &Inner, call: &Call<'_>) -> Result<Verdict, Refusal> {
         return Err(Refusal::Certificate);
     }
     let caller = Caller { profile_id: profile.id, client_id: profile.client_id, claims };
-    Ok(Verdict::Pass { caller: Some(caller), has_query_token })
+    Ok(Verdict::Pass { caller: Some(caller), removed: Removed::find(call.headers, query, true) })
+}
+
+/// Whether the header `authorization` carries a credential of the edge, alive or not. Nobody was asked for one, and one
+/// of the upstream's own goes on.
+fn shows_ours(edge: &Inner, call: &Call<'_>) -> bool {
+    let authorization = call.headers.get("authorization").map_or("", String::as_str);
+    let is_ours = |shown: Shown| match shown {
+        Shown::Token => true,
+        // The form that the edge's own tokens have.
+        Shown::Bearer(Credential::AccessToken(text) | Credential::Token(text)) => {
+            text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+        }
+        Shown::Bearer(Credential::Signed(text)) => {
+            Jws::parse(&text).is_ok_and(|jws| profile_of(&edge.profiles(), &jws).is_some())
+        }
+    };
+    credential::shown(authorization).any(is_ours)
 }
 
 struct Identified {

@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use portolan_api::{Result, inventory::v1::ListEdgeEndpointsRequest};
+use portolan_api::{Result, identity::v1::ListTenantStatesRequest, inventory::v1::ListEdgeEndpointsRequest};
 use portolan_runtime::now_s;
 
 use super::{
@@ -36,8 +36,9 @@ pub(super) async fn run(edge: std::sync::Arc<Inner>) {
     let mut housekept = Instant::now();
     loop {
         let asked_at = Instant::now();
-        let (profiles, endpoints) = tokio::join!(poll_profiles(&edge), poll_endpoints(&edge));
-        for error in [profiles.err(), endpoints.err()].into_iter().flatten() {
+        let (profiles, endpoints, tenants) =
+            tokio::join!(poll_profiles(&edge), poll_endpoints(&edge), poll_tenants(&edge));
+        for error in [profiles.err(), endpoints.err(), tenants.err()].into_iter().flatten() {
             tracing::warn!(%error, "the edge cannot follow changes");
         }
         edge.loaded.send_replace(true);
@@ -64,6 +65,11 @@ pub(super) async fn poll_profiles(edge: &Inner) -> Result<()> {
         if position.version > *cursor {
             read_profiles(edge, *cursor).await?;
             read_access_tokens(edge, *cursor).await?;
+            // Whoever waits for the acknowledgment may have changed what other services tell. While one of them does not
+            // answer, its knowledge grows old and decides nothing in the end.
+            for error in [poll_endpoints(edge).await.err(), poll_tenants(edge).await.err()].into_iter().flatten() {
+                tracing::warn!(%error, "the edge cannot follow changes");
+            }
             *cursor = position.version;
         }
         if position.applied != Some(*cursor) && !store::acknowledge(&edge.db, &edge.replica_id, *cursor).await? {
@@ -158,6 +164,23 @@ pub(super) async fn poll_endpoints(edge: &Inner) -> Result<()> {
             return Ok(());
         }
     }
+}
+
+/// Applies what changed of the states of accounts.
+pub(super) async fn poll_tenants(edge: &Inner) -> Result<()> {
+    let mut cursor = edge.tenants_cursor.lock().await;
+    let asked_at = Instant::now();
+    let request = ListTenantStatesRequest { after_version: *cursor };
+    let answer = edge.peers.tenants().list_tenant_states(request).await?.into_inner();
+    if !answer.tenants.is_empty() {
+        let mut routes = edge.routes_mut();
+        for tenant in answer.tenants {
+            routes.set_open(tenant.account_id, tenant.open);
+        }
+    }
+    *cursor = answer.last_version;
+    edge.fresh.tenants_at(asked_at);
+    Ok(())
 }
 
 /// Returns when no replica decides by a state before the changes that are committed at this moment.

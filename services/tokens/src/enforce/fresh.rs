@@ -5,7 +5,7 @@ use std::{
 
 use super::settings::Settings;
 
-/// At which moment the knowledge of profiles and of endpoints was last known to be whole.
+/// At which moment the knowledge of profiles, of endpoints and of the states of accounts was last known to be whole.
 ///
 /// The moment is that of the question, not of the answer: a change after it may be missing.
 pub struct Fresh {
@@ -13,11 +13,13 @@ pub struct Fresh {
     /// Milliseconds after `origin`, plus one; 0 means never.
     profiles: AtomicU64,
     endpoints: AtomicU64,
+    tenants: AtomicU64,
 }
 
 impl Default for Fresh {
     fn default() -> Self {
-        Self { origin: Instant::now(), profiles: AtomicU64::new(0), endpoints: AtomicU64::new(0) }
+        let never = || AtomicU64::new(0);
+        Self { origin: Instant::now(), profiles: never(), endpoints: never(), tenants: never() }
     }
 }
 
@@ -28,6 +30,7 @@ impl Fresh {
             |at: u64, age_max: std::time::Duration| at > 0 && now.saturating_sub(at) <= age_max.as_millis() as u64;
         within(self.profiles.load(Ordering::Acquire), settings.profiles_age_max)
             && within(self.endpoints.load(Ordering::Acquire), settings.endpoints_age_max)
+            && within(self.tenants.load(Ordering::Acquire), settings.endpoints_age_max)
     }
 
     pub fn profiles_at(&self, asked_at: Instant) {
@@ -36,6 +39,10 @@ impl Fresh {
 
     pub fn endpoints_at(&self, asked_at: Instant) {
         self.endpoints.fetch_max(self.moment(asked_at), Ordering::AcqRel);
+    }
+
+    pub fn tenants_at(&self, asked_at: Instant) {
+        self.tenants.fetch_max(self.moment(asked_at), Ordering::AcqRel);
     }
 
     fn moment(&self, instant: Instant) -> u64 {

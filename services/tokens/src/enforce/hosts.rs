@@ -1,5 +1,7 @@
 use std::collections::HashMap;
 
+use super::host::{host_name, without_port};
+
 /// What is set for each protected host.
 #[derive(Clone, Debug, Default)]
 pub struct Hosts {
@@ -12,7 +14,7 @@ pub struct Hosts {
 pub struct HostSettings {
     /// Requests for what is in no inventory pass; otherwise they are answered 404.
     pub allows_unknown: bool,
-    /// The account whose inventory counts. Without it that of the oldest collection with this host.
+    /// The account that the host is bound to. Without it the only account whose inventory names the host.
     pub account_id: Option<i64>,
     /// The name of the host in the inventory, where that differs.
     pub alias: Option<String>,
@@ -28,7 +30,10 @@ impl Hosts {
         let mut hosts = Self { others: HostSettings { allows_unknown, ..HostSettings::default() }, ..Self::default() };
         for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
             let mut words = entry.split_ascii_whitespace();
-            let name = words.next().unwrap_or_default().to_ascii_lowercase();
+            let name = match words.next().unwrap_or_default() {
+                "*" => "*".to_owned(),
+                name => canonical(name)?,
+            };
             let mut settings = HostSettings { allows_unknown, ..HostSettings::default() };
             for word in words {
                 match word.split_once('=') {
@@ -37,7 +42,7 @@ impl Hosts {
                     }
                     Some(("unknown", "allow")) => settings.allows_unknown = true,
                     Some(("unknown", "deny")) => settings.allows_unknown = false,
-                    Some(("as", alias)) => settings.alias = Some(alias.to_ascii_lowercase()),
+                    Some(("as", alias)) => settings.alias = Some(canonical(alias)?),
                     _ => return Err(format!("`{word}` is none of account=ID, unknown=allow, unknown=deny, as=HOST")),
                 }
             }
@@ -54,6 +59,16 @@ impl Hosts {
         self.by_name.get(host).unwrap_or(&self.others)
     }
 
+    /// Whether a host of the inventory is bound to an account, by each name that leads to it.
+    pub fn binds(&self, inventory_host: &str) -> bool {
+        let leads = |name: &str, settings: &HostSettings| settings.alias.as_deref().unwrap_or(name) == inventory_host;
+        let mut named = self.by_name.iter().filter(|(name, settings)| leads(name, settings)).peekable();
+        match named.peek() {
+            Some(_) => named.all(|(_, settings)| settings.account_id.is_some()),
+            None => self.others.account_id.is_some(),
+        }
+    }
+
     /// Whether requests that are let through unknown may reach this host of the inventory. Its paths are then compared
     /// without regard to case: an upstream that ignores case must not serve `/Admin` to those who may not call `/admin`.
     pub fn lets_through(&self, inventory_host: &str) -> bool {
@@ -65,12 +80,8 @@ impl Hosts {
     }
 }
 
-/// The name alone of a host with a port.
-pub fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    }
+fn canonical(name: &str) -> Result<String, String> {
+    Ok(host_name(name).ok_or_else(|| format!("`{name}` is no host"))?.into_owned())
 }
 
 #[cfg(test)]
@@ -79,12 +90,12 @@ mod tests {
 
     #[test]
     fn each_host_has_its_own_settings() {
-        let hosts = Hosts::parse("A.example:80 account=7 unknown=allow, b.example as=C.example, * account=1", false);
+        let hosts = Hosts::parse("A.example.:80 account=7 unknown=allow, b.example as=C.example, * account=1", false);
         let hosts = hosts.unwrap();
-        assert_eq!(*hosts.of("a.example:80"), HostSettings { allows_unknown: true, account_id: Some(7), alias: None });
+        assert_eq!(*hosts.of("a.example"), HostSettings { allows_unknown: true, account_id: Some(7), alias: None });
         assert_eq!(hosts.of("b.example").alias.as_deref(), Some("c.example"));
         assert_eq!(hosts.of("other").account_id, Some(1));
-        for bad in ["a account=x", "a unknown=maybe", "a b"] {
+        for bad in ["a account=x", "a unknown=maybe", "a b", "a/b", "a as=b/c"] {
             assert!(Hosts::parse(bad, false).is_err(), "{bad}");
         }
     }

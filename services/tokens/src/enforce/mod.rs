@@ -15,9 +15,11 @@ pub mod credential;
 pub mod decide;
 mod feed;
 mod fresh;
+mod host;
 mod hosts;
 mod ip;
 mod limiter;
+mod method;
 mod mtls;
 mod path;
 mod policy;
@@ -46,7 +48,9 @@ use tokio::sync::{Mutex, watch};
 use crate::store::edge as store;
 
 pub use decide::{Call, Caller, Refusal, Verdict};
+pub use host::host_name;
 pub use hosts::Hosts;
+pub use method::Method;
 pub use profile::ProfileRow;
 pub use profiles::{AccessToken, Profiles};
 pub use routes::{Endpoint, Routes};
@@ -77,9 +81,10 @@ pub(crate) struct Inner {
     limiter: limiter::Limiter,
     shadow: shadow::Shadow,
     fresh: fresh::Fresh,
-    /// Up to which version profiles, and endpoints, were read.
+    /// Up to which version profiles, endpoints and states of accounts were read.
     cursor: Mutex<i64>,
     endpoints_cursor: Mutex<i64>,
+    tenants_cursor: Mutex<i64>,
     running: AtomicBool,
     loaded: watch::Sender<bool>,
 }
@@ -113,6 +118,7 @@ impl Edge {
             fresh: fresh::Fresh::default(),
             cursor: Mutex::default(),
             endpoints_cursor: Mutex::default(),
+            tenants_cursor: Mutex::default(),
             running: AtomicBool::new(false),
             token_digest: profile::digest_of(&settings.token),
             replica_id: uuid::Uuid::new_v4().to_string(),
@@ -149,6 +155,19 @@ impl Edge {
     /// When the store does not answer. The change is made, and every process applies it or stops deciding.
     pub async fn settle(&self) -> Result<()> {
         feed::settle(&self.0).await
+    }
+
+    /// To be called after the commit of a change to endpoints or to the state of an account, which is told by the feeds of
+    /// other services. It takes a number of the change feed itself, and every process reads those feeds before it
+    /// acknowledges a number.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn settle_all(&self) -> Result<()> {
+        let mut tx = self.0.db.begin().await?;
+        crate::changes::next(&mut tx).await?;
+        tx.commit().await?;
+        self.settle().await
     }
 
     /// Shadow endpoints of the caller's account, by host, method and path.

@@ -1,12 +1,18 @@
 //! Which endpoint a request is for, among the endpoints of all hosts.
+//!
+//! # Invariants
+//! - A host has one account: the one that it is bound to, or else the only open one that names it.
+//! - What is known of a host stays known while its account is shut: nothing of it passes as unknown.
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap},
+    collections::{HashMap, HashSet},
 };
 
 use super::{
-    hosts::{Hosts, without_port},
+    host::{host_name, without_port},
+    hosts::Hosts,
+    method::Method,
     trie::{Node, Target, Trie},
 };
 
@@ -28,18 +34,20 @@ pub struct Routes {
     hosts_settings: Hosts,
     hosts: HashMap<Box<str>, Host>,
     places: HashMap<i64, Place>,
+    /// Accounts in whose name nothing passes: closed ones, and those of organizations that are not active.
+    shut: HashSet<i64>,
 }
 
 struct Host {
     trie: Trie,
-    /// Endpoints of each collection, with its account. A host belongs to the account whose collection is the oldest.
-    collections: BTreeMap<i32, (i64, usize)>,
+    /// The accounts that name the host, each with how many endpoints. Hardly ever more than one.
+    accounts: Vec<(i64, usize)>,
 }
 
 struct Place {
     host: Box<str>,
     node: Node,
-    collection_id: i32,
+    account_id: i64,
 }
 
 /// What is known of the resource that a request asks for.
@@ -49,75 +57,130 @@ pub enum Found {
     Endpoint { account_id: i64, collection_ids: Vec<i32> },
     /// It is known and switched off.
     Inactive,
+    /// Its account is shut.
+    Shut,
+    /// Several accounts name the host, and it is bound to none of them.
+    Contested,
+    /// Its path is known, and a server may take the method for one of those that are known.
+    OtherMethod,
     /// It is in no inventory; the account is the one that owns the host.
     Unknown { account_id: Option<i64> },
 }
 
 impl Routes {
     pub fn new(hosts_settings: Hosts) -> Self {
-        Self { hosts_settings, hosts: HashMap::new(), places: HashMap::new() }
+        Self { hosts_settings, hosts: HashMap::new(), places: HashMap::new(), shut: HashSet::new() }
     }
 
     /// Takes in the state of an endpoint, in place of an earlier one.
     pub fn put(&mut self, endpoint: &Endpoint) {
         self.remove(endpoint.endpoint_id);
         let Endpoint { endpoint_id, account_id, collection_id, active, .. } = *endpoint;
-        let ignores_case = self.hosts_settings.lets_through(&endpoint.host);
+        let name = inventory_host(&endpoint.host);
+        let ignores_case = self.hosts_settings.lets_through(&name);
         let host = self
             .hosts
-            .entry(endpoint.host.as_str().into())
-            .or_insert_with(|| Host { trie: Trie::new(ignores_case), collections: BTreeMap::new() });
+            .entry(name.as_ref().into())
+            .or_insert_with(|| Host { trie: Trie::new(ignores_case), accounts: Vec::new() });
         let target = Target { endpoint_id, account_id, collection_id, active };
-        let node = host.trie.insert(&endpoint.path, &endpoint.method, target);
-        host.collections.entry(collection_id).or_insert((account_id, 0)).1 += 1;
-        self.places.insert(endpoint_id, Place { host: endpoint.host.as_str().into(), node, collection_id });
+        let node = host.trie.insert(&endpoint.path, &endpoint.method.to_ascii_uppercase(), target);
+        match host.accounts.iter_mut().find(|(known, _)| *known == account_id) {
+            Some((_, count)) => *count += 1,
+            None => host.accounts.push((account_id, 1)),
+        }
+        self.places.insert(endpoint_id, Place { host: name.as_ref().into(), node, account_id });
     }
 
     pub fn remove(&mut self, endpoint_id: i64) {
         let Some(place) = self.places.remove(&endpoint_id) else { return };
         let Some(host) = self.hosts.get_mut(&place.host) else { return };
         host.trie.remove(place.node, endpoint_id);
-        if let Some((_, count)) = host.collections.get_mut(&place.collection_id) {
+        if let Some((_, count)) = host.accounts.iter_mut().find(|(known, _)| *known == place.account_id) {
             *count -= 1;
-            if *count == 0 {
-                host.collections.remove(&place.collection_id);
-            }
         }
-        if host.collections.is_empty() {
+        host.accounts.retain(|(_, count)| *count > 0);
+        if host.accounts.is_empty() {
             self.hosts.remove(&place.host);
         }
     }
 
+    /// Opens or shuts an account.
+    pub fn set_open(&mut self, account_id: i64, is_open: bool) {
+        if is_open {
+            self.shut.remove(&account_id);
+        } else {
+            self.shut.insert(account_id);
+        }
+    }
+
     /// Finds what a request is for. `bound_account` is the account that the proxy itself named for this route.
-    pub fn find(&self, host: &str, path: &[Cow<'_, str>], method: &str, bound_account: Option<i64>) -> Found {
+    pub fn find(&self, host: &str, path: &[Cow<'_, str>], method: Method<'_>, bound_account: Option<i64>) -> Found {
         let settings = self.hosts_settings.of(host);
         let name = settings.alias.as_deref().unwrap_or(host);
-        let known = self.hosts.get(name).or_else(|| self.hosts.get(without_port(name)));
-        let owner = || known.and_then(|host| host.collections.values().next()).map(|(account_id, _)| *account_id);
-        let Some(account_id) = bound_account.or(settings.account_id).or_else(owner) else {
-            return Found::Unknown { account_id: None };
+        let known = [Some(name), Some(without_port(name)).filter(|without| *without != name)];
+        let known = known.map(|name| name.and_then(|name| self.hosts.get(name)));
+        let account_id = match bound_account.or(settings.account_id) {
+            Some(account_id) => account_id,
+            None => match self.owner(known) {
+                Ok(account_id) => account_id,
+                Err(found) => return found,
+            },
         };
+        if self.is_shut(account_id) {
+            return Found::Shut;
+        }
         let of_account = |target: &Target| target.account_id == account_id;
         // A server answers HEAD by what it has for GET.
-        let methods = if method == "HEAD" { &["HEAD", "GET"][..] } else { &[method][..] };
-        for host in [known, self.hosts.get("")].into_iter().flatten() {
+        let methods = if method.name == "HEAD" { &["HEAD", "GET"][..] } else { &[method.name][..] };
+        // The name with its port is the nearer one.
+        let tries = || [known[0].or(known[1]), self.hosts.get("")].into_iter().flatten().map(|host| &host.trie);
+        for trie in tries() {
             for method in methods {
-                let targets = host.trie.find(path, method, &of_account);
-                let mut collection_ids: Vec<_> = targets
-                    .iter()
-                    .filter(|target| of_account(target) && target.active)
-                    .map(|target| target.collection_id)
-                    .collect();
-                if !collection_ids.is_empty() {
-                    collection_ids.sort_unstable();
-                    return Found::Endpoint { account_id, collection_ids };
-                }
+                let targets = trie.find(path, method, of_account);
                 if targets.iter().any(of_account) {
-                    return Found::Inactive;
+                    return found(account_id, targets.iter().filter(|target| of_account(target)));
                 }
             }
         }
+        if settings.allows_unknown && (method.name == "OPTIONS" || !method.is_common) {
+            for targets in tries().map(|trie| trie.find_any(path, of_account)).filter(|targets| !targets.is_empty()) {
+                return if method.name == "OPTIONS" { found(account_id, targets.iter()) } else { Found::OtherMethod };
+            }
+        }
         Found::Unknown { account_id: Some(account_id) }
+    }
+
+    /// The account of a host that is not bound.
+    fn owner(&self, known: [Option<&Host>; 2]) -> Result<i64, Found> {
+        let names = || known.into_iter().flatten().flat_map(|host| &host.accounts).map(|(account_id, _)| *account_id);
+        let mut open = names().filter(|account_id| !self.is_shut(*account_id));
+        match open.next() {
+            Some(owner) if open.all(|other| other == owner) => Ok(owner),
+            Some(_) => Err(Found::Contested),
+            None if names().next().is_some() => Err(Found::Shut),
+            None => Err(Found::Unknown { account_id: None }),
+        }
+    }
+
+    fn is_shut(&self, account_id: i64) -> bool {
+        !self.shut.is_empty() && self.shut.contains(&account_id)
+    }
+
+    /// The hosts that several open accounts name and that are bound to none, with those accounts.
+    pub fn contested(&self) -> Vec<(String, Vec<i64>)> {
+        let names = self.hosts.iter().filter(|(name, _)| !name.is_empty());
+        let unbound = names.filter(|(name, _)| !self.hosts_settings.binds(name));
+        let of = |(name, host): (&Box<str>, &Host)| {
+            let without = self.hosts.get(without_port(name));
+            let all = host.accounts.iter().chain(without.into_iter().flat_map(|host| &host.accounts));
+            let mut open: Vec<_> = all.map(|(account_id, _)| *account_id).filter(|id| !self.is_shut(*id)).collect();
+            open.sort_unstable();
+            open.dedup();
+            (open.len() > 1).then(|| (name.to_string(), open))
+        };
+        let mut contested: Vec<_> = unbound.filter_map(of).collect();
+        contested.sort_unstable();
+        contested
     }
 
     pub fn allows_unknown(&self, host: &str) -> bool {
@@ -133,17 +196,27 @@ impl Routes {
     }
 }
 
-/// The name of a host in one spelling, when it can be one.
-pub fn host_name(authority: &str) -> Option<String> {
-    let name = authority.to_ascii_lowercase();
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-    if name.is_empty() || name.len() > 260 || !name.bytes().all(plain) {
-        return None;
+/// Endpoints of one account at one place.
+fn found<'t>(account_id: i64, targets: impl Iterator<Item = &'t Target>) -> Found {
+    let mut collection_ids: Vec<_> = targets.filter(|target| target.active).map(|target| target.collection_id).collect();
+    if collection_ids.is_empty() {
+        return Found::Inactive;
     }
-    Some(match name.strip_suffix('.') {
-        Some(name) => name.to_owned(),
-        None => name.replace(".:", ":"),
-    })
+    collection_ids.sort_unstable();
+    Found::Endpoint { account_id, collection_ids }
+}
+
+/// A host of the inventory in the spelling that requests have. What cannot be a host of a request is kept as it is, and
+/// no request finds it.
+fn inventory_host(host: &str) -> Cow<'_, str> {
+    if let Some(name) = host_name(host) {
+        return name;
+    }
+    // An international name, which requests have in its ASCII form.
+    let url = reqwest::Url::parse(&format!("http://{host}")).ok();
+    let ascii = url.as_ref().and_then(|url| Some((url.host_str()?, url.port())));
+    let ascii = ascii.map(|(name, port)| port.map_or_else(|| name.to_owned(), |port| format!("{name}:{port}")));
+    ascii.and_then(|name| host_name(&name).map(|name| Cow::Owned(name.into_owned()))).unwrap_or(Cow::Borrowed(host))
 }
 
 #[cfg(test)]
@@ -162,12 +235,16 @@ mod tests {
         routes
     }
 
-    fn collections(routes: &Routes, host: &str, path: &str, method: &str) -> Option<Vec<i32>> {
+    fn find(routes: &Routes, host: &str, path: &str, method: &str) -> Found {
         let path: Vec<_> = path.split('/').skip(1).map(Cow::Borrowed).collect();
-        match routes.find(host, &path, method, None) {
+        routes.find(host, &path, Method::parse(method).unwrap(), None)
+    }
+
+    fn collections(routes: &Routes, host: &str, path: &str, method: &str) -> Option<Vec<i32>> {
+        match find(routes, host, path, method) {
             Found::Endpoint { collection_ids, .. } => Some(collection_ids),
             Found::Inactive => Some(vec![]),
-            Found::Unknown { .. } => None,
+            _ => None,
         }
     }
 
@@ -185,12 +262,60 @@ mod tests {
     }
 
     #[test]
-    fn a_later_account_cannot_take_over_a_host() {
-        let all = [endpoint(1, 1, "a.example", "/x"), endpoint(2, 2, "a.example", "/admin")];
-        assert_eq!(collections(&routes("", &all), "a.example", "/admin", "GET"), None);
-        let bound = routes("a.example account=2", &all);
+    fn spellings_of_a_host_in_the_inventory_are_one() {
+        for spelled in ["A.Example", "a.example.", "a.example:443", "A.EXAMPLE.:80"] {
+            let routes = routes("", &[endpoint(1, 1, spelled, "/x")]);
+            assert_eq!(collections(&routes, "a.example", "/x", "GET"), Some(vec![10]), "{spelled}");
+        }
+        let routes = routes("", &[endpoint(1, 1, "b\u{fc}cher.example", "/x")]);
+        assert_eq!(collections(&routes, "xn--bcher-kva.example", "/x", "GET"), Some(vec![10]));
+    }
+
+    /// Whoever came first, and whatever is deleted and comes back: a host of two accounts belongs to none until it is bound.
+    #[test]
+    fn a_host_of_two_accounts_is_refused_until_it_is_bound() {
+        let (one, two) = (endpoint(1, 1, "a.example", "/x"), endpoint(2, 2, "a.example", "/admin"));
+        for order in [[one.clone(), two.clone()], [two.clone(), one.clone()]] {
+            let mut routes = routes("", &order);
+            for path in ["/x", "/admin", "/other"] {
+                assert_eq!(find(&routes, "a.example", path, "GET"), Found::Contested);
+            }
+            assert_eq!(routes.contested(), [("a.example".to_owned(), vec![1, 2])]);
+            routes.remove(1);
+            assert_eq!(collections(&routes, "a.example", "/admin", "GET"), Some(vec![20]));
+            routes.put(&endpoint(3, 1, "a.example", "/x"));
+            assert_eq!(find(&routes, "a.example", "/x", "GET"), Found::Contested);
+            routes.set_open(2, false);
+            assert_eq!(collections(&routes, "a.example", "/x", "GET"), Some(vec![30]), "a shut account names nothing");
+        }
+        let mut bound = routes("a.example account=2", &[one, two]);
         assert_eq!(collections(&bound, "a.example", "/admin", "GET"), Some(vec![20]));
         assert_eq!(collections(&bound, "a.example", "/x", "GET"), None);
+        assert!(bound.contested().is_empty());
+        bound.remove(2);
+        assert_eq!(collections(&bound, "a.example", "/x", "GET"), None, "the binding stays");
+        bound.put(&endpoint(4, 2, "a.example", "/admin"));
+        assert_eq!(collections(&bound, "a.example", "/admin", "GET"), Some(vec![40]));
+    }
+
+    #[test]
+    fn a_host_with_its_port_is_the_same_host() {
+        for (mine, theirs) in [("a.example", "a.example:8080"), ("a.example:8080", "a.example")] {
+            let routes = routes("", &[endpoint(1, 1, mine, "/x"), endpoint(2, 2, theirs, "/x")]);
+            assert_eq!(find(&routes, "a.example:8080", "/x", "GET"), Found::Contested);
+            assert_eq!(routes.contested().last().unwrap().1, [1, 2]);
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_shut_account_passes() {
+        let mut routes = routes("a.example unknown=allow", &[endpoint(1, 1, "a.example", "/x")]);
+        routes.set_open(1, false);
+        for (path, method) in [("/x", "GET"), ("/x", "POST"), ("/other", "GET"), ("/x", "OPTIONS")] {
+            assert_eq!(find(&routes, "a.example", path, method), Found::Shut, "{method} {path}");
+        }
+        routes.set_open(1, true);
+        assert_eq!(collections(&routes, "a.example", "/x", "GET"), Some(vec![10]));
     }
 
     #[test]
@@ -205,17 +330,21 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_names_the_host_of_the_inventory() {
-        let routes = routes("edge.example as=a.example", &[endpoint(1, 1, "a.example", "/x")]);
-        assert_eq!(collections(&routes, "edge.example", "/x", "GET"), Some(vec![10]));
+    fn a_known_path_is_not_passed_by_a_method_that_servers_read_as_another() {
+        let all = [endpoint(1, 1, "a.example", "/x"), Endpoint { method: "post".into(), ..endpoint(2, 1, "a.example", "/x") }];
+        let open = routes("a.example unknown=allow", &all);
+        assert_eq!(collections(&open, "a.example", "/x", "OPTIONS"), Some(vec![10, 20]));
+        assert_eq!(collections(&open, "a.example", "/x", "POST"), Some(vec![20]));
+        assert_eq!(find(&open, "a.example", "/x", "TRACE"), Found::OtherMethod);
+        assert_eq!(find(&open, "a.example", "/y", "TRACE"), Found::Unknown { account_id: Some(1) });
+        assert_eq!(find(&open, "a.example", "/y", "OPTIONS"), Found::Unknown { account_id: Some(1) });
+        let closed = routes("", &all);
+        assert_eq!(find(&closed, "a.example", "/x", "OPTIONS"), Found::Unknown { account_id: Some(1) });
     }
 
     #[test]
-    fn host_names_have_one_spelling() {
-        assert_eq!(host_name("API.Example.com.").as_deref(), Some("api.example.com"));
-        assert_eq!(host_name("API.Example.com.:80").as_deref(), Some("api.example.com:80"));
-        for bad in ["", "a b", "user@host", "a/b", "a,b", "a%2eb"] {
-            assert_eq!(host_name(bad), None, "{bad}");
-        }
+    fn an_alias_names_the_host_of_the_inventory() {
+        let routes = routes("edge.example as=a.example", &[endpoint(1, 1, "a.example", "/x")]);
+        assert_eq!(collections(&routes, "edge.example", "/x", "GET"), Some(vec![10]));
     }
 }

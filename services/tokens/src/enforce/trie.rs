@@ -82,29 +82,36 @@ impl Trie {
 
     /// The endpoints of the best template that fits and holds one that counts: segment by segment from the left a
     /// literal is better than a kind, and a narrow kind better than a wide one.
-    pub fn find(&self, path: &[Cow<'_, str>], method: &str, counts: &dyn Fn(&Target) -> bool) -> &[Target] {
-        self.descend(0, path, method, counts).unwrap_or_default()
+    pub fn find(&self, path: &[Cow<'_, str>], method: &str, counts: impl Fn(&Target) -> bool) -> &[Target] {
+        let pick = |data: &NodeData| data.methods.iter().position(|(known, targets)| **known == *method && targets.iter().any(&counts));
+        let found = self.descend(0, path, &pick);
+        found.map_or(&[], |(node, at)| &self.nodes[node as usize].methods[at].1)
     }
 
-    fn descend(
+    /// The endpoints that count of the best template that fits, whatever their methods.
+    pub fn find_any(&self, path: &[Cow<'_, str>], counts: impl Fn(&Target) -> bool) -> Vec<Target> {
+        let of = |data: &NodeData| -> Vec<Target> {
+            data.methods.iter().flat_map(|(_, targets)| targets).filter(|target| counts(target)).copied().collect()
+        };
+        let pick = |data: &NodeData| Some(of(data)).filter(|targets| !targets.is_empty());
+        self.descend(0, path, &pick).map(|(_, targets)| targets).unwrap_or_default()
+    }
+
+    fn descend<R>(
         &self,
         node: Node,
         path: &[Cow<'_, str>],
-        method: &str,
-        counts: &dyn Fn(&Target) -> bool,
-    ) -> Option<&[Target]> {
+        pick: &impl Fn(&NodeData) -> Option<R>,
+    ) -> Option<(Node, R)> {
         let data = &self.nodes[node as usize];
-        let Some((segment, rest)) = path.split_first() else {
-            let (_, targets) = data.methods.iter().find(|(known, _)| **known == *method)?;
-            return targets.iter().any(counts).then_some(targets.as_slice());
-        };
+        let Some((segment, rest)) = path.split_first() else { return Some((node, pick(data)?)) };
         let literal = self.segments.get(&*self.folded(segment)).and_then(|number| self.edges.get(&(node, *number)));
-        if let Some(found) = literal.and_then(|next| self.descend(*next, rest, method, counts)) {
+        if let Some(found) = literal.and_then(|next| self.descend(*next, rest, pick)) {
             return Some(found);
         }
         (0..KINDS.len() as u32)
             .filter(|kind| data.kinds & (1 << kind) != 0 && KINDS[*kind as usize].accepts(segment))
-            .find_map(|kind| self.descend(self.edges[&(node, kind)], rest, method, counts))
+            .find_map(|kind| self.descend(self.edges[&(node, kind)], rest, pick))
     }
 
     fn intern(&mut self, segment: &str) -> u32 {
@@ -193,7 +200,7 @@ mod tests {
                 for path in &paths {
                     let path: Vec<_> = path.iter().map(|segment| Cow::Borrowed(segment.as_str())).collect();
                     for method in ["GET", "POST", "PUT"] {
-                        let found = trie.find(&path, method, &|_| true);
+                        let found = trie.find(&path, method, |_| true);
                         let mut found: Vec<_> = found.iter().map(|target| target.endpoint_id).collect();
                         found.sort_unstable();
                         let there: Vec<_> = templates
@@ -220,7 +227,7 @@ mod tests {
             let mut trie = Trie::new(ignores_case);
             trie.insert("/Caf%C3%A9/STRING", "GET", target(1));
             let path: Vec<_> = path.split('/').map(Cow::Borrowed).collect();
-            trie.find(&path, "GET", &|_| true).len()
+            trie.find(&path, "GET", |_| true).len()
         };
         assert_eq!((find(false, "Café/X"), find(false, "café/X"), find(true, "CAFé/X")), (1, 0, 1));
     }
@@ -230,7 +237,7 @@ mod tests {
         let mut trie = Trie::new(false);
         trie.insert("/users/me", "GET", Target { account_id: 2, ..target(1) });
         trie.insert("/users/STRING", "GET", target(2));
-        let found = trie.find(&["users".into(), "me".into()], "GET", &|target| target.account_id == 1);
+        let found = trie.find(&["users".into(), "me".into()], "GET", |target| target.account_id == 1);
         assert_eq!(found[0].endpoint_id, 2);
     }
 }

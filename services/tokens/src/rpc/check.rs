@@ -11,7 +11,7 @@ use envoy_types::{
 };
 use tonic::{Code, Request, Response, Status};
 
-use crate::enforce::{Call, Caller, Edge, Refusal, Verdict, credential};
+use crate::enforce::{Call, Caller, Edge, Refusal, Verdict, credential::Removed};
 
 /// Metadata with the secret that the proxy shares with the edge.
 const PROXY_TOKEN: &str = "x-portolan-edge-token";
@@ -21,6 +21,9 @@ const ACCOUNT_EXTENSION: &str = "portolan-account";
 const PROFILE_HEADER: &str = "x-portolan-profile-id";
 const CLIENT_HEADER: &str = "x-portolan-client-id";
 const CLAIMS_HEADER: &str = "x-portolan-claims";
+/// Why a request was refused, where that tells nothing of credentials.
+const REASON_HEADER: &str = "x-portolan-error";
+const COOKIE: &str = "cookie";
 /// What begins so, also with `_` for `-`, comes from us or from nobody.
 const OWN_PREFIX: &str = "x-portolan-";
 /// By these some servers answer another method or path than the one that was decided on.
@@ -77,7 +80,7 @@ impl Authorization for Check {
         metrics::counter!("portolan_edge_decisions_total", "outcome" => outcome).increment(1);
         tracing::debug!(outcome, method = http.method, host = http.host, "decided at the edge");
         Ok(Response::new(match verdict {
-            Verdict::Pass { caller, has_query_token } => pass(caller, has_query_token, &http.headers),
+            Verdict::Pass { caller, removed } => pass(caller, removed, &http.headers),
             Verdict::Refuse(refusal) => refuse(refusal),
         }))
     }
@@ -90,7 +93,7 @@ fn peer(address: Option<Address>) -> Option<IpAddr> {
     }
 }
 
-fn pass(caller: Option<Caller>, has_query_token: bool, headers: &HashMap<String, String>) -> CheckResponse {
+fn pass(caller: Option<Caller>, credentials: Removed, headers: &HashMap<String, String>) -> CheckResponse {
     let mut ok = OkHttpResponse::default();
     let is_ours = |name: &str| {
         let same = |(own, byte): (u8, u8)| own == byte.to_ascii_lowercase() || (own == b'-' && byte == b'_');
@@ -103,13 +106,16 @@ fn pass(caller: Option<Caller>, has_query_token: bool, headers: &HashMap<String,
         ok.headers.extend(caller.claims.map(|claims| header(CLAIMS_HEADER, claims)));
         // Envoy removes after it sets, so a header that was set must not be removed as well.
         removed.retain(|name| !ok.headers.iter().any(|set| set.header.as_ref().is_some_and(|h| h.key == *name)));
-        removed.extend([credential::TOKEN_HEADER, "authorization"].map(str::to_owned));
     }
     removed.extend(OVERRIDES.iter().filter(|name| headers.contains_key(**name)).map(|name| (*name).to_owned()));
-    ok.headers_to_remove = removed;
-    if has_query_token {
-        ok.query_parameters_to_remove.push(credential::TOKEN_PARAMETER.to_owned());
+    removed.extend(credentials.headers);
+    match credentials.cookie {
+        Some(left) if left.is_empty() => removed.push(COOKIE.to_owned()),
+        Some(left) => ok.headers.push(header(COOKIE, left)),
+        None => {}
     }
+    ok.headers_to_remove = removed;
+    ok.query_parameters_to_remove = credentials.parameters;
     response(Code::Ok, HttpResponse::OkResponse(ok))
 }
 
@@ -123,6 +129,9 @@ fn refuse(refusal: Refusal) -> CheckResponse {
         _ => (Code::Unavailable, "Service unavailable"),
     };
     let mut headers = vec![header("content-type", "application/json; charset=utf-8".to_owned())];
+    if let Some(reason) = refusal.reason() {
+        headers.push(header(REASON_HEADER, reason.to_owned()));
+    }
     match refusal {
         Refusal::Limit(seconds) => headers.push(header("retry-after", seconds.to_string())),
         _ if refusal.status() == 401 => headers.push(header("www-authenticate", "Bearer".to_owned())),

@@ -46,6 +46,14 @@ impl EdgeService for EdgeRpc {
         let shadow_endpoints = found.into_iter().map(render).collect();
         Ok(Response::new(pb::ListShadowEndpointsResponse { shadow_endpoints, next_page_token }))
     }
+
+    async fn settle_edge(
+        &self,
+        _: Request<pb::SettleEdgeRequest>,
+    ) -> Result<Response<pb::SettleEdgeResponse>, Status> {
+        self.edge.settle_all().await?;
+        Ok(Response::new(pb::SettleEdgeResponse {}))
+    }
 }
 
 /// The key of the last one of a page.

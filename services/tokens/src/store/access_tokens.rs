@@ -26,3 +26,10 @@ pub(crate) async fn delete_expired(tx: &mut Tx, now_s: i64) -> Result<()> {
     tx.execute(DELETE_EXPIRED, args![now_s]).await?;
     Ok(())
 }
+
+const DELETE_OF_ACCOUNT: &str = "DELETE FROM access_tokens WHERE account_id = $1";
+
+pub(crate) async fn delete_of_account(tx: &mut Tx, account_id: i64) -> Result<()> {
+    tx.execute(DELETE_OF_ACCOUNT, args![account_id]).await?;
+    Ok(())
+}

@@ -105,6 +105,15 @@ pub(crate) async fn delete(tx: &mut Tx, account_id: i64, id: i64, now_ms: i64, v
     Ok(())
 }
 
+const DELETE_OF_ACCOUNT: &str = "UPDATE api_clients
+    SET deleted = 1, jwt_secret = NULL, write_id = 'deleted/' || client_id, updated_at = $2, version = $3
+    WHERE account_id = $1 AND deleted = 0";
+
+pub(crate) async fn delete_of_account(tx: &mut Tx, account_id: i64, now_ms: i64, version: i64) -> Result<()> {
+    tx.execute(DELETE_OF_ACCOUNT, args![account_id, now_ms, version]).await?;
+    Ok(())
+}
+
 const FIND: &str = "SELECT account_id, client_id, is_legacy, name, description, project_id, api_portal_id, email,
     api_policy_id, auth_type, collection_ids, jwt_method, jwt_secret, oidc_issuer, oidc_jwks_uri, access_profile_claim,
     required_claims, allowed_issuers, mtls_enabled, validation_formula, cert_bundle_ids, created_at, updated_at

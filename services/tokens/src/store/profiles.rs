@@ -124,6 +124,17 @@ pub(crate) async fn delete_of_client(
     Ok(())
 }
 
+const DELETE_OF_ACCOUNT: &str = "UPDATE api_profiles
+    SET deleted = 1, active = 0, active_since = NULL, secret_digest = NULL, oauth_client_id = NULL, jwt_secret = NULL,
+        grant_version = grant_version + 1, updated_at = $2, version = $3
+    WHERE account_id = $1 AND deleted = 0 RETURNING profile_id";
+
+/// Answers the id of each.
+pub(crate) async fn delete_of_account(tx: &mut Tx, account_id: i64, now_ms: i64, version: i64) -> Result<Vec<i64>> {
+    let rows = tx.fetch_all(DELETE_OF_ACCOUNT, args![account_id, now_ms, version]).await?;
+    rows.iter().map(|row| Ok(row.get("profile_id")?)).collect()
+}
+
 /// The columns that [`profile`] reads, with more of them, and the rows that are asked for.
 macro_rules! select {
     ($more:literal, $rows:literal) => {

@@ -4,6 +4,7 @@ mod gate;
 mod matrix;
 mod provider;
 mod signed;
+mod tenants;
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use self::{
     gate::{Gate, HOST},
     provider::{Pair, Provider, hs256, rs256},
 };
-pub use self::{matrix::*, signed::*};
+pub use self::{matrix::*, signed::*, tenants::*};
 
 fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
@@ -185,6 +186,69 @@ pub async fn unknown_endpoints_pass_where_that_is_set(test: TestDb) {
     assert_eq!(gate.get("/x/../private", &[]).await.status, 400);
     let shadows = gate.server.get("/v1/shadowEndpoints").await.expect(200).json();
     assert_eq!(shadows["shadowEndpoints"][0]["path"], "/somewhere");
+
+    // Methods that a server may read as those that are known.
+    for method in ["get", "Get", "pOST"] {
+        for target in ["/private", "/somewhere"] {
+            assert_eq!(gate.send(method, HOST, target, &[]).await.status, 400, "{method} {target}");
+        }
+    }
+    assert_eq!(gate.send("OPTIONS", HOST, "/private", &[]).await.status, 401);
+    assert_eq!(gate.send("PROPFIND", HOST, "/private", &[]).await.status, 404);
+    assert_eq!(gate.send("OPTIONS", HOST, "/somewhere", &[]).await.status, 200);
+}
+
+/// Nothing that is read as a credential reaches the upstream, in whatever spelling it was sent, and whether the edge asked
+/// for one or not.
+pub async fn no_spelling_of_a_credential_reaches_the_upstream(test: TestDb) {
+    let gate = Gate::start(&test, &[("PORTOLAN__EDGE__ALLOW_UNKNOWN", "true")]).await;
+    let token = gate.profile(json!({"auth_type": "token"})).await;
+    let oauth2 = gate.profile(json!({"auth_type": "oauth2"})).await;
+    let secret = "a shared secret of thirty-two bytes";
+    let hmac = gate.profile(json!({"auth_type": "jwt", "jwt_method": "hmac", "jwt_secret": secret})).await;
+    let access = access_token(&gate, &oauth2.answer).await;
+    let signed = hs256(secret.as_bytes(), json!({"alg": "HS256"}), json!({"sub": hmac.secret}));
+    let basic = format!("basic  {}", STANDARD.encode(format!("API_Token:{}", token.secret)));
+    let shown = [
+        ("api-token", token.secret.clone()),
+        ("Api_Token", token.secret.clone()),
+        ("authorization", basic.clone()),
+        ("authorization", format!("Bearer {access}")),
+        ("authorization", format!("bearer {signed}")),
+        ("cookie", format!("a=1; api_token={0}; Api-Token={0}; b=2", token.secret)),
+        ("cookie", format!("api%5Ftoken={}", token.secret)),
+    ];
+    let names =
+        ["api_token", "api%5Ftoken", "%61pi_token", "API_TOKEN", "api-token", "api%255Ftoken", "api_token%5B%5D", "api.token"];
+    let clean = |reply: &gate::Reply, sent: &str| {
+        assert_eq!(reply.status, 200, "{sent}: {reply:?}");
+        let decoded = STANDARD.encode(format!("API_Token:{}", token.secret));
+        for credential in [&token.secret, &access, &signed, &decoded] {
+            assert!(!reply.body.contains(credential), "{sent}: {reply:?}");
+        }
+    };
+    for (name, value) in &shown {
+        clean(&gate.get("/somewhere", &[(name, value)]).await, name);
+    }
+    for name in names {
+        let target = format!("/somewhere?a=1&{name}={0}&b=2&{name}={0}", token.secret);
+        let reply = gate.get(&target, &[]).await;
+        clean(&reply, name);
+        assert_eq!(reply.json()["target"], "/somewhere?a=1&b=2", "{name}");
+        // Beside the credential that opens the endpoint.
+        let target = format!("/orders?a=1&{name}={0}&b=2", token.secret);
+        let reply = gate.get(&target, &[("api-token", &token.secret)]).await;
+        clean(&reply, name);
+        assert_eq!(reply.json()["target"], "/orders?a=1&b=2", "{name}");
+    }
+    for (name, value) in &shown[1..] {
+        clean(&gate.get("/orders", &[("api-token", &token.secret), (name, value)]).await, name);
+    }
+    // What is the upstream's own goes on.
+    let own = [("authorization", "Bearer of-the-upstream"), ("cookie", "session=1")];
+    let reply = gate.get("/somewhere?token=x", &own).await;
+    assert_eq!(reply.seen("authorization"), "Bearer of-the-upstream");
+    assert_eq!((reply.seen("cookie"), &reply.json()["target"]), (json!("session=1"), &json!("/somewhere?token=x")));
 }
 
 /// Collections, addresses and limits bound what a profile may call.
