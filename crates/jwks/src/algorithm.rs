@@ -1,4 +1,4 @@
-/// The signature algorithms that are known here (RFC 7518, RFC 8037).
+/// The signature algorithms that are known here (RFC 7518, RFC 8037, RFC 9864).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     Hs256,
@@ -26,7 +26,8 @@ impl Algorithm {
             "PS512" => Self::Ps512,
             "ES256" => Self::Es256,
             "ES384" => Self::Es384,
-            "EdDSA" => Self::EdDsa,
+            // The same algorithm by its older name, which names the family, and by its own (RFC 9864).
+            "EdDSA" | "Ed25519" => Self::EdDsa,
             _ => return None,
         })
     }

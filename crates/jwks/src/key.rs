@@ -46,9 +46,14 @@ pub enum KeyError {
     Unknown,
     #[error("is not for verifying signatures")]
     Use,
-    #[error("is empty")]
-    Empty,
+    #[error("must have at least 32 bytes")]
+    Short,
+    #[error("is the mask of a secret, not a secret")]
+    Mask,
 }
+
+/// As long as what HS256 makes of it.
+const HMAC_BYTES_MIN: usize = 32;
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -60,10 +65,13 @@ impl Key {
     /// A shared secret for HS256. Its bytes are those of the text as given, not of what base64 it may be.
     ///
     /// # Errors
-    /// An empty secret signs nothing.
+    /// For less than 32 bytes (RFC 7518, 3.2), which are found by trying, and for a mask, which everybody knows.
     pub fn hmac(secret: &[u8]) -> Result<Self, KeyError> {
-        if secret.is_empty() {
-            return Err(KeyError::Empty);
+        if !secret.is_empty() && secret.iter().all(|byte| *byte == b'*') {
+            return Err(KeyError::Mask);
+        }
+        if secret.len() < HMAC_BYTES_MIN {
+            return Err(KeyError::Short);
         }
         Ok(Self::new(vec![Algorithm::Hs256], DecodingKey::from_secret(secret), &[b"oct", secret]))
     }

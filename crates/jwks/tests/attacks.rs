@@ -51,7 +51,7 @@ fn an_algorithm_is_taken_from_the_key_alone() {
         let outcome = Jws::parse(&forged).unwrap().compact.verify(&verifier);
         assert_eq!(outcome, Err(JwsError::AlgorithmNotOfKey));
     }
-    let secret = Key::hmac(b"secret").unwrap();
+    let secret = Key::hmac(b"a shared secret of 32 bytes here").unwrap();
     let outcome = Compact::parse(&signed_rs256(&json!({"alg": "RS256"}), &key)).unwrap().verify(&secret);
     assert_eq!(outcome, Err(JwsError::AlgorithmNotOfKey));
     // A right signature under the name of a sibling algorithm.
@@ -217,4 +217,33 @@ fn a_huge_key_set_is_refused() {
     for text in ["", "[]", "{}", "{\"keys\":1}"] {
         assert_eq!(KeySet::parse(text.as_bytes()).unwrap_err(), SetError::Form, "{text}");
     }
+}
+
+/// The algorithm of Ed25519 has two names (RFC 8037, RFC 9864), in tokens and in keys; either fits either.
+#[test]
+fn ed25519_goes_by_both_names() {
+    use rcgen::SigningKey as _;
+    let pair = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let x = URL_SAFE_NO_PAD.encode(pair.der_bytes());
+    for of_token in ["EdDSA", "Ed25519"] {
+        let input = format!("{}.{}", part(&json!({"alg": of_token})), part(&json!({"sub": "a"})));
+        let token = format!("{input}.{}", URL_SAFE_NO_PAD.encode(pair.sign(input.as_bytes()).unwrap()));
+        for of_key in ["EdDSA", "Ed25519"] {
+            let key = Key::from_jwk(&json!({"kty": "OKP", "crv": "Ed25519", "alg": of_key, "x": x})).unwrap();
+            assert_eq!(Compact::parse(&token).unwrap().verify(&key), Ok(()), "{of_token} {of_key}");
+        }
+    }
+    for other in ["ed25519", "Ed448", "EDDSA"] {
+        assert!(Key::from_jwk(&json!({"kty": "OKP", "crv": "Ed25519", "alg": other, "x": x})).is_err(), "{other}");
+    }
+}
+
+/// A secret that is found by trying, or that everybody knows, makes no key.
+#[test]
+fn short_secrets_and_masks_are_no_keys() {
+    for length in [0, 1, 8, 31] {
+        assert!(Key::hmac(&vec![b'k'; length]).is_err(), "{length}");
+    }
+    assert!(Key::hmac(&[b'*'; 40]).is_err());
+    assert!(Key::hmac(&[b'k'; 32]).is_ok());
 }

@@ -137,7 +137,8 @@ pub(crate) fn dialect_name(dialect: Dialect) -> &'static str {
 fn access_text(policy: &MethodPolicy) -> String {
     match &policy.who {
         Who::Scoped => format!("scope {}", policy.scopes.join(" or ")),
-        Who::VendorAdmin => "vendor ADMIN".into(),
+        Who::VendorAdmin if policy.scopes.is_empty() => "vendor ADMIN".into(),
+        Who::VendorAdmin => format!("vendor ADMIN, or scope {}", policy.scopes.join(" or ")),
         Who::Public => "public".into(),
         Who::AnyUser => "any user".into(),
         Who::Nobody | Who::Internal => "services only".into(),

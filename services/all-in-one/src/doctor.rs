@@ -2,8 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use portolan_api::tokens::v1::ListContestedHostsRequest;
+use portolan_authz::ServiceAuth;
 use portolan_log::Log;
-use portolan_runtime::{Config, ProcessArgs, process::BoxError};
+use portolan_runtime::{Channel, Config, Peers, ProcessArgs, Secrets, process::BoxError};
 use portolan_store::Store;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
@@ -15,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LAG_MAX: i64 = 100_000;
 /// Least free space of the data directory, in bytes.
 const FREE_BYTES_MIN: u64 = 1 << 30;
+
+/// Hosts that one line tells of.
+const CONTESTED_SHOWN: usize = 10;
 
 type Finding = Result<String, String>;
 
@@ -49,6 +54,7 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
             note(&format!("{service} at {address}"), bounded(health(&config, service, address)).await);
         }
     }
+    note("edge", bounded(edge_hosts(&config)).await);
     if failed == 0 { Ok(()) } else { Err(format!("{failed} checks failed").into()) }
 }
 
@@ -135,6 +141,34 @@ async fn gateway(config: &Config) -> Finding {
     let status = answer.status();
     let body = answer.text().await.unwrap_or_default();
     if status.is_success() { Ok(format!("{address} is ready")) } else { Err(format!("{address}: {status} {body}")) }
+}
+
+/// Hosts that several accounts name have to be bound to one of them.
+async fn edge_hosts(config: &Config) -> Finding {
+    let key_file = config.secret_key_file();
+    if !key_file.exists() {
+        return Err(format!("{} is missing, so the tokens service cannot be asked", key_file.display()));
+    }
+    let secrets = Secrets::load_or_create(&key_file).map_err(|error| error.to_string())?;
+    let tls = portolan_runtime::Tls::open(config).map_err(|error| error.to_string())?;
+    let mut peers = Peers::with_tls(config, ServiceAuth::new(&secrets.derive("service token")), tls.clone())?;
+    if config.get("peers.tokens").is_empty() {
+        peers.tokens = Channel::remote(&format!("http://{}", local(config.get("grpc.addr"))), tls)?;
+    }
+    let answer = peers.edge().list_contested_hosts(ListContestedHostsRequest {}).await;
+    let hosts = answer.map_err(|status| status.message().to_owned())?.into_inner().hosts;
+    if hosts.is_empty() {
+        return Ok("every host that is named belongs to one account".into());
+    }
+    let shown = hosts.iter().take(CONTESTED_SHOWN).map(|contested| {
+        let accounts: Vec<_> = contested.account_ids.iter().map(i64::to_string).collect();
+        format!("{} (accounts {})", contested.host, accounts.join(", "))
+    });
+    let shown = shown.collect::<Vec<_>>().join("; ");
+    Err(format!(
+        "calls to {} hosts are refused, since several accounts name them: {shown}; bind each by edge.hosts `HOST account=ID`",
+        hosts.len()
+    ))
 }
 
 async fn health(config: &Config, service: &str, address: &str) -> Finding {

@@ -37,6 +37,12 @@ pub struct Found {
     pub valid_until: Option<i64>,
 }
 
+impl Found {
+    pub(crate) fn is_alive(&self, now_s: i64) -> bool {
+        self.valid_until.is_none_or(|until| now_s < until)
+    }
+}
+
 /// Longest grace period of a rotation: a week.
 const GRACE_MAX_S: i64 = 7 * 24 * 60 * 60;
 
@@ -178,10 +184,16 @@ pub async fn rotate(
     if key.rotation_write_id == *write_id {
         return Ok((key, None, None));
     }
+    let now = now_s();
+    if let Some(ended_at) = key.expires_at.filter(|at| *at <= now) {
+        return Err(time_invalid("apiTokenId", &format!("names a key that ended at {ended_at}: no secret of it works")));
+    }
     let secret = secret::generate(secret::Kind::ApiKey);
     secret[..3].clone_into(&mut key.start);
     secret[secret.len() - 4..].clone_into(&mut key.end);
-    let previous_until = if grace_s > 0 { now_s() + grace_s } else { 0 };
+    // The old secret does not outlive its key.
+    let grace_end = key.expires_at.map_or(now + grace_s, |at| at.min(now + grace_s));
+    let previous_until = if grace_s > 0 { grace_end } else { 0 };
     store::rotate(&mut tx, &key, previous_until, &portolan_runtime::digest(&secret), write_id).await?;
     let audited = Change::of("apiKey", key.id).after(&json!({ "gracePeriodSeconds": grace_s }));
     portolan_outbox::audit(&mut tx, caller, audited).await?;
@@ -204,7 +216,7 @@ pub async fn verify(deps: &Deps, key: &str) -> Result<Found> {
         return Err(Reason::Unauthenticated.into());
     }
     let found = store::find_by_digest(&deps.db, &portolan_runtime::digest(key)).await?;
-    let found = found.filter(|found| found.valid_until.is_none_or(|until| now_s() < until));
+    let found = found.filter(|found| found.is_alive(now_s()));
     Ok(found.ok_or(Reason::Unauthenticated)?)
 }
 

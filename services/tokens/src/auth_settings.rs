@@ -192,6 +192,7 @@ fn set(field: &mut Option<String>, given: Option<Option<String>>) {
 mod tests {
     use super::*;
 
+    const SECRET: &str = "a shared secret of 32 bytes here";
     const URL: &str = "https://idp.example/.well-known/openid-configuration";
 
     fn check(before: AuthSettings, patch: AuthPatch, fields: &[&str]) -> AuthSettings {
@@ -225,8 +226,13 @@ mod tests {
         check(none(), patch(""), &["auth_type"]);
         check(none(), patch("jwt"), &["jwt_method", "jwt_secret"]);
         check(none(), patch("oidc"), &["oidc_issuer", "oidc_jwks_uri"]);
-        check(none(), AuthPatch { jwt_method: given("hmac"), jwt_secret: given("s"), ..patch("jwt") }, &[]);
-        check(none(), AuthPatch { jwt_method: given("HMAC"), jwt_secret: given("s"), ..patch("jwt") }, &["jwt_method"]);
+        check(none(), AuthPatch { jwt_method: given("hmac"), jwt_secret: given(SECRET), ..patch("jwt") }, &[]);
+        // What is found by trying is none, and neither is what an answer showed in place of one.
+        for bad in ["s", &SECRET[1..], "********", &"*".repeat(40)] {
+            let patch = AuthPatch { jwt_method: given("hmac"), jwt_secret: given(bad), ..patch("jwt") };
+            check(none(), patch, &["jwt_secret"]);
+        }
+        check(none(), AuthPatch { jwt_method: given("HMAC"), jwt_secret: given(SECRET), ..patch("jwt") }, &["jwt_method"]);
         // An HMAC secret has no other source; an RSA key may come from a key set.
         check(
             none(),

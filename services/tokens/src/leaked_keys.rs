@@ -3,11 +3,13 @@
 use portolan_api::Result;
 use portolan_authz::{RequestInfo, api_key_key};
 use portolan_outbox::{AUDIT, AuditEvent};
-use portolan_runtime::digest;
+use portolan_runtime::{digest, now_s};
 use portolan_store::Tx;
 
 use crate::{
-    Deps, changes, now_ms,
+    Deps,
+    api_keys::Found,
+    changes, now_ms,
     secret::Kind,
     store::{self, organization_tokens, profiles},
 };
@@ -46,8 +48,9 @@ pub async fn revoke(deps: &Deps, info: &RequestInfo, secret: &str) -> Result<Opt
 }
 
 async fn revoke_api_key(deps: &Deps, info: &RequestInfo, digest: &str) -> Result<Option<Revoked>> {
-    let Some(found) = store::find_by_digest(&deps.db, digest).await? else { return Ok(None) };
-    let key = found.key;
+    // A secret that is past its time opens nothing, so who shows it proves nothing about the one after it.
+    let found = store::find_by_digest(&deps.db, digest).await?.filter(|found| found.is_alive(now_s()));
+    let Some(Found { key, .. }) = found else { return Ok(None) };
     let keys = store::list_digests(&deps.db, key.account_id, key.user_id, key.id).await?;
     let change = deps.key_changes.begin(keys.iter().map(|digest| api_key_key(digest))).await?;
     let mut tx = deps.db.begin().await?;

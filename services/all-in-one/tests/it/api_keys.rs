@@ -72,7 +72,8 @@ pub async fn a_key_ends_with_its_time(test: TestDb) {
     let at = now_s() + 3;
     let (id, key) = add(&server, json!({"tokenUtility": "EXTERNAL_API", "expiresAt": at})).await;
     assert_eq!(me(&server, &key).await, 200);
-    let (newer, _) = rotate(&server, id, 3600).await;
+    let (newer, until) = rotate(&server, id, 3600).await;
+    assert_eq!(until, json!(at), "the old secret ends with its key, and the answer says so");
     let listed = || async {
         let list = server.post("/api/fetchApiTokens", json!({})).await.expect(200).json();
         let list = list["apiTokenList"].as_array().unwrap().clone();
@@ -88,6 +89,10 @@ pub async fn a_key_ends_with_its_time(test: TestDb) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!((me(&server, &key).await, me(&server, &newer).await), (401, 401));
+    // No secret of an ended key would work, so none is made.
+    let answer = server.post(&format!("/v1/apiKeys/{id}:rotate"), json!({})).await.expect(400);
+    assert_eq!(answer.header("x-portolan-error"), "API_KEY_TIME_INVALID");
+    assert!(answer.body.contains(&at.to_string()), "{}", answer.body);
 }
 
 /// Whoever shows a secret ends it, of each kind; a text that is none ends nothing.
@@ -106,6 +111,20 @@ pub async fn a_leaked_key_is_revoked_when_shown(test: TestDb) {
     assert_eq!(me(&server, &key).await, 200);
     assert_eq!(revoke(&key).await, json!({"revoked": true, "kind": "API_KEY"}));
     assert_eq!((me(&server, &key).await, revoke(&key).await), (401, none.clone()));
+
+    // A secret that a rotation ended ends nothing, at once or after its grace.
+    let (id, first) = add(&server, json!({"tokenUtility": "EXTERNAL_API"})).await;
+    let (second, _) = rotate(&server, id, 0).await;
+    let (third, until) = rotate(&server, id, 1).await;
+    while now_s() < until.as_i64().unwrap() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!((revoke(&first).await, revoke(&second).await), (none.clone(), none.clone()));
+    assert_eq!(me(&server, &third).await, 200);
+    // One that still works ends the key.
+    let (fourth, _) = rotate(&server, id, 3600).await;
+    assert_eq!(revoke(&third).await, json!({"revoked": true, "kind": "API_KEY"}));
+    assert_eq!(me(&server, &fourth).await, 401);
 
     let collection = server.create_collection("c").await;
     let body = json!({"name": "n", "auth_type": "token", "api_collection_ids": [collection]});

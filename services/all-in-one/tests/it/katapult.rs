@@ -488,3 +488,61 @@ async fn works(server: &Server, organization: &str, secret: &str) -> bool {
 fn now_s() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64
 }
+
+/// The scopes of access profiles open the routes of profiles and clients, reading ones by either, and no others.
+pub async fn scopes_open_the_routes_of_profiles(test: TestDb) {
+    let server = Server::start(&test).await;
+    let collection = server.create_collection("c").await;
+    let (_, writes) = create(&server, &test, json!({"name": "w", "scopes": ["access_profiles"]})).await;
+    let (_, reads) = create(&server, &test, json!({"name": "r", "scopes": ["access_profiles:read"]})).await;
+    let (_, other) = create(&server, &test, json!({"name": "o", "scopes": ["inventory"]})).await;
+    let status = async |token: &str, verb: &str, path: &str, body: &Value| {
+        server.call(verb, path, token, body.clone()).await.status
+    };
+    let profile = json!({"name": "n", "auth_type": "token", "api_collection_ids": [collection]});
+    let made = server.call("POST", "/api/api_access_profiles", &writes, profile.clone()).await.expect(200).json();
+    let client = json!({"name": "n", "auth_type": "token", "api_collection_ids": [collection]});
+    let client = server.call("POST", "/api/v2/api_clients", &writes, client).await.expect(200).json();
+    let client = format!("/api/v2/api_clients/{}", client["result"]["id"].as_i64().or(client["id"].as_i64()).unwrap());
+    let keys = format!("{client}/api_keys");
+    for path in ["/api/api_access_profiles", "/api/api_clients", "/api/v2/api_clients", &client, &keys] {
+        for (token, expected) in [(&writes, 200), (&reads, 200), (&other, 404)] {
+            assert_eq!(status(token, "GET", path, &Value::Null).await, expected, "{path}");
+        }
+    }
+    let refresh = format!("/api/api_access_profiles/{}/refresh_secret", made["id"]);
+    for (verb, path, body) in [
+        ("POST", "/api/api_access_profiles", &profile),
+        ("PUT", refresh.as_str(), &Value::Null),
+        ("POST", keys.as_str(), &json!({"name": "k", "active": true})),
+    ] {
+        for (token, expected) in [(&reads, 404), (&other, 404), (&writes, 200)] {
+            assert_eq!(status(token, verb, path, body).await, expected, "{verb} {path}");
+        }
+    }
+    assert_eq!(status(&writes, "GET", "/api/managed_users", &Value::Null).await, 404);
+}
+
+/// An organization token with the scope `imports` imports, into a collection that it names or that it makes.
+pub async fn the_scope_imports_imports(test: TestDb) {
+    let server = Server::start(&test).await;
+    let (_, imports) = create(&server, &test, json!({"name": "i", "scopes": ["imports"]})).await;
+    let (_, other) = create(&server, &test, json!({"name": "o", "scopes": ["inventory:read"]})).await;
+    let capture = crate::server::har(&[("GET", "http://imports.test/books", "", 200, "{}")]);
+    let send = async |token: &str, query: &str| {
+        let request = reqwest::Client::new().post(format!("{}/v1/imports?{query}", server.http));
+        let request = request.header("authorization", format!("Bearer {token}"));
+        let request = request.header("content-type", "application/json").body(capture.clone());
+        server.send(request).await.unwrap()
+    };
+    let kept = server.create_collection("kept").await;
+    for query in ["collectionName=Made".to_owned(), format!("apiCollectionId={kept}")] {
+        let answer = send(&imports, &query).await;
+        assert!(answer.status == 200 || answer.status == 202, "{query}: {answer:?}");
+        let job = answer.json()["jobId"].as_str().unwrap().to_owned();
+        assert_eq!(server.wait_for_job(&job).await["state"], "SUCCEEDED");
+        send(&other, &query).await.expect(403);
+    }
+    let endpoints = server.endpoints(kept).await;
+    assert_eq!(endpoints.len(), 1, "{endpoints:?}");
+}

@@ -85,6 +85,8 @@ portolan_testkit::suite! {
     bad_input::ambiguous_messages_are_refused,
     isolation::no_input_keeps_an_installation_down,
     isolation::no_setting_stops_ingest,
+    katapult::scopes_open_the_routes_of_profiles,
+    katapult::the_scope_imports_imports,
     katapult::the_five_operations,
     katapult::refusals_are_exact,
     katapult::arguments_are_read_as_documented,

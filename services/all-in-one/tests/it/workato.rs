@@ -109,9 +109,9 @@ pub async fn access_profiles_live_and_change(test: TestDb) {
     assert!(oauth.get("secret").is_none());
     let again = put(&server, &format!("{path}/refresh_secret"), Value::Null).await.expect(200).json();
     assert!(hex64(&again["oauth_client_id"]) != first.0 && hex64(&again["oauth_client_secret"]) != first.1);
-    let jwt = json!({"auth_type": "jwt", "jwt_method": "hmac", "jwt_secret": "a secret of the caller"});
+    let jwt = json!({"auth_type": "jwt", "jwt_method": "hmac", "jwt_secret": "a secret of the caller, 32 bytes or more"});
     let jwt = put(&server, &path, jwt).await.expect(200).json();
-    assert_eq!((&jwt["jwt_method"], &jwt["jwt_secret"]), (&json!("hmac"), &json!("a secret of the caller")));
+    assert_eq!((&jwt["jwt_method"], &jwt["jwt_secret"]), (&json!("hmac"), &json!("a secret of the caller, 32 bytes or more")));
     assert!(jwt.get("secret").is_none() && jwt.get("oauth_client_secret").is_none());
     let refused = put(&server, &format!("{path}/refresh_secret"), Value::Null).await.expect(400);
     assert_eq!(refused.header("x-portolan-error"), "REFRESH_NOT_POSSIBLE");
@@ -123,7 +123,7 @@ pub async fn access_profiles_live_and_change(test: TestDb) {
     let client = client.expect(200).json()["result"].clone();
     assert_eq!((&client["name"], &client["project_id"]), (&json!("Acme"), &json!(7)));
     let body = json!({
-        "name": "p", "api_collection_ids": [collection], "auth_type": "jwt", "jwt_method": "hmac", "jwt_secret": "s",
+        "name": "p", "api_collection_ids": [collection], "auth_type": "jwt", "jwt_method": "hmac", "jwt_secret": "a secret of 32 bytes, or a longer one",
         "api_client_id": client["id"].to_string(),
     });
     let made = post(&server, PROFILES, body).await.expect(200).json();
@@ -452,7 +452,7 @@ pub async fn secrets_are_kept_nowhere(test: TestDb) {
         (json!({"auth_type": "token"}), vec!["secret"]),
         (json!({"auth_type": "oauth2"}), vec!["oauth_client_secret"]),
         (
-            json!({"auth_type": "jwt", "jwt_method": "hmac", "jwt_secret": "hmac-secret-of-a-caller"}),
+            json!({"auth_type": "jwt", "jwt_method": "hmac", "jwt_secret": "hmac-secret-of-a-caller-32-bytes"}),
             vec!["secret", "jwt_secret"],
         ),
     ] {

@@ -55,13 +55,18 @@ impl Hosts {
         Ok(hosts)
     }
 
+    /// What is set for a host without a port holds for each of its ports that has nothing of its own.
     pub fn of(&self, host: &str) -> &HostSettings {
-        self.by_name.get(host).unwrap_or(&self.others)
+        let named = self.by_name.get(host).or_else(|| self.by_name.get(without_port(host)));
+        named.unwrap_or(&self.others)
     }
 
     /// Whether a host of the inventory is bound to an account, by each name that leads to it.
     pub fn binds(&self, inventory_host: &str) -> bool {
-        let leads = |name: &str, settings: &HostSettings| settings.alias.as_deref().unwrap_or(name) == inventory_host;
+        let leads = |name: &str, settings: &HostSettings| {
+            let name = settings.alias.as_deref().unwrap_or(name);
+            name == inventory_host || name == without_port(inventory_host)
+        };
         let mut named = self.by_name.iter().filter(|(name, settings)| leads(name, settings)).peekable();
         match named.peek() {
             Some(_) => named.all(|(_, settings)| settings.account_id.is_some()),
@@ -93,6 +98,7 @@ mod tests {
         let hosts = Hosts::parse("A.example.:80 account=7 unknown=allow, b.example as=C.example, * account=1", false);
         let hosts = hosts.unwrap();
         assert_eq!(*hosts.of("a.example"), HostSettings { allows_unknown: true, account_id: Some(7), alias: None });
+        assert_eq!(hosts.of("a.example:8080").account_id, Some(7));
         assert_eq!(hosts.of("b.example").alias.as_deref(), Some("c.example"));
         assert_eq!(hosts.of("other").account_id, Some(1));
         for bad in ["a account=x", "a unknown=maybe", "a b", "a/b", "a as=b/c"] {

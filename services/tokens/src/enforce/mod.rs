@@ -139,13 +139,23 @@ impl Edge {
 
     /// Decides on a request of a proxy.
     pub async fn decide(&self, call: &Call<'_>) -> Verdict {
+        self.ready().await;
+        decide::decide(&self.0, call).await
+    }
+
+    /// Hosts that several accounts name and that are bound to none, with those accounts.
+    pub async fn contested_hosts(&self) -> Vec<(String, Vec<i64>)> {
+        self.ready().await;
+        self.0.routes().contested()
+    }
+
+    async fn ready(&self) {
         self.start();
         if !*self.0.loaded.borrow() {
             let mut loaded = self.0.loaded.subscribe();
             // A sender that is gone means what an expired wait means: the decision will refuse.
             let _ = tokio::time::timeout(FIRST_WAIT, loaded.wait_for(|loaded| *loaded)).await;
         }
-        decide::decide(&self.0, call).await
     }
 
     /// To be called after the commit of a change to clients, profiles or access tokens, and before its answer: from then

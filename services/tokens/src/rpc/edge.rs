@@ -47,6 +47,15 @@ impl EdgeService for EdgeRpc {
         Ok(Response::new(pb::ListShadowEndpointsResponse { shadow_endpoints, next_page_token }))
     }
 
+    async fn list_contested_hosts(
+        &self,
+        _: Request<pb::ListContestedHostsRequest>,
+    ) -> Result<Response<pb::ListContestedHostsResponse>, Status> {
+        let contested = self.edge.contested_hosts().await;
+        let render = |(host, account_ids)| pb::ContestedHost { host, account_ids };
+        Ok(Response::new(pb::ListContestedHostsResponse { hosts: contested.into_iter().map(render).collect() }))
+    }
+
     async fn settle_edge(
         &self,
         _: Request<pb::SettleEdgeRequest>,

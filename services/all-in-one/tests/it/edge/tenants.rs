@@ -124,6 +124,7 @@ pub async fn nothing_passes_for_an_organization_that_is_not_active(test: TestDb)
         for header in shown {
             await_status(&gate, HOST, "/orders", &[header], 200).await;
         }
+        await_status(&gate, "open.localhost", "/anything", &[], 200).await;
         portolan_identity::organizations::set_state(&identity, &name, state).await.unwrap();
         for header in shown {
             await_status(&gate, HOST, "/orders", &[header], 404).await;
@@ -184,6 +185,14 @@ pub async fn a_host_of_two_accounts_is_refused_until_it_is_bound(test: TestDb) {
     }
     let bound = async |target, header: [(&str, &str); 1]| gate.send("GET", "bound.localhost", target, &header).await.status;
     assert_eq!((bound("/orders", mine).await, bound("/items", theirs).await), (200, 404));
+
+    let mut doctor = tokio::process::Command::new(env!("CARGO_BIN_EXE_portolan"));
+    doctor.arg("doctor").arg("--data-dir").arg(&server.data_dir).env("PORTOLAN__STORE__URL", &test.url);
+    doctor.env("PORTOLAN__GRPC__ADDR", server.grpc.trim_start_matches("http://"));
+    let told = String::from_utf8(doctor.output().await.unwrap().stdout).unwrap();
+    let line = told.lines().find(|line| line.contains(" edge:")).unwrap_or_else(|| panic!("{told}"));
+    let both = format!("{HOST} (accounts 1000000, {})", workspace.id);
+    assert!(line.starts_with("FAIL") && line.contains(&both), "{line}");
 
     // The host is the other's again when one of them is gone.
     let path = format!("/api/managed_users/{}", workspace.id);
