@@ -503,7 +503,7 @@ pub async fn scopes_open_the_routes_of_profiles(test: TestDb) {
     let made = server.call("POST", "/api/api_access_profiles", &writes, profile.clone()).await.expect(200).json();
     let client = json!({"name": "n", "auth_type": "token", "api_collection_ids": [collection]});
     let client = server.call("POST", "/api/v2/api_clients", &writes, client).await.expect(200).json();
-    let client = format!("/api/v2/api_clients/{}", client["result"]["id"].as_i64().or(client["id"].as_i64()).unwrap());
+    let client = format!("/api/v2/api_clients/{}", client["data"]["id"].as_i64().unwrap());
     let keys = format!("{client}/api_keys");
     for path in ["/api/api_access_profiles", "/api/api_clients", "/api/v2/api_clients", &client, &keys] {
         for (token, expected) in [(&writes, 200), (&reads, 200), (&other, 404)] {
@@ -536,9 +536,9 @@ pub async fn the_scope_imports_imports(test: TestDb) {
         server.send(request).await.unwrap()
     };
     let kept = server.create_collection("kept").await;
-    for query in ["collectionName=Made".to_owned(), format!("apiCollectionId={kept}")] {
+    for query in ["collectionName=Made".to_owned(), format!("collectionId={kept}")] {
         let answer = send(&imports, &query).await;
-        assert!(answer.status == 200 || answer.status == 202, "{query}: {answer:?}");
+        assert!(answer.status == 200 || answer.status == 202, "{query}: {}", answer.body);
         let job = answer.json()["jobId"].as_str().unwrap().to_owned();
         assert_eq!(server.wait_for_job(&job).await["state"], "SUCCEEDED");
         send(&other, &query).await.expect(403);

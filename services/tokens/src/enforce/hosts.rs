@@ -61,19 +61,6 @@ impl Hosts {
         named.unwrap_or(&self.others)
     }
 
-    /// Whether a host of the inventory is bound to an account, by each name that leads to it.
-    pub fn binds(&self, inventory_host: &str) -> bool {
-        let leads = |name: &str, settings: &HostSettings| {
-            let name = settings.alias.as_deref().unwrap_or(name);
-            name == inventory_host || name == without_port(inventory_host)
-        };
-        let mut named = self.by_name.iter().filter(|(name, settings)| leads(name, settings)).peekable();
-        match named.peek() {
-            Some(_) => named.all(|(_, settings)| settings.account_id.is_some()),
-            None => self.others.account_id.is_some(),
-        }
-    }
-
     /// Whether requests that are let through unknown may reach this host of the inventory. Its paths are then compared
     /// without regard to case: an upstream that ignores case must not serve `/Admin` to those who may not call `/admin`.
     pub fn lets_through(&self, inventory_host: &str) -> bool {

@@ -169,7 +169,7 @@ impl Routes {
     /// The hosts that several open accounts name and that are bound to none, with those accounts.
     pub fn contested(&self) -> Vec<(String, Vec<i64>)> {
         let names = self.hosts.iter().filter(|(name, _)| !name.is_empty());
-        let unbound = names.filter(|(name, _)| !self.hosts_settings.binds(name));
+        let unbound = names.filter(|(name, _)| self.hosts_settings.of(name).account_id.is_none());
         let of = |(name, host): (&Box<str>, &Host)| {
             let without = self.hosts.get(without_port(name));
             let all = host.accounts.iter().chain(without.into_iter().flat_map(|host| &host.accounts));
