@@ -17,8 +17,7 @@ use portolan_api::{
         inventory_usage_service_client::InventoryUsageServiceClient, job_service_client::JobServiceClient,
     },
     tokens::v1::{
-        SettleEdgeRequest, api_keys_service_client::ApiKeysServiceClient,
-        edge_service_client::EdgeServiceClient,
+        SettleEdgeRequest, api_keys_service_client::ApiKeysServiceClient, edge_service_client::EdgeServiceClient,
         organization_tokens_service_client::OrganizationTokensServiceClient,
         revocation_service_client::RevocationServiceClient, tokens_service_client::TokensServiceClient,
     },
@@ -155,9 +154,7 @@ impl Peers {
     /// Waits until the edge decides by what is committed; to be called before the answer of what ends calls. Without an
     /// answer the edge follows by itself, a little later.
     pub async fn settle_edge(&self) {
-        let settled = tokio::time::timeout(SETTLE_WAIT, async {
-            self.edge().settle_edge(SettleEdgeRequest {}).await
-        });
+        let settled = tokio::time::timeout(SETTLE_WAIT, async { self.edge().settle_edge(SettleEdgeRequest {}).await });
         match settled.await {
             Ok(Ok(_)) => {}
             Ok(Err(status)) => tracing::warn!(%status, "the edge learns of a change later"),

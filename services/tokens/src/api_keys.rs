@@ -186,7 +186,10 @@ pub async fn rotate(
     }
     let now = now_s();
     if let Some(ended_at) = key.expires_at.filter(|at| *at <= now) {
-        return Err(time_invalid("apiTokenId", &format!("names a key that ended at {ended_at}: no secret of it works")));
+        return Err(time_invalid(
+            "apiTokenId",
+            &format!("names a key that ended at {ended_at}: no secret of it works"),
+        ));
     }
     let secret = secret::generate(secret::Kind::ApiKey);
     secret[..3].clone_into(&mut key.start);

@@ -232,7 +232,11 @@ mod tests {
             let patch = AuthPatch { jwt_method: given("hmac"), jwt_secret: given(bad), ..patch("jwt") };
             check(none(), patch, &["jwt_secret"]);
         }
-        check(none(), AuthPatch { jwt_method: given("HMAC"), jwt_secret: given(SECRET), ..patch("jwt") }, &["jwt_method"]);
+        check(
+            none(),
+            AuthPatch { jwt_method: given("HMAC"), jwt_secret: given(SECRET), ..patch("jwt") },
+            &["jwt_method"],
+        );
         // An HMAC secret has no other source; an RSA key may come from a key set.
         check(
             none(),

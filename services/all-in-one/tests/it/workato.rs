@@ -109,9 +109,13 @@ pub async fn access_profiles_live_and_change(test: TestDb) {
     assert!(oauth.get("secret").is_none());
     let again = put(&server, &format!("{path}/refresh_secret"), Value::Null).await.expect(200).json();
     assert!(hex64(&again["oauth_client_id"]) != first.0 && hex64(&again["oauth_client_secret"]) != first.1);
-    let jwt = json!({"auth_type": "jwt", "jwt_method": "hmac", "jwt_secret": "a secret of the caller, 32 bytes or more"});
+    let jwt =
+        json!({"auth_type": "jwt", "jwt_method": "hmac", "jwt_secret": "a secret of the caller, 32 bytes or more"});
     let jwt = put(&server, &path, jwt).await.expect(200).json();
-    assert_eq!((&jwt["jwt_method"], &jwt["jwt_secret"]), (&json!("hmac"), &json!("a secret of the caller, 32 bytes or more")));
+    assert_eq!(
+        (&jwt["jwt_method"], &jwt["jwt_secret"]),
+        (&json!("hmac"), &json!("a secret of the caller, 32 bytes or more"))
+    );
     assert!(jwt.get("secret").is_none() && jwt.get("oauth_client_secret").is_none());
     let refused = put(&server, &format!("{path}/refresh_secret"), Value::Null).await.expect(400);
     assert_eq!(refused.header("x-portolan-error"), "REFRESH_NOT_POSSIBLE");

@@ -23,7 +23,9 @@ pub fn host_name(authority: &str) -> Option<Cow<'_, str>> {
     let port = port.filter(|port| !matches!(*port, "80" | "443"));
     let has_upper = stripped.bytes().any(|byte| byte.is_ascii_uppercase());
     match port {
-        Some(port) if stripped.len() != name.len() => Some(Cow::Owned(format!("{stripped}:{port}").to_ascii_lowercase())),
+        Some(port) if stripped.len() != name.len() => {
+            Some(Cow::Owned(format!("{stripped}:{port}").to_ascii_lowercase()))
+        }
         Some(_) if has_upper => Some(Cow::Owned(authority.to_ascii_lowercase())),
         Some(_) => Some(Cow::Borrowed(authority)),
         None if has_upper => Some(Cow::Owned(stripped.to_ascii_lowercase())),
@@ -88,9 +90,38 @@ mod tests {
     #[test]
     fn what_is_no_host_is_none() {
         for bad in [
-            "", ".", "..", ":80", "a..", "a..b", ".a", "a b", "user@host", "a/b", "a,b", "a%2eb", "a\\b", "a?b", "a#b",
-            "a:", "a:0", "a:080", "a:+80", "a:99999", "a:80:80", "a:x", "[::1", "::1", "[::1]x", "[a]", "a]", "127.1",
-            "0x7f000001", "2130706433", "127.0.0.01", "caf\u{e9}.example",
+            "",
+            ".",
+            "..",
+            ":80",
+            "a..",
+            "a..b",
+            ".a",
+            "a b",
+            "user@host",
+            "a/b",
+            "a,b",
+            "a%2eb",
+            "a\\b",
+            "a?b",
+            "a#b",
+            "a:",
+            "a:0",
+            "a:080",
+            "a:+80",
+            "a:99999",
+            "a:80:80",
+            "a:x",
+            "[::1",
+            "::1",
+            "[::1]x",
+            "[a]",
+            "a]",
+            "127.1",
+            "0x7f000001",
+            "2130706433",
+            "127.0.0.01",
+            "caf\u{e9}.example",
         ] {
             assert_eq!(host_name(bad), None, "{bad}");
         }

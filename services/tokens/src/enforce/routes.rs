@@ -198,7 +198,8 @@ impl Routes {
 
 /// Endpoints of one account at one place.
 fn found<'t>(account_id: i64, targets: impl Iterator<Item = &'t Target>) -> Found {
-    let mut collection_ids: Vec<_> = targets.filter(|target| target.active).map(|target| target.collection_id).collect();
+    let mut collection_ids: Vec<_> =
+        targets.filter(|target| target.active).map(|target| target.collection_id).collect();
     if collection_ids.is_empty() {
         return Found::Inactive;
     }
@@ -331,7 +332,10 @@ mod tests {
 
     #[test]
     fn a_known_path_is_not_passed_by_a_method_that_servers_read_as_another() {
-        let all = [endpoint(1, 1, "a.example", "/x"), Endpoint { method: "post".into(), ..endpoint(2, 1, "a.example", "/x") }];
+        let all = [
+            endpoint(1, 1, "a.example", "/x"),
+            Endpoint { method: "post".into(), ..endpoint(2, 1, "a.example", "/x") },
+        ];
         let open = routes("a.example unknown=allow", &all);
         assert_eq!(collections(&open, "a.example", "/x", "OPTIONS"), Some(vec![10, 20]));
         assert_eq!(collections(&open, "a.example", "/x", "POST"), Some(vec![20]));

@@ -83,7 +83,9 @@ impl Trie {
     /// The endpoints of the best template that fits and holds one that counts: segment by segment from the left a
     /// literal is better than a kind, and a narrow kind better than a wide one.
     pub fn find(&self, path: &[Cow<'_, str>], method: &str, counts: impl Fn(&Target) -> bool) -> &[Target] {
-        let pick = |data: &NodeData| data.methods.iter().position(|(known, targets)| **known == *method && targets.iter().any(&counts));
+        let pick = |data: &NodeData| {
+            data.methods.iter().position(|(known, targets)| **known == *method && targets.iter().any(&counts))
+        };
         let found = self.descend(0, path, &pick);
         found.map_or(&[], |(node, at)| &self.nodes[node as usize].methods[at].1)
     }

@@ -56,10 +56,7 @@ impl EdgeService for EdgeRpc {
         Ok(Response::new(pb::ListContestedHostsResponse { hosts: contested.into_iter().map(render).collect() }))
     }
 
-    async fn settle_edge(
-        &self,
-        _: Request<pb::SettleEdgeRequest>,
-    ) -> Result<Response<pb::SettleEdgeResponse>, Status> {
+    async fn settle_edge(&self, _: Request<pb::SettleEdgeRequest>) -> Result<Response<pb::SettleEdgeResponse>, Status> {
         self.edge.settle_all().await?;
         Ok(Response::new(pb::SettleEdgeResponse {}))
     }

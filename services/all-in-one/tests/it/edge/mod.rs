@@ -218,8 +218,16 @@ pub async fn no_spelling_of_a_credential_reaches_the_upstream(test: TestDb) {
         ("cookie", format!("a=1; api_token={0}; Api-Token={0}; b=2", token.secret)),
         ("cookie", format!("api%5Ftoken={}", token.secret)),
     ];
-    let names =
-        ["api_token", "api%5Ftoken", "%61pi_token", "API_TOKEN", "api-token", "api%255Ftoken", "api_token%5B%5D", "api.token"];
+    let names = [
+        "api_token",
+        "api%5Ftoken",
+        "%61pi_token",
+        "API_TOKEN",
+        "api-token",
+        "api%255Ftoken",
+        "api_token%5B%5D",
+        "api.token",
+    ];
     let clean = |reply: &gate::Reply, sent: &str| {
         assert_eq!(reply.status, 200, "{sent}: {reply:?}");
         let decoded = STANDARD.encode(format!("API_Token:{}", token.secret));

@@ -111,7 +111,8 @@ pub async fn nothing_passes_for_a_closed_workspace(test: TestDb) {
 
 /// While an organization is not active nothing passes in its name; afterwards the same credentials do.
 pub async fn nothing_passes_for_an_organization_that_is_not_active(test: TestDb) {
-    let gate = Gate::start(&test, &[("PORTOLAN__EDGE__HOSTS", "open.localhost unknown=allow as=orders.localhost")]).await;
+    let gate =
+        Gate::start(&test, &[("PORTOLAN__EDGE__HOSTS", "open.localhost unknown=allow as=orders.localhost")]).await;
     let server = &gate.server;
     let token = gate.profile(json!({"auth_type": "token"})).await;
     let oauth2 = gate.profile(json!({"auth_type": "oauth2"})).await;
@@ -120,7 +121,9 @@ pub async fn nothing_passes_for_an_organization_that_is_not_active(test: TestDb)
     let identity = test.store.service("identity").await.unwrap();
     let row = identity.fetch_one("SELECT public_id FROM organizations", Vec::new()).await.unwrap();
     let name: String = row.get("public_id").unwrap();
-    for state in [portolan_identity::organizations::State::Suspended, portolan_identity::organizations::State::NotActivated] {
+    for state in
+        [portolan_identity::organizations::State::Suspended, portolan_identity::organizations::State::NotActivated]
+    {
         for header in shown {
             await_status(&gate, HOST, "/orders", &[header], 200).await;
         }
@@ -129,7 +132,11 @@ pub async fn nothing_passes_for_an_organization_that_is_not_active(test: TestDb)
         for header in shown {
             await_status(&gate, HOST, "/orders", &[header], 404).await;
         }
-        assert_eq!(gate.send("GET", "open.localhost", "/anything", &[]).await.status, 404, "unknown paths pass no more");
+        assert_eq!(
+            gate.send("GET", "open.localhost", "/anything", &[]).await.status,
+            404,
+            "unknown paths pass no more"
+        );
         server.call("POST", "/oauth2/token", "", oauth_request(&oauth2)).await.expect(401);
         let active = portolan_identity::organizations::State::Active;
         portolan_identity::organizations::set_state(&identity, &name, active).await.unwrap();
@@ -155,7 +162,8 @@ pub async fn what_is_switched_off_is_refused_at_once(test: TestDb) {
     let listed = server.call("GET", "/api/api_endpoints?per_page=100", &server.api_key, Value::Null).await.expect(200);
     let listed = listed.json();
     let all = listed.as_array().or_else(|| listed["result"].as_array()).unwrap();
-    let is_wanted = |one: &&Value| one["method"] == "GET" && one["url"].as_str().is_some_and(|url| url.ends_with("/orders"));
+    let is_wanted =
+        |one: &&Value| one["method"] == "GET" && one["url"].as_str().is_some_and(|url| url.ends_with("/orders"));
     let id = all.iter().find(is_wanted).unwrap()["id"].as_i64().unwrap();
     for (action, expected) in [("disable", 404), ("enable", 200)] {
         let path = format!("/api/api_endpoints/{id}/{action}");
@@ -168,7 +176,8 @@ pub async fn what_is_switched_off_is_refused_at_once(test: TestDb) {
 
 /// A host that two accounts name is refused to both, in whatever order and spelling they name it, until it is bound.
 pub async fn a_host_of_two_accounts_is_refused_until_it_is_bound(test: TestDb) {
-    let gate = Gate::start(&test, &[("PORTOLAN__EDGE__HOSTS", "bound.localhost account=1000000 as=orders.localhost")]).await;
+    let gate =
+        Gate::start(&test, &[("PORTOLAN__EDGE__HOSTS", "bound.localhost account=1000000 as=orders.localhost")]).await;
     let server = &gate.server;
     let token = gate.profile(json!({"auth_type": "token"})).await;
     let mine = [("api-token", token.secret.as_str())];
@@ -183,7 +192,8 @@ pub async fn a_host_of_two_accounts_is_refused_until_it_is_bound(test: TestDb) {
         let reason = reply.headers.get("x-portolan-error").map(String::as_str);
         assert_eq!((reply.status, reason), (403, Some("EDGE_HOST_CONTESTED")), "{target}");
     }
-    let bound = async |target, header: [(&str, &str); 1]| gate.send("GET", "bound.localhost", target, &header).await.status;
+    let bound =
+        async |target, header: [(&str, &str); 1]| gate.send("GET", "bound.localhost", target, &header).await.status;
     assert_eq!((bound("/orders", mine).await, bound("/items", theirs).await), (200, 404));
 
     let mut doctor = tokio::process::Command::new(env!("CARGO_BIN_EXE_portolan"));
