@@ -15,6 +15,8 @@ use crate::commands::say;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Records that may wait for the inventory before it counts as late.
 const LAG_MAX: i64 = 100_000;
+/// A record or an event that waits longer is one that stands, however few wait with it.
+const AGE_MAX_S: i64 = 300;
 /// Least free space of the data directory, in bytes.
 const FREE_BYTES_MIN: u64 = 1 << 30;
 
@@ -44,6 +46,7 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
     note("stored settings", bounded(stored_settings(&config)).await);
     note("cache", bounded(cache(&config)).await);
     note("log", bounded(log(&config)).await);
+    note("outbox", bounded(outbox(&config)).await);
     note("gateway", bounded(gateway(&config)).await);
     for service in ["identity", "tokens", "inventory", "imports", "billing"] {
         let addresses = match config.get(&format!("peers.{service}")) {
@@ -130,8 +133,41 @@ async fn log(config: &Config) -> Finding {
     let ends = log.end_offsets().await.map_err(|error| error.to_string())?;
     let rejected = log.rejected_count().await.map_err(|error| error.to_string())?;
     let lag = portolan_inventory::lag(&store, &log, &ends).await.map_err(|error| error.to_string())?;
-    let shown = format!("{} partitions, {lag} records wait for the inventory, {rejected} were rejected", ends.len());
+    let oldest = portolan_inventory::oldest_unread(&store, &log, &ends).await.map_err(|error| error.to_string())?;
+    let mut shown =
+        format!("{} partitions, {lag} records wait for the inventory, {rejected} were rejected", ends.len());
+    if let Some(oldest) = oldest {
+        let (partition, offset) = (oldest.partition, oldest.offset);
+        if oldest.age_s > AGE_MAX_S {
+            let help = format!("`portolan ingest skip {partition} {offset}` sets the record aside");
+            return Err(format!("{shown}; partition {partition} stands at offset {offset}: {help}"));
+        }
+        shown = format!("{shown}; the oldest, {offset} of partition {partition}, for {} s", oldest.age_s);
+    }
     if lag > LAG_MAX { Err(shown) } else { Ok(shown) }
+}
+
+/// Events that wait for their receiver, of every service.
+async fn outbox(config: &Config) -> Finding {
+    let text = |error: portolan_store::Error| error.to_string();
+    let store = Store::connect(&config.store_url()).await.map_err(text)?;
+    let (mut events, mut late) = (0, Vec::new());
+    // On SQLite the services share one file, and so one outbox.
+    let services: &[&str] = match store.dialect() {
+        portolan_store::Dialect::Sqlite => &["identity"],
+        portolan_store::Dialect::Postgres => &["identity", "tokens", "inventory", "imports"],
+    };
+    for service in services {
+        for waiting in portolan_outbox::waiting(&store.service(service).await.map_err(text)?).await.map_err(text)? {
+            events += waiting.events;
+            if waiting.age_s > AGE_MAX_S {
+                late.push(format!("{} of {service} for {} s", waiting.topic, waiting.age_s));
+            }
+        }
+    }
+    store.close().await;
+    let shown = format!("{events} events wait for their receiver");
+    if late.is_empty() { Ok(shown) } else { Err(format!("{shown}, {}", late.join(", "))) }
 }
 
 async fn gateway(config: &Config) -> Finding {

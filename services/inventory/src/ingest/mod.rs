@@ -24,8 +24,9 @@ pub(crate) mod rules;
 mod set_aside;
 pub(crate) mod write;
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portolan_log::Positions;
 pub use probe::{PROBE_ARGUMENT, probe};
@@ -100,25 +101,90 @@ async fn forget_old(deps: Deps, stop: CancellationToken) {
     }
 }
 
-/// Publishes how many records of each partition the inventory does not have yet.
+/// Publishes how many records of each partition the inventory does not have yet, and how old the oldest one is; and the
+/// age of the oldest job.
 async fn measure_lag(deps: Deps, stop: CancellationToken) {
+    let mut stands: HashMap<i64, (i64, Instant)> = HashMap::new();
     loop {
-        match (deps.log.end_offsets().await, store::positions::list(&deps.db, deps.log.source()).await) {
-            (Ok(ends), Ok(positions)) => {
-                for (partition, end) in ends {
-                    let lag = end - positions.get(&partition).copied().unwrap_or_default();
-                    metrics::gauge!("portolan_ingest_lag_records", "partition" => partition.to_string())
-                        .set(u32::try_from(lag.max(0)).unwrap_or(u32::MAX));
-                }
-            }
-            (Err(error), _) => tracing::warn!(%error, "the lag cannot be measured"),
-            (_, Err(error)) => tracing::warn!(%error, "the lag cannot be measured"),
+        if let Err(error) = measure(&deps, &mut stands).await {
+            tracing::warn!(%error, "the lag cannot be measured");
         }
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(MEASURE_LAG_EVERY) => {}
         }
     }
+}
+
+/// `stands` is where partitions with unread records stand, and since when.
+async fn measure(deps: &Deps, stands: &mut HashMap<i64, (i64, Instant)>) -> Result<(), Error> {
+    let ends = deps.log.end_offsets().await?;
+    let positions = store::positions::list(&deps.db, deps.log.source()).await?;
+    for (partition, end) in ends {
+        let position = positions.get(&partition).copied().unwrap_or_default();
+        let lag = (end - position).max(0);
+        let mut age_s = 0;
+        if lag == 0 {
+            stands.remove(&partition);
+        } else {
+            let stand = stands.entry(partition).or_insert((position, Instant::now()));
+            if stand.0 != position {
+                *stand = (position, Instant::now());
+            }
+            // What cannot be read has no time of its own.
+            let appended_at = deps.log.appended_at(partition, position).await.ok().flatten();
+            let stands_s = i64::try_from(stand.1.elapsed().as_secs()).unwrap_or(i64::MAX);
+            age_s = appended_at.map_or(0, |appended_at| now_s() - appended_at).max(stands_s);
+        }
+        let gauge = |value: i64| u32::try_from(value.max(0)).unwrap_or(u32::MAX);
+        let name = partition.to_string();
+        metrics::gauge!("portolan_ingest_lag_records", "partition" => name.clone()).set(gauge(lag));
+        metrics::gauge!("portolan_ingest_oldest_unread_seconds", "partition" => name).set(gauge(age_s));
+    }
+    let asked_at = store::jobs::oldest_active(&deps.db).await?;
+    let age_s = asked_at.map_or(0, |asked_at| (now_s() - asked_at).max(0));
+    metrics::gauge!("portolan_jobs_oldest_seconds", "service" => crate::SERVICE)
+        .set(u32::try_from(age_s).unwrap_or(u32::MAX));
+    Ok(())
+}
+
+/// The oldest record that the inventory does not have yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unread {
+    pub partition: i64,
+    /// Where the partition stands.
+    pub offset: i64,
+    pub age_s: i64,
+}
+
+/// The oldest record of all partitions that the inventory does not have yet, as anybody on the store can see it. A batch
+/// that cannot be read counts as old.
+///
+/// # Errors
+/// When log or tables cannot be read.
+pub async fn oldest_unread(
+    store: &portolan_store::Store,
+    log: &portolan_log::Log,
+    ends: &Positions,
+) -> Result<Option<Unread>, Error> {
+    let positions = store::positions::list(&store.service(crate::SERVICE).await?, log.source()).await?;
+    let mut oldest: Option<Unread> = None;
+    for (&partition, &end) in ends {
+        let offset = positions.get(&partition).copied().unwrap_or_default();
+        if offset >= end {
+            continue;
+        }
+        let age_s = match log.appended_at(partition, offset).await {
+            Ok(Some(appended_at)) => (now_s() - appended_at).max(0),
+            Ok(None) => continue,
+            Err(portolan_log::Error::Damaged { .. }) => i64::MAX,
+            Err(error) => return Err(error.into()),
+        };
+        if oldest.is_none_or(|known| age_s > known.age_s) {
+            oldest = Some(Unread { partition, offset, age_s });
+        }
+    }
+    Ok(oldest)
 }
 
 /// How many records of the log the inventory does not have yet, as anybody on the store can see it.

@@ -121,6 +121,13 @@ pub async fn fail(db: &Db, job: &Job, owner: &str, reason: &str) -> Result<(), E
     tx.commit().await
 }
 
+const SELECT_OLDEST: &str = "SELECT min(created_at) FROM inventory_jobs WHERE active_name IS NOT NULL";
+
+/// When the oldest job was asked for that is not over, in Unix seconds.
+pub async fn oldest_active(db: &Db) -> Result<Option<i64>, Error> {
+    db.fetch_one(SELECT_OLDEST, args![]).await?.get(0)
+}
+
 const PRUNE: &str = "DELETE FROM inventory_jobs WHERE account_id = $1 AND active_name IS NULL AND updated_at < $2";
 
 /// Forgets jobs that ended long ago.

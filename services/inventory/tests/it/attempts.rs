@@ -1,6 +1,6 @@
 use portolan_api::identity::v1::{self as identity, directory_service_server as directory};
 use portolan_inventory::ingest::{Skipped, skip};
-use portolan_inventory::{Deps, collections, endpoints, jobs, start_ingest};
+use portolan_inventory::{Deps, collections, endpoints, jobs, oldest_unread, start_ingest};
 use portolan_record::Record;
 use portolan_store::Value;
 use portolan_testkit::TestDb;
@@ -98,12 +98,17 @@ pub async fn a_batch_that_cannot_be_read_is_set_aside(test: TestDb) {
     assert_eq!(count(&deps, id).await, 1);
 }
 
-/// An operator's skip sets aside exactly the record at which the partition stands.
+/// The oldest unread record is told with its place and age, and an operator's skip sets aside exactly this one.
 pub async fn an_operator_skips_what_stands_in_the_way(test: TestDb) {
     let deps = deps(&test).await;
     let (id, partition) = waiting(&deps, 2).await;
     let skip = async |offset| skip(&test.store, &deps.log, partition, offset).await.unwrap();
     assert_eq!(skip(1).await, Skipped::StandsAt(0));
+    let log = test.store.service("log").await.unwrap();
+    log.execute("UPDATE log_batches SET created_at = created_at - 400", vec![]).await.unwrap();
+    let ends = deps.log.end_offsets().await.unwrap();
+    let oldest = oldest_unread(&test.store, &deps.log, &ends).await.unwrap().unwrap();
+    assert_eq!((oldest.partition, oldest.offset, oldest.age_s >= 400), (partition, 0, true));
     die_at(&deps, partition, "", (0, 0), (0, 0), 0).await;
     assert_eq!(skip(0).await, Skipped::To(1));
     assert_eq!(skip(0).await, Skipped::StandsAt(1));
