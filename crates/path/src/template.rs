@@ -54,7 +54,7 @@ impl Template {
         let count = texts.len() - usize::from(ends_with_slash);
         let mut segments = Vec::with_capacity(count);
         for (index, text) in texts[..count].iter().enumerate() {
-            if !(count == 1 && text.is_empty()) {
+            if count > 1 || ends_with_slash || !text.is_empty() {
                 segments.push(Segment::parse(text, index + 1 == count, kind_of));
             }
         }
