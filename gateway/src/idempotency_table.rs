@@ -13,7 +13,8 @@ use portolan_store::{Db, Dialect, Migration, Migrations, Row, args};
 
 use crate::edge::{Begin, IdempotencyId, IdempotencyStore, StoredAnswer};
 
-const MIGRATIONS: Migrations = Migrations {
+/// The tables of the gateway.
+pub const MIGRATIONS: Migrations = Migrations {
     service: "gateway",
     steps: &[Migration {
         version: 1,

@@ -46,7 +46,7 @@ pub use edge::{
 #[cfg(fuzzing)]
 pub use fuzzing::Transcoder;
 pub use guard_edge::GuardEdge;
-pub use idempotency_table::IdempotencyTable;
+pub use idempotency_table::{IdempotencyTable, MIGRATIONS};
 pub use reference::{openapi, route_list};
 pub use routes::ContractError;
 pub use serve::{StoreReadiness, serve};

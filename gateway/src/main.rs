@@ -8,7 +8,6 @@ use portolan_runtime::{
     process::{self, BoxError, stop_signal},
     telemetry,
 };
-use tokio::net::TcpListener;
 
 const NAME: &str = "portolan-gateway";
 
@@ -25,7 +24,7 @@ async fn run() -> Result<(), BoxError> {
     // One provider for every TLS connection of the process.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let _telemetry = telemetry::init(&config, NAME)?;
-    let listener = TcpListener::bind(config.get("http.addr")).await?;
+    let listener = process::listen(&config, "http.addr").await?;
     let process = Process::open(config).await?;
     let peers = &process.peers;
     let mut backends = Backends::default();

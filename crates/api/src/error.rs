@@ -44,6 +44,11 @@ impl Error {
         self
     }
 
+    /// Takes a value out again.
+    pub fn take(&mut self, name: &str) -> Option<String> {
+        self.metadata.remove(name)
+    }
+
     pub fn reason(&self) -> Reason {
         self.reason
     }

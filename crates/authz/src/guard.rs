@@ -7,14 +7,20 @@ use std::{
 
 use http::{HeaderMap, Request, Response};
 use portolan_api::{Access, Dialect, Error, Feature, KeyUtility, MethodPolicy, Reason, Who};
-use tonic::body::Body;
+use tonic::{
+    body::Body,
+    transport::server::{TcpConnectInfo, TlsConnectInfo},
+};
 use tower::{Layer, Service};
 
 use crate::{
-    CALLER_HEADER, CLIENT_ADDRESS_HEADER, Caller, CallerVerifier, Credential, CredentialKind, Grant, REQUEST_ID_HEADER,
-    RequestInfo, Role, SCOPE_HEADER, SERVICE_HEADER, Scope, ServiceAuth, VerifyingKeys, WRITE_ID_HEADER,
-    token::CallerClaims,
+    CALLER_HEADER, CLIENT_ADDRESS_HEADER, Caller, CallerVerifier, Credential, CredentialKind, Grant, PEER_FAULT_HEADER,
+    PeerFault, REQUEST_ID_HEADER, RequestInfo, Role, SCOPE_HEADER, SERVICE_HEADER, Scope, ServiceAuth, VerifyingKeys,
+    WRITE_ID_HEADER, token::CallerClaims,
 };
+
+/// Where an error carries the fault of the peer to its answer.
+const PEER_FAULT: &str = "peer_fault";
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -105,7 +111,31 @@ impl Guard {
             (Reason::Unauthenticated, Dialect::Katapult, _) => Reason::InvalidApiToken.into(),
             _ => error,
         })?;
-        Ok((self.verify(&token).await?, token))
+        match self.verify(&token).await {
+            Ok(claims) => Ok((claims, token)),
+            // Identity made it a moment ago, so the caller is not to blame.
+            Err(error) if error.reason() == Reason::Unauthenticated => {
+                PeerFault::Clock.note("identity", "a caller token that it made this moment does not count here");
+                Err(Reason::Unavailable.into())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a service of this installation calls.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` for a service that has another key or clock: what it asks is nobody's fault but the operator's.
+    fn is_from_service(&self, request: &Request<Body>) -> Result<bool, Error> {
+        let token = text(request.headers(), SERVICE_HEADER);
+        if token.is_empty() {
+            return Ok(false);
+        }
+        let Err(distrusted) = self.services.verify(token) else { return Ok(true) };
+        let Some((fault, peer, cause)) = distrusted.fault() else { return Ok(false) };
+        let address = peer_address(request);
+        fault.note(format!("{} at {address}", if peer.is_empty() { "a service" } else { peer }), cause);
+        Err(Error::new(Reason::Unavailable).with(PEER_FAULT, fault.name()))
     }
 
     /// Whether this caller may call an RPC for users; answers what the caller may do at this moment.
@@ -141,8 +171,7 @@ impl Guard {
 
     /// Finds out whether the caller may call, and puts a [`Caller`] or [`RequestInfo`] beside the message.
     async fn check(&self, policy: &'static MethodPolicy, request: &mut Request<Body>) -> Result<Option<Caller>, Error> {
-        let from_service = text(request.headers(), SERVICE_HEADER);
-        let from_service = !from_service.is_empty() && self.services.verify(from_service);
+        let from_service = self.is_from_service(request)?;
         let mut info = request_info(request, from_service);
         info.action = &policy.audit;
         match &policy.who {
@@ -257,9 +286,7 @@ fn request_info(request: &Request<Body>, from_service: bool) -> RequestInfo {
     let (write_id, client_address) = if from_service {
         (text(headers, WRITE_ID_HEADER).to_owned(), text(headers, CLIENT_ADDRESS_HEADER).to_owned())
     } else {
-        let peer =
-            request.extensions().get::<tonic::transport::server::TcpConnectInfo>().and_then(|tcp| tcp.remote_addr());
-        (String::new(), peer.map(|address| address.ip().to_string()).unwrap_or_default())
+        (String::new(), peer_address(request))
     };
     let write_id = if write_id.is_empty() { fresh_id() } else { write_id };
     RequestInfo {
@@ -268,6 +295,24 @@ fn request_info(request: &Request<Body>, from_service: bool) -> RequestInfo {
         client_address,
         ..RequestInfo::default()
     }
+}
+
+/// The address at the other end of the connection; empty where there is none.
+fn peer_address(request: &Request<Body>) -> String {
+    let extensions = request.extensions();
+    let secured = extensions.get::<TlsConnectInfo<TcpConnectInfo>>().map(TlsConnectInfo::get_ref);
+    let peer = extensions.get::<TcpConnectInfo>().or(secured).and_then(TcpConnectInfo::remote_addr);
+    peer.map(|address| address.ip().to_string()).unwrap_or_default()
+}
+
+/// A refusal, with what is wrong with the calling process where that is the reason.
+fn refusal(mut error: Error) -> Response<Body> {
+    let fault = error.take(PEER_FAULT).and_then(|fault| fault.parse().ok());
+    let mut response = tonic::Status::from(error).into_http();
+    if let Some(fault) = fault {
+        response.headers_mut().insert(PEER_FAULT_HEADER, fault);
+    }
+    response
 }
 
 fn fresh_id() -> String {
@@ -317,9 +362,14 @@ where
         Box::pin(async move {
             let path = request.uri().path();
             // Health and reflection tell nothing of any tenant; a path outside the contract is refused by the router.
-            let Some(policy) = portolan_api::policy(path) else { return inner.call(request).await };
+            let Some(policy) = portolan_api::policy(path) else {
+                return match guard.is_from_service(&request) {
+                    Err(error) => Ok(refusal(error)),
+                    Ok(_) => inner.call(request).await,
+                };
+            };
             match guard.check(policy, &mut request).await {
-                Err(error) => Ok(tonic::Status::from(error).into_http()),
+                Err(error) => Ok(refusal(error)),
                 Ok(caller) => {
                     let response = inner.call(request).await?;
                     // A refused call is answered by headers alone, which then hold the status.

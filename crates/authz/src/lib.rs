@@ -5,6 +5,7 @@
 //!
 //! # Invariants
 //! - [`GuardLayer`] stands before every handler; an RPC without an access rule refuses everyone.
+//! - A peer with another key or clock is refused as unavailable, with a line in the log: the fault is the operator's.
 //! - An unknown role, an unreachable identity, an unreadable token: refused, never granted.
 //! - Once a change guarded by [`Cache::begin_change`] is answered, no later read sees the value before it.
 //!
@@ -17,7 +18,9 @@ mod credential;
 mod grant;
 mod guard;
 mod link;
+mod peer_fault;
 mod role;
+mod service_auth;
 mod token;
 
 pub use cache::{Cache, Change, Changes, Lease, Lookup};
@@ -26,8 +29,10 @@ pub use credential::{Credential, ORGANIZATION_TOKEN_PREFIX, SESSION_COOKIE};
 pub use grant::Grant;
 pub use guard::{AuditSink, BoxFuture, Guard, GuardLayer, GuardService, Identities, Limits};
 pub use link::{Redis, Session};
+pub use peer_fault::{PEER_FAULT_HEADER, PeerFault};
 pub use role::{Role, features_named};
-pub use token::{CallerClaims, CallerSigner, CallerVerifier, ServiceAuth, VerifyingKeys};
+pub use service_auth::{Distrusted, SKEW_S_MAX, ServiceAuth};
+pub use token::{CallerClaims, CallerSigner, CallerVerifier, VerifyingKeys};
 
 /// The cache of grants.
 pub const GRANTS: &str = "grants";

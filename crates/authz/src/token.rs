@@ -10,10 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CredentialKind, Scope};
 
-/// Life of a caller token and of a service token.
+/// Life of a caller token.
 const LIFE_S: i64 = 60;
-/// A service token is used again until this much of its life is left.
-const RENEW_BEFORE_S: i64 = 30;
 /// Verified tokens that are remembered, so that a busy caller is verified once a minute and not once a call.
 const VERIFIED_MAX: usize = 10_000;
 
@@ -116,54 +114,7 @@ impl CallerVerifier {
     }
 }
 
-/// How services of one installation know each other: a token under a key that all of them derive from the
-/// installation's secret.
-#[derive(Clone)]
-pub struct ServiceAuth {
-    encoding: EncodingKey,
-    decoding: DecodingKey,
-    current: Arc<Mutex<(Arc<str>, i64)>>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct ServiceClaims {
-    exp: i64,
-}
-
-impl ServiceAuth {
-    pub fn new(key: &[u8; 32]) -> Self {
-        Self {
-            encoding: EncodingKey::from_secret(key),
-            decoding: DecodingKey::from_secret(key),
-            current: Arc::new(Mutex::new(("".into(), 0))),
-        }
-    }
-
-    /// A token that is good for at least 30 s.
-    pub fn token(&self) -> Result<Arc<str>, Error> {
-        let now = now_s();
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.1 - now < RENEW_BEFORE_S {
-            let exp = now + LIFE_S;
-            let token = encode(&Header::new(Algorithm::HS256), &ServiceClaims { exp }, &self.encoding);
-            *current = (token.map_err(Error::internal)?.into(), exp);
-        }
-        Ok(current.0.clone())
-    }
-
-    pub fn verify(&self, token: &str) -> bool {
-        {
-            let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-            if *current.0 == *token && current.1 > now_s() {
-                return true;
-            }
-        }
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = 0;
-        decode::<ServiceClaims>(token, &self.decoding, &validation).is_ok()
-    }
-}
-
-fn now_s() -> i64 {
+/// Unix seconds.
+pub(crate) fn now_s() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs() as i64)
 }

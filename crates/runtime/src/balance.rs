@@ -27,6 +27,8 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One instance of a service.
 pub struct Instance {
+    /// `host:port` as configured, and the address that it stands for.
+    pub name: String,
     pub channel: Channel,
     pub breaker: Breaker,
 }
@@ -139,10 +141,16 @@ async fn resolve(names: &[Name], tls: Option<&Tls>, known: &Instances) -> Instan
             };
             match secured {
                 Ok(endpoint) => {
-                    let instance = Instance { channel: endpoint.connect_lazy(), breaker: Breaker::default() };
+                    let configured = format!("{}:{}", name.host, name.port);
+                    let shown = address.to_string();
+                    let instance = Instance {
+                        name: if configured == shown { shown } else { format!("{configured} ({shown})") },
+                        channel: endpoint.connect_lazy(),
+                        breaker: Breaker::default(),
+                    };
                     instances.insert(key, Arc::new(instance));
                 }
-                Err(error) => tracing::warn!(%error, "the certificates cannot be used"),
+                Err(error) => tracing::warn!(host = name.host, %error, "the certificates cannot be used"),
             }
         }
     }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full};
+use portolan_authz::{PEER_FAULT_HEADER, PeerFault};
 use tonic::body::Body;
 use tower::Service;
 
@@ -17,7 +18,7 @@ use crate::{
     GrpcService,
     balance::{Balancer, Instance},
     telemetry,
-    tls::Tls,
+    tls::{Tls, certificate_fault},
 };
 
 /// Longest answer time of a call between services. Uploads and reads of one page stay far below.
@@ -152,12 +153,47 @@ const NO_INSTANCE: &str = "no instance of the service takes calls";
 
 async fn attempt(instance: &Instance, request: Request<Body>) -> Result<Response<Body>, Error> {
     use tower::ServiceExt as _;
-    let answer = instance.channel.clone().oneshot(request).await.map_err(Error::from);
-    match &answer {
-        Ok(_) => instance.breaker.note_success(),
-        Err(_) => instance.breaker.note_failure(Instant::now()),
+    match instance.channel.clone().oneshot(request).await {
+        Ok(response) => {
+            instance.breaker.note_success();
+            let fault = response.headers().get(PEER_FAULT_HEADER).and_then(|fault| fault.to_str().ok());
+            if let Some(fault) = fault.and_then(PeerFault::named) {
+                fault.note(&instance.name, "it refuses this process, whose secret key or clock differs from its own");
+            }
+            Ok(response)
+        }
+        Err(error) => {
+            instance.breaker.note_failure(Instant::now());
+            if let Some(cause) = certificate_fault(&error) {
+                PeerFault::Certificate.note(&instance.name, cause);
+            }
+            Err(Box::new(Failed { peer: instance.name.clone(), source: error }))
+        }
     }
-    answer
+}
+
+/// A call that an instance did not answer.
+#[derive(Debug)]
+struct Failed {
+    peer: String,
+    source: tonic::transport::Error,
+}
+
+impl std::fmt::Display for Failed {
+    /// With the innermost cause: the layers between say no more than "transport error".
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut cause: &dyn std::error::Error = &self.source;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        write!(f, "{}: {cause}", self.peer)
+    }
+}
+
+impl std::error::Error for Failed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
 }
 
 /// Whether the service cannot have seen the call: there was no connection, or it was closing.

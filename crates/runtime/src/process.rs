@@ -90,7 +90,8 @@ impl Process {
         let secrets = Secrets::load_or_create(&config.secret_key_file())?;
         let store = Store::connect(&config.store_url()).await?;
         let tls = Tls::open(&config)?;
-        let peers = Peers::with_tls(&config, ServiceAuth::new(&secrets.derive("service token")), tls.clone())?;
+        let auth = ServiceAuth::new(&secrets.derive("service token")).named(&program());
+        let peers = Peers::with_tls(&config, auth, tls.clone())?;
         let fetch = Fetch::new(config.fetch_policy()?);
         let redis = match config.get("cache.url") {
             "memory:" => None,
@@ -185,14 +186,13 @@ where
         let _ = rustls::crypto::ring::default_provider().install_default();
         let config = parse(package).load()?;
         let _telemetry = telemetry::init(&config, package)?;
-        let metrics = config.get("metrics.addr").to_owned();
-        let listener = TcpListener::bind(config.get("grpc.addr")).await?;
+        let listener = listen(&config, "grpc.addr").await?;
         let process = Process::open(config).await?;
         let (tls, config) = (process.tls.clone(), process.config.clone());
         let built = build(process).await?;
         let routes = merge([grpc_routes(&[package]).await?, built.routes]);
-        if !metrics.is_empty() {
-            telemetry::serve_metrics(&metrics).await?;
+        if !config.get("metrics.addr").is_empty() {
+            telemetry::serve_metrics(listen(&config, "metrics.addr").await?);
         }
         println!("{package} ready grpc={}", listener.local_addr()?);
         let work = async {
@@ -203,6 +203,21 @@ where
         within_drain_time(work).await.unwrap_or(Ok(()))
     };
     finish(result.await)
+}
+
+/// Listens on the address of a configuration key.
+///
+/// # Errors
+/// Names the key, the address and what is wrong with them.
+pub async fn listen(config: &Config, key: &str) -> Result<TcpListener, BoxError> {
+    let address = config.get(key);
+    Ok(TcpListener::bind(address).await.map_err(|error| format!("{key} {address}: {error}"))?)
+}
+
+/// The name of this program, under which peers log it.
+fn program() -> String {
+    let path = std::env::current_exe().unwrap_or_default();
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// The exit code, with the error on standard error.

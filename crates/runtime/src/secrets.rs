@@ -27,6 +27,15 @@ pub enum SecretsError {
 }
 
 impl Secrets {
+    /// Reads the key file.
+    ///
+    /// # Errors
+    /// When there is none, and when it holds no key.
+    pub fn load(path: &Path) -> Result<Self, SecretsError> {
+        let failed = |source| SecretsError::File { path: path.display().to_string(), source };
+        Self::parse(path, &std::fs::read_to_string(path).map_err(failed)?)
+    }
+
     /// Reads the key file; makes it with mode 0600 when there is none.
     pub fn load_or_create(path: &Path) -> Result<Self, SecretsError> {
         let failed = |source| SecretsError::File { path: path.display().to_string(), source };
@@ -39,6 +48,10 @@ impl Secrets {
             }
             Err(error) => return Err(failed(error)),
         };
+        Self::parse(path, &text)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, SecretsError> {
         let key = STANDARD.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
         Ok(Self { key: key.ok_or_else(|| SecretsError::Form { path: path.display().to_string() })? })
     }

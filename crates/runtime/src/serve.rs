@@ -1,7 +1,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use http::{Request, Response};
-use portolan_authz::{Guard, GuardLayer};
+use portolan_authz::{Guard, GuardLayer, PeerFault};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -10,7 +10,10 @@ use tokio_rustls::TlsAcceptor;
 use tonic::{body::Body, service::Routes};
 use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
 
-use crate::{observe::ObserveLayer, tls::Tls};
+use crate::{
+    observe::ObserveLayer,
+    tls::{Tls, certificate_fault},
+};
 
 /// A peer that does not end its handshake in this time is cut off.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
@@ -83,12 +86,16 @@ pub async fn serve_grpc(
             server.serve_with_incoming_shutdown(accepted(listener, stopped, plain), stop).await
         }
         Some(tls) => {
-            let secured = move |stream| {
+            let secured = move |stream: TcpStream| {
+                let peer = stream.peer_addr().map(|peer| peer.ip().to_string()).unwrap_or_default();
                 let acceptor = TlsAcceptor::from(tls.server());
                 async move {
                     match tokio::time::timeout(HANDSHAKE_TIME_MAX, acceptor.accept(stream)).await {
                         Ok(Ok(stream)) => return Some(stream),
-                        Ok(Err(error)) => tracing::debug!(%error, "a handshake failed"),
+                        Ok(Err(error)) => match certificate_fault(&error) {
+                            Some(cause) => PeerFault::Certificate.note(peer, cause),
+                            None => tracing::debug!(%error, "a handshake failed"),
+                        },
                         Err(_) => tracing::debug!("a handshake took too long"),
                     }
                     None

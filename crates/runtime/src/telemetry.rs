@@ -139,15 +139,10 @@ pub fn metrics_text() -> MetricsText {
 }
 
 /// Serves `/metrics` and `/healthz` for a process that has no gateway, until the process ends.
-///
-/// # Errors
-/// When the address cannot be bound.
-pub async fn serve_metrics(address: &str) -> Result<(), BoxError> {
-    let listener = tokio::net::TcpListener::bind(address).await?;
+pub fn serve_metrics(listener: tokio::net::TcpListener) {
     let text = metrics_text();
     let router = axum::Router::new()
         .route("/metrics", axum::routing::get(async move || text()))
         .route("/healthz", axum::routing::get(async || "ok"));
     tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok(())
 }

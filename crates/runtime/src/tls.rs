@@ -93,6 +93,41 @@ impl Tls {
     }
 }
 
+/// What is wrong with a certificate, when that is why a connection was not made or ended.
+pub fn certificate_fault(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        // An error of input and output, and one of HTTP/2, name what they hold by methods of their own alone.
+        let io = error.downcast_ref::<io::Error>();
+        let io = io.or_else(|| error.downcast_ref::<h2::Error>().and_then(h2::Error::get_io));
+        let held = io.and_then(io::Error::get_ref).and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(found) = held.or_else(|| error.downcast_ref()).filter(|found| is_of_certificate(found)) {
+            return Some(found.to_string());
+        }
+        cause = error.source();
+    }
+    None
+}
+
+fn is_of_certificate(error: &rustls::Error) -> bool {
+    use rustls::AlertDescription as Alert;
+    match error {
+        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => true,
+        rustls::Error::AlertReceived(alert) => matches!(
+            alert,
+            Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateRevoked
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::CertificateRequired
+                | Alert::UnknownCA
+                | Alert::DecryptError
+        ),
+        _ => false,
+    }
+}
+
 fn changed_at(files: [&PathBuf; 3]) -> Vec<SystemTime> {
     let time =
         |path: &PathBuf| std::fs::metadata(path).and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
@@ -121,4 +156,19 @@ fn load(cert: &PathBuf, key: &PathBuf, ca: &PathBuf) -> Result<(Arc<ServerConfig
         .ca_certificate(Certificate::from_pem(ca_pem))
         .identity(Identity::from_pem(cert_pem, key_pem));
     Ok((Arc::new(server), client))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_of_certificates_are_found_in_what_holds_them() {
+        let fault = || rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let held = io::Error::new(io::ErrorKind::InvalidData, fault());
+        assert!(certificate_fault(&held).is_some_and(|text| text.contains("UnknownIssuer")));
+        assert!(certificate_fault(&fault()).is_some());
+        assert_eq!(certificate_fault(&io::Error::from(io::ErrorKind::ConnectionRefused)), None);
+        assert_eq!(certificate_fault(&rustls::Error::HandshakeNotComplete), None, "a port scan is no fault");
+    }
 }

@@ -1,15 +1,32 @@
-use portolan_runtime::{Process, ProcessArgs, Secrets, process::BoxError};
+use portolan_log::Log;
+use portolan_runtime::{ProcessArgs, Secrets, process::BoxError};
+use portolan_store::Store;
 use portolan_tokens::enforce;
 
-use crate::up;
-
-/// Migrates every service, as a start does, and ends.
+/// Brings the tables of every service and of the gateway to this version, and ends. It needs the store and nothing else:
+/// no secret key, no certificates, no log server, no peer.
 pub(crate) async fn migrate(arguments: &ProcessArgs) -> Result<(), BoxError> {
-    let process = Process::open(arguments.load()?).await?;
-    let services = up::Services::open(&process).await?;
-    services.stop().await;
+    let config = arguments.load()?;
+    let store = Store::connect(&config.store_url()).await?;
+    portolan_identity::migrate(&store.service("identity").await?).await?;
+    let inventory = store.service("inventory").await?;
+    for (db, migrations) in [
+        (&store.service("tokens").await?, &portolan_tokens::MIGRATIONS),
+        (&inventory, &portolan_inventory::MIGRATIONS),
+        (&store.service("imports").await?, &portolan_imports::MIGRATIONS),
+        (&store.service("billing").await?, &portolan_billing::MIGRATIONS),
+        (&store.service("gateway").await?, &portolan_gateway::MIGRATIONS),
+    ] {
+        portolan_outbox::open(db).await?;
+        db.migrate(migrations).await?;
+    }
+    portolan_meter::open(&inventory).await?;
+    if config.get("log.url") == "embedded:" {
+        Log::open(config.get("log.url"), config.get("log.topic"), &store).await?;
+    }
+    store.close().await;
     // Without the user and password that a URL may hold.
-    say(format_args!("migrated {}", process.config.store_url().split('@').next_back().unwrap_or_default()));
+    say(format_args!("migrated {}", config.store_url().split('@').next_back().unwrap_or_default()));
     Ok(())
 }
 

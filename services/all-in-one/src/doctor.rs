@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use portolan_api::tokens::v1::ListContestedHostsRequest;
-use portolan_authz::ServiceAuth;
+use portolan_authz::{PEER_FAULT_HEADER, SERVICE_HEADER, ServiceAuth};
 use portolan_log::Log;
 use portolan_runtime::{Channel, Config, Peers, ProcessArgs, Secrets, process::BoxError};
 use portolan_store::Store;
@@ -82,6 +82,7 @@ fn secret_key(config: &Config) -> Finding {
     if data.permissions().mode() & 0o007 != 0 {
         return Err(format!("{shown} can be read by everybody: chmod 600 it"));
     }
+    Secrets::load(&path).map_err(|error| error.to_string())?;
     Ok(shown)
 }
 
@@ -185,7 +186,7 @@ async fn edge_hosts(config: &Config) -> Finding {
     if !key_file.exists() {
         return Err(format!("{} is missing, so the tokens service cannot be asked", key_file.display()));
     }
-    let secrets = Secrets::load_or_create(&key_file).map_err(|error| error.to_string())?;
+    let secrets = Secrets::load(&key_file).map_err(|error| error.to_string())?;
     let tls = portolan_runtime::Tls::open(config).map_err(|error| error.to_string())?;
     let mut peers = Peers::with_tls(config, ServiceAuth::new(&secrets.derive("service token")), tls.clone())?;
     if config.get("peers.tokens").is_empty() {
@@ -221,9 +222,23 @@ async fn health(config: &Config, service: &str, address: &str) -> Finding {
         .find(|known| known.package_name() == format!("portolan.{service}.v1"))
         .map(|known| known.full_name().to_owned())
         .unwrap_or_default();
-    let answer = HealthClient::new(channel).check(HealthCheckRequest { service: name }).await;
-    let status = answer.map_err(|status| status.message().to_owned())?.into_inner().status();
+    let mut request = tonic::Request::new(HealthCheckRequest { service: name });
+    // As a service of the installation asks, so that a foreign key or clock is told.
+    let key = Secrets::load(&config.secret_key_file()).map_err(|error| error.to_string())?;
+    let token = ServiceAuth::new(&key.derive("service token")).named("portolan doctor").token();
+    let token = token.map_err(|error| error.to_string())?.parse().map_err(|_| "the token is not ASCII")?;
+    request.metadata_mut().insert(SERVICE_HEADER, token);
+    let answer = HealthClient::new(channel).check(request).await;
+    let status = answer.map_err(|status| refusal(&status))?.into_inner().status();
     if status == ServingStatus::Serving { Ok("serves".into()) } else { Err(format!("{status:?}")) }
+}
+
+fn refusal(status: &tonic::Status) -> String {
+    match status.metadata().get(PEER_FAULT_HEADER).and_then(|fault| fault.to_str().ok()) {
+        Some("key") => "it runs with another secret key: give every process the same secrets.key_file".to_owned(),
+        Some("clock") => "its clock differs from the one here by more than 30 s: set both by NTP".to_owned(),
+        _ => status.message().to_owned(),
+    }
 }
 
 /// An address to listen on as one to call.

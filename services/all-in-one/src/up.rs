@@ -7,18 +7,18 @@ use portolan_gateway::{Backends, GatewayDeps, GuardEdge, IdempotencyTable};
 use portolan_log::Log;
 use portolan_runtime::{
     GrpcService, Process, ProcessArgs, grpc_routes, guarded, merge,
-    process::{BoxError, stop_signal, within_drain_time},
+    process::{BoxError, listen, stop_signal, within_drain_time},
     serve_grpc, telemetry,
 };
-use tokio::{net::TcpListener, sync::watch};
+use tokio::sync::watch;
 use tonic::service::Routes;
 
 /// Starts, prints the line `portolan ready …` on standard output, and serves until SIGTERM or SIGINT.
 pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
     let config = arguments.load()?;
     let _telemetry = telemetry::init(&config, "portolan")?;
-    let http = TcpListener::bind(config.get("http.addr")).await?;
-    let grpc = TcpListener::bind(config.get("grpc.addr")).await?;
+    let http = listen(&config, "http.addr").await?;
+    let grpc = listen(&config, "grpc.addr").await?;
     let process = Process::open(config).await?;
     let services = Services::open(&process).await?;
 

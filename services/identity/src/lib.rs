@@ -140,6 +140,18 @@ pub struct Deps {
     suspended: suspension::Suspended,
 }
 
+/// Brings the tables of the service, and those of the libraries beside them, to this version.
+///
+/// # Errors
+/// When the store cannot be reached or migrated.
+pub async fn migrate(db: &Db) -> Result<(), Error> {
+    portolan_meter::open(db).await?;
+    portolan_outbox::open(db).await?;
+    db.migrate(&MIGRATIONS).await?;
+    Limits::in_table(db).await?;
+    Ok(())
+}
+
 impl Deps {
     /// Migrates the tables and makes the first keys.
     ///
@@ -153,9 +165,7 @@ impl Deps {
         keys: Cache<KnownKey>,
         config: &Config,
     ) -> Result<Self, Error> {
-        portolan_meter::open(&db).await?;
-        portolan_outbox::open(&db).await?;
-        db.migrate(&MIGRATIONS).await?;
+        migrate(&db).await?;
         let signing = signing::Signing::open(&db, &secrets).await?;
         let fetch = Fetch::new(config.fetch_policy().map_err(Error::internal)?);
         let mail = mail::Mail::from_config(config).map_err(Error::internal)?;

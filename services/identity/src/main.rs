@@ -34,7 +34,12 @@ async fn main() -> ExitCode {
 /// Repeated until the tokens service answers: processes start in any order, and tokens asks identity in turn.
 async fn make_first_key(deps: Deps, process: portolan_runtime::Process) {
     let config = &process.config;
-    loop {
+    let tokens = match config.get("peers.tokens") {
+        "" => "no address in peers.tokens",
+        addresses => addresses,
+    };
+    let mut said = String::new();
+    for attempt in 0_u32.. {
         match first_start(&deps, config.get("admin.email"), config.get("admin.password"), &config.data_dir).await {
             Ok(made) => {
                 if let Some((login, password)) = made.generated_password {
@@ -42,7 +47,13 @@ async fn make_first_key(deps: Deps, process: portolan_runtime::Process) {
                 }
                 return;
             }
-            Err(_) => tokio::time::sleep(std::time::Duration::from_secs(1)).await,
+            // The first refusals are those of a service that starts at the same time.
+            Err(error) if attempt >= 2 && error.to_string() != said => {
+                said = error.to_string();
+                tracing::warn!(%tokens, cause = said, "the first API key waits for the tokens service");
+            }
+            Err(_) => {}
         }
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     }
 }

@@ -115,7 +115,7 @@ pub async fn services_speak_mutual_tls(test: TestDb) {
 }
 
 /// A certificate for this machine, its key, and the authority of both.
-fn write_certificates(folder: &Path) {
+pub fn write_certificates(folder: &Path) {
     use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
     let mut authority = CertificateParams::new(Vec::<String>::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

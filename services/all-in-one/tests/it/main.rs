@@ -36,6 +36,8 @@ mod six;
 mod stale_grants;
 mod tenants;
 mod throttle;
+mod trust;
+mod up_distributed;
 mod workato;
 
 portolan_testkit::suite! {
@@ -131,13 +133,19 @@ portolan_testkit::suite! {
     operations::a_backup_is_restored,
     operations::the_doctor_names_what_is_wrong,
     operations::the_program_of_before_serves_newer_tables,
+    operations::migrate_leaves_nothing_to_a_start,
     documented::the_routes_are_the_listed_ones,
     distributed::a_trace_follows_a_request_over_every_hop,
+    trust::a_peer_with_another_key_or_clock_is_a_fault_of_the_operator,
+    trust::a_foreign_certificate_is_a_fault_of_the_operator,
     real_files::every_operation_and_entry_is_accounted_for;
     PORTOLAN_TEST_ENVOY:
     distributed::services_speak_mutual_tls,
     distributed::a_rolling_restart_fails_no_request,
     faults::what_a_client_sees_of_each_fault;
+    PORTOLAN_TEST_ENVOY @postgres:
+    up_distributed::a_dead_process_ends_the_others,
+    up_distributed::an_address_in_use_is_named;
     PORTOLAN_TEST_REDIS @postgres:
     replicas::a_change_at_one_counts_at_the_other,
     replicas::failures_are_counted_together;
@@ -147,6 +155,8 @@ portolan_testkit::suite! {
     parity::envoy_answers_as_the_gateway_does;
     PORTOLAN_TEST_SCHEMATHESIS:
     documented::answers_fit_the_document;
+    PORTOLAN_TEST_KAFKA @postgres:
+    up_distributed::the_log_is_kafka;
     PORTOLAN_TEST_KAFKA:
     kill::nothing_is_lost_or_counted_twice_over_a_broker;
     PORTOLAN_TEST_KAFKA_LIBS:
@@ -165,6 +175,7 @@ portolan_testkit::suite! {
     edge::a_secret_ends_with_the_answer,
     edge::a_secret_ends_at_every_replica,
     edge::a_lost_feed_refuses,
+    edge::decisions_are_asked_for_by_way_of_the_edge,
     edge::only_proxies_are_answered,
     edge::forged_tokens_open_nothing,
     edge::providers_speak_for_their_own_profiles,

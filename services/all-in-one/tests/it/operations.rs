@@ -105,3 +105,44 @@ pub async fn the_program_of_before_serves_newer_tables(test: TestDb) {
     assert_eq!(server.endpoints(id).await, ["GET http://api.test/orders"]);
     server.create_collection("Made by the program of before").await;
 }
+
+/// `portolan migrate` needs the store alone, and leaves nothing for the start of a service to migrate.
+pub async fn migrate_leaves_nothing_to_a_start(test: TestDb) {
+    let data_dir = tempfile::tempdir().unwrap().keep();
+    let migrate = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portolan"));
+        command.args(["migrate", "--data-dir"]).arg(data_dir.join("none")).env("PORTOLAN__STORE__URL", &test.url);
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    // What only the services have: a log server, certificates, peers, the file of the key.
+    migrate(&[
+        ("PORTOLAN__LOG__URL", "kafka://127.0.0.1:1"),
+        ("PORTOLAN__TLS__CERT", "/nonexistent/tls.crt"),
+        ("PORTOLAN__TLS__KEY", "/nonexistent/tls.key"),
+        ("PORTOLAN__TLS__CA", "/nonexistent/ca.crt"),
+        ("PORTOLAN__PEERS__IDENTITY", "https://identity:50051"),
+        ("PORTOLAN__SECRETS__KEY_FILE", "/nonexistent/secret-key"),
+    ]);
+    assert!(!data_dir.join("none").exists(), "nothing lies in the data directory");
+    migrate(&[]);
+    let before = steps(&test).await;
+    let server =
+        Server::start_program(env!("CARGO_BIN_EXE_portolan"), &test, data_dir.join("started"), &[], Stdio::inherit())
+            .await;
+    assert_eq!(steps(&test).await, before, "the start had nothing to migrate");
+    server.create_collection("Served").await;
+}
+
+/// What was migrated, by service.
+async fn steps(test: &TestDb) -> Vec<(String, String, i64)> {
+    let mut steps = Vec::new();
+    for service in ["identity", "tokens", "inventory", "imports", "billing", "gateway", "log"] {
+        let db = test.store.service(service).await.unwrap();
+        let rows = db.fetch_all("SELECT service, version FROM store_migrations ORDER BY 1, 2", Vec::new()).await;
+        for row in rows.unwrap_or_default() {
+            steps.push((service.to_owned(), row.get("service").unwrap(), row.get("version").unwrap()));
+        }
+    }
+    steps
+}

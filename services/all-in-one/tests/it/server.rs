@@ -110,7 +110,10 @@ impl Server {
         Self { children: vec![child], http, grpc, data_dir, api_key, client: reqwest::Client::new() }
     }
 
-    async fn start_six(test: &TestDb, data_dir: PathBuf, variables: &[(&str, &str)]) -> Self {
+    /// Six processes, whatever form the tests run on.
+    pub async fn start_six(test: &TestDb, data_dir: PathBuf, variables: &[(&str, &str)]) -> Self {
+        // The client wants a provider even for plain HTTP; a second installation changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let six = six::Six::start(&test.url, &data_dir, 1, variables);
         let (http, grpc) = (format!("http://{}", six.address), six.address.clone());
         let client = reqwest::Client::new();

@@ -1,6 +1,11 @@
 //! A protected API: Portolan, Envoy and an upstream that answers what it saw.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, process::Stdio};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use axum::{Router, body::Body, http::Request};
 use portolan_testkit::TestDb;
@@ -15,6 +20,8 @@ use crate::server::{PATIENCE, Server};
 
 pub const HOST: &str = "orders.localhost";
 const ENVOY_CONFIG: &str = include_str!("../../../../../deploy/example/envoy.yaml");
+
+const OPERATORS_CONFIG: &str = include_str!("../../../../../deploy/envoy/protected-service.yaml");
 
 /// A running gate. Everything ends when it is dropped.
 pub struct Gate {
@@ -80,6 +87,32 @@ impl Gate {
         // an address of this machine for a peer on the loopback.
         let remote = "use_remote_address: true";
         let config = config.replace(remote, &format!("{remote}\n                skip_xff_append: true"));
+        Self::with_envoy(server, &data_dir, config, edge).await
+    }
+
+    /// Puts an Envoy before six processes that asks by way of their edge, configured as the page for operators says.
+    pub async fn before_the_edge(server: Server, data_dir: PathBuf) -> Self {
+        let upstream = serve(Router::new().fallback(echo)).await;
+        let edge = free_port();
+        let (plain, secured) = OPERATORS_CONFIG.split_once("      # The certificate of the edge").unwrap();
+        assert!(secured.contains("transport_socket:"), "what is left out here is TLS");
+        let place = |host: &str, port: u16| format!("{{ address: {host}, port_value: {port} }}");
+        let here = |port: u16| place("127.0.0.1", port);
+        let asked = server.grpc.rsplit_once(':').unwrap().1.parse().unwrap();
+        let mut config = plain.to_owned();
+        for (from, to) in [
+            (place("0.0.0.0", 10_000), here(edge)),
+            (place("orders", 8_080), here(upstream.port())),
+            (place("portolan.example.com", 443), here(asked)),
+            ("value: EDGE_TOKEN".to_owned(), "value: shared with envoy".to_owned()),
+        ] {
+            assert!(config.contains(&from), "{from}");
+            config = config.replace(&from, &to);
+        }
+        Self::with_envoy(server, &data_dir, config, edge).await
+    }
+
+    async fn with_envoy(server: Server, data_dir: &Path, config: String, edge: u16) -> Self {
         let file = data_dir.join("envoy.yaml");
         std::fs::write(&file, config).unwrap();
         let binary = std::env::var("PORTOLAN_TEST_ENVOY").unwrap();

@@ -392,6 +392,28 @@ pub async fn a_lost_feed_refuses(test: TestDb) {
     assert_eq!(status().await, 200);
 }
 
+/// In six processes decisions are asked for by way of the edge.
+pub async fn decisions_are_asked_for_by_way_of_the_edge(test: TestDb) {
+    let data_dir = tempfile::tempdir().unwrap().keep();
+    let variables = [("PORTOLAN__EDGE__TOKEN", "shared with envoy")];
+    let server = Server::start_six(&test, data_dir.clone(), &variables).await;
+    let mut gate = Gate::before_the_edge(server, data_dir).await;
+    gate.collection_id = gate.protect("Orders", HOST, &["/orders", "/private"]).await;
+    let token = gate.profile(json!({"auth_type": "token"})).await;
+    let deadline = tokio::time::Instant::now() + crate::server::PATIENCE;
+    loop {
+        let reply = gate.get("/orders", &[("api-token", &token.secret)]).await;
+        if reply.status == 200 {
+            assert_eq!(reply.seen("x-portolan-profile-id"), token.id.to_string());
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{reply:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(gate.get("/orders", &[]).await.status, 401);
+    assert_eq!(gate.get("/nowhere", &[("api-token", &token.secret)]).await.status, 404);
+}
+
 /// A caller without the secret of the proxies learns nothing.
 pub async fn only_proxies_are_answered(test: TestDb) {
     let gate = Gate::start(&test, &[]).await;
