@@ -1,6 +1,6 @@
 # `make` prints the targets. Tools that are not on the machine are installed into ./.local, which can be deleted.
 .DEFAULT_GOAL := help
-.PHONY: help run up-distributed build check test test-sqlite lint fmt proto-lint deploy-lint audit golden bench security fuzz clean
+.PHONY: help run up-distributed install build check test test-sqlite lint fmt proto-lint deploy-lint audit golden bench security fuzz clean
 
 CARGO ?= cargo
 TOOLS := $(CURDIR)/.local/tools
@@ -12,6 +12,9 @@ help: ## print the targets
 
 run: ## build and start everything in one process, with its data in ./data
 	$(CARGO) run --release --locked -- up
+
+install: ## put the command `portolan` on the PATH, as cargo does
+	$(CARGO) install --locked --path services/all-in-one
 
 build: ## build every binary, optimised
 	$(CARGO) build --release --locked --workspace --bins

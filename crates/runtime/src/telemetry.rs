@@ -1,6 +1,7 @@
 //! Logs on standard error, traces to an OTLP collector, metrics as Prometheus text.
 
 use std::{
+    io::IsTerminal as _,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -41,7 +42,8 @@ pub struct Telemetry {
 /// When the endpoint cannot be used.
 pub fn init(config: &Config, service: &str) -> Result<Telemetry, BoxError> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
-    let builder = fmt::layer().with_writer(std::io::stderr);
+    // Colors are for people at a terminal; in a file they hide words from whoever searches.
+    let builder = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let lines = if config.get("telemetry.log") == "json" {
         builder.json().with_filter(filter).boxed()
     } else {

@@ -10,6 +10,7 @@ pub(crate) async fn migrate(arguments: &ProcessArgs) -> Result<(), BoxError> {
     let store = Store::connect(&config.store_url()).await?;
     portolan_identity::migrate(&store.service("identity").await?).await?;
     let inventory = store.service("inventory").await?;
+    portolan_meter::open(&inventory).await?;
     for (db, migrations) in [
         (&store.service("tokens").await?, &portolan_tokens::MIGRATIONS),
         (&inventory, &portolan_inventory::MIGRATIONS),
@@ -20,7 +21,7 @@ pub(crate) async fn migrate(arguments: &ProcessArgs) -> Result<(), BoxError> {
         portolan_outbox::open(db).await?;
         db.migrate(migrations).await?;
     }
-    portolan_meter::open(&inventory).await?;
+    portolan_limit::Limits::in_table(&store.service("tokens").await?).await?;
     if config.get("log.url") == "embedded:" {
         Log::open(config.get("log.url"), config.get("log.topic"), &store).await?;
     }

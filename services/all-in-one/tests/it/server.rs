@@ -69,8 +69,6 @@ impl Server {
 
     /// With its log in a place of its own.
     pub async fn start_logging(test: &TestDb, data_dir: PathBuf, variables: &[(&str, &str)], log: Stdio) -> Self {
-        // The client wants a provider even for plain HTTP; a second installation changes nothing.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         if std::env::var(six::FORM).is_ok_and(|form| form == "six") {
             return Self::start_six(test, data_dir, variables).await;
         }
@@ -85,6 +83,8 @@ impl Server {
         variables: &[(&str, &str)],
         log: Stdio,
     ) -> Self {
+        // The client wants a provider even for plain HTTP; a second installation changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut child = Command::new(program)
             .args(["up", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--data-dir"])
             .arg(&data_dir)

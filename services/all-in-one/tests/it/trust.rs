@@ -76,10 +76,7 @@ async fn expect_line(log: &Path, words: &[&str]) {
 async fn start(test: &TestDb, log: &Path, variables: &[(&str, &str)]) -> Server {
     let data_dir = tempfile::tempdir().unwrap().keep();
     let file = std::fs::File::create(log).unwrap();
-    let own = env!("CARGO_BIN_EXE_portolan");
-    // Its own test process speaks plain text, so the one process it is in both forms.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    Server::start_program(own, test, data_dir, variables, file.into()).await
+    Server::start_program(env!("CARGO_BIN_EXE_portolan"), test, data_dir, variables, file.into()).await
 }
 
 /// A service with another secret key, and one whose clock is off, gets UNAVAILABLE from every RPC, and its clients 503;
@@ -109,7 +106,7 @@ pub async fn a_peer_with_another_key_or_clock_is_a_fault_of_the_operator(test: T
             request.metadata_mut().insert(SERVICE_HEADER, token.parse().unwrap());
         }
         let codec: tonic_prost::ProstCodec<(), ()> = tonic_prost::ProstCodec::default();
-        let path = http::uri::PathAndQuery::from_static(path);
+        let path = path.parse().unwrap();
         match client.unary(request, path, codec).await {
             Ok(_) => (Code::Ok, String::new()),
             Err(status) => {

@@ -396,7 +396,7 @@ pub async fn a_lost_feed_refuses(test: TestDb) {
 pub async fn decisions_are_asked_for_by_way_of_the_edge(test: TestDb) {
     let data_dir = tempfile::tempdir().unwrap().keep();
     let variables = [("PORTOLAN__EDGE__TOKEN", "shared with envoy")];
-    let server = Server::start_six(&test, data_dir.clone(), &variables).await;
+    let server = crate::server::Server::start_six(&test, data_dir.clone(), &variables).await;
     let mut gate = Gate::before_the_edge(server, data_dir).await;
     gate.collection_id = gate.protect("Orders", HOST, &["/orders", "/private"]).await;
     let token = gate.profile(json!({"auth_type": "token"})).await;
