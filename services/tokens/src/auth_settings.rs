@@ -58,6 +58,8 @@ pub struct AuthSettings {
     pub access_profile_claim: Option<String>,
     pub required_claims: Vec<String>,
     pub allowed_issuers: Vec<String>,
+    /// Preflight requests for the collections pass without a credential.
+    pub allow_preflight: bool,
 }
 
 /// What a request sets; `None` stays, an inner `None` clears.
@@ -72,6 +74,7 @@ pub struct AuthPatch {
     pub access_profile_claim: Option<Option<String>>,
     pub required_claims: Option<Vec<String>>,
     pub allowed_issuers: Option<Vec<String>>,
+    pub allow_preflight: Option<Option<bool>>,
 }
 
 impl AuthSettings {
@@ -104,6 +107,9 @@ impl AuthSettings {
         set(&mut self.access_profile_claim, patch.access_profile_claim);
         self.required_claims = patch.required_claims.unwrap_or_else(|| std::mem::take(&mut self.required_claims));
         self.allowed_issuers = patch.allowed_issuers.unwrap_or_else(|| std::mem::take(&mut self.allowed_issuers));
+        if let Some(allow) = patch.allow_preflight {
+            self.allow_preflight = allow.unwrap_or_default();
+        }
         if let Some(mut ids) = patch.collection_ids {
             ids.sort_unstable();
             ids.dedup();

@@ -85,6 +85,12 @@ pub const MIGRATIONS: Migrations = Migrations {
             sqlite: include_str!("../migrations/sqlite/0040_slack_messages.sql"),
             postgres: include_str!("../migrations/postgres/0040_slack_messages.sql"),
         },
+        Migration {
+            version: 70,
+            name: "preflight",
+            sqlite: include_str!("../migrations/sqlite/0070_preflight.sql"),
+            postgres: include_str!("../migrations/postgres/0070_preflight.sql"),
+        },
     ],
 };
 

@@ -28,6 +28,7 @@ macro_rules! auth_patch {
             access_profile_claim: $given.single("access_profile_claim", $request.access_profile_claim),
             required_claims: $given.list("required_claims", $request.required_claims),
             allowed_issuers: $given.list("allowed_issuers", $request.allowed_issuers),
+            allow_preflight: $given.single("allow_preflight", $request.allow_preflight),
         }
     };
 }

@@ -166,6 +166,7 @@ portolan_testkit::suite! {
     edge::the_upstream_learns_who_calls_from_us_alone,
     edge::paths_pass_in_one_reading_only,
     edge::unknown_endpoints_pass_where_that_is_set,
+    edge::preflights_pass_where_a_profile_says_so,
     edge::no_spelling_of_a_credential_reaches_the_upstream,
     edge::nothing_passes_for_a_closed_workspace,
     edge::nothing_passes_for_an_organization_that_is_not_active,

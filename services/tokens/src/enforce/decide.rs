@@ -152,6 +152,9 @@ async fn check(edge: &Inner, call: &Call<'_>) -> Result<Verdict, Refusal> {
     let method = Method::parse(call.method).ok_or(Refusal::Ambiguous)?;
     let host = host_name(call.host).ok_or(Refusal::Ambiguous)?;
     let path = CanonicalPath::parse(raw_path).map_err(|_| Refusal::Ambiguous)?;
+    if method.name == "OPTIONS" && may_preflight(edge, call, &host, &path) {
+        return Ok(Verdict::Pass { caller: None, removed: Removed::find(call.headers, query, true) });
+    }
     let found = {
         let routes = edge.routes();
         let found = routes.find(&host, &path.segments, method, call.bound_account);
@@ -191,6 +194,21 @@ async fn check(edge: &Inner, call: &Call<'_>) -> Result<Verdict, Refusal> {
     }
     let caller = Caller { profile_id: profile.id, client_id: profile.client_id, claims };
     Ok(Verdict::Pass { caller: Some(caller), removed: Removed::find(call.headers, query, true) })
+}
+
+/// Whether this is a preflight request (Fetch, 4.8) for an endpoint whose profiles let those pass. Browsers send no
+/// credential with it; the answer is the upstream's.
+fn may_preflight(edge: &Inner, call: &Call<'_>, host: &str, path: &CanonicalPath<'_>) -> bool {
+    let Some(asked) = call.headers.get("access-control-request-method").and_then(|name| Method::parse(name)) else {
+        return false;
+    };
+    if !call.headers.contains_key("origin") {
+        return false;
+    }
+    match edge.routes().find(host, &path.segments, asked, call.bound_account) {
+        Found::Endpoint { account_id, collection_ids } => edge.profiles().allow_preflight(account_id, &collection_ids),
+        _ => false,
+    }
 }
 
 /// Whether the header `authorization` carries a credential of the edge, alive or not. Nobody was asked for one, and one

@@ -22,6 +22,8 @@ pub struct Profile {
     pub deny: IpList,
     /// Sorted.
     pub collection_ids: Vec<i32>,
+    /// Preflight requests for the collections pass without a credential.
+    pub allow_preflight: bool,
     pub policy_id: Option<i64>,
     /// Access tokens of another number are dead.
     pub grant_version: i64,
@@ -75,6 +77,7 @@ pub struct ProfileRow {
     pub access_profile_claim: Option<String>,
     pub required_claims: Vec<String>,
     pub allowed_issuers: Vec<String>,
+    pub allow_preflight: bool,
     pub policy_id: Option<i64>,
     pub grant_version: i64,
     pub mtls_enabled: bool,
@@ -105,6 +108,7 @@ impl Profile {
             allow: allow.unwrap_or_default(),
             deny: deny.unwrap_or_default(),
             collection_ids,
+            allow_preflight: row.allow_preflight,
             policy_id: row.policy_id,
             grant_version: row.grant_version,
             mtls: mtls.flatten(),

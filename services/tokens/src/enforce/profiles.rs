@@ -13,6 +13,8 @@ pub struct Profiles {
     access_tokens: HashMap<Digest, AccessToken>,
     /// Claims that profiles carry their key in, beside the usual ones, with how many do.
     claims: BTreeMap<String, usize>,
+    /// Account and collection for which active profiles let preflight requests pass, with how many do.
+    preflights: HashMap<(i64, i32), usize>,
 }
 
 /// A token that the OAuth2 endpoint gave out.
@@ -32,6 +34,9 @@ impl Profiles {
         if let Some(claim) = profile.claim() {
             *self.claims.entry(claim.to_owned()).or_default() += 1;
         }
+        for key in preflights(&profile) {
+            *self.preflights.entry(key).or_default() += 1;
+        }
         if let Some(digest) = profile.digest {
             self.by_digest.insert(digest, profile.clone());
         }
@@ -45,6 +50,14 @@ impl Profiles {
             && self.by_digest.get(&digest).is_some_and(|holder| holder.id == profile_id)
         {
             self.by_digest.remove(&digest);
+        }
+        for key in preflights(&profile) {
+            if let Some(count) = self.preflights.get_mut(&key) {
+                *count -= 1;
+                if *count == 0 {
+                    self.preflights.remove(&key);
+                }
+            }
         }
         if let Some(claim) = profile.claim()
             && let Some(count) = self.claims.get_mut(claim)
@@ -75,6 +88,11 @@ impl Profiles {
         (profile.grant_version == token.grant_version).then(|| profile.clone())
     }
 
+    /// Whether some active profile of the account lets preflight requests for one of these collections pass.
+    pub fn allow_preflight(&self, account_id: i64, collection_ids: &[i32]) -> bool {
+        !self.preflights.is_empty() && collection_ids.iter().any(|id| self.preflights.contains_key(&(account_id, *id)))
+    }
+
     /// The claims that some profile carries its key in.
     pub fn claims(&self) -> impl Iterator<Item = &str> {
         self.claims.keys().map(String::as_str)
@@ -91,4 +109,9 @@ impl Profiles {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+fn preflights(profile: &Profile) -> impl Iterator<Item = (i64, i32)> {
+    let ids: &[i32] = if profile.active && profile.allow_preflight { &profile.collection_ids } else { &[] };
+    ids.iter().map(|id| (profile.account_id, *id))
 }

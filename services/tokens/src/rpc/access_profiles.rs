@@ -183,6 +183,7 @@ impl Rpc {
             required_claims: profile.auth.required_claims,
             allowed_issuers: profile.auth.allowed_issuers,
             ip_allow_list: profile.ip_allow_list,
+            allow_preflight: profile.auth.allow_preflight.then_some(true),
             created_at: iso(profile.created_at),
             updated_at: iso(profile.updated_at),
             successor,

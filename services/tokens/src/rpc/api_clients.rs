@@ -197,6 +197,7 @@ fn wire(listed: Listed, names: &HashMap<i64, String>) -> ApiClient {
         mtls_enabled: client.mtls_enabled,
         validation_formula: client.validation_formula,
         cert_bundle_ids: client.cert_bundle_ids,
+        allow_preflight: client.auth.allow_preflight.then_some(true),
         api_policies: client.api_policy_id.map(|id| NamedId { id, name: format!("Policy {id}") }).into_iter().collect(),
         // A collection that was deleted since is no longer reachable.
         api_collections: client.auth.collection_ids.iter().filter_map(named).collect(),

@@ -20,9 +20,10 @@ fn place(id: i64) -> String {
 const INSERT: &str = "INSERT INTO api_clients
     (account_id, client_id, is_legacy, name, description, project_id, api_portal_id, email, api_policy_id, auth_type,
      collection_ids, jwt_method, jwt_secret, oidc_issuer, oidc_jwks_uri, access_profile_claim, required_claims,
-     allowed_issuers, mtls_enabled, validation_formula, cert_bundle_ids, created_at, updated_at, write_id, version)
+     allowed_issuers, mtls_enabled, validation_formula, cert_bundle_ids, created_at, updated_at, write_id, version,
+     allow_preflight)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
-     $24, $25)";
+     $24, $25, $26)";
 
 pub(crate) async fn insert(
     tx: &mut Tx,
@@ -57,7 +58,8 @@ pub(crate) async fn insert(
         client.created_at,
         client.updated_at,
         write_id,
-        version
+        version,
+        auth.allow_preflight
     ];
     tx.execute(INSERT, values).await?;
     Ok(())
@@ -66,7 +68,8 @@ pub(crate) async fn insert(
 const UPDATE: &str = "UPDATE api_clients
     SET name = $3, description = $4, project_id = $5, api_portal_id = $6, email = $7, api_policy_id = $8,
         collection_ids = $9, jwt_method = $10, jwt_secret = $11, oidc_issuer = $12, oidc_jwks_uri = $13,
-        access_profile_claim = $14, required_claims = $15, allowed_issuers = $16, updated_at = $17, version = $18
+        access_profile_claim = $14, required_claims = $15, allowed_issuers = $16, updated_at = $17, version = $18,
+        allow_preflight = $19
     WHERE account_id = $1 AND client_id = $2";
 
 pub(crate) async fn update(tx: &mut Tx, client: &Client, secrets: &Secrets, version: i64) -> Result<()> {
@@ -89,7 +92,8 @@ pub(crate) async fn update(tx: &mut Tx, client: &Client, secrets: &Secrets, vers
         json(&auth.required_claims)?,
         json(&auth.allowed_issuers)?,
         client.updated_at,
-        version
+        version,
+        auth.allow_preflight
     ];
     tx.execute(UPDATE, values).await?;
     Ok(())
@@ -116,8 +120,8 @@ pub(crate) async fn delete_of_account(tx: &mut Tx, account_id: i64, now_ms: i64,
 
 const FIND: &str = "SELECT account_id, client_id, is_legacy, name, description, project_id, api_portal_id, email,
     api_policy_id, auth_type, collection_ids, jwt_method, jwt_secret, oidc_issuer, oidc_jwks_uri, access_profile_claim,
-    required_claims, allowed_issuers, mtls_enabled, validation_formula, cert_bundle_ids, created_at, updated_at
-    FROM api_clients WHERE account_id = $1 AND client_id = $2 AND deleted = 0";
+    required_claims, allowed_issuers, mtls_enabled, validation_formula, cert_bundle_ids, created_at, updated_at,
+    allow_preflight FROM api_clients WHERE account_id = $1 AND client_id = $2 AND deleted = 0";
 
 pub(crate) async fn find(db: &Db, secrets: &Secrets, account_id: i64, id: i64) -> Result<Option<Client>> {
     db.fetch_optional(FIND, args![account_id, id]).await?.map(|row| client(&row, secrets)).transpose()
@@ -130,7 +134,7 @@ pub(crate) async fn find_in(tx: &mut Tx, secrets: &Secrets, account_id: i64, id:
 const FIND_BY_WRITE: &str = "SELECT account_id, client_id, is_legacy, name, description, project_id, api_portal_id,
     email, api_policy_id, auth_type, collection_ids, jwt_method, jwt_secret, oidc_issuer, oidc_jwks_uri,
     access_profile_claim, required_claims, allowed_issuers, mtls_enabled, validation_formula, cert_bundle_ids,
-    created_at, updated_at
+    created_at, updated_at, allow_preflight
     FROM api_clients WHERE account_id = $1 AND write_id = $2";
 
 pub(crate) async fn find_by_write(
@@ -145,7 +149,7 @@ pub(crate) async fn find_by_write(
 const LIST: &str = "SELECT c.account_id, c.client_id, c.is_legacy, c.name, c.description, c.project_id,
     c.api_portal_id, c.email, c.api_policy_id, c.auth_type, c.collection_ids, c.jwt_method, c.jwt_secret,
     c.oidc_issuer, c.oidc_jwks_uri, c.access_profile_claim, c.required_claims, c.allowed_issuers, c.mtls_enabled,
-    c.validation_formula, c.cert_bundle_ids, c.created_at, c.updated_at,
+    c.validation_formula, c.cert_bundle_ids, c.created_at, c.updated_at, c.allow_preflight,
     (SELECT count(*) FROM api_profiles p WHERE p.account_id = c.account_id AND p.client_id = c.client_id
         AND p.deleted = 0) AS keys,
     (SELECT count(*) FROM api_profiles p WHERE p.account_id = c.account_id AND p.client_id = c.client_id
@@ -189,6 +193,7 @@ pub(super) fn auth(row: &Row, auth_type: Option<AuthType>, jwt_secret: Option<St
     Ok(AuthSettings {
         auth_type,
         collection_ids: list_of(row, "collection_ids")?,
+        allow_preflight: row.get("allow_preflight")?,
         jwt_method: row.get("jwt_method")?,
         jwt_secret,
         oidc_issuer: row.get("oidc_issuer")?,

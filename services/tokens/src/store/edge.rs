@@ -72,7 +72,8 @@ macro_rules! profile_columns {
          c.collection_ids AS c_collection_ids, c.jwt_method AS c_jwt_method, c.jwt_secret AS c_jwt_secret,
          c.oidc_issuer AS c_oidc_issuer, c.oidc_jwks_uri AS c_oidc_jwks_uri,
          c.access_profile_claim AS c_access_profile_claim, c.required_claims AS c_required_claims,
-         c.allowed_issuers AS c_allowed_issuers, c.mtls_enabled, c.validation_formula"
+         c.allowed_issuers AS c_allowed_issuers, c.mtls_enabled, c.validation_formula,
+         p.allow_preflight, c.allow_preflight AS c_allow_preflight"
     };
 }
 
@@ -156,6 +157,7 @@ fn profile(row: &Row) -> Result<ProfileChange> {
             access_profile_claim: text("access_profile_claim", "c_access_profile_claim")?,
             required_claims,
             allowed_issuers,
+            allow_preflight: flag(of("allow_preflight", "c_allow_preflight"))?,
             policy_id: row.get("api_policy_id")?,
             grant_version: row.get("grant_version")?,
             mtls_enabled: row.get::<Option<i64>>("mtls_enabled")?.unwrap_or_default() != 0,

@@ -19,9 +19,9 @@ const INSERT: &str = "INSERT INTO api_profiles
     (account_id, profile_id, client_id, is_legacy, name, auth_type, active, active_since, ip_allow_list, ip_deny_list,
      collection_ids, jwt_method, jwt_secret, oidc_issuer, oidc_jwks_uri, access_profile_claim, required_claims,
      allowed_issuers, secret_digest, oauth_client_id, grant_version, created_at, updated_at, write_id, secret_write_id,
-     version)
+     version, allow_preflight)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
-     $24, $24, $25)";
+     $24, $24, $25, $26)";
 
 /// The write that makes a profile is the one that makes its secret.
 pub(crate) async fn insert(
@@ -57,7 +57,8 @@ pub(crate) async fn insert(
         profile.created_at,
         profile.updated_at,
         &profile.secret_write_id,
-        version
+        version,
+        auth.allow_preflight
     ];
     tx.execute(INSERT, values).await?;
     Ok(())
@@ -68,7 +69,7 @@ const UPDATE: &str = "UPDATE api_profiles
         collection_ids = $9, jwt_method = $10, jwt_secret = $11, oidc_issuer = $12, oidc_jwks_uri = $13,
         access_profile_claim = $14, required_claims = $15, allowed_issuers = $16,
         secret_digest = coalesce($17, secret_digest), oauth_client_id = $18, grant_version = $19, updated_at = $20,
-        secret_write_id = $21, version = $22
+        secret_write_id = $21, version = $22, allow_preflight = $23
     WHERE account_id = $1 AND profile_id = $2";
 
 /// `digest`: that of a new secret; without one the old secret stays.
@@ -102,7 +103,8 @@ pub(crate) async fn update(
         profile.grant_version,
         profile.updated_at,
         &profile.secret_write_id,
-        version
+        version,
+        auth.allow_preflight
     ];
     tx.execute(UPDATE, values).await?;
     Ok(())
@@ -141,7 +143,8 @@ macro_rules! select {
         concat!(
             "SELECT account_id, profile_id, client_id, is_legacy, name, auth_type, active, active_since, ip_allow_list, \
              ip_deny_list, collection_ids, jwt_method, jwt_secret, oidc_issuer, oidc_jwks_uri, access_profile_claim, \
-             required_claims, allowed_issuers, oauth_client_id, grant_version, created_at, updated_at, secret_write_id",
+             required_claims, allowed_issuers, oauth_client_id, grant_version, created_at, updated_at, secret_write_id, \
+             allow_preflight",
             $more,
             " FROM api_profiles WHERE ",
             $rows

@@ -198,6 +198,40 @@ pub async fn unknown_endpoints_pass_where_that_is_set(test: TestDb) {
     assert_eq!(gate.send("OPTIONS", HOST, "/somewhere", &[]).await.status, 200);
 }
 
+/// A preflight request passes without a credential where an active profile says so, and for its collections alone.
+pub async fn preflights_pass_where_a_profile_says_so(test: TestDb) {
+    let gate = Gate::start(&test, &[]).await;
+    gate.protect("Stock", "stock.localhost", &["/items"]).await;
+    let preflight = [("origin", "https://app.example"), ("access-control-request-method", "POST")];
+    let status = async |host: &str, target: &str, headers: &[(&str, &str)]| {
+        gate.send("OPTIONS", host, target, headers).await.status
+    };
+    let strict = gate.profile(json!({"auth_type": "token"})).await;
+    assert_eq!(status(HOST, "/orders", &preflight).await, 404);
+    let made = gate.profile(json!({"auth_type": "token", "allow_preflight": true})).await;
+    assert_eq!((&made.answer["allow_preflight"], &strict.answer["allow_preflight"]), (&json!(true), &Value::Null));
+    assert_eq!(status(HOST, "/orders/17", &preflight).await, 200);
+    for (host, target, headers) in [
+        (HOST, "/orders", &preflight[..1]),
+        (HOST, "/orders", &preflight[1..]),
+        (HOST, "/orders", &[preflight[0], ("access-control-request-method", "DELETE")]),
+        (HOST, "/unknown", &preflight),
+        ("stock.localhost", "/items", &preflight),
+    ] {
+        assert_eq!(status(host, target, headers).await, 404, "{host}{target} {headers:?}");
+    }
+    let lower = [preflight[0], ("access-control-request-method", "post")];
+    assert_eq!(status(HOST, "/orders", &lower).await, 404);
+    assert_eq!(gate.get("/orders", &preflight).await.status, 401, "only OPTIONS is a preflight");
+    gate.act(made.id, "disable").await;
+    assert_eq!(status(HOST, "/orders", &preflight).await, 404);
+    gate.act(made.id, "enable").await;
+    assert_eq!(status(HOST, "/orders", &preflight).await, 200);
+    let path = format!("/api/api_access_profiles/{}", made.id);
+    gate.call("PUT", &path, json!({"allow_preflight": false})).await;
+    assert_eq!(status(HOST, "/orders", &preflight).await, 404);
+}
+
 /// Nothing that is read as a credential reaches the upstream, in whatever spelling it was sent, and whether the edge asked
 /// for one or not.
 pub async fn no_spelling_of_a_credential_reaches_the_upstream(test: TestDb) {
