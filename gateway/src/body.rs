@@ -19,6 +19,8 @@ use crate::codec::put_tag_bytes;
 
 /// Longest silence of a client that is sending a body.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
+/// Longest time that a whole body may take to arrive, however lively its client is.
+const WHOLE_TIME_MAX: Duration = Duration::from_secs(120);
 /// How long the rest of a body is read and thrown away after an early answer. A client that is still sending would
 /// otherwise see a reset connection in place of the answer.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
@@ -46,11 +48,6 @@ impl RequestBody {
         self.body.as_ref().is_none_or(|body| body.is_end_stream())
     }
 
-    /// The length that the client announced, in bytes.
-    pub fn length(&self) -> Option<u64> {
-        self.length
-    }
-
     /// Reads all of it. Errors: `BODY_TOO_LARGE`; `BODY_NOT_JSON` when the client stops sending.
     pub async fn read(mut self, limit: usize) -> Result<Bytes, Error> {
         let too_large = || Error::new(Reason::BodyTooLarge).with("limit", limit);
@@ -60,10 +57,11 @@ impl RequestBody {
         let incomplete = |detail| Error::new(Reason::BodyNotJson).with("detail", detail);
         let mut first = Bytes::new();
         let mut whole = Vec::new();
+        let deadline = Instant::now() + WHOLE_TIME_MAX;
         // The body stays in `self` until it is read, so that an early return drains it.
         while let Some(body) = &mut self.body {
-            let frame =
-                timeout(IDLE_TIME_MAX, body.frame()).await.map_err(|_| incomplete("it did not arrive in time"))?;
+            let patience = IDLE_TIME_MAX.min(deadline.saturating_duration_since(Instant::now()));
+            let frame = timeout(patience, body.frame()).await.map_err(|_| incomplete("it did not arrive in time"))?;
             let Some(frame) = frame else { break };
             let Ok(data) = frame.map_err(|_| incomplete("it ended early"))?.into_data() else { continue };
             if first.len() + whole.len() + data.len() > limit {

@@ -36,6 +36,8 @@ const WRITE_ID: HeaderName = HeaderName::from_static("x-portolan-write-id");
 const TRACE: [HeaderName; 2] = [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
 /// Largest body of a route that takes forms.
 const FORM_BYTES_MAX: usize = 64 * 1024;
+/// Largest body of a route that anybody may call, beside the routes that take forms.
+const PUBLIC_BYTES_MAX: usize = 16 * 1024;
 const REQUEST_ID_CHARACTERS_MAX: usize = 128;
 /// A request field of this name takes the header `content-encoding` of a streamed body.
 const CONTENT_ENCODING_FIELD: &str = "content_encoding";
@@ -146,7 +148,8 @@ async fn answer(
     let edge = EdgeRequest { headers: &parts.headers, peer, policy, request_id: request_id.text() };
     let identified = gateway.deps.edge.authenticate(edge).await?;
     let id = match idempotency::key_of(&parts.method, &parts.headers)? {
-        Some(key) if policy.who != Who::Public && !identified.caller_key.is_empty() => {
+        // A read changes nothing, so it is made again: what was stored of it would outlive what it read.
+        Some(key) if policy.who != Who::Public && !policy.audit.is_empty() && !identified.caller_key.is_empty() => {
             Some(IdempotencyId { scope: identified.caller_key.clone(), key })
         }
         _ => None,
@@ -165,8 +168,10 @@ async fn answer(
 
     // Seen to its end even when the client goes away, so that the key is never left held.
     let (gateway, dialect, request_id) = (gateway.clone(), policy.dialect, request_id.text().to_owned());
+    let is_streamed = matches!(call.message, Message::Stream(_));
     let work = async move {
-        idempotency::once(&*gateway.deps.idempotency, &id, digest, dialect, &request_id, call.run()).await
+        let store = &*gateway.deps.idempotency;
+        idempotency::once(store, &id, digest, dialect, &request_id, is_streamed, call.run()).await
     };
     match tokio::spawn(work.in_current_span()).await {
         Ok(reply) => reply,
@@ -196,7 +201,7 @@ pub(crate) async fn message(
             codec::encode_text(plans, &plan.fields[index], encoding, &mut first)?;
         }
         encode_params(plans, route, values, &mut first)?;
-        let digest = digest(format!("{:?} {encoding}", body.length()).as_bytes());
+        let digest = digest(encoding.as_bytes());
         return Ok((Message::Stream(body.into_messages(first, number)), digest));
     }
 
@@ -219,7 +224,8 @@ pub(crate) async fn message(
         if !is_json && (parts.headers.contains_key(header::CONTENT_TYPE) && !body.is_empty()) {
             return Err(Reason::ContentTypeUnsupported.into());
         }
-        json = body.read(BODY_BYTES_MAX).await?;
+        let is_public = route.rpc.policy.who == Who::Public;
+        json = body.read(if is_public { PUBLIC_BYTES_MAX } else { BODY_BYTES_MAX }).await?;
         if !is_json && !json.is_empty() {
             return Err(Reason::ContentTypeUnsupported.into());
         }

@@ -16,6 +16,8 @@ use crate::{
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const KEY_CHARACTERS_MAX: usize = 255;
+/// Largest answer that is kept for repetitions.
+const KEPT_BYTES_MAX: usize = 1 << 20;
 
 /// An answer as it is sent now and as a repetition gets it, without secrets.
 pub(crate) struct Answered {
@@ -36,8 +38,8 @@ pub(crate) fn key_of(verb: &Method, headers: &HeaderMap) -> Result<Option<String
     }
 }
 
-/// The SHA-256 of everything that makes a request this one. A streamed body counts by its length and encoding, since a
-/// repetition is answered without reading it again.
+/// The SHA-256 of everything that makes a request this one. A streamed body is told apart by its service, which keeps the
+/// digest of what it read.
 pub(crate) fn digest(verb: &Method, uri: &Uri, body: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in [verb.as_str().as_bytes(), uri.path().as_bytes(), uri.query().unwrap_or_default().as_bytes(), body] {
@@ -56,7 +58,8 @@ pub(crate) fn write_id(id: &IdempotencyId) -> String {
     hex::encode(hash.finalize())
 }
 
-/// Runs `work` unless the request was answered before.
+/// Runs `work` unless the request was answered before. The `work` of a streamed request runs again and comes to the same
+/// answer: only its service can tell whether the same body was sent.
 ///
 /// Errors of `work` are rendered in the dialect and stored when they would be the same again. The caller of this future
 /// must see it to its end, or the key stays held until the store lets it lapse.
@@ -66,10 +69,12 @@ pub(crate) async fn once(
     digest: [u8; 32],
     dialect: Dialect,
     request_id: &str,
+    is_streamed: bool,
     work: impl Future<Output = Result<Answered, Error>>,
 ) -> Result<Reply, Error> {
     match store.begin(id, digest).await? {
         Begin::Fresh => {}
+        Begin::Replay(_) if is_streamed => return work.await.map(|answered| mark_replayed(answered.replay)),
         Begin::Replay(stored) => return replay(stored),
         Begin::Conflict => return Err(Reason::IdempotencyKeyReused.into()),
         Begin::InProgress => return Err(Reason::IdempotencyKeyInUse.into()),
@@ -85,11 +90,9 @@ pub(crate) async fn once(
             Answered { replay: reply.clone(), reply }
         }
     };
-    let kept = if is_final(answered.reply.status()) {
-        store.finish(id, stored(&answered.replay)).await
-    } else {
-        store.abandon(id).await
-    };
+    // A larger answer is not kept: a repetition makes the write under its id, which changes nothing, and is answered anew.
+    let is_kept = is_final(answered.reply.status()) && answered.replay.body().len() <= KEPT_BYTES_MAX;
+    let kept = if is_kept { store.finish(id, stored(&answered.replay)).await } else { store.abandon(id).await };
     if let Err(failure) = kept {
         // The answer stands. A repetition does the work again under the same write id, which changes nothing.
         tracing::warn!(request_id, %failure, "an idempotent answer was not kept");
@@ -119,8 +122,12 @@ fn replay(stored: StoredAnswer) -> Result<Reply, Error> {
         let name = HeaderName::try_from(name).map_err(|_| unreadable())?;
         reply.headers_mut().append(name, HeaderValue::try_from(value).map_err(|_| unreadable())?);
     }
+    Ok(mark_replayed(reply))
+}
+
+fn mark_replayed(mut reply: Reply) -> Reply {
     reply.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    Ok(reply)
+    reply
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ const KEPT_S: i64 = 24 * 60 * 60;
 const HELD_S: i64 = 15;
 /// A live holder renews what it holds this often.
 const RENEW_EVERY: Duration = Duration::from_secs(5);
+const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// The table `idempotency_keys`.
 pub struct IdempotencyTable {
@@ -51,6 +52,7 @@ impl IdempotencyTable {
         db.execute(DELETE_OLD, args![now_s() - KEPT_S]).await?;
         let held = Arc::new(Mutex::new(HashSet::new()));
         tokio::spawn(renew(db.clone(), Arc::downgrade(&held)));
+        tokio::spawn(sweep(db.clone(), Arc::downgrade(&held)));
         Ok(Self { db, held })
     }
 
@@ -133,6 +135,16 @@ async fn renew(db: Db, held: Weak<Mutex<HashSet<IdempotencyId>>>) {
             // A hold that cannot be renewed lapses, and the request may then be made twice at once: services make the
             // write once under its id.
             let _ = db.execute(RENEW, args![&id.scope, &id.key, now_s() + HELD_S]).await;
+        }
+    }
+}
+
+/// Drops answers that can no longer be repeated, until the table is dropped.
+async fn sweep(db: Db, held: Weak<Mutex<HashSet<IdempotencyId>>>) {
+    while held.strong_count() > 0 {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        if let Err(error) = db.execute(DELETE_OLD, args![now_s() - KEPT_S]).await {
+            tracing::warn!(%error, "old idempotent answers stay for now");
         }
     }
 }

@@ -7,6 +7,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
+use portolan_runtime::accept::{self, Connections};
 use portolan_store::Db;
 use tokio::net::TcpListener;
 use tower::Service as _;
@@ -17,12 +18,22 @@ use crate::edge::Readiness;
 const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
 /// Largest head of a request.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// An idle HTTP/2 client is asked this often whether it is there…
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
+/// … and is cut off when it does not answer in this time.
+const KEEPALIVE_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Serves until `stop`, then lets requests under way end. HTTP/1.1, and HTTP/2 with prior knowledge.
 pub async fn serve(listener: TcpListener, router: axum::Router, stop: impl Future<Output = ()>) {
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX).max_buf_size(HEAD_BYTES_MAX);
-    server.http2().timer(TokioTimer::new()).max_header_list_size(HEAD_BYTES_MAX as u32);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(HEAD_BYTES_MAX as u32)
+        .keep_alive_interval(KEEPALIVE_EVERY)
+        .keep_alive_timeout(KEEPALIVE_TIME_MAX);
+    let places = Connections::bounded();
     let connections = GracefulShutdown::new();
     let mut make = router.into_make_service_with_connect_info::<SocketAddr>();
     tokio::pin!(stop);
@@ -36,15 +47,19 @@ pub async fn serve(listener: TcpListener, router: axum::Router, stop: impl Futur
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
+        let Some(place) = places.enter(peer.ip()) else { continue };
         // Small answers must not wait for a full segment.
         let _ = stream.set_nodelay(true);
         let Ok(service) = make.call(peer).await;
         let service = hyper_util::service::TowerToHyperService::new(service);
-        let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
-        let connection = connections.watch(connection);
+        let (server, watcher) = (server.clone(), connections.watcher());
         tokio::spawn(async move {
-            // A connection that breaks off is the client's business.
-            let _ = connection.await;
+            let _place = place;
+            if accept::speaks(&stream).await {
+                let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
+                // A connection that breaks off is the client's business.
+                let _ = watcher.watch(connection).await;
+            }
         });
     }
     // A connection that nobody accepts any more must be refused, not left waiting.
@@ -52,7 +67,7 @@ pub async fn serve(listener: TcpListener, router: axum::Router, stop: impl Futur
     connections.shutdown().await;
 }
 
-/// Ready as long as the store answers; the embedded cache and log live in it and in the process.
+/// Ready as long as the store takes writes; the embedded cache and log live in it and in the process.
 pub struct StoreReadiness {
     db: Db,
 }
@@ -68,6 +83,6 @@ impl Readiness for StoreReadiness {
         if portolan_runtime::process::is_draining() {
             return Box::pin(async { Err("the process is ending".to_owned()) });
         }
-        Box::pin(async { self.db.ping().await.map_err(|error| error.to_string()) })
+        Box::pin(async { self.db.probe().await.map_err(|error| error.to_string()) })
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! # Invariants
 //! - Never more than the maximum is allowed in one window, whatever the number of replicas and racing callers.
+//! - What is kept of a subject has a fixed size, whatever a caller sent, and goes within an hour of its window's end.
 //! - Counters that cannot be reached are an error, `UNAVAILABLE`, and never a permission.
 //!
 //! Start reading at [`Limits::take`].
@@ -19,6 +20,7 @@ use std::time::Duration;
 use portolan_api::Result;
 use portolan_authz::Redis;
 use portolan_store::Db;
+use sha2::{Digest as _, Sha256};
 
 /// At most `max` in each window of this length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,16 +35,20 @@ impl Limit {
     }
 }
 
-/// What is counted, under which limit. The subject names both the kind and the one: `login/ann@example.org`.
+/// What is counted, under which limit.
 #[derive(Clone, Debug)]
 pub struct Counter {
+    /// The kind, and a digest of the one: callers choose names of any length, and of what they choose nothing is kept.
     pub subject: String,
     pub limit: Limit,
 }
 
 impl Counter {
-    pub fn new(subject: impl Into<String>, limit: Limit) -> Self {
-        Self { subject: subject.into(), limit }
+    /// A counter of a subject that names both the kind and the one: `login/ann@example.org`.
+    pub fn new(subject: impl AsRef<str>, limit: Limit) -> Self {
+        let subject = subject.as_ref();
+        let (kind, one) = subject.split_once('/').unwrap_or((subject, ""));
+        Self { subject: format!("{kind}/{}", hex::encode(Sha256::digest(one))), limit }
     }
 }
 
@@ -90,6 +96,7 @@ impl Limits {
     /// When the store cannot be reached or migrated.
     pub async fn in_table(db: &Db) -> Result<Self, portolan_store::Error> {
         table::open(db).await?;
+        tokio::spawn(table::sweep(db.clone()));
         Ok(Self::Table(db.clone()))
     }
 

@@ -22,6 +22,7 @@ const TAKE: &str = "INSERT INTO limit_counts (subject, window_end, taken) VALUES
        taken = CASE WHEN limit_counts.window_end <= $3 THEN 1 ELSE limit_counts.taken + 1 END, \
        window_end = CASE WHEN limit_counts.window_end <= $3 THEN excluded.window_end ELSE limit_counts.window_end END \
      WHERE limit_counts.window_end <= $3 OR limit_counts.taken < $4 RETURNING taken";
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
 const FIND_END: &str = "SELECT window_end FROM limit_counts WHERE subject = $1";
 const GIVE_BACK: &str = "UPDATE limit_counts SET taken = taken - 1 WHERE subject = $1 AND taken > 0";
 const FORGET: &str = "DELETE FROM limit_counts WHERE subject = $1";
@@ -31,6 +32,16 @@ const FORGET_ENDED: &str = "DELETE FROM limit_counts WHERE window_end <= $1";
 pub(crate) async fn open(db: &Db) -> Result<(), Error> {
     db.migrate_library(&MIGRATIONS).await?;
     db.execute(FORGET_ENDED, args![now_ms()]).await.map(drop)
+}
+
+/// Drops windows that have ended, for as long as the process runs.
+pub(crate) async fn sweep(db: Db) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        if let Err(error) = db.execute(FORGET_ENDED, args![now_ms()]).await {
+            tracing::warn!(%error, "ended windows of limits stay for now");
+        }
+    }
 }
 
 pub(crate) async fn take(db: &Db, counters: &[Counter]) -> Result<Decision> {

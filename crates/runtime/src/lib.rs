@@ -6,6 +6,7 @@
 //! - A service reaches another through [`Peers`] only, in one process and over TCP alike.
 //! - No secret is printed: secrets have no `Debug` form.
 
+pub mod accept;
 mod balance;
 mod breaker;
 mod channel;

@@ -11,12 +11,18 @@ use tonic::{body::Body, service::Routes};
 use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
 
 use crate::{
+    accept::{self, Connections, Placed},
     observe::ObserveLayer,
     tls::{Tls, certificate_fault},
 };
 
 /// A peer that does not end its handshake in this time is cut off.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// An idle peer is asked this often whether it is there…
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
+/// … and is cut off when it does not answer in this time.
+const KEEPALIVE_TIME_MAX: Duration = Duration::from_secs(20);
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -71,7 +77,8 @@ pub async fn serve_grpc(
     stop: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let server = tonic::transport::Server::builder()
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIME_MAX))
         .layer(ObserveLayer)
         .layer(GuardLayer(guard))
         .add_routes(routes);
@@ -82,7 +89,7 @@ pub async fn serve_grpc(
     };
     match tls {
         None => {
-            let plain = async |stream| Some(stream);
+            let plain = |stream: TcpStream| async move { accept::speaks(&stream).await.then_some(stream) };
             server.serve_with_incoming_shutdown(accepted(listener, stopped, plain), stop).await
         }
         Some(tls) => {
@@ -112,12 +119,13 @@ fn accepted<S, F>(
     listener: TcpListener,
     mut stopped: watch::Receiver<bool>,
     handshake: impl Fn(TcpStream) -> F + Send + 'static,
-) -> impl tokio_stream::Stream<Item = Result<S, std::io::Error>>
+) -> impl tokio_stream::Stream<Item = Result<Placed<S>, std::io::Error>>
 where
     S: Send + 'static,
     F: Future<Output = Option<S>> + Send + 'static,
 {
     let (ready, connections) = tokio::sync::mpsc::channel(64);
+    let places = Connections::bounded();
     tokio::spawn(async move {
         loop {
             let accepted = tokio::select! {
@@ -125,18 +133,19 @@ where
                 () = ready.closed() => return,
                 _ = stopped.wait_for(|stop| *stop) => break,
             };
-            let Ok((stream, _)) = accepted else {
+            let Ok((stream, peer)) = accepted else {
                 // Out of descriptors: accepting again at once would only spin.
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
+            let Some(place) = places.enter(peer.ip()) else { continue };
             // Small answers must not wait for a full segment.
             let _ = stream.set_nodelay(true);
             let (handshake, ready) = (handshake(stream), ready.clone());
             tokio::spawn(async move {
                 if let Some(stream) = handshake.await {
                     // The server has ended otherwise.
-                    let _ = ready.send(Ok(stream)).await;
+                    let _ = ready.send(Ok(Placed::new(stream, place))).await;
                 }
             });
         }

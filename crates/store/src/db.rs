@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::sync::Arc;
 
 use sqlx::{AnyPool, Error as DriverError};
@@ -21,7 +22,12 @@ struct Shared {
     writer: AnyPool,
     readers: AnyPool,
     faults: Faults,
+    /// Where an SQLite file lies.
+    directory: Option<Arc<Path>>,
 }
+
+/// Free space in bytes below which no write of any size can be promised.
+const FREE_BYTES_MIN: u64 = 4 << 20;
 
 impl Db {
     /// Opens a store for one service alone. Processes with several services use [`Store::service`].
@@ -29,8 +35,16 @@ impl Db {
         Store::connect(url).await?.service(service).await
     }
 
-    pub(crate) fn new(dialect: Dialect, service: &str, writer: AnyPool, readers: AnyPool, faults: Faults) -> Self {
-        Self { shared: Arc::new(Shared { dialect, service: service.to_owned(), writer, readers, faults }) }
+    pub(crate) fn new(
+        dialect: Dialect,
+        service: &str,
+        writer: AnyPool,
+        readers: AnyPool,
+        faults: Faults,
+        directory: Option<Arc<Path>>,
+    ) -> Self {
+        let service = service.to_owned();
+        Self { shared: Arc::new(Shared { dialect, service, writer, readers, faults, directory }) }
     }
 
     pub fn dialect(&self) -> Dialect {
@@ -128,8 +142,27 @@ impl Db {
         self.fetch_optional(sql, args).await?.ok_or_else(|| DriverError::RowNotFound.into())
     }
 
-    /// Answers once the database does, for readiness checks.
+    /// Returns once the database answers a query.
     pub async fn ping(&self) -> Result<(), Error> {
         self.fetch_one("SELECT 1", Vec::new()).await.map(drop)
+    }
+
+    /// Returns once the database takes a write, for readiness checks. The write is rolled back.
+    ///
+    /// # Errors
+    /// As [`Db::begin`], and those of a write; [`Error::Unavailable`] where the disk of an SQLite file is full.
+    pub async fn probe(&self) -> Result<(), Error> {
+        const WRITE: &str = "UPDATE store_migrations SET service = service WHERE service = $1";
+        let mut tx = self.begin().await?;
+        tx.execute(WRITE, vec![self.service().into()]).await?;
+        tx.rollback().await?;
+        // A rolled back write touches no disk, so that a full one would not be noticed.
+        let Some(directory) = &self.shared.directory else { return Ok(()) };
+        match fs4::available_space(directory) {
+            Ok(free) if free < FREE_BYTES_MIN => {
+                Err(Error::Unavailable(format!("the disk of {} is full: {free} bytes are left", directory.display())))
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyPool, AssertSqlSafe, ConnectOptions as _, Connection as _};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tokio::sync::Mutex;
 
 use crate::{Db, Error, Faults};
@@ -43,7 +43,7 @@ pub struct Store {
 
 #[derive(Clone)]
 enum Backend {
-    Sqlite { writer: AnyPool, readers: AnyPool },
+    Sqlite { writer: AnyPool, readers: AnyPool, directory: Arc<Path> },
     Postgres { options: AnyConnectOptions, pools: Arc<Mutex<HashMap<String, AnyPool>>> },
 }
 
@@ -78,8 +78,10 @@ impl Store {
     /// with `pg_`; [`Error::Unavailable`] when Postgres cannot be reached.
     pub async fn service(&self, name: &str) -> Result<Db, Error> {
         check_service(name)?;
-        let (dialect, writer, readers) = match &self.backend {
-            Backend::Sqlite { writer, readers } => (Dialect::Sqlite, writer.clone(), readers.clone()),
+        let (dialect, writer, readers, directory) = match &self.backend {
+            Backend::Sqlite { writer, readers, directory } => {
+                (Dialect::Sqlite, writer.clone(), readers.clone(), Some(directory.clone()))
+            }
             Backend::Postgres { options, pools } => {
                 let mut pools = pools.lock().await;
                 let pool = match pools.get(name) {
@@ -90,10 +92,10 @@ impl Store {
                         pool
                     }
                 };
-                (Dialect::Postgres, pool.clone(), pool)
+                (Dialect::Postgres, pool.clone(), pool, None)
             }
         };
-        Ok(Db::new(dialect, name, writer, readers, self.faults.clone()))
+        Ok(Db::new(dialect, name, writer, readers, self.faults.clone(), directory))
     }
 
     pub fn dialect(&self) -> Dialect {
@@ -131,7 +133,7 @@ impl Store {
     /// Waits for running transactions and closes every connection. Later calls answer [`Error::Unavailable`].
     pub async fn close(&self) {
         match &self.backend {
-            Backend::Sqlite { writer, readers } => {
+            Backend::Sqlite { writer, readers, .. } => {
                 readers.close().await;
                 // The writer goes last: closing it checkpoints and removes the write-ahead log.
                 writer.close().await;
@@ -148,16 +150,18 @@ impl Store {
 async fn open_sqlite(directory: &str) -> Result<Backend, Error> {
     let file = sqlite_file(directory)?;
     let url = |mode: &str| format!("sqlite://{}?mode={mode}", encoded(&file));
-    // WAL lets reads run beside the writer; FULL makes a commit survive a power failure.
+    create_private(&file)?;
+    // WAL lets reads run beside the writer; FULL makes a commit survive a power failure; deleted values are overwritten.
     let writer_pragmas = format!(
         "PRAGMA busy_timeout = {SQLITE_BUSY_TIMEOUT_MS}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-         PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864"
+         PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864; PRAGMA secure_delete = ON"
     );
     let reader_pragmas = format!("PRAGMA busy_timeout = {SQLITE_BUSY_TIMEOUT_MS}; PRAGMA query_only = ON");
     // The writer opens first, because it creates the file that the readers expect.
     let writer = sqlite_pool(&url("rwc"), 1, writer_pragmas).await?;
     let readers = sqlite_pool(&url("rw"), SQLITE_READERS, reader_pragmas).await?;
-    Ok(Backend::Sqlite { writer, readers })
+    let directory = file.parent().unwrap_or(Path::new("/")).into();
+    Ok(Backend::Sqlite { writer, readers, directory })
 }
 
 fn sqlite_file(directory: &str) -> Result<PathBuf, Error> {
@@ -171,6 +175,15 @@ fn sqlite_file(directory: &str) -> Result<PathBuf, Error> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(directory).map_err(refused)?;
     Ok(Path::new(directory).canonicalize().map_err(refused)?.join(FILE_NAME))
+}
+
+/// Makes the file for its owner alone; SQLite gives its journals the same mode.
+fn create_private(file: &Path) -> Result<(), Error> {
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file).map(drop).map_err(|error| Error::Unavailable(format!("{}: {error}", file.display())))
 }
 
 fn encoded(path: &Path) -> String {
@@ -187,6 +200,13 @@ async fn sqlite_pool(url: &str, connections: u32, pragmas: String) -> Result<Any
         // A connection to a file does not age, and its prepared statements are worth keeping.
         .idle_timeout(None)
         .max_lifetime(None)
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                // What was dropped is rolled back before the ping is answered.
+                connection.ping().await?;
+                Ok(has_ended(connection))
+            })
+        })
         .after_connect(move |connection, _| {
             let pragmas = Arc::clone(&pragmas);
             Box::pin(async move { sqlx::raw_sql(AssertSqlSafe(pragmas)).execute(connection).await.map(drop) })
@@ -202,6 +222,7 @@ async fn open_postgres(options: AnyConnectOptions, service: &str) -> Result<AnyP
         .max_connections(POSTGRES_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
+        .after_release(|connection, _| Box::pin(async move { Ok(has_ended(connection)) }))
         .before_acquire(|connection, used| {
             Box::pin(async move { Ok(used.idle_for < UNTESTED_IDLE_MAX || connection.ping().await.is_ok()) })
         })
@@ -217,6 +238,16 @@ async fn open_postgres(options: AnyConnectOptions, service: &str) -> Result<AnyP
     sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(pool)
+}
+
+/// Whether no transaction is under way. After a full disk or a failed write SQLite ends a transaction by itself, which the
+/// driver does not notice: such a connection can neither end its transaction nor begin another one, and is thrown away.
+fn has_ended(connection: &AnyConnection) -> bool {
+    let has_ended = !connection.is_in_transaction();
+    if !has_ended {
+        tracing::error!("a database connection whose transaction did not end is closed");
+    }
+    has_ended
 }
 
 /// Statements are not logged: their text is constant and their arguments may be secret.

@@ -19,8 +19,20 @@ async fn a_repetition_gets_the_first_answer_and_does_nothing() {
 
     let other = gateway.send("POST", "/api/createCollection", &headers, r#"{"collectionName":"b"}"#).await;
     assert_eq!((other.status, other.reason()), (409, "IDEMPOTENCY_KEY_REUSED"));
-    let elsewhere = gateway.send("POST", "/api/getCollection", &headers, body).await;
+    let elsewhere = gateway.send("POST", "/api/editCollectionName", &headers, body).await;
     assert_eq!(elsewhere.status, 409);
+}
+
+/// What a read answered is stored nowhere, whatever its HTTP method: it is read again.
+#[tokio::test]
+async fn reads_are_made_again() {
+    let gateway = Harness::start().await;
+    let headers = [JSON, "idempotency-key: k1"];
+    for calls in 1..=3 {
+        let answer = gateway.send("POST", "/api/getCollection", &headers, r#"{"apiCollectionId":1}"#).await;
+        assert!(!answer.headers.contains_key("idempotency-replayed"), "{}", answer.body);
+        assert_eq!(gateway.calls(), calls);
+    }
 }
 
 #[tokio::test]

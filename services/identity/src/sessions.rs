@@ -58,6 +58,11 @@ pub struct Opened {
 /// # Errors
 /// `LOGIN_FAILED`, alike for an unknown login and a wrong password; `LOGIN_THROTTLED`.
 pub async fn open(deps: &Deps, login: &str, password: &str, address: &str) -> Result<Opened> {
+    // Nobody has such a name, and a longer one is work and room for an attacker's benefit.
+    if !users::is_login(login) {
+        deps.passwords.verify(String::new(), None).await?;
+        return Err(Reason::LoginFailed.into());
+    }
     let login_key = users::login_key(login);
     let attempt = Attempt::begin(&deps.limits, &login_key, address).await?;
     if login_key.is_empty() || password.chars().count() > PASSWORD_CHARS_MAX {

@@ -30,6 +30,14 @@ pub struct Profile {
     pub organization_name: String,
 }
 
+/// Longest login, in characters: the longest e-mail address (RFC 5321, 4.5.3.1.3).
+const LOGIN_CHARS_MAX: usize = 254;
+
+/// Whether a text may be a login at all. What is longer is refused before anything is looked up, counted, or stored.
+pub(crate) fn is_login(text: &str) -> bool {
+    text.chars().nth(LOGIN_CHARS_MAX).is_none()
+}
+
 /// Logins are compared without regard to case and surrounding space.
 pub(crate) fn login_key(login: &str) -> String {
     login.trim().to_lowercase()

@@ -85,6 +85,8 @@ pub struct Job {
     /// The target is a host collection, whose endpoints are paths.
     pub path_only: bool,
     pub progress: Progress,
+    /// SHA-256 of the file as sent, in hexadecimal; empty for a job without file.
+    pub content_digest: String,
     pub bytes_total: i64,
     /// Why it failed.
     pub error: Option<String>,
@@ -110,6 +112,7 @@ impl Job {
             collection_name: String::new(),
             path_only: false,
             progress: Progress::default(),
+            content_digest: String::new(),
             bytes_total: 0,
             error: None,
             created_at: now,

@@ -76,6 +76,12 @@ pub const MIGRATIONS: Migrations = Migrations {
             sqlite: include_str!("../migrations/sqlite/0003_names.sql"),
             postgres: include_str!("../migrations/postgres/0003_names.sql"),
         },
+        Migration {
+            version: 60,
+            name: "content_digest",
+            sqlite: include_str!("../migrations/sqlite/0060_content_digest.sql"),
+            postgres: include_str!("../migrations/postgres/0060_content_digest.sql"),
+        },
     ],
 };
 

@@ -7,6 +7,7 @@ use futures::{Stream, StreamExt as _};
 use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_formats::{Format, detect};
+use sha2::{Digest as _, Sha256};
 
 use crate::jobs::{self, Job, JobKind};
 use crate::peek;
@@ -37,7 +38,8 @@ pub struct NewImport {
 /// Nothing stays of an upload that breaks off.
 ///
 /// # Errors
-/// Those of the collection, `FORMAT_UNKNOWN`, `UPLOAD_UNREADABLE`, and the errors of the stream.
+/// Those of the collection, `FORMAT_UNKNOWN`, `UPLOAD_UNREADABLE`, the errors of the stream, and `IDEMPOTENCY_KEY_REUSED`
+/// when another file was sent under the same write id.
 pub async fn create(
     deps: &Deps,
     caller: &Caller,
@@ -46,7 +48,7 @@ pub async fn create(
 ) -> Result<(String, String), Error> {
     let upload_id = id::upload(caller.account_id, &caller.info.write_id);
     if let Some(job) = rows::get_by_upload(&deps.db, caller.account_id, &upload_id).await? {
-        return Ok((job.job_id, job.upload_id));
+        return repeated(job, pieces).await;
     }
     if !matches!(import.content_encoding.trim().to_ascii_lowercase().as_str(), "" | "identity" | "gzip" | "zstd") {
         return Err(unreadable("its encoding is neither gzip nor zstd"));
@@ -77,18 +79,45 @@ pub async fn create(
         Some(decided) => decided,
         None => decide(deps, caller, &import, given, prefix).await?,
     };
+    let content_digest = file.digest();
     let bytes_total = i64::try_from(file.finish().await?).unwrap_or(i64::MAX);
     let job = Job {
         format: Some(format),
         collection_id: Some(target.collection_id),
         collection_name: target.name,
         path_only: target.is_host,
+        content_digest: content_digest.clone(),
         bytes_total,
         ..Job::new(caller, JobKind::Import, upload_id)
     };
-    // Of the same upload sent twice at once, the other one has stored the same file.
+    // Of two uploads of one write at once the first to come has the job.
     let job = jobs::insert(deps, job, deps.spool.id().await?).await?;
-    Ok((job.job_id, job.upload_id))
+    same(job, &content_digest)
+}
+
+/// The job of a write that was made before, if it is the same file that comes again. The whole file is read: only its end
+/// tells.
+async fn repeated(job: Job, pieces: impl Stream<Item = Result<Bytes, Error>>) -> Result<(String, String), Error> {
+    let mut digest = Sha256::new();
+    let mut bytes = 0;
+    let mut pieces = std::pin::pin!(pieces);
+    while let Some(piece) = pieces.next().await {
+        let piece = piece?;
+        bytes += piece.len() as u64;
+        if bytes > FILE_BYTES_MAX {
+            break;
+        }
+        digest.update(&piece);
+    }
+    same(job, &hex::encode(digest.finalize()))
+}
+
+fn same(job: Job, content_digest: &str) -> Result<(String, String), Error> {
+    if job.content_digest == content_digest {
+        Ok((job.job_id, job.upload_id))
+    } else {
+        Err(Reason::IdempotencyKeyReused.into())
+    }
 }
 
 /// Finds format and target by the first bytes.

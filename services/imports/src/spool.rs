@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use tokio::fs;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::OnceCell;
@@ -101,7 +102,8 @@ impl Spool {
         self.id().await?;
         let path = self.directory.join(format!("{upload_id}.{}{PARTIAL_SUFFIX}", Uuid::new_v4()));
         let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).await?;
-        Ok(Partial { file, pending: Vec::new(), bytes: 0, path: Some(path), complete: self.path(upload_id) })
+        let (digest, complete) = (Sha256::new(), self.path(upload_id));
+        Ok(Partial { file, pending: Vec::new(), bytes: 0, digest, path: Some(path), complete })
     }
 
     /// Opens a complete file for reading, decompressed.
@@ -128,6 +130,7 @@ pub struct Partial {
     file: fs::File,
     pending: Vec<u8>,
     bytes: u64,
+    digest: Sha256,
     path: Option<PathBuf>,
     complete: PathBuf,
 }
@@ -138,8 +141,14 @@ impl Partial {
         self.bytes
     }
 
+    /// The SHA-256 of what was taken so far, in hexadecimal.
+    pub fn digest(&self) -> String {
+        hex::encode(self.digest.clone().finalize())
+    }
+
     pub async fn write(&mut self, piece: &[u8]) -> io::Result<()> {
         self.bytes += piece.len() as u64;
+        self.digest.update(piece);
         self.pending.extend_from_slice(piece);
         if self.pending.len() >= WRITE_BYTES {
             self.file.write_all(&self.pending).await?;

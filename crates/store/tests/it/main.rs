@@ -19,6 +19,7 @@ portolan_testkit::suite! {
     transactions::an_unfinished_transaction_rolls_back,
     transactions::a_cancelled_statement_spoils_the_transaction,
     transactions::a_deadlock_is_repeated,
+    transactions::a_transaction_that_cannot_end_takes_its_connection_along,
     transactions::concurrent_increments_are_all_counted,
     transactions::a_read_transaction_sees_one_moment,
     transactions::services_are_told_apart_by_name,

@@ -160,3 +160,22 @@ pub async fn two_stores_share_one_database(test: TestDb) {
     }
     assert_eq!((counter(&test.db, 0).await, counter(&other, 0).await), (100, 100));
 }
+
+/// A database that ends a transaction by itself, as SQLite does on a full disk, costs that transaction alone: the
+/// connection goes, and the next transaction has another one.
+pub async fn a_transaction_that_cannot_end_takes_its_connection_along(test: TestDb) {
+    let db = &test.db;
+    create_counters(db).await;
+    for round in 1..=3 {
+        let mut tx = db.begin().await.expect("begin");
+        tx.execute("ROLLBACK", args![]).await.expect("the database ends the transaction");
+        let _ = tx.commit().await;
+        let mut tx = db.begin_read().await.expect("begin to read");
+        let _ = tx.execute("ROLLBACK", args![]).await;
+        drop(tx);
+        add_one(db, 0).await.expect("the next transaction works");
+        assert_eq!(counter(db, 0).await, round);
+    }
+    db.migrate(&portolan_store::Migrations { service: "test", steps: &[] }).await.expect("migrate");
+    db.probe().await.expect("a write can be made");
+}

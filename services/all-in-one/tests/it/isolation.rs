@@ -1,6 +1,10 @@
 //! One bad input or setting costs its owner an error, and nobody else anything.
 
-use std::{os::unix::fs::PermissionsExt as _, path::PathBuf, process::Stdio};
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use portolan_log::{Log, Message};
 use portolan_record::{Record, SEGMENTS_MAX, URL_BYTES_MAX};
@@ -226,4 +230,151 @@ pub async fn no_setting_stops_ingest(test: TestDb) {
     server.post("/api/deleteApis", gone).await.expect(200);
     server.post("/api/removeApisFromCustomCollection", good).await.expect(200);
     server.post("/api/deleteMultipleCollections", json!({"apiCollections": [{ "id": id }]})).await.expect(200);
+}
+
+/// Two files of one length under one key are two files: the second is refused, and the first one's repetition is not.
+pub async fn two_streams_of_one_length_are_told_apart(test: TestDb) {
+    let server = Server::start(&test).await;
+    let send = async |content: String| {
+        let request = server.request("/v1/imports?collectionName=Streamed").header("x-api-key", &server.api_key);
+        let request = request.header("content-type", "application/octet-stream").header("idempotency-key", "one");
+        server.send(request.body(content)).await.unwrap()
+    };
+    let (first, second) = (capture("http://a.test/books/one"), capture("http://a.test/books/two"));
+    assert_eq!(first.len(), second.len());
+    let answer = send(first.clone()).await.expect(200).json();
+    let refused = send(second).await.expect(409);
+    assert_eq!(refused.header("x-portolan-error"), "IDEMPOTENCY_KEY_REUSED");
+    let again = send(first).await.expect(200);
+    assert_eq!((again.header("idempotency-replayed"), again.json()), ("true", answer.clone()));
+    let job = server.wait_for_job(answer["jobId"].as_str().unwrap()).await;
+    let id = job["collectionId"].as_i64().unwrap();
+    assert_eq!(server.endpoints(id).await, ["GET http://a.test/books/one"]);
+}
+
+/// A file system of so many MiB, gone when it is dropped; `None` where none can be mounted.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(mib: usize) -> Option<Self> {
+        let path = tempfile::tempdir().unwrap().keep();
+        let size = format!("size={mib}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&path).output();
+        mounted.is_ok_and(|output| output.status.success()).then_some(Self(path))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// A full disk costs writes and nothing else: reads go on, readiness tells, and with room again everything works without
+/// a restart.
+pub async fn a_full_disk_is_borne(test: TestDb) {
+    if test.url.starts_with("postgres") || std::env::var(crate::six::FORM).is_ok() {
+        return; // Postgres keeps its own disk.
+    }
+    let disk = SmallDisk::mount(48).expect("this test mounts a tmpfs and needs to be root");
+    let own = test.at(format!("sqlite:{}", disk.0.display()));
+    let server = Server::start_in(&own, disk.0.clone()).await;
+    let id = server.create_collection("Before").await;
+    let filler = disk.0.join("filler");
+    for round in 1..=2 {
+        let blocks =
+            Command::new("dd").arg("if=/dev/zero").arg(format!("of={}", filler.display())).arg("bs=4k").output();
+        assert!(!blocks.unwrap().status.success(), "the disk is not full");
+        // Until the pages that are there already are used up as well.
+        let mut refused = 0;
+        for write in 0..400 {
+            let body = json!({"apiCollectionId": id, "description": format!("{round}-{write}-{}", "x".repeat(8_000))});
+            let answer = server.post("/api/saveCollectionDescription", body).await;
+            refused += usize::from(answer.status != 200);
+            assert!([200, 503].contains(&answer.status), "{}: {}", answer.status, answer.body);
+            if refused >= 5 {
+                break;
+            }
+        }
+        assert!(refused >= 5, "the disk was never full for a write");
+        let ready = server.get("/readyz").await;
+        assert_eq!(ready.status, 503, "{}", ready.body);
+        server.post("/api/getAllCollections", json!({})).await.expect(200);
+        std::fs::remove_file(&filler).unwrap();
+        server.create_collection(&format!("After {round}")).await;
+        server.get("/readyz").await.expect(200);
+    }
+}
+
+/// Clients without a credential make neither the database nor the memory of a server grow by what they send.
+pub async fn strangers_make_nothing_grow(test: TestDb) {
+    if test.url.starts_with("postgres") || std::env::var(crate::six::FORM).is_ok() {
+        return; // The size of a database is that of its file.
+    }
+    let data_dir = tempfile::tempdir().unwrap().keep();
+    let own = test.at(format!("sqlite:{}", data_dir.display()));
+    let server = Server::start_in(&own, data_dir.clone()).await;
+    let size = || -> u64 {
+        let files = ["portolan.db", "portolan.db-wal"].map(|name| std::fs::metadata(data_dir.join(name)));
+        files.into_iter().flatten().map(|file| file.len()).sum()
+    };
+    let before = size();
+    let name = |bytes: usize, at: usize| format!("{at}{}@example.org", "x".repeat(bytes));
+    for at in 0..40 {
+        let large = json!({"username": name(3_900_000, at), "password": "x"}).to_string();
+        server.send(server.request("/auth/login").body(large)).await.unwrap().expect(413);
+        for (path, body, status) in [
+            ("/auth/login", json!({"username": name(15_000, at), "password": "x"}), 401),
+            (
+                "/signup-email",
+                json!({"email": name(15_000, at), "password": PASSWORD, "invitationCode": "x".repeat(500)}),
+                0,
+            ),
+            ("/auth/sendPasswordResetLink", json!({"email": name(15_000, at)}), 0),
+            ("/auth/resetPassword", json!({"token": "x".repeat(15_000), "password": PASSWORD}), 0),
+            ("/v1/leakedKeys:revoke", json!({"key": "x".repeat(15_000)}), 0),
+        ] {
+            let answer = server.send(server.request(path).body(body.to_string())).await.unwrap();
+            assert!(answer.status < 500 && (status == 0 || answer.status == status), "{path}: {}", answer.body);
+        }
+    }
+    // Rows of fixed size are kept of some of it, for the time of their windows.
+    let grown = size().saturating_sub(before);
+    assert!(grown < 1 << 20, "{grown} bytes came from strangers");
+}
+
+/// Silent clients, and as many as the process may have descriptors for, keep nobody out.
+pub async fn silent_clients_keep_nobody_out(test: TestDb) {
+    if std::env::var(crate::six::FORM).is_ok() {
+        return; // The edge is Envoy's.
+    }
+    let data_dir = tempfile::tempdir().unwrap().keep();
+    let script = data_dir.join("few-descriptors");
+    let program = env!("CARGO_BIN_EXE_portolan");
+    std::fs::write(&script, format!("#!/bin/sh\nulimit -n 400\nexec {program} \"$@\"\n")).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let server = Server::start_program(script.to_str().unwrap(), &test, data_dir, &[], Stdio::inherit()).await;
+    let mut open = Vec::new();
+    for address in [server.http.trim_start_matches("http://"), &server.grpc] {
+        for (at, first) in
+            [b"".as_slice(), b"PRI * HTTP/2.0\r\n", b"GET / HT"].into_iter().cycle().take(300).enumerate()
+        {
+            let Ok(mut stream) = tokio::net::TcpStream::connect(address).await else { continue };
+            // A refused connection may break at the write already.
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, first).await;
+            open.push((at, stream));
+        }
+    }
+    // Half of the places are everybody else's; this client, which has the same address, waits for the silent ones to go.
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let client = reqwest::Client::new();
+        let health =
+            client.get(format!("{}/readyz", server.http)).timeout(std::time::Duration::from_secs(2)).send().await;
+        if health.is_ok_and(|answer| answer.status() == 200) {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "silent clients keep health checks out");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
 }

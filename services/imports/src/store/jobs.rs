@@ -7,8 +7,8 @@ use crate::jobs::{Job, JobKind, JobState, Progress};
 const INSERT_JOB: &str = "
 INSERT INTO import_jobs (account_id, job_id, user_id, upload_id, state, format, collection_id, collection_name,
     path_only, spool_id, total_items, imported_items, refused_items, refusals, bytes_done, bytes_total, error,
-    chunks_appended, positions, lease_owner, lease_until, created_at, updated_at, kind, input)
-VALUES ($1, $2, $3, $4, $12, $5, $6, $7, $8, $9, $13, $14, $15, $16, 0, $10, NULL, 0, '{}', '', 0, $11, $11, $17, $18)
+    chunks_appended, positions, lease_owner, lease_until, created_at, updated_at, kind, input, content_digest)
+VALUES ($1, $2, $3, $4, $12, $5, $6, $7, $8, $9, $13, $14, $15, $16, 0, $10, NULL, 0, '{}', '', 0, $11, $11, $17, $18, $19)
 ON CONFLICT DO NOTHING";
 
 /// Keeps a job; false when its upload has one already.
@@ -42,7 +42,8 @@ pub async fn insert_in(tx: &mut Tx, job: &Job, spool_id: &str) -> Result<bool, E
         job.progress.refused_items,
         refusals,
         job.kind.name(),
-        &job.input
+        &job.input,
+        &job.content_digest
     ];
     Ok(tx.execute(INSERT_JOB, args).await? == 1)
 }
@@ -187,6 +188,7 @@ fn job(row: &Row) -> Result<Job, Error> {
             chunks_appended: row.get("chunks_appended")?,
             positions: serde_json::from_str::<Positions>(&positions).map_err(|error| json("positions", error))?,
         },
+        content_digest: row.get("content_digest")?,
         bytes_total: row.get("bytes_total")?,
         error: row.get("error")?,
         created_at: row.get("created_at")?,

@@ -67,7 +67,14 @@ pub async fn a_file_is_imported(test: TestDb) {
     let world = World::new(test).await;
     let jobs = world.start_jobs().await;
     let created = send(&world, "w", CreateImportRequest::default(), &gzip(CAPTURE.as_bytes())).await.unwrap();
-    assert_eq!(send(&world, "w", CreateImportRequest::default(), b"").await.unwrap(), created);
+    let again = send(&world, "w", CreateImportRequest::default(), &gzip(CAPTURE.as_bytes())).await.unwrap();
+    assert_eq!(again, created);
+    let mut other = gzip(CAPTURE.as_bytes());
+    *other.last_mut().unwrap() ^= 1;
+    for other in [other.as_slice(), b""] {
+        let refused = send(&world, "w", CreateImportRequest::default(), other).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::AlreadyExists, "{refused}");
+    }
     let job = wait_for(&world, &created.job_id, ended).await;
     assert_eq!((job.state.as_str(), job.format.as_str(), job.kind.as_str()), ("SUCCEEDED", "HAR", "import"));
     assert_eq!((job.total_items, job.imported_items, job.refused_items), (3, 2, 1));
