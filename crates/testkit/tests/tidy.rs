@@ -67,23 +67,6 @@ fn one_crate_names_the_database_driver() {
 }
 
 #[test]
-fn domain_files_know_no_wire_and_no_sql() {
-    // What speaks gRPC and SQL on purpose: the entry, the handlers, the store.
-    let entries = ["lib.rs", "main.rs", "rpc.rs", "store.rs"];
-    let folders = ["/store/", "/rpc/", "all-in-one/"];
-    let domain = sources().into_iter().filter(|(path, _)| {
-        let text = path.display().to_string();
-        path.starts_with("services")
-            && text.contains("/src/")
-            && !entries.iter().any(|name| path.ends_with(name))
-            && !folders.iter().any(|folder| text.contains(folder))
-    });
-    let speaks = |text: &str| ["tonic::", "\"SELECT ", "\"INSERT ", "\"UPDATE "].iter().any(|word| text.contains(word));
-    let offenders = domain.filter(|(_, text)| speaks(text));
-    check("domain files name neither tonic nor SQL", offenders.map(|(path, _)| path.display().to_string()));
-}
-
-#[test]
 fn migrations_come_in_pairs() {
     let found = below_sources("sql");
     assert!(!found.is_empty(), "the migrations were not found");
