@@ -62,6 +62,16 @@ pub fn oauth(method: &MethodDescriptor) -> bool {
     matches!(value(&method.options(), "portolan.common.v1.oauth"), Some(Value::Bool(true)))
 }
 
+/// Whether a field says which rights somebody gets or keeps.
+pub fn carries_rights(field: &FieldDescriptor) -> bool {
+    matches!(value(&field.options(), "portolan.common.v1.carries_rights"), Some(Value::Bool(true)))
+}
+
+/// Whether a field says how tightly a credential is bounded.
+pub fn bounds_rights(field: &FieldDescriptor) -> bool {
+    matches!(value(&field.options(), "portolan.common.v1.bounds_rights"), Some(Value::Bool(true)))
+}
+
 /// The request header that a field takes; empty for a member of the body.
 pub fn from_header(field: &FieldDescriptor) -> String {
     match value(&field.options(), "portolan.common.v1.from_header") {

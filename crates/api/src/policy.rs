@@ -1,7 +1,7 @@
 use std::{collections::HashMap, sync::LazyLock};
 
 use crate::{
-    common::v1::{Access, Deprecation, Dialect, Feature, KeyUtility, access_rule},
+    common::v1::{Access, Deprecation, Dialect, Feature, KeyUtility, Reason, access_rule},
     descriptors, options,
 };
 
@@ -42,6 +42,19 @@ pub struct MethodPolicy {
     pub metered: String,
     /// Whether errors say their text in the member `error` too.
     pub error_member: bool,
+    /// What callers without authority over the organization are answered; `None` where an account's role decides.
+    pub organization: Option<Reason>,
+    /// Whether it concerns the account as a whole, though its feature is one of collections.
+    pub account: bool,
+    /// What its request says about the rights of somebody.
+    pub rights: RightsCarried,
+}
+
+/// Whether a request can carry rights, and whether it can bound them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RightsCarried {
+    pub carries: bool,
+    pub bounds: bool,
 }
 
 /// The policy of the RPC with this gRPC path, `/package.Service/Method`.
@@ -67,12 +80,37 @@ pub fn policies() -> &'static HashMap<String, MethodPolicy> {
                     deprecation: options::deprecation(&method),
                     metered: options::metered(&method),
                     error_member: options::error_member(&method),
+                    organization: organization(&method),
+                    account: options::access_rule(&method).is_some_and(|rule| rule.account),
+                    rights: rights(&method.input()),
                 };
                 (path, policy)
             })
             .collect()
     });
     &POLICIES
+}
+
+/// An unknown name refuses as a plain missing id does: the rule holds either way.
+fn organization(method: &prost_reflect::MethodDescriptor) -> Option<Reason> {
+    let name = options::access_rule(method)?.organization;
+    (!name.is_empty()).then(|| Reason::from_str_name(&name).unwrap_or(Reason::NotFound))
+}
+
+/// What the fields of a request, and of the messages in it, say.
+fn rights(message: &prost_reflect::MessageDescriptor) -> RightsCarried {
+    message.fields().fold(RightsCarried::default(), |found, field| {
+        let inner = match field.kind() {
+            prost_reflect::Kind::Message(inner) if !field.is_map() && inner.package_name().starts_with("portolan") => {
+                rights(&inner)
+            }
+            _ => RightsCarried::default(),
+        };
+        RightsCarried {
+            carries: found.carries || inner.carries || options::carries_rights(&field),
+            bounds: found.bounds || inner.bounds || options::bounds_rights(&field),
+        }
+    })
 }
 
 fn who(method: &prost_reflect::MethodDescriptor) -> Who {

@@ -14,6 +14,9 @@ pub struct Grant {
     writable: u64,
     /// `None`: every collection of the scope.
     collections: Option<Vec<i32>>,
+    /// Authority over the organization, which no role gives.
+    #[serde(default)]
+    administers_organization: bool,
     /// Of an organisation token; `None` for users.
     token_scopes: Option<Vec<String>>,
 }
@@ -32,6 +35,7 @@ impl Grant {
             readable: base_role.features(Access::Read),
             writable: base_role.features(Access::ReadWrite),
             collections,
+            administers_organization: false,
             token_scopes: None,
         }
     }
@@ -39,7 +43,47 @@ impl Grant {
     /// What an organisation token may do. Which RPCs it reaches follows from its scopes; there it acts for the whole
     /// organisation.
     pub fn of_organization_token(scopes: Vec<String>) -> Self {
-        Self { token_scopes: Some(scopes), ..Self::new("ORGANIZATION_TOKEN", Role::Admin, None) }
+        let grant = Self::new("ORGANIZATION_TOKEN", Role::Admin, None);
+        Self { token_scopes: Some(scopes), administers_organization: true, ..grant }
+    }
+
+    /// The same with authority over the organization, or without it.
+    #[must_use]
+    pub fn administering(mut self, organization: bool) -> Self {
+        self.administers_organization = organization;
+        self
+    }
+
+    /// Whether the caller administers the organization that the account belongs to.
+    pub fn administers_organization(&self) -> bool {
+        self.administers_organization
+    }
+
+    /// Whether everything that `given` opens lies within what this grant opens: authority over the organization,
+    /// features to read and to write, collections, and the scopes of a token. Roles are ordered as documented:
+    /// MEMBER is above DEVELOPER, whose write access to integrations a MEMBER who reads them may hand out.
+    pub fn covers(&self, given: &Self) -> bool {
+        if given.base_role == Role::NoAccess {
+            return true;
+        }
+        let below = self.base_role.assignable();
+        let reach = below.iter().fold(0, |all, role| all | role.features(Access::ReadWrite)) & self.readable;
+        let has_collections = match (&self.collections, &given.collections) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(own), Some(ids)) => ids.iter().all(|id| own.binary_search(id).is_ok()),
+        };
+        let has_scopes = match (&self.token_scopes, &given.token_scopes) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(own), Some(scopes)) => scopes.iter().all(|scope| own.contains(scope)),
+        };
+        below.contains(&given.base_role)
+            && given.readable & !self.readable == 0
+            && given.writable & !(self.writable | reach) == 0
+            && self.administers_organization >= given.administers_organization
+            && has_collections
+            && has_scopes
     }
 
     /// The scopes of an organisation token; `None` for users, whom their role bounds.
@@ -106,6 +150,7 @@ impl From<&Grant> for GetGrantResponse {
             writable: grant.writable,
             collection_ids: grant.collections.clone().unwrap_or_default(),
             all_collections: grant.collections.is_none(),
+            administers_organization: grant.administers_organization,
         }
     }
 }
@@ -126,6 +171,7 @@ impl From<GetGrantResponse> for Grant {
             readable: response.readable,
             writable: response.writable,
             collections,
+            administers_organization: response.administers_organization,
             token_scopes: None,
         }
     }

@@ -138,12 +138,13 @@ impl Guard {
         Err(Error::new(Reason::Unavailable).with(PEER_FAULT, fault.name()))
     }
 
-    /// Whether this caller may call an RPC for users; answers what the caller may do at this moment.
+    /// Whether this caller may call an RPC for users; answers the scope whose role decided, and what the caller may do
+    /// there at this moment.
     ///
     /// # Errors
     /// `KEY_NOT_ALLOWED`, `NO_PRODUCT_ACCESS`, `ROLE_HAS_NO_ACCESS`, `SCOPE_NOT_GRANTED`, `PERMISSION_DENIED`,
-    /// `NOT_FOUND`; `NOT_CALLABLE` for RPCs that are not for users; `UNAVAILABLE` when identity does not answer.
-    pub async fn authorize(&self, policy: &'static MethodPolicy, claims: &CallerClaims) -> Result<Arc<Grant>, Error> {
+    /// `NOT_FOUND` and what else stands for a missing id, `CREDENTIAL_BOUNDED`; `NOT_CALLABLE` for RPCs that are not for users; `UNAVAILABLE` when identity does not answer.
+    pub async fn authorize(&self, policy: &'static MethodPolicy, claims: &CallerClaims) -> Result<(Scope, Arc<Grant>), Error> {
         let outcome = self.decide(policy, claims).await;
         if let (Err(error), Some(audit)) = (&outcome, &self.audit)
             && error.reason() != Reason::Unavailable
@@ -154,19 +155,58 @@ impl Guard {
         outcome
     }
 
-    async fn decide(&self, policy: &MethodPolicy, claims: &CallerClaims) -> Result<Arc<Grant>, Error> {
+    /// Answers the scope whose role decided, and what it gives.
+    async fn decide(&self, policy: &MethodPolicy, claims: &CallerClaims) -> Result<(Scope, Arc<Grant>), Error> {
         if matches!(policy.who, Who::Nobody | Who::Internal) {
             return Err(Reason::NotCallable.into());
         }
-        if claims.credential == CredentialKind::OrganizationToken {
-            return allow_scopes(policy, claims);
+        let (scope, grant) = if claims.credential == CredentialKind::OrganizationToken {
+            (claims.scope, allow_scopes(policy, claims)?)
+        } else {
+            allow_key(policy, claims)?;
+            self.decide_role(policy, claims).await?
+        };
+        if let Some(missing) = policy.organization
+            && !grant.administers_organization()
+        {
+            return Err(missing.into());
         }
-        allow_key(policy, claims)?;
-        // What concerns the whole account is decided in the API scope, whatever scope a header names.
-        let scope = if concerns_account(policy) { Scope::Api } else { claims.scope };
-        let grant = self.identities.grant(claims.account_id, claims.user_id, scope).await?;
-        allow_role(policy, &grant)?;
-        Ok(grant)
+        // What an RPC gives without an end is not given by what has one.
+        if policy.rights.carries && !policy.rights.bounds && claims.valid_until.is_some() {
+            return Err(Error::new(Reason::CredentialBounded).with("bound", "ends at a set time"));
+        }
+        Ok((scope, grant))
+    }
+
+    /// A collection belongs to a scope, which the header names: a reader of collections shows those of that scope alone.
+    /// What belongs to the account is decided in the API scope, whatever the header says.
+    async fn decide_role(&self, policy: &MethodPolicy, claims: &CallerClaims) -> Result<(Scope, Arc<Grant>), Error> {
+        let grant = async |scope| self.identities.grant(claims.account_id, claims.user_id, scope).await;
+        let of_collections = |need: &&(Feature, Access)| !policy.account && is_of_collections(need.0);
+        let (named, rest): (Vec<_>, Vec<_>) = match &policy.who {
+            Who::AnyOf(needs) => needs.iter().partition(of_collections),
+            _ => (Vec::new(), Vec::new()),
+        };
+        let header_decides = !named.is_empty() || (policy.who == Who::AnyUser && policy.organization.is_none());
+        if claims.scope == Scope::Api || !header_decides {
+            let grant = grant(Scope::Api).await?;
+            allow_role(policy, &grant)?;
+            return Ok((Scope::Api, grant));
+        }
+        let in_scope = grant(claims.scope).await?;
+        let outcome = match named.is_empty() || named.iter().any(|(feature, access)| in_scope.allows(*feature, *access)) {
+            true => allow_role(policy, &in_scope),
+            false => Err(refusal(&in_scope)),
+        };
+        match outcome {
+            Ok(()) => Ok((claims.scope, in_scope)),
+            Err(refused) if rest.is_empty() => Err(refused),
+            Err(refused) => {
+                let in_api = grant(Scope::Api).await?;
+                let allowed = rest.iter().any(|(feature, access)| in_api.allows(*feature, *access));
+                if allowed { Ok((Scope::Api, in_api)) } else { Err(refused) }
+            }
+        }
     }
 
     /// Finds out whether the caller may call, and puts a [`Caller`] or [`RequestInfo`] beside the message.
@@ -190,7 +230,7 @@ impl Guard {
             (self.verify(presented).await?, presented.to_owned())
         };
         info.client_address.clone_from(&claims.client_address);
-        let grant = self.authorize(policy, &claims).await?;
+        let (scope, grant) = self.authorize(policy, &claims).await?;
         if !policy.metered.is_empty() {
             let limits = self.limits.as_ref().ok_or_else(|| Error::unavailable("no limits can be asked for"))?;
             limits.check(claims.account_id, &policy.metered).await?;
@@ -199,7 +239,7 @@ impl Guard {
             account_id: claims.account_id,
             user_id: claims.user_id,
             organization_id: claims.organization_id.clone(),
-            scope: claims.scope,
+            scope,
             credential: claims.credential,
             credential_id: claims.credential_id.clone(),
             info,
@@ -252,11 +292,16 @@ fn allow_scopes(policy: &MethodPolicy, claims: &CallerClaims) -> Result<Arc<Gran
     Err(Error::new(Reason::ScopeNotGranted).with("detail_json", format!("{{\"scopes\":[{}]}}", quoted.join(","))))
 }
 
-fn concerns_account(policy: &MethodPolicy) -> bool {
-    match &policy.who {
-        Who::AnyOf(needs) => needs.iter().any(|(feature, _)| *feature == Feature::AdminActions),
-        Who::VendorAdmin | Who::Scoped => true,
-        _ => false,
+/// Features of what a collection holds. All others are of the account.
+fn is_of_collections(feature: Feature) -> bool {
+    use Feature::{ApiCollections, Issues, SampleData, SensitiveData};
+    matches!(feature, ApiCollections | SensitiveData | SampleData | Issues)
+}
+
+fn refusal(grant: &Grant) -> Error {
+    match grant.base_role {
+        Role::NoAccess => Reason::NoProductAccess.into(),
+        _ => Error::new(Reason::RoleHasNoAccess).with("role", grant.display_role()),
     }
 }
 
@@ -269,11 +314,11 @@ fn allow_role(policy: &MethodPolicy, grant: &Grant) -> Result<(), Error> {
         _ => {}
     }
     if grant.base_role == Role::NoAccess {
-        return Err(Reason::NoProductAccess.into());
+        return Err(refusal(grant));
     }
     match &policy.who {
         Who::AnyOf(needs) if !needs.iter().any(|(feature, access)| grant.allows(*feature, *access)) => {
-            Err(Error::new(Reason::RoleHasNoAccess).with("role", grant.display_role()))
+            Err(refusal(grant))
         }
         _ => Ok(()),
     }

@@ -28,6 +28,9 @@ pub struct CallerClaims {
     /// Scopes of an organisation token.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
+    /// Unix seconds from which on the credential is refused; `None` for one without an end, and for sessions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<i64>,
     /// Unix seconds.
     pub iat: i64,
     pub exp: i64,

@@ -42,14 +42,18 @@ pub struct Reading {
     pub next_page_token: String,
 }
 
-/// Reads the usage of an account of the caller's organisation.
+/// Reads the usage of the caller's account, and for an administrator of the organisation that of its other accounts.
 ///
 /// # Errors
 /// `USAGE_ACCOUNT_NOT_FOUND`, `USAGE_WINDOW_INVALID`, `USAGE_PAGE_INVALID`, `BILLING_PROVIDER_UNAVAILABLE`.
 pub async fn read(deps: &Deps, caller: &Caller, wish: &Wish) -> Result<Reading> {
     let own = organizations::of_account(deps, caller.account_id).await?;
     let account_id = wish.account_id.unwrap_or(caller.account_id);
+    let administers = caller.grant.administers_organization();
     if account_id != caller.account_id {
+        if !administers {
+            return Err(Reason::UsageAccountNotFound.into());
+        }
         let other = match organizations::of_account(deps, account_id).await {
             Err(error) if error.reason() == Reason::OrganizationNotFound => None,
             other => Some(other?),
@@ -69,7 +73,11 @@ pub async fn read(deps: &Deps, caller: &Caller, wish: &Wish) -> Result<Reading> 
         FeatureReading { state, usage, recorded_at }
     });
     let features = features.collect();
-    Ok(Reading { features, windows, last_refresh: refresh::last(deps, &own).await?, next_page_token })
+    let mut last_refresh = refresh::last(deps, &own).await?;
+    if let Some(refresh) = &mut last_refresh {
+        refresh.differences.retain(|difference| administers || difference.account_id == caller.account_id);
+    }
+    Ok(Reading { features, windows, last_refresh, next_page_token })
 }
 
 /// The windows of one page, and the token of the next.

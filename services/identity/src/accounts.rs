@@ -91,16 +91,21 @@ pub async fn switch(deps: &Deps, caller: &Caller, account_id: i64) -> Result<Ope
     sessions::opened(deps, started, account_id).await
 }
 
-/// Changes the caller's name and, for an ADMIN, that of the organisation: both or neither.
+/// Changes the caller's name and, for an administrator of the organisation, its name: both or neither.
 ///
 /// # Errors
-/// `USERNAME_…`, then `ORGANIZATION_NAME_…`: empty, characters, too long.
+/// `USERNAME_…`, then `ORGANIZATION_NAME_…`: empty, characters, too long; `ORGANIZATION_NOT_FOUND` for an ADMIN who names
+/// an organisation that they do not administer.
 pub async fn update_names(deps: &Deps, caller: &Caller, username: &str, organization: &str) -> Result<()> {
     let username =
         checked_name(username, "-", [Reason::UsernameEmpty, Reason::UsernameCharacters, Reason::UsernameTooLong])?;
     // The organisation belongs to the whole account, so the API scope decides, whatever scope the call names.
     let own = grants::get(deps, caller.account_id, caller.user_id, Scope::Api).await?;
     let organization = match own.base_role {
+        Role::Admin if !own.administers_organization() => match organization.trim() {
+            "" => None,
+            _ => return Err(Reason::OrganizationNotFound.into()),
+        },
         Role::Admin => Some(checked_name(
             organization,
             ".&-",

@@ -64,6 +64,7 @@ pub async fn authenticate(
                 credential_id: session.digest[..16].to_owned(),
                 client_address: client_address.to_owned(),
                 scopes: Vec::new(),
+                valid_until: None,
                 iat: 0,
                 exp: 0,
             };
@@ -102,6 +103,7 @@ async fn with_key(deps: &Deps, key: &str, scope: Scope, client_address: &str) ->
         credential_id: known.id.clone(),
         client_address: client_address.to_owned(),
         scopes: Vec::new(),
+        valid_until: known.valid_until,
         iat: 0,
         exp: 0,
     };
@@ -132,7 +134,7 @@ fn tell_use(deps: &Deps, known: &KnownKey) {
 }
 
 /// Asked of tokens each time: the request counts in the token's rate limit, and a secret that was regenerated is dead at
-/// once. The token acts in the first account of its organisation.
+/// once. The token acts in the account in which it was made, and ends with that account.
 async fn with_organization_token(
     deps: &Deps,
     secret: &str,
@@ -142,7 +144,10 @@ async fn with_organization_token(
     let request =
         AuthenticateOrganizationTokenRequest { secret: secret.to_owned(), client_address: client_address.to_owned() };
     let token = deps.peers.organization_tokens().authenticate_organization_token(request).await?.into_inner();
-    let account = store::find_first_account_of_organization(&deps.db, &token.organization_id).await?;
+    let account = match token.account_id {
+        0 => store::find_first_account_of_organization(&deps.db, &token.organization_id).await?,
+        made_in => store::find_own_account(&deps.db, &token.organization_id, made_in).await?,
+    };
     let claims = CallerClaims {
         account_id: account.ok_or(Reason::Unauthenticated)?,
         user_id: 0,
@@ -152,6 +157,7 @@ async fn with_organization_token(
         credential_id: token.id,
         client_address: client_address.to_owned(),
         scopes: token.scopes,
+        valid_until: token.valid_until,
         iat: 0,
         exp: 0,
     };

@@ -1,13 +1,15 @@
 //! What a user may do in an account, as the database has it at this moment.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use portolan_api::Result;
-use portolan_authz::{Change, Grant, Identities, Lookup, Role, Scope, grant_key, role_key};
+use portolan_api::{Access, Feature, Reason, Result};
+use portolan_authz::{Caller, Change, Grant, Identities, Lookup, Role, Scope, grant_key, role_key};
+use portolan_store::Tx;
 
 use crate::{
     Deps,
     history::{self, Actor},
+    members,
     roles::{self, CustomRole},
     store,
 };
@@ -129,7 +131,61 @@ pub async fn read(deps: &Deps, account_id: i64, user_id: i64, scope: Scope) -> R
     let key = roles::key(role_in(&membership, scope));
     let custom =
         if Role::parse(&key).is_some() { None } else { store::find_custom_role(&deps.db, account_id, &key).await? };
-    Ok(evaluate(custom.as_slice(), &membership, scope))
+    let grant = evaluate(custom.as_slice(), &membership, scope);
+    // Authority over the organization is only of use, and only asked for, where the account is administered too.
+    let administers = grant.allows(Feature::AdminActions, Access::ReadWrite)
+        && store::is_administrator(&deps.db, account_id, user_id).await?;
+    Ok(grant.administering(administers))
+}
+
+/// Everything that somebody holds in an account: a grant for each scope that a mapping may name.
+pub(crate) struct Rights(Vec<Grant>);
+
+impl Rights {
+    /// What a membership gives, with authority over the organization or without.
+    pub(crate) fn of(roles: &[CustomRole], membership: &store::Membership, is_administrator: bool) -> Self {
+        let grants = members::MAPPED_SCOPES.map(|scope| evaluate(roles, membership, scope));
+        let is_admin = grants[0].allows(Feature::AdminActions, Access::ReadWrite);
+        Self(grants.map(|grant| grant.administering(is_administrator && is_admin)).into())
+    }
+
+    /// What a mapping gives to somebody who comes new into the account.
+    pub(crate) fn of_mapping(roles: &[CustomRole], scope_roles: &BTreeMap<String, String>) -> Self {
+        Self::of(roles, &store::Membership::with(scope_roles), false)
+    }
+
+    /// What a member holds, as the transaction sees it; nothing for somebody who is none.
+    pub(crate) async fn of_member(tx: &mut Tx, roles: &[CustomRole], account_id: i64, user_id: i64) -> Result<Self> {
+        match store::find_membership(&mut *tx, account_id, user_id).await? {
+            Some(membership) => {
+                let is_administrator = store::is_administrator(&mut *tx, account_id, user_id).await?;
+                Ok(Self::of(roles, &membership, is_administrator))
+            }
+            None => Ok(Self(Vec::new())),
+        }
+    }
+
+    /// In each scope.
+    pub(crate) fn covers(&self, given: &Self) -> bool {
+        let pairs = given.0.iter().enumerate();
+        pairs.fold(true, |all, (scope, given)| {
+            all && (given.base_role == Role::NoAccess || self.0.get(scope).is_some_and(|own| own.covers(given)))
+        })
+    }
+
+    /// What the API scope gives, which decides what belongs to the account.
+    pub(crate) fn in_api(&self) -> Option<&Grant> {
+        self.0.first()
+    }
+}
+
+/// Nobody gives, changes or ends what they do not hold themselves.
+///
+/// # Errors
+/// `ROLE_ABOVE_CALLER`.
+pub(crate) async fn must_cover(tx: &mut Tx, caller: &Caller, roles: &[CustomRole], touched: &[Rights]) -> Result<()> {
+    let own = Rights::of_member(tx, roles, caller.account_id, caller.user_id).await?;
+    if touched.iter().all(|rights| own.covers(rights)) { Ok(()) } else { Err(Reason::RoleAboveCaller.into()) }
 }
 
 fn role_in(membership: &store::Membership, scope: Scope) -> &str {

@@ -8,7 +8,8 @@ use portolan_store::Tx;
 use serde_json::json;
 
 use crate::{
-    Deps, grants,
+    Deps,
+    grants::{self, Rights},
     history::{self, Change},
     mail::{self, Letter},
     members, roles, store, throttle, users,
@@ -63,16 +64,9 @@ pub async fn create(deps: &Deps, caller: &Caller, invite: Invite) -> Result<Invi
             BTreeMap::from([(Scope::Api.name().to_owned(), name.ok_or(Reason::UserRoleInvalid)?)])
         }
     };
-    let own = store::find_membership(&mut tx, caller.account_id, caller.user_id).await?;
-    let own = own.ok_or(Reason::NoProductAccess)?;
-    for (scope, role) in scope_roles.iter().filter(|(_, role)| *role != Role::NoAccess.name()) {
-        // Nobody hands out, in any scope, what they do not hold there.
-        let own = grants::evaluate(&roles, &own, Scope::parse(scope)).base_role;
-        let wanted = roles::resolve(&roles, role).map_or(Role::NoAccess, |(base, _)| base);
-        if !own.assignable().contains(&wanted) {
-            return Err(Reason::RoleAboveCaller.into());
-        }
-    }
+    // Nobody hands out, in any scope, what they do not hold there.
+    let given = Rights::of_mapping(&roles, &scope_roles);
+    grants::must_cover(&mut tx, caller, &roles, &[given]).await?;
     let invitation = store::Invitation {
         account_id: caller.account_id,
         email: invite.email.trim().to_owned(),

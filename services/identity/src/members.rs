@@ -8,7 +8,8 @@ use portolan_store::Tx;
 use serde_json::json;
 
 use crate::{
-    Deps, departures, grants,
+    Deps, departures,
+    grants::{self, Rights},
     history::{self, Change},
     invitations,
     roles::{self, CustomRole},
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// Scopes that a mapping may name.
-const MAPPED_SCOPES: [Scope; 4] = [Scope::Api, Scope::Agentic, Scope::Endpoint, Scope::Dast];
+pub(crate) const MAPPED_SCOPES: [Scope; 4] = [Scope::Api, Scope::Agentic, Scope::Endpoint, Scope::Dast];
 
 /// Gives a member a role: in every scope they have, or as the mapping says.
 ///
@@ -40,13 +41,6 @@ pub async fn update_role(
     }
     let roles = store::list_custom_roles(&mut tx, caller.account_id).await?;
     let name = roles::canonical(&roles, role).ok_or(Reason::UserRoleInvalid)?;
-    let assignable = caller.grant.base_role.assignable();
-    let held = member.membership.role_names().filter_map(|name| Some(roles::resolve(&roles, name)?.0));
-    let wanted = roles::resolve(&roles, role).map(|(base, _)| base);
-    let mut touched = held.filter(|role| *role != Role::NoAccess).chain(wanted);
-    if !touched.all(|role| assignable.contains(&role)) {
-        return Err(Reason::RoleAboveCaller.into());
-    }
     let (primary, scope_roles) = if mapping.is_empty() {
         let mut scope_roles = member.membership.scope_roles.clone();
         for value in scope_roles.values_mut().filter(|value| *value != Role::NoAccess.name()) {
@@ -56,7 +50,8 @@ pub async fn update_role(
     } else {
         (member.membership.role.clone(), checked_mapping(&roles, &closed, mapping)?)
     };
-    set_roles(deps, caller, tx, &member, primary.as_deref(), &scope_roles, "user.role.update").await
+    let roles_given = Given { primary, scope_roles };
+    set_roles(deps, caller, tx, &roles, &member, roles_given, "user.role.update").await
 }
 
 /// Replaces the roles of a member in all scopes; an empty mapping gives the account's default.
@@ -82,22 +77,15 @@ pub async fn update_scope_roles(
         default if mapping.is_empty() => default,
         _ => checked_mapping(&roles, &closed, mapping)?,
     };
-    let assignable = caller.grant.base_role.assignable();
-    let held = member.membership.role_names();
-    let mut touched = held
-        .chain(scope_roles.values().map(String::as_str))
-        .filter_map(|name| roles::resolve(&roles, name).map(|(base, _)| base).filter(|base| *base != Role::NoAccess));
-    if !touched.all(|role| assignable.contains(&role)) {
-        return Err(Reason::RoleAboveCaller.into());
-    }
     let primary = member.membership.role.clone();
-    set_roles(deps, caller, tx, &member, primary.as_deref(), &scope_roles, "user.scope_roles.update").await
+    let roles_given = Given { primary, scope_roles };
+    set_roles(deps, caller, tx, &roles, &member, roles_given, "user.scope_roles.update").await
 }
 
 /// Ends a membership with its sessions, devices, API keys and Slack webhooks; without a member of that address, an invitation.
 ///
 /// # Errors
-/// `EMAIL_INVALID`, `SELF_CHANGE`, `USER_NOT_FOUND`, `LAST_ADMIN`.
+/// `EMAIL_INVALID`, `SELF_CHANGE`, `USER_NOT_FOUND`, `ROLE_ABOVE_CALLER`, `LAST_ADMIN`.
 pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
     let email_key = users::login_key(email);
     if email_key.is_empty() {
@@ -116,6 +104,9 @@ pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
     if member.user_id == caller.user_id {
         return Err(Reason::SelfChange.into());
     }
+    let roles = store::list_custom_roles(&mut tx, account_id).await?;
+    let held = Rights::of_member(&mut tx, &roles, account_id, member.user_id).await?;
+    grants::must_cover(&mut tx, caller, &roles, &[held]).await?;
     let admins_before = count_admins(&mut tx, account_id).await?;
     // Who leaves the vendor's account leaves its customer workspaces too.
     let mut accounts = store::list_workspaces_of_member(&mut tx, account_id, member.user_id).await?;
@@ -125,6 +116,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
         store::delete_sessions_of_member(&mut tx, *account, member.user_id).await?;
         store::delete_devices_of_member(&mut tx, *account, member.user_id).await?;
     }
+    store::delete_administrator_who_left(&mut tx, account_id, member.user_id).await?;
     keep_an_admin(&mut tx, account_id, admins_before).await?;
     let before = roles_json(member.membership.role.as_deref(), &member.membership.scope_roles);
     history::record(&mut tx, caller, Change::of("user", member.user_id).before(&before).by("user.delete")).await?;
@@ -145,7 +137,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
 /// Replaces the collection lists of some members; all or none.
 ///
 /// # Errors
-/// `COLLECTIONS_OF_STRANGER`; `ROLE_COLLECTION_UNKNOWN`.
+/// `COLLECTIONS_OF_STRANGER`; `ROLE_COLLECTION_UNKNOWN`; `SELF_CHANGE`; `ROLE_ABOVE_CALLER`.
 pub async fn update_collections(deps: &Deps, caller: &Caller, lists: &BTreeMap<i64, Vec<i32>>) -> Result<()> {
     let ids: Vec<i32> = lists.values().flatten().copied().collect();
     if let Some(id) = roles::unknown_collection(deps, caller, Some(&ids)).await? {
@@ -153,11 +145,18 @@ pub async fn update_collections(deps: &Deps, caller: &Caller, lists: &BTreeMap<i
     }
     let mut tx = deps.db.begin().await?;
     store::lock_account(&mut tx, caller.account_id).await?;
+    let roles = store::list_custom_roles(&mut tx, caller.account_id).await?;
     for (user_id, ids) in lists {
         let membership = store::find_membership(&mut tx, caller.account_id, *user_id).await?;
         let stranger = || Error::new(Reason::CollectionsOfStranger).with("user", user_id);
         let before = membership.ok_or_else(stranger)?.collection_ids;
+        if *user_id == caller.user_id {
+            return Err(Reason::SelfChange.into());
+        }
+        let held = Rights::of_member(&mut tx, &roles, caller.account_id, *user_id).await?;
         store::update_membership_collections(&mut tx, caller.account_id, *user_id, ids, false).await?;
+        let given = Rights::of_member(&mut tx, &roles, caller.account_id, *user_id).await?;
+        grants::must_cover(&mut tx, caller, &roles, &[held, given]).await?;
         let change = Change::of("user", user_id).before(&before).after(ids).by("user.collections.update");
         history::record(&mut tx, caller, change).await?;
     }
@@ -295,22 +294,34 @@ pub(crate) fn default_mapping(roles: &[CustomRole]) -> BTreeMap<String, String> 
     BTreeMap::from([(Scope::Api.name().to_owned(), name.to_owned())])
 }
 
+/// The roles that a member is to have.
+struct Given {
+    primary: Option<String>,
+    scope_roles: BTreeMap<String, String>,
+}
+
 async fn set_roles(
     deps: &Deps,
     caller: &Caller,
     mut tx: Tx,
+    roles: &[CustomRole],
     member: &store::Member,
-    primary: Option<&str>,
-    scope_roles: &BTreeMap<String, String>,
+    given: Given,
     action: &'static str,
 ) -> Result<()> {
-    let admins_before = count_admins(&mut tx, caller.account_id).await?;
-    store::update_roles(&mut tx, caller.account_id, member.user_id, primary, scope_roles).await?;
-    keep_an_admin(&mut tx, caller.account_id, admins_before).await?;
+    let Given { primary, scope_roles } = given;
+    let (account_id, user_id) = (caller.account_id, member.user_id);
+    let before = Rights::of_member(&mut tx, roles, account_id, user_id).await?;
+    let admins_before = count_admins(&mut tx, account_id).await?;
+    store::update_roles(&mut tx, account_id, user_id, primary.as_deref(), &scope_roles).await?;
+    // What the member had and what they get lies within what the caller has.
+    let after = Rights::of_member(&mut tx, roles, account_id, user_id).await?;
+    grants::must_cover(&mut tx, caller, roles, &[before, after]).await?;
+    keep_an_admin(&mut tx, account_id, admins_before).await?;
     let before = roles_json(member.membership.role.as_deref(), &member.membership.scope_roles);
-    let change = Change::of("user", member.user_id).before(&before).after(&roles_json(primary, scope_roles));
+    let change = Change::of("user", user_id).before(&before).after(&roles_json(primary.as_deref(), &scope_roles));
     history::record(&mut tx, caller, change.by(action)).await?;
-    let change = grants::announce(deps, caller.account_id, &[member.user_id]).await?;
+    let change = grants::announce(deps, account_id, &[user_id]).await?;
     tx.commit().await?;
     change.finish().await
 }

@@ -6,11 +6,13 @@
 //! - A role that is held or invited is not deleted, and the last ADMIN of the API scope stays.
 
 use portolan_api::{Error, Reason, Result, inventory::v1::ListBasicCollectionsRequest};
-use portolan_authz::{Caller, Role, features_named};
+use portolan_authz::{Caller, Grant, Role, features_named};
+use portolan_store::Tx;
 use serde::Serialize;
 
 use crate::{
-    Deps, grants,
+    Deps,
+    grants::{self, Rights},
     history::{self, Change},
     members, store,
 };
@@ -45,6 +47,13 @@ impl CustomRole {
     /// What names are compared by.
     pub fn key(&self) -> String {
         key(&self.name)
+    }
+
+    /// What the role gives to a holder without a list of their own.
+    pub(crate) fn grant(&self) -> Grant {
+        let is_restricted = !self.collection_ids.is_empty() || self.is_emptied;
+        let grant = Grant::new(&self.name, self.base_role, is_restricted.then(|| self.collection_ids.clone()));
+        grant.with_custom_role(self.opens_threat_protection, self.allowed())
     }
 
     /// The features that stay open, if the role names any. A stored name that is unknown opens nothing.
@@ -88,7 +97,7 @@ pub struct RoleInput {
 ///
 /// # Errors
 /// In this order: what is wrong with the name, `ROLE_NAME_TAKEN`, `BASE_ROLE_INVALID`, `ROLE_DEFAULT_TAKEN`,
-/// `ROLE_FEATURE_UNKNOWN`, `ROLE_COLLECTION_UNKNOWN`.
+/// `ROLE_FEATURE_UNKNOWN`, `ROLE_COLLECTION_UNKNOWN`, `ROLE_ABOVE_CALLER` for what the caller does not hold.
 pub async fn create(deps: &Deps, caller: &Caller, input: RoleInput) -> Result<()> {
     checked_name(&input.name)?;
     let unknown_collection = unknown_collection(deps, caller, input.collection_ids.as_deref()).await?;
@@ -122,6 +131,7 @@ pub async fn create_with(
         is_emptied: false,
     };
     check_rest(&role, &roles, unknown_collection)?;
+    must_cover(&mut tx, caller, &roles, &[&role]).await?;
     if !store::insert_custom_role(&mut tx, caller.account_id, &role, deps.clock.now()).await? {
         // Without the lock above this is where a racing role of the same name or another default would show.
         return Err(Reason::RoleNameTaken.into());
@@ -133,7 +143,8 @@ pub async fn create_with(
 /// Replaces the base role, and of the rest what is given. Holders have the change before this answers.
 ///
 /// # Errors
-/// What is wrong with the name, `ROLE_NOT_FOUND`, then as for [`create`]; `LAST_ADMIN`.
+/// What is wrong with the name, `ROLE_NOT_FOUND`, then as for [`create`]; `SELF_CHANGE` for a role that the caller holds;
+/// `LAST_ADMIN`.
 pub async fn update(deps: &Deps, caller: &Caller, input: RoleInput) -> Result<()> {
     checked_name(&input.name)?;
     let unknown_collection = unknown_collection(deps, caller, input.collection_ids.as_deref()).await?;
@@ -165,6 +176,8 @@ pub async fn update_with(
         is_default: input.is_default.unwrap_or(before.is_default),
     };
     check_rest(&role, &roles, unknown_collection)?;
+    must_not_hold(&mut tx, caller, &role).await?;
+    must_cover(&mut tx, caller, &roles, &[before, &role]).await?;
     let admins_before = members::count_admins(&mut tx, caller.account_id).await?;
     store::update_custom_role(&mut tx, caller.account_id, &role).await?;
     members::keep_an_admin(&mut tx, caller.account_id, admins_before).await?;
@@ -178,7 +191,7 @@ pub async fn update_with(
 /// Deletes a role.
 ///
 /// # Errors
-/// `ROLE_NOT_FOUND`; `ROLE_HELD`, `ROLE_INVITED`.
+/// `ROLE_NOT_FOUND`; `ROLE_HELD`, `ROLE_INVITED`; `ROLE_ABOVE_CALLER`.
 pub async fn delete(deps: &Deps, caller: &Caller, name: &str) -> Result<()> {
     let mut tx = deps.db.begin().await?;
     store::lock_account(&mut tx, caller.account_id).await?;
@@ -192,6 +205,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, name: &str) -> Result<()> {
     if invitations.iter().any(|invitation| invitation.names(&role.key())) {
         return Err(Reason::RoleInvited.into());
     }
+    must_cover(&mut tx, caller, &roles, &[role]).await?;
     store::delete_custom_role(&mut tx, caller.account_id, &role.key()).await?;
     history::record(&mut tx, caller, Change::of("role", &role.name).before(role).by("role.delete")).await?;
     Ok(tx.commit().await?)
@@ -222,6 +236,20 @@ fn checked_name(name: &str) -> Result<&str> {
 fn checked_base_role(name: &str) -> Result<Role> {
     let role = Role::parse(name.trim()).filter(|role| *role != Role::NoAccess);
     Ok(role.ok_or(Reason::BaseRoleInvalid)?)
+}
+
+/// A role may be given in any scope, but roles are administered in the API scope, so what the caller holds there covers
+/// what the role was and becomes.
+async fn must_cover(tx: &mut Tx, caller: &Caller, roles: &[CustomRole], touched: &[&CustomRole]) -> Result<()> {
+    let own = Rights::of_member(tx, roles, caller.account_id, caller.user_id).await?;
+    let covers = |role: &&CustomRole| own.in_api().is_some_and(|own| own.covers(&role.grant()));
+    if touched.iter().all(covers) { Ok(()) } else { Err(Reason::RoleAboveCaller.into()) }
+}
+
+/// Nobody changes a role that they hold.
+async fn must_not_hold(tx: &mut Tx, caller: &Caller, role: &CustomRole) -> Result<()> {
+    let own = store::find_membership(&mut *tx, caller.account_id, caller.user_id).await?;
+    if own.is_some_and(|own| own.holds(&role.key())) { Err(Reason::SelfChange.into()) } else { Ok(()) }
 }
 
 fn check_rest(role: &CustomRole, roles: &[CustomRole], unknown_collection: Option<i32>) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::{
     Deps,
     history::{self, Actor, Change},
     oidc, store,
-    throttle::Attempt,
+    throttle::{self, Attempt, Kind},
     users,
 };
 
@@ -18,6 +18,8 @@ use crate::{
 const IDLE_MAX_S: i64 = 60 * 60;
 const AGE_MAX_S: i64 = 7 * 24 * 60 * 60;
 const SWEEP_EVERY: std::time::Duration = std::time::Duration::from_secs(600);
+/// How long a network counts as one where somebody has signed in.
+const PLACE_LIFE_S: i64 = 90 * 24 * 60 * 60;
 /// The time of use is written at most this often.
 const TOUCH_EVERY_S: i64 = 60;
 /// Longest password that is looked at; hashing more is work for an attacker's benefit.
@@ -64,7 +66,10 @@ pub async fn open(deps: &Deps, login: &str, password: &str, address: &str) -> Re
         return Err(Reason::LoginFailed.into());
     }
     let login_key = users::login_key(login);
-    let attempt = Attempt::begin(&deps.limits, &login_key, address).await?;
+    let place = portolan_runtime::digest(&throttle::network(address));
+    let is_known = store::is_login_place(&deps.db, &login_key, &place).await?;
+    let kind = if is_known { Kind::KnownLogin } else { Kind::Login };
+    let attempt = Attempt::begin(&deps.limits, kind, &login_key, address).await?;
     if login_key.is_empty() || password.chars().count() > PASSWORD_CHARS_MAX {
         return Err(Reason::LoginFailed.into());
     }
@@ -81,12 +86,13 @@ pub async fn open(deps: &Deps, login: &str, password: &str, address: &str) -> Re
     if !store::update_last_login(&mut tx, user.id, deps.clock.now(), &user.password_hash).await? {
         return Err(Reason::LoginFailed.into());
     }
+    store::upsert_login_place(&mut tx, user.id, &place, deps.clock.now()).await?;
     let started = start(&mut tx, deps.clock.now(), user.id, account_id, None).await?;
     let actor = Actor { account_id, user_id: user.id, client_address: address.to_owned() };
     history::record_by(&mut tx, &actor, Change::of("session", &started.digest[..16]).by("login")).await?;
     tx.commit().await?;
     // The session is made; an attempt that stays counted is forgotten with its window.
-    let _ = attempt.succeeded().await;
+    let _ = attempt.verified().await;
     opened(deps, started, account_id).await
 }
 
@@ -185,6 +191,9 @@ pub(crate) async fn sweep(deps: Deps) {
         let now = deps.clock.now();
         if let Err(error) = store::delete_ended_sessions(&deps.db, now - IDLE_MAX_S, now - AGE_MAX_S).await {
             tracing::warn!(%error, "ended sessions could not be removed");
+        }
+        if let Err(error) = store::delete_login_places(&deps.db, now - PLACE_LIFE_S).await {
+            tracing::warn!(%error, "networks of old logins could not be removed");
         }
     }
 }

@@ -7,12 +7,15 @@ use portolan_authz::Role;
 use portolan_store::Tx;
 
 use crate::{
-    Deps, bootstrap, grants,
+    Deps, bootstrap,
+    grants::{self, Rights},
     history::{self, Actor, Change},
     invitations::checked_email,
     organizations, passwords,
     sessions::{self, Opened},
-    store, throttle, users,
+    store,
+    throttle::{self, Kind},
+    users,
 };
 
 /// Makes a user, or lets a known one join, and starts a session.
@@ -22,7 +25,7 @@ use crate::{
 /// password; `LOGIN_THROTTLED`; without an invitation `SIGN_UP_CLOSED` and `USER_EXISTS`.
 pub async fn sign_up(deps: &Deps, email: &str, password: &str, code: &str, address: &str) -> Result<Opened> {
     let email_key = checked_email(email)?;
-    let attempt = throttle::Attempt::begin(&deps.limits, &email_key, address).await?;
+    let attempt = throttle::Attempt::begin(&deps.limits, Kind::SignUp, &email_key, address).await?;
     let opened = match code.trim() {
         "" => found(deps, email.trim(), &email_key, password, address).await,
         code => join(deps, email.trim(), &email_key, password, code, address).await,
@@ -30,7 +33,7 @@ pub async fn sign_up(deps: &Deps, email: &str, password: &str, code: &str, addre
     // A guess at a code or a password stays counted; what is wrong with a new password is no guess.
     let is_guess = |error: &Error| [Reason::InvitationInvalid, Reason::LoginFailed].contains(&error.reason());
     if !opened.as_ref().is_err_and(is_guess) {
-        let _ = attempt.succeeded().await;
+        let _ = attempt.give_back().await;
     }
     opened
 }
@@ -80,7 +83,7 @@ async fn join(deps: &Deps, email: &str, email_key: &str, password: &str, code: &
 /// Uses an invitation up: the user is a member afterwards, with the roles it names.
 ///
 /// # Errors
-/// `INVITATION_INVALID` when it is gone, has expired, or is for another address.
+/// `INVITATION_INVALID` when it is gone, has expired, is for another address, or gives what its issuer does not hold.
 pub(crate) async fn accept(deps: &Deps, tx: &mut Tx, code_digest: &str, user_id: i64, email_key: &str) -> Result<i64> {
     let invalid = Reason::InvitationInvalid;
     let found = store::find_invitation_by_code(&deps.db, code_digest).await?.ok_or(invalid)?;
@@ -88,6 +91,12 @@ pub(crate) async fn accept(deps: &Deps, tx: &mut Tx, code_digest: &str, user_id:
     store::lock_account(tx, found.account_id).await?;
     let invitation = store::take_invitation(tx, code_digest).await?.ok_or(invalid)?;
     if users::login_key(&invitation.email) != email_key || invitation.expires_at <= deps.clock.now() {
+        return Err(invalid.into());
+    }
+    // Roles may have widened since, and the issuer may have lost theirs: what is given is what they hold now.
+    let roles = store::list_custom_roles(&mut *tx, invitation.account_id).await?;
+    let issuer = Rights::of_member(tx, &roles, invitation.account_id, invitation.issuer_id).await?;
+    if !issuer.covers(&Rights::of_mapping(&roles, &invitation.scope_roles)) {
         return Err(invalid.into());
     }
     if store::find_membership(&mut *tx, invitation.account_id, user_id).await?.is_none() {
@@ -121,6 +130,7 @@ async fn found(deps: &Deps, email: &str, email_key: &str, password: &str, addres
     store::insert_account(&mut tx, account_id, &organization.id, bootstrap::ACCOUNT_NAME, deps.clock.now()).await?;
     store::insert_user(&mut tx, user_id, email, email_key, &hash).await?;
     store::insert_membership(&mut tx, account_id, user_id, None, &admin_everywhere()).await?;
+    store::insert_administrator(&mut tx, &organization.id, user_id, deps.clock.now()).await?;
     let actor = Actor { account_id, user_id, client_address: address.to_owned() };
     history::record_by(&mut tx, &actor, Change::of("organization", &organization.id).by("user.sign_up")).await?;
     let opened = sessions::start(&mut tx, deps.clock.now(), user_id, account_id, None).await?;

@@ -1,4 +1,7 @@
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
 
 use portolan_api::{Error, Reason, Result};
 use portolan_limit::{Counter, Limit, Limits};
@@ -13,6 +16,25 @@ const INVITES_PER_ADDRESS: Limit = Limit { max: 500, window: HOUR };
 const RESETS_PER_ADDRESS: Limit = Limit { max: 60, window: HOUR };
 const RESETS_PER_LOGIN: Limit = Limit { max: 5, window: HOUR };
 
+/// What is attempted. Each has counters of its own, so that none of them clears or fills those of another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Login,
+    /// A login from a network where this account has signed in before: the failures of others do not count there.
+    KnownLogin,
+    SignUp,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::KnownLogin => "login-known",
+            Self::SignUp => "sign-up",
+        }
+    }
+}
+
 /// One attempt, counted as a failure until it turns out to be none: attempts that run at the same time cannot pass
 /// together what they could not pass one by one.
 pub(crate) struct Attempt<'a> {
@@ -22,12 +44,18 @@ pub(crate) struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     /// # Errors
-    /// `LOGIN_THROTTLED` when too many logins failed for this account or from this address; `UNAVAILABLE` when that
+    /// `LOGIN_THROTTLED` when too many attempts failed for this account or from this network; `UNAVAILABLE` when that
     /// cannot be known.
-    pub async fn begin(limits: &'a Limits, login_key: &str, address: &str) -> Result<Self> {
+    pub async fn begin(limits: &'a Limits, kind: Kind, login_key: &str, address: &str) -> Result<Self> {
+        let (name, place) = (kind.name(), network(address));
+        let login = match kind {
+            Kind::KnownLogin => format!("{name}/{login_key}/{place}"),
+            Kind::Login | Kind::SignUp => format!("{name}/{login_key}"),
+        };
+        let from = if matches!(kind, Kind::SignUp) { name } else { "login" };
         let counters = [
-            Counter::new(format!("login/{login_key}"), FAILURES_PER_LOGIN),
-            Counter::new(format!("login-address/{address}"), FAILURES_PER_ADDRESS),
+            Counter::new(login, FAILURES_PER_LOGIN),
+            Counter::new(format!("{from}-address/{place}"), FAILURES_PER_ADDRESS),
         ];
         match limits.take(&counters).await?.retry_after_s() {
             None => Ok(Self { limits, counters }),
@@ -35,14 +63,35 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Successful logins do not count, so that people behind one proxy do not shut each other out.
+    /// The password was right, which alone clears what was counted against the account. Successful logins do not count
+    /// against their network, so that people behind one proxy do not shut each other out.
     ///
     /// # Errors
     /// `UNAVAILABLE` when the counters cannot be reached.
-    pub async fn succeeded(self) -> Result<()> {
+    pub async fn verified(self) -> Result<()> {
         let [login, address] = &self.counters;
         self.limits.forget(&login.subject).await?;
         self.limits.give_back(std::slice::from_ref(address)).await
+    }
+
+    /// It was no guess: it does not count, and what was counted before stays.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when the counters cannot be reached.
+    pub async fn give_back(self) -> Result<()> {
+        self.limits.give_back(&self.counters).await
+    }
+}
+
+/// What an address is counted by: an IPv4 address whole, an IPv6 address by its /64, which is one customer's.
+pub(crate) fn network(address: &str) -> String {
+    match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        Ok(address) => address.to_string(),
+        Err(_) => address.to_owned(),
     }
 }
 
@@ -52,7 +101,7 @@ impl<'a> Attempt<'a> {
 /// `RATE_LIMITED`.
 pub(crate) async fn take_invite(limits: &Limits, account_id: i64, address: &str) -> Result<()> {
     let account = Counter::new(format!("invite/{account_id}"), INVITES_PER_ACCOUNT);
-    take(limits, &[account, Counter::new(format!("invite-address/{address}"), INVITES_PER_ADDRESS)]).await
+    take(limits, &[account, Counter::new(format!("invite-address/{}", network(address)), INVITES_PER_ADDRESS)]).await
 }
 
 /// Takes one password reset from the address's share, before anything is known of the user.
@@ -60,7 +109,7 @@ pub(crate) async fn take_invite(limits: &Limits, account_id: i64, address: &str)
 /// # Errors
 /// `RATE_LIMITED`.
 pub(crate) async fn take_reset(limits: &Limits, address: &str) -> Result<()> {
-    take(limits, &[Counter::new(format!("reset-address/{address}"), RESETS_PER_ADDRESS)]).await
+    take(limits, &[Counter::new(format!("reset-address/{}", network(address)), RESETS_PER_ADDRESS)]).await
 }
 
 /// Takes one mail from the share of a user. The answer to them is the same when there is none left.
@@ -73,5 +122,45 @@ async fn take(limits: &Limits, counters: &[Counter]) -> Result<()> {
     match limits.take(counters).await?.retry_after_s() {
         None => Ok(()),
         Some(seconds) => Err(Error::new(Reason::RateLimited).with("retry_after_seconds", seconds)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_are_what_one_customer_has() {
+        for (address, expected) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+            ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+            ("2001:db8:1:3::", "2001:db8:1:3::/64"),
+            ("", ""),
+        ] {
+            assert_eq!(network(address), expected, "{address}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_a_verified_password_clears_the_failures_of_logins() {
+        let limits = Limits::memory();
+        let fail = async |kind, address: &'static str| Attempt::begin(&limits, kind, "ann", address).await.map(drop);
+        for _ in 0..9 {
+            fail(Kind::Login, "192.0.2.1").await.unwrap();
+            Attempt::begin(&limits, Kind::SignUp, "ann", "192.0.2.1").await.unwrap().give_back().await.unwrap();
+        }
+        fail(Kind::Login, "192.0.2.2").await.unwrap();
+        assert_eq!(fail(Kind::Login, "192.0.2.3").await.unwrap_err().reason(), Reason::LoginThrottled);
+        Attempt::begin(&limits, Kind::KnownLogin, "ann", "192.0.2.9").await.unwrap().verified().await.unwrap();
+        assert!(fail(Kind::Login, "192.0.2.3").await.is_err(), "a success elsewhere opens nothing to strangers");
+        // Nor are the guesses of strangers counted where the account signs in, or those at a sign-up against logins.
+        for _ in 0..10 {
+            fail(Kind::KnownLogin, "2001:db8::1").await.unwrap();
+            fail(Kind::SignUp, "192.0.2.4").await.unwrap();
+        }
+        assert!(fail(Kind::KnownLogin, "2001:db8::2").await.is_err(), "one /64 is one network");
+        assert!(fail(Kind::SignUp, "192.0.2.5").await.is_err());
     }
 }

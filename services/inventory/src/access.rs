@@ -61,7 +61,8 @@ pub async fn readable_endpoints(
     let mut found = Vec::new();
     for owner in store::groups::owners(&deps.db, caller.account_id, collection.id, &id.url_key()).await? {
         let owner = store::collections::get(&deps.db, caller.account_id, owner).await?;
-        if let Some(owner) = owner.filter(|owner| !owner.deleted && !owner.deactivated) {
+        let shown = |owner: &Collection| !owner.deleted && !owner.deactivated && owner.in_scope(caller.scope);
+        if let Some(owner) = owner.filter(shown) {
             let id = EndpointId { collection_id: owner.id, ..id.clone() };
             found.push((owner, id));
         }

@@ -1,10 +1,10 @@
 //! Changes of collections that leave their endpoints alone: name, tags, test scope, activation.
 
-use portolan_api::Reason;
-use portolan_authz::Caller;
+use portolan_api::{Access, Feature, Reason};
+use portolan_authz::{Caller, Scope};
 use portolan_store::{Tx, retrying};
 
-use crate::collections::{Collection, CollectionName, IDS_MAX, Tag, list};
+use crate::collections::{self, Collection, CollectionName, IDS_MAX, Tag, list};
 use crate::environment::ENV_TYPE;
 use crate::groups::conditions::{Conditions, too_long};
 use crate::jobs::{self, JobKind};
@@ -89,6 +89,7 @@ pub async fn update_tags(deps: &Deps, caller: &Caller, ids: Vec<i32>, change: Ta
                 if tags.len() > TAGS_MAX {
                     return Err(too_long("tagsList", TAGS_MAX));
                 }
+                check_move(caller, &known.tags, &tags)?;
                 store::collection_writes::update_tags(&mut tx, caller.account_id, *id, &tags).await?;
                 if let Ok(mut made) = made.lock() {
                     made.insert(*id, tags);
@@ -101,6 +102,17 @@ pub async fn update_tags(deps: &Deps, caller: &Caller, ids: Vec<i32>, change: Ta
         .await?
     };
     follow_up(deps, caller.account_id, &job_ids).await;
+    Ok(())
+}
+
+/// Tags that move a collection between product scopes change whose roles decide over it, which is for an ADMIN.
+pub(crate) fn check_move(caller: &Caller, before: &[Tag], after: &[Tag]) -> Result<(), Error> {
+    let scopes = [Scope::Api, Scope::Mcp, Scope::GenAi, Scope::Dast, Scope::Endpoint];
+    let moves = scopes.iter().any(|scope| collections::in_scope(before, *scope) != collections::in_scope(after, *scope));
+    if moves && !caller.grant.allows(Feature::AdminActions, Access::ReadWrite) {
+        let refused = portolan_api::Error::new(Reason::RoleHasNoAccess).with("role", caller.grant.display_role());
+        return Err(refused.into());
+    }
     Ok(())
 }
 

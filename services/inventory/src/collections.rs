@@ -23,13 +23,13 @@ const NAME_CHARACTERS_MAX: usize = 60;
 pub(crate) const IDS_MAX: usize = 10_000;
 /// Memory of a compiled pattern that a caller sends.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
-/// Tags that take a collection out of the scope API.
-const OTHER_SCOPES: [&str; 3] = [MCP_TAG, GEN_AI_TAG, DAST_TAG];
 pub const MCP_TAG: &str = "mcp-server";
 pub const GEN_AI_TAG: &str = "gen-ai";
 /// The value of [`GEN_AI_TAG`] that an import from an address gives; such collections are in the scope API as well.
 const GEN_AI_IMPORT: &str = "Gen AI Import";
 pub const DAST_TAG: &str = "dast";
+/// The source of the tags that an endpoint agent gives.
+const ENDPOINT_SOURCE: &str = "ENDPOINT";
 
 /// A set of endpoints under one name: filled by imports, or by the traffic of one host.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,11 +93,40 @@ impl Collection {
         self.tags.iter().any(|tag| tag.key_name == key_name)
     }
 
-    /// Whether the product scope shows it.
+    /// Whether the collection belongs to the product scope. What no tag takes elsewhere belongs to API.
     pub fn in_scope(&self, scope: Scope) -> bool {
-        let elsewhere = |tag: &Tag| OTHER_SCOPES.contains(&tag.key_name.as_str()) && tag.value != GEN_AI_IMPORT;
-        scope != Scope::Api || !self.tags.iter().any(elsewhere)
+        in_scope(&self.tags, scope)
     }
+}
+
+/// Whether tags put a collection into a product scope.
+pub(crate) fn in_scope(tags: &[Tag], scope: Scope) -> bool {
+    let has = |name: &str| tags.iter().any(|tag| tag.key_name == name);
+    let is_of_endpoint = |tag: &Tag| tag.source.as_deref() == Some(ENDPOINT_SOURCE);
+    match scope {
+        Scope::Api => !tags.iter().any(|tag| {
+            let elsewhere = [MCP_TAG, GEN_AI_TAG, DAST_TAG].contains(&tag.key_name.as_str()) || is_of_endpoint(tag);
+            elsewhere && tag.value != GEN_AI_IMPORT
+        }),
+        Scope::Mcp => has(MCP_TAG),
+        Scope::GenAi => has(GEN_AI_TAG),
+        Scope::Agentic => has(MCP_TAG) || has(GEN_AI_TAG),
+        Scope::Dast => has(DAST_TAG),
+        Scope::Endpoint => tags.iter().any(is_of_endpoint),
+    }
+}
+
+/// The tag that puts what is made in a scope there.
+fn scope_tag(scope: Scope, now: i64) -> Option<Tag> {
+    let (key_name, value, source) = match scope {
+        Scope::Api => return None,
+        Scope::Mcp => (MCP_TAG, "MCP Server", "USER"),
+        Scope::GenAi | Scope::Agentic => (GEN_AI_TAG, "Gen AI", "USER"),
+        Scope::Dast => (DAST_TAG, "DAST", "USER"),
+        Scope::Endpoint => ("source", ENDPOINT_SOURCE, ENDPOINT_SOURCE),
+    };
+    let [key_name, value] = [key_name, value].map(str::to_owned);
+    Some(Tag { key_name, value, source: Some(source.to_owned()), updated_at: now })
 }
 
 /// A name that a caller may give a collection.
@@ -158,15 +187,7 @@ pub(crate) async fn insert(deps: &Deps, caller: &Caller, new: NewCollection) -> 
     let NewCollection { name, kind, conditions } = new;
     ensure_default(deps, caller.account_id).await?;
     let now = now_s();
-    let mut tags = Vec::new();
-    if caller.scope == Scope::Agentic {
-        tags.push(Tag {
-            key_name: GEN_AI_TAG.to_owned(),
-            value: "Gen AI".to_owned(),
-            source: Some("USER".to_owned()),
-            updated_at: now,
-        });
-    }
+    let tags = scope_tag(caller.scope, now).into_iter().collect();
     let key = name.key();
     let collection = Collection {
         id: deps.collection_id().await?,
@@ -386,6 +407,10 @@ async fn add_tags(
     });
     let missing: Vec<_> = missing.collect();
     if !missing.is_empty() {
+        // The tag of an import from an address leaves the collection in its scope.
+        let moving = missing.iter().filter(|tag| tag.value != GEN_AI_IMPORT);
+        let moved: Vec<_> = collection.tags.iter().chain(moving).cloned().collect();
+        collection_writes::check_move(caller, &collection.tags, &moved)?;
         collection.tags.extend(missing);
         retrying(|| async {
             let mut tx = deps.db.begin().await?;

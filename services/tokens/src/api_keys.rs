@@ -6,7 +6,7 @@ use portolan_outbox::Change;
 use portolan_runtime::now_s;
 use serde_json::json;
 
-use crate::{Deps, secret, store};
+use crate::{Deps, bounds::Bounds, secret, store};
 
 /// A key as it is listed.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,7 +93,8 @@ impl From<Utility> for KeyUtility {
 /// Makes a key for the caller. The second part is the whole key, absent when this write was answered before.
 ///
 /// # Errors
-/// `TOKEN_UTILITY_INVALID`; `API_KEY_TIME_INVALID` for an expiry in the past.
+/// `TOKEN_UTILITY_INVALID`; `API_KEY_TIME_INVALID` for an expiry in the past; `CREDENTIAL_BOUNDED` when the calling key
+/// ends earlier.
 pub async fn create(
     deps: &Deps,
     caller: &Caller,
@@ -104,6 +105,8 @@ pub async fn create(
     if expires_at.is_some_and(|at| at <= now_s()) {
         return Err(time_invalid("expiresAt", "must be in the future"));
     }
+    let own = Bounds::of(deps, caller).await?;
+    must_cover(&own, expires_at)?;
     let owner = GetUserRequest { account_id: caller.account_id, user_id: caller.user_id };
     let username = deps.peers.identity().get_user(owner).await?.into_inner().login;
     let owner = Owner { account_id: caller.account_id, user_id: caller.user_id, username };
@@ -165,7 +168,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, key_id: i32) -> Result<bool> {
 /// Of two rotations within a grace period the second ends the first secret: never do more than two work.
 ///
 /// # Errors
-/// `API_KEY_NOT_FOUND`; `API_KEY_TIME_INVALID`.
+/// `API_KEY_NOT_FOUND`; `API_KEY_TIME_INVALID`; `CREDENTIAL_BOUNDED` when the calling key ends earlier.
 pub async fn rotate(
     deps: &Deps,
     caller: &Caller,
@@ -178,9 +181,11 @@ pub async fn rotate(
     let digests = store::list_digests(&deps.db, caller.account_id, caller.user_id, key_id).await?;
     let change = deps.key_changes.begin(digests.iter().map(|digest| portolan_authz::api_key_key(digest))).await?;
     let write_id = &caller.info.write_id;
+    let own = Bounds::of(deps, caller).await?;
     let mut tx = deps.db.begin().await?;
     let found = store::find(&mut tx, caller.account_id, caller.user_id, key_id).await?;
     let mut key = found.ok_or(Reason::ApiKeyNotFound)?;
+    must_cover(&own, key.expires_at)?;
     if key.rotation_write_id == *write_id {
         return Ok((key, None, None));
     }
@@ -221,6 +226,14 @@ pub async fn verify(deps: &Deps, key: &str) -> Result<Found> {
     let found = store::find_by_digest(&deps.db, &portolan_runtime::digest(key)).await?;
     let found = found.filter(|found| found.is_alive(now_s()));
     Ok(found.ok_or(Reason::Unauthenticated)?)
+}
+
+/// A key with an end makes and renews keys that end with it at the latest.
+fn must_cover(own: &Bounds, ends_at: Option<i64>) -> Result<()> {
+    match own.exceeded(&Bounds { ends_at, ..Bounds::default() }) {
+        None => Ok(()),
+        Some(bound) => Err(Error::new(Reason::CredentialBounded).with("bound", bound)),
+    }
 }
 
 fn time_invalid(member: &str, detail: &str) -> Error {

@@ -18,6 +18,7 @@ pub mod access_profiles;
 pub mod api_clients;
 pub mod api_keys;
 pub mod auth_settings;
+mod bounds;
 mod changes;
 pub mod client_keys;
 pub mod enforce;

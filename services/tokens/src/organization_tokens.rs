@@ -3,7 +3,8 @@
 //! # Invariants
 //! - One secret works at a time: a regeneration replaces the digest in one statement, so it works or it does not.
 //! - Nobody hands out a scope that they lack, neither by making or changing a token nor by regenerating one.
-//! - A token of another organisation answers as a missing one does.
+//! - A token is known in the account in which it was made; anywhere else it answers as a missing one does.
+//! - A credential with bounds makes, changes and ends only tokens that are bounded as tightly.
 
 use portolan_api::{
     Error, Reason, Result,
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
-    Deps, changes, networks, scopes,
+    Deps, bounds::Bounds, changes, networks, scopes,
     secret::{self, Kind},
     store::organization_tokens as store,
 };
@@ -37,6 +38,8 @@ pub struct Token {
     pub id: String,
     /// UUID of the owner.
     pub organization_id: String,
+    /// The account in which it was made and acts; 0 for the first of the organisation.
+    pub account_id: i64,
     pub name: String,
     pub scopes: Vec<String>,
     pub networks: Vec<String>,
@@ -119,12 +122,13 @@ pub async fn list(
         return Err(out_of_range("per_page", "less_than_or_equal_to_one_hundred"));
     }
     let organization = find_organization(deps, caller, lookup).await?;
+    let place = Place::of(caller, &organization);
     let offset = (number - 1).saturating_mul(per_page);
     let (tokens, total) = if having.is_empty() {
-        let total = store::count(&deps.db, &organization.id).await?;
-        (store::list(&deps.db, &organization.id, per_page, offset).await?, total)
+        let total = store::count(&deps.db, &place).await?;
+        (store::list(&deps.db, &place, per_page, offset).await?, total)
     } else {
-        let all = store::list(&deps.db, &organization.id, i64::MAX, 0).await?;
+        let all = store::list(&deps.db, &place, i64::MAX, 0).await?;
         let has = |token: &Token| having.iter().all(|wanted| token.annotations.iter().any(|a| matches(wanted, a)));
         let found: Vec<_> = all.into_iter().filter(has).collect();
         let total = found.len() as i64;
@@ -139,11 +143,13 @@ pub async fn list(
 pub async fn create(deps: &Deps, caller: &Caller, lookup: Lookup, properties: Properties) -> Result<Shown> {
     let organization = find_organization(deps, caller, lookup).await?;
     let wanted = properties.scopes.clone().unwrap_or_default();
+    let own = Bounds::of(deps, caller).await?;
     allow_scopes(caller, &wanted)?;
     let now = now_s();
     let token = Token {
         id: format!("tok_{}", secret::random_text(ID_CHARS)),
         organization_id: organization.id.clone(),
+        account_id: caller.account_id,
         name: properties.name.unwrap_or_default(),
         scopes: wanted,
         networks: properties.networks.unwrap_or_default(),
@@ -158,6 +164,7 @@ pub async fn create(deps: &Deps, caller: &Caller, lookup: Lookup, properties: Pr
         faults.push("Expires at must be in the future".to_owned());
     }
     refuse(faults)?;
+    own.must_cover(&token)?;
     let secret = secret::generate(Kind::OrganizationToken);
     let mut tx = deps.db.begin().await?;
     if let Some(made) = store::find_by_write(&mut tx, &organization.id, &caller.info.write_id).await? {
@@ -171,16 +178,19 @@ pub async fn create(deps: &Deps, caller: &Caller, lookup: Lookup, properties: Pr
 }
 
 /// # Errors
-/// `API_TOKEN_NOT_FOUND`; `PERMISSION_DENIED` for a scope that is added and that the caller lacks; `VALIDATION_ERROR`.
+/// `API_TOKEN_NOT_FOUND`; `PERMISSION_DENIED` for a scope that the caller lacks, before or after the change, and for a
+/// token that reaches further than the calling credential; `VALIDATION_ERROR`.
 pub async fn update(deps: &Deps, caller: &Caller, id: &str, properties: Properties) -> Result<Shown> {
     let organization = own_organization(deps, caller).await?;
+    let own = Bounds::of(deps, caller).await?;
     let mut tx = deps.db.begin().await?;
     let version = changes::next(&mut tx).await?;
-    let before = find(&mut tx, caller, id).await?;
+    let before = find(&mut tx, &Place::of(caller, &organization), id).await?;
+    allow_scopes(caller, &before.scopes)?;
+    own.must_cover(&before)?;
     let mut token = before.clone();
     if let Some(scopes) = properties.scopes {
-        let added: Vec<_> = scopes.iter().filter(|scope| !before.scopes.contains(scope)).cloned().collect();
-        allow_scopes(caller, &added)?;
+        allow_scopes(caller, &scopes)?;
         token.scopes = scopes;
     }
     token.name = properties.name.unwrap_or(token.name);
@@ -188,6 +198,7 @@ pub async fn update(deps: &Deps, caller: &Caller, id: &str, properties: Properti
     token.expires_at = properties.expires_at.unwrap_or(token.expires_at);
     token.annotations = properties.annotations.unwrap_or(token.annotations);
     refuse(faults(&token))?;
+    own.must_cover(&token)?;
     store::update(&mut tx, &token, now_s(), version).await?;
     let change = change(&token).before(&described(&before)).after(&described(&token));
     portolan_outbox::audit(&mut tx, caller, change).await?;
@@ -198,11 +209,15 @@ pub async fn update(deps: &Deps, caller: &Caller, id: &str, properties: Properti
 /// Deletes a token; answers it as it was.
 ///
 /// # Errors
-/// `API_TOKEN_NOT_FOUND`.
+/// `API_TOKEN_NOT_FOUND`; `PERMISSION_DENIED` for one that reaches further than the calling credential.
 pub async fn delete(deps: &Deps, caller: &Caller, id: &str) -> Result<Token> {
+    let organization = own_organization(deps, caller).await?;
+    let own = Bounds::of(deps, caller).await?;
     let mut tx = deps.db.begin().await?;
     let version = changes::next(&mut tx).await?;
-    let token = find(&mut tx, caller, id).await?;
+    let token = find(&mut tx, &Place::of(caller, &organization), id).await?;
+    allow_scopes(caller, &token.scopes)?;
+    own.must_cover(&token)?;
     store::delete(&mut tx, &token, now_s(), version).await?;
     portolan_outbox::audit(&mut tx, caller, change(&token).before(&described(&token))).await?;
     tx.commit().await?;
@@ -215,12 +230,14 @@ pub async fn delete(deps: &Deps, caller: &Caller, id: &str) -> Result<Token> {
 /// `API_TOKEN_NOT_FOUND`; `PERMISSION_DENIED` when the token has a scope that the caller lacks.
 pub async fn regenerate(deps: &Deps, caller: &Caller, id: &str) -> Result<Shown> {
     let organization = own_organization(deps, caller).await?;
+    let own = Bounds::of(deps, caller).await?;
     let write_id = &caller.info.write_id;
     let secret = secret::generate(Kind::OrganizationToken);
     let mut tx = deps.db.begin().await?;
     let version = changes::next(&mut tx).await?;
-    let token = find(&mut tx, caller, id).await?;
+    let token = find(&mut tx, &Place::of(caller, &organization), id).await?;
     allow_scopes(caller, &token.scopes)?;
+    own.must_cover(&token)?;
     if token.secret_write_id == *write_id {
         return Ok(Shown { token, organization: organization.public_id, secret: None });
     }
@@ -278,11 +295,29 @@ async fn own_organization(deps: &Deps, caller: &Caller) -> Result<OrganizationRe
     Ok(found.ok_or(Reason::ApiTokenNotFound)?)
 }
 
-async fn find(tx: &mut portolan_store::Tx, caller: &Caller, id: &str) -> Result<Token> {
-    Ok(store::find(tx, &caller.organization_id, id).await?.ok_or(Reason::ApiTokenNotFound)?)
+/// Where tokens are looked for: in the account in which they were made.
+pub(crate) struct Place {
+    pub(crate) organization_id: String,
+    pub(crate) account_id: i64,
+    /// The account of the organisation in which tokens act that name none.
+    pub(crate) is_first: bool,
 }
 
-/// Users are ADMINs here and may grant every scope; a token may grant what it has.
+impl Place {
+    fn of(caller: &Caller, organization: &OrganizationRecord) -> Self {
+        Self {
+            organization_id: organization.id.clone(),
+            account_id: caller.account_id,
+            is_first: organization.account_ids.iter().min() == Some(&caller.account_id),
+        }
+    }
+}
+
+async fn find(tx: &mut portolan_store::Tx, place: &Place, id: &str) -> Result<Token> {
+    Ok(store::find(tx, place, id).await?.ok_or(Reason::ApiTokenNotFound)?)
+}
+
+/// Users administer the organisation here and may grant every scope; a token grants, changes and ends what it has.
 fn allow_scopes(caller: &Caller, wanted: &[String]) -> Result<()> {
     let Some(own) = caller.grant.token_scopes() else { return Ok(()) };
     match wanted.iter().find(|scope| !own.contains(scope)) {

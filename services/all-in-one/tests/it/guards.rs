@@ -7,6 +7,7 @@ use bytes::{Buf as _, BufMut as _};
 use portolan_api::{Dialect, Error, KeyUtility, MethodPolicy, Reason, Who, policies};
 use portolan_authz::{CALLER_HEADER, Credential, Identities as _, Role, Scope};
 use portolan_identity::grants::OwnIdentities;
+use portolan_store::args;
 use portolan_testkit::TestDb;
 use serde_json::json;
 use tonic::{
@@ -35,7 +36,14 @@ const REFUSALS: [Reason; 5] = [
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Nobody,
+    /// In the first account, without authority over the organization.
     Role(Role),
+    /// The first ADMIN, who administers the organization.
+    Administrator,
+    /// Of another account of the organization.
+    SecondAdmin,
+    /// Of a customer workspace.
+    WorkspaceAdmin,
     Key(KeyUtility),
 }
 
@@ -58,14 +66,15 @@ fn expected(policy: &MethodPolicy, kind: Kind) -> Option<Reason> {
         (Who::VendorAdmin, Kind::Key(_)) => Some(Reason::NotFound),
         (Who::Scoped, Kind::Key(_)) => Some(Reason::PermissionDenied),
         (_, Kind::Key(_)) => Some(Reason::KeyNotAllowed),
-        (_, Kind::Role(Role::Admin)) => None,
+        (_, Kind::Administrator) => None,
+        (_, Kind::Role(Role::Admin) | Kind::SecondAdmin | Kind::WorkspaceAdmin) => policy.organization,
         (Who::VendorAdmin, Kind::Role(_)) => Some(Reason::NotFound),
         (Who::Scoped, Kind::Role(_)) => Some(Reason::PermissionDenied),
         (_, Kind::Role(Role::NoAccess)) => Some(Reason::NoProductAccess),
-        (Who::AnyUser, Kind::Role(_)) => None,
+        (Who::AnyUser, Kind::Role(_)) => policy.organization,
         (Who::AnyOf(needs), Kind::Role(role)) => {
             let meets = needs.iter().any(|(feature, access)| role.features(*access) & 1 << *feature as i32 != 0);
-            (!meets).then_some(Reason::RoleHasNoAccess)
+            if meets { policy.organization } else { Some(Reason::RoleHasNoAccess) }
         }
     }
 }
@@ -128,17 +137,29 @@ async fn callers(test: &TestDb, server: &Server) -> Vec<Caller> {
     let deps = identity(test, server).await;
     let identities = OwnIdentities(deps.clone());
     let mut callers = vec![Caller { kind: Kind::Nobody, headers: [Vec::new(), Vec::new()] }];
-    for role in Role::ALL {
-        let login = format!("{}@guards.example.org", role.name().to_lowercase());
-        create(&deps, 1_000_000, &login, role.name()).await;
+    let accounts = "INSERT INTO accounts (account_id, organization_id, name, created_at, vendor_account_id)
+        SELECT 2000000, organization_id, 'Other', 0, NULL FROM accounts WHERE account_id = 1000000
+        UNION ALL SELECT 3000000, organization_id, 'Customer', 0, 1000000 FROM accounts WHERE account_id = 1000000";
+    deps.db.execute(accounts, args![]).await.unwrap();
+    let in_first = Role::ALL.map(|role| (Kind::Role(role), 1_000_000, role));
+    let elsewhere =
+        [(Kind::SecondAdmin, 2_000_000, Role::Admin), (Kind::WorkspaceAdmin, 3_000_000, Role::Admin)];
+    for (kind, account_id, role) in in_first.into_iter().chain(elsewhere) {
+        let login = format!("{}-{account_id}@guards.example.org", role.name().to_lowercase());
+        create(&deps, account_id, &login, role.name()).await;
         let person = Person::log_in(server, &login).await;
         let session = person.cookie.split_once('=').unwrap().1.to_owned();
         let credential = Credential::Session { session, access_token: person.token.clone() };
         // Katapult takes no sessions at its edge; what the guard decides of a user is the same behind it.
         let token = identities.authenticate(&credential, Scope::Api, "127.0.0.1").await.unwrap();
         let session = vec![("cookie", person.cookie.clone()), ("access-token", person.token.clone())];
-        callers.push(Caller { kind: Kind::Role(role), headers: [session, vec![(CALLER_HEADER, token)]] });
+        callers.push(Caller { kind, headers: [session, vec![(CALLER_HEADER, token)]] });
     }
+    let bearer = vec![("authorization", format!("Bearer {}", server.api_key))];
+    callers.push(Caller {
+        kind: Kind::Administrator,
+        headers: [vec![("x-api-key", server.api_key.clone())], bearer],
+    });
     for (utility, name) in [(KeyUtility::Burp, "BURP"), (KeyUtility::Cicd, "CICD")] {
         let made = server.post("/api/addApiToken", json!({ "tokenUtility": name })).await.expect(200).json();
         let key = made["apiTokenList"][0]["key"].as_str().unwrap().to_owned();

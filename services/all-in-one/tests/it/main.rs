@@ -30,6 +30,7 @@ mod parity;
 mod proxy;
 mod real_files;
 mod replicas;
+mod rights;
 mod roles;
 mod server;
 mod six;
@@ -48,6 +49,13 @@ portolan_testkit::suite! {
     credentials::grpc_takes_the_same_key,
     guards::every_rpc_refuses_whom_its_rule_refuses,
     tenants::no_rpc_reaches_another_account,
+    rights::a_customer_is_no_vendor,
+    rights::a_token_acts_where_it_was_made,
+    rights::nobody_hands_out_more_than_they_hold,
+    rights::a_scope_belongs_to_the_thing,
+    rights::bounded_keys_make_bounded_things,
+    rights::every_rpc_that_can_carry_rights_is_known,
+    throttle::a_sign_up_clears_no_login,
     roles::a_role_bounds_what_a_user_may,
     roles::a_restricted_user_sees_their_own_collections,
     roles::another_account_is_out_of_sight,

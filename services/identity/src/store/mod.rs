@@ -1,3 +1,4 @@
+mod administrators;
 pub(crate) mod audit;
 mod custom_roles;
 mod invitations;
@@ -18,7 +19,7 @@ use portolan_api::{Error, Result};
 use portolan_store::{Db, Row, Tx, args};
 
 pub(crate) use self::{
-    custom_roles::*, invitations::*, managed_users::*, members::*, oidc::*, organizations::*, push::*, resets::*,
+    administrators::*, custom_roles::*, invitations::*, managed_users::*, members::*, oidc::*, organizations::*, push::*, resets::*,
     sessions::*, settings::*, usage::*,
 };
 use crate::users::User;
@@ -79,6 +80,15 @@ const FIND_FIRST_ACCOUNT: &str = "SELECT min(account_id) AS account_id FROM acco
 
 pub(crate) async fn find_first_account_of_organization(db: &Db, organization_id: &str) -> Result<Option<i64>> {
     Ok(db.fetch_one(FIND_FIRST_ACCOUNT, args![organization_id]).await?.get("account_id")?)
+}
+
+const FIND_OWN_ACCOUNT: &str =
+    "SELECT account_id FROM accounts WHERE organization_id = $1 AND account_id = $2 AND state = 'ACTIVE'";
+
+/// The account, when it is an open one of the organization.
+pub(crate) async fn find_own_account(db: &Db, organization_id: &str, account_id: i64) -> Result<Option<i64>> {
+    let row = db.fetch_optional(FIND_OWN_ACCOUNT, args![organization_id, account_id]).await?;
+    Ok(row.map(|row| row.get("account_id")).transpose()?)
 }
 
 const FIND_ORGANIZATION_OF_ACCOUNT: &str = "SELECT organization_id FROM accounts WHERE account_id = $1";
@@ -163,6 +173,11 @@ pub(crate) struct Membership {
 }
 
 impl Membership {
+    /// Of somebody who comes new into an account.
+    pub(crate) fn with(scope_roles: &BTreeMap<String, String>) -> Self {
+        Self { role: None, scope_roles: scope_roles.clone(), collection_ids: None, is_emptied: false }
+    }
+
     /// Every role name that it gives.
     pub(crate) fn role_names(&self) -> impl Iterator<Item = &str> {
         self.role.as_deref().into_iter().chain(self.scope_roles.values().map(String::as_str))

@@ -69,3 +69,25 @@ fn session(row: &Row) -> Result<Session> {
         id_token: row.get("id_token")?,
     })
 }
+
+const IS_LOGIN_PLACE: &str = "SELECT p.user_id FROM login_places p JOIN users u ON u.user_id = p.user_id
+    WHERE u.login_key = $1 AND p.place_digest = $2";
+
+/// Whether the user of this login has signed in from the network.
+pub(crate) async fn is_login_place(db: &Db, login_key: &str, place_digest: &str) -> Result<bool> {
+    Ok(db.fetch_optional(IS_LOGIN_PLACE, args![login_key, place_digest]).await?.is_some())
+}
+
+const UPSERT_LOGIN_PLACE: &str = "INSERT INTO login_places (user_id, place_digest, used_at) VALUES ($1, $2, $3)
+    ON CONFLICT (user_id, place_digest) DO UPDATE SET used_at = excluded.used_at";
+
+pub(crate) async fn upsert_login_place(tx: &mut Tx, user_id: i64, place_digest: &str, now: i64) -> Result<()> {
+    one(tx.execute(UPSERT_LOGIN_PLACE, args![user_id, place_digest, now]).await?)
+}
+
+const DELETE_LOGIN_PLACES: &str = "DELETE FROM login_places WHERE used_at < $1";
+
+pub(crate) async fn delete_login_places(db: &Db, before: i64) -> Result<()> {
+    db.execute(DELETE_LOGIN_PLACES, args![before]).await?;
+    Ok(())
+}

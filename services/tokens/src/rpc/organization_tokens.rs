@@ -97,6 +97,8 @@ impl OrganizationTokensService for Rpc {
             id: token.id,
             organization_id: token.organization_id,
             scopes: token.scopes,
+            account_id: token.account_id,
+            valid_until: token.expires_at,
         }))
     }
 }

@@ -1,12 +1,12 @@
 use portolan_api::{Error, Result};
 use portolan_store::{Db, Row, Tx, args};
 
-use crate::organization_tokens::Token;
+use crate::organization_tokens::{Place, Token};
 
 const INSERT: &str = "INSERT INTO organization_tokens
     (organization_id, token_id, name, scopes, networks, expires_at, rate_limit, secret_digest, annotations, created_at,
-     updated_at, write_id, secret_write_id, version)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $11, $12)";
+     updated_at, write_id, secret_write_id, version, account_id)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $11, $12, $13)";
 
 pub(crate) async fn insert(tx: &mut Tx, token: &Token, digest: &str, write_id: &str, version: i64) -> Result<()> {
     let values = args![
@@ -21,7 +21,8 @@ pub(crate) async fn insert(tx: &mut Tx, token: &Token, digest: &str, write_id: &
         json(&token.annotations)?,
         token.created_at,
         write_id,
-        version
+        version,
+        token.account_id
     ];
     tx.execute(INSERT, values).await?;
     Ok(())
@@ -29,7 +30,7 @@ pub(crate) async fn insert(tx: &mut Tx, token: &Token, digest: &str, write_id: &
 
 const FIND_BY_WRITE: &str =
     "SELECT organization_id, token_id, name, scopes, networks, expires_at, rate_limit, annotations,
-    created_at, secret_write_id
+    created_at, secret_write_id, account_id
     FROM organization_tokens WHERE organization_id = $1 AND write_id = $2";
 
 pub(crate) async fn find_by_write(tx: &mut Tx, organization_id: &str, write_id: &str) -> Result<Option<Token>> {
@@ -37,34 +38,46 @@ pub(crate) async fn find_by_write(tx: &mut Tx, organization_id: &str, write_id: 
 }
 
 const FIND: &str = "SELECT organization_id, token_id, name, scopes, networks, expires_at, rate_limit, annotations,
-    created_at, secret_write_id
-    FROM organization_tokens WHERE organization_id = $1 AND token_id = $2 AND deleted = 0";
+    created_at, secret_write_id, account_id
+    FROM organization_tokens WHERE organization_id = $1 AND account_id IN ($2, $3) AND token_id = $4 AND deleted = 0";
 
-pub(crate) async fn find(tx: &mut Tx, organization_id: &str, id: &str) -> Result<Option<Token>> {
-    tx.fetch_optional(FIND, args![organization_id, id]).await?.as_ref().map(token).transpose()
+pub(crate) async fn find(tx: &mut Tx, place: &Place, id: &str) -> Result<Option<Token>> {
+    let unnamed = unnamed(place);
+    tx.fetch_optional(FIND, args![&place.organization_id, place.account_id, unnamed, id]).await?.as_ref().map(token).transpose()
 }
 
 const FIND_BY_DIGEST: &str = "SELECT organization_id, token_id, name, scopes, networks, expires_at, rate_limit,
-    annotations, created_at, secret_write_id
+    annotations, created_at, secret_write_id, account_id
     FROM organization_tokens WHERE secret_digest = $1 AND deleted = 0";
 
 pub(crate) async fn find_by_digest(db: &Db, digest: &str) -> Result<Option<Token>> {
     db.fetch_optional(FIND_BY_DIGEST, args![digest]).await?.as_ref().map(token).transpose()
 }
 
-const LIST: &str = "SELECT organization_id, token_id, name, scopes, networks, expires_at, rate_limit, annotations,
-    created_at, secret_write_id
-    FROM organization_tokens WHERE organization_id = $1 AND deleted = 0
-    ORDER BY created_at, token_id LIMIT $2 OFFSET $3";
+const FIND_BY_ID: &str = "SELECT organization_id, token_id, name, scopes, networks, expires_at, rate_limit, annotations,
+    created_at, secret_write_id, account_id
+    FROM organization_tokens WHERE token_id = $1 AND deleted = 0";
 
-pub(crate) async fn list(db: &Db, organization_id: &str, limit: i64, offset: i64) -> Result<Vec<Token>> {
-    db.fetch_all(LIST, args![organization_id, limit, offset]).await?.iter().map(token).collect()
+pub(crate) async fn find_by_id(db: &Db, id: &str) -> Result<Option<Token>> {
+    db.fetch_optional(FIND_BY_ID, args![id]).await?.as_ref().map(token).transpose()
 }
 
-const COUNT: &str = "SELECT count(*) AS n FROM organization_tokens WHERE organization_id = $1 AND deleted = 0";
+const LIST: &str = "SELECT organization_id, token_id, name, scopes, networks, expires_at, rate_limit, annotations,
+    created_at, secret_write_id, account_id
+    FROM organization_tokens WHERE organization_id = $1 AND account_id IN ($2, $3) AND deleted = 0
+    ORDER BY created_at, token_id LIMIT $4 OFFSET $5";
 
-pub(crate) async fn count(db: &Db, organization_id: &str) -> Result<i64> {
-    Ok(db.fetch_one(COUNT, args![organization_id]).await?.get("n")?)
+pub(crate) async fn list(db: &Db, place: &Place, limit: i64, offset: i64) -> Result<Vec<Token>> {
+    let values = args![&place.organization_id, place.account_id, unnamed(place), limit, offset];
+    db.fetch_all(LIST, values).await?.iter().map(token).collect()
+}
+
+const COUNT: &str = "SELECT count(*) AS n FROM organization_tokens
+    WHERE organization_id = $1 AND account_id IN ($2, $3) AND deleted = 0";
+
+pub(crate) async fn count(db: &Db, place: &Place) -> Result<i64> {
+    let values = args![&place.organization_id, place.account_id, unnamed(place)];
+    Ok(db.fetch_one(COUNT, values).await?.get("n")?)
 }
 
 const UPDATE: &str = "UPDATE organization_tokens
@@ -112,10 +125,16 @@ pub(crate) async fn delete(tx: &mut Tx, token: &Token, now_s: i64, version: i64)
     Ok(())
 }
 
+/// What tokens that name no account have in the column, where they are known; elsewhere the account again.
+fn unnamed(place: &Place) -> i64 {
+    if place.is_first { 0 } else { place.account_id }
+}
+
 fn token(row: &Row) -> Result<Token> {
     Ok(Token {
         id: row.get("token_id")?,
         organization_id: row.get("organization_id")?,
+        account_id: row.get("account_id")?,
         name: row.get("name")?,
         scopes: list_of(row, "scopes")?,
         networks: list_of(row, "networks")?,
