@@ -176,3 +176,68 @@ impl From<GetGrantResponse> for Grant {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn grants() -> impl Strategy<Value = Grant> {
+        let base = proptest::sample::select(Role::ALL.to_vec());
+        let features = proptest::option::of(0_u64..1 << 29);
+        let collections = proptest::option::of(proptest::collection::vec(0..4, 0..4));
+        (base, features, any::<bool>(), collections, any::<bool>()).prop_map(
+            |(base, features, opens, collections, administers)| {
+                let grant = Grant::new("r", base, collections).with_custom_role(opens, features);
+                grant.administering(administers && base == Role::Admin)
+            },
+        )
+    }
+
+    /// What a grant lets somebody do, told one thing at a time.
+    fn may(grant: &Grant, feature: i32, access: Access, collection: i32) -> bool {
+        Feature::try_from(feature).is_ok_and(|feature| grant.allows(feature, access)) && grant.sees(collection)
+    }
+
+    proptest! {
+        #[test]
+        fn grants_are_ordered(a in grants(), b in grants(), c in grants()) {
+            prop_assert!(a.covers(&a));
+            prop_assert!(!(a.covers(&b) && b.covers(&c)) || a.covers(&c));
+            if a.covers(&b) && b.covers(&a) && a.base_role != Role::NoAccess {
+                prop_assert_eq!(&a, &b);
+            }
+        }
+
+        /// Whoever is covered may do nothing that the holder may not, but for what the documented order of roles says:
+        /// a DEVELOPER, who is below MEMBER, writes integrations.
+        #[test]
+        fn what_is_covered_opens_nothing_more(holder in grants(), given in grants()) {
+            if holder.covers(&given) {
+                for feature in 1..=28 {
+                    for collection in 0..4 {
+                        for access in [Access::Read, Access::ReadWrite] {
+                            let is_documented =
+                                feature == Feature::Integrations as i32 && may(&holder, feature, Access::Read, collection);
+                            prop_assert!(
+                                given.base_role == Role::NoAccess
+                                    || !may(&given, feature, access, collection)
+                                    || may(&holder, feature, access, collection)
+                                    || is_documented
+                            );
+                        }
+                    }
+                }
+                prop_assert!(holder.administers_organization() || !given.administers_organization());
+            } else if given.base_role == holder.base_role {
+                // And a refusal has a reason.
+                let more = |access| (1..=28).any(|f| (0..5).any(|c| may(&given, f, access, c) && !may(&holder, f, access, c)));
+                let sees_more = (0..5).any(|c| given.sees(c) && !holder.sees(c));
+                let administers_more = given.administers_organization() && !holder.administers_organization();
+                let opens_more = given.readable & !holder.readable != 0 || given.writable & !holder.writable != 0;
+                prop_assert!(more(Access::Read) || more(Access::ReadWrite) || sees_more || administers_more || opens_more);
+            }
+        }
+    }
+}

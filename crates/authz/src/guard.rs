@@ -189,9 +189,16 @@ impl Guard {
         };
         let header_decides = !named.is_empty() || (policy.who == Who::AnyUser && policy.organization.is_none());
         if claims.scope == Scope::Api || !header_decides {
-            let grant = grant(Scope::Api).await?;
-            allow_role(policy, &grant)?;
-            return Ok((Scope::Api, grant));
+            let in_api = grant(Scope::Api).await?;
+            // A header that names a product without access refuses too; it never opens.
+            if claims.scope != Scope::Api && asks_for_product(policy) {
+                let named = grant(claims.scope).await?;
+                if named.base_role == Role::NoAccess {
+                    return Err(refusal(&named));
+                }
+            }
+            allow_role(policy, &in_api)?;
+            return Ok((Scope::Api, in_api));
         }
         let in_scope = grant(claims.scope).await?;
         let outcome = match named.is_empty() || named.iter().any(|(feature, access)| in_scope.allows(*feature, *access)) {
@@ -296,6 +303,12 @@ fn allow_scopes(policy: &MethodPolicy, claims: &CallerClaims) -> Result<Arc<Gran
 fn is_of_collections(feature: Feature) -> bool {
     use Feature::{ApiCollections, Issues, SampleData, SensitiveData};
     matches!(feature, ApiCollections | SensitiveData | SampleData | Issues)
+}
+
+/// Whether the caller must have access to the product that a header names, beside the role in the API scope.
+fn asks_for_product(policy: &MethodPolicy) -> bool {
+    let Who::AnyOf(needs) = &policy.who else { return false };
+    policy.organization.is_none() && !needs.iter().any(|(feature, _)| *feature == Feature::AdminActions)
 }
 
 fn refusal(grant: &Grant) -> Error {

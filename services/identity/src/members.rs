@@ -22,8 +22,8 @@ pub(crate) const MAPPED_SCOPES: [Scope; 4] = [Scope::Api, Scope::Agentic, Scope:
 /// Gives a member a role: in every scope they have, or as the mapping says.
 ///
 /// # Errors
-/// In this order: `MEMBER_NOT_FOUND`, `SELF_CHANGE`, `USER_ROLE_INVALID`, `ROLE_ABOVE_CALLER`, `SCOPE_INVALID`,
-/// `SCOPE_ROLE_INVALID`, `LAST_ADMIN`.
+/// In this order: `MEMBER_NOT_FOUND`, `SELF_CHANGE`, `USER_ROLE_INVALID`, `SCOPE_INVALID`,
+/// `SCOPE_ROLE_INVALID`, `ROLE_ABOVE_CALLER`, `LAST_ADMIN`.
 pub async fn update_role(
     deps: &Deps,
     caller: &Caller,
@@ -41,6 +41,10 @@ pub async fn update_role(
     }
     let roles = store::list_custom_roles(&mut tx, caller.account_id).await?;
     let name = roles::canonical(&roles, role).ok_or(Reason::UserRoleInvalid)?;
+    // A scope is closed by its mapping, not by a role.
+    if name == Role::NoAccess.name() {
+        return Err(Reason::RoleAboveCaller.into());
+    }
     let (primary, scope_roles) = if mapping.is_empty() {
         let mut scope_roles = member.membership.scope_roles.clone();
         for value in scope_roles.values_mut().filter(|value| *value != Role::NoAccess.name()) {
