@@ -144,7 +144,11 @@ impl Guard {
     /// # Errors
     /// `KEY_NOT_ALLOWED`, `NO_PRODUCT_ACCESS`, `ROLE_HAS_NO_ACCESS`, `SCOPE_NOT_GRANTED`, `PERMISSION_DENIED`,
     /// `NOT_FOUND` and what else stands for a missing id, `CREDENTIAL_BOUNDED`; `NOT_CALLABLE` for RPCs that are not for users; `UNAVAILABLE` when identity does not answer.
-    pub async fn authorize(&self, policy: &'static MethodPolicy, claims: &CallerClaims) -> Result<(Scope, Arc<Grant>), Error> {
+    pub async fn authorize(
+        &self,
+        policy: &'static MethodPolicy,
+        claims: &CallerClaims,
+    ) -> Result<(Scope, Arc<Grant>), Error> {
         let outcome = self.decide(policy, claims).await;
         if let (Err(error), Some(audit)) = (&outcome, &self.audit)
             && error.reason() != Reason::Unavailable
@@ -201,7 +205,8 @@ impl Guard {
             return Ok((Scope::Api, in_api));
         }
         let in_scope = grant(claims.scope).await?;
-        let outcome = match named.is_empty() || named.iter().any(|(feature, access)| in_scope.allows(*feature, *access)) {
+        let outcome = match named.is_empty() || named.iter().any(|(feature, access)| in_scope.allows(*feature, *access))
+        {
             true => allow_role(policy, &in_scope),
             false => Err(refusal(&in_scope)),
         };

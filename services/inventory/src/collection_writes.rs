@@ -108,7 +108,8 @@ pub async fn update_tags(deps: &Deps, caller: &Caller, ids: Vec<i32>, change: Ta
 /// Tags that move a collection between product scopes change whose roles decide over it, which is for an ADMIN.
 pub(crate) fn check_move(caller: &Caller, before: &[Tag], after: &[Tag]) -> Result<(), Error> {
     let scopes = [Scope::Api, Scope::Mcp, Scope::GenAi, Scope::Dast, Scope::Endpoint];
-    let moves = scopes.iter().any(|scope| collections::in_scope(before, *scope) != collections::in_scope(after, *scope));
+    let moves =
+        scopes.iter().any(|scope| collections::in_scope(before, *scope) != collections::in_scope(after, *scope));
     if moves && !caller.grant.allows(Feature::AdminActions, Access::ReadWrite) {
         let refused = portolan_api::Error::new(Reason::RoleHasNoAccess).with("role", caller.grant.display_role());
         return Err(refused.into());

@@ -47,9 +47,8 @@ impl Bounds {
     pub(crate) fn exceeded(&self, given: &Self) -> Option<&'static str> {
         let ends_later = self.ends_at.is_some_and(|own| given.ends_at.is_none_or(|given| given > own));
         let ranges: Vec<_> = self.networks.iter().filter_map(|range| networks::parse(range)).collect();
-        let holds = |range: &String| {
-            networks::parse(range).is_some_and(|range| ranges.iter().any(|own| own.contains(&range)))
-        };
+        let holds =
+            |range: &String| networks::parse(range).is_some_and(|range| ranges.iter().any(|own| own.contains(&range)));
         let is_wider = !self.networks.is_empty() && (given.networks.is_empty() || !given.networks.iter().all(holds));
         let is_faster = self.rate_limit.is_some_and(|own| given.rate_limit.is_some_and(|given| given > own));
         match (ends_later, is_wider, is_faster) {

@@ -17,7 +17,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
-    Deps, bounds::Bounds, changes, networks, scopes,
+    Deps,
+    bounds::Bounds,
+    changes, networks, scopes,
     secret::{self, Kind},
     store::organization_tokens as store,
 };

@@ -142,8 +142,7 @@ async fn callers(test: &TestDb, server: &Server) -> Vec<Caller> {
         UNION ALL SELECT 3000000, organization_id, 'Customer', 0, 1000000 FROM accounts WHERE account_id = 1000000";
     deps.db.execute(accounts, args![]).await.unwrap();
     let in_first = Role::ALL.map(|role| (Kind::Role(role), 1_000_000, role));
-    let elsewhere =
-        [(Kind::SecondAdmin, 2_000_000, Role::Admin), (Kind::WorkspaceAdmin, 3_000_000, Role::Admin)];
+    let elsewhere = [(Kind::SecondAdmin, 2_000_000, Role::Admin), (Kind::WorkspaceAdmin, 3_000_000, Role::Admin)];
     for (kind, account_id, role) in in_first.into_iter().chain(elsewhere) {
         let login = format!("{}-{account_id}@guards.example.org", role.name().to_lowercase());
         create(&deps, account_id, &login, role.name()).await;
@@ -156,10 +155,7 @@ async fn callers(test: &TestDb, server: &Server) -> Vec<Caller> {
         callers.push(Caller { kind, headers: [session, vec![(CALLER_HEADER, token)]] });
     }
     let bearer = vec![("authorization", format!("Bearer {}", server.api_key))];
-    callers.push(Caller {
-        kind: Kind::Administrator,
-        headers: [vec![("x-api-key", server.api_key.clone())], bearer],
-    });
+    callers.push(Caller { kind: Kind::Administrator, headers: [vec![("x-api-key", server.api_key.clone())], bearer] });
     for (utility, name) in [(KeyUtility::Burp, "BURP"), (KeyUtility::Cicd, "CICD")] {
         let made = server.post("/api/addApiToken", json!({ "tokenUtility": name })).await.expect(200).json();
         let key = made["apiTokenList"][0]["key"].as_str().unwrap().to_owned();

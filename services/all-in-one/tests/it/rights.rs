@@ -62,7 +62,9 @@ pub async fn a_customer_is_no_vendor(test: TestDb) {
     let token = format!("/core/v1/api_tokens/{}", made["api_token"]["id"].as_str().unwrap());
     let second = server.post("/api/createNewAccount", json!({"newAccountName": "Second"})).await;
     second.expect(200);
-    for (account_id, login) in [(customer, "c@example.org"), (1_000_001 + i64::from(customer == 1_000_001), "s@example.org")] {
+    for (account_id, login) in
+        [(customer, "c@example.org"), (1_000_001 + i64::from(customer == 1_000_001), "s@example.org")]
+    {
         create(&deps, account_id, login, "ADMIN").await;
         let person = Person::log_in(&server, login).await;
         let key = key_of(&server, &person).await;
@@ -133,7 +135,8 @@ pub async fn a_token_acts_where_it_was_made(test: TestDb) {
     let secret = made["api_token"]["secret"].as_str().unwrap();
     let names = async |bearer: &str| {
         let list = server.call("GET", &tokens, bearer, Value::Null).await.expect(200).json();
-        let names = list["api_tokens"].as_array().unwrap().iter().map(|token| token["name"].as_str().unwrap().to_owned());
+        let names =
+            list["api_tokens"].as_array().unwrap().iter().map(|token| token["name"].as_str().unwrap().to_owned());
         names.collect::<Vec<_>>()
     };
     assert_eq!(names(&server.api_key).await, [""; 0]);
@@ -176,7 +179,8 @@ pub async fn nobody_hands_out_more_than_they_hold(test: TestDb) {
     role(&server, "more", "MEMBER", json!({"apiCollectionIds": [shown, hidden]})).await;
     role(&server, "host", "MEMBER", json!({"allowedFeaturesForUser": ["INVITE_MEMBERS"]})).await;
     role(&server, "clerk", "ADMIN", json!({"allowedFeaturesForUser": ["ADMIN_ACTIONS", "INVITE_MEMBERS"]})).await;
-    let ids = [("books", "b@x.org"), ("host", "h@x.org"), ("clerk", "k@x.org"), ("MEMBER", "m@x.org"), ("ADMIN", "a@x.org")];
+    let ids =
+        [("books", "b@x.org"), ("host", "h@x.org"), ("clerk", "k@x.org"), ("MEMBER", "m@x.org"), ("ADMIN", "a@x.org")];
     let mut member_id = 0;
     for (role, login) in ids {
         let id = create(&deps, 1_000_000, login, role).await;
@@ -222,7 +226,12 @@ pub async fn nobody_hands_out_more_than_they_hold(test: TestDb) {
         ("/api/removeUser", json!({"email": "a@x.org"})),
     ] {
         let answer = clerk.post(path, body.clone()).await;
-        assert!(answer.status == 422 && answer.body.contains(refused), "{path} {body}: {} {}", answer.status, answer.body);
+        assert!(
+            answer.status == 422 && answer.body.contains(refused),
+            "{path} {body}: {} {}",
+            answer.status,
+            answer.body
+        );
     }
     // An ADMIN without authority over the organization has none over who has it.
     let admin = Person::log_in(&server, "a@x.org").await;
@@ -264,12 +273,18 @@ pub async fn a_scope_belongs_to_the_thing(test: TestDb) {
         let mapping = json!({"email": login, "scopeRoleMapping": {"API": api, "DAST": dast}});
         server.post("/api/updateUserScopeRoleMapping", mapping).await.expect(200);
         let person = Person::log_in(&server, login).await;
-        let request = |path: &str| server.request(path).header("cookie", &person.cookie).header("access-token", &person.token);
+        let request =
+            |path: &str| server.request(path).header("cookie", &person.cookie).header("access-token", &person.token);
         let of_api = json!({"apiCollectionId": id, "apiCollectionIds": [id], "apiCollections": [{"id": id}],
             "url": "http://api.test/books/INTEGER", "method": "GET"});
         for path in [
-            "/api/getAllCollections", "/api/getCollection", "/api/fetchAllSampleData", "/api/fetchSampleData",
-            "/api/fetchApiInfosForCollection", "/api/deactivateCollections", "/api/deleteMultipleCollections",
+            "/api/getAllCollections",
+            "/api/getCollection",
+            "/api/fetchAllSampleData",
+            "/api/fetchSampleData",
+            "/api/fetchApiInfosForCollection",
+            "/api/deactivateCollections",
+            "/api/deleteMultipleCollections",
         ] {
             scoped(request(path), path, &of_api).await;
         }

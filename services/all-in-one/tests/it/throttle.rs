@@ -28,7 +28,8 @@ pub async fn a_sign_up_clears_no_login(test: TestDb) {
     for _ in 0..9 {
         guess().await.expect(401);
     }
-    let closed = post("/signup-email", json!({"email": "admin@localhost.org", "password": "Secret-Horse-7-battery"})).await;
+    let closed =
+        post("/signup-email", json!({"email": "admin@localhost.org", "password": "Secret-Horse-7-battery"})).await;
     assert_eq!(closed.status, 422, "{}", closed.body);
     guess().await.expect(401);
     guess().await.expect(429);

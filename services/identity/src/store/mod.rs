@@ -19,8 +19,8 @@ use portolan_api::{Error, Result};
 use portolan_store::{Db, Row, Tx, args};
 
 pub(crate) use self::{
-    administrators::*, custom_roles::*, invitations::*, managed_users::*, members::*, oidc::*, organizations::*, push::*, resets::*,
-    sessions::*, settings::*, usage::*,
+    administrators::*, custom_roles::*, invitations::*, managed_users::*, members::*, oidc::*, organizations::*,
+    push::*, resets::*, sessions::*, settings::*, usage::*,
 };
 use crate::users::User;
 

@@ -43,7 +43,11 @@ const FIND: &str = "SELECT organization_id, token_id, name, scopes, networks, ex
 
 pub(crate) async fn find(tx: &mut Tx, place: &Place, id: &str) -> Result<Option<Token>> {
     let unnamed = unnamed(place);
-    tx.fetch_optional(FIND, args![&place.organization_id, place.account_id, unnamed, id]).await?.as_ref().map(token).transpose()
+    tx.fetch_optional(FIND, args![&place.organization_id, place.account_id, unnamed, id])
+        .await?
+        .as_ref()
+        .map(token)
+        .transpose()
 }
 
 const FIND_BY_DIGEST: &str = "SELECT organization_id, token_id, name, scopes, networks, expires_at, rate_limit,
@@ -54,7 +58,8 @@ pub(crate) async fn find_by_digest(db: &Db, digest: &str) -> Result<Option<Token
     db.fetch_optional(FIND_BY_DIGEST, args![digest]).await?.as_ref().map(token).transpose()
 }
 
-const FIND_BY_ID: &str = "SELECT organization_id, token_id, name, scopes, networks, expires_at, rate_limit, annotations,
+const FIND_BY_ID: &str =
+    "SELECT organization_id, token_id, name, scopes, networks, expires_at, rate_limit, annotations,
     created_at, secret_write_id, account_id
     FROM organization_tokens WHERE token_id = $1 AND deleted = 0";
 
