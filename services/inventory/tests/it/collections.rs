@@ -83,7 +83,7 @@ pub async fn scopes_hide_tagged_collections(test: TestDb) {
     let name = CollectionName::parse(Some("Agents".into())).unwrap();
     let made = collections::create(&deps, &agentic, name).await.unwrap();
     assert!(made.has_tag("gen-ai"));
-    assert_eq!(names(&deps, &agentic).await, ["Default", "Agents"]);
+    assert_eq!(names(&deps, &agentic).await, ["Agents"]);
     assert_eq!(names(&deps, &admin(ACCOUNT)).await, ["Default"]);
 }
 
