@@ -104,6 +104,12 @@ pub const MIGRATIONS: Migrations = Migrations {
             postgres: include_str!("../migrations/postgres/0031_emptied_lists.sql"),
         },
         Migration {
+            version: 65,
+            name: "administrators",
+            sqlite: include_str!("../migrations/sqlite/0065_administrators.sql"),
+            postgres: include_str!("../migrations/postgres/0065_administrators.sql"),
+        },
+        Migration {
             version: 70,
             name: "tenant_states",
             sqlite: include_str!("../migrations/sqlite/0070_tenant_states.sql"),

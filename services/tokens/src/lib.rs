@@ -87,6 +87,12 @@ pub const MIGRATIONS: Migrations = Migrations {
             postgres: include_str!("../migrations/postgres/0040_slack_messages.sql"),
         },
         Migration {
+            version: 66,
+            name: "token_accounts",
+            sqlite: include_str!("../migrations/sqlite/0066_token_accounts.sql"),
+            postgres: include_str!("../migrations/postgres/0066_token_accounts.sql"),
+        },
+        Migration {
             version: 70,
             name: "preflight",
             sqlite: include_str!("../migrations/sqlite/0070_preflight.sql"),
