@@ -198,7 +198,7 @@ impl Guard {
             if claims.scope != Scope::Api && asks_for_product(policy) {
                 let named = grant(claims.scope).await?;
                 if named.base_role == Role::NoAccess {
-                    return Err(refusal(&named));
+                    return Err(grant_refusal(&named));
                 }
             }
             allow_role(policy, &in_api)?;
@@ -208,7 +208,7 @@ impl Guard {
         let outcome = match named.is_empty() || named.iter().any(|(feature, access)| in_scope.allows(*feature, *access))
         {
             true => allow_role(policy, &in_scope),
-            false => Err(refusal(&in_scope)),
+            false => Err(grant_refusal(&in_scope)),
         };
         match outcome {
             Ok(()) => Ok((claims.scope, in_scope)),
@@ -316,7 +316,7 @@ fn asks_for_product(policy: &MethodPolicy) -> bool {
     policy.organization.is_none() && !needs.iter().any(|(feature, _)| *feature == Feature::AdminActions)
 }
 
-fn refusal(grant: &Grant) -> Error {
+fn grant_refusal(grant: &Grant) -> Error {
     match grant.base_role {
         Role::NoAccess => Reason::NoProductAccess.into(),
         _ => Error::new(Reason::RoleHasNoAccess).with("role", grant.display_role()),
@@ -332,11 +332,11 @@ fn allow_role(policy: &MethodPolicy, grant: &Grant) -> Result<(), Error> {
         _ => {}
     }
     if grant.base_role == Role::NoAccess {
-        return Err(refusal(grant));
+        return Err(grant_refusal(grant));
     }
     match &policy.who {
         Who::AnyOf(needs) if !needs.iter().any(|(feature, access)| grant.allows(*feature, *access)) => {
-            Err(refusal(grant))
+            Err(grant_refusal(grant))
         }
         _ => Ok(()),
     }
