@@ -143,7 +143,8 @@ impl Routes {
             }
         }
         if settings.allows_unknown && (method.name == "OPTIONS" || !method.is_common) {
-            for targets in tries().map(|trie| trie.find_any(path, of_account)).filter(|targets| !targets.is_empty()) {
+            let mut known = tries().map(|trie| trie.find_any(path, of_account));
+            if let Some(targets) = known.find(|targets| !targets.is_empty()) {
                 return if method.name == "OPTIONS" { found(account_id, targets.iter()) } else { Found::OtherMethod };
             }
         }
@@ -169,8 +170,9 @@ impl Routes {
     /// The hosts that several open accounts name and that are bound to none, with those accounts.
     pub fn contested(&self) -> Vec<(String, Vec<i64>)> {
         let names = self.hosts.iter().filter(|(name, _)| !name.is_empty());
+        let names = names.map(|(name, host)| (&**name, host));
         let unbound = names.filter(|(name, _)| self.hosts_settings.of(name).account_id.is_none());
-        let of = |(name, host): (&Box<str>, &Host)| {
+        let of = |(name, host): (&str, &Host)| {
             let without = self.hosts.get(without_port(name));
             let all = host.accounts.iter().chain(without.into_iter().flat_map(|host| &host.accounts));
             let mut open: Vec<_> = all.map(|(account_id, _)| *account_id).filter(|id| !self.is_shut(*id)).collect();
