@@ -93,7 +93,8 @@ pub async fn the_five_operations(test: TestDb) {
     expected["authorized_ip_addresses"] = json!([]);
     assert_eq!(updated, json!({"api_token": expected, "annotations": annotations}));
     let body = json!({"properties": {"expires_at": null, "name": "CI 2"}, "annotations": []});
-    let updated = server.call("PATCH", &format!("/core/v1/api_tokens/{id}"), &server.api_key, body).await.expect(200).json();
+    let updated =
+        server.call("PATCH", &format!("/core/v1/api_tokens/{id}"), &server.api_key, body).await.expect(200).json();
     expected["expires_at"] = Value::Null;
     expected["name"] = json!("CI 2");
     assert_eq!(updated, json!({"api_token": expected, "annotations": []}));
