@@ -4,8 +4,8 @@ use std::{process::ExitCode, sync::Arc};
 
 use portolan_gateway::{Backends, GatewayDeps, GuardEdge, IdempotencyTable, StoreReadiness, router, serve, sunset};
 use portolan_runtime::{
-    Process,
-    process::{self, BoxError, stop_signal},
+    Process, Stop,
+    process::{self, BoxError},
     telemetry,
 };
 
@@ -20,37 +20,43 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), BoxError> {
+    let stop = Stop::listen()?;
     let config = process::parse(NAME).load()?;
     // One provider for every TLS connection of the process.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let _telemetry = telemetry::init(&config, NAME)?;
-    let listener = process::listen(&config, "http.addr").await?;
-    let process = Process::open(config).await?;
-    let peers = &process.peers;
-    let mut backends = Backends::default();
-    for (package, channel) in [
-        ("portolan.identity.v1", &peers.identity),
-        ("portolan.tokens.v1", &peers.tokens),
-        ("portolan.inventory.v1", &peers.inventory),
-        ("portolan.imports.v1", &peers.imports),
-        ("portolan.billing.v1", &peers.billing),
-    ] {
-        backends.insert(package, channel.without_deadline());
-    }
-    let db = process.db("gateway").await?;
-    let (guard, relay) = portolan_outbox::start(&process, &db, process.remote_guard()).await?;
-    let proxies = process.config.get("http.trusted_proxies");
-    let router = router(GatewayDeps {
-        backends,
-        edge: Arc::new(GuardEdge::new(guard, peers.auth.clone(), proxies)),
-        readiness: Arc::new(StoreReadiness::new(db.clone())),
-        idempotency: Arc::new(IdempotencyTable::open(db).await?),
-        sunset: sunset(process.config.get("http.sunset"))?,
-        metrics: telemetry::metrics_text(),
-    })?;
+    let start = async {
+        let listener = process::listen(&config, "http.addr").await?;
+        let process = Process::open(config).await?;
+        let peers = &process.peers;
+        let mut backends = Backends::default();
+        for (package, channel) in [
+            ("portolan.identity.v1", &peers.identity),
+            ("portolan.tokens.v1", &peers.tokens),
+            ("portolan.inventory.v1", &peers.inventory),
+            ("portolan.imports.v1", &peers.imports),
+            ("portolan.billing.v1", &peers.billing),
+        ] {
+            backends.insert(package, channel.without_deadline());
+        }
+        let db = process.db("gateway").await?;
+        let (guard, relay) = portolan_outbox::start(&process, &db, process.remote_guard()).await?;
+        let proxies = process.config.get("http.trusted_proxies");
+        let router = router(GatewayDeps {
+            backends,
+            edge: Arc::new(GuardEdge::new(guard, peers.auth.clone(), proxies)),
+            readiness: Arc::new(StoreReadiness::new(db.clone())),
+            idempotency: Arc::new(IdempotencyTable::open(db).await?),
+            sunset: sunset(process.config.get("http.sunset"))?,
+            metrics: telemetry::metrics_text(),
+        })?;
+        Ok::<_, BoxError>((listener, process, router, relay))
+    };
+    let Some(started) = stop.unless_told(start).await else { return Ok(()) };
+    let (listener, process, router, relay) = started?;
     println!("{NAME} ready http=http://{}", listener.local_addr()?);
     let work = async {
-        serve(listener, router, stop_signal(&process.config)).await;
+        serve(listener, router, stop.after_delay(&process.config)).await;
         relay.stop().await;
     };
     process::within_drain_time(work).await;

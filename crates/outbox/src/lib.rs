@@ -26,7 +26,7 @@
 use std::sync::Arc;
 
 use portolan_authz::Guard;
-use portolan_runtime::Process;
+use portolan_runtime::{Process, Tasks};
 use portolan_store::{Db, Error};
 
 mod audit;
@@ -50,6 +50,20 @@ pub async fn start(process: &Process, db: &Db, guard: Guard) -> Result<(Guard, R
     open(db).await?;
     let guard = guard.with_audit(Arc::new(AuditLog::new(db.clone())));
     Ok((guard, Relay::to_services(&process.peers).with_db(db).start()))
+}
+
+/// The guard of a service, which records in its outbox, with the relay among its tasks. In a process with
+/// several services one guard and one relay serve all of them: then nothing is begun here.
+///
+/// # Errors
+/// When the store cannot be reached or migrated.
+pub async fn guard(process: &Process, db: &Db, guard: Guard, tasks: &Tasks) -> Result<Guard, Error> {
+    if process.is_whole {
+        return Ok(guard);
+    }
+    let (guard, relay) = start(process, db, guard).await?;
+    tasks.stopping(relay.stop());
+    Ok(guard)
 }
 
 /// The topic of [`AuditEvent`]s, received by identity.

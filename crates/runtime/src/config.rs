@@ -57,6 +57,18 @@ impl Config {
         self.settings.0.get(key).map_or("", String::as_str)
     }
 
+    /// A section as a struct, with a field a key.
+    ///
+    /// # Errors
+    /// Names the key whose value cannot be used.
+    pub fn section<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T, ConfigError> {
+        let keys = self.settings.0.iter().filter_map(|(key, value)| {
+            let (section, key) = key.split_once('.')?;
+            (section == name).then_some((key, value.as_str()))
+        });
+        crate::section::read(name, keys).map_err(|problem| ConfigError(vec![problem]))
+    }
+
     /// Overrides a key, as a command-line flag does.
     ///
     /// # Errors

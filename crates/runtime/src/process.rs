@@ -1,17 +1,6 @@
 //! The start and the end of a process: arguments, configuration, store, signals.
 
-use std::{
-    future::Future,
-    net::SocketAddr,
-    path::PathBuf,
-    pin::Pin,
-    process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{future::Future, net::SocketAddr, path::PathBuf, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
 use portolan_authz::{Cache, GRANTS, Guard, Redis, ServiceAuth};
 use portolan_fetch::Fetch;
@@ -20,7 +9,7 @@ use portolan_store::{Db, Store};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
-use crate::{Config, Peers, RemoteIdentities, Secrets, Tls, grpc_routes, merge, serve_grpc, telemetry};
+use crate::{Config, Peers, RemoteIdentities, Secrets, Stop, Tls, grpc_routes, merge, serve_grpc, telemetry};
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -77,6 +66,8 @@ pub struct Process {
     pub tls: Option<Arc<Tls>>,
     /// The client of every call that leaves the installation.
     pub fetch: Fetch,
+    /// Whether one guard and one relay serve every service of this process.
+    pub is_whole: bool,
 }
 
 impl Process {
@@ -97,7 +88,7 @@ impl Process {
             "memory:" => None,
             url => Some(Redis::new(url, &secrets.installation())?),
         };
-        Ok(Self { config, store, secrets, redis, peers, tls, fetch })
+        Ok(Self { config, store, secrets, redis, peers, tls, fetch, is_whole: false })
     }
 
     /// The store as one service sees it.
@@ -182,22 +173,28 @@ where
     F: Future<Output = Result<Built, BoxError>>,
 {
     let result = async {
+        let stop = Stop::listen()?;
         // One provider for every TLS connection of the process.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let config = parse(package).load()?;
         let _telemetry = telemetry::init(&config, package)?;
-        let listener = listen(&config, "grpc.addr").await?;
-        let process = Process::open(config).await?;
-        let (tls, config) = (process.tls.clone(), process.config.clone());
-        let built = build(process).await?;
-        let routes = merge([grpc_routes(&[package]).await?, built.routes]);
-        if !config.get("metrics.addr").is_empty() {
-            telemetry::serve_metrics(listen(&config, "metrics.addr").await?);
-        }
+        let start = async {
+            let listener = listen(&config, "grpc.addr").await?;
+            let process = Process::open(config.clone()).await?;
+            let tls = process.tls.clone();
+            let built = build(process).await?;
+            let routes = merge([grpc_routes(&[package]).await?, built.routes]);
+            if !config.get("metrics.addr").is_empty() {
+                telemetry::serve_metrics(listen(&config, "metrics.addr").await?);
+            }
+            Ok::<_, BoxError>((listener, routes, built.guard, tls, built.on_stop))
+        };
+        let Some(started) = stop.unless_told(start).await else { return Ok(()) };
+        let (listener, routes, guard, tls, on_stop) = started?;
         println!("{package} ready grpc={}", listener.local_addr()?);
         let work = async {
-            serve_grpc(listener, routes, built.guard, tls, stop_signal(&config)).await?;
-            built.on_stop.await;
+            serve_grpc(listener, routes, guard, tls, stop.after_delay(&config)).await?;
+            on_stop.await;
             Ok::<_, BoxError>(())
         };
         within_drain_time(work).await.unwrap_or(Ok(()))
@@ -231,29 +228,7 @@ pub fn finish(result: Result<(), BoxError>) -> ExitCode {
     }
 }
 
-/// Whether the process was told to end.
-static DRAINING: AtomicBool = AtomicBool::new(false);
-
-/// Whether the process was told to end and takes requests only until its balancers have noticed.
-pub fn is_draining() -> bool {
-    DRAINING.load(Ordering::Relaxed)
-}
-
-/// Ends at SIGTERM or SIGINT, after `drain.delay_ms`, in which the process answers that it is not ready any more.
-pub async fn stop_signal(config: &Config) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let delay = Duration::from_millis(config.get("drain.delay_ms").parse().unwrap_or_default());
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    DRAINING.store(true, Ordering::Relaxed);
-    tokio::time::sleep(delay).await;
-}
+pub use crate::stop::is_draining;
 
 /// Runs the work of a process until it ends, or is cut off [`DRAIN_TIME_MAX`] after the signal; then `None`.
 pub async fn within_drain_time<T>(work: impl Future<Output = T>) -> Option<T> {

@@ -21,6 +21,7 @@ pub(crate) async fn migrate(arguments: &ProcessArgs) -> Result<(), BoxError> {
         portolan_outbox::open(db).await?;
         db.migrate(migrations).await?;
     }
+    portolan_jobs::migrate(&store.service("billing").await?).await?;
     portolan_limit::Limits::in_table(&store.service("tokens").await?).await?;
     if config.get("log.url") == "embedded:" {
         Log::open(config.get("log.url"), config.get("log.topic"), &store).await?;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use portolan_authz::{API_KEYS, GRANTS, Guard};
+use portolan_billing::Billing;
 use portolan_gateway::{Backends, GatewayDeps, GuardEdge, IdempotencyTable};
 use portolan_log::Log;
 use portolan_runtime::{
-    GrpcService, Process, ProcessArgs, grpc_routes, guarded, merge,
-    process::{BoxError, listen, stop_signal, within_drain_time},
+    GrpcService, Opened, Process, ProcessArgs, Service as _, Stop, Tasks, grpc_routes, guarded, merge,
+    process::{BoxError, listen, within_drain_time},
     serve_grpc, telemetry,
 };
 use tokio::sync::watch;
@@ -15,25 +16,29 @@ use tonic::service::Routes;
 
 /// Starts, prints the line `portolan ready …` on standard output, and serves until SIGTERM or SIGINT.
 pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
+    let told = Stop::listen()?;
     let config = arguments.load()?;
     let _telemetry = telemetry::init(&config, "portolan")?;
-    let http = listen(&config, "http.addr").await?;
-    let grpc = listen(&config, "grpc.addr").await?;
-    let process = Process::open(config).await?;
-    let services = Services::open(&process).await?;
-
-    services.identity.start();
-
+    let start = async {
+        let http = listen(&config, "http.addr").await?;
+        let grpc = listen(&config, "grpc.addr").await?;
+        let process = Process { is_whole: true, ..Process::open(config.clone()).await? };
+        let services = Services::open(&process).await?;
+        services.identity.start();
+        let first = portolan_identity::first_start(
+            &services.identity,
+            config.get("admin.email"),
+            config.get("admin.password"),
+            &config.data_dir,
+        );
+        if let Some((login, password)) = first.await?.generated_password {
+            eprintln!("administrator {login} with password {password} (shown once)");
+        }
+        Ok::<_, BoxError>((http, grpc, process, services))
+    };
+    let Some(started) = told.unless_told(start).await else { return Ok(()) };
+    let (http, grpc, process, services) = started?;
     let config = &process.config;
-    let first = portolan_identity::first_start(
-        &services.identity,
-        config.get("admin.email"),
-        config.get("admin.password"),
-        &config.data_dir,
-    );
-    if let Some((login, password)) = first.await?.generated_password {
-        eprintln!("administrator {login} with password {password} (shown once)");
-    }
 
     let (stop, stopped) = watch::channel(false);
     let stopping = |mut stopped: watch::Receiver<bool>| async move {
@@ -56,7 +61,7 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
         "  curl -s http://{http_address}/api/getAllCollections -H \"x-api-key: $(cat {data}/admin-api-key)\" \
          -H 'content-type: application/json' -d '{{}}'"
     );
-    stop_signal(config).await;
+    told.after_delay(config).await;
     stop.send_replace(true);
     let drained = async {
         let _ = tokio::join!(http, grpc);
@@ -76,7 +81,7 @@ pub(crate) struct Services {
     guarded: Vec<(&'static str, GrpcService)>,
     relay: portolan_outbox::RelayHandle,
     meter: portolan_meter::FoldHandle,
-    billing: portolan_billing::WorkHandle,
+    billing: Tasks,
     ingest: portolan_inventory::IngestHandle,
     jobs: portolan_imports::JobsHandle,
     edge: portolan_tokens::enforce::Edge,
@@ -117,16 +122,14 @@ impl Services {
             .probing_in(std::env::current_exe().ok());
         let imports = portolan_imports::Deps::of(process, log).await?;
 
-        let billing_db = process.db(portolan_billing::SERVICE).await?;
-        let billing =
-            portolan_billing::Deps::open(billing_db, peers.clone(), &process.config, &process.secrets).await?;
+        let Opened { routes: billing_routes, tasks: billing, .. } = Billing::open(process).await?;
 
         let routes = vec![
             (portolan_identity::PACKAGE, portolan_identity::service(identity.clone())),
             (portolan_tokens::PACKAGE, portolan_tokens::service(tokens)),
             (portolan_inventory::PACKAGE, portolan_inventory::service(inventory.clone()).await?),
             (portolan_imports::PACKAGE, portolan_imports::service(imports.clone()).await?),
-            (portolan_billing::PACKAGE, portolan_billing::service(billing.clone())),
+            (Billing::PACKAGE, billing_routes),
         ];
         // Identity is in this process: the guards ask it without the wire, which every request would pay for.
         let identities = Arc::new(portolan_identity::grants::OwnIdentities(identity.clone()));
@@ -147,7 +150,6 @@ impl Services {
         }
         let relay = relay.start();
         let meter = portolan_meter::start(&[process.db("identity").await?, process.db("inventory").await?]);
-        let billing = portolan_billing::start_work(billing);
         let ingest = portolan_inventory::start_ingest(inventory);
         let jobs = portolan_imports::start_jobs(imports);
         Ok(Self { identity, guard, routes, guarded: services, relay, meter, billing, ingest, jobs, edge })

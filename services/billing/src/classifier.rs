@@ -3,6 +3,8 @@
 //! The classifier that is built in knows keywords and asks nobody: it finds what is named, not what is meant. Another
 //! one becomes a variant of [`Classifier`].
 
+use crate::model::agents::Harm;
+
 /// Who classifies.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Classifier {
@@ -17,13 +19,6 @@ pub struct Verdict {
     pub topic: &'static str,
     pub sub_topic: &'static str,
     pub harm: Option<Harm>,
-}
-
-/// Why a text is harmful.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Harm {
-    pub category: &'static str,
-    pub reason: &'static str,
 }
 
 struct Topic {

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::usage::{self, BATCH_MAX, Event, VALUE_MAX, event_key};
-use crate::{Deps, features};
+use crate::{Deps, model::features};
 
 const SPEC_VERSION: &str = "1.0";
 const ID_CHARS_MAX: usize = 255;

@@ -2,7 +2,7 @@
 
 use portolan_api::Result;
 
-use crate::{Deps, jobs, store};
+use crate::{Deps, store};
 
 /// How often there is something to forget.
 pub const EVERY_S: i64 = 3_600;
@@ -20,7 +20,7 @@ pub async fn run(deps: &Deps, owner: &str) -> Result<()> {
     if !store::reports::lease(&deps.db, LEASE, owner, now, now + EVERY_S).await? {
         return Ok(());
     }
-    store::jobs::delete_ended(&deps.db, now - jobs::KEPT_S).await?;
+    deps.jobs.forget().await?;
     let mut after = Some((i64::MIN, Vec::new()));
     while let Some(place) = after {
         after = store::usage::forget(&deps.db, place, now - deps.settings.event_window_s, KEYS).await?;

@@ -1,25 +1,11 @@
 //! Organisations as billing knows them: their accounts, and the plan each has.
 
-use portolan_api::identity::v1::{FindOrganizationRequest, OrganizationRecord, find_organization_request::By};
-use portolan_api::{Error, Reason, Result};
+use portolan_api::{Error, Result};
 
-use crate::entitlements::Entitlements;
-use crate::provider::{Customer, Provider};
+use crate::model::{entitlements::Entitlements, organizations::Organization, subscriptions::Customer};
+use crate::peers::{self, By};
+use crate::provider::Provider;
 use crate::{Deps, store};
-
-/// What is stored of an organisation.
-#[derive(Clone, Debug, Default)]
-pub struct Organization {
-    /// `None` before the first subscription.
-    pub plan_id: Option<String>,
-    /// The provider knows it as a customer.
-    pub is_customer: bool,
-    pub version: i64,
-    /// What the provider answered last, when, and under which version.
-    pub entitlements: Option<Entitlements>,
-    pub fetched_at: i64,
-    pub fetched_version: i64,
-}
 
 /// The organisation that an account belongs to.
 ///
@@ -29,7 +15,7 @@ pub async fn of_account(deps: &Deps, account_id: i64) -> Result<String> {
     if let Some(organization_id) = store::organizations::of_account(&deps.db, account_id).await? {
         return Ok(organization_id);
     }
-    let found = find(deps, By::AccountId(account_id)).await?;
+    let found = peers::organization(&deps.peers, By::AccountId(account_id)).await?;
     // An account that is being closed is no longer listed, but still belongs there.
     let account_ids = found.account_ids.iter().copied().chain([account_id]).collect::<Vec<_>>();
     store::organizations::insert(&deps.db, &found.id, &account_ids).await?;
@@ -38,17 +24,10 @@ pub async fn of_account(deps: &Deps, account_id: i64) -> Result<String> {
 
 /// Asks identity for an organisation and keeps its accounts.
 pub async fn refresh_accounts(deps: &Deps, organization_id: &str) -> Result<Vec<i64>> {
-    let found = find(deps, By::Id(organization_id.to_owned())).await?;
+    let found = peers::organization(&deps.peers, By::Id(organization_id.to_owned())).await?;
     store::organizations::insert(&deps.db, organization_id, &found.account_ids).await?;
     // Accounts that were closed stay: what they used is still to be set to nothing.
     Ok(store::organizations::list_accounts(&deps.db, organization_id).await?)
-}
-
-/// An organisation as identity has it.
-pub async fn find(deps: &Deps, by: By) -> Result<OrganizationRecord> {
-    let request = FindOrganizationRequest { by: Some(by) };
-    let found = deps.peers.directory().find_organization(request).await?.into_inner().organization;
-    found.ok_or_else(|| Reason::OrganizationNotFound.into())
 }
 
 /// What the plan of an organisation includes at this moment.
@@ -104,7 +83,7 @@ pub async fn ensure_customer(deps: &Deps, organization_id: &str, organization: &
     }
     let customer_id = deps.plans.customer_id(organization_id);
     if !stigg.has_customer(customer_id).await? {
-        let found = find(deps, By::Id(organization_id.to_owned())).await?;
+        let found = peers::organization(&deps.peers, By::Id(organization_id.to_owned())).await?;
         let customer = Customer { id: customer_id, name: &found.name, email: &found.admin_email };
         stigg.provision_customer(&customer).await?;
     }

@@ -6,10 +6,10 @@ use portolan_api::{Error, Reason, Result};
 use portolan_authz::Caller;
 
 use crate::entitlements::{self, FeatureState};
+use crate::model::windows::Grain;
 use crate::refresh::{self, Refresh};
 use crate::store::usage::WindowQuery;
 use crate::usage::Window;
-use crate::windows::Grain;
 use crate::{Deps, organizations, store};
 
 const PAGE_SIZE: i32 = 100;

@@ -1,38 +1,14 @@
-//! Recomputes the usage of organisations: durable, one run for all requests that came before it began.
+//! Recomputes the usage of organizations by jobs, an account a step.
 
-use portolan_api::{Result, identity, inventory};
-use serde::{Deserialize, Serialize};
+use portolan_api::Result;
+use portolan_jobs::{Error, Job, Step, Subject, Work};
+use portolan_store::Tx;
 
-use crate::store::usage::Recounted;
-use crate::{Deps, entitlements, organizations, reports, store};
+use crate::model::refresh::{Cursor, Task};
+use crate::model::usage::Recounted;
+use crate::{Deps, entitlements, organizations, peers, reports, store};
 
-/// A run is another runner's after this long without an end.
-pub const LEASE_S: i64 = 120;
-
-/// Usage that was recorded differently from what its owner counted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Difference {
-    pub account_id: i64,
-    pub feature: String,
-    pub recorded: i64,
-    pub counted: i64,
-}
-
-/// The last recomputation of an organisation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refresh {
-    pub state: &'static str,
-    pub requested_at: i64,
-    pub finished_at: i64,
-    pub differences: Vec<Difference>,
-}
-
-/// A run that was taken.
-pub struct Run {
-    pub organization_id: String,
-    /// How many requests it answers.
-    pub requested: i64,
-}
+pub use crate::model::refresh::{Difference, Refresh};
 
 /// Asks for a recomputation, which the account then finds among its jobs; requests that wait for one run are one job.
 ///
@@ -40,76 +16,74 @@ pub struct Run {
 /// `ORGANIZATION_NOT_FOUND`, `UNAVAILABLE`.
 pub async fn request(deps: &Deps, account_id: i64) -> Result<()> {
     let organization_id = organizations::of_account(deps, account_id).await?;
-    let job_id = uuid::Uuid::new_v4().to_string();
-    store::refreshes::request(&deps.db, &organization_id, account_id, &job_id, deps.clock.now()).await?;
-    deps.wake.notify_one();
+    let subject = Subject { name: organization_id.clone(), collection_id: None };
+    deps.jobs.request(account_id, &Task::RefreshUsage { organization_id }, &subject).await?;
     Ok(())
 }
 
-/// The last recomputation of an organisation; `None` when there was none.
+/// The last recomputation of an organization; `None` when there was none.
+///
+/// # Errors
+/// `UNAVAILABLE`.
 pub async fn last(deps: &Deps, organization_id: &str) -> Result<Option<Refresh>> {
-    Ok(store::refreshes::get(&deps.db, organization_id, deps.clock.now()).await?)
-}
-
-/// Does every run that is due; what fails stays due.
-pub async fn run_due(deps: &Deps, owner: &str) -> Result<()> {
-    loop {
-        let now = deps.clock.now();
-        let Some(run) = store::refreshes::claim(&deps.db, owner, now, now + LEASE_S).await? else { return Ok(()) };
-        let differences = recompute(deps, &run.organization_id).await?;
-        for difference in &differences {
-            tracing::warn!(
-                organization_id = run.organization_id,
-                account_id = difference.account_id,
-                feature = difference.feature,
-                recorded = difference.recorded,
-                counted = difference.counted,
-                "usage was recorded differently from what was counted; it is repaired"
-            );
-        }
-        store::refreshes::end(&deps.db, &run, owner, &differences, deps.clock.now()).await?;
-    }
-}
-
-/// Lets every owner count anew, sets what is recorded to it, and answers the differences. A second run finds none.
-async fn recompute(deps: &Deps, organization_id: &str) -> Result<Vec<Difference>> {
-    let mut differences = Vec::new();
-    for account_id in organizations::refresh_accounts(deps, organization_id).await? {
-        for recounted in recount(deps, account_id).await? {
-            differences.extend(store::usage::reconcile(&deps.db, &recounted, deps.clock.now()).await?);
-        }
-    }
-    if let Some(known) = organizations::known_entitlements(deps, organization_id).await? {
-        let now = deps.clock.now();
-        let totals = store::usage::totals(&deps.db, organization_id, now).await?;
-        entitlements::note_overages(deps, organization_id, &known, &totals, now).await?;
-    }
-    reports::note(deps, organization_id).await?;
-    Ok(differences)
-}
-
-async fn recount(deps: &Deps, account_id: i64) -> Result<Vec<Recounted>> {
-    let request = identity::v1::RecountUsageRequest { account_id };
-    let accounts = deps.peers.identity_usage().recount_usage(request).await?.into_inner().counts;
-    let request = inventory::v1::RecountUsageRequest { account_id };
-    let endpoints = deps.peers.inventory_usage().recount_usage(request).await?.into_inner().counts;
-    let accounts = accounts.into_iter().map(|count| Recounted {
-        account_id,
-        feature: count.feature,
-        kept: count.kept,
-        counted: count.counted,
-        settled_version: count.settled_version,
-        count: count.count,
-        version: count.version,
+    let (newest, ended) = deps.jobs.newest(organization_id).await?;
+    let Some(newest) = newest else { return Ok(None) };
+    let (finished_at, differences) = ended.map_or((0, Vec::new()), |ended| {
+        // For its reader alone: what cannot be read holds up nothing.
+        (ended.updated_at, serde_json::from_value(ended.outcome).unwrap_or_default())
     });
-    let endpoints = endpoints.into_iter().map(|count| Recounted {
-        account_id,
-        feature: count.feature,
-        kept: count.kept,
-        counted: count.counted,
-        settled_version: count.settled_version,
-        count: count.count,
-        version: count.version,
-    });
-    Ok(accounts.chain(endpoints).collect())
+    Ok(Some(Refresh { state: newest.state.name(), requested_at: newest.created_at, finished_at, differences }))
+}
+
+/// What a step needs of others.
+pub enum Prepared {
+    Recounted {
+        account_id: i64,
+        counts: Vec<Recounted>,
+    },
+    /// Every account is done.
+    Over,
+}
+
+impl Work for Deps {
+    type Task = Task;
+    type Prepared = Prepared;
+
+    async fn prepare(&self, job: &Job<Task>) -> Result<Prepared, Error> {
+        let Task::RefreshUsage { organization_id } = &job.task;
+        let accounts = match job.cursor.account_id {
+            None => organizations::refresh_accounts(self, organization_id).await?,
+            Some(_) => store::organizations::list_accounts(&self.db, organization_id).await?,
+        };
+        let next = accounts.into_iter().find(|account_id| job.cursor.account_id.is_none_or(|last| *account_id > last));
+        if let Some(account_id) = next {
+            return Ok(Prepared::Recounted { account_id, counts: peers::recount(&self.peers, account_id).await? });
+        }
+        if let Some(known) = organizations::known_entitlements(self, organization_id).await? {
+            let now = self.clock.now();
+            let totals = store::usage::totals(&self.db, organization_id, now).await?;
+            entitlements::note_overages(self, organization_id, &known, &totals, now).await?;
+        }
+        reports::note(self, organization_id).await?;
+        Ok(Prepared::Over)
+    }
+
+    async fn step(&self, tx: &mut Tx, job: &Job<Task>, prepared: &Prepared) -> Result<Step<Cursor>, Error> {
+        let mut differences = job.cursor.differences.clone();
+        let Prepared::Recounted { account_id, counts } = prepared else {
+            let outcome = serde_json::to_value(differences).map_err(|error| Error::Never(error.to_string()))?;
+            return Ok(Step::Over { done: 0, outcome });
+        };
+        let before = differences.len();
+        for recounted in counts {
+            differences.extend(store::usage::reconcile(tx, recounted, self.clock.now()).await?);
+        }
+        let found = &differences[before..];
+        for Difference { account_id, feature, recorded, counted } in found {
+            let problem = "usage was recorded differently from what was counted; it is repaired";
+            tracing::warn!(account_id, feature, recorded, counted, "{problem}");
+        }
+        let done = i64::try_from(found.len()).unwrap_or(i64::MAX);
+        Ok(Step::Next { cursor: Cursor { account_id: Some(*account_id), differences }, done })
+    }
 }

@@ -3,6 +3,7 @@
 
 use portolan_api::Result;
 
+use crate::model::reports::Due;
 use crate::provider::{Provider, stigg::Report};
 use crate::{Deps, organizations, store};
 
@@ -11,13 +12,6 @@ const REPORTS_MAX: i64 = 500;
 /// One process reports at a time.
 pub const LEASE: &str = "usage reports";
 pub const LEASE_S: i64 = 60;
-
-/// A usage that the provider has not been told.
-pub struct Due {
-    pub organization_id: String,
-    pub feature: String,
-    pub value: i64,
-}
 
 /// Writes down what an organisation uses now, to be told.
 pub async fn note(deps: &Deps, organization_id: &str) -> Result<()> {

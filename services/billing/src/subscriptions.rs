@@ -1,9 +1,9 @@
 //! Subscriptions of organisations, and the tokens of customers.
 
-use portolan_api::identity::v1::{GetUserRequest, find_organization_request::By};
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::Caller;
 
+use crate::peers::{self, By};
 use crate::provider::{Checkout, Order, Period, Provider};
 use crate::{Deps, domains, organizations, store};
 
@@ -90,13 +90,12 @@ async fn is_same_domain(deps: &Deps, caller: &Caller, organization_id: &str) -> 
     if !deps.settings.email_domain_rule {
         return Ok(false);
     }
-    let found = match organizations::find(deps, By::Id(organization_id.to_owned())).await {
+    let found = match peers::organization(&deps.peers, By::Id(organization_id.to_owned())).await {
         Ok(found) => found,
         Err(error) if error.reason() == Reason::OrganizationNotFound => return Ok(false),
         Err(error) => return Err(error),
     };
-    let request = GetUserRequest { account_id: caller.account_id, user_id: caller.user_id };
-    let login = deps.peers.identity().get_user(request).await?.into_inner().login;
+    let login = peers::login(&deps.peers, caller.account_id, caller.user_id).await?;
     Ok(domains::agree(&found.admin_email, &login))
 }
 

@@ -1,8 +1,7 @@
 //! Import jobs as callers see them.
 
 use portolan_api::Reason;
-use portolan_api::billing::v1 as billing;
-use portolan_api::inventory::v1 as inventory;
+use portolan_api::common::v1 as pb;
 use portolan_authz::Caller;
 use portolan_formats::Format;
 use portolan_log::Positions;
@@ -222,7 +221,7 @@ fn visible(job: &Job, caller: &Caller) -> bool {
 #[derive(Clone, Debug)]
 pub enum Listed {
     Own(Box<Job>),
-    Other(inventory::Job),
+    Other(pb::Job),
 }
 
 impl Listed {
@@ -249,13 +248,13 @@ pub async fn get(deps: &Deps, caller: &Caller, job_id: &str) -> Result<Listed, E
     let found = match rows::get(&deps.db, caller.account_id, &id).await? {
         Some(job) => Some(Listed::Own(Box::new(job))),
         None => {
-            let request = inventory::GetJobRequest { account_id: caller.account_id, job_id: id.clone() };
-            let answer = deps.peers.inventory_jobs().get_job(request).await.map_err(portolan_api::Error::from)?;
+            let request = pb::GetJobRequest { account_id: caller.account_id, job_id: id };
+            let answer =
+                deps.peers.inventory_jobs().get_job(request.clone()).await.map_err(portolan_api::Error::from)?;
             let found = match answer.into_inner().job {
                 None => {
-                    let request = billing::GetJobRequest { account_id: caller.account_id, job_id: id };
                     let answer = deps.peers.billing_jobs().get_job(request).await.map_err(portolan_api::Error::from)?;
-                    answer.into_inner().job.map(of_billing)
+                    answer.into_inner().job
                 }
                 found => found,
             };
@@ -263,11 +262,6 @@ pub async fn get(deps: &Deps, caller: &Caller, job_id: &str) -> Result<Listed, E
         }
     };
     Ok(found.filter(|job| job.visible(caller)).ok_or(Reason::JobNotFound)?)
-}
-
-fn of_billing(job: billing::Job) -> inventory::Job {
-    let billing::Job { job_id, kind, state, done_items, created_at, updated_at } = job;
-    inventory::Job { job_id, kind, state, done_items, created_at, updated_at, ..inventory::Job::default() }
 }
 
 /// Where a page ended in the list of own jobs, and in that of others.
@@ -306,23 +300,16 @@ pub async fn list(deps: &Deps, caller: &Caller, size: i32, token: &str) -> Resul
     let size = if size <= 0 { PAGE_DEFAULT } else { i64::from(size).min(PAGE_MAX) };
     let mut cursor = Cursor::parse(token)?;
     let own = rows::list(&deps.db, caller.account_id, &cursor.own, size + 1).await?;
-    let request = inventory::ListJobsRequest {
+    let request = pb::ListJobsRequest {
         account_id: caller.account_id,
         page_size: i32::try_from(size + 1).unwrap_or(i32::MAX),
         before_created_at: cursor.created_at,
         before_job_id: cursor.id.clone(),
     };
-    let mut theirs =
-        deps.peers.inventory_jobs().list_jobs(request).await.map_err(portolan_api::Error::from)?.into_inner().jobs;
-    let request = billing::ListJobsRequest {
-        account_id: caller.account_id,
-        page_size: i32::try_from(size + 1).unwrap_or(i32::MAX),
-        before_created_at: cursor.created_at,
-        before_job_id: cursor.id.clone(),
-    };
-    let of_usage =
-        deps.peers.billing_jobs().list_jobs(request).await.map_err(portolan_api::Error::from)?.into_inner().jobs;
-    theirs.extend(of_usage.into_iter().map(of_billing));
+    let listed = deps.peers.inventory_jobs().list_jobs(request.clone()).await.map_err(portolan_api::Error::from)?;
+    let mut theirs = listed.into_inner().jobs;
+    let listed = deps.peers.billing_jobs().list_jobs(request).await.map_err(portolan_api::Error::from)?;
+    theirs.extend(listed.into_inner().jobs);
     theirs.sort_by(|a, b| (b.created_at, &b.job_id).cmp(&(a.created_at, &a.job_id)));
     let own = own.into_iter().map(|job| Listed::Own(Box::new(job)));
     let mut listed: Vec<_> = own.chain(theirs.into_iter().map(Listed::Other)).collect();

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use portolan_api::{Error, Reason, Result};
 use serde_json::{Value, json};
 
-use super::{Checkout, Customer, Order, SigningKey};
-use crate::entitlements::{Access, Entitlements, UNLIMITED};
+use crate::model::{
+    entitlements::{Access, Entitlements, UNLIMITED},
+    subscriptions::{Checkout, Customer, Order, SigningKey},
+};
 
 /// Requests end well within the deadline of the request that waits for them.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 
 use portolan_store::{Bulk, Db, Error, Row, Tx, args, retrying};
 
-use crate::agents::{self, Addition, Analysis, Query, SeenHarm};
+use crate::model::agents::{self, Addition, Analysis, Query, SeenHarm};
 
 static INSERT_QUERIES: Bulk<2> =
     Bulk::new("INSERT INTO agent_queries (account_id, query_id)", "ON CONFLICT DO NOTHING RETURNING query_id");

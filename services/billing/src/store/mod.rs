@@ -1,8 +1,6 @@
 //! The statements of billing, by noun.
 
 pub(crate) mod agents;
-pub(crate) mod jobs;
 pub(crate) mod organizations;
-pub(crate) mod refreshes;
 pub(crate) mod reports;
 pub(crate) mod usage;

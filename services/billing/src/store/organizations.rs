@@ -1,7 +1,9 @@
 use portolan_store::{Bulk, Db, Error, args, retrying};
 
-use crate::entitlements::{Entitlements, Overages};
-use crate::organizations::Organization;
+use crate::model::{
+    entitlements::{Entitlements, Overages},
+    organizations::Organization,
+};
 
 const FIND_ORGANIZATION_OF_ACCOUNT: &str = "SELECT organization_id FROM billing_accounts WHERE account_id = $1";
 

@@ -1,6 +1,6 @@
 use portolan_store::{Db, Error, args, retrying};
 
-use crate::reports::Due;
+use crate::model::reports::Due;
 
 const NOTE: &str = "
 INSERT INTO usage_reports (organization_id, feature, value) VALUES ($1, $2, $3)

@@ -2,10 +2,12 @@ use std::collections::HashSet;
 
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args, retrying};
 
-use crate::features;
-use crate::refresh::Difference;
-use crate::usage::{self, Changes, Count, Event, EventKey, FeatureTotal, Totals, Window};
-use crate::windows::Grain;
+use crate::model::{
+    features,
+    refresh::Difference,
+    usage::{self, Changes, Count, Event, EventKey, FeatureTotal, Recounted, Totals, Window},
+    windows::Grain,
+};
 
 static INSERT_EVENTS: Bulk<5> = Bulk::new(
     "INSERT INTO usage_events (account_id, event_key, feature, value, time)",
@@ -123,48 +125,29 @@ async fn get_total(tx: &mut Tx, account_id: i64, feature: &str) -> Result<i64, E
     row.map_or(Ok(0), |row| row.get("value"))
 }
 
-/// A count that its owner made anew.
-pub struct Recounted {
-    pub account_id: i64,
-    pub feature: String,
-    /// As the owner kept it before.
-    pub kept: i64,
-    pub counted: i64,
-    /// Of `kept`, when everything before it had been reported.
-    pub settled_version: Option<i64>,
-    /// The count after the recount, and its version.
-    pub count: i64,
-    pub version: i64,
-}
-
 const LOCK_VERSION: &str = "
 INSERT INTO usage_versions (account_id, feature, version) VALUES ($1, $2, -1)
 ON CONFLICT (account_id, feature) DO UPDATE SET version = usage_versions.version RETURNING version";
 
-/// Sets the total to a new count, and answers what it differed from: the owner's own count, or what was recorded here
+/// Sets the total to a new count, and returns what it differed from: the owner's own count, or what was recorded here
 /// under the same version.
-pub async fn reconcile(db: &Db, recounted: &Recounted, now: i64) -> Result<Option<Difference>, Error> {
-    retrying(|| async {
-        let Recounted { account_id, feature, kept, counted, settled_version, count, version } = recounted;
-        let mut tx = db.begin().await?;
-        let known: i64 = tx.fetch_one(LOCK_VERSION, args![account_id, feature]).await?.get("version")?;
-        let total = get_total(&mut tx, *account_id, feature).await?;
-        // Either may be wrong: what the owner kept, and, when it had all arrived, what is recorded of it here.
-        let is_wrong_here = *settled_version == Some(known) && total != *counted;
-        let recorded = if is_wrong_here { total } else { *kept };
-        if known < *version {
-            tx.execute(RAISE_VERSION, args![account_id, feature, version]).await?;
-            if total != *count {
-                let count = Count { account_id: *account_id, feature: feature.clone(), count: *count, version: 0 };
-                set_total(&mut tx, &count, now).await?;
-            }
+pub async fn reconcile(tx: &mut Tx, recounted: &Recounted, now: i64) -> Result<Option<Difference>, Error> {
+    let Recounted { account_id, feature, kept, counted, settled_version, count, version } = recounted;
+    let known: i64 = tx.fetch_one(LOCK_VERSION, args![account_id, feature]).await?.get("version")?;
+    let total = get_total(tx, *account_id, feature).await?;
+    // Either may be wrong: what the owner kept, and, when it had all arrived, what is recorded of it here.
+    let is_wrong_here = *settled_version == Some(known) && total != *counted;
+    let recorded = if is_wrong_here { total } else { *kept };
+    if known < *version {
+        tx.execute(RAISE_VERSION, args![account_id, feature, version]).await?;
+        if total != *count {
+            let count = Count { account_id: *account_id, feature: feature.clone(), count: *count, version: 0 };
+            set_total(tx, &count, now).await?;
         }
-        tx.commit().await?;
-        let differs = recorded != *counted;
-        let (account_id, feature, counted) = (*account_id, feature.clone(), *counted);
-        Ok(differs.then_some(Difference { account_id, feature, recorded, counted }))
-    })
-    .await
+    }
+    let differs = recorded != *counted;
+    let (account_id, feature, counted) = (*account_id, feature.clone(), *counted);
+    Ok(differs.then_some(Difference { account_id, feature, recorded, counted }))
 }
 
 const ORGANIZATION_TOTALS: &str = "

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use portolan_billing::usage::{self, Count, Event, event_key};
-use portolan_billing::{readings, windows::Grain};
+use portolan_billing::{model::windows::Grain, readings};
 use portolan_store::{Faults, args};
 use portolan_testkit::TestDb;
 use proptest::prelude::*;

@@ -1,8 +1,9 @@
 use std::sync::atomic::Ordering;
 
+use portolan_billing::forget;
 use portolan_billing::refresh::{self, Difference};
 use portolan_billing::usage::{self, Event};
-use portolan_billing::{forget, jobs};
+use portolan_jobs::{KEPT_S, LEASE_S, State};
 use portolan_store::args;
 use portolan_testkit::TestDb;
 
@@ -17,44 +18,44 @@ pub async fn requests_share_a_run(test: TestDb) {
         refresh::request(&world.deps, ACCOUNT).await.unwrap();
     }
     world.owners.is_down.store(true, Ordering::Relaxed);
-    assert!(refresh::run_due(&world.deps, "first").await.is_err());
-    let jobs = async || jobs::list(&world.deps, ACCOUNT, 0, None).await.unwrap();
-    let states = async || jobs().await.iter().map(|job| (job.state, job.differences)).collect::<Vec<_>>();
-    assert_eq!(states().await, [("RUNNING", 0)]);
+    world.run_jobs("first").await;
+    let jobs = async || world.deps.jobs.list(ACCOUNT, 0, None).await.unwrap();
+    let states = async || jobs().await.iter().map(|job| (job.state, job.done_items)).collect::<Vec<_>>();
+    assert_eq!(states().await, [(State::Pending, 0)]);
     let state = async || refresh::last(&world.deps, ORGANIZATION).await.unwrap().unwrap();
-    assert_eq!(state().await.state, "RUNNING");
+    assert_eq!(state().await.state, "PENDING");
     world.owners.is_down.store(false, Ordering::Relaxed);
-    // The lease of a runner that died ends.
-    refresh::run_due(&world.deps, "second").await.unwrap();
-    assert_eq!((world.owners.recounts.load(Ordering::Relaxed), state().await.state), (0, "RUNNING"));
-    world.hand.move_by(refresh::LEASE_S);
-    refresh::run_due(&world.deps, "second").await.unwrap();
+    // It is not due before its pause has passed.
+    world.run_jobs("second").await;
+    assert_eq!((world.owners.recounts.load(Ordering::Relaxed), state().await.state), (0, "PENDING"));
+    world.hand.move_by(LEASE_S);
+    world.run_jobs("second").await;
     assert_eq!((world.owners.recounts.load(Ordering::Relaxed), state().await.state), (1, "SUCCEEDED"));
     assert_eq!(world.total(ACCOUNT, "ACTIVE_ENDPOINTS").await.0, 5);
-    assert_eq!(states().await, [("SUCCEEDED", 0)]);
+    assert_eq!(states().await, [(State::Succeeded, 0)]);
 
     let spoil = "UPDATE usage_buckets SET value = 8 WHERE account_id = $1 AND grain = 'TOTAL'";
     world.deps.db.execute(spoil, args![ACCOUNT]).await.unwrap();
     refresh::request(&world.deps, ACCOUNT).await.unwrap();
-    refresh::run_due(&world.deps, "second").await.unwrap();
+    world.run_jobs("second").await;
     let feature = "ACTIVE_ENDPOINTS".to_owned();
     let difference = Difference { account_id: ACCOUNT, feature, recorded: 8, counted: 5 };
     assert_eq!(state().await.differences, [difference]);
     assert_eq!(world.total(ACCOUNT, "ACTIVE_ENDPOINTS").await.0, 5);
     refresh::request(&world.deps, ACCOUNT).await.unwrap();
-    refresh::run_due(&world.deps, "second").await.unwrap();
+    world.run_jobs("second").await;
     assert_eq!(state().await.differences, []);
     let ended = jobs().await;
-    let mut found: Vec<_> = ended.iter().map(|job| job.differences).collect();
+    let mut found: Vec<_> = ended.iter().map(|job| job.done_items).collect();
     found.sort_unstable();
     assert_eq!(found, [0, 0, 1]);
     for job in &ended {
-        assert_eq!(jobs::get(&world.deps, ACCOUNT, &job.job_id).await.unwrap().as_ref(), Some(job));
-        assert_eq!(jobs::get(&world.deps, SIBLING, &job.job_id).await.unwrap(), None);
+        assert_eq!(world.deps.jobs.get(ACCOUNT, &job.job_id).await.unwrap().as_ref(), Some(job));
+        assert_eq!(world.deps.jobs.get(SIBLING, &job.job_id).await.unwrap(), None);
     }
     // One a page, from where the page before ended.
     let (mut before, mut paged) = (None, Vec::new());
-    while let [job] = jobs::list(&world.deps, ACCOUNT, 1, before.take()).await.unwrap().as_slice() {
+    while let [job] = world.deps.jobs.list(ACCOUNT, 1, before.take()).await.unwrap().as_slice() {
         before = Some((job.created_at, job.job_id.clone()));
         paged.push(job.clone());
     }
@@ -62,10 +63,10 @@ pub async fn requests_share_a_run(test: TestDb) {
     // Another account of the organisation that waits for the same run has a job of its own.
     refresh::request(&world.deps, ACCOUNT).await.unwrap();
     refresh::request(&world.deps, SIBLING).await.unwrap();
-    let sibling = async || jobs::list(&world.deps, SIBLING, 0, None).await.unwrap();
-    assert_eq!((sibling().await[0].state, jobs().await.len()), ("PENDING", 4));
-    refresh::run_due(&world.deps, "second").await.unwrap();
-    assert_eq!(sibling().await[0].state, "SUCCEEDED");
+    let sibling = async || world.deps.jobs.list(SIBLING, 0, None).await.unwrap();
+    assert_eq!((sibling().await[0].state, jobs().await.len()), (State::Pending, 4));
+    world.run_jobs("second").await;
+    assert_eq!(sibling().await[0].state, State::Succeeded);
 }
 
 /// What need not be known is forgotten: keys of events that are refused for their age, and jobs that ended long ago.
@@ -87,10 +88,10 @@ pub async fn what_is_old_is_forgotten(test: TestDb) {
         usage::record(&world.deps, batch).await.unwrap();
     }
     refresh::request(&world.deps, ACCOUNT).await.unwrap();
-    refresh::run_due(&world.deps, "runner").await.unwrap();
+    world.run_jobs("runner").await;
     let kept = async || {
         let row = world.deps.db.fetch_one("SELECT count(*) AS n FROM usage_events", args![]).await.unwrap();
-        let jobs = jobs::list(&world.deps, ACCOUNT, 0, None).await.unwrap().len();
+        let jobs = world.deps.jobs.list(ACCOUNT, 0, None).await.unwrap().len();
         (row.get::<i64>("n").unwrap(), jobs)
     };
     let all = events.len() as i64;
@@ -106,7 +107,7 @@ pub async fn what_is_old_is_forgotten(test: TestDb) {
     assert_eq!(counted, [false]);
     let total = world.total(ACCOUNT, "TEST_RUNS").await;
     assert_eq!(total.1, (all + 2) / 3);
-    world.hand.move_by(jobs::KEPT_S.max(window_s));
+    world.hand.move_by(KEPT_S.max(window_s));
     forget::run(&world.deps, "second").await.unwrap();
     assert_eq!(kept().await, (0, 0));
 }

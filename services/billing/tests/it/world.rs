@@ -18,6 +18,7 @@ use portolan_billing::{Clock, Deps, Plans, Settings};
 use portolan_runtime::{Config, GrpcService, Peers};
 use portolan_store::args;
 use portolan_testkit::TestDb;
+use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::codegen::http;
 use tonic::service::Routes;
@@ -97,6 +98,11 @@ impl World {
             grant: Arc::new(Grant::new("ADMIN", Role::Admin, None)),
             token: "token".into(),
         }
+    }
+
+    /// Works on every job that is due.
+    pub async fn run_jobs(&self, owner: &str) {
+        self.deps.jobs.run_due(&self.deps, owner, &CancellationToken::new()).await.unwrap();
     }
 
     /// Sum of every event of an account's feature, from the sums and from the events.

@@ -171,7 +171,7 @@ pub async fn jobs_are_listed_in_pages(test: TestDb) {
         "ffff0000-0000-7000-8000-000000000003",
     ];
     for (job_id, created_at) in theirs.into_iter().zip([5, 5, i64::MAX]) {
-        let job = portolan_api::inventory::v1::Job { job_id: job_id.to_owned(), created_at, ..Default::default() };
+        let job = portolan_api::common::v1::Job { job_id: job_id.to_owned(), created_at, ..Default::default() };
         world.inventory.jobs.lock().unwrap().push(job);
     }
     for index in 0..3 {

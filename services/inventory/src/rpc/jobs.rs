@@ -1,4 +1,4 @@
-use portolan_api::inventory::v1::{self as pb, job_service_server::JobService};
+use portolan_api::{common::v1 as pb, inventory::v1::job_service_server::JobService};
 use tonic::{Request, Response};
 
 use super::{Answer, status};

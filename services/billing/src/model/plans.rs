@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::entitlements::{Access, Entitlements, UNLIMITED};
-use crate::features;
+use super::{
+    entitlements::{Access, Entitlements, UNLIMITED},
+    features,
+};
 
 const DEFAULT: &str = include_str!("plans.toml");
 

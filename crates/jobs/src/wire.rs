@@ -1,0 +1,18 @@
+use portolan_api::common::v1 as pb;
+
+use crate::job::Record;
+
+impl From<Record> for pb::Job {
+    fn from(job: Record) -> Self {
+        Self {
+            job_id: job.job_id,
+            kind: job.kind,
+            state: job.state.name().to_owned(),
+            collection_id: job.subject.collection_id,
+            done_items: job.done_items,
+            error: job.error,
+            created_at: job.created_at,
+            updated_at: job.updated_at,
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The shape of a service.
+//!
+//! Every service is a library with the same files, and arrows between them run down only:
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `lib.rs` | what the service owns, its tables, its invariants; modules and what they pass on |
+//! | `main.rs` | one call of [`main`] |
+//! | `service.rs` | a unit struct that is a [`Service`]: reads the options, opens the store, starts the worker, lists the routes |
+//! | `options.rs` | a struct with `deny_unknown_fields` for each of its sections, read by [`crate::Config::section`] |
+//! | `rpc/` | wire to model, one call, model to wire; one file a proto service |
+//! | `worker.rs` | what runs by itself, begun in [`Tasks`]; calls nouns, never called by them |
+//! | `<noun>.rs` | what may be done with a noun; imports `deps`, `model`, `store` and `peers` |
+//! | `deps.rs` | what the nouns work with |
+//! | `peers.rs` | what is asked of other services, from and to the model |
+//! | `store/` | SQL in, model out; imports `model` alone |
+//! | `model/` | what things are: no I/O, no wire, no SQL |
+//!
+//! `crates/testkit/tests/layers` refuses an arrow that runs back.
+
+use std::{future::Future, process::ExitCode};
+
+use portolan_authz::Guard;
+use tonic::service::Routes;
+
+use crate::{
+    Tasks,
+    process::{BoxError, Built, Process, run_service},
+};
+
+/// A service of the installation.
+pub trait Service {
+    /// In the store and in the configuration.
+    const NAME: &'static str;
+    /// The proto package whose services it serves.
+    const PACKAGE: &'static str;
+
+    /// Reads its options, migrates its tables and begins its tasks.
+    fn open(process: &Process) -> impl Future<Output = Result<Opened, BoxError>> + Send;
+}
+
+/// A service that is ready to be served.
+pub struct Opened {
+    pub routes: Routes,
+    /// Of a process that runs this service alone.
+    pub guard: Guard,
+    pub tasks: Tasks,
+}
+
+/// Runs a service as a process of its own until SIGTERM or SIGINT.
+pub fn main<S: Service>() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return crate::process::finish(Err(error.into())),
+    };
+    runtime.block_on(run_service(S::PACKAGE, async |process| {
+        let Opened { routes, guard, tasks } = S::open(&process).await?;
+        Ok(Built::new(routes, guard).stopping(tasks.stop()))
+    }))
+}

@@ -1,0 +1,51 @@
+use std::sync::Arc;
+
+use portolan_api::Result;
+use portolan_jobs::{Clock, Jobs};
+use portolan_runtime::Peers;
+use portolan_store::Db;
+use tokio::sync::Mutex;
+
+use crate::{
+    classifier::Classifier,
+    migrations::MIGRATIONS,
+    model::{plans::Plans, refresh::Task},
+    options::Settings,
+    provider::Provider,
+};
+
+/// What the service works with.
+#[derive(Clone)]
+pub struct Deps {
+    pub db: Db,
+    pub peers: Peers,
+    pub provider: Arc<Provider>,
+    pub plans: Arc<Plans>,
+    pub clock: Clock,
+    pub settings: Settings,
+    pub jobs: Jobs<Task>,
+    pub(crate) classifier: Classifier,
+    /// One question to the provider at a time.
+    pub(crate) fetching: Arc<Mutex<()>>,
+}
+
+impl Deps {
+    /// Migrates the tables.
+    ///
+    /// # Errors
+    /// When the store cannot be reached or migrated.
+    pub async fn new(
+        db: Db,
+        peers: Peers,
+        provider: Provider,
+        plans: Plans,
+        clock: Clock,
+        settings: Settings,
+    ) -> Result<Self> {
+        db.migrate(&MIGRATIONS).await?;
+        let jobs = Jobs::open(db.clone(), clock.clone()).await?;
+        let (provider, plans) = (Arc::new(provider), Arc::new(plans));
+        let (classifier, fetching) = (Classifier::default(), Arc::default());
+        Ok(Self { db, peers, provider, plans, clock, settings, jobs, classifier, fetching })
+    }
+}

@@ -1,0 +1,42 @@
+//! Recomputations of usage.
+
+use serde::{Deserialize, Serialize};
+
+/// The jobs of billing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Task {
+    /// Lets every owner of a count make it anew, and sets what is recorded to it.
+    RefreshUsage { organization_id: String },
+}
+
+impl portolan_jobs::Task for Task {
+    type Cursor = Cursor;
+}
+
+/// How far a recomputation is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Cursor {
+    /// The account of the last step.
+    pub account_id: Option<i64>,
+    pub differences: Vec<Difference>,
+}
+
+/// Usage that was recorded differently from what its owner counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    pub account_id: i64,
+    pub feature: String,
+    pub recorded: i64,
+    pub counted: i64,
+}
+
+/// The last recomputation of an organization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refresh {
+    pub state: &'static str,
+    pub requested_at: i64,
+    /// Of the last one that ended; 0 when none has.
+    pub finished_at: i64,
+    pub differences: Vec<Difference>,
+}

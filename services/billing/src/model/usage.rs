@@ -1,0 +1,118 @@
+//! What was used, and by how much sums change by it.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest as _, Sha256};
+
+use super::windows::Grain;
+
+/// Identifies an event for ever: a digest of its source and id.
+pub type EventKey = [u8; 16];
+
+/// Something was used.
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub account_id: i64,
+    pub key: EventKey,
+    pub feature: String,
+    pub value: i64,
+    /// Unix seconds.
+    pub time: i64,
+}
+
+/// A count that another service keeps.
+#[derive(Clone, Debug)]
+pub struct Count {
+    pub account_id: i64,
+    pub feature: String,
+    pub count: i64,
+    pub version: i64,
+}
+
+/// Usage by feature.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals(BTreeMap<String, i64>);
+
+impl Totals {
+    /// 0 for a feature that nothing was metered of.
+    pub fn of(&self, feature: &str) -> i64 {
+        self.0.get(feature).copied().unwrap_or(0)
+    }
+
+    pub fn set(&mut self, feature: &str, usage: i64) {
+        self.0.insert(feature.to_owned(), usage);
+    }
+
+    pub fn features(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+/// One window that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    pub feature: String,
+    pub start: i64,
+    pub value: i64,
+    pub events: i64,
+}
+
+/// Sums of an account's feature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeatureTotal {
+    pub feature: String,
+    pub usage: i64,
+    pub recorded_at: i64,
+}
+
+/// By how much the sums of a window change.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Change {
+    pub value: i64,
+    pub events: i64,
+}
+
+/// Account, grain, feature and beginning of a window; sorted, so that transactions lock rows in one order.
+pub(crate) type Changes<'e> = BTreeMap<(i64, Grain, &'e str, i64), Change>;
+
+/// The key of an event. Lengths keep source and id apart.
+pub fn event_key(source: &str, id: &str) -> EventKey {
+    let digest = Sha256::new()
+        .chain_update((source.len() as u64).to_be_bytes())
+        .chain_update(source)
+        .chain_update(id)
+        .finalize();
+    std::array::from_fn(|i| digest[i])
+}
+
+/// A count that its owner made anew.
+pub struct Recounted {
+    pub account_id: i64,
+    pub feature: String,
+    /// As the owner kept it before.
+    pub kept: i64,
+    pub counted: i64,
+    /// Of `kept`, when everything before it had been reported.
+    pub settled_version: Option<i64>,
+    /// The count after the recount, and its version.
+    pub count: i64,
+    pub version: i64,
+}
+
+/// What new events change.
+pub(crate) fn changes<'e>(events: impl Iterator<Item = &'e Event>) -> Changes<'e> {
+    let mut changes = Changes::new();
+    for event in events {
+        add(&mut changes, event.account_id, &event.feature, event.value, event.time);
+    }
+    changes
+}
+
+/// Adds one change to every window that its moment lies in.
+pub(crate) fn add<'e>(changes: &mut Changes<'e>, account_id: i64, feature: &'e str, value: i64, at: i64) {
+    for grain in Grain::ALL {
+        let change = changes.entry((account_id, grain, feature, grain.start(at))).or_default();
+        change.value = change.value.saturating_add(value);
+        change.events += 1;
+    }
+}
