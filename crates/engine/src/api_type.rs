@@ -23,7 +23,7 @@ impl ApiType {
         if method == Method::Ws || is_upgrade() {
             return Self::Websocket;
         }
-        if contains_ignoring_case(url, "graph") && payload.contains("query") {
+        if !crate::template::is_templatable(url) && payload.contains("query") {
             return Self::Graphql;
         }
         let content_type = headers.get("content-type").unwrap_or_default();

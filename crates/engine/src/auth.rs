@@ -85,17 +85,23 @@ impl AuthSet {
         Self::from_bits(found)
     }
 
-    pub fn of_declared(auth: DeclaredAuth) -> Self {
-        [match auth {
+    /// The set with further types: a call that shows any is not unauthenticated.
+    pub fn with(self, types: impl IntoIterator<Item = AuthType>) -> Self {
+        let found = types.into_iter().fold(0, |bits, auth| bits | bit(auth));
+        if found == 0 { self } else { Self(found | self.0 & !bit(AuthType::Unauthenticated)) }
+    }
+
+    /// The schemes of one alternative, which a caller uses together.
+    pub fn of_declared(schemes: &[DeclaredAuth]) -> Self {
+        let of_scheme = |auth: &DeclaredAuth| match auth {
             DeclaredAuth::ApiKey => AuthType::ApiKey,
             DeclaredAuth::Basic => AuthType::Basic,
             DeclaredAuth::Bearer | DeclaredAuth::Oauth2 | DeclaredAuth::OpenIdConnect => AuthType::Bearer,
             DeclaredAuth::MutualTls => AuthType::Mtls,
             DeclaredAuth::Http => AuthType::AuthorizationHeader,
             DeclaredAuth::None => AuthType::Unauthenticated,
-        }]
-        .into_iter()
-        .collect()
+        };
+        schemes.iter().map(of_scheme).collect()
     }
 
     pub fn iter(self) -> impl Iterator<Item = AuthType> {

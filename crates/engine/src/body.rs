@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 
+use crate::credentials::is_credential;
 use crate::detect::{Detected, jwt_payload};
 use crate::headers::Headers;
 use crate::json::{self, Scalar, Visitor};
@@ -14,13 +15,17 @@ const PAIRS_MAX: usize = 1000;
 
 /// Gathers the parameters of a body by its content type. A body of no known form gives none.
 pub fn read(text: &str, code: i32, headers: &Headers<'_>, sightings: &mut Sightings<'_>) {
-    let text = text.trim_start_matches('\u{feff}').trim();
+    let text = without_guard(text.trim_start_matches('\u{feff}').trim());
     if text.is_empty() {
         return;
     }
     let content_type = headers.get("content-type").unwrap_or_default();
     let is_type = |part: &str| contains_ignoring_case(content_type, part);
-    if text.starts_with(['{', '[']) && read_json(text, code, sightings) {
+    if text.starts_with(['{', '[']) && (read_json(text, code, sightings) || read_json_lines(text, code, sightings)) {
+        return;
+    }
+    if is_type("event-stream") {
+        read_events(text, code, sightings);
         return;
     }
     if is_type("form-urlencoded") {
@@ -38,6 +43,37 @@ pub fn read(text: &str, code: i32, headers: &Headers<'_>, sightings: &mut Sighti
     }
 }
 
+/// The text behind what keeps pages of other sites from reading it as a script.
+fn without_guard(text: &str) -> &str {
+    [")]}',", ")]}'", "for(;;);", "for (;;);", "while(1);", "while (1);", "{}&&", "throw 1;"]
+        .into_iter()
+        .find_map(|guard| text.strip_prefix(guard).map(str::trim_start).filter(|rest| rest.starts_with(['{', '['])))
+        .unwrap_or(text)
+}
+
+/// JSON documents, one on each line or behind a record separator. Says whether any was read.
+fn read_json_lines(text: &str, code: i32, sightings: &mut Sightings<'_>) -> bool {
+    let mut any = false;
+    for line in text.split(['\n', '\u{1e}']).map(str::trim).filter(|line| !line.is_empty()).take(PAIRS_MAX) {
+        any |= line.starts_with(['{', '[']) && read_json(line, code, sightings);
+    }
+    any
+}
+
+/// The data of server-sent events, an event at a time.
+fn read_events(text: &str, code: i32, sightings: &mut Sightings<'_>) {
+    let mut data = String::new();
+    for line in text.lines().chain(std::iter::once("")).take(PAIRS_MAX * 10) {
+        if let Some(part) = line.strip_prefix("data:") {
+            data.push_str(part.trim_start());
+            data.push('\n');
+        } else if line.trim().is_empty() && !data.is_empty() {
+            read_json(data.trim(), code, sightings);
+            data.clear();
+        }
+    }
+}
+
 /// Gathers the pairs of a query or a form; each name and value is decoded by itself.
 pub fn read_pairs(text: &str, code: i32, place: Place, sightings: &mut Sightings<'_>) {
     for pair in text.split('&').filter(|pair| !pair.is_empty()).take(PAIRS_MAX) {
@@ -47,7 +83,13 @@ pub fn read_pairs(text: &str, code: i32, place: Place, sightings: &mut Sightings
             continue;
         }
         let name = normal_key(cut(&name, NAME_BYTES_MAX));
-        sightings.add_text(code, place, &name, &name, &decoded(value));
+        let value = decoded(value);
+        if place == Place::Query && is_credential(&name) {
+            let found = sightings.detectors.detect_text(&name, &value);
+            sightings.add(code, place, &name, found, Some(&value), true);
+        } else {
+            sightings.add_text(code, place, &name, &name, &value);
+        }
     }
 }
 

@@ -119,7 +119,7 @@ fn of_name(sightings: &Sightings<'_>, key: &str) -> Option<SubType> {
 
 /// The last part of a body path that is a name.
 fn last_key(name: &str) -> &str {
-    name.rsplit(['#', '.']).find(|part| *part != "$" && !part.is_empty()).unwrap_or(name)
+    name.rsplit(['#', '.', '[', ']']).find(|part| *part != "$" && !part.is_empty()).unwrap_or(name)
 }
 
 #[cfg(test)]

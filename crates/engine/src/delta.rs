@@ -9,7 +9,7 @@ use crate::sighting::{PARAMETERS_MAX, ParameterKey, Sighting, VALUES_MAX, compar
 use crate::template::{BodyNames, RawEndpoint};
 use crate::{AccessType, ApiType, Method, Observation, SubType};
 
-/// Hosts kept of one raw URL, the smallest: callers choose the header, so there is no end to them.
+/// Hosts and addresses kept of one raw URL, the smallest: callers choose the header, so there is no end to them.
 const HOSTS_MAX: usize = 50;
 
 /// What a number of records say of one raw URL and method. Adding up is commutative and associative, so batches can be
@@ -23,6 +23,8 @@ pub struct EndpointDelta {
     pub proven: bool,
     /// Number of calls by status.
     pub status_counts: BTreeMap<i32, u64>,
+    /// Further URLs of a declared operation, the smallest 50.
+    pub addresses: BTreeSet<String>,
     pub declared_codes: BTreeSet<i32>,
     /// Unix seconds of the oldest record.
     pub first_seen: i64,
@@ -95,6 +97,7 @@ impl EndpointDelta {
             declared: false,
             proven: false,
             status_counts: BTreeMap::new(),
+            addresses: BTreeSet::new(),
             declared_codes: BTreeSet::new(),
             first_seen: observation.time,
             last_seen: observation.time,
@@ -120,6 +123,8 @@ impl EndpointDelta {
         self.proven |= observation.proves_endpoint;
         if observation.declared {
             self.declared_codes.extend(observation.declared_codes);
+            self.addresses.extend(observation.addresses);
+            limit(&mut self.addresses);
             let facts = DeclaredFacts {
                 time,
                 description: observation.description,
@@ -173,6 +178,8 @@ impl EndpointDelta {
             *self.status_counts.entry(code).or_default() += count;
         }
         self.declared_codes.extend(other.declared_codes);
+        self.addresses.extend(other.addresses);
+        limit(&mut self.addresses);
         self.add_hosts(other.hosts);
         self.auth_sets.extend(other.auth_sets);
         self.api_types.extend(other.api_types);
@@ -193,7 +200,7 @@ impl EndpointDelta {
     /// What the catalog of templates has to know of it.
     pub fn raw_endpoint(&self) -> RawEndpoint {
         let mut bodies = BodyNames::default();
-        for code in self.status_counts.keys().filter(|code| (200..300).contains(*code) || **code == 302) {
+        for code in self.status_counts.keys().filter(|code| matches!(**code, 101 | 200..300 | 302)) {
             bodies.add_code(*code);
         }
         compared_names(self.parameters.keys(), &mut bodies);
@@ -201,6 +208,7 @@ impl EndpointDelta {
             method: self.method,
             url: self.raw_url.clone(),
             pinned: self.declared,
+            addresses: self.addresses.clone(),
             proven: self.proven,
             never_merge: false,
             bodies,
@@ -209,9 +217,7 @@ impl EndpointDelta {
 
     fn add_hosts(&mut self, hosts: impl IntoIterator<Item = String>) {
         self.hosts.extend(hosts);
-        while self.hosts.len() > HOSTS_MAX {
-            self.hosts.pop_last();
-        }
+        limit(&mut self.hosts);
     }
 
     /// Keeps the parameters with the smallest names of each part of a message. What is dropped here would be dropped
@@ -230,6 +236,12 @@ impl EndpointDelta {
             count += 1;
             count <= PARAMETERS_MAX
         });
+    }
+}
+
+fn limit(texts: &mut BTreeSet<String>) {
+    while texts.len() > HOSTS_MAX {
+        texts.pop_last();
     }
 }
 

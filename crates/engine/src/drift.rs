@@ -33,7 +33,7 @@ impl From<&Declaration> for Shape {
         Self {
             deprecated: declaration.deprecated,
             codes: declaration.response_codes.iter().copied().collect(),
-            auth: declaration.auth.iter().map(|auth| auth_name(*auth).to_owned()).collect(),
+            auth: declaration.auth.iter().map(|auth| auth_names(auth.schemes())).collect(),
             parameters: declaration.parameters.iter().map(parameter).collect(),
         }
     }
@@ -92,7 +92,8 @@ fn parameter(parameter: &DeclaredParameter) -> (String, Parameter) {
     };
     let name = parameter.label.as_deref().unwrap_or(&parameter.name).replace('\0', "\u{fffd}");
     let name = match parameter.location {
-        Location::Path => format!("path parameter `{name}`"),
+        // By its place: its name is for the reader of the document and no caller sends it.
+        Location::Path => format!("path parameter {}", parameter.name.parse::<usize>().map_or(0, |index| index + 1)),
         Location::Query => format!("query parameter `{name}`"),
         Location::Cookie => format!("cookie `{name}`"),
         Location::Header => format!("{side} header `{name}`"),
@@ -107,6 +108,11 @@ fn parameter(parameter: &DeclaredParameter) -> (String, Parameter) {
 
 fn kind(parameter: &Parameter) -> &str {
     if parameter.kind.is_empty() { "any type" } else { &parameter.kind }
+}
+
+/// The schemes of one alternative, which a caller uses together.
+fn auth_names(schemes: &[DeclaredAuth]) -> String {
+    schemes.iter().map(|scheme| auth_name(*scheme)).collect::<Vec<_>>().join(" and ")
 }
 
 fn auth_name(auth: DeclaredAuth) -> &'static str {

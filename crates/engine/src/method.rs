@@ -15,11 +15,15 @@ pub enum Method {
     Track,
     Connect,
     Ws,
+    /// The safe method with a body.
+    Query,
+    /// Stands in a declaration for each method that is not declared beside it.
+    Any,
     Other,
 }
 
 impl Method {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Get,
         Self::Post,
         Self::Put,
@@ -31,6 +35,8 @@ impl Method {
         Self::Track,
         Self::Connect,
         Self::Ws,
+        Self::Query,
+        Self::Any,
         Self::Other,
     ];
 
@@ -53,6 +59,8 @@ impl Method {
             Self::Track => "TRACK",
             Self::Connect => "CONNECT",
             Self::Ws => "WS",
+            Self::Query => "QUERY",
+            Self::Any => "ANY",
             Self::Other => "OTHER",
         }
     }

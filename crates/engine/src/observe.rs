@@ -1,12 +1,14 @@
 use std::collections::BTreeSet;
 
+use portolan_path::{CanonicalUrl, Segment, Template, without_matrix};
 use portolan_record::{Declaration, Record, Source};
 
 use crate::auth::AuthSet;
+use crate::credentials::{self, is_credential};
 use crate::detect::Detected;
 use crate::headers::Headers;
 use crate::sighting::{Place, Sighting, Sightings, compared_names, without_nul};
-use crate::template::{BodyNames, RawEndpoint, SplitUrl, Variable, decoded, shape, without_query};
+use crate::template::{BodyNames, RawEndpoint, SplitUrl, decoded, shape, without_query};
 use crate::{ApiType, Detectors, Method, REQUEST, SubType, body, declared, host};
 
 /// What one record says.
@@ -26,6 +28,8 @@ pub enum DropReason {
     Ignored,
     /// A preflight or another call of the method OPTIONS.
     Options,
+    /// A tunnel through a proxy: what passes it is not seen.
+    Tunnel,
 }
 
 /// One endpoint as one record shows it.
@@ -36,13 +40,15 @@ pub struct Observation {
     /// declared operation is the one that the document gives.
     pub raw_url: String,
     pub host: Option<String>,
-    /// A success (2xx or 302), a request of Postman without answer, or a declaration. Any other answer counts only under
+    /// A success (2xx, 302, or an upgrade), a request of Postman without answer, or a declaration. Any other answer counts only under
     /// its status, and shows no parameters and no authentication.
     pub proves_endpoint: bool,
     /// A specification declares the operation; no call was made.
     pub declared: bool,
     /// The answer's status, below 1000; 0 where there was none.
     pub status_code: i32,
+    /// Further URLs of a declared operation, at its other servers.
+    pub addresses: Vec<String>,
     /// Status codes that a specification declares.
     pub declared_codes: Vec<i32>,
     /// Unix seconds; 0 when the sender did not know.
@@ -70,6 +76,9 @@ pub fn observe(record: &Record<'_>, detectors: &Detectors) -> Verdict {
     if method == Method::Options {
         return Verdict::Dropped(DropReason::Options);
     }
+    if method == Method::Connect {
+        return Verdict::Dropped(DropReason::Tunnel);
+    }
     let headers = Headers::parse(&record.request_headers);
     if headers.get("x-akto-ignore").is_some() {
         return Verdict::Dropped(DropReason::Ignored);
@@ -83,6 +92,7 @@ impl DropReason {
             Self::Pending => "PENDING",
             Self::Ignored => "IGNORED",
             Self::Options => "OPTIONS",
+            Self::Tunnel => "TUNNEL",
         }
     }
 }
@@ -99,6 +109,7 @@ impl Observation {
             method: self.method,
             url: self.raw_url.clone(),
             pinned: self.declared,
+            addresses: self.addresses.iter().cloned().collect(),
             proven: self.proves_endpoint,
             never_merge: false,
             bodies,
@@ -110,10 +121,25 @@ impl Observation {
 /// and variable in the other, a sighting of the token. They count once for every record of the raw URL.
 pub fn joined_parameters(raw_url: &str, effective_url: &str, detectors: &Detectors) -> Vec<Sighting> {
     let mut sightings = Sightings::new(detectors);
-    let pairs = SplitUrl::new(raw_url).segments().zip(SplitUrl::new(effective_url).segments());
-    for (index, (token, template)) in pairs.enumerate() {
-        if token != template && Variable::of_token(template).is_some() {
-            add_segment(index, token, &mut sightings);
+    let (raw, effective) = (SplitUrl::new(raw_url), SplitUrl::new(effective_url));
+    let tokens: Vec<&str> = raw.segments().filter(|token| !token.is_empty()).collect();
+    let template = Template::of_words(effective.path);
+    let is_greedy = matches!(template.segments.last(), Some(Segment::Greedy(_)));
+    // Servers may differ in what stands before the path of the operation.
+    let skipped = if is_greedy { 0 } else { tokens.len().saturating_sub(template.segments.len()) };
+    for (index, segment) in template.segments.iter().enumerate() {
+        let Some(token) = tokens.get(index + skipped) else { break };
+        match segment {
+            Segment::Literal(_) => {}
+            Segment::Greedy(_) => add_segment(index, &tokens[index + skipped..].join("/"), &mut sightings),
+            _ if segment.words() == *token => {}
+            Segment::Variable(_) => add_segment(index, token, &mut sightings),
+            Segment::Mixed(_) => {
+                let text = decoded(token);
+                for part in segment.captured(&text).unwrap_or_default() {
+                    add_segment(index, part, &mut sightings);
+                }
+            }
         }
     }
     sightings.finish()
@@ -121,19 +147,20 @@ pub fn joined_parameters(raw_url: &str, effective_url: &str, detectors: &Detecto
 
 fn observe_call(record: &Record<'_>, method: Method, headers: &Headers<'_>, detectors: &Detectors) -> Observation {
     let path = without_nul(&record.path);
-    let url = without_query(&path);
-    let (raw_url, segments) = shape(url, detectors);
+    let canonical = CanonicalUrl::parse(&path);
+    let url = canonical.without_query();
+    let url = without_matrix(&url);
+    let (raw_url, segments) = shape(&url, detectors);
     // No server sends other codes, and each kept code costs an entry.
     let status = if (0..1000).contains(&record.status_code) { record.status_code } else { 0 };
     let proves_endpoint =
-        (200..300).contains(&status) || status == 302 || (record.source == Source::Postman && status == 0);
+        matches!(status, 101 | 200..300 | 302) || (record.source == Source::Postman && status == 0);
     let mut sightings = Sightings::new(detectors);
     if proves_endpoint {
         for segment in &segments {
             add_segment(segment.index, segment.token, &mut sightings);
         }
-        if let Some((_, query)) = path.split_once('?') {
-            let query = query.split('#').next().unwrap_or_default();
+        if let Some(query) = canonical.query {
             body::read_pairs(query, REQUEST, Place::Query, &mut sightings);
         }
         add_headers(headers, REQUEST, &mut sightings);
@@ -150,11 +177,15 @@ fn observe_call(record: &Record<'_>, method: Method, headers: &Headers<'_>, dete
         proves_endpoint,
         declared: false,
         status_code: status,
+        addresses: Vec::new(),
         declared_codes: Vec::new(),
         time: record.time,
         source: record.source,
-        auth_sets: if proves_endpoint { vec![AuthSet::of_request(headers)] } else { Vec::new() },
-        api_type: ApiType::of_call(method, url, headers, &record.request_payload),
+        auth_sets: if proves_endpoint { vec![auth_of(headers, canonical.query.unwrap_or_default())] } else { Vec::new() },
+        api_type: match canonical.is_websocket || status == 101 {
+            true => ApiType::Websocket,
+            false => ApiType::of_call(method, &url, headers, &record.request_payload),
+        },
         parameters: sightings.finish(),
         description: None,
         deprecated: false,
@@ -162,6 +193,16 @@ fn observe_call(record: &Record<'_>, method: Method, headers: &Headers<'_>, dete
         raw_url: raw_url.into_owned(),
     }
 }
+
+/// What headers, cookies and query say of who makes the call.
+fn auth_of(headers: &Headers<'_>, query: &str) -> AuthSet {
+    let names = query.split('&').take(QUERY_NAMES_MAX).filter_map(|pair| pair.split_once('='));
+    let found = names.filter(|(_, value)| !value.is_empty()).filter_map(|(name, _)| credentials::of_query(name));
+    AuthSet::of_request(headers).with(found)
+}
+
+/// Pairs of a query that may show a credential.
+const QUERY_NAMES_MAX: usize = 1_000;
 
 fn observe_declaration(
     record: &Record<'_>,
@@ -176,7 +217,7 @@ fn observe_declaration(
     for parameter in &declaration.parameters {
         declared::read(parameter, &mut sightings);
     }
-    let mut auth_sets: Vec<_> = declaration.auth.iter().map(|auth| AuthSet::of_declared(*auth)).collect();
+    let mut auth_sets: Vec<_> = declaration.auth.iter().map(|auth| AuthSet::of_declared(auth.schemes())).collect();
     if auth_sets.is_empty() {
         auth_sets.push(AuthSet::from_iter([]));
     }
@@ -187,6 +228,7 @@ fn observe_declaration(
         proves_endpoint: true,
         declared: true,
         status_code: 0,
+        addresses: declaration.addresses.iter().map(|url| without_nul(url).into_owned()).collect(),
         declared_codes: declaration.response_codes.iter().copied().filter(|code| (100..1000).contains(code)).collect(),
         time: record.time,
         source: record.source,
@@ -210,11 +252,9 @@ fn add_segment(index: usize, token: &str, sightings: &mut Sightings<'_>) {
 }
 
 fn add_headers(headers: &Headers<'_>, code: i32, sightings: &mut Sightings<'_>) {
-    /// Headers whose values are credentials, which are never kept.
-    const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
     for (name, value) in headers.iter().filter(|(name, _)| !name.starts_with(':')) {
         let name = without_nul(crate::sighting::cut(name, body::NAME_BYTES_MAX));
-        let is_credential = CREDENTIALS.contains(&&*name);
+        let is_credential = is_credential(&name);
         let found = match is_credential {
             true => Detected { sub_type: SubType::Generic, reserved: false },
             false => sightings.detectors.detect_text(&name, value),
@@ -325,7 +365,8 @@ mod tests {
                 parameter(Location::Path, "2", "integer"),
                 parameter(Location::Header, "X-Trace", "string"),
             ],
-            auth: vec![DeclaredAuth::ApiKey, DeclaredAuth::None],
+            addresses: Vec::new(),
+            auth: vec![DeclaredAuth::ApiKey.into(), DeclaredAuth::None.into()],
             specification: None,
         };
         let observation =

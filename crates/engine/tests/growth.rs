@@ -17,9 +17,9 @@ fn ingest(record: &Record<'_>, detectors: &Detectors) {
     let mut catalog = Catalog::default();
     for observation in observations {
         let delta = EndpointDelta::new(observation);
-        let RawEndpoint { method, url, pinned, proven, .. } = delta.raw_endpoint();
+        let raw = delta.raw_endpoint();
         let bodies = BodyNames::default();
-        catalog.update(&RawEndpoint { method, url, pinned, proven, never_merge: false, bodies });
+        catalog.update(&RawEndpoint { bodies, ..raw });
     }
 }
 
@@ -133,6 +133,7 @@ fn urls_of_many_segments_share_no_square() {
                 method: Method::Get,
                 url: path,
                 pinned: false,
+                addresses: Default::default(),
                 proven: true,
                 never_merge: false,
                 bodies: BodyNames::default(),

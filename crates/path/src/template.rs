@@ -125,6 +125,12 @@ impl Template {
             && self.segments.iter().zip(path).all(|(segment, text)| segment.matches(text.as_ref()))
     }
 
+    /// The order of templates that match one path: the smallest counts.
+    pub fn precedence(&self, ends_with_slash: bool) -> impl Ord + use<> {
+        let ranks: Vec<Rank> = self.segments.iter().map(Segment::rank).collect();
+        (ranks, self.ends_with_slash != ends_with_slash)
+    }
+
     fn written(&self, mut write: impl FnMut(&Segment) -> String) -> String {
         let mut text = String::new();
         for segment in &self.segments {
@@ -249,6 +255,40 @@ impl Segment {
         }
     }
 
+    /// What stands for each variable in a decoded text of this segment.
+    pub fn captured<'t>(&self, text: &'t str) -> Option<Vec<&'t str>> {
+        match self {
+            Self::Literal(_) => self.matches(text).then(Vec::new),
+            Self::Variable(_) | Self::Greedy(_) => self.matches(text).then(|| vec![text]),
+            Self::Mixed(parts) => {
+                let parts: Vec<_> = parts.iter().map(decoded_part).collect();
+                let mut found = Vec::new();
+                capture(&parts, text, &mut STEPS_MAX.clone(), &mut found).then_some(found)
+            }
+        }
+    }
+
+    /// A text in which every variable is replaced by a text of its kind that no literal has.
+    pub fn sample(&self) -> String {
+        let of_kind = |kind: Kind| match kind {
+            Kind::Integer => "+000000000000000000",
+            Kind::Float => "+000000000.000000000",
+            Kind::ObjectId => "aaaaaaaaaaaaaaaaaaaaaaaa",
+            Kind::String | Kind::Versioned => "\u{1}",
+        };
+        match self {
+            Self::Literal(text) => crate::decoded(text).into_owned(),
+            Self::Variable(variable) | Self::Greedy(variable) => of_kind(variable.kind).to_owned(),
+            Self::Mixed(parts) => parts
+                .iter()
+                .map(|part| match decoded_part(part) {
+                    Part::Literal(text) => text,
+                    Part::Variable(variable) => of_kind(variable.kind).to_owned(),
+                })
+                .collect(),
+        }
+    }
+
     pub(crate) fn rank(&self) -> Rank {
         match self {
             Self::Literal(_) => Rank::Literal,
@@ -278,26 +318,37 @@ pub(crate) fn decoded_part(part: &Part) -> Part {
 
 /// Whether the parts make up the text, each variable at least one character.
 pub(crate) fn matches_parts(parts: &[Part], text: &str, steps: &mut usize) -> bool {
+    capture(parts, text, steps, &mut Vec::new())
+}
+
+fn capture<'t>(parts: &[Part], text: &'t str, steps: &mut usize, found: &mut Vec<&'t str>) -> bool {
     let Some(left) = steps.checked_sub(1) else { return false };
     *steps = left;
     match parts {
         [] => text.is_empty(),
         [Part::Literal(literal), rest @ ..] => {
-            text.strip_prefix(&**literal).is_some_and(|text| matches_parts(rest, text, steps))
+            text.strip_prefix(&**literal).is_some_and(|text| capture(rest, text, steps, found))
         }
-        [Part::Variable(variable)] => !text.is_empty() && variable.kind.accepts(text),
+        [Part::Variable(variable)] => {
+            found.push(text);
+            !text.is_empty() && variable.kind.accepts(text)
+        }
         [Part::Variable(variable), rest @ ..] => {
             // The text that follows begins with a literal, which a segment of two parts ends with.
             let [Part::Literal(literal), after @ ..] = rest else { return false };
             if after.is_empty() {
-                let own = text.strip_suffix(&**literal);
-                return own.is_some_and(|own| !own.is_empty() && variable.kind.accepts(own));
+                let Some(own) = text.strip_suffix(&**literal) else { return false };
+                found.push(own);
+                return !own.is_empty() && variable.kind.accepts(own);
             }
             let first = text.chars().next().map_or(0, char::len_utf8);
             let mut from = first;
-            while let Some(found) = text.get(from..).and_then(|rest| rest.find(&**literal)) {
-                let at = from + found;
-                if variable.kind.accepts(&text[..at]) && matches_parts(after, &text[at + literal.len()..], steps) {
+            let known = found.len();
+            while let Some(offset) = text.get(from..).and_then(|rest| rest.find(&**literal)) {
+                let at = from + offset;
+                found.truncate(known);
+                found.push(&text[..at]);
+                if variable.kind.accepts(&text[..at]) && capture(after, &text[at + literal.len()..], steps, found) {
                     return true;
                 }
                 if *steps == 0 {

@@ -11,11 +11,15 @@ pub struct Declaration {
     /// The groups that the document sorts the operation into.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// Further URLs of the operation, one for each server after the first, with variable segments as in the record's
+    /// own path.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
     /// Declared response status codes; ranges and `default` are left out.
     pub response_codes: Vec<i32>,
     pub parameters: Vec<DeclaredParameter>,
     /// One entry per alternative of the effective security requirement; empty means no authentication is declared.
-    pub auth: Vec<DeclaredAuth>,
+    pub auth: Vec<AuthAlternative>,
     /// The document that says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub specification: Option<Specification>,
@@ -65,6 +69,29 @@ pub enum Location {
     Header,
     Cookie,
     Body,
+}
+
+/// The schemes that a caller has to use together. On the wire one scheme stands by itself, several in a list.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AuthAlternative {
+    One(DeclaredAuth),
+    All(Vec<DeclaredAuth>),
+}
+
+impl AuthAlternative {
+    pub fn schemes(&self) -> &[DeclaredAuth] {
+        match self {
+            Self::One(scheme) => std::slice::from_ref(scheme),
+            Self::All(schemes) => schemes,
+        }
+    }
+}
+
+impl From<DeclaredAuth> for AuthAlternative {
+    fn from(scheme: DeclaredAuth) -> Self {
+        Self::One(scheme)
+    }
 }
 
 /// The kind of a declared security scheme, in the terms of OpenAPI.

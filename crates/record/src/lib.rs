@@ -17,6 +17,6 @@ mod record;
 mod source;
 
 pub use bounds::{BoundExceeded, PARAMETERS_MAX, RECORD_BYTES_MAX, SEGMENTS_MAX, URL_BYTES_MAX};
-pub use declaration::{Declaration, DeclaredAuth, DeclaredParameter, Location, Specification};
+pub use declaration::{AuthAlternative, Declaration, DeclaredAuth, DeclaredParameter, Location, Specification};
 pub use record::{Record, RecordError};
 pub use source::Source;

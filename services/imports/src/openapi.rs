@@ -78,6 +78,9 @@ pub fn convert_text(text: &[u8], place: &Place) -> Result<Converted, FormatError
     for outcome in document.operations(&place.target(Source::OpenApi)) {
         let shown = |url: String| if place.path_only { path_of(&url).to_owned() } else { url };
         let record = outcome.record.map(|mut record| {
+            if let Some(declaration) = record.declaration.as_mut().filter(|_| place.path_only) {
+                declaration.addresses = declaration.addresses.iter().map(|url| path_of(url).to_owned()).collect();
+            }
             record.path = shown(record.path.into_owned()).into();
             record
         });

@@ -20,20 +20,6 @@ const ENDPOINTS_PER_STEP: i64 = 200;
 const LISTED_MAX: usize = 2_000;
 /// Collections asked for at once.
 const COLLECTIONS_PER_QUERY: usize = 128;
-const METHODS: [Method; 12] = [
-    Method::Get,
-    Method::Post,
-    Method::Put,
-    Method::Delete,
-    Method::Head,
-    Method::Options,
-    Method::Trace,
-    Method::Patch,
-    Method::Track,
-    Method::Connect,
-    Method::Ws,
-    Method::Other,
-];
 
 /// Has the access types of all endpoints decided anew; answers the job's id. A request that comes while the job runs
 /// makes it start again.
@@ -74,7 +60,7 @@ pub async fn list_by_urls(
     if urls.is_empty() {
         return Ok(Vec::new());
     }
-    let key = |url: &String| METHODS.map(|method| keys::endpoint_key(method.name(), url));
+    let key = |url: &String| Method::ALL.map(|method| keys::endpoint_key(method.name(), url));
     let url_keys: Vec<String> = urls.iter().flat_map(key).collect();
     let url_keys: Vec<&str> = url_keys.iter().map(String::as_str).collect();
     let visible = list(deps, caller).await?;

@@ -10,7 +10,8 @@ use std::sync::LazyLock;
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
-use portolan_engine::template::{BodyNames, SplitUrl, Variable, shape};
+use portolan_engine::template::{BodyNames, SplitUrl, decoded, shape};
+use portolan_path::Segment;
 use portolan_engine::{
     Aggregate, Detectors, EndpointDelta, Method, ParameterKey, Sample, Samples, Verdict, joined_parameters, observe,
 };
@@ -70,7 +71,7 @@ pub async fn demerge(
     let url = url.filter(|url| !url.is_empty()).ok_or(Reason::DemergeUrlRequired)?;
     let method_name = method_name.filter(|name| !name.is_empty()).ok_or(Reason::DemergeMethodRequired)?;
     let method = method(method_name).ok_or(Reason::DemergeMethodInvalid)?;
-    let is_template = SplitUrl::new(url).segments().any(|token| Variable::of_token(token).is_some());
+    let is_template = SplitUrl::new(url).segments().any(|token| !Segment::of_words(token).is_literal());
     if !is_template || url.contains('\0') {
         return Err(Reason::DemergeNotMerged.into());
     }
@@ -423,7 +424,7 @@ fn covers(template: &str, url: &str) -> bool {
         && template
             .segments()
             .zip(url.segments())
-            .all(|(own, token)| own == token || Variable::of_token(own).is_some_and(|variable| variable.accepts(token)))
+            .all(|(own, token)| own == token || Segment::of_words(own).matches(&decoded(token)))
 }
 
 #[cfg(test)]

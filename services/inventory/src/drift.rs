@@ -10,7 +10,8 @@ use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_engine::Method;
 use portolan_engine::drift::Shape;
-use portolan_engine::template::{SplitUrl, Variable};
+use portolan_engine::template::{SplitUrl, decoded};
+use portolan_path::Segment;
 use portolan_record::{Declaration, Source, Specification};
 use portolan_store::Tx;
 
@@ -281,13 +282,17 @@ impl<'r> ByPath<'r> {
         let split = SplitUrl::new(url);
         let segments: Vec<&str> = split.segments().collect();
         let fits = |(_, origin, declared): &&(usize, &str, Vec<&str>)| {
-            (origin.is_empty() || split.origin.is_empty())
+            (origin.is_empty() || split.origin.is_empty() || *origin == split.origin)
                 && declared
                     .iter()
                     .zip(&segments)
-                    .all(|(wanted, segment)| wanted == segment || Variable::of_token(wanted).is_some())
+                    .all(|(wanted, segment)| wanted == segment || Segment::of_words(wanted).matches(&decoded(segment)))
         };
-        let candidates = self.rows.get(&(method, segments.len())).into_iter().flatten();
-        candidates.filter(fits).map(|(at, ..)| *at).collect()
+        let of_method = |method| {
+            let candidates = self.rows.get(&(method, segments.len())).into_iter().flatten();
+            candidates.filter(fits).map(|(at, ..)| *at).collect::<Vec<_>>()
+        };
+        // An operation of any method stands for the methods that are not declared beside it.
+        Some(of_method(method)).filter(|found| !found.is_empty()).unwrap_or_else(|| of_method("ANY"))
     }
 }

@@ -91,6 +91,7 @@ pub(crate) async fn retemplate(
             catalog.update(&CatalogEntry {
                 method,
                 pinned: raw.facts.declared,
+                addresses: raw.facts.addresses,
                 proven: raw.proven,
                 never_merge: raw.facts.never_merge,
                 url: raw.raw_url.clone(),

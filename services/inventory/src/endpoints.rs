@@ -62,6 +62,9 @@ pub struct Facts {
     pub declared: bool,
     /// Calls by status code.
     pub status_counts: BTreeMap<i32, u64>,
+    /// Further URLs of a declared operation, at its other servers.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub addresses: BTreeSet<String>,
     pub declared_codes: BTreeSet<i32>,
     /// Unix seconds of the oldest record that proves the endpoint.
     pub discovered: Option<i64>,
@@ -82,7 +85,7 @@ pub struct Facts {
 impl Facts {
     /// Records that prove the endpoint, each of which showed its URL.
     pub fn proofs(&self) -> u64 {
-        let proving = |(code, _): &(&i32, &u64)| matches!(code, 0 | 200..300 | 302);
+        let proving = |(code, _): &(&i32, &u64)| matches!(code, 0 | 101 | 200..300 | 302);
         self.status_counts.iter().filter(proving).map(|(_, count)| count).sum()
     }
 }

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::declared::find_plain;
 use super::dictionary::stays_literal;
 use super::segment::{SplitUrl, Variable, is_templatable};
 use super::weak::{BodyNames, qualifies};
@@ -13,8 +14,11 @@ pub struct RawEndpoint {
     pub method: Method,
     /// The raw URL, as [`shape`](super::shape) gives it.
     pub url: String,
-    /// A specification declares the operation: its URL stays as it is.
+    /// A specification declares the operation: its URL stays as it is, and takes in every call that it stands for.
     pub pinned: bool,
+    /// Further URLs of a declared operation, at its other servers.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub addresses: BTreeSet<String>,
     /// A 2xx or 302 answer, or a declaration, was seen. An unproven URL joins templates but makes none.
     pub proven: bool,
     /// Taken out of a template by hand: keeps its own URL and takes in no other.
@@ -29,7 +33,9 @@ impl RawEndpoint {
         self.pinned |= other.pinned;
         self.proven |= other.proven;
         self.never_merge |= other.never_merge;
-        self.bodies.absorb(&other.bodies) || self.flags() != before
+        let known = self.addresses.len();
+        self.addresses.extend(other.addresses.iter().cloned());
+        self.bodies.absorb(&other.bodies) || self.flags() != before || self.addresses.len() != known
     }
 
     /// Keeps its own URL whatever else is seen.
@@ -37,9 +43,14 @@ impl RawEndpoint {
         self.pinned || self.never_merge || !is_templatable(&self.url)
     }
 
+    /// Stands for itself, whatever is declared.
+    pub(super) fn stands(&self) -> bool {
+        self.pinned || self.never_merge
+    }
+
     /// Takes in other URLs when it has a variable segment.
     pub(super) fn is_source(&self) -> bool {
-        (self.pinned || self.proven) && !self.never_merge
+        !self.pinned && self.proven && !self.never_merge
     }
 
     /// Counts towards a group of URLs that differ in one segment.
@@ -83,7 +94,17 @@ pub fn assign_all(raws: &[RawEndpoint]) -> Vec<String> {
             })
             .map(|(key, _)| *key),
     );
-    raws.iter().map(|raw| resolve((raw.method, &raw.url), &facts, &weak, &templates).to_string()).collect()
+    let pinned = || facts.values().filter(|raw| raw.pinned);
+    let assigned = |raw: &RawEndpoint| {
+        if facts[&(raw.method, &*raw.url)].stands() {
+            return raw.url.clone();
+        }
+        match find_plain(raw.method, &raw.url, pinned()) {
+            Some(url) => url.to_owned(),
+            None => resolve((raw.method, &raw.url), &facts, &weak, &templates).to_string(),
+        }
+    };
+    raws.iter().map(assigned).collect()
 }
 
 /// The URLs that step 3 changes, with what they become.
@@ -138,16 +159,12 @@ fn resolve<'a>(
             continue;
         }
         let own = literals(url);
-        // Beside the root, anything may stand: only a specification makes one segment take in all others.
+        // Beside the root, anything may stand.
         let is_single = SplitUrl::new(url).segments().count() < 2;
         let best = templates
             .iter()
             .filter(|(other, template)| *other == method && is_covered(url, template))
-            .filter(|template| match facts.get(template).is_some_and(|raw| raw.pinned) {
-                // The kind that a specification declares stands above the kind that a URL looks like.
-                true => literals(template.1) <= own,
-                false => !is_single && literals(template.1) < own,
-            })
+            .filter(|template| !is_single && literals(template.1) < own)
             .map(|(_, template)| *template)
             .min_by_key(|template| (usize::MAX - literals(template), *template));
         match best {
@@ -186,6 +203,7 @@ mod tests {
             method: Method::Get,
             url: url.to_string(),
             pinned: false,
+            addresses: BTreeSet::new(),
             proven: true,
             never_merge: false,
             bodies: BodyNames::default(),
@@ -215,7 +233,7 @@ mod tests {
         assert_eq!(assigned(&urls), ["/STRING", "/STRING", "/INTEGER", "/OBJECT_ID", "/jane@mail.org"]);
         let mut declared = raw("/STRING");
         declared.pinned = true;
-        assert_eq!(assign_all(&[declared, raw("/jane@mail.org"), raw("/users")]), ["/STRING", "/STRING", "/users"]);
+        assert_eq!(assign_all(&[declared, raw("/jane@mail.org"), raw("/users")]), ["/STRING", "/STRING", "/STRING"]);
     }
 
     #[test]
@@ -262,8 +280,48 @@ mod tests {
         declared.pinned = true;
         assert_eq!(
             assign_all(&[declared, raw("/people/OSHE2CNS"), raw("/people/INTEGER"), raw("/people/me")]),
-            ["/people/STRING", "/people/STRING", "/people/STRING", "/people/me"]
+            vec!["/people/STRING"; 4]
         );
         assert_eq!(assign_all(&[raw("/people/STRING"), raw("/people/INTEGER")]), ["/people/STRING", "/people/INTEGER"]);
+    }
+
+    #[test]
+    fn a_declared_operation_takes_in_its_calls_at_every_server() {
+        let declare = |url: &str, addresses: &[&str]| RawEndpoint {
+            pinned: true,
+            addresses: addresses.iter().map(ToString::to_string).collect(),
+            ..raw(url)
+        };
+        let raws = [
+            declare("https://a.example/v1/orders/INTEGER", &["https://b.example/orders/INTEGER"]),
+            declare("https://a.example/v1/files/STRING+", &[]),
+            declare("https://a.example/v1/jobs/STRING:cancel", &[]),
+            declare("https://a.example/v1/jobs/STRING", &[]),
+            declare("/any/STRING", &[]),
+            raw("http://a.example/v1/orders/INTEGER"),
+            raw("https://a.example/v1//orders/INTEGER/"),
+            raw("https://b.example/orders/INTEGER"),
+            raw("https://c.example/orders/INTEGER"),
+            raw("https://a.example/v1/files/x/y/report.txt"),
+            raw("https://a.example/v1/jobs/nightly:cancel"),
+            raw("https://a.example/v1/jobs/STRING:cancel"),
+            raw("https://a.example/v1/jobs/nightly"),
+            raw("https://c.example/any/word"),
+            raw("/v1/jobs/nightly:cancel"),
+        ];
+        let assigned = assign_all(&raws);
+        let expected = [
+            "https://a.example/v1/orders/INTEGER",
+            "https://a.example/v1/orders/INTEGER",
+            "https://a.example/v1/orders/INTEGER",
+            "https://c.example/orders/INTEGER",
+            "https://a.example/v1/files/STRING+",
+            "https://a.example/v1/jobs/STRING:cancel",
+            "https://a.example/v1/jobs/STRING:cancel",
+            "https://a.example/v1/jobs/STRING",
+            "/any/STRING",
+            "https://a.example/v1/jobs/STRING:cancel",
+        ];
+        assert_eq!(assigned[5..], expected);
     }
 }

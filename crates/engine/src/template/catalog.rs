@@ -3,10 +3,12 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use super::assign::{RawEndpoint, covers, is_open};
+use super::declared::{Address, Declared};
 use super::segment::{SplitUrl, Variable};
 use super::trie::Trie;
 use super::weak::qualifies;
 use crate::Method;
+use portolan_path::Segment;
 
 /// The raw URLs of one collection and their effective URLs, kept up to date one fact at a time. The state is a function
 /// of the set of facts, so it is rebuilt by giving every stored [`RawEndpoint`] to [`Catalog::update`] in any order.
@@ -20,6 +22,7 @@ pub struct Catalog {
     raws: Vec<Raw>,
     groups: HashMap<GroupKey, Group>,
     digest: PlaceDigest,
+    declared: Declared,
 }
 
 /// A raw URL whose effective URL is new or changed.
@@ -50,7 +53,7 @@ struct Raw {
     tokens: Arc<[u32]>,
     /// The URL that the qualifying groups give it.
     weak: Option<Arc<[u32]>>,
-    effective: Option<Arc<[u32]>>,
+    effective: Option<Arc<str>>,
 }
 
 /// Space, open segment, and the digest of the other tokens with their places.
@@ -103,6 +106,10 @@ impl Catalog {
 
         let mut touched = Touched::default();
         touched.raws.insert(index);
+        if raw.pinned {
+            let (method, addresses) = (raw.method, self.declared.add(raw));
+            self.touch_covered(method, &addresses, &mut touched);
+        }
         if old_flags != Some(flags) && tokens.iter().any(|token| self.symbols.variable(*token).is_some()) {
             touched.patterns.insert((space, tokens.clone()));
             if was_source != is_source {
@@ -123,7 +130,7 @@ impl Catalog {
         let (front, back) = split.frame();
         let space = &self.spaces[*self.space_ids.get(&(method, front, back, tokens.len()))?];
         let raw = &self.raws[space.raws.get(&tokens)? as usize];
-        raw.effective.as_ref().map(|tokens| self.url(space, tokens))
+        raw.effective.as_deref().map(str::to_owned)
     }
 
     /// Number of raw URLs.
@@ -151,6 +158,39 @@ impl Catalog {
             });
         }
         id
+    }
+
+    /// Notes the raw URLs that may be calls of what was declared at these addresses.
+    fn touch_covered(&self, method: Method, addresses: &[Address], touched: &mut Touched) {
+        for address in addresses {
+            let length = address.template.segments.len();
+            let is_greedy = matches!(address.template.segments.last(), Some(Segment::Greedy(_)));
+            for ((other, front, _, segments), space) in &self.space_ids {
+                let fits = method == Method::Any || *other == method;
+                // Empty segments do not count when URLs are compared.
+                if !fits || *segments < length {
+                    continue;
+                }
+                let host = front.split_once("://").map(|(_, rest)| rest.trim_end_matches('/'));
+                let is_other = |host: &str| !address.host.is_empty() && Address::new(&format!("http://{host}")).host != address.host;
+                if host.is_some_and(is_other) {
+                    continue;
+                }
+                let raws = &self.spaces[*space].raws;
+                let accepts = |at: usize, token: u32| {
+                    let text = &self.symbols.entries[token as usize].text;
+                    match address.template.segments.get(at) {
+                        Some(segment) => segment.matches(&Segment::of_words(text).sample()),
+                        None => is_greedy || text.is_empty(),
+                    }
+                };
+                let found = match *segments == length || is_greedy {
+                    true => raws.matching(*segments, accepts),
+                    false => raws.with_empty_segments(|token| self.symbols.entries[token as usize].text.is_empty()),
+                };
+                touched.raws.extend(found.into_iter().map(|index| index as usize));
+            }
+        }
     }
 
     /// Puts a raw URL into its groups or takes it out, and notes what follows where a group starts or stops to qualify.
@@ -229,14 +269,18 @@ impl Catalog {
         for index in stale {
             let raw = &self.raws[index];
             let space = &self.spaces[raw.space];
-            let effective = self.resolve(space, &raw.tokens);
-            if raw.effective.as_ref() != Some(&effective) {
-                changes.push(Change {
-                    method: raw.facts.method,
-                    raw_url: raw.facts.url.clone(),
-                    effective_url: self.url(space, &effective),
-                });
-                self.raws[index].effective = Some(effective);
+            let declared = match raw.facts.stands() {
+                true => Some(&*raw.facts.url),
+                false => self.declared.find(raw.facts.method, &raw.facts.url),
+            };
+            let effective = match declared {
+                Some(url) => url.to_owned(),
+                None => self.url(space, &self.resolve(space, &raw.tokens)),
+            };
+            if raw.effective.as_deref() != Some(&effective) {
+                let (method, raw_url) = (raw.facts.method, raw.facts.url.clone());
+                self.raws[index].effective = Some(effective.as_str().into());
+                changes.push(Change { method, raw_url, effective_url: effective });
             }
         }
         changes.sort_unstable();
@@ -263,26 +307,18 @@ impl Catalog {
         }
     }
 
-    /// The covering template with the most literal tokens: a declared one with at most as many as the URL, another with
-    /// fewer. Of several the smallest.
+    /// The covering template with the most literal tokens, which are fewer than the URL's. Of several the smallest.
     fn best_template(&self, space: &Space, tokens: &[u32]) -> Option<Arc<[u32]>> {
         let own = self.literals(tokens);
         let covering = space.templates.covering(tokens, |token| self.symbols.covering(token));
         let candidates: Vec<_> = covering
             .into_iter()
             .map(|id| &space.template_tokens[id as usize])
-            .filter(|template| match self.is_pinned(space, template) {
-                true => self.literals(template) <= own,
-                false => tokens.len() > 1 && self.literals(template) < own,
-            })
+            .filter(|template| tokens.len() > 1 && self.literals(template) < own)
             .collect();
         let most = candidates.iter().map(|template| self.literals(template)).max()?;
         let most_literal = candidates.into_iter().filter(|template| self.literals(template) == most);
         most_literal.min_by_key(|template| self.url(space, template)).cloned()
-    }
-
-    fn is_pinned(&self, space: &Space, tokens: &[u32]) -> bool {
-        space.raws.get(tokens).is_some_and(|index| self.raws[index as usize].facts.pinned)
     }
 
     fn literals(&self, tokens: &[u32]) -> usize {
@@ -428,6 +464,7 @@ mod tests {
                     method: if is_post { Method::Post } else { Method::Get },
                     url: format!("{front}{}", tokens.join("/")),
                     pinned,
+                    addresses: if pinned && is_other { BTreeSet::from(["https://h.net/users/STRING".to_owned()]) } else { BTreeSet::new() },
                     proven: proven || pinned,
                     never_merge,
                     bodies,
@@ -480,6 +517,7 @@ mod tests {
             method: Method::Get,
             url: format!("/people/A{index}/posts"),
             pinned: false,
+            addresses: BTreeSet::new(),
             proven: true,
             never_merge: false,
             bodies: BodyNames::default(),

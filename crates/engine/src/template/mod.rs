@@ -10,6 +10,7 @@
 
 mod assign;
 mod catalog;
+mod declared;
 mod dictionary;
 mod segment;
 mod trie;

@@ -1,48 +1,11 @@
 use std::borrow::Cow;
 
 use super::dictionary::is_word;
-use crate::body::contains_ignoring_case;
 use crate::{Detectors, SubType};
 
 /// The kind of a variable segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Variable {
-    Integer,
-    Float,
-    ObjectId,
-    String,
-    Versioned,
-}
-
-impl Variable {
-    pub(super) const ALL: [Self; 5] = [Self::Integer, Self::Float, Self::ObjectId, Self::String, Self::Versioned];
-
-    /// The token that stands for the kind in a template.
-    pub fn token(self) -> &'static str {
-        match self {
-            Self::Integer => "INTEGER",
-            Self::Float => "FLOAT",
-            Self::ObjectId => "OBJECT_ID",
-            Self::String => "STRING",
-            Self::Versioned => "VERSIONED",
-        }
-    }
-
-    /// The kind that a token of a template stands for; nothing for a literal.
-    pub fn of_token(token: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|variable| variable.token() == token)
-    }
-
-    /// Whether a literal token may stand under the kind. Whether it is a word is another question.
-    pub fn accepts(self, token: &str) -> bool {
-        match self {
-            Self::String | Self::Versioned => true,
-            Self::Integer => number(token) == Some(Self::Integer) || is_long_integer(token),
-            Self::Float => number(token) == Some(Self::Float) && token.contains('.'),
-            Self::ObjectId => is_object_id(token),
-        }
-    }
-}
+pub use portolan_path::Kind as Variable;
+pub use portolan_path::decoded;
 
 /// A URL in two parts: what is never templated, and the segments of its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,12 +72,11 @@ impl<'a> SplitUrl<'a> {
     }
 }
 
-/// One segment that became variable, with the token that stood there.
+/// What stands in a segment that became variable, or in a variable part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found<'a> {
     /// Place among the path's segments, from 0.
     pub index: usize,
-    pub variable: Variable,
     pub token: &'a str,
 }
 
@@ -125,7 +87,7 @@ pub fn without_query(path: &str) -> &str {
 
 /// Whether the URL may hold variable segments at all. GraphQL endpoints never do.
 pub fn is_templatable(url: &str) -> bool {
-    !contains_ignoring_case(url, "graph")
+    !SplitUrl::new(url).segments().any(|segment| segment.eq_ignore_ascii_case("graphql"))
 }
 
 /// The template of one URL alone: each segment that is visibly an identifier becomes its kind. Needs no second URL, so
@@ -136,38 +98,44 @@ pub fn shape<'a>(url: &'a str, detectors: &Detectors) -> (Cow<'a, str>, Vec<Foun
     }
     let split = SplitUrl::new(url);
     let is_single = !split.path.contains('/');
-    let found: Vec<_> = split
-        .segments()
-        .enumerate()
-        .filter_map(|(index, token)| {
-            variable_of(token, is_single, detectors).map(|variable| Found { index, variable, token })
-        })
-        .collect();
-    if found.is_empty() {
+    let mut found = Vec::new();
+    let mut shaped: Vec<(usize, Cow<'static, str>)> = Vec::new();
+    for (index, token) in split.segments().enumerate() {
+        match variable_of(token, is_single, detectors) {
+            Some(Shape::Whole(variable)) => {
+                found.push(Found { index, token });
+                shaped.push((index, Cow::Borrowed(variable.token())));
+            }
+            Some(Shape::Parts(words, tokens)) => {
+                found.extend(tokens.into_iter().map(|token| Found { index, token }));
+                shaped.push((index, Cow::Owned(words)));
+            }
+            None => {}
+        }
+    }
+    if shaped.is_empty() {
         return (Cow::Borrowed(url), found);
     }
-    let mut next = found.iter().peekable();
-    let shaped = split.with_segments(split.segments().enumerate().map(|(index, token)| {
-        next.next_if(|found| found.index == index).map_or(token, |found| found.variable.token())
-    }));
+    let mut next = shaped.iter().peekable();
+    let shaped = split.with_segments(
+        split.segments().enumerate().map(|(at, token)| next.next_if(|(index, _)| *index == at).map_or(token, |found| &*found.1)),
+    );
     (Cow::Owned(shaped), found)
 }
 
-/// The token as sent, with its percent escapes resolved.
-pub fn decoded(token: &str) -> Cow<'_, str> {
-    if token.contains('%') {
-        percent_encoding::percent_decode_str(token).decode_utf8_lossy()
-    } else {
-        Cow::Borrowed(token)
-    }
+/// What a segment is when it is no literal.
+enum Shape<'a> {
+    Whole(Variable),
+    /// The segment with words in place of its variable parts, and those parts.
+    Parts(String, Vec<&'a str>),
 }
 
-fn variable_of(token: &str, is_single: bool, detectors: &Detectors) -> Option<Variable> {
+fn variable_of<'a>(token: &'a str, is_single: bool, detectors: &Detectors) -> Option<Shape<'a>> {
     let bytes = token.as_bytes();
-    // Most segments are words without a digit; only an e-mail address or a phone number is anything else.
+    // Most segments are words without a digit; only an e-mail address, a key or a phone number is anything else.
     let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
     if digits == 0
-        && !bytes.iter().any(|byte| matches!(byte, b'@' | b'%' | b':' | b'.'))
+        && !bytes.iter().any(|byte| matches!(byte, b'@' | b'%' | b':' | b'.' | b'\''))
         && bytes.len() != 24
         && bytes.len() != 36
     {
@@ -176,40 +144,151 @@ fn variable_of(token: &str, is_single: bool, detectors: &Detectors) -> Option<Va
     if is_word(token) {
         return None;
     }
-    if let Some(variable) = number(token) {
-        return Some(variable);
+    let text = decoded(token);
+    if let Some(variable) = number(&text) {
+        return Some(Shape::Whole(variable));
     }
     if is_object_id(token) {
-        return Some(Variable::ObjectId);
+        return Some(Shape::Whole(Variable::ObjectId));
     }
-    if crate::detect::is_uuid(token) {
-        return Some(Variable::String);
+    if crate::detect::is_uuid(token) || is_date_list_or_version(token) {
+        return Some(Shape::Whole(Variable::String));
     }
-    if !is_single && !matches!(detectors.detect_text("", &decoded(token)).sub_type, SubType::Generic | SubType::Other) {
-        return Some(Variable::String);
+    if let Some(parts) = parts_of(token) {
+        return Some(parts);
     }
-    let letters = bytes.iter().any(u8::is_ascii_alphabetic);
-    (bytes.len() >= 6 && digits >= 3 && letters).then_some(Variable::String)
+    let detected = || detectors.detect_text("", &text).sub_type;
+    if !is_single && !matches!(detected(), SubType::Generic | SubType::Other) {
+        return Some(Shape::Whole(Variable::String));
+    }
+    looks_random(token).then_some(Shape::Whole(Variable::String))
 }
 
+/// Names of algorithms and standards, which have as many digits as an identifier.
+const STANDARDS: [&str; 16] = [
+    "sha224", "sha256", "sha384", "sha512", "sha3-256", "sha3-512", "ed25519", "curve25519", "iso8601", "rfc3339", "x25519",
+    "aes128", "aes256", "base64url", "es256k", "iso3166",
+];
+
+fn looks_random(token: &str) -> bool {
+    let digits = token.bytes().filter(u8::is_ascii_digit).count();
+    token.len() >= 6
+        && digits >= 3
+        && token.bytes().any(|byte| byte.is_ascii_alphabetic())
+        && !STANDARDS.iter().any(|name| name.eq_ignore_ascii_case(token))
+}
+
+/// Whether a part of a segment is visibly an identifier, and its kind.
+fn identifier(part: &str) -> Option<Variable> {
+    if let Some(variable) = number(part) {
+        return Some(variable);
+    }
+    (is_digest(part) || crate::detect::is_uuid(part) || is_date_list_or_version(part) || looks_random(part))
+        .then_some(Variable::String)
+}
+
+/// A date, a list of numbers, or a version of three numbers.
+fn is_date_list_or_version(token: &str) -> bool {
+    let bytes = token.as_bytes();
+    if !bytes.first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b'-') {
+        return false;
+    }
+    let numbers = |separator: char| {
+        let mut parts = token.split(separator);
+        parts.clone().count() > 1 && parts.all(|part| Variable::of_number(part).is_some())
+    };
+    let is_date = bytes.len() == 10
+        && bytes.iter().enumerate().all(|(at, byte)| if matches!(at, 4 | 7) { *byte == b'-' } else { byte.is_ascii_digit() });
+    let is_version = token.split('.').count() == 3 && token.split('.').all(|part| part.len() <= 4 && part.parse::<u16>().is_ok());
+    is_date || is_version || numbers(',') || numbers(';')
+}
+
+/// Endings of files. What stands before one may be an identifier.
+const SUFFIXES: [&str; 42] = [
+    "7z", "avif", "bin", "bmp", "css", "csv", "doc", "docx", "gif", "gz", "htm", "html", "ics", "jpeg", "jpg", "js", "json",
+    "m3u8", "m4a", "map", "md", "mjs", "mov", "mp3", "mp4", "ndjson", "parquet", "pdf", "png", "svg", "tar", "ts", "txt",
+    "wav", "webm", "webp", "woff2", "xls", "xlsx", "xml", "yaml", "zip",
+];
+
+/// A segment that has its variable in a part: a custom verb, keys in parentheses, the name of a file.
+fn parts_of(token: &str) -> Option<Shape<'_>> {
+    if let Some((id, verb)) = token.rsplit_once(':')
+        && verb.len() >= 3
+        && verb.bytes().all(|byte| byte.is_ascii_alphabetic())
+        && let Some(kind) = identifier(id)
+    {
+        return Some(Shape::Parts(format!("{}:{verb}", kind.token()), vec![id]));
+    }
+    if let Some((name, keys)) = token.strip_suffix(')').and_then(|rest| rest.split_once('('))
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'))
+        && !keys.is_empty()
+    {
+        return keys_of(name, keys);
+    }
+    let (front, suffix) = token.rsplit_once('.')?;
+    if !SUFFIXES.iter().any(|known| known.eq_ignore_ascii_case(suffix)) {
+        return None;
+    }
+    // The digest of a build: `app.3f2a91bc.js`.
+    if !crate::detect::is_uuid(front)
+        && let Some(at) = front.rfind(['.', '-']).filter(|at| *at > 0)
+        && is_digest(&front[at + 1..])
+    {
+        return Some(Shape::Parts(format!("{}STRING.{suffix}", &front[..=at]), vec![&front[at + 1..]]));
+    }
+    identifier(front).map(|kind| Shape::Parts(format!("{}.{suffix}", kind.token()), vec![front]))
+}
+
+fn is_digest(part: &str) -> bool {
+    part.len() >= 8
+        && part.bytes().any(|byte| byte.is_ascii_digit())
+        && part.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The keys of OData: `('ALFKI')`, `(7)`, `(OrderID=7,Line='x')`.
+fn keys_of<'a>(name: &str, keys: &'a str) -> Option<Shape<'a>> {
+    let mut words = format!("{name}(");
+    let mut found = Vec::new();
+    for (at, key) in keys.split(',').enumerate() {
+        if at > 0 {
+            words.push(',');
+        }
+        let value = match key.split_once('=') {
+            Some((label, value)) => {
+                words.push_str(label);
+                words.push('=');
+                value
+            }
+            None => key,
+        };
+        match value.strip_prefix('\'').and_then(|value| value.strip_suffix('\'')) {
+            Some(text) if !text.is_empty() => {
+                words.push_str("'STRING'");
+                found.push(text);
+            }
+            _ => match identifier(value) {
+                Some(kind) => {
+                    words.push_str(kind.token());
+                    found.push(value);
+                }
+                None => words.push_str(value),
+            },
+        }
+    }
+    words.push(')');
+    (!found.is_empty()).then_some(Shape::Parts(words, found))
+}
+
+/// A whole number is an integer however long it is, so that one parameter has one kind.
 fn number(token: &str) -> Option<Variable> {
-    let digits = token.strip_prefix(['+', '-']).unwrap_or(token);
-    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(if token.parse::<i64>().is_ok() { Variable::Integer } else { Variable::Float });
+    match Variable::of_number(token)? {
+        Variable::Float if !token.contains('.') => Some(Variable::Integer),
+        kind => Some(kind),
     }
-    let (whole, fraction) = digits.split_once('.')?;
-    let both = !whole.is_empty() && !fraction.is_empty();
-    (both && whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit())).then_some(Variable::Float)
-}
-
-/// Digits beyond 64 bits, which a template of integers takes in though alone they would be a float.
-fn is_long_integer(token: &str) -> bool {
-    let digits = token.strip_prefix('+').unwrap_or(token);
-    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn is_object_id(token: &str) -> bool {
-    token.len() == 24 && token.bytes().all(|byte| byte.is_ascii_hexdigit())
+    Variable::ObjectId.accepts(token)
 }
 
 #[cfg(test)]
@@ -226,10 +305,27 @@ mod tests {
             ("/users/42/orders/17", "/users/INTEGER/orders/INTEGER"),
             ("/users/-42", "/users/INTEGER"),
             ("/users/9223372036854775807", "/users/INTEGER"),
-            ("/users/9223372036854775808", "/users/FLOAT"),
+            ("/users/9223372036854775808", "/users/INTEGER"),
             ("/prices/1.5", "/prices/FLOAT"),
             ("/a/5f2504e04f8911d39a0c0305", "/a/OBJECT_ID"),
-            ("/a/123456789012345678901234", "/a/FLOAT"),
+            ("/a/123456789012345678901234", "/a/INTEGER"),
+            ("/a/%2B4915112345678", "/a/INTEGER"),
+            ("/jobs/7f3c9a12:cancel", "/jobs/STRING:cancel"),
+            ("/jobs/42:run", "/jobs/INTEGER:run"),
+            ("/jobs:batchDelete", "/jobs:batchDelete"),
+            ("/v1/Customers('ALFKI')/Orders", "/v1/Customers('STRING')/Orders"),
+            ("/v1/Orders(OrderID=7,Line='x')", "/v1/Orders(OrderID=INTEGER,Line='STRING')"),
+            ("/reports/8812.csv", "/reports/INTEGER.csv"),
+            ("/static/app.3f2a91bc.js", "/static/app.STRING.js"),
+            ("/static/vendor.9c1d22ef.js", "/static/vendor.STRING.js"),
+            ("/live/seg00123.ts", "/live/STRING.ts"),
+            ("/live/playlist.m3u8", "/live/playlist.m3u8"),
+            ("/hash/sha256", "/hash/sha256"),
+            ("/closing/2024-05-01", "/closing/STRING"),
+            ("/builds/1.4.2/notes", "/builds/STRING/notes"),
+            ("/near/48.13,11.57", "/near/STRING"),
+            ("/questions/101;204;377/answers", "/questions/STRING/answers"),
+            ("https://photographs.example/api/7", "https://photographs.example/api/INTEGER"),
             ("/a/3f2504e0-4f89-11d3-9a0c-0305e82c3301", "/a/STRING"),
             ("/a/zzzzzzzz-zzzz-zzzz-zzzz-zzzzzzzzzzzz", "/a/STRING"),
             ("/a/jane%40mail.org", "/a/STRING"),
@@ -260,15 +356,6 @@ mod tests {
     #[test]
     fn found_segments_keep_their_token_and_place() {
         let (_, found) = shape("https://h/users/42/x", &Detectors::default());
-        assert_eq!(found, [Found { index: 1, variable: Variable::Integer, token: "42" }]);
-    }
-
-    #[test]
-    fn kinds_accept_what_they_stand_for() {
-        assert!(Variable::Integer.accepts("+7") && Variable::Integer.accepts("99999999999999999999"));
-        assert!(!Variable::Integer.accepts("7.5") && !Variable::Integer.accepts("x"));
-        assert!(Variable::Float.accepts("7.5") && !Variable::Float.accepts("7"));
-        assert!(Variable::String.accepts("x"));
-        assert_eq!(Variable::of_token("STRINGS"), None);
+        assert_eq!(found, [Found { index: 1, token: "42" }]);
     }
 }

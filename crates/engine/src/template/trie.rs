@@ -80,4 +80,30 @@ impl Trie {
         }
         level.iter().filter_map(|at| self.nodes[*at as usize].value).collect()
     }
+
+    /// The numbers of all sequences of `length` tokens that are accepted at every place.
+    pub fn matching(&self, length: usize, accepts: impl Fn(usize, u32) -> bool) -> Vec<u32> {
+        let mut level = vec![0u32];
+        for at in 0..length {
+            level = level
+                .iter()
+                .flat_map(|node| &self.nodes[*node as usize].children)
+                .filter(|(token, _)| accepts(at, **token))
+                .map(|(_, next)| *next)
+                .collect();
+        }
+        level.iter().filter_map(|at| self.nodes[*at as usize].value).collect()
+    }
+
+    /// The numbers of all sequences with an empty token.
+    pub fn with_empty_segments(&self, is_empty: impl Fn(u32) -> bool) -> Vec<u32> {
+        let mut found = Vec::new();
+        let mut open = vec![(0u32, false)];
+        while let Some((at, has_empty)) = open.pop() {
+            let node = &self.nodes[at as usize];
+            found.extend(node.value.filter(|_| has_empty));
+            open.extend(node.children.iter().map(|(token, next)| (*next, has_empty || is_empty(*token))));
+        }
+        found
+    }
 }

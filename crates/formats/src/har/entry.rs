@@ -9,6 +9,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use portolan_record::{BoundExceeded, RECORD_BYTES_MAX, Record};
 use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::{Target, error};
@@ -67,9 +69,11 @@ pub(super) fn build<'a>(entry: Entry<'a>, target: &Target) -> Result<Record<'a>,
     let response = entry.response.ok_or("the member `response` is missing")?;
     let url = request.url.required("request.url")?;
     check_url(&url)?;
+    let url = without_credentials(url);
     let method = request.method.required("request.method")?;
     let status_code = response.status.status()?;
     let mut request_headers = Headers::new(request.headers, "request.headers")?;
+    request_headers.default_cookies(request.cookies, "request.cookies")?;
     let mut response_headers = Headers::new(response.headers, "response.headers")?;
     let request_payload = match request.post_data {
         Some(post) => {
@@ -105,13 +109,30 @@ pub(super) fn build<'a>(entry: Entry<'a>, target: &Target) -> Result<Record<'a>,
         response_payload,
         status_code,
         status: response.status_text.optional("response.statusText")?,
-        time: target.time,
+        time: started(&entry.started).map_or(target.time, |time| time.min(target.time)),
         ip: Cow::Borrowed("null"),
         direction: 1,
         ..Record::default()
     };
     check_bounds(&record).map_err(|bound| bound.to_string())?;
     Ok(record)
+}
+
+/// When the call was made, in Unix seconds, where the capture says it.
+fn started(text: &Text<'_>) -> Option<i64> {
+    let Text::Is(text) = text else { return None };
+    let time = OffsetDateTime::parse(text.trim(), &Rfc3339).ok()?.unix_timestamp();
+    (time > 0).then_some(time)
+}
+
+/// The URL without its user information, which is a credential.
+fn without_credentials(url: Cow<'_, str>) -> Cow<'_, str> {
+    let Some(start) = url.find("://").map(|at| at + 3) else { return url };
+    let end = url[start..].find(['/', '?', '#', '\\']).map_or(url.len(), |at| start + at);
+    match url[start..end].rfind('@') {
+        Some(at) => Cow::Owned(format!("{}{}", &url[..start], &url[start + at + 1..])),
+        None => url,
+    }
 }
 
 /// Captures also hold what a page loads from itself: `data:`, `blob:`, `chrome-extension:`. None of it is a call.
@@ -226,6 +247,24 @@ impl<'a> Headers<'a> {
         }
     }
 
+    /// Adds the cookies that stand beside headers without them.
+    fn default_cookies(&mut self, cookies: Option<Vec<Pair<'a>>>, place: &'static str) -> Result<(), String> {
+        const NAME: &str = "cookie";
+        let Err(at) = self.0.binary_search_by(|(name, _)| (**name).cmp(NAME)) else { return Ok(()) };
+        let mut header = String::new();
+        for pair in cookies.unwrap_or_default() {
+            let separator = if header.is_empty() { "" } else { "; " };
+            let (name, value) = (pair.name.optional(place)?, pair.value.optional(place)?);
+            if !name.is_empty() {
+                header.push_str(&format!("{separator}{name}={value}"));
+            }
+        }
+        if !header.is_empty() {
+            self.0.insert(at, (Cow::Borrowed(NAME), Cow::Owned(header)));
+        }
+        Ok(())
+    }
+
     fn json(&self) -> String {
         let mut json = Vec::with_capacity(2 + self.0.iter().map(|(n, v)| n.len() + v.len() + 8).sum::<usize>());
         let mut map = serde_json::Serializer::new(&mut json);
@@ -249,6 +288,8 @@ fn lower(name: Cow<'_, str>) -> Cow<'_, str> {
 #[derive(Deserialize)]
 #[serde(expecting = "an entry object")]
 pub(super) struct Entry<'a> {
+    #[serde(borrow, default, rename = "startedDateTime")]
+    started: Text<'a>,
     #[serde(borrow, default)]
     request: Option<Request<'a>>,
     #[serde(borrow, default)]
@@ -266,6 +307,8 @@ struct Request<'a> {
     http_version: Text<'a>,
     #[serde(borrow, default)]
     headers: Option<Vec<Pair<'a>>>,
+    #[serde(borrow, default)]
+    cookies: Option<Vec<Pair<'a>>>,
     #[serde(borrow, default)]
     post_data: Option<PostData<'a>>,
 }

@@ -79,7 +79,7 @@ fn chrome_entry_becomes_a_record() {
     assert_eq!(record.response_payload, "{\"id\":7}");
     assert_eq!(
         (record.status_code, &*record.status, record.time, &*record.ip),
-        (201, "Created", 1_756_885_500, "null")
+        (201, "Created", 1_652_269_612, "null")
     );
     assert_eq!((record.account_id, record.collection_id, record.source, record.direction), (1, 7, Source::Har, 1));
 }

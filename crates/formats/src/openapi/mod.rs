@@ -18,6 +18,7 @@ use std::collections::VecDeque;
 
 pub use crate::import_error::{ErrorType, ImportError};
 pub use outcome::OperationOutcome;
+pub use template::Shared;
 
 use portolan_record::Specification;
 use sha2::{Digest as _, Sha256};
@@ -31,7 +32,13 @@ use refs::Refs;
 pub const OPERATIONS_MAX: usize = 200_000;
 
 /// Members of a path item that are operations.
-const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+const METHODS: [&str; 9] = ["get", "put", "post", "delete", "options", "head", "patch", "trace", "query"];
+
+/// The member of a path item that is an operation for each method that has none of its own.
+const ANY_METHOD: &str = "x-amazon-apigateway-any-method";
+
+/// Members of a path item that are no operations.
+const OTHER_MEMBERS: [&str; 6] = ["$ref", "summary", "description", "servers", "parameters", "additionalOperations"];
 
 /// A parsed document.
 pub struct Document {
@@ -118,7 +125,16 @@ impl Document {
     pub fn operations(&self, target: &Target) -> impl Iterator<Item = OperationOutcome> {
         let specification = self.specification();
         let context = Context::new(&self.root, self.swagger, *target, specification);
-        self.listed().map(move |operation| context.convert(&operation))
+        let mut shared = Shared::default();
+        self.listed().map(move |operation| {
+            let mut outcome = context.convert(&operation);
+            if let Some(other) = shared.note(&outcome.method, &outcome.url, &outcome.path).filter(|_| outcome.record.is_some()) {
+                let (method, path) = (&outcome.method, cut(&outcome.path));
+                let text = format!("{method} {path} shares the endpoint of {}", cut(other));
+                outcome.errors.push(ImportError::warning(text));
+            }
+            outcome
+        })
     }
 
     fn listed(&self) -> Listed<'_> {
@@ -132,21 +148,42 @@ impl Document {
                 continue;
             }
             let reason = match Refs::new(&self.root).resolve(item) {
-                Ok(Node::Map(_) | Node::Null) => continue,
+                Ok(target @ (Node::Map(_) | Node::Null)) => {
+                    let mut names: Vec<_> = unknown_members(item).chain(unknown_members(target)).collect();
+                    names.sort_unstable();
+                    names.dedup();
+                    for name in names.into_iter().take(ERRORS_MAX.saturating_sub(errors.len())) {
+                        let (path, name) = (cut(path), cut(name));
+                        errors.push(ImportError::warning(format!("path {path}: member `{name}` is not understood and left out")));
+                    }
+                    continue;
+                }
                 Ok(_) => "it is not an object".to_owned(),
                 Err(reason) => reason,
             };
             if errors.len() < ERRORS_MAX {
-                let path: String = path.chars().take(200).collect();
-                errors.push(ImportError::warning(format!("path {path} cannot be read: {reason}")));
+                errors.push(ImportError::warning(format!("path {} cannot be read: {reason}", cut(path))));
             }
         }
+        errors.extend(self.other_operations());
         self.errors.append(&mut errors);
         self.operation_count = self.listed().take(OPERATIONS_MAX + 1).count();
         if self.operation_count > OPERATIONS_MAX {
             return Err(FormatError::TooLarge(format!("it holds more than {OPERATIONS_MAX} operations")));
         }
         Ok(())
+    }
+
+    /// Counts what describes calls that the API makes itself, which are no endpoints of it.
+    fn other_operations(&self) -> Option<ImportError> {
+        let webhooks = self.root.get("webhooks").or_else(|| self.root.get("x-webhooks")).and_then(Node::as_map);
+        let webhooks = webhooks.map_or(0, |map| map.iter().count());
+        let callbacks = self.listed().filter_map(|operation| operation.node.get("callbacks")?.as_map());
+        let callbacks: usize = callbacks.map(|map| map.iter().count()).sum();
+        (webhooks + callbacks > 0).then(|| {
+            let text = format!("{webhooks} webhooks and {callbacks} callbacks are calls that the API makes, and no endpoints");
+            ImportError::warning(text)
+        })
     }
 
     fn check_security(&mut self) {
@@ -168,8 +205,40 @@ const NAME_CHARACTERS_MAX: usize = 200;
 /// Most errors kept for the document as a whole.
 const ERRORS_MAX: usize = 100;
 
+/// The beginning of a text for a message.
+fn cut(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
 fn not_openapi(reason: &str) -> FormatError {
     FormatError::NotOpenApi(reason.to_owned())
+}
+
+/// The operations of a path item by their methods.
+fn operations_of(item: &Node) -> impl Iterator<Item = (&str, &Node)> {
+    item.as_map().into_iter().flat_map(Map::iter).flat_map(|(name, node)| {
+        let additional = if name == "additionalOperations" { node.as_map() } else { None };
+        let own = match name {
+            ANY_METHOD => Some(("any", node)),
+            _ if METHODS.iter().any(|method| method.eq_ignore_ascii_case(name)) => Some((name, node)),
+            _ => None,
+        };
+        own.into_iter().chain(additional.into_iter().flat_map(Map::iter))
+    })
+}
+
+/// What a path item holds that is read as nothing, though it may be an operation.
+fn unknown_members(item: &Node) -> impl Iterator<Item = &str> {
+    let members = item.as_map().into_iter().flat_map(Map::iter);
+    members.filter(|(name, node)| {
+        let is_known = OTHER_MEMBERS.contains(name)
+            || *name == ANY_METHOD
+            || METHODS.iter().any(|method| method.eq_ignore_ascii_case(name));
+        // An extension may hold anything; one that has responses is an operation.
+        let looks_like_one = node.get("responses").is_some() || node.get("operationId").is_some();
+        !is_known && (!name.starts_with("x-") || looks_like_one)
+    })
+    .map(|(name, _)| name)
 }
 
 /// Walks the (path, method) pairs.
@@ -198,8 +267,8 @@ impl<'d> Iterator for Listed<'d> {
                 items.push(target);
             }
             for item in items {
-                for (method, node) in item.as_map().into_iter().flat_map(Map::iter) {
-                    if METHODS.contains(&method) && !self.ready.iter().any(|other| other.method == method) {
+                for (method, node) in operations_of(item) {
+                    if !self.ready.iter().any(|other| other.method.eq_ignore_ascii_case(method)) {
                         self.ready.push_back(Operation { path, item, method, node });
                     }
                 }

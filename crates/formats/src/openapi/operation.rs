@@ -1,3 +1,4 @@
+use portolan_path::Kind;
 use portolan_record::{Declaration, DeclaredParameter, Location, Record, Specification};
 
 use super::outcome::OperationOutcome;
@@ -16,6 +17,7 @@ use crate::tree::{Map, Node};
 pub(super) struct Operation<'d> {
     pub(super) path: &'d str,
     pub(super) item: &'d Node,
+    /// As the document writes it, in any case.
     pub(super) method: &'d str,
     pub(super) node: &'d Node,
 }
@@ -60,14 +62,18 @@ impl<'d> Context<'d> {
     }
 
     pub(super) fn convert(&self, operation: &Operation<'d>) -> OperationOutcome {
-        let server = Server::of(self.root, operation.item, operation.node, self.swagger);
+        let servers = Server::all(self.root, operation.item, operation.node, self.swagger);
         let given = Parameters::read(operation.item, operation.node, self.refs(), &self.schemas);
-        let address = Address::new(&server, operation.path, &|name| match given.path.get(name) {
-            Some(leaf) => token(leaf),
-            None => "STRING",
-        });
+        let at = |server: &Server| {
+            Address::new(server, operation.path, &|name| given.path.get(name).map_or(Kind::String, kind))
+        };
+        let (server, others) = servers.split_first().expect("an operation has a server");
+        let address = at(server);
+        let mut addresses: Vec<String> = others.iter().map(|server| at(server).url).collect();
+        addresses.retain(|url| *url != address.url);
         let mut outcome = OperationOutcome {
             url: address.url.clone(),
+            path: operation.path.to_owned(),
             method: operation.method.to_ascii_uppercase(),
             record: None,
             errors: Vec::new(),
@@ -86,8 +92,9 @@ impl<'d> Context<'d> {
             });
         }
         if declared_all || given.faults.is_empty() {
-            let declaration = self.declaration(operation, given, &address, &mut outcome.errors);
-            outcome.record = Some(self.record(&server, &outcome, declaration));
+            let mut declaration = self.declaration(operation, given, &address, &mut outcome.errors);
+            declaration.0.addresses = addresses;
+            outcome.record = Some(self.record(server, &outcome, declaration));
         }
         outcome.errors.truncate(ERRORS_MAX);
         outcome
@@ -147,6 +154,7 @@ impl<'d> Context<'d> {
         let declaration = Declaration {
             deprecated: node.get("deprecated").is_some_and(Node::is_true),
             tags: tags(node),
+            addresses: Vec::new(),
             summary: summary.map(|summary| summary.chars().take(SUMMARY_CHARS_MAX).collect()),
             response_codes: responses.codes,
             parameters,
@@ -184,7 +192,7 @@ impl<'d> Context<'d> {
 /// A request's or response's body as declared.
 #[derive(Default)]
 pub(super) struct Body<'d> {
-    schema: Option<&'d Node>,
+    schemas: Vec<&'d Node>,
     media_types: Vec<&'d str>,
     /// Examples of the whole body.
     pub(super) examples: Vec<&'d Node>,
@@ -192,20 +200,26 @@ pub(super) struct Body<'d> {
 
 impl<'d> Body<'d> {
     pub(super) fn new(schema: Option<&'d Node>, media_types: Vec<&'d str>) -> Self {
-        Self { schema, media_types, examples: Vec::new() }
+        Self { schemas: schema.into_iter().collect(), media_types, examples: Vec::new() }
     }
 
-    /// The first JSON alternative of `content`, else the first one.
+    /// Every alternative of `content`, those of JSON first: their leaves together are what the body may hold.
     pub(super) fn of_content(content: Option<&'d Node>) -> Self {
         let Some(content) = content.and_then(Node::as_map) else { return Self::default() };
         let is_json = |name: &str| name.split(';').next().unwrap_or_default().trim_end().ends_with("json");
-        let chosen = content.iter().find(|(name, _)| is_json(name)).or_else(|| content.at(0));
         let media_types = content.iter().map(|(name, _)| name).take(MEDIA_TYPES_MAX).collect();
-        let Some((_, media)) = chosen else { return Self::default() };
-        let mut body = Self::new(media.get("schema"), media_types);
-        body.examples.extend(media.get("example"));
-        let named = media.get("examples").and_then(Node::as_map).into_iter().flat_map(Map::iter);
-        body.examples.extend(named.take(MEDIA_TYPES_MAX).filter_map(|(_, example)| example.get("value")));
+        let mut body = Self::new(None, media_types);
+        let mut alternatives: Vec<_> = content.iter().take(MEDIA_TYPES_MAX).collect();
+        alternatives.sort_by_key(|(name, _)| !is_json(name));
+        for (at, (name, media)) in alternatives.into_iter().enumerate() {
+            body.schemas.extend(media.get("schema"));
+            // Examples of other forms are texts of their own.
+            if at == 0 || is_json(name) {
+                body.examples.extend(media.get("example"));
+                let named = media.get("examples").and_then(Node::as_map).into_iter().flat_map(Map::iter);
+                body.examples.extend(named.take(MEDIA_TYPES_MAX).filter_map(|(_, example)| example.get("value")));
+            }
+        }
         body
     }
 
@@ -232,7 +246,18 @@ impl<'d> Body<'d> {
                 parameters.push(declared(leaf, Location::Header, code));
             }
         }
-        let (mut leaves, fault) = context.schemas.leaves(self.schema?, direction);
+        let (mut leaves, mut fault): (Vec<Leaf>, _) = (Vec::new(), None);
+        for schema in &self.schemas {
+            let (more, reason) = context.schemas.leaves(schema, direction);
+            fault = fault.or(reason);
+            let is_first = leaves.is_empty();
+            let known: std::collections::HashSet<String> = leaves.iter().map(|leaf| leaf.name.clone()).collect();
+            leaves.extend(more.into_iter().filter(|leaf| !known.contains(&leaf.name)).map(|mut leaf| {
+                // The first form of the body does without it.
+                leaf.required &= is_first;
+                leaf
+            }));
+        }
         for example in &self.examples {
             add_body_example(&mut leaves, example);
         }
@@ -254,11 +279,11 @@ fn path_parameters(given: &Parameters<'_>, address: &Address) -> Vec<DeclaredPar
     path.collect()
 }
 
-fn token(leaf: &Leaf) -> &'static str {
+fn kind(leaf: &Leaf) -> Kind {
     match &*leaf.schema_type {
-        "integer" => "INTEGER",
-        "number" => "FLOAT",
-        _ => "STRING",
+        "integer" => Kind::Integer,
+        "number" => Kind::Float,
+        _ => Kind::String,
     }
 }
 

@@ -7,6 +7,8 @@ use crate::ImportError;
 pub struct OperationOutcome {
     /// Absolute where the server is; variable segments are type tokens.
     pub url: String,
+    /// As the document writes it.
+    pub path: String,
     /// Upper-case.
     pub method: String,
     /// `None` when the operation cannot be converted; `errors` then says why.

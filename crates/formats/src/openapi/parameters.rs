@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use portolan_record::{DeclaredParameter, Location};
 
 use super::refs::Refs;
-use super::schema::{Leaf, Schemas, add_examples};
+use super::schema::{Direction, Leaf, Schemas, add_examples};
 use crate::tree::Node;
 
 /// Most parameters of one operation; the inventory tracks no more.
@@ -87,7 +87,13 @@ impl<'d> Parameters<'d> {
             "path" => {
                 self.path.insert(text("name"), leaf);
             }
-            "query" => self.plain.push(declared(leaf, Location::Query, REQUEST)),
+            "query" => {
+                let members = members(node, schemas);
+                match members.is_empty() {
+                    true => self.plain.push(declared(leaf, Location::Query, REQUEST)),
+                    false => self.plain.extend(members.into_iter().map(|leaf| declared(leaf, Location::Query, REQUEST))),
+                }
+            }
             "header" => {
                 leaf.name.make_ascii_lowercase();
                 self.plain.push(declared(leaf, Location::Header, REQUEST));
@@ -96,6 +102,28 @@ impl<'d> Parameters<'d> {
             _ => self.form.push(leaf),
         }
     }
+}
+
+/// The parameters that an object in the query is sent as: `name[member]` as a deep object, else one for each member.
+/// None for an object in a text of its own, such as JSON.
+fn members<'d>(node: &'d Node, schemas: &Schemas<'d>) -> Vec<Leaf> {
+    let Some(schema) = node.get("schema") else { return Vec::new() };
+    let style = node.get("style").and_then(Node::as_text).unwrap_or("form");
+    let is_exploded = !matches!(node.get("explode"), Some(Node::Bool(false)));
+    let is_deep = style == "deepObject";
+    if schemas.scalar(schema).schema_type != "object" || !(is_deep || (style == "form" && is_exploded)) {
+        return Vec::new();
+    }
+    let name = node.get("name").and_then(Node::as_text).unwrap_or_default();
+    let (mut leaves, _) = schemas.leaves(schema, Direction::Request);
+    leaves.retain(|leaf| !leaf.name.starts_with('*'));
+    for leaf in &mut leaves {
+        if is_deep {
+            let path: String = leaf.name.split('#').map(|part| format!("[{part}]")).collect();
+            leaf.name = format!("{name}{path}");
+        }
+    }
+    leaves
 }
 
 const PLACES: [&str; 6] = ["path", "query", "header", "cookie", "body", "formData"];

@@ -28,10 +28,13 @@ impl Responses {
             if let Some(code) = code(name) {
                 responses.codes.push(code);
             }
+            // Without any success told, the default is what a caller gets.
+            let is_only = name == "default" && !listed.is_some_and(|listed| listed.iter().any(|(name, _)| tells_success(name)));
             // The range means any success; the inventory needs one code, and a code of its own is more exact.
             let range = name.eq_ignore_ascii_case("2XX");
             let code = match code(name) {
                 Some(code @ (200..=299 | 302)) => code,
+                None if is_only => 200,
                 None if range && listed.is_some_and(|listed| listed.get("200").is_none()) => 200,
                 _ => continue,
             };
@@ -66,6 +69,10 @@ impl Responses {
         let body = context.response_body(response);
         self.faults.extend(body.append(context, Direction::Response, code, &mut self.parameters));
     }
+}
+
+fn tells_success(name: &str) -> bool {
+    name.eq_ignore_ascii_case("2XX") || matches!(code(name), Some(200..=299 | 302))
 }
 
 fn code(name: &str) -> Option<i32> {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
 use super::refs::{Refs, reference};
-use crate::tree::Node;
+use crate::tree::{Map, Node};
 
 /// Most leaves of one body: the inventory tracks no more.
 pub(super) const LEAVES_MAX: usize = 1000;
@@ -183,6 +183,12 @@ impl<'d> Walk<'_, 'd> {
                 );
             }
         }
+        for keyword in ["if", "then", "else"] {
+            if let Some(part) = schema.get(keyword).filter(|part| part.as_map().is_some()) {
+                self.schema(part, name, &Names::default(), false, depth + 1);
+            }
+        }
+        composed |= self.free_members(schema, name, depth);
         match type_of(schema) {
             "object" => {
                 let properties = schema.get("properties").and_then(Node::as_map).filter(|map| !map.is_empty());
@@ -224,6 +230,22 @@ impl<'d> Walk<'_, 'd> {
             "" if composed => self.enrich(schema, name),
             _ => self.leaf(schema, name, required),
         }
+    }
+
+    /// Members whose names are data: each stands under `*`.
+    fn free_members(&mut self, schema: &'d Node, name: &str, depth: usize) -> bool {
+        let patterns = schema.get("patternProperties").and_then(Node::as_map).into_iter().flat_map(Map::iter);
+        let free = ["additionalProperties", "unevaluatedProperties"].into_iter().filter_map(|name| schema.get(name));
+        let parts: Vec<_> = patterns.map(|(_, part)| part).chain(free).collect();
+        let path = if name.is_empty() { "*".to_owned() } else { format!("{name}#*") };
+        let mut any = false;
+        for part in parts.into_iter().filter(|part| part.as_map().is_some_and(|map| !map.is_empty())) {
+            if path.len() <= NAME_BYTES_MAX {
+                any = true;
+                self.schema(part, &path, &Names::default(), false, depth + 1);
+            }
+        }
+        any
     }
 
     fn referred(&mut self, target: &'d Node, name: &str, inherited: &Names<'_, 'd>, required: bool, depth: usize) {
@@ -320,7 +342,7 @@ pub(super) fn type_of(schema: &Node) -> &str {
     };
     if !declared.is_empty() {
         declared
-    } else if schema.get("properties").is_some() {
+    } else if schema.get("properties").is_some() || schema.get("additionalProperties").is_some_and(|part| part.as_map().is_some()) {
         "object"
     } else if schema.get("items").is_some() || schema.get("prefixItems").is_some() {
         "array"

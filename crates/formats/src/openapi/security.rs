@@ -1,4 +1,4 @@
-use portolan_record::DeclaredAuth;
+use portolan_record::{AuthAlternative, DeclaredAuth};
 
 use super::refs::Refs;
 use crate::tree::Node;
@@ -6,10 +6,8 @@ use crate::tree::Node;
 /// Most alternatives of one requirement; documents hold a few.
 const ALTERNATIVES_MAX: usize = 20;
 
-/// The kinds of authentication in effect, one an alternative, and the scheme names that are not defined.
-///
-/// Of an alternative that demands several schemes together the first one counts.
-pub(super) fn declared<'d>(root: &'d Node, operation: &'d Node, swagger: bool) -> (Vec<DeclaredAuth>, Vec<String>) {
+/// The kinds of authentication in effect, by alternative, and the scheme names that are not defined.
+pub(super) fn declared<'d>(root: &'d Node, operation: &'d Node, swagger: bool) -> (Vec<AuthAlternative>, Vec<String>) {
     let effective = operation.get("security").or_else(|| root.get("security"));
     let alternatives = effective.and_then(Node::as_list).unwrap_or_default();
     let schemes = match swagger {
@@ -22,7 +20,7 @@ pub(super) fn declared<'d>(root: &'d Node, operation: &'d Node, swagger: bool) -
             unknown.push("a requirement is not an object".to_owned());
             continue;
         };
-        let mut kinds = required.iter().filter_map(|(name, _)| {
+        let kinds = required.iter().take(ALTERNATIVES_MAX).filter_map(|(name, _)| {
             let scheme = schemes.and_then(|schemes| schemes.get(name)).map(|scheme| Refs::new(root).resolve(scheme));
             let kind = match scheme {
                 Some(Ok(scheme)) => kind(scheme),
@@ -37,8 +35,15 @@ pub(super) fn declared<'d>(root: &'d Node, operation: &'d Node, swagger: bool) -
             }
             kind
         });
-        let first = if required.is_empty() { Some(DeclaredAuth::None) } else { kinds.next() };
-        auth.extend(first);
+        let mut kinds: Vec<_> = kinds.collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        match kinds[..] {
+            _ if required.is_empty() => auth.push(AuthAlternative::One(DeclaredAuth::None)),
+            [] => {}
+            [kind] => auth.push(AuthAlternative::One(kind)),
+            _ => auth.push(AuthAlternative::All(kinds)),
+        }
     }
     (auth, unknown)
 }
@@ -69,10 +74,11 @@ mod tests {
         basic: {type: http, scheme: basic}, digest: {type: http, scheme: digest}, o: {type: oauth2},
         oidc: {type: openIdConnect}, tls: {type: mutualTLS}, odd: {type: smoke}}}\n";
 
-    fn check(text: &str, expected: &[DeclaredAuth], unknown: &[&str]) {
+    fn check(text: &str, expected: &[&[DeclaredAuth]], unknown: &[&str]) {
         let root = tree::parse(&format!("{SCHEMES}{text}")).unwrap().root;
         let operation = root.get("op").unwrap_or(&Node::Null);
         let (auth, found) = declared(&root, operation, false);
+        let auth: Vec<_> = auth.iter().map(AuthAlternative::schemes).collect();
         assert_eq!(auth, expected, "{text}");
         assert_eq!(found.len(), unknown.len(), "{found:?}");
         for (found, unknown) in found.iter().zip(unknown) {
@@ -83,13 +89,13 @@ mod tests {
     #[test]
     fn alternatives_map_to_kinds() {
         use DeclaredAuth::{ApiKey, Basic, Bearer, Http, MutualTls, None, Oauth2, OpenIdConnect};
-        check("security: [{key: []}, {jwt: [], basic: []}, {}]", &[ApiKey, Bearer, None], &[]);
+        check("security: [{key: []}, {jwt: [], basic: []}, {}]", &[&[ApiKey], &[Basic, Bearer], &[None]], &[]);
         check(
             "security: [{digest: []}, {o: [a]}, {oidc: []}, {tls: []}]",
-            &[Http, Oauth2, OpenIdConnect, MutualTls],
+            &[&[Http], &[Oauth2], &[OpenIdConnect], &[MutualTls]],
             &[],
         );
-        check("security: [{key: []}]\nop: {security: [{basic: []}]}", &[Basic], &[]);
+        check("security: [{key: []}]\nop: {security: [{basic: []}]}", &[&[Basic]], &[]);
         check("security: [{key: []}]\nop: {security: []}", &[], &[]);
         check("security: [{gone: []}, {odd: []}, 7]", &[], &["`gone`", "`odd`", "not an object"]);
     }

@@ -10,18 +10,26 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// The server in effect: the operation's, else the path item's, else the document's.
-    pub(super) fn of(root: &Node, item: &Node, operation: &Node, swagger: bool) -> Self {
+    /// The servers in effect: the operation's, else the path item's, else the document's. Never none.
+    pub(super) fn all(root: &Node, item: &Node, operation: &Node, swagger: bool) -> Vec<Self> {
         if swagger {
-            return Self::swagger(root, operation);
+            return vec![Self::swagger(root, operation)];
         }
-        let first = [operation, item, root].into_iter().find_map(|level| {
+        let urls = [operation, item, root].into_iter().find_map(|level| {
             let servers = level.get("servers")?.as_list()?;
-            servers.iter().map(expanded).find(|url| !url.is_empty())
+            let urls: Vec<_> = servers.iter().take(SERVERS_MAX).map(expanded).filter(|url| !url.is_empty()).collect();
+            (!urls.is_empty()).then_some(urls)
         });
-        Self::parse(&first.unwrap_or_default())
+        let mut servers: Vec<Self> = Vec::new();
+        for server in urls.unwrap_or_else(|| vec![String::new()]).iter().map(|url| Self::parse(url)) {
+            if !servers.contains(&server) {
+                servers.push(server);
+            }
+        }
+        servers
     }
 
+    /// Its schemes are spellings of one server: scheme and usual port do not tell endpoints apart.
     fn swagger(root: &Node, operation: &Node) -> Self {
         let text = |name: &str| root.get(name).and_then(Node::as_text).unwrap_or_default().trim();
         let (host, path) = (text("host"), text("basePath"));
@@ -107,6 +115,9 @@ fn expanded(server: &Node) -> String {
     expanded
 }
 
+/// Servers of one operation that count.
+const SERVERS_MAX: usize = 50;
+
 /// Longest server URL that is expanded further: defaults are text of any length.
 const URL_BYTES_MAX: usize = 8 * 1024;
 
@@ -117,7 +128,8 @@ mod tests {
 
     fn check(root: &str, expected: &str) {
         let root = tree::parse(root).unwrap().root;
-        let server = Server::of(&root, &Node::Null, &Node::Null, root.get("swagger").is_some());
+        let mut servers = Server::all(&root, &Node::Null, &Node::Null, root.get("swagger").is_some());
+        let server = servers.remove(0);
         assert_eq!(format!("{}{}", server.origin.unwrap_or_default(), server.path), expected);
     }
 

@@ -1,6 +1,10 @@
+use std::collections::HashMap;
+
+use portolan_path::{Kind, Segment, Template, canonical_url};
+
 use super::server::Server;
 
-/// An operation's address with variable segments replaced by type tokens.
+/// An operation's address with the words of kinds in place of its variables.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Address {
     pub(super) url: String,
@@ -19,40 +23,65 @@ pub(super) struct Variable {
 }
 
 impl Address {
-    /// Joins server and path; `token` answers the type token of a path parameter that is a whole segment.
-    pub(super) fn new(server: &Server, path: &str, token: &dyn Fn(&str) -> &'static str) -> Self {
-        let (path, tail) = path.split_at(path.find(['?', '#']).unwrap_or(path.len()));
+    /// Joins server and path; `kind_of` answers the kind of a path parameter.
+    pub(super) fn new(server: &Server, path: &str, kind_of: &dyn Fn(&str) -> Kind) -> Self {
+        // Query and fragment tell operations of one document apart that share an endpoint.
+        let (path, tail) = path.split_at(tail_start(path));
         let joined = match path.strip_prefix('/').unwrap_or(path) {
             "" if path.is_empty() && !server.path.is_empty() => server.path.clone(),
             rest => format!("{}/{rest}", server.path),
         };
-        let mut url = server.origin.clone().unwrap_or_default();
-        let mut variables = Vec::new();
-        for (index, segment) in joined.split('/').skip(1).enumerate() {
-            url.push('/');
-            let names = names(segment);
-            if names.is_empty() {
-                url.push_str(segment);
-                continue;
-            }
-            let whole = segment.len() == names[0].len() + 2;
-            url.push_str(if whole { token(names[0]) } else { "STRING" });
-            variables.push(Variable { index, names: names.into_iter().map(str::to_owned).collect(), whole });
+        let template = Template::parse(&joined, kind_of);
+        let origin = server.origin.as_deref().map(canonical_url).unwrap_or_default();
+        let mut url = origin.trim_end_matches('/').to_owned();
+        if !(joined.is_empty() && template.segments.is_empty()) {
+            url.push_str(&template.words());
         }
         url.push_str(tail);
-        Self { url, variables }
+        let variables = template.segments.iter().enumerate().filter_map(|(index, segment)| {
+            let names: Vec<_> = segment.variables().map(|variable| variable.name.clone()).collect();
+            let whole = matches!(segment, Segment::Variable(_) | Segment::Greedy(_));
+            (!names.is_empty()).then_some(Variable { index, names, whole })
+        });
+        Self { variables: variables.collect(), url }
     }
 }
 
-/// The names in braces of one segment.
-fn names(segment: &str) -> Vec<&str> {
-    let mut names = Vec::new();
-    let mut rest = segment;
-    while let Some((name, after)) = rest.split_once('{').and_then(|(_, after)| after.split_once('}')) {
-        names.push(name);
-        rest = after;
+/// Where the query or fragment of a path begins; one in braces is part of a variable.
+fn tail_start(path: &str) -> usize {
+    let mut depth = 0_usize;
+    for (at, byte) in path.bytes().enumerate() {
+        match byte {
+            b'{' => depth += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            b'?' | b'#' if depth == 0 => return at,
+            _ => {}
+        }
     }
-    names
+    path.find(['?', '#']).filter(|_| depth > 0).unwrap_or(path.len())
+}
+
+/// Operations that have an endpoint in common, by the endpoint: method and URL without query and fragment.
+#[derive(Default)]
+pub struct Shared(HashMap<(String, String), String>);
+
+impl Shared {
+    /// Notes an operation by its method, URL and path as written; answers the operation that has the endpoint already.
+    /// Methods that the inventory does not know are one.
+    pub fn note(&mut self, method: &str, url: &str, path: &str) -> Option<&str> {
+        const METHODS: [&str; 10] =
+            ["GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE", "QUERY", "ANY"];
+        let name = format!("{method} {path}");
+        let method = if METHODS.contains(&method) { method } else { "OTHER" };
+        let url = url.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/').to_owned();
+        match self.0.entry((method.to_owned(), url)) {
+            std::collections::hash_map::Entry::Vacant(place) => {
+                place.insert(name);
+                None
+            }
+            std::collections::hash_map::Entry::Occupied(known) => Some(known.into_mut()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -62,8 +91,8 @@ mod tests {
     fn check(base: &str, path: &str, url: &str, variables: &[(usize, &str)]) {
         let server =
             Server { origin: base.starts_with("http").then(|| "https://h".to_owned()), path: "/v1".to_owned() };
-        let token = |name: &str| if name == "id" { "INTEGER" } else { "STRING" };
-        let address = Address::new(&server, path, &token);
+        let kind = |name: &str| if name == "id" { Kind::Integer } else { Kind::String };
+        let address = Address::new(&server, path, &kind);
         assert_eq!(address.url, url);
         let found: Vec<_> = address.variables.iter().map(|v| (v.index, v.names.join(","))).collect();
         let expected: Vec<_> = variables.iter().map(|(index, names)| (*index, (*names).to_owned())).collect();
@@ -71,11 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn segments_with_variables_become_tokens() {
+    fn variables_become_words() {
         check("http", "/books/{id}", "https://h/v1/books/INTEGER", &[(2, "id")]);
         check("", "/books/{id}/{name}", "/v1/books/INTEGER/STRING", &[(2, "id"), (3, "name")]);
-        check("http", "/x/{id}.json", "https://h/v1/x/STRING", &[(2, "id")]);
-        check("http", "/c/{base}...{head}", "https://h/v1/c/STRING", &[(2, "base,head")]);
+        check("http", "/x/{id}.json", "https://h/v1/x/INTEGER.json", &[(2, "id")]);
+        check("http", "/jobs/{job}:cancel", "https://h/v1/jobs/STRING:cancel", &[(2, "job")]);
+        check("http", "/Customers('{key}')/Orders", "https://h/v1/Customers('STRING')/Orders", &[(1, "key")]);
+        check("http", "/c/{base}...{head}", "https://h/v1/c/STRING...STRING", &[(2, "base,head")]);
+        check("http", "/{proxy+}", "https://h/v1/STRING+", &[(1, "proxy")]);
         check("http", "/a/", "https://h/v1/a/", &[]);
         check("http", "/", "https://h/v1/", &[]);
         check("http", "", "https://h/v1", &[]);
@@ -83,5 +115,16 @@ mod tests {
         check("http", "/a?x={id}", "https://h/v1/a?x={id}", &[]);
         check("http", "/a/{id", "https://h/v1/a/{id", &[]);
         check("http", "/a/{}", "https://h/v1/a/STRING", &[(2, "")]);
+    }
+
+    #[test]
+    fn operations_of_one_endpoint_are_told() {
+        let mut shared = Shared::default();
+        assert_eq!(shared.note("GET", "/a/STRING", "/a/{id}"), None);
+        assert_eq!(shared.note("POST", "/a/STRING", "/a/{id}"), None);
+        assert_eq!(shared.note("GET", "/a/STRING?beta=true", "/a/{id}?beta=true"), Some("GET /a/{id}"));
+        assert_eq!(shared.note("GET", "/a/STRING/", "/a/{name}/"), Some("GET /a/{id}"));
+        assert_eq!(shared.note("PURGE", "/a", "/a"), None);
+        assert_eq!(shared.note("LINK", "/a", "/a"), Some("PURGE /a"));
     }
 }

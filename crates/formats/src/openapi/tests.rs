@@ -86,7 +86,7 @@ components:
     assert_eq!((declared.deprecated, declared.summary.as_deref()), (true, Some("shared")));
     assert_eq!(declared.tags, ["books", "shop"]);
     assert_eq!(declared.response_codes, [201, 404]);
-    assert_eq!(declared.auth, [DeclaredAuth::Bearer]);
+    assert_eq!(declared.auth, [DeclaredAuth::Bearer.into()]);
     assert_eq!(
         lines(&outcome),
         [
@@ -98,6 +98,7 @@ components:
             "Cookie -1 sid:string",
             "Header -1 content-type:string text/xml|application/json",
             "Body -1 title:string! Emma",
+            "Body -1 no:string",
             "Header 201 location:string/uri",
             "Header 201 content-type:string application/json",
             "Body 201 json#$#id:integer",
@@ -132,7 +133,7 @@ fn swagger_operations_become_records() {
             "Body 200 name:string Rex",
         ]
     );
-    assert_eq!(declaration(&outcomes[0]).auth, [DeclaredAuth::ApiKey]);
+    assert_eq!(declaration(&outcomes[0]).auth, [DeclaredAuth::ApiKey.into()]);
     assert_eq!(outcomes[0].record.as_ref().unwrap().status_code, 200);
     assert!(declaration(&outcomes[0]).response_codes.is_empty());
     assert_eq!(
@@ -220,9 +221,10 @@ webhooks: {w: {post: {}}}
     assert_eq!(methods, ["PUT", "GET"]);
     let document = Document::parse(text.as_bytes()).unwrap();
     let errors: Vec<_> = document.errors().iter().map(|error| &*error.error).collect();
-    assert_eq!(errors.len(), 2);
+    assert_eq!(errors.len(), 3);
     assert!(errors[0].starts_with("path /far cannot be read: reference https://x/y points to another document"));
     assert!(errors[1].starts_with("path /self cannot be read: reference #/paths/~1self leads"));
+    assert!(errors[2].starts_with("1 webhooks and 0 callbacks"));
 }
 
 #[test]

@@ -24,6 +24,9 @@ const UNKNOWN: &str = "-";
 pub(super) fn read(auth: Option<&Node>, scope: &Scope<'_>) -> Option<Auth> {
     let auth = auth?.as_map()?;
     let kind = auth.get("type")?.scalar()?;
+    if matches!(&*kind, "inherit" | "inherited") {
+        return None;
+    }
     let values = Values { node: auth.get(&kind), scope };
     Some(of_kind(&kind, &values))
 }

@@ -39,8 +39,11 @@ fn addresses_are_read_in_every_form() {
     check(r#""api.example.com/a""#, "http://api.example.com/a");
     check(r#""https://api.example.com""#, "https://api.example.com/");
     check(r#""/a/b""#, "/a/b");
-    check(r#""{{base}}/v1/{{id}}/x-{{y}}""#, "http://{{base}}/v1/STRING/STRING");
+    check(r#""{{base}}/v1/{{id}}/x-{{y}}""#, "http://{{base}}/v1/STRING/x-STRING");
     check(r#""https://u:p@h:8443/a/:id/{name}/x:y""#, "https://h:8443/a/STRING/STRING/x:y");
+    check(r#""https://h/jobs/:id:cancel""#, "https://h/jobs/STRING:cancel");
+    check(r#""https://h/files/:name.csv""#, "https://h/files/STRING.csv");
+    check(r#""https://h/Set('{{key}}')""#, "https://h/Set('STRING')");
     check(r#"{"raw": "https://h/a?x=1"}"#, "https://h/a?x=1");
     check(
         r#"{"raw": "https://h/a?x=1&y=2", "protocol": "https", "host": ["h", "org"], "port": "81", "path": ["a", "b"],

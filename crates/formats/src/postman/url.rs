@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 
+use portolan_path::{Kind, Segment};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::tree::{Map, Node};
@@ -49,14 +50,14 @@ impl PathVariables {
     }
 
     /// One token for all addresses of a request, so that they are one endpoint.
-    fn token(&self, name: &str) -> &'static str {
+    fn kind(&self, name: &str) -> Kind {
         let is_number = |value: &String| {
             matches!(&**value, "<integer>" | "<number>" | "<long>" | "<int>")
                 || (!value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()))
         };
         match self.0.get(name) {
-            Some(values) if values.iter().all(is_number) => "INTEGER",
-            _ => "STRING",
+            Some(values) if values.iter().all(is_number) => Kind::Integer,
+            _ => Kind::String,
         }
     }
 }
@@ -85,21 +86,30 @@ pub(super) fn read(
     let mut address = Address { url: origin, query: encoded(query), host };
     for segment in path.split('/') {
         address.url.push('/');
-        match variable_name(segment) {
-            Some(name) => address.url.push_str(variables.token(name)),
-            None => address.url.push_str(segment),
-        }
+        address.url.push_str(&template(segment, variables).words());
     }
     Ok(Some(address))
 }
 
-/// The variable that a whole segment is: `:name`, `{name}`, or one that holds a placeholder without value.
-fn variable_name(segment: &str) -> Option<&str> {
-    if placeholder(segment).is_some() {
-        return Some("");
+/// A segment whose variables are `:name` at its start, `{name}`, and placeholders without a value.
+fn template(segment: &str, variables: &PathVariables) -> Segment {
+    let mut text = String::with_capacity(segment.len());
+    let mut rest = segment;
+    while let Some((before, name, after)) = placeholder(rest) {
+        text.push_str(before);
+        let plain: String = name.chars().filter(|letter| letter.is_alphanumeric() || *letter == '_').collect();
+        text.push_str(&format!("{{{plain}}}"));
+        rest = after;
     }
-    let colon = segment.strip_prefix(':').filter(|name| !name.is_empty());
-    colon.or_else(|| segment.strip_prefix('{')?.strip_suffix('}').filter(|name| !name.is_empty()))
+    text.push_str(rest);
+    if let Some(rest) = text.strip_prefix(':') {
+        // A custom verb behind the variable begins with a colon too, and names end before a suffix.
+        let end = rest.find([':', '.']).filter(|at| *at > 0).unwrap_or(rest.len());
+        if end > 0 {
+            text = format!("{{{}}}{}", &rest[..end], &rest[end..]);
+        }
+    }
+    Segment::parse(&text, false, &|name| variables.kind(name))
 }
 
 /// Scheme with host, the host when it is known, and the path. Postman calls what has no scheme by `http`.

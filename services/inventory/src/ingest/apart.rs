@@ -35,6 +35,7 @@ pub fn keep(
             method,
             url: raw_url,
             pinned: false,
+            addresses: BTreeSet::new(),
             proven: false,
             never_merge: true,
             bodies: BodyNames::default(),

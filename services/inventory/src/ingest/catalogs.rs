@@ -79,6 +79,7 @@ pub async fn load(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<Ca
             catalog.update(&RawEndpoint {
                 method: Method::parse(&raw.method),
                 pinned: raw.facts.declared,
+                addresses: raw.facts.addresses,
                 proven: raw.proven,
                 never_merge: raw.facts.never_merge,
                 url: raw.raw_url,

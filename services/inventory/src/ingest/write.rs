@@ -293,6 +293,7 @@ pub async fn write_collection(
             bodies: bodies.clone(),
             never_merge,
             pinned: seen.declared,
+            addresses: seen.addresses.clone(),
             proven: seen.proven,
             ..new_facts
         };
@@ -442,6 +443,7 @@ pub(crate) fn to_delta(
         declared: facts.declared,
         proven: row.proven,
         status_counts: facts.status_counts,
+        addresses: facts.addresses,
         declared_codes: facts.declared_codes,
         first_seen: row.first_seen,
         last_seen: row.last_seen,
@@ -468,6 +470,7 @@ pub(crate) fn to_row(key: String, url: String, seen: EndpointDelta, never_merge:
         facts: Facts {
             declared: seen.declared,
             status_counts: seen.status_counts,
+            addresses: seen.addresses,
             declared_codes: seen.declared_codes,
             discovered: seen.discovered,
             hosts: seen.hosts,

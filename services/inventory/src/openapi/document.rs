@@ -1,7 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use portolan_engine::template::{SplitUrl, Variable};
+use portolan_engine::template::SplitUrl;
 use portolan_engine::{ParameterKey, REQUEST};
+use portolan_path::{Kind, Part, Segment};
 use serde_json::{Map, Value, json};
 
 use super::Operation;
@@ -99,12 +100,22 @@ fn path_of(split: &SplitUrl<'_>, round: usize) -> String {
     let mut number = 0;
     let segments: Vec<String> = split
         .segments()
-        .map(|segment| match Variable::of_token(segment) {
-            Some(_) => {
+        .map(|segment| {
+            let mut name = || {
                 number += 1;
                 format!("{{{}}}", parameter_name(number, round))
+            };
+            match Segment::of_words(segment) {
+                Segment::Literal(text) => text,
+                Segment::Variable(_) | Segment::Greedy(_) => name(),
+                Segment::Mixed(parts) => parts
+                    .into_iter()
+                    .map(|part| match part {
+                        Part::Literal(text) => text,
+                        Part::Variable(_) => name(),
+                    })
+                    .collect(),
             }
-            None => segment.to_owned(),
         })
         .collect();
     let url = split.with_segments(segments.iter().map(String::as_str));
@@ -117,7 +128,7 @@ fn parameter_name(number: usize, round: usize) -> String {
 }
 
 fn has_variable(split: &SplitUrl<'_>) -> bool {
-    split.segments().any(|segment| Variable::of_token(segment).is_some())
+    split.segments().any(|segment| !Segment::of_words(segment).is_literal())
 }
 
 /// Gives the path parameters the names they have in this round.
@@ -142,16 +153,17 @@ fn request_parameters(operation: &Operation, split: &SplitUrl<'_>, include_heade
     let mut written = Vec::new();
     let in_path = named_seen(operation, |key| key.is_url_param);
     for (index, segment) in split.segments().enumerate() {
-        let schema = match Variable::of_token(segment) {
-            None => continue,
-            Some(Variable::Integer) => json!({"type": "integer"}),
-            Some(Variable::Float) => json!({"type": "number"}),
-            Some(_) => {
-                let seen = in_path.get(index.to_string().as_str()).map(Seen::schema);
-                seen.filter(|schema| schema["type"] == "string").unwrap_or_else(|| json!({"type": "string"}))
-            }
-        };
-        written.push(json!({"name": "", "in": "path", "required": true, "schema": schema}));
+        for variable in Segment::of_words(segment).variables() {
+            let schema = match variable.kind {
+                Kind::Integer => json!({"type": "integer"}),
+                Kind::Float => json!({"type": "number"}),
+                _ => {
+                    let seen = in_path.get(index.to_string().as_str()).map(Seen::schema);
+                    seen.filter(|schema| schema["type"] == "string").unwrap_or_else(|| json!({"type": "string"}))
+                }
+            };
+            written.push(json!({"name": "", "in": "path", "required": true, "schema": schema}));
+        }
     }
     let query = named_seen(operation, |key| key.is_query_param);
     written.extend(query.iter().map(|(name, seen)| parameter(name, "query", seen)));

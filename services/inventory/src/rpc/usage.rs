@@ -26,6 +26,7 @@ fn raw(candidate: pb::EndpointCandidate) -> Result<(i32, RawEndpoint), Error> {
         method: Method::parse(&candidate.method),
         url: candidate.url,
         pinned: candidate.pinned,
+        addresses: std::collections::BTreeSet::new(),
         proven: candidate.proven,
         never_merge: false,
         bodies: bodies.map_err(|error| Error::Internal(format!("names of a body: {error}")))?,
