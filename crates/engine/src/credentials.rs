@@ -4,13 +4,33 @@ use crate::AuthType;
 
 /// What the names of keys end with, without separators.
 const KEYS: [&str; 9] = [
-    "apikey", "accesskey", "authkey", "secretkey", "subscriptionkey", "functionskey", "passkey", "privatekey", "appkey",
+    "apikey",
+    "accesskey",
+    "authkey",
+    "secretkey",
+    "subscriptionkey",
+    "functionskey",
+    "passkey",
+    "privatekey",
+    "appkey",
 ];
 
 /// What the names of tokens end with.
 const TOKENS: [&str; 14] = [
-    "accesstoken", "authtoken", "authorizationtoken", "bearertoken", "idtoken", "refreshtoken", "securitytoken", "csrftoken",
-    "xsrftoken", "privatetoken", "apitoken", "usertoken", "vaulttoken", "gitlabtoken",
+    "accesstoken",
+    "authtoken",
+    "authorizationtoken",
+    "bearertoken",
+    "idtoken",
+    "refreshtoken",
+    "securitytoken",
+    "csrftoken",
+    "xsrftoken",
+    "privatetoken",
+    "apitoken",
+    "usertoken",
+    "vaulttoken",
+    "gitlabtoken",
 ];
 
 /// What the names of sessions end with.
@@ -46,7 +66,8 @@ pub fn of_query(name: &str) -> Option<AuthType> {
 
 /// Whether a name ends with a part, without regard to case and separators, where a word of the name may begin.
 fn ends_with(name: &str, part: &str) -> bool {
-    let mut bytes = name.bytes().rev().filter(|byte| !matches!(byte, b'-' | b'_' | b'.')).map(|byte| byte.to_ascii_lowercase());
+    let mut bytes =
+        name.bytes().rev().filter(|byte| !matches!(byte, b'-' | b'_' | b'.')).map(|byte| byte.to_ascii_lowercase());
     part.bytes().rev().all(|expected| bytes.next() == Some(expected))
 }
 
@@ -57,13 +78,41 @@ mod tests {
     #[test]
     fn names_tell_credentials() {
         for name in [
-            "authorization", "Proxy-Authorization", "cookie", "set-cookie", "X-API-Key", "api_key", "apiKey", "x-auth-token",
-            "X-Amz-Security-Token", "x-session-token", "access_token", "clientSecret", "client_secret", "PHPSESSID", "password",
-            "Ocp-Apim-Subscription-Key", "x-goog-api-key", "PRIVATE-TOKEN", "sig", "token",
+            "authorization",
+            "Proxy-Authorization",
+            "cookie",
+            "set-cookie",
+            "X-API-Key",
+            "api_key",
+            "apiKey",
+            "x-auth-token",
+            "X-Amz-Security-Token",
+            "x-session-token",
+            "access_token",
+            "clientSecret",
+            "client_secret",
+            "PHPSESSID",
+            "password",
+            "Ocp-Apim-Subscription-Key",
+            "x-goog-api-key",
+            "PRIVATE-TOKEN",
+            "sig",
+            "token",
         ] {
             assert!(is_credential(name), "{name}");
         }
-        for name in ["page_token", "nextPageToken", "key", "monkey", "x-request-id", "author", "cookieConsent", "x", "sort_key", "é"] {
+        for name in [
+            "page_token",
+            "nextPageToken",
+            "key",
+            "monkey",
+            "x-request-id",
+            "author",
+            "cookieConsent",
+            "x",
+            "sort_key",
+            "é",
+        ] {
             assert!(!is_credential(name), "{name}");
         }
         assert_eq!(of_query("api_key"), Some(AuthType::ApiKey));

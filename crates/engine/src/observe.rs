@@ -153,8 +153,7 @@ fn observe_call(record: &Record<'_>, method: Method, headers: &Headers<'_>, dete
     let (raw_url, segments) = shape(&url, detectors);
     // No server sends other codes, and each kept code costs an entry.
     let status = if (0..1000).contains(&record.status_code) { record.status_code } else { 0 };
-    let proves_endpoint =
-        matches!(status, 101 | 200..300 | 302) || (record.source == Source::Postman && status == 0);
+    let proves_endpoint = matches!(status, 101 | 200..300 | 302) || (record.source == Source::Postman && status == 0);
     let mut sightings = Sightings::new(detectors);
     if proves_endpoint {
         for segment in &segments {
@@ -181,7 +180,11 @@ fn observe_call(record: &Record<'_>, method: Method, headers: &Headers<'_>, dete
         declared_codes: Vec::new(),
         time: record.time,
         source: record.source,
-        auth_sets: if proves_endpoint { vec![auth_of(headers, canonical.query.unwrap_or_default())] } else { Vec::new() },
+        auth_sets: if proves_endpoint {
+            vec![auth_of(headers, canonical.query.unwrap_or_default())]
+        } else {
+            Vec::new()
+        },
         api_type: match canonical.is_websocket || status == 101 {
             true => ApiType::Websocket,
             false => ApiType::of_call(method, &url, headers, &record.request_payload),

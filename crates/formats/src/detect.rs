@@ -18,16 +18,23 @@ pub enum Format {
 /// or `swagger` for a specification, `item` or `requests` for a Postman collection. Members that only one format has,
 /// such as `paths`, tell where the deciding one stands later than the prefix reaches.
 pub fn detect(prefix: &[u8]) -> Option<Format> {
+    // An archive may hold the text of a document; what it is, is an archive.
+    if prefix.starts_with(b"PK\x03\x04") {
+        return None;
+    }
     let text = text::decode_prefix(prefix);
     let text = text.trim_start();
     let mut guess = None;
     let mut decided = None;
+    let mut is_foreign = false;
     let is_json = text.starts_with(['{', '[']);
     let mut judge = |name: &str| {
         match name {
             "log" => decided = decided.or(Some(Format::Har)),
             "openapi" | "swagger" => decided = decided.or(Some(Format::OpenApi)),
-            "item" | "requests" if is_json => decided = decided.or(Some(Format::Postman)),
+            // Documents of other tools, whose further members have names of these.
+            "swaggerVersion" | "asyncapi" | "__export_format" | "_postman_variable_scope" => is_foreign = true,
+            "item" | "requests" if text.starts_with('{') => decided = decided.or(Some(Format::Postman)),
             "services" if is_json => decided = decided.or(Some(Format::Imperva)),
             "paths" | "basePath" | "components" | "securityDefinitions" => guess = Some(Format::OpenApi),
             "collection" | "collections" | "order" | "folders_order" if is_json => {
@@ -36,14 +43,14 @@ pub fn detect(prefix: &[u8]) -> Option<Format> {
             "data" if is_json => guess = guess.or(Some(Format::Imperva)),
             _ => {}
         }
-        decided.is_some()
+        decided.is_some() || is_foreign
     };
     if is_json {
         json_members(text.as_bytes(), &mut judge);
     } else {
         yaml_members(text, &mut judge);
     }
-    decided.or(guess)
+    if is_foreign { None } else { decided.or(guess) }
 }
 
 /// Calls `judge` with each member name of the outermost object, or of the objects in an outermost list, until it
@@ -116,6 +123,10 @@ mod tests {
         check(r#"{"services": [{"hostname": "h"}]}"#, Some(Format::Imperva));
         check(r#" [{"data": {"item": 1}}]"#, Some(Format::Imperva));
         check(r#"{"data": {}, "openapi": "3.0.0"}"#, Some(Format::OpenApi));
+        check(r#"[{"v": 2, "name": "x", "folders": [], "requests": [{"#, None);
+        check(r#"{"swaggerVersion": "1.2", "basePath": "http://h", "apis": ["#, None);
+        check("asyncapi: 3.0.0\ncomponents: {}\n", None);
+        assert_eq!(detect(b"PK\x03\x04\n\0openapi: 3.0.0\nopenapi: 3.0.0\n"), None);
         check("item: 1\ndata: 2\n", None);
         check("hello", None);
         check("", None);

@@ -205,10 +205,7 @@ fn sockets_are_endpoints_and_tunnels_are_none() {
     let found = endpoints(&capture("09-websocket/input.har"));
     assert_eq!(
         names(&found),
-        [
-            "GET https://chat7781.harbour.test/rooms/INTEGER",
-            "GET https://node20456.harbour.test/rooms/INTEGER",
-        ]
+        ["GET https://chat7781.harbour.test/rooms/INTEGER", "GET https://node20456.harbour.test/rooms/INTEGER",]
     );
     assert!(found.values().all(|endpoint| endpoint.api_types.contains(&ApiType::Websocket)));
 }
@@ -230,7 +227,8 @@ fn all_branches_of_a_schema_are_walked() {
     assert!(person("GET https://dir.harbour.test/people") && person("/people/bulk") && person("/teams"));
     let found = endpoints(&specification("13-media-alternatives/input.yaml"));
     let parameters = parameters(found.values().next().unwrap());
-    for name in ["-1 documentUrl URL", "-1 applicantEmail EMAIL", "-1 ssn SSN", "-1 phone PHONE_NUMBER", "200 ssn SSN"] {
+    for name in ["-1 documentUrl URL", "-1 applicantEmail EMAIL", "-1 ssn SSN", "-1 phone PHONE_NUMBER", "200 ssn SSN"]
+    {
         assert!(parameters.contains(name), "{name}: {parameters:?}");
     }
 }
@@ -297,6 +295,44 @@ fn values_of_credentials_are_not_kept() {
 #[test]
 fn guarded_bodies_lines_and_events_are_read() {
     let found = endpoints(&capture("08-xssi/input.har"));
-    let unread: Vec<_> = found.iter().filter(|(_, endpoint)| !parameters(endpoint).iter().any(|name| name.starts_with("200 "))).collect();
+    let unread: Vec<_> = found
+        .iter()
+        .filter(|(_, endpoint)| !parameters(endpoint).iter().any(|name| name.starts_with("200 ")))
+        .collect();
     assert!(unread.is_empty(), "{:?}", unread.iter().map(|(name, _)| name).collect::<Vec<_>>());
+}
+
+#[test]
+fn bodies_are_read_in_their_charset() {
+    let found = endpoints(&capture("07-latin1/input.har"));
+    let unread: Vec<_> = found
+        .iter()
+        .filter(|(_, endpoint)| !parameters(endpoint).iter().any(|name| name.ends_with(" EMAIL")))
+        .collect();
+    assert!(unread.is_empty(), "{:?}", unread.iter().map(|(name, _)| name).collect::<Vec<_>>());
+}
+
+#[test]
+fn pictures_are_no_addresses() {
+    let found = endpoints(&capture("05-retina-email/input.har"));
+    let emails: Vec<_> = found
+        .values()
+        .flat_map(|endpoint| &endpoint.parameters)
+        .filter(|(key, _)| key.sub_type.name() == "EMAIL")
+        .flat_map(|(_, known)| known.values.list())
+        .collect();
+    assert_eq!(emails, ["helen.moore@harbourmail.io"]);
+}
+
+#[test]
+fn documents_are_called_what_they_call_themselves() {
+    for (file, expected) in [
+        ("a/openapi.json", "Library service"),
+        ("a/openapi.yaml", "Payroll service"),
+        ("b/openapi.yaml", "Parking service"),
+    ] {
+        let bytes = bytes(&format!("27-titles/{file}"));
+        let format = portolan_formats::detect(&bytes).unwrap();
+        assert_eq!(portolan_formats::name(format, &bytes).as_deref(), Some(expected), "{file}");
+    }
 }

@@ -38,7 +38,8 @@ fn check_openapi(name: &str, operations: usize, first: &str) {
     distinct.dedup();
     println!("{name}: {operations} operations, {} distinct addresses", distinct.len());
     for outcome in &outcomes {
-        let faults: Vec<_> = outcome.errors.iter().filter(|error| !error.error.contains("shares the endpoint")).collect();
+        let faults: Vec<_> =
+            outcome.errors.iter().filter(|error| !error.error.contains("shares the endpoint")).collect();
         assert!(faults.is_empty(), "{name}: {} {faults:?}", line(outcome));
         let record = outcome.record.as_ref().unwrap_or_else(|| panic!("{name}: {} has no record", line(outcome)));
         assert_eq!(&Record::parse(&record.to_json()).unwrap(), record);

@@ -14,27 +14,6 @@ pub fn har_host(prefix: &[u8]) -> Option<String> {
     (!host.is_empty()).then(|| host.to_ascii_lowercase())
 }
 
-/// The title of a specification, in JSON or YAML.
-pub fn openapi_title(prefix: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(prefix);
-    let text = text.trim_start_matches('\u{FEFF}');
-    let title = if text.trim_start().starts_with('{') {
-        let (_, info) = text.split_once("\"info\"")?;
-        json_member(info, "\"title\"")?
-    } else {
-        yaml_title(text)?
-    };
-    let title = title.trim();
-    (!title.is_empty()).then(|| title.to_owned())
-}
-
-/// The name of a Postman collection: in its member `info`, or its own in version 1.
-pub fn postman_name(prefix: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(prefix);
-    let place = text.split_once("\"info\"").map_or(&*text, |(_, info)| info);
-    json_member(place, "\"name\"").map(|name| name.trim().to_owned()).filter(|name| !name.is_empty())
-}
-
 /// The first host of an Imperva schema.
 pub fn imperva_host(prefix: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(prefix);
@@ -58,19 +37,6 @@ fn json_member(text: &str, quoted: &str) -> Option<String> {
     values.next()?.ok().filter(|value| value.len() <= NAME_BYTES_MAX)
 }
 
-fn yaml_title(text: &str) -> Option<String> {
-    let mut lines = text.lines().skip_while(|line| !line.starts_with("info:"));
-    lines.next()?;
-    let inside = lines.take_while(|line| line.is_empty() || line.starts_with([' ', '\t', '#']));
-    let title = inside.filter_map(|line| line.trim_start().strip_prefix("title:")).next()?.trim();
-    let title = match title.as_bytes().first()? {
-        b'"' | b'\'' => title.trim_matches(['"', '\'']),
-        b'|' | b'>' => return None,
-        _ => title.split(" #").next().unwrap_or(title),
-    };
-    (title.len() <= NAME_BYTES_MAX).then(|| title.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,21 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn titles_are_found_in_json_and_yaml() {
-        let check =
-            |text: &str, expected: Option<&str>| assert_eq!(openapi_title(text.as_bytes()).as_deref(), expected);
-        check(r#"{"openapi":"3.0.0","info":{"version":"1","title":"Pets \"1\""}"#, Some("Pets \"1\""));
-        check("openapi: 3.1.0\ninfo:\n  version: 1\n  title: Train Travel API # x\n", Some("Train Travel API"));
-        check("swagger: '2.0'\ninfo:\n  title: \"Docker\"\n", Some("Docker"));
-        check("openapi: 3.1.0\ninfo:\n  title: >-\n    folded\n", None);
-        check("openapi: 3.1.0\npaths:\n  title: no\n", None);
-    }
-
-    #[test]
-    fn collections_and_schemas_are_named() {
-        let collection = br#"{"variables":[],"info":{"_postman_id":"x","name":" Shop "},"item":[{"name":"no"}]}"#;
-        assert_eq!(postman_name(collection).as_deref(), Some("Shop"));
-        assert_eq!(postman_name(br#"{"id":"x","name":"Old","requests":[]}"#).as_deref(), Some("Old"));
+    fn schemas_are_named() {
         assert_eq!(imperva_host(br#"{"data":{"hostName":"API.example.com"}}"#).as_deref(), Some("api.example.com"));
         assert_eq!(imperva_host(br#"{"services":[]}"#), None);
     }

@@ -144,8 +144,7 @@ async fn decide(
     }
     let found = match format {
         Format::Har => peek::har_host(&prefix),
-        Format::OpenApi => peek::openapi_title(&prefix),
-        Format::Postman => peek::postman_name(&prefix),
+        Format::OpenApi | Format::Postman => portolan_formats::name(format, &prefix),
         Format::Imperva => peek::imperva_host(&prefix),
     };
     let name = found.or_else(|| peek::stem(&import.file_name)).unwrap_or_else(|| rows::format_name(format).to_owned());

@@ -11,11 +11,11 @@ use std::sync::LazyLock;
 use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_engine::template::{BodyNames, SplitUrl, decoded, shape};
-use portolan_path::Segment;
 use portolan_engine::{
     Aggregate, Detectors, EndpointDelta, Method, ParameterKey, Sample, Samples, Verdict, joined_parameters, observe,
 };
 use portolan_outbox::Change;
+use portolan_path::Segment;
 use portolan_record::Record;
 use portolan_store::{Tx, retrying};
 use serde::{Deserialize, Serialize};

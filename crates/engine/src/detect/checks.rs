@@ -125,7 +125,8 @@ pub fn is_vin(value: &str) -> bool {
     letters > 0 && bytes[8].to_ascii_uppercase() == check
 }
 
-/// An e-mail address of at most 254 bytes: an ASCII local part, dotted labels, a last label of 2 to 7 letters.
+/// An e-mail address of at most 254 bytes: an ASCII local part, dotted labels, a last label of 2 to 24 letters that
+/// is no ending of a file: `logo@2x.png` is a picture.
 pub fn is_email(value: &str) -> bool {
     let Some((local, domain)) = value.split_once('@') else { return false };
     if value.len() > 254 || local.is_empty() || local.len() > 64 {
@@ -138,7 +139,12 @@ pub fn is_email(value: &str) -> bool {
         return false;
     }
     let Some((labels, top)) = domain.rsplit_once('.') else { return false };
-    (2..=7).contains(&top.len())
+    const FILES: [&str; 18] = [
+        "png", "jpg", "jpeg", "gif", "svg", "webp", "avif", "bmp", "ico", "tiff", "css", "js", "json", "html", "pdf",
+        "woff", "heic", "psd",
+    ];
+    (2..=24).contains(&top.len())
+        && !FILES.iter().any(|file| file.eq_ignore_ascii_case(top))
         && top.bytes().all(|byte| byte.is_ascii_alphabetic())
         && labels.split('.').all(|label| {
             !label.is_empty()
@@ -377,12 +383,23 @@ mod tests {
 
     #[test]
     fn addresses_of_mail_follow_the_grammar() {
-        for text in ["a@b.co", "first.last+tag@mail.example.museum", "o_o-o@x1.org"] {
+        for text in
+            ["a@b.co", "first.last+tag@mail.example.museum", "o_o-o@x1.org", "kim@studio.photography", "a@b.engineer"]
+        {
             assert!(is_email(text), "{text}");
         }
-        for text in
-            ["@b.co", "a@b", "a@b.c", "a..b@c.de", "a@-b.de", "a b@c.de", "a@b@c.de", "a@1.2.3.4", "a@b.engineer"]
-        {
+        for text in [
+            "@b.co",
+            "a@b",
+            "a@b.c",
+            "a..b@c.de",
+            "a@-b.de",
+            "a b@c.de",
+            "a@b@c.de",
+            "a@1.2.3.4",
+            "logo@2x.png",
+            "a@b.JPEG",
+        ] {
             assert!(!is_email(text), "{text}");
         }
         assert!(is_reserved_email("x@mail.EXAMPLE.com"));

@@ -64,7 +64,10 @@ pub(super) fn names_a_counter(key: &str) -> bool {
 
 /// Whether four dotted numbers under the key are a version.
 pub(super) fn names_a_version(key: &str) -> bool {
-    Compact::new(key).contains("version") || has_word(key, "ver") || has_word(key, "build")
+    const WORDS: [&str; 10] =
+        ["ver", "build", "firmware", "release", "oid", "netmask", "mask", "plugin", "driver", "revision"];
+    let compact = Compact::new(key);
+    compact.contains("version") || compact.contains("netmask") || WORDS.iter().any(|word| has_word(key, word))
 }
 
 fn words(key: &str) -> impl Iterator<Item = &str> {

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::declared::find_plain;
+use super::declared::{Address, is_of_method};
 use super::dictionary::stays_literal;
 use super::segment::{SplitUrl, Variable, is_templatable};
 use super::weak::{BodyNames, qualifies};
@@ -105,6 +105,20 @@ pub fn assign_all(raws: &[RawEndpoint]) -> Vec<String> {
         }
     };
     raws.iter().map(assigned).collect()
+}
+
+/// The declared URL of a call, found without an index.
+fn find_plain<'a>(method: Method, url: &str, pinned: impl Iterator<Item = &'a RawEndpoint>) -> Option<&'a str> {
+    let address = Address::new(url);
+    pinned
+        .filter(|raw| is_of_method(raw.method, method))
+        .flat_map(|raw| std::iter::once(&raw.url).chain(&raw.addresses).map(move |url| (raw, Address::new(url))))
+        .filter(|(_, own)| own.covers(&address))
+        .min_by_key(|(raw, own)| {
+            let order = own.template.precedence(address.template.ends_with_slash);
+            (order, raw.method == Method::Any, own.host.is_empty(), own.host.clone(), &*raw.url)
+        })
+        .map(|(raw, _)| &*raw.url)
 }
 
 /// The URLs that step 3 changes, with what they become.

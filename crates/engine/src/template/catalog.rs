@@ -172,7 +172,9 @@ impl Catalog {
                     continue;
                 }
                 let host = front.split_once("://").map(|(_, rest)| rest.trim_end_matches('/'));
-                let is_other = |host: &str| !address.host.is_empty() && Address::new(&format!("http://{host}")).host != address.host;
+                let is_other = |host: &str| {
+                    !address.host.is_empty() && Address::new(&format!("http://{host}")).host != address.host
+                };
                 if host.is_some_and(is_other) {
                     continue;
                 }
@@ -464,7 +466,11 @@ mod tests {
                     method: if is_post { Method::Post } else { Method::Get },
                     url: format!("{front}{}", tokens.join("/")),
                     pinned,
-                    addresses: if pinned && is_other { BTreeSet::from(["https://h.net/users/STRING".to_owned()]) } else { BTreeSet::new() },
+                    addresses: if pinned && is_other {
+                        BTreeSet::from(["https://h.net/users/STRING".to_owned()])
+                    } else {
+                        BTreeSet::new()
+                    },
                     proven: proven || pinned,
                     never_merge,
                     bodies,

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use portolan_path::{CanonicalUrl, Segment, Template, Trie};
 
@@ -7,18 +7,25 @@ use super::segment::SplitUrl;
 use crate::Method;
 
 /// What specifications declare in a collection: where the calls of each operation go, at every server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Declared {
-    by_method: BTreeMap<Method, Trie<Operation>>,
+    operations: Trie<Operation>,
     known: HashSet<(Method, String, String)>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Operation {
+    method: Method,
     /// Empty for every host.
     host: String,
     /// The URL under which the operation is declared.
     url: String,
+}
+
+impl Default for Declared {
+    fn default() -> Self {
+        Self { operations: Trie::new(false), known: HashSet::new() }
+    }
 }
 
 /// A URL as it is compared with declared ones.
@@ -60,51 +67,34 @@ impl Declared {
                 continue;
             }
             let address = Address::new(url);
-            let operation = Operation { host: address.host.clone(), url: raw.url.clone() };
-            let trie = self.by_method.entry(raw.method).or_insert_with(|| Trie::new(false));
-            trie.insert(&address.template, operation);
+            let operation = Operation { method: raw.method, host: address.host.clone(), url: raw.url.clone() };
+            self.operations.insert(&address.template, operation);
             fresh.push(address);
         }
         fresh
     }
 
-    /// The declared URL of the operation that a call is for: of its own method, else of any method.
+    /// The declared URL of the operation that a call is for. One of any method stands for the methods that are not
+    /// declared beside it.
     pub fn find(&self, method: Method, url: &str) -> Option<&str> {
-        if self.by_method.is_empty() {
+        if self.known.is_empty() {
             return None;
         }
         let address = Address::new(url);
-        let path = address.samples();
-        [method, Method::Any].into_iter().find_map(|method| {
-            let trie = self.by_method.get(&method)?;
-            let fits = |operation: &Operation| {
-                operation.host.is_empty() || address.host.is_empty() || operation.host == address.host
-            };
-            let found = trie.find(&path, address.template.ends_with_slash, &|values| values.iter().any(fits));
-            // An operation of the host itself comes before one of every host, then the order is that of the URLs.
-            let best = found.iter().filter(|operation| fits(operation));
-            best.min_by_key(|operation| (operation.host.is_empty(), *operation)).map(|operation| &*operation.url)
+        let fits = |operation: &Operation| {
+            is_of_method(operation.method, method)
+                && (operation.host.is_empty() || address.host.is_empty() || operation.host == address.host)
+        };
+        let ends_with_slash = address.template.ends_with_slash;
+        let found = self.operations.find(&address.samples(), ends_with_slash, &|all| all.iter().any(fits));
+        let best = found.iter().filter(|operation| fits(operation));
+        best.min_by_key(|operation| {
+            (operation.method == Method::Any, operation.host.is_empty(), &operation.host, &operation.url)
         })
+        .map(|operation| &*operation.url)
     }
 }
 
-/// The declared URL of a call, found without an index.
-pub(super) fn find_plain<'a>(
-    method: Method,
-    url: &str,
-    pinned: impl Iterator<Item = &'a RawEndpoint> + Clone,
-) -> Option<&'a str> {
-    let address = Address::new(url);
-    [method, Method::Any].into_iter().find_map(|method| {
-        let declared = pinned.clone().filter(|raw| raw.method == method).flat_map(|raw| {
-            std::iter::once(&raw.url).chain(&raw.addresses).map(move |url| (Address::new(url), &*raw.url))
-        });
-        declared
-            .filter(|(own, _)| own.covers(&address))
-            .min_by_key(|(own, url)| {
-                let order = own.template.precedence(address.template.ends_with_slash);
-                (order, own.host.is_empty(), own.host.clone(), *url)
-            })
-            .map(|(_, url)| url)
-    })
+pub(super) fn is_of_method(declared: Method, method: Method) -> bool {
+    declared == method || declared == Method::Any
 }

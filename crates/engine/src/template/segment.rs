@@ -118,7 +118,10 @@ pub fn shape<'a>(url: &'a str, detectors: &Detectors) -> (Cow<'a, str>, Vec<Foun
     }
     let mut next = shaped.iter().peekable();
     let shaped = split.with_segments(
-        split.segments().enumerate().map(|(at, token)| next.next_if(|(index, _)| *index == at).map_or(token, |found| &*found.1)),
+        split
+            .segments()
+            .enumerate()
+            .map(|(at, token)| next.next_if(|(index, _)| *index == at).map_or(token, |found| &*found.1)),
     );
     (Cow::Owned(shaped), found)
 }
@@ -166,8 +169,22 @@ fn variable_of<'a>(token: &'a str, is_single: bool, detectors: &Detectors) -> Op
 
 /// Names of algorithms and standards, which have as many digits as an identifier.
 const STANDARDS: [&str; 16] = [
-    "sha224", "sha256", "sha384", "sha512", "sha3-256", "sha3-512", "ed25519", "curve25519", "iso8601", "rfc3339", "x25519",
-    "aes128", "aes256", "base64url", "es256k", "iso3166",
+    "sha224",
+    "sha256",
+    "sha384",
+    "sha512",
+    "sha3-256",
+    "sha3-512",
+    "ed25519",
+    "curve25519",
+    "iso8601",
+    "rfc3339",
+    "x25519",
+    "aes128",
+    "aes256",
+    "base64url",
+    "es256k",
+    "iso3166",
 ];
 
 fn looks_random(token: &str) -> bool {
@@ -198,16 +215,20 @@ fn is_date_list_or_version(token: &str) -> bool {
         parts.clone().count() > 1 && parts.all(|part| Variable::of_number(part).is_some())
     };
     let is_date = bytes.len() == 10
-        && bytes.iter().enumerate().all(|(at, byte)| if matches!(at, 4 | 7) { *byte == b'-' } else { byte.is_ascii_digit() });
-    let is_version = token.split('.').count() == 3 && token.split('.').all(|part| part.len() <= 4 && part.parse::<u16>().is_ok());
+        && bytes
+            .iter()
+            .enumerate()
+            .all(|(at, byte)| if matches!(at, 4 | 7) { *byte == b'-' } else { byte.is_ascii_digit() });
+    let is_version =
+        token.split('.').count() == 3 && token.split('.').all(|part| part.len() <= 4 && part.parse::<u16>().is_ok());
     is_date || is_version || numbers(',') || numbers(';')
 }
 
 /// Endings of files. What stands before one may be an identifier.
 const SUFFIXES: [&str; 42] = [
-    "7z", "avif", "bin", "bmp", "css", "csv", "doc", "docx", "gif", "gz", "htm", "html", "ics", "jpeg", "jpg", "js", "json",
-    "m3u8", "m4a", "map", "md", "mjs", "mov", "mp3", "mp4", "ndjson", "parquet", "pdf", "png", "svg", "tar", "ts", "txt",
-    "wav", "webm", "webp", "woff2", "xls", "xlsx", "xml", "yaml", "zip",
+    "7z", "avif", "bin", "bmp", "css", "csv", "doc", "docx", "gif", "gz", "htm", "html", "ics", "jpeg", "jpg", "js",
+    "json", "m3u8", "m4a", "map", "md", "mjs", "mov", "mp3", "mp4", "ndjson", "parquet", "pdf", "png", "svg", "tar",
+    "ts", "txt", "wav", "webm", "webp", "woff2", "xls", "xlsx", "xml", "yaml", "zip",
 ];
 
 /// A segment that has its variable in a part: a custom verb, keys in parentheses, the name of a file.

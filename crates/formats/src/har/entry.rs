@@ -9,9 +9,9 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use portolan_record::{BoundExceeded, RECORD_BYTES_MAX, Record};
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::{Target, error};
 
@@ -86,7 +86,7 @@ pub(super) fn build<'a>(entry: Entry<'a>, target: &Target) -> Result<Record<'a>,
     let response_payload = match response.content {
         Some(content) => {
             let text = content.text.optional("response.content.text")?;
-            let payload = if content.encoding.is("base64") { decode(&text) } else { text };
+            let payload = if content.encoding.is("base64") { decode(&text, &content.mime_type) } else { text };
             response_headers.default_type(&payload, &content.mime_type);
             payload
         }
@@ -169,8 +169,8 @@ fn check_bounds(record: &Record<'_>) -> Result<(), BoundExceeded> {
     record.to_bounded_json().map(drop)
 }
 
-/// The text of a base64 body; empty when the body is binary or not base64.
-fn decode(base64: &str) -> Cow<'static, str> {
+/// The text of a base64 body in the charset of its media type; empty when the body is binary or not base64.
+fn decode(base64: &str, mime: &Text<'_>) -> Cow<'static, str> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &alphabet::STANDARD,
         GeneralPurposeConfig::new()
@@ -184,10 +184,26 @@ fn decode(base64: &str) -> Cow<'static, str> {
     } else {
         LENIENT.decode(base64)
     };
-    match bytes.map(String::from_utf8) {
-        Ok(Ok(text)) if !text.contains('\0') => Cow::Owned(text),
-        _ => Cow::Borrowed(""),
-    }
+    let text = bytes.ok().and_then(|bytes| match String::from_utf8(bytes) {
+        Ok(text) => Some(text),
+        Err(other) => in_charset(other.as_bytes(), mime),
+    });
+    Cow::Owned(text.filter(|text| !text.contains('\0')).unwrap_or_default())
+}
+
+/// A text that is not UTF-8: in the encoding of its byte-order mark, else in the charset that its media type names.
+fn in_charset(bytes: &[u8], mime: &Text<'_>) -> Option<String> {
+    let named = match mime {
+        Text::Is(mime) => mime.to_ascii_lowercase(),
+        _ => String::new(),
+    };
+    let label = named.split_once("charset=").map(|(_, rest)| rest.split(';').next().unwrap_or_default());
+    let encoding = match encoding_rs::Encoding::for_bom(bytes) {
+        Some((encoding, _)) => encoding,
+        None => encoding_rs::Encoding::for_label(label?.trim().trim_matches('"').as_bytes())?,
+    };
+    let (text, _, has_errors) = encoding.decode(bytes);
+    (!has_errors).then(|| text.into_owned())
 }
 
 /// The media type that a body's member declares; a params-only body is written as a form, whatever was declared.

@@ -128,7 +128,9 @@ impl Document {
         let mut shared = Shared::default();
         self.listed().map(move |operation| {
             let mut outcome = context.convert(&operation);
-            if let Some(other) = shared.note(&outcome.method, &outcome.url, &outcome.path).filter(|_| outcome.record.is_some()) {
+            if let Some(other) =
+                shared.note(&outcome.method, &outcome.url, &outcome.path).filter(|_| outcome.record.is_some())
+            {
                 let (method, path) = (&outcome.method, cut(&outcome.path));
                 let text = format!("{method} {path} shares the endpoint of {}", cut(other));
                 outcome.errors.push(ImportError::warning(text));
@@ -154,7 +156,9 @@ impl Document {
                     names.dedup();
                     for name in names.into_iter().take(ERRORS_MAX.saturating_sub(errors.len())) {
                         let (path, name) = (cut(path), cut(name));
-                        errors.push(ImportError::warning(format!("path {path}: member `{name}` is not understood and left out")));
+                        errors.push(ImportError::warning(format!(
+                            "path {path}: member `{name}` is not understood and left out"
+                        )));
                     }
                     continue;
                 }
@@ -181,7 +185,8 @@ impl Document {
         let callbacks = self.listed().filter_map(|operation| operation.node.get("callbacks")?.as_map());
         let callbacks: usize = callbacks.map(|map| map.iter().count()).sum();
         (webhooks + callbacks > 0).then(|| {
-            let text = format!("{webhooks} webhooks and {callbacks} callbacks are calls that the API makes, and no endpoints");
+            let text =
+                format!("{webhooks} webhooks and {callbacks} callbacks are calls that the API makes, and no endpoints");
             ImportError::warning(text)
         })
     }
@@ -230,15 +235,16 @@ fn operations_of(item: &Node) -> impl Iterator<Item = (&str, &Node)> {
 /// What a path item holds that is read as nothing, though it may be an operation.
 fn unknown_members(item: &Node) -> impl Iterator<Item = &str> {
     let members = item.as_map().into_iter().flat_map(Map::iter);
-    members.filter(|(name, node)| {
-        let is_known = OTHER_MEMBERS.contains(name)
-            || *name == ANY_METHOD
-            || METHODS.iter().any(|method| method.eq_ignore_ascii_case(name));
-        // An extension may hold anything; one that has responses is an operation.
-        let looks_like_one = node.get("responses").is_some() || node.get("operationId").is_some();
-        !is_known && (!name.starts_with("x-") || looks_like_one)
-    })
-    .map(|(name, _)| name)
+    members
+        .filter(|(name, node)| {
+            let is_known = OTHER_MEMBERS.contains(name)
+                || *name == ANY_METHOD
+                || METHODS.iter().any(|method| method.eq_ignore_ascii_case(name));
+            // An extension may hold anything; one that has responses is an operation.
+            let looks_like_one = node.get("responses").is_some() || node.get("operationId").is_some();
+            !is_known && (!name.starts_with("x-") || looks_like_one)
+        })
+        .map(|(name, _)| name)
 }
 
 /// Walks the (path, method) pairs.

@@ -91,7 +91,9 @@ impl<'d> Parameters<'d> {
                 let members = members(node, schemas);
                 match members.is_empty() {
                     true => self.plain.push(declared(leaf, Location::Query, REQUEST)),
-                    false => self.plain.extend(members.into_iter().map(|leaf| declared(leaf, Location::Query, REQUEST))),
+                    false => {
+                        self.plain.extend(members.into_iter().map(|leaf| declared(leaf, Location::Query, REQUEST)))
+                    }
                 }
             }
             "header" => {

@@ -29,7 +29,8 @@ impl Responses {
                 responses.codes.push(code);
             }
             // Without any success told, the default is what a caller gets.
-            let is_only = name == "default" && !listed.is_some_and(|listed| listed.iter().any(|(name, _)| tells_success(name)));
+            let is_only =
+                name == "default" && !listed.is_some_and(|listed| listed.iter().any(|(name, _)| tells_success(name)));
             // The range means any success; the inventory needs one code, and a code of its own is more exact.
             let range = name.eq_ignore_ascii_case("2XX");
             let code = match code(name) {

@@ -342,7 +342,9 @@ pub(super) fn type_of(schema: &Node) -> &str {
     };
     if !declared.is_empty() {
         declared
-    } else if schema.get("properties").is_some() || schema.get("additionalProperties").is_some_and(|part| part.as_map().is_some()) {
+    } else if schema.get("properties").is_some()
+        || schema.get("additionalProperties").is_some_and(|part| part.as_map().is_some())
+    {
         "object"
     } else if schema.get("items").is_some() || schema.get("prefixItems").is_some() {
         "array"

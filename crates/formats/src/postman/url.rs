@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
-use portolan_path::{Kind, Segment};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use portolan_path::{Kind, Segment};
 
 use crate::tree::{Map, Node};
 

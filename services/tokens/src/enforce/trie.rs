@@ -1,11 +1,14 @@
 //! The endpoints of one host, found by path and method in time that depends on the length of the path alone.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::borrow::Cow;
 
-use portolan_engine::template::{Variable, decoded};
+use portolan_path::{Kind, Segment, Template, Variable};
 
 /// A place in the trie that stays the same as long as the trie lives.
-pub type Node = u32;
+pub type Node = portolan_path::Node;
+
+/// The method of an endpoint that stands for each method that is not declared beside it.
+const ANY_METHOD: &str = "ANY";
 
 /// One endpoint at a place: who owns it, and whether it is switched on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,134 +19,59 @@ pub struct Target {
     pub active: bool,
 }
 
-/// Endpoints by their templates. Nodes stay when their endpoints go: paths of a host come back more often than they end.
+/// Endpoints by their templates and methods.
 #[derive(Debug)]
-pub struct Trie {
-    /// Segments by number, so that an edge is two numbers.
-    segments: HashMap<Box<str>, u32>,
-    edges: HashMap<(Node, u32), Node>,
-    nodes: Vec<NodeData>,
-    /// Whether literals are compared without regard to ASCII case.
-    ignores_case: bool,
-}
-
-#[derive(Debug, Default)]
-struct NodeData {
-    /// Bit n: there is an edge for the kind with number n.
-    kinds: u8,
-    methods: Vec<(Box<str>, Vec<Target>)>,
-}
-
-/// Kinds come before literals in the numbers of segments, the preferred one first.
-const KINDS: [Variable; 5] =
-    [Variable::Integer, Variable::Float, Variable::ObjectId, Variable::String, Variable::Versioned];
+pub struct Trie(portolan_path::Trie<(Box<str>, Target)>);
 
 impl Trie {
     pub fn new(ignores_case: bool) -> Self {
-        Self { segments: HashMap::new(), edges: HashMap::new(), nodes: vec![NodeData::default()], ignores_case }
+        Self(portolan_path::Trie::new(ignores_case))
     }
 
     /// Adds an endpoint under its template. The place is needed to remove it.
     pub fn insert(&mut self, template: &str, method: &str, target: Target) -> Node {
-        let mut node = 0;
-        for segment in template_segments(template) {
-            let number = match kind(segment) {
-                Some(kind) => {
-                    self.nodes[node as usize].kinds |= 1 << kind;
-                    kind
-                }
-                None => self.intern(segment),
-            };
-            node = match self.edges.get(&(node, number)) {
-                Some(next) => *next,
-                None => {
-                    let next = self.nodes.len() as Node;
-                    self.nodes.push(NodeData::default());
-                    self.edges.insert((node, number), next);
-                    next
-                }
-            };
-        }
-        let methods = &mut self.nodes[node as usize].methods;
-        match methods.iter_mut().find(|(known, _)| **known == *method) {
-            Some((_, targets)) => targets.push(target),
-            None => methods.push((method.into(), vec![target])),
-        }
-        node
+        self.0.insert(&read(template), (method.into(), target))
     }
 
     pub fn remove(&mut self, node: Node, endpoint_id: i64) {
-        let methods = &mut self.nodes[node as usize].methods;
-        for (_, targets) in methods.iter_mut() {
-            targets.retain(|target| target.endpoint_id != endpoint_id);
-        }
-        methods.retain(|(_, targets)| !targets.is_empty());
+        self.0.retain(node, |(_, target)| target.endpoint_id != endpoint_id);
     }
 
-    /// The endpoints of the best template that fits and holds one that counts: segment by segment from the left a
-    /// literal is better than a kind, and a narrow kind better than a wide one.
-    pub fn find(&self, path: &[Cow<'_, str>], method: &str, counts: impl Fn(&Target) -> bool) -> &[Target] {
-        let pick = |data: &NodeData| {
-            data.methods.iter().position(|(known, targets)| **known == *method && targets.iter().any(&counts))
+    /// The endpoints of the best template that fits and holds one that counts: those of the method, else those of any
+    /// method.
+    pub fn find(&self, path: &[Cow<'_, str>], method: &str, counts: impl Fn(&Target) -> bool) -> Vec<Target> {
+        let of = |wanted: &str, all: &[(Box<str>, Target)]| -> Vec<Target> {
+            all.iter().filter(|(known, _)| **known == *wanted).map(|(_, target)| *target).collect()
         };
-        let found = self.descend(0, path, &pick);
-        found.map_or(&[], |(node, at)| &self.nodes[node as usize].methods[at].1)
+        let is_of = |known: &str| known == method || known == ANY_METHOD;
+        let has_one = |all: &[(Box<str>, Target)]| all.iter().any(|(known, target)| is_of(known) && counts(target));
+        let found = self.0.find(path, false, &has_one);
+        let own = of(method, found);
+        if own.iter().any(&counts) { own } else { of(ANY_METHOD, found) }
     }
 
     /// The endpoints that count of the best template that fits, whatever their methods.
     pub fn find_any(&self, path: &[Cow<'_, str>], counts: impl Fn(&Target) -> bool) -> Vec<Target> {
-        let of = |data: &NodeData| -> Vec<Target> {
-            data.methods.iter().flat_map(|(_, targets)| targets).filter(|target| counts(target)).copied().collect()
-        };
-        let pick = |data: &NodeData| Some(of(data)).filter(|targets| !targets.is_empty());
-        self.descend(0, path, &pick).map(|(_, targets)| targets).unwrap_or_default()
-    }
-
-    fn descend<R>(
-        &self,
-        node: Node,
-        path: &[Cow<'_, str>],
-        pick: &impl Fn(&NodeData) -> Option<R>,
-    ) -> Option<(Node, R)> {
-        let data = &self.nodes[node as usize];
-        let Some((segment, rest)) = path.split_first() else { return Some((node, pick(data)?)) };
-        let literal = self.segments.get(&*self.folded(segment)).and_then(|number| self.edges.get(&(node, *number)));
-        if let Some(found) = literal.and_then(|next| self.descend(*next, rest, pick)) {
-            return Some(found);
-        }
-        (0..KINDS.len() as u32)
-            .filter(|kind| data.kinds & (1 << kind) != 0 && KINDS[*kind as usize].accepts(segment))
-            .find_map(|kind| self.descend(self.edges[&(node, kind)], rest, pick))
-    }
-
-    fn intern(&mut self, segment: &str) -> u32 {
-        let next = (KINDS.len() + self.segments.len()) as u32;
-        let text = decoded(segment);
-        let text = self.folded(&text).into_owned();
-        *self.segments.entry(text.into()).or_insert(next)
-    }
-
-    fn folded<'s>(&self, segment: &'s str) -> Cow<'s, str> {
-        if self.ignores_case && segment.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            Cow::Owned(segment.to_ascii_lowercase())
-        } else {
-            Cow::Borrowed(segment)
-        }
+        let found = self.0.find(path, false, &|all| all.iter().any(|(_, target)| counts(target)));
+        found.iter().map(|(_, target)| *target).filter(|target| counts(target)).collect()
     }
 }
 
-fn template_segments(template: &str) -> impl Iterator<Item = &str> {
-    template.split('/').filter(|segment| !segment.is_empty())
-}
-
-/// The number of the kind that a segment of a template stands for. A name in braces stands for any text.
-fn kind(segment: &str) -> Option<u32> {
-    let kind = if segment.starts_with('{') && segment.ends_with('}') {
-        Variable::String
-    } else {
-        Variable::of_token(segment)?
-    };
-    KINDS.iter().position(|known| *known == kind).map(|number| number as u32)
+/// A template with words of kinds. A name in braces stands for any text; slashes that are doubled or at the end make no
+/// other resource.
+fn read(template: &str) -> Template {
+    let mut template = Template::of_words(template);
+    template.segments.retain(|segment| !matches!(segment, Segment::Literal(text) if text.is_empty()));
+    template.ends_with_slash = false;
+    for segment in &mut template.segments {
+        if let Segment::Literal(text) = segment
+            && text.starts_with('{')
+            && text.ends_with('}')
+        {
+            *segment = Segment::Variable(Variable { name: String::new(), kind: Kind::String });
+        }
+    }
+    template
 }
 
 #[cfg(test)]
@@ -151,6 +79,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn template_segments(template: &str) -> impl Iterator<Item = &str> {
+        template.split('/').filter(|segment| !segment.is_empty())
+    }
+
+    fn kind(segment: &str) -> Option<Kind> {
+        if segment.starts_with('{') { Some(Kind::String) } else { Kind::of_token(segment) }
+    }
 
     fn target(endpoint_id: i64) -> Target {
         Target { endpoint_id, account_id: 1, collection_id: 1, active: true }
@@ -165,7 +101,7 @@ mod tests {
             }
             let rank_of = |(segment, given): (&&str, &Cow<'_, str>)| match kind(segment) {
                 None => (*segment == given).then_some(0),
-                Some(number) => KINDS[number as usize].accepts(given).then_some(number as usize + 1),
+                Some(kind) => kind.accepts(given).then_some(kind as usize + 1),
             };
             segments.iter().zip(path).map(rank_of).collect()
         };
@@ -241,5 +177,32 @@ mod tests {
         trie.insert("/users/STRING", "GET", target(2));
         let found = trie.find(&["users".into(), "me".into()], "GET", |target| target.account_id == 1);
         assert_eq!(found[0].endpoint_id, 2);
+    }
+
+    #[test]
+    fn parts_of_a_segment_greedy_ends_and_any_method_are_told_apart() {
+        let mut trie = Trie::new(false);
+        for (id, (template, method)) in [
+            ("/jobs/STRING", "POST"),
+            ("/jobs/STRING:cancel", "POST"),
+            ("/files/STRING+", "ANY"),
+            ("/files/a", "GET"),
+            ("/Set('STRING')/value", "GET"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            trie.insert(template, method, target(id as i64));
+        }
+        let find = |path: &str, method: &str| {
+            let path: Vec<_> = path.split('/').skip(1).map(Cow::Borrowed).collect();
+            trie.find(&path, method, |_| true).first().map(|target| target.endpoint_id)
+        };
+        assert_eq!(find("/jobs/7:cancel", "POST"), Some(1));
+        assert_eq!(find("/jobs/7", "POST"), Some(0));
+        assert_eq!(find("/files/x/y", "PUT"), Some(2));
+        assert_eq!((find("/files/a", "GET"), find("/files/a", "PUT")), (Some(3), Some(2)));
+        assert_eq!(find("/Set('k')/value", "GET"), Some(4));
+        assert_eq!(find("/files", "GET"), None);
     }
 }
