@@ -50,6 +50,8 @@ pub struct AccessPolicy {
 /// Headers that name the client beside `x-forwarded-for`.
 const CLIENT_HEADERS: [&str; 6] =
     ["x-real-ip", "x-cluster-client-ip", "true-client-ip", "x-original-forwarded-for", "x-client-ip", "client-ip"];
+/// Headers that name the client of a record without an address of its own, behind those that hold a chain.
+const TOLD_HEADERS: [&str; 3] = ["x-real-ip", "cf-connecting-ip", "true-client-ip"];
 /// Addresses of one forwarding header that are looked at: no chain of proxies is longer.
 const HOPS_MAX: usize = 50;
 /// What is private whatever the account says, since its list takes IPv4 only: loopback, unique local and link-local.
@@ -72,6 +74,8 @@ impl AccessPolicy {
         let mut addresses: Vec<IpAddr> = source.into_iter().chain(address(&record.dest_ip)).collect();
         if source.is_some_and(|source| contains(&self.trusted, source)) {
             self.add_forwarded(&Headers::parse(&record.request_headers), &mut addresses);
+        } else if source.is_none() {
+            addresses.extend(self.told(&Headers::parse(&record.request_headers)));
         }
         addresses.retain(|address| !address.is_unspecified());
         if addresses.is_empty() {
@@ -86,6 +90,25 @@ impl AccessPolicy {
             (true, false) => AccessType::Partner,
             (true, true) => AccessType::Private,
         })
+    }
+
+    /// The client that a record without an address of its own tells: the last one of a chain that is no trusted proxy,
+    /// else what a header of a single address says.
+    fn told(&self, headers: &Headers<'_>) -> Option<IpAddr> {
+        let chain = |name: &str, read: &dyn Fn(&str) -> Option<IpAddr>| {
+            let hops = headers.get(name)?.rsplit(',').take(HOPS_MAX).filter_map(read);
+            let mut trusted = None;
+            for hop in hops {
+                if !contains(&self.trusted, hop) {
+                    return Some(hop);
+                }
+                trusted = Some(hop);
+            }
+            trusted
+        };
+        chain("x-forwarded-for", &address)
+            .or_else(|| chain("forwarded", &forwarded_for))
+            .or_else(|| TOLD_HEADERS.iter().find_map(|name| address(headers.get(name)?)))
     }
 
     /// Of a chain only the part that trusted proxies wrote is true: from its end back to the first untrusted address.
@@ -104,6 +127,14 @@ impl AccessPolicy {
             addresses.extend(values.filter_map(address));
         }
     }
+}
+
+/// The address in `for=` of one element of `forwarded` (RFC 7239).
+fn forwarded_for(element: &str) -> Option<IpAddr> {
+    element.split(';').find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("for").then(|| address(value.trim().trim_matches('"')))?
+    })
 }
 
 fn nets<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<IpNet> {
@@ -185,5 +216,24 @@ mod tests {
         assert_eq!(AccessType::effective(&set), Some(AccessType::Partner));
         assert_eq!(AccessType::effective(&BTreeSet::new()), None);
         assert!(AccessType::ALL.iter().all(|known| AccessType::from_name(known.name()) == Some(*known)));
+    }
+
+    #[test]
+    fn records_without_an_address_are_judged_by_what_they_tell() {
+        let policy = AccessPolicy::new(["10.0.0.0/8"], ["8.8.4.4"], ["10.9.0.0/16"]);
+        for (headers, expected) in [
+            (r#"{}"#, None),
+            (r#"{"x-forwarded-for":"1.1.1.1, 8.8.8.8, 10.9.0.1"}"#, Some(AccessType::Public)),
+            (r#"{"x-forwarded-for":"1.1.1.1, 10.1.0.1"}"#, Some(AccessType::Private)),
+            (r#"{"x-forwarded-for":"10.9.0.2"}"#, Some(AccessType::Private)),
+            (r#"{"forwarded":"for=1.1.1.1, for=\"8.8.4.4:80\";proto=https"}"#, Some(AccessType::Partner)),
+            (r#"{"x-real-ip":"10.1.0.1"}"#, Some(AccessType::Private)),
+            (r#"{"cf-connecting-ip":"1.1.1.1"}"#, Some(AccessType::Public)),
+            (r#"{"x-forwarded-for":"unknown"}"#, None),
+        ] {
+            let record =
+                Record { request_headers: headers.into(), ip: "null".into(), direction: 1, ..Record::default() };
+            assert_eq!(policy.judge(&record), expected, "{headers}");
+        }
     }
 }

@@ -59,6 +59,18 @@ pub fn canonical_url(url: &str) -> Cow<'_, str> {
     }
 }
 
+/// The URL without its user information, which is a credential.
+pub fn without_credentials(url: &str) -> Cow<'_, str> {
+    let scheme =
+        url.find("://").filter(|at| url[..*at].bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+'));
+    let Some(start) = scheme.map(|at| at + 3) else { return Cow::Borrowed(url) };
+    let end = url[start..].find(['/', '?', '#', '\\']).map_or(url.len(), |at| start + at);
+    match url[start..end].rfind('@') {
+        Some(at) => Cow::Owned(format!("{}{}", &url[..start], &url[start + at + 1..])),
+        None => Cow::Borrowed(url),
+    }
+}
+
 /// A path in its one spelling: escapes normalized and dot segments resolved. Empty segments stay, since servers tell
 /// them apart.
 pub fn canonical_path(path: &str) -> Cow<'_, str> {
@@ -129,6 +141,8 @@ mod tests {
         ] {
             assert_eq!(canonical_url(url), expected, "{url}");
         }
+        assert_eq!(without_credentials("https://u:p@h/a@b?c=d@e"), "https://h/a@b?c=d@e");
+        assert_eq!(without_credentials("/a@b?next=https://x@y"), "/a@b?next=https://x@y");
         let canonical = CanonicalUrl::parse("wss://u:p@h/x?y=1#z");
         assert!(canonical.is_websocket && canonical.had_credentials);
         assert_eq!(canonical.query, Some("y=1"));

@@ -22,7 +22,7 @@ mod template;
 mod trie;
 mod words;
 
-pub use canonical::{CanonicalUrl, canonical_path, canonical_url};
+pub use canonical::{CanonicalUrl, canonical_path, canonical_url, without_credentials};
 pub use escape::decoded;
 pub use host::{canonical_host, host_name};
 pub use kind::Kind;

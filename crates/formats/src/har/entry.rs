@@ -69,7 +69,10 @@ pub(super) fn build<'a>(entry: Entry<'a>, target: &Target) -> Result<Record<'a>,
     let response = entry.response.ok_or("the member `response` is missing")?;
     let url = request.url.required("request.url")?;
     check_url(&url)?;
-    let url = without_credentials(url);
+    let url = match portolan_path::without_credentials(&url) {
+        Cow::Owned(url) => Cow::Owned(url),
+        Cow::Borrowed(_) => url,
+    };
     let method = request.method.required("request.method")?;
     let status_code = response.status.status()?;
     let mut request_headers = Headers::new(request.headers, "request.headers")?;
@@ -123,16 +126,6 @@ fn started(text: &Text<'_>) -> Option<i64> {
     let Text::Is(text) = text else { return None };
     let time = OffsetDateTime::parse(text.trim(), &Rfc3339).ok()?.unix_timestamp();
     (time > 0).then_some(time)
-}
-
-/// The URL without its user information, which is a credential.
-fn without_credentials(url: Cow<'_, str>) -> Cow<'_, str> {
-    let Some(start) = url.find("://").map(|at| at + 3) else { return url };
-    let end = url[start..].find(['/', '?', '#', '\\']).map_or(url.len(), |at| start + at);
-    match url[start..end].rfind('@') {
-        Some(at) => Cow::Owned(format!("{}{}", &url[..start], &url[start + at + 1..])),
-        None => url,
-    }
 }
 
 /// Captures also hold what a page loads from itself: `data:`, `blob:`, `chrome-extension:`. None of it is a call.
@@ -359,7 +352,7 @@ impl<'a> PostData<'a> {
     fn payload(&self) -> Result<Cow<'a, str>, String> {
         let text = self.text.clone().optional("request.postData.text")?;
         if !text.is_empty() {
-            return Ok(if self.encoding.is("base64") { decode(&text) } else { text });
+            return Ok(if self.encoding.is("base64") { decode(&text, &self.mime_type) } else { text });
         }
         let mut form = String::new();
         for pair in self.params.iter().flatten() {

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,6 +7,7 @@ use std::sync::Arc;
 use portolan_engine::template::{SplitUrl, without_query};
 use portolan_engine::{EndpointDelta, Observation, Sample, Samples, Verdict, observe};
 use portolan_log::Stored;
+use portolan_path::without_credentials;
 use portolan_record::Record;
 
 use super::rules::Rules;
@@ -221,7 +223,7 @@ fn fold(records: &[Stored], rules: Arc<Rules>, detectors: &DetectorSet) -> Batch
             Ok((record, json, Verdict::Seen(observations))) => {
                 batch.records += 1;
                 let masked = masking::masked(&record, &observations, detectors.of(record.account_id));
-                let json = masked.as_deref().unwrap_or(json);
+                let json = masked.as_deref().unwrap_or(&json);
                 for observation in observations {
                     batch.add(&record, json, observation, stored.offset);
                 }
@@ -239,7 +241,7 @@ fn fold(records: &[Stored], rules: Arc<Rules>, detectors: &DetectorSet) -> Batch
 }
 
 /// Reads one record; the error says why it cannot be read.
-fn read_one<'v>(value: &'v [u8], detectors: &DetectorSet) -> Result<(Record<'v>, &'v str, Verdict), String> {
+fn read_one<'v>(value: &'v [u8], detectors: &DetectorSet) -> Result<(Record<'v>, Cow<'v, str>, Verdict), String> {
     let json = std::str::from_utf8(value).map_err(|error| format!("record is not UTF-8: {error}"))?;
     // A fault of the program met by one record must not stop all records behind it.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -250,10 +252,22 @@ fn read_one<'v>(value: &'v [u8], detectors: &DetectorSet) -> Result<(Record<'v>,
         if record.time == 0 {
             record.time = now_s();
         }
+        let credentials = match without_credentials(&record.path) {
+            Cow::Owned(path) => Some(path),
+            Cow::Borrowed(_) => None,
+        };
+        // The record is kept as a sample, a credential of its URL is not.
+        let json = match credentials {
+            Some(path) => {
+                record.path = Cow::Owned(path);
+                Cow::Owned(record.to_json())
+            }
+            None => Cow::Borrowed(json),
+        };
         let verdict = observe(&record, detectors.of(record.account_id));
-        Ok((record, verdict))
+        Ok((record, json, verdict))
     }));
-    let (record, verdict) = outcome.map_err(|_| "the record makes the engine fail".to_owned())??;
+    let (record, json, verdict) = outcome.map_err(|_| "the record makes the engine fail".to_owned())??;
     Ok((record, json, verdict))
 }
 
