@@ -64,6 +64,9 @@ pub struct Definition {
     pub operator: String,
     pub sensitive_always: bool,
     pub sensitive_positions: Vec<String>,
+    /// The account has set where a built-in kind is sensitive.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub sensitivity_set: bool,
     pub redacted: bool,
     pub priority: String,
     pub categories: Vec<String>,
@@ -106,6 +109,7 @@ impl Changes {
         set(&mut definition.key_conditions, self.key_conditions);
         set(&mut definition.value_conditions, self.value_conditions);
         set(&mut definition.operator, self.operator);
+        definition.sensitivity_set |= self.sensitive_always.is_some() || self.sensitive_positions.is_some();
         set(&mut definition.sensitive_always, self.sensitive_always);
         set(&mut definition.sensitive_positions, self.sensitive_positions);
         set(&mut definition.redacted, self.redacted);
@@ -118,8 +122,6 @@ impl Changes {
         self.key_conditions.is_none()
             && self.value_conditions.is_none()
             && self.operator.is_none()
-            && self.sensitive_always.is_none()
-            && self.sensitive_positions.is_none()
             && self.priority.is_none()
             && self.categories.is_none()
     }
@@ -172,7 +174,11 @@ fn detectors_of(rows: &[DataType]) -> Detectors {
     let custom = rows.iter().filter(|row| !row.built_in && row.active).filter_map(|row| rule(row).ok()).collect();
     let redacted = rows.iter().filter(|row| row.built_in && row.definition.redacted);
     let redacted = redacted.filter_map(|row| SubType::from_name(&row.name));
-    Detectors::new(active).with_custom(custom, muted).with_redacted(redacted)
+    let set = rows.iter().filter(|row| row.built_in && row.definition.sensitivity_set).filter_map(|row| {
+        let definition = &row.definition;
+        Some((SubType::from_name(&row.name)?, definition.sensitive_always, positions(definition).unwrap_or_default()))
+    });
+    Detectors::new(active).with_custom(custom, muted).with_redacted(redacted).with_sensitivity(set)
 }
 
 /// The kinds after a name, those of the account and the built-in ones, and whether more follow.
@@ -193,7 +199,12 @@ pub async fn list(deps: &Deps, caller: &Caller, after: &str, page_size: i32) -> 
 
 /// A built-in kind as an account has switched it.
 fn switched(row: DataType, default: &DataType) -> DataType {
-    let definition = Definition { redacted: row.definition.redacted, ..default.definition.clone() };
+    let own = row.definition;
+    let mut definition = Definition { redacted: own.redacted, ..default.definition.clone() };
+    if own.sensitivity_set {
+        definition.sensitivity_set = true;
+        (definition.sensitive_always, definition.sensitive_positions) = (own.sensitive_always, own.sensitive_positions);
+    }
     DataType { definition, ..row }
 }
 
@@ -266,12 +277,16 @@ pub async fn update(deps: &Deps, caller: &Caller, name: &str, wanted: Changes) -
         (None, None) => return Err(not_found(&name)),
     };
     if known.built_in && !wanted.only_switches() {
-        return Err(invalid("name", "of a built-in kind, of which only `active` and `redacted` can be changed"));
+        return Err(invalid(
+            "name",
+            "of a built-in kind, of which only `active`, `redacted` and where it is sensitive can be changed",
+        ));
     }
     wanted.apply(&mut known);
     known.updated_at = now;
-    if !known.built_in {
-        rule(&known)?;
+    match known.built_in {
+        true => _ = positions(&known.definition)?,
+        false => _ = rule(&known)?,
     }
     retrying(|| store::data_types::save(&deps.db, caller.account_id, &known)).await?;
     Ok(known)
@@ -327,13 +342,13 @@ fn rule(known: &DataType) -> Result<CustomRule, Error> {
         values,
         both: is_and("operator", &definition.operator, true)?,
         sensitive_always: definition.sensitive_always,
-        sensitive_positions: definition
-            .sensitive_positions
-            .iter()
-            .map(|name| position(name))
-            .collect::<Result<_, _>>()?,
+        sensitive_positions: positions(definition)?,
         redacted: definition.redacted,
     })
+}
+
+fn positions(definition: &Definition) -> Result<Vec<Position>, Error> {
+    definition.sensitive_positions.iter().map(|name| position(name)).collect()
 }
 
 fn position(name: &str) -> Result<Position, Error> {

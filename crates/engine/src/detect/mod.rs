@@ -9,7 +9,7 @@ mod keys;
 mod national;
 mod pii;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use memchr::memmem;
@@ -39,6 +39,8 @@ pub struct Detectors {
     muted: HashSet<SubType>,
     /// Built-in kinds whose values the account does not keep.
     redacted: HashSet<SubType>,
+    /// Built-in kinds whose sensitivity an account has set: always, or at some positions.
+    sensitivity: HashMap<SubType, (bool, Vec<Position>)>,
     keys: Vec<(KeyRule, SubType)>,
     values: Vec<ValueRule>,
     /// Whether IBANs are looked for, and what they are called.
@@ -88,6 +90,7 @@ impl Detectors {
             custom: Vec::new(),
             muted: HashSet::new(),
             redacted: HashSet::new(),
+            sensitivity: HashMap::new(),
             keys: Vec::new(),
             values: Vec::new(),
             iban: None,
@@ -125,6 +128,14 @@ impl Detectors {
         self
     }
 
+    /// Makes built-in kinds sensitive always, at some positions, or nowhere.
+    #[must_use]
+    pub fn with_sensitivity(mut self, kinds: impl IntoIterator<Item = (SubType, bool, Vec<Position>)>) -> Self {
+        self.sensitivity =
+            kinds.into_iter().map(|(sub_type, always, positions)| (sub_type, (always, positions))).collect();
+        self
+    }
+
     /// Whether there is a kind whose values are never kept.
     pub fn has_redacted(&self) -> bool {
         !self.redacted.is_empty() || self.custom.iter().any(|rule| rule.redacted)
@@ -136,7 +147,11 @@ impl Detectors {
             SubType::Custom(custom) => self.custom.iter().any(|rule| {
                 rule.custom == custom && (rule.sensitive_always || rule.sensitive_positions.contains(&position))
             }),
-            _ => sub_type.is_sensitive_at(position) && !self.muted.contains(&sub_type),
+            _ if self.muted.contains(&sub_type) => false,
+            _ => match self.sensitivity.get(&sub_type) {
+                Some((always, positions)) => *always || positions.contains(&position),
+                None => sub_type.is_sensitive_at(position),
+            },
         }
     }
 
@@ -490,5 +505,16 @@ mod tests {
             assert_eq!(detectors.detect_number("n", digits).sub_type, expected);
         }
         assert_eq!(detectors.detect_number("n", &"9".repeat(100_000)).sub_type, SubType::Float);
+    }
+
+    #[test]
+    fn an_account_says_where_a_built_in_kind_is_sensitive() {
+        let password = PiiType::from_name("PASSWORD").map(SubType::Pii).unwrap();
+        let set = [(password, true, Vec::new()), (SubType::Email, false, vec![Position::ResponsePayload])];
+        let detectors = Detectors::default().with_sensitivity(set);
+        assert!(detectors.is_sensitive_at(password, Position::RequestPayload));
+        assert!(!detectors.is_sensitive_at(SubType::Email, Position::RequestPayload));
+        assert!(detectors.is_sensitive_at(SubType::Email, Position::ResponsePayload));
+        assert!(detectors.is_sensitive_at(SubType::Ssn, Position::RequestPayload));
     }
 }

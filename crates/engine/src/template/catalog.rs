@@ -107,7 +107,7 @@ impl Catalog {
         let mut touched = Touched::default();
         touched.raws.insert(index);
         if raw.pinned {
-            let (method, addresses) = (raw.method, self.declared.add(raw));
+            let (method, addresses) = (raw.method, self.declared.add(raw.method, &raw.url, &raw.addresses));
             self.touch_covered(method, &addresses, &mut touched);
         }
         if old_flags != Some(flags) && tokens.iter().any(|token| self.symbols.variable(*token).is_some()) {

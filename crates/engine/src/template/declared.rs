@@ -1,8 +1,7 @@
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use portolan_path::{CanonicalUrl, Segment, Template, Trie};
 
-use super::assign::RawEndpoint;
 use super::segment::SplitUrl;
 use crate::Method;
 
@@ -60,14 +59,14 @@ impl Address {
 
 impl Declared {
     /// Notes where a declared operation is served; answers the addresses that are new.
-    pub fn add(&mut self, raw: &RawEndpoint) -> Vec<Address> {
+    pub fn add(&mut self, method: Method, declared: &str, addresses: &BTreeSet<String>) -> Vec<Address> {
         let mut fresh = Vec::new();
-        for url in std::iter::once(&raw.url).chain(&raw.addresses) {
-            if !self.known.insert((raw.method, url.clone(), raw.url.clone())) {
+        for url in std::iter::once(declared).chain(addresses.iter().map(String::as_str)) {
+            if !self.known.insert((method, url.to_owned(), declared.to_owned())) {
                 continue;
             }
             let address = Address::new(url);
-            let operation = Operation { method: raw.method, host: address.host.clone(), url: raw.url.clone() };
+            let operation = Operation { method, host: address.host.clone(), url: declared.to_owned() };
             self.operations.insert(&address.template, operation);
             fresh.push(address);
         }

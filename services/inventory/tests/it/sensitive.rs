@@ -134,11 +134,16 @@ pub async fn built_in_types_are_switched(test: TestDb) {
         let switch = Changes { active: Some(active), ..Changes::default() };
         assert_eq!(data_types::update(&deps, &all, name, switch).await.unwrap().active, active);
     }
-    let refused = Changes { sensitive_always: Some(false), ..Changes::default() };
+    let refused = Changes { operator: Some("OR".to_owned()), ..Changes::default() };
     let refused = data_types::update(&deps, &all, "EMAIL", refused).await.unwrap_err();
     assert_eq!(refused.reason(), Some(Reason::DataTypeInvalid));
+    for (name, sensitive) in [("PASSWORD", true), ("VIN", false)] {
+        let set = Changes { sensitive_always: Some(sensitive), ..Changes::default() };
+        let changed = data_types::update(&deps, &all, name, set).await.unwrap();
+        assert_eq!(changed.definition.sensitive_always, sensitive);
+    }
     let mut record = call(collection.id, "GET", URL, 5);
-    record.response_payload = r#"{"iban":"GB82WEST12345698765432","mail":"jane@mail.org"}"#.into();
+    record.response_payload = r#"{"iban":"GB82WEST12345698765432","mail":"jane@mail.org","password":"Winter-2031","vin":"1HGCM82633A004352"}"#.into();
     ingest(&deps, "p", &[record]).await;
     let id = EndpointId { collection_id: collection.id, url: URL.to_owned(), method: "GET".to_owned() };
     let found = parameters::list(&deps, &all, &id).await.unwrap();
@@ -147,7 +152,7 @@ pub async fn built_in_types_are_switched(test: TestDb) {
         .filter(|known| known.key.response_code == 200 && !known.key.is_header)
         .map(|known| (known.key.sub_type.name(), known.seen.sensitive))
         .collect();
-    assert_eq!(found, [("IBAN EUROPE", false), ("EMAIL", false)]);
+    assert_eq!(found, [("IBAN EUROPE", false), ("EMAIL", false), ("PASSWORD", true), ("VIN", false)]);
 
     let (page, more) = data_types::list(&deps, &all, "", 3).await.unwrap();
     assert!(more && page.len() == 3 && page.iter().all(|known| known.built_in));
