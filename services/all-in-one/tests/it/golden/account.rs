@@ -43,6 +43,12 @@ pub async fn calls(golden: &mut Golden<'_>, shop: i64) {
     ] {
         golden.post(path, body).await;
     }
+    // The refresh goes on after its answer.
+    let deadline = tokio::time::Instant::now() + crate::server::PATIENCE;
+    while !golden.server.get("/v1/usage?feature=CUSTOM_TESTS").await.body.contains("\"state\":\"SUCCEEDED\"") {
+        assert!(tokio::time::Instant::now() < deadline, "the refresh does not end");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
     golden.get("/v1/usage", "/v1/usage?feature=CUSTOM_TESTS").await;
     let organization = golden.get("/v1/organization", "/v1/organization").await;
     let order = json!({"customerId": organization["id"], "planId": "self-hosted", "billingPeriod": "monthly",
