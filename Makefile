@@ -1,11 +1,12 @@
 # `make` prints the targets. Tools that are not on the machine are installed into ./.local, which can be deleted.
 .DEFAULT_GOAL := help
-.PHONY: help run up-distributed install build check test test-sqlite lint fmt proto-lint deploy-lint audit golden bench security fuzz clean
+.PHONY: help run up-distributed install build check test test-sqlite lint fmt proto-lint deploy-lint docs audit golden bench security fuzz clean
 
 CARGO ?= cargo
 TOOLS := $(CURDIR)/.local/tools
 DENY := $(TOOLS)/bin/cargo-deny
 BUF := $(TOOLS)/node_modules/.bin/buf
+MDBOOK := $(TOOLS)/bin/mdbook
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +35,7 @@ test-sqlite: ## run every test that needs no server
 lint: ## formatting, clippy, contract, dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	$(MAKE) --no-print-directory proto-lint deploy-lint audit
+	$(MAKE) --no-print-directory proto-lint deploy-lint docs audit
 
 fmt: ## format the sources
 	$(CARGO) fmt --all
@@ -44,6 +45,9 @@ proto-lint: $(BUF) ## check the contract's style
 
 deploy-lint: ## check Kubernetes manifests, Envoy's configuration, alert rules and scripts
 	deploy/lint
+
+docs: $(MDBOOK) ## build the manual into target/book
+	$(MDBOOK) build docs
 
 audit: $(DENY) ## check licences, sources and duplicates of dependencies, and known vulnerabilities where reachable
 	$(DENY) --locked check --hide-inclusion-graph bans licenses sources
@@ -72,3 +76,6 @@ $(BUF):
 
 $(DENY):
 	CARGO_PROFILE_RELEASE_OPT_LEVEL=1 $(CARGO) install --quiet --locked --root $(TOOLS) cargo-deny
+
+$(MDBOOK):
+	CARGO_PROFILE_RELEASE_OPT_LEVEL=1 $(CARGO) install --quiet --locked --no-default-features --version 0.5.4 --root $(TOOLS) mdbook
