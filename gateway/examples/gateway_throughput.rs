@@ -53,8 +53,8 @@ impl IdempotencyStore for Open {
 }
 
 impl Readiness for Open {
-    fn check(&self) -> BoxFuture<'_, Result<(), String>> {
-        async { Ok(()) }.boxed()
+    fn look(&self) -> BoxFuture<'_, Vec<portolan_runtime::readiness::Part>> {
+        async { Vec::new() }.boxed()
     }
 }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use portolan_api::{Error, MethodPolicy};
+use portolan_runtime::readiness::Part;
 use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt, util::BoxCloneSyncService};
 
@@ -100,8 +101,14 @@ pub trait IdempotencyStore: Send + Sync + 'static {
 
 /// Whether everything that answers depend on answers.
 pub trait Readiness: Send + Sync + 'static {
-    /// The error says what is missing; it is logged, not shown.
-    fn check(&self) -> BoxFuture<'_, Result<(), String>>;
+    /// What each part was found to be.
+    fn look(&self) -> BoxFuture<'_, Vec<Part>>;
+}
+
+impl Readiness for portolan_runtime::Readiness {
+    fn look(&self) -> BoxFuture<'_, Vec<Part>> {
+        Box::pin(self.look())
+    }
 }
 
 /// Everything the gateway needs of the process around it.

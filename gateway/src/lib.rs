@@ -2,7 +2,7 @@
 //!
 //! It finds the route, has the credential checked, turns JSON into the request message, calls the service, and turns
 //! its answer or its error into what the route's dialect documents. Request ids, idempotency keys, security headers,
-//! `/openapi.json`, `/docs`, `/healthz`, `/readyz` and `/metrics` are here; business rules and roles are not.
+//! `/openapi.json`, `/docs`, `/healthz`, `/livez`, `/readyz` and `/metrics` are here; business rules and roles are not.
 //!
 //! # Invariants
 //! - A new RPC appears by its HTTP rule; no code here names a route, a field or a service.
@@ -49,7 +49,7 @@ pub use guard_edge::GuardEdge;
 pub use idempotency_table::{IdempotencyTable, MIGRATIONS};
 pub use reference::{openapi, route_list};
 pub use routes::ContractError;
-pub use serve::{StoreReadiness, serve};
+pub use serve::serve;
 
 /// The whole HTTP surface. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that the peer address
 /// is known. Errors when the contract holds something that has no JSON form.

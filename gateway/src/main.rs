@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use portolan_gateway::{Backends, GatewayDeps, GuardEdge, IdempotencyTable, StoreReadiness, router, serve, sunset};
+use portolan_gateway::{Backends, GatewayDeps, GuardEdge, IdempotencyTable, router, serve, sunset};
 use portolan_runtime::{
     Process, Stop,
     process::{self, BoxError},
@@ -27,7 +27,7 @@ async fn run() -> Result<(), BoxError> {
     let _telemetry = telemetry::init(&config, NAME)?;
     let start = async {
         let listener = process::listen(&config, "http.addr").await?;
-        let process = Process::open(config).await?;
+        let process = Process::of_service(config, "gateway").await?;
         let peers = &process.peers;
         let mut backends = Backends::default();
         for (package, channel) in [
@@ -45,7 +45,7 @@ async fn run() -> Result<(), BoxError> {
         let router = router(GatewayDeps {
             backends,
             edge: Arc::new(GuardEdge::new(guard, peers.auth.clone(), proxies)),
-            readiness: Arc::new(StoreReadiness::new(db.clone())),
+            readiness: process.readiness_with_peers(&db).shared(),
             idempotency: Arc::new(IdempotencyTable::open(db).await?),
             sunset: sunset(process.config.get("http.sunset"))?,
             metrics: telemetry::metrics_text(),

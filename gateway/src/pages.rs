@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use portolan_api::{Dialect, Error, Reason};
+use portolan_runtime::readiness;
+use serde_json::json;
 
 use crate::{edge::GatewayDeps, error::render, reference, reply, reply::Reply, routes::Routes};
 
@@ -33,7 +35,7 @@ impl Pages {
     /// The answer, if the path is one of these.
     pub async fn answer(&self, parts: &Parts, routes: &Routes, deps: &GatewayDeps, request_id: &str) -> Option<Reply> {
         let path = parts.uri.path();
-        if !matches!(path, "/healthz" | "/readyz" | "/metrics" | "/openapi.json" | "/docs") {
+        if !matches!(path, "/healthz" | "/livez" | "/readyz" | "/metrics" | "/openapi.json" | "/docs") {
             return None;
         }
         if !matches!(parts.method, Method::GET | Method::HEAD) {
@@ -47,8 +49,8 @@ impl Pages {
             return Some(reply);
         }
         Some(match path {
-            "/healthz" => reply::json(Bytes::from_static(br#"{"status":"ok"}"#)),
-            "/readyz" => readiness(deps, request_id).await,
+            "/healthz" | "/livez" => reply::json(Bytes::from_static(br#"{"status":"ok"}"#)),
+            "/readyz" => ready(parts, deps, request_id).await,
             "/metrics" => typed("text/plain; version=0.0.4", (deps.metrics)().into()),
             "/openapi.json" => {
                 let made = || reference::document(&reference::operations(routes), routes).to_string().into();
@@ -64,10 +66,36 @@ impl Pages {
     }
 }
 
-async fn readiness(deps: &GatewayDeps, request_id: &str) -> Reply {
-    match deps.readiness.check().await {
-        Ok(()) => reply::json(Bytes::from_static(br#"{"status":"ready"}"#)),
-        Err(missing) => render(&Error::unavailable(missing), Dialect::Portolan, request_id),
+/// 200 only when everything answers; with `?own`, when what the process itself stands on does, whatever the other
+/// processes say. With `?verbose` each part is listed, whatever the status.
+async fn ready(parts: &Parts, deps: &GatewayDeps, request_id: &str) -> Reply {
+    let query = parts.uri.query().unwrap_or_default();
+    let asks = |name: &str| query.split('&').any(|part| part.split('=').next() == Some(name));
+    let mut found = deps.readiness.look().await;
+    if asks("own") {
+        found.retain(|part| !part.is_peer);
+    }
+    let missing = readiness::missing(&found);
+    if asks("verbose") {
+        let listed = found.iter().map(|part| {
+            let age_ms = u64::try_from(part.looked_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let (status, detail) = match &part.state {
+                Ok(detail) => ("ok", detail),
+                Err(problem) => ("failed", problem),
+            };
+            json!({ "name": part.name, "status": status, "detail": detail, "ageMs": age_ms })
+        });
+        let status = if missing.is_none() { "ready" } else { "not ready" };
+        let body = json!({ "status": status, "parts": listed.collect::<Vec<_>>() });
+        let mut reply = reply::json(body.to_string().into());
+        if missing.is_some() {
+            *reply.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        return reply;
+    }
+    match missing {
+        None => reply::json(Bytes::from_static(br#"{"status":"ready"}"#)),
+        Some(missing) => render(&Error::unavailable(missing), Dialect::Portolan, request_id),
     }
 }
 

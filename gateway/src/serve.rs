@@ -2,17 +2,13 @@
 
 use std::{future::Future, net::SocketAddr, time::Duration};
 
-use futures::future::BoxFuture;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
 use portolan_runtime::accept::{self, Connections};
-use portolan_store::Db;
 use tokio::net::TcpListener;
 use tower::Service as _;
-
-use crate::edge::Readiness;
 
 /// A client that does not send its request's head in this time is cut off.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
@@ -65,24 +61,4 @@ pub async fn serve(listener: TcpListener, router: axum::Router, stop: impl Futur
     // A connection that nobody accepts any more must be refused, not left waiting.
     drop(listener);
     connections.shutdown().await;
-}
-
-/// Ready as long as the store takes writes; the embedded cache and log live in it and in the process.
-pub struct StoreReadiness {
-    db: Db,
-}
-
-impl StoreReadiness {
-    pub fn new(db: Db) -> Self {
-        Self { db }
-    }
-}
-
-impl Readiness for StoreReadiness {
-    fn check(&self) -> BoxFuture<'_, Result<(), String>> {
-        if portolan_runtime::process::is_draining() {
-            return Box::pin(async { Err("the process is ending".to_owned()) });
-        }
-        Box::pin(async { self.db.probe().await.map_err(|error| error.to_string()) })
-    }
 }

@@ -23,5 +23,5 @@ mod log;
 mod partition;
 
 pub use error::Error;
-pub use log::{Log, Message, Positions, ProducerMark, Rejected, Stored};
+pub use log::{Log, Message, Positions, ProducerMark, Rejected, Stored, is_there};
 pub use partition::{PARTITIONS, partition_of};

@@ -83,6 +83,15 @@ enum Backend {
     Kafka(Kafka, Embedded),
 }
 
+/// Whether a log answers, for readiness checks: the number of its partitions, or what is wrong.
+///
+/// # Errors
+/// The failure of the database or the broker.
+pub async fn is_there(log: Log) -> Result<String, String> {
+    let ends = log.end_offsets().await.map_err(|error| error.to_string())?;
+    Ok(format!("{} partitions of {}", ends.len(), log.source()))
+}
+
 impl Log {
     /// Opens a topic. `embedded:` keeps it in the store's database, `kafka://host:port[,host:port]` in a broker, where the
     /// topic and that of rejected records, `<topic>.rejected`, are made when missing.

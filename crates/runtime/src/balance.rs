@@ -10,11 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::Uri;
 use tokio::sync::watch;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::{breaker::Breaker, tls::Tls};
+use crate::{address::Address, breaker::Breaker, tls::Tls};
 
 /// How often names are resolved anew: instances of a service come and go.
 const RESOLVE_EVERY: Duration = Duration::from_secs(3);
@@ -51,7 +50,8 @@ impl Balancer {
     pub fn start(addresses: &str, tls: Option<Arc<Tls>>) -> Result<Arc<Self>, String> {
         let mut names = Vec::new();
         for address in addresses.split(',').map(str::trim) {
-            let name = Name::parse(address).ok_or_else(|| format!("`{address}` is no address: http(s)://host:port"))?;
+            let name =
+                Address::parse(address).ok_or_else(|| format!("`{address}` is no address: http(s)://host:port"))?;
             if name.is_tls && tls.is_none() {
                 return Err(format!("`{address}` needs the certificates of [tls]"));
             }
@@ -90,28 +90,9 @@ impl Balancer {
     }
 }
 
-struct Name {
-    host: String,
-    port: u16,
-    is_tls: bool,
-}
-
-impl Name {
-    fn parse(address: &str) -> Option<Self> {
-        let uri = address.parse::<Uri>().ok()?;
-        let is_tls = match uri.scheme_str()? {
-            "http" => false,
-            "https" => true,
-            _ => return None,
-        };
-        let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Some(Self { host, port: uri.port_u16()?, is_tls })
-    }
-}
-
 /// The instances of each name; those that stay keep their connection. A name that cannot be resolved now keeps those it
 /// had.
-async fn resolve(names: &[Name], tls: Option<&Tls>, known: &Instances) -> Instances {
+async fn resolve(names: &[Address], tls: Option<&Tls>, known: &Instances) -> Instances {
     let mut instances = Instances::new();
     for name in names {
         let found: BTreeSet<SocketAddr> = match tokio::net::lookup_host((name.host.as_str(), name.port)).await {

@@ -70,6 +70,11 @@ impl Channel {
         Self { timeout: None, ..self.clone() }
     }
 
+    /// Whether the service runs in another process.
+    pub fn is_remote(&self) -> bool {
+        matches!(self.road, Road::Remote(_))
+    }
+
     /// Opens a local road. A second call and a call on a remote road change nothing.
     pub fn connect_local(&self, service: GrpcService) {
         if let Road::Local(slot) = &self.road {

@@ -1,5 +1,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
+use crate::address::Address;
+
 /// The documentation of every key and its default.
 const DEFAULTS: &str = include_str!("default.toml");
 const ENVIRONMENT_PREFIX: &str = "PORTOLAN__";
@@ -30,6 +32,17 @@ impl Config {
         file: Option<&str>,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
+        let (config, problems) = Self::read(data_dir, file, environment, []);
+        config.checked(problems)
+    }
+
+    /// Reads the same, then `flags`, and answers the problems beside a configuration that has them.
+    pub fn read(
+        data_dir: PathBuf,
+        file: Option<&str>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> (Self, Vec<String>) {
         let mut problems = Vec::new();
         let mut settings = Settings::default();
         settings.read_toml(DEFAULTS, None, &mut problems);
@@ -47,9 +60,20 @@ impl Config {
                 problems.push(format!("variable {name} is not known; did you mean {ENVIRONMENT_PREFIX}{nearest}?"));
             }
         }
+        for (key, value) in flags {
+            settings.0.insert(key.to_owned(), value);
+        }
         let config = Self { data_dir, settings };
         config.verify(&mut problems);
-        if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
+        (config, problems)
+    }
+
+    /// This configuration, unless it has problems.
+    ///
+    /// # Errors
+    /// The problems.
+    pub fn checked(self, problems: Vec<String>) -> Result<Self, ConfigError> {
+        if problems.is_empty() { Ok(self) } else { Err(ConfigError(problems)) }
     }
 
     /// The value of `section.key`; empty when unset.
@@ -69,15 +93,14 @@ impl Config {
         crate::section::read(name, keys).map_err(|problem| ConfigError(vec![problem]))
     }
 
-    /// Overrides a key, as a command-line flag does.
-    ///
-    /// # Errors
-    /// When the value cannot be used.
-    pub fn set(&mut self, key: &str, value: String) -> Result<(), ConfigError> {
-        self.settings.0.insert(key.to_owned(), value);
-        let mut problems = Vec::new();
-        self.verify(&mut problems);
-        if problems.is_empty() { Ok(()) } else { Err(ConfigError(problems)) }
+    /// Every key.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.settings.0.keys().map(String::as_str)
+    }
+
+    /// Replaces the value of a key, without a look at it.
+    pub fn put(&mut self, key: &str, value: &str) {
+        self.settings.0.insert(key.to_owned(), value.to_owned());
     }
 
     /// `sqlite:DIR` or `postgres://…`.
@@ -105,33 +128,37 @@ impl Config {
     }
 
     fn verify(&self, problems: &mut Vec<String>) {
-        for key in ["http.addr", "grpc.addr"] {
-            if self.get(key).parse::<SocketAddr>().is_err() {
-                problems.push(format!("{key} must be an address such as 127.0.0.1:8080, not `{}`", self.get(key)));
-            }
-        }
-        let store = self.store_url();
-        if !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| store.starts_with(scheme)) {
-            problems.push("store.url must start with `sqlite:` or `postgres://`".to_owned());
+        if let Err(problem) = portolan_store::Store::check_url(&self.store_url()) {
+            problems.push(format!("store.url: {problem}"));
         }
         let cache = self.get("cache.url");
-        if cache != "memory:" && !cache.starts_with("redis://") {
-            problems.push("cache.url must be `memory:` or `redis://host:port`".to_owned());
+        if cache != "memory:" {
+            let known = cache.starts_with("redis://");
+            if let Err(problem) = portolan_authz::Redis::new(cache, "")
+                .and_then(|_| if known { Ok(()) } else { Err("cache.url: another scheme".into()) })
+            {
+                problems.push(format!("{problem}: `memory:` or `redis://host:port`"));
+            }
         }
         let log = self.get("log.url");
-        if log != "embedded:" && log.strip_prefix("kafka://").is_none_or(str::is_empty) {
+        if log != "embedded:" && !log.strip_prefix("kafka://").is_some_and(is_broker_list) {
             problems.push("log.url: `embedded:` or `kafka://host:port[,host:port]`".to_owned());
         }
+        for service in ["identity", "tokens", "inventory", "imports", "billing"] {
+            for address in self.get(&format!("peers.{service}")).split(',').map(str::trim).filter(|a| !a.is_empty()) {
+                if Address::parse(address).is_none() {
+                    problems.push(format!("peers.{service}: `{address}` must be http(s)://host:port"));
+                }
+            }
+        }
+        self.verify_addresses(problems);
+        self.verify_urls(problems);
         let tls = ["tls.cert", "tls.key", "tls.ca"].map(|key| !self.get(key).is_empty());
         if tls.contains(&true) && tls.contains(&false) {
             problems.push("tls.cert, tls.key and tls.ca belong together".to_owned());
         }
         if !self.get("drain.delay_ms").parse::<u64>().is_ok_and(|delay| delay <= 5_000) {
             problems.push("drain.delay_ms must be a number from 0 to 5000".to_owned());
-        }
-        let metrics = self.get("metrics.addr");
-        if !metrics.is_empty() && metrics.parse::<SocketAddr>().is_err() {
-            problems.push(format!("metrics.addr must be an address such as 0.0.0.0:9090, not `{metrics}`"));
         }
         if !["text", "json"].contains(&self.get("telemetry.log")) {
             problems.push("telemetry.log must be `text` or `json`".to_owned());
@@ -162,6 +189,65 @@ impl Config {
             if range.parse::<ipnet::IpNet>().is_err() && range.parse::<std::net::IpAddr>().is_err() {
                 problems.push(format!("http.trusted_proxies: `{range}` is no address and no range"));
             }
+        }
+    }
+
+    /// Where this process listens.
+    fn verify_addresses(&self, problems: &mut Vec<String>) {
+        for key in ["http.addr", "grpc.addr", "metrics.addr"] {
+            let text = self.get(key);
+            let is_off = key == "metrics.addr" && text.is_empty();
+            if !is_off && text.parse::<SocketAddr>().is_err() {
+                problems.push(format!("{key} must be an address such as 127.0.0.1:8080, not `{text}`"));
+            }
+        }
+    }
+
+    /// Places of one process that are the same; a process that is one of several listens at some of them only.
+    pub fn equal_ports(&self) -> Vec<String> {
+        let mut taken: Vec<(&str, SocketAddr)> = Vec::new();
+        let mut problems = Vec::new();
+        for key in ["http.addr", "grpc.addr", "metrics.addr"] {
+            let Ok(address) = self.get(key).parse::<SocketAddr>() else { continue };
+            let meets = |other: &SocketAddr| {
+                let is_wild = address.ip().is_unspecified() || other.ip().is_unspecified();
+                address.port() == other.port() && address.port() != 0 && (is_wild || address.ip() == other.ip())
+            };
+            if let Some((other, _)) = taken.iter().find(|(_, other)| meets(other)) {
+                problems.push(format!("{key} and {other} name the same port {}", address.port()));
+            }
+            taken.push((key, address));
+        }
+        problems
+    }
+
+    /// Addresses of other servers.
+    fn verify_urls(&self, problems: &mut Vec<String>) {
+        for (key, schemes) in [
+            ("telemetry.otlp_endpoint", ["http", "https"]),
+            ("postman.url", ["http", "https"]),
+            ("mail.public_url", ["http", "https"]),
+            ("oidc.issuer", ["http", "https"]),
+        ] {
+            let text = self.get(key).trim();
+            // The value is not repeated: it may hold a password.
+            let is_url = || {
+                let uri = text.parse::<http::Uri>().ok()?;
+                let scheme = uri.scheme_str()?;
+                let has_port = uri.authority()?.port().is_none() || uri.port_u16().is_some();
+                Some(schemes.contains(&scheme) && !uri.host()?.is_empty() && has_port)
+            };
+            if !text.is_empty() && is_url() != Some(true) {
+                problems.push(format!("{key} must be {}://host or {}://host", schemes[0], schemes[1]));
+            }
+        }
+        let email = self.get("admin.email");
+        if !email
+            .split_once('@')
+            .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'))
+            || email.contains(char::is_whitespace)
+        {
+            problems.push(format!("admin.email must be an address such as admin@example.org, not `{email}`"));
         }
     }
 
@@ -218,6 +304,14 @@ impl Settings {
             }
         }
     }
+}
+
+/// `host:port`, several by commas.
+fn is_broker_list(text: &str) -> bool {
+    text.split(',').all(|broker| {
+        let (host, port) = broker.trim().rsplit_once(':').unwrap_or_default();
+        !host.is_empty() && !host.contains(['/', '@']) && port.parse::<u16>().is_ok_and(|port| port != 0)
+    })
 }
 
 /// The known key with the smallest edit distance.

@@ -7,15 +7,19 @@
 //! - No secret is printed: secrets have no `Debug` form.
 
 pub mod accept;
+mod address;
 mod balance;
 mod breaker;
 mod channel;
 mod config;
+mod directory;
 mod identities;
+pub mod key_mark;
 mod limits;
 mod observe;
 mod peers;
 pub mod process;
+pub mod readiness;
 mod secrets;
 mod section;
 mod serve;
@@ -27,6 +31,7 @@ mod tls;
 
 pub use channel::Channel;
 pub use config::{Config, ConfigError, Settings};
+pub use directory::DirectoryLock;
 pub use identities::RemoteIdentities;
 pub use limits::PeerLimits;
 /// What every binary allocates with: faster than the C library's with the many small blocks of JSON, messages and
@@ -35,6 +40,7 @@ pub use mimalloc::MiMalloc as Allocator;
 pub use peers::{Attach, Peers};
 pub use portolan_store::now_s;
 pub use process::{Built, Process, ProcessArgs};
+pub use readiness::Readiness;
 pub use secrets::{Secrets, SecretsError, create_private, digest, write_private};
 pub use serve::{GrpcService, grpc_routes, guarded, merge, serve_grpc};
 pub use service::{Opened, Service, main};

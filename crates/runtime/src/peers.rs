@@ -24,6 +24,7 @@ use portolan_api::{
 };
 use portolan_authz::{CALLER_HEADER, Caller, REQUEST_ID_HEADER, SERVICE_HEADER, ServiceAuth, WRITE_ID_HEADER};
 use tonic::{Request, Status, service::interceptor::InterceptedService};
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 use crate::{Channel, Config, tls::Tls};
 
@@ -69,6 +70,49 @@ impl Peers {
             billing: road("billing")?,
             auth,
         })
+    }
+
+    /// The services of other processes, by name.
+    pub fn remote(&self) -> Vec<(&'static str, Channel)> {
+        let services = [
+            ("identity", &self.identity),
+            ("tokens", &self.tokens),
+            ("inventory", &self.inventory),
+            ("imports", &self.imports),
+            ("billing", &self.billing),
+        ];
+        let remote = services.into_iter().filter(|(_, channel)| channel.is_remote());
+        remote.map(|(name, channel)| (name, channel.clone())).collect()
+    }
+
+    /// Whether a service says that it is ready.
+    ///
+    /// # Errors
+    /// What keeps it, or its answer.
+    pub async fn expect_ready(&self, service: Channel) -> Result<String, String> {
+        let mut client = HealthClient::with_interceptor(service, self.as_service());
+        let answer = client.check(HealthCheckRequest::default()).await.map_err(|status| status.message().to_owned())?;
+        match answer.into_inner().status() {
+            ServingStatus::Serving => Ok("serves".to_owned()),
+            _ => Err("it is not ready itself".to_owned()),
+        }
+    }
+
+    /// Whether the addresses fit the certificates, without a road to any of them.
+    ///
+    /// # Errors
+    /// The key whose address needs certificates that are not configured.
+    pub fn check(config: &Config) -> Result<(), String> {
+        if !config.get("tls.cert").is_empty() {
+            return Ok(());
+        }
+        for service in ["identity", "tokens", "inventory", "imports", "billing"] {
+            let key = format!("peers.{service}");
+            if let Some(address) = config.get(&key).split(',').map(str::trim).find(|a| a.starts_with("https:")) {
+                return Err(format!("{key}: `{address}` needs the certificates of [tls]"));
+            }
+        }
+        Ok(())
     }
 
     pub fn identity(&self) -> IdentityServiceClient<Called<Channel>> {

@@ -5,16 +5,28 @@ use std::{future::Future, net::SocketAddr, path::PathBuf, pin::Pin, process::Exi
 use portolan_authz::{Cache, GRANTS, Guard, Redis, ServiceAuth};
 use portolan_fetch::Fetch;
 use portolan_limit::Limits;
-use portolan_store::{Db, Store};
+use portolan_store::{Db, Dialect, Store};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
-use crate::{Config, Peers, RemoteIdentities, Secrets, Stop, Tls, grpc_routes, merge, serve_grpc, telemetry};
+use crate::{
+    Config, Peers, Readiness, RemoteIdentities, Secrets, Stop, Tls, directory, grpc_routes, key_mark, merge,
+    readiness::check, serve_grpc, telemetry,
+};
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Work that goes on after the listeners have closed is cut off after this.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(9);
+/// Pauses between looks at a store that is not there yet: each twice as long as the one before, up to the longest.
+const STORE_PAUSE: Duration = Duration::from_millis(250);
+const STORE_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// An embedded database has one writer, and a busy one is no missing one.
+const EMBEDDED_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// The services that a process of their own may run.
+const SERVICES: [&str; 5] = ["identity", "tokens", "inventory", "imports", "billing"];
 
 /// Flags of every process.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -39,17 +51,22 @@ impl ProcessArgs {
     /// # Errors
     /// Every problem of the configuration.
     pub fn load(&self) -> Result<Config, BoxError> {
+        let (config, problems) = self.read()?;
+        Ok(config.checked(problems)?)
+    }
+
+    /// Reads the same, and answers the problems beside a configuration that has them.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read(&self) -> Result<(Config, Vec<String>), BoxError> {
         let file = match &self.config {
             Some(path) => Some(std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?),
             None => None,
         };
-        let mut config = Config::load(self.data_dir.clone(), file.as_deref(), std::env::vars())?;
-        for (key, address) in [("http.addr", self.http), ("grpc.addr", self.grpc)] {
-            if let Some(address) = address {
-                config.set(key, address.to_string())?;
-            }
-        }
-        Ok(config)
+        let flags = [("http.addr", self.http), ("grpc.addr", self.grpc)];
+        let flags = flags.into_iter().filter_map(|(key, address)| Some((key, address?.to_string())));
+        Ok(Config::read(self.data_dir.clone(), file.as_deref(), std::env::vars(), flags))
     }
 }
 
@@ -71,15 +88,51 @@ pub struct Process {
 }
 
 impl Process {
-    /// Opens the data directory, the secret key and the store.
+    /// Opens the data directory, the store and the secret key of an installation in one process; what is missing is made.
     ///
     /// # Errors
     /// Whatever keeps the process from starting, worded for its operator.
     pub async fn open(config: Config) -> Result<Self, BoxError> {
-        std::fs::create_dir_all(&config.data_dir)
-            .map_err(|error| format!("data directory {}: {error}", config.data_dir.display()))?;
-        let secrets = Secrets::load_or_create(&config.secret_key_file())?;
+        directory::prepare(&config)?;
         let store = Store::connect(&config.store_url()).await?;
+        let db = store.service(SERVICES[0]).await?;
+        Self::keyed(config, store, &db, true).await
+    }
+
+    /// Opens what a service that is a process of its own shares with the others, and waits for a store that is not there
+    /// yet. Identity makes the first key.
+    ///
+    /// # Errors
+    /// What is not configured, by the names of the variables; whatever else keeps the process from starting.
+    pub async fn of_service(config: Config, service: &str) -> Result<Self, BoxError> {
+        expect_shared(&config, service)?;
+        directory::prepare(&config)?;
+        let store = Store::connect(&config.store_url()).await?;
+        let is_transient = portolan_store::Error::transient;
+        let db = waiting("the store", is_transient, async || store.service(service).await).await?;
+        Self::keyed(config, store, &db, service == SERVICES[0]).await
+    }
+
+    /// Opens an installation that is there, for a command that looks at it or changes rows of it. Nothing is made.
+    ///
+    /// # Errors
+    /// What was looked for and is not there.
+    pub async fn existing(config: Config) -> Result<Self, BoxError> {
+        let store = existing_store(&config).await?;
+        let secrets = Secrets::load(&config.secret_key_file())?;
+        let db = store.service(SERVICES[0]).await?;
+        key_mark::open(&db).await?;
+        key_mark::check(&db, &config, &secrets).await?;
+        Self::with(config, store, secrets)
+    }
+
+    async fn keyed(config: Config, store: Store, db: &Db, makes_key: bool) -> Result<Self, BoxError> {
+        key_mark::open(db).await?;
+        let secrets = key_mark::secrets(db, &config, makes_key).await?;
+        Self::with(config, store, secrets)
+    }
+
+    fn with(config: Config, store: Store, secrets: Secrets) -> Result<Self, BoxError> {
         let tls = Tls::open(&config)?;
         let auth = ServiceAuth::new(&secrets.derive("service token")).named(&program());
         let peers = Peers::with_tls(&config, auth, tls.clone())?;
@@ -131,6 +184,46 @@ impl Process {
         }
     }
 
+    /// What this process needs: the store, which must take writes, and the cache where it is a server. A process that is
+    /// told to end is ready for nothing.
+    pub fn readiness(&self, db: &Db) -> Readiness {
+        let (db, dialect) = (db.clone(), db.dialect());
+        let store = check(move || {
+            let db = db.clone();
+            async move {
+                match is_draining() {
+                    true => Err("the process is ending".to_owned()),
+                    false => db.probe().await.map(|()| format!("{dialect:?} takes writes")).map_err(|e| e.to_string()),
+                }
+            }
+        });
+        let all = match dialect {
+            Dialect::Sqlite => Readiness::new().with_time("store", EMBEDDED_TIME_MAX, store),
+            Dialect::Postgres => Readiness::new().with("store", store),
+        };
+        let Some(redis) = self.redis.clone() else { return all };
+        let cache = check(move || {
+            let redis = redis.clone();
+            async move {
+                let answer = redis.ping().await.map(|()| "Redis answers".to_owned());
+                answer.map_err(|error| format!("Redis: {error}"))
+            }
+        });
+        all.with("cache", cache)
+    }
+
+    /// The same, and the services of other processes, each of which says whether it is ready itself.
+    pub fn readiness_with_peers(&self, db: &Db) -> Readiness {
+        self.peers.remote().into_iter().fold(self.readiness(db), |all, (name, channel)| {
+            let peers = self.peers.clone();
+            let ready = check(move || {
+                let (peers, channel) = (peers.clone(), channel.clone());
+                async move { peers.expect_ready(channel).await }
+            });
+            all.with_peer(name, ready)
+        })
+    }
+
     /// A guard that asks identity over its channel what the shared cache does not know.
     pub fn remote_guard(&self) -> Guard {
         let identities = RemoteIdentities::new(self.peers.clone(), self.shared_cache(GRANTS));
@@ -139,10 +232,56 @@ impl Process {
     }
 }
 
+/// Opens a store that is there, and makes none.
+///
+/// # Errors
+/// Names what was looked for, and by what it is named.
+pub async fn existing_store(config: &Config) -> Result<Store, BoxError> {
+    let store = Store::open_existing(&config.store_url()).await;
+    Ok(store.map_err(|error| format!("{error}; --data-dir or PORTOLAN__STORE__URL names the installation"))?)
+}
+
+/// What every process of several must be told, since a default of its own would be another installation.
+fn expect_shared(config: &Config, own: &str) -> Result<(), BoxError> {
+    let peers = SERVICES.into_iter().filter(|service| *service != own).map(|service| format!("peers.{service}"));
+    let keys = std::iter::once("store.url".to_owned()).chain(peers);
+    let missing = keys.filter(|key| config.get(key).is_empty());
+    let missing = missing.map(|key| format!("PORTOLAN__{}", key.to_uppercase().replace('.', "__"))).collect::<Vec<_>>();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{own} is one process of several and must be told what they share; not set: {}", missing.join(", "))
+        .into())
+}
+
+/// Repeats what needs a store until it is there, and says for what it waits.
+///
+/// # Errors
+/// A failure that is not `transient`.
+pub async fn waiting<T, E: std::fmt::Display>(
+    what: &str,
+    transient: impl Fn(&E) -> bool,
+    open: impl AsyncFn() -> Result<T, E>,
+) -> Result<T, E> {
+    let mut pause = STORE_PAUSE;
+    loop {
+        match open().await {
+            Err(error) if transient(&error) => {
+                tracing::warn!(%error, "waits for {what}");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(STORE_PAUSE_MAX);
+            }
+            other => return other,
+        }
+    }
+}
+
 /// A service that is ready to be served.
 pub struct Built {
     pub routes: Routes,
     pub guard: Guard,
+    /// What the service needs beside store and cache.
+    pub checks: Vec<(&'static str, crate::readiness::Check)>,
     /// Ends background work at its next safe point; run when the server has ended.
     pub on_stop: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
@@ -150,7 +289,14 @@ pub struct Built {
 impl Built {
     /// A service without background work.
     pub fn new(routes: Routes, guard: Guard) -> Self {
-        Self { routes, guard, on_stop: Box::pin(std::future::ready(())) }
+        Self { routes, guard, checks: Vec::new(), on_stop: Box::pin(std::future::ready(())) }
+    }
+
+    /// Also is ready only while this succeeds.
+    #[must_use]
+    pub fn checking(mut self, name: &'static str, check: crate::readiness::Check) -> Self {
+        self.checks.push((name, check));
+        self
     }
 
     /// Also ends this work, after what was added before.
@@ -180,12 +326,16 @@ where
         let _telemetry = telemetry::init(&config, package)?;
         let start = async {
             let listener = listen(&config, "grpc.addr").await?;
-            let process = Process::open(config.clone()).await?;
+            let service = package.split('.').nth(1).unwrap_or(package);
+            let process = Process::of_service(config.clone(), service).await?;
             let tls = process.tls.clone();
+            let readiness = process.readiness(&process.db(service).await?);
             let built = build(process).await?;
-            let routes = merge([grpc_routes(&[package]).await?, built.routes]);
+            let parts = built.checks.into_iter();
+            let readiness = parts.fold(readiness, |all, (name, check)| all.with(name, check)).shared();
+            let routes = merge([grpc_routes(&[package], readiness.clone()).await?, built.routes]);
             if !config.get("metrics.addr").is_empty() {
-                telemetry::serve_metrics(listen(&config, "metrics.addr").await?);
+                telemetry::serve_metrics(listen(&config, "metrics.addr").await?, readiness);
             }
             Ok::<_, BoxError>((listener, routes, built.guard, tls, built.on_stop))
         };

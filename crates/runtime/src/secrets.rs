@@ -72,6 +72,11 @@ impl Secrets {
         self.derive("installation")[..8].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// Tells this key from another one; it tells nothing of the key.
+    pub fn mark(&self) -> String {
+        self.derive("mark")[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Seals a value for one place; it opens nowhere else. The result begins with the id of the key.
     pub fn seal(&self, place: &str, value: &[u8]) -> Vec<u8> {
         let nonce: [u8; NONCE_BYTES] = rand::random();

@@ -8,9 +8,11 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tonic::{body::Body, service::Routes};
+use tonic_health::{ServingStatus, server::HealthReporter};
 use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
 
 use crate::{
+    Readiness,
     accept::{self, Connections, Placed},
     observe::ObserveLayer,
     tls::{Tls, certificate_fault},
@@ -23,6 +25,11 @@ const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 /// … and is cut off when it does not answer in this time.
 const KEEPALIVE_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// How often health is brought to what readiness is.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The name under which the process alone is asked for.
+const LIVE: &str = "live";
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -41,18 +48,24 @@ pub fn merge(parts: impl IntoIterator<Item = Routes>) -> Routes {
     router.fallback(async || tonic::Status::unimplemented("no such method").into_http::<Body>()).into()
 }
 
-/// Health and reflection (v1 and v1alpha) for the services of these proto packages.
+/// Health and reflection (v1 and v1alpha) for the services of these proto packages. Health follows readiness, for the
+/// process (the empty name) and for each service; the name `live` serves as long as the process does.
 ///
 /// # Errors
 /// When the descriptor set cannot be read.
-pub async fn grpc_routes(packages: &[&str]) -> Result<Routes, Error> {
+pub async fn grpc_routes(packages: &[&str], readiness: Arc<Readiness>) -> Result<Routes, Error> {
     let (reporter, health) = tonic_health::server::health_reporter();
-    reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
-    for service in portolan_api::descriptors().services() {
-        if packages.contains(&service.package_name()) {
-            reporter.set_service_status(service.full_name(), tonic_health::ServingStatus::Serving).await;
+    reporter.set_service_status(LIVE, ServingStatus::Serving).await;
+    let services = portolan_api::descriptors().services();
+    let services = services.filter(|service| packages.contains(&service.package_name()));
+    let names: Vec<_> = std::iter::once(String::new()).chain(services.map(|s| s.full_name().to_owned())).collect();
+    let mut said = report(&reporter, &names, &readiness, None).await;
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            said = report(&reporter, &names, &readiness, said).await;
         }
-    }
+    });
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(portolan_api::DESCRIPTOR_SET)
@@ -62,6 +75,26 @@ pub async fn grpc_routes(packages: &[&str]) -> Result<Routes, Error> {
     let mut routes = Routes::builder();
     routes.add_service(health).add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
     Ok(routes.routes())
+}
+
+/// Sets the health of each name, logs a change, and answers what is missing.
+async fn report(
+    reporter: &HealthReporter,
+    names: &[String],
+    ready: &Readiness,
+    said: Option<String>,
+) -> Option<String> {
+    let missing = ready.missing().await;
+    match (&said, &missing) {
+        (before, Some(missing)) if before.as_ref() != Some(missing) => tracing::warn!(%missing, "not ready"),
+        (Some(_), None) => tracing::info!("ready again"),
+        _ => {}
+    }
+    let status = if missing.is_none() { ServingStatus::Serving } else { ServingStatus::NotServing };
+    for name in names {
+        reporter.set_service_status(name, status).await;
+    }
+    missing
 }
 
 /// Serves gRPC until `stop`, then lets calls under way end. With `tls` only peers that show a certificate of the

@@ -22,7 +22,7 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use crate::{Config, process::BoxError};
+use crate::{Config, Readiness, process::BoxError};
 
 const METRICS_FOLD_EVERY: Duration = Duration::from_secs(5);
 
@@ -140,11 +140,18 @@ pub fn metrics_text() -> MetricsText {
     Arc::new(move || handle.render())
 }
 
-/// Serves `/metrics` and `/healthz` for a process that has no gateway, until the process ends.
-pub fn serve_metrics(listener: tokio::net::TcpListener) {
+/// Serves `/metrics`, `/healthz` (the process) and `/readyz` (what it needs) for a process that has no gateway, until the
+/// process ends.
+pub fn serve_metrics(listener: tokio::net::TcpListener, readiness: Arc<Readiness>) {
     let text = metrics_text();
+    let ready = async move || match readiness.missing().await {
+        None => (http::StatusCode::OK, "ready".to_owned()),
+        Some(missing) => (http::StatusCode::SERVICE_UNAVAILABLE, missing),
+    };
     let router = axum::Router::new()
         .route("/metrics", axum::routing::get(async move || text()))
-        .route("/healthz", axum::routing::get(async || "ok"));
+        .route("/healthz", axum::routing::get(async || "ok"))
+        .route("/livez", axum::routing::get(async || "ok"))
+        .route("/readyz", axum::routing::get(ready));
     tokio::spawn(async move { axum::serve(listener, router).await });
 }

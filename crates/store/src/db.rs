@@ -4,6 +4,7 @@ use std::sync::Arc;
 use sqlx::{AnyPool, Error as DriverError};
 
 use crate::fault::Kind;
+use crate::reach::Reach;
 use crate::tx::{Mode, Tx};
 use crate::{Dialect, Error, Faults, Row, Sql, Store, Value, fault, value};
 
@@ -24,6 +25,9 @@ struct Shared {
     faults: Faults,
     /// Where an SQLite file lies.
     directory: Option<Arc<Path>>,
+    /// Where a Postgres server is.
+    reach: Option<Arc<Reach>>,
+    makes: bool,
 }
 
 /// Free space in bytes below which no write of any size can be promised.
@@ -38,13 +42,27 @@ impl Db {
     pub(crate) fn new(
         dialect: Dialect,
         service: &str,
-        writer: AnyPool,
-        readers: AnyPool,
+        [writer, readers]: [AnyPool; 2],
         faults: Faults,
         directory: Option<Arc<Path>>,
+        reach: Option<Arc<Reach>>,
+        makes: bool,
     ) -> Self {
         let service = service.to_owned();
-        Self { shared: Arc::new(Shared { dialect, service, writer, readers, faults, directory }) }
+        Self { shared: Arc::new(Shared { dialect, service, writer, readers, faults, directory, reach, makes }) }
+    }
+
+    /// Whether tables may be made here; see [`Store::open_existing`].
+    pub(crate) fn makes(&self) -> bool {
+        self.shared.makes
+    }
+
+    /// Work that waits for a connection first.
+    async fn reaching<T>(&self, work: impl Future<Output = Result<T, DriverError>>) -> Result<T, Error> {
+        match &self.shared.reach {
+            Some(reach) => reach.cut_off(work).await,
+            None => Ok(work.await?),
+        }
     }
 
     pub fn dialect(&self) -> Dialect {
@@ -96,7 +114,7 @@ impl Db {
             (Mode::Read, Dialect::Sqlite) => (&shared.readers, "BEGIN DEFERRED"),
             (Mode::Read, Dialect::Postgres) => (&shared.readers, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
         };
-        let transaction = pool.begin_with(statement).await?;
+        let transaction = self.reaching(pool.begin_with(statement)).await?;
         Ok(Tx::new(transaction, shared.dialect, shared.faults.clone()))
     }
 
@@ -108,7 +126,7 @@ impl Db {
         let sql = sql.into().into_driver();
         let args = value::into_driver(args)?;
         self.shared.faults.pass(fault::EXECUTE).await?;
-        let mut connection = self.shared.writer.acquire().await?;
+        let mut connection = self.reaching(self.shared.writer.acquire()).await?;
         let outcome = sqlx::query_with(sql, args).execute(&mut *connection).await;
         let done = outcome.map_err(|error| Error::from(error).while_committing())?;
         match self.shared.faults.strike(fault::COMMITTED) {
@@ -122,7 +140,7 @@ impl Db {
         let sql = sql.into().into_driver();
         let args = value::into_driver(args)?;
         self.shared.faults.pass(fault::FETCH).await?;
-        let rows = sqlx::query_with(sql, args).fetch_all(&self.shared.readers).await?;
+        let rows = self.reaching(sqlx::query_with(sql, args).fetch_all(&self.shared.readers)).await?;
         Ok(rows.into_iter().map(Row).collect())
     }
 
@@ -131,7 +149,7 @@ impl Db {
         let sql = sql.into().into_driver();
         let args = value::into_driver(args)?;
         self.shared.faults.pass(fault::FETCH).await?;
-        Ok(sqlx::query_with(sql, args).fetch_optional(&self.shared.readers).await?.map(Row))
+        Ok(self.reaching(sqlx::query_with(sql, args).fetch_optional(&self.shared.readers)).await?.map(Row))
     }
 
     /// The first row of a query that always has one.

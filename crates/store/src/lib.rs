@@ -21,6 +21,7 @@ mod db;
 mod error;
 mod fault;
 mod migrate;
+mod reach;
 mod retry;
 mod row;
 mod sql;

@@ -59,6 +59,9 @@ impl Db {
     pub async fn migrate_library(&self, migrations: &Migrations) -> Result<(), Error> {
         let fault = |reason: String| Error::Migration { service: migrations.service.to_owned(), reason };
         check_steps(migrations).map_err(fault)?;
+        if !self.makes() {
+            return self.expect_migrated(migrations).await;
+        }
         let mut tx = self.begin().await?;
         // SQLite's IMMEDIATE transaction already excludes every other writer; Postgres needs a lock with a name, held
         // until the commit alike.
@@ -81,6 +84,32 @@ impl Db {
             tx.execute(INSERT_APPLIED, row).await?;
         }
         tx.commit().await
+    }
+}
+
+impl Db {
+    /// Refuses tables that lack a step, in a store that is only looked at.
+    async fn expect_migrated(&self, migrations: &Migrations) -> Result<(), Error> {
+        let fault = |reason: String| Error::Migration { service: migrations.service.to_owned(), reason };
+        let ledger = match self.dialect() {
+            Dialect::Sqlite => "SELECT 1 FROM sqlite_master WHERE name = 'store_migrations'",
+            Dialect::Postgres => {
+                "SELECT 1 FROM pg_tables WHERE tablename = 'store_migrations' AND schemaname = current_schema()"
+            }
+        };
+        let mut applied = BTreeMap::new();
+        if self.fetch_optional(ledger, args![]).await?.is_some() {
+            for row in self.fetch_all(SELECT_APPLIED, args![migrations.service]).await? {
+                applied
+                    .insert(row.get::<i64>("version")?, (row.get::<String>("name")?, row.get::<String>("checksum")?));
+            }
+        }
+        match missing_steps(self.dialect(), migrations.steps, &applied).map_err(fault)?.first() {
+            None => Ok(()),
+            Some(step) => {
+                Err(fault(format!("step {} {} is missing: `portolan migrate` runs it", step.version, step.name)))
+            }
+        }
     }
 }
 

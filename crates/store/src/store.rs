@@ -8,6 +8,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tokio::sync::Mutex;
 
+use crate::reach::Reach;
 use crate::{Db, Error, Faults};
 
 /// The database file inside the directory that the URL names.
@@ -39,12 +40,14 @@ pub enum Dialect {
 pub struct Store {
     backend: Backend,
     faults: Faults,
+    /// Whether schemas and tables may be made.
+    makes: bool,
 }
 
 #[derive(Clone)]
 enum Backend {
     Sqlite { writer: AnyPool, readers: AnyPool, directory: Arc<Path> },
-    Postgres { options: AnyConnectOptions, pools: Arc<Mutex<HashMap<String, AnyPool>>> },
+    Postgres { options: AnyConnectOptions, pools: Arc<Mutex<HashMap<String, AnyPool>>>, reach: Arc<Reach> },
 }
 
 impl Store {
@@ -55,19 +58,52 @@ impl Store {
     /// [`Error::Configuration`] for an unusable URL or directory, [`Error::Unavailable`] when the database cannot be
     /// opened.
     pub async fn connect(url: &str) -> Result<Self, Error> {
+        Self::open(url, true).await
+    }
+
+    /// Opens a store that is there, for commands that look at it or change rows of it: neither directory nor file, nor
+    /// schema, nor table is made, and [`Db::migrate`] refuses tables that lack a step.
+    ///
+    /// # Errors
+    /// As [`Store::connect`]; [`Error::Configuration`] where no database is.
+    pub async fn open_existing(url: &str) -> Result<Self, Error> {
+        if let Some(file) = Self::sqlite_file(url)
+            && std::fs::metadata(&file).map_or(0, |data| data.len()) == 0
+        {
+            let found = if file.exists() { "is empty" } else { "does not exist" };
+            return Err(Error::Configuration(format!("no database: {} {found}", file.display())));
+        }
+        Self::open(url, false).await
+    }
+
+    async fn open(url: &str, makes: bool) -> Result<Self, Error> {
         sqlx::any::install_default_drivers();
         let backend = match url.split_once(':') {
             Some(("sqlite", directory)) => open_sqlite(directory.strip_prefix("//").unwrap_or(directory)).await?,
-            Some(("postgres" | "postgresql", _)) => {
-                Backend::Postgres { options: driver_options(url)?, pools: Arc::default() }
-            }
+            Some(("postgres" | "postgresql", _)) => Backend::Postgres {
+                options: driver_options(url)?,
+                pools: Arc::default(),
+                reach: Arc::new(Reach::of(url)?),
+            },
             _ => {
                 return Err(Error::Configuration(
                     "the store URL must be sqlite:DIRECTORY or postgres://user@host/database".into(),
                 ));
             }
         };
-        Ok(Self { backend, faults: Faults::default() })
+        Ok(Self { backend, faults: Faults::default(), makes })
+    }
+
+    /// Whether a URL can be used, without a look at what it names.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] with what is wrong; the URL is not repeated, since it may hold a password.
+    pub fn check_url(url: &str) -> Result<(), Error> {
+        match url.split_once(':') {
+            Some(("sqlite", directory)) if !directory.is_empty() && !directory.starts_with(':') => Ok(()),
+            Some(("postgres" | "postgresql", _)) => Reach::of(url).map(drop),
+            _ => Err(Error::Configuration("it must be sqlite:DIRECTORY or postgres://user@host/database".into())),
+        }
     }
 
     /// The handle of one service. On Postgres the service has a schema of its name and a pool of its own; on SQLite all
@@ -78,24 +114,24 @@ impl Store {
     /// with `pg_`; [`Error::Unavailable`] when Postgres cannot be reached.
     pub async fn service(&self, name: &str) -> Result<Db, Error> {
         check_service(name)?;
-        let (dialect, writer, readers, directory) = match &self.backend {
+        let (dialect, writer, readers, directory, reach) = match &self.backend {
             Backend::Sqlite { writer, readers, directory } => {
-                (Dialect::Sqlite, writer.clone(), readers.clone(), Some(directory.clone()))
+                (Dialect::Sqlite, writer.clone(), readers.clone(), Some(directory.clone()), None)
             }
-            Backend::Postgres { options, pools } => {
+            Backend::Postgres { options, pools, reach } => {
                 let mut pools = pools.lock().await;
                 let pool = match pools.get(name) {
                     Some(pool) => pool.clone(),
                     None => {
-                        let pool = open_postgres(options.clone(), name).await?;
+                        let pool = reach.cut_off(open_postgres(options.clone(), name, self.makes)).await?;
                         pools.insert(name.to_owned(), pool.clone());
                         pool
                     }
                 };
-                (Dialect::Postgres, pool.clone(), pool, None)
+                (Dialect::Postgres, pool.clone(), pool, None, Some(reach.clone()))
             }
         };
-        Ok(Db::new(dialect, name, writer, readers, self.faults.clone(), directory))
+        Ok(Db::new(dialect, name, [writer, readers], self.faults.clone(), directory, reach, self.makes))
     }
 
     pub fn dialect(&self) -> Dialect {
@@ -216,7 +252,7 @@ async fn sqlite_pool(url: &str, connections: u32, pragmas: String) -> Result<Any
     Ok(pool)
 }
 
-async fn open_postgres(options: AnyConnectOptions, service: &str) -> Result<AnyPool, Error> {
+async fn open_postgres(options: AnyConnectOptions, service: &str, makes: bool) -> Result<AnyPool, Error> {
     let search_path: Arc<str> = format!("SET search_path TO \"{service}\"").into();
     let pool = AnyPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
@@ -232,6 +268,15 @@ async fn open_postgres(options: AnyConnectOptions, service: &str) -> Result<AnyP
         })
         .connect_with(options)
         .await?;
+    if !makes {
+        let schema = sqlx::query("SELECT 1 FROM pg_namespace WHERE nspname = $1").bind(service.to_owned());
+        return match schema.fetch_optional(&pool).await? {
+            Some(_) => Ok(pool),
+            None => {
+                Err(Error::Configuration(format!("the database has no schema {service}: `portolan migrate` makes it")))
+            }
+        };
+    }
     let mut transaction = pool.begin().await?;
     // Two processes that create one schema at the same time would otherwise meet a unique violation in the catalogue.
     let create = format!("SELECT pg_advisory_xact_lock({POSTGRES_LOCK}); CREATE SCHEMA IF NOT EXISTS \"{service}\"");

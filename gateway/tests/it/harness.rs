@@ -150,8 +150,8 @@ impl Edge for KeyEdge {
 struct AlwaysReady;
 
 impl Readiness for AlwaysReady {
-    fn check(&self) -> BoxFuture<'_, Result<(), String>> {
-        async { Ok(()) }.boxed()
+    fn look(&self) -> BoxFuture<'_, Vec<portolan_runtime::readiness::Part>> {
+        async { Vec::new() }.boxed()
     }
 }
 

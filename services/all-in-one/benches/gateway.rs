@@ -10,7 +10,7 @@ use std::{path::PathBuf, process::Command, process::Stdio, sync::Arc};
 
 use portolan_api::inventory::v1::{ApiCollection, GetCollectionRequest, GetCollectionResponse};
 use portolan_authz::{API_KEYS, GRANTS, Guard};
-use portolan_gateway::{Backends, GatewayDeps, GuardEdge, IdempotencyTable, StoreReadiness};
+use portolan_gateway::{Backends, GatewayDeps, GuardEdge, IdempotencyTable};
 use portolan_runtime::{Config, guarded, serve_grpc, telemetry};
 use tokio::net::TcpListener;
 use tonic::{Request, Response, Status, server::UnaryService, service::Routes};
@@ -167,7 +167,7 @@ async fn gateway() -> Result<(), BoxError> {
     let router = portolan_gateway::router(GatewayDeps {
         backends,
         edge: Arc::new(GuardEdge::new(guard, process.peers.auth.clone(), "")),
-        readiness: Arc::new(StoreReadiness::new(db.clone())),
+        readiness: process.readiness(&db).shared(),
         idempotency: Arc::new(IdempotencyTable::open(db).await?),
         sunset: None,
         metrics: telemetry::metrics_text(),

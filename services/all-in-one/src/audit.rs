@@ -13,7 +13,7 @@ pub(crate) enum AuditCommand {
 
 pub(crate) async fn run(command: &AuditCommand) -> Result<(), BoxError> {
     let AuditCommand::Verify(arguments) = command;
-    let process = Process::open(arguments.load()?).await?;
+    let process = Process::existing(arguments.load()?).await?;
     let db = process.db("identity").await?;
     db.migrate(&portolan_identity::MIGRATIONS).await?;
     let mut broken = 0;

@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use portolan_runtime::{ProcessArgs, process::BoxError};
+use portolan_runtime::{
+    ProcessArgs,
+    process::{BoxError, existing_store},
+};
 use portolan_store::Store;
 
 use crate::commands::say;
@@ -28,13 +31,16 @@ pub(crate) struct BackupArgs {
 /// Writes a consistent copy of everything into a new directory, while the installation runs.
 pub(crate) async fn backup(arguments: &BackupArgs) -> Result<(), BoxError> {
     let config = arguments.process.load()?;
+    if Store::sqlite_file(&config.store_url()).is_none() {
+        return Err("a Postgres database is backed up by its own tools".into());
+    }
+    let store = existing_store(&config).await?;
     let target = &arguments.directory;
     fs::create_dir(target).map_err(|error| named(target, error))?;
     restrict(target)?;
     let uploads = config.data_dir.join(UPLOADS);
     // Raw files come before and after the database: one that a job of the snapshot needs was there at one of both times.
     copy_files(&uploads, &target.join(UPLOADS))?;
-    let store = Store::connect(&config.store_url()).await?;
     store.snapshot(&target.join(DATABASE)).await?;
     store.close().await;
     copy_files(&uploads, &target.join(UPLOADS))?;

@@ -1,5 +1,5 @@
 use portolan_log::Log;
-use portolan_runtime::{ProcessArgs, Secrets, process::BoxError};
+use portolan_runtime::{ProcessArgs, Secrets, key_mark, process::BoxError};
 use portolan_store::Store;
 use portolan_tokens::enforce;
 
@@ -8,7 +8,9 @@ use portolan_tokens::enforce;
 pub(crate) async fn migrate(arguments: &ProcessArgs) -> Result<(), BoxError> {
     let config = arguments.load()?;
     let store = Store::connect(&config.store_url()).await?;
-    portolan_identity::migrate(&store.service("identity").await?).await?;
+    let identity = store.service("identity").await?;
+    key_mark::open(&identity).await?;
+    portolan_identity::migrate(&identity).await?;
     let inventory = store.service("inventory").await?;
     portolan_meter::open(&inventory).await?;
     for (db, migrations) in [
@@ -18,6 +20,7 @@ pub(crate) async fn migrate(arguments: &ProcessArgs) -> Result<(), BoxError> {
         (&store.service("billing").await?, &portolan_billing::MIGRATIONS),
         (&store.service("gateway").await?, &portolan_gateway::MIGRATIONS),
     ] {
+        key_mark::open(db).await?;
         portolan_outbox::open(db).await?;
         db.migrate(migrations).await?;
     }
@@ -32,20 +35,16 @@ pub(crate) async fn migrate(arguments: &ProcessArgs) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Every problem is in the error.
-pub(crate) fn check_config(arguments: &ProcessArgs) -> Result<(), BoxError> {
-    let config = arguments.load()?;
-    enforce::Settings::read(|key| config.get(key), String::new())?;
-    say("the configuration is usable");
-    Ok(())
-}
-
 /// Prints the secret that Envoy shows to the edge.
 pub(crate) fn edge_token(arguments: &ProcessArgs) -> Result<(), BoxError> {
     let config = arguments.load()?;
-    std::fs::create_dir_all(&config.data_dir)?;
-    let secrets = Secrets::load_or_create(&config.secret_key_file())?;
-    say(enforce::Settings::read(|key| config.get(key), enforce::derived_token(&secrets))?.token);
+    let derived = match config.get("edge.token") {
+        "" => enforce::derived_token(&Secrets::load(&config.secret_key_file()).map_err(|error| {
+            format!("{error}; --data-dir or PORTOLAN__SECRETS__KEY_FILE names the installation's key")
+        })?),
+        _ => String::new(),
+    };
+    say(enforce::Settings::read(|key| config.get(key), derived)?.token);
     Ok(())
 }
 

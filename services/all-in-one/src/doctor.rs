@@ -5,7 +5,10 @@ use std::{net::SocketAddr, time::Duration};
 use portolan_api::tokens::v1::ListContestedHostsRequest;
 use portolan_authz::{PEER_FAULT_HEADER, SERVICE_HEADER, ServiceAuth};
 use portolan_log::Log;
-use portolan_runtime::{Channel, Config, Peers, ProcessArgs, Secrets, process::BoxError};
+use portolan_runtime::{
+    Channel, Config, Peers, ProcessArgs, Secrets, key_mark,
+    process::{BoxError, existing_store},
+};
 use portolan_store::Store;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
@@ -40,7 +43,7 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
         print(name, &finding);
     };
     note("configuration", Ok("every key is known".into()));
-    note("secret key", secret_key(&config));
+    note("secret key", bounded(secret_key(&config)).await);
     note("disk", disk(&config));
     note("store", bounded(store(&config)).await);
     note("stored settings", bounded(stored_settings(&config)).await);
@@ -74,15 +77,17 @@ async fn bounded(check: impl Future<Output = Finding>) -> Finding {
         .unwrap_or_else(|_| Err(format!("no answer in {} s", PATIENCE.as_secs())))
 }
 
-fn secret_key(config: &Config) -> Finding {
+async fn secret_key(config: &Config) -> Finding {
     use std::os::unix::fs::PermissionsExt as _;
     let path = config.secret_key_file();
     let shown = path.display().to_string();
-    let data = std::fs::metadata(&path).map_err(|error| format!("{shown}: {error}; a first start makes one"))?;
+    let data = std::fs::metadata(&path).map_err(|error| format!("{shown}: {error}"))?;
     if data.permissions().mode() & 0o007 != 0 {
         return Err(format!("{shown} can be read by everybody: chmod 600 it"));
     }
-    Secrets::load(&path).map_err(|error| error.to_string())?;
+    let secrets = Secrets::load(&path).map_err(|error| error.to_string())?;
+    let db = existing(config).await?.service("identity").await.map_err(|error| error.to_string())?;
+    key_mark::check(&db, config, &secrets).await.map_err(|error| error.to_string())?;
     Ok(shown)
 }
 
@@ -93,9 +98,14 @@ fn disk(config: &Config) -> Finding {
     if free < FREE_BYTES_MIN { Err(shown) } else { Ok(shown) }
 }
 
+/// The store as it is: a doctor makes nothing.
+async fn existing(config: &Config) -> Result<Store, String> {
+    existing_store(config).await.map_err(|error| error.to_string())
+}
+
 async fn store(config: &Config) -> Finding {
     let text = |error: portolan_store::Error| error.to_string();
-    let store = Store::connect(&config.store_url()).await.map_err(text)?;
+    let store = existing(config).await?;
     let started = std::time::Instant::now();
     store.service("gateway").await.map_err(text)?.ping().await.map_err(text)?;
     let waited = started.elapsed();
@@ -105,7 +115,7 @@ async fn store(config: &Config) -> Finding {
 
 /// Settings that are skipped since this version does not understand them.
 async fn stored_settings(config: &Config) -> Finding {
-    let store = Store::connect(&config.store_url()).await.map_err(|error| error.to_string())?;
+    let store = existing(config).await?;
     let found = portolan_inventory::unreadable_settings(&store).await.map_err(|error| error.to_string())?;
     match found.as_slice() {
         [] => Ok("all are understood".into()),
@@ -128,7 +138,7 @@ async fn cache(config: &Config) -> Finding {
 }
 
 async fn log(config: &Config) -> Finding {
-    let store = Store::connect(&config.store_url()).await.map_err(|error| error.to_string())?;
+    let store = existing(config).await?;
     let log = Log::open(config.get("log.url"), config.get("log.topic"), &store).await;
     let log = log.map_err(|error| error.to_string())?;
     let ends = log.end_offsets().await.map_err(|error| error.to_string())?;
@@ -151,7 +161,7 @@ async fn log(config: &Config) -> Finding {
 /// Events that wait for their receiver, of every service.
 async fn outbox(config: &Config) -> Finding {
     let text = |error: portolan_store::Error| error.to_string();
-    let store = Store::connect(&config.store_url()).await.map_err(text)?;
+    let store = existing(config).await?;
     let (mut events, mut late) = (0, Vec::new());
     // On SQLite the services share one file, and so one outbox.
     let services: &[&str] = match store.dialect() {

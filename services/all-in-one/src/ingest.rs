@@ -30,7 +30,7 @@ pub(crate) struct SkipArgs {
 
 pub(crate) async fn run(command: &IngestCommand) -> Result<(), BoxError> {
     let IngestCommand::Skip(SkipArgs { partition, offset, process }) = command;
-    let process = Process::open(process.load()?).await?;
+    let process = Process::existing(process.load()?).await?;
     let log = Log::open(process.config.get("log.url"), process.config.get("log.topic"), &process.store).await?;
     match skip(&process.store, &log, *partition, *offset).await? {
         Skipped::To(next) => {

@@ -1,4 +1,5 @@
-//! `portolan keys scan`: finds secrets of Portolan in files, by prefix and checksum.
+//! `portolan keys`: makes an API key without a running service, and finds secrets of Portolan in files, by prefix and
+//! checksum.
 
 use std::{
     fs::File,
@@ -8,7 +9,15 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use portolan_tokens::secret::{Kind, SECRET_CHARS};
+use portolan_identity::operator;
+use portolan_runtime::{
+    Process, ProcessArgs,
+    process::{self, BoxError},
+};
+use portolan_tokens::{
+    api_keys::{self, Owner},
+    secret::{Kind, SECRET_CHARS},
+};
 
 use crate::commands::say;
 
@@ -20,6 +29,22 @@ pub(crate) enum KeysCommand {
     /// have no form of their own (64 hex digits, as their contract fixes) and are not looked for. Ends with 1 when
     /// something was found, with 2 when a path cannot be read.
     Scan(ScanArgs),
+    /// Makes an API key and prints it once; for whoever has lost every other one.
+    ///
+    /// It works on the database, beside running processes. Where DIR has no admin-api-key, the key is written there too.
+    Create(CreateArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct CreateArgs {
+    /// Whose key it is; the account's first administrator without it.
+    #[arg(long, value_name = "EMAIL")]
+    user: Option<String>,
+    /// An account of the user; the installation's first account without it.
+    #[arg(long, value_name = "ID")]
+    account: Option<i64>,
+    #[command(flatten)]
+    process: ProcessArgs,
 }
 
 #[derive(Args)]
@@ -38,8 +63,32 @@ struct Scan {
     unreadable: usize,
 }
 
-pub(crate) fn run(command: &KeysCommand) -> ExitCode {
-    let KeysCommand::Scan(arguments) = command;
+pub(crate) async fn run(command: &KeysCommand) -> ExitCode {
+    match command {
+        KeysCommand::Create(arguments) => process::finish(create(arguments).await),
+        KeysCommand::Scan(arguments) => scan(arguments),
+    }
+}
+
+async fn create(arguments: &CreateArgs) -> Result<(), BoxError> {
+    let process = Process::existing(arguments.process.load()?).await?;
+    let (identity, tokens) = (process.db("identity").await?, process.db("tokens").await?);
+    identity.migrate(&portolan_identity::MIGRATIONS).await?;
+    tokens.migrate(&portolan_tokens::MIGRATIONS).await?;
+    let owner = operator::find(&identity, arguments.account, arguments.user.as_deref()).await?;
+    let (account_id, user_id, username) = (owner.account_id, owner.user_id, owner.login.clone());
+    let secret = api_keys::create_for(&tokens, Owner { account_id, user_id, username }).await?;
+    operator::note_key(&identity, &owner).await?;
+    let file = process.config.data_dir.join("admin-api-key");
+    if process.config.data_dir.is_dir() && portolan_runtime::create_private(&file, secret.as_bytes())? {
+        eprintln!("{} has it too", file.display());
+    }
+    eprintln!("an API key of {} in account {account_id}, shown once:", owner.login);
+    say(secret);
+    Ok(())
+}
+
+fn scan(arguments: &ScanArgs) -> ExitCode {
     let mut scan = Scan::default();
     for path in &arguments.paths {
         scan.path(path);

@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod check_config;
 mod commands;
 mod diff;
 mod doctor;
@@ -11,6 +12,7 @@ mod keys;
 mod organizations;
 mod up;
 mod usage;
+mod users;
 
 use std::process::ExitCode;
 
@@ -42,9 +44,12 @@ enum Command {
     CheckConfig(ProcessArgs),
     /// Prints the secret that Envoy shows to the edge.
     EdgeToken(ProcessArgs),
-    /// Looks for Portolan's secrets in files.
+    /// Makes API keys, and looks for Portolan's secrets in files.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Makes administrators and gives new passwords, for an operator at the machine.
+    #[command(subcommand, visible_alias = "admin")]
+    Users(users::UsersCommand),
     /// Checks the audit.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -80,9 +85,10 @@ async fn main() -> ExitCode {
         Command::Import(arguments) => import::run(arguments).await,
         Command::Diff(arguments) => diff::run(arguments).await,
         Command::Migrate(arguments) => process::finish(commands::migrate(&arguments).await),
-        Command::CheckConfig(arguments) => process::finish(commands::check_config(&arguments)),
+        Command::CheckConfig(arguments) => process::finish(check_config::run(&arguments)),
         Command::EdgeToken(arguments) => process::finish(commands::edge_token(&arguments)),
-        Command::Keys(command) => keys::run(&command),
+        Command::Keys(command) => keys::run(&command).await,
+        Command::Users(command) => process::finish(users::run(&command).await),
         Command::Audit(command) => process::finish(audit::run(&command).await),
         Command::Organizations(command) => process::finish(organizations::run(&command).await),
         Command::Ingest(command) => process::finish(ingest::run(&command).await),

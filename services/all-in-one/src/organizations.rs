@@ -28,7 +28,7 @@ pub(crate) async fn run(command: &OrganizationsCommand) -> Result<(), BoxError> 
         OrganizationsCommand::List(arguments) => arguments,
         OrganizationsCommand::Suspend(named) | OrganizationsCommand::Activate(named) => &named.process,
     };
-    let process = Process::open(arguments.load()?).await?;
+    let process = Process::existing(arguments.load()?).await?;
     let db = process.db("identity").await?;
     db.migrate(&portolan_identity::MIGRATIONS).await?;
     let (name, state) = match command {

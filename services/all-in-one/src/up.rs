@@ -7,8 +7,10 @@ use portolan_billing::Billing;
 use portolan_gateway::{Backends, GatewayDeps, GuardEdge, IdempotencyTable};
 use portolan_log::Log;
 use portolan_runtime::{
-    GrpcService, Opened, Process, ProcessArgs, Service as _, Stop, Tasks, grpc_routes, guarded, merge,
+    DirectoryLock, GrpcService, Opened, Process, ProcessArgs, Readiness, Service as _, Stop, Tasks, grpc_routes,
+    guarded, merge,
     process::{BoxError, listen, within_drain_time},
+    readiness::check,
     serve_grpc, telemetry,
 };
 use tokio::sync::watch;
@@ -19,6 +21,11 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
     let told = Stop::listen()?;
     let config = arguments.load()?;
     let _telemetry = telemetry::init(&config, "portolan")?;
+    let equal_ports = config.equal_ports();
+    if !equal_ports.is_empty() {
+        return Err(equal_ports.join("; ").into());
+    }
+    let _lock = DirectoryLock::take(&config)?;
     let start = async {
         let http = listen(&config, "http.addr").await?;
         let grpc = listen(&config, "grpc.addr").await?;
@@ -40,6 +47,11 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
     let (http, grpc, process, services) = started?;
     let config = &process.config;
 
+    let log = services.log.clone();
+    let readiness = process
+        .readiness(&services.identity.db)
+        .with("log", check(move || portolan_log::is_there(log.clone())))
+        .shared();
     let (stop, stopped) = watch::channel(false);
     let stopping = |mut stopped: watch::Receiver<bool>| async move {
         // A sender that is gone means the same as its signal.
@@ -47,20 +59,30 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
     };
     let grpc_address = grpc.local_addr()?;
     let packages = services.routes.iter().map(|(package, _)| *package).collect::<Vec<_>>();
-    let all = merge(services.routes.iter().map(|(_, routes)| routes.clone()).chain([grpc_routes(&packages).await?]));
+    let all = merge(
+        services
+            .routes
+            .iter()
+            .map(|(_, routes)| routes.clone())
+            .chain([grpc_routes(&packages, readiness.clone()).await?]),
+    );
     let grpc =
         tokio::spawn(serve_grpc(grpc, all, services.guard.clone(), process.tls.clone(), stopping(stopped.clone())));
-    let router = portolan_gateway::router(gateway(&process, &services).await?)?;
+    let router = portolan_gateway::router(gateway(&process, &services, readiness).await?)?;
     let http_address = http.local_addr()?;
     let http = tokio::spawn(portolan_gateway::serve(http, router, stopping(stopped)));
 
     let data = config.data_dir.display();
     println!("portolan ready http=http://{http_address} grpc={grpc_address} data={data}");
-    eprintln!("the API key is in {data}/admin-api-key; try:");
-    eprintln!(
-        "  curl -s http://{http_address}/api/getAllCollections -H \"x-api-key: $(cat {data}/admin-api-key)\" \
-         -H 'content-type: application/json' -d '{{}}'"
-    );
+    if config.data_dir.join("admin-api-key").exists() {
+        eprintln!("the API key is in {data}/admin-api-key; try:");
+        eprintln!(
+            "  curl -s http://{http_address}/api/getAllCollections -H \"x-api-key: $(cat {data}/admin-api-key)\" \
+             -H 'content-type: application/json' -d '{{}}'"
+        );
+    } else {
+        eprintln!("{data}/admin-api-key is not there any more; `portolan keys create --data-dir {data}` makes a key");
+    }
     told.after_delay(config).await;
     stop.send_replace(true);
     let drained = async {
@@ -85,6 +107,7 @@ pub(crate) struct Services {
     ingest: portolan_inventory::IngestHandle,
     jobs: portolan_imports::JobsHandle,
     edge: portolan_tokens::enforce::Edge,
+    log: Log,
 }
 
 impl Services {
@@ -120,7 +143,7 @@ impl Services {
         let inventory = portolan_inventory::Deps::new(process.db("inventory").await?, log.clone(), peers.clone())
             .configured(&process.config)
             .probing_in(std::env::current_exe().ok());
-        let imports = portolan_imports::Deps::of(process, log).await?;
+        let imports = portolan_imports::Deps::of(process, log.clone()).await?;
 
         let Opened { routes: billing_routes, tasks: billing, .. } = Billing::open(process).await?;
 
@@ -152,7 +175,7 @@ impl Services {
         let meter = portolan_meter::start(&[process.db("identity").await?, process.db("inventory").await?]);
         let ingest = portolan_inventory::start_ingest(inventory);
         let jobs = portolan_imports::start_jobs(imports);
-        Ok(Self { identity, guard, routes, guarded: services, relay, meter, billing, ingest, jobs, edge })
+        Ok(Self { identity, guard, routes, guarded: services, relay, meter, billing, ingest, jobs, edge, log })
     }
 
     /// Ends background work at its next safe point.
@@ -166,7 +189,7 @@ impl Services {
     }
 }
 
-async fn gateway(process: &Process, services: &Services) -> Result<GatewayDeps, BoxError> {
+async fn gateway(process: &Process, services: &Services, readiness: Arc<Readiness>) -> Result<GatewayDeps, BoxError> {
     let mut backends = Backends::default();
     for (package, service) in &services.guarded {
         backends.insert(package, service.clone());
@@ -176,7 +199,7 @@ async fn gateway(process: &Process, services: &Services) -> Result<GatewayDeps, 
     Ok(GatewayDeps {
         backends,
         edge: Arc::new(GuardEdge::new(services.guard.clone(), process.peers.auth.clone(), proxies)),
-        readiness: Arc::new(portolan_gateway::StoreReadiness::new(db.clone())),
+        readiness,
         idempotency: Arc::new(IdempotencyTable::open(db).await?),
         sunset: portolan_gateway::sunset(process.config.get("http.sunset"))?,
         metrics: telemetry::metrics_text(),

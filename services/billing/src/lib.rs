@@ -43,4 +43,4 @@ pub use migrations::MIGRATIONS;
 pub use model::plans::Plans;
 pub use options::{Options, Settings};
 pub use portolan_jobs::Clock;
-pub use service::Billing;
+pub use service::{Billing, plans};

@@ -48,7 +48,11 @@ impl Service for Billing {
 }
 
 /// The plans of a file; without one, those that are compiled in.
-fn plans(path: &str) -> Result<Plans, BoxError> {
+/// The plans of a file; one plan without limits where none is named.
+///
+/// # Errors
+/// The file, and what is wrong with it.
+pub fn plans(path: &str) -> Result<Plans, BoxError> {
     if path.is_empty() {
         return Ok(Plans::compiled_in());
     }

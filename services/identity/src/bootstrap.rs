@@ -68,6 +68,6 @@ async fn create_administrator(deps: &Deps, email: &str, password: &str) -> Resul
     Ok(true)
 }
 
-fn random_password() -> String {
+pub(crate) fn random_password() -> String {
     crate::random_text(20)
 }

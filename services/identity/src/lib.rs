@@ -30,6 +30,7 @@ pub mod mail;
 pub mod managed_users;
 pub mod members;
 pub mod oidc;
+pub mod operator;
 pub mod organizations;
 mod passwords;
 pub mod push;

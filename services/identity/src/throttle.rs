@@ -40,6 +40,8 @@ impl Kind {
 pub(crate) struct Attempt<'a> {
     limits: &'a Limits,
     counters: [Counter; 2],
+    /// What counts against the account at this network once it is known there, which a right password makes it.
+    known: String,
 }
 
 impl<'a> Attempt<'a> {
@@ -48,8 +50,9 @@ impl<'a> Attempt<'a> {
     /// cannot be known.
     pub async fn begin(limits: &'a Limits, kind: Kind, login_key: &str, address: &str) -> Result<Self> {
         let (name, place) = (kind.name(), network(address));
+        let known = format!("{}/{login_key}/{place}", Kind::KnownLogin.name());
         let login = match kind {
-            Kind::KnownLogin => format!("{name}/{login_key}/{place}"),
+            Kind::KnownLogin => known.clone(),
             Kind::Login | Kind::SignUp => format!("{name}/{login_key}"),
         };
         let from = if matches!(kind, Kind::SignUp) { name } else { "login" };
@@ -58,7 +61,7 @@ impl<'a> Attempt<'a> {
             Counter::new(format!("{from}-address/{place}"), FAILURES_PER_ADDRESS),
         ];
         match limits.take(&counters).await?.retry_after_s() {
-            None => Ok(Self { limits, counters }),
+            None => Ok(Self { limits, counters, known }),
             Some(seconds) => Err(Error::new(Reason::LoginThrottled).with("retry_after_seconds", seconds)),
         }
     }
@@ -71,6 +74,7 @@ impl<'a> Attempt<'a> {
     pub async fn verified(self) -> Result<()> {
         let [login, address] = &self.counters;
         self.limits.forget(&login.subject).await?;
+        self.limits.forget(&self.known).await?;
         self.limits.give_back(std::slice::from_ref(address)).await
     }
 
@@ -93,6 +97,14 @@ pub(crate) fn network(address: &str) -> String {
         Ok(address) => address.to_string(),
         Err(_) => address.to_owned(),
     }
+}
+
+/// Lets a user in again whose logins failed too often, at a network where they are not known.
+///
+/// # Errors
+/// `UNAVAILABLE` when the counters cannot be reached.
+pub(crate) async fn forget_failures(limits: &Limits, login_key: &str) -> Result<()> {
+    limits.forget(&format!("login/{login_key}")).await
 }
 
 /// Takes one invitation from the account's and the address's share.

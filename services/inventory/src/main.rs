@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use portolan_inventory::ingest::PROBE_ARGUMENT;
 use portolan_inventory::{Deps, PACKAGE, SERVICE, probe, service, start_ingest};
 use portolan_log::Log;
-use portolan_runtime::{Built, process};
+use portolan_runtime::{Built, process, readiness::check};
 
 #[global_allocator]
 static ALLOCATOR: portolan_runtime::Allocator = portolan_runtime::Allocator;
@@ -17,14 +17,17 @@ async fn main() -> ExitCode {
     }
     process::run_service(PACKAGE, async |process| {
         let config = &process.config;
-        let log = Log::open(config.get("log.url"), config.get("log.topic"), &process.store).await?;
-        let deps = Deps::new(process.db(SERVICE).await?, log, process.peers.clone()).configured(config);
+        let open = async || Log::open(config.get("log.url"), config.get("log.topic"), &process.store).await;
+        let log = process::waiting("the log", portolan_log::Error::transient, open).await?;
+        let deps = Deps::new(process.db(SERVICE).await?, log.clone(), process.peers.clone()).configured(config);
         let deps = deps.probing_in(std::env::current_exe().ok());
         let routes = service(deps.clone()).await?;
         let (guard, relay) = portolan_outbox::start(&process, &deps.db, process.remote_guard()).await?;
         let meter = portolan_meter::start(std::slice::from_ref(&deps.db));
         let ingest = start_ingest(deps);
-        Ok(Built::new(routes, guard).stopping(ingest.stop()).stopping(meter.stop()).stopping(relay.stop()))
+        let is_there = check(move || portolan_log::is_there(log.clone()));
+        let built = Built::new(routes, guard).checking("log", is_there);
+        Ok(built.stopping(ingest.stop()).stopping(meter.stop()).stopping(relay.stop()))
     })
     .await
 }

@@ -133,6 +133,19 @@ pub async fn create_first(deps: &Deps, owner: Owner) -> Result<String> {
     Ok(secret)
 }
 
+/// Makes a key for somebody at an operator's demand, without a running service.
+///
+/// # Errors
+/// When the store cannot be reached.
+pub async fn create_for(db: &portolan_store::Db, owner: Owner) -> Result<String> {
+    let write_id = format!("operator {:032x}", rand::random::<u128>());
+    let mut tx = db.begin().await?;
+    let (key, secret) = new_key(&mut tx, owner, Utility::ExternalApi, None).await?;
+    store::insert(&mut tx, &key, &portolan_runtime::digest(&secret), &write_id).await?;
+    tx.commit().await?;
+    Ok(secret)
+}
+
 /// Whose a key is.
 pub struct Owner {
     pub account_id: i64,

@@ -6,6 +6,7 @@ mod bad_input;
 mod billing;
 mod billing_stigg;
 mod collections;
+mod commands;
 mod credentials;
 mod distributed;
 mod documented;
@@ -26,8 +27,10 @@ mod katapult;
 mod kill;
 mod notices;
 mod operations;
+mod operator;
 mod parity;
 mod proxy;
+mod readiness;
 mod real_files;
 mod replicas;
 mod rights;
@@ -146,6 +149,13 @@ portolan_testkit::suite! {
     operations::the_doctor_names_what_is_wrong,
     operations::the_program_of_before_serves_newer_tables,
     operations::migrate_leaves_nothing_to_a_start,
+    commands::of_the_documentation_run,
+    operator::commands_make_nothing,
+    operator::an_embedded_database_has_one_process,
+    operator::a_lost_key_is_told_at_the_start,
+    operator::an_operator_finds_a_way_in,
+    operator::every_mistake_is_told_at_once,
+    operator::one_of_several_needs_what_they_share,
     documented::the_routes_are_the_listed_ones,
     distributed::a_trace_follows_a_request_over_every_hop,
     trust::a_peer_with_another_key_or_clock_is_a_fault_of_the_operator,
@@ -162,7 +172,8 @@ portolan_testkit::suite! {
     replicas::a_change_at_one_counts_at_the_other,
     replicas::failures_are_counted_together;
     PORTOLAN_TEST_REDIS_SERVER @postgres:
-    stale_grants::two_processes_and_a_failing_redis_grant_nothing_old;
+    stale_grants::two_processes_and_a_failing_redis_grant_nothing_old,
+    readiness::a_store_that_is_gone_is_told_within_a_second;
     PORTOLAN_TEST_ENVOY @sqlite:
     parity::envoy_answers_as_the_gateway_does;
     PORTOLAN_TEST_SCHEMATHESIS:

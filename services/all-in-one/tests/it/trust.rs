@@ -27,6 +27,7 @@ struct Gateway {
 impl Gateway {
     async fn start(folder: &Path, server: &Server, scheme: &str, variables: &[(&str, String)]) -> Self {
         std::fs::create_dir_all(folder).unwrap();
+        portolan_runtime::Secrets::load_or_create(&folder.join("secret-key")).unwrap();
         let log = folder.join("gateway.log");
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let binary = Path::new(env!("CARGO_BIN_EXE_portolan")).with_file_name("portolan-gateway");

@@ -85,6 +85,14 @@ pub(crate) async fn upsert_login_place(tx: &mut Tx, user_id: i64, place_digest: 
     one(tx.execute(UPSERT_LOGIN_PLACE, args![user_id, place_digest, now]).await?)
 }
 
+const DELETE_LOGIN_PLACES_OF_USER: &str = "DELETE FROM login_places WHERE user_id = $1";
+
+/// Every network is a new one to the user again.
+pub(crate) async fn delete_login_places_of_user(tx: &mut Tx, user_id: i64) -> Result<()> {
+    tx.execute(DELETE_LOGIN_PLACES_OF_USER, args![user_id]).await?;
+    Ok(())
+}
+
 const DELETE_LOGIN_PLACES: &str = "DELETE FROM login_places WHERE used_at < $1";
 
 pub(crate) async fn delete_login_places(db: &Db, before: i64) -> Result<()> {

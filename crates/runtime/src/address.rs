@@ -1,0 +1,23 @@
+//! The address of a service: `http(s)://host:port`.
+
+use http::Uri;
+
+/// Where a service is, by name.
+pub(crate) struct Address {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) is_tls: bool,
+}
+
+impl Address {
+    pub(crate) fn parse(address: &str) -> Option<Self> {
+        let uri = address.parse::<Uri>().ok()?;
+        let is_tls = match uri.scheme_str()? {
+            "http" => false,
+            "https" => true,
+            _ => return None,
+        };
+        let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Some(Self { host, port: uri.port_u16()?, is_tls })
+    }
+}

@@ -1,0 +1,50 @@
+use std::time::{Duration, Instant};
+
+use portolan_store::{Error, Migration, Migrations, Store};
+use portolan_testkit::TestDb;
+
+const LATER: Migrations = Migrations {
+    service: "test",
+    steps: &[Migration {
+        version: 1,
+        name: "later",
+        sqlite: "CREATE TABLE later (id BIGINT)",
+        postgres: "CREATE TABLE later (id BIGINT)",
+    }],
+};
+
+/// Neither directory nor file, nor schema, nor table is made by a look.
+pub async fn a_store_that_is_looked_at_stays_as_it_is(test: TestDb) {
+    let missing = |error: Error| assert!(matches!(error, Error::Configuration(_)), "{error}");
+    let directory = std::env::temp_dir().join(format!("portolan-none-{}", std::process::id()));
+    missing(Store::open_existing(&format!("sqlite:{}", directory.display())).await.err().unwrap());
+    assert!(!directory.exists());
+
+    // The handle of the test has made the file, or the schema `test`.
+    test.db.execute("CREATE TABLE first (id BIGINT)", Vec::new()).await.unwrap();
+    let looked_at = Store::open_existing(&test.url).await.unwrap();
+    let db = looked_at.service("test").await.unwrap();
+    db.execute("INSERT INTO first (id) VALUES (1)", Vec::new()).await.unwrap();
+    let error = db.migrate(&LATER).await.unwrap_err().to_string();
+    assert!(error.contains("step 1 later is missing: `portolan migrate`"), "{error}");
+    if test.url.starts_with("postgres") {
+        let error = looked_at.service("absent").await.err().unwrap();
+        assert!(error.to_string().contains("no schema absent"), "{error}");
+    }
+    test.db.migrate(&LATER).await.unwrap();
+    db.migrate(&LATER).await.unwrap();
+}
+
+/// Nobody waits for a connection to a server that does not exist.
+pub async fn a_server_that_is_gone_is_named_at_once(test: TestDb) {
+    if test.url.starts_with("sqlite") {
+        return;
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let store = Store::connect(&format!("postgres://nobody@127.0.0.1:{port}/none")).await.unwrap();
+    let began = Instant::now();
+    let error = store.service("test").await.err().unwrap();
+    assert!(matches!(&error, Error::Unavailable(text) if text.contains(&format!("127.0.0.1:{port}"))), "{error}");
+    // The pool itself would wait for ten seconds.
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}

@@ -1,0 +1,84 @@
+//! `portolan check-config`: every problem of a configuration at once, found by what reads it at a start.
+
+use portolan_fetch::Fetch;
+use portolan_runtime::{Config, Peers, ProcessArgs, Secrets, Tls, process::BoxError};
+use portolan_tokens::enforce;
+
+use crate::commands::say;
+
+/// Sections whose readers stop at their first problem: each of their keys is read among defaults.
+const EDGE: &str = "edge.";
+const TOKENS: &str = "tokens.";
+
+/// Every problem is in the error.
+pub(crate) fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
+    let (config, mut problems) = arguments.read()?;
+    for problem in beyond(&config)? {
+        // Both look at some keys, each from its own side: one line a key is enough.
+        let key = |line: &str| line.split([':', ' ']).next().map(str::to_owned);
+        if !problems.iter().any(|known| key(known) == key(&problem)) {
+            problems.push(problem);
+        }
+    }
+    config.checked(problems)?;
+    say("the configuration is usable");
+    Ok(())
+}
+
+/// What a start finds after the configuration was read.
+fn beyond(config: &Config) -> Result<Vec<String>, BoxError> {
+    let mut problems = config.equal_ports();
+    let mut note = |key: &str, outcome: Result<(), String>| {
+        if let Err(problem) = outcome {
+            let named = problem.starts_with(key);
+            problems.push(if named { problem } else { format!("{key}: {problem}") });
+        }
+    };
+    let defaults = Config::load(config.data_dir.clone(), None, [])?;
+    for key in defaults.keys() {
+        let mut one = defaults.clone();
+        one.put(key, config.get(key));
+        if key.starts_with(EDGE) {
+            note(key, enforce::Settings::read(|name| one.get(name), String::new()).map(drop));
+        }
+        if key.starts_with(TOKENS) {
+            note(key, portolan_tokens::Settings::read(&one).map(drop).map_err(|error| cause(&error)));
+        }
+    }
+    if !config.get("secrets.key_file").is_empty() || config.secret_key_file().exists() {
+        note("secrets.key_file", Secrets::load(&config.secret_key_file()).map(drop).map_err(|error| error.to_string()));
+    }
+    for key in ["tls.cert", "tls.key", "tls.ca"] {
+        let path = config.get(key);
+        if !path.is_empty() {
+            note(key, std::fs::File::open(path).map(drop).map_err(|error| format!("{path}: {error}")));
+        }
+    }
+    let is_readable = ["tls.cert", "tls.key", "tls.ca"].iter().all(|key| std::fs::File::open(config.get(key)).is_ok());
+    if is_readable {
+        note("tls.cert", Tls::open(config).map(drop).map_err(|error| error.to_string()));
+    }
+    note("peers", Peers::check(config));
+    note(
+        "billing.plans_file",
+        portolan_billing::plans(config.get("billing.plans_file")).map(drop).map_err(|error| error.to_string()),
+    );
+    note("http.sunset", portolan_gateway::sunset(config.get("http.sunset")).map(drop).map_err(|error| cause(&error)));
+    note("mail.smtp_url", portolan_identity::mail::Mail::from_config(config).map(drop));
+    if let Ok(policy) = config.fetch_policy() {
+        // Algorithms are read where there is an issuer, so that one stands here for what is missing.
+        let mut one = config.clone();
+        for key in ["oidc.issuer", "mail.public_url"] {
+            one.put(key, "https://portolan.example.org");
+        }
+        one.put("oidc.client_id", "portolan");
+        note("oidc.algorithms", portolan_identity::oidc::Oidc::from_config(&one, &Fetch::new(policy)).map(drop));
+    }
+    Ok(problems)
+}
+
+/// The private part of an error: here its reader is the operator.
+fn cause(error: &portolan_api::Error) -> String {
+    let text = error.to_string();
+    text.strip_prefix("Internal error: ").map_or(text.clone(), str::to_owned)
+}

@@ -1,0 +1,92 @@
+//! Every command of the documentation runs as it stands there, with the program of this tree.
+
+use std::{
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use portolan_testkit::TestDb;
+
+use crate::server::Server;
+
+/// What these commands do takes a cluster, a release build or every test; other tests have their scripts.
+const ELSEWHERE: [&str; 4] = ["make ", "deploy/kubernetes/", "kubectl ", "deploy/example/run"];
+/// Tools that a machine may lack.
+const OPTIONAL: [&str; 1] = ["grpcurl"];
+
+/// The pages whose commands run.
+fn pages(root: &Path) -> Vec<PathBuf> {
+    // The pages that a newcomer follows from the first line to the last; guides begin in the middle of an installation.
+    ["README.md", "docs/quick-start.md"].map(|page| root.join(page)).to_vec()
+}
+
+/// The commands of a page's blocks: those marked `sh`, and unmarked ones that begin with a program.
+fn commands(text: &str) -> Vec<String> {
+    const PROGRAMS: [&str; 8] = ["cargo ", "curl ", "portolan ", "make ", "grpcurl ", "deploy/", "kubectl ", "export "];
+    let mut found = Vec::new();
+    let mut blocks = text.split("```");
+    // Outside and inside take turns.
+    while let (Some(_), Some(block)) = (blocks.next(), blocks.next()) {
+        let (mark, body) = block.split_once('\n').unwrap_or_default();
+        let is_shell = mark == "sh" || (mark.is_empty() && PROGRAMS.iter().any(|program| body.starts_with(program)));
+        // What a start prints begins with the program's name too.
+        if is_shell && !body.starts_with("portolan ready ") {
+            let body = body.replace("\\\n", " ");
+            found.extend(
+                body.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_owned),
+            );
+        }
+    }
+    found
+}
+
+pub async fn of_the_documentation_run(test: TestDb) {
+    if !test.url.starts_with("sqlite") {
+        return;
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+    let place = tempfile::tempdir().unwrap().keep();
+    let data_dir = place.join("data");
+    let own = test.at(format!("sqlite:{}", data_dir.display()));
+    let server = Server::start_in(&own, data_dir).await;
+    // A checkout, with this tree's program in the place of `cargo run` and `make install`.
+    symlink(root.join("deploy"), place.join("deploy")).unwrap();
+    let bin = place.join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    symlink(env!("CARGO_BIN_EXE_portolan"), bin.join("portolan")).unwrap();
+    let cargo = "#!/bin/sh\n[ \"$1 $2 $3\" = 'run --release --' ] || exit 9\nshift 3\nexec portolan \"$@\"\n";
+    std::fs::write(bin.join("cargo"), cargo).unwrap();
+    std::fs::set_permissions(bin.join("cargo"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    // An answer with an error is one here.
+    std::fs::write(place.join(".curlrc"), "fail\n").unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let (mut ran, mut left_out) = (0, Vec::new());
+    for page in pages(&root) {
+        for command in commands(&std::fs::read_to_string(&page).unwrap()) {
+            let shown = format!("{}: {command}", page.strip_prefix(&root).unwrap().display());
+            let lacks = |tool: &&str| {
+                command.starts_with(*tool)
+                    && Command::new("which").arg(tool).output().is_ok_and(|o| !o.status.success())
+            };
+            if ELSEWHERE.iter().any(|start| command.starts_with(start)) || OPTIONAL.iter().any(|tool| lacks(&tool)) {
+                left_out.push(shown);
+                continue;
+            }
+            let here = command.replace("http://127.0.0.1:8080", &server.http).replace("127.0.0.1:50050", &server.grpc);
+            let mut shell = Command::new("sh");
+            shell.args(["-ec", &here]).current_dir(&place).env("HOME", &place).env("PATH", &path);
+            let output = shell.env("PORTOLAN_URL", &server.http).output().unwrap();
+            assert!(output.status.success(), "{shown}: {output:?}");
+            ran += 1;
+        }
+    }
+    println!("{ran} commands ran; left out: {left_out:#?}");
+    assert!(ran >= 2, "the pages have commands");
+    let answer = server.post("/api/getAllCollections", serde_json::json!({})).await.expect(200).json();
+    let collections = answer["apiCollections"].as_array().unwrap();
+    assert!(
+        collections.iter().any(|c| c["urlsCount"].as_i64().unwrap_or_default() > 0),
+        "samples are imported: {answer}"
+    );
+}

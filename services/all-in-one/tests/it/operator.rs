@@ -1,0 +1,255 @@
+//! What an operator meets at the machine: commands that look and make nothing, a directory with one owner, lost keys and
+//! passwords, a configuration with mistakes.
+
+use std::{
+    collections::BTreeSet,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use portolan_testkit::TestDb;
+use serde_json::json;
+
+use crate::server::Server;
+
+fn portolan(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portolan"));
+    command.args(arguments).current_dir(directory).envs(variables.iter().copied()).stdin(std::process::Stdio::null());
+    command.output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// A database of the test's own below a directory, or the test's Postgres.
+fn own(test: &TestDb, data_dir: &Path) -> TestDb {
+    if test.url.starts_with("sqlite") { test.at(format!("sqlite:{}", data_dir.display())) } else { test.clone() }
+}
+
+async fn schemas(test: &TestDb) -> BTreeSet<String> {
+    if test.url.starts_with("sqlite") {
+        return BTreeSet::new();
+    }
+    let rows = test.db.fetch_all("SELECT nspname::text AS name FROM pg_namespace", Vec::new()).await.unwrap();
+    rows.iter().map(|row| row.get("name").unwrap()).collect()
+}
+
+/// In a place where nothing is, every command but `up` and `migrate` fails, says what it looked for, and makes nothing.
+pub async fn commands_make_nothing(test: TestDb) {
+    let place = tempfile::tempdir().unwrap();
+    let url = if test.url.starts_with("sqlite") { "" } else { &test.url };
+    let variables = [("PORTOLAN__STORE__URL", url)];
+    let before = schemas(&test).await;
+    for (arguments, sought) in [
+        (&["doctor"][..], "secret-key"),
+        (&["backup", "copy"], if url.is_empty() { "portolan.db" } else { "own tools" }),
+        (&["edge-token"], "secret-key"),
+        (&["organizations", "list"], "data"),
+        (&["organizations", "suspend", "org_none"], "data"),
+        (&["audit", "verify"], "data"),
+        (&["ingest", "skip", "0", "0"], "data"),
+        (&["keys", "create"], "data"),
+        (&["users", "create", "a@example.org"], "data"),
+        (&["users", "reset-password", "a@example.org"], "data"),
+        (&["admin", "reset-password", "a@example.org"], "data"),
+        (&["usage"], "admin-api-key"),
+        (&["import", "none.har"], "admin-api-key"),
+        (&["restore", "copy"], if url.is_empty() { "copy" } else { "own tools" }),
+    ] {
+        let output = portolan(place.path(), arguments, &variables);
+        let text = text(&output);
+        assert!(!output.status.success(), "{arguments:?}: {text}");
+        assert!(text.contains(sought), "{arguments:?} says nothing of {sought}: {text}");
+        let made: Vec<_> = std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(made.is_empty(), "{arguments:?} made {made:?}");
+        assert_eq!(schemas(&test).await, before, "{arguments:?} made a schema");
+    }
+}
+
+/// A second process on an embedded database is refused, and what lies in its directory is for its owner alone.
+pub async fn an_embedded_database_has_one_process(test: TestDb) {
+    if !test.url.starts_with("sqlite") {
+        return;
+    }
+    let data_dir = tempfile::tempdir().unwrap().keep();
+    std::fs::set_permissions(&data_dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let own = own(&test, &data_dir);
+    let server = Server::start_in(&own, data_dir.clone()).await;
+    let pid = server.pids()[0].to_string();
+    let again = ["up", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--data-dir", data_dir.to_str().unwrap()];
+    let output = portolan(&data_dir, &again, &[]);
+    assert!(!output.status.success() && text(&output).contains(&pid), "{}", text(&output));
+    let mode = |path: PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(data_dir.clone()), 0o700);
+    for file in ["portolan.db", "secret-key", "admin-api-key"] {
+        assert_eq!(mode(data_dir.join(file)), 0o600, "{file}");
+    }
+    let data_dir = server.kill().await;
+    Server::start_in(&own, data_dir).await.create_collection("Served again").await;
+}
+
+/// Without the key that a database belongs to, or with another one, nothing starts and no key is made.
+pub async fn a_lost_key_is_told_at_the_start(test: TestDb) {
+    let data_dir = tempfile::tempdir().unwrap().keep();
+    let own = own(&test, &data_dir);
+    let server = Server::start_in(&own, data_dir).await;
+    let data_dir = server.kill().await;
+    let file = data_dir.join("secret-key");
+    let key = std::fs::read(&file).unwrap();
+    let variables = [("PORTOLAN__STORE__URL", own.url.as_str())];
+    let directory = data_dir.to_str().unwrap();
+    let up = ["up", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--data-dir", directory];
+
+    std::fs::remove_file(&file).unwrap();
+    let output = portolan(&data_dir, &up, &variables);
+    assert!(!output.status.success(), "{}", text(&output));
+    assert!(text(&output).contains("the key that opens this database is missing"), "{}", text(&output));
+    assert!(!file.exists(), "no key takes the place of the lost one");
+
+    std::fs::write(&file, "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=").unwrap();
+    for arguments in
+        [&up[..], &["doctor", "--data-dir", directory], &["organizations", "list", "--data-dir", directory]]
+    {
+        let output = portolan(&data_dir, arguments, &variables);
+        assert!(!output.status.success(), "{}", text(&output));
+        assert!(text(&output).contains("is not the key that opens this database"), "{arguments:?}: {}", text(&output));
+    }
+    std::fs::write(&file, key).unwrap();
+    Server::start_in(&own, data_dir).await.create_collection("Served again").await;
+}
+
+/// Who has lost key and password gets both at the machine, beside the running process.
+pub async fn an_operator_finds_a_way_in(test: TestDb) {
+    let data_dir = tempfile::tempdir().unwrap().keep();
+    let own = own(&test, &data_dir);
+    let server = Server::start_in(&own, data_dir.clone()).await;
+    let variables = [("PORTOLAN__STORE__URL", own.url.as_str())];
+    let run = |arguments: &[&str]| {
+        let arguments = [arguments, &["--data-dir", data_dir.to_str().unwrap()]].concat();
+        let output = portolan(&data_dir, &arguments, &variables);
+        assert!(output.status.success(), "{}", text(&output));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let login = async |login: &str, password: &str| {
+        let body = json!({ "username": login, "password": password }).to_string();
+        server.send(server.request("/auth/login").body(body)).await.unwrap().status
+    };
+    let password_of = |line: &str| line.split("password ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+
+    let made = password_of(&run(&["users", "create", "second@example.org"]));
+    assert_eq!(login("second@example.org", &made).await, 200);
+    for _ in 0..11 {
+        login("second@example.org", "guess").await;
+    }
+    assert_eq!(login("second@example.org", &made).await, 429);
+    let reset = password_of(&run(&["admin", "reset-password", "Second@example.org"]));
+    assert_ne!(reset, made);
+    assert_eq!(login("second@example.org", &reset).await, 200, "the login is open again");
+    assert_ne!(login("second@example.org", &made).await, 200);
+
+    std::fs::remove_file(data_dir.join("admin-api-key")).unwrap();
+    let key = run(&["keys", "create"]);
+    assert_eq!(std::fs::read_to_string(data_dir.join("admin-api-key")).unwrap(), key);
+    let request = server.request("/api/createCollection").header("x-api-key", &key);
+    let body = json!({ "collectionName": "By the new key" }).to_string();
+    server.send(request.body(body)).await.unwrap().expect(200);
+    let other = run(&["keys", "create", "--user", "second@example.org"]);
+    assert_ne!(other, key);
+    let request = server.request("/api/getAllCollections").header("x-api-key", &other).body("{}");
+    server.send(request).await.unwrap().expect(200);
+    let unknown = portolan(&data_dir, &["users", "reset-password", "nobody@example.org"], &variables);
+    assert!(!unknown.status.success());
+    run(&["audit", "verify"]);
+}
+
+/// Every mistake of a configuration is told at once, with the name of its key.
+pub async fn every_mistake_is_told_at_once(test: TestDb) {
+    if !test.url.starts_with("sqlite") {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("key"), "not a key").unwrap();
+    let mistakes = [
+        ("store.url", "postgres://host:99999/db"),
+        ("cache.url", "redis://host:99999"),
+        ("log.url", "kafka://broker"),
+        ("http.addr", "127.0.0.1:99999"),
+        ("grpc.addr", "somewhere"),
+        ("metrics.addr", "9090"),
+        ("http.trusted_proxies", "10.0.0.0/99"),
+        ("http.sunset", "tomorrow"),
+        ("admin.email", "nobody"),
+        ("secrets.key_file", "key"),
+        ("telemetry.log", "xml"),
+        ("telemetry.otlp_endpoint", "collector"),
+        ("drain.delay_ms", "9000"),
+        ("tls.cert", "none.crt"),
+        ("tls.key", "none.key"),
+        ("tls.ca", "none.ca"),
+        ("peers.identity", "identity:50051"),
+        ("peers.billing", "http://billing"),
+        ("inventory.call_stats_days", "0"),
+        ("imports.retention_days", "many"),
+        ("postman.url", "api.getpostman.com"),
+        ("billing.provider", "other"),
+        ("billing.plans_file", "none.toml"),
+        ("billing.refresh_s", "often"),
+        ("fetch.allow_private", "yes"),
+        ("identity.open_signup", "1"),
+        ("tokens.organization_rate_limit", "many"),
+        ("tokens.management_rate_limit", "-1"),
+        ("edge.hosts", "api.example.org nonsense"),
+        ("edge.limits", "many"),
+        ("edge.policies", "1"),
+        ("edge.trusted_proxies", "near"),
+        ("edge.leeway_s", "some"),
+        ("edge.poll_ms", "often"),
+        ("mail.smtp_url", "mail.example.org"),
+        ("mail.public_url", "portolan"),
+        ("oidc.issuer", "login"),
+        ("oidc.algorithms", "HS256"),
+        ("oidc.logout", "maybe"),
+    ];
+    let variable = |key: &str| format!("PORTOLAN__{}", key.to_uppercase().replacen('.', "__", 1));
+    let variables = mistakes.map(|(key, value)| (variable(key), value));
+    let variables = variables.each_ref().map(|(name, value)| (name.as_str(), *value));
+    let output = portolan(place.path(), &["check-config"], &variables);
+    let all = text(&output);
+    assert!(!output.status.success(), "{all}");
+    let missing: Vec<_> = mistakes.iter().filter(|(key, _)| !all.contains(key)).collect();
+    assert!(missing.is_empty(), "{missing:?} are not told in {all}");
+    for (name, value) in variables {
+        let output = portolan(place.path(), &["check-config"], &[(name, value)]);
+        assert!(!output.status.success(), "{name}={value} alone: {}", text(&output));
+    }
+    let equal = [("PORTOLAN__HTTP__ADDR", "127.0.0.1:8080"), ("PORTOLAN__GRPC__ADDR", "0.0.0.0:8080")];
+    let output = portolan(place.path(), &["check-config"], &equal);
+    assert!(!output.status.success() && text(&output).contains("same port 8080"), "{}", text(&output));
+    let output = portolan(place.path(), &["check-config"], &[]);
+    assert!(output.status.success(), "the defaults are usable: {}", text(&output));
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1, "nothing is made");
+}
+
+/// A process that is one of several is told what it shares, or does not start.
+pub async fn one_of_several_needs_what_they_share(test: TestDb) {
+    if test.url.starts_with("sqlite") {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let binary = |name: &str| Path::new(env!("CARGO_BIN_EXE_portolan")).with_file_name(format!("portolan-{name}"));
+    for name in crate::six::SERVICES.into_iter().chain(["gateway"]) {
+        let output = Command::new(binary(name))
+            .current_dir(place.path())
+            .args(["--http", "127.0.0.1:0"])
+            .args(["--grpc", "127.0.0.1:0"])
+            .output();
+        let output =
+            output.unwrap_or_else(|error| panic!("portolan-{name} ({error}): build the whole workspace first"));
+        let text = text(&output);
+        assert!(!output.status.success(), "{name}: {text}");
+        assert!(text.contains("PORTOLAN__STORE__URL") && text.contains("PORTOLAN__PEERS__"), "{name}: {text}");
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "{name} made something");
+    }
+}

@@ -1,0 +1,114 @@
+//! What an operator does at the machine of the installation, who has no session: the way back in for people whose
+//! password or key is lost. It works on the database, beside running processes.
+
+use portolan_api::{Access, Error, Feature, Reason, Result};
+use portolan_limit::Limits;
+use portolan_store::Db;
+
+use crate::{
+    bootstrap, grants,
+    history::{self, Actor, Change},
+    passwords, store, throttle, users,
+};
+
+/// Somebody an API key may belong to.
+pub struct Person {
+    pub account_id: i64,
+    pub user_id: i64,
+    pub login: String,
+}
+
+/// Gives a user a new password; every session and every reset token of the user ends, and failed logins are forgotten.
+/// Answers the password, made here where none is given.
+///
+/// # Errors
+/// `USER_NOT_FOUND`; what is wrong with the password.
+pub async fn reset_password(db: &Db, limits: &Limits, login: &str, password: Option<String>) -> Result<String> {
+    let login_key = users::login_key(login);
+    let user = store::find_user_by_login(db, &login_key).await?.ok_or(Reason::UserNotFound)?;
+    let (password, hash) = hashed(password).await?;
+    let account_id = store::list_accounts_of_user(db, user.id).await?.into_keys().next().unwrap_or_default();
+    let mut tx = db.begin().await?;
+    store::update_password(&mut tx, user.id, &hash).await?;
+    store::delete_resets(&mut tx, user.id).await?;
+    store::delete_sessions_of_user(&mut tx, user.id).await?;
+    store::delete_login_places_of_user(&mut tx, user.id).await?;
+    let actor = Actor { account_id, user_id: user.id, client_address: String::new() };
+    history::record_by(&mut tx, &actor, Change::of("user", user.id).by("user.password.update")).await?;
+    tx.commit().await?;
+    throttle::forget_failures(limits, &login_key).await?;
+    Ok(password)
+}
+
+/// Makes an administrator of an account. Answers the password, made here where none is given.
+///
+/// # Errors
+/// `EMAIL_INVALID`, `USER_EXISTS`, `ACCOUNT_NOT_FOUND`; what is wrong with the password.
+pub async fn create(db: &Db, login: &str, account_id: Option<i64>, password: Option<String>) -> Result<String> {
+    let login_key = users::login_key(login);
+    // An address without a domain, such as that of the first administrator, is one that receives no mail.
+    if !users::is_login(login)
+        || login_key.split_once('@').is_none_or(|(name, host)| name.is_empty() || host.is_empty())
+    {
+        return Err(Reason::EmailInvalid.into());
+    }
+    let account_id = account_id.unwrap_or(store::FIRST_ACCOUNT_ID);
+    let (password, hash) = hashed(password).await?;
+    if store::find_user_by_login(db, &login_key).await?.is_some() {
+        return Err(Reason::UserExists.into());
+    }
+    let mut tx = db.begin().await?;
+    if store::list_members(&mut tx, account_id).await?.is_empty() {
+        return Err(no_account(account_id));
+    }
+    let user_id = store::next_id(&mut tx, "user").await?;
+    store::insert_user(&mut tx, user_id, login, &login_key, &hash).await?;
+    store::insert_membership(&mut tx, account_id, user_id, None, &crate::signup::admin_everywhere()).await?;
+    let actor = Actor { account_id, user_id, client_address: String::new() };
+    history::record_by(&mut tx, &actor, Change::of("user", user_id).by("user.create")).await?;
+    tx.commit().await?;
+    Ok(password)
+}
+
+/// The member of an account with this login, or its first administrator.
+///
+/// # Errors
+/// `ACCOUNT_NOT_FOUND` for one without members; `USER_NOT_FOUND` when nobody of it fits.
+pub async fn find(db: &Db, account_id: Option<i64>, login: Option<&str>) -> Result<Person> {
+    let account_id = account_id.unwrap_or(store::FIRST_ACCOUNT_ID);
+    let members = store::list_members(db, account_id).await?;
+    if members.is_empty() {
+        return Err(no_account(account_id));
+    }
+    let roles = store::list_custom_roles(db, account_id).await?;
+    let key = login.map(users::login_key);
+    let wanted = |member: &&store::Member| match &key {
+        Some(key) => users::login_key(&member.login) == *key,
+        None => grants::evaluate(&roles, &member.membership, portolan_authz::Scope::Api)
+            .allows(Feature::AdminActions, Access::ReadWrite),
+    };
+    let member = members.iter().find(wanted).ok_or(Reason::UserNotFound)?;
+    Ok(Person { account_id, user_id: member.user_id, login: member.login.clone() })
+}
+
+/// Notes in the audit that an API key was made for somebody.
+///
+/// # Errors
+/// When the store cannot be reached.
+pub async fn note_key(db: &Db, owner: &Person) -> Result<()> {
+    let mut tx = db.begin().await?;
+    let actor = Actor { account_id: owner.account_id, user_id: owner.user_id, client_address: String::new() };
+    history::record_by(&mut tx, &actor, Change::of("apiKey", "operator").by("api_key.create")).await?;
+    Ok(tx.commit().await?)
+}
+
+async fn hashed(password: Option<String>) -> Result<(String, String)> {
+    let password = password.unwrap_or_else(|| bootstrap::random_password());
+    passwords::check(&password)?;
+    let hash = passwords::Passwords::default().hash(password.clone()).await?;
+    Ok((password, hash))
+}
+
+fn no_account(account_id: i64) -> Error {
+    Error::new(Reason::AccountNotFound).with("account_id", account_id)
+}
