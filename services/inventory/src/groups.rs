@@ -50,18 +50,24 @@ pub async fn create(
     Ok((group, job_id))
 }
 
-/// Replaces the conditions of a group.
+/// Replaces the conditions of a group. Endpoints that were added by hand stay beside them if the list that answers name
+/// for them is written again.
 ///
 /// # Errors
 /// `COLLECTION_NOT_FOUND`, `GROUP_INVALID` for a collection that is no group, and those of [`create`].
 pub async fn update(deps: &Deps, caller: &Caller, group_id: i32, written: Vec<Written>) -> Result<String, Error> {
-    let conditions = understood(deps, caller, written).await?.to_json();
+    let understood = understood(deps, caller, written).await?;
     access::writable(deps, caller, group_id).await?;
-    change(deps, caller.account_id, group_id, |_| Ok(Some(conditions.clone()))).await?;
+    change(deps, caller.account_id, group_id, |known| {
+        let mut conditions = understood.clone();
+        conditions.keep_by_hand(&Conditions::stored(known));
+        Ok(Some(conditions.to_json()))
+    })
+    .await?;
     find_members(deps, caller.account_id).await
 }
 
-/// Adds single endpoints to the group with this name, and makes the group when no collection has the name. Answers the job
+/// Adds single endpoints to what the group with this name shows, and makes the group when no collection has the name. Answers the job
 /// that finds the members, if there is anything to find.
 ///
 /// # Errors
@@ -95,7 +101,7 @@ pub async fn add_endpoints(
     find_members(deps, caller.account_id).await.map(Some)
 }
 
-/// Takes single endpoints out of the list of the group with this name. Answers as [`add_endpoints`].
+/// Takes single endpoints out of the lists of the group with this name, first out of what was added by hand. Answers as [`add_endpoints`].
 ///
 /// # Errors
 /// `ENDPOINTS_REQUIRED` for an empty list, `GROUP_INVALID` when no group has the name.
@@ -113,7 +119,7 @@ pub async fn remove_endpoints(
     }
     change(deps, caller.account_id, group.id, |known| {
         let mut conditions = Conditions::clone(&Conditions::stored(known));
-        Ok(conditions.retain_endpoints(|id| !endpoints.contains(id)).then(|| conditions.to_json()))
+        Ok(conditions.remove_endpoints(&endpoints).then(|| conditions.to_json()))
     })
     .await?;
     find_members(deps, caller.account_id).await.map(Some)
@@ -132,7 +138,7 @@ pub async fn compute(deps: &Deps, caller: &Caller, name: Option<String>) -> Resu
 /// Understands conditions as this caller may state them: endpoints that the caller does not see are passed over, and
 /// patterns find nothing beyond what the caller sees.
 pub(crate) async fn understood(deps: &Deps, caller: &Caller, written: Vec<Written>) -> Result<Conditions, Error> {
-    let written = written.into_iter().map(|written| Written { within: None, ..written }).collect();
+    let written = written.into_iter().map(|written| Written { within: None, by_hand: false, ..written }).collect();
     let mut conditions = Conditions::parse(written)?;
     let visible = visible_ids(deps, caller).await?;
     conditions.retain_endpoints(|id| visible.contains(&id.collection_id));

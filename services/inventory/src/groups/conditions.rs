@@ -24,7 +24,7 @@ const PATTERN_BYTES_MAX: usize = 1 << 20;
 const COMPILED_MAX: usize = 1_000;
 
 /// Which endpoints a group shows: all conditions of AND must hold, and one of those of OR if there are any. Without
-/// conditions none is shown.
+/// conditions none is shown. Endpoints that were added by hand are shown beside these, whatever the others select.
 #[derive(Clone, Debug, Default)]
 pub struct Conditions {
     list: Vec<Condition>,
@@ -37,6 +37,8 @@ pub struct Condition {
     rule: Rule,
     /// The collections that whoever wrote it could see; nothing for all.
     within: Option<BTreeSet<i32>>,
+    /// The list of endpoints that were added by hand; it takes no part in AND and OR.
+    by_hand: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +82,9 @@ pub struct Written {
     pub data: Value,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<BTreeSet<i32>>,
+    /// Stored only: no caller can say it.
+    #[serde(default, rename = "byHand", skip_serializing_if = "std::ops::Not::not")]
+    pub by_hand: bool,
 }
 
 /// What conditions look at.
@@ -130,7 +135,12 @@ impl Conditions {
 
     fn parse_stored(json: &str) -> Self {
         let entries: Vec<Value> = match serde_json::from_str(json) {
-            Ok(Value::Array(entries)) if entries.len() <= CONDITIONS_MAX => entries,
+            // The list of what was added by hand is stored beside as many conditions as a caller may write.
+            Ok(Value::Array(entries))
+                if entries.iter().filter(|entry| entry["byHand"] != true).count() <= CONDITIONS_MAX =>
+            {
+                entries
+            }
             Ok(Value::Array(entries)) => {
                 let reason = format!("{} conditions are stored, of at most {CONDITIONS_MAX}", entries.len());
                 return Self { list: vec![Condition::unreadable(Written::default(), reason)] };
@@ -172,35 +182,67 @@ impl Conditions {
     }
 
     pub fn matches(&self, seen: &Seen<'_>) -> bool {
-        let of = |operator| self.list.iter().filter(move |condition| condition.operator == operator);
-        !self.list.is_empty()
+        if self.list.iter().any(|condition| condition.by_hand && condition.matches(seen)) {
+            return true;
+        }
+        let selecting = || self.list.iter().filter(|condition| !condition.by_hand);
+        let of = |operator| selecting().filter(move |condition| condition.operator == operator);
+        selecting().next().is_some()
             && of(Operator::And).all(|condition| condition.matches(seen))
             && (of(Operator::Or).next().is_none() || of(Operator::Or).any(|condition| condition.matches(seen)))
     }
 
-    /// The single endpoints that are named.
-    pub fn endpoints_mut(&mut self) -> Option<&mut BTreeSet<EndpointId>> {
-        self.list.iter_mut().find_map(|condition| match &mut condition.rule {
-            Rule::Custom(endpoints) => Some(endpoints),
-            _ => None,
-        })
-    }
-
-    /// Adds single endpoints.
+    /// Adds single endpoints beside what the conditions select.
     ///
     /// # Errors
     /// `LIST_TOO_LONG`.
     pub fn add_endpoints(&mut self, added: impl IntoIterator<Item = EndpointId>) -> Result<(), Error> {
-        if self.endpoints_mut().is_none() {
-            self.list.push(Condition { operator: Operator::Or, rule: Rule::Custom(BTreeSet::new()), within: None });
+        let mut endpoints = self.by_hand();
+        endpoints.extend(added);
+        if endpoints.len() > ENDPOINTS_MAX {
+            return Err(too_long("apiList", ENDPOINTS_MAX));
         }
-        if let Some(endpoints) = self.endpoints_mut() {
-            endpoints.extend(added);
-            if endpoints.len() > ENDPOINTS_MAX {
-                return Err(too_long("apiList", ENDPOINTS_MAX));
-            }
-        }
+        self.set_by_hand(endpoints);
         Ok(())
+    }
+
+    /// Takes single endpoints out: what was added by hand, and otherwise what a condition names; says whether any went.
+    pub fn remove_endpoints(&mut self, removed: &BTreeSet<EndpointId>) -> bool {
+        let by_hand = self.by_hand();
+        let (kept, gone): (BTreeSet<_>, BTreeSet<_>) = by_hand.into_iter().partition(|id| !removed.contains(id));
+        self.set_by_hand(kept);
+        self.retain_endpoints(|id| gone.contains(id) || !removed.contains(id)) || !gone.is_empty()
+    }
+
+    /// Recognizes a list of `known` that was added by hand in conditions that a caller read and writes again.
+    pub fn keep_by_hand(&mut self, known: &Self) {
+        let by_hand = known.by_hand();
+        let added = |condition: &&mut Condition| match &condition.rule {
+            Rule::Custom(endpoints) => {
+                condition.operator == Operator::Or && !endpoints.is_empty() && endpoints.is_subset(&by_hand)
+            }
+            _ => false,
+        };
+        // Answers name it last.
+        if let Some(condition) = self.list.iter_mut().rev().find(added) {
+            condition.by_hand = true;
+        }
+    }
+
+    fn by_hand(&self) -> BTreeSet<EndpointId> {
+        let read = |condition: &Condition| match &condition.rule {
+            Rule::Custom(endpoints) if condition.by_hand => Some(endpoints.clone()),
+            _ => None,
+        };
+        self.list.iter().find_map(read).unwrap_or_default()
+    }
+
+    fn set_by_hand(&mut self, endpoints: BTreeSet<EndpointId>) {
+        self.list.retain(|condition| !condition.by_hand);
+        if !endpoints.is_empty() {
+            let rule = Rule::Custom(endpoints);
+            self.list.push(Condition { operator: Operator::Or, rule, within: None, by_hand: true });
+        }
     }
 
     /// Leaves only endpoints that `keep` accepts in the lists of single endpoints; says whether any went.
@@ -227,7 +269,7 @@ impl Conditions {
 impl Condition {
     fn unreadable(stored: Written, reason: String) -> Self {
         let operator = if stored.operator == "OR" { Operator::Or } else { Operator::And };
-        Self { operator, rule: Rule::Unreadable(Box::new(Unreadable { stored, reason })), within: None }
+        Self { operator, rule: Rule::Unreadable(Box::new(Unreadable { stored, reason })), within: None, by_hand: false }
     }
 
     fn parse(number: usize, written: Written) -> Result<Self, Error> {
@@ -281,7 +323,7 @@ impl Condition {
             }
             _ => return Err(invalid("its type is unknown".into())),
         };
-        Ok(Self { operator, rule, within: written.within })
+        Ok(Self { operator, by_hand: written.by_hand && matches!(rule, Rule::Custom(_)), rule, within: written.within })
     }
 
     fn written(&self) -> Written {
@@ -306,7 +348,8 @@ impl Condition {
             }
             Rule::Unreadable(unreadable) => return unreadable.stored.clone(),
         };
-        Written { kind: kind.to_owned(), operator: operator.to_owned(), data, within: self.within.clone() }
+        let (kind, operator, within) = (kind.to_owned(), operator.to_owned(), self.within.clone());
+        Written { kind, operator, data, within, by_hand: self.by_hand }
     }
 
     fn matches(&self, seen: &Seen<'_>) -> bool {
@@ -502,6 +545,20 @@ mod tests {
             assert_eq!(conditions.matches(&seen), shown, "{stored}");
             assert_eq!(Conditions::stored(&conditions.to_json()).unreadable().count(), 1, "kept as it is: {stored}");
         }
+    }
+
+    #[test]
+    fn as_many_conditions_as_can_be_written_leave_room_for_additions() {
+        let post = json!({"type": "METHOD", "operator": "AND", "data": {"method": "POST"}});
+        let mut conditions = parse(json!(vec![post; CONDITIONS_MAX])).unwrap();
+        let written = conditions.written();
+        let added = EndpointId { collection_id: 5, url: "/a".into(), method: "GET".into() };
+        conditions.add_endpoints([added.clone()]).unwrap();
+        let mut stored = Conditions::parse_stored(&conditions.to_json());
+        assert_eq!(stored.unreadable().count(), 0);
+        assert_eq!(stored.by_hand(), BTreeSet::from([added.clone()]));
+        assert!(stored.remove_endpoints(&BTreeSet::from([added])));
+        assert_eq!(stored.written(), written);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub fn written(conditions: Vec<pb::GroupCondition>) -> Vec<Written> {
         kind: condition.r#type.unwrap_or_default(),
         operator: condition.operator.unwrap_or_default(),
         data: condition.data.and_then(|data| serde_json::from_str(&data).ok()).unwrap_or_default(),
-        within: None,
+        ..Written::default()
     };
     conditions.into_iter().map(read).collect()
 }

@@ -114,8 +114,12 @@ pub async fn groups_survive_deaths(test: TestDb) {
     let deps = deps(&test).await;
     let (id, me) = (create(&deps, ACCOUNT, "A").await.id, admin(ACCOUNT));
     ingest(&deps, "p", &calls(id, 620)).await;
-    let condition =
-        Written { kind: "REGEX".into(), operator: "AND".into(), data: serde_json::json!({"regex": "."}), within: None };
+    let condition = Written {
+        kind: "REGEX".into(),
+        operator: "AND".into(),
+        data: serde_json::json!({"regex": "."}),
+        ..Written::default()
+    };
     deps.db.faults().at(STEPPED).times(ATTEMPTS).fail();
     let name = CollectionName::parse(Some("G".into())).unwrap();
     let (group, _) = groups::create(&deps, &me, name, vec![condition]).await.unwrap();

@@ -15,7 +15,8 @@ use portolan_testkit::TestDb;
 use crate::harness::{ACCOUNT, admin, call, caller, create, deps, distinct_path, ingest};
 
 fn condition(kind: &str, operator: &str, data: &str) -> Written {
-    Written { kind: kind.into(), operator: operator.into(), data: serde_json::from_str(data).unwrap(), within: None }
+    let data = serde_json::from_str(data).unwrap();
+    Written { kind: kind.into(), operator: operator.into(), data, ..Written::default() }
 }
 
 fn name(name: &str) -> CollectionName {
@@ -224,6 +225,53 @@ pub async fn members_follow_their_collections(test: TestDb) {
     let all = collections::list(&deps, &me).await.unwrap();
     let conditions = all.iter().find(|known| known.id == picked).unwrap().conditions.clone().unwrap();
     assert!(!conditions.contains("\"/b\""), "{conditions}");
+}
+
+/// What is added by hand is shown beside what the conditions select, also later and when the conditions that an answer
+/// names are written again; its removal brings back the group before it.
+pub async fn additions_stand_beside_conditions(test: TestDb) {
+    let deps = deps(&test).await;
+    let (a, me) = (create(&deps, ACCOUNT, "A").await.id, admin(ACCOUNT));
+    let calls = [call(a, "GET", "/books", 5), call(a, "POST", "/pay", 5), call(a, "PUT", "/cart", 5)];
+    ingest(&deps, "p", &calls).await;
+    let pay = || condition("REGEX", "AND", r#"{"regex":"/pay"}"#);
+    let method = |operator: &str, name: &str| condition("METHOD", operator, &format!(r#"{{"method":"{name}"}}"#));
+    let named = format!(r#"{{"apiList":[{{"apiCollectionId":{a},"url":"/pay","method":"POST"}}]}}"#);
+    let all = [
+        ("none", vec![], vec![]),
+        ("and", vec![pay()], vec!["POST /pay"]),
+        ("ands", vec![pay(), method("AND", "POST")], vec!["POST /pay"]),
+        ("or", vec![method("OR", "POST"), method("OR", "PUT")], vec!["POST /pay", "PUT /cart"]),
+        ("both", vec![pay(), method("OR", "POST")], vec!["POST /pay"]),
+        ("nothing", vec![pay(), method("AND", "GET")], vec![]),
+        ("named", vec![condition("CUSTOM", "AND", &named)], vec!["POST /pay"]),
+        ("among", vec![pay(), condition("CUSTOM", "OR", &named)], vec!["POST /pay"]),
+    ];
+    for (called, conditions, before) in all {
+        let group_id = group(&deps, &me, called, conditions.clone()).await.unwrap();
+        let added = vec![id(a, "GET", "/books"), id(a, "POST", "/pay"), id(a, "PATCH", &format!("/{called}"))];
+        let some = |list: &[EndpointId]| (Some(called.to_owned()), Some(list.to_vec()));
+        let (to, list) = some(&added);
+        groups::add_endpoints(&deps, &me, to, list).await.unwrap();
+        let mut both: BTreeSet<String> = before.iter().map(|&name| name.to_owned()).collect();
+        both.extend(["GET /books".to_owned(), "POST /pay".to_owned()]);
+        assert!(shown(&deps, group_id).await.iter().eq(&both), "{called} with what was added");
+
+        ingest(&deps, called, &[call(a, "PATCH", &format!("/{called}"), 6)]).await;
+        both.insert(format!("PATCH /{called}"));
+        assert!(shown(&deps, group_id).await.iter().eq(&both), "{called} with what is seen later");
+
+        let known = collections::list(&deps, &me).await.unwrap();
+        let known = known.iter().find(|known| known.id == group_id).unwrap().conditions.clone().unwrap();
+        let answered: Vec<Written> = serde_json::from_str(&known).unwrap();
+        let answered = answered.into_iter().map(|written| Written { by_hand: false, ..written }).collect();
+        groups::update(&deps, &me, group_id, answered).await.unwrap();
+        assert!(shown(&deps, group_id).await.iter().eq(&both), "{called} written again");
+
+        let (from, list) = some(&added);
+        groups::remove_endpoints(&deps, &me, from, list).await.unwrap();
+        assert_eq!(shown(&deps, group_id).await, before, "{called} after the removal");
+    }
 }
 
 /// Patterns of a caller who sees some collections find nothing in the others, now and later.

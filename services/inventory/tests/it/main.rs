@@ -54,6 +54,7 @@ portolan_testkit::suite! {
     endpoints::sensitive_parameters_are_listed,
     groups::members_do_not_depend_on_order,
     groups::members_follow_their_collections,
+    groups::additions_stand_beside_conditions,
     groups::members_follow_what_is_seen,
     groups::restricted_callers_find_only_what_they_see,
     groups::previews_show_what_a_group_would,
