@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use sqlx::{AnyPool, Error as DriverError};
+use sqlx::{AnyPool, Error as DriverError, SqlSafeStr as _, Transaction};
 
 use crate::fault::Kind;
 use crate::reach::Reach;
@@ -114,7 +114,11 @@ impl Db {
             (Mode::Read, Dialect::Sqlite) => (&shared.readers, "BEGIN DEFERRED"),
             (Mode::Read, Dialect::Postgres) => (&shared.readers, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
         };
-        let transaction = self.reaching(pool.begin_with(statement)).await?;
+        let connection = self.reaching(pool.acquire()).await?;
+        // A caller that goes away in the middle must not leave a transaction behind of which the driver does not know: the
+        // next user of the connection would be in it. So it is begun to its end, and rolled back where nobody waits.
+        let begun = tokio::spawn(Transaction::begin(connection, Some(statement.into_sql_str())));
+        let transaction = self.reaching(async { begun.await.unwrap_or(Err(DriverError::WorkerCrashed)) }).await?;
         Ok(Tx::new(transaction, shared.dialect, shared.faults.clone()))
     }
 

@@ -103,7 +103,7 @@ pub async fn note_key(db: &Db, owner: &Person) -> Result<()> {
 }
 
 async fn hashed(password: Option<String>) -> Result<(String, String)> {
-    let password = password.unwrap_or_else(|| bootstrap::random_password());
+    let password = password.unwrap_or_else(bootstrap::random_password);
     passwords::check(&password)?;
     let hash = passwords::Passwords::default().hash(password.clone()).await?;
     Ok((password, hash))

@@ -20,6 +20,7 @@ portolan_testkit::suite! {
     migrations::a_failing_script_changes_nothing,
     transactions::a_failed_statement_spoils_the_transaction,
     transactions::an_unfinished_transaction_rolls_back,
+    transactions::a_cancelled_begin_leaves_no_transaction_open,
     transactions::a_cancelled_statement_spoils_the_transaction,
     transactions::a_deadlock_is_repeated,
     transactions::a_transaction_that_cannot_end_takes_its_connection_along,

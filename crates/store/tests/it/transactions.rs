@@ -179,3 +179,24 @@ pub async fn a_transaction_that_cannot_end_takes_its_connection_along(test: Test
     db.migrate(&portolan_store::Migrations { service: "test", steps: &[] }).await.expect("migrate");
     db.probe().await.expect("a write can be made");
 }
+
+/// A caller that goes away while a transaction begins leaves none open: what is written next by itself is committed.
+pub async fn a_cancelled_begin_leaves_no_transaction_open(test: TestDb) {
+    let db = &test.db;
+    create_counters(db).await;
+    for round in 0..300 {
+        let patience = async {
+            for _ in 0..round % 6 {
+                tokio::time::sleep(Duration::from_micros(50)).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            begun = db.begin() => drop(begun),
+            () = patience => {}
+        }
+        db.execute("UPDATE counters SET value = value + 1 WHERE id = 0", args![]).await.expect("write");
+    }
+    let other = Store::connect(&test.url).await.expect("connect").service("test").await.expect("open");
+    assert_eq!(counter(&other, 0).await, 300);
+}

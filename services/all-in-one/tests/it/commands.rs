@@ -69,7 +69,7 @@ pub async fn of_the_documentation_run(test: TestDb) {
                 command.starts_with(*tool)
                     && Command::new("which").arg(tool).output().is_ok_and(|o| !o.status.success())
             };
-            if ELSEWHERE.iter().any(|start| command.starts_with(start)) || OPTIONAL.iter().any(|tool| lacks(&tool)) {
+            if ELSEWHERE.iter().any(|start| command.starts_with(start)) || OPTIONAL.iter().any(lacks) {
                 left_out.push(shown);
                 continue;
             }

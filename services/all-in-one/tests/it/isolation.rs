@@ -270,6 +270,14 @@ impl Drop for SmallDisk {
     }
 }
 
+async fn wait_for_readiness(server: &Server, status: u16) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while server.get("/readyz").await.status != status {
+        assert!(tokio::time::Instant::now() < deadline, "readiness does not become {status}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
 /// A full disk costs writes and nothing else: reads go on, readiness tells, and with room again everything works without
 /// a restart.
 pub async fn a_full_disk_is_borne(test: TestDb) {
@@ -297,12 +305,11 @@ pub async fn a_full_disk_is_borne(test: TestDb) {
             }
         }
         assert!(refused >= 5, "the disk was never full for a write");
-        let ready = server.get("/readyz").await;
-        assert_eq!(ready.status, 503, "{}", ready.body);
+        wait_for_readiness(&server, 503).await;
         server.post("/api/getAllCollections", json!({})).await.expect(200);
         std::fs::remove_file(&filler).unwrap();
         server.create_collection(&format!("After {round}")).await;
-        server.get("/readyz").await.expect(200);
+        wait_for_readiness(&server, 200).await;
     }
 }
 

@@ -179,8 +179,7 @@ portolan_testkit::suite! {
     PORTOLAN_TEST_SCHEMATHESIS:
     documented::answers_fit_the_document;
     PORTOLAN_TEST_KAFKA @postgres:
-    up_distributed::the_log_is_kafka;
-    PORTOLAN_TEST_KAFKA:
+    up_distributed::the_log_is_kafka,
     kill::nothing_is_lost_or_counted_twice_over_a_broker;
     PORTOLAN_TEST_KAFKA_LIBS:
     faults::what_a_client_sees_of_broker_faults;
