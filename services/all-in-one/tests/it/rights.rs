@@ -130,7 +130,7 @@ pub async fn a_token_acts_where_it_was_made(test: TestDb) {
     let key = key["apiTokenList"][0]["key"].as_str().unwrap().to_owned();
     let scopes = json!(["api_tokens", "identity:read", "inventory"]);
     let new = json!({"properties": {"name": "second", "scopes": scopes, "expires_at": 4_000_000_000_i64,
-        "authorized_ip_addresses": ["127.0.0.0/8", "::1"]}});
+        "authorized_ip_addresses": ["127.0.0.0/8", "192.0.2.0/24", "::1"]}});
     let made = server.call("POST", &tokens, &key, new).await.expect(200).json();
     let secret = made["api_token"]["secret"].as_str().unwrap();
     let names = async |bearer: &str| {
