@@ -47,10 +47,10 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
     let (http, grpc, process, services) = started?;
     let config = &process.config;
 
-    let log = services.log.clone();
+    let (store, log) = (process.store.clone(), services.log.clone());
     let readiness = process
         .readiness(&services.identity.db)
-        .with("log", check(move || portolan_log::is_there(log.clone())))
+        .with("log", check(move || portolan_inventory::log_readiness(store.clone(), log.clone())))
         .shared();
     let (stop, stopped) = watch::channel(false);
     let stopping = |mut stopped: watch::Receiver<bool>| async move {

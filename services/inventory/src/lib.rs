@@ -54,7 +54,7 @@ mod unreadable;
 
 pub use deps::Deps;
 pub use error::Error;
-pub use ingest::{IngestHandle, lag, oldest_unread, probe, start_ingest};
+pub use ingest::{IngestHandle, lag, log_readiness, oldest_unread, probe, start_ingest};
 pub use unreadable::unreadable_settings;
 
 use portolan_api::inventory::v1::access_type_service_server::AccessTypeServiceServer;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use portolan_inventory::ingest::PROBE_ARGUMENT;
-use portolan_inventory::{Deps, PACKAGE, SERVICE, probe, service, start_ingest};
+use portolan_inventory::{Deps, PACKAGE, SERVICE, log_readiness, probe, service, start_ingest};
 use portolan_log::Log;
 use portolan_runtime::{Built, process, readiness::check};
 
@@ -25,7 +25,8 @@ async fn main() -> ExitCode {
         let (guard, relay) = portolan_outbox::start(&process, &deps.db, process.remote_guard()).await?;
         let meter = portolan_meter::start(std::slice::from_ref(&deps.db));
         let ingest = start_ingest(deps);
-        let is_there = check(move || portolan_log::is_there(log.clone()));
+        let store = process.store.clone();
+        let is_there = check(move || log_readiness(store.clone(), log.clone()));
         let built = Built::new(routes, guard).checking("log", is_there);
         Ok(built.stopping(ingest.stop()).stopping(meter.stop()).stopping(relay.stop()))
     })

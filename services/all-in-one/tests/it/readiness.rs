@@ -64,6 +64,8 @@ pub async fn a_store_that_is_gone_is_told_within_a_second(test: TestDb) {
     let server = Server::start_program(program, &own, data_dir, &variables, std::process::Stdio::inherit()).await;
     server.create_collection("Before").await;
     server.get("/readyz").await.expect(200);
+    let (_, log) = part(&server, "log").await;
+    assert!(log["detail"].as_str().unwrap().contains("record"), "{log}");
     wait_for_health(&server, INVENTORY, ServingStatus::Serving).await;
 
     postgres.set(Road::Cut);

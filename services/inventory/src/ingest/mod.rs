@@ -187,6 +187,29 @@ pub async fn oldest_unread(
     Ok(oldest)
 }
 
+/// Longest look for the oldest record: whether the log is there does not hang on it.
+const AGE_TIME_MAX: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// Whether the log answers, and how long its oldest unread record has waited, for readiness. An age that is not known in
+/// time is left out.
+///
+/// # Errors
+/// What is wrong with the log.
+pub async fn log_readiness(store: portolan_store::Store, log: portolan_log::Log) -> Result<String, String> {
+    let detail = portolan_log::is_there(log.clone()).await?;
+    let age = async {
+        let ends = log.end_offsets().await.ok()?;
+        oldest_unread(&store, &log, &ends).await.ok()
+    };
+    Ok(match tokio::time::timeout(AGE_TIME_MAX, age).await {
+        Ok(Some(Some(Unread { partition, offset, age_s }))) => {
+            format!("{detail}; the oldest unread record has waited {age_s} s, partition {partition}, offset {offset}")
+        }
+        Ok(Some(None)) => format!("{detail}; no record waits"),
+        Ok(None) | Err(_) => detail,
+    })
+}
+
 /// How many records of the log the inventory does not have yet, as anybody on the store can see it.
 ///
 /// # Errors
