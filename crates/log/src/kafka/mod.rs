@@ -133,7 +133,7 @@ impl Kafka {
         blocking(move || {
             let marks = (0..partitions).map(|partition| {
                 let number = i32::try_from(partition).map_err(|_| Error::Partition(partition))?;
-                let (low, high) = client.fetch_watermarks(&topic, number, TIMEOUT).map_err(broker)?;
+                let (low, high) = client.fetch(&topic, number).map_err(broker)?;
                 Ok((partition, low, high))
             });
             marks.collect()
@@ -145,7 +145,7 @@ impl Kafka {
     pub async fn end_offset(&self, partition: i64) -> Result<i64, Error> {
         let (client, topic) = (self.producer.client(), self.topic.clone());
         let number = i32::try_from(partition).map_err(|_| Error::Partition(partition))?;
-        blocking(move || Ok(client.fetch_watermarks(&topic, number, TIMEOUT).map_err(broker)?.1)).await
+        blocking(move || Ok(client.fetch(&topic, number).map_err(broker)?.1)).await
     }
 
     fn consumer(&self) -> Result<&Arc<Consumer>, Error> {

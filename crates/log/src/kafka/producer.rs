@@ -1,16 +1,18 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord};
 
-use super::{broker, client_config, message_bytes_max, rejected_topic};
+use super::{TIMEOUT, broker, client_config, message_bytes_max, rejected_topic};
 use crate::Error;
 use crate::log::{Message, Positions, ProducerMark};
 
 /// A message that no broker took by then has failed.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause before a partition without a leader is asked again.
+const LEADER_WAIT: Duration = Duration::from_millis(100);
 /// Wait for room in the client's queue.
 const QUEUE_FULL_WAIT: Duration = Duration::from_millis(20);
 
@@ -110,7 +112,31 @@ async fn delivered(delivery: DeliveryFuture) -> Result<(i32, i64), Error> {
 pub(super) struct Watermarks(Arc<FutureProducer>);
 
 impl Watermarks {
-    pub fn fetch_watermarks(&self, topic: &str, partition: i32, timeout: Duration) -> Result<(i64, i64), KafkaError> {
-        rdkafka::producer::Producer::client(&*self.0).fetch_watermarks(topic, partition, timeout)
+    /// The lowest and the next offset of a partition. A partition whose leader is not known yet, as those of a new
+    /// topic or after a broker died, is asked again.
+    pub fn fetch(&self, topic: &str, partition: i32) -> Result<(i64, i64), KafkaError> {
+        let asked_at = Instant::now();
+        loop {
+            match rdkafka::producer::Producer::client(&*self.0).fetch_watermarks(topic, partition, TIMEOUT) {
+                Err(error) if is_without_leader(&error) && asked_at.elapsed() < TIMEOUT => {
+                    std::thread::sleep(LEADER_WAIT);
+                }
+                answer => return answer,
+            }
+        }
     }
+}
+
+fn is_without_leader(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::ReplicaNotAvailable
+                | RDKafkaErrorCode::OffsetNotAvailable
+        )
+    )
 }
