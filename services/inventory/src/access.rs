@@ -5,6 +5,7 @@ use portolan_authz::Caller;
 
 use crate::collections::{Collection, DEFAULT_ID, ensure_default};
 use crate::endpoints::EndpointId;
+use crate::view::View;
 use crate::{Deps, Error, store};
 
 /// Whether the collection stands in the caller's list.
@@ -33,7 +34,7 @@ pub async fn readable(deps: &Deps, caller: &Caller, collection_id: i32) -> Resul
 }
 
 /// The collection that owns an endpoint, and the endpoint by its id, for a read of its data. A group stands for the
-/// collections whose endpoints it shows: who may see the group may see them.
+/// collections whose endpoints it shows, as far as the caller reads them.
 ///
 /// # Errors
 /// `COLLECTION_DEACTIVATED`.
@@ -54,15 +55,18 @@ pub async fn readable_endpoints(
     caller: &Caller,
     id: &EndpointId,
 ) -> Result<Vec<(Collection, EndpointId)>, Error> {
-    let Some(collection) = readable(deps, caller, id.collection_id).await? else { return Ok(Vec::new()) };
-    if !collection.is_group() {
-        return Ok(vec![(collection, id.clone())]);
-    }
+    let url_key = id.url_key();
+    let owners = match readable(deps, caller, id.collection_id).await? {
+        Some(collection) if !collection.is_group() => return Ok(vec![(collection, id.clone())]),
+        Some(group) => store::groups::owners(&deps.db, caller.account_id, group.id, &url_key).await?,
+        // One of a collection that is not on the list may be granted by a group that is.
+        None if caller.grant.collections().is_some() => vec![id.collection_id],
+        None => return Ok(Vec::new()),
+    };
+    let view = View::of(deps, caller).await?;
     let mut found = Vec::new();
-    for owner in store::groups::owners(&deps.db, caller.account_id, collection.id, &id.url_key()).await? {
-        let owner = store::collections::get(&deps.db, caller.account_id, owner).await?;
-        let shown = |owner: &Collection| !owner.deleted && !owner.deactivated && owner.in_scope(caller.scope);
-        if let Some(owner) = owner.filter(shown) {
+    for owner in owners.into_iter().filter(|owner| view.shows_key(*owner, &url_key)) {
+        if let Some(owner) = store::collections::get(&deps.db, caller.account_id, owner).await? {
             let id = EndpointId { collection_id: owner.id, ..id.clone() };
             found.push((owner, id));
         }
@@ -76,11 +80,4 @@ pub async fn readable_endpoints(
 /// `COLLECTION_NOT_FOUND`.
 pub async fn writable(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<Collection, Error> {
     find(deps, caller, collection_id).await?.ok_or_else(|| Reason::CollectionNotFound.into())
-}
-
-/// The collections whose data the caller may read, by id.
-pub async fn active(deps: &Deps, caller: &Caller) -> Result<Vec<Collection>, Error> {
-    let mut visible = crate::collections::list(deps, caller).await?;
-    visible.retain(|collection| !collection.deactivated);
-    Ok(visible)
 }

@@ -8,10 +8,11 @@ use portolan_engine::{AccessPolicy, AccessType, Method};
 use portolan_record::Record;
 use portolan_store::{Tx, retrying};
 
-use crate::collections::{IDS_MAX, list};
+use crate::collections::IDS_MAX;
 use crate::endpoints::{EndpointId, RawEndpoint};
 use crate::groups::conditions::too_long;
 use crate::jobs::{self, Job, JobKind, Step};
+use crate::view::View;
 use crate::{Deps, Error, groups, keys, store};
 
 /// Raw endpoints that a job looks at in one transaction.
@@ -63,15 +64,17 @@ pub async fn list_by_urls(
     let key = |url: &String| Method::ALL.map(|method| keys::endpoint_key(method.name(), url));
     let url_keys: Vec<String> = urls.iter().flat_map(key).collect();
     let url_keys: Vec<&str> = url_keys.iter().map(String::as_str).collect();
-    let visible = list(deps, caller).await?;
-    let readable: Vec<i32> =
-        visible.iter().filter(|known| !known.deactivated && !known.is_group()).map(|known| known.id).collect();
+    let view = View::of(deps, caller).await?;
+    let readable: Vec<i32> = view.owners().map(|(id, _)| id).collect();
     let mut found: BTreeMap<EndpointId, (bool, BTreeSet<AccessType>)> = BTreeMap::new();
     'all: for keys in url_keys.chunks(store::LIST_MAX) {
         for ids in readable.chunks(COLLECTIONS_PER_QUERY) {
             for (collection_id, raw) in store::access_types::by_url_keys(&deps.db, caller.account_id, ids, keys).await?
             {
                 let id = EndpointId { collection_id, url: raw.url, method: raw.method };
+                if !view.shows(&id) {
+                    continue;
+                }
                 let known = found.entry(id).or_default();
                 known.0 |= raw.proven;
                 known.1.extend(raw.facts.access_types);

@@ -1,7 +1,7 @@
 //! Parameters by when they were first seen.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use portolan_authz::Caller;
 use portolan_engine::{Aggregate, ParameterKey, REQUEST};
@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use crate::endpoints::EndpointId;
 use crate::parameters::{self, Parameter};
-use crate::{Deps, Error, access, markings, store};
+use crate::view::View;
+use crate::{Deps, Error, markings, store};
 
 /// Parameters of one page, where the request names no number.
 const PAGE_DEFAULT: usize = 50;
@@ -51,7 +52,7 @@ pub async fn list(deps: &Deps, caller: &Caller, query: &Query) -> Result<(Vec<Pa
     let total = found.len();
     let limit = if query.limit == 0 { PAGE_DEFAULT } else { query.limit.min(PAGE_MAX) };
     let mut page: Vec<Parameter> = found.into_iter().skip(query.skip).take(limit).collect();
-    parameters::note_groups(deps, caller.account_id, &mut page).await?;
+    parameters::note_groups(deps, caller, &mut page).await?;
     Ok((page, total))
 }
 
@@ -60,7 +61,7 @@ pub async fn recent(deps: &Deps, caller: &Caller, start: i64, end: i64) -> Resul
     let mut found = first_seen_between(deps, caller, start, end).await?;
     found.sort_by(|a, b| b.seen.first_seen.cmp(&a.seen.first_seen).then_with(|| natural(a, b)));
     found.truncate(RECENT_MAX);
-    parameters::note_groups(deps, caller.account_id, &mut found).await?;
+    parameters::note_groups(deps, caller, &mut found).await?;
     Ok(found)
 }
 
@@ -81,14 +82,14 @@ pub async fn count_types(
 
 async fn first_seen_between(deps: &Deps, caller: &Caller, start: i64, end: i64) -> Result<Vec<Parameter>, Error> {
     let end = if end <= 0 { now_s() } else { end };
-    let visible: HashSet<i32> = access::active(deps, caller).await?.into_iter().map(|known| known.id).collect();
+    let view = View::of(deps, caller).await?;
     let markings = markings::of_account(deps, caller.account_id).await?;
     let mut merged: HashMap<(EndpointId, ParameterKey), Aggregate> = HashMap::new();
     for row in store::totals::changed_since(&deps.db, caller.account_id, start).await? {
-        if !visible.contains(&row.collection_id) {
+        let endpoint = EndpointId { collection_id: row.collection_id, url: row.url, method: row.method };
+        if !view.shows(&endpoint) {
             continue;
         }
-        let endpoint = EndpointId { collection_id: row.collection_id, url: row.url, method: row.method };
         match merged.entry((endpoint, row.key)) {
             std::collections::hash_map::Entry::Vacant(place) => _ = place.insert(row.seen),
             std::collections::hash_map::Entry::Occupied(mut known) => known.get_mut().merge(row.seen),

@@ -262,10 +262,10 @@ pub(crate) async fn leave_groups(tx: &mut Tx, account_id: i64, deleted: &[i32]) 
             continue;
         }
         // Read again under the lock: another request may have changed the list meanwhile.
-        if let Some(conditions) = store::groups::lock(tx, account_id, group_id).await? {
+        if let Some((conditions, sharing)) = store::groups::lock(tx, account_id, group_id).await? {
             let mut conditions = Conditions::clone(&Conditions::stored(&conditions));
             names_one(&mut conditions);
-            store::groups::update_conditions(tx, account_id, group_id, &conditions.to_json()).await?;
+            store::groups::update_conditions(tx, account_id, group_id, &conditions.to_json(), sharing).await?;
         }
     }
     groups::add_counts(tx, account_id, &counts).await

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
-use portolan_api::Reason;
 use portolan_api::identity::v1::AddUserCollectionRequest;
+use portolan_api::{Access, Feature, Reason};
 use portolan_authz::{Caller, Scope};
 use portolan_outbox::Change;
 use portolan_store::retrying;
@@ -9,6 +9,7 @@ use regex::RegexBuilder;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::view::View;
 use crate::{Deps, Error, access, collection_writes, edge, groups, jobs, store, text};
 use portolan_runtime::now_s;
 
@@ -57,6 +58,38 @@ pub struct Collection {
     pub conditions: Option<String>,
     /// No value of a redacted collection is left.
     pub values_removed: bool,
+    /// The user that made it; nothing for those of hosts and of the installation.
+    pub made_by: Option<i64>,
+    /// Nothing but [`Sharing::None`] for a plain collection.
+    pub sharing: Sharing,
+}
+
+/// Whether a group grants what it shows to those whose list names it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sharing {
+    /// Its readers see their part of it.
+    #[default]
+    None,
+    /// An administrator wrote its conditions last.
+    ByAdministrator,
+    /// An administrator shared it.
+    Marked,
+}
+
+impl Sharing {
+    /// After a change of what a group shows: nobody else widens what an administrator granted.
+    pub(crate) fn after_change(self, caller: &Caller) -> Self {
+        match (is_administrator(caller), self) {
+            (false, _) => Self::None,
+            (true, Self::Marked) => Self::Marked,
+            (true, _) => Self::ByAdministrator,
+        }
+    }
+}
+
+/// Whether a caller may grant others what a group shows.
+pub(crate) fn is_administrator(caller: &Caller) -> bool {
+    caller.grant.allows(Feature::AdminActions, Access::ReadWrite) && caller.grant.collections().is_none()
 }
 
 /// What a new collection is made of.
@@ -207,6 +240,11 @@ pub(crate) async fn insert(deps: &Deps, caller: &Caller, new: NewCollection) -> 
         deleted: false,
         conditions,
         values_removed: true,
+        made_by: Some(caller.user_id).filter(|id| *id > 0),
+        sharing: match kind {
+            Some(_) => Sharing::None.after_change(caller),
+            None => Sharing::None,
+        },
     };
     // A repetition after a commit of unknown outcome finds its own row.
     let insert = || async {
@@ -259,12 +297,26 @@ pub(crate) async fn insert_defaults(tx: &mut portolan_store::Tx, account_ids: &[
     Ok(store::collections::insert_default(tx, account_ids, DEFAULT_NAME, now_s()).await?)
 }
 
-/// The collections that the caller may see, by id.
+/// The collections that the caller may see, by id. Groups have the number of endpoints that the caller meets in them.
 pub async fn list(deps: &Deps, caller: &Caller) -> Result<Vec<Collection>, Error> {
     ensure_default(deps, caller.account_id).await?;
-    let mut collections = store::collections::list(&deps.db, caller.account_id).await?;
-    collections.retain(|collection| access::sees(caller, collection));
-    Ok(collections)
+    let all = store::collections::list(&deps.db, caller.account_id).await?;
+    let mut seen: Vec<Collection> = all.iter().filter(|known| access::sees(caller, known)).cloned().collect();
+    if seen.iter().any(Collection::is_group) {
+        let view = View::among(deps, caller, all).await?;
+        view.count_groups(deps, caller.account_id, &mut seen).await?;
+    }
+    Ok(seen)
+}
+
+/// One collection, as [`list`] tells it.
+pub async fn get(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<Option<Collection>, Error> {
+    let mut found = access::find(deps, caller, collection_id).await?;
+    if let Some(group) = found.as_mut().filter(|found| found.is_group()) {
+        let view = View::of(deps, caller).await?;
+        view.count_groups(deps, caller.account_id, std::slice::from_mut(group)).await?;
+    }
+    Ok(found)
 }
 
 /// The names of those of an account's collections that exist, whoever sees them.

@@ -27,6 +27,7 @@ use crate::endpoints::{EndpointId, Facts, RawEndpoint};
 use crate::groups::conditions::{method, too_long};
 use crate::ingest::batch::{Delta, Deltas, Target, concrete_url};
 use crate::ingest::write::{Changed, note_changes, to_delta, to_row, write_collection};
+use crate::view::View;
 use crate::{Deps, Error, access, keys, store};
 use portolan_runtime::now_s;
 
@@ -112,9 +113,11 @@ pub async fn demerge_many(
 /// The templates that are apart, in the collections that the caller sees.
 pub async fn list_demerged(deps: &Deps, caller: &Caller) -> Result<Vec<EndpointId>, Error> {
     let visible: BTreeSet<i32> = list(deps, caller).await?.into_iter().map(|known| known.id).collect();
+    let view = View::of(deps, caller).await?;
     let rows = store::demerged::by_account(&deps.db, caller.account_id).await?;
-    let seen = rows.into_iter().filter(|row| visible.contains(&row.collection_id));
-    Ok(seen.map(|row| EndpointId { collection_id: row.collection_id, url: row.url, method: row.method }).collect())
+    let ids =
+        rows.into_iter().map(|row| EndpointId { collection_id: row.collection_id, url: row.url, method: row.method });
+    Ok(ids.filter(|id| visible.contains(&id.collection_id) || view.shows(id)).collect())
 }
 
 /// Puts templates together again; those that are not apart, or that the caller cannot see, are passed over.

@@ -7,6 +7,7 @@ use portolan_runtime::now_s;
 
 use crate::collections::Collection;
 use crate::endpoints::{Endpoint, EndpointId};
+use crate::view::View;
 use crate::{Deps, Error, access, collections, endpoints, groups, markings, store};
 
 /// Endpoints answered where the most sensitive ones are asked for, as documented.
@@ -32,10 +33,14 @@ pub async fn collections_of_hosts(deps: &Deps, caller: &Caller, hosts: Vec<Strin
 
 /// The newest record of each collection and group that has any, in Unix seconds.
 pub async fn last_seen(deps: &Deps, caller: &Caller) -> Result<BTreeMap<i32, i64>, Error> {
+    let view = View::of(deps, caller).await?;
     let mut times = store::totals::last_seen(&deps.db, caller.account_id).await?;
-    times.extend(store::totals::last_seen_of_groups(&deps.db, caller.account_id).await?);
-    let visible = visible_ids(deps, caller).await?;
-    times.retain(|id, _| visible.contains(id));
+    let all = store::totals::last_seen_of_groups(&deps.db, caller.account_id, None).await?;
+    let granted = store::totals::last_seen_of_groups(&deps.db, caller.account_id, Some(view.granting())).await?;
+    for (id, time) in view.of_groups(all, granted) {
+        times.entry(id).and_modify(|known| *known = time.max(*known)).or_insert(time);
+    }
+    times.retain(|id, _| view.lists(*id));
     Ok(times)
 }
 
@@ -53,18 +58,20 @@ pub async fn last_calculated(deps: &Deps, caller: &Caller) -> Result<BTreeMap<&'
 
 /// Whether there is any endpoint.
 pub async fn has_endpoints(deps: &Deps, caller: &Caller) -> Result<bool, Error> {
-    let visible = access::active(deps, caller).await?;
-    Ok(visible.iter().any(|collection| collection.endpoint_count > 0))
+    let visible = collections::list(deps, caller).await?;
+    Ok(visible.iter().any(|collection| !collection.deactivated && collection.endpoint_count > 0))
 }
 
 /// Endpoints discovered until `end`, and until `start`; an end of 0 is now.
 pub async fn count_discovered(deps: &Deps, caller: &Caller, start: i64, end: i64) -> Result<(i64, i64), Error> {
     let end = if end <= 0 { now_s() } else { end };
-    let visible = visible_ids(deps, caller).await?;
+    let view = View::of(deps, caller).await?;
     let mut counts = [0, 0];
     for (count, until) in counts.iter_mut().zip([end, start]) {
-        let by_collection = store::totals::discovered_until(&deps.db, caller.account_id, until).await?;
-        *count = by_collection.iter().filter(|(id, _)| visible.contains(id)).map(|(_, count)| count).sum();
+        let all = store::totals::discovered_until(&deps.db, caller.account_id, until, None).await?;
+        let granting = Some(view.granting());
+        let granted = store::totals::discovered_until(&deps.db, caller.account_id, until, granting).await?;
+        *count = view.of_owners(all, granted).iter().map(|(_, count)| count).sum();
     }
     Ok((counts[0], counts[1]))
 }
@@ -76,10 +83,11 @@ pub async fn sensitive(deps: &Deps, caller: &Caller) -> Result<(usize, BTreeMap<
     for (id, names) in &endpoints {
         types.entry(id.collection_id).or_default().extend(names.iter().map(|name| (*name).to_owned()));
     }
-    let visible = visible_ids(deps, caller).await?;
-    for (id, group_ids) in groups::showing(deps, caller.account_id, endpoints.keys()).await? {
+    let view = View::of(deps, caller).await?;
+    types.retain(|id, _| view.lists(*id));
+    for (id, group_ids) in groups::showing(deps, caller, endpoints.keys()).await? {
         let names = endpoints.get(&id).into_iter().flatten();
-        for group_id in group_ids.iter().filter(|group_id| visible.contains(group_id)) {
+        for group_id in group_ids.iter().filter(|group_id| view.lists(**group_id)) {
             types.entry(*group_id).or_default().extend(names.clone().map(|name| (*name).to_owned()));
         }
     }
@@ -107,11 +115,11 @@ async fn sensitive_endpoints(
     deps: &Deps,
     caller: &Caller,
 ) -> Result<BTreeMap<EndpointId, BTreeSet<&'static str>>, Error> {
-    let visible = visible_ids(deps, caller).await?;
+    let view = View::of(deps, caller).await?;
     let markings = markings::of_account(deps, caller.account_id).await?;
     let mut found: BTreeMap<EndpointId, BTreeSet<&'static str>> = BTreeMap::new();
     for (id, key) in store::totals::sensitive(&deps.db, caller.account_id).await? {
-        if visible.contains(&id.collection_id) && markings.of(&id, &key) != Some(false) {
+        if view.shows(&id) && markings.of(&id, &key) != Some(false) {
             found.entry(id).or_default().insert(key.sub_type.name());
         }
     }
@@ -134,17 +142,16 @@ async fn sensitive_endpoints(
 
 /// The number of endpoints with a critical risk score, and the highest score of each collection.
 pub async fn risk_scores(deps: &Deps, caller: &Caller) -> Result<(usize, BTreeMap<i32, f64>), Error> {
-    let mut critical = 0;
+    let mut critical: BTreeSet<EndpointId> = BTreeSet::new();
     let mut highest = BTreeMap::new();
-    for collection in access::active(deps, caller).await? {
+    for collection in View::of(deps, caller).await?.collections {
         let (_, list) = endpoints::list(deps, caller, collection.id).await?;
-        critical +=
-            list.iter().filter(|known| known.risk_score >= CRITICAL && known.id.collection_id == collection.id).count();
+        critical.extend(list.iter().filter(|known| known.risk_score >= CRITICAL).map(|known| known.id.clone()));
         if let Some(score) = list.iter().map(|known| known.risk_score).max_by(f64::total_cmp) {
             highest.insert(collection.id, score);
         }
     }
-    Ok((critical, highest))
+    Ok((critical.len(), highest))
 }
 
 /// An endpoint by what its parameters show.
@@ -192,8 +199,4 @@ pub async fn activity_of_many(
         }
     }
     Ok(lists)
-}
-
-async fn visible_ids(deps: &Deps, caller: &Caller) -> Result<HashSet<i32>, Error> {
-    Ok(access::active(deps, caller).await?.into_iter().map(|collection| collection.id).collect())
 }

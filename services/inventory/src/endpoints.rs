@@ -8,6 +8,7 @@ use portolan_store::retrying;
 use serde::{Deserialize, Serialize};
 
 use crate::collections::{Collection, NO_COLLECTION, Tag};
+use crate::view::View;
 use crate::{Deps, Error, access, keys, store, text};
 use portolan_runtime::now_s;
 
@@ -197,8 +198,8 @@ fn grouped(rows: Vec<RawEndpoint>) -> BTreeMap<(String, String), Vec<RawEndpoint
 /// `COLLECTION_DEACTIVATED`.
 pub async fn list(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<(bool, Vec<Endpoint>), Error> {
     match access::readable(deps, caller, collection_id).await? {
-        Some(group) if group.is_group() => Ok((group.redacted, shown_by(deps, caller.account_id, group.id).await?)),
-        Some(collection) => Ok((collection.redacted, list_of(deps, caller.account_id, collection.id).await?)),
+        Some(group) if group.is_group() => Ok((group.redacted, shown_by(deps, caller, group.id).await?)),
+        Some(collection) => Ok((collection.redacted, list_of(deps, caller, collection.id).await?)),
         None => Ok((false, Vec::new())),
     }
 }
@@ -214,8 +215,8 @@ pub async fn list_many(
         let found = access::find(deps, caller, id).await?;
         if let Some(found) = found.filter(|found| !found.deactivated && !lists.contains_key(&id)) {
             let list = match found.is_group() {
-                true => shown_by(deps, caller.account_id, id).await?,
-                false => list_of(deps, caller.account_id, id).await?,
+                true => shown_by(deps, caller, id).await?,
+                false => list_of(deps, caller, id).await?,
             };
             lists.insert(id, list);
         }
@@ -223,37 +224,40 @@ pub async fn list_many(
     Ok(lists)
 }
 
-async fn list_of(deps: &Deps, account_id: i64, collection_id: i32) -> Result<Vec<Endpoint>, Error> {
+async fn list_of(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<Vec<Endpoint>, Error> {
+    let account_id = caller.account_id;
     let mut tx = deps.db.begin_read().await?;
     let rows = store::endpoints::list(&mut tx, account_id, collection_id).await?;
     let sensitive = store::parameters::sensitive_endpoints(&mut tx, account_id, collection_id).await?;
     tx.rollback().await?;
-    assemble(deps, account_id, collection_id, rows, &sensitive).await
+    assemble(deps, caller, collection_id, rows, &sensitive).await
 }
 
 /// The endpoints of a collection with these effective URLs, by URL and method.
 pub(crate) async fn of_urls(
     deps: &Deps,
-    account_id: i64,
+    caller: &Caller,
     collection_id: i32,
     url_keys: &[&str],
 ) -> Result<Vec<Endpoint>, Error> {
+    let account_id = caller.account_id;
     let mut tx = deps.db.begin_read().await?;
     let rows = store::endpoints::by_url_keys_in(&mut tx, account_id, collection_id, url_keys).await?;
     let keys: Vec<&str> = rows.iter().map(|raw| raw.key.as_str()).collect();
     let sensitive = store::parameters::sensitive_among(&mut tx, account_id, collection_id, &keys).await?;
     tx.rollback().await?;
-    assemble(deps, account_id, collection_id, rows, &sensitive).await
+    assemble(deps, caller, collection_id, rows, &sensitive).await
 }
 
 /// Raw rows as endpoints, with what users and groups say of them.
 async fn assemble(
     deps: &Deps,
-    account_id: i64,
+    caller: &Caller,
     collection_id: i32,
     rows: Vec<RawEndpoint>,
     sensitive: &HashSet<String>,
 ) -> Result<Vec<Endpoint>, Error> {
+    let account_id = caller.account_id;
     let marked = marked_urls(deps, account_id, collection_id).await?;
     let now = now_s();
     let groups = grouped(rows);
@@ -267,27 +271,25 @@ async fn assemble(
     let mut showing = store::groups::by_collection(&deps.db, account_id, collection_id).await?;
     if !showing.is_empty() {
         for endpoint in &mut endpoints {
-            endpoint.group_ids = showing.remove(&endpoint.id.url_key()).unwrap_or_default();
+            let group_ids = showing.remove(&endpoint.id.url_key()).unwrap_or_default();
+            endpoint.group_ids = group_ids.into_iter().filter(|id| caller.grant.sees(*id)).collect();
         }
     }
     Ok(endpoints)
 }
 
-/// The endpoints that a group shows, by collection, URL and method.
-pub(crate) async fn shown_by(deps: &Deps, account_id: i64, group_id: i32) -> Result<Vec<Endpoint>, Error> {
+/// The endpoints that a group shows its reader, by collection, URL and method.
+pub(crate) async fn shown_by(deps: &Deps, caller: &Caller, group_id: i32) -> Result<Vec<Endpoint>, Error> {
+    let view = View::of(deps, caller).await?;
     let mut found = Vec::new();
-    for (collection_id, url_keys) in store::groups::by_group(&deps.db, account_id, group_id).await? {
-        let owner = store::collections::get(&deps.db, account_id, collection_id).await?;
-        if owner.is_none_or(|owner| owner.deleted || owner.deactivated) {
-            continue;
-        }
+    for (collection_id, url_keys) in view.of_group(deps, caller.account_id, group_id).await? {
         if url_keys.len() <= LOOKED_UP_MAX {
             let url_keys: Vec<&str> = url_keys.iter().map(String::as_str).collect();
-            found.extend(of_urls(deps, account_id, collection_id, &url_keys).await?);
+            found.extend(of_urls(deps, caller, collection_id, &url_keys).await?);
             continue;
         }
         let shown: BTreeSet<String> = url_keys.into_iter().collect();
-        let all = list_of(deps, account_id, collection_id).await?;
+        let all = list_of(deps, caller, collection_id).await?;
         found.extend(all.into_iter().filter(|endpoint| shown.contains(&endpoint.id.url_key())));
     }
     Ok(found)
@@ -314,7 +316,7 @@ pub async fn list_keys(
     }
     let collection = access::readable(deps, caller, collection_id).await?.ok_or(Reason::CollectionNotFound)?;
     if collection.is_group() {
-        let shown = shown_by(deps, caller.account_id, collection.id).await?;
+        let shown = shown_by(deps, caller, collection.id).await?;
         return Ok(shown.into_iter().skip(skip).map(|endpoint| endpoint.id).collect());
     }
     let urls = proven_urls(deps, caller.account_id, &collection).await?;
@@ -363,6 +365,7 @@ pub async fn get(deps: &Deps, caller: &Caller, id: &EndpointId) -> Result<Option
     if let Some(endpoint) = &mut endpoint {
         let url_key = endpoint.id.url_key();
         endpoint.group_ids = store::groups::showing(&deps.db, caller.account_id, collection.id, &url_key).await?;
+        endpoint.group_ids.retain(|id| caller.grant.sees(*id));
     }
     Ok(endpoint)
 }

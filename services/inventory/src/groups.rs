@@ -6,6 +6,7 @@
 //! - Both hold the collection of an endpoint while they decide, and read the conditions after they hold it, so the last
 //!   to decide knows the last conditions.
 //! - Conditions of a caller who sees only some collections never show endpoints of others.
+//! - Who reads a group meets of its members only what they may read (see [`crate::view`]).
 
 pub mod conditions;
 pub mod preview;
@@ -14,9 +15,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
+use portolan_outbox::Change;
 use portolan_store::{Tx, retrying};
+use serde_json::json;
 
-use crate::collections::{self, Collection, CollectionName, NewCollection};
+use crate::collections::{self, Collection, CollectionName, NewCollection, Sharing};
 use crate::endpoints::{self, EndpointId, RawEndpoint};
 use crate::jobs::{self, Job, JobKind, Step};
 use crate::{Deps, Error, access, store};
@@ -58,7 +61,7 @@ pub async fn create(
 pub async fn update(deps: &Deps, caller: &Caller, group_id: i32, written: Vec<Written>) -> Result<String, Error> {
     let understood = understood(deps, caller, written).await?;
     access::writable(deps, caller, group_id).await?;
-    change(deps, caller.account_id, group_id, |known| {
+    change(deps, caller, group_id, |known| {
         let mut conditions = understood.clone();
         conditions.keep_by_hand(&Conditions::stored(known));
         Ok(Some(conditions.to_json()))
@@ -92,7 +95,7 @@ pub async fn add_endpoints(
     if endpoints.is_empty() {
         return Ok(None);
     }
-    change(deps, caller.account_id, group.id, |known| {
+    change(deps, caller, group.id, |known| {
         let mut conditions = Conditions::clone(&Conditions::stored(known));
         conditions.add_endpoints(endpoints.iter().cloned())?;
         Ok(Some(conditions.to_json()))
@@ -117,12 +120,39 @@ pub async fn remove_endpoints(
     if endpoints.is_empty() {
         return Ok(None);
     }
-    change(deps, caller.account_id, group.id, |known| {
+    change(deps, caller, group.id, |known| {
         let mut conditions = Conditions::clone(&Conditions::stored(known));
         Ok(conditions.remove_endpoints(&endpoints).then(|| conditions.to_json()))
     })
     .await?;
     find_members(deps, caller.account_id).await.map(Some)
+}
+
+/// Makes a group a grant of its own to those whose list names it, or ends that.
+///
+/// # Errors
+/// `COLLECTION_NOT_FOUND`, `GROUP_INVALID` for a collection that is no group; `ROLE_HAS_NO_ACCESS` for a caller who sees
+/// only some collections and would grant what others have.
+pub async fn share(deps: &Deps, caller: &Caller, group_id: i32, shared: bool) -> Result<(), Error> {
+    access::writable(deps, caller, group_id).await?;
+    if !collections::is_administrator(caller) {
+        let role = caller.grant.display_role();
+        return Err(portolan_api::Error::new(Reason::RoleHasNoAccess).with("role", role).into());
+    }
+    let account_id = caller.account_id;
+    retrying(|| async {
+        let mut tx = deps.db.begin().await?;
+        let known = store::groups::lock(&mut tx, account_id, group_id).await?;
+        let (conditions, sharing) = known.ok_or(Reason::GroupInvalid)?;
+        let after = if shared { Sharing::Marked } else { Sharing::None };
+        store::groups::update_conditions(&mut tx, account_id, group_id, &conditions, after).await?;
+        let is_shared = |sharing| json!({ "shared": sharing != Sharing::None });
+        let change = Change::of("collection", group_id).before(&is_shared(sharing)).after(&is_shared(after));
+        portolan_outbox::audit(&mut tx, caller, change).await?;
+        tx.commit().await?;
+        Ok::<_, Error>(())
+    })
+    .await
 }
 
 /// Decides anew which endpoints the group with this name shows.
@@ -173,18 +203,22 @@ async fn by_name(deps: &Deps, caller: &Caller, name: Option<&str>) -> Result<Opt
     Ok(visible.into_iter().find(|known| known.display_name().to_lowercase() == key))
 }
 
-/// Changes the conditions of a group under its lock.
+/// Changes the conditions of a group under its lock. One that somebody else than an administrator changes grants nothing
+/// any more.
 async fn change(
     deps: &Deps,
-    account_id: i64,
+    caller: &Caller,
     group_id: i32,
     changed: impl Fn(&str) -> Result<Option<String>, Error>,
 ) -> Result<(), Error> {
+    let account_id = caller.account_id;
     retrying(|| async {
         let mut tx = deps.db.begin().await?;
-        let known = store::groups::lock(&mut tx, account_id, group_id).await?.ok_or(Reason::GroupInvalid)?;
+        let known = store::groups::lock(&mut tx, account_id, group_id).await?;
+        let (known, sharing) = known.ok_or(Reason::GroupInvalid)?;
         if let Some(conditions) = changed(&known)? {
-            store::groups::update_conditions(&mut tx, account_id, group_id, &conditions).await?;
+            let sharing = sharing.after_change(caller);
+            store::groups::update_conditions(&mut tx, account_id, group_id, &conditions, sharing).await?;
         }
         tx.commit().await?;
         Ok::<_, Error>(())
@@ -256,10 +290,10 @@ pub(crate) async fn refresh(
     Ok(counts)
 }
 
-/// The groups that show these endpoints; those that no group shows are left out.
+/// The groups on the caller's list that show these endpoints; those that none shows are left out.
 pub(crate) async fn showing<'e>(
     deps: &Deps,
-    account_id: i64,
+    caller: &Caller,
     endpoints: impl IntoIterator<Item = &'e EndpointId>,
 ) -> Result<HashMap<EndpointId, Vec<i32>>, Error> {
     let mut by_collection: BTreeMap<i32, BTreeMap<String, &EndpointId>> = BTreeMap::new();
@@ -270,8 +304,8 @@ pub(crate) async fn showing<'e>(
     let mut tx = deps.db.begin_read().await?;
     for (collection_id, ids) in by_collection {
         let keys: Vec<&str> = ids.keys().map(String::as_str).collect();
-        for (group_id, key) in store::groups::of_endpoints(&mut tx, account_id, collection_id, &keys).await? {
-            if let Some(id) = ids.get(&key) {
+        for (group_id, key) in store::groups::of_endpoints(&mut tx, caller.account_id, collection_id, &keys).await? {
+            if let Some(id) = ids.get(&key).filter(|_| caller.grant.sees(group_id)) {
                 found.entry((*id).clone()).or_default().push(group_id);
             }
         }

@@ -1,6 +1,6 @@
 //! What testers report: when an endpoint was tested and what they found.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
@@ -9,6 +9,8 @@ use portolan_store::retrying;
 
 use crate::collections::NO_COLLECTION;
 use crate::endpoints::EndpointId;
+use crate::store::issues::Open;
+use crate::view::View;
 use crate::{Deps, Error, access, store};
 
 /// Reports of one request.
@@ -43,7 +45,7 @@ pub async fn take(deps: &Deps, caller: &Caller, reports: Vec<Report>) -> Result<
         let error = portolan_api::Error::new(Reason::ListTooLong);
         return Err(error.with("member", "issues").with("limit", REPORTS_MAX).into());
     }
-    let visible: HashSet<i32> = access::active(deps, caller).await?.into_iter().map(|known| known.id).collect();
+    let view = View::of(deps, caller).await?;
     let now = now_s();
     retrying(|| async {
         let mut rejected = Vec::new();
@@ -61,7 +63,7 @@ pub async fn take(deps: &Deps, caller: &Caller, reports: Vec<Report>) -> Result<
                 continue;
             }
             let (id, key) = (report.endpoint.collection_id, report.endpoint.url_key());
-            let known = visible.contains(&id)
+            let known = view.shows_key(id, &key)
                 && store::issues::note_test(&mut tx, caller.account_id, id, &key, report.tested_at).await?;
             if !known {
                 rejected.push((index, "no such endpoint exists"));
@@ -92,22 +94,30 @@ fn fault(report: &Report) -> Option<&'static str> {
 
 /// Endpoints tested within 30 days, by collection; only those asked for, unless none is.
 pub async fn coverage(deps: &Deps, caller: &Caller, only: &[i32]) -> Result<BTreeMap<i32, i64>, Error> {
-    let visible = access::active(deps, caller).await?;
-    let tested = store::issues::tested_since(&deps.db, caller.account_id, now_s() - CURRENT_S).await?;
-    let mut tested: BTreeMap<i64, i64> = tested.into_iter().collect();
-    tested.extend(store::issues::tested_of_groups_since(&deps.db, caller.account_id, now_s() - CURRENT_S).await?);
-    let wanted = visible.iter().filter(|known| only.is_empty() || only.contains(&known.id));
-    Ok(wanted.filter_map(|known| Some((known.id, *tested.get(&i64::from(known.id))?))).collect())
+    let (view, since) = (View::of(deps, caller).await?, now_s() - CURRENT_S);
+    let (db, account_id) = (&deps.db, caller.account_id);
+    let granting = Some(view.granting());
+    let all = store::issues::tested_since(db, account_id, since, None).await?;
+    let of_owners = view.of_owners(all, store::issues::tested_since(db, account_id, since, granting).await?);
+    let all = store::issues::tested_of_groups_since(db, account_id, since, None).await?;
+    let of_groups = view.of_groups(all, store::issues::tested_of_groups_since(db, account_id, since, granting).await?);
+    let mut tested: BTreeMap<i32, i64> = BTreeMap::new();
+    for (id, count) in of_owners.into_iter().chain(of_groups) {
+        if view.lists(id) && (only.is_empty() || only.contains(&id)) {
+            *tested.entry(id).or_default() += count;
+        }
+    }
+    Ok(tested)
 }
 
 /// Open issues by severity, of each collection and group.
 pub async fn by_collection(deps: &Deps, caller: &Caller) -> Result<BTreeMap<i32, Severities>, Error> {
-    let visible: HashSet<i32> = access::active(deps, caller).await?.into_iter().map(|known| known.id).collect();
+    let view = View::of(deps, caller).await?;
     let mut counts: BTreeMap<i32, Severities> = BTreeMap::new();
-    let of_endpoints = store::issues::open(&deps.db, caller.account_id, None).await?;
-    let of_groups = store::issues::open_of_groups(&deps.db, caller.account_id, None).await?;
-    for open in of_endpoints.into_iter().chain(of_groups) {
-        if let Some(id) = i32::try_from(open.collection_id).ok().filter(|id| visible.contains(id)) {
+    let of_owners = open_of_owners(deps, caller, &view, None).await?;
+    let of_groups = open_of_groups(deps, caller, &view, None).await?;
+    for (id, open) in of_owners.into_iter().chain(of_groups) {
+        if view.lists(id) {
             *counts.entry(id).or_default().entry(open.severity).or_default() += open.count;
         }
     }
@@ -128,13 +138,35 @@ pub async fn by_endpoint(
     }
     let Some(collection) = access::readable(deps, caller, collection_id).await? else { return Ok(Vec::new()) };
     let mut counts: BTreeMap<(String, String), Severities> = BTreeMap::new();
+    let view = View::of(deps, caller).await?;
     let open = match collection.is_group() {
-        true => store::issues::open_of_groups(&deps.db, caller.account_id, Some(collection.id)).await?,
-        false => store::issues::open(&deps.db, caller.account_id, Some(collection.id)).await?,
+        true => open_of_groups(deps, caller, &view, Some(collection.id)).await?,
+        false => open_of_owners(deps, caller, &view, Some(collection.id)).await?,
     };
-    for open in open {
+    for (_, open) in open {
         *counts.entry((open.url, open.method)).or_default().entry(open.severity).or_default() += open.count;
     }
     let wrap = |((url, method), severities)| (EndpointId { collection_id, url, method }, severities);
     Ok(counts.into_iter().map(wrap).collect())
+}
+
+async fn open_of_owners(
+    deps: &Deps,
+    caller: &Caller,
+    view: &View,
+    only: Option<i32>,
+) -> Result<Vec<(i32, Open)>, Error> {
+    let all = store::issues::open(&deps.db, caller.account_id, only, None).await?;
+    Ok(view.of_owners(all, store::issues::open(&deps.db, caller.account_id, only, Some(view.granting())).await?))
+}
+
+async fn open_of_groups(
+    deps: &Deps,
+    caller: &Caller,
+    view: &View,
+    only: Option<i32>,
+) -> Result<Vec<(i32, Open)>, Error> {
+    let (db, account_id) = (&deps.db, caller.account_id);
+    let all = store::issues::open_of_groups(db, account_id, only, None).await?;
+    Ok(view.of_groups(all, store::issues::open_of_groups(db, account_id, only, Some(view.granting())).await?))
 }

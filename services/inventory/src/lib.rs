@@ -51,6 +51,7 @@ pub mod statistics;
 mod store;
 mod text;
 mod unreadable;
+mod view;
 
 pub use deps::Deps;
 pub use error::Error;
@@ -150,6 +151,12 @@ pub const MIGRATIONS: Migrations = Migrations {
             name: "job_attempts",
             sqlite: include_str!("../migrations/sqlite/0056_job_attempts.sql"),
             postgres: include_str!("../migrations/postgres/0056_job_attempts.sql"),
+        },
+        Migration {
+            version: 60,
+            name: "sharing",
+            sqlite: include_str!("../migrations/sqlite/0060_sharing.sql"),
+            postgres: include_str!("../migrations/postgres/0060_sharing.sql"),
         },
     ],
 };

@@ -9,6 +9,7 @@ use portolan_runtime::now_s;
 use portolan_store::retrying;
 
 use crate::endpoints::EndpointId;
+use crate::view::View;
 use crate::{Deps, Error, access, keys, store, text};
 
 /// Marks of one request.
@@ -86,11 +87,11 @@ pub async fn of_account(deps: &Deps, account_id: i64) -> Result<Markings, Error>
     Ok(store::markings::list(&deps.db, account_id).await?.into_iter().collect())
 }
 
-/// The marks in collections that the caller may see.
+/// The marks of endpoints that the caller may read.
 pub async fn list(deps: &Deps, caller: &Caller) -> Result<Vec<Marked>, Error> {
-    let visible: HashSet<i32> = access::active(deps, caller).await?.into_iter().map(|known| known.id).collect();
+    let view = View::of(deps, caller).await?;
     let mut marked = store::markings::list(&deps.db, caller.account_id).await?;
-    marked.retain(|marked| visible.contains(&marked.place.collection_id));
+    marked.retain(|marked| view.shows_key(marked.place.collection_id, &marked.url_key));
     Ok(marked)
 }
 

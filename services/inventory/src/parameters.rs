@@ -1,12 +1,13 @@
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use portolan_authz::Caller;
 use portolan_engine::{Aggregate, Detectors, ParameterKey, Values, joined_parameters};
 
 use crate::endpoints::{EndpointId, RawEndpoint, raws_of};
 use crate::markings::Marked;
-use crate::{Deps, Error, access, collections, data_types, groups, markings, store};
+use crate::view::{Part, View};
+use crate::{Deps, Error, access, data_types, groups, markings, store};
 
 /// URLs of one request, and those looked up at once, as documented.
 const URLS_MAX: usize = 10_000;
@@ -73,14 +74,14 @@ pub async fn list(deps: &Deps, caller: &Caller, id: &EndpointId) -> Result<Vec<P
         Parameter { endpoint: endpoint.clone(), key, seen, with_values: true, group_ids: Vec::new() }
     };
     let mut found: Vec<Parameter> = merged.into_iter().map(wrap).collect();
-    note_groups(deps, caller.account_id, &mut found).await?;
+    note_groups(deps, caller, &mut found).await?;
     Ok(found)
 }
 
 /// Notes beside parameters which groups show their endpoints.
-pub(crate) async fn note_groups(deps: &Deps, account_id: i64, found: &mut [Parameter]) -> Result<(), Error> {
+pub(crate) async fn note_groups(deps: &Deps, caller: &Caller, found: &mut [Parameter]) -> Result<(), Error> {
     let endpoints: BTreeSet<&EndpointId> = found.iter().map(|parameter| &parameter.endpoint).collect();
-    let showing = groups::showing(deps, account_id, endpoints).await?;
+    let showing = groups::showing(deps, caller, endpoints).await?;
     if !showing.is_empty() {
         for parameter in found {
             parameter.group_ids = showing.get(&parameter.endpoint).cloned().unwrap_or_default();
@@ -143,17 +144,23 @@ pub async fn list_sensitive(
     filter: SensitiveFilter,
 ) -> Result<(Vec<Parameter>, Vec<Marked>), Error> {
     let account_id = caller.account_id;
+    let shown;
     let only_sensitive = filter.sub_type.is_none();
     // No stored text holds a NUL character, and Postgres refuses it in a comparison.
     if [&filter.url, &filter.method, &filter.sub_type].into_iter().flatten().any(|text| text.contains('\0')) {
         return Ok((Vec::new(), Vec::new()));
     }
-    let collection_ids: Vec<i32> = match filter.collection_id {
-        Some(id) => access::readable(deps, caller, id).await?.map(|collection| collection.id).into_iter().collect(),
-        None => {
-            let visible = collections::list(deps, caller).await?;
-            visible.into_iter().filter(|collection| !collection.deactivated).map(|collection| collection.id).collect()
-        }
+    let view = View::of(deps, caller).await?;
+    let parts: BTreeMap<i32, Part<'_>> = match filter.collection_id {
+        Some(id) => match access::readable(deps, caller, id).await? {
+            Some(group) if group.is_group() => {
+                shown = of_group(deps, &view, account_id, id).await?;
+                shown.iter().map(|(owner, url_keys)| (*owner, Part::Some(url_keys))).collect()
+            }
+            Some(_) => BTreeMap::from([(id, Part::Whole)]),
+            None => view.part_of(id).map(|part| (id, part)).into_iter().collect(),
+        },
+        None => view.owners().collect(),
     };
     let wanted = match &filter.sub_type {
         Some(name) => store::parameters::Wanted::SubType(name.clone()),
@@ -163,7 +170,7 @@ pub async fn list_sensitive(
     let markings = markings::of_account(deps, account_id).await?;
     let method = filter.method.map(|method| method.to_ascii_uppercase());
     let mut found: Vec<Parameter> = Vec::new();
-    for id in collection_ids.iter().copied().filter(|id| having.contains(id)) {
+    for (id, part) in parts.iter().map(|(id, part)| (*id, *part)).filter(|(id, _)| having.contains(id)) {
         let (url, method) = (filter.url.as_deref(), method.as_deref());
         let rows = store::parameters::wanted(&deps.db, account_id, id, &wanted, url, method).await?;
         let mut merged = BTreeMap::new();
@@ -173,7 +180,7 @@ pub async fn list_sensitive(
         found.extend(merged.into_iter().filter_map(|((url, method, key), mut seen)| {
             let endpoint = EndpointId { collection_id: id, url, method };
             markings.apply(&endpoint, &key, &mut seen);
-            let wanted = seen.sensitive || !only_sensitive;
+            let wanted = (seen.sensitive || !only_sensitive) && part.has(&endpoint.url_key());
             wanted.then_some(Parameter { endpoint, key, seen, with_values: false, group_ids: Vec::new() })
         }));
         if found.len() >= SENSITIVE_MAX {
@@ -181,19 +188,29 @@ pub async fn list_sensitive(
             break;
         }
     }
-    note_groups(deps, account_id, &mut found).await?;
+    note_groups(deps, caller, &mut found).await?;
     let mut marked = Vec::new();
     if only_sensitive {
         let (url, method) = (filter.url.as_deref(), method.as_deref());
         marked = markings::list(deps, caller).await?;
         marked.retain(|marked| {
             let place = &marked.place;
-            collection_ids.contains(&place.collection_id)
+            parts.get(&place.collection_id).is_some_and(|part| part.has(&marked.url_key))
                 && url.is_none_or(|url| place.url == url)
                 && method.is_none_or(|method| place.method == method)
         });
     }
     Ok((found, marked))
+}
+
+async fn of_group(
+    deps: &Deps,
+    view: &View,
+    account_id: i64,
+    group_id: i32,
+) -> Result<BTreeMap<i32, BTreeSet<String>>, Error> {
+    let shown = view.of_group(deps, account_id, group_id).await?;
+    Ok(shown.into_iter().map(|(owner, url_keys)| (owner, url_keys.into_iter().collect())).collect())
 }
 
 /// The sensitive parameters of endpoints by their URLs, in any collection that the caller may see: at most 2,000 for
@@ -206,14 +223,14 @@ pub async fn list_sensitive_of_urls(deps: &Deps, caller: &Caller, urls: &[String
         let error = portolan_api::Error::new(portolan_api::Reason::ListTooLong);
         return Err(error.with("member", "urls").with("limit", URLS_MAX).into());
     }
-    let visible: HashSet<i32> = access::active(deps, caller).await?.into_iter().map(|known| known.id).collect();
+    let view = View::of(deps, caller).await?;
     let markings = markings::of_account(deps, caller.account_id).await?;
     let mut found = Vec::new();
     for urls in urls.chunks(URLS_PER_BATCH) {
         let urls: Vec<&str> = urls.iter().map(String::as_str).filter(|url| !url.contains('\0')).collect();
         let mut merged = BTreeMap::new();
         for (endpoint, key, seen) in store::parameters::sensitive_of_urls(&deps.db, caller.account_id, &urls).await? {
-            if visible.contains(&endpoint.collection_id) {
+            if view.shows(&endpoint) {
                 add(&mut merged, (endpoint, key), seen);
             }
         }
@@ -223,7 +240,7 @@ pub async fn list_sensitive_of_urls(deps: &Deps, caller: &Caller, urls: &[String
         });
         found.extend(batch.take(PER_BATCH_MAX));
     }
-    note_groups(deps, caller.account_id, &mut found).await?;
+    note_groups(deps, caller, &mut found).await?;
     Ok(found)
 }
 
@@ -231,10 +248,13 @@ pub async fn list_sensitive_of_urls(deps: &Deps, caller: &Caller, urls: &[String
 /// known values were seen again. With each come the number of distinct values and of those seen again.
 pub async fn list_private(deps: &Deps, caller: &Caller) -> Result<Vec<(Parameter, usize, u64)>, Error> {
     let mut found = Vec::new();
-    for collection in access::active(deps, caller).await? {
+    let view = View::of(deps, caller).await?;
+    for (owner, part) in view.owners() {
         let mut merged = BTreeMap::new();
-        for (endpoint, key, seen) in store::parameters::of_requests(&deps.db, caller.account_id, collection.id).await? {
-            add(&mut merged, (endpoint, key), seen);
+        for (endpoint, key, seen) in store::parameters::of_requests(&deps.db, caller.account_id, owner).await? {
+            if part.has(&endpoint.url_key()) {
+                add(&mut merged, (endpoint, key), seen);
+            }
         }
         for ((endpoint, key), seen) in merged {
             let unique = seen.values.list().count();

@@ -77,7 +77,7 @@ impl InventoryService for Inventory {
 
     async fn get_collection(&self, request: Request<pb::GetCollectionRequest>) -> Answer<pb::GetCollectionResponse> {
         let (caller, request) = Caller::split(request)?;
-        let found = crate::access::find(&self.deps, &caller, request.api_collection_id).await.map_err(status)?;
+        let found = collections::get(&self.deps, &caller, request.api_collection_id).await.map_err(status)?;
         let api_collections = found.into_iter().map(convert::collection).collect();
         Ok(Response::new(pb::GetCollectionResponse { api_collections }))
     }

@@ -40,7 +40,7 @@ pub async fn list(deps: &Deps, caller: &Caller, id: &EndpointId) -> Result<Vec<C
     for (_, id) in access::readable_endpoints(deps, caller, id).await? {
         found.extend(stored(deps, caller.account_id, id).await?);
     }
-    note_groups(deps, caller.account_id, &mut found).await?;
+    note_groups(deps, caller, &mut found).await?;
     Ok(found)
 }
 
@@ -55,8 +55,8 @@ async fn stored(deps: &Deps, account_id: i64, endpoint: EndpointId) -> Result<Op
     Ok(Some(Calls { endpoint, group_ids: Vec::new(), records }).filter(|calls| !calls.records.is_empty()))
 }
 
-async fn note_groups(deps: &Deps, account_id: i64, found: &mut [Calls]) -> Result<(), Error> {
-    let mut showing = groups::showing(deps, account_id, found.iter().map(|calls| &calls.endpoint)).await?;
+async fn note_groups(deps: &Deps, caller: &Caller, found: &mut [Calls]) -> Result<(), Error> {
+    let mut showing = groups::showing(deps, caller, found.iter().map(|calls| &calls.endpoint)).await?;
     for calls in found {
         calls.group_ids = showing.remove(&calls.endpoint).unwrap_or_default();
     }
@@ -92,7 +92,7 @@ pub async fn list_all(
             break;
         }
     }
-    note_groups(deps, account_id, &mut found).await?;
+    note_groups(deps, caller, &mut found).await?;
     Ok(found)
 }
 

@@ -13,6 +13,7 @@ mod documented;
 mod edge;
 mod faults;
 mod golden;
+mod group_parts;
 mod guards;
 mod identity_leavers;
 mod identity_refusals;
@@ -52,6 +53,8 @@ portolan_testkit::suite! {
     credentials::grpc_takes_the_same_key,
     guards::every_rpc_refuses_whom_its_rule_refuses,
     tenants::no_rpc_reaches_another_account,
+    group_parts::a_revoked_collection_leaves_the_groups,
+    group_parts::a_group_alone_is_read_everywhere,
     rights::a_customer_is_no_vendor,
     rights::a_token_acts_where_it_was_made,
     rights::nobody_hands_out_more_than_they_hold,

@@ -20,6 +20,7 @@ const CARRIERS: &[(&str, &str)] = &[
     ("/portolan.identity.v1.TeamService/UpdateMemberCollections", "nobody_hands_out_more_than_they_hold"),
     ("/portolan.identity.v1.TeamService/UpdateMemberRole", "nobody_hands_out_more_than_they_hold"),
     ("/portolan.identity.v1.TeamService/UpdateScopeRoles", "nobody_hands_out_more_than_they_hold"),
+    ("/portolan.inventory.v1.GroupService/ShareGroup", "group_parts::a_group_alone_is_read_everywhere"),
     ("/portolan.tokens.v1.AccessProfilesService/CreateAccessProfile", "bounded_keys_make_bounded_things"),
     ("/portolan.tokens.v1.AccessProfilesService/RefreshAccessProfileSecret", "bounded_keys_make_bounded_things"),
     ("/portolan.tokens.v1.AccessProfilesService/UpdateAccessProfile", "bounded_keys_make_bounded_things"),

@@ -8,7 +8,8 @@ use super::conditions::{Conditions, Written};
 use crate::collections::Collection;
 use crate::discovery::Activity;
 use crate::endpoints::{Endpoint, EndpointId, RawEndpoint};
-use crate::{Deps, Error, access, endpoints, store};
+use crate::view::{Part, View};
+use crate::{Deps, Error, endpoints, store};
 
 /// Endpoints of one answer, as documented.
 const SHOWN_MAX: usize = 200;
@@ -47,7 +48,7 @@ pub async fn list(
         }
         let (account_id, collection_id) = (caller.account_id, collection.id);
         let activity = store::totals::activity_of(&deps.db, account_id, collection_id, &keys).await?;
-        for endpoint in endpoints::of_urls(deps, account_id, collection_id, &keys).await? {
+        for endpoint in endpoints::of_urls(deps, caller, collection_id, &keys).await? {
             let place = (endpoint.id.url.clone(), endpoint.id.method.clone());
             let (started_at, parameters) = activity.get(&place).copied().unwrap_or((endpoint.discovered_at, 0));
             matching.activity.push(Activity { id: endpoint.id.clone(), started_at, parameters });
@@ -78,11 +79,13 @@ async fn search(
     }
     let mut found = Vec::new();
     let mut left = SHOWN_MAX;
-    for collection in access::active(deps, caller).await? {
-        if collection.is_group() || skip_tags_mismatch && collection.has_tag(MISMATCH_TAG) {
+    let view = View::of(deps, caller).await?;
+    for (owner, part) in view.owners() {
+        let Some(collection) = store::collections::get(&deps.db, caller.account_id, owner).await? else { continue };
+        if skip_tags_mismatch && collection.has_tag(MISMATCH_TAG) {
             continue;
         }
-        let (keys, count) = search_in(deps, caller.account_id, &collection, &conditions, left).await?;
+        let (keys, count) = search_in(deps, caller.account_id, &collection, part, &conditions, left).await?;
         left -= keys.len();
         found.push((collection, keys, count));
     }
@@ -93,6 +96,7 @@ async fn search_in(
     deps: &Deps,
     account_id: i64,
     collection: &Collection,
+    part: Part<'_>,
     conditions: &Conditions,
     limit: usize,
 ) -> Result<(Vec<String>, i64), Error> {
@@ -109,7 +113,8 @@ async fn search_in(
         }
         for ((url, method), raws) in raws {
             let id = EndpointId { collection_id: collection.id, url, method };
-            if raws.iter().any(|raw| raw.proven) && conditions.matches(&super::seen(collection, &id, &raws)) {
+            let is_shown = part.has(&id.url_key()) && raws.iter().any(|raw| raw.proven);
+            if is_shown && conditions.matches(&super::seen(collection, &id, &raws)) {
                 count += 1;
                 if found.len() < limit {
                     found.push(id.url_key());

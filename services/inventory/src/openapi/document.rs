@@ -252,6 +252,8 @@ mod tests {
             deleted: false,
             conditions: None,
             values_removed: true,
+            made_by: None,
+            sharing: Default::default(),
         };
         write(&collection, &urls.iter().map(operation).collect::<Vec<_>>(), true)
     }

@@ -11,7 +11,7 @@ use portolan_engine::template::SplitUrl;
 use portolan_engine::{Aggregate, ParameterKey};
 
 use crate::collections::Collection;
-use crate::endpoints::{RawEndpoint, proven_urls};
+use crate::endpoints::{self, RawEndpoint, proven_urls};
 use crate::parameters::{self, RawParameter};
 use crate::{Deps, Error, access, data_types, drift, keys, store};
 
@@ -57,31 +57,56 @@ struct Operation {
 pub async fn generate(deps: &Deps, caller: &Caller, selection: Selection) -> Result<Page, Error> {
     let collection = access::readable(deps, caller, selection.collection_id).await?;
     let collection = collection.ok_or(Reason::CollectionNotFound)?;
-    let mut ids = proven_urls(deps, caller.account_id, &collection).await?;
+    let owned = owned_urls(deps, caller, &collection).await?;
+    let mut ids: Vec<&(String, String)> = owned.keys().collect();
     ids.retain(|id| selection.only.is_empty() || selection.only.contains(id));
     if let Some(after) = &selection.after {
-        ids.retain(|id| id > after);
+        ids.retain(|id| *id > after);
     }
     let more = ids.len() > PAGE;
     ids.truncate(PAGE);
-    let operations = load(deps, caller.account_id, &collection, &ids).await?;
+    let mut by_owner: BTreeMap<i32, Vec<(String, String)>> = BTreeMap::new();
+    for id in &ids {
+        by_owner.entry(owned[*id]).or_default().push((*id).clone());
+    }
+    let mut operations = Vec::new();
+    for (owner, ids) in by_owner {
+        operations.extend(load(deps, caller.account_id, owner, &ids).await?);
+    }
+    operations.sort_by(|a, b| (&a.url, &a.method).cmp(&(&b.url, &b.method)));
     let document = document::write(&collection, &operations, selection.include_headers);
-    let next = ids.pop().filter(|_| more);
+    let next = ids.pop().filter(|_| more).cloned();
     Ok(Page { document: serde_json::to_string(&document)?, next })
+}
+
+/// URL and method of every endpoint of a collection, or of those that a group shows its reader, each with the collection
+/// that has it. Of several with the same URL a document has room for one.
+async fn owned_urls(
+    deps: &Deps,
+    caller: &Caller,
+    collection: &Collection,
+) -> Result<BTreeMap<(String, String), i32>, Error> {
+    if collection.is_group() {
+        let shown = endpoints::shown_by(deps, caller, collection.id).await?;
+        let owned = shown.into_iter().rev().map(|known| ((known.id.url, known.id.method), known.id.collection_id));
+        return Ok(owned.collect());
+    }
+    let urls = proven_urls(deps, caller.account_id, collection).await?;
+    Ok(urls.into_iter().map(|id| (id, collection.id)).collect())
 }
 
 async fn load(
     deps: &Deps,
     account_id: i64,
-    collection: &Collection,
+    collection_id: i32,
     ids: &[(String, String)],
 ) -> Result<Vec<Operation>, Error> {
     let url_keys: Vec<String> = ids.iter().map(|(url, method)| keys::endpoint_key(method, url)).collect();
     let url_keys: Vec<&str> = url_keys.iter().map(String::as_str).collect();
-    let raws = store::endpoints::by_url_keys(&deps.db, account_id, collection.id, &url_keys).await?;
+    let raws = store::endpoints::by_url_keys(&deps.db, account_id, collection_id, &url_keys).await?;
     let raw_keys: Vec<&str> = raws.iter().map(|raw| raw.key.as_str()).collect();
     let mut by_raw: HashMap<String, Vec<RawParameter>> = HashMap::new();
-    for row in store::parameters::by_endpoints(&deps.db, account_id, collection.id, &raw_keys).await? {
+    for row in store::parameters::by_endpoints(&deps.db, account_id, collection_id, &raw_keys).await? {
         by_raw.entry(row.endpoint_key.clone()).or_default().push(row);
     }
     let mut by_id: BTreeMap<(String, String), Vec<RawEndpoint>> = BTreeMap::new();
@@ -152,6 +177,6 @@ pub async fn declared_document(deps: &Deps, caller: &Caller, collection_id: i32)
     }
     tx.rollback().await?;
     let ids: Vec<(String, String)> = ids.into_iter().collect();
-    let operations = load(deps, caller.account_id, &collection, &ids).await?;
+    let operations = load(deps, caller.account_id, collection.id, &ids).await?;
     Ok(serde_json::to_string(&document::write(&collection, &operations, true))?)
 }

@@ -93,6 +93,12 @@ impl GroupService for Groups {
         Ok(Response::new(pb::RemoveGroupEndpointsResponse { api_collections, job_id }))
     }
 
+    async fn share_group(&self, request: Request<pb::ShareGroupRequest>) -> Answer<pb::ShareGroupResponse> {
+        let (caller, request) = Caller::split(request)?;
+        groups::share(&self.deps, &caller, request.api_collection_id, request.shared).await.map_err(status)?;
+        Ok(Response::new(pb::ShareGroupResponse {}))
+    }
+
     async fn compute_group(&self, request: Request<pb::ComputeGroupRequest>) -> Answer<pb::ComputeGroupResponse> {
         let (caller, request) = Caller::split(request)?;
         let job_id = groups::compute(&self.deps, &caller, request.collection_name).await.map_err(status)?;

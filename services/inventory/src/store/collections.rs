@@ -1,6 +1,6 @@
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
-use crate::collections::{Collection, Tag};
+use crate::collections::{Collection, Sharing, Tag};
 use crate::environment;
 
 /// More collections than an account can reasonably hold; beyond them a list ends.
@@ -11,7 +11,7 @@ macro_rules! select {
         concat!(
             "SELECT collection_id, name, description, created_at, host_name, kind, tags, access_type, redacted, ",
             "deactivated, out_of_testing_scope, automated, endpoint_count, write_id, deleted_at, conditions, ",
-            "values_removed FROM collections ",
+            "values_removed, made_by, sharing FROM collections ",
             $rest
         )
     };
@@ -28,8 +28,8 @@ pub async fn reserve_ids(db: &Db, count: i64) -> Result<i64, Error> {
 }
 
 const INSERT: &str = "INSERT INTO collections \
-     (account_id, collection_id, name, name_key, created_at, tags, write_id, kind, conditions) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
+     (account_id, collection_id, name, name_key, created_at, tags, write_id, kind, conditions, made_by, sharing) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING";
 
 /// Inserts a collection or group; false when its name or id is taken.
 pub async fn insert(tx: &mut Tx, account_id: i64, collection: &Collection) -> Result<bool, Error> {
@@ -44,7 +44,9 @@ pub async fn insert(tx: &mut Tx, account_id: i64, collection: &Collection) -> Re
         tags,
         collection.write_id.as_deref().unwrap_or_default(),
         collection.kind.clone(),
-        collection.conditions.clone()
+        collection.conditions.clone(),
+        collection.made_by,
+        sharing_number(collection.sharing)
     ];
     Ok(tx.execute(INSERT, row).await? == 1)
 }
@@ -119,7 +121,7 @@ pub async fn update_description(
 
 const MARK_DELETED: &str = "UPDATE collections \
      SET deleted_at = $3, name = '', name_key = NULL, host_name = NULL, host_key = NULL, description = NULL, \
-         tags = '[]', access_type = NULL, conditions = NULL \
+         tags = '[]', access_type = NULL, conditions = NULL, sharing = 0 \
      WHERE account_id = $1 AND collection_id = $2 AND deleted_at IS NULL";
 
 /// Makes a collection invisible and frees its name and host; false when there is none.
@@ -208,7 +210,26 @@ pub(super) fn read(row: &Row) -> Result<Collection, Error> {
         deleted: row.get::<Option<i64>>("deleted_at")?.is_some(),
         conditions: row.get("conditions")?,
         values_removed: row.get("values_removed")?,
+        made_by: row.get("made_by")?,
+        sharing: sharing(row)?,
     })
+}
+
+pub(super) fn sharing(row: &Row) -> Result<Sharing, Error> {
+    Ok(match row.get::<i64>("sharing")? {
+        1 => Sharing::ByAdministrator,
+        2 => Sharing::Marked,
+        // A number of a later version grants nothing.
+        _ => Sharing::None,
+    })
+}
+
+pub(super) fn sharing_number(sharing: Sharing) -> i64 {
+    match sharing {
+        Sharing::None => 0,
+        Sharing::ByAdministrator => 1,
+        Sharing::Marked => 2,
+    }
 }
 
 pub(super) fn id(row: &Row, column: &str) -> Result<i32, Error> {

@@ -1,8 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use portolan_store::{Bulk, Db, Error, Tx, Value, args};
+use portolan_store::{Bulk, Db, Error, Row, Sql, Tx, Value, args};
 
 use super::{LIST_MAX, by_keys, with_keys};
+use crate::collections::Sharing;
+use crate::view::OfGroup;
 
 /// Groups of an account that are looked at.
 const GROUPS_MAX: i64 = 10_000;
@@ -33,18 +35,30 @@ pub async fn all_conditions(db: &Db) -> Result<Vec<(i64, i32, String)>, Error> {
 }
 
 const LOCK_CONDITIONS: &str = "UPDATE collections SET kind = kind WHERE account_id = $1 AND collection_id = $2 \
-     AND kind = 'API_GROUP' AND deleted_at IS NULL RETURNING conditions";
+     AND kind = 'API_GROUP' AND deleted_at IS NULL RETURNING conditions, sharing";
 
 /// Holds a group until the transaction ends and answers its conditions; nothing when it is no group.
-pub async fn lock(tx: &mut Tx, account_id: i64, group_id: i32) -> Result<Option<String>, Error> {
+pub async fn lock(tx: &mut Tx, account_id: i64, group_id: i32) -> Result<Option<(String, Sharing)>, Error> {
     let row = tx.fetch_optional(LOCK_CONDITIONS, args![account_id, group_id]).await?;
-    row.map(|row| Ok(row.get::<Option<String>>("conditions")?.unwrap_or_else(|| "[]".to_owned()))).transpose()
+    row.map(|row| {
+        let conditions = row.get::<Option<String>>("conditions")?.unwrap_or_else(|| "[]".to_owned());
+        Ok((conditions, super::collections::sharing(&row)?))
+    })
+    .transpose()
 }
 
-const UPDATE_CONDITIONS: &str = "UPDATE collections SET conditions = $3 WHERE account_id = $1 AND collection_id = $2";
+const UPDATE_CONDITIONS: &str =
+    "UPDATE collections SET conditions = $3, sharing = $4 WHERE account_id = $1 AND collection_id = $2";
 
-pub async fn update_conditions(tx: &mut Tx, account_id: i64, group_id: i32, conditions: &str) -> Result<(), Error> {
-    tx.execute(UPDATE_CONDITIONS, args![account_id, group_id, conditions]).await.map(drop)
+pub async fn update_conditions(
+    tx: &mut Tx,
+    account_id: i64,
+    group_id: i32,
+    conditions: &str,
+    sharing: Sharing,
+) -> Result<(), Error> {
+    let sharing = super::collections::sharing_number(sharing);
+    tx.execute(UPDATE_CONDITIONS, args![account_id, group_id, conditions, sharing]).await.map(drop)
 }
 
 const SELECT_MEMBERS: &str = "SELECT group_id, url_key FROM group_members \
@@ -100,6 +114,36 @@ const SELECT_OWNERS: &str = "SELECT collection_id FROM group_members \
 pub async fn owners(db: &Db, account_id: i64, group_id: i32, url_key: &str) -> Result<Vec<i32>, Error> {
     let rows = db.fetch_all(SELECT_OWNERS, args![account_id, group_id, url_key]).await?;
     rows.iter().map(|row| super::collections::id(row, "collection_id")).collect()
+}
+
+const COUNT: &str = "SELECT g.group_id, g.collection_id, count(*) AS members FROM group_members g \
+     WHERE g.account_id = $1 {granting} GROUP BY g.group_id, g.collection_id";
+
+/// How many endpoints each group shows of each collection, of all or of those that one of the `granting` groups shows.
+pub async fn counts(db: &Db, account_id: i64, granting: Option<&[i32]>) -> Result<Vec<OfGroup<i64>>, Error> {
+    let rows = db.fetch_all(shown_by_any(COUNT, "g", granting), args![account_id]).await?;
+    rows.iter().map(|row| of_group(row, "members")).collect()
+}
+
+/// Restricts a statement to the endpoints that one of some groups shows, when groups are given.
+pub(super) fn shown_by_any(sql: &str, table: &str, granting: Option<&[i32]>) -> Sql {
+    let Some(granting) = granting else { return Sql::assembled(sql.replace("{granting}", "")) };
+    if granting.is_empty() {
+        return Sql::assembled(sql.replace("{granting}", "AND 1 = 0"));
+    }
+    // Numbers of this program's own need no markers.
+    let ids: Vec<String> = granting.iter().map(i32::to_string).collect();
+    let condition = format!(
+        "AND EXISTS (SELECT 1 FROM group_members s WHERE s.account_id = {table}.account_id \
+         AND s.collection_id = {table}.collection_id AND s.url_key = {table}.url_key AND s.group_id IN ({}))",
+        ids.join(", ")
+    );
+    Sql::assembled(sql.replace("{granting}", &condition))
+}
+
+pub(super) fn of_group(row: &Row, column: &str) -> Result<OfGroup<i64>, Error> {
+    let id = |column| super::collections::id(row, column);
+    Ok(OfGroup { group_id: id("group_id")?, owner_id: id("collection_id")?, value: row.get(column)? })
 }
 
 static INSERT: Bulk<4> = Bulk::new(

@@ -1,6 +1,8 @@
 use portolan_store::{Db, Error, Row, Tx, args};
 
+use super::groups::{of_group, shown_by_any};
 use crate::issues::Report;
+use crate::view::OfGroup;
 
 /// Open issues of one answer.
 const ISSUES_MAX: i64 = 200_000;
@@ -41,43 +43,56 @@ const SELECT_OPEN: &str = "SELECT i.collection_id, e.url, e.method, i.severity, 
      JOIN api_endpoints e ON e.account_id = i.account_id AND e.collection_id = i.collection_id \
          AND e.url_key = i.url_key AND e.removed = 0 \
      WHERE i.account_id = $1 AND i.status = 'OPEN' AND i.severity <> '' AND ($2 IS NULL OR i.collection_id = $2) \
-     GROUP BY i.collection_id, e.url, e.method, i.severity ORDER BY i.collection_id, e.url, e.method LIMIT $3";
+     {granting} GROUP BY i.collection_id, e.url, e.method, i.severity ORDER BY i.collection_id, e.url, e.method LIMIT $3";
 
 /// Open issues of endpoints that are there.
 pub struct Open {
-    pub collection_id: i64,
     pub url: String,
     pub method: String,
     pub severity: String,
     pub count: i64,
 }
 
-/// Open issues by endpoint and severity, of one collection or of all.
-pub async fn open(db: &Db, account_id: i64, collection_id: Option<i32>) -> Result<Vec<Open>, Error> {
-    let collection_id = collection_id.map(i64::from);
-    let rows = db.fetch_all(SELECT_OPEN, args![account_id, collection_id, ISSUES_MAX]).await?;
-    rows.iter().map(read_open).collect()
+/// Open issues by collection, endpoint and severity, of one collection or of all; see [`super::groups::counts`].
+pub async fn open(
+    db: &Db,
+    account_id: i64,
+    collection_id: Option<i32>,
+    granting: Option<&[i32]>,
+) -> Result<Vec<(i32, Open)>, Error> {
+    let (sql, collection_id) = (shown_by_any(SELECT_OPEN, "i", granting), collection_id.map(i64::from));
+    let rows = db.fetch_all(sql, args![account_id, collection_id, ISSUES_MAX]).await?;
+    rows.iter().map(|row| Ok((super::collections::id(row, "collection_id")?, read_open(row)?))).collect()
 }
 
-const SELECT_OPEN_OF_GROUPS: &str = "SELECT g.group_id AS collection_id, e.url, e.method, i.severity, \
+const SELECT_OPEN_OF_GROUPS: &str = "SELECT g.group_id, g.collection_id, e.url, e.method, i.severity, \
          count(*) AS issues FROM issues i \
      JOIN api_endpoints e ON e.account_id = i.account_id AND e.collection_id = i.collection_id \
          AND e.url_key = i.url_key AND e.removed = 0 \
      JOIN group_members g ON g.account_id = i.account_id AND g.collection_id = i.collection_id \
          AND g.url_key = i.url_key \
-     WHERE i.account_id = $1 AND i.status = 'OPEN' AND i.severity <> '' AND ($2 IS NULL OR g.group_id = $2) \
-     GROUP BY g.group_id, e.url, e.method, i.severity ORDER BY g.group_id, e.url, e.method LIMIT $3";
+     WHERE i.account_id = $1 AND i.status = 'OPEN' AND i.severity <> '' AND ($2 IS NULL OR g.group_id = $2) {granting} \
+     GROUP BY g.group_id, g.collection_id, e.url, e.method, i.severity \
+     ORDER BY g.group_id, g.collection_id, e.url, e.method LIMIT $3";
 
-/// As [`open`], of what one group or each group shows.
-pub async fn open_of_groups(db: &Db, account_id: i64, group_id: Option<i32>) -> Result<Vec<Open>, Error> {
-    let group_id = group_id.map(i64::from);
-    let rows = db.fetch_all(SELECT_OPEN_OF_GROUPS, args![account_id, group_id, ISSUES_MAX]).await?;
-    rows.iter().map(read_open).collect()
+/// As [`open`], of what one group or each group shows of each collection; see [`super::groups::counts`].
+pub async fn open_of_groups(
+    db: &Db,
+    account_id: i64,
+    group_id: Option<i32>,
+    granting: Option<&[i32]>,
+) -> Result<Vec<OfGroup<Open>>, Error> {
+    let (sql, group_id) = (shown_by_any(SELECT_OPEN_OF_GROUPS, "g", granting), group_id.map(i64::from));
+    let rows = db.fetch_all(sql, args![account_id, group_id, ISSUES_MAX]).await?;
+    let id = super::collections::id;
+    let read = |row: &Row| {
+        Ok(OfGroup { group_id: id(row, "group_id")?, owner_id: id(row, "collection_id")?, value: read_open(row)? })
+    };
+    rows.iter().map(read).collect()
 }
 
 fn read_open(row: &Row) -> Result<Open, Error> {
     Ok(Open {
-        collection_id: row.get("collection_id")?,
         url: row.get("url")?,
         method: row.get("method")?,
         severity: row.get("severity")?,
@@ -85,22 +100,33 @@ fn read_open(row: &Row) -> Result<Open, Error> {
     })
 }
 
-const COUNT_TESTED: &str = "SELECT collection_id, count(*) AS tested FROM api_endpoints \
-     WHERE account_id = $1 AND removed = 0 AND last_tested >= $2 GROUP BY collection_id";
+const COUNT_TESTED: &str = "SELECT e.collection_id, count(*) AS tested FROM api_endpoints e \
+     WHERE e.account_id = $1 AND e.removed = 0 AND e.last_tested >= $2 {granting} GROUP BY e.collection_id";
 
-/// Endpoints tested since a time, by collection.
-pub async fn tested_since(db: &Db, account_id: i64, since: i64) -> Result<Vec<(i64, i64)>, Error> {
-    let rows = db.fetch_all(COUNT_TESTED, args![account_id, since]).await?;
-    rows.iter().map(|row| Ok((row.get("collection_id")?, row.get("tested")?))).collect()
+/// Endpoints tested since a time, by collection; see [`super::groups::counts`].
+pub async fn tested_since(
+    db: &Db,
+    account_id: i64,
+    since: i64,
+    granting: Option<&[i32]>,
+) -> Result<Vec<(i32, i64)>, Error> {
+    let rows = db.fetch_all(shown_by_any(COUNT_TESTED, "e", granting), args![account_id, since]).await?;
+    rows.iter().map(|row| Ok((super::collections::id(row, "collection_id")?, row.get("tested")?))).collect()
 }
 
-const COUNT_TESTED_OF_GROUPS: &str = "SELECT g.group_id AS collection_id, count(*) AS tested FROM api_endpoints e \
+const COUNT_TESTED_OF_GROUPS: &str = "SELECT g.group_id, g.collection_id, count(*) AS tested FROM api_endpoints e \
      JOIN group_members g ON g.account_id = e.account_id AND g.collection_id = e.collection_id \
          AND g.url_key = e.url_key \
-     WHERE e.account_id = $1 AND e.removed = 0 AND e.last_tested >= $2 GROUP BY g.group_id";
+     WHERE e.account_id = $1 AND e.removed = 0 AND e.last_tested >= $2 {granting} \
+     GROUP BY g.group_id, g.collection_id";
 
-/// As [`tested_since`], of what each group shows.
-pub async fn tested_of_groups_since(db: &Db, account_id: i64, since: i64) -> Result<Vec<(i64, i64)>, Error> {
-    let rows = db.fetch_all(COUNT_TESTED_OF_GROUPS, args![account_id, since]).await?;
-    rows.iter().map(|row| Ok((row.get("collection_id")?, row.get("tested")?))).collect()
+/// As [`tested_since`], of what each group shows of each collection.
+pub async fn tested_of_groups_since(
+    db: &Db,
+    account_id: i64,
+    since: i64,
+    granting: Option<&[i32]>,
+) -> Result<Vec<OfGroup<i64>>, Error> {
+    let rows = db.fetch_all(shown_by_any(COUNT_TESTED_OF_GROUPS, "g", granting), args![account_id, since]).await?;
+    rows.iter().map(|row| of_group(row, "tested")).collect()
 }

@@ -5,8 +5,10 @@ use portolan_store::{Db, Error, Row, args};
 
 use super::by_keys;
 use super::endpoints::json;
+use super::groups::{of_group, shown_by_any};
 use super::parameters::read_key;
 use crate::endpoints::EndpointId;
+use crate::view::OfGroup;
 
 /// Rows of raw URLs that a list of changes is made of.
 const CHANGED_ROWS_MAX: i64 = 200_000;
@@ -22,23 +24,35 @@ pub async fn last_seen(db: &Db, account_id: i64) -> Result<BTreeMap<i32, i64>, E
     by_collection(db.fetch_all(SELECT_LAST_SEEN, args![account_id]).await?, "last_seen")
 }
 
-const SELECT_LAST_SEEN_OF_GROUPS: &str = "SELECT g.group_id AS collection_id, max(e.last_seen) AS last_seen \
+const SELECT_LAST_SEEN_OF_GROUPS: &str = "SELECT g.group_id, g.collection_id, max(e.last_seen) AS last_seen \
      FROM group_members g JOIN endpoints e ON e.account_id = g.account_id AND e.collection_id = g.collection_id \
-     AND e.url_key = g.url_key WHERE g.account_id = $1 AND e.proven = 1 GROUP BY g.group_id";
+     AND e.url_key = g.url_key WHERE g.account_id = $1 AND e.proven = 1 {granting} \
+     GROUP BY g.group_id, g.collection_id";
 
-/// The newest record of what each group shows, in Unix seconds.
-pub async fn last_seen_of_groups(db: &Db, account_id: i64) -> Result<BTreeMap<i32, i64>, Error> {
-    by_collection(db.fetch_all(SELECT_LAST_SEEN_OF_GROUPS, args![account_id]).await?, "last_seen")
+/// The newest record of what each group shows of each collection, in Unix seconds; see [`super::groups::counts`].
+pub async fn last_seen_of_groups(
+    db: &Db,
+    account_id: i64,
+    granting: Option<&[i32]>,
+) -> Result<Vec<OfGroup<i64>>, Error> {
+    let sql = shown_by_any(SELECT_LAST_SEEN_OF_GROUPS, "g", granting);
+    db.fetch_all(sql, args![account_id]).await?.iter().map(|row| of_group(row, "last_seen")).collect()
 }
 
 // By collection, so that only the entries until the time are counted, in an index that holds nothing else.
 const COUNT_DISCOVERED: &str = "SELECT c.collection_id, (SELECT count(*) FROM api_endpoints e \
          WHERE e.account_id = c.account_id AND e.collection_id = c.collection_id AND e.removed = 0 \
-         AND e.discovered_at <= $2) AS endpoints FROM collections c WHERE c.account_id = $1";
+         AND e.discovered_at <= $2 {granting}) AS endpoints FROM collections c WHERE c.account_id = $1";
 
-/// Endpoints discovered until a time, by collection.
-pub async fn discovered_until(db: &Db, account_id: i64, until: i64) -> Result<BTreeMap<i32, i64>, Error> {
-    by_collection(db.fetch_all(COUNT_DISCOVERED, args![account_id, until]).await?, "endpoints")
+/// Endpoints discovered until a time, by collection; see [`super::groups::counts`].
+pub async fn discovered_until(
+    db: &Db,
+    account_id: i64,
+    until: i64,
+    granting: Option<&[i32]>,
+) -> Result<Vec<(i32, i64)>, Error> {
+    let rows = db.fetch_all(shown_by_any(COUNT_DISCOVERED, "e", granting), args![account_id, until]).await?;
+    rows.iter().map(|row| Ok((collection_id(row)?, row.get("endpoints")?))).collect()
 }
 
 const SELECT_UPDATED: &str =
