@@ -27,6 +27,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ".portolan.identity.v1.AuditEvent",
             "#[derive(serde::Serialize, serde::Deserialize)] #[serde(default)]",
         )
+        .type_attribute(
+            ".portolan.common.v1.Notice",
+            "#[derive(serde::Serialize, serde::Deserialize)] #[serde(default)]",
+        )
+        .type_attribute(
+            ".portolan.common.v1.NoticeLine",
+            "#[derive(serde::Serialize, serde::Deserialize)] #[serde(default)]",
+        )
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::Grant;
 
 /// The product scope that a call is made in; it selects the entry of the user's scope-role mapping.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Scope {
     #[default]
@@ -22,6 +22,8 @@ pub enum Scope {
 }
 
 impl Scope {
+    pub const ALL: [Self; 6] = [Self::Api, Self::Mcp, Self::GenAi, Self::Agentic, Self::Dast, Self::Endpoint];
+
     /// Any case; absent, empty and unknown names mean API.
     pub fn parse(name: &str) -> Self {
         match name.trim().to_ascii_uppercase().as_str() {

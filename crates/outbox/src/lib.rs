@@ -31,6 +31,7 @@ use portolan_store::{Db, Error};
 
 mod audit;
 mod log;
+pub mod notice;
 mod relay;
 mod sink;
 mod store;
@@ -39,7 +40,7 @@ pub use audit::{Change, audit, event};
 pub use log::AuditLog;
 pub use portolan_api::identity::v1::AuditEvent;
 pub use relay::{Relay, RelayHandle};
-pub use sink::{AuditService, Event, Failure, Notice, NoticeService, RevocationService, Sink, UsageService};
+pub use sink::{AuditService, Event, Failure, NoticeService, RevocationService, Sink, UsageService};
 pub use store::{Waiting, open, put, waiting};
 
 /// The outbox of a process with one service: its tables, its relay, and its guard, which records in it.
@@ -70,7 +71,7 @@ pub async fn guard(process: &Process, db: &Db, guard: Guard, tasks: &Tasks) -> R
 pub const AUDIT: &str = "audit";
 /// The topic of usage events, received by billing.
 pub const USAGE: &str = "usage";
-/// The topic of [`Notice`]s, received by identity and tokens.
+/// The topic of [`notice::Notice`]s, received by identity and tokens.
 pub const NOTICE: &str = "notice";
 /// The topic of memberships that ended, received by tokens.
 pub const REVOCATIONS: &str = "revocations";

@@ -5,7 +5,8 @@ use portolan_api::{
 };
 use portolan_authz::BoxFuture;
 use portolan_runtime::Peers;
-use serde::{Deserialize, Serialize};
+
+use crate::notice::Notice;
 use tonic::Code;
 
 /// One event on its way.
@@ -92,33 +93,16 @@ impl Sink for UsageService {
 /// a [`Notice`].
 pub struct NoticeService(pub Peers);
 
-/// Something that the users of an account are told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Notice {
-    pub account_id: i64,
-    pub title: String,
-    pub body: String,
-    /// Where a click on the message leads.
-    pub url: String,
-}
-
 impl Sink for NoticeService {
     fn deliver<'a>(&'a self, events: &'a [Event]) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
             for event in events {
                 let notice: Notice =
                     serde_json::from_str(&event.payload).map_err(|error| Failure::Never(error.to_string()))?;
-                let Notice { account_id, title, body, url } = notice;
-                let message = tokens::NotifyAccountRequest {
-                    account_id,
-                    text: format!("{title}: {body}"),
-                    message_id: event.id.clone(),
-                };
-                let message_id = event.id.clone();
-                let push = identity::NotifyAccountRequest { account_id, title, body, url, message_id };
+                let (notice, message_id) = (Some(notice), event.id.clone());
+                let push = identity::NotifyAccountRequest { notice: notice.clone(), message_id: message_id.clone() };
                 self.0.notifications().notify_account(push).await?;
-                self.0.api_keys().notify_account(message).await?;
+                self.0.api_keys().notify_account(tokens::NotifyAccountRequest { notice, message_id }).await?;
             }
             Ok(())
         })

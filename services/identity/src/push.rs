@@ -22,11 +22,12 @@ use p256::{
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::Caller;
 use portolan_fetch::{Fetch, Request};
+use portolan_outbox::notice::{self, Notice};
 use serde_json::json;
 use web_push_native::Auth;
 
 use crate::{
-    Deps,
+    Deps, grants,
     history::{self, Change},
     now_s, store,
 };
@@ -180,27 +181,32 @@ pub async fn subscribe(deps: &Deps, caller: &Caller, endpoint: &str, p256dh: &st
     Ok(tx.commit().await?)
 }
 
-/// Something to tell the users of an account.
-#[derive(Clone, Debug, Default)]
-pub struct Message {
-    /// A message of this id is sent once.
-    pub id: String,
-    pub title: String,
-    pub body: String,
-    pub url: String,
-}
-
-/// Queues a message for every device of the account; answers for how many.
-pub async fn notify(deps: &Deps, account_id: i64, message: Message) -> Result<i64> {
+/// Queues a message for every device whose user may read any of the notice, with what they may read; returns for how
+/// many. A message of an id is sent once.
+pub async fn notify(deps: &Deps, notice: &Notice, message_id: &str) -> Result<i64> {
+    let account_id = notice.account_id;
     let cut = |text: &str, chars: usize| text.chars().take(chars).collect::<String>();
-    let payload = json!({
-        "title": cut(&message.title, TITLE_CHARS_MAX),
-        "body": cut(&message.body, BODY_CHARS_MAX),
-        "url": cut(&message.url, ENDPOINT_BYTES_MAX / 2),
-    });
-    let id = if message.id.is_empty() { uuid::Uuid::now_v7().to_string() } else { message.id };
+    let scopes = notice::scopes(notice);
+    let mut bodies: Vec<(i64, String)> = Vec::new();
+    for user_id in store::users_with_devices(&deps.db, account_id).await? {
+        let mut grants = notice::Grants::new();
+        for scope in &scopes {
+            grants.insert(*scope, grants::get(deps, account_id, user_id, *scope).await?);
+        }
+        bodies.extend(notice::text(notice, user_id, &grants).map(|body| (user_id, body)));
+    }
+    let id = if message_id.is_empty() { uuid::Uuid::now_v7().to_string() } else { message_id.to_owned() };
     let mut tx = deps.db.begin().await?;
-    let queued = store::insert_messages(&mut tx, account_id, &id, &payload.to_string(), now_s()).await?;
+    let mut queued = 0;
+    for (user_id, body) in bodies {
+        let payload = json!({
+            "title": cut(&notice.title, TITLE_CHARS_MAX),
+            "body": cut(&body, BODY_CHARS_MAX),
+            "url": cut(&notice.url, ENDPOINT_BYTES_MAX / 2),
+        });
+        let payload = payload.to_string();
+        queued += store::insert_messages(&mut tx, account_id, user_id, &id, &payload, now_s()).await?;
+    }
     tx.commit().await?;
     Ok(queued)
 }

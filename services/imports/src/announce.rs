@@ -2,7 +2,12 @@
 //!
 //! The import has ended whether or not anybody hears of it, so a message that fails is logged and not repeated.
 
-use portolan_api::{identity::v1 as identity, tokens::v1 as tokens};
+use portolan_api::{
+    Feature,
+    common::v1::{Notice, NoticeLine},
+    identity::v1 as identity,
+    tokens::v1 as tokens,
+};
 
 use crate::jobs::{Job, JobKind, JobState};
 use crate::store::jobs as rows;
@@ -30,19 +35,20 @@ pub(crate) fn end(deps: &Deps, job: &Job) {
 async fn tell(deps: &Deps, account_id: i64, job_id: &str) -> Result<(), Error> {
     // As it was written down, with its last counts.
     let Some(job) = rows::get(&deps.db, account_id, job_id).await? else { return Ok(()) };
-    let (title, body) = text(&job);
-    let push = identity::NotifyAccountRequest {
+    let (title, text) = text(&job);
+    let notice = Some(Notice {
         account_id,
         title: title.to_owned(),
-        body: body.clone(),
+        lines: vec![NoticeLine { text, api_collection_id: job.collection_id, scopes: Vec::new() }],
         url: format!("/v1/jobs/{job_id}"),
-        message_id: job_id.to_owned(),
-    };
+        feature: Feature::ApiCollections.into(),
+        user_id: job.user_id,
+    });
+    let push = identity::NotifyAccountRequest { notice: notice.clone(), message_id: job_id.to_owned() };
     if let Err(status) = deps.peers.notifications().notify_account(push).await {
         tracing::warn!(job_id, %status, "no browser was told of the end of an import");
     }
-    let message =
-        tokens::NotifyAccountRequest { account_id, text: format!("{title}: {body}"), message_id: job_id.to_owned() };
+    let message = tokens::NotifyAccountRequest { notice, message_id: job_id.to_owned() };
     if let Err(status) = deps.peers.api_keys().notify_account(message).await {
         tracing::warn!(job_id, %status, "no Slack webhook was told of the end of an import");
     }

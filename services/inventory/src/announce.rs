@@ -4,17 +4,23 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use portolan_api::{
+    Feature,
+    common::v1::{Notice, NoticeLine},
+};
+use portolan_authz::Scope;
 use portolan_engine::template::BodyNames;
 use portolan_engine::{ParameterKey, SubType};
-use portolan_outbox::{NOTICE, Notice};
+use portolan_outbox::NOTICE;
 use portolan_store::Tx;
 
+use crate::collections::Collection;
 use crate::endpoints::RawEndpoint;
 use crate::{Error, keys, store};
 
 const TITLE: &str = "New sensitive data";
-/// Parameters that a message names; of the others it tells the number.
-const NAMED_MAX: usize = 5;
+/// Parameters that a notice names; each reader is shown a few of those that they may read.
+const NAMED_MAX: usize = 200;
 /// Longest URL and name in a message.
 const TEXT_CHARACTERS_MAX: usize = 120;
 
@@ -73,20 +79,28 @@ pub(crate) async fn put(tx: &mut Tx, account_id: i64, news: &[News]) -> Result<(
         return Ok(());
     }
     let mut lines = Vec::new();
+    let mut collections: BTreeMap<i32, Option<Collection>> = BTreeMap::new();
     for news in news.iter().take(NAMED_MAX) {
-        let collection = store::collections::get_in(tx, account_id, news.collection_id).await?;
-        lines.push(line(news, &collection.map(|known| known.name).unwrap_or_default()));
-    }
-    let more = news.len().saturating_sub(NAMED_MAX);
-    if more > 0 {
-        lines.push(format!("{more} more"));
+        if !collections.contains_key(&news.collection_id) {
+            let found = store::collections::get_in(tx, account_id, news.collection_id).await?;
+            collections.insert(news.collection_id, found);
+        }
+        let Some(Some(collection)) = collections.get(&news.collection_id) else { continue };
+        let scopes = Scope::ALL.into_iter().filter(|scope| collection.in_scope(*scope));
+        lines.push(NoticeLine {
+            text: line(news, &collection.name),
+            api_collection_id: Some(collection.id),
+            scopes: scopes.map(|scope| scope.name().to_owned()).collect(),
+        });
     }
     let notice = Notice {
         account_id,
         title: TITLE.to_owned(),
-        body: lines.join("; "),
+        lines,
         // Where the list of sensitive parameters is described.
         url: "/docs".to_owned(),
+        feature: Feature::SensitiveData.into(),
+        user_id: 0,
     };
     let id = uuid::Uuid::now_v7().to_string();
     let payload = serde_json::to_string(&notice)?;

@@ -2,12 +2,22 @@
 //!
 //! The address of a webhook is a secret, since whoever has it may post: it is sealed, and shown in part.
 
-use std::time::Duration;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
-use portolan_api::{Error, Reason, Result, identity::v1::GetUserRequest};
-use portolan_authz::Caller;
+use portolan_api::{
+    Error, Reason, Result,
+    identity::v1::{GetGrantRequest, GetUserRequest},
+};
+use portolan_authz::{Caller, Grant};
 use portolan_fetch::Request;
-use portolan_outbox::Change;
+use portolan_outbox::{
+    Change,
+    notice::{self, Notice},
+};
 use portolan_runtime::{digest, now_s};
 use serde_json::json;
 
@@ -40,6 +50,13 @@ pub struct SlackWebhook {
     pub shown: String,
     /// Unix seconds.
     pub created_at: i64,
+}
+
+/// Where messages for a webhook are posted.
+pub struct Address {
+    pub id: i32,
+    pub user_id: i64,
+    pub url: String,
 }
 
 /// # Errors
@@ -93,20 +110,42 @@ pub async fn delete(deps: &Deps, caller: &Caller, id: i32) -> Result<bool> {
     Ok(true)
 }
 
-/// Posts a message to every webhook of an account that has not had it yet; answers how many took it. Without an id it is
-/// posted to all. A process that dies between a webhook's answer and the note of it posts once more.
-pub async fn notify(deps: &Deps, account_id: i64, message_id: &str, text: &str) -> Result<i32> {
-    let text: String = text.chars().take(TEXT_CHARS_MAX).collect();
+/// Posts to every webhook of an account as much of a notice as the webhook's owner may read, unless it has had the
+/// message; returns how many took it. Without an id it is posted to all. A process that dies between a webhook's answer
+/// and the note of it posts once more.
+pub async fn notify(deps: &Deps, notice: &Notice, message_id: &str) -> Result<i32> {
+    let account_id = notice.account_id;
     let done = table::posted(&deps.db, account_id, message_id).await?;
-    let urls = table::urls(&deps.db, &deps.secrets, account_id).await?;
-    let due = urls.into_iter().filter(|(id, _)| !done.contains(id));
-    let posts = due.map(|(id, url)| post(deps, account_id, message_id, id, url, &text));
+    let mut due = table::addresses(&deps.db, &deps.secrets, account_id).await?;
+    due.retain(|address| !done.contains(&address.id));
+    let mut texts: HashMap<i64, Option<String>> = HashMap::new();
+    for address in &due {
+        if let Entry::Vacant(place) = texts.entry(address.user_id) {
+            place.insert(text_for(deps, notice, address.user_id).await?);
+        }
+    }
+    let posts = due.into_iter().filter_map(|Address { id, user_id, url }| {
+        let text = texts.get(&user_id).cloned().flatten()?;
+        Some(post(deps, account_id, message_id, id, url, text))
+    });
     let taken: Vec<bool> = futures::future::join_all(posts).await.into_iter().collect::<Result<_>>()?;
     Ok(i32::try_from(taken.into_iter().filter(|taken| *taken).count()).unwrap_or(i32::MAX))
 }
 
+/// What the owner of a webhook may read of a notice.
+async fn text_for(deps: &Deps, notice: &Notice, user_id: i64) -> Result<Option<String>> {
+    let mut grants = notice::Grants::new();
+    for scope in notice::scopes(notice) {
+        let request = GetGrantRequest { account_id: notice.account_id, user_id, scope: scope.name().to_owned() };
+        let grant = deps.peers.identity().get_grant(request).await?.into_inner();
+        grants.insert(scope, Arc::new(Grant::from(grant)));
+    }
+    let text = notice::text(notice, user_id, &grants).map(|text| format!("{}: {text}", notice.title));
+    Ok(text.map(|text| text.chars().take(TEXT_CHARS_MAX).collect()))
+}
+
 /// Posts to one webhook and notes that it was done, whatever the answer; says whether the webhook took it.
-async fn post(deps: &Deps, account_id: i64, message_id: &str, id: i32, url: String, text: &str) -> Result<bool> {
+async fn post(deps: &Deps, account_id: i64, message_id: &str, id: i32, url: String, text: String) -> Result<bool> {
     let request = Request::post(url).json(&json!({ "text": text }));
     let request = request.bytes_max(ANSWER_BYTES_MAX).redirects_max(0).time_max(ANSWER_TIME_MAX);
     let taken = match deps.fetch.send(request).await {

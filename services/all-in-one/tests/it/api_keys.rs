@@ -201,12 +201,16 @@ pub async fn messages_reach_the_webhooks_of_an_account(test: TestDb) {
     let auth = portolan_authz::ServiceAuth::new(&secrets.derive("service token"));
     let channel = tonic::transport::Channel::from_shared(format!("http://{}", server.grpc)).unwrap().connect().await;
     let mut client = portolan_api::tokens::v1::api_keys_service_client::ApiKeysServiceClient::new(channel.unwrap());
-    let text = "An import ended".to_owned();
-    let message = portolan_api::tokens::v1::NotifyAccountRequest {
+    let line = portolan_api::common::v1::NoticeLine { text: "12 endpoints".to_owned(), ..Default::default() };
+    let notice = portolan_api::common::v1::Notice {
         account_id: 1_000_000,
-        text,
-        message_id: "import-1".to_owned(),
+        title: "An import ended".to_owned(),
+        lines: vec![line],
+        feature: portolan_api::Feature::ApiCollections.into(),
+        ..Default::default()
     };
+    let message =
+        portolan_api::tokens::v1::NotifyAccountRequest { notice: Some(notice), message_id: "import-1".to_owned() };
     // The second time changes nothing.
     for delivered in [1, 0] {
         let mut request = tonic::Request::new(message.clone());
@@ -214,7 +218,7 @@ pub async fn messages_reach_the_webhooks_of_an_account(test: TestDb) {
         let answer = client.notify_account(request).await.unwrap().into_inner();
         assert_eq!(answer.delivered, delivered);
     }
-    assert!(seen.lock().unwrap().contains(&json!({"text": "An import ended"})));
+    assert!(seen.lock().unwrap().contains(&json!({"text": "An import ended: 12 endpoints"})));
 
     // The end of an import is told by itself.
     let capture = har(&[("GET", "http://api.test/me", "", 200, "{}")]);

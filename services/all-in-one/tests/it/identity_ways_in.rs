@@ -13,6 +13,10 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use p256::{SecretKey, elliptic_curve::sec1::ToEncodedPoint as _, pkcs8::EncodePrivateKey as _};
+use portolan_api::{
+    Feature,
+    common::v1::{Notice, NoticeLine},
+};
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -305,13 +309,16 @@ pub async fn browsers_get_messages(test: TestDb) {
         assert_eq!(saved, json!({"subscription": {"complete": true}}));
     }
     let deps = crate::roles::identity(&test, &server).await;
-    let message = |id: &str| portolan_identity::push::Message {
-        id: id.into(),
+    let notice = Notice {
+        account_id: 1_000_000,
         title: "Import ended".into(),
-        body: "12 endpoints".into(),
+        lines: vec![NoticeLine { text: "12 endpoints".into(), ..NoticeLine::default() }],
         url: "/imports/1".into(),
+        feature: Feature::ApiCollections.into(),
+        user_id: 0,
     };
-    assert_eq!(portolan_identity::push::notify(&deps, 1_000_000, message("import-1")).await.unwrap(), 3);
+    let notify = async |id: &str| portolan_identity::push::notify(&deps, &notice, id).await.unwrap();
+    assert_eq!(notify("import-1").await, 3);
     let all = until(|| Some(received.lock().unwrap().clone()).filter(|all| all.len() == 2)).await;
     let server_key = server.get("/v1/pushKey").await.expect(200).json()["publicKey"].as_str().unwrap().to_owned();
     for (headers, body) in all {
@@ -330,7 +337,5 @@ pub async fn browsers_get_messages(test: TestDb) {
     }
     // The same message again changes nothing, and the device that is gone is no longer counted.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-    let again = portolan_identity::push::notify(&deps, 1_000_000, message("import-1")).await.unwrap();
-    let next = portolan_identity::push::notify(&deps, 1_000_000, message("import-2")).await.unwrap();
-    assert_eq!((again, next), (0, 2));
+    assert_eq!((notify("import-1").await, notify("import-2").await), (0, 2));
 }

@@ -6,6 +6,7 @@ use p256::elliptic_curve::sec1::ToEncodedPoint as _;
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 
+use crate::roles::{Person, create, identity};
 use crate::server::{PATIENCE, Server, har};
 
 type Posted = Arc<Mutex<Vec<Vec<u8>>>>;
@@ -79,4 +80,43 @@ pub async fn new_sensitive_data_is_told_once(test: TestDb) {
     assert_eq!(told(&slack), [first, second].map(|body| format!("New sensitive data: {body}")));
     let message = |body: &str| json!({"title": "New sensitive data", "body": body, "url": "/docs"});
     assert_eq!(shown(), [message(second), message(first)]);
+}
+
+/// Whoever may not see a collection is not told of it, in no channel; who may is told of theirs alone.
+pub async fn readers_are_told_of_what_they_may_read(test: TestDb) {
+    let hooks = [Posted::default(), Posted::default()];
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new().route("/slack/0", keeper(&hooks[0])).route("/slack/1", keeper(&hooks[1]));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let slack_urls = format!("{origin}/slack/");
+    let variables = [("PORTOLAN__TOKENS__SLACK_URLS", slack_urls.as_str()), ("PORTOLAN__FETCH__ALLOW_PRIVATE", "true")];
+    let data_dir = tempfile::tempdir().unwrap().keep();
+    let server = Server::start_with(&test, data_dir, &variables).await;
+    let (shop, other) = (server.create_collection("Shop").await, server.create_collection("Other").await);
+    server.post("/v1/slackWebhooks", json!({"url": format!("{slack_urls}0")})).await.expect(200);
+    let deps = identity(&test, &server).await;
+    let user_id = create(&deps, 1_000_000, "reader@example.org", "MEMBER").await;
+    portolan_identity::grants::set_collections(&deps, 1_000_000, user_id, &[i32::try_from(other).unwrap()])
+        .await
+        .unwrap();
+    let reader = Person::log_in(&server, "reader@example.org").await;
+    let hook = json!({"url": format!("{slack_urls}1")});
+    reader.post("/v1/slackWebhooks", hook).await.expect(200);
+
+    let mail = r#"{"mail":"jane@corp.io"}"#;
+    upload(&server, shop, "http://shop.test/users", mail).await;
+    upload(&server, other, "http://other.test/users", mail).await;
+    let all = |posted: &Posted| {
+        let text = |body: &Vec<u8>| String::from_utf8(body.clone()).unwrap();
+        posted.lock().unwrap().iter().map(text).collect::<Vec<_>>()
+    };
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    // Events of an account keep their order.
+    while all(&hooks[0]).len() < 2 || all(&hooks[1]).is_empty() {
+        assert!(tokio::time::Instant::now() < deadline, "{:?} {:?}", all(&hooks[0]), all(&hooks[1]));
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(told(&hooks[1]), ["New sensitive data: EMAIL `mail` in GET http://other.test/users (Other)"]);
+    assert!(!all(&hooks[1]).iter().any(|text| text.contains("Shop")), "{:?}", all(&hooks[1]));
 }

@@ -109,9 +109,8 @@ impl AccountsService for Rpc {
 #[tonic::async_trait]
 impl NotificationsService for Rpc {
     async fn notify_account(&self, request: Request<NotifyAccountRequest>) -> RpcResult<NotifyAccountResponse> {
-        let NotifyAccountRequest { account_id, title, body, url, message_id } = request.into_inner();
-        let message = push::Message { id: message_id, title, body, url };
-        let queued = push::notify(&self.deps, account_id, message).await?;
+        let NotifyAccountRequest { notice, message_id } = request.into_inner();
+        let queued = push::notify(&self.deps, &notice.unwrap_or_default(), &message_id).await?;
         Ok(Response::new(NotifyAccountResponse { queued }))
     }
 }

@@ -43,20 +43,28 @@ pub(crate) async fn delete_device(tx: &mut Tx, due: &Due) -> Result<()> {
     Ok(())
 }
 
+const USERS_WITH_DEVICES: &str = "SELECT DISTINCT user_id FROM push_devices WHERE account_id = $1 ORDER BY user_id";
+
+pub(crate) async fn users_with_devices(db: &Db, account_id: i64) -> Result<Vec<i64>> {
+    let rows = db.fetch_all(USERS_WITH_DEVICES, args![account_id]).await?;
+    rows.iter().map(|row| Ok(row.get("user_id")?)).collect()
+}
+
 const INSERT_MESSAGES: &str = "INSERT INTO push_messages
     (account_id, message_id, user_id, endpoint_digest, payload, attempts, next_attempt_at)
-    SELECT account_id, $2, user_id, endpoint_digest, $3, 0, $4 FROM push_devices WHERE account_id = $1
+    SELECT account_id, $2, user_id, endpoint_digest, $3, 0, $4 FROM push_devices WHERE account_id = $1 AND user_id = $5
     ON CONFLICT DO NOTHING";
 
-/// One row a device of the account; those that are there already stay as they are.
+/// One row a device of the user; those that are there already stay as they are.
 pub(crate) async fn insert_messages(
     tx: &mut Tx,
     account_id: i64,
+    user_id: i64,
     message_id: &str,
     payload: &str,
     now: i64,
 ) -> Result<i64> {
-    let queued = tx.execute(INSERT_MESSAGES, args![account_id, message_id, payload, now]).await?;
+    let queued = tx.execute(INSERT_MESSAGES, args![account_id, message_id, payload, now, user_id]).await?;
     Ok(i64::try_from(queued).unwrap_or(i64::MAX))
 }
 

@@ -1,6 +1,9 @@
+use portolan_api::{
+    Feature,
+    common::v1::{Notice, NoticeLine},
+};
 use portolan_inventory::{Deps, collections, endpoints, start_ingest};
 use portolan_log::Message;
-use portolan_outbox::Notice;
 use portolan_record::{Record, Source};
 use portolan_store::Store;
 use portolan_testkit::TestDb;
@@ -219,8 +222,14 @@ pub async fn new_sensitive_data_is_told_once(test: TestDb) {
     let expected = Notice {
         account_id: ACCOUNT,
         title: "New sensitive data".to_owned(),
-        body: "EMAIL `mail` in GET /a (Shop)".to_owned(),
+        lines: vec![NoticeLine {
+            text: "EMAIL `mail` in GET /a (Shop)".to_owned(),
+            api_collection_id: Some(id),
+            scopes: vec!["API".to_owned()],
+        }],
         url: "/docs".to_owned(),
+        feature: Feature::SensitiveData.into(),
+        user_id: 0,
     };
     assert_eq!(notices(&deps).await, [expected]);
     ingest(&deps, "again", &[with("/a", mail), with("/b", r#"{"ok":false}"#)]).await;
@@ -234,5 +243,5 @@ pub async fn new_sensitive_data_is_told_once(test: TestDb) {
     let many = r#"{"a":"j@corp.io","b":"j@corp.io","c":"j@corp.io","d":"j@corp.io","e":"j@corp.io","f":"j@corp.io"}"#;
     ingest(&deps, "many", &[with("/many", many)]).await;
     let last = notices(&deps).await.pop().unwrap();
-    assert!(last.body.starts_with("EMAIL `a` in GET /many (Shop); ") && last.body.ends_with("; 1 more"), "{last:?}");
+    assert_eq!((last.lines.len(), &*last.lines[0].text), (6, "EMAIL `a` in GET /many (Shop)"));
 }

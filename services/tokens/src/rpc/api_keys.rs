@@ -58,8 +58,8 @@ impl ApiKeysService for Rpc {
     }
 
     async fn notify_account(&self, request: Request<NotifyAccountRequest>) -> RpcResult<NotifyAccountResponse> {
-        let NotifyAccountRequest { account_id, text, message_id } = request.into_inner();
-        let delivered = slack_webhooks::notify(&self.deps, account_id, &message_id, &text).await?;
+        let NotifyAccountRequest { notice, message_id } = request.into_inner();
+        let delivered = slack_webhooks::notify(&self.deps, &notice.unwrap_or_default(), &message_id).await?;
         Ok(Response::new(NotifyAccountResponse { delivered }))
     }
 }

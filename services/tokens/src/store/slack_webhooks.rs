@@ -4,7 +4,10 @@ use portolan_api::Result;
 use portolan_runtime::Secrets;
 use portolan_store::{Db, Row, Tx, args};
 
-use crate::{revocations::Ended, slack_webhooks::SlackWebhook};
+use crate::{
+    revocations::Ended,
+    slack_webhooks::{Address, SlackWebhook},
+};
 
 /// Where the address of a webhook is sealed for.
 fn place(id: i32) -> String {
@@ -64,20 +67,20 @@ pub(crate) async fn delete_of_owner(tx: &mut Tx, ended: &Ended) -> Result<Vec<(i
     tx.fetch_all(DELETE_OF_OWNER, super::of_owner(ended)).await?.iter().map(super::owned).collect()
 }
 
-const URLS: &str = "SELECT webhook_id, url FROM slack_webhooks WHERE account_id = $1 ORDER BY webhook_id";
+const ADDRESSES: &str = "SELECT webhook_id, user_id, url FROM slack_webhooks WHERE account_id = $1 ORDER BY webhook_id";
 
 /// The addresses, opened. One that cannot be opened, as one sealed with another key, is left out and silences no other.
-pub(crate) async fn urls(db: &Db, secrets: &Secrets, account_id: i64) -> Result<Vec<(i32, String)>> {
-    let mut urls = Vec::new();
-    for row in db.fetch_all(URLS, args![account_id]).await? {
+pub(crate) async fn addresses(db: &Db, secrets: &Secrets, account_id: i64) -> Result<Vec<Address>> {
+    let mut addresses = Vec::new();
+    for row in db.fetch_all(ADDRESSES, args![account_id]).await? {
         let id = row.get("webhook_id")?;
         let opened = secrets.open(&place(id), &row.get::<Vec<u8>>("url")?).ok();
         match opened.and_then(|bytes| String::from_utf8(bytes).ok()) {
-            Some(url) => urls.push((id, url)),
+            Some(url) => addresses.push(Address { id, user_id: row.get("user_id")?, url }),
             None => tracing::error!(account_id, id, "the address of a Slack webhook cannot be opened: add it anew"),
         }
     }
-    Ok(urls)
+    Ok(addresses)
 }
 
 const POSTED: &str = "SELECT webhook_id FROM slack_messages WHERE account_id = $1 AND message_id = $2";
