@@ -17,7 +17,7 @@ use crate::ingest::{self, CHUNK_BYTES_MAX, Chunks};
 use crate::jobs::{Job, Progress};
 use crate::spool::Meter;
 use crate::store::jobs as rows;
-use crate::uploads::{Upload, UploadKind};
+use crate::uploads::{Owner, Upload, UploadKind};
 use crate::{Deps, Error, now_s, without_nul};
 
 /// Largest document that is parsed whole.
@@ -212,7 +212,8 @@ pub async fn ingest_document(
         Err(error) => return Ok(Err(error)),
     };
     let (name, kind) = (job.collection_name.clone(), UploadKind::of(format));
-    let upload = Upload::new(account_id, job.upload_id.clone(), kind, name, &document, time);
+    let upload =
+        Upload::new(Owner { account_id, user_id: job.user_id }, job.upload_id.clone(), kind, name, &document, time);
     let mut progress = Progress {
         total_items: upload.total,
         imported_items: upload.clean + upload.parsed_with_errors,

@@ -212,9 +212,11 @@ impl Progress {
     }
 }
 
-/// Jobs of the caller's account tell of a collection, so they are shown to those who may see it.
+/// Jobs of the caller's account tell of a collection, so they are shown to those who may see it; one of several or
+/// unknown collections, to those who see all.
 fn visible(job: &Job, caller: &Caller) -> bool {
-    job.user_id == caller.user_id || job.collection_id.is_none_or(|id| caller.grant.sees(id))
+    let sees = |id| caller.grant.sees(id);
+    job.user_id == caller.user_id || job.collection_id.map_or(caller.grant.collections().is_none(), sees)
 }
 
 /// A job of this service, or of another one: the inventory or billing.

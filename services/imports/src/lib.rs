@@ -82,6 +82,12 @@ pub const MIGRATIONS: Migrations = Migrations {
             sqlite: include_str!("../migrations/sqlite/0060_content_digest.sql"),
             postgres: include_str!("../migrations/postgres/0060_content_digest.sql"),
         },
+        Migration {
+            version: 61,
+            name: "upload_owner",
+            sqlite: include_str!("../migrations/sqlite/0061_upload_owner.sql"),
+            postgres: include_str!("../migrations/postgres/0061_upload_owner.sql"),
+        },
     ],
 };
 

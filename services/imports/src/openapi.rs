@@ -45,14 +45,8 @@ pub async fn import(
     };
     let converted = documents::convert(deps, Format::OpenApi, text.into_bytes(), place).await?.map_err(invalid)?;
     let title = converted.title.clone().unwrap_or_else(|| upload_id.clone());
-    let mut upload = Upload::new(
-        caller.account_id,
-        upload_id,
-        UploadKind::SwaggerFile,
-        format!("OpenAPI {title}"),
-        &converted,
-        time,
-    );
+    let mut upload =
+        Upload::new(caller.into(), upload_id, UploadKind::SwaggerFile, format!("OpenAPI {title}"), &converted, time);
     match target {
         Some(target) => {
             upload.collection_name = target.name;

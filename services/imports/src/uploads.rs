@@ -71,6 +71,8 @@ pub enum Ingested {
 #[derive(Clone, Debug)]
 pub struct Upload {
     pub account_id: i64,
+    /// Who uploaded it; 0 when that is not known.
+    pub user_id: i64,
     /// 24 hex digits.
     pub upload_id: String,
     pub kind: UploadKind,
@@ -128,10 +130,33 @@ pub enum ImportType {
     All,
 }
 
+/// Whose an upload is.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner {
+    pub account_id: i64,
+    pub user_id: i64,
+}
+
+impl From<&Caller> for Owner {
+    fn from(caller: &Caller) -> Self {
+        Self { account_id: caller.account_id, user_id: caller.user_id }
+    }
+}
+
 impl Upload {
+    /// Whether the caller may read it: their own, one of a collection that they see, and, of several or unknown
+    /// collections, whoever sees all of them.
+    fn is_readable(&self, caller: &Caller) -> bool {
+        let is_own = self.user_id != 0 && self.user_id == caller.user_id;
+        let sees = |id| caller.grant.sees(id);
+        is_own
+            || caller.grant.collections().is_none()
+            || !self.kind.is_postman() && self.collection_id.is_some_and(sees)
+    }
+
     /// An upload in progress with the counts of a document.
     pub fn new(
-        account_id: i64,
+        owner: Owner,
         upload_id: String,
         kind: UploadKind,
         collection_name: String,
@@ -142,7 +167,8 @@ impl Upload {
             i64::try_from(document.operations.iter().filter(|operation| which(operation)).count()).unwrap_or(i64::MAX)
         };
         Self {
-            account_id,
+            account_id: owner.account_id,
+            user_id: owner.user_id,
             upload_id,
             kind,
             status: UploadStatus::InProgress,
@@ -191,12 +217,18 @@ impl ImportType {
     }
 }
 
+/// An upload that the caller may read; to others it is as good as missing.
+async fn find(deps: &Deps, caller: &Caller, upload_id: &str) -> Result<Option<Upload>, Error> {
+    let upload = rows::get(&deps.db, caller.account_id, upload_id).await?;
+    Ok(upload.filter(|upload| upload.is_readable(caller)))
+}
+
 /// An upload and its operations that have errors, in document order.
 ///
 /// # Errors
 /// `UPLOAD_ID_INVALID` when the account has no such upload.
 pub async fn get(deps: &Deps, caller: &Caller, upload_id: &str) -> Result<(Upload, Vec<Operation>), Error> {
-    let upload = rows::get(&deps.db, caller.account_id, upload_id).await?;
+    let upload = find(deps, caller, upload_id).await?;
     let upload = upload.filter(|upload| !upload.kind.is_postman()).ok_or(Reason::UploadIdInvalid)?;
     let operations = rows::list_with_errors(&deps.db, caller.account_id, upload_id).await?;
     Ok((upload, operations))
@@ -226,7 +258,7 @@ pub async fn postman_log(deps: &Deps, caller: &Caller, upload_id: Option<String>
 
 async fn find_postman(deps: &Deps, caller: &Caller, upload_id: Option<String>) -> Result<Upload, Error> {
     let upload_id = upload_id.filter(|id| !id.trim().is_empty()).ok_or(Reason::UploadIdRequired)?;
-    let upload = rows::get(&deps.db, caller.account_id, &upload_id).await?;
+    let upload = find(deps, caller, &upload_id).await?;
     Ok(upload.filter(|upload| upload.kind.is_postman()).ok_or(Reason::UploadNotFound)?)
 }
 
@@ -236,7 +268,7 @@ async fn find_postman(deps: &Deps, caller: &Caller, upload_id: Option<String>) -
 /// `UPLOAD_ID_REQUIRED`, `UPLOAD_NOT_FOUND`.
 pub async fn delete(deps: &Deps, caller: &Caller, upload_id: Option<String>) -> Result<(), Error> {
     let upload_id = upload_id.filter(|id| !id.trim().is_empty()).ok_or(Reason::UploadIdRequired)?;
-    let upload = rows::get(&deps.db, caller.account_id, &upload_id).await?.ok_or(Reason::UploadNotFound)?;
+    let upload = find(deps, caller, &upload_id).await?.ok_or(Reason::UploadNotFound)?;
     let own = id::upload(caller.account_id, &format!("delete/{upload_id}"));
     let mut job = Job::new(caller, JobKind::DeleteUpload, own);
     job.input = upload.upload_id;
@@ -269,7 +301,7 @@ pub async fn approve(
     postman: bool,
 ) -> Result<String, Error> {
     let account_id = caller.account_id;
-    let upload = rows::get(&deps.db, account_id, upload_id).await?;
+    let upload = find(deps, caller, upload_id).await?;
     let fits = |upload: &Upload| upload.status == UploadStatus::Succeeded && upload.kind.is_postman() == postman;
     let upload = upload.filter(fits).ok_or(Reason::UploadNotFound)?;
     let mut collection_id = upload.collection_id;

@@ -1,7 +1,8 @@
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 
-use crate::server::{Server, har};
+use crate::roles::{Person, create, identity};
+use crate::server::{Answer, Server, har};
 
 const DOCUMENT: &str = r#"
 openapi: 3.0.3
@@ -123,6 +124,43 @@ pub async fn a_document_becomes_endpoints(test: TestDb) {
         .map(|item| item.as_object().unwrap().keys().filter(|key| ["get", "post"].contains(&key.as_str())).count())
         .sum();
     assert_eq!(operations, 3, "{document:#}");
+}
+
+/// To whoever sees only some collections, another's upload and the job that tells of it are as good as missing, and stay
+/// as they are; their own they read.
+pub async fn an_upload_has_an_owner(test: TestDb) {
+    let server = Server::start(&test).await;
+    let deps = identity(&test, &server).await;
+    let shown = server.create_collection("Shown").await;
+    let user_id = create(&deps, 1_000_000, "restricted@example.org", "MEMBER").await;
+    let list = [i32::try_from(shown).unwrap()];
+    portolan_identity::grants::set_collections(&deps, 1_000_000, user_id, &list).await.unwrap();
+    let person = Person::log_in(&server, "restricted@example.org").await;
+    let document = json!({ "openAPIString": DOCUMENT });
+    let spec = async |answer: Answer| answer.expect(200).json();
+    let foreign = spec(server.post("/api/importDataFromOpenApiSpec", document.clone()).await).await;
+    let own = spec(person.post("/api/importDataFromOpenApiSpec", document).await).await;
+    let ask = |upload: &Value| json!({ "uploadId": upload["uploadId"] });
+    let approve = |upload: &Value| json!({ "uploadId": upload["uploadId"], "importType": "ALL_APIS" });
+    let missing = json!({ "uploadId": "0".repeat(24), "importType": "ALL_APIS" });
+    for (path, body) in [("/api/fetchSwaggerImportLogs", ask(&foreign)), ("/api/importSwaggerLogs", approve(&foreign))]
+    {
+        let answer = person.post(path, body).await;
+        let unknown = person.post(path, missing.clone()).await;
+        assert_eq!((answer.status, &answer.body), (unknown.status, &unknown.body), "{path}");
+        assert_eq!(answer.status, 422, "{path}");
+    }
+    person.post("/api/fetchSwaggerImportLogs", ask(&own)).await.expect(200);
+    server.post("/api/fetchSwaggerImportLogs", ask(&own)).await.expect(200);
+    let key = person.post("/api/addApiToken", json!({"tokenUtility": "EXTERNAL_API"})).await.expect(200).json();
+    let key = key["apiTokenList"][0]["key"].as_str().unwrap().to_owned();
+    let job = async |upload: &Value| {
+        let path = format!("/v1/jobs/{}", upload["jobId"].as_str().unwrap());
+        server.call("GET", &path, &key, Value::Null).await.status
+    };
+    assert_eq!((job(&foreign).await, job(&own).await), (404, 200));
+    let jobs = server.call("GET", "/v1/jobs", &key, Value::Null).await.expect(200).body;
+    assert!(!jobs.contains(foreign["jobId"].as_str().unwrap()), "{jobs}");
 }
 
 /// Without a target a document waits for approval; approving it twice ingests it once.

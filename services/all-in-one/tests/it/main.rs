@@ -84,6 +84,7 @@ portolan_testkit::suite! {
     imports::a_capture_becomes_endpoints,
     imports::a_document_becomes_endpoints,
     imports::a_reviewed_document_is_ingested_once,
+    imports::an_upload_has_an_owner,
     imports::a_streamed_file_becomes_a_job,
     imports::the_command_imports_a_file,
     imports_sources::refusals_are_exact,

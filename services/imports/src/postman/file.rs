@@ -38,8 +38,8 @@ pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>) -> Resul
                 return Err(Reason::PostmanFileWithoutInfo.into());
             }
             let name = converted.title.clone().unwrap_or_default();
-            let (account_id, kind) = (caller.account_id, UploadKind::PostmanFile);
-            let mut upload = Upload::new(account_id, upload_id.clone(), kind, name, &converted, place.time);
+            let kind = UploadKind::PostmanFile;
+            let mut upload = Upload::new(caller.into(), upload_id.clone(), kind, name, &converted, place.time);
             upload.status = UploadStatus::Succeeded;
             rows::insert(&deps.db, &upload, &converted.groups, &converted.operations).await?;
             upload

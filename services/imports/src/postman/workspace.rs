@@ -36,7 +36,7 @@ pub async fn create(
     let kind = UploadKind::PostmanWorkspace;
     let name = format!("Postman workspace {workspace_id}");
     let nothing = Converted::default();
-    let mut upload = Upload::new(caller.account_id, upload_id.clone(), kind, name, &nothing, now_s());
+    let mut upload = Upload::new(caller.into(), upload_id.clone(), kind, name, &nothing, now_s());
     upload.workspace_id = workspace_id.clone();
     rows::insert(&deps.db, &upload, &[], &[]).await?;
     let job = Job {

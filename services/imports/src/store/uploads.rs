@@ -8,8 +8,8 @@ const RECORDS_PAGE: i64 = 32;
 
 const INSERT_UPLOAD: &str = "
 INSERT INTO uploads (account_id, upload_id, status, collection_id, collection_name, total, clean, parsed_with_errors,
-    refused, errors, ingested, created_at, kind, workspace_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+    refused, errors, ingested, created_at, kind, workspace_id, user_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 ON CONFLICT (account_id, upload_id) DO NOTHING";
 
 static INSERT_OPERATIONS: Bulk<10> = Bulk::new(
@@ -56,7 +56,8 @@ pub async fn insert_upload(tx: &mut Tx, upload: &Upload) -> Result<bool, Error> 
                 ingested_name(upload.ingested),
                 upload.created_at,
                 upload.kind.name(),
-                &upload.workspace_id
+                &upload.workspace_id,
+                upload.user_id
             ],
         )
         .await?;
@@ -281,6 +282,7 @@ pub async fn finish(
 fn upload(row: &Row) -> Result<Upload, Error> {
     Ok(Upload {
         account_id: row.get("account_id")?,
+        user_id: row.get("user_id")?,
         upload_id: row.get("upload_id")?,
         kind: parse_kind(&row.get::<String>("kind")?)?,
         workspace_id: row.get("workspace_id")?,
