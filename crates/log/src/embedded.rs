@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::batch::{self, Batch};
-use crate::log::{Message, Positions, Rejected, Stored};
+use crate::log::{Message, Positions, Stored};
 use crate::{Error, PARTITIONS, partition_of};
 
 /// How soon a reader notices an append by another process.
@@ -18,12 +18,20 @@ const PRODUCER_MEMORY_S: i64 = 7 * 24 * 3_600;
 
 const MIGRATIONS: Migrations = Migrations {
     service: "log",
-    steps: &[Migration {
-        version: 1,
-        name: "log",
-        sqlite: include_str!("../migrations/sqlite/0001_log.sql"),
-        postgres: include_str!("../migrations/postgres/0001_log.sql"),
-    }],
+    steps: &[
+        Migration {
+            version: 1,
+            name: "log",
+            sqlite: include_str!("../migrations/sqlite/0001_log.sql"),
+            postgres: include_str!("../migrations/postgres/0001_log.sql"),
+        },
+        Migration {
+            version: 2,
+            name: "rejected",
+            sqlite: include_str!("../migrations/sqlite/0002_rejected.sql"),
+            postgres: include_str!("../migrations/postgres/0002_rejected.sql"),
+        },
+    ],
 };
 
 const INSERT_PARTITION: &str = "INSERT INTO log_partitions (topic, partition_id, next_offset, log_start_offset) \
@@ -57,13 +65,13 @@ const MOVE_START: &str = "UPDATE log_partitions SET log_start_offset = coalesce(
        FROM log_batches WHERE topic = $1 AND partition_id = $2), next_offset) \
      WHERE topic = $1 AND partition_id = $2";
 const DELETE_PRODUCERS: &str = "DELETE FROM log_producers WHERE topic = $1 AND created_at < $2";
-const INSERT_REJECTED: &str = "INSERT INTO log_rejected (topic, partition_id, record_offset, reason, value, \
-     created_at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
-const FIND_REJECTED: &str =
-    "SELECT 1 AS found FROM log_rejected WHERE topic = $1 AND partition_id = $2 AND record_offset = $3";
-const SELECT_REJECTED: &str = "SELECT partition_id, record_offset, reason, value, created_at FROM log_rejected \
-     WHERE topic = $1 ORDER BY created_at DESC, partition_id, record_offset DESC LIMIT $2";
-const COUNT_REJECTED: &str = "SELECT count(*) AS records FROM log_rejected WHERE topic = $1";
+
+/// The tables of the log in a store, migrated.
+pub(crate) async fn tables(store: &Store) -> Result<Db, Error> {
+    let db = store.service("log").await?;
+    db.migrate(&MIGRATIONS).await?;
+    Ok(db)
+}
 
 /// One topic in the tables of the store.
 pub(crate) struct Embedded {
@@ -75,8 +83,7 @@ pub(crate) struct Embedded {
 
 impl Embedded {
     pub async fn open(topic: &str, store: &Store) -> Result<Self, Error> {
-        let db = store.service("log").await?;
-        db.migrate(&MIGRATIONS).await?;
+        let db = tables(store).await?;
         for partition in 0..PARTITIONS {
             db.execute(INSERT_PARTITION, args![topic, partition]).await?;
         }
@@ -236,40 +243,6 @@ impl Embedded {
     pub async fn trim_producers(&self, now: i64) -> Result<u64, Error> {
         let before = now.saturating_sub(PRODUCER_MEMORY_S);
         retrying(|| async { Ok(self.db.execute(DELETE_PRODUCERS, args![&self.topic, before]).await?) }).await
-    }
-
-    pub async fn is_rejected(&self, partition: i64, offset: i64) -> Result<bool, Error> {
-        let found = self.db.fetch_optional(FIND_REJECTED, args![&self.topic, partition, offset]).await?;
-        Ok(found.is_some())
-    }
-
-    pub async fn reject(&self, partition: i64, offset: i64, reason: &str, value: &[u8]) -> Result<(), Error> {
-        // A reason may quote the record, and Postgres refuses NUL in text.
-        let reason = &reason.replace('\0', "\u{fffd}");
-        retrying(|| async {
-            let row = args![&self.topic, partition, offset, reason, value, now_s()];
-            self.db.execute(INSERT_REJECTED, row).await?;
-            Ok(())
-        })
-        .await
-    }
-
-    pub async fn rejected(&self, limit: u32) -> Result<Vec<Rejected>, Error> {
-        let mut records = Vec::new();
-        for row in self.db.fetch_all(SELECT_REJECTED, args![&self.topic, limit]).await? {
-            records.push(Rejected {
-                partition: row.get("partition_id")?,
-                offset: row.get("record_offset")?,
-                reason: row.get("reason")?,
-                value: row.get("value")?,
-                created_at: row.get("created_at")?,
-            });
-        }
-        Ok(records)
-    }
-
-    pub async fn rejected_count(&self) -> Result<i64, Error> {
-        Ok(self.db.fetch_one(COUNT_REJECTED, args![&self.topic]).await?.get(0)?)
     }
 }
 

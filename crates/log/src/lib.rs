@@ -21,7 +21,9 @@ mod error;
 mod kafka;
 mod log;
 mod partition;
+mod rejected;
 
 pub use error::Error;
-pub use log::{Log, Message, Positions, ProducerMark, Rejected, Stored, is_there};
+pub use log::{Log, Message, Positions, ProducerMark, Stored, is_there};
 pub use partition::{PARTITIONS, partition_of};
+pub use rejected::{Accounts, Place, Rejected};

@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use portolan_store::Store;
 
-use crate::embedded::Embedded;
+use crate::embedded::{Embedded, tables};
 use crate::kafka::Kafka;
+use crate::rejected::{Accounts, Place, Rejected, Rejects};
 use crate::{Error, PARTITIONS, batch};
 
 /// Key and value of one message together. Records below 5 MiB must pass, and a record is larger as JSON text than the
@@ -59,28 +60,17 @@ impl ProducerMark {
     }
 }
 
-/// A record that its consumer could not read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejected {
-    pub partition: i64,
-    pub offset: i64,
-    pub reason: String,
-    pub value: Vec<u8>,
-    /// Unix seconds.
-    pub created_at: i64,
-}
-
 /// One topic of the log; cheap to clone. Open it once per process: clones wake each other's readers at once, other
 /// processes notice an append within 0.2 seconds.
 #[derive(Clone)]
 pub struct Log {
     backend: Arc<Backend>,
+    rejects: Arc<Rejects>,
 }
 
 enum Backend {
     Embedded(Embedded),
-    /// Rejected records are counted in the store, too.
-    Kafka(Kafka, Embedded),
+    Kafka(Kafka),
 }
 
 /// Whether a log answers, for readiness checks: the number of its partitions, or what is wrong.
@@ -107,12 +97,13 @@ impl Log {
         match url.split_once(':') {
             Some(("embedded", "")) => {
                 let embedded = Embedded::open(topic, store).await?;
-                Ok(Self { backend: Arc::new(Backend::Embedded(embedded)) })
+                let rejects = Rejects::new(tables(store).await?, topic);
+                Ok(Self { backend: Arc::new(Backend::Embedded(embedded)), rejects: Arc::new(rejects) })
             }
             Some(("kafka", servers)) => {
                 let kafka = Kafka::open(servers, topic).await?;
-                let rejects = Embedded::open(kafka.source(), store).await?;
-                Ok(Self { backend: Arc::new(Backend::Kafka(kafka, rejects)) })
+                let rejects = Rejects::new(tables(store).await?, kafka.source());
+                Ok(Self { backend: Arc::new(Backend::Kafka(kafka)), rejects: Arc::new(rejects) })
             }
             _ => Err(Error::Configuration(format!("the log URL must be embedded: or kafka://…, it is {url:?}"))),
         }
@@ -122,7 +113,7 @@ impl Log {
     pub fn partitions(&self) -> i64 {
         match &*self.backend {
             Backend::Embedded(_) => PARTITIONS,
-            Backend::Kafka(log, _) => log.partitions(),
+            Backend::Kafka(log) => log.partitions(),
         }
     }
 
@@ -130,7 +121,7 @@ impl Log {
     pub fn source(&self) -> &str {
         match &*self.backend {
             Backend::Embedded(_) => "embedded",
-            Backend::Kafka(log, _) => log.source(),
+            Backend::Kafka(log) => log.source(),
         }
     }
 
@@ -155,7 +146,7 @@ impl Log {
         check_size("one append", total, APPEND_BYTES_MAX)?;
         match &*self.backend {
             Backend::Embedded(log) => log.append(producer_id, sequence, messages).await,
-            Backend::Kafka(log, _) => log.append(producer_id, sequence, messages).await,
+            Backend::Kafka(log) => log.append(producer_id, sequence, messages).await,
         }
     }
 
@@ -168,7 +159,7 @@ impl Log {
         self.check_partition(partition)?;
         match &*self.backend {
             Backend::Embedded(log) => log.fetch(partition, from_offset, bytes_max).await,
-            Backend::Kafka(log, _) => log.fetch(partition, from_offset, bytes_max).await,
+            Backend::Kafka(log) => log.fetch(partition, from_offset, bytes_max).await,
         }
     }
 
@@ -180,7 +171,7 @@ impl Log {
         self.check_partition(partition)?;
         match &*self.backend {
             Backend::Embedded(log) => Ok(log.fetch(partition, offset, 1).await?.into_iter().next()),
-            Backend::Kafka(log, _) => Ok(log.peek(partition, offset).await?.map(|(record, _)| record)),
+            Backend::Kafka(log) => Ok(log.peek(partition, offset).await?.map(|(record, _)| record)),
         }
     }
 
@@ -192,7 +183,7 @@ impl Log {
         self.check_partition(partition)?;
         match &*self.backend {
             Backend::Embedded(log) => log.appended_at(partition, offset).await,
-            Backend::Kafka(log, _) => Ok(log.peek(partition, offset).await?.and_then(|(_, appended_at)| appended_at)),
+            Backend::Kafka(log) => Ok(log.peek(partition, offset).await?.and_then(|(_, appended_at)| appended_at)),
         }
     }
 
@@ -201,7 +192,7 @@ impl Log {
         self.check_partition(partition)?;
         match &*self.backend {
             Backend::Embedded(log) => log.wait(partition, from_offset, timeout).await,
-            Backend::Kafka(log, _) => log.wait(partition, from_offset, timeout).await,
+            Backend::Kafka(log) => log.wait(partition, from_offset, timeout).await,
         }
     }
 
@@ -209,7 +200,7 @@ impl Log {
     pub async fn end_offsets(&self) -> Result<Positions, Error> {
         match &*self.backend {
             Backend::Embedded(log) => log.end_offsets().await,
-            Backend::Kafka(log, _) => Ok(log.watermarks().await?.into_iter().map(|(p, _, end)| (p, end)).collect()),
+            Backend::Kafka(log) => Ok(log.watermarks().await?.into_iter().map(|(p, _, end)| (p, end)).collect()),
         }
     }
 
@@ -218,7 +209,7 @@ impl Log {
         self.check_partition(partition)?;
         match &*self.backend {
             Backend::Embedded(log) => Ok(log.end_offsets().await?.get(&partition).copied().unwrap_or_default()),
-            Backend::Kafka(log, _) => log.end_offset(partition).await,
+            Backend::Kafka(log) => log.end_offset(partition).await,
         }
     }
 
@@ -226,7 +217,7 @@ impl Log {
     pub async fn start_offsets(&self) -> Result<Positions, Error> {
         match &*self.backend {
             Backend::Embedded(log) => log.start_offsets().await,
-            Backend::Kafka(log, _) => Ok(log.watermarks().await?.into_iter().map(|(p, start, _)| (p, start)).collect()),
+            Backend::Kafka(log) => Ok(log.watermarks().await?.into_iter().map(|(p, start, _)| (p, start)).collect()),
         }
     }
 
@@ -236,7 +227,7 @@ impl Log {
         self.check_partition(partition)?;
         match &*self.backend {
             Backend::Embedded(log) => log.trim(partition, before_offset).await,
-            Backend::Kafka(log, _) => {
+            Backend::Kafka(log) => {
                 log.note_position(partition, before_offset);
                 Ok(0)
             }
@@ -251,26 +242,49 @@ impl Log {
         }
     }
 
-    /// Keeps a record that cannot be read, with the reason. A repetition for the same offset changes nothing.
-    pub async fn reject(&self, partition: i64, offset: i64, reason: &str, value: &[u8]) -> Result<(), Error> {
-        self.check_partition(partition)?;
-        match &*self.backend {
-            Backend::Embedded(log) => log.reject(partition, offset, reason, value).await,
-            Backend::Kafka(log, kept) => {
-                // Published first: a crash between the two publishes it again, and loses nothing.
-                if !kept.is_rejected(partition, offset).await? {
-                    log.reject(partition, offset, reason, value).await?;
-                }
-                kept.reject(partition, offset, reason, value).await
+    /// Sets a record aside, with the reason. A repetition for the same offset changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Partition`], [`Error::Store`], [`Error::Broker`]; then it may have been published and is not kept.
+    pub async fn reject(&self, rejected: &Rejected) -> Result<(), Error> {
+        let Rejected { partition, offset, reason, value, .. } = rejected;
+        self.check_partition(*partition)?;
+        if let Backend::Kafka(log) = &*self.backend {
+            // Published first: a crash between the two publishes it again, and loses nothing.
+            if self.rejects.find(*partition, *offset).await?.is_none() {
+                log.reject(*partition, *offset, reason, value).await?;
             }
         }
+        Ok(self.rejects.insert(rejected).await?)
     }
 
-    /// Rejected records, the newest first, at most `limit`.
-    pub async fn rejected(&self, limit: u32) -> Result<Vec<Rejected>, Error> {
-        match &*self.backend {
-            Backend::Embedded(log) | Backend::Kafka(_, log) => log.rejected(limit).await,
-        }
+    /// Rejected records of some accounts, the newest first, at most `limit` that stand behind a place in the list.
+    pub async fn rejected(
+        &self,
+        accounts: Accounts,
+        before: Option<Place>,
+        limit: u32,
+    ) -> Result<Vec<Rejected>, Error> {
+        Ok(self.rejects.list(accounts, before, limit).await?)
+    }
+
+    /// One rejected record.
+    pub async fn find_rejected(&self, partition: i64, offset: i64) -> Result<Option<Rejected>, Error> {
+        Ok(self.rejects.find(partition, offset).await?)
+    }
+
+    /// Appends a rejected record once more, for its consumer to read it with what it can now, and forgets that it was
+    /// rejected. Repeated after a crash, it is read once.
+    ///
+    /// # Errors
+    /// Those of [`Self::append`].
+    pub async fn replay(&self, rejected: &Rejected) -> Result<Positions, Error> {
+        let Rejected { partition, offset, created_at, key, value, .. } = rejected;
+        let producer = format!("replay/{partition}/{offset}");
+        let message = Message { key: key.clone(), value: value.clone() };
+        let positions = self.append(&producer, *created_at, vec![message]).await?;
+        self.rejects.delete(*partition, *offset).await?;
+        Ok(positions)
     }
 
     fn check_partition(&self, partition: i64) -> Result<(), Error> {
@@ -279,9 +293,7 @@ impl Log {
 
     /// The number of rejected records.
     pub async fn rejected_count(&self) -> Result<i64, Error> {
-        match &*self.backend {
-            Backend::Embedded(log) | Backend::Kafka(_, log) => log.rejected_count().await,
-        }
+        Ok(self.rejects.count().await?)
     }
 }
 

@@ -69,6 +69,7 @@ use portolan_api::inventory::v1::endpoint_write_service_server::EndpointWriteSer
 use portolan_api::inventory::v1::export_service_server::ExportServiceServer;
 use portolan_api::inventory::v1::group_preview_service_server::GroupPreviewServiceServer;
 use portolan_api::inventory::v1::group_service_server::GroupServiceServer;
+use portolan_api::inventory::v1::ingest_service_server::IngestServiceServer;
 use portolan_api::inventory::v1::inventory_service_server::InventoryServiceServer;
 use portolan_api::inventory::v1::inventory_usage_service_server::InventoryUsageServiceServer;
 use portolan_api::inventory::v1::job_service_server::JobServiceServer;
@@ -197,6 +198,7 @@ pub async fn service(deps: Deps) -> Result<Routes, Error> {
             .max_encoding_message_size(RESPONSE_BYTES_MAX);
     let endpoint_writes = EndpointWriteServiceServer::new(rpc::endpoint_writes::EndpointWrites::new(deps.clone()));
     let access_types = AccessTypeServiceServer::new(rpc::access_types::AccessTypes::new(deps.clone()));
+    let ingest = IngestServiceServer::new(rpc::ingest::Ingest::new(deps.clone()));
     let jobs = JobServiceServer::new(rpc::jobs::Jobs::new(deps.clone()));
     let export = ExportServiceServer::new(rpc::export::Export::new(deps.clone()));
     let directory =
@@ -214,6 +216,7 @@ pub async fn service(deps: Deps) -> Result<Routes, Error> {
     routes.add_service(endpoint_writes);
     routes.add_service(access_types);
     routes.add_service(jobs);
+    routes.add_service(ingest);
     routes.add_service(export.max_encoding_message_size(RESPONSE_BYTES_MAX));
     routes.add_service(directory);
     routes.add_service(discovery);

@@ -11,6 +11,7 @@ pub mod endpoint_writes;
 pub mod export;
 pub mod group_preview;
 pub mod groups;
+pub mod ingest;
 pub mod jobs;
 pub mod platform;
 pub mod sensitive;

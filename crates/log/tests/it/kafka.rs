@@ -8,7 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
-use crate::message;
+use crate::{message, rejected};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -73,7 +73,7 @@ pub async fn rejected_records_are_kept_and_published(test: TestDb) {
     let topic = fresh_topic(&test);
     let log = open(&test, &topic).await;
     for _ in 0..2 {
-        log.reject(3, 9, "no url", b"{}").await.expect("reject");
+        log.reject(&rejected(3, 9, "no url", b"{}")).await.expect("reject");
     }
     assert_eq!(log.rejected_count().await.expect("count"), 1);
 

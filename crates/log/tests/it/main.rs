@@ -4,7 +4,7 @@ mod append;
 mod kafka;
 mod read;
 
-use portolan_log::{Log, Message, Stored};
+use portolan_log::{Log, Message, Rejected, Stored};
 use portolan_testkit::TestDb;
 
 portolan_testkit::suite! {
@@ -21,6 +21,8 @@ portolan_testkit::suite! {
     read::another_process_is_noticed,
     read::trimming_keeps_offsets,
     read::rejected_records_are_kept_once,
+    read::rejected_records_are_listed_and_replayed,
+    read::rejected_records_of_an_account_are_bounded,
     read::topics_are_apart,
     read::damage_is_reported;
     PORTOLAN_TEST_KAFKA:
@@ -41,6 +43,11 @@ async fn open(test: &TestDb) -> Log {
 
 fn message(key: &str, value: impl Into<Vec<u8>>) -> Message {
     Message { key: key.as_bytes().to_vec(), value: value.into() }
+}
+
+fn rejected(partition: i64, offset: i64, reason: &str, value: &[u8]) -> Rejected {
+    let (reason, value) = (reason.to_owned(), value.to_vec());
+    Rejected { partition, offset, reason, value, ..Rejected::default() }
 }
 
 /// Everything in one partition, in as many fetches as it takes.

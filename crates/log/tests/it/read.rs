@@ -1,10 +1,10 @@
 use std::time::{Duration, Instant};
 
-use portolan_log::{Error, Log, PARTITIONS, partition_of};
+use portolan_log::{Accounts, Error, Log, PARTITIONS, Rejected, partition_of};
 use portolan_store::{Store, args};
 use portolan_testkit::TestDb;
 
-use crate::{TOPIC, message, open, read_all};
+use crate::{TOPIC, message, open, read_all, rejected};
 
 const ALL: usize = usize::MAX;
 
@@ -115,15 +115,15 @@ pub async fn trimming_keeps_offsets(test: TestDb) {
 pub async fn rejected_records_are_kept_once(test: TestDb) {
     let log = open(&test).await;
     for _ in 0..2 {
-        log.reject(1, 7, "not JSON: \0", &[0, 255]).await.expect("reject");
+        log.reject(&rejected(1, 7, "not JSON: \0", &[0, 255])).await.expect("reject");
     }
-    log.reject(2, 8, "no path", b"{}").await.expect("reject");
+    log.reject(&rejected(2, 8, "no path", b"{}")).await.expect("reject");
     assert_eq!(log.rejected_count().await.expect("count"), 2);
-    let records = log.rejected(10).await.expect("rejected");
+    let records = log.rejected(Accounts::All, None, 10).await.expect("rejected");
     let first = records.iter().find(|record| record.partition == 1).expect("the first one");
     assert_eq!((first.offset, first.reason.as_str(), &first.value[..]), (7, "not JSON: \u{fffd}", &[0, 255][..]));
-    assert_eq!(log.rejected(1).await.expect("rejected").len(), 1);
-    assert!(matches!(log.reject(9, 0, "", b"").await, Err(Error::Partition(9))));
+    assert_eq!(log.rejected(Accounts::All, None, 1).await.expect("rejected").len(), 1);
+    assert!(matches!(log.reject(&rejected(9, 0, "", b"")).await, Err(Error::Partition(9))));
 }
 
 /// Topics of one store do not see each other, and other kinds of log are refused by name.
@@ -148,4 +148,46 @@ pub async fn damage_is_reported(test: TestDb) {
     db.execute("UPDATE log_batches SET payload = $1", args![vec![0xff_u8; 9]]).await.expect("damage");
     let outcome = log.fetch(partition, 0, ALL).await;
     assert!(matches!(outcome, Err(Error::Damaged { offset: 0, next_offset: 1, .. })), "{outcome:?}");
+}
+
+/// Each account's are listed from the newest on, page by page; a replay appends once and forgets.
+pub async fn rejected_records_are_listed_and_replayed(test: TestDb) {
+    let log = open(&test).await;
+    for (offset, account_id) in [(1, Some(7)), (2, None), (3, Some(8)), (4, Some(7))] {
+        let (key, created_at) = (b"key".to_vec(), 100 + offset / 3);
+        let record = Rejected { account_id, key, created_at, ..rejected(0, offset, "why", b"{}") };
+        log.reject(&record).await.expect("reject");
+    }
+    let offsets = async |accounts, before, limit| {
+        let records = log.rejected(accounts, before, limit).await.expect("rejected");
+        let place = records.last().map(portolan_log::Rejected::place);
+        (records.into_iter().map(|record| record.offset).collect::<Vec<_>>(), place)
+    };
+    let (first, place) = offsets(Accounts::All, None, 3).await;
+    assert_eq!((first, offsets(Accounts::All, place, 3).await.0), (vec![4, 3, 2], vec![1]));
+    assert_eq!(offsets(Accounts::Of { account_id: 7, unknown: false }, None, 9).await.0, [4, 1]);
+    assert_eq!(offsets(Accounts::Of { account_id: 8, unknown: true }, None, 9).await.0, [3, 2]);
+
+    let record = log.find_rejected(0, 4).await.expect("find").expect("a record");
+    let positions = log.replay(&record).await.expect("replay");
+    // As after a crash before it was forgotten.
+    assert_eq!(log.replay(&record).await.expect("replay"), positions);
+    let (&partition, &next) = positions.first_key_value().expect("one partition");
+    let appended = log.fetch(partition, 0, 1 << 20).await.expect("fetch");
+    assert_eq!((next, appended.len(), &appended[0].value[..]), (1, 1, &b"{}"[..]));
+    assert_eq!((log.find_rejected(0, 4).await.expect("find"), log.rejected_count().await.expect("count")), (None, 3));
+}
+
+/// Whoever has too many loses the oldest; those of others stay.
+pub async fn rejected_records_of_an_account_are_bounded(test: TestDb) {
+    let log = open(&test).await;
+    let value = vec![b'x'; 10 << 20];
+    log.reject(&Rejected { account_id: Some(8), ..rejected(0, 0, "why", b"{}") }).await.expect("reject");
+    for offset in 1..=8 {
+        let record = Rejected { account_id: Some(7), created_at: offset, ..rejected(0, offset, "why", &value) };
+        log.reject(&record).await.expect("reject");
+    }
+    let kept = log.rejected(Accounts::All, None, 20).await.expect("rejected");
+    let kept: Vec<i64> = kept.iter().map(|record| record.offset).collect();
+    assert_eq!(kept, [8, 7, 6, 5, 4, 3, 0]);
 }

@@ -134,6 +134,84 @@ pub async fn no_input_keeps_an_installation_down(test: TestDb) {
     assert!(log.rejected_count().await.unwrap() >= 3);
 }
 
+/// What was set aside is listed to those whose it is, and is read when it is replayed after its cause is gone.
+pub async fn what_is_set_aside_is_seen_and_replayed(test: TestDb) {
+    let server = Server::start(&test).await;
+    let id = server.create_collection("Target").await;
+    let deps = crate::roles::identity(&test, &server).await;
+    let log = Log::open("embedded:", "akto.api.logs", &test.store).await.unwrap();
+    let record = |account_id: i64, path: &str| {
+        let record = Record {
+            account_id,
+            collection_id: id,
+            method: "GET".into(),
+            path: path.to_owned().into(),
+            status_code: 200,
+            time: 1_756_885_500,
+            ..Record::default()
+        };
+        record.to_json().into_bytes()
+    };
+    let message = |value: Vec<u8>| Message { key: b"key".to_vec(), value };
+    let bad = [record(1_000_000, ""), record(424_242, "/a"), b"no record".to_vec()].map(message);
+    let positions = log.append("topic", 0, bad.to_vec()).await.unwrap();
+    let (&partition, _) = positions.first_key_value().unwrap();
+    let list = async || server.get("/v1/ingest/rejected").await.expect(200).json();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let listed = loop {
+        let listed = list().await;
+        if listed["records"].as_array().unwrap().len() == 3 {
+            break listed;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{listed}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    let of = |offset: i64| {
+        let found = listed["records"].as_array().unwrap().iter().find(|record| record["offset"] == offset);
+        found.unwrap_or_else(|| panic!("{listed}")).clone()
+    };
+    assert_eq!((&of(0)["accountId"], &of(1)["accountId"]), (&json!(1_000_000), &Value::Null));
+    assert!(of(1)["reason"].as_str().unwrap().contains("names no account: 424242"), "{listed}");
+    assert_eq!(
+        server.get("/v1/ingest/rejected?pageSize=2").await.expect(200).json()["records"][1],
+        listed["records"][1]
+    );
+
+    // An administrator of another account sees nothing of it, and repeats nothing.
+    let made = json!({"name": "Customer", "external_id": "c1"});
+    let made = server.call("POST", "/api/managed_users", &server.api_key, made).await.expect(200).json();
+    crate::roles::create(&deps, made["result"]["id"].as_i64().unwrap(), "other@example.org", "ADMIN").await;
+    let other = crate::roles::Person::log_in(&server, "other@example.org").await;
+    let key = other.post("/api/addApiToken", json!({"tokenUtility": "EXTERNAL_API"})).await.expect(200).json();
+    let key = key["apiTokenList"][0]["key"].as_str().unwrap().to_owned();
+    let seen = server.call("GET", "/v1/ingest/rejected", &key, Value::Null).await.expect(200).json();
+    assert_eq!(seen["records"], json!([]));
+    let place = json!({ "partition": partition, "offset": 0 });
+    let refused = server.call("POST", "/v1/ingest/rejected:replay", &key, place.clone()).await;
+    assert_eq!(refused.status, 404, "{}", refused.body);
+
+    // As bad as before, it is set aside anew; with its cause gone it is read.
+    let again = server.post("/v1/ingest/rejected:replay", place).await.expect(200).json();
+    assert_eq!(again["offset"], 3);
+    let good = portolan_log::Rejected {
+        partition,
+        offset: 1_000,
+        account_id: Some(1_000_000),
+        reason: "skipped by an operator".to_owned(),
+        key: b"key".to_vec(),
+        value: record(1_000_000, "/good"),
+        created_at: 1,
+    };
+    log.reject(&good).await.unwrap();
+    let place = json!({ "partition": partition, "offset": 1_000 });
+    server.post("/v1/ingest/rejected:replay", place.clone()).await.expect(200);
+    while server.endpoints(id).await != ["GET /good"] {
+        assert!(tokio::time::Instant::now() < deadline, "{:?}", server.endpoints(id).await);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(server.post("/v1/ingest/rejected:replay", place).await.status, 404);
+}
+
 /// The URL in a file of each other format.
 fn documents(url: &str) -> [(&'static str, String); 4] {
     let postman = json!({"info": {"name": "P", "schema": "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"},

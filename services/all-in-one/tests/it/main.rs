@@ -102,6 +102,7 @@ portolan_testkit::suite! {
     bad_input::ambiguous_messages_are_refused,
     isolation::no_input_keeps_an_installation_down,
     isolation::no_setting_stops_ingest,
+    isolation::what_is_set_aside_is_seen_and_replayed,
     isolation::two_streams_of_one_length_are_told_apart,
     isolation::a_full_disk_is_borne,
     isolation::strangers_make_nothing_grow,

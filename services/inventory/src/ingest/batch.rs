@@ -46,12 +46,13 @@ pub struct Delta {
 /// Endpoint key to what is new of it.
 pub type Deltas = BTreeMap<String, Delta>;
 
-/// A record that cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A record that is set aside.
+#[derive(Clone, Debug)]
 pub struct Rejected {
-    pub offset: i64,
+    pub record: Stored,
     pub reason: String,
-    pub value: Vec<u8>,
+    /// The account that it names does not exist.
+    pub is_of_nobody: bool,
 }
 
 /// A batch of records, added up.
@@ -115,7 +116,7 @@ impl Batch {
     /// Bytes of whole records that are kept until the batch is written.
     pub fn kept_bytes(&self) -> usize {
         let samples = self.deltas.values().flat_map(Deltas::values).flat_map(|delta| delta.samples.list());
-        let rejected = self.rejected.iter().map(|rejected| rejected.value.len());
+        let rejected = self.rejected.iter().map(|rejected| rejected.record.value.len());
         samples.map(|sample| sample.text.len()).chain(rejected).sum()
     }
 
@@ -218,7 +219,8 @@ fn fold(records: &[Stored], rules: Arc<Rules>, detectors: &DetectorSet) -> Batch
         match read_one(&stored.value, detectors) {
             Ok((record, ..)) if batch.rules.missing.contains(&record.account_id) => {
                 let reason = format!("record member `akto_account_id` names no account: {}", record.account_id);
-                batch.rejected.push(Rejected { offset: stored.offset, reason, value: stored.value.to_vec() });
+                let record = stored.clone();
+                batch.rejected.push(Rejected { record, reason, is_of_nobody: true });
             }
             Ok((record, json, Verdict::Seen(observations))) => {
                 batch.records += 1;
@@ -233,7 +235,8 @@ fn fold(records: &[Stored], rules: Arc<Rules>, detectors: &DetectorSet) -> Batch
                 batch.passed_over += 1;
             }
             Err(reason) => {
-                batch.rejected.push(Rejected { offset: stored.offset, reason, value: stored.value.to_vec() });
+                let record = stored.clone();
+                batch.rejected.push(Rejected { record, reason, is_of_nobody: false });
             }
         }
     }

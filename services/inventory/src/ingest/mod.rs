@@ -19,6 +19,7 @@ pub(crate) mod batch;
 pub(crate) mod catalogs;
 mod partition;
 mod probe;
+pub mod rejected;
 mod repeats;
 pub(crate) mod rules;
 mod set_aside;

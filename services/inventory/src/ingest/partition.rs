@@ -6,7 +6,7 @@ use portolan_store::retrying;
 use tokio_util::sync::CancellationToken;
 
 use super::attempts::{self, Suspects, Verdict, Watch};
-use super::batch::{self, Batch};
+use super::batch::{self, Batch, Rejected};
 use super::catalogs::Catalogs;
 use super::repeats::{Marks, Repeats};
 use super::rules::Rules;
@@ -97,8 +97,11 @@ async fn consume(
             continue;
         }
         let started = Instant::now();
-        for rejected in &batch.rejected {
-            deps.log.reject(partition, rejected.offset, &rejected.reason, &rejected.value).await?;
+        for Rejected { record, reason, is_of_nobody } in &batch.rejected {
+            let mut rejected = set_aside::rejected(partition, record, reason.clone());
+            // Nobody would see it under an account that does not exist.
+            rejected.account_id = rejected.account_id.filter(|_| !is_of_nobody);
+            deps.log.reject(&rejected).await?;
         }
         position = match retrying(|| write::apply(deps, catalogs, partition, position, next, &batch, &marks)).await? {
             Outcome::Written => {

@@ -1,9 +1,10 @@
 //! Records that stand in the way of a partition are kept among the rejected ones, and the partition goes on.
 
-use portolan_log::{Log, Stored};
+use portolan_log::{Log, Rejected, Stored};
 use portolan_store::{Db, Store};
 
 use crate::{Deps, Error, store};
+use portolan_runtime::now_s;
 
 /// Tries to read a batch before it is set aside.
 const TRIES_MAX: i64 = 3;
@@ -16,7 +17,7 @@ const REASON_OPERATOR: &str = "skipped by an operator";
 /// When the record cannot be kept; then the partition does not move.
 pub async fn record(deps: &Deps, partition: i64, position: i64, record: &Stored, deaths: i64) -> Result<bool, Error> {
     let reason = format!("{REASON_DEATHS} ({deaths} times)");
-    deps.log.reject(partition, record.offset, &reason, &record.value).await?;
+    deps.log.reject(&rejected(partition, record, reason)).await?;
     tracing::error!(partition, offset = record.offset, deaths, "a record at which processes died is set aside");
     moved(&deps.db, &deps.log, partition, position, record.offset + 1).await
 }
@@ -32,9 +33,39 @@ pub async fn unreadable(deps: &Deps, partition: i64, position: i64, error: Error
     if tries < TRIES_MAX {
         return Err(error);
     }
-    deps.log.reject(partition, *offset, &error.to_string(), &[]).await?;
+    deps.log.reject(&unread(partition, *offset, error.to_string())).await?;
     tracing::error!(partition, offset, next_offset, %error, "a batch that cannot be read is set aside");
     moved(&deps.db, &deps.log, partition, position, *next_offset).await
+}
+
+/// A record as it is set aside.
+pub(super) fn rejected(partition: i64, record: &Stored, reason: String) -> Rejected {
+    Rejected {
+        partition,
+        offset: record.offset,
+        account_id: account_of(&record.value),
+        reason,
+        key: record.key.to_vec(),
+        value: record.value.to_vec(),
+        created_at: now_s(),
+    }
+}
+
+/// A batch of which nothing can be read.
+fn unread(partition: i64, offset: i64, reason: String) -> Rejected {
+    Rejected { partition, offset, reason, created_at: now_s(), ..Rejected::default() }
+}
+
+/// The account that a record names, without reading the rest: a record that kills its reader is set aside, too.
+fn account_of(value: &[u8]) -> Option<i64> {
+    /// Where the account stands; numbers come as text, too.
+    #[derive(serde::Deserialize)]
+    struct Named<'v> {
+        #[serde(borrow)]
+        akto_account_id: &'v serde_json::value::RawValue,
+    }
+    let Named { akto_account_id } = serde_json::from_slice(value).ok()?;
+    akto_account_id.get().trim_matches('"').parse().ok().filter(|id| *id > 0)
 }
 
 async fn moved(db: &Db, log: &Log, partition: i64, position: i64, next: i64) -> Result<bool, Error> {
@@ -69,11 +100,11 @@ pub async fn skip(store: &Store, log: &Log, partition: i64, offset: i64) -> Resu
     let next = match log.peek(partition, offset).await {
         Ok(None) => return Ok(Skipped::Empty),
         Ok(Some(record)) => {
-            log.reject(partition, record.offset, REASON_OPERATOR, &record.value).await?;
+            log.reject(&rejected(partition, &record, REASON_OPERATOR.to_owned())).await?;
             record.offset + 1
         }
         Err(error @ portolan_log::Error::Damaged { offset, next_offset, .. }) => {
-            log.reject(partition, offset, &format!("{REASON_OPERATOR}: {error}"), &[]).await?;
+            log.reject(&unread(partition, offset, format!("{REASON_OPERATOR}: {error}"))).await?;
             next_offset
         }
         Err(error) => return Err(error.into()),

@@ -49,7 +49,7 @@ pub async fn a_record_at_which_processes_died_twice_is_set_aside(test: TestDb) {
     let (id, partition) = waiting(&deps, 5).await;
     die_at(&deps, partition, &dead_process(), (0, 1), (0, 5), 1).await;
     ingest_all(&deps).await;
-    let rejected = deps.log.rejected(10).await.unwrap();
+    let rejected = deps.log.rejected(portolan_log::Accounts::All, None, 10).await.unwrap();
     assert_eq!((rejected.len(), rejected[0].offset), (1, 0), "{rejected:?}");
     assert!(rejected[0].reason.contains("died") && !rejected[0].value.is_empty(), "{rejected:?}");
     assert_eq!(count(&deps, id).await, 4);
@@ -92,7 +92,7 @@ pub async fn a_batch_that_cannot_be_read_is_set_aside(test: TestDb) {
     log.execute("UPDATE log_batches SET payload = $1", vec![Value::from(vec![0xff_u8; 9])]).await.unwrap();
     append(&deps, "p", 1, &[call(id, "GET", "/behind", 5)]).await;
     ingest_all(&deps).await;
-    let rejected = deps.log.rejected(10).await.unwrap();
+    let rejected = deps.log.rejected(portolan_log::Accounts::All, None, 10).await.unwrap();
     assert_eq!((rejected.len(), rejected[0].partition, rejected[0].offset), (1, partition, 0));
     assert!(rejected[0].reason.contains("0 to 1"), "{rejected:?}");
     assert_eq!(count(&deps, id).await, 1);
@@ -154,7 +154,7 @@ pub async fn records_of_missing_accounts_are_set_aside(test: TestDb) {
     let of = |account_id| Record { account_id, ..call(0, "GET", "/a", 5) };
     append(&deps, "p", 0, &[of(77), of(ACCOUNT)]).await;
     ingest_all(&deps).await;
-    let rejected = deps.log.rejected(10).await.unwrap();
+    let rejected = deps.log.rejected(portolan_log::Accounts::All, None, 10).await.unwrap();
     assert_eq!(rejected.len(), 1, "{rejected:?}");
     assert!(rejected[0].reason.contains("names no account: 77"), "{rejected:?}");
     append(&deps, "p", 1, &[of(77)]).await;

@@ -130,7 +130,7 @@ pub async fn unreadable_records_are_kept_apart(test: TestDb) {
         vec![message(b"{\xff"), message(b"7"), message(orphan.to_json().as_bytes()), message(good.as_bytes())];
     deps.log.append("p", 0, messages).await.unwrap();
     ingest_all(&deps).await;
-    let rejected = deps.log.rejected(10).await.unwrap();
+    let rejected = deps.log.rejected(portolan_log::Accounts::All, None, 10).await.unwrap();
     let mut reasons: Vec<_> = rejected.iter().map(|rejected| rejected.reason.as_str()).collect();
     reasons.sort_unstable();
     assert_eq!(reasons.len(), 3, "{reasons:?}");

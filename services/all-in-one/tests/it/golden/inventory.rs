@@ -201,6 +201,9 @@ async fn data_types_and_issues(golden: &mut Golden<'_>, shop: i64) {
     golden.call(by, "DELETE", ONE, "/v1/dataTypes/LOYALTY", Value::Null).await;
     let issue = json!({"id": "f-1", "apiCollectionId": shop, "url": "http://api.test/users", "method": "POST",
         "severity": "HIGH"});
+    golden.get("/v1/ingest/rejected", "/v1/ingest/rejected").await;
+    golden.get("/v1/ingest/rejected", "/v1/ingest/rejected?pageToken=x").await;
+    golden.post("/v1/ingest/rejected:replay", json!({ "partition": 0, "offset": 99 })).await;
     golden.post("/v1/groups:share", json!({ "apiCollectionId": 99, "shared": true })).await;
     golden.post("/v1/issues:batchIngest", json!({ "issues": [issue] })).await;
     golden.get("/v1/shadowEndpoints", "/v1/shadowEndpoints?pageSize=10").await;

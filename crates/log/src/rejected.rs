@@ -1,0 +1,147 @@
+//! Records that were set aside, in the table `log_rejected`.
+//!
+//! # Invariants
+//! - A record is set aside once, whatever is repeated.
+//! - What is kept of an account is bounded in number and bytes: the oldest goes, so that nobody fills the disk of others.
+
+use portolan_store::{Db, Error, Row, args, retrying};
+
+/// Records kept of one account.
+const RECORDS_MAX: i64 = 1_000;
+/// Bytes of their values.
+const BYTES_MAX: i64 = 64 << 20;
+
+/// A record that is set aside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rejected {
+    pub partition: i64,
+    pub offset: i64,
+    /// The account that the record names; nothing when it could not be told.
+    pub account_id: Option<i64>,
+    pub reason: String,
+    pub key: Vec<u8>,
+    /// Empty for a batch that the log cannot read.
+    pub value: Vec<u8>,
+    /// Unix seconds.
+    pub created_at: i64,
+}
+
+/// Which records are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accounts {
+    All,
+    /// Those of one account, with those of no known account where `unknown`.
+    Of {
+        account_id: i64,
+        unknown: bool,
+    },
+}
+
+/// The place of a record in the list, which goes from the newest to the oldest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Unix seconds.
+    pub created_at: i64,
+    pub partition: i64,
+    pub offset: i64,
+}
+
+impl Rejected {
+    pub fn place(&self) -> Place {
+        Place { created_at: self.created_at, partition: self.partition, offset: self.offset }
+    }
+}
+
+/// The rejected records of one topic.
+pub(crate) struct Rejects {
+    db: Db,
+    topic: String,
+}
+
+const INSERT: &str = "INSERT INTO log_rejected (topic, partition_id, record_offset, reason, value, created_at, \
+     account_id, record_key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
+const FIND: &str = "SELECT partition_id, record_offset, reason, value, created_at, account_id, record_key \
+     FROM log_rejected WHERE topic = $1 AND partition_id = $2 AND record_offset = $3";
+const SELECT: &str = "SELECT partition_id, record_offset, reason, value, created_at, account_id, record_key \
+     FROM log_rejected WHERE topic = $1 AND ($2 = -1 OR account_id = $2 OR account_id = $3) \
+     AND (created_at < $4 OR created_at = $4 AND (partition_id > $5 OR partition_id = $5 AND record_offset < $6)) \
+     ORDER BY created_at DESC, partition_id, record_offset DESC LIMIT $7";
+const COUNT: &str = "SELECT count(*) AS records FROM log_rejected WHERE topic = $1";
+const DELETE: &str = "DELETE FROM log_rejected WHERE topic = $1 AND partition_id = $2 AND record_offset = $3";
+const SELECT_SIZES: &str = "SELECT partition_id, record_offset, length(value) AS bytes FROM log_rejected \
+     WHERE topic = $1 AND account_id = $2 ORDER BY created_at DESC, record_offset DESC, partition_id";
+
+impl Rejects {
+    pub fn new(db: Db, topic: &str) -> Self {
+        Self { db, topic: topic.to_owned() }
+    }
+
+    /// Keeps a record; one of the same place stays as it is.
+    pub async fn insert(&self, rejected: &Rejected) -> Result<(), Error> {
+        // A reason may quote the record, and Postgres refuses NUL in text.
+        let reason = &rejected.reason.replace('\0', "\u{fffd}");
+        let Rejected { partition, offset, account_id, key, value, created_at, .. } = rejected;
+        let account_id = account_id.unwrap_or_default();
+        retrying(|| async {
+            let row = args![&self.topic, *partition, *offset, reason, value, *created_at, account_id, key];
+            if self.db.execute(INSERT, row).await? == 1 {
+                self.bound(account_id).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Lets the oldest of an account go as long as there are too many.
+    async fn bound(&self, account_id: i64) -> Result<(), Error> {
+        let (mut records, mut bytes) = (0, 0);
+        for row in self.db.fetch_all(SELECT_SIZES, args![&self.topic, account_id]).await? {
+            records += 1;
+            bytes += row.get::<i64>("bytes")?;
+            // The newest stays, whatever its size.
+            if records > RECORDS_MAX || records > 1 && bytes > BYTES_MAX {
+                let (partition, offset) = (row.get("partition_id")?, row.get("record_offset")?);
+                self.delete(partition, offset).await?;
+                tracing::warn!(account_id, partition, offset, "a record that was set aside is kept no longer");
+            }
+        }
+        Ok(())
+    }
+
+    pub async fn find(&self, partition: i64, offset: i64) -> Result<Option<Rejected>, Error> {
+        self.db.fetch_optional(FIND, args![&self.topic, partition, offset]).await?.map(|row| read(&row)).transpose()
+    }
+
+    pub async fn list(&self, accounts: Accounts, before: Option<Place>, limit: u32) -> Result<Vec<Rejected>, Error> {
+        let (account_id, other) = match accounts {
+            Accounts::All => (-1, -1),
+            Accounts::Of { account_id, unknown: true } => (account_id, 0),
+            Accounts::Of { account_id, unknown: false } => (account_id, account_id),
+        };
+        let Place { created_at, partition, offset } =
+            before.unwrap_or(Place { created_at: i64::MAX, partition: i64::MAX, offset: 0 });
+        let arguments = args![&self.topic, account_id, other, created_at, partition, offset, limit];
+        self.db.fetch_all(SELECT, arguments).await?.iter().map(read).collect()
+    }
+
+    pub async fn count(&self) -> Result<i64, Error> {
+        self.db.fetch_one(COUNT, args![&self.topic]).await?.get("records")
+    }
+
+    /// Forgets a record; false when it was not there.
+    pub async fn delete(&self, partition: i64, offset: i64) -> Result<bool, Error> {
+        Ok(self.db.execute(DELETE, args![&self.topic, partition, offset]).await? == 1)
+    }
+}
+
+fn read(row: &Row) -> Result<Rejected, Error> {
+    Ok(Rejected {
+        partition: row.get("partition_id")?,
+        offset: row.get("record_offset")?,
+        account_id: Some(row.get("account_id")?).filter(|id| *id != 0),
+        reason: row.get("reason")?,
+        key: row.get("record_key")?,
+        value: row.get("value")?,
+        created_at: row.get("created_at")?,
+    })
+}
