@@ -259,7 +259,7 @@ fn add_headers(headers: &Headers<'_>, code: i32, sightings: &mut Sightings<'_>) 
         let name = without_nul(crate::sighting::cut(name, body::NAME_BYTES_MAX));
         let is_credential = is_credential(&name);
         let found = match is_credential {
-            true => Detected { sub_type: SubType::Generic, reserved: false },
+            true => Detected { sub_type: sightings.detectors.detect_credential(&name, value), reserved: false },
             false => sightings.detectors.detect_text(&name, value),
         };
         let is_secret = is_credential || found.sub_type == SubType::Jwt;

@@ -21,6 +21,10 @@ impl Compact {
         self.len >= text.len() && self.bytes[..self.len].windows(text.len()).any(|window| window == text.as_bytes())
     }
 
+    pub fn is(&self, text: &str) -> bool {
+        &self.bytes[..self.len] == text.as_bytes()
+    }
+
     fn ends_with(&self, text: &str) -> bool {
         self.bytes[..self.len].ends_with(text.as_bytes())
     }
@@ -45,27 +49,167 @@ pub(super) fn has_word(key: &str, word: &str) -> bool {
     words(key).any(|part| part.eq_ignore_ascii_case(word))
 }
 
+/// Words of things that are counted, tracked or measured. What stands under them is no personal data, whatever it looks
+/// like.
+const THINGS: &[&str] = &[
+    "id", "ids", "ts", "time", "date", "cb", "cache", "rnd", "rand", "random", "ord", "nonce", "seq", "sequence",
+    "hash", "size", "bytes", "offset", "version", "build", "visitor", "session", "order", "orders", "asset", "tag",
+    "part", "parts", "sku", "awb", "tracking", "track", "serial", "product", "item", "article", "model", "batch", "lot",
+    "trace", "span", "request", "correlation", "transaction", "txn", "ref", "reference", "ticket", "case", "revision",
+    "checksum", "etag", "digest", "cursor", "page", "count", "total", "amount", "price", "quantity", "barcode", "ean",
+    "upc", "gtin", "isbn", "issn", "shipment", "parcel", "container", "meter", "commit", "sha", "md5", "color", "epoch",
+    "job", "waybill", "consignment",
+];
+
+/// Endings of names that are no words of their own where a name is written without separators.
+const THING_ENDS: &[&str] = &["id", "time", "timestamp", "buster", "uuid", "hash", "version", "sequence"];
+
 /// Whether digits under the key are an identifier, a time or a random number rather than a payment card. A key of one
 /// or two characters says nothing, as the parameters of measuring pixels do.
 pub(super) fn names_a_counter(key: &str) -> bool {
-    const CARD: [&str; 5] = ["card", "credit", "debit", "payment", "account"];
-    const COUNTER_WORDS: [&str; 22] = [
-        "id", "ids", "ts", "time", "date", "cb", "cache", "rnd", "rand", "random", "ord", "nonce", "seq", "sequence",
-        "hash", "size", "bytes", "offset", "version", "build", "visitor", "session",
-    ];
-    const COUNTER_ENDS: [&str; 5] = ["id", "time", "timestamp", "buster", "uuid"];
+    const CARD: &[&str] = &["card", "credit", "debit", "payment", "account"];
+    const ENDS: &[&str] = &["id", "time", "timestamp", "buster", "uuid"];
     let compact = Compact::new(key);
-    let is_card = CARD.iter().any(|text| compact.contains(text)) || has_word(key, "cc") || has_word(key, "pan");
-    if COUNTER_ENDS.iter().any(|end| compact.ends_with(end)) {
+    if ENDS.iter().any(|end| compact.ends_with(end)) {
         return true;
     }
-    !is_card && (compact.len <= 2 || COUNTER_WORDS.iter().any(|word| has_word(key, word)))
+    let is_card = CARD.iter().any(|text| compact.contains(text)) || has_word(key, "cc") || has_word(key, "pan");
+    !is_card && (compact.len <= 2 || THINGS.iter().any(|word| has_word(key, word)))
+}
+
+/// Whether the key speaks of a thing: an order, a part, a trace, a time.
+pub(super) fn names_a_thing(key: &str) -> bool {
+    let compact = Compact::new(key);
+    THING_ENDS.iter().any(|end| compact.ends_with(end)) || THINGS.iter().any(|word| has_word(key, word))
+}
+
+/// Whether the key speaks of what the word means. A word of at most four letters has to be one of the key's words;
+/// longer ones may be written as part of it.
+pub(super) fn speaks_of(key: &str, word: &str) -> bool {
+    let compact = Compact::new(key);
+    if word.len() > 4 { compact.contains(word) } else { compact.is(word) || has_word(key, word) }
+}
+
+/// Whether the key is the word, or the word with "number", "no" or "code" behind it.
+pub(super) fn is_name(key: &str, word: &str) -> bool {
+    let compact = Compact::new(key);
+    let rest = compact.bytes[..compact.len].strip_prefix(word.as_bytes());
+    rest.is_some_and(|rest| [&b""[..], b"number", b"no", b"nr", b"num", b"code", b"id"].contains(&rest))
+}
+
+/// Whether the last word says that the value tells something about the data and is not the data: `birthRate`,
+/// `passwordPolicy`, `tokenCount`.
+pub(super) fn names_a_property(key: &str) -> bool {
+    const LAST: &[&str] = &[
+        "rate", "rates", "count", "counts", "type", "types", "hint", "hints", "policy", "policies", "length", "min",
+        "max", "limit", "limits", "expires", "expiry", "expiration", "expired", "enabled", "required", "strength",
+        "status", "updated", "changed", "at", "url", "uri", "link", "page", "used", "usage", "attempts", "rules",
+        "allowed", "supported", "verified", "valid", "format", "index", "age", "days", "reset", "set", "title",
+        "placeholder",
+    ];
+    words(key).skip(1).last().is_some_and(|word| LAST.iter().any(|known| known.eq_ignore_ascii_case(word)))
+}
+
+/// Whether the first word asks something of the data or allows it: `hasPassword`, `maxRetries`.
+fn names_a_switch(key: &str) -> bool {
+    const FIRST: &[&str] = &[
+        "has", "is", "needs", "require", "requires", "forgot", "show", "hide", "use", "allow", "enable", "max", "min",
+        "num",
+    ];
+    words(key).next().is_some_and(|word| FIRST.iter().any(|known| known.eq_ignore_ascii_case(word)))
+}
+
+/// Whether the key is that of a password, in the languages in which forms are written.
+pub(super) fn names_a_password(key: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "passwd", "pwd", "passphrase", "kennwort", "passwort", "contrasena", "contraseña", "clave", "motdepasse",
+        "senha", "wachtwoord", "parola", "haslo", "hasło", "losenord", "lösenord", "salasana", "adgangskode", "sifre",
+        "şifre", "heslo", "jelszo",
+    ];
+    const WHOLE: &[&str] =
+        &["пароль", "密码", "密碼", "パスワード", "비밀번호", "κωδικός", "סיסמה", "كلمةالمرور"];
+    let compact = Compact::new(key);
+    (compact.contains("password") || WORDS.iter().any(|word| speaks_of_password(key, &compact, word)) || {
+        let folded = key.to_lowercase();
+        !key.is_ascii() && WHOLE.iter().any(|word| folded.contains(word))
+    }) && !names_a_property(key)
+        && !names_a_switch(key)
+}
+
+fn speaks_of_password(key: &str, compact: &Compact, word: &str) -> bool {
+    if word.len() > 6 { compact.contains(word) } else { compact.ends_with(word) && (compact.is(word) || has_word(key, word)) }
+}
+
+/// Whether the key is that of a secret by which a program proves who it is.
+pub(super) fn names_a_client_secret(key: &str) -> bool {
+    const ENDS: &[&str] = &[
+        "clientsecret",
+        "appsecret",
+        "applicationsecret",
+        "consumersecret",
+        "apisecret",
+        "apisecretkey",
+        "webhooksecret",
+        "signingsecret",
+        "sharedsecret",
+        "secretkey",
+        "secretaccesskey",
+        "accesskeysecret",
+        "oauthsecret",
+        "hmacsecret",
+        "jwtsecret",
+        "privatekey",
+        "encryptionkey",
+        "signingkey",
+        "totpsecret",
+        "masterkey",
+    ];
+    let compact = Compact::new(key);
+    ENDS.iter().any(|end| compact.ends_with(end))
+}
+
+/// Whether the key is that of a key to an interface.
+pub(super) fn names_an_api_key(key: &str) -> bool {
+    const ENDS: &[&str] =
+        &["apikey", "apitoken", "subscriptionkey", "accountkey", "storagekey", "authkey", "apiaccesskey"];
+    let compact = Compact::new(key);
+    ENDS.iter().any(|end| compact.ends_with(end))
+}
+
+/// Whether the key speaks of a telephone.
+pub(super) fn names_a_phone(key: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "phone", "mobile", "telephone", "telefon", "telefono", "telephon", "cellphone", "cell", "tel", "msisdn",
+        "handy", "whatsapp", "landline", "fax",
+    ];
+    WORDS.iter().any(|word| speaks_of(key, word)) && !names_a_property(key) && !Compact::new(key).ends_with("id")
+}
+
+/// Whether the key is that of a cookie or a token of a session.
+pub(super) fn names_a_session(key: &str) -> bool {
+    const ENDS: &[&str] = &[
+        "sessionid",
+        "sessid",
+        "sessionkey",
+        "sessiontoken",
+        "jsessionid",
+        "authsession",
+        "loggedin",
+        "sessioncookie",
+        "accesstoken",
+        "refreshtoken",
+        "authtoken",
+    ];
+    let compact = Compact::new(key.trim_start_matches("cookie#"));
+    ENDS.iter().any(|end| compact.ends_with(end)) || ["session", "sid", "connectsid", "auth"].iter().any(|word| compact.is(word)) || {
+        compact.ends_with("session") && key.contains(['_', '-', '.'])
+    } || compact.contains("aspnetcorecookies") || compact.contains("aspnetcoreidentity") || compact.contains("wordpressloggedin")
 }
 
 /// Whether four dotted numbers under the key are a version.
 pub(super) fn names_a_version(key: &str) -> bool {
-    const WORDS: [&str; 10] =
-        ["ver", "build", "firmware", "release", "oid", "netmask", "mask", "plugin", "driver", "revision"];
+    const WORDS: &[&str] =
+        &["ver", "build", "firmware", "release", "oid", "netmask", "mask", "plugin", "driver", "revision"];
     let compact = Compact::new(key);
     compact.contains("version") || compact.contains("netmask") || WORDS.iter().any(|word| has_word(key, word))
 }

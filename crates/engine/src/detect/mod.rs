@@ -4,28 +4,29 @@
 //! so most values meet no detector at all. Every pattern runs in time linear in the value.
 
 mod checks;
+mod checksum;
 mod custom;
 mod keys;
 mod national;
 mod pii;
+mod rules;
+mod secrets;
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use memchr::memmem;
-use regex::Regex;
-use regex_syntax::hir::{Hir, HirKind};
-
 pub use checks::{
-    is_credit_card, is_email, is_iban, is_jwt, is_phone_number, is_ssn, is_url, is_uuid, is_vin, jwt_payload,
+    is_credit_card, is_iban, is_jwt, is_phone_number, is_ssn, is_url, is_uuid, is_vin, jwt_payload,
 };
+use checks::{is_bracketed_phone_number, is_national_phone_number, is_reserved_phone_number};
 pub use custom::{Conditions, CustomRule, CustomType, PATTERN_CHARACTERS_MAX, Predicate};
 pub use keys::letters_of;
 pub use pii::PiiType;
 
 use crate::{Position, SubType};
-use keys::Compact;
+use national::National;
 use pii::Rule;
+use rules::{KeyRule, PairRule, ValueRules};
 
 /// A value longer than this is no single datum; its text stays [`SubType::Generic`] unless it is a JWT.
 const VALUE_BYTES_MAX: usize = 4096;
@@ -42,7 +43,11 @@ pub struct Detectors {
     /// Built-in kinds whose sensitivity an account has set: always, or at some positions.
     sensitivity: HashMap<SubType, (bool, Vec<Position>)>,
     keys: Vec<(KeyRule, SubType)>,
-    values: Vec<ValueRule>,
+    values: ValueRules,
+    /// Identifiers of countries.
+    national: Vec<(&'static National, SubType)>,
+    pairs: Vec<(PairRule, SubType)>,
+    tests: Vec<(fn(&str) -> bool, SubType)>,
     /// Whether IBANs are looked for, and what they are called.
     iban: Option<SubType>,
 }
@@ -53,25 +58,6 @@ pub struct Detected {
     pub sub_type: SubType,
     /// The value is one that documents use as an example or that names the own machine, so it gives nothing away.
     pub reserved: bool,
-}
-
-#[derive(Debug)]
-struct KeyRule {
-    text: &'static str,
-    letters: u32,
-    is_word: bool,
-}
-
-#[derive(Debug)]
-struct ValueRule {
-    part: memmem::Finder<'static>,
-    kinds: u16,
-    bytes_min: usize,
-    bytes_max: usize,
-    pattern: Regex,
-    /// What must hold beside the pattern.
-    check: Option<fn(&str) -> bool>,
-    sub_type: SubType,
 }
 
 impl Default for Detectors {
@@ -92,19 +78,22 @@ impl Detectors {
             redacted: HashSet::new(),
             sensitivity: HashMap::new(),
             keys: Vec::new(),
-            values: Vec::new(),
+            values: ValueRules::default(),
+            national: Vec::new(),
+            pairs: Vec::new(),
+            tests: Vec::new(),
             iban: None,
         };
         for pii in active {
             let sub_type = SubType::Pii(pii);
             match pii.rule() {
-                Rule::KeyContains(text) => detectors.keys.push((KeyRule::new(text, false), sub_type)),
-                Rule::KeyWord(text) => detectors.keys.push((KeyRule::new(text, true), sub_type)),
-                Rule::Value(part, pattern) => detectors.values.push(ValueRule::new(part, pattern, sub_type)),
-                Rule::Checked(pattern, check) => {
-                    let rule = ValueRule::new("", pattern, sub_type);
-                    detectors.values.push(ValueRule { check: Some(check), ..rule });
-                }
+                Rule::KeyContains(text) => detectors.keys.push((KeyRule::containing(text), sub_type)),
+                Rule::KeyWord(text) => detectors.keys.push((KeyRule::word(text), sub_type)),
+                Rule::Key(test) => detectors.keys.push((KeyRule::Test(test), sub_type)),
+                Rule::Pair(key, value) => detectors.pairs.push((PairRule { key, value }, sub_type)),
+                Rule::Test(test) => detectors.tests.push((test, sub_type)),
+                Rule::National(national) => detectors.national.push((national, sub_type)),
+                Rule::Value(..) | Rule::Checked(..) => detectors.values.add(pii),
                 Rule::Iban => detectors.iban = Some(sub_type),
             }
         }
@@ -176,13 +165,14 @@ impl Detectors {
             return found(sub_type);
         }
         if let Some(sub_type) = self.detect_pii_key(key) {
-            return found(sub_type);
+            return Detected { sub_type, reserved: is_password(sub_type) && secrets::is_placeholder(value) };
         }
         if value.len() > VALUE_BYTES_MAX {
-            return found(if is_jwt(value) { SubType::Jwt } else { SubType::Generic });
+            let key = || self.detect_pii_value(key, value, kinds_of(value)).filter(|_| value.len() <= SECRET_BYTES_MAX);
+            return found(if is_jwt(value) { SubType::Jwt } else { key().unwrap_or(SubType::Generic) });
         }
         let kinds = kinds_of(value);
-        if let Some(sub_type) = self.detect_pii_value(value, kinds) {
+        if let Some(sub_type) = self.detect_pii_value(key, value, kinds) {
             return found(sub_type);
         }
         detect_built_in(key, value, kinds)
@@ -193,7 +183,8 @@ impl Detectors {
         if let Some(sub_type) = self.detect_custom(key, digits).or_else(|| self.detect_pii_key(key)) {
             return found(sub_type);
         }
-        if let Some(sub_type) = self.detect_pii_value(digits, kinds_of(digits)) {
+        let known = self.values.find(digits, kinds_of(digits)).or_else(|| self.detect_national(key, digits, false));
+        if let Some(sub_type) = known {
             return found(sub_type);
         }
         if (12..=19).contains(&digits.len()) && is_credit_card(digits) && !keys::names_a_counter(key) {
@@ -209,7 +200,27 @@ impl Detectors {
     /// What the key alone says.
     pub fn detect_key(&self, key: &str) -> Option<SubType> {
         let custom = self.custom.iter().find(|rule| rule.is_key_match(key)).map(CustomRule::sub_type);
-        custom.or_else(|| self.detect_pii_key(key))
+        let by_name = || {
+            let national = self.national.iter().find(|(national, _)| national.is_name(key));
+            let pair = || self.pairs.iter().find(|(pair, _)| (pair.key)(key));
+            let iban = || self.iban.filter(|_| keys::is_name(key, "iban"));
+            national.map(|(_, found)| *found).or_else(|| pair().map(|(_, found)| *found)).or_else(iban)
+        };
+        custom.or_else(|| self.detect_pii_key(key)).or_else(by_name)
+    }
+
+    /// What the value of a header or a cookie is that proves who makes the call. Such values are never kept.
+    pub(crate) fn detect_credential(&self, name: &str, value: &str) -> SubType {
+        let is_session = || match name.eq_ignore_ascii_case("cookie") {
+            true => value.split(';').filter_map(|pair| pair.split_once('=')).any(|(name, value)| {
+                keys::names_a_session(name.trim()) && value.len() >= 8 && !secrets::is_placeholder(value)
+            }),
+            false => name.eq_ignore_ascii_case("set-cookie") && secrets::is_session_cookie(value),
+        };
+        let named = |kind: &str| PiiType::from_name(kind).map(SubType::Pii);
+        let found = self.tests.iter().find(|(test, _)| test(value)).map(|(_, sub_type)| *sub_type);
+        let session = || named("SESSION COOKIE").filter(|kind| self.tests.iter().any(|(_, other)| other == kind));
+        found.or_else(|| session().filter(|_| is_session())).unwrap_or(SubType::Generic)
     }
 
     fn detect_pii_key(&self, key: &str) -> Option<SubType> {
@@ -217,50 +228,43 @@ impl Detectors {
         self.keys.iter().find(|(rule, _)| rule.is_match(key, letters)).map(|(_, sub_type)| *sub_type)
     }
 
-    fn detect_pii_value(&self, value: &str, kinds: u16) -> Option<SubType> {
+    fn detect_pii_value(&self, key: &str, value: &str, kinds: u16) -> Option<SubType> {
         if let Some(sub_type) = self.iban
             && kinds & (LETTER | DIGIT) == LETTER | DIGIT
-            && is_iban(value)
+            && (is_iban(value) || (keys::speaks_of(key, "iban") && is_iban(&value.to_ascii_uppercase())))
         {
             return Some(sub_type);
         }
-        self.values.iter().find(|rule| rule.is_match(value, kinds)).map(|rule| rule.sub_type)
-    }
-}
-
-impl KeyRule {
-    fn new(text: &'static str, is_word: bool) -> Self {
-        Self { text, letters: letters_of(text), is_word }
+        let by_value = self.values.find(value, kinds).or_else(|| self.detect_national(key, value, true));
+        let is_long = value.len() >= SECRET_BYTES_MIN && kinds & (LETTER | WIDE) != 0;
+        let by_test = || self.tests.iter().filter(|_| is_long).find(|(test, _)| test(value)).map(|(_, found)| *found);
+        let by_pair = || self.pairs.iter().filter(|_| is_long).find(|(pair, _)| pair.is_match(key, value));
+        by_value.or_else(by_test).or_else(|| by_pair().map(|(_, found)| *found))
     }
 
-    fn is_match(&self, key: &str, letters: u32) -> bool {
-        letters & self.letters == self.letters
-            && if self.is_word { keys::has_word(key, self.text) } else { Compact::new(key).contains(self.text) }
-    }
-}
-
-impl ValueRule {
-    fn new(part: &'static str, pattern: &'static str, sub_type: SubType) -> Self {
-        let syntax = regex_syntax::parse(pattern).expect("the patterns of the table are tested");
-        Self {
-            part: memmem::Finder::new(part),
-            kinds: kinds_of(part) | kinds_in_all(&syntax),
-            bytes_min: syntax.properties().minimum_len().unwrap_or(0),
-            bytes_max: syntax.properties().maximum_len().unwrap_or(usize::MAX),
-            pattern: Regex::new(&format!("^(?:{pattern})$")).expect("the patterns of the table are tested"),
-            check: None,
-            sub_type,
+    fn detect_national(&self, key: &str, value: &str, is_text: bool) -> Option<SubType> {
+        if !(6..=24).contains(&value.len()) || !value.bytes().any(|byte| byte.is_ascii_digit()) {
+            return None;
         }
-    }
-
-    fn is_match(&self, value: &str, kinds: u16) -> bool {
-        (self.bytes_min..=self.bytes_max).contains(&value.len())
-            && kinds & self.kinds == self.kinds
-            && self.part.find(value.as_bytes()).is_some()
-            && self.pattern.is_match(value)
-            && self.check.is_none_or(|check| check(value))
+        if names_ssn(key, value) {
+            return Some(SubType::Ssn);
+        }
+        let known = || self.national.iter().filter(|(national, _)| national.is_match(key, value, is_text));
+        // A number may be one of several countries; the one that the key names is it.
+        let named = known().find(|(national, _)| national.is_name(key) || national.is_own_name(key));
+        named.or_else(|| known().next()).map(|(_, sub_type)| *sub_type)
     }
 }
+
+fn is_password(sub_type: SubType) -> bool {
+    sub_type.name() == "PASSWORD"
+}
+
+/// A shorter value is no secret that is told by its grammar or by a key.
+const SECRET_BYTES_MIN: usize = 4;
+
+/// A longer value is not looked at as a secret.
+const SECRET_BYTES_MAX: usize = 64 * 1024;
 
 const LETTER: u16 = 1;
 const DIGIT: u16 = 1 << 1;
@@ -301,18 +305,6 @@ fn kinds_of(text: &str) -> u16 {
     text.bytes().fold(0, |kinds, byte| kinds | KINDS[usize::from(byte)])
 }
 
-/// The kinds of which every match of a pattern holds a byte.
-fn kinds_in_all(pattern: &Hir) -> u16 {
-    match pattern.kind() {
-        HirKind::Literal(literal) => literal.0.iter().fold(0, |kinds, byte| kinds | KINDS[usize::from(*byte)]),
-        HirKind::Repetition(repetition) if repetition.min > 0 => kinds_in_all(&repetition.sub),
-        HirKind::Capture(capture) => kinds_in_all(&capture.sub),
-        HirKind::Concat(parts) => parts.iter().fold(0, |kinds, part| kinds | kinds_in_all(part)),
-        HirKind::Alternation(parts) => parts.iter().fold(u16::MAX, |kinds, part| kinds & kinds_in_all(part)),
-        _ => 0,
-    }
-}
-
 fn found(sub_type: SubType) -> Detected {
     Detected { sub_type, reserved: false }
 }
@@ -324,17 +316,20 @@ fn detect_built_in(key: &str, value: &str, kinds: u16) -> Detected {
         if !has(DOT | PLUS) && is_credit_card(value) && (has(SPACE | DASH) || !keys::names_a_counter(key)) {
             return found(SubType::CreditCard);
         }
+        if keys::names_a_phone(key) && is_national_phone_number(value) {
+            return Detected { sub_type: SubType::PhoneNumber, reserved: is_reserved_phone_number(value) };
+        }
         if let Some(sub_type) = number(value) {
             return found(sub_type);
         }
-        if has(DASH) && is_ssn(value) {
+        if has(DASH) && is_ssn(value) && (!keys::names_a_thing(key) || national::names_a_person(key)) {
             return found(SubType::Ssn);
         }
     } else if let Some(sub_type) = exponent(value) {
         return found(sub_type);
     }
-    if has(AT) && is_email(value) {
-        return Detected { sub_type: SubType::Email, reserved: checks::is_reserved_email(value) };
+    if has(AT) && let Some(address) = checks::email_of(value) {
+        return Detected { sub_type: SubType::Email, reserved: checks::is_reserved_email(address) };
     }
     if has(COLON) && is_url(value) {
         return found(SubType::Url);
@@ -345,22 +340,36 @@ fn detect_built_in(key: &str, value: &str, kinds: u16) -> Detected {
     if has(DOT) && has(LETTER) && is_jwt(value) {
         return found(SubType::Jwt);
     }
-    if has(PLUS) && !has(LETTER) && is_phone_number(value) {
-        return found(SubType::PhoneNumber);
+    if !has(LETTER | AT | COLON | WIDE)
+        && has(DIGIT)
+        && ((has(PLUS) && is_phone_number(value))
+            || is_bracketed_phone_number(value)
+            || (keys::names_a_phone(key) && is_national_phone_number(value)))
+    {
+        return Detected { sub_type: SubType::PhoneNumber, reserved: is_reserved_phone_number(value) };
     }
     if has(DOT | COLON)
         && value.len() <= 45
         && !has(AT | SLASH | DASH | SPACE | WIDE)
         && let Ok(address) = value.parse::<IpAddr>()
-        && !(address.is_ipv4() && keys::names_a_version(key))
+        && !(address.is_ipv4() && (keys::names_a_version(key) || is_mask(address)))
     {
         return Detected { sub_type: SubType::IpAddress, reserved: is_reserved_address(address) };
     }
     // Bytes around the seventeen are blanks at most.
-    if value.len() >= 17 && has(DIGIT) && has(LETTER) && is_vin(value.trim()) {
+    if value.len() >= 17
+        && has(DIGIT)
+        && has(LETTER)
+        && (is_vin(value.trim()) || (keys::speaks_of(key, "vin") && checks::is_european_vin(value.trim())))
+    {
         return found(SubType::Vin);
     }
     found(SubType::Generic)
+}
+
+/// Whether the key speaks of a social security number, and the digits may be one without its dashes.
+fn names_ssn(key: &str, value: &str) -> bool {
+    matches!(value.len(), 9 | 11) && national::US_SSN_DIGITS.is_own_name(key) && national::US_SSN_DIGITS.is_match(key, value, false)
 }
 
 /// Digits with an optional minus, or the same with one decimal point.
@@ -392,6 +401,13 @@ fn exponent(value: &str) -> Option<SubType> {
     // Identifiers such as `12e4567` are no numbers that anybody writes.
     let fits = (1..=3).contains(&power.len()) && power.bytes().all(|byte| byte.is_ascii_digit());
     (fits && mantissa.contains('.') && number(mantissa).is_some()).then_some(SubType::Float)
+}
+
+/// Addresses that leave bits open from the right, as the masks of networks do.
+fn is_mask(address: IpAddr) -> bool {
+    let IpAddr::V4(address) = address else { return false };
+    let bits = address.to_bits();
+    bits != u32::MAX && bits.leading_ones() >= 8 && bits.leading_ones() == bits.count_ones()
 }
 
 /// Addresses of documentation (RFC 5737, RFC 3849), of the own machine, and the unspecified address.
@@ -480,6 +496,37 @@ mod tests {
         assert_eq!(number("visitor_id"), SubType::Integer64);
         assert_eq!(detectors.detect_text("sessionId", "4111111111111111").sub_type, SubType::Integer64);
         assert_eq!(detectors.detect_text("osVersion", "10.0.1.1").sub_type, SubType::Generic);
+    }
+
+    #[test]
+    fn secrets_and_identities_are_sensitive_by_default_and_placeholders_are_not() {
+        let detectors = Detectors::default();
+        let everywhere = [Position::RequestPayload, Position::ResponsePayload];
+        for (key, value) in [
+            ("password", "Winter-2031"),
+            ("kennwort", "Winter-2031"),
+            ("note", "GB82 WEST 1234 5698 7654 32"),
+            ("note", "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n-----END EC PRIVATE KEY-----"),
+            ("note", "890.952.579-75"),
+            ("url", "mysql://app:s3cret@db/app"),
+            ("client_secret", "q8W2er7T5y9U1i3O6p"),
+        ] {
+            let found = detectors.detect_text(key, value);
+            let is_sensitive = |position| !found.reserved && detectors.is_sensitive_at(found.sub_type, position);
+            assert!(everywhere.into_iter().all(is_sensitive), "{key} {value}: {found:?}");
+        }
+        for value in ["********", "<password>", "${DB_PASSWORD}", "string"] {
+            let found = detectors.detect_text("password", value);
+            assert_eq!((found.sub_type.name(), found.reserved), ("PASSWORD", true), "{value}");
+        }
+        assert_eq!(detectors.detect_credential("authorization", "Basic a2ltOldpbg==").name(), "BASIC CREDENTIALS");
+        assert_eq!(detectors.detect_credential("cookie", "theme=dark; PHPSESSID=8f3d2c1ba0f9").name(), "SESSION COOKIE");
+        assert_eq!(detectors.detect_credential("cookie", "theme=darkness").name(), "GENERIC");
+        assert_eq!(detectors.detect_credential("authorization", "Bearer abc").name(), "GENERIC");
+        let digits = detectors.detect_number("pesel", "44051401359").sub_type;
+        assert_eq!(digits.name(), "POLISH PERSONAL NUMBER");
+        assert_eq!(detectors.detect_number("n", "44051401359").sub_type, SubType::Integer64);
+        assert!(detectors.detect_text("phone", "+1 212 555 0123").reserved);
     }
 
     #[test]

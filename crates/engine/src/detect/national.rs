@@ -1,4 +1,142 @@
-//! National identifiers whose last characters follow from the others.
+//! National identifiers whose last characters follow from the others, and a few whose grammar alone is rare enough.
+
+mod europe;
+mod world;
+
+use super::checksum::is_day_and_month;
+use super::keys;
+
+pub(super) use europe::*;
+pub(super) use world::*;
+
+/// How the identifier of one country is written and checked.
+///
+/// A mask has the length of the text: `9` stands for a digit, `A` for a capital, `X` for either, anything else for
+/// itself.
+#[derive(Debug)]
+pub(super) struct National {
+    /// Forms that nothing else has, so the value alone is enough.
+    pub alone: &'static [&'static str],
+    /// Forms that many other values have, so the key has to speak of the identifier.
+    pub named: &'static [&'static str],
+    /// What keys call it, in lower case without separators. One of at most four letters has to be a word of its own.
+    pub words: &'static [&'static str],
+    /// Over the letters and digits alone; see the sums.
+    pub check: fn(&[u32]) -> bool,
+    /// What has to hold as well where no key speaks of it: identifiers of which some have no check character.
+    pub alone_check: fn(&[u32]) -> bool,
+}
+
+/// Whether the key speaks of an identifier of a person, of whatever country.
+pub(super) fn names_a_person(key: &str) -> bool {
+    WORDS.iter().any(|word| keys::speaks_of(key, word))
+}
+
+/// Longest form of any.
+const BYTES_MAX: usize = 24;
+
+/// What keys call the identifier of whatever country.
+const WORDS: &[&str] = &[
+    "nationalid",
+    "nationalidentifier",
+    "nationalnumber",
+    "nationalinsurance",
+    "identitynumber",
+    "identitycard",
+    "identitydocument",
+    "identificationnumber",
+    "personalid",
+    "personalnumber",
+    "personalcode",
+    "personidentifier",
+    "citizenid",
+    "citizennumber",
+    "socialsecurity",
+    "socialinsurance",
+    "governmentid",
+    "govid",
+    "idnumber",
+    "idcard",
+    "taxid",
+    "taxnumber",
+    "taxpayer",
+    "taxcode",
+    "healthnumber",
+    "insurednumber",
+    "tin",
+    "nin",
+    "ssn",
+    "govtid",
+];
+
+impl National {
+    /// Whether the value is one. `is_text` is false for a number of JSON, which is one only where the key says so.
+    pub fn is_match(&self, key: &str, value: &str, is_text: bool) -> bool {
+        let value = value.trim();
+        if !(6..=BYTES_MAX).contains(&value.len()) {
+            return false;
+        }
+        let fits = |masks: &[&str]| masks.iter().any(|mask| is_of_mask(value, mask));
+        let alone = is_text && fits(self.alone);
+        if !alone && !fits(self.named) && !fits(self.alone) {
+            return false;
+        }
+        let places: Vec<u32> = value.chars().filter_map(|character| character.to_digit(36)).collect();
+        (self.check)(&places)
+            && (self.is_named(key) || (alone && !keys::names_a_thing(key) && (self.alone_check)(&places)))
+    }
+
+    /// Whether the key speaks of the identifier.
+    pub fn is_named(&self, key: &str) -> bool {
+        self.words.iter().chain(WORDS).any(|word| keys::speaks_of(key, word))
+    }
+
+    /// Whether the key speaks of the identifier by a name of its own.
+    pub fn is_own_name(&self, key: &str) -> bool {
+        self.words.iter().any(|word| keys::speaks_of(key, word))
+    }
+
+    /// Whether the key is the name of this identifier and of no other.
+    pub fn is_name(&self, key: &str) -> bool {
+        self.words.iter().any(|word| word.len() > 3 && keys::is_name(key, word))
+    }
+}
+
+fn is_of_mask(value: &str, mask: &str) -> bool {
+    value.len() == mask.len()
+        && value.bytes().zip(mask.bytes()).all(|(byte, mask)| match mask {
+            b'9' => byte.is_ascii_digit(),
+            b'A' => byte.is_ascii_uppercase(),
+            b'X' => byte.is_ascii_uppercase() || byte.is_ascii_digit(),
+            other => byte == other,
+        })
+}
+
+const fn of(
+    alone: &'static [&'static str],
+    named: &'static [&'static str],
+    words: &'static [&'static str],
+    check: fn(&[u32]) -> bool,
+) -> National {
+    National { alone, named, words, check, alone_check: |_| true }
+}
+
+/// Whether the digits of a date of birth, years before months before days, may be one.
+fn is_ymd(date: &[u32]) -> bool {
+    is_day_and_month(&date[4..6], &date[2..4])
+}
+
+fn is_dmy(date: &[u32]) -> bool {
+    is_day_and_month(&date[..2], &date[2..4])
+}
+
+fn is_same(places: &[u32]) -> bool {
+    places.iter().all(|place| *place == places[0])
+}
+
+fn letter(place: u32) -> u8 {
+    char::from_digit(place, 36).map_or(0, |letter| letter.to_ascii_uppercase() as u8)
+}
 
 /// The states and territories of the United States, as letters carry them.
 const STATES: [&str; 57] = [
@@ -11,76 +149,4 @@ const STATES: [&str; 57] = [
 pub(super) fn names_a_state(value: &str) -> bool {
     let state = value.split_whitespace().rev().nth(1).map(|word| word.trim_end_matches(','));
     state.is_some_and(|state| STATES.iter().any(|known| known.eq_ignore_ascii_case(state)))
-}
-
-/// Canada: nine digits whose Luhn sum holds.
-pub(super) fn is_canadian_sin(value: &str) -> bool {
-    let digits: Vec<u32> = value.chars().filter_map(|c| c.to_digit(10)).collect();
-    let sum: u32 = digits.iter().rev().enumerate().map(|(at, digit)| luhn(*digit, at % 2 == 1)).sum();
-    digits.len() == 9 && digits.iter().any(|digit| *digit > 0) && sum.is_multiple_of(10)
-}
-
-/// Finland: a date, a sign for the century, a number, and a character for the remainder by 31.
-pub(super) fn is_finnish_identity(value: &str) -> bool {
-    const CHARACTERS: &[u8; 31] = b"0123456789ABCDEFHJKLMNPRSTUVWXY";
-    let (Some(date), Some(number), Some(check)) = (value.get(..6), value.get(7..10), value.as_bytes().get(10)) else {
-        return false;
-    };
-    let part = |at: usize| date.get(at..at + 2).and_then(|text| text.parse::<u32>().ok()).unwrap_or_default();
-    let Ok(number) = format!("{date}{number}").parse::<u64>() else { return false };
-    value.len() == 11
-        && (1..=31).contains(&part(0))
-        && (1..=12).contains(&part(2))
-        && CHARACTERS.get((number % 31) as usize) == Some(check)
-}
-
-/// Germany: the number of a health insurance, a letter and nine digits, or of a pension insurance.
-pub(super) fn is_german_insurance(value: &str) -> bool {
-    const PENSION: [u32; 12] = [2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1];
-    let mut digits = Vec::with_capacity(13);
-    for character in value.chars() {
-        match character.to_digit(10) {
-            Some(digit) => digits.push(digit),
-            None if character.is_ascii_uppercase() => {
-                let place = u32::from(character) - u32::from('A') + 1;
-                digits.extend([place / 10, place % 10]);
-            }
-            None => return false,
-        }
-    }
-    let Some((check, digits)) = digits.split_last() else { return false };
-    let sum: u32 = match digits.len() {
-        10 => digits.iter().enumerate().map(|(at, digit)| digit_sum(digit * if at % 2 == 0 { 1 } else { 2 })).sum(),
-        12 => digits.iter().zip(PENSION).map(|(digit, weight)| digit_sum(digit * weight)).sum(),
-        _ => return false,
-    };
-    sum % 10 == *check
-}
-
-/// United Kingdom: some pairs of letters are never given out.
-pub(super) fn is_uk_insurance(value: &str) -> bool {
-    !["BG", "GB", "NK", "KN", "TN", "NT", "ZZ"].iter().any(|prefix| value.starts_with(prefix))
-}
-
-fn luhn(digit: u32, doubled: bool) -> u32 {
-    if doubled { digit_sum(digit * 2) } else { digit }
-}
-
-fn digit_sum(number: u32) -> u32 {
-    number / 10 + number % 10
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn check_digits_hold() {
-        assert!(is_canadian_sin("046 454 286") && !is_canadian_sin("046 454 287") && !is_canadian_sin("000000000"));
-        assert!(is_finnish_identity("131052-308T") && !is_finnish_identity("131052-308U"));
-        assert!(!is_finnish_identity("991352-308T"));
-        assert!(is_german_insurance("A123456780") && !is_german_insurance("A123456781"));
-        assert!(is_german_insurance("15070649C103") && !is_german_insurance("15070649C104"));
-        assert!(is_uk_insurance("AB123456C") && !is_uk_insurance("GB123456C"));
-    }
 }

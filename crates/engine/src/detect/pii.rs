@@ -1,6 +1,7 @@
 use std::sync::LazyLock;
 
-use super::national;
+use super::national::{self, National};
+use super::{keys, secrets};
 
 /// One kind of personal or secret data beyond the built-in subtypes, found by the name of a key or by a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -9,7 +10,8 @@ pub struct PiiType(u8);
 /// How a kind is recognised.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Rule {
-    /// The last key segment, without separators and in lower case, contains the text.
+    /// The last key segment, without separators and in lower case, contains the text, and does not say that the value is
+    /// a property of it, such as `tokenCount`.
     KeyContains(&'static str),
     /// One of the words of the last key segment is the text. For names so short that other words contain them.
     KeyWord(&'static str),
@@ -18,6 +20,14 @@ pub(super) enum Rule {
     Value(&'static str, &'static str),
     /// The whole value matches the pattern, and its check characters hold.
     Checked(&'static str, fn(&str) -> bool),
+    /// The last key segment passes the test.
+    Key(fn(&str) -> bool),
+    /// The key and the value pass their tests.
+    Pair(fn(&str) -> bool, fn(&str) -> bool),
+    /// The value passes the test, whatever its key.
+    Test(fn(&str) -> bool),
+    /// The identifier of a country.
+    National(&'static National),
     /// The value, without spaces, is an IBAN whose check digits hold.
     Iban,
 }
@@ -45,12 +55,17 @@ const fn aws(name: &'static str, part: &'static str, pattern: &'static str) -> E
     entry(name, true, true, Rule::Value(part, pattern))
 }
 
-const fn secret(name: &'static str, part: &'static str, pattern: &'static str) -> Entry {
+/// A place in the network that an attacker would like to know.
+const fn place(name: &'static str, part: &'static str, pattern: &'static str) -> Entry {
     entry(name, false, true, Rule::Value(part, pattern))
 }
 
-const fn checked(name: &'static str, pattern: &'static str, check: fn(&str) -> bool) -> Entry {
-    entry(name, false, false, Rule::Checked(pattern, check))
+const fn secret(name: &'static str, part: &'static str, pattern: &'static str) -> Entry {
+    entry(name, true, true, Rule::Value(part, pattern))
+}
+
+const fn national(name: &'static str, rule: &'static National) -> Entry {
+    entry(name, true, true, Rule::National(rule))
 }
 
 const fn plain(name: &'static str, part: &'static str, pattern: &'static str) -> Entry {
@@ -75,7 +90,7 @@ static TABLE: &[Entry] = &[
         "dynamodb.",
         r"(?:https?://)?(?:[a-z0-9-]+\.)?dynamodb\.[a-z0-9-]+\.amazonaws\.com(?:/\S*)?",
     ),
-    entry("PASSWORD", true, false, Rule::KeyContains("password")),
+    entry("PASSWORD", true, true, Rule::Key(keys::names_a_password)),
     key("TOKEN", "token"),
     key("SECRET", "secret"),
     key("DATABASE", "database"),
@@ -102,21 +117,22 @@ static TABLE: &[Entry] = &[
     secret("REDIS CONNECTION STRING", "redis", r"rediss?://\S+"),
     secret("RABBITMQ CONNECTION STRING", "amqp", r"amqps?://\S+"),
     secret("MSSQL CONNECTION STRING", ";", r"(?i)(?:server|data source)=[^;]+;.*(?:password|pwd)=[^;]+;?.*"),
-    secret("AZURE REDIS", ".redis.cache.windows.net", r"[A-Za-z0-9-]+\.redis\.cache\.windows\.net\S*"),
-    secret("NGROK URL", "ngrok", r"(?:https?://)?[a-z0-9-]+\.ngrok(?:-free)?\.(?:io|app|dev)\S*"),
-    secret("OKTA DOMAIN", ".okta", r"(?:https?://)?[a-z0-9-]+\.okta(?:preview|-emea)?\.com\S*"),
+    place("AZURE REDIS", ".redis.cache.windows.net", r"[A-Za-z0-9-]+\.redis\.cache\.windows\.net\S*"),
+    place("NGROK URL", "ngrok", r"(?:https?://)?[a-z0-9-]+\.ngrok(?:-free)?\.(?:io|app|dev)\S*"),
+    place("OKTA DOMAIN", ".okta", r"(?:https?://)?[a-z0-9-]+\.okta(?:preview|-emea)?\.com\S*"),
     secret("GITHUB TOKEN", "_", r"gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255}"),
     secret("GITLAB TOKEN", "glpat-", r"glpat-[A-Za-z0-9_-]{20,64}"),
     secret("ANTHROPIC API KEY", "sk-ant-", r"sk-ant-[A-Za-z0-9_-]{20,200}"),
+    secret("OPENROUTER API KEY", "sk-or-", "sk-or-v[0-9]-[0-9a-f]{64}"),
     secret("OPENAI API KEY", "sk-", r"sk-(?:proj-)?[A-Za-z0-9_-]{20,200}"),
     secret("HUGGINGFACE TOKEN", "hf_", r"hf_[A-Za-z0-9]{34,}"),
     secret("NOTION TOKEN", "_", r"(?:secret|ntn)_[A-Za-z0-9]{43,50}"),
-    secret("AUTH0 DOMAIN", ".auth0.com", r"(?:https?://)?[a-z0-9.-]+\.auth0\.com\S*"),
-    secret("AZURE BATCH", ".batch.azure.com", r"(?:https?://)?[a-z0-9.-]+\.batch\.azure\.com\S*"),
-    secret("AZURE CONTAINER REGISTRY", ".azurecr.io", r"(?:https?://)?[a-z0-9]+\.azurecr\.io\S*"),
+    place("AUTH0 DOMAIN", ".auth0.com", r"(?:https?://)?[a-z0-9.-]+\.auth0\.com\S*"),
+    place("AZURE BATCH", ".batch.azure.com", r"(?:https?://)?[a-z0-9.-]+\.batch\.azure\.com\S*"),
+    place("AZURE CONTAINER REGISTRY", ".azurecr.io", r"(?:https?://)?[a-z0-9]+\.azurecr\.io\S*"),
     secret("AZURE FUNCTION KEY", "==", r"[A-Za-z0-9_-]{52,54}=="),
-    secret("AZURE SEARCH URL", ".search.windows.net", r"(?:https?://)?[a-z0-9-]+\.search\.windows\.net\S*"),
-    secret(
+    place("AZURE SEARCH URL", ".search.windows.net", r"(?:https?://)?[a-z0-9-]+\.search\.windows\.net\S*"),
+    place(
         "DATABRICKS DOMAIN",
         "databricks",
         r"(?:https?://)?[a-z0-9.-]+\.(?:cloud\.databricks\.com|azuredatabricks\.net)\S*",
@@ -135,44 +151,172 @@ static TABLE: &[Entry] = &[
     secret("MS TEAMS WEBHOOK", ".webhook.office.com", r"https://[a-z0-9-]+\.webhook\.office\.com/webhookb2/\S+"),
     secret("POSTMAN API KEY", "PMAK-", r"PMAK-[a-f0-9]{24}-[a-f0-9]{34}"),
     secret("RAZORPAY KEY", "rzp_", r"rzp_(?:live|test)_[A-Za-z0-9]{14}"),
-    secret("SALESFORCE DOMAIN", "force.com", r"(?:https?://)?[A-Za-z0-9.-]+\.(?:my\.)?(?:salesforce|force)\.com\S*"),
+    place("SALESFORCE DOMAIN", "force.com", r"(?:https?://)?[A-Za-z0-9.-]+\.(?:my\.)?(?:salesforce|force)\.com\S*"),
     secret("SHUTTERSTOCK TOKEN", "v2/", r"v2/[A-Za-z0-9]{388}"),
     secret("SLACK TOKEN", "xox", r"xox[bpares]-[A-Za-z0-9-]{10,250}"),
     secret("SLACK WEBHOOK", "hooks.slack.com", r"https://hooks\.slack\.com/(?:services|workflows)/\S+"),
     secret("SQUARE ACCESS TOKEN", "EAAA", r"EAAA[A-Za-z0-9_-]{60}"),
     secret("SQUARE OAUTH SECRET", "sq0", r"sq0(?:csp|idp|atp)-[A-Za-z0-9_-]{22,43}"),
     secret("HASHICORP TOKEN", ".", r"hv[sbr]\.[A-Za-z0-9_-]{24,}|[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,70}"),
-    secret("TWILIO SID", "AC", r"AC[a-f0-9]{32}"),
+    place("TWILIO SID", "AC", r"AC[a-f0-9]{32}"),
     secret("STRIPE KEY", "k_", r"[srp]k_(?:live|test)_[A-Za-z0-9]{16,247}"),
     secret("ALIBABA ACCESS KEY", "LTAI", r"LTAI[A-Za-z0-9]{12,20}"),
     secret("ZAPIER WEBHOOK", "hooks.zapier.com", r"https://(?:www\.)?hooks\.zapier\.com/hooks/catch/\S+"),
     secret("SHOPIFY TOKEN", "shp", r"shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}"),
-    secret("OPENVPN DOMAIN", ".openvpn.com", r"(?:https?://)?[a-z0-9.-]+\.openvpn\.com\S*"),
-    secret("AMAZON ADVERTISING URL", "advertising-api", r"(?:https?://)?advertising-api(?:-[a-z]{2})?\.amazon\.com\S*"),
-    secret("FIREBASE DOMAIN", ".firebaseapp.com", r"(?:https?://)?[a-z0-9.-]+\.firebaseapp\.com\S*"),
-    secret("FIREBASE DATABASE", ".firebaseio.com", r"(?:https?://)?[a-z0-9.-]+\.firebaseio\.com\S*"),
+    place("OPENVPN DOMAIN", ".openvpn.com", r"(?:https?://)?[a-z0-9.-]+\.openvpn\.com\S*"),
+    place("AMAZON ADVERTISING URL", "advertising-api", r"(?:https?://)?advertising-api(?:-[a-z]{2})?\.amazon\.com\S*"),
+    place("FIREBASE DOMAIN", ".firebaseapp.com", r"(?:https?://)?[a-z0-9.-]+\.firebaseapp\.com\S*"),
+    place("FIREBASE DATABASE", ".firebaseio.com", r"(?:https?://)?[a-z0-9.-]+\.firebaseio\.com\S*"),
     secret("FACEBOOK TOKEN", "EAA", r"EAA[A-Za-z0-9]{60,}"),
-    plain("PAN CARD", "", "[A-Z]{5}[0-9]{4}[A-Z]"),
-    plain("US MEDICARE HEALTH INSURANCE CLAIM NUMBER", "", "[0-9]{9}[A-Z][0-9A-Z]?"),
-    plain("INDIAN UNIQUE HEALTH IDENTIFICATION", "", "[0-9]{14}"),
-    checked(
-        "UK NATIONAL INSURANCE NUMBER",
-        "[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[A-D]",
-        national::is_uk_insurance,
-    ),
-    checked(
-        "FINNISH PERSONAL IDENTITY NUMBER",
-        "[0-9]{6}[-+A-FU-Y][0-9]{3}[0-9A-FHJ-NPR-Y]",
-        national::is_finnish_identity,
-    ),
-    checked("CANADIAN SOCIAL INSURANCE NUMBER", "[0-9]{3}[ -]?[0-9]{3}[ -]?[0-9]{3}", national::is_canadian_sin),
-    checked("GERMAN INSURANCE IDENTITY NUMBER", "[0-9]{8}[A-Z][0-9]{3}|[A-Z][0-9]{9}", national::is_german_insurance),
-    plain("JAPANESE SOCIAL INSURANCE NUMBER", "", "[0-9]{12}"),
-    entry("IBAN EUROPE", false, false, Rule::Iban),
-    checked(
+    secret("PRIVATE KEY", "-----BEGIN", r"(?s)\s*-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----.*"),
+    secret("PUTTY PRIVATE KEY", "PuTTY-User-Key-File", "(?s)PuTTY-User-Key-File-[23]:.*"),
+    secret("AGE PRIVATE KEY", "AGE-SECRET-KEY-1", "AGE-SECRET-KEY-1[0-9A-Z]{58}"),
+    secret("MYSQL CONNECTION STRING", "://", r"(?:mysql|mariadb|mysqlx)(?:\+[a-z0-9]+)?://[^\s/:@]*:[^\s@]+@\S+"),
+    secret("JDBC CONNECTION STRING", "jdbc:", r"(?i)jdbc:[a-z0-9:]+(?://|@)\S*(?:password=|:[^/@\s]+@)\S*"),
+    secret("AZURE STORAGE CONNECTION STRING", "AccountKey=", "(?i).*AccountName=[^;]+;.*AccountKey=[A-Za-z0-9+/=]{40,}.*"),
+    secret("AZURE SERVICE CONNECTION STRING", "SharedAccessKey", "(?i)Endpoint=[^;]+;.*SharedAccessKey=[A-Za-z0-9+/=]{20,}.*"),
+    secret("AZURE CLIENT SECRET", "Q~", "[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34}"),
+    secret("SENDGRID API KEY", "SG.", r"SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}"),
+    secret("TWILIO API KEY", "SK", "SK[0-9a-f]{32}"),
+    secret("MAILGUN API KEY", "key-", "(?:pub)?key-[0-9a-f]{32}"),
+    secret("BREVO API KEY", "xkeysib-", "xkeysib-[0-9a-f]{64}-[A-Za-z0-9]{16}"),
+    secret("PYPI TOKEN", "pypi-", "pypi-AgE[A-Za-z0-9_-]{50,}"),
+    secret("RUBYGEMS TOKEN", "rubygems_", "rubygems_[0-9a-f]{48}"),
+    secret("LINEAR API KEY", "lin_", "lin_(?:api|oauth)_[A-Za-z0-9]{32,64}"),
+    secret("ATLASSIAN TOKEN", "AT", "AT(?:ATT3|BB|CTT3|ASTT3)[A-Za-z0-9_=-]{24,}"),
+    secret("NEW RELIC KEY", "NR", "NR(?:AK|RA|II|IQ|AL|JS)-[A-Za-z0-9-]{19,42}"),
+    secret("SENTRY TOKEN", "sntry", "sntry[su]_[A-Za-z0-9+/=_-]{40,}"),
+    secret("TELEGRAM BOT TOKEN", ":", "[0-9]{8,10}:AA[A-Za-z0-9_-]{32,33}"),
+    secret("SLACK APP TOKEN", "xapp-", "xapp-[0-9]-[A-Z0-9]+-[0-9]+-[a-z0-9]+"),
+    secret("STRIPE WEBHOOK SECRET", "whsec_", "whsec_[A-Za-z0-9+/=]{24,}"),
+    secret("GOOGLE CLIENT SECRET", "GOCSPX-", "GOCSPX-[A-Za-z0-9_-]{24,32}"),
+    secret("GOOGLE ACCESS TOKEN", "ya29.", r"ya29\.[A-Za-z0-9_-]{20,}"),
+    secret("PLAID TOKEN", "access-", "access-(?:sandbox|development|production)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+    secret("BRAINTREE TOKEN", "access_token$", r"access_token\$(?:production|sandbox)\$[0-9a-z]{16}\$[0-9a-f]{32}"),
+    secret("AIRTABLE TOKEN", "pat", r"pat[A-Za-z0-9]{14}\.[0-9a-f]{64}"),
+    secret("DATABRICKS TOKEN", "dapi", "dapi[0-9a-f]{32}(?:-[0-9])?"),
+    secret("DOPPLER TOKEN", "dp.", r"dp\.(?:pt|st|ct|sa|scim|audit)\.(?:[a-z0-9_-]+\.)?[A-Za-z0-9]{40,44}"),
+    secret("DYNATRACE TOKEN", "dt0", r"dt0[a-z][0-9]{2}\.[A-Z2-7]{24}\.[A-Z2-7]{64}"),
+    secret("FLY TOKEN", "f", "fo1_[A-Za-z0-9_-]{40,}|fm[12][ar]?_[A-Za-z0-9+/=_,-]{100,}"),
+    secret("GITLAB DEPLOY TOKEN", "gl", "gl(?:ptt|dt|rt|cbt|ft|soat|imt|agent|oas|ffct)-[A-Za-z0-9_-]{20,64}"),
+    secret("HEROKU API KEY", "HRKU-", "HRKU-[A-Za-z0-9_-]{30,70}"),
+    secret("NETLIFY TOKEN", "nf", "nf[pcou]_[A-Za-z0-9]{36,}"),
+    secret("PULUMI TOKEN", "pul-", "pul-[0-9a-f]{40}"),
+    secret("PLANETSCALE TOKEN", "pscale_", "pscale_(?:tkn|pw|oauth)_[A-Za-z0-9_.-]{32,64}"),
+    secret("REPLICATE TOKEN", "r8_", "r8_[A-Za-z0-9]{37}"),
+    secret("SHIPPO TOKEN", "shippo_", "shippo_(?:live|test)_[0-9a-f]{40}"),
+    secret("SONAR TOKEN", "sq", "sq[upa]_[0-9a-f]{40}"),
+    secret("SUPABASE KEY", "sb", "sbp_(?:v0_)?[0-9a-f]{40}|sb_secret_[A-Za-z0-9_-]{22,}"),
+    secret("TYPEFORM TOKEN", "tfp_", "tfp_[A-Za-z0-9_.-]{40,}"),
+    secret("EASYPOST KEY", "EZ", "EZ[AT]K[A-Za-z0-9]{54}"),
+    secret("FLUTTERWAVE KEY", "FLW", "FLWSECK(?:_TEST|_LIVE)?-[0-9a-zA-Z]{12,40}(?:-X)?"),
+    secret("GROQ API KEY", "gsk_", "gsk_[A-Za-z0-9]{48,56}"),
+    secret("PERPLEXITY API KEY", "pplx-", "pplx-[A-Za-z0-9]{40,56}"),
+    secret("XAI API KEY", "xai-", "xai-[A-Za-z0-9]{70,90}"),
+    secret("TAILSCALE KEY", "tskey-", "tskey-(?:[a-z]+-)?[A-Za-z0-9]+-[A-Za-z0-9]{16,}"),
+    secret("ARTIFACTORY KEY", "AKC", "AKC[A-Za-z0-9]{64,80}"),
+    secret("LAUNCHDARKLY KEY", "-", "(?:sdk|api|mob)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+    secret("CONTENTFUL TOKEN", "CFPAT-", "CFPAT-[A-Za-z0-9_-]{40,}"),
+    secret("HUBSPOT TOKEN", "pat-", "pat-(?:na|eu|ap)[0-9]-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+    secret("MAPBOX SECRET TOKEN", "sk.eyJ", r"sk\.eyJ[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}"),
+    secret("FRAMEIO TOKEN", "fio-u-", "fio-u-[A-Za-z0-9_=-]{60,70}"),
+    secret("README API KEY", "rdme_", "rdme_[a-z0-9]{70}"),
+    secret("PREFECT API KEY", "pnu_", "pnu_[A-Za-z0-9]{36}"),
+    secret("CLOJARS TOKEN", "CLOJARS_", "CLOJARS_[a-z0-9]{60}"),
+    secret("SCALEWAY ACCESS KEY", "SCW", "SCW[A-Z0-9]{17}"),
+    secret("TENCENT SECRET ID", "AKID", "AKID[A-Za-z0-9]{32}"),
+    secret("ADAFRUIT KEY", "aio_", "aio_[A-Za-z0-9]{28}"),
+    secret("ONEPASSWORD TOKEN", "ops_eyJ", "ops_eyJ[A-Za-z0-9+/=_-]{100,}"),
+    secret("CRATES TOKEN", "cio", "cio[A-Za-z0-9]{32}"),
+    secret("TWITTER BEARER TOKEN", "AAAAAAAAAAAAAAAAAAAAA", "A{21,22}[A-Za-z0-9%]{60,120}"),
+    secret("NUGET API KEY", "oy2", "oy2[a-z0-9]{43}"),
+    secret("JFROG IDENTITY TOKEN", "cmVmdGtuO", "cmVmdGtuO[A-Za-z0-9+/=]{40,}"),
+    secret("CLOUDFLARE ORIGIN KEY", "v1.0-", r"v1\.0-[0-9a-f]{24}-[0-9a-f]{146}"),
+    secret("GOOGLE REFRESH TOKEN", "1//0", "1//0[A-Za-z0-9_-]{40,}"),
+    secret("MIDTRANS KEY", "Mid-", "(?:SB-)?Mid-server-[A-Za-z0-9_-]{20,30}"),
+    secret("MERCADO PAGO TOKEN", "-", "(?:APP_USR|TEST)-[0-9]{15,17}-[0-9]{6}-[0-9a-f]{32}-[0-9]{6,12}"),
+    secret("BUILDKITE TOKEN", "bk", "bk(?:ua|at|aj)_[0-9a-f]{40}"),
+    secret("CIRCLECI TOKEN", "CCIP", "CCIP(?:RJ|AT)_[A-Za-z0-9]{22}_[0-9a-f]{40}"),
+    entry("URL WITH CREDENTIALS", true, true, Rule::Test(secrets::is_url_with_password)),
+    entry("BASIC CREDENTIALS", true, true, Rule::Test(secrets::is_basic)),
+    entry("SESSION COOKIE", true, true, Rule::Test(secrets::is_session_cookie)),
+    entry("CLIENT SECRET", true, true, Rule::Pair(keys::names_a_client_secret, secrets::is_chosen)),
+    entry("API KEY", true, true, Rule::Pair(keys::names_an_api_key, secrets::is_token)),
+    entry("PAN CARD", false, true, Rule::Value("", "[A-Z]{5}[0-9]{4}[A-Z]")),
+    entry("US MEDICARE HEALTH INSURANCE CLAIM NUMBER", false, true, Rule::Value("", "[0-9]{9}[A-Z][0-9A-Z]?")),
+    entry("INDIAN UNIQUE HEALTH IDENTIFICATION", false, true, Rule::Value("", "[0-9]{14}")),
+    entry("IBAN EUROPE", true, true, Rule::Iban),
+    national("UK NATIONAL INSURANCE NUMBER", &national::UK_NINO),
+    national("FINNISH PERSONAL IDENTITY NUMBER", &national::FINNISH_HETU),
+    national("CANADIAN SOCIAL INSURANCE NUMBER", &national::CANADIAN_SIN),
+    national("GERMAN INSURANCE IDENTITY NUMBER", &national::GERMAN_INSURANCE),
+    national("ITALIAN FISCAL CODE", &national::ITALIAN_CODICE_FISCALE),
+    national("MEXICAN POPULATION REGISTRY CODE", &national::MEXICAN_CURP),
+    national("MEXICAN TAXPAYER NUMBER", &national::MEXICAN_RFC),
+    national("CHINESE IDENTITY NUMBER", &national::CHINESE_ID),
+    national("FRENCH SOCIAL SECURITY NUMBER", &national::FRENCH_NIR),
+    national("BRAZILIAN TAXPAYER NUMBER", &national::BRAZILIAN_CPF),
+    national("SPANISH IDENTITY NUMBER", &national::SPANISH_DNI),
+    national("IRISH PERSONAL PUBLIC SERVICE NUMBER", &national::IRISH_PPS),
+    national("SINGAPOREAN IDENTITY NUMBER", &national::SINGAPORE_NRIC),
+    national("HONG KONG IDENTITY NUMBER", &national::HONG_KONG_ID),
+    national("TAIWANESE IDENTITY NUMBER", &national::TAIWANESE_ID),
+    national("KOREAN RESIDENT REGISTRATION NUMBER", &national::KOREAN_RRN),
+    national("THAI IDENTITY NUMBER", &national::THAI_ID),
+    national("SWISS SOCIAL SECURITY NUMBER", &national::SWISS_AHV),
+    national("SWEDISH PERSONAL NUMBER", &national::SWEDISH_PERSONNUMMER),
+    national("DANISH PERSONAL NUMBER", &national::DANISH_CPR),
+    national("ICELANDIC IDENTITY NUMBER", &national::ICELANDIC_KENNITALA),
+    national("NORWEGIAN NATIONAL NUMBER", &national::NORWEGIAN_FODSELSNUMMER),
+    national("LATVIAN PERSONAL CODE", &national::LATVIAN_PERSONAL_CODE),
+    national("CZECH BIRTH NUMBER", &national::CZECH_BIRTH_NUMBER),
+    national("BELGIAN NATIONAL NUMBER", &national::BELGIAN_NATIONAL_NUMBER),
+    national("RUSSIAN INSURANCE NUMBER", &national::RUSSIAN_SNILS),
+    national("PORTUGUESE CITIZEN CARD", &national::PORTUGUESE_CITIZEN_CARD),
+    national("ARGENTINE TAXPAYER NUMBER", &national::ARGENTINE_CUIT),
+    national("CHILEAN NATIONAL NUMBER", &national::CHILEAN_RUT),
+    national("INDIAN AADHAAR", &national::INDIAN_AADHAAR),
+    national("JAPANESE INDIVIDUAL NUMBER", &national::JAPANESE_MY_NUMBER),
+    national("US MEDICARE BENEFICIARY IDENTIFIER", &national::US_MEDICARE_MBI),
+    national("US TAXPAYER NUMBER", &national::US_ITIN),
+    national("AUSTRIAN INSURANCE NUMBER", &national::AUSTRIAN_SVNR),
+    national("ROMANIAN PERSONAL CODE", &national::ROMANIAN_CNP),
+    national("BALKAN PERSONAL NUMBER", &national::BALKAN_JMBG),
+    national("SOUTH AFRICAN IDENTITY NUMBER", &national::SOUTH_AFRICAN_ID),
+    national("POLISH PERSONAL NUMBER", &national::POLISH_PESEL),
+    national("GERMAN TAX IDENTIFICATION NUMBER", &national::GERMAN_TAX_ID),
+    national("CROATIAN PERSONAL NUMBER", &national::CROATIAN_OIB),
+    national("TURKISH IDENTITY NUMBER", &national::TURKISH_TCKN),
+    national("BALTIC PERSONAL CODE", &national::BALTIC_PERSONAL_CODE),
+    national("GREEK INSURANCE NUMBER", &national::GREEK_AMKA),
+    national("DUTCH CITIZEN SERVICE NUMBER", &national::DUTCH_BSN),
+    national("BULGARIAN CITIZEN NUMBER", &national::BULGARIAN_EGN),
+    national("HUNGARIAN INSURANCE NUMBER", &national::HUNGARIAN_TAJ),
+    national("PORTUGUESE TAXPAYER NUMBER", &national::PORTUGUESE_NIF),
+    national("UK NHS NUMBER", &national::UK_NHS_NUMBER),
+    national("ECUADORIAN IDENTITY NUMBER", &national::ECUADORIAN_CEDULA),
+    national("ISRAELI IDENTITY NUMBER", &national::ISRAELI_ID),
+    national("AUSTRALIAN TAX FILE NUMBER", &national::AUSTRALIAN_TFN),
+    national("AUSTRALIAN MEDICARE NUMBER", &national::AUSTRALIAN_MEDICARE),
+    national("NEW ZEALAND TAXPAYER NUMBER", &national::NEW_ZEALAND_IRD),
+    national("RUSSIAN TAXPAYER NUMBER", &national::RUSSIAN_INN),
+    national("UKRAINIAN TAXPAYER NUMBER", &national::UKRAINIAN_RNOKPP),
+    national("KAZAKH IDENTITY NUMBER", &national::KAZAKH_IIN),
+    national("US PROVIDER NUMBER", &national::US_NPI),
+    national("US DEA NUMBER", &national::US_DEA_NUMBER),
+    national("US ROUTING NUMBER", &national::US_ROUTING_NUMBER),
+    national("IMEI", &national::IMEI),
+    entry("JAPANESE SOCIAL INSURANCE NUMBER", false, true, Rule::Value("", "[0-9]{12}")),
+    entry("MAC ADDRESS", false, true, Rule::Value("", "(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}")),
+    entry("CRYPTO ADDRESS", false, true, Rule::Value("", "bc1[02-9ac-hj-np-z]{11,71}|0x[0-9a-fA-F]{40}")),
+    entry(
         "US ADDRESS",
-        r"(?i)[0-9]{1,6} [a-z0-9 .,#-]{3,80},? [a-z]{2},? [0-9]{5}(?:-[0-9]{4})?",
-        national::names_a_state,
+        false,
+        true,
+        Rule::Checked(
+            r"(?i)[0-9]{1,6} [a-z0-9 .,#-]{3,80},? [a-z]{2},? [0-9]{5}(?:-[0-9]{4})?",
+            national::names_a_state,
+        ),
     ),
     plain("IMAGE", ".", r"(?i)\S+\.(?:jpg|jpeg|png|svg)"),
     plain("DATA FILE", ".", r"(?i)\S+\.(?:pdf|js|css|woff|txt)"),
@@ -202,6 +346,11 @@ impl PiiType {
 
     pub fn is_sensitive(self) -> bool {
         self.entry().sensitive
+    }
+
+    /// The place in the table.
+    pub(super) fn place(self) -> usize {
+        usize::from(self.0)
     }
 
     pub(super) fn rule(self) -> Rule {

@@ -43,6 +43,14 @@ pub fn scores() -> (Vec<String>, BTreeMap<String, Score>, usize) {
         let value = value.replace('¦', "");
         let found = detectors[set].detect_text(key, &value).sub_type.name();
         rows += 1;
+        // A row may say only what the value is not.
+        if let Some(kind) = kind.strip_prefix("*not ") {
+            if found == kind {
+                scores.entry(kind.to_owned()).or_default().mistaken += 1;
+                wrong.push(format!("{set}: `{key}` = `{value}` is no {kind}"));
+            }
+            continue;
+        }
         if found == kind {
             scores.entry(kind.to_owned()).or_default().found += 1;
         } else {
@@ -104,6 +112,7 @@ fn every_kind_is_found_and_told_apart() {
     print();
     let (wrong, scores, rows) = scores();
     assert!(rows >= 600, "{rows}");
+    println!("{}", wrong.join("\n"));
     let missing: Vec<_> = PiiType::all().map(PiiType::name).filter(|name| !scores.contains_key(*name)).collect();
     assert!(missing.is_empty(), "no value of {missing:?}");
     let weak: Vec<_> = scores.iter().filter(|(_, score)| score.precision() < 0.95 || score.recall() < 0.95).collect();

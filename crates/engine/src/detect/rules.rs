@@ -1,0 +1,187 @@
+//! The rules of the table in the form in which they are tried.
+
+use std::sync::{LazyLock, OnceLock};
+
+use memchr::memmem;
+use regex::Regex;
+use regex_syntax::hir::literal::Extractor;
+use regex_syntax::hir::{Hir, HirKind};
+
+use super::keys::{self, Compact, letters_of};
+use super::pii::Rule;
+use super::{KINDS, PiiType, kinds_of};
+use crate::SubType;
+
+/// How a key alone tells a kind.
+#[derive(Debug)]
+pub(super) enum KeyRule {
+    Contains { text: &'static str, letters: u32 },
+    Word { text: &'static str, letters: u32 },
+    Test(fn(&str) -> bool),
+}
+
+impl KeyRule {
+    pub fn containing(text: &'static str) -> Self {
+        Self::Contains { text, letters: letters_of(text) }
+    }
+
+    pub fn word(text: &'static str) -> Self {
+        Self::Word { text, letters: letters_of(text) }
+    }
+
+    /// Whether the key, whose letters are given as bits, fits.
+    pub fn is_match(&self, key: &str, letters: u32) -> bool {
+        match self {
+            Self::Contains { text, letters: own } => {
+                letters & own == *own && Compact::new(key).contains(text) && !keys::names_a_property(key)
+            }
+            Self::Word { text, letters: own } => letters & own == *own && keys::has_word(key, text),
+            Self::Test(test) => test(key),
+        }
+    }
+}
+
+/// How a key and a value together tell a kind.
+#[derive(Debug)]
+pub(super) struct PairRule {
+    pub key: fn(&str) -> bool,
+    pub value: fn(&str) -> bool,
+}
+
+impl PairRule {
+    pub fn is_match(&self, key: &str, value: &str) -> bool {
+        (self.key)(key) && (self.value)(value)
+    }
+}
+
+/// Patterns of values that are switched on, by the first byte of what they match.
+#[derive(Debug)]
+pub(super) struct ValueRules {
+    by_first: Vec<Vec<PiiType>>,
+}
+
+impl Default for ValueRules {
+    fn default() -> Self {
+        Self { by_first: vec![Vec::new(); 256] }
+    }
+}
+
+impl ValueRules {
+    /// Adds a kind; kinds are tried in the order in which they are added.
+    pub fn add(&mut self, pii: PiiType) {
+        let Some(rule) = rule_of(pii) else { return };
+        for (first, list) in self.by_first.iter_mut().enumerate() {
+            if rule.firsts[first] {
+                list.push(pii);
+            }
+        }
+    }
+
+    pub fn find(&self, value: &str, kinds: u16) -> Option<SubType> {
+        let first = usize::from(*value.as_bytes().first()?);
+        let fits = |pii: &&PiiType| rule_of(**pii).is_some_and(|rule| rule.is_match(value, kinds));
+        self.by_first[first].iter().find(fits).map(|pii| SubType::Pii(*pii))
+    }
+}
+
+#[derive(Debug)]
+struct ValueRule {
+    part: memmem::Finder<'static>,
+    kinds: u16,
+    bytes_min: usize,
+    bytes_max: usize,
+    /// Which bytes a match may begin with.
+    firsts: [bool; 256],
+    text: &'static str,
+    /// Compiled when a value first comes as far.
+    pattern: OnceLock<Regex>,
+    /// What must hold beside the pattern.
+    check: Option<fn(&str) -> bool>,
+}
+
+/// The rules of all kinds that are told by a pattern, by their place in the table.
+static RULES: LazyLock<Vec<Option<ValueRule>>> = LazyLock::new(|| {
+    PiiType::all()
+        .map(|pii| match pii.rule() {
+            Rule::Value(part, pattern) => Some(ValueRule::new(part, pattern, None)),
+            Rule::Checked(pattern, check) => Some(ValueRule::new("", pattern, Some(check))),
+            _ => None,
+        })
+        .collect()
+});
+
+fn rule_of(pii: PiiType) -> Option<&'static ValueRule> {
+    RULES.get(pii.place())?.as_ref()
+}
+
+impl ValueRule {
+    fn new(part: &'static str, text: &'static str, check: Option<fn(&str) -> bool>) -> Self {
+        let syntax = regex_syntax::parse(text).expect("the patterns of the table are tested");
+        Self {
+            part: memmem::Finder::new(part),
+            kinds: kinds_of(part) | kinds_in_all(&syntax),
+            bytes_min: syntax.properties().minimum_len().unwrap_or(0),
+            bytes_max: syntax.properties().maximum_len().unwrap_or(usize::MAX),
+            firsts: first_bytes(&syntax),
+            text,
+            pattern: OnceLock::new(),
+            check,
+        }
+    }
+
+    fn is_match(&self, value: &str, kinds: u16) -> bool {
+        (self.bytes_min..=self.bytes_max).contains(&value.len())
+            && kinds & self.kinds == self.kinds
+            && self.part.find(value.as_bytes()).is_some()
+            && self.pattern().is_match(value)
+            && self.check.is_none_or(|check| check(value))
+    }
+
+    fn pattern(&self) -> &Regex {
+        self.pattern.get_or_init(|| {
+            Regex::new(&format!("^(?:{})$", self.text)).expect("the patterns of the table are tested")
+        })
+    }
+}
+
+/// The bytes with which matches begin; all where the pattern does not say.
+fn first_bytes(pattern: &Hir) -> [bool; 256] {
+    let mut firsts = [false; 256];
+    let prefixes = Extractor::new().extract(pattern);
+    let known = prefixes.literals().filter(|list| list.iter().all(|literal| !literal.is_empty()));
+    let Some(list) = known else { return [true; 256] };
+    for literal in list {
+        firsts[usize::from(literal.as_bytes()[0])] = true;
+    }
+    firsts
+}
+
+/// The kinds of which every match of a pattern holds a byte.
+fn kinds_in_all(pattern: &Hir) -> u16 {
+    match pattern.kind() {
+        HirKind::Literal(literal) => literal.0.iter().fold(0, |kinds, byte| kinds | KINDS[usize::from(*byte)]),
+        HirKind::Repetition(repetition) if repetition.min > 0 => kinds_in_all(&repetition.sub),
+        HirKind::Capture(capture) => kinds_in_all(&capture.sub),
+        HirKind::Concat(parts) => parts.iter().fold(0, |kinds, part| kinds | kinds_in_all(part)),
+        HirKind::Alternation(parts) => parts.iter().fold(u16::MAX, |kinds, part| kinds & kinds_in_all(part)),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pattern_compiles_and_is_looked_for_where_it_may_begin() {
+        let rules: Vec<_> = RULES.iter().flatten().collect();
+        assert!(rules.len() > 100);
+        for rule in rules {
+            assert!(!rule.pattern().as_str().is_empty());
+            assert!(rule.firsts.iter().any(|may| *may), "{}", rule.text);
+        }
+        let syntax = regex_syntax::parse("gh[po]_[a-z]+|x").unwrap();
+        let firsts = first_bytes(&syntax);
+        assert!(firsts[usize::from(b'g')] && firsts[usize::from(b'x')] && !firsts[usize::from(b'a')]);
+    }
+}
