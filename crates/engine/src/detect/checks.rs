@@ -261,7 +261,8 @@ pub fn is_reserved_phone_number(value: &str) -> bool {
     let digits: String = value.chars().filter(char::is_ascii_digit).collect();
     let digits = digits.strip_prefix("00").unwrap_or(&digits);
     let is_american = |rest: &str| rest.len() == 10 && &rest[3..8] == "55501";
-    let drama = ["447700900", "442079460", "441632960", "441134960", "441144960", "441154960", "441164960", "441174960"];
+    let drama =
+        ["447700900", "442079460", "441632960", "441134960", "441144960", "441154960", "441164960", "441174960"];
     is_american(digits)
         || digits.strip_prefix('1').is_some_and(is_american)
         || drama.iter().any(|front| digits.starts_with(front))

@@ -52,13 +52,84 @@ pub(super) fn has_word(key: &str, word: &str) -> bool {
 /// Words of things that are counted, tracked or measured. What stands under them is no personal data, whatever it looks
 /// like.
 const THINGS: &[&str] = &[
-    "id", "ids", "ts", "time", "date", "cb", "cache", "rnd", "rand", "random", "ord", "nonce", "seq", "sequence",
-    "hash", "size", "bytes", "offset", "version", "build", "visitor", "session", "order", "orders", "asset", "tag",
-    "part", "parts", "sku", "awb", "tracking", "track", "serial", "product", "item", "article", "model", "batch", "lot",
-    "trace", "span", "request", "correlation", "transaction", "txn", "ref", "reference", "ticket", "case", "revision",
-    "checksum", "etag", "digest", "cursor", "page", "count", "total", "amount", "price", "quantity", "barcode", "ean",
-    "upc", "gtin", "isbn", "issn", "shipment", "parcel", "container", "meter", "commit", "sha", "md5", "color", "epoch",
-    "job", "waybill", "consignment",
+    "id",
+    "ids",
+    "ts",
+    "time",
+    "date",
+    "cb",
+    "cache",
+    "rnd",
+    "rand",
+    "random",
+    "ord",
+    "nonce",
+    "seq",
+    "sequence",
+    "hash",
+    "size",
+    "bytes",
+    "offset",
+    "version",
+    "build",
+    "visitor",
+    "session",
+    "order",
+    "orders",
+    "asset",
+    "tag",
+    "part",
+    "parts",
+    "sku",
+    "awb",
+    "tracking",
+    "track",
+    "serial",
+    "product",
+    "item",
+    "article",
+    "model",
+    "batch",
+    "lot",
+    "trace",
+    "span",
+    "request",
+    "correlation",
+    "transaction",
+    "txn",
+    "ref",
+    "reference",
+    "ticket",
+    "case",
+    "revision",
+    "checksum",
+    "etag",
+    "digest",
+    "cursor",
+    "page",
+    "count",
+    "total",
+    "amount",
+    "price",
+    "quantity",
+    "barcode",
+    "ean",
+    "upc",
+    "gtin",
+    "isbn",
+    "issn",
+    "shipment",
+    "parcel",
+    "container",
+    "meter",
+    "commit",
+    "sha",
+    "md5",
+    "color",
+    "epoch",
+    "job",
+    "waybill",
+    "consignment",
 ];
 
 /// Endings of names that are no words of their own where a name is written without separators.
@@ -101,10 +172,51 @@ pub(super) fn is_name(key: &str, word: &str) -> bool {
 /// `passwordPolicy`, `tokenCount`.
 pub(super) fn names_a_property(key: &str) -> bool {
     const LAST: &[&str] = &[
-        "rate", "rates", "count", "counts", "type", "types", "hint", "hints", "policy", "policies", "length", "min",
-        "max", "limit", "limits", "expires", "expiry", "expiration", "expired", "enabled", "required", "strength",
-        "status", "updated", "changed", "at", "url", "uri", "link", "page", "used", "usage", "attempts", "rules",
-        "allowed", "supported", "verified", "valid", "format", "index", "age", "days", "reset", "set", "title",
+        "rate",
+        "rates",
+        "count",
+        "counts",
+        "type",
+        "types",
+        "hint",
+        "hints",
+        "policy",
+        "policies",
+        "length",
+        "min",
+        "max",
+        "limit",
+        "limits",
+        "expires",
+        "expiry",
+        "expiration",
+        "expired",
+        "enabled",
+        "required",
+        "strength",
+        "status",
+        "updated",
+        "changed",
+        "at",
+        "url",
+        "uri",
+        "link",
+        "page",
+        "used",
+        "usage",
+        "attempts",
+        "rules",
+        "allowed",
+        "supported",
+        "verified",
+        "valid",
+        "format",
+        "index",
+        "age",
+        "days",
+        "reset",
+        "set",
+        "title",
         "placeholder",
     ];
     words(key).skip(1).last().is_some_and(|word| LAST.iter().any(|known| known.eq_ignore_ascii_case(word)))
@@ -122,12 +234,30 @@ fn names_a_switch(key: &str) -> bool {
 /// Whether the key is that of a password, in the languages in which forms are written.
 pub(super) fn names_a_password(key: &str) -> bool {
     const WORDS: &[&str] = &[
-        "passwd", "pwd", "passphrase", "kennwort", "passwort", "contrasena", "contraseña", "clave", "motdepasse",
-        "senha", "wachtwoord", "parola", "haslo", "hasło", "losenord", "lösenord", "salasana", "adgangskode", "sifre",
-        "şifre", "heslo", "jelszo",
+        "passwd",
+        "pwd",
+        "passphrase",
+        "kennwort",
+        "passwort",
+        "contrasena",
+        "contraseña",
+        "clave",
+        "motdepasse",
+        "senha",
+        "wachtwoord",
+        "parola",
+        "haslo",
+        "hasło",
+        "losenord",
+        "lösenord",
+        "salasana",
+        "adgangskode",
+        "sifre",
+        "şifre",
+        "heslo",
+        "jelszo",
     ];
-    const WHOLE: &[&str] =
-        &["пароль", "密码", "密碼", "パスワード", "비밀번호", "κωδικός", "סיסמה", "كلمةالمرور"];
+    const WHOLE: &[&str] = &["пароль", "密码", "密碼", "パスワード", "비밀번호", "κωδικός", "סיסמה", "كلمةالمرور"];
     let compact = Compact::new(key);
     (compact.contains("password") || WORDS.iter().any(|word| speaks_of_password(key, &compact, word)) || {
         let folded = key.to_lowercase();
@@ -137,7 +267,11 @@ pub(super) fn names_a_password(key: &str) -> bool {
 }
 
 fn speaks_of_password(key: &str, compact: &Compact, word: &str) -> bool {
-    if word.len() > 6 { compact.contains(word) } else { compact.ends_with(word) && (compact.is(word) || has_word(key, word)) }
+    if word.len() > 6 {
+        compact.contains(word)
+    } else {
+        compact.ends_with(word) && (compact.is(word) || has_word(key, word))
+    }
 }
 
 /// Whether the key is that of a secret by which a program proves who it is.
@@ -179,8 +313,20 @@ pub(super) fn names_an_api_key(key: &str) -> bool {
 /// Whether the key speaks of a telephone.
 pub(super) fn names_a_phone(key: &str) -> bool {
     const WORDS: &[&str] = &[
-        "phone", "mobile", "telephone", "telefon", "telefono", "telephon", "cellphone", "cell", "tel", "msisdn",
-        "handy", "whatsapp", "landline", "fax",
+        "phone",
+        "mobile",
+        "telephone",
+        "telefon",
+        "telefono",
+        "telephon",
+        "cellphone",
+        "cell",
+        "tel",
+        "msisdn",
+        "handy",
+        "whatsapp",
+        "landline",
+        "fax",
     ];
     WORDS.iter().any(|word| speaks_of(key, word)) && !names_a_property(key) && !Compact::new(key).ends_with("id")
 }
@@ -201,9 +347,12 @@ pub(super) fn names_a_session(key: &str) -> bool {
         "authtoken",
     ];
     let compact = Compact::new(key.trim_start_matches("cookie#"));
-    ENDS.iter().any(|end| compact.ends_with(end)) || ["session", "sid", "connectsid", "auth"].iter().any(|word| compact.is(word)) || {
-        compact.ends_with("session") && key.contains(['_', '-', '.'])
-    } || compact.contains("aspnetcorecookies") || compact.contains("aspnetcoreidentity") || compact.contains("wordpressloggedin")
+    ENDS.iter().any(|end| compact.ends_with(end))
+        || ["session", "sid", "connectsid", "auth"].iter().any(|word| compact.is(word))
+        || { compact.ends_with("session") && key.contains(['_', '-', '.']) }
+        || compact.contains("aspnetcorecookies")
+        || compact.contains("aspnetcoreidentity")
+        || compact.contains("wordpressloggedin")
 }
 
 /// Whether four dotted numbers under the key are a version.

@@ -15,10 +15,8 @@ mod secrets;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-pub use checks::{
-    is_credit_card, is_iban, is_jwt, is_phone_number, is_ssn, is_url, is_uuid, is_vin, jwt_payload,
-};
 use checks::{is_bracketed_phone_number, is_national_phone_number, is_reserved_phone_number};
+pub use checks::{is_credit_card, is_iban, is_jwt, is_phone_number, is_ssn, is_url, is_uuid, is_vin, jwt_payload};
 pub use custom::{Conditions, CustomRule, CustomType, PATTERN_CHARACTERS_MAX, Predicate};
 pub use keys::letters_of;
 pub use pii::PiiType;
@@ -328,7 +326,9 @@ fn detect_built_in(key: &str, value: &str, kinds: u16) -> Detected {
     } else if let Some(sub_type) = exponent(value) {
         return found(sub_type);
     }
-    if has(AT) && let Some(address) = checks::email_of(value) {
+    if has(AT)
+        && let Some(address) = checks::email_of(value)
+    {
         return Detected { sub_type: SubType::Email, reserved: checks::is_reserved_email(address) };
     }
     if has(COLON) && is_url(value) {
@@ -369,7 +369,9 @@ fn detect_built_in(key: &str, value: &str, kinds: u16) -> Detected {
 
 /// Whether the key speaks of a social security number, and the digits may be one without its dashes.
 fn names_ssn(key: &str, value: &str) -> bool {
-    matches!(value.len(), 9 | 11) && national::US_SSN_DIGITS.is_own_name(key) && national::US_SSN_DIGITS.is_match(key, value, false)
+    matches!(value.len(), 9 | 11)
+        && national::US_SSN_DIGITS.is_own_name(key)
+        && national::US_SSN_DIGITS.is_match(key, value, false)
 }
 
 /// Digits with an optional minus, or the same with one decimal point.
@@ -520,7 +522,10 @@ mod tests {
             assert_eq!((found.sub_type.name(), found.reserved), ("PASSWORD", true), "{value}");
         }
         assert_eq!(detectors.detect_credential("authorization", "Basic a2ltOldpbg==").name(), "BASIC CREDENTIALS");
-        assert_eq!(detectors.detect_credential("cookie", "theme=dark; PHPSESSID=8f3d2c1ba0f9").name(), "SESSION COOKIE");
+        assert_eq!(
+            detectors.detect_credential("cookie", "theme=dark; PHPSESSID=8f3d2c1ba0f9").name(),
+            "SESSION COOKIE"
+        );
         assert_eq!(detectors.detect_credential("cookie", "theme=darkness").name(), "GENERIC");
         assert_eq!(detectors.detect_credential("authorization", "Bearer abc").name(), "GENERIC");
         let digits = detectors.detect_number("pesel", "44051401359").sub_type;

@@ -138,9 +138,8 @@ impl ValueRule {
     }
 
     fn pattern(&self) -> &Regex {
-        self.pattern.get_or_init(|| {
-            Regex::new(&format!("^(?:{})$", self.text)).expect("the patterns of the table are tested")
-        })
+        self.pattern
+            .get_or_init(|| Regex::new(&format!("^(?:{})$", self.text)).expect("the patterns of the table are tested"))
     }
 }
 

@@ -8,10 +8,48 @@ use super::keys;
 /// Values that stand where a secret would and are none: masks, variables of templates, types, examples.
 pub(super) fn is_placeholder(value: &str) -> bool {
     const WORDS: &[&str] = &[
-        "string", "password", "secret", "changeme", "change_me", "change-me", "redacted", "masked", "hidden", "null",
-        "none", "nil", "undefined", "true", "false", "yes", "no", "0", "1", "required", "optional", "example",
-        "placeholder", "your_password", "your-password", "yourpassword", "your_secret", "your-secret", "todo", "n/a",
-        "empty", "deleted", "invalid", "weak", "strong", "medium", "expired", "filtered", "removed", "secure", "text", "client_secret",
+        "string",
+        "password",
+        "secret",
+        "changeme",
+        "change_me",
+        "change-me",
+        "redacted",
+        "masked",
+        "hidden",
+        "null",
+        "none",
+        "nil",
+        "undefined",
+        "true",
+        "false",
+        "yes",
+        "no",
+        "0",
+        "1",
+        "required",
+        "optional",
+        "example",
+        "placeholder",
+        "your_password",
+        "your-password",
+        "yourpassword",
+        "your_secret",
+        "your-secret",
+        "todo",
+        "n/a",
+        "empty",
+        "deleted",
+        "invalid",
+        "weak",
+        "strong",
+        "medium",
+        "expired",
+        "filtered",
+        "removed",
+        "secure",
+        "text",
+        "client_secret",
     ];
     let value = value.trim();
     let inner = value.trim_matches(['[', ']', '<', '>', '(', ')', '{', '}', '*', '"', '\'', '%', '$']);
@@ -20,7 +58,9 @@ pub(super) fn is_placeholder(value: &str) -> bool {
         .iter()
         .any(|(front, back)| value.starts_with(front) && value.ends_with(back) && value.len() > front.len());
     is_braced
-        || inner.chars().all(|letter| letter == first && matches!(letter, '*' | 'x' | 'X' | '•' | '.' | '-' | '#' | '_'))
+        || inner
+            .chars()
+            .all(|letter| letter == first && matches!(letter, '*' | 'x' | 'X' | '•' | '.' | '-' | '#' | '_'))
         || WORDS.iter().any(|word| word.eq_ignore_ascii_case(inner))
         || value.starts_with("your_")
         || value.starts_with("YOUR_")
@@ -92,7 +132,9 @@ mod tests {
 
     #[test]
     fn placeholders_are_no_secrets() {
-        for text in ["", "****", "xxxxxxxx", "<password>", "${DB_PASSWORD}", "{{secret}}", "[REDACTED]", "string", "••••"] {
+        for text in
+            ["", "****", "xxxxxxxx", "<password>", "${DB_PASSWORD}", "{{secret}}", "[REDACTED]", "string", "••••"]
+        {
             assert!(is_placeholder(text), "{text}");
         }
         for text in ["Winter-2031", "hunter2", "pa$$word!", "xX9-x"] {

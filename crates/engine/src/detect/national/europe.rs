@@ -122,19 +122,15 @@ pub(in crate::detect) static FINNISH_HETU: National = of(
     },
 );
 
-pub(in crate::detect) static BALTIC_PERSONAL_CODE: National = of(
-    &["99999999999"],
-    &[],
-    &["isikukood", "asmenskodas", "asmenskod"],
-    |n| {
+pub(in crate::detect) static BALTIC_PERSONAL_CODE: National =
+    of(&["99999999999"], &[], &["isikukood", "asmenskodas", "asmenskod"], |n| {
         let sum = |weights: &[u32]| weighted(n, weights) % 11;
         let check = match sum(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 1]) {
             10 => sum(&[3, 4, 5, 6, 7, 8, 9, 1, 2, 3]) % 10,
             sum => sum,
         };
         (1..=8).contains(&n[0]) && is_ymd(&n[1..]) && check == n[10]
-    },
-);
+    });
 
 pub(in crate::detect) static LATVIAN_PERSONAL_CODE: National =
     of(&["999999-99999"], &["99999999999"], &["personaskods", "personaskod"], |n| {
@@ -154,13 +150,14 @@ pub(in crate::detect) static CZECH_BIRTH_NUMBER: National =
         (1..=12).contains(&month) && (1..=31).contains(&number(&n[4..6])) && holds
     });
 
-pub(in crate::detect) static ROMANIAN_CNP: National = of(&["9999999999999"], &[], &["cnp", "codnumericpersonal"], |n| {
-    let check = match weighted(n, &[2, 7, 9, 1, 4, 6, 3, 5, 8, 2, 7, 9]) % 11 {
-        10 => 1,
-        rest => rest,
-    };
-    n[0] > 0 && is_ymd(&n[1..]) && matches!(number(&n[7..9]), 1..=52 | 70 | 80..=83) && check == n[12]
-});
+pub(in crate::detect) static ROMANIAN_CNP: National =
+    of(&["9999999999999"], &[], &["cnp", "codnumericpersonal"], |n| {
+        let check = match weighted(n, &[2, 7, 9, 1, 4, 6, 3, 5, 8, 2, 7, 9]) % 11 {
+            10 => 1,
+            rest => rest,
+        };
+        n[0] > 0 && is_ymd(&n[1..]) && matches!(number(&n[7..9]), 1..=52 | 70 | 80..=83) && check == n[12]
+    });
 
 pub(in crate::detect) static CROATIAN_OIB: National = of(&[], &["99999999999"], &["oib"], mod_11_10);
 
@@ -169,12 +166,12 @@ pub(in crate::detect) static BALKAN_JMBG: National = of(&["9999999999999"], &[],
     is_dmy(n) && matches!(n[4], 0 | 9) && (11 - rest) % 11 % 10 == n[12]
 });
 
-pub(in crate::detect) static GREEK_AMKA: National =
-    of(&["99999999999"], &[], &["amka"], |n| is_dmy(n) && luhn(n));
+pub(in crate::detect) static GREEK_AMKA: National = of(&["99999999999"], &[], &["amka"], |n| is_dmy(n) && luhn(n));
 
-pub(in crate::detect) static HUNGARIAN_TAJ: National = of(&["999-999-999"], &["999999999", "999 999 999"], &["taj", "tajszam"], |n| {
-    weighted(n, &[3, 7, 3, 7, 3, 7, 3, 7]) % 10 == n[8]
-});
+pub(in crate::detect) static HUNGARIAN_TAJ: National =
+    of(&["999-999-999"], &["999999999", "999 999 999"], &["taj", "tajszam"], |n| {
+        weighted(n, &[3, 7, 3, 7, 3, 7, 3, 7]) % 10 == n[8]
+    });
 
 pub(in crate::detect) static PORTUGUESE_NIF: National =
     of(&[], &["999999999", "999 999 999"], &["nif", "contribuinte", "numerofiscal"], |n| {
@@ -200,15 +197,16 @@ pub(in crate::detect) static PORTUGUESE_CITIZEN_CARD: National =
         sum.is_multiple_of(10)
     });
 
-pub(in crate::detect) static IRISH_PPS: National = of(&["9999999A", "9999999AA"], &[], &["pps", "ppsn", "ppsnumber"], |n| {
-    const LETTERS: &[u8; 23] = b"WABCDEFGHIJKLMNOPQRSTUV";
-    let second = match n.get(8).map(|place| letter(*place)) {
-        None | Some(b'W') => 0,
-        Some(second @ b'A'..=b'I') => u32::from(second - b'A') + 1,
-        Some(_) => return false,
-    };
-    LETTERS[((weighted(n, &[8, 7, 6, 5, 4, 3, 2]) + second * 9) % 23) as usize] == letter(n[7])
-});
+pub(in crate::detect) static IRISH_PPS: National =
+    of(&["9999999A", "9999999AA"], &[], &["pps", "ppsn", "ppsnumber"], |n| {
+        const LETTERS: &[u8; 23] = b"WABCDEFGHIJKLMNOPQRSTUV";
+        let second = match n.get(8).map(|place| letter(*place)) {
+            None | Some(b'W') => 0,
+            Some(second @ b'A'..=b'I') => u32::from(second - b'A') + 1,
+            Some(_) => return false,
+        };
+        LETTERS[((weighted(n, &[8, 7, 6, 5, 4, 3, 2]) + second * 9) % 23) as usize] == letter(n[7])
+    });
 
 /// United Kingdom: some letters, and some pairs of them, are never given out.
 pub(in crate::detect) static UK_NINO: National = of(

@@ -55,20 +55,18 @@ pub(in crate::detect) static MEXICAN_RFC: National = National {
     ..of(&["AAAA999999XXX"], &[], &["rfc"], |n| is_ymd(&n[4..]))
 };
 
-pub(in crate::detect) static ARGENTINE_CUIT: National = of(&["99-99999999-9"], &["99999999999"], &["cuit", "cuil"], |n| {
-    let check = match 11 - weighted(n, &[5, 4, 3, 2, 7, 6, 5, 4, 3, 2]) % 11 {
-        11 => 0,
-        10 => 9,
-        check => check,
-    };
-    matches!(number(&n[..2]), 20 | 23 | 24 | 27 | 30 | 33 | 34) && check == n[10]
-});
+pub(in crate::detect) static ARGENTINE_CUIT: National =
+    of(&["99-99999999-9"], &["99999999999"], &["cuit", "cuil"], |n| {
+        let check = match 11 - weighted(n, &[5, 4, 3, 2, 7, 6, 5, 4, 3, 2]) % 11 {
+            11 => 0,
+            10 => 9,
+            check => check,
+        };
+        matches!(number(&n[..2]), 20 | 23 | 24 | 27 | 30 | 33 | 34) && check == n[10]
+    });
 
-pub(in crate::detect) static CHILEAN_RUT: National = of(
-    &["99.999.999-X", "9.999.999-X"],
-    &["99999999-X", "9999999-X"],
-    &["rut", "run", "rutcliente"],
-    |n| {
+pub(in crate::detect) static CHILEAN_RUT: National =
+    of(&["99.999.999-X", "9.999.999-X"], &["99999999-X", "9999999-X"], &["rut", "run", "rutcliente"], |n| {
         let (check, digits) = n.split_last().unwrap_or((&0, &[]));
         let sum: u32 = digits.iter().rev().zip([2, 3, 4, 5, 6, 7].iter().cycle()).map(|(n, weight)| n * weight).sum();
         match 11 - sum % 11 {
@@ -76,18 +74,18 @@ pub(in crate::detect) static CHILEAN_RUT: National = of(
             10 => letter(*check) == b'K',
             expected => *check == expected,
         }
-    },
-);
+    });
 
 pub(in crate::detect) static ECUADORIAN_CEDULA: National = of(&[], &["9999999999", "999999999-9"], &["cedula"], |n| {
     matches!(number(&n[..2]), 1..=24 | 30) && n[2] < 7 && luhn(n)
 });
 
-pub(in crate::detect) static TURKISH_TCKN: National = of(&["99999999999"], &[], &["tckn", "tckimlik", "kimlikno"], |n| {
-    let odd: u32 = n[..9].iter().step_by(2).sum();
-    let even: u32 = n[1..8].iter().step_by(2).sum();
-    n[0] > 0 && (odd * 7 + 100 - even) % 10 == n[9] && n[..10].iter().sum::<u32>() % 10 == n[10]
-});
+pub(in crate::detect) static TURKISH_TCKN: National =
+    of(&["99999999999"], &[], &["tckn", "tckimlik", "kimlikno"], |n| {
+        let odd: u32 = n[..9].iter().step_by(2).sum();
+        let even: u32 = n[1..8].iter().step_by(2).sum();
+        n[0] > 0 && (odd * 7 + 100 - even) % 10 == n[9] && n[..10].iter().sum::<u32>() % 10 == n[10]
+    });
 
 pub(in crate::detect) static ISRAELI_ID: National =
     of(&[], &["999999999", "99999999-9"], &["teudatzehut", "israeliid", "misparzehut", "zehut"], |n| {
@@ -95,16 +93,12 @@ pub(in crate::detect) static ISRAELI_ID: National =
     });
 
 pub(in crate::detect) static SOUTH_AFRICAN_ID: National =
-    of(&["9999999999999"], &[], &["saidnumber", "rsaid", "southafricanid"], |n| {
-        is_ymd(n) && n[10] < 2 && luhn(n)
-    });
+    of(&["9999999999999"], &[], &["saidnumber", "rsaid", "southafricanid"], |n| is_ymd(n) && n[10] < 2 && luhn(n));
 
-pub(in crate::detect) static INDIAN_AADHAAR: National = of(
-    &["9999 9999 9999", "9999-9999-9999"],
-    &["999999999999"],
-    &["aadhaar", "aadhar", "uidai"],
-    |n| n[0] > 1 && !n.iter().eq(n.iter().rev()) && verhoeff(n),
-);
+pub(in crate::detect) static INDIAN_AADHAAR: National =
+    of(&["9999 9999 9999", "9999-9999-9999"], &["999999999999"], &["aadhaar", "aadhar", "uidai"], |n| {
+        n[0] > 1 && !n.iter().eq(n.iter().rev()) && verhoeff(n)
+    });
 
 pub(in crate::detect) static CHINESE_ID: National =
     of(&["99999999999999999X"], &[], &["shenfenzheng", "idcardno", "residentid"], |n| {
@@ -113,19 +107,24 @@ pub(in crate::detect) static CHINESE_ID: National =
         matches!(number(&n[6..8]), 18..=20) && is_ymd(&n[8..]) && CHECKS[(sum % 11) as usize] == letter(n[17])
     });
 
-pub(in crate::detect) static JAPANESE_MY_NUMBER: National =
-    of(&["9999-9999-9999"], &["999999999999", "9999 9999 9999"], &["mynumber", "kojinbango", "individualnumber"], |n| {
+pub(in crate::detect) static JAPANESE_MY_NUMBER: National = of(
+    &["9999-9999-9999"],
+    &["999999999999", "9999 9999 9999"],
+    &["mynumber", "kojinbango", "individualnumber"],
+    |n| {
         let check = match weighted(n, &[6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2]) % 11 {
             0 | 1 => 0,
             rest => 11 - rest,
         };
         !is_same(n) && check == n[11]
-    });
+    },
+);
 
-pub(in crate::detect) static KOREAN_RRN: National = of(&["999999-9999999"], &["9999999999999"], &["rrn", "jumin"], |n| {
-    let sum = weighted(n, &[2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5]);
-    is_ymd(n) && (11 - sum % 11) % 10 == n[12]
-});
+pub(in crate::detect) static KOREAN_RRN: National =
+    of(&["999999-9999999"], &["9999999999999"], &["rrn", "jumin"], |n| {
+        let sum = weighted(n, &[2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5]);
+        is_ymd(n) && (11 - sum % 11) % 10 == n[12]
+    });
 
 pub(in crate::detect) static TAIWANESE_ID: National = of(&["A999999999"], &[], &["taiwanid"], |n| {
     let Some(at) = b"ABCDEFGHJKLMNPQRSTUVXYWZIO".iter().position(|known| *known == letter(n[0])) else { return false };
@@ -168,17 +167,18 @@ pub(in crate::detect) static AUSTRALIAN_MEDICARE: National =
         (2..=6).contains(&n[0]) && weighted(n, &[1, 3, 7, 9, 1, 3, 7, 9]) % 10 == n[8]
     });
 
-pub(in crate::detect) static NEW_ZEALAND_IRD: National = of(&[], &["99999999", "999999999", "99-999-999", "999-999-999"], &["ird", "irdnumber"], |n| {
-    let (check, digits) = n.split_last().unwrap_or((&0, &[]));
-    let digits = if digits.len() == 7 { [&[0], digits].concat() } else { digits.to_vec() };
-    let expected = |weights: &[u32]| match weighted(&digits, weights) % 11 {
-        0 => 0,
-        rest => 11 - rest,
-    };
-    let first = expected(&[3, 2, 7, 6, 5, 4, 3, 2]);
-    let expected = if first == 10 { expected(&[7, 4, 3, 2, 5, 2, 7, 6]) } else { first };
-    (10_000_000..150_000_000).contains(&number(n)) && expected == *check
-});
+pub(in crate::detect) static NEW_ZEALAND_IRD: National =
+    of(&[], &["99999999", "999999999", "99-999-999", "999-999-999"], &["ird", "irdnumber"], |n| {
+        let (check, digits) = n.split_last().unwrap_or((&0, &[]));
+        let digits = if digits.len() == 7 { [&[0], digits].concat() } else { digits.to_vec() };
+        let expected = |weights: &[u32]| match weighted(&digits, weights) % 11 {
+            0 => 0,
+            rest => 11 - rest,
+        };
+        let first = expected(&[3, 2, 7, 6, 5, 4, 3, 2]);
+        let expected = if first == 10 { expected(&[7, 4, 3, 2, 5, 2, 7, 6]) } else { first };
+        (10_000_000..150_000_000).contains(&number(n)) && expected == *check
+    });
 
 pub(in crate::detect) static KAZAKH_IIN: National = of(&[], &["999999999999"], &["iin"], |n| {
     let sum = |weights: &[u32]| weighted(n, weights) % 11;
@@ -189,13 +189,11 @@ pub(in crate::detect) static KAZAKH_IIN: National = of(&[], &["999999999999"], &
     is_ymd(n) && check == n[11]
 });
 
-pub(in crate::detect) static US_NPI: National = of(&[], &["9999999999"], &["npi", "nationalprovider"], |n| {
-    luhn(&[&[8, 0, 8, 4, 0], n].concat())
-});
+pub(in crate::detect) static US_NPI: National =
+    of(&[], &["9999999999"], &["npi", "nationalprovider"], |n| luhn(&[&[8, 0, 8, 4, 0], n].concat()));
 
-pub(in crate::detect) static US_DEA_NUMBER: National = of(&[], &["AA9999999"], &["dea", "deanumber"], |n| {
-    (n[2] + n[4] + n[6] + 2 * (n[3] + n[5] + n[7])) % 10 == n[8]
-});
+pub(in crate::detect) static US_DEA_NUMBER: National =
+    of(&[], &["AA9999999"], &["dea", "deanumber"], |n| (n[2] + n[4] + n[6] + 2 * (n[3] + n[5] + n[7])) % 10 == n[8]);
 
 pub(in crate::detect) static US_ROUTING_NUMBER: National =
     of(&[], &["999999999"], &["aba", "routing", "routingnumber", "routingtransit"], |n| {
