@@ -7,6 +7,7 @@ mod checks;
 mod checksum;
 mod custom;
 mod keys;
+mod kinds;
 mod national;
 mod pii;
 mod rules;
@@ -22,9 +23,10 @@ pub use keys::letters_of;
 pub use pii::PiiType;
 
 use crate::{Position, SubType};
+use kinds::{AT, COLON, DASH, DIGIT, DOT, LETTER, PLUS, SIGN, SLASH, SPACE, WIDE, kinds_of};
 use national::National;
 use pii::Rule;
-use rules::{KeyRule, PairRule, ValueRules};
+use rules::{KeyRule, PairRule, Test, ValueRules};
 
 /// A value longer than this is no single datum; its text stays [`SubType::Generic`] unless it is a JWT.
 const VALUE_BYTES_MAX: usize = 4096;
@@ -45,7 +47,7 @@ pub struct Detectors {
     /// Identifiers of countries.
     national: Vec<(&'static National, SubType)>,
     pairs: Vec<(PairRule, SubType)>,
-    tests: Vec<(fn(&str) -> bool, SubType)>,
+    tests: Vec<(Test, SubType)>,
     /// Whether IBANs are looked for, and what they are called.
     iban: Option<SubType>,
 }
@@ -263,45 +265,6 @@ const SECRET_BYTES_MIN: usize = 4;
 
 /// A longer value is not looked at as a secret.
 const SECRET_BYTES_MAX: usize = 64 * 1024;
-
-const LETTER: u16 = 1;
-const DIGIT: u16 = 1 << 1;
-const AT: u16 = 1 << 2;
-const DOT: u16 = 1 << 3;
-const COLON: u16 = 1 << 4;
-const SLASH: u16 = 1 << 5;
-const DASH: u16 = 1 << 6;
-const SPACE: u16 = 1 << 7;
-const PLUS: u16 = 1 << 8;
-const SIGN: u16 = 1 << 9;
-const WIDE: u16 = 1 << 10;
-
-/// The kind of every byte.
-static KINDS: [u16; 256] = {
-    let mut kinds = [SIGN; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        kinds[byte] = match byte as u8 {
-            b'a'..=b'z' | b'A'..=b'Z' => LETTER,
-            b'0'..=b'9' => DIGIT,
-            b'@' => AT,
-            b'.' => DOT,
-            b':' => COLON,
-            b'/' => SLASH,
-            b'-' => DASH,
-            b' ' => SPACE,
-            b'+' => PLUS,
-            128..=255 => WIDE,
-            _ => SIGN,
-        };
-        byte += 1;
-    }
-    kinds
-};
-
-fn kinds_of(text: &str) -> u16 {
-    text.bytes().fold(0, |kinds, byte| kinds | KINDS[usize::from(byte)])
-}
 
 fn found(sub_type: SubType) -> Detected {
     Detected { sub_type, reserved: false }

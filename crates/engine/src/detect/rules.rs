@@ -8,16 +8,19 @@ use regex_syntax::hir::literal::Extractor;
 use regex_syntax::hir::{Hir, HirKind};
 
 use super::keys::{self, Compact, letters_of};
-use super::pii::Rule;
-use super::{KINDS, PiiType, kinds_of};
+use super::kinds::{KINDS, kinds_of};
+use super::pii::{PiiType, Rule};
 use crate::SubType;
+
+/// What a key or a value has to pass.
+pub(super) type Test = fn(&str) -> bool;
 
 /// How a key alone tells a kind.
 #[derive(Debug)]
 pub(super) enum KeyRule {
     Contains { text: &'static str, letters: u32 },
     Word { text: &'static str, letters: u32 },
-    Test(fn(&str) -> bool),
+    Test(Test),
 }
 
 impl KeyRule {
@@ -44,8 +47,8 @@ impl KeyRule {
 /// How a key and a value together tell a kind.
 #[derive(Debug)]
 pub(super) struct PairRule {
-    pub key: fn(&str) -> bool,
-    pub value: fn(&str) -> bool,
+    pub key: Test,
+    pub value: Test,
 }
 
 impl PairRule {
@@ -96,7 +99,7 @@ struct ValueRule {
     /// Compiled when a value first comes as far.
     pattern: OnceLock<Regex>,
     /// What must hold beside the pattern.
-    check: Option<fn(&str) -> bool>,
+    check: Option<Test>,
 }
 
 /// The rules of all kinds that are told by a pattern, by their place in the table.
@@ -115,7 +118,7 @@ fn rule_of(pii: PiiType) -> Option<&'static ValueRule> {
 }
 
 impl ValueRule {
-    fn new(part: &'static str, text: &'static str, check: Option<fn(&str) -> bool>) -> Self {
+    fn new(part: &'static str, text: &'static str, check: Option<Test>) -> Self {
         let syntax = regex_syntax::parse(text).expect("the patterns of the table are tested");
         Self {
             part: memmem::Finder::new(part),

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::keys;
+use super::{checks, keys};
 
 /// Values that stand where a secret would and are none: masks, variables of templates, types, examples.
 pub(super) fn is_placeholder(value: &str) -> bool {
@@ -68,7 +68,7 @@ pub(super) fn is_placeholder(value: &str) -> bool {
 
 /// Whether somebody chose or made the value, so that it is no placeholder, date or URL.
 pub(super) fn is_chosen(value: &str) -> bool {
-    !is_placeholder(value) && !super::is_url(value) && !is_date(value) && value.len() >= 4
+    !is_placeholder(value) && !checks::is_url(value) && !is_date(value) && value.len() >= 4
 }
 
 fn is_date(value: &str) -> bool {
@@ -83,7 +83,7 @@ fn is_date(value: &str) -> bool {
 
 /// Whether the value is long and mixed enough to be made by a machine.
 pub(super) fn is_token(value: &str) -> bool {
-    let has = |test: fn(&u8) -> bool| value.as_bytes().iter().any(|byte| test(byte));
+    let has = |test: fn(&u8) -> bool| value.as_bytes().iter().any(&test);
     (16..=512).contains(&value.len())
         && is_chosen(value)
         && has(u8::is_ascii_digit)
