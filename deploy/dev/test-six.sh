@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the whole-system tests again on six processes behind Envoy, over Postgres and Redis. Expects the variables of
+# test-six.sh [MODULE]: runs the whole-system tests again on six processes behind Envoy, over Postgres and Redis. Expects the variables of
 # test-env.sh.
 # Left out: cases that start processes of their own (edge, replicas, stale_grants, distributed, faults, operations,
 # kill, trust, up_distributed), that read the log of the one process, that speak gRPC past the edge (guards), or that name the client's
@@ -26,4 +26,4 @@ for name in kill:: real_files:: edge:: replicas:: stale_grants:: distributed:: f
     skip+=(--skip "$name")
 done
 export PORTOLAN__CACHE__URL="${PORTOLAN__CACHE__URL:-${PORTOLAN_TEST_REDIS:?names no Redis}}"
-PORTOLAN_TEST_FORM=six exec "$binary" postgres:: "${skip[@]}" "$@"
+PORTOLAN_TEST_FORM=six exec "$binary" "postgres::${1:-}" "${skip[@]}"

@@ -242,20 +242,24 @@ impl Log {
         }
     }
 
-    /// Sets a record aside, with the reason. A repetition for the same offset changes nothing.
+    /// Sets records aside, each with its reason. A repetition for the same offset changes nothing.
     ///
     /// # Errors
-    /// [`Error::Partition`], [`Error::Store`], [`Error::Broker`]; then it may have been published and is not kept.
-    pub async fn reject(&self, rejected: &Rejected) -> Result<(), Error> {
-        let Rejected { partition, offset, reason, value, .. } = rejected;
-        self.check_partition(*partition)?;
-        if let Backend::Kafka(log) = &*self.backend {
-            // Published first: a crash between the two publishes it again, and loses nothing.
-            if self.rejects.find(*partition, *offset).await?.is_none() {
-                log.reject(*partition, *offset, reason, value).await?;
+    /// [`Error::Partition`], [`Error::Store`], [`Error::Broker`]; then some may have been published, and none is kept.
+    pub async fn reject(&self, records: &[Rejected]) -> Result<(), Error> {
+        for Rejected { partition, offset, reason, value, .. } in records {
+            self.check_partition(*partition)?;
+            if let Backend::Kafka(log) = &*self.backend {
+                // Published first: a crash between the two publishes it again, and loses nothing.
+                if self.rejects.find(*partition, *offset).await?.is_none() {
+                    log.reject(*partition, *offset, reason, value).await?;
+                }
             }
         }
-        Ok(self.rejects.insert(rejected).await?)
+        match records.is_empty() {
+            true => Ok(()),
+            false => Ok(self.rejects.insert(records).await?),
+        }
     }
 
     /// Rejected records of some accounts, the newest first, at most `limit` that stand behind a place in the list.

@@ -4,7 +4,9 @@
 //! - A record is set aside once, whatever is repeated.
 //! - What is kept of an account is bounded in number and bytes: the oldest goes, so that nobody fills the disk of others.
 
-use portolan_store::{Db, Error, Row, args, retrying};
+use std::collections::BTreeSet;
+
+use portolan_store::{Bulk, Db, Error, Row, Value, args, retrying};
 
 /// Records kept of one account.
 const RECORDS_MAX: i64 = 1_000;
@@ -58,8 +60,10 @@ pub(crate) struct Rejects {
     topic: String,
 }
 
-const INSERT: &str = "INSERT INTO log_rejected (topic, partition_id, record_offset, reason, value, created_at, \
-     account_id, record_key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
+static INSERT: Bulk<8> = Bulk::new(
+    "INSERT INTO log_rejected (topic, partition_id, record_offset, reason, value, created_at, account_id, record_key)",
+    "ON CONFLICT DO NOTHING",
+);
 const FIND: &str = "SELECT partition_id, record_offset, reason, value, created_at, account_id, record_key \
      FROM log_rejected WHERE topic = $1 AND partition_id = $2 AND record_offset = $3";
 const SELECT: &str = "SELECT partition_id, record_offset, reason, value, created_at, account_id, record_key \
@@ -68,44 +72,48 @@ const SELECT: &str = "SELECT partition_id, record_offset, reason, value, created
      ORDER BY created_at DESC, partition_id, record_offset DESC LIMIT $7";
 const COUNT: &str = "SELECT count(*) AS records FROM log_rejected WHERE topic = $1";
 const DELETE: &str = "DELETE FROM log_rejected WHERE topic = $1 AND partition_id = $2 AND record_offset = $3";
-const SELECT_SIZES: &str = "SELECT partition_id, record_offset, length(value) AS bytes FROM log_rejected \
-     WHERE topic = $1 AND account_id = $2 ORDER BY created_at DESC, record_offset DESC, partition_id";
+// The newest stays, whatever its size.
+const DELETE_OLDEST: &str = "DELETE FROM log_rejected WHERE topic = $1 AND account_id = $2 \
+     AND (partition_id, record_offset) IN (SELECT partition_id, record_offset FROM (SELECT partition_id, record_offset, \
+         row_number() OVER newest AS records, sum(length(value)) OVER newest AS bytes FROM log_rejected \
+         WHERE topic = $1 AND account_id = $2 \
+         WINDOW newest AS (ORDER BY created_at DESC, record_offset DESC, partition_id)) AS sizes \
+     WHERE records > $3 OR records > 1 AND bytes > $4)";
 
 impl Rejects {
     pub fn new(db: Db, topic: &str) -> Self {
         Self { db, topic: topic.to_owned() }
     }
 
-    /// Keeps a record; one of the same place stays as it is.
-    pub async fn insert(&self, rejected: &Rejected) -> Result<(), Error> {
-        // A reason may quote the record, and Postgres refuses NUL in text.
-        let reason = &rejected.reason.replace('\0', "\u{fffd}");
-        let Rejected { partition, offset, account_id, key, value, created_at, .. } = rejected;
-        let account_id = account_id.unwrap_or_default();
+    /// Keeps records, all or none; one of the same place as another stays as it is. The oldest of an account go as long
+    /// as there are too many.
+    pub async fn insert(&self, records: &[Rejected]) -> Result<(), Error> {
+        let accounts: BTreeSet<i64> = records.iter().map(|record| record.account_id.unwrap_or_default()).collect();
         retrying(|| async {
-            let row = args![&self.topic, *partition, *offset, reason, value, *created_at, account_id, key];
-            if self.db.execute(INSERT, row).await? == 1 {
-                self.bound(account_id).await?;
+            let mut tx = self.db.begin().await?;
+            tx.bulk(&INSERT, records.iter().map(|record| self.row(record))).await?;
+            for account_id in &accounts {
+                let gone = tx.execute(DELETE_OLDEST, args![&self.topic, *account_id, RECORDS_MAX, BYTES_MAX]).await?;
+                metrics::counter!("portolan_ingest_rejected_forgotten_total").increment(gone);
             }
-            Ok(())
+            tx.commit().await
         })
         .await
     }
 
-    /// Lets the oldest of an account go as long as there are too many.
-    async fn bound(&self, account_id: i64) -> Result<(), Error> {
-        let (mut records, mut bytes) = (0, 0);
-        for row in self.db.fetch_all(SELECT_SIZES, args![&self.topic, account_id]).await? {
-            records += 1;
-            bytes += row.get::<i64>("bytes")?;
-            // The newest stays, whatever its size.
-            if records > RECORDS_MAX || records > 1 && bytes > BYTES_MAX {
-                let (partition, offset) = (row.get("partition_id")?, row.get("record_offset")?);
-                self.delete(partition, offset).await?;
-                tracing::warn!(account_id, partition, offset, "a record that was set aside is kept no longer");
-            }
-        }
-        Ok(())
+    fn row(&self, record: &Rejected) -> [Value; 8] {
+        let Rejected { partition, offset, account_id, reason, key, value, created_at } = record;
+        [
+            Value::from(&self.topic),
+            Value::from(*partition),
+            Value::from(*offset),
+            // A reason may quote the record, and Postgres refuses NUL in text.
+            Value::from(reason.replace('\0', "\u{fffd}")),
+            Value::from(value),
+            Value::from(*created_at),
+            Value::from(account_id.unwrap_or_default()),
+            Value::from(key),
+        ]
     }
 
     pub async fn find(&self, partition: i64, offset: i64) -> Result<Option<Rejected>, Error> {

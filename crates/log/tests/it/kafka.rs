@@ -73,7 +73,7 @@ pub async fn rejected_records_are_kept_and_published(test: TestDb) {
     let topic = fresh_topic(&test);
     let log = open(&test, &topic).await;
     for _ in 0..2 {
-        log.reject(&rejected(3, 9, "no url", b"{}")).await.expect("reject");
+        log.reject(&[rejected(3, 9, "no url", b"{}")]).await.expect("reject");
     }
     assert_eq!(log.rejected_count().await.expect("count"), 1);
 

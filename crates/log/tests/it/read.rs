@@ -115,15 +115,15 @@ pub async fn trimming_keeps_offsets(test: TestDb) {
 pub async fn rejected_records_are_kept_once(test: TestDb) {
     let log = open(&test).await;
     for _ in 0..2 {
-        log.reject(&rejected(1, 7, "not JSON: \0", &[0, 255])).await.expect("reject");
+        log.reject(&[rejected(1, 7, "not JSON: \0", &[0, 255])]).await.expect("reject");
     }
-    log.reject(&rejected(2, 8, "no path", b"{}")).await.expect("reject");
+    log.reject(&[rejected(2, 8, "no path", b"{}")]).await.expect("reject");
     assert_eq!(log.rejected_count().await.expect("count"), 2);
     let records = log.rejected(Accounts::All, None, 10).await.expect("rejected");
     let first = records.iter().find(|record| record.partition == 1).expect("the first one");
     assert_eq!((first.offset, first.reason.as_str(), &first.value[..]), (7, "not JSON: \u{fffd}", &[0, 255][..]));
     assert_eq!(log.rejected(Accounts::All, None, 1).await.expect("rejected").len(), 1);
-    assert!(matches!(log.reject(&rejected(9, 0, "", b"")).await, Err(Error::Partition(9))));
+    assert!(matches!(log.reject(&[rejected(9, 0, "", b"")]).await, Err(Error::Partition(9))));
 }
 
 /// Topics of one store do not see each other, and other kinds of log are refused by name.
@@ -156,7 +156,7 @@ pub async fn rejected_records_are_listed_and_replayed(test: TestDb) {
     for (offset, account_id) in [(1, Some(7)), (2, None), (3, Some(8)), (4, Some(7))] {
         let (key, created_at) = (b"key".to_vec(), 100 + offset / 3);
         let record = Rejected { account_id, key, created_at, ..rejected(0, offset, "why", b"{}") };
-        log.reject(&record).await.expect("reject");
+        log.reject(&[record]).await.expect("reject");
     }
     let offsets = async |accounts, before, limit| {
         let records = log.rejected(accounts, before, limit).await.expect("rejected");
@@ -182,10 +182,10 @@ pub async fn rejected_records_are_listed_and_replayed(test: TestDb) {
 pub async fn rejected_records_of_an_account_are_bounded(test: TestDb) {
     let log = open(&test).await;
     let value = vec![b'x'; 10 << 20];
-    log.reject(&Rejected { account_id: Some(8), ..rejected(0, 0, "why", b"{}") }).await.expect("reject");
+    log.reject(&[Rejected { account_id: Some(8), ..rejected(0, 0, "why", b"{}") }]).await.expect("reject");
     for offset in 1..=8 {
         let record = Rejected { account_id: Some(7), created_at: offset, ..rejected(0, offset, "why", &value) };
-        log.reject(&record).await.expect("reject");
+        log.reject(&[record]).await.expect("reject");
     }
     let kept = log.rejected(Accounts::All, None, 20).await.expect("rejected");
     let kept: Vec<i64> = kept.iter().map(|record| record.offset).collect();

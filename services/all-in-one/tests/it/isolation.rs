@@ -34,12 +34,12 @@ async fn start_bounded(test: &TestDb, data_dir: PathBuf) -> Server {
     Server::start_program(script.to_str().unwrap(), test, data_dir, &variables, Stdio::inherit()).await
 }
 
-fn capture(url: &str) -> String {
+pub fn capture(url: &str) -> String {
     har(&[("GET", url, "", 200, r#"{"a":1}"#)])
 }
 
 /// URLs beyond each bound, with a word of the refusal that names the bound.
-fn hostile_urls() -> [(String, String); 3] {
+pub fn hostile_urls() -> [(String, String); 3] {
     let segments = format!("at most {SEGMENTS_MAX} are taken");
     let bytes = format!("at most {URL_BYTES_MAX} are taken");
     [
@@ -67,7 +67,7 @@ async fn other_tenant_is_served(server: &Server, other: &Person<'_>, round: usiz
 }
 
 /// A session in a second account of the installation.
-async fn tenant<'a>(server: &'a Server, test: &TestDb) -> Person<'a> {
+pub async fn tenant<'a>(server: &'a Server, test: &TestDb) -> Person<'a> {
     let account = "INSERT INTO accounts (account_id, organization_id, name, created_at)
         SELECT 2000000, organization_id, 'Other', 0 FROM accounts WHERE account_id = 1000000 ON CONFLICT DO NOTHING";
     let deps = crate::roles::identity(test, server).await;
@@ -202,7 +202,7 @@ pub async fn what_is_set_aside_is_seen_and_replayed(test: TestDb) {
         value: record(1_000_000, "/good"),
         created_at: 1,
     };
-    log.reject(&good).await.unwrap();
+    log.reject(&[good]).await.unwrap();
     let place = json!({ "partition": partition, "offset": 1_000 });
     server.post("/v1/ingest/rejected:replay", place.clone()).await.expect(200);
     while server.endpoints(id).await != ["GET /good"] {
@@ -213,7 +213,7 @@ pub async fn what_is_set_aside_is_seen_and_replayed(test: TestDb) {
 }
 
 /// The URL in a file of each other format.
-fn documents(url: &str) -> [(&'static str, String); 4] {
+pub fn documents(url: &str) -> [(&'static str, String); 4] {
     let postman = json!({"info": {"name": "P", "schema": "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"},
         "item": [{"name": "long", "request": {"method": "GET", "url": url}}]});
     let path = url.strip_prefix("http://victim.test").unwrap();

@@ -5,6 +5,7 @@ mod audit;
 mod bad_input;
 mod billing;
 mod billing_stigg;
+mod canary;
 mod collections;
 mod commands;
 mod credentials;
@@ -101,6 +102,7 @@ portolan_testkit::suite! {
     bad_input::is_refused_and_changes_nothing,
     bad_input::ambiguous_messages_are_refused,
     isolation::no_input_keeps_an_installation_down,
+    canary::one_tenant_harms_no_other,
     isolation::no_setting_stops_ingest,
     isolation::what_is_set_aside_is_seen_and_replayed,
     isolation::two_streams_of_one_length_are_told_apart,

@@ -97,12 +97,13 @@ async fn consume(
             continue;
         }
         let started = Instant::now();
-        for Rejected { record, reason, is_of_nobody } in &batch.rejected {
+        let rejected = batch.rejected.iter().map(|Rejected { record, reason, is_of_nobody }| {
             let mut rejected = set_aside::rejected(partition, record, reason.clone());
             // Nobody would see it under an account that does not exist.
             rejected.account_id = rejected.account_id.filter(|_| !is_of_nobody);
-            deps.log.reject(&rejected).await?;
-        }
+            rejected
+        });
+        deps.log.reject(&rejected.collect::<Vec<_>>()).await?;
         position = match retrying(|| write::apply(deps, catalogs, partition, position, next, &batch, &marks)).await? {
             Outcome::Written => {
                 repeats.commit(&marks);

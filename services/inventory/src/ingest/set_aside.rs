@@ -17,7 +17,7 @@ const REASON_OPERATOR: &str = "skipped by an operator";
 /// When the record cannot be kept; then the partition does not move.
 pub async fn record(deps: &Deps, partition: i64, position: i64, record: &Stored, deaths: i64) -> Result<bool, Error> {
     let reason = format!("{REASON_DEATHS} ({deaths} times)");
-    deps.log.reject(&rejected(partition, record, reason)).await?;
+    deps.log.reject(&[rejected(partition, record, reason)]).await?;
     tracing::error!(partition, offset = record.offset, deaths, "a record at which processes died is set aside");
     moved(&deps.db, &deps.log, partition, position, record.offset + 1).await
 }
@@ -33,7 +33,7 @@ pub async fn unreadable(deps: &Deps, partition: i64, position: i64, error: Error
     if tries < TRIES_MAX {
         return Err(error);
     }
-    deps.log.reject(&unread(partition, *offset, error.to_string())).await?;
+    deps.log.reject(&[unread(partition, *offset, error.to_string())]).await?;
     tracing::error!(partition, offset, next_offset, %error, "a batch that cannot be read is set aside");
     moved(&deps.db, &deps.log, partition, position, *next_offset).await
 }
@@ -100,11 +100,11 @@ pub async fn skip(store: &Store, log: &Log, partition: i64, offset: i64) -> Resu
     let next = match log.peek(partition, offset).await {
         Ok(None) => return Ok(Skipped::Empty),
         Ok(Some(record)) => {
-            log.reject(&rejected(partition, &record, REASON_OPERATOR.to_owned())).await?;
+            log.reject(&[rejected(partition, &record, REASON_OPERATOR.to_owned())]).await?;
             record.offset + 1
         }
         Err(error @ portolan_log::Error::Damaged { offset, next_offset, .. }) => {
-            log.reject(&unread(partition, offset, format!("{REASON_OPERATOR}: {error}"))).await?;
+            log.reject(&[unread(partition, offset, format!("{REASON_OPERATOR}: {error}"))]).await?;
             next_offset
         }
         Err(error) => return Err(error.into()),
