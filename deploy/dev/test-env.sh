@@ -10,6 +10,7 @@
 # ends. The command finds them in
 #
 #   PORTOLAN_TEST_POSTGRES      postgres://…
+#   PORTOLAN_TEST_POSTGRES_BIN  the folder of its programs, for tests that start one of their own
 #   PORTOLAN_TEST_REDIS         redis://…
 #   PORTOLAN_TEST_REDIS_SERVER  the binary, for tests that stop and kill a Redis of their own
 #   PORTOLAN_TEST_ENVOY         the binary
@@ -274,5 +275,6 @@ ensure_envoy
 ensure_schemathesis
 start_kafka
 PORTOLAN_TEST_REDIS_SERVER=$(command -v redis-server || true)
-export PORTOLAN_TEST_POSTGRES PORTOLAN_TEST_REDIS_SERVER
+PORTOLAN_TEST_POSTGRES_BIN="$postgres_bin"
+export PORTOLAN_TEST_POSTGRES PORTOLAN_TEST_POSTGRES_BIN PORTOLAN_TEST_REDIS_SERVER
 "$@"

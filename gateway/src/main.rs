@@ -28,6 +28,7 @@ async fn run() -> Result<(), BoxError> {
     let start = async {
         let listener = process::listen(&config, "http.addr").await?;
         let process = Process::of_service(config, "gateway").await?;
+        process::look_at_cache(process.redis.as_ref()).await;
         let peers = &process.peers;
         let mut backends = Backends::default();
         for (package, channel) in [
@@ -50,6 +51,7 @@ async fn run() -> Result<(), BoxError> {
             sunset: sunset(process.config.get("http.sunset"))?,
             metrics: telemetry::metrics_text(),
         })?;
+        process::tell_connections(&process.store).await?;
         Ok::<_, BoxError>((listener, process, router, relay))
     };
     let Some(started) = stop.unless_told(start).await else { return Ok(()) };

@@ -67,6 +67,11 @@ impl Error {
         text
     }
 
+    /// What only the operator reads; the public text where there is no more to say.
+    pub fn cause(&self) -> String {
+        self.cause.clone().unwrap_or_else(|| self.text())
+    }
+
     /// The HTTP status in a dialect.
     pub fn http_status(&self, dialect: Dialect) -> u16 {
         let rule = rule(self.reason);

@@ -10,6 +10,7 @@
 mod error;
 pub mod options;
 mod policy;
+mod seldom;
 
 use std::sync::LazyLock;
 
@@ -17,6 +18,7 @@ pub use common::v1::{Access, Dialect, Feature, KeyUtility, Need, Reason};
 pub use error::{Error, Result};
 pub use policy::{MethodPolicy, Who, policies, policy};
 pub use prost_reflect;
+pub use seldom::Seldom;
 
 /// Shared vocabulary: options and the error catalogue.
 pub mod common {

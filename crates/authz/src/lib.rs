@@ -28,7 +28,7 @@ pub use caller::{Audited, Caller, CredentialKind, RequestInfo, Scope};
 pub use credential::{Credential, ORGANIZATION_TOKEN_PREFIX, SESSION_COOKIE};
 pub use grant::Grant;
 pub use guard::{AuditSink, BoxFuture, Guard, GuardLayer, GuardService, Identities, Limits};
-pub use link::{Redis, Session};
+pub use link::{CertificateFiles, Redis, Session};
 pub use peer_fault::{PEER_FAULT_HEADER, PeerFault};
 pub use role::{Role, features_named};
 pub use service_auth::{Distrusted, SKEW_S_MAX, ServiceAuth};

@@ -1,4 +1,5 @@
 use std::{
+    path::PathBuf,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -6,18 +7,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portolan_api::Error;
+use portolan_api::{Error, Seldom};
 use redis::{
-    AsyncConnectionConfig, Client, IntoConnectionInfo as _, RedisError, aio::MultiplexedConnection,
-    io::tcp::TcpSettings,
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _,
+    RedisError, TlsCertificates, aio::MultiplexedConnection, io::tcp::TcpSettings,
 };
 
 /// A call that may be answered without Redis waits this long.
 const HURRY: Duration = Duration::from_millis(250);
 /// A call that needs Redis waits this long.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// After a failure those in a hurry do not ask for this long.
 const DOWN: Duration = Duration::from_millis(500);
+
+/// PEM files for `rediss://`. They are read at each connection, so that replaced ones count without a restart.
+#[derive(Clone, Debug, Default)]
+pub struct CertificateFiles {
+    /// The authority of the server; those of the system without it.
+    pub ca: Option<PathBuf>,
+    /// What this program shows: certificate and key.
+    pub own: Option<(PathBuf, PathBuf)>,
+}
 
 /// A Redis server, connected when first used and again after each failure.
 ///
@@ -30,7 +40,10 @@ pub struct Redis {
 }
 
 struct Inner {
-    client: Client,
+    address: ConnectionInfo,
+    files: CertificateFiles,
+    /// As messages name it.
+    name: String,
     installation: Arc<str>,
     /// The present connection; taken away by whoever sees it fail.
     session: RwLock<Option<Session>>,
@@ -51,26 +64,42 @@ pub struct Session {
 }
 
 impl Redis {
-    /// `redis://[user:password@]host:port[/database]`. Connects later. All processes of one installation name it alike, and
-    /// no other does.
+    /// `redis://[user:password@]host:port[/database]`, or `rediss://…` over TLS. Connects later. All processes of one
+    /// installation name it alike, and no other does.
     ///
     /// # Errors
     /// When the address cannot be read.
     pub fn new(url: &str, installation: &str) -> Result<Self, String> {
+        Self::with_files(url, installation, CertificateFiles::default())
+    }
+
+    /// The same with certificates.
+    ///
+    /// # Errors
+    /// When the address or a file cannot be read, and when certificates come with an address without TLS.
+    pub fn with_files(url: &str, installation: &str, files: CertificateFiles) -> Result<Self, String> {
         let unreadable = |error: RedisError| format!("cache.url: {error}");
         // Many calls share a connection: a small one must not wait until the one before it is confirmed.
         let tcp = TcpSettings::default().set_nodelay(true);
         let address = url.into_connection_info().map_err(unreadable)?.set_tcp_settings(tcp);
-        let client = Client::open(address).map_err(unreadable)?;
+        let name = format!("Redis at {}", address.addr());
         let inner = Inner {
-            client,
+            address,
+            files,
+            name,
             installation: installation.into(),
             session: RwLock::default(),
             connecting: tokio::sync::Mutex::default(),
             failed_at: RwLock::default(),
             numbers: AtomicU64::new(0),
         };
+        inner.client()?;
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The server with its address.
+    pub fn name(&self) -> &str {
+        &self.inner.name
     }
 
     /// Runs a call whose answer can be had elsewhere: fails soon, and at once for a while after a failure.
@@ -83,7 +112,7 @@ impl Redis {
     {
         let failed_at = *self.inner.failed_at.read().unwrap_or_else(PoisonError::into_inner);
         if failed_at.is_some_and(|at| at.elapsed() < DOWN) {
-            return Err(Error::unavailable("Redis failed a moment ago"));
+            return Err(Error::unavailable(format!("{} failed a moment ago", self.inner.name)));
         }
         self.within(HURRY, call).await
     }
@@ -116,13 +145,18 @@ impl Redis {
         let outcome = tokio::time::timeout(time, async {
             let session = self.session().await?;
             used = Some(session.number);
-            call(session).await
+            call(session).await.map_err(|error| error.to_string())
         });
         let error = match outcome.await {
             Ok(Ok(value)) => return Ok(value),
-            Ok(Err(error)) => Error::unavailable(error),
-            Err(_) => Error::unavailable("Redis does not answer in time"),
+            Ok(Err(error)) => error,
+            Err(_) => format!("no answer in {} ms", time.as_millis()),
         };
+        static TOLD: Seldom = Seldom::new();
+        if TOLD.admits(&self.inner.name).is_some() {
+            tracing::warn!(server = self.inner.name, error, "the cache does not answer");
+        }
+        let error = Error::unavailable(format!("{}: {error}", self.inner.name));
         *self.inner.failed_at.write().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         let mut session = self.inner.session.write().unwrap_or_else(PoisonError::into_inner);
         if session.as_ref().map(|session| session.number) == used {
@@ -135,7 +169,8 @@ impl Redis {
         self.inner.session.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn session(&self) -> Result<Session, RedisError> {
+    async fn session(&self) -> Result<Session, String> {
+        let text = |error: RedisError| error.to_string();
         if let Some(session) = self.present() {
             return Ok(session);
         }
@@ -145,11 +180,12 @@ impl Redis {
         }
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
-        let mut connection = self.inner.client.get_multiplexed_async_connection_with_config(&config).await?;
-        let info: String = redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
+        let mut connection =
+            self.inner.client()?.get_multiplexed_async_connection_with_config(&config).await.map_err(text)?;
+        let info: String = redis::cmd("INFO").arg("server").query_async(&mut connection).await.map_err(text)?;
         let run = info.lines().find_map(|line| line.strip_prefix("run_id:")).map(str::trim).unwrap_or_default();
         if run.is_empty() {
-            return Err(RedisError::from((redis::ErrorKind::UnexpectedReturnType, "INFO names no run_id")));
+            return Err("INFO names no run_id".into());
         }
         let session = Session {
             number: self.inner.numbers.fetch_add(1, Ordering::Relaxed),
@@ -160,5 +196,25 @@ impl Redis {
         *self.inner.session.write().unwrap_or_else(PoisonError::into_inner) = Some(session.clone());
         *self.inner.failed_at.write().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(session)
+    }
+}
+
+impl Inner {
+    fn client(&self) -> Result<Client, String> {
+        let unusable = |error: RedisError| format!("{}: {error}", self.name);
+        let read = |path: &PathBuf| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+        let CertificateFiles { ca, own } = &self.files;
+        if ca.is_none() && own.is_none() {
+            return Client::open(self.address.clone()).map_err(unusable);
+        }
+        if !matches!(self.address.addr(), ConnectionAddr::TcpTls { .. }) {
+            return Err("cache.url: certificates need rediss://".into());
+        }
+        let client_tls = match own {
+            Some((cert, key)) => Some(ClientTlsConfig { client_cert: read(cert)?, client_key: read(key)? }),
+            None => None,
+        };
+        let root_cert = ca.as_ref().map(read).transpose()?;
+        Client::build_with_tls(self.address.clone(), TlsCertificates { client_tls, root_cert }).map_err(unusable)
     }
 }

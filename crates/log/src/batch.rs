@@ -1,12 +1,12 @@
 use bytes::Bytes;
 
-use crate::log::{Message, Stored};
+use crate::message::{Message, Stored};
 
 /// A batch is closed at this size, so that a reader who needs few records does not unpack much. A larger message is a
 /// batch of its own.
 const RAW_BYTES_TARGET: usize = 1 << 20;
-/// One message of at most [`crate::log::MESSAGE_BYTES_MAX`] beyond the target.
-const RAW_BYTES_MAX: usize = RAW_BYTES_TARGET + crate::log::MESSAGE_BYTES_MAX + 2 * LENGTH_BYTES;
+/// One message of at most [`crate::message::MESSAGE_BYTES_MAX`] beyond the target.
+const RAW_BYTES_MAX: usize = RAW_BYTES_TARGET + crate::message::MESSAGE_BYTES_MAX + 2 * LENGTH_BYTES;
 /// Each key and each value follows its length, 32 bits with the least byte first.
 const LENGTH_BYTES: usize = 4;
 

@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::batch::{self, Batch};
-use crate::log::{Message, Positions, Stored};
+use crate::message::{Message, Positions, Stored};
 use crate::{Error, PARTITIONS, partition_of};
 
 /// How soon a reader notices an append by another process.

@@ -20,10 +20,12 @@ mod embedded;
 mod error;
 mod kafka;
 mod log;
+mod message;
 mod partition;
 mod rejected;
 
 pub use error::Error;
-pub use log::{Log, Message, Positions, ProducerMark, Stored, is_there};
+pub use log::{Log, is_there};
+pub use message::{Message, Positions, ProducerMark, Stored};
 pub use partition::{PARTITIONS, partition_of};
 pub use rejected::{Accounts, Place, Rejected};

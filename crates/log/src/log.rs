@@ -1,64 +1,18 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use portolan_store::Store;
 
 use crate::embedded::{Embedded, tables};
 use crate::kafka::Kafka;
+use crate::message::{MESSAGE_BYTES_MAX, Message, Positions, Stored};
 use crate::rejected::{Accounts, Place, Rejected, Rejects};
 use crate::{Error, PARTITIONS, batch};
 
-/// Key and value of one message together. Records below 5 MiB must pass, and a record is larger as JSON text than the
-/// call it describes.
-pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// All messages of one call: they are held in memory twice, once compressed.
 const APPEND_BYTES_MAX: usize = 64 << 20;
 /// Names of topics and producers are index keys.
 const NAME_BYTES_MAX: usize = 200;
-
-/// The next offset by partition.
-pub type Positions = BTreeMap<i64, i64>;
-
-/// A record to append.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// Records of one key keep their order.
-    pub key: Vec<u8>,
-    pub value: Vec<u8>,
-}
-
-/// A record as read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
-    pub offset: i64,
-    pub key: Bytes,
-    pub value: Bytes,
-    /// Who wrote it, where the log itself does not keep a repeated append from writing twice.
-    pub producer: Option<ProducerMark>,
-}
-
-/// The place of a record among those of its producer. A producer writes in ascending order of sequence and index.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProducerMark {
-    pub producer_id: Arc<str>,
-    pub sequence: i64,
-    /// Among the records of one append.
-    pub index: i64,
-}
-
-impl ProducerMark {
-    pub(crate) fn to_text(&self) -> String {
-        format!("{}/{}/{}", self.sequence, self.index, self.producer_id)
-    }
-
-    pub(crate) fn from_text(text: &str) -> Option<Self> {
-        let mut parts = text.splitn(3, '/');
-        let (sequence, index) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        Some(Self { producer_id: parts.next()?.into(), sequence, index })
-    }
-}
 
 /// One topic of the log; cheap to clone. Open it once per process: clones wake each other's readers at once, other
 /// processes notice an append within 0.2 seconds.
@@ -84,7 +38,8 @@ pub async fn is_there(log: Log) -> Result<String, String> {
 
 impl Log {
     /// Opens a topic. `embedded:` keeps it in the store's database, `kafka://host:port[,host:port]` in a broker, where the
-    /// topic and that of rejected records, `<topic>.rejected`, are made when missing.
+    /// topic and that of rejected records, `<topic>.rejected`, are made when missing. Behind `?` the URL may say `tls=true`,
+    /// `ca`, `cert` and `key` (PEM files), `sasl` (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512), `user` and `password`.
     ///
     /// # Errors
     /// [`Error::Configuration`] for any other URL and for a topic name that is empty, longer than 200 bytes or holds a
@@ -105,7 +60,8 @@ impl Log {
                 let rejects = Rejects::new(tables(store).await?, kafka.source());
                 Ok(Self { backend: Arc::new(Backend::Kafka(kafka)), rejects: Arc::new(rejects) })
             }
-            _ => Err(Error::Configuration(format!("the log URL must be embedded: or kafka://…, it is {url:?}"))),
+            // The URL is not repeated: it may hold a password.
+            _ => Err(Error::Configuration("the log URL must be embedded: or kafka://host:port".into())),
         }
     }
 

@@ -5,6 +5,9 @@ use crate::address::Address;
 /// The documentation of every key and its default.
 const DEFAULTS: &str = include_str!("default.toml");
 const ENVIRONMENT_PREFIX: &str = "PORTOLAN__";
+/// A transaction and a read beside it.
+const CONNECTIONS_MIN: u32 = 2;
+const CONNECTIONS_MAX: u32 = 1_000;
 
 /// The configuration of a process.
 #[derive(Clone)]
@@ -63,8 +66,9 @@ impl Config {
         for (key, value) in flags {
             settings.0.insert(key.to_owned(), value);
         }
-        let config = Self { data_dir, settings };
+        let mut config = Self { data_dir, settings };
         config.verify(&mut problems);
+        config.complete_log_url();
         (config, problems)
     }
 
@@ -107,7 +111,82 @@ impl Config {
     pub fn store_url(&self) -> String {
         match self.get("store.url") {
             "" => format!("sqlite:{}", self.data_dir.display()),
+            url if url.starts_with("postgres") => {
+                let given = |parameter: &str| url.split(['?', '&']).any(|part| part.starts_with(parameter));
+                let mut parameters = Vec::new();
+                for (parameter, key) in
+                    [("sslrootcert", "store.ca"), ("sslcert", "store.cert"), ("sslkey", "store.key")]
+                {
+                    if !self.get(key).is_empty() && !given(parameter) {
+                        parameters.push((parameter, self.get(key)));
+                    }
+                }
+                if !self.get("store.ca").is_empty() && !given("sslmode") {
+                    parameters.push(("sslmode", "verify-full"));
+                }
+                with_parameters(url, &parameters)
+            }
             url => url.to_owned(),
+        }
+    }
+
+    /// Connections to Postgres, of each service of the process.
+    pub fn store_connections(&self) -> u32 {
+        self.get("store.connections").parse().unwrap_or(CONNECTIONS_MIN)
+    }
+
+    /// The options of `[log]` become parameters of its URL, which every reader of the log understands.
+    fn complete_log_url(&mut self) {
+        let url = self.get("log.url");
+        if !url.starts_with("kafka:") {
+            return;
+        }
+        let names = ["tls", "ca", "cert", "key", "sasl", "user", "password"];
+        let options = names.map(|name| (name, self.get(&format!("log.{name}"))));
+        let set = |(_, value): &(&str, &str)| !value.is_empty() && *value != "false";
+        let set = options.into_iter().filter(set).collect::<Vec<_>>();
+        let complete = with_parameters(url, &set);
+        self.put("log.url", &complete);
+    }
+
+    /// How the servers that the process stands on are spoken to.
+    fn verify_servers(&self, problems: &mut Vec<String>) {
+        let connections = self.get("store.connections").parse::<u32>();
+        if !connections.is_ok_and(|number| (CONNECTIONS_MIN..=CONNECTIONS_MAX).contains(&number)) {
+            problems.push(format!("store.connections must be {CONNECTIONS_MIN} to {CONNECTIONS_MAX}"));
+        }
+        for section in ["store", "cache", "log"] {
+            let [ca, cert, key] = ["ca", "cert", "key"].map(|name| !self.get(&format!("{section}.{name}")).is_empty());
+            if cert != key {
+                problems.push(format!("{section}.cert and {section}.key belong together"));
+            }
+            let (is_tls, need) = match section {
+                "store" => (self.store_url().starts_with("postgres"), "a store.url of Postgres"),
+                "cache" => (self.get("cache.url").starts_with("rediss://"), "a cache.url with rediss://"),
+                _ => (self.get("log.tls") == "true", "log.tls"),
+            };
+            if (ca || cert || key) && !is_tls {
+                problems.push(format!("{section}.ca, {section}.cert and {section}.key need {need}"));
+            }
+        }
+        let kafka = self.get("log.url").starts_with("kafka:");
+        if !["true", "false"].contains(&self.get("log.tls")) {
+            problems.push("log.tls must be `true` or `false`".to_owned());
+        } else if self.get("log.tls") == "true" && !kafka {
+            problems.push("log.tls needs a log.url of Kafka".to_owned());
+        }
+        match self.get("log.sasl") {
+            "" if !self.get("log.user").is_empty() && !self.get("log.url").contains("sasl=") => {
+                problems.push("log.user needs log.sasl".to_owned());
+            }
+            "" => {}
+            "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512" if self.get("log.user").is_empty() => {
+                if !self.get("log.url").contains('@') {
+                    problems.push("log.sasl needs log.user and log.password".to_owned());
+                }
+            }
+            "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512" => {}
+            _ => problems.push("log.sasl must be empty, PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512".to_owned()),
         }
     }
 
@@ -133,11 +212,11 @@ impl Config {
         }
         let cache = self.get("cache.url");
         if cache != "memory:" {
-            let known = cache.starts_with("redis://");
+            let known = cache.starts_with("redis://") || cache.starts_with("rediss://");
             if let Err(problem) = portolan_authz::Redis::new(cache, "")
                 .and_then(|_| if known { Ok(()) } else { Err("cache.url: another scheme".into()) })
             {
-                problems.push(format!("{problem}: `memory:` or `redis://host:port`"));
+                problems.push(format!("{problem}: `memory:`, `redis://host:port` or `rediss://host:port`"));
             }
         }
         let log = self.get("log.url");
@@ -151,6 +230,7 @@ impl Config {
                 }
             }
         }
+        self.verify_servers(problems);
         self.verify_addresses(problems);
         self.verify_urls(problems);
         let tls = ["tls.cert", "tls.key", "tls.ca"].map(|key| !self.get(key).is_empty());
@@ -306,9 +386,23 @@ impl Settings {
     }
 }
 
-/// `host:port`, several by commas.
+/// A URL with more parameters. It may name several servers, which a parser of URLs would refuse.
+fn with_parameters(url: &str, parameters: &[(&str, &str)]) -> String {
+    let mut complete = url.to_owned();
+    for (name, value) in parameters {
+        complete.push(if complete.contains('?') { '&' } else { '?' });
+        complete.push_str(name);
+        complete.push('=');
+        complete.extend(percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC));
+    }
+    complete
+}
+
+/// `[user:password@]host:port[,host:port][?parameters]`.
 fn is_broker_list(text: &str) -> bool {
-    text.split(',').all(|broker| {
+    let servers = text.split('?').next().unwrap_or_default();
+    let servers = servers.rsplit('@').next().unwrap_or_default();
+    servers.split(',').all(|broker| {
         let (host, port) = broker.trim().rsplit_once(':').unwrap_or_default();
         !host.is_empty() && !host.contains(['/', '@']) && port.parse::<u16>().is_ok_and(|port| port != 0)
     })

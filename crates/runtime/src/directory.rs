@@ -9,9 +9,7 @@ use std::{
 
 use portolan_store::Store;
 
-use crate::Config;
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use crate::{Config, error::BoxError};
 
 /// Everybody may write here and only owners delete: a place such as `/tmp`.
 const STICKY: u32 = 0o1000;

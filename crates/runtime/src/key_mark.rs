@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use portolan_store::{Db, Error, Migration, Migrations, args};
 
-use crate::{Config, Secrets};
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use crate::{Config, Secrets, error::BoxError};
 
 const MIGRATIONS: Migrations = Migrations {
     service: "secret_key",

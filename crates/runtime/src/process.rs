@@ -11,17 +11,11 @@ use tonic::service::Routes;
 
 use crate::{
     Config, Peers, Readiness, RemoteIdentities, Secrets, Stop, Tls, directory, grpc_routes, key_mark, merge,
-    readiness::check, serve_grpc, telemetry,
+    readiness::check, serve_grpc, stores, telemetry,
 };
-
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Work that goes on after the listeners have closed is cut off after this.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(9);
-/// Pauses between looks at a store that is not there yet: each twice as long as the one before, up to the longest.
-const STORE_PAUSE: Duration = Duration::from_millis(250);
-const STORE_PAUSE_MAX: Duration = Duration::from_secs(5);
-
 /// An embedded database has one writer, and a busy one is no missing one.
 const EMBEDDED_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -88,14 +82,14 @@ pub struct Process {
 }
 
 impl Process {
-    /// Opens the data directory, the store and the secret key of an installation in one process; what is missing is made.
+    /// Opens the data directory, the store and the secret key of an installation in one process; what is missing is made, and
+    /// a server that does not answer yet is waited for.
     ///
     /// # Errors
     /// Whatever keeps the process from starting, worded for its operator.
     pub async fn open(config: Config) -> Result<Self, BoxError> {
         directory::prepare(&config)?;
-        let store = Store::connect(&config.store_url()).await?;
-        let db = store.service(SERVICES[0]).await?;
+        let (store, db) = stores::opened(&config, SERVICES[0]).await?;
         Self::keyed(config, store, &db, true).await
     }
 
@@ -107,9 +101,7 @@ impl Process {
     pub async fn of_service(config: Config, service: &str) -> Result<Self, BoxError> {
         expect_shared(&config, service)?;
         directory::prepare(&config)?;
-        let store = Store::connect(&config.store_url()).await?;
-        let is_transient = portolan_store::Error::transient;
-        let db = waiting("the store", is_transient, async || store.service(service).await).await?;
+        let (store, db) = stores::opened(&config, service).await?;
         Self::keyed(config, store, &db, service == SERVICES[0]).await
     }
 
@@ -137,10 +129,7 @@ impl Process {
         let auth = ServiceAuth::new(&secrets.derive("service token")).named(&program());
         let peers = Peers::with_tls(&config, auth, tls.clone())?;
         let fetch = Fetch::new(config.fetch_policy()?);
-        let redis = match config.get("cache.url") {
-            "memory:" => None,
-            url => Some(Redis::new(url, &secrets.installation())?),
-        };
+        let redis = stores::redis(&config, &secrets.installation())?;
         Ok(Self { config, store, secrets, redis, peers, tls, fetch, is_whole: false })
     }
 
@@ -205,8 +194,8 @@ impl Process {
         let cache = check(move || {
             let redis = redis.clone();
             async move {
-                let answer = redis.ping().await.map(|()| "Redis answers".to_owned());
-                answer.map_err(|error| format!("Redis: {error}"))
+                let answer = redis.ping().await.map(|()| format!("{} answers", redis.name()));
+                answer.map_err(|error| error.cause())
             }
         });
         all.with("cache", cache)
@@ -232,15 +221,6 @@ impl Process {
     }
 }
 
-/// Opens a store that is there, and makes none.
-///
-/// # Errors
-/// Names what was looked for, and by what it is named.
-pub async fn existing_store(config: &Config) -> Result<Store, BoxError> {
-    let store = Store::open_existing(&config.store_url()).await;
-    Ok(store.map_err(|error| format!("{error}; --data-dir or PORTOLAN__STORE__URL names the installation"))?)
-}
-
 /// What every process of several must be told, since a default of its own would be another installation.
 fn expect_shared(config: &Config, own: &str) -> Result<(), BoxError> {
     let peers = SERVICES.into_iter().filter(|service| *service != own).map(|service| format!("peers.{service}"));
@@ -252,28 +232,6 @@ fn expect_shared(config: &Config, own: &str) -> Result<(), BoxError> {
     }
     Err(format!("{own} is one process of several and must be told what they share; not set: {}", missing.join(", "))
         .into())
-}
-
-/// Repeats what needs a store until it is there, and says for what it waits.
-///
-/// # Errors
-/// A failure that is not `transient`.
-pub async fn waiting<T, E: std::fmt::Display>(
-    what: &str,
-    transient: impl Fn(&E) -> bool,
-    open: impl AsyncFn() -> Result<T, E>,
-) -> Result<T, E> {
-    let mut pause = STORE_PAUSE;
-    loop {
-        match open().await {
-            Err(error) if transient(&error) => {
-                tracing::warn!(%error, "waits for {what}");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(STORE_PAUSE_MAX);
-            }
-            other => return other,
-        }
-    }
 }
 
 /// A service that is ready to be served.
@@ -330,7 +288,10 @@ where
             let process = Process::of_service(config.clone(), service).await?;
             let tls = process.tls.clone();
             let readiness = process.readiness(&process.db(service).await?);
+            let store = process.store.clone();
+            stores::look_at_cache(process.redis.as_ref()).await;
             let built = build(process).await?;
+            stores::tell_connections(&store).await?;
             let parts = built.checks.into_iter();
             let readiness = parts.fold(readiness, |all, (name, check)| all.with(name, check)).shared();
             let routes = merge([grpc_routes(&[package], readiness.clone()).await?, built.routes]);
@@ -378,7 +339,11 @@ pub fn finish(result: Result<(), BoxError>) -> ExitCode {
     }
 }
 
-pub use crate::stop::is_draining;
+pub use crate::{
+    error::BoxError,
+    stop::is_draining,
+    stores::{existing_store, look_at_cache, redis, tell_connections, waiting},
+};
 
 /// Runs the work of a process until it ends, or is cut off [`DRAIN_TIME_MAX`] after the signal; then `None`.
 pub async fn within_drain_time<T>(work: impl Future<Output = T>) -> Option<T> {

@@ -25,7 +25,8 @@ use tonic::service::Routes;
 
 use crate::{
     Tasks,
-    process::{BoxError, Built, Process, run_service},
+    error::BoxError,
+    process::{Built, Process, run_service},
 };
 
 /// A service of the installation.

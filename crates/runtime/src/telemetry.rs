@@ -22,7 +22,7 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use crate::{Config, Readiness, process::BoxError};
+use crate::{Config, Readiness, error::BoxError};
 
 const METRICS_FOLD_EVERY: Duration = Duration::from_secs(5);
 

@@ -14,7 +14,7 @@ use rustls::{
 };
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
-use crate::{Config, process::BoxError};
+use crate::{Config, error::BoxError};
 
 /// How often the files are looked at for a change.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

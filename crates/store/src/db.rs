@@ -6,7 +6,7 @@ use sqlx::{AnyPool, Error as DriverError, SqlSafeStr as _, Transaction};
 use crate::fault::Kind;
 use crate::reach::Reach;
 use crate::tx::{Mode, Tx};
-use crate::{Dialect, Error, Faults, Row, Sql, Store, Value, fault, value};
+use crate::{Dialect, Error, Faults, Row, Sql, Value, fault, value};
 
 /// One service's handle to the database; cheap to clone.
 ///
@@ -34,11 +34,6 @@ struct Shared {
 const FREE_BYTES_MIN: u64 = 4 << 20;
 
 impl Db {
-    /// Opens a store for one service alone. Processes with several services use [`Store::service`].
-    pub async fn connect(url: &str, service: &str) -> Result<Self, Error> {
-        Store::connect(url).await?.service(service).await
-    }
-
     pub(crate) fn new(
         dialect: Dialect,
         service: &str,
@@ -52,7 +47,7 @@ impl Db {
         Self { shared: Arc::new(Shared { dialect, service, writer, readers, faults, directory, reach, makes }) }
     }
 
-    /// Whether tables may be made here; see [`Store::open_existing`].
+    /// Whether tables may be made here; see [`crate::Store::open_existing`].
     pub(crate) fn makes(&self) -> bool {
         self.shared.makes
     }
@@ -60,7 +55,7 @@ impl Db {
     /// Work that waits for a connection first.
     async fn reaching<T>(&self, work: impl Future<Output = Result<T, DriverError>>) -> Result<T, Error> {
         match &self.shared.reach {
-            Some(reach) => reach.cut_off(work).await,
+            Some(reach) => Ok(reach.cut_off(work).await.map_err(Error::Unavailable)??),
             None => Ok(work.await?),
         }
     }
@@ -119,7 +114,7 @@ impl Db {
         // next user of the connection would be in it. So it is begun to its end, and rolled back where nobody waits.
         let begun = tokio::spawn(Transaction::begin(connection, Some(statement.into_sql_str())));
         let transaction = self.reaching(async { begun.await.unwrap_or(Err(DriverError::WorkerCrashed)) }).await?;
-        Ok(Tx::new(transaction, shared.dialect, shared.faults.clone()))
+        Ok(Tx::new(transaction, shared.dialect, shared.faults.clone(), shared.reach.clone()))
     }
 
     /// Runs one writing statement in its own transaction and answers the number of rows it touched.
@@ -131,8 +126,8 @@ impl Db {
         let args = value::into_driver(args)?;
         self.shared.faults.pass(fault::EXECUTE).await?;
         let mut connection = self.reaching(self.shared.writer.acquire()).await?;
-        let outcome = sqlx::query_with(sql, args).execute(&mut *connection).await;
-        let done = outcome.map_err(|error| Error::from(error).while_committing())?;
+        let outcome = self.reaching(sqlx::query_with(sql, args).execute(&mut *connection)).await;
+        let done = outcome.map_err(Error::while_committing)?;
         match self.shared.faults.strike(fault::COMMITTED) {
             Some(Kind::Fail | Kind::LoseConnection) => Err(fault::injected(fault::COMMITTED).while_committing()),
             _ => Ok(done.rows_affected()),

@@ -59,6 +59,15 @@ impl Error {
         }
     }
 
+    /// The same failure, with the server that it is of.
+    pub(crate) fn at(self, server: &str) -> Self {
+        match self {
+            Self::Unavailable(reason) => Self::Unavailable(format!("{server}: {reason}")),
+            Self::Other(reason) => Self::Other(format!("{server}: {reason}")),
+            other => other,
+        }
+    }
+
     /// The same failure, met after the database may have begun to commit.
     pub(crate) fn while_committing(self) -> Self {
         match self {

@@ -18,26 +18,33 @@
 
 mod bulk;
 mod db;
+mod dialect;
+mod driver;
 mod error;
 mod fault;
 mod migrate;
+mod postgres;
 mod reach;
 mod retry;
 mod row;
 mod sql;
+mod sqlite;
 mod store;
 mod tx;
 mod value;
 
 pub use bulk::Bulk;
 pub use db::Db;
+pub use dialect::Dialect;
 pub use error::Error;
 pub use fault::{FaultPoint, Faults};
 pub use migrate::{Migration, Migrations};
+pub use postgres::Connections;
+pub use reach::Reach;
 pub use retry::{Repeatable, retrying};
 pub use row::{ColumnIndex, FromColumn, Row};
 pub use sql::Sql;
-pub use store::{Dialect, Store};
+pub use store::Store;
 pub use tx::Tx;
 pub use value::{Type, Value};
 

@@ -1,6 +1,9 @@
+use std::sync::Arc;
+
 use sqlx::{Any, Error as DriverError, SqlStr, Transaction};
 
 use crate::fault::Kind;
+use crate::reach::Reach;
 use crate::{Bulk, Dialect, Error, Faults, Row, Sql, Value, fault, value};
 
 /// A transaction, from [`crate::Db::begin`] to [`Tx::commit`]; dropping it rolls back.
@@ -11,6 +14,7 @@ pub struct Tx {
     transaction: Transaction<'static, Any>,
     dialect: Dialect,
     faults: Faults,
+    reach: Option<Arc<Reach>>,
     failed: bool,
 }
 
@@ -21,8 +25,13 @@ pub(crate) enum Mode {
 }
 
 impl Tx {
-    pub(crate) fn new(transaction: Transaction<'static, Any>, dialect: Dialect, faults: Faults) -> Self {
-        Self { transaction, dialect, faults, failed: false }
+    pub(crate) fn new(
+        transaction: Transaction<'static, Any>,
+        dialect: Dialect,
+        faults: Faults,
+        reach: Option<Arc<Reach>>,
+    ) -> Self {
+        Self { transaction, dialect, faults, reach, failed: false }
     }
 
     pub fn dialect(&self) -> Dialect {
@@ -33,9 +42,12 @@ impl Tx {
     pub async fn execute(&mut self, sql: impl Into<Sql>, args: Vec<Value>) -> Result<u64, Error> {
         let sql = sql.into();
         self.ready(fault::EXECUTE).await?;
+        let reach = self.reach.clone();
         let outcome = match value::into_driver(args) {
-            Ok(args) => sqlx::query_with(sql.into_driver(), args).execute(&mut *self.transaction).await,
-            Err(error) => Err(error),
+            Ok(args) => {
+                reaching(reach, sqlx::query_with(sql.into_driver(), args).execute(&mut *self.transaction)).await
+            }
+            Err(error) => Err(error.into()),
         };
         self.noted(outcome).map(|done| done.rows_affected())
     }
@@ -44,9 +56,12 @@ impl Tx {
     pub async fn fetch_all(&mut self, sql: impl Into<Sql>, args: Vec<Value>) -> Result<Vec<Row>, Error> {
         let sql = sql.into();
         self.ready(fault::FETCH).await?;
+        let reach = self.reach.clone();
         let outcome = match value::into_driver(args) {
-            Ok(args) => sqlx::query_with(sql.into_driver(), args).fetch_all(&mut *self.transaction).await,
-            Err(error) => Err(error),
+            Ok(args) => {
+                reaching(reach, sqlx::query_with(sql.into_driver(), args).fetch_all(&mut *self.transaction)).await
+            }
+            Err(error) => Err(error.into()),
         };
         self.noted(outcome).map(|rows| rows.into_iter().map(Row).collect())
     }
@@ -97,7 +112,7 @@ impl Tx {
     pub(crate) async fn execute_script(&mut self, script: SqlStr) -> Result<(), Error> {
         self.ready(fault::EXECUTE).await?;
         let outcome = sqlx::raw_sql(script).execute(&mut *self.transaction).await;
-        self.noted(outcome).map(drop)
+        self.noted(outcome.map_err(Error::from)).map(drop)
     }
 
     /// Commits. `Ok` means durable.
@@ -106,7 +121,7 @@ impl Tx {
     /// [`Error::CommitUnknown`] when the connection broke before the answer came: then all or nothing is written.
     pub async fn commit(mut self) -> Result<(), Error> {
         self.ready(fault::COMMIT).await?;
-        self.transaction.commit().await.map_err(|error| Error::from(error).while_committing())?;
+        reaching(self.reach, self.transaction.commit()).await.map_err(Error::while_committing)?;
         match self.faults.strike(fault::COMMITTED) {
             Some(Kind::Delay(time)) => {
                 tokio::time::sleep(time).await;
@@ -144,9 +159,9 @@ impl Tx {
         outcome
     }
 
-    fn noted<T>(&mut self, outcome: Result<T, DriverError>) -> Result<T, Error> {
+    fn noted<T>(&mut self, outcome: Result<T, Error>) -> Result<T, Error> {
         self.failed = outcome.is_err();
-        outcome.map_err(Error::from)
+        outcome
     }
 
     async fn lose_connection(&mut self, point: &'static str) -> Error {
@@ -161,5 +176,16 @@ impl Tx {
                 }
             }
         }
+    }
+}
+
+/// A statement whose server may be gone before it answers.
+async fn reaching<T>(
+    reach: Option<Arc<Reach>>,
+    statement: impl Future<Output = Result<T, DriverError>>,
+) -> Result<T, Error> {
+    match reach {
+        Some(reach) => Ok(reach.cut_off(statement).await.map_err(Error::Unavailable)??),
+        None => Ok(statement.await?),
     }
 }

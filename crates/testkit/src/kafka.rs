@@ -6,7 +6,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::process::Process;
+use crate::{Certificates, process::Process};
 
 /// Longest wait until it takes connections.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -15,6 +15,8 @@ const START_MAX: Duration = Duration::from_secs(60);
 pub struct KafkaServer {
     libraries: String,
     port: u16,
+    /// Where users say who they are, of a secured broker.
+    sasl_port: u16,
     /// Before the directory, so that it ends before its files go.
     process: Option<Process>,
     directory: TempDir,
@@ -23,25 +25,51 @@ pub struct KafkaServer {
 impl KafkaServer {
     /// Starts the broker whose libraries the environment names, and waits until it takes connections.
     pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// Starts it for connections over TLS alone: at `address` from clients that show a certificate of its authority, at
+    /// `sasl_address` for the user `ann` with the password `secret`.
+    pub async fn start_secured(certificates: &Certificates) -> Self {
+        Self::start_with(Some(certificates)).await
+    }
+
+    async fn start_with(certificates: Option<&Certificates>) -> Self {
         let libraries = std::env::var("PORTOLAN_TEST_KAFKA_LIBS").expect("the case runs only with a broker to start");
-        let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [port, controller_port] = ports.map(|listener| listener.local_addr().unwrap().port());
+        let ports = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [port, sasl_port, controller_port] = ports.map(|listener| listener.local_addr().unwrap().port());
         let directory = tempfile::tempdir().unwrap();
-        let settings = format!(
+        let listeners = match certificates {
+            None => format!("PLAINTEXT://127.0.0.1:{port}"),
+            Some(_) => format!("TLS://127.0.0.1:{port},USERS://127.0.0.1:{sasl_port}"),
+        };
+        let mut settings = format!(
             "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller_port}\n\
-             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
-             advertised.listeners=PLAINTEXT://127.0.0.1:{port}\ncontroller.listener.names=CONTROLLER\n\
-             log.dirs={}\noffsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n\
-             transaction.state.log.min.isr=1\noffsets.topic.num.partitions=4\ngroup.initial.rebalance.delay.ms=0\n",
+             listeners={listeners},CONTROLLER://127.0.0.1:{controller_port}\nadvertised.listeners={listeners}\n\
+             controller.listener.names=CONTROLLER\nlog.dirs={}\noffsets.topic.replication.factor=1\n\
+             transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
+             offsets.topic.num.partitions=4\ngroup.initial.rebalance.delay.ms=0\n",
             directory.path().join("data").display()
         );
+        if let Some(certificates) = certificates {
+            settings += &secured(certificates, directory.path());
+        }
         std::fs::write(directory.path().join("server.properties"), settings).unwrap();
-        let mut server = Self { libraries, port, process: None, directory };
+        let mut server = Self { libraries, port, sasl_port, process: None, directory };
         let settings = server.settings();
-        let format = ["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c", &settings];
+        let mut format = vec!["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c", &settings];
+        if certificates.is_some() {
+            for user in ["SCRAM-SHA-256=[name=ann,password=secret]", "SCRAM-SHA-512=[name=ann,password=secret]"] {
+                format.extend(["--add-scram", user]);
+            }
+        }
         assert!(server.java(&format).status().unwrap().success(), "the storage cannot be formatted");
         server.run().await;
         server
+    }
+
+    pub fn sasl_address(&self) -> String {
+        format!("127.0.0.1:{}", self.sasl_port)
     }
 
     pub fn address(&self) -> String {
@@ -98,4 +126,25 @@ impl KafkaServer {
         command.current_dir(self.directory.path()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
+}
+
+fn secured(certificates: &Certificates, place: &std::path::Path) -> String {
+    let pair = [certificates.key(), certificates.cert()].map(|file| std::fs::read_to_string(file).unwrap()).concat();
+    let keystore = place.join("keystore.pem");
+    std::fs::write(&keystore, pair).unwrap();
+    let module = "org.apache.kafka.common.security";
+    let mut settings = format!(
+        "listener.security.protocol.map=CONTROLLER:PLAINTEXT,TLS:SSL,USERS:SASL_SSL\n\
+         inter.broker.listener.name=TLS\nlistener.name.tls.ssl.client.auth=required\n\
+         ssl.keystore.type=PEM\nssl.keystore.location={}\nssl.truststore.type=PEM\nssl.truststore.location={}\n\
+         sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512\n\
+         listener.name.users.plain.sasl.jaas.config={module}.plain.PlainLoginModule required user_ann=\"secret\";\n",
+        keystore.display(),
+        certificates.ca()
+    );
+    for mechanism in ["scram-sha-256", "scram-sha-512"] {
+        settings +=
+            &format!("listener.name.users.{mechanism}.sasl.jaas.config={module}.scram.ScramLoginModule required;\n");
+    }
+    settings
 }

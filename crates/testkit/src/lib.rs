@@ -14,17 +14,21 @@
 //! - So do cases that need another server, which they name: no case passes because it returned early.
 //! - A case's database is removed when the case ends, also after a panic.
 //!
-//! Start reading at [`suite!`] and [`TestDb`]; [`RedisServer`] and [`KafkaServer`] are servers to stop and kill,
-//! and [`stigg`] stands in for the billing provider.
+//! Start reading at [`suite!`] and [`TestDb`]; [`RedisServer`], [`KafkaServer`] and [`PostgresServer`] are servers
+//! to stop and kill, and to speak to over TLS; [`stigg`] stands in for the billing provider.
 
+mod certificates;
 mod database;
 mod kafka;
+mod postgres;
 mod process;
 mod redis;
 pub mod stigg;
 mod suite;
 
+pub use certificates::Certificates;
 pub use database::{PostgresDatabase, TestDb};
 pub use kafka::KafkaServer;
+pub use postgres::PostgresServer;
 pub use redis::RedisServer;
 pub use suite::{Case, POSTGRES_VARIABLE, Plain, run, run_plain};

@@ -48,7 +48,9 @@ fn beyond(config: &Config) -> Result<Vec<String>, BoxError> {
     if !config.get("secrets.key_file").is_empty() || config.secret_key_file().exists() {
         note("secrets.key_file", Secrets::load(&config.secret_key_file()).map(drop).map_err(|error| error.to_string()));
     }
-    for key in ["tls.cert", "tls.key", "tls.ca"] {
+    let of_servers =
+        ["store.ca", "store.cert", "store.key", "cache.ca", "cache.cert", "cache.key", "log.ca", "log.cert", "log.key"];
+    for key in ["tls.cert", "tls.key", "tls.ca"].into_iter().chain(of_servers) {
         let path = config.get(key);
         if !path.is_empty() {
             note(key, std::fs::File::open(path).map(drop).map_err(|error| format!("{path}: {error}")));

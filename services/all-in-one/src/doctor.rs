@@ -7,7 +7,7 @@ use portolan_authz::{PEER_FAULT_HEADER, SERVICE_HEADER, ServiceAuth};
 use portolan_log::Log;
 use portolan_runtime::{
     Channel, Config, Peers, ProcessArgs, Secrets, key_mark,
-    process::{BoxError, existing_store},
+    process::{self, BoxError, existing_store},
 };
 use portolan_store::Store;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
@@ -46,6 +46,7 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
     note("secret key", bounded(secret_key(&config)).await);
     note("disk", disk(&config));
     note("store", bounded(store(&config)).await);
+    note("connections", bounded(connections(&config)).await);
     note("stored settings", bounded(stored_settings(&config)).await);
     note("cache", bounded(cache(&config)).await);
     note("log", bounded(log(&config)).await);
@@ -124,17 +125,27 @@ async fn stored_settings(config: &Config) -> Finding {
 }
 
 async fn cache(config: &Config) -> Finding {
-    match config.get("cache.url") {
-        url if url.starts_with("redis") => {
-            let client = redis::Client::open(url).map_err(|error| error.to_string())?;
-            let mut connection =
-                client.get_multiplexed_async_connection().await.map_err(|error| format!("Redis: {error}"))?;
-            let answer: String =
-                redis::cmd("PING").query_async(&mut connection).await.map_err(|error| format!("Redis: {error}"))?;
-            Ok(format!("Redis answers {answer}"))
-        }
-        other => Ok(format!("{other} needs no server")),
+    let Some(redis) = process::redis(config, "doctor")? else {
+        return Ok(format!("{} needs no server", config.get("cache.url")));
+    };
+    redis.ping().await.map_err(|error| error.cause())?;
+    Ok(format!("{} answers", redis.name()))
+}
+
+/// Whether the server takes as many connections as one process with every service may open.
+async fn connections(config: &Config) -> Finding {
+    let text = |error: portolan_store::Error| error.to_string();
+    let store = existing(config).await?;
+    for service in ["identity", "tokens", "inventory", "imports", "billing", "gateway", "log"] {
+        // A schema that is not there yet takes no connection.
+        let _ = store.service(service).await;
     }
+    let found = store.connections().await.map_err(text)?;
+    store.close().await;
+    let Some(found) = found else { return Ok("a file has no limit of connections".into()) };
+    let (total, server_max) = (found.total(), found.server_max);
+    let shown = format!("{} pools of {} are {total}, and the server takes {server_max}", found.pools, found.pool_max);
+    if found.fit() { Ok(shown) } else { Err(format!("{shown}: lower store.connections or raise max_connections")) }
 }
 
 async fn log(config: &Config) -> Finding {

@@ -9,7 +9,7 @@ use portolan_log::Log;
 use portolan_runtime::{
     DirectoryLock, GrpcService, Opened, Process, ProcessArgs, Readiness, Service as _, Stop, Tasks, grpc_routes,
     guarded, merge,
-    process::{BoxError, listen, within_drain_time},
+    process::{BoxError, listen, look_at_cache, tell_connections, waiting, within_drain_time},
     readiness::check,
     serve_grpc, telemetry,
 };
@@ -30,6 +30,7 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
         let http = listen(&config, "http.addr").await?;
         let grpc = listen(&config, "grpc.addr").await?;
         let process = Process { is_whole: true, ..Process::open(config.clone()).await? };
+        look_at_cache(process.redis.as_ref()).await;
         let services = Services::open(&process).await?;
         services.identity.start();
         let first = portolan_identity::first_start(
@@ -69,6 +70,7 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
     let grpc =
         tokio::spawn(serve_grpc(grpc, all, services.guard.clone(), process.tls.clone(), stopping(stopped.clone())));
     let router = portolan_gateway::router(gateway(&process, &services, readiness).await?)?;
+    tell_connections(&process.store).await?;
     let http_address = http.local_addr()?;
     let http = tokio::spawn(portolan_gateway::serve(http, router, stopping(stopped)));
 
@@ -114,7 +116,11 @@ impl Services {
     /// Migrates and opens every service.
     pub(crate) async fn open(process: &Process) -> Result<Self, BoxError> {
         let peers = &process.peers;
-        let log = Log::open(process.config.get("log.url"), process.config.get("log.topic"), &process.store).await?;
+        let config = &process.config;
+        let open = async || Log::open(config.get("log.url"), config.get("log.topic"), &process.store).await;
+        // Tables are there or not; a broker is waited for.
+        let is_away = |error: &portolan_log::Error| matches!(error, portolan_log::Error::Broker(_));
+        let log = waiting("the log", is_away, open).await?;
 
         let grants = process.own_cache(GRANTS);
         let keys = process.own_cache(API_KEYS);

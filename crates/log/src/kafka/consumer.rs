@@ -3,20 +3,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::time::Duration;
 
-use bytes::Bytes;
 use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::probe::is_unreadable;
-use super::producer::PRODUCER_HEADER;
-use super::{GROUP_PREFIX, TIMEOUT, broker, client_config, message_bytes_max};
+use super::client::{Failures, GROUP_PREFIX, Link, TIMEOUT, message_bytes_max};
+use super::stored::{is_unreadable, stored};
 use crate::Error;
-use crate::log::{ProducerMark, Stored};
+use crate::message::Stored;
 
 /// Bytes kept ready of one partition; above them the partition is paused until its reader has caught up.
 const READY_BYTES_MAX: usize = 16 << 20;
@@ -67,12 +66,13 @@ enum Request {
 }
 
 impl Consumer {
-    pub fn start(servers: &str, topic: &str, partitions: i64) -> Result<Arc<Self>, Error> {
+    pub fn start(link: &Link, topic: &str, partitions: i64) -> Result<Arc<Self>, Error> {
         let shared = Arc::new(Shared {
             partitions: (0..partitions).map(|_| Partition::default()).collect(),
             unreadable: AtomicU64::new(0),
         });
-        let client: BaseConsumer<Context> = client_config(servers)
+        let client: BaseConsumer<Context> = link
+            .client()
             .set("group.id", format!("{GROUP_PREFIX}.{topic}"))
             .set("partition.assignment.strategy", "cooperative-sticky")
             .set("enable.auto.commit", "false")
@@ -83,9 +83,9 @@ impl Consumer {
             .set("receive.message.max.bytes", (3 * message_bytes_max()).to_string())
             .set("queued.max.messages.kbytes", (32 << 10).to_string())
             .set("fetch.wait.max.ms", "100")
-            .create_with_context(Context { shared: shared.clone() })
-            .map_err(broker)?;
-        client.subscribe(&[topic]).map_err(broker)?;
+            .create_with_context(Context { shared: shared.clone(), failures: link.failures.clone() })
+            .map_err(|error| link.explain(error))?;
+        client.subscribe(&[topic]).map_err(|error| link.explain(error))?;
         let (requests, inbox) = mpsc::channel();
         let made = Arc::new(Self { shared, requests });
         let (alive, topic) = (Arc::downgrade(&made), topic.to_owned());
@@ -293,19 +293,6 @@ fn resume(client: &BaseConsumer<Context>, topic: &str, partition: i32) {
     }
 }
 
-pub(super) fn stored(message: &BorrowedMessage<'_>) -> Stored {
-    let mark = message.headers().and_then(|headers| {
-        let header = headers.iter().find(|header| header.key == PRODUCER_HEADER)?;
-        ProducerMark::from_text(std::str::from_utf8(header.value?).ok()?)
-    });
-    Stored {
-        offset: message.offset(),
-        key: Bytes::copy_from_slice(message.key().unwrap_or_default()),
-        value: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
-        producer: mark,
-    }
-}
-
 fn size(record: &Stored) -> usize {
     record.key.len() + record.value.len()
 }
@@ -323,9 +310,14 @@ fn number(partition: i64) -> Result<i32, Error> {
 /// Follows the assignments of the group.
 struct Context {
     shared: Arc<Shared>,
+    failures: Failures,
 }
 
-impl ClientContext for Context {}
+impl ClientContext for Context {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.failures.note(facility, message);
+    }
+}
 
 impl ConsumerContext for Context {
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {

@@ -5,36 +5,32 @@
 //! share the partitions as one group; how far each partition was read stands in the consumer's own database, and the
 //! group's committed offsets are a hint for the broker's tools only.
 
+mod client;
+mod cluster;
 mod consumer;
 mod probe;
 mod producer;
+mod stored;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::types::RDKafkaErrorCode;
 
-use crate::log::{MESSAGE_BYTES_MAX, Message, Positions, Stored};
+use crate::message::{Message, Positions, Stored};
 use crate::{Error, partition::partition_among};
 
+use client::{Failures, Link, TIMEOUT, message_bytes_max, rejected_topic};
+use cluster::Cluster;
 use consumer::Consumer;
 use producer::Producer;
 
 /// Partitions of a topic that this program creates; an existing topic keeps its own number.
 const PARTITIONS: i32 = 12;
-/// Longest wait for an answer of the broker about topics and offsets.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// Room for the headers and the framing of the largest message.
-const MESSAGE_OVERHEAD_BYTES: usize = 64 << 10;
-/// The group that shares the partitions of a topic among the processes of an installation begins with this.
-const GROUP_PREFIX: &str = "portolan-inventory";
-
 /// One topic of a broker.
 pub(crate) struct Kafka {
-    servers: String,
+    link: Link,
     topic: String,
     /// Under which positions in this topic are stored: offsets of another cluster mean other records.
     source: String,
@@ -45,36 +41,32 @@ pub(crate) struct Kafka {
 }
 
 impl Kafka {
-    /// `servers`: `host:port`, several by commas. Makes the topic and that of rejected records when they are missing.
-    pub async fn open(servers: &str, topic: &str) -> Result<Self, Error> {
-        let servers = servers.trim_start_matches('/').to_owned();
-        if servers.is_empty() {
-            return Err(Error::Configuration("the log URL is kafka://host:port[,host:port]".into()));
-        }
-        let admin: AdminClient<DefaultClientContext> = client_config(&servers).create().map_err(broker)?;
-        let bytes_max = message_bytes_max().to_string();
-        let rejected = rejected_topic(topic);
-        let new_topic = |name, partitions| {
-            NewTopic::new(name, partitions, TopicReplication::Fixed(-1)).set("max.message.bytes", &bytes_max)
-        };
-        let topics = [new_topic(topic, PARTITIONS), new_topic(&rejected, 1)];
-        let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
-        for created in admin.create_topics(&topics, &options).await.map_err(broker)? {
-            match created {
-                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((name, code)) => return Err(Error::Broker(format!("topic {name} cannot be made: {code}"))),
-            }
-        }
+    /// `rest`: what stands behind `kafka:`. Makes the topic and that of rejected records when they are missing.
+    pub async fn open(rest: &str, topic: &str) -> Result<Self, Error> {
+        let cluster = Cluster::parse(rest)?;
+        let servers = cluster.servers().to_owned();
+        let link = Link::to(cluster);
+        let first = link.clone();
+        link.blocking(move || probe::expect_answer(&first)).await?;
+        let unusable = |error: rdkafka::error::KafkaError| Error::Configuration(format!("Kafka at {servers}: {error}"));
+        let admin: AdminClient<Failures> =
+            link.client().create_with_context(link.failures.clone()).map_err(unusable)?;
         let name = topic.to_owned();
-        let (partitions, cluster) = blocking(move || {
-            let count = partition_count(&admin, &name)?;
-            Ok((count, admin.inner().fetch_cluster_id(TIMEOUT).unwrap_or_default()))
-        })
-        .await?;
+        let explain = link.clone();
+        let (partitions, cluster_id) = link
+            .cut_off(async {
+                make_topics(&admin, topic, &link).await?;
+                let looked = tokio::task::spawn_blocking(move || {
+                    let count = partition_count(&admin, &name, &explain)?;
+                    Ok((count, admin.inner().fetch_cluster_id(TIMEOUT).unwrap_or_default()))
+                });
+                looked.await.map_err(|error| Error::Broker(error.to_string()))?
+            })
+            .await?;
         Ok(Self {
-            producer: Producer::open(&servers, topic)?,
-            source: format!("kafka/{cluster}/{topic}"),
-            servers,
+            producer: Producer::open(&link, topic)?,
+            source: format!("kafka/{cluster_id}/{topic}"),
+            link,
             topic: topic.to_owned(),
             partitions,
             consumer: OnceLock::new(),
@@ -112,8 +104,8 @@ impl Kafka {
     /// The first record at or after an offset, and when it was appended in Unix seconds.
     pub async fn peek(&self, partition: i64, offset: i64) -> Result<Option<(Stored, Option<i64>)>, Error> {
         let number = i32::try_from(partition).map_err(|_| Error::Partition(partition))?;
-        let (servers, topic) = (self.servers.clone(), self.topic.clone());
-        blocking(move || probe::first_record(&servers, &topic, number, offset)).await
+        let (link, topic) = (self.link.clone(), self.topic.clone());
+        self.link.blocking(move || probe::first_record(&link, &topic, number, offset)).await
     }
 
     pub async fn wait(&self, partition: i64, from_offset: i64, timeout: Duration) -> Result<bool, Error> {
@@ -130,51 +122,65 @@ impl Kafka {
     /// The lowest and the next offset of every partition.
     pub async fn watermarks(&self) -> Result<Vec<(i64, i64, i64)>, Error> {
         let (client, topic, partitions) = (self.producer.client(), self.topic.clone(), self.partitions);
-        blocking(move || {
+        let link = self.link.clone();
+        let ask = move || {
             let marks = (0..partitions).map(|partition| {
                 let number = i32::try_from(partition).map_err(|_| Error::Partition(partition))?;
-                let (low, high) = client.fetch(&topic, number).map_err(broker)?;
+                let (low, high) = client.fetch(&topic, number).map_err(|error| link.explain(error))?;
                 Ok((partition, low, high))
             });
             marks.collect()
-        })
-        .await
+        };
+        self.link.blocking(ask).await
     }
 
     /// The next offset of one partition.
     pub async fn end_offset(&self, partition: i64) -> Result<i64, Error> {
         let (client, topic) = (self.producer.client(), self.topic.clone());
         let number = i32::try_from(partition).map_err(|_| Error::Partition(partition))?;
-        blocking(move || Ok(client.fetch(&topic, number).map_err(broker)?.1)).await
+        let link = self.link.clone();
+        let ask = move || Ok(client.fetch(&topic, number).map_err(|error| link.explain(error))?.1);
+        self.link.blocking(ask).await
     }
 
     fn consumer(&self) -> Result<&Arc<Consumer>, Error> {
         if let Some(consumer) = self.consumer.get() {
             return Ok(consumer);
         }
-        let made = Consumer::start(&self.servers, &self.topic, self.partitions)?;
+        let made = Consumer::start(&self.link, &self.topic, self.partitions)?;
         Ok(self.consumer.get_or_init(|| made))
     }
 }
 
-fn client_config(servers: &str) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", servers).set("client.id", "portolan").set("socket.keepalive.enable", "true");
-    config
+async fn make_topics(admin: &AdminClient<Failures>, topic: &str, link: &Link) -> Result<(), Error> {
+    let bytes_max = message_bytes_max().to_string();
+    let rejected = rejected_topic(topic);
+    let new_topic = |name, partitions| {
+        NewTopic::new(name, partitions, TopicReplication::Fixed(-1)).set("max.message.bytes", &bytes_max)
+    };
+    let topics = [new_topic(topic, PARTITIONS), new_topic(&rejected, 1)];
+    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
+    for created in admin.create_topics(&topics, &options).await.map_err(|error| link.explain(error))? {
+        match created {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            // A user who may write and read alone gets topics that somebody else has made.
+            Err((name, code)) if is_refused(code) => {
+                tracing::info!(topic = name, %code, "the topic is expected to be there");
+            }
+            Err((name, code)) => return Err(Error::Broker(format!("topic {name} cannot be made: {code}"))),
+        }
+    }
+    Ok(())
 }
 
-fn rejected_topic(topic: &str) -> String {
-    format!("{topic}.rejected")
+fn is_refused(code: RDKafkaErrorCode) -> bool {
+    matches!(code, RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed)
 }
 
-fn message_bytes_max() -> usize {
-    MESSAGE_BYTES_MAX + MESSAGE_OVERHEAD_BYTES
-}
-
-fn partition_count(admin: &AdminClient<DefaultClientContext>, topic: &str) -> Result<i64, Error> {
+fn partition_count(admin: &AdminClient<Failures>, topic: &str, link: &Link) -> Result<i64, Error> {
     // A new topic takes a moment until every broker knows it.
     for _ in 0..50 {
-        let metadata = admin.inner().fetch_metadata(Some(topic), TIMEOUT).map_err(broker)?;
+        let metadata = admin.inner().fetch_metadata(Some(topic), TIMEOUT).map_err(|error| link.explain(error))?;
         let found = metadata.topics().first().filter(|found| found.error().is_none());
         if let Some(found) = found.filter(|found| !found.partitions().is_empty()) {
             return Ok(i64::try_from(found.partitions().len()).unwrap_or(i64::MAX));
@@ -182,13 +188,4 @@ fn partition_count(admin: &AdminClient<DefaultClientContext>, topic: &str) -> Re
         std::thread::sleep(Duration::from_millis(100));
     }
     Err(Error::Broker(format!("the broker tells no partitions of {topic}")))
-}
-
-fn broker(error: rdkafka::error::KafkaError) -> Error {
-    Error::Broker(error.to_string())
-}
-
-/// Runs calls of the client library that wait for the network.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Broker(error.to_string()))?
 }

@@ -7,25 +7,36 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::consumer::stored;
-use super::{GROUP_PREFIX, TIMEOUT, broker, client_config, message_bytes_max};
+use super::client::{Failures, GROUP_PREFIX, Link, TIMEOUT, message_bytes_max};
+use super::stored::{is_unreadable, stored};
 use crate::Error;
-use crate::log::Stored;
+use crate::message::Stored;
 
+/// Between looks at whether a broker that does not answer said why.
+const LOOK: Duration = Duration::from_millis(500);
+/// Asked for in place of every topic of a cluster, which may have thousands.
+const NO_TOPIC: &str = "portolan.none";
 /// Records of one unreadable batch that are looked at in a row; what lies behind is looked at later.
 const BATCH_RECORDS_MAX: i64 = 100_000;
 /// How often the place is tried before its batch counts as unreadable: a batch may be cut off on its way.
 const TRIES: u32 = 3;
 
-/// Whether an error tells of a batch that cannot be read, not of a broker that is away.
-pub(super) fn is_unreadable(error: &KafkaError) -> Option<RDKafkaErrorCode> {
-    use RDKafkaErrorCode::{
-        BadCompression, BadMessage, InvalidMessage, InvalidMessageSize, NotImplemented, UnsupportedCompressionType,
-    };
-    let (KafkaError::MessageConsumption(code) | KafkaError::MessageConsumptionFatal(code)) = error else { return None };
-    let codes =
-        [BadCompression, BadMessage, InvalidMessage, InvalidMessageSize, NotImplemented, UnsupportedCompressionType];
-    codes.contains(code).then_some(*code)
+/// Waits until the cluster answers; not for one that refuses.
+///
+/// A consumer's client tells why a connection failed: what other clients log is read later.
+pub(super) fn expect_answer(link: &Link) -> Result<(), Error> {
+    let unusable = |error: KafkaError| Error::Configuration(format!("Kafka: {error}"));
+    let mut config = link.client();
+    config.set("group.id", format!("{GROUP_PREFIX}.probe")).set("enable.auto.commit", "false");
+    let client: BaseConsumer<Failures> = config.create_with_context(link.failures.clone()).map_err(unusable)?;
+    let started = Instant::now();
+    loop {
+        let Err(error) = client.fetch_metadata(Some(NO_TOPIC), LOOK) else { return Ok(()) };
+        while client.poll(Duration::ZERO).is_some() {}
+        if link.failures.latest().is_some() || started.elapsed() >= TIMEOUT {
+            return Err(link.explain(error));
+        }
+    }
 }
 
 /// What a place holds.
@@ -37,12 +48,14 @@ enum Found {
 
 /// The first record at or after an offset and when it was appended; nothing at the end of the partition.
 pub(super) fn first_record(
-    servers: &str,
+    link: &Link,
     topic: &str,
     partition: i32,
     offset: i64,
 ) -> Result<Option<(Stored, Option<i64>)>, Error> {
-    let client: BaseConsumer = client_config(servers)
+    let broker = |error| link.explain(error);
+    let client: BaseConsumer<Failures> = link
+        .client()
         .set("group.id", format!("{GROUP_PREFIX}.{topic}.probe"))
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "earliest")
@@ -51,7 +64,7 @@ pub(super) fn first_record(
         .set("receive.message.max.bytes", (3 * message_bytes_max()).to_string())
         .set("fetch.error.backoff.ms", "5")
         .set("fetch.wait.max.ms", "20")
-        .create()
+        .create_with_context(link.failures.clone())
         .map_err(broker)?;
     let (low, end) = client.fetch_watermarks(topic, partition, TIMEOUT).map_err(broker)?;
     if offset >= end {
@@ -84,7 +97,7 @@ pub(super) fn first_record(
 }
 
 /// Polls until the place is known to hold a record, or an unreadable batch so often.
-fn look(client: &BaseConsumer, tries: u32) -> Result<Found, Error> {
+fn look(client: &BaseConsumer<Failures>, tries: u32) -> Result<Found, Error> {
     let started = Instant::now();
     let mut failed = 0;
     while started.elapsed() < TIMEOUT {

@@ -5,9 +5,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord};
 
-use super::{TIMEOUT, broker, client_config, message_bytes_max, rejected_topic};
+use super::client::{Failures, Link, TIMEOUT, message_bytes_max, rejected_topic};
+use super::stored::PRODUCER_HEADER;
 use crate::Error;
-use crate::log::{Message, Positions, ProducerMark};
+use crate::message::{Message, Positions, ProducerMark};
 
 /// A message that no broker took by then has failed.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -16,18 +17,18 @@ const LEADER_WAIT: Duration = Duration::from_millis(100);
 /// Wait for room in the client's queue.
 const QUEUE_FULL_WAIT: Duration = Duration::from_millis(20);
 
-pub(super) const PRODUCER_HEADER: &str = "portolan-producer";
-
 /// Writes to one topic and to that of its rejected records.
 pub(super) struct Producer {
-    client: Arc<FutureProducer>,
+    client: Arc<FutureProducer<Failures>>,
+    link: Link,
     topic: String,
     rejected: String,
 }
 
 impl Producer {
-    pub fn open(servers: &str, topic: &str) -> Result<Self, Error> {
-        let client = client_config(servers)
+    pub fn open(link: &Link, topic: &str) -> Result<Self, Error> {
+        let client = link
+            .client()
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("compression.type", "lz4")
@@ -35,9 +36,14 @@ impl Producer {
             .set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string())
             .set("message.max.bytes", message_bytes_max().to_string())
             .set("queue.buffering.max.kbytes", (256 << 10).to_string())
-            .create()
-            .map_err(broker)?;
-        Ok(Self { client: Arc::new(client), topic: topic.to_owned(), rejected: rejected_topic(topic) })
+            .create_with_context(link.failures.clone())
+            .map_err(|error| link.explain(error))?;
+        Ok(Self {
+            client: Arc::new(client),
+            link: link.clone(),
+            topic: topic.to_owned(),
+            rejected: rejected_topic(topic),
+        })
     }
 
     pub fn client(&self) -> Watermarks {
@@ -63,7 +69,7 @@ impl Producer {
         }
         let mut positions = Positions::new();
         for delivery in under_way {
-            let (partition, offset) = delivered(delivery).await?;
+            let (partition, offset) = self.delivered(delivery).await?;
             let next = positions.entry(i64::from(partition)).or_default();
             *next = (*next).max(offset + 1);
         }
@@ -79,7 +85,19 @@ impl Producer {
             .insert(header("offset", offset.as_str()));
         let key = format!("{partition}:{offset}");
         let record = FutureRecord::to(&self.rejected).headers(headers).key(&key).payload(value);
-        delivered(self.enqueue(record).await?).await.map(drop)
+        self.delivered(self.enqueue(record).await?).await.map(drop)
+    }
+
+    /// Waits for the acknowledgement; not for a cluster that is gone.
+    async fn delivered(&self, delivery: DeliveryFuture) -> Result<(i32, i64), Error> {
+        let acknowledged = async {
+            match delivery.await {
+                Ok(Ok(delivered)) => Ok((delivered.partition, delivered.offset)),
+                Ok(Err((error, _))) => Err(self.link.explain(error)),
+                Err(_) => Err(Error::Broker("the producer was closed".into())),
+            }
+        };
+        self.link.cut_off(acknowledged).await
     }
 
     async fn enqueue<K, P>(&self, mut record: FutureRecord<'_, K, P>) -> Result<DeliveryFuture, Error>
@@ -94,22 +112,14 @@ impl Producer {
                     record = back;
                     tokio::time::sleep(QUEUE_FULL_WAIT).await;
                 }
-                Err((error, _)) => return Err(broker(error)),
+                Err((error, _)) => return Err(self.link.explain(error)),
             }
         }
     }
 }
 
-async fn delivered(delivery: DeliveryFuture) -> Result<(i32, i64), Error> {
-    match delivery.await {
-        Ok(Ok(delivered)) => Ok((delivered.partition, delivered.offset)),
-        Ok(Err((error, _))) => Err(broker(error)),
-        Err(_) => Err(Error::Broker("the producer was closed".into())),
-    }
-}
-
 /// Asks the broker for offsets over the producer's connection.
-pub(super) struct Watermarks(Arc<FutureProducer>);
+pub(super) struct Watermarks(Arc<FutureProducer<Failures>>);
 
 impl Watermarks {
     /// The lowest and the next offset of a partition. A partition whose leader is not known yet, as those of a new

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use portolan_log::{Error, Log, Stored};
-use portolan_testkit::{KafkaServer, TestDb};
+use portolan_testkit::{Certificates, KafkaServer, TestDb};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::Message as _;
@@ -179,4 +179,45 @@ pub async fn an_unreadable_batch_is_told_with_its_end(test: TestDb) {
     assert!(matches!(damaged, Error::Damaged { partition: 0, offset: 10, next_offset: 20, .. }), "{damaged:?}");
     assert_eq!(read(&log, 0, 20, 10).await[0].offset, 20);
     assert!(log.appended_at(0, 20).await.expect("a record").is_some());
+}
+
+/// Every way to say who one is opens a cluster that speaks TLS alone, and what does not fit is told with server and cause.
+pub async fn a_secured_cluster_is_spoken_to(test: TestDb) {
+    let place = tempfile::tempdir().unwrap();
+    let ours = Certificates::write(&place.path().join("ours"));
+    let foreign = Certificates::write(&place.path().join("foreign"));
+    let broker = KafkaServer::start_secured(&ours).await;
+    let (address, users) = (broker.address(), broker.sasl_address());
+    let topic = fresh_topic(&test);
+    let tls = format!("tls=true&ca={}", ours.ca());
+    let urls = [
+        format!("kafka://{address}?{tls}&cert={}&key={}", ours.cert(), ours.key()),
+        format!("kafka://ann:secret@{users}?{tls}&sasl=PLAIN"),
+        format!("kafka://{users}?{tls}&sasl=SCRAM-SHA-256&user=ann&password=secret"),
+        format!("kafka://{users}?{tls}&sasl=SCRAM-SHA-512&user=ann&password=secret"),
+    ];
+    for (n, url) in (0..).zip(&urls) {
+        let log = Log::open(url, &topic, &test.store).await.unwrap_or_else(|error| panic!("{url}: {error}"));
+        let (partition, next) =
+            log.append("p", n, vec![message("key", format!("{n}"))]).await.expect("append").pop_first().expect("one");
+        assert_eq!(read(&log, partition, next - 1, 1).await[0].value, format!("{n}"));
+    }
+    for (url, named) in [
+        (format!("kafka://ann:guess@{users}?{tls}&sasl=SCRAM-SHA-512"), "uthentication"),
+        (format!("kafka://ann:secret@{users}?tls=true&ca={}&sasl=PLAIN", foreign.ca()), "certificate"),
+        (format!("kafka://{address}?{tls}"), "ertificate"),
+    ] {
+        let error = Log::open(&url, &topic, &test.store).await.err().expect("refused").to_string();
+        assert!(error.contains("Kafka at 127.0.0.1") && error.contains(named), "{named}: {error}");
+        assert!(!error.contains("guess") && !error.contains("secret"), "{error}");
+    }
+}
+
+/// Nobody waits ten seconds for a cluster whose servers take no connection.
+pub async fn a_cluster_that_is_gone_is_named_at_once(test: TestDb) {
+    let opened = Log::open("kafka://127.0.0.1:1,127.0.0.1:2", "none", &test.store);
+    let error = tokio::time::timeout(Duration::from_secs(8), opened).await.expect("at once").err().unwrap();
+    assert!(error.transient(), "{error}");
+    let error = error.to_string();
+    assert!(error.contains("Kafka at 127.0.0.1:1: ") && error.contains("127.0.0.1:2: "), "{error}");
 }

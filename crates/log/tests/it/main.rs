@@ -24,7 +24,8 @@ portolan_testkit::suite! {
     read::rejected_records_are_listed_and_replayed,
     read::rejected_records_of_an_account_are_bounded,
     read::topics_are_apart,
-    read::damage_is_reported;
+    read::damage_is_reported,
+    kafka::a_cluster_that_is_gone_is_named_at_once;
     PORTOLAN_TEST_KAFKA:
     kafka::records_come_back_in_order_with_their_marks,
     kafka::reading_begins_anywhere,
@@ -33,6 +34,7 @@ portolan_testkit::suite! {
     kafka::batches_of_every_codec_are_read;
     PORTOLAN_TEST_KAFKA_LIBS @sqlite:
     kafka::an_unreadable_batch_is_told_with_its_end,
+    kafka::a_secured_cluster_is_spoken_to,
 }
 
 const TOPIC: &str = "akto.api.logs";

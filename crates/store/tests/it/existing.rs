@@ -48,3 +48,21 @@ pub async fn a_server_that_is_gone_is_named_at_once(test: TestDb) {
     // The pool itself would wait for ten seconds.
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
+
+/// What a process may open stands beside what the server takes of it.
+pub async fn connections_are_counted_beside_the_limit(test: TestDb) {
+    let store = Store::connect(&test.url).await.unwrap().with_connections(3);
+    let (one, _two) = (store.service("one").await.unwrap(), store.service("two").await.unwrap());
+    let Some(found) = store.connections().await.unwrap() else {
+        assert!(test.url.starts_with("sqlite"));
+        return;
+    };
+    assert_eq!((found.pools, found.pool_max, found.total()), (2, 3, 6));
+    assert!(found.fit() && found.server_max >= 6, "{found:?}");
+    let database = test.url.rsplit('/').next().unwrap();
+    let limit = format!("ALTER DATABASE {database} CONNECTION LIMIT 5");
+    one.execute(portolan_store::Sql::assembled(limit), Vec::new()).await.unwrap();
+    let found = store.connections().await.unwrap().unwrap();
+    assert_eq!((found.server_max, found.fit()), (5, false));
+    store.close().await;
+}

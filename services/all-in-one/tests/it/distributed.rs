@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
     trace_service_server::{TraceService, TraceServiceServer},
 };
-use portolan_testkit::TestDb;
+use portolan_testkit::{Certificates, TestDb};
 use serde_json::json;
 
 use crate::{
@@ -83,7 +83,7 @@ pub async fn services_speak_mutual_tls(test: TestDb) {
     let data_dir = tempfile::tempdir().unwrap().keep();
     let certificates = data_dir.join("tls");
     std::fs::create_dir(&certificates).unwrap();
-    write_certificates(&certificates);
+    Certificates::write(&certificates);
     let file = |name: &str| certificates.join(name).display().to_string();
     let (cert, key, ca) = (file("tls.crt"), file("tls.key"), file("ca.crt"));
     let variables = [("PORTOLAN__TLS__CERT", cert.as_str()), ("PORTOLAN__TLS__KEY", &key), ("PORTOLAN__TLS__CA", &ca)];
@@ -107,24 +107,11 @@ pub async fn services_speak_mutual_tls(test: TestDb) {
     assert!(health(anonymous.unwrap()).await.is_err(), "a peer without certificate is refused");
 
     // Another authority altogether: connections of before end with the process that is restarted.
-    write_certificates(&certificates);
+    Certificates::write(&certificates);
     tokio::time::sleep(Duration::from_secs(5)).await;
     installation.six.processes[identity].child.kill().await.unwrap();
     installation.six.restart(identity);
     installation.wait().await;
-}
-
-/// A certificate for this machine, its key, and the authority of both.
-pub fn write_certificates(folder: &Path) {
-    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-    let mut authority = CertificateParams::new(Vec::<String>::new()).unwrap();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
-    std::fs::write(folder.join("ca.crt"), authority.pem()).unwrap();
-    std::fs::write(folder.join("tls.crt"), leaf.pem()).unwrap();
-    std::fs::write(folder.join("tls.key"), key.serialize_pem()).unwrap();
 }
 
 /// Two instances of everything: while each process is stopped by SIGTERM and started again in turn, no request of the

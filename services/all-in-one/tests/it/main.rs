@@ -27,6 +27,7 @@ mod inventory_writes;
 mod isolation;
 mod katapult;
 mod kill;
+mod managed;
 mod notices;
 mod operations;
 mod operator;
@@ -176,6 +177,9 @@ portolan_testkit::suite! {
     PORTOLAN_TEST_ENVOY @postgres:
     up_distributed::a_dead_process_ends_the_others,
     up_distributed::an_address_in_use_is_named;
+    PORTOLAN_TEST_POSTGRES_BIN @postgres:
+    managed::servers_are_spoken_to_over_tls,
+    managed::a_store_that_comes_later_is_waited_for;
     PORTOLAN_TEST_REDIS @postgres:
     replicas::a_change_at_one_counts_at_the_other,
     replicas::failures_are_counted_together;

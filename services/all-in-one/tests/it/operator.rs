@@ -173,8 +173,14 @@ pub async fn every_mistake_is_told_at_once(test: TestDb) {
     std::fs::write(place.path().join("key"), "not a key").unwrap();
     let mistakes = [
         ("store.url", "postgres://host:99999/db"),
+        ("store.connections", "1"),
+        ("store.cert", "alone.crt"),
         ("cache.url", "redis://host:99999"),
+        ("cache.ca", "none.ca"),
         ("log.url", "kafka://broker"),
+        ("log.tls", "yes"),
+        ("log.ca", "none.ca"),
+        ("log.sasl", "GSSAPI"),
         ("http.addr", "127.0.0.1:99999"),
         ("grpc.addr", "somewhere"),
         ("metrics.addr", "9090"),

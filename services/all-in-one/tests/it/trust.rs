@@ -8,14 +8,11 @@ use std::{
 };
 
 use portolan_authz::{PEER_FAULT_HEADER, SERVICE_HEADER, ServiceAuth};
-use portolan_testkit::TestDb;
+use portolan_testkit::{Certificates, TestDb};
 use tokio::process::{Child, Command};
 use tonic::Code;
 
-use crate::{
-    distributed::write_certificates,
-    server::{PATIENCE, Server},
-};
+use crate::server::{PATIENCE, Server};
 
 /// A gateway beside a running installation, with a store and settings of its own.
 struct Gateway {
@@ -156,7 +153,7 @@ pub async fn a_foreign_certificate_is_a_fault_of_the_operator(test: TestDb) {
     let files = |name: &str| {
         let place = folder.join(name);
         std::fs::create_dir(&place).unwrap();
-        write_certificates(&place);
+        Certificates::write(&place);
         [("CERT", "tls.crt"), ("KEY", "tls.key"), ("CA", "ca.crt")]
             .map(|(key, file)| (format!("PORTOLAN__TLS__{key}"), place.join(file).display().to_string()))
     };

@@ -1,0 +1,103 @@
+//! The servers that a process stands on, as its configuration names them.
+
+use std::{path::PathBuf, time::Duration};
+
+use portolan_authz::{CertificateFiles, Redis};
+use portolan_store::{Db, Dialect, Store};
+
+use crate::{Config, error::BoxError};
+
+/// Pauses between looks at a server that is not there yet: each twice as long as the one before, up to the longest.
+const PAUSE: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Opens the store of a process and the tables of its first service. A server is waited for; a file is there or not.
+///
+/// # Errors
+/// What no wait mends.
+pub(crate) async fn opened(config: &Config, service: &str) -> Result<(Store, Db), BoxError> {
+    let store = Store::connect(&config.store_url()).await?.with_connections(config.store_connections());
+    let db = match store.dialect() {
+        Dialect::Sqlite => store.service(service).await?,
+        Dialect::Postgres => {
+            let is_transient = portolan_store::Error::transient;
+            waiting("the store", is_transient, async || store.service(service).await).await?
+        }
+    };
+    Ok((store, db))
+}
+
+/// Opens a store that is there, and makes none.
+///
+/// # Errors
+/// Names what was looked for, and by what it is named.
+pub async fn existing_store(config: &Config) -> Result<Store, BoxError> {
+    let store = Store::open_existing(&config.store_url()).await;
+    let store = store.map_err(|error| format!("{error}; --data-dir or PORTOLAN__STORE__URL names the installation"))?;
+    Ok(store.with_connections(config.store_connections()))
+}
+
+/// Repeats what needs a server until it is there, and says for what it waits.
+///
+/// # Errors
+/// A failure that is not `transient`.
+pub async fn waiting<T, E: std::fmt::Display>(
+    what: &str,
+    transient: impl Fn(&E) -> bool,
+    open: impl AsyncFn() -> Result<T, E>,
+) -> Result<T, E> {
+    let mut pause = PAUSE;
+    loop {
+        match open().await {
+            Err(error) if transient(&error) => {
+                tracing::warn!(%error, again_in_ms = pause.as_millis() as u64, "waits for {what}");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+            other => return other,
+        }
+    }
+}
+
+/// The Redis that `cache.url` names.
+///
+/// # Errors
+/// When the address or a certificate cannot be read.
+pub fn redis(config: &Config, installation: &str) -> Result<Option<Redis>, String> {
+    let file = |key: &str| Some(PathBuf::from(config.get(key))).filter(|path| !path.as_os_str().is_empty());
+    let files = CertificateFiles { ca: file("cache.ca"), own: file("cache.cert").zip(file("cache.key")) };
+    match config.get("cache.url") {
+        "memory:" => Ok(None),
+        url => Redis::with_files(url, installation, files).map(Some),
+    }
+}
+
+/// Says when Redis does not answer at the start. Nothing waits for it: what it keeps is asked of its owner meanwhile, and
+/// readiness tells it.
+pub async fn look_at_cache(redis: Option<&Redis>) {
+    let Some(redis) = redis else { return };
+    match redis.ping().await {
+        Ok(()) => tracing::info!(server = redis.name(), "the cache answers"),
+        Err(error) => tracing::warn!(error = error.cause(), "goes on without the cache until it answers"),
+    }
+}
+
+/// Tells how many connections the process may open, beside what the server takes.
+///
+/// # Errors
+/// More than that, with the largest number that fits.
+pub async fn tell_connections(store: &Store) -> Result<(), BoxError> {
+    let Some(connections) = store.connections().await? else { return Ok(()) };
+    let (pools, pool_max, total) = (connections.pools, connections.pool_max, connections.total());
+    let server_max = connections.server_max;
+    if !connections.fit() {
+        let fitting = (server_max / i64::from(pools.max(1))).max(1);
+        return Err(format!(
+            "store.connections: {pools} pools of {pool_max} are {total} connections, and Postgres takes {server_max}: \
+             at most {fitting} fit, or raise max_connections of the server"
+        )
+        .into());
+    }
+    tracing::info!(pools, pool_max, total, server_max, "connections to Postgres");
+    Ok(())
+}
