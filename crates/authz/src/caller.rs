@@ -6,47 +6,7 @@ use std::sync::{
 use portolan_api::{Error, KeyUtility, Reason};
 use serde::{Deserialize, Serialize};
 
-use crate::Grant;
-
-/// The product scope that a call is made in; it selects the entry of the user's scope-role mapping.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Scope {
-    #[default]
-    Api,
-    Mcp,
-    GenAi,
-    Agentic,
-    Dast,
-    Endpoint,
-}
-
-impl Scope {
-    pub const ALL: [Self; 6] = [Self::Api, Self::Mcp, Self::GenAi, Self::Agentic, Self::Dast, Self::Endpoint];
-
-    /// Any case; absent, empty and unknown names mean API.
-    pub fn parse(name: &str) -> Self {
-        match name.trim().to_ascii_uppercase().as_str() {
-            "MCP" => Self::Mcp,
-            "GEN_AI" => Self::GenAi,
-            "AGENTIC" => Self::Agentic,
-            "DAST" => Self::Dast,
-            "ENDPOINT" => Self::Endpoint,
-            _ => Self::Api,
-        }
-    }
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Api => "API",
-            Self::Mcp => "MCP",
-            Self::GenAi => "GEN_AI",
-            Self::Agentic => "AGENTIC",
-            Self::Dast => "DAST",
-            Self::Endpoint => "ENDPOINT",
-        }
-    }
-}
+use crate::{Grant, Scope};
 
 /// What the caller presented at the edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

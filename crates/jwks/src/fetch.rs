@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::{
-    KeySet,
+    KeySet, Settings,
     set::SET_BYTES_MAX,
     state::{State, Step},
 };
@@ -24,34 +24,6 @@ pub enum Source {
     Issuer(String),
     /// A key set.
     Jwks(String),
-}
-
-/// How long sets live and how often providers are asked.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// A set lives as long as its Cache-Control says and never longer than this: a key that the provider removed stops
-    /// working within this time.
-    pub lifetime_max: Duration,
-    /// At most one question to a provider in this time, whatever tokens ask for; also the shortest life of a set.
-    pub refetch_min: Duration,
-    /// Questions after failures are at most this far apart.
-    pub backoff_max: Duration,
-    /// So long after the end of its life a set is still used while the provider does not answer.
-    pub outage_max: Duration,
-    /// For one question with all it needs.
-    pub timeout: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            lifetime_max: Duration::from_secs(300),
-            refetch_min: Duration::from_secs(5),
-            backoff_max: Duration::from_secs(60),
-            outage_max: Duration::from_secs(3600),
-            timeout: Duration::from_secs(5),
-        }
-    }
 }
 
 /// The answer of a provider.

@@ -18,12 +18,14 @@ mod json;
 mod jws;
 mod key;
 mod set;
+mod settings;
 mod state;
 
 pub use algorithm::Algorithm;
 pub use claims::{ClaimError, Rules};
-pub use fetch::{FetchFuture, Fetched, HttpGet, KeySets, Settings, Source, SourceError};
+pub use fetch::{FetchFuture, Fetched, HttpGet, KeySets, Source, SourceError};
 pub use jws::{Compact, Jws, JwsError, TOKEN_BYTES_MAX};
 pub use key::{Key, KeyError};
 pub use serde_json;
 pub use set::{KEYS_MAX, KeySet, SET_BYTES_MAX, SetError};
+pub use settings::Settings;

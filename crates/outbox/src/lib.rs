@@ -23,55 +23,20 @@
 //!
 //! Start reading at [`put`], then at [`Relay`].
 
-use std::sync::Arc;
-
-use portolan_authz::Guard;
-use portolan_runtime::{Process, Tasks};
-use portolan_store::{Db, Error};
-
 mod audit;
 mod log;
 pub mod notice;
 mod relay;
 mod sink;
+mod start;
 mod store;
+mod topic;
 
 pub use audit::{Change, audit, event};
 pub use log::AuditLog;
 pub use portolan_api::identity::v1::AuditEvent;
 pub use relay::{Relay, RelayHandle};
 pub use sink::{AuditService, Event, Failure, NoticeService, RevocationService, Sink, UsageService};
+pub use start::{guard, start};
 pub use store::{Waiting, open, put, waiting};
-
-/// The outbox of a process with one service: its tables, its relay, and its guard, which records in it.
-///
-/// # Errors
-/// When the store cannot be reached or migrated.
-pub async fn start(process: &Process, db: &Db, guard: Guard) -> Result<(Guard, RelayHandle), Error> {
-    open(db).await?;
-    let guard = guard.with_audit(Arc::new(AuditLog::new(db.clone())));
-    Ok((guard, Relay::to_services(&process.peers).with_db(db).start()))
-}
-
-/// The guard of a service, which records in its outbox, with the relay among its tasks. In a process with
-/// several services one guard and one relay serve all of them: then nothing is begun here.
-///
-/// # Errors
-/// When the store cannot be reached or migrated.
-pub async fn guard(process: &Process, db: &Db, guard: Guard, tasks: &Tasks) -> Result<Guard, Error> {
-    if process.is_whole {
-        return Ok(guard);
-    }
-    let (guard, relay) = start(process, db, guard).await?;
-    tasks.stopping(relay.stop());
-    Ok(guard)
-}
-
-/// The topic of [`AuditEvent`]s, received by identity.
-pub const AUDIT: &str = "audit";
-/// The topic of usage events, received by billing.
-pub const USAGE: &str = "usage";
-/// The topic of [`notice::Notice`]s, received by identity and tokens.
-pub const NOTICE: &str = "notice";
-/// The topic of memberships that ended, received by tokens.
-pub const REVOCATIONS: &str = "revocations";
+pub use topic::{AUDIT, NOTICE, REVOCATIONS, USAGE};

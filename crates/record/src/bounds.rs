@@ -1,8 +1,6 @@
 //! What one record may hold. Every door checks it before a record reaches the log, and the reader of the log checks it
 //! again, so that no record costs its readers more than these bounds allow.
 
-use crate::Record;
-
 /// Largest URL of a record, with its query, in bytes. Servers and proxies refuse longer ones.
 pub const URL_BYTES_MAX: usize = 16 * 1024;
 /// Most segments of a URL's path.
@@ -25,36 +23,25 @@ pub enum BoundExceeded {
     RecordBytes(usize),
 }
 
-impl Record<'_> {
-    /// Checks everything but the size of the written record.
-    ///
-    /// # Errors
-    /// The first bound that is exceeded.
-    pub fn check_bounds(&self) -> Result<(), BoundExceeded> {
-        let segments = segments(&self.path);
-        if segments > SEGMENTS_MAX {
-            return Err(BoundExceeded::Segments(segments));
-        }
-        if self.path.len() > URL_BYTES_MAX {
-            return Err(BoundExceeded::UrlBytes(self.path.len()));
-        }
-        let declared = self.declaration.as_ref().map_or(0, |declaration| declaration.parameters.len());
-        let pairs = self.path.bytes().filter(|byte| *byte == b'&').count();
-        match declared + pairs {
-            count if count > PARAMETERS_MAX => Err(BoundExceeded::Parameters(count)),
-            _ => Ok(()),
-        }
+/// Checks a URL and the number of parameters that are declared beside it.
+pub(crate) fn check(url: &str, declared: usize) -> Result<(), BoundExceeded> {
+    let segments = segments(url);
+    if segments > SEGMENTS_MAX {
+        return Err(BoundExceeded::Segments(segments));
     }
+    if url.len() > URL_BYTES_MAX {
+        return Err(BoundExceeded::UrlBytes(url.len()));
+    }
+    let pairs = url.bytes().filter(|byte| *byte == b'&').count();
+    match declared + pairs {
+        count if count > PARAMETERS_MAX => Err(BoundExceeded::Parameters(count)),
+        _ => Ok(()),
+    }
+}
 
-    /// The record in its wire form, if it keeps every bound.
-    ///
-    /// # Errors
-    /// The first bound that is exceeded.
-    pub fn to_bounded_json(&self) -> Result<String, BoundExceeded> {
-        self.check_bounds()?;
-        let json = self.to_json();
-        if json.len() > RECORD_BYTES_MAX { Err(BoundExceeded::RecordBytes(json.len())) } else { Ok(json) }
-    }
+/// Checks the size of a written record.
+pub(crate) fn check_size(bytes: usize) -> Result<(), BoundExceeded> {
+    if bytes > RECORD_BYTES_MAX { Err(BoundExceeded::RecordBytes(bytes)) } else { Ok(()) }
 }
 
 /// Segments of the path of a URL, absolute or not; scheme, host, query, and fragment do not count.
@@ -63,42 +50,4 @@ fn segments(url: &str) -> usize {
     let path = path.split_once("://").map_or(path, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
     let path = path.strip_prefix('/').unwrap_or(path);
     if path.is_empty() { 0 } else { 1 + path.bytes().filter(|byte| *byte == b'/').count() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Declaration;
-
-    fn check(path: &str) -> Result<(), BoundExceeded> {
-        Record { path: path.into(), ..Record::default() }.check_bounds()
-    }
-
-    #[test]
-    fn each_bound_is_the_last_value_that_is_taken() {
-        let path = |segments: usize| "/a".repeat(segments);
-        assert_eq!(check(&path(SEGMENTS_MAX)), Ok(()));
-        assert_eq!(check(&path(SEGMENTS_MAX + 1)), Err(BoundExceeded::Segments(SEGMENTS_MAX + 1)));
-        let absolute = format!("https://h.example{}?a=/b/c", path(SEGMENTS_MAX));
-        assert_eq!(check(&absolute), Ok(()));
-        assert_eq!(check(&format!("/{}", "a".repeat(URL_BYTES_MAX - 1))), Ok(()));
-        let long = format!("/{}", "a".repeat(URL_BYTES_MAX));
-        assert_eq!(check(&long), Err(BoundExceeded::UrlBytes(URL_BYTES_MAX + 1)));
-    }
-
-    #[test]
-    fn declared_parameters_and_bytes_are_bounded() {
-        let declared = |count: usize| {
-            let json = r#"{"location":"query","responseCode":-1,"name":"a","schemaType":"string"}"#;
-            let parameter: crate::DeclaredParameter = serde_json::from_str(json).unwrap();
-            let declaration = Declaration { parameters: vec![parameter; count], ..Declaration::default() };
-            Record { path: "/a".into(), declaration: Some(Box::new(declaration)), ..Record::default() }
-        };
-        assert_eq!(declared(PARAMETERS_MAX).check_bounds(), Ok(()));
-        let over = declared(PARAMETERS_MAX + 1);
-        assert_eq!(over.to_bounded_json(), Err(BoundExceeded::Parameters(PARAMETERS_MAX + 1)));
-        let large =
-            Record { path: "/a".into(), request_payload: "x".repeat(RECORD_BYTES_MAX).into(), ..Record::default() };
-        assert!(matches!(large.to_bounded_json(), Err(BoundExceeded::RecordBytes(_))));
-    }
 }

@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{BoundExceeded, Declaration, RECORD_BYTES_MAX, Source};
+use crate::{BoundExceeded, Declaration, Source, bounds};
 
 /// One record of the ingest topic. Text members borrow from the parsed bytes where they need no unescaping.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -63,9 +63,7 @@ impl<'a> Record<'a> {
     /// [`RecordError`] when the text is no JSON object, when `method`, `path`, `statusCode` or `time` is missing or
     /// unreadable, when `source` is unknown, or when the record exceeds a bound.
     pub fn parse(json: &'a str) -> Result<Self, RecordError> {
-        if json.len() > RECORD_BYTES_MAX {
-            return Err(BoundExceeded::RecordBytes(json.len()).into());
-        }
+        bounds::check_size(json.len())?;
         let wire: Wire<'a> = serde_json::from_str(json)?;
         let source = match text(wire.source)? {
             name if name.is_empty() => Source::Other,
@@ -107,6 +105,26 @@ impl<'a> Record<'a> {
         };
         record.check_bounds()?;
         Ok(record)
+    }
+
+    /// Checks everything but the size of the written record.
+    ///
+    /// # Errors
+    /// The first bound that is exceeded.
+    pub fn check_bounds(&self) -> Result<(), BoundExceeded> {
+        let declared = self.declaration.as_ref().map_or(0, |declaration| declaration.parameters.len());
+        bounds::check(&self.path, declared)
+    }
+
+    /// The record in its wire form, if it keeps every bound.
+    ///
+    /// # Errors
+    /// The first bound that is exceeded.
+    pub fn to_bounded_json(&self) -> Result<String, BoundExceeded> {
+        self.check_bounds()?;
+        let json = self.to_json();
+        bounds::check_size(json.len())?;
+        Ok(json)
     }
 
     /// Writes the record in its wire form.

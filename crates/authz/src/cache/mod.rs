@@ -19,32 +19,26 @@
 //! `slots.rs` is the protocol as pure code: it is what the memory form runs and what the model checker checks. `scripts.rs`
 //! is the same for Redis; a test compares the two step by step.
 
+mod found;
 mod hints;
 mod memory;
 mod redis;
 mod scripts;
 pub mod slots;
+mod times;
 
 use std::sync::Arc;
 
 use portolan_api::Error;
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use self::times::{GENERATION_MS, LEASE_MS, TOMBSTONE_MS, VALUE_MS};
 use self::{
-    hints::Hints,
+    found::Found,
     memory::{Memory, Tombstones},
     redis::Shared,
 };
 use crate::Redis;
-
-/// A value that stands in the cache at most this long; with the lease before it, a value is never older than 60 s.
-pub const VALUE_MS: u64 = 50_000;
-/// A reader that takes longer than this to read from the owner fills nothing.
-pub const LEASE_MS: u64 = 5_000;
-/// How long the tombstone of a writer that died keeps readers asking the owner.
-pub const TOMBSTONE_MS: u64 = 30_000;
-/// Outlives every value that rests on it.
-pub const GENERATION_MS: u64 = 120_000;
 
 /// A cache under the protocol of this module. Clones share their values.
 pub enum Cache<V> {
@@ -61,6 +55,16 @@ pub enum Lookup<V> {
     Hit(Arc<V>),
     /// Read from the owner, then fill the lease if there is one.
     Miss(Option<Lease<V>>),
+}
+
+impl<V> Lookup<V> {
+    fn of<L>(found: Found<V, L>, lease: impl FnOnce(L) -> LeaseInner<V>) -> Self {
+        match found {
+            Found::Hit(value) => Self::Hit(value),
+            Found::Miss => Self::Miss(None),
+            Found::Leased(leased) => Self::Miss(Some(Lease { inner: lease(leased) })),
+        }
+    }
 }
 
 /// The right to fill a key, as long as nothing changed meanwhile.
@@ -122,8 +126,8 @@ impl<V: Serialize + DeserializeOwned> Cache<V> {
     /// Never fails: what cannot be had from the cache is asked of the owner.
     pub async fn get(&self, key: &str) -> Lookup<V> {
         match self {
-            Self::Memory(memory) => memory.get(key),
-            Self::Redis(shared) => shared.get(key).await,
+            Self::Memory(memory) => Lookup::of(memory.get(key), LeaseInner::Memory),
+            Self::Redis(shared) => Lookup::of(shared.get(key).await, |lease| LeaseInner::Redis(Box::new(lease))),
             Self::Off => Lookup::Miss(None),
         }
     }

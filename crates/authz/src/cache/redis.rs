@@ -8,7 +8,12 @@ use portolan_api::Error;
 use redis::{RedisError, Script};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{GENERATION_MS, Hints, LEASE_MS, LeaseInner, Lookup, TOMBSTONE_MS, VALUE_MS, scripts};
+use super::{
+    found::Found,
+    hints::Hints,
+    scripts,
+    times::{GENERATION_MS, LEASE_MS, TOMBSTONE_MS, VALUE_MS},
+};
 use crate::{Redis, link::Session};
 
 /// The part of a value that is looked at before the rest is fetched: longer than any header.
@@ -91,13 +96,18 @@ impl<V> Shared<V> {
 }
 
 impl<V: Serialize + DeserializeOwned> Shared<V> {
-    pub(super) async fn get(&self, key: &str) -> Lookup<V> {
+    pub(super) async fn get(&self, key: &str) -> Found<V, Lease<V>> {
         let hint = self.hints.of(key);
         let found = self.space.redis.hurried(async |session| self.look(session, key, hint).await).await;
-        found.unwrap_or(Lookup::Miss(None))
+        found.unwrap_or(Found::Miss)
     }
 
-    async fn look(&self, mut session: Session, key: &str, hint: Option<Arc<str>>) -> Result<Lookup<V>, RedisError> {
+    async fn look(
+        &self,
+        mut session: Session,
+        key: &str,
+        hint: Option<Arc<str>>,
+    ) -> Result<Found<V, Lease<V>>, RedisError> {
         let full = self.space.full(&session, key);
         let mut pipe = redis::pipe();
         pipe.cmd("GETRANGE").arg(&full).arg(0).arg(HEADER_BYTES);
@@ -119,13 +129,13 @@ impl<V: Serialize + DeserializeOwned> Shared<V> {
             && (header.basis.is_empty() || looked[1].strip_prefix('G') == Some(header.generation))
             && let Some(value) = self.known(key, header.stamp)
         {
-            return Ok(Lookup::Hit(value));
+            return Ok(Found::Hit(value));
         }
         // Tombstones and leases of others: the owner is asked, and nothing is filled. A tombstone of the expected basis says
         // nothing about a value that rests on another.
         let expected = header.is_none_or(|header| header.basis == hint.as_deref().unwrap_or_default());
         if looked[0].starts_with(['T', 'L']) || expected && looked[1..].iter().any(|slot| slot.starts_with('T')) {
-            return Ok(Lookup::Miss(None));
+            return Ok(Found::Miss);
         }
         self.lease(session, key, full, hint).await
     }
@@ -136,7 +146,7 @@ impl<V: Serialize + DeserializeOwned> Shared<V> {
         key: &str,
         full: String,
         hint: Option<Arc<str>>,
-    ) -> Result<Lookup<V>, RedisError> {
+    ) -> Result<Found<V, Lease<V>>, RedisError> {
         static LEASE: LazyLock<Script> = LazyLock::new(|| Script::new(scripts::LEASE));
         let nonce = rand::random();
         let mut call = LEASE.key(full);
@@ -146,21 +156,21 @@ impl<V: Serialize + DeserializeOwned> Shared<V> {
         call.arg(hex(nonce)).arg(self.space.full(&session, "")).arg(hint.as_deref().unwrap_or_default());
         call.arg(LEASE_MS).arg(GENERATION_MS);
         let Some(answer) = call.invoke_async::<Option<String>>(&mut session.connection).await? else {
-            return Ok(Lookup::Miss(None));
+            return Ok(Found::Miss);
         };
         if let Some(generation) = answer.strip_prefix('L') {
             let generation = generation.to_owned();
             let cache = self.clone();
             let key = key.to_owned();
             let lease = Lease { cache, session, key, nonce, basis: hint, generation, value: PhantomData };
-            return Ok(Lookup::Miss(Some(super::Lease { inner: LeaseInner::Redis(Box::new(lease)) })));
+            return Ok(Found::Leased(lease));
         }
         // A value of another version of the program cannot be read: the owner is asked until it expires.
-        let Some(header) = Header::parse(&answer) else { return Ok(Lookup::Miss(None)) };
-        let Ok(value) = serde_json::from_str(header.rest).map(Arc::new) else { return Ok(Lookup::Miss(None)) };
+        let Some(header) = Header::parse(&answer) else { return Ok(Found::Miss) };
+        let Ok(value) = serde_json::from_str(header.rest).map(Arc::new) else { return Ok(Found::Miss) };
         self.keep(key, header.stamp, &value);
         self.hints.note(key, Some(header.basis).filter(|basis| !basis.is_empty()));
-        Ok(Lookup::Hit(value))
+        Ok(Found::Hit(value))
     }
 }
 

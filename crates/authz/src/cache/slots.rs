@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{Hash, Hasher};
 
-use super::{GENERATION_MS, LEASE_MS, TOMBSTONE_MS, VALUE_MS};
+use super::times::{GENERATION_MS, LEASE_MS, TOMBSTONE_MS, VALUE_MS};
 
 /// What stands under a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,0 +1,8 @@
+use std::sync::Arc;
+
+/// What a form of the cache found, with a lease of its own.
+pub(super) enum Found<V, L> {
+    Hit(Arc<V>),
+    Miss,
+    Leased(L),
+}

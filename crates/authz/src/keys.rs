@@ -1,0 +1,23 @@
+//! Under which keys values are cached and changes of them announced.
+
+use crate::Scope;
+
+/// The cache of grants.
+pub const GRANTS: &str = "grants";
+/// The cache of the owners of API keys.
+pub const API_KEYS: &str = "keys";
+
+/// The key under which a grant is cached and a change of it announced.
+pub fn grant_key(account_id: i64, user_id: i64, scope: Scope) -> String {
+    format!("{account_id}/{user_id}/{}", scope.name())
+}
+
+/// The key under which a change of a custom role is announced. Names differ by more than case.
+pub fn role_key(account_id: i64, role: &str) -> String {
+    format!("{account_id}/role/{}", role.to_lowercase().replace('|', "/"))
+}
+
+/// The key under which the owner of an API key is cached and a change of it announced.
+pub fn api_key_key(digest: &str) -> String {
+    format!("key/{digest}")
+}
