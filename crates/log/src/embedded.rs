@@ -66,8 +66,11 @@ const MOVE_START: &str = "UPDATE log_partitions SET log_start_offset = coalesce(
      WHERE topic = $1 AND partition_id = $2";
 const DELETE_PRODUCERS: &str = "DELETE FROM log_producers WHERE topic = $1 AND created_at < $2";
 
-/// The tables of the log in a store, migrated.
-pub(crate) async fn tables(store: &Store) -> Result<Db, Error> {
+/// Brings the tables of the log to this version; with a broker too, whose rejected records they keep.
+///
+/// # Errors
+/// When the store cannot be reached or migrated.
+pub async fn migrate(store: &Store) -> Result<Db, Error> {
     let db = store.service("log").await?;
     db.migrate(&MIGRATIONS).await?;
     Ok(db)
@@ -83,7 +86,7 @@ pub(crate) struct Embedded {
 
 impl Embedded {
     pub async fn open(topic: &str, store: &Store) -> Result<Self, Error> {
-        let db = tables(store).await?;
+        let db = migrate(store).await?;
         for partition in 0..PARTITIONS {
             db.execute(INSERT_PARTITION, args![topic, partition]).await?;
         }

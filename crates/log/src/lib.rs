@@ -24,6 +24,7 @@ mod message;
 mod partition;
 mod rejected;
 
+pub use embedded::migrate;
 pub use error::Error;
 pub use log::{Log, is_there};
 pub use message::{Message, Positions, ProducerMark, Stored};

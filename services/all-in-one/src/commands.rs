@@ -1,4 +1,3 @@
-use portolan_log::Log;
 use portolan_runtime::{ProcessArgs, Secrets, key_mark, process::BoxError};
 use portolan_store::Store;
 use portolan_tokens::enforce;
@@ -26,9 +25,7 @@ pub(crate) async fn migrate(arguments: &ProcessArgs) -> Result<(), BoxError> {
     }
     portolan_jobs::migrate(&store.service("billing").await?).await?;
     portolan_limit::Limits::in_table(&store.service("tokens").await?).await?;
-    if config.get("log.url") == "embedded:" {
-        Log::open(config.get("log.url"), config.get("log.topic"), &store).await?;
-    }
+    portolan_log::migrate(&store).await?;
     store.close().await;
     // Without the user and password that a URL may hold.
     say(format_args!("migrated {}", config.store_url().split('@').next_back().unwrap_or_default()));

@@ -180,6 +180,8 @@ portolan_testkit::suite! {
     PORTOLAN_TEST_POSTGRES_BIN @postgres:
     managed::servers_are_spoken_to_over_tls,
     managed::a_store_that_comes_later_is_waited_for;
+    PORTOLAN_TEST_POSTGRES @postgres:
+    operations::a_user_without_the_right_to_make_serves;
     PORTOLAN_TEST_REDIS @postgres:
     replicas::a_change_at_one_counts_at_the_other,
     replicas::failures_are_counted_together;

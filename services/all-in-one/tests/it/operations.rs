@@ -134,6 +134,48 @@ pub async fn migrate_leaves_nothing_to_a_start(test: TestDb) {
     server.create_collection("Served").await;
 }
 
+/// One user makes the tables, another one serves with the right to read and write rows alone.
+pub async fn a_user_without_the_right_to_make_serves(test: TestDb) {
+    let rest = test.url.strip_prefix("postgres://").expect("the case is for Postgres");
+    let (at, database) = (rest.rsplit('@').next().unwrap(), rest.rsplit('/').next().unwrap());
+    let users = ["migrate", "serve"].map(|user| format!("{database}_{user}"));
+    let [migrate, serve] = &users;
+    let script = include_str!("../../../../deploy/kubernetes/database-users.sql");
+    let db = test.store.service("admin").await.unwrap();
+    let lines = script.lines().filter(|line| !line.starts_with("--")).map(|line| {
+        // What psql puts in.
+        let line = line.replace("portolan_migrate", migrate).replace("portolan_serve", serve);
+        let line = line.replace(":'migrate_password'", "'one'").replace(":'serve_password'", "'two'");
+        match line.strip_suffix(" \\gexec") {
+            Some(made) => made
+                .replace("SELECT format('", "")
+                .replace("', current_database())", "")
+                .replace("%I", database),
+            None => line,
+        }
+    });
+    for line in lines.filter(|line| !line.is_empty()) {
+        db.execute(portolan_store::Sql::assembled(line.clone()), Vec::new()).await.unwrap_or_else(|e| panic!("{line}: {e}"));
+    }
+    let data_dir = tempfile::tempdir().unwrap().keep();
+    let as_user = |user: &str, password: &str| test.at(format!("postgres://{user}:{password}@{at}"));
+    let (done, text) = portolan(&as_user(migrate, "one"), None, &data_dir, &["migrate"]);
+    assert!(done, "{text}");
+    let program = env!("CARGO_BIN_EXE_portolan");
+    let server = Server::start_program(program, &as_user(serve, "two"), data_dir, &[], Stdio::inherit()).await;
+    let id = server.create_collection("Served").await;
+    let capture = har(&[("GET", "http://api.test/orders", "", 200, "{}")]);
+    let upload = json!({"harString": capture, "apiCollectionId": id, "skipKafka": "true"});
+    server.post("/api/uploadHar", upload).await.expect(200);
+    assert_eq!(server.endpoints(id).await, ["GET http://api.test/orders"]);
+    server.kill().await;
+    for user in users {
+        for statement in [format!("DROP OWNED BY {user} CASCADE"), format!("DROP ROLE {user}")] {
+            db.execute(portolan_store::Sql::assembled(statement), Vec::new()).await.unwrap();
+        }
+    }
+}
+
 /// What was migrated, by service.
 async fn steps(test: &TestDb) -> Vec<(String, String, i64)> {
     let mut steps = Vec::new();
