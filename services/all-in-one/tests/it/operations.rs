@@ -147,15 +147,16 @@ pub async fn a_user_without_the_right_to_make_serves(test: TestDb) {
         let line = line.replace("portolan_migrate", migrate).replace("portolan_serve", serve);
         let line = line.replace(":'migrate_password'", "'one'").replace(":'serve_password'", "'two'");
         match line.strip_suffix(" \\gexec") {
-            Some(made) => made
-                .replace("SELECT format('", "")
-                .replace("', current_database())", "")
-                .replace("%I", database),
+            Some(made) => {
+                made.replace("SELECT format('", "").replace("', current_database())", "").replace("%I", database)
+            }
             None => line,
         }
     });
     for line in lines.filter(|line| !line.is_empty()) {
-        db.execute(portolan_store::Sql::assembled(line.clone()), Vec::new()).await.unwrap_or_else(|e| panic!("{line}: {e}"));
+        db.execute(portolan_store::Sql::assembled(line.clone()), Vec::new())
+            .await
+            .unwrap_or_else(|e| panic!("{line}: {e}"));
     }
     let data_dir = tempfile::tempdir().unwrap().keep();
     let as_user = |user: &str, password: &str| test.at(format!("postgres://{user}:{password}@{at}"));
