@@ -9,9 +9,9 @@
 use std::{path::PathBuf, process::Command, process::Stdio, sync::Arc};
 
 use portolan_api::inventory::v1::{ApiCollection, GetCollectionRequest, GetCollectionResponse};
-use portolan_authz::{API_KEYS, GRANTS, Guard};
+use portolan_authz::Guard;
 use portolan_gateway::{Backends, GatewayDeps, GuardEdge, IdempotencyTable};
-use portolan_runtime::{Config, guarded, serve_grpc, telemetry};
+use portolan_runtime::{Config, Opened, Service as _, guarded, serve_grpc, telemetry};
 use tokio::net::TcpListener;
 use tonic::{Request, Response, Status, server::UnaryService, service::Routes};
 
@@ -180,14 +180,9 @@ async fn gateway() -> Result<(), BoxError> {
 
 /// The guard of a process that holds identity.
 async fn memory_guard(process: &portolan_runtime::Process) -> Result<Guard, BoxError> {
-    let db = process.db("identity").await?;
-    let (grants, keys) = (process.own_cache(GRANTS), process.own_cache(API_KEYS));
-    let (peers, secrets) = (process.peers.clone(), process.secrets.clone());
-    let deps = portolan_identity::Deps::open(db, peers.clone(), secrets, grants, keys, &process.config).await?;
-    deps.start();
-    let routes = portolan_identity::service(deps.clone());
-    let guard = Guard::new(Arc::new(portolan_identity::grants::OwnIdentities(deps)), peers.auth.clone());
-    peers.identity.connect_local(guarded(routes, guard.clone()));
+    let process = portolan_runtime::Process { is_whole: true, ..process.clone() };
+    let Opened { routes, guard, .. } = portolan_identity::Identity::open(&process).await?;
+    process.peers.identity.connect_local(guarded(routes, guard.clone()));
     Ok(guard)
 }
 

@@ -1,6 +1,7 @@
 //! `portolan check-config`: every problem of a configuration at once, found by what reads it at a start.
 
 use portolan_fetch::Fetch;
+use portolan_identity::{mail::Mail, provider::Provider};
 use portolan_runtime::{Config, Peers, ProcessArgs, Secrets, Tls, process::BoxError};
 use portolan_tokens::enforce;
 
@@ -66,15 +67,16 @@ fn beyond(config: &Config) -> Result<Vec<String>, BoxError> {
         portolan_billing::plans(config.get("billing.plans_file")).map(drop).map_err(|error| error.to_string()),
     );
     note("http.sunset", portolan_gateway::sunset(config.get("http.sunset")).map(drop).map_err(|error| cause(&error)));
-    note("mail.smtp_url", portolan_identity::mail::Mail::from_config(config).map(drop));
-    if let Ok(policy) = config.fetch_policy() {
-        // Algorithms are read where there is an issuer, so that one stands here for what is missing.
-        let mut one = config.clone();
-        for key in ["oidc.issuer", "mail.public_url"] {
-            one.put(key, "https://portolan.example.org");
-        }
-        one.put("oidc.client_id", "portolan");
-        note("oidc.algorithms", portolan_identity::oidc::Oidc::from_config(&one, &Fetch::new(policy)).map(drop));
+    // Algorithms are read where there is an issuer, so that one stands here for what is missing. Values that are of the
+    // wrong type were told before.
+    let mut one = config.clone();
+    for key in ["oidc.issuer", "mail.public_url"] {
+        one.put(key, "https://portolan.example.org");
+    }
+    one.put("oidc.client_id", "portolan");
+    if let Ok(options) = portolan_identity::Options::read(&one) {
+        note("mail.smtp_url", Mail::open(&options.mail).map(drop));
+        note("oidc.algorithms", Provider::open(&options, &Fetch::new(options.fetch.clone())).map(drop));
     }
     Ok(problems)
 }

@@ -1,6 +1,9 @@
 //! `portolan organizations`: lists, shuts and opens organisations. It works on the database, beside running processes.
 
-use portolan_identity::organizations::{State, list, set_state};
+use portolan_identity::{
+    model::organizations::State,
+    organizations::{list, set_state},
+};
 use portolan_runtime::{Process, ProcessArgs, process::BoxError};
 
 use crate::commands::say;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use portolan_authz::{API_KEYS, GRANTS, Guard};
+use portolan_authz::Guard;
 use portolan_billing::Billing;
 use portolan_gateway::{Backends, GatewayDeps, GuardEdge, IdempotencyTable};
+use portolan_identity::Identity;
 use portolan_log::Log;
 use portolan_runtime::{
     DirectoryLock, GrpcService, Opened, Process, ProcessArgs, Readiness, Service as _, Stop, Tasks, grpc_routes,
@@ -32,16 +33,8 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
         let process = Process { is_whole: true, ..Process::open(config.clone()).await? };
         look_at_cache(process.redis.as_ref()).await;
         let services = Services::open(&process).await?;
-        services.identity.start();
-        let first = portolan_identity::first_start(
-            &services.identity,
-            config.get("admin.email"),
-            config.get("admin.password"),
-            &config.data_dir,
-        );
-        if let Some((login, password)) = first.await?.generated_password {
-            eprintln!("administrator {login} with password {password} (shown once)");
-        }
+        let admin = portolan_identity::Options::read(&config)?.admin;
+        portolan_identity::first_start(&services.identity, &admin, &config.data_dir).await?.tell();
         Ok::<_, BoxError>((http, grpc, process, services))
     };
     let Some(started) = told.unless_told(start).await else { return Ok(()) };
@@ -105,7 +98,8 @@ pub(crate) struct Services {
     guarded: Vec<(&'static str, GrpcService)>,
     relay: portolan_outbox::RelayHandle,
     meter: portolan_meter::FoldHandle,
-    billing: Tasks,
+    /// Of identity and billing.
+    tasks: [Tasks; 2],
     ingest: portolan_inventory::IngestHandle,
     jobs: portolan_imports::JobsHandle,
     edge: portolan_tokens::enforce::Edge,
@@ -122,23 +116,15 @@ impl Services {
         let is_away = |error: &portolan_log::Error| matches!(error, portolan_log::Error::Broker(_));
         let log = waiting("the log", is_away, open).await?;
 
-        let grants = process.own_cache(GRANTS);
-        let keys = process.own_cache(API_KEYS);
-        let key_changes = keys.changes();
-
-        let identity_db = process.db("identity").await?;
-        let secrets = process.secrets.clone();
-        let identity =
-            portolan_identity::Deps::open(identity_db, peers.clone(), secrets, grants, keys, &process.config).await?;
-        let limits = process.durable_limits(&identity.db).await?;
-        let identity = identity.with_limits(limits);
+        let (Opened { routes: identity_routes, guard, tasks: identity_tasks }, identity) =
+            Identity::open_with_deps(process).await?;
         let settings = portolan_tokens::Settings::read(&process.config)?;
         let tokens_db = process.db("tokens").await?;
         let edge = portolan_tokens::enforce::Edge::open(process, tokens_db.clone()).await?;
         let tokens = portolan_tokens::Deps::open(
             tokens_db,
             peers.clone(),
-            key_changes,
+            identity.keys.changes(),
             process.secrets.clone(),
             settings,
             edge.clone(),
@@ -151,21 +137,17 @@ impl Services {
             .probing_in(std::env::current_exe().ok());
         let imports = portolan_imports::Deps::of(process, log.clone()).await?;
 
-        let Opened { routes: billing_routes, tasks: billing, .. } = Billing::open(process).await?;
+        let Opened { routes: billing_routes, tasks: billing_tasks, .. } = Billing::open(process).await?;
 
         let routes = vec![
-            (portolan_identity::PACKAGE, portolan_identity::service(identity.clone())),
+            (Identity::PACKAGE, identity_routes),
             (portolan_tokens::PACKAGE, portolan_tokens::service(tokens)),
             (portolan_inventory::PACKAGE, portolan_inventory::service(inventory.clone()).await?),
             (portolan_imports::PACKAGE, portolan_imports::service(imports.clone()).await?),
             (Billing::PACKAGE, billing_routes),
         ];
-        // Identity is in this process: the guards ask it without the wire, which every request would pay for.
-        let identities = Arc::new(portolan_identity::grants::OwnIdentities(identity.clone()));
-        let audit = portolan_outbox::AuditLog::new(identity.db.clone());
-        let guard = Guard::new(identities, peers.auth.clone())
-            .with_audit(Arc::new(audit))
-            .with_limits(Arc::new(portolan_runtime::PeerLimits(peers.clone())));
+        // The guard of identity serves all: it asks identity without the wire, which every request would pay for.
+        let guard = guard.with_audit(Arc::new(portolan_outbox::AuditLog::new(identity.db.clone())));
         let channels = [&peers.identity, &peers.tokens, &peers.inventory, &peers.imports, &peers.billing];
         let mut services = Vec::new();
         for ((package, routes), channel) in routes.iter().zip(channels) {
@@ -181,7 +163,8 @@ impl Services {
         let meter = portolan_meter::start(&[process.db("identity").await?, process.db("inventory").await?]);
         let ingest = portolan_inventory::start_ingest(inventory);
         let jobs = portolan_imports::start_jobs(imports);
-        Ok(Self { identity, guard, routes, guarded: services, relay, meter, billing, ingest, jobs, edge, log })
+        let tasks = [identity_tasks, billing_tasks];
+        Ok(Self { identity, guard, routes, guarded: services, relay, meter, tasks, ingest, jobs, edge, log })
     }
 
     /// Ends background work at its next safe point.
@@ -189,7 +172,9 @@ impl Services {
         self.jobs.stop().await;
         self.ingest.stop().await;
         self.edge.stop().await;
-        self.billing.stop().await;
+        for tasks in self.tasks {
+            tasks.stop().await;
+        }
         self.meter.stop().await;
         self.relay.stop().await;
     }

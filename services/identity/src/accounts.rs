@@ -8,8 +8,9 @@ use serde_json::json;
 use crate::{
     Deps, grants,
     history::{self, Change},
+    model::members::admin_everywhere,
     sessions::{self, Opened},
-    signup, store,
+    store,
 };
 
 const ACCOUNT_NAME_CHARS_MAX: usize = 100;
@@ -35,7 +36,7 @@ pub async fn create(deps: &Deps, caller: &Caller, name: &str) -> Result<(i64, Op
         return Err(Error::new(Reason::TooManyAccounts).with("limit", ACCOUNTS_MAX + 1));
     }
     store::insert_account(&mut tx, account_id, &caller.organization_id, name, deps.clock.now()).await?;
-    store::insert_membership(&mut tx, account_id, caller.user_id, None, &signup::admin_everywhere()).await?;
+    store::insert_membership(&mut tx, account_id, caller.user_id, None, &admin_everywhere()).await?;
     let change = Change::of("account", account_id).after(&json!({ "name": name })).by("account.create");
     history::record(&mut tx, caller, change).await?;
     let started = match caller.credential.is_key() {

@@ -3,60 +3,27 @@
 
 use std::collections::BTreeMap;
 
-use portolan_api::{Error, Reason, Result, identity::v1::AuditEvent};
+use portolan_api::{Error, Reason, Result};
 use portolan_store::{Db, Tx};
-use sha2::{Digest as _, Sha256};
 
 use crate::{
+    model::{
+        audit::{Event, Head, Link},
+        users::login_key,
+    },
     store::{audit as store, find_user_by_login},
-    users::login_key,
 };
 
 /// Events of one call of [`record`].
 pub const EVENTS_MAX: usize = 500;
-/// What stands before the first event.
-const FIRST: [u8; 32] = [0; 32];
-
-/// An event in its chain.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Link {
-    /// From 1, without gaps.
-    pub seq: i64,
-    pub event: AuditEvent,
-    pub hash: [u8; 32],
-}
-
-/// Where a chain ends: the next event follows this one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
-    pub seq: i64,
-    pub hash: [u8; 32],
-}
-
-impl Default for Head {
-    fn default() -> Self {
-        Self { seq: 0, hash: FIRST }
-    }
-}
-
-impl Head {
-    /// The event as the next link; the head moves to it.
-    fn link(&mut self, event: AuditEvent) -> Link {
-        let seq = self.seq + 1;
-        let hash = hash(&self.hash, seq, &event);
-        *self = Self { seq, hash };
-        Link { seq, event, hash }
-    }
-}
-
 /// Appends events to the chains of their accounts, in the transaction of the change that they tell of. Events that are
 /// there already change nothing. Answers how many were new.
 ///
 /// # Errors
 /// Any of the store.
-pub async fn append(tx: &mut Tx, events: impl IntoIterator<Item = AuditEvent>) -> Result<i64> {
+pub async fn append(tx: &mut Tx, events: impl IntoIterator<Item = Event>) -> Result<i64> {
     // In one order everywhere, so that two transactions never wait for each other.
-    let mut by_account = BTreeMap::<i64, Vec<AuditEvent>>::new();
+    let mut by_account = BTreeMap::<i64, Vec<Event>>::new();
     for event in events {
         by_account.entry(event.account_id).or_default().push(event);
     }
@@ -82,7 +49,7 @@ pub async fn append(tx: &mut Tx, events: impl IntoIterator<Item = AuditEvent>) -
 ///
 /// # Errors
 /// Any of the store; `INTERNAL` for more than [`EVENTS_MAX`].
-pub async fn record(db: &Db, events: Vec<AuditEvent>) -> Result<i64> {
+pub async fn record(db: &Db, events: Vec<Event>) -> Result<i64> {
     if events.len() > EVENTS_MAX {
         return Err(Error::internal(format!("{} audit events at once", events.len())));
     }
@@ -194,55 +161,4 @@ pub async fn verify(db: &Db, account_id: i64) -> Result<Verdict> {
 /// The accounts that have a chain; 0 holds what belongs to no account.
 pub async fn accounts(db: &Db) -> Result<Vec<i64>> {
     store::accounts(db).await
-}
-
-/// SHA-256 over the hash before, the position, and every field with its length.
-fn hash(before: &[u8; 32], seq: i64, event: &AuditEvent) -> [u8; 32] {
-    let AuditEvent {
-        event_id,
-        account_id,
-        user_id,
-        credential,
-        credential_id,
-        client_address,
-        request_id,
-        scope,
-        action,
-        outcome,
-        reason,
-        resource,
-        resource_id,
-        before: value_before,
-        after: value_after,
-        time_ms,
-        count,
-    } = event;
-    let mut digest = Sha256::new();
-    digest.update(before);
-    for number in [seq, *account_id, *user_id, *time_ms, *count] {
-        digest.update(number.to_be_bytes());
-    }
-    let texts = [event_id, credential, credential_id, client_address, request_id, scope, action, outcome, reason];
-    for text in texts.into_iter().chain([resource, resource_id, value_before, value_after]) {
-        digest.update((text.len() as u64).to_be_bytes());
-        digest.update(text.as_bytes());
-    }
-    digest.finalize().into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_field_counts() {
-        let event = AuditEvent { event_id: "a".into(), action: "b".into(), ..AuditEvent::default() };
-        let first = hash(&FIRST, 1, &event);
-        let moved = AuditEvent { event_id: "ab".into(), action: String::new(), ..AuditEvent::default() };
-        assert_ne!(first, hash(&FIRST, 1, &moved), "the border between two fields counts");
-        assert_ne!(first, hash(&FIRST, 2, &event));
-        assert_ne!(first, hash(&[1; 32], 1, &event));
-        assert_ne!(first, hash(&FIRST, 1, &AuditEvent { count: 1, ..event.clone() }));
-        assert_ne!(first, hash(&FIRST, 1, &AuditEvent { after: "{}".into(), ..event }));
-    }
 }

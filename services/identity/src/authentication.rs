@@ -1,21 +1,15 @@
 //! From an edge credential to a signed caller token.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicI64, Ordering},
 };
 
-use portolan_api::{
-    Reason, Result,
-    tokens::v1::{AuthenticateOrganizationTokenRequest, RecordApiKeyUseRequest, VerifyApiKeyRequest},
-};
+use portolan_api::{Reason, Result};
 use portolan_authz::{CallerClaims, Credential, CredentialKind, Lookup, Scope, api_key_key};
-use serde::{Deserialize, Serialize};
+use portolan_runtime::now_s;
 
-use crate::{Deps, now_s, sessions, store};
+use crate::{Deps, model::known_keys::KnownKey, peers, sessions, store};
 
 /// A token is handed out again until this much of its life is left.
 const REUSE_BEFORE_S: i64 = 20;
@@ -23,23 +17,6 @@ const REUSE_BEFORE_S: i64 = 20;
 const TELL_USE_EVERY_S: i64 = 60;
 /// Tokens kept for one key: one per scope and client address.
 const TOKENS_PER_KEY_MAX: usize = 64;
-
-/// The owner of an API key, with the tokens made for it in this process. Forgotten as soon as the key changes.
-#[derive(Serialize, Deserialize)]
-pub struct KnownKey {
-    id: String,
-    account_id: i64,
-    user_id: i64,
-    kind: CredentialKind,
-    organization_id: String,
-    /// Unix seconds from which on this secret is refused.
-    valid_until: Option<i64>,
-    /// When this process last told tokens of a use, in Unix seconds.
-    #[serde(skip)]
-    told_at: AtomicI64,
-    #[serde(skip)]
-    tokens: Mutex<HashMap<(Scope, String), (String, i64)>>,
-}
 
 /// Answers a caller token and its expiry in Unix seconds.
 ///
@@ -124,11 +101,10 @@ fn tell_use(deps: &Deps, known: &KnownKey) {
     let is_due = now - told_at >= TELL_USE_EVERY_S
         && known.told_at.compare_exchange(told_at, now, Ordering::Relaxed, Ordering::Relaxed).is_ok();
     let Some(api_key_id) = known.id.parse().ok().filter(|_| is_due) else { return };
-    let request = RecordApiKeyUseRequest { account_id: known.account_id, api_key_id, used_at: now };
-    let mut tokens = deps.peers.api_keys();
+    let (peers, account_id) = (deps.peers.clone(), known.account_id);
     tokio::spawn(async move {
-        if let Err(status) = tokens.record_api_key_use(request).await {
-            tracing::warn!(%status, "the use of an API key was not recorded");
+        if let Err(error) = peers::record_key_use(&peers, account_id, api_key_id, now).await {
+            tracing::warn!(%error, "the use of an API key was not recorded");
         }
     });
 }
@@ -141,9 +117,7 @@ async fn with_organization_token(
     scope: Scope,
     client_address: &str,
 ) -> Result<(String, i64)> {
-    let request =
-        AuthenticateOrganizationTokenRequest { secret: secret.to_owned(), client_address: client_address.to_owned() };
-    let token = deps.peers.organization_tokens().authenticate_organization_token(request).await?.into_inner();
+    let token = peers::organization_token(&deps.peers, secret, client_address).await?;
     let account = match token.account_id {
         0 => store::find_first_account_of_organization(&deps.db, &token.organization_id).await?,
         made_in => store::find_own_account(&deps.db, &token.organization_id, made_in).await?,
@@ -170,10 +144,9 @@ async fn find_key(deps: &Deps, key: &str) -> Result<Arc<KnownKey>> {
         Lookup::Hit(known) => return Ok(known),
         Lookup::Miss(lease) => lease,
     };
-    let request = VerifyApiKeyRequest { key: key.to_owned() };
-    let owner = deps.peers.tokens().verify_api_key(request).await?.into_inner();
+    let owner = peers::key_owner(&deps.peers, key).await?;
     let known = Arc::new(KnownKey {
-        kind: CredentialKind::of_key(owner.utility()).ok_or(Reason::Unauthenticated)?,
+        kind: owner.kind,
         organization_id: organization_of(deps, owner.account_id).await?,
         id: owner.id.to_string(),
         account_id: owner.account_id,

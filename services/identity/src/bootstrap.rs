@@ -1,14 +1,23 @@
 use std::path::Path;
 
-use portolan_api::{Error, Result, tokens::v1::CreateFirstApiKeyRequest};
+use portolan_api::{Error, Result};
+use portolan_runtime::now_s;
 
-use crate::{Deps, now_s, organizations, signup, store, users};
+use crate::{
+    Deps,
+    model::{
+        first_start::FirstStep,
+        members::{ACCOUNT_NAME, admin_everywhere},
+        users,
+    },
+    options::AdminOptions,
+    organizations, peers,
+    random::random_password,
+    store,
+};
 
 /// File in the data directory that receives the first API key.
 const KEY_FILE: &str = "admin-api-key";
-/// Scopes in which the first user is ADMIN.
-pub(crate) const SCOPES: [&str; 4] = ["API", "ENDPOINT", "DAST", "AGENTIC"];
-pub(crate) const ACCOUNT_NAME: &str = "My account";
 /// A process that has not made the key by then has ended, and another one makes it.
 const CLAIM_S: i64 = 3;
 
@@ -19,27 +28,36 @@ pub struct FirstStart {
     pub generated_password: Option<(String, String)>,
 }
 
+impl FirstStart {
+    /// Shows a password that was made here, once, on standard error.
+    pub fn tell(self) {
+        if let Some((login, password)) = self.generated_password {
+            eprintln!("administrator {login} with password {password} (shown once)");
+        }
+    }
+}
+
 /// Makes the organisation, its account, its administrator and the first API key, unless they exist. A start that was
 /// interrupted goes on where it stopped.
 ///
 /// # Errors
 /// When the store, the tokens service or the key file fails.
-pub async fn first_start(deps: &Deps, email: &str, password: &str, data_dir: &Path) -> Result<FirstStart> {
+pub async fn first_start(deps: &Deps, admin: &AdminOptions, data_dir: &Path) -> Result<FirstStart> {
+    let AdminOptions { email, password } = admin;
     let mut made = FirstStart::default();
     if store::count_accounts(&deps.db).await? == 0 {
         let generated = password.is_empty().then(random_password);
-        let password = generated.clone().unwrap_or_else(|| password.to_owned());
+        let password = generated.clone().unwrap_or_else(|| password.clone());
         if create_administrator(deps, email, &password).await? {
-            made.generated_password = generated.map(|generated| (email.to_owned(), generated));
+            made.generated_password = generated.map(|generated| (email.clone(), generated));
         }
     }
     loop {
         match store::claim_first_start(&deps.db, KEY_FILE, now_s(), CLAIM_S).await? {
-            store::FirstStep::Done => break,
-            store::FirstStep::Taken => tokio::time::sleep(std::time::Duration::from_millis(200)).await,
-            store::FirstStep::Claimed { account_id, user_id, claim } => {
-                let request = CreateFirstApiKeyRequest { account_id, user_id, username: email.to_owned() };
-                let key = deps.peers.tokens().create_first_api_key(request).await?.into_inner().key;
+            FirstStep::Done => break,
+            FirstStep::Taken => tokio::time::sleep(std::time::Duration::from_millis(200)).await,
+            FirstStep::Claimed { account_id, user_id, claim } => {
+                let key = peers::create_first_key(&deps.peers, account_id, user_id, email).await?;
                 portolan_runtime::write_private(&data_dir.join(KEY_FILE), key.as_bytes()).map_err(Error::internal)?;
                 store::delete_first_start(&deps.db, &claim).await?;
             }
@@ -61,13 +79,9 @@ async fn create_administrator(deps: &Deps, email: &str, password: &str) -> Resul
     store::insert_organization(&mut tx, &organization).await?;
     store::insert_account(&mut tx, account_id, &organization.id, ACCOUNT_NAME, now_s()).await?;
     store::insert_user(&mut tx, user_id, email, &users::login_key(email), &password_hash).await?;
-    store::insert_membership(&mut tx, account_id, user_id, None, &signup::admin_everywhere()).await?;
+    store::insert_membership(&mut tx, account_id, user_id, None, &admin_everywhere()).await?;
     store::insert_administrator(&mut tx, &organization.id, user_id, now_s()).await?;
     store::insert_first_start(&mut tx, KEY_FILE, account_id, user_id).await?;
     tx.commit().await?;
     Ok(true)
-}
-
-pub(crate) fn random_password() -> String {
-    crate::random_text(20)
 }

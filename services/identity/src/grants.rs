@@ -1,6 +1,6 @@
 //! What a user may do in an account, as the database has it at this moment.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use portolan_api::{Access, Feature, Reason, Result};
 use portolan_authz::{Caller, Change, Grant, Identities, Lookup, Role, Scope, grant_key, role_key};
@@ -9,15 +9,15 @@ use portolan_store::Tx;
 use crate::{
     Deps,
     history::{self, Actor},
-    members,
-    roles::{self, CustomRole},
+    model::{
+        rights::{ALL_SCOPES, Rights, evaluate, is_restricted, role_in},
+        roles::{self, CustomRole},
+    },
     store,
 };
 
 /// What the audit calls the end of collections in lists.
 const FORGET: &str = "collections.forget";
-const ALL_SCOPES: [Scope; 6] = [Scope::Api, Scope::Mcp, Scope::GenAi, Scope::Agentic, Scope::Dast, Scope::Endpoint];
-
 /// Reads the grant through the cache.
 pub async fn get(deps: &Deps, account_id: i64, user_id: i64, scope: Scope) -> Result<Arc<Grant>> {
     let lease = match deps.grants.get(&grant_key(account_id, user_id, scope)).await {
@@ -66,13 +66,6 @@ pub async fn add_collection(deps: &Deps, account_id: i64, user_id: i64, collecti
     }
     tx.commit().await?;
     change.finish().await
-}
-
-/// Whether a list restricts the member in every scope they have. A list of their own restricts all scopes, so it is not
-/// begun for a member whose role leaves one of them open.
-fn is_restricted(roles: &[CustomRole], membership: &store::Membership) -> bool {
-    let mut grants = ALL_SCOPES.iter().map(|scope| evaluate(roles, membership, *scope));
-    grants.all(|grant| grant.base_role == Role::NoAccess || grant.collections().is_some())
 }
 
 /// Restricts a user to these collections; an empty list lifts the restriction.
@@ -138,44 +131,14 @@ pub async fn read(deps: &Deps, account_id: i64, user_id: i64, scope: Scope) -> R
     Ok(grant.administering(administers))
 }
 
-/// Everything that somebody holds in an account: a grant for each scope that a mapping may name.
-pub(crate) struct Rights(Vec<Grant>);
-
-impl Rights {
-    /// What a membership gives, with authority over the organization or without.
-    pub(crate) fn of(roles: &[CustomRole], membership: &store::Membership, is_administrator: bool) -> Self {
-        let grants = members::MAPPED_SCOPES.map(|scope| evaluate(roles, membership, scope));
-        let is_admin = grants[0].allows(Feature::AdminActions, Access::ReadWrite);
-        Self(grants.map(|grant| grant.administering(is_administrator && is_admin)).into())
-    }
-
-    /// What a mapping gives to somebody who comes new into the account.
-    pub(crate) fn of_mapping(roles: &[CustomRole], scope_roles: &BTreeMap<String, String>) -> Self {
-        Self::of(roles, &store::Membership::with(scope_roles), false)
-    }
-
-    /// What a member holds, as the transaction sees it; nothing for somebody who is none.
-    pub(crate) async fn of_member(tx: &mut Tx, roles: &[CustomRole], account_id: i64, user_id: i64) -> Result<Self> {
-        match store::find_membership(&mut *tx, account_id, user_id).await? {
-            Some(membership) => {
-                let is_administrator = store::is_administrator(&mut *tx, account_id, user_id).await?;
-                Ok(Self::of(roles, &membership, is_administrator))
-            }
-            None => Ok(Self(Vec::new())),
+/// What a member holds, as the transaction sees it; nothing for somebody who is none.
+pub(crate) async fn rights_of(tx: &mut Tx, roles: &[CustomRole], account_id: i64, user_id: i64) -> Result<Rights> {
+    match store::find_membership(&mut *tx, account_id, user_id).await? {
+        Some(membership) => {
+            let is_administrator = store::is_administrator(&mut *tx, account_id, user_id).await?;
+            Ok(Rights::of(roles, &membership, is_administrator))
         }
-    }
-
-    /// In each scope.
-    pub(crate) fn covers(&self, given: &Self) -> bool {
-        let pairs = given.0.iter().enumerate();
-        pairs.fold(true, |all, (scope, given)| {
-            all && (given.base_role == Role::NoAccess || self.0.get(scope).is_some_and(|own| own.covers(given)))
-        })
-    }
-
-    /// What the API scope gives, which decides what belongs to the account.
-    pub(crate) fn in_api(&self) -> Option<&Grant> {
-        self.0.first()
+        None => Ok(Rights::none()),
     }
 }
 
@@ -184,40 +147,8 @@ impl Rights {
 /// # Errors
 /// `ROLE_ABOVE_CALLER`.
 pub(crate) async fn must_cover(tx: &mut Tx, caller: &Caller, roles: &[CustomRole], touched: &[Rights]) -> Result<()> {
-    let own = Rights::of_member(tx, roles, caller.account_id, caller.user_id).await?;
+    let own = rights_of(tx, roles, caller.account_id, caller.user_id).await?;
     if touched.iter().all(|rights| own.covers(rights)) { Ok(()) } else { Err(Reason::RoleAboveCaller.into()) }
-}
-
-fn role_in(membership: &store::Membership, scope: Scope) -> &str {
-    if membership.scope_roles.is_empty() {
-        return membership.role.as_deref().unwrap_or(Role::Member.name());
-    }
-    membership.scope_roles.get(mapped(scope).name()).map_or(Role::NoAccess.name(), String::as_str)
-}
-
-/// What a membership gives in a scope: the role it names there, with what a custom role changes, and the collections of
-/// role and member together. Neither listing any means all, unless a list was emptied by deletions.
-pub(crate) fn evaluate(roles: &[CustomRole], membership: &store::Membership, scope: Scope) -> Grant {
-    let name = role_in(membership, scope);
-    let Some((base_role, custom)) = roles::resolve(roles, name) else {
-        return Grant::new(name, Role::NoAccess, Some(Vec::new()));
-    };
-    let mut collections = membership.collection_ids.clone().unwrap_or_default();
-    collections.extend(custom.iter().flat_map(|role| &role.collection_ids));
-    let is_restricted = !collections.is_empty() || membership.is_emptied || custom.is_some_and(|role| role.is_emptied);
-    let grant = Grant::new(name, base_role, is_restricted.then_some(collections));
-    match custom {
-        Some(role) => grant.with_custom_role(role.opens_threat_protection, role.allowed()),
-        None => grant,
-    }
-}
-
-/// Mappings know API, AGENTIC, ENDPOINT and DAST; the two agentic contexts count as AGENTIC.
-fn mapped(scope: Scope) -> Scope {
-    match scope {
-        Scope::Mcp | Scope::GenAi => Scope::Agentic,
-        other => other,
-    }
 }
 
 /// Identity as its own guard asks it: without the wire.

@@ -1,11 +1,11 @@
 //! What identity itself writes into the audit: straight into the chain, in the transaction of the change.
 
-use portolan_api::{Result, identity::v1::AuditEvent};
+use portolan_api::Result;
 use portolan_authz::Caller;
 use portolan_store::Tx;
 use serde::Serialize;
 
-use crate::audit;
+use crate::{audit, model::audit::Event};
 
 /// What a change was done to.
 #[derive(Default)]
@@ -58,7 +58,7 @@ pub(crate) async fn record(tx: &mut Tx, caller: &Caller, change: Change) -> Resu
         client_address: caller.info.client_address.clone(),
     };
     let action = if change.action.is_empty() { caller.info.action } else { change.action };
-    let event = AuditEvent {
+    let event = Event {
         credential: caller.credential.name().to_owned(),
         credential_id: caller.credential_id.clone(),
         request_id: caller.info.request_id.clone(),
@@ -74,9 +74,9 @@ pub(crate) async fn record_by(tx: &mut Tx, actor: &Actor, change: Change) -> Res
     audit::append(tx, [event(actor, change)]).await.map(drop)
 }
 
-fn event(actor: &Actor, change: Change) -> AuditEvent {
+fn event(actor: &Actor, change: Change) -> Event {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    AuditEvent {
+    Event {
         event_id: uuid::Uuid::now_v7().to_string(),
         account_id: actor.account_id,
         user_id: actor.user_id,
@@ -89,6 +89,6 @@ fn event(actor: &Actor, change: Change) -> AuditEvent {
         after: change.after,
         time_ms: now.map_or(0, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX)),
         count: 1,
-        ..AuditEvent::default()
+        ..Event::default()
     }
 }

@@ -8,16 +8,21 @@ use portolan_store::Tx;
 use serde_json::json;
 
 use crate::{
-    Deps,
-    grants::{self, Rights},
+    Deps, grants,
     history::{self, Change},
     mail::{self, Letter},
-    members, roles, store, throttle, users,
+    members,
+    model::{
+        invitations::{Invitation, checked_email},
+        rights::Rights,
+        roles, users,
+    },
+    random::random_code,
+    store, throttle,
 };
 
 /// An invitation can be accepted for a week.
 const LIFE_S: i64 = 7 * 24 * 60 * 60;
-const EMAIL_CHARS_MAX: usize = 254;
 const NAME_CHARS_MAX: usize = 100;
 
 /// What an inviter says.
@@ -46,7 +51,7 @@ pub async fn create(deps: &Deps, caller: &Caller, invite: Invite) -> Result<Invi
     let email = checked_email(&invite.email)?;
     throttle::take_invite(&deps.limits, caller.account_id, &caller.info.client_address).await?;
     let closed = members::closed_scopes(deps, caller.account_id, &invite.mapping).await?;
-    let code = crate::random_code();
+    let code = random_code();
     let mut tx = deps.db.begin().await?;
     store::lock_account(&mut tx, caller.account_id).await?;
     let roles = store::list_custom_roles(&mut tx, caller.account_id).await?;
@@ -57,7 +62,7 @@ pub async fn create(deps: &Deps, caller: &Caller, invite: Invite) -> Result<Invi
     let has_default = roles.iter().any(|role| role.is_default);
     let scope_roles = match (invite.mapping.is_empty(), invite.role.trim()) {
         (false, _) => members::checked_mapping(&roles, &closed, &invite.mapping)?,
-        (true, "") if has_default => members::default_mapping(&roles),
+        (true, "") if has_default => roles::default_mapping(&roles),
         (true, "") => return Err(Reason::InviteRoleMissing.into()),
         (true, role) => {
             let name = roles::canonical(&roles, role).filter(|name| name != Role::NoAccess.name());
@@ -67,7 +72,7 @@ pub async fn create(deps: &Deps, caller: &Caller, invite: Invite) -> Result<Invi
     // Nobody hands out, in any scope, what they do not hold there.
     let given = Rights::of_mapping(&roles, &scope_roles);
     grants::must_cover(&mut tx, caller, &roles, &[given]).await?;
-    let invitation = store::Invitation {
+    let invitation = Invitation {
         account_id: caller.account_id,
         email: invite.email.trim().to_owned(),
         name: invite.name.trim().chars().take(NAME_CHARS_MAX).collect(),
@@ -89,11 +94,6 @@ pub async fn create(deps: &Deps, caller: &Caller, invite: Invite) -> Result<Invi
 
 /// In the list of domains: that of the account's first user.
 const OWN_DOMAIN: &str = "own";
-
-/// The setting `identity.invite_domains`.
-pub(crate) fn domains(setting: &str) -> Vec<String> {
-    setting.split(',').map(|domain| domain.trim().to_lowercase()).filter(|domain| !domain.is_empty()).collect()
-}
 
 /// Where the operator names domains, only their people are invited.
 async fn check_domain(deps: &Deps, tx: &mut Tx, account_id: i64, email: &str) -> Result<()> {
@@ -131,52 +131,4 @@ pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
     let before = json!({ "scopeRoleMapping": invitation.scope_roles });
     history::record(&mut tx, caller, change.before(&before).by("invitation.delete")).await?;
     Ok(tx.commit().await?)
-}
-
-/// What the list of the team says about an invitation.
-pub(crate) fn sentence(scope_roles: &BTreeMap<String, String>) -> String {
-    let label = |scope: &str| match scope {
-        "API" => "API Security",
-        "AGENTIC" => "Akto ARGUS",
-        "ENDPOINT" => "Akto ATLAS",
-        _ => "DAST",
-    };
-    let parts = scope_roles.iter().map(|(scope, role)| {
-        let role = Role::parse(role).map_or(role.as_str(), |role| role.display_name());
-        format!("{role} on {}", label(scope))
-    });
-    format!("Invitation sent for {}", parts.collect::<Vec<_>>().join(", "))
-}
-
-/// The address as it is compared.
-pub(crate) fn checked_email(email: &str) -> Result<String> {
-    let email = users::login_key(email);
-    let invalid = || Error::new(Reason::EmailInvalid);
-    let (local, domain) = email.split_once('@').ok_or_else(invalid)?;
-    let (name, top) = domain.rsplit_once('.').ok_or_else(invalid)?;
-    let local_ok = !local.is_empty()
-        && local.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'%' | b'+' | b'-'));
-    let name_ok =
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
-    let top_ok = top.len() >= 2 && top.bytes().all(|byte| byte.is_ascii_alphabetic());
-    if local_ok && name_ok && top_ok && email.len() <= EMAIL_CHARS_MAX { Ok(email) } else { Err(invalid()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_have_one_form() {
-        assert_eq!(checked_email(" Ann.B+c@Example.org ").unwrap(), "ann.b+c@example.org");
-        for wrong in ["", "a", "a@b", "@b.org", "a@@b.org", "a@b.o", "a@b.o1g", "a b@c.org", "a@b.org\r\nX: y"] {
-            assert!(checked_email(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn an_invitation_is_told_by_its_roles() {
-        let roles = BTreeMap::from([("API".into(), "MEMBER".into()), ("DAST".into(), "books".into())]);
-        assert_eq!(sentence(&roles), "Invitation sent for SECURITY ENGINEER on API Security, books on DAST");
-    }
 }

@@ -6,7 +6,8 @@ use lettre::{
     AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor, message::Mailbox, message::header::ContentType,
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use portolan_runtime::Config;
+
+use crate::options::MailOptions;
 
 /// A letter is tried this often, with growing pauses.
 const ATTEMPTS_MAX: u32 = 4;
@@ -53,20 +54,18 @@ impl Letter {
 }
 
 impl Mail {
-    /// Reads `mail.smtp_url`, `mail.from` and `mail.public_url`.
-    ///
     /// # Errors
     /// The key that cannot be used.
-    pub fn from_config(config: &Config) -> Result<Self, String> {
-        let public_url = config.get("mail.public_url").trim_end_matches('/').to_owned();
-        let url = config.get("mail.smtp_url");
+    pub fn open(options: &MailOptions) -> Result<Self, String> {
+        let MailOptions { smtp_url: url, from, public_url } = options;
+        let public_url = public_url.trim_end_matches('/').to_owned();
         if url.is_empty() {
             return Ok(Self { server: None, public_url });
         }
         // The error is left out: it may repeat the URL, which holds a password.
         let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
             .map_err(|_| "mail.smtp_url must be smtp://… or smtps://…".to_owned())?;
-        let from = config.get("mail.from").parse().map_err(|error| format!("mail.from: {error}"))?;
+        let from = from.parse().map_err(|error| format!("mail.from: {error}"))?;
         let transport = builder.timeout(Some(SEND_TIME_MAX)).build();
         Ok(Self { server: Some(Server { transport, from }), public_url })
     }

@@ -2,51 +2,21 @@
 
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::Caller;
-use serde::Serialize;
 
 use crate::{
     Deps, accounts, departures, grants,
     history::{self, Change},
-    invitations::checked_email,
-    signup, store,
+    model::{
+        invitations::checked_email,
+        managed_users::{Key, ManagedUser},
+        members::admin_everywhere,
+    },
+    store,
 };
 
 const NAME_CHARS_MAX: usize = 100;
 const EXTERNAL_ID_CHARS_MAX: usize = 255;
 const PER_PAGE_MAX: i64 = 100;
-
-/// A customer workspace.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct ManagedUser {
-    /// Its account.
-    pub id: i64,
-    pub name: String,
-    pub external_id: Option<String>,
-    #[serde(skip)]
-    pub notification_email: Option<String>,
-    pub origin_url: Option<String>,
-    /// Unix seconds.
-    pub created_at: i64,
-    pub updated_at: i64,
-}
-
-/// How a path names a customer workspace.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Key {
-    Id(i64),
-    ExternalId(String),
-}
-
-impl Key {
-    /// Digits are an id, a leading `E` marks an external id; anything else names nothing.
-    pub fn parse(text: &str) -> Option<Self> {
-        if let Some(external_id) = text.strip_prefix('E') {
-            return (!external_id.is_empty()).then(|| Self::ExternalId(external_id.to_owned()));
-        }
-        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        digits.then(|| text.parse().ok().map(Self::Id)).flatten()
-    }
-}
 
 /// The workspace of this vendor account, if it has one of that name.
 pub async fn find(deps: &Deps, vendor_account_id: i64, name: &str) -> Result<Option<ManagedUser>> {
@@ -92,7 +62,7 @@ pub async fn create(deps: &Deps, caller: &Caller, new: ManagedUser) -> Result<Ma
     if !store::insert_managed_user(&mut tx, caller.account_id, &caller.organization_id, &new).await? {
         return Err(external_id_taken());
     }
-    store::insert_membership(&mut tx, new.id, caller.user_id, None, &signup::admin_everywhere()).await?;
+    store::insert_membership(&mut tx, new.id, caller.user_id, None, &admin_everywhere()).await?;
     let change = Change::of("managed_user", new.id).after(&new).by("managed_user.create");
     history::record(&mut tx, caller, change).await?;
     tx.commit().await?;
@@ -201,19 +171,4 @@ fn invalid(member: &str, detail: &str) -> Error {
 
 fn external_id_taken() -> Error {
     Error::new(Reason::ExternalIdTaken).with("member", "external_id").with("detail", "has already been taken")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_a_number_or_an_external_id() {
-        assert_eq!(Key::parse("42"), Some(Key::Id(42)));
-        assert_eq!(Key::parse("E42"), Some(Key::ExternalId("42".into())));
-        assert_eq!(Key::parse("Ea/b c"), Some(Key::ExternalId("a/b c".into())));
-        for nothing in ["", "E", "A2300", "-1", "4 2", "99999999999999999999"] {
-            assert_eq!(Key::parse(nothing), None, "{nothing}");
-        }
-    }
 }

@@ -2,22 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use portolan_api::{Access, Error, Feature, Reason, Result, billing::v1::GetEntitlementsRequest};
+use portolan_api::{Access, Error, Feature, Reason, Result};
 use portolan_authz::{Caller, Grant, Role, Scope};
 use portolan_store::Tx;
 use serde_json::json;
 
 use crate::{
-    Deps, departures,
-    grants::{self, Rights},
+    Deps, collections, departures, grants,
     history::{self, Change},
-    invitations,
-    roles::{self, CustomRole},
-    store, users,
+    model::{
+        invitations,
+        members::Member,
+        rights::{self, MAPPED_SCOPES},
+        roles::{self, CustomRole},
+        users,
+    },
+    peers, store,
 };
-
-/// Scopes that a mapping may name.
-pub(crate) const MAPPED_SCOPES: [Scope; 4] = [Scope::Api, Scope::Agentic, Scope::Endpoint, Scope::Dast];
 
 /// Gives a member a role: in every scope they have, or as the mapping says.
 ///
@@ -77,7 +78,7 @@ pub async fn update_scope_roles(
         return Err(Reason::SelfChange.into());
     }
     let roles = store::list_custom_roles(&mut tx, caller.account_id).await?;
-    let scope_roles = match default_mapping(&roles) {
+    let scope_roles = match roles::default_mapping(&roles) {
         default if mapping.is_empty() => default,
         _ => checked_mapping(&roles, &closed, mapping)?,
     };
@@ -109,7 +110,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
         return Err(Reason::SelfChange.into());
     }
     let roles = store::list_custom_roles(&mut tx, account_id).await?;
-    let held = Rights::of_member(&mut tx, &roles, account_id, member.user_id).await?;
+    let held = grants::rights_of(&mut tx, &roles, account_id, member.user_id).await?;
     grants::must_cover(&mut tx, caller, &roles, &[held]).await?;
     let admins_before = count_admins(&mut tx, account_id).await?;
     // Who leaves the vendor's account leaves its customer workspaces too.
@@ -144,7 +145,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
 /// `COLLECTIONS_OF_STRANGER`; `ROLE_COLLECTION_UNKNOWN`; `SELF_CHANGE`; `ROLE_ABOVE_CALLER`.
 pub async fn update_collections(deps: &Deps, caller: &Caller, lists: &BTreeMap<i64, Vec<i32>>) -> Result<()> {
     let ids: Vec<i32> = lists.values().flatten().copied().collect();
-    if let Some(id) = roles::unknown_collection(deps, caller, Some(&ids)).await? {
+    if let Some(id) = collections::unknown(deps, caller, Some(&ids)).await? {
         return Err(Error::new(Reason::RoleCollectionUnknown).with("id", id));
     }
     let mut tx = deps.db.begin().await?;
@@ -157,9 +158,9 @@ pub async fn update_collections(deps: &Deps, caller: &Caller, lists: &BTreeMap<i
         if *user_id == caller.user_id {
             return Err(Reason::SelfChange.into());
         }
-        let held = Rights::of_member(&mut tx, &roles, caller.account_id, *user_id).await?;
+        let held = grants::rights_of(&mut tx, &roles, caller.account_id, *user_id).await?;
         store::update_membership_collections(&mut tx, caller.account_id, *user_id, ids, false).await?;
-        let given = Rights::of_member(&mut tx, &roles, caller.account_id, *user_id).await?;
+        let given = grants::rights_of(&mut tx, &roles, caller.account_id, *user_id).await?;
         grants::must_cover(&mut tx, caller, &roles, &[held, given]).await?;
         let change = Change::of("user", user_id).before(&before).after(ids).by("user.collections.update");
         history::record(&mut tx, caller, change).await?;
@@ -175,7 +176,7 @@ pub async fn list_collections(deps: &Deps, account_id: i64) -> Result<BTreeMap<i
     let roles = store::list_custom_roles(&deps.db, account_id).await?;
     let members = store::list_members(&deps.db, account_id).await?;
     let lists = members.iter().map(|member| {
-        let grant = grants::evaluate(&roles, &member.membership, Scope::Api);
+        let grant = rights::evaluate(&roles, &member.membership, Scope::Api);
         (member.user_id, grant.collections().map(<[i32]>::to_vec))
     });
     Ok(lists.collect())
@@ -199,7 +200,7 @@ pub async fn list(deps: &Deps, account_id: i64) -> Result<Vec<TeamMember>> {
         .into_iter()
         .map(|member| TeamMember {
             id: member.user_id,
-            role: grants::evaluate(&roles, &member.membership, Scope::Api).role,
+            role: rights::evaluate(&roles, &member.membership, Scope::Api).role,
             login: member.login,
             name: member.name,
             scope_roles: member.membership.scope_roles,
@@ -224,7 +225,7 @@ pub(crate) async fn count_admins(tx: &mut Tx, account_id: i64) -> Result<usize> 
     let roles = store::list_custom_roles(&mut *tx, account_id).await?;
     let members = store::list_members(&mut *tx, account_id).await?;
     let is_admin = |grant: &Grant| grant.allows(Feature::AdminActions, Access::ReadWrite);
-    Ok(members.iter().filter(|member| is_admin(&grants::evaluate(&roles, &member.membership, Scope::Api))).count())
+    Ok(members.iter().filter(|member| is_admin(&rights::evaluate(&roles, &member.membership, Scope::Api))).count())
 }
 
 /// Refuses a change, made in this transaction, that took the last ADMIN away.
@@ -250,9 +251,7 @@ pub(crate) async fn closed_scopes(
             Scope::Dast => includes(deps, account_id, "AKTO_DAST").await?,
             // Open unless the plan says no.
             Scope::Endpoint => {
-                let request = GetEntitlementsRequest { account_id };
-                let plan = deps.peers.metering().get_entitlements(request).await?.into_inner();
-                !plan.entitlements.iter().any(|one| one.feature == "ENDPOINT_SECURITY" && !one.is_granted)
+                !peers::denied_features(&deps.peers, account_id).await?.iter().any(|one| one == "ENDPOINT_SECURITY")
             }
             _ => true,
         };
@@ -292,12 +291,6 @@ pub(crate) fn checked_mapping(
     mapping.iter().map(entry).collect()
 }
 
-/// What a member gets when nothing is said: the default role of the account, in the API scope.
-pub(crate) fn default_mapping(roles: &[CustomRole]) -> BTreeMap<String, String> {
-    let name = roles.iter().find(|role| role.is_default).map_or(Role::Member.name(), |role| role.name.as_str());
-    BTreeMap::from([(Scope::Api.name().to_owned(), name.to_owned())])
-}
-
 /// The roles that a member is to have.
 struct Given {
     primary: Option<String>,
@@ -309,17 +302,17 @@ async fn set_roles(
     caller: &Caller,
     mut tx: Tx,
     roles: &[CustomRole],
-    member: &store::Member,
+    member: &Member,
     given: Given,
     action: &'static str,
 ) -> Result<()> {
     let Given { primary, scope_roles } = given;
     let (account_id, user_id) = (caller.account_id, member.user_id);
-    let before = Rights::of_member(&mut tx, roles, account_id, user_id).await?;
+    let before = grants::rights_of(&mut tx, roles, account_id, user_id).await?;
     let admins_before = count_admins(&mut tx, account_id).await?;
     store::update_roles(&mut tx, account_id, user_id, primary.as_deref(), &scope_roles).await?;
     // What the member had and what they get lies within what the caller has.
-    let after = Rights::of_member(&mut tx, roles, account_id, user_id).await?;
+    let after = grants::rights_of(&mut tx, roles, account_id, user_id).await?;
     grants::must_cover(&mut tx, caller, roles, &[before, after]).await?;
     keep_an_admin(&mut tx, account_id, admins_before).await?;
     let before = roles_json(member.membership.role.as_deref(), &member.membership.scope_roles);

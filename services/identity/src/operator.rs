@@ -6,9 +6,14 @@ use portolan_limit::Limits;
 use portolan_store::Db;
 
 use crate::{
-    bootstrap, grants,
     history::{self, Actor, Change},
-    passwords, store, throttle, users,
+    model::{
+        members::{Member, admin_everywhere},
+        rights, users,
+    },
+    passwords,
+    random::random_password,
+    store, throttle,
 };
 
 /// Somebody an API key may belong to.
@@ -63,7 +68,7 @@ pub async fn create(db: &Db, login: &str, account_id: Option<i64>, password: Opt
     }
     let user_id = store::next_id(&mut tx, "user").await?;
     store::insert_user(&mut tx, user_id, login, &login_key, &hash).await?;
-    store::insert_membership(&mut tx, account_id, user_id, None, &crate::signup::admin_everywhere()).await?;
+    store::insert_membership(&mut tx, account_id, user_id, None, &admin_everywhere()).await?;
     let actor = Actor { account_id, user_id, client_address: String::new() };
     history::record_by(&mut tx, &actor, Change::of("user", user_id).by("user.create")).await?;
     tx.commit().await?;
@@ -82,9 +87,9 @@ pub async fn find(db: &Db, account_id: Option<i64>, login: Option<&str>) -> Resu
     }
     let roles = store::list_custom_roles(db, account_id).await?;
     let key = login.map(users::login_key);
-    let wanted = |member: &&store::Member| match &key {
+    let wanted = |member: &&Member| match &key {
         Some(key) => users::login_key(&member.login) == *key,
-        None => grants::evaluate(&roles, &member.membership, portolan_authz::Scope::Api)
+        None => rights::evaluate(&roles, &member.membership, portolan_authz::Scope::Api)
             .allows(Feature::AdminActions, Access::ReadWrite),
     };
     let member = members.iter().find(wanted).ok_or(Reason::UserNotFound)?;
@@ -103,7 +108,7 @@ pub async fn note_key(db: &Db, owner: &Person) -> Result<()> {
 }
 
 async fn hashed(password: Option<String>) -> Result<(String, String)> {
-    let password = password.unwrap_or_else(bootstrap::random_password);
+    let password = password.unwrap_or_else(random_password);
     passwords::check(&password)?;
     let hash = passwords::Passwords::default().hash(password.clone()).await?;
     Ok((password, hash))

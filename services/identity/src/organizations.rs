@@ -6,51 +6,10 @@ use portolan_store::Db;
 use crate::{
     Deps,
     history::{self, Actor, Change},
+    model::organizations::{By, NewOrganization, Organization, State},
+    random::random_text,
     store,
 };
-
-/// An organisation.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Organization {
-    /// UUID.
-    pub id: String,
-    /// `org_…`
-    pub public_id: String,
-    pub name: String,
-    pub sub_domain: String,
-    pub state: State,
-}
-
-/// Whether an organisation may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    Active,
-    Suspended,
-    NotActivated,
-}
-
-impl State {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Active => "ACTIVE",
-            Self::Suspended => "SUSPENDED",
-            Self::NotActivated => "NOT_ACTIVATED",
-        }
-    }
-
-    pub fn parse(name: &str) -> Option<Self> {
-        [Self::Active, Self::Suspended, Self::NotActivated].into_iter().find(|state| state.name() == name)
-    }
-}
-
-/// A name that an organisation is found by.
-#[derive(Clone, Debug)]
-pub enum By {
-    Id(String),
-    PublicId(String),
-    SubDomain(String),
-    Account(i64),
-}
 
 /// The login of an organisation's first user; empty when there is none.
 pub async fn admin_email(deps: &Deps, id: &str) -> Result<String> {
@@ -93,9 +52,9 @@ pub async fn set_state(db: &Db, name: &str, state: State) -> Result<Organization
 }
 
 /// A new organisation of this name, active at once.
-pub(crate) fn new(name: &str, created_at: i64) -> store::NewOrganization {
-    let suffix = crate::random_text(16);
-    store::NewOrganization {
+pub(crate) fn new(name: &str, created_at: i64) -> NewOrganization {
+    let suffix = random_text(16);
+    NewOrganization {
         id: uuid::Uuid::new_v4().to_string(),
         sub_domain: sub_domain(name, &suffix),
         public_id: format!("org_{suffix}"),

@@ -3,38 +3,23 @@
 //! # Invariants
 //! - A message that was queued is tried until the push service takes it, refuses the device for good, or the last
 //!   attempt failed; a crash repeats at most the attempt under way.
-//! - What is sent is encrypted for the browser (RFC 8291) and signed by the installation's own key (RFC 8292).
-//! - An endpoint is an address from outside: it is reached through the guarded client only.
 
 use std::time::Duration;
 
-use base64::{
-    Engine as _,
-    alphabet::URL_SAFE,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::URL_SAFE_NO_PAD},
-};
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use p256::{
-    PublicKey, SecretKey,
-    elliptic_curve::sec1::ToEncodedPoint as _,
-    pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _},
-};
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::Caller;
-use portolan_fetch::{Fetch, Request};
 use portolan_outbox::notice::{self, Notice};
+use portolan_runtime::now_s;
 use serde_json::json;
-use web_push_native::Auth;
 
 use crate::{
     Deps, grants,
     history::{self, Change},
-    now_s, store,
+    model::push::{Device, Due},
+    store,
+    web_push::{auth_secret, public_key},
 };
 
-const KEY_NAME: &str = "vapid";
-/// Where the private key is sealed.
-const KEY_PLACE: &str = "installation_keys.vapid";
 /// Devices of one user in one account; an older one goes when there are more.
 const DEVICES_MAX: i64 = 20;
 const ENDPOINT_BYTES_MAX: usize = 2_000;
@@ -51,110 +36,6 @@ const TAKEN: i64 = 1_000;
 const LEASE_S: i64 = 60;
 const BATCH: i64 = 20;
 const IDLE: Duration = Duration::from_secs(1);
-/// How long a push service may keep a message, and how long a signature is good.
-const TTL_S: i64 = 12 * 60 * 60;
-/// Browsers write their keys with and without padding.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
-    &URL_SAFE,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
-
-/// A browser that takes messages.
-#[derive(Clone, Debug)]
-pub struct Device {
-    pub endpoint_digest: String,
-    pub endpoint: String,
-    pub p256dh: String,
-    pub auth: String,
-}
-
-/// A message for one device whose time has come.
-#[derive(Clone, Debug)]
-pub struct Due {
-    pub account_id: i64,
-    pub message_id: String,
-    pub user_id: i64,
-    pub endpoint_digest: String,
-    pub payload: String,
-    /// With the one that begins now.
-    pub attempts: i64,
-}
-
-/// The installation's key, and the client that reaches push services.
-#[derive(Clone)]
-pub struct Push {
-    key: EncodingKey,
-    /// Uncompressed point, base64url.
-    pub public_key: String,
-    fetch: Fetch,
-    /// Whom a push service may write to, as a URL.
-    contact: String,
-    /// Whether plain HTTP endpoints are taken: only where private addresses may be reached, that is in tests.
-    allow_http: bool,
-}
-
-impl Push {
-    /// Reads the key; makes it at the first start.
-    ///
-    /// # Errors
-    /// When the store or the sealed key cannot be read.
-    pub(crate) async fn open(
-        db: &portolan_store::Db,
-        secrets: &portolan_runtime::Secrets,
-        fetch: Fetch,
-        contact: String,
-        allow_http: bool,
-    ) -> Result<Self> {
-        if store::find_installation_key(db, KEY_NAME).await?.is_none() {
-            let secret = random_key();
-            let pkcs8 = secret.to_pkcs8_der().map_err(Error::internal)?;
-            let public = secret.public_key().to_encoded_point(false).as_bytes().to_vec();
-            let sealed = secrets.seal(KEY_PLACE, pkcs8.as_bytes());
-            store::insert_installation_key(db, KEY_NAME, public, sealed, now_s()).await?;
-        }
-        let (public, sealed) = store::find_installation_key(db, KEY_NAME)
-            .await?
-            .ok_or_else(|| Error::internal("the key of push messages is missing"))?;
-        let pkcs8 = secrets.open(KEY_PLACE, &sealed).map_err(Error::internal)?;
-        SecretKey::from_pkcs8_der(&pkcs8).map_err(Error::internal)?;
-        Ok(Self {
-            key: EncodingKey::from_ec_der(&pkcs8),
-            public_key: URL_SAFE_NO_PAD.encode(public),
-            fetch,
-            contact,
-            allow_http,
-        })
-    }
-
-    /// Sends one message. `Ok(true)`: taken; `Ok(false)`: the device is gone for good.
-    async fn send(&self, device: &Device, payload: &str) -> Result<bool, String> {
-        let endpoint = url::Url::parse(&device.endpoint).map_err(|error| error.to_string())?;
-        let browser = public_key(&device.p256dh).ok_or("the device's key is none")?;
-        let auth = auth_secret(&device.auth).ok_or("the device's secret is none")?;
-        let body = web_push_native::encrypt(payload.as_bytes().to_vec(), &browser, &auth);
-        let claims = json!({
-            "aud": endpoint.origin().ascii_serialization(),
-            "exp": now_s() + TTL_S,
-            "sub": self.contact,
-        });
-        let token = encode(&Header::new(Algorithm::ES256), &claims, &self.key).map_err(|error| error.to_string())?;
-        let request = Request::post(device.endpoint.clone())
-            .secret_header("authorization", &format!("vapid t={token}, k={}", self.public_key))
-            .header("ttl", &TTL_S.to_string())
-            .header("content-encoding", "aes128gcm")
-            .header("content-type", "application/octet-stream")
-            .redirects_max(0)
-            .bytes_max(64 * 1024)
-            .body(body.map_err(|error| error.to_string())?);
-        let answer = self.fetch.send(request).await.map_err(|error| error.to_string())?;
-        match answer.status.as_u16() {
-            200..=299 => Ok(true),
-            404 | 410 => Ok(false),
-            status => Err(format!("the push service answered {status}")),
-        }
-    }
-}
-
 /// Remembers a browser of the caller.
 ///
 /// # Errors
@@ -211,10 +92,10 @@ pub async fn notify(deps: &Deps, notice: &Notice, message_id: &str) -> Result<i6
     Ok(queued)
 }
 
-/// Sends what is due, until the process ends.
-pub(crate) async fn deliver(deps: Deps) {
+/// Sends what is due, until it is cut off, which is safe at every step.
+pub(crate) async fn deliver(deps: &Deps) {
     loop {
-        match deliver_due(&deps).await {
+        match deliver_due(deps).await {
             Ok(0) => tokio::time::sleep(IDLE).await,
             Ok(_) => {}
             Err(error) => {
@@ -251,23 +132,6 @@ async fn deliver_one(deps: &Deps, due: &Due) -> Result<()> {
             tracing::info!(%error, attempts = due.attempts, "a push message was not taken");
             let wait_s = BACKOFF_S << (due.attempts - 1).clamp(0, 7);
             store::delay_message(&deps.db, due, now_s() + wait_s, due.attempts).await
-        }
-    }
-}
-
-fn public_key(text: &str) -> Option<PublicKey> {
-    PublicKey::from_sec1_bytes(&LENIENT.decode(text).ok()?).ok()
-}
-
-fn auth_secret(text: &str) -> Option<Auth> {
-    <[u8; 16]>::try_from(LENIENT.decode(text).ok()?).ok().map(Auth::from)
-}
-
-fn random_key() -> SecretKey {
-    loop {
-        // All but a few of the 2^256 values are keys.
-        if let Ok(key) = SecretKey::from_slice(&rand::random::<[u8; 32]>()) {
-            return key;
         }
     }
 }

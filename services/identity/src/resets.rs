@@ -4,11 +4,13 @@ use portolan_api::{Access, Error, Feature, Reason, Result};
 use portolan_authz::{Caller, Scope};
 
 use crate::{
-    Deps,
-    grants::{self, Rights},
+    Deps, grants,
     history::{self, Actor, Change},
     mail::Letter,
-    passwords, store, throttle, users,
+    model::users,
+    passwords,
+    random::random_code,
+    store, throttle,
 };
 
 /// A token is good this long, and an administrator's is not replaced earlier.
@@ -44,14 +46,14 @@ pub async fn create_for_member(deps: &Deps, caller: &Caller, email: &str) -> Res
         }
         let mut tx = deps.db.begin().await?;
         let roles = store::list_custom_roles(&mut tx, account_id).await?;
-        let theirs = Rights::of_member(&mut tx, &roles, account_id, user.id).await?;
-        let own = Rights::of_member(&mut tx, &roles, account_id, caller.user_id).await?;
+        let theirs = grants::rights_of(&mut tx, &roles, account_id, user.id).await?;
+        let own = grants::rights_of(&mut tx, &roles, account_id, caller.user_id).await?;
         tx.rollback().await?;
         if !own.covers(&theirs) {
             return Err(Reason::RoleAboveCaller.into());
         }
     }
-    let (token, now) = (crate::random_code(), deps.clock.now());
+    let (token, now) = (random_code(), deps.clock.now());
     let mut tx = deps.db.begin().await?;
     let digest = portolan_runtime::digest(&token);
     if !store::insert_reset(&mut tx, user.id, BY_ADMIN, &digest, now, now - LIFE_S).await? {
@@ -89,7 +91,7 @@ async fn mail_token(deps: &Deps, email_key: &str, client_address: String) -> Res
     if !throttle::may_mail(&deps.limits, email_key).await? {
         return Ok(());
     }
-    let token = crate::random_code();
+    let token = random_code();
     let now = deps.clock.now();
     let account_id = store::list_accounts_of_user(&deps.db, user.id).await?.into_keys().next().unwrap_or_default();
     let mut tx = deps.db.begin().await?;

@@ -5,82 +5,21 @@
 //! - Every change of an account's roles or members holds the account's row lock, so such changes happen one by one.
 //! - A role that is held or invited is not deleted, and the last ADMIN of the API scope stays.
 
-use portolan_api::{Error, Reason, Result, inventory::v1::ListBasicCollectionsRequest};
-use portolan_authz::{Caller, Grant, Role, features_named};
+use portolan_api::{Error, Reason, Result};
+use portolan_authz::{Caller, Role, features_named};
 use portolan_store::Tx;
-use serde::Serialize;
 
 use crate::{
-    Deps,
-    grants::{self, Rights},
+    Deps, collections, grants,
     history::{self, Change},
-    members, store,
+    members,
+    model::roles::{CustomRole, key},
+    store,
 };
 
 const NAME_CHARS_MAX: usize = 50;
-/// Longest lists of collections and of features that a role takes.
-const COLLECTIONS_MAX: usize = 10_000;
+/// Longest list of features that a role takes.
 const FEATURES_MAX: usize = 100;
-
-/// A custom role of an account.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct CustomRole {
-    /// As it was created.
-    pub name: String,
-    #[serde(serialize_with = "role_name")]
-    pub base_role: Role,
-    /// Empty: no restriction by the role.
-    pub collection_ids: Vec<i32>,
-    /// Access groups and features; empty: everything of the base role.
-    pub features: Vec<String>,
-    pub opens_threat_protection: bool,
-    pub is_default: bool,
-    /// Every collection of its list was deleted: the empty list restricts to none.
-    pub is_emptied: bool,
-}
-
-fn role_name<S: serde::Serializer>(role: &Role, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    serializer.serialize_str(role.name())
-}
-
-impl CustomRole {
-    /// What names are compared by.
-    pub fn key(&self) -> String {
-        key(&self.name)
-    }
-
-    /// What the role gives to a holder without a list of their own.
-    pub(crate) fn grant(&self) -> Grant {
-        let is_restricted = !self.collection_ids.is_empty() || self.is_emptied;
-        let grant = Grant::new(&self.name, self.base_role, is_restricted.then(|| self.collection_ids.clone()));
-        grant.with_custom_role(self.opens_threat_protection, self.allowed())
-    }
-
-    /// The features that stay open, if the role names any. A stored name that is unknown opens nothing.
-    pub fn allowed(&self) -> Option<u64> {
-        let bits = || self.features.iter().filter_map(|name| features_named(name)).fold(0, |all, bits| all | bits);
-        (!self.features.is_empty()).then(bits)
-    }
-}
-
-pub(crate) fn key(name: &str) -> String {
-    name.trim().to_ascii_uppercase()
-}
-
-/// What a name means in an account: the built-in role behind it, and the custom one if it is one.
-pub(crate) fn resolve<'r>(roles: &'r [CustomRole], name: &str) -> Option<(Role, Option<&'r CustomRole>)> {
-    let name = key(name);
-    if let Some(role) = Role::parse(&name) {
-        return Some((role, None));
-    }
-    roles.iter().find(|role| role.key() == name).map(|role| (role.base_role, Some(role)))
-}
-
-/// The name as it is stored and shown: built-in ones upper case, custom ones as created.
-pub(crate) fn canonical(roles: &[CustomRole], name: &str) -> Option<String> {
-    let (base, custom) = resolve(roles, name)?;
-    Some(custom.map_or_else(|| base.name().to_owned(), |role| role.name.clone()))
-}
 
 /// Members of a role as a caller gives them.
 #[derive(Clone, Debug, Default)]
@@ -100,7 +39,7 @@ pub struct RoleInput {
 /// `ROLE_FEATURE_UNKNOWN`, `ROLE_COLLECTION_UNKNOWN`, `ROLE_ABOVE_CALLER` for what the caller does not hold.
 pub async fn create(deps: &Deps, caller: &Caller, input: RoleInput) -> Result<()> {
     checked_name(&input.name)?;
-    let unknown_collection = unknown_collection(deps, caller, input.collection_ids.as_deref()).await?;
+    let unknown_collection = collections::unknown(deps, caller, input.collection_ids.as_deref()).await?;
     create_with(deps, caller, input, unknown_collection).await
 }
 
@@ -147,7 +86,7 @@ pub async fn create_with(
 /// `LAST_ADMIN`.
 pub async fn update(deps: &Deps, caller: &Caller, input: RoleInput) -> Result<()> {
     checked_name(&input.name)?;
-    let unknown_collection = unknown_collection(deps, caller, input.collection_ids.as_deref()).await?;
+    let unknown_collection = collections::unknown(deps, caller, input.collection_ids.as_deref()).await?;
     update_with(deps, caller, input, unknown_collection).await
 }
 
@@ -241,7 +180,7 @@ fn checked_base_role(name: &str) -> Result<Role> {
 /// A role may be given in any scope, but roles are administered in the API scope, so what the caller holds there covers
 /// what the role was and becomes.
 async fn must_cover(tx: &mut Tx, caller: &Caller, roles: &[CustomRole], touched: &[&CustomRole]) -> Result<()> {
-    let own = Rights::of_member(tx, roles, caller.account_id, caller.user_id).await?;
+    let own = grants::rights_of(tx, roles, caller.account_id, caller.user_id).await?;
     let covers = |role: &&CustomRole| own.in_api().is_some_and(|own| own.covers(&role.grant()));
     if touched.iter().all(covers) { Ok(()) } else { Err(Reason::RoleAboveCaller.into()) }
 }
@@ -266,15 +205,4 @@ fn check_rest(role: &CustomRole, roles: &[CustomRole], unknown_collection: Optio
         Some(id) => Err(Error::new(Reason::RoleCollectionUnknown).with("id", id)),
         None => Ok(()),
     }
-}
-
-/// The first of these ids that names no collection of the account.
-pub(crate) async fn unknown_collection(deps: &Deps, caller: &Caller, ids: Option<&[i32]>) -> Result<Option<i32>> {
-    let Some(ids) = ids.filter(|ids| !ids.is_empty()) else { return Ok(None) };
-    if ids.len() > COLLECTIONS_MAX {
-        return Err(Error::new(Reason::TooManyIds).with("limit", COLLECTIONS_MAX));
-    }
-    let answer = deps.peers.inventory_as(caller).list_basic_collections(ListBasicCollectionsRequest {}).await?;
-    let known: Vec<i32> = answer.into_inner().api_collections.iter().map(|collection| collection.id).collect();
-    Ok(ids.iter().find(|id| !known.contains(id)).copied())
 }

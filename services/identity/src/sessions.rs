@@ -1,7 +1,7 @@
 //! Sessions of people: an opaque id in a cookie and an access token in a header, both needed, both on the server only
 //! as digests.
 
-use portolan_api::{Error, Reason, Result, inventory::v1::CountEndpointsRequest};
+use portolan_api::{Error, Reason, Result};
 use portolan_authz::Caller;
 use portolan_store::Tx;
 use subtle::ConstantTimeEq as _;
@@ -9,43 +9,23 @@ use subtle::ConstantTimeEq as _;
 use crate::{
     Deps,
     history::{self, Actor, Change},
-    oidc, store,
+    model::{
+        sessions::{ID_TOKEN_PLACE, Session},
+        users,
+    },
+    peers, store,
     throttle::{self, Attempt, Kind},
-    users,
 };
 
 /// A session ends when it was not used for this long, and at the latest after the second.
 const IDLE_MAX_S: i64 = 60 * 60;
 const AGE_MAX_S: i64 = 7 * 24 * 60 * 60;
-const SWEEP_EVERY: std::time::Duration = std::time::Duration::from_secs(600);
 /// How long a network counts as one where somebody has signed in.
 const PLACE_LIFE_S: i64 = 90 * 24 * 60 * 60;
 /// The time of use is written at most this often.
 const TOUCH_EVERY_S: i64 = 60;
 /// Longest password that is looked at; hashing more is work for an attacker's benefit.
 const PASSWORD_CHARS_MAX: usize = 1024;
-
-/// A session as the server knows it.
-#[derive(Clone, Debug)]
-pub struct Session {
-    pub digest: String,
-    pub access_digest: String,
-    pub user_id: i64,
-    pub account_id: i64,
-    pub created_at: i64,
-    pub used_at: i64,
-    /// The provider's token of a single sign-on, sealed; its logout asks for it.
-    pub id_token: Option<Vec<u8>>,
-}
-
-impl Session {
-    /// What a single sign-on gives a session that begins now.
-    pub(crate) fn with_id_token(sealed: Vec<u8>, now: i64) -> Self {
-        let empty = String::new;
-        let (digest, access_digest) = (empty(), empty());
-        Self { digest, access_digest, user_id: 0, account_id: 0, created_at: now, used_at: now, id_token: Some(sealed) }
-    }
-}
 
 /// What a login answers.
 pub struct Opened {
@@ -179,22 +159,28 @@ pub async fn close(deps: &Deps, caller: &Caller, redirect_url: Option<&str>) -> 
     history::record(&mut tx, caller, Change::of("session", &caller.credential_id).by("logout")).await?;
     tx.commit().await?;
     match session.and_then(|session| session.id_token) {
-        Some(id_token) => Ok(oidc::logout_url(deps, &id_token, target).await.unwrap_or_else(|| target.to_owned())),
+        Some(id_token) => Ok(provider_logout(deps, &id_token, target).await.unwrap_or_else(|| target.to_owned())),
         None => Ok(target.to_owned()),
     }
 }
 
-/// Removes the rows of sessions that have ended, now and then.
-pub(crate) async fn sweep(deps: Deps) {
-    loop {
-        tokio::time::sleep(SWEEP_EVERY).await;
-        let now = deps.clock.now();
-        if let Err(error) = store::delete_ended_sessions(&deps.db, now - IDLE_MAX_S, now - AGE_MAX_S).await {
-            tracing::warn!(%error, "ended sessions could not be removed");
-        }
-        if let Err(error) = store::delete_login_places(&deps.db, now - PLACE_LIFE_S).await {
-            tracing::warn!(%error, "networks of old logins could not be removed");
-        }
+/// Where the browser goes to log out at the provider too.
+async fn provider_logout(deps: &Deps, sealed_id_token: &[u8], target: &str) -> Option<String> {
+    let provider = deps.provider.as_ref()?;
+    let id_token = String::from_utf8(deps.secrets.open(ID_TOKEN_PLACE, sealed_id_token).ok()?).ok()?;
+    let target =
+        if target.starts_with('/') { format!("{}{target}", deps.mail.public_url()) } else { target.to_owned() };
+    provider.logout_url(&id_token, &target).await
+}
+
+/// Removes the rows of sessions that have ended.
+pub(crate) async fn sweep(deps: &Deps) {
+    let now = deps.clock.now();
+    if let Err(error) = store::delete_ended_sessions(&deps.db, now - IDLE_MAX_S, now - AGE_MAX_S).await {
+        tracing::warn!(%error, "ended sessions could not be removed");
+    }
+    if let Err(error) = store::delete_login_places(&deps.db, now - PLACE_LIFE_S).await {
+        tracing::warn!(%error, "networks of old logins could not be removed");
     }
 }
 
@@ -208,9 +194,8 @@ pub(crate) fn is_local_path(path: &str) -> bool {
 
 /// Best effort: a login does not fail because the inventory cannot be asked.
 async fn first_step(deps: &Deps, account_id: i64) -> Option<String> {
-    let answer = deps.peers.inventory().count_endpoints(CountEndpointsRequest { account_id }).await;
-    let empty = answer.is_ok_and(|answer| answer.into_inner().endpoints == 0);
-    empty.then(|| "dashboard/quick-start".to_owned())
+    let is_empty = peers::count_endpoints(&deps.peers, account_id).await.is_ok_and(|endpoints| endpoints == 0);
+    is_empty.then(|| "dashboard/quick-start".to_owned())
 }
 
 /// 256 bits from the operating system's generator, as 64 hex digits.

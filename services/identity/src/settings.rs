@@ -7,6 +7,7 @@ use portolan_authz::Caller;
 use crate::{
     Deps,
     history::{self, Change},
+    model::settings::Settings,
     store,
 };
 
@@ -28,13 +29,6 @@ const PRIVATE_RANGES: [&str; 13] = [
 ];
 /// Longest list that is taken.
 const ENTRIES_MAX: usize = 10_000;
-
-/// Lists as they were given.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Settings {
-    pub private_cidrs: Vec<String>,
-    pub partner_ips: Vec<String>,
-}
 
 /// The settings that are in force: an empty list of private ranges means the built-in one.
 ///

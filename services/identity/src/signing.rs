@@ -3,11 +3,11 @@ use std::sync::Arc;
 use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey as _};
 use portolan_api::{Error, Result};
 use portolan_authz::{CallerClaims, CallerSigner, CallerVerifier, VerifyingKeys};
-use portolan_runtime::Secrets;
+use portolan_runtime::{Secrets, now_s};
 use portolan_store::Db;
 use tokio::sync::RwLock;
 
-use crate::{now_s, store};
+use crate::{model::signing_keys, store};
 
 /// A key signs for a day; the one before stays valid, so that tokens on their way are still verified.
 const KEY_LIFE_S: i64 = 24 * 60 * 60;
@@ -70,7 +70,7 @@ async fn load(db: &Db, secrets: &Secrets, verifier: &CallerVerifier) -> Result<C
         _ => {
             let private = SigningKey::from_bytes(&rand::random());
             let pkcs8 = private.to_pkcs8_der().map_err(Error::internal)?;
-            let key = store::SigningKeyRow {
+            let key = signing_keys::SigningKey {
                 id: format!("{:016x}", rand::random::<u64>()),
                 public_key: private.verifying_key().to_bytes().to_vec(),
                 private_key: secrets.seal(PLACE, pkcs8.as_bytes()),

@@ -1,21 +1,21 @@
 //! New people: by invitation, as the first user, or as founders of an organisation.
 
-use std::collections::BTreeMap;
-
 use portolan_api::{Error, Reason, Result};
-use portolan_authz::Role;
 use portolan_store::Tx;
 
 use crate::{
-    Deps, bootstrap,
-    grants::{self, Rights},
+    Deps, grants,
     history::{self, Actor, Change},
-    invitations::checked_email,
+    model::{
+        invitations::checked_email,
+        members::{ACCOUNT_NAME, admin_everywhere},
+        rights::Rights,
+        users,
+    },
     organizations, passwords,
     sessions::{self, Opened},
     store,
     throttle::{self, Kind},
-    users,
 };
 
 /// Makes a user, or lets a known one join, and starts a session.
@@ -95,7 +95,7 @@ pub(crate) async fn accept(deps: &Deps, tx: &mut Tx, code_digest: &str, user_id:
     }
     // Roles may have widened since, and the issuer may have lost theirs: what is given is what they hold now.
     let roles = store::list_custom_roles(&mut *tx, invitation.account_id).await?;
-    let issuer = Rights::of_member(tx, &roles, invitation.account_id, invitation.issuer_id).await?;
+    let issuer = grants::rights_of(tx, &roles, invitation.account_id, invitation.issuer_id).await?;
     if !issuer.covers(&Rights::of_mapping(&roles, &invitation.scope_roles)) {
         return Err(invalid.into());
     }
@@ -127,7 +127,7 @@ async fn found(deps: &Deps, email: &str, email_key: &str, password: &str, addres
     let user_id = store::next_id(&mut tx, "user").await?;
     let organization = organizations::new(email, deps.clock.now());
     store::insert_organization(&mut tx, &organization).await?;
-    store::insert_account(&mut tx, account_id, &organization.id, bootstrap::ACCOUNT_NAME, deps.clock.now()).await?;
+    store::insert_account(&mut tx, account_id, &organization.id, ACCOUNT_NAME, deps.clock.now()).await?;
     store::insert_user(&mut tx, user_id, email, email_key, &hash).await?;
     store::insert_membership(&mut tx, account_id, user_id, None, &admin_everywhere()).await?;
     store::insert_administrator(&mut tx, &organization.id, user_id, deps.clock.now()).await?;
@@ -137,9 +137,4 @@ async fn found(deps: &Deps, email: &str, email_key: &str, password: &str, addres
     store::update_last_login(&mut tx, user_id, deps.clock.now(), &hash).await?;
     tx.commit().await?;
     sessions::opened(deps, opened, account_id).await
-}
-
-/// What the maker of an account is in it.
-pub(crate) fn admin_everywhere() -> BTreeMap<String, String> {
-    bootstrap::SCOPES.iter().map(|scope| (scope.to_string(), Role::Admin.name().to_owned())).collect()
 }

@@ -5,15 +5,7 @@
 
 use portolan_api::Result;
 
-use crate::{Deps, store::tenants as store};
-
-/// An account and whether it is open: not closed itself, and of an organization that is active.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tenant {
-    pub account_id: i64,
-    pub is_open: bool,
-    pub version: i64,
-}
+use crate::{Deps, model::tenants::Tenant, store::tenants as store};
 
 /// Accounts that opened or shut after a version, in the order of versions.
 pub async fn changes(deps: &Deps, after_version: i64) -> Result<Vec<Tenant>> {

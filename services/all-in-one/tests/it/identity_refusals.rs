@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use portolan_api::Reason;
-use portolan_identity::organizations::{self, State};
+use portolan_identity::{model::organizations::State, organizations};
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
 use portolan_authz::{Cache, ServiceAuth};
-use portolan_identity::{Deps, grants, users};
+use portolan_identity::{Deps, Options, grants, users};
 use portolan_runtime::{Config, Peers, Secrets};
 use portolan_store::args;
 use portolan_testkit::TestDb;
@@ -15,7 +15,7 @@ pub async fn identity(test: &TestDb, server: &Server) -> Deps {
     let config = Config::load(server.data_dir.clone(), None, []).unwrap();
     let peers = Peers::new(&config, ServiceAuth::new(&secrets.derive("service token"))).unwrap();
     let db = test.store.service("identity").await.unwrap();
-    Deps::open(db, peers, secrets, Cache::Off, Cache::Off, &config).await.unwrap()
+    Deps::open(db, peers, secrets, Cache::Off, Cache::Off, &Options::read(&config).unwrap()).await.unwrap()
 }
 
 /// A logged-in user.

@@ -1,21 +1,16 @@
 use portolan_api::identity::v1::{
     AccountSettings, CreateAccountRequest, CreateAccountResponse, GetAdminSettingsRequest, GetAdminSettingsResponse,
     GetLastLoginRequest, GetLastLoginResponse, GetOrganizationRequest, GetOrganizationResponse, GetPushKeyRequest,
-    GetPushKeyResponse, NotifyAccountRequest, NotifyAccountResponse, SaveSubscriptionRequest, SaveSubscriptionResponse,
-    SubscriptionState, SwitchAccountRequest, SwitchAccountResponse, UpdateNamesRequest, UpdateNamesResponse,
-    UpdatePartnerIpsRequest, UpdatePartnerIpsResponse, UpdatePrivateCidrsRequest, UpdatePrivateCidrsResponse,
-    accounts_service_server::AccountsService, notifications_service_server::NotificationsService,
+    GetPushKeyResponse, SaveSubscriptionRequest, SaveSubscriptionResponse, SubscriptionState, SwitchAccountRequest,
+    SwitchAccountResponse, UpdateNamesRequest, UpdateNamesResponse, UpdatePartnerIpsRequest, UpdatePartnerIpsResponse,
+    UpdatePrivateCidrsRequest, UpdatePrivateCidrsResponse, accounts_service_server::AccountsService,
 };
 use portolan_api::{Error, Reason};
 use portolan_authz::Caller;
 use tonic::{Request, Response};
 
 use super::{Rpc, RpcResult};
-use crate::{
-    accounts,
-    organizations::{self, By},
-    push, settings, users,
-};
+use crate::{accounts, model::organizations::By, organizations, push, settings, users};
 
 #[tonic::async_trait]
 impl AccountsService for Rpc {
@@ -103,14 +98,5 @@ impl AccountsService for Rpc {
                 partner_ip_list: settings.partner_ips,
             }),
         }))
-    }
-}
-
-#[tonic::async_trait]
-impl NotificationsService for Rpc {
-    async fn notify_account(&self, request: Request<NotifyAccountRequest>) -> RpcResult<NotifyAccountResponse> {
-        let NotifyAccountRequest { notice, message_id } = request.into_inner();
-        let queued = push::notify(&self.deps, &notice.unwrap_or_default(), &message_id).await?;
-        Ok(Response::new(NotifyAccountResponse { queued }))
     }
 }

@@ -1,12 +1,15 @@
 use portolan_api::identity::v1::{
-    AuditRecord, ListAuditEventsRequest, ListAuditEventsResponse, RecordAuditEventsRequest, RecordAuditEventsResponse,
-    audit_log_service_server::AuditLogService, audit_service_server::AuditService,
+    AuditEvent, AuditRecord, ListAuditEventsRequest, ListAuditEventsResponse, RecordAuditEventsRequest,
+    RecordAuditEventsResponse, audit_log_service_server::AuditLogService, audit_service_server::AuditService,
 };
 use portolan_authz::Caller;
 use tonic::{Request, Response, Status};
 
 use super::{Rpc, RpcResult};
-use crate::audit::{self, Filter, Link};
+use crate::{
+    audit::{self, Filter},
+    model::audit::{Event, Link},
+};
 
 #[tonic::async_trait]
 impl AuditService for Rpc {
@@ -18,6 +21,7 @@ impl AuditService for Rpc {
         if events.len() > audit::EVENTS_MAX {
             return Err(Status::invalid_argument("too many events at once"));
         }
+        let events = events.into_iter().map(event).collect();
         let appended = audit::record(&self.deps.db, events).await?;
         Ok(Response::new(RecordAuditEventsResponse { appended }))
     }
@@ -33,6 +37,30 @@ impl AuditLogService for Rpc {
             audit::list(&self.deps.db, caller.account_id, &filter, page_size, &page_token).await?;
         let audit_events = links.into_iter().map(record).collect();
         Ok(Response::new(ListAuditEventsResponse { audit_events, next_page_token }))
+    }
+}
+
+fn event(wire: AuditEvent) -> Event {
+    let AuditEvent { event_id, account_id, user_id, credential, credential_id, client_address, request_id, .. } = wire;
+    let AuditEvent { scope, action, outcome, reason, resource, resource_id, before, after, time_ms, count, .. } = wire;
+    Event {
+        event_id,
+        account_id,
+        user_id,
+        credential,
+        credential_id,
+        client_address,
+        request_id,
+        scope,
+        action,
+        outcome,
+        reason,
+        resource,
+        resource_id,
+        before,
+        after,
+        time_ms,
+        count,
     }
 }
 

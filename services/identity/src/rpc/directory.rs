@@ -11,8 +11,8 @@ use tonic::{Request, Response};
 use super::{Rpc, RpcResult};
 use crate::{
     managed_users,
-    organizations::{self, By, State},
-    settings,
+    model::organizations::{By, State},
+    organizations, settings,
 };
 
 #[tonic::async_trait]

@@ -9,7 +9,10 @@ use time::{OffsetDateTime, macros::format_description};
 use tonic::{Request, Response};
 
 use super::{Rpc, RpcResult};
-use crate::managed_users::{self, ManagedUser, Update};
+use crate::{
+    managed_users::{self, Update},
+    model::managed_users::ManagedUser,
+};
 
 #[tonic::async_trait]
 impl ManagedUsersService for Rpc {

@@ -5,7 +5,7 @@ use portolan_api::identity::v1::{
 use tonic::{Request, Response};
 
 use super::{Rpc, RpcResult};
-use crate::tenants::{self, Tenant};
+use crate::{model::tenants::Tenant, tenants};
 
 #[tonic::async_trait]
 impl TenantsService for Rpc {

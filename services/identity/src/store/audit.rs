@@ -1,7 +1,7 @@
-use portolan_api::{Error, Result, identity::v1::AuditEvent};
+use portolan_api::{Error, Result};
 use portolan_store::{Db, Row, Tx, args};
 
-use crate::audit::{Head, Link};
+use crate::model::audit::{Event, Head, Link};
 
 const INSERT_HEAD: &str = "INSERT INTO audit_heads (account_id, seq, hash) VALUES ($1, 0, $2) ON CONFLICT DO NOTHING";
 /// Locks the chain until the commit: the next append waits.
@@ -79,7 +79,7 @@ pub(crate) async fn accounts(db: &Db) -> Result<Vec<i64>> {
 fn read_link(row: &Row) -> Result<Link> {
     let event: String = row.get("event")?;
     // An event that cannot be read was changed; an empty one does not match its hash either.
-    let event = serde_json::from_str::<AuditEvent>(&event).unwrap_or_default();
+    let event = serde_json::from_str::<Event>(&event).unwrap_or_default();
     Ok(Link { seq: row.get("seq")?, event, hash: read_hash(row)? })
 }
 

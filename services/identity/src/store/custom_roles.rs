@@ -3,7 +3,7 @@ use portolan_authz::Role;
 use portolan_store::{Db, Row, Tx, args};
 
 use super::{AccountReader, one};
-use crate::roles::CustomRole;
+use crate::model::roles::CustomRole;
 
 const LIST_CUSTOM_ROLES: &str = "SELECT name, base_role, collection_ids, features, threat_protection, is_default,
     is_emptied FROM custom_roles WHERE account_id = $1 ORDER BY name_key";

@@ -1,28 +1,8 @@
-use std::collections::BTreeMap;
-
 use portolan_api::{Error, Result};
 use portolan_store::{Db, Row, Tx, args};
 
 use super::{AccountReader, one};
-
-/// An invitation that was not accepted yet.
-#[derive(Clone)]
-pub(crate) struct Invitation {
-    pub(crate) account_id: i64,
-    pub(crate) email: String,
-    pub(crate) name: String,
-    pub(crate) code_digest: String,
-    pub(crate) issuer_id: i64,
-    pub(crate) scope_roles: BTreeMap<String, String>,
-    pub(crate) expires_at: i64,
-}
-
-impl Invitation {
-    /// Whether the role with this key would be given by it.
-    pub(crate) fn names(&self, role_key: &str) -> bool {
-        self.scope_roles.values().any(|name| crate::roles::key(name) == role_key)
-    }
-}
+use crate::model::{invitations::Invitation, users::login_key};
 
 const UPSERT_INVITATION: &str = "INSERT INTO invitations
     (account_id, email_key, email, name, code_digest, issuer_id, scope_roles, expires_at, created_at)
@@ -35,7 +15,7 @@ pub(crate) async fn upsert_invitation(tx: &mut Tx, invitation: &Invitation, now:
     let scope_roles = serde_json::to_string(&invitation.scope_roles).map_err(Error::internal)?;
     let values = args![
         invitation.account_id,
-        crate::users::login_key(&invitation.email),
+        login_key(&invitation.email),
         &invitation.email,
         &invitation.name,
         &invitation.code_digest,

@@ -2,8 +2,7 @@ use portolan_api::Result;
 use portolan_store::{Db, Row, Tx, args};
 
 use super::{one, tenants};
-
-use crate::managed_users::{Key, ManagedUser};
+use crate::model::managed_users::{Key, ManagedUser};
 
 const FIND_BY_ID: &str =
     "SELECT account_id, name, external_id, notification_email, origin_url, created_at, updated_at FROM accounts

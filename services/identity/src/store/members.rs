@@ -3,15 +3,8 @@ use std::collections::BTreeMap;
 use portolan_api::{Error, Result};
 use portolan_store::{Row, Tx, args};
 
-use super::{AccountReader, Membership, membership, one};
-
-/// A user with what they are in an account.
-pub(crate) struct Member {
-    pub(crate) user_id: i64,
-    pub(crate) login: String,
-    pub(crate) name: String,
-    pub(crate) membership: Membership,
-}
+use super::{AccountReader, Reader, one};
+use crate::model::members::{Member, Membership};
 
 const LOCK_ACCOUNT: &str = "UPDATE accounts SET access_version = access_version + 1 WHERE account_id = $1";
 
@@ -70,4 +63,50 @@ fn member(row: &Row) -> Result<Member> {
         name: row.get("name")?,
         membership: membership(row)?,
     })
+}
+
+const INSERT_MEMBERSHIP: &str = "INSERT INTO memberships (account_id, user_id, role, scope_roles, created_at)
+    VALUES ($1, $2, $3, $4, $5)";
+
+pub(crate) async fn insert_membership(
+    tx: &mut Tx,
+    account_id: i64,
+    user_id: i64,
+    role: Option<&str>,
+    scope_roles: &BTreeMap<String, String>,
+) -> Result<()> {
+    let scope_roles = serde_json::to_string(scope_roles).map_err(Error::internal)?;
+    one(tx.execute(INSERT_MEMBERSHIP, args![account_id, user_id, role, scope_roles, portolan_runtime::now_s()]).await?)
+}
+
+const FIND_MEMBERSHIP: &str =
+    "SELECT role, scope_roles, collection_ids, is_emptied FROM memberships WHERE account_id = $1 AND user_id = $2";
+
+pub(crate) async fn find_membership(db: impl Reader, account_id: i64, user_id: i64) -> Result<Option<Membership>> {
+    db.row(FIND_MEMBERSHIP, account_id, user_id).await?.as_ref().map(membership).transpose()
+}
+
+fn membership(row: &Row) -> Result<Membership> {
+    let scope_roles: String = row.get("scope_roles")?;
+    let collection_ids: Option<String> = row.get("collection_ids")?;
+    Ok(Membership {
+        role: row.get("role")?,
+        scope_roles: serde_json::from_str(&scope_roles).map_err(Error::internal)?,
+        collection_ids: collection_ids.map(|ids| serde_json::from_str(&ids)).transpose().map_err(Error::internal)?,
+        is_emptied: row.get("is_emptied")?,
+    })
+}
+
+const UPDATE_MEMBERSHIP_COLLECTIONS: &str =
+    "UPDATE memberships SET collection_ids = $3, is_emptied = $4 WHERE account_id = $1 AND user_id = $2";
+
+pub(crate) async fn update_membership_collections(
+    tx: &mut Tx,
+    account_id: i64,
+    user_id: i64,
+    ids: &[i32],
+    is_emptied: bool,
+) -> Result<()> {
+    let ids = serde_json::to_string(ids).map_err(Error::internal)?;
+    one(tx.execute(UPDATE_MEMBERSHIP_COLLECTIONS, args![account_id, user_id, ids, is_emptied]).await?)
 }

@@ -2,18 +2,7 @@ use portolan_api::Result;
 use portolan_store::{Db, Tx, args};
 
 use super::one;
-
-/// A login that a provider has not answered yet.
-pub(crate) struct OidcLogin {
-    pub(crate) state_digest: String,
-    pub(crate) nonce: String,
-    /// Sealed.
-    pub(crate) verifier: Vec<u8>,
-    /// Empty without an invitation.
-    pub(crate) invitation_digest: String,
-    pub(crate) redirect_path: String,
-    pub(crate) expires_at: i64,
-}
+use crate::model::oidc::OidcLogin;
 
 const INSERT_LOGIN: &str = "INSERT INTO oidc_logins
     (state_digest, nonce, verifier, invitation_digest, redirect_path, expires_at) VALUES ($1, $2, $3, $4, $5, $6)";

@@ -2,15 +2,7 @@ use portolan_api::{Error, Result};
 use portolan_store::{Db, Row, Tx, args};
 
 use super::{one, tenants};
-use crate::organizations::{By, Organization, State};
-
-pub(crate) struct NewOrganization {
-    pub(crate) id: String,
-    pub(crate) public_id: String,
-    pub(crate) name: String,
-    pub(crate) sub_domain: String,
-    pub(crate) created_at: i64,
-}
+use crate::model::organizations::{By, NewOrganization, Organization, State};
 
 const INSERT_ORGANIZATION: &str = "INSERT INTO organizations
     (organization_id, public_id, name, sub_domain, state, created_at) VALUES ($1, $2, $3, $4, 'ACTIVE', $5)";

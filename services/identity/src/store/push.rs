@@ -2,7 +2,7 @@ use portolan_api::Result;
 use portolan_store::{Db, Row, Tx, args};
 
 use super::one;
-use crate::push::{Device, Due};
+use crate::model::push::{Device, Due};
 
 const UPSERT_DEVICE: &str = "INSERT INTO push_devices
     (account_id, user_id, endpoint_digest, endpoint, p256dh, auth, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)

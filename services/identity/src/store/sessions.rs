@@ -2,7 +2,7 @@ use portolan_api::Result;
 use portolan_store::{Db, Row, Tx, args};
 
 use super::one;
-use crate::sessions::Session;
+use crate::model::sessions::Session;
 
 const INSERT_SESSION: &str = "INSERT INTO sessions
     (session_digest, access_digest, user_id, account_id, created_at, used_at, id_token)

@@ -2,7 +2,7 @@ use portolan_api::{Error, Result};
 use portolan_store::{Db, Tx, args};
 
 use super::one;
-use crate::settings::Settings;
+use crate::model::settings::Settings;
 
 const IS_OPEN: &str = "SELECT account_id FROM accounts WHERE account_id = $1 AND state = 'ACTIVE'";
 

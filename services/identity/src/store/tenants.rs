@@ -2,7 +2,7 @@ use portolan_api::Result;
 use portolan_store::{Db, Row, Tx, args};
 
 use super::next_id;
-use crate::tenants::Tenant;
+use crate::model::tenants::Tenant;
 
 const SEQUENCE: &str = "tenant_state";
 

@@ -10,7 +10,7 @@ use portolan_api::billing::v1::{
     metering_service_server::{MeteringService, MeteringServiceServer},
 };
 use portolan_authz::{Cache, Caller, CredentialKind, Grant, RequestInfo, Role, Scope, ServiceAuth};
-use portolan_identity::{Deps, users};
+use portolan_identity::{Deps, Options, users};
 use portolan_runtime::{Config, GrpcService, Peers, Secrets};
 use portolan_store::{Store, args};
 use portolan_testkit::TestDb;
@@ -28,7 +28,7 @@ pub async fn identity(test: &TestDb, grants: Cache<Grant>) -> Deps {
     let peers = Peers::new(&config, ServiceAuth::new(&secrets.derive("service token"))).unwrap();
     peers.billing.connect_local(local(Routes::new(MeteringServiceServer::new(Unlimited))));
     let db = Store::connect(&test.url).await.unwrap().service("identity").await.unwrap();
-    Deps::open(db, peers, secrets, grants, Cache::Off, &config).await.unwrap()
+    Deps::open(db, peers, secrets, grants, Cache::Off, &Options::read(&config).unwrap()).await.unwrap()
 }
 
 /// Makes the account, with a member of it, and answers the member.

@@ -11,8 +11,9 @@ use portolan_authz::Cache;
 use portolan_identity::{
     Clock, Deps, accounts,
     invitations::{self, Invite},
+    model::sessions::Session,
     resets,
-    sessions::{self, Opened, Session},
+    sessions::{self, Opened},
     signup,
 };
 use portolan_testkit::TestDb;

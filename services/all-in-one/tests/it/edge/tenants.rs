@@ -121,9 +121,10 @@ pub async fn nothing_passes_for_an_organization_that_is_not_active(test: TestDb)
     let identity = test.store.service("identity").await.unwrap();
     let row = identity.fetch_one("SELECT public_id FROM organizations", Vec::new()).await.unwrap();
     let name: String = row.get("public_id").unwrap();
-    for state in
-        [portolan_identity::organizations::State::Suspended, portolan_identity::organizations::State::NotActivated]
-    {
+    for state in [
+        portolan_identity::model::organizations::State::Suspended,
+        portolan_identity::model::organizations::State::NotActivated,
+    ] {
         for header in shown {
             await_status(&gate, HOST, "/orders", &[header], 200).await;
         }
@@ -138,7 +139,7 @@ pub async fn nothing_passes_for_an_organization_that_is_not_active(test: TestDb)
             "unknown paths pass no more"
         );
         server.call("POST", "/oauth2/token", "", oauth_request(&oauth2)).await.expect(401);
-        let active = portolan_identity::organizations::State::Active;
+        let active = portolan_identity::model::organizations::State::Active;
         portolan_identity::organizations::set_state(&identity, &name, active).await.unwrap();
     }
     await_status(&gate, HOST, "/orders", &[shown[1]], 200).await;

@@ -1,0 +1,46 @@
+//! API keys as identity remembers them.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, atomic::AtomicI64},
+};
+
+use portolan_authz::{CredentialKind, Scope};
+use serde::{Deserialize, Serialize};
+
+/// The owner of a key, as tokens tells it.
+pub struct KeyOwner {
+    pub id: i32,
+    pub account_id: i64,
+    pub user_id: i64,
+    pub kind: CredentialKind,
+    /// Unix seconds from which on the secret is refused.
+    pub valid_until: Option<i64>,
+}
+
+/// The owner of an organization token, as tokens tells it.
+pub struct TokenOwner {
+    pub id: String,
+    pub organization_id: String,
+    /// The account in which it was made; 0 for one that knows none.
+    pub account_id: i64,
+    pub scopes: Vec<String>,
+    pub valid_until: Option<i64>,
+}
+
+/// The owner of an API key, with the tokens made for it in this process. Forgotten as soon as the key changes.
+#[derive(Serialize, Deserialize)]
+pub struct KnownKey {
+    pub(crate) id: String,
+    pub(crate) account_id: i64,
+    pub(crate) user_id: i64,
+    pub(crate) kind: CredentialKind,
+    pub(crate) organization_id: String,
+    /// Unix seconds from which on this secret is refused.
+    pub(crate) valid_until: Option<i64>,
+    /// When this process last told tokens of a use, in Unix seconds.
+    #[serde(skip)]
+    pub(crate) told_at: AtomicI64,
+    #[serde(skip)]
+    pub(crate) tokens: Mutex<HashMap<(Scope, String), (String, i64)>>,
+}

@@ -1,0 +1,19 @@
+//! What things are: no I/O, no wire, no SQL.
+
+pub mod audit;
+pub mod departures;
+pub mod first_start;
+pub mod invitations;
+pub mod known_keys;
+pub mod managed_users;
+pub mod members;
+pub mod oidc;
+pub mod organizations;
+pub mod push;
+pub mod rights;
+pub mod roles;
+pub mod sessions;
+pub mod settings;
+pub mod signing_keys;
+pub mod tenants;
+pub mod users;

@@ -1,0 +1,53 @@
+//! Organisations.
+
+/// An organisation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Organization {
+    /// UUID.
+    pub id: String,
+    /// `org_…`
+    pub public_id: String,
+    pub name: String,
+    pub sub_domain: String,
+    pub state: State,
+}
+
+/// Whether an organisation may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Active,
+    Suspended,
+    NotActivated,
+}
+
+impl State {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Active => "ACTIVE",
+            Self::Suspended => "SUSPENDED",
+            Self::NotActivated => "NOT_ACTIVATED",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Active, Self::Suspended, Self::NotActivated].into_iter().find(|state| state.name() == name)
+    }
+}
+
+/// A name that an organisation is found by.
+#[derive(Clone, Debug)]
+pub enum By {
+    Id(String),
+    PublicId(String),
+    SubDomain(String),
+    Account(i64),
+}
+
+/// An organisation that is made.
+pub struct NewOrganization {
+    pub id: String,
+    pub public_id: String,
+    pub name: String,
+    pub sub_domain: String,
+    pub created_at: i64,
+}

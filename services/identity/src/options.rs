@@ -1,0 +1,88 @@
+use portolan_fetch::Policy;
+use portolan_runtime::{Config, process::BoxError};
+use serde::Deserialize;
+
+/// What an operator configures of identity: the sections `identity`, `admin`, `mail` and `oidc`, key by key as
+/// `default.toml` documents them, and which addresses may be reached.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub identity: IdentityOptions,
+    pub admin: AdminOptions,
+    pub mail: MailOptions,
+    pub oidc: OidcOptions,
+    pub fetch: Policy,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityOptions {
+    pub open_signup: bool,
+    pub invite_domains: String,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminOptions {
+    pub email: String,
+    pub password: String,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailOptions {
+    pub smtp_url: String,
+    pub from: String,
+    pub public_url: String,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OidcOptions {
+    pub issuer: String,
+    pub client_id: String,
+    pub client_secret: String,
+    pub scopes: String,
+    pub algorithms: String,
+    pub logout: bool,
+}
+
+/// Without passwords, and without URLs that hold one.
+macro_rules! named_only {
+    ($($options:ident),+) => {
+        $(impl std::fmt::Debug for $options {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($options)).finish_non_exhaustive()
+            }
+        })+
+    };
+}
+
+named_only!(AdminOptions, MailOptions, OidcOptions);
+
+impl Options {
+    /// # Errors
+    /// Names the key and what is wrong with its value.
+    pub fn read(config: &Config) -> Result<Self, BoxError> {
+        Ok(Self {
+            identity: config.section("identity")?,
+            admin: config.section("admin")?,
+            mail: config.section("mail")?,
+            oidc: config.section("oidc")?,
+            fetch: config.fetch_policy()?,
+        })
+    }
+
+    /// Whom push services may write to, as a URL.
+    pub(crate) fn contact(&self) -> String {
+        match self.mail.public_url.trim_end_matches('/') {
+            "" => format!("mailto:{}", self.admin.email),
+            url => url.to_owned(),
+        }
+    }
+
+    /// In lower case.
+    pub(crate) fn invite_domains(&self) -> Vec<String> {
+        let domains = self.identity.invite_domains.split(',').map(|domain| domain.trim().to_lowercase());
+        domains.filter(|domain| !domain.is_empty()).collect()
+    }
+}

@@ -1,0 +1,55 @@
+//! What runs by itself: push messages, the watch over organisations, the end of old sessions, the first API key. Every
+//! step is safe to cut off.
+
+use std::{path::PathBuf, time::Duration};
+
+use portolan_runtime::Tasks;
+
+use crate::{Deps, first_start, options::AdminOptions, push, sessions};
+
+/// The operator's command works on the database, so the bound on its effect is this.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+const FIRST_START_EVERY: Duration = Duration::from_secs(1);
+
+pub(crate) fn start(deps: &Deps, tasks: &Tasks) {
+    let worker = deps.clone();
+    tasks.spawn(async move |stop| {
+        stop.run_until_cancelled(push::deliver(&worker)).await;
+    });
+    let worker = deps.clone();
+    tasks.spawn(async move |stop| {
+        while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+            worker.suspended.refresh(&worker.db).await;
+        }
+    });
+    let worker = deps.clone();
+    tasks.spawn(async move |stop| {
+        while stop.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
+            sessions::sweep(&worker).await;
+        }
+    });
+}
+
+/// Makes the first user and the first API key. Repeated until the tokens service answers: processes start in any order,
+/// and tokens asks identity in turn.
+pub(crate) fn make_first_key(deps: &Deps, admin: AdminOptions, data_dir: PathBuf, tasks: &Tasks) {
+    let deps = deps.clone();
+    tasks.spawn(async move |stop| {
+        let mut said = String::new();
+        for attempt in 0_u32.. {
+            match first_start(&deps, &admin, &data_dir).await {
+                Ok(made) => return made.tell(),
+                // The first refusals are those of a service that starts at the same time.
+                Err(error) if attempt >= 2 && error.to_string() != said => {
+                    said = error.to_string();
+                    tracing::warn!(cause = said, "the first API key waits for the service in `peers.tokens`");
+                }
+                Err(_) => {}
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(FIRST_START_EVERY)).await.is_none() {
+                return;
+            }
+        }
+    });
+}
