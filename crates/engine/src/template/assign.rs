@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::declared::{Address, is_of_method};
 use super::dictionary::stays_literal;
+use super::look::{Look, is_constant};
 use super::segment::{SplitUrl, Variable, is_templatable};
-use super::weak::{BodyNames, qualifies};
+use super::weak::{BodyNames, Member, cores};
 use crate::Method;
 
 /// What has to be known of a raw URL to place it. Facts only grow: the union of two is what both say.
@@ -65,7 +66,7 @@ impl RawEndpoint {
 
 /// Whether a literal token may give way to a variable one.
 pub(super) fn is_open(token: &str) -> bool {
-    !token.is_empty() && Variable::of_token(token).is_none() && !stays_literal(token)
+    !token.is_empty() && Variable::of_token(token).is_none() && !stays_literal(token) && !is_constant(token)
 }
 
 /// Whether a template's token covers another token that is not the same.
@@ -123,38 +124,72 @@ fn find_plain<'a>(method: Method, url: &str, pinned: impl Iterator<Item = &'a Ra
 
 /// The URLs that step 3 changes, with what they become.
 fn weak_urls<'a>(facts: &BTreeMap<(Method, &'a str), RawEndpoint>) -> BTreeMap<(Method, &'a str), String> {
-    let mut groups: BTreeMap<(Method, String, usize), BTreeMap<&str, &str>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Method, String, usize), BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
     for ((method, url), _) in facts.iter().filter(|(_, raw)| raw.is_member()) {
         let split = SplitUrl::new(url);
         for (index, token) in open_segments(&split) {
-            let others = split
-                .with_segments(split.segments().enumerate().map(|(at, token)| if at == index { "" } else { token }));
-            groups.entry((*method, others, index)).or_default().insert(token, url);
+            let others = split.with_segments(
+                split.segments().enumerate().map(|(at, token)| if at == index { "" } else { masked(at, token) }),
+            );
+            groups.entry((*method, others, index)).or_default().entry(token).or_default().insert(url);
         }
     }
-    let mut indexes: BTreeMap<(Method, &str), Vec<usize>> = BTreeMap::new();
+    let mut folded: BTreeSet<(String, Vec<&str>)> = BTreeSet::new();
     for ((method, _, index), members) in &groups {
-        if qualifies(members.values().map(|url| &facts[&(*method, *url)].bodies)) {
-            members.values().for_each(|url| indexes.entry((*method, url)).or_default().push(*index));
+        // Of the URLs of one token, the first stands for all.
+        let all: Vec<_> =
+            members.iter().filter_map(|(token, urls)| Some(member(facts, *method, token, urls.first()?))).collect();
+        let cores = cores(all.iter().copied());
+        for (token, url) in members.iter().flat_map(|(token, urls)| urls.iter().map(move |url| (token, url))) {
+            if cores.iter().any(|core| all[*core].agrees_with(&member(facts, *method, token, url))) {
+                folded.insert(prefix(url, *index));
+            }
         }
     }
-    indexes
-        .into_iter()
-        .map(|((method, url), indexes)| {
-            let split = SplitUrl::new(url);
+    let mut weak = BTreeMap::new();
+    for (method, url) in facts.iter().filter(|(_, raw)| raw.is_member()).map(|(key, _)| *key) {
+        let split = SplitUrl::new(url);
+        let open: BTreeSet<usize> = open_segments(&split)
+            .map(|(index, _)| index)
+            .filter(|index| folded.contains(&prefix(url, *index)))
+            .collect();
+        if !open.is_empty() {
             let segments = split.segments().enumerate();
             let merged = split.with_segments(
-                segments.map(|(at, token)| if indexes.contains(&at) { Variable::String.token() } else { token }),
+                segments.map(|(at, token)| if open.contains(&at) { Variable::String.token() } else { token }),
             );
-            ((method, url), merged)
-        })
-        .collect()
+            weak.insert((method, url), merged);
+        }
+    }
+    weak
+}
+
+fn member<'f>(
+    facts: &'f BTreeMap<(Method, &'f str), RawEndpoint>,
+    method: Method,
+    token: &str,
+    url: &'f str,
+) -> Member<'f> {
+    let look = Look::of(token).expect("only open segments make groups");
+    Member { look, bodies: &facts[&(method, url)].bodies }
+}
+
+/// A token as the groups of other segments see it.
+fn masked(at: usize, token: &str) -> &str {
+    if Look::of(token).is_some_and(|look| look.is_open_at(at) && look.is_masked()) { "*" } else { token }
+}
+
+/// A URL up to one of its segments.
+fn prefix(url: &str, index: usize) -> (String, Vec<&str>) {
+    let split = SplitUrl::new(url);
+    (split.frame().0, split.segments().take(index + 1).collect())
 }
 
 /// The segments by which a URL belongs to a group; none for a URL of a single segment.
 fn open_segments<'a>(split: &SplitUrl<'a>) -> impl Iterator<Item = (usize, &'a str)> {
     let is_single = !split.path.contains('/');
-    split.segments().enumerate().filter(move |(_, token)| !is_single && is_open(token))
+    let is_open = |at: usize, token: &str| Look::of(token).is_some_and(|look| look.is_open_at(at));
+    split.segments().enumerate().filter(move |(at, token)| !is_single && is_open(*at, token))
 }
 
 fn resolve<'a>(

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::assign::{RawEndpoint, covers, is_open};
 use super::declared::{Address, Declared};
+use super::look::Look;
 use super::segment::{SplitUrl, Variable};
 use super::trie::Trie;
-use super::weak::qualifies;
+use super::weak::{COMPARED_MAX, Member, cores};
 use crate::Method;
 use portolan_path::Segment;
 
@@ -21,6 +22,7 @@ pub struct Catalog {
     spaces: Vec<Space>,
     raws: Vec<Raw>,
     groups: HashMap<GroupKey, Group>,
+    prefixes: HashMap<u128, Prefix>,
     digest: PlaceDigest,
     declared: Declared,
 }
@@ -61,8 +63,21 @@ type GroupKey = (usize, usize, u128);
 
 #[derive(Debug, Default)]
 struct Group {
-    members: BTreeMap<Arc<str>, usize>,
-    qualifies: bool,
+    /// By the token, and then by the rest of the URL, of which the first stands for all.
+    members: BTreeMap<Arc<str>, BTreeMap<Arc<str>, usize>>,
+    /// The members around which others are alike.
+    cores: Vec<usize>,
+    /// The members whose token is a value of the variable.
+    folded: BTreeSet<usize>,
+}
+
+/// A URL up to one of its open segments.
+#[derive(Debug, Default)]
+struct Prefix {
+    /// In how many groups a URL that begins so has this segment variable.
+    folds: usize,
+    /// The members of groups that begin so.
+    raws: BTreeSet<usize>,
 }
 
 /// What an update has touched: raw URLs to look at again, and URLs whose covered raw URLs have to be.
@@ -195,34 +210,93 @@ impl Catalog {
         }
     }
 
-    /// Puts a raw URL into its groups or takes it out, and notes what follows where a group starts or stops to qualify.
+    /// Puts a raw URL into its groups or takes it out, and notes what follows where segments become variable or stop to
+    /// be.
     fn regroup(&mut self, index: usize, is_member: bool, touched: &mut Touched) {
         let mut stale = BTreeSet::from([index]);
+        for (_, key) in self.prefix_keys(index) {
+            let prefix = self.prefixes.entry(key).or_default();
+            if is_member {
+                prefix.raws.insert(index);
+            } else {
+                prefix.raws.remove(&index);
+            }
+        }
+        let url: Arc<str> = self.raws[index].facts.url.as_str().into();
         for (at, key) in self.group_keys(index) {
             let token = self.symbols.text(self.raws[index].tokens[at]);
-            let group = self.groups.entry(key).or_default();
+            let mut group = self.groups.remove(&key).unwrap_or_default();
+            let url = url.clone();
+            let of_token = group.members.entry(token.clone()).or_default();
             if is_member {
-                group.members.insert(token, index);
+                of_token.insert(url, index);
             } else {
-                group.members.remove(&token);
+                of_token.remove(&url);
+                if of_token.is_empty() {
+                    group.members.remove(&token);
+                }
             }
-            let qualifies = qualifies(group.members.values().map(|member| &self.raws[*member].facts.bodies));
-            if qualifies != group.qualifies {
-                group.qualifies = qualifies;
-                stale.extend(group.members.values());
+            for changed in self.refold(&mut group, at, index) {
+                let is_folded = group.folded.contains(&changed);
+                let key = self.prefix_key(changed, at);
+                let prefix = self.prefixes.entry(key).or_default();
+                let was_variable = prefix.folds > 0;
+                prefix.folds = if is_folded { prefix.folds + 1 } else { prefix.folds.saturating_sub(1) };
+                if was_variable != (prefix.folds > 0) {
+                    stale.extend(&prefix.raws);
+                }
             }
+            self.groups.insert(key, group);
         }
         for index in stale {
             self.refresh_weak(index, touched);
         }
     }
 
+    /// Finds the members of a group that are values of one variable, after the facts of one have changed; answers those
+    /// for which that is new.
+    fn refold(&self, group: &mut Group, at: usize, index: usize) -> Vec<usize> {
+        let member = |index: usize| {
+            let raw = &self.raws[index];
+            self.symbols.look(raw.tokens[at]).map(|look| Member { look, bodies: &raw.facts.bodies })
+        };
+        let indexes: Vec<usize> =
+            group.members.values().filter_map(|urls| urls.values().next().copied()).take(COMPARED_MAX).collect();
+        let places = cores(indexes.iter().filter_map(|index| member(*index)));
+        let cores: Vec<usize> = places.into_iter().map(|place| indexes[place]).collect();
+        let is_value = |index: usize| {
+            let found = member(index);
+            found
+                .is_some_and(|found| cores.iter().filter_map(|core| member(*core)).any(|core| core.agrees_with(&found)))
+        };
+        let is_same = cores == group.cores && !cores.contains(&index);
+        let mut folded = match is_same {
+            true => std::mem::take(&mut group.folded),
+            false => {
+                group.members.values().flat_map(BTreeMap::values).copied().filter(|index| is_value(*index)).collect()
+            }
+        };
+        let mut changed = Vec::new();
+        if is_same {
+            let raw = &self.raws[index];
+            let of_token = group.members.get(&*self.symbols.entries[raw.tokens[at] as usize].text);
+            let is_member = of_token.is_some_and(|urls| urls.contains_key(&*raw.facts.url));
+            let has_changed = if is_member && is_value(index) { folded.insert(index) } else { folded.remove(&index) };
+            changed.extend(has_changed.then_some(index));
+        } else {
+            changed.extend(folded.symmetric_difference(&group.folded));
+        }
+        group.cores = cores;
+        group.folded = folded;
+        changed
+    }
+
     fn refresh_weak(&mut self, index: usize, touched: &mut Touched) {
         let mut tokens = self.raws[index].tokens.to_vec();
         let mut is_weak = false;
         if self.raws[index].facts.is_member() {
-            for (at, key) in self.group_keys(index) {
-                if self.groups.get(&key).is_some_and(|group| group.qualifies) {
+            for (at, key) in self.prefix_keys(index) {
+                if self.prefixes.get(&key).is_some_and(|prefix| prefix.folds > 0) {
                     tokens[at] = self.symbols.variables[Variable::String as usize];
                     is_weak = true;
                 }
@@ -253,17 +327,44 @@ impl Catalog {
         if tokens.len() < 2 {
             return Vec::new();
         }
-        let all =
-            tokens.iter().enumerate().fold(0, |sum: u128, (at, token)| sum.wrapping_add(self.digest.of(at, *token)));
-        let open = tokens.iter().enumerate().filter(|(_, token)| self.symbols.is_open(**token));
-        open.map(|(at, token)| (at, (*space, at, all.wrapping_sub(self.digest.of(at, *token))))).collect()
+        let digest = |at: usize, token: u32| match self.symbols.is_masked_at(token, at) {
+            true => self.digest.of(at, u32::MAX),
+            false => self.digest.of(at, token),
+        };
+        let all = tokens.iter().enumerate().fold(0, |sum: u128, (at, token)| sum.wrapping_add(digest(at, *token)));
+        let open = tokens.iter().enumerate().filter(|(at, token)| self.symbols.is_open_at(**token, *at));
+        open.map(|(at, token)| (at, (*space, at, all.wrapping_sub(digest(at, *token))))).collect()
+    }
+
+    /// What stands for a URL up to each of its open segments.
+    fn prefix_keys(&self, index: usize) -> Vec<(usize, u128)> {
+        let Raw { space, tokens, .. } = &self.raws[index];
+        if tokens.len() < 2 {
+            return Vec::new();
+        }
+        let mut sum = self.digest.of_front(&self.spaces[*space].front);
+        let mut keys = Vec::new();
+        for (at, token) in tokens.iter().enumerate() {
+            sum = sum.wrapping_add(self.digest.of(at, *token));
+            if self.symbols.is_open_at(*token, at) {
+                keys.push((at, sum));
+            }
+        }
+        keys
+    }
+
+    fn prefix_key(&self, index: usize, at: usize) -> u128 {
+        let Raw { space, tokens, .. } = &self.raws[index];
+        let front = self.digest.of_front(&self.spaces[*space].front);
+        tokens[..=at].iter().enumerate().fold(front, |sum, (at, token)| sum.wrapping_add(self.digest.of(at, *token)))
     }
 
     fn settle(&mut self, touched: Touched) -> Vec<Change> {
         let mut stale = touched.raws;
         for (space, tokens) in &touched.patterns {
             let is_variable = |token| self.symbols.variable(token).is_some();
-            let covers = |template, token| self.symbols.covers(template, token);
+            // A token that is no value of the pattern may have given way to one that is.
+            let covers = |template, token| self.symbols.covers(template, token) || self.symbols.look(token).is_some();
             let covered = self.spaces[*space].raws.covered(tokens, is_variable, covers);
             stale.extend(covered.into_iter().map(|index| index as usize));
         }
@@ -369,6 +470,10 @@ impl PlaceDigest {
     fn of(&self, at: usize, token: u32) -> u128 {
         u128::from(self.0.hash_one((at, token))) << 64 | u128::from(self.1.hash_one((at, token)))
     }
+
+    fn of_front(&self, front: &str) -> u128 {
+        u128::from(self.0.hash_one(front)) << 64 | u128::from(self.1.hash_one(front))
+    }
 }
 
 /// The tokens of all URLs, each looked up in the dictionary once.
@@ -384,7 +489,10 @@ struct Symbols {
 struct Symbol {
     text: Arc<str>,
     variable: Option<Variable>,
+    /// It joins a template that it fits.
     is_open: bool,
+    /// It may be the value of a variable, when enough is seen.
+    look: Option<Look>,
 }
 
 impl Default for Symbols {
@@ -405,7 +513,8 @@ impl Symbols {
         let text: Arc<str> = token.into();
         let id = self.entries.len() as u32;
         self.ids.insert(text.clone(), id);
-        self.entries.push(Symbol { text, variable: Variable::of_token(token), is_open: is_open(token) });
+        let (variable, is_open, look) = (Variable::of_token(token), is_open(token), Look::of(token));
+        self.entries.push(Symbol { text, variable, is_open, look });
         id
     }
 
@@ -421,8 +530,16 @@ impl Symbols {
         self.entries[token as usize].variable
     }
 
-    fn is_open(&self, token: u32) -> bool {
-        self.entries[token as usize].is_open
+    fn look(&self, token: u32) -> Option<Look> {
+        self.entries[token as usize].look
+    }
+
+    fn is_masked_at(&self, token: u32, at: usize) -> bool {
+        self.look(token).is_some_and(|look| look.is_open_at(at) && look.is_masked())
+    }
+
+    fn is_open_at(&self, token: u32, at: usize) -> bool {
+        self.look(token).is_some_and(|look| look.is_open_at(at))
     }
 
     fn covers(&self, template: u32, token: u32) -> bool {
@@ -448,7 +565,8 @@ mod tests {
 
     fn raw() -> impl Strategy<Value = RawEndpoint> {
         let token = prop_oneof![
-            2 => prop::sample::select(vec!["users", "cat", "v1", "", "12"]),
+            2 => prop::sample::select(vec!["users", "cat", "v1", "", "12", "search", "getOcrText"]),
+            3 => prop::sample::select(vec!["falcon", "heron", "robin", "eagle", "lemon-garlic-pasta", "mint-tea", "DE"]),
             3 => prop::sample::select(vec!["STRING", "INTEGER", "OBJECT_ID"]),
             12 => prop::sample::select(vec!["A0", "A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "B0", "B1"]),
         ];
@@ -456,11 +574,12 @@ mod tests {
         let front = prop_oneof![20 => Just("/"), 1 => Just(""), 1 => Just("https://h.net/")];
         let first = prop_oneof![6 => Just("users"), 2 => Just("A0"), 1 => Just("INTEGER"), 1 => token.clone()];
         let rest = prop::collection::vec(token, 0..3);
-        (front, (first, rest), flags, prop::bool::weighted(0.2), prop::bool::weighted(0.1)).prop_map(
-            |(front, (first, rest), (pinned, proven, never_merge), is_other, is_post)| {
+        (front, (first, rest), flags, prop::bool::weighted(0.2), (prop::bool::weighted(0.1), 0..4_u8)).prop_map(
+            |(front, (first, rest), (pinned, proven, never_merge), is_other, (is_post, shape))| {
                 let tokens = [vec![first], rest].concat();
                 let mut bodies = BodyNames::default();
                 bodies.add_code(200);
+                (0..shape / 2 * 5).for_each(|name| bodies.add_response(200, &name.to_string()));
                 (0..u8::from(is_other) * 3).for_each(|name| bodies.add_request(&name.to_string()));
                 RawEndpoint {
                     method: if is_post { Method::Post } else { Method::Get },

@@ -3,7 +3,9 @@
 //! - [`shape`] looks at one URL alone and turns visible identifiers into variable segments. Its result is the *raw URL*,
 //!   under which everything is stored.
 //! - [`Catalog`] gives each raw URL of a collection its *effective URL*, from the whole set of raw URLs: a literal
-//!   segment joins a template that it fits, and segments that differ in ten ways between like calls become variable.
+//!   segment joins a template that it fits, and segments that differ in enough ways between like calls become variable:
+//!   three that look like identifiers, ten that are no words, words only where the calls show enough to be sure. What is
+//!   variable under one path is so for every call below that path.
 //!   [`assign_all`] is the same rule written without any index; the tests hold the two together.
 //!
 //! Nothing is stored under an effective URL, so a merge loses nothing and can be undone.
@@ -12,6 +14,7 @@ mod assign;
 mod catalog;
 mod declared;
 mod dictionary;
+mod look;
 mod segment;
 mod trie;
 mod weak;
@@ -20,4 +23,4 @@ pub use assign::{RawEndpoint, assign_all};
 pub use catalog::{Catalog, Change};
 pub use dictionary::is_word;
 pub use segment::{Found, SplitUrl, Variable, decoded, is_templatable, shape, without_query};
-pub use weak::{BodyNames, NAMES_MAX, PARTNERS_MIN};
+pub use weak::{BodyNames, NAMES_MAX, POINTS_MIN};

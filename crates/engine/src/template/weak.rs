@@ -2,19 +2,28 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::look::Look;
+
 /// Names kept for the request and for each response of a raw URL. The smallest digests are kept, so the selection does
 /// not depend on the order in which the names came.
 pub const NAMES_MAX: usize = 1000;
 
-/// A group of URLs becomes a template when one member agrees with this many others.
-pub const PARTNERS_MIN: usize = 9;
+/// What the tokens of alike calls have to count together before they are values of one variable. Ten tokens that are no
+/// words are enough whatever the calls show.
+pub const POINTS_MIN: usize = 10;
 
 /// Members of a group that are compared, the ones with the smallest tokens. Bounds the work on a group of calls that
 /// have nothing in common but their path.
-const COMPARED_MAX: usize = 256;
+pub(super) const COMPARED_MAX: usize = 64;
+
+/// Shapes of calls that a group may have beside each other.
+const CORES_MAX: usize = 4;
 
 /// Two sets of names agree when they differ in at most one name of this many.
 const NAMES_PER_DIFFERENCE: usize = 5;
+
+/// The same for tokens that are words, which mean something until the calls leave no doubt.
+const NAMES_PER_DIFFERENCE_STRICT: usize = 10;
 
 /// What calls to one raw URL look like: names of the request's parameters, and per status code of success the names of
 /// the response's. Headers and URL parameters do not belong to it. Names are kept as digests of 64 bits.
@@ -48,39 +57,65 @@ impl BodyNames {
         changed
     }
 
-    /// Whether two URLs are called alike: the request's names within 20 %, the same success codes, and the names of each
-    /// response within 20 %. Symmetric.
-    pub fn agrees_with(&self, other: &Self) -> bool {
+    /// Whether two URLs are called alike: the request's names within one of `per_difference`, the same success codes,
+    /// and the names of each response likewise. Symmetric.
+    fn agrees_with(&self, other: &Self, per_difference: usize) -> bool {
         self.responses.len() == other.responses.len()
-            && agree(&self.request, &other.request)
-            && self
-                .responses
-                .iter()
-                .zip(&other.responses)
-                .all(|((left_code, left), (right_code, right))| left_code == right_code && agree(left, right))
+            && agree(&self.request, &other.request, per_difference)
+            && self.responses.iter().zip(&other.responses).all(|((left_code, left), (right_code, right))| {
+                left_code == right_code && agree(left, right, per_difference)
+            })
+    }
+
+    /// How many names calls show.
+    fn names(&self) -> usize {
+        self.request.len() + self.responses.values().map(BTreeSet::len).max().unwrap_or_default()
     }
 }
 
-/// Whether URLs that differ in one segment become one template. `members` are told apart by the token in that segment
-/// and come in its order.
-pub(super) fn qualifies<'b>(members: impl ExactSizeIterator<Item = &'b BodyNames>) -> bool {
-    if members.len() <= PARTNERS_MIN {
-        return false;
+/// One URL of a group of URLs that differ in one segment.
+#[derive(Clone, Copy)]
+pub(super) struct Member<'b> {
+    pub look: Look,
+    pub bodies: &'b BodyNames,
+}
+
+impl Member<'_> {
+    pub fn agrees_with(&self, other: &Member<'_>) -> bool {
+        let is_strict = self.look.is_strict() || other.look.is_strict();
+        let per_difference = if is_strict { NAMES_PER_DIFFERENCE_STRICT } else { NAMES_PER_DIFFERENCE };
+        self.bodies.agrees_with(other.bodies, per_difference)
     }
+
+    fn points(&self) -> usize {
+        self.look.points(self.bodies.names())
+    }
+}
+
+/// The places of the members around which there are enough alike to make a variable. Every member that agrees with one of
+/// them is a value of it. `members` come in the order of their tokens.
+pub(super) fn cores<'b>(members: impl Iterator<Item = Member<'b>>) -> Vec<usize> {
     let members: Vec<_> = members.take(COMPARED_MAX).collect();
-    members.iter().enumerate().any(|(index, member)| {
-        members
-            .iter()
-            .enumerate()
-            .filter(|(other, names)| *other != index && member.agrees_with(names))
-            .nth(PARTNERS_MIN - 1)
-            .is_some()
-    })
+    let mut cores: Vec<usize> = Vec::new();
+    for (index, member) in members.iter().enumerate() {
+        if member.points() == 0 || cores.iter().any(|core| members[*core].agrees_with(member)) {
+            continue;
+        }
+        let others = members.iter().enumerate().filter(|(other, _)| *other != index);
+        let alike = others.filter(|(_, other)| member.agrees_with(other)).map(|(_, other)| other.points());
+        if member.points() + alike.sum::<usize>() >= POINTS_MIN {
+            cores.push(index);
+        }
+        if cores.len() == CORES_MAX {
+            break;
+        }
+    }
+    cores
 }
 
-fn agree(left: &BTreeSet<u64>, right: &BTreeSet<u64>) -> bool {
+fn agree(left: &BTreeSet<u64>, right: &BTreeSet<u64>, per_difference: usize) -> bool {
     let (small, large) = if left.len() <= right.len() { (left, right) } else { (right, left) };
-    let allowed = small.len() / NAMES_PER_DIFFERENCE;
+    let allowed = small.len() / per_difference;
     large.len() - small.len() <= allowed && small.iter().filter(|name| !large.contains(name)).nth(allowed).is_none()
 }
 
@@ -123,34 +158,62 @@ mod tests {
         names
     }
 
+    fn agree_in_five(left: &BodyNames, right: &BodyNames) -> bool {
+        left.agrees_with(right, NAMES_PER_DIFFERENCE)
+    }
+
     #[test]
     fn one_name_in_five_may_differ() {
         let five = names(0..5, &[]);
-        assert!(five.agrees_with(&names(0..6, &[])));
-        assert!(five.agrees_with(&names(1..6, &[])));
-        assert!(!five.agrees_with(&names(0..7, &[])));
-        assert!(!five.agrees_with(&names(2..7, &[])));
-        assert!(!names(0..4, &[]).agrees_with(&five));
-        assert!(names(0..0, &[]).agrees_with(&names(0..0, &[])));
-        assert!(!names(0..0, &[]).agrees_with(&names(0..1, &[])));
+        assert!(agree_in_five(&five, &names(0..6, &[])));
+        assert!(agree_in_five(&five, &names(1..6, &[])));
+        assert!(!agree_in_five(&five, &names(0..7, &[])));
+        assert!(!agree_in_five(&five, &names(2..7, &[])));
+        assert!(!agree_in_five(&names(0..4, &[]), &five));
+        assert!(agree_in_five(&names(0..0, &[]), &names(0..0, &[])));
+        assert!(!agree_in_five(&names(0..0, &[]), &names(0..1, &[])));
+        assert!(!five.agrees_with(&names(0..6, &[]), NAMES_PER_DIFFERENCE_STRICT));
     }
 
     #[test]
     fn success_codes_have_to_be_the_same() {
-        assert!(names(0..0, &[(200, 0..0)]).agrees_with(&names(0..0, &[(200, 0..0)])));
-        assert!(!names(0..0, &[(200, 0..0)]).agrees_with(&names(0..0, &[(201, 0..0)])));
-        assert!(!names(0..0, &[(200, 0..5)]).agrees_with(&names(0..0, &[(200, 5..10)])));
-        assert!(!names(0..0, &[(200, 0..0), (201, 0..0)]).agrees_with(&names(0..0, &[(200, 0..0)])));
+        assert!(agree_in_five(&names(0..0, &[(200, 0..0)]), &names(0..0, &[(200, 0..0)])));
+        assert!(!agree_in_five(&names(0..0, &[(200, 0..0)]), &names(0..0, &[(201, 0..0)])));
+        assert!(!agree_in_five(&names(0..0, &[(200, 0..5)]), &names(0..0, &[(200, 5..10)])));
+        assert!(!agree_in_five(&names(0..0, &[(200, 0..0), (201, 0..0)]), &names(0..0, &[(200, 0..0)])));
+    }
+
+    fn cores_of(look: Look, members: &[BodyNames]) -> Vec<usize> {
+        cores(members.iter().map(|bodies| Member { look, bodies }))
     }
 
     #[test]
-    fn ten_alike_qualify_among_others() {
-        let mut members: Vec<_> = (0..20).map(|index| names(index * 100..index * 100 + 5, &[])).collect();
-        assert!(!qualifies(members.iter()));
-        members.extend((0..9).map(|_| names(0..5, &[])));
-        assert!(qualifies(members.iter()));
+    fn enough_alike_make_a_variable_among_others() {
+        let mut members: Vec<_> = (0..20).map(|index| names(index * 100..index * 100 + 2, &[])).collect();
+        assert!(cores_of(Look::Name, &members).is_empty());
+        members.extend((0..9).map(|_| names(0..2, &[])));
+        assert_eq!(cores_of(Look::Name, &members), [0]);
         members.pop();
-        assert!(!qualifies(members.iter()));
+        assert!(cores_of(Look::Name, &members).is_empty());
+    }
+
+    #[test]
+    fn what_looks_like_an_identifier_needs_less() {
+        let alike = |count: usize, shown: u32| vec![names(0..0, &[(200, 0..shown)]); count];
+        for (look, shown, few) in [
+            (Look::Id, 5, 3),
+            (Look::Id, 1, 10),
+            (Look::Name, 5, 5),
+            (Look::Slug(3), 5, 3),
+            (Look::Slug(2), 5, 4),
+            (Look::Word, 5, 4),
+            (Look::Word, 3, 5),
+            (Look::Plural, 5, 10),
+        ] {
+            assert!(!cores_of(look, &alike(few, shown)).is_empty(), "{look:?}");
+            assert!(cores_of(look, &alike(few - 1, shown)).is_empty(), "{look:?}");
+        }
+        assert!(cores_of(Look::Word, &alike(60, 2)).is_empty());
     }
 
     #[test]

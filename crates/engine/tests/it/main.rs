@@ -1,6 +1,7 @@
 //! The engine over captures of real browsers. The folder with `har/*.har` comes from `PORTOLAN_TEST_DATA`.
 
 mod labelled;
+mod services;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
