@@ -124,21 +124,33 @@ fn find_plain<'a>(method: Method, url: &str, pinned: impl Iterator<Item = &'a Ra
 
 /// The URLs that step 3 changes, with what they become.
 fn weak_urls<'a>(facts: &BTreeMap<(Method, &'a str), RawEndpoint>) -> BTreeMap<(Method, &'a str), String> {
-    let mut groups: BTreeMap<(Method, String, usize), BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Method, String, usize, bool), BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
     for ((method, url), _) in facts.iter().filter(|(_, raw)| raw.is_member()) {
         let split = SplitUrl::new(url);
         for (index, token) in open_segments(&split) {
-            let others = split.with_segments(
-                split.segments().enumerate().map(|(at, token)| if at == index { "" } else { masked(at, token) }),
-            );
-            groups.entry((*method, others, index)).or_default().entry(token).or_default().insert(url);
+            let others = |is_pooled: bool| {
+                split.with_segments(split.segments().enumerate().map(|(at, token)| match token {
+                    _ if at == index => "",
+                    token if is_pooled => masked(at, token),
+                    token => token,
+                }))
+            };
+            let (exact, pooled) = (others(false), others(true));
+            let families = if exact == pooled { vec![(exact, false)] } else { vec![(exact, false), (pooled, true)] };
+            for (others, is_pooled) in families {
+                groups.entry((*method, others, index, is_pooled)).or_default().entry(token).or_default().insert(url);
+            }
         }
     }
     let mut folded: BTreeSet<(String, Vec<&str>)> = BTreeSet::new();
-    for ((method, _, index), members) in &groups {
+    for ((method, _, index, is_pooled), members) in &groups {
         // Of the URLs of one token, the first stands for all.
-        let all: Vec<_> =
-            members.iter().filter_map(|(token, urls)| Some(member(facts, *method, token, urls.first()?))).collect();
+        let all: Vec<_> = members
+            .iter()
+            .filter_map(|(token, urls)| {
+                Some(Member { is_pooled: *is_pooled, ..member(facts, *method, token, urls.first()?) })
+            })
+            .collect();
         let cores = cores(all.iter().copied());
         for (token, url) in members.iter().flat_map(|(token, urls)| urls.iter().map(move |url| (token, url))) {
             if cores.iter().any(|core| all[*core].agrees_with(&member(facts, *method, token, url))) {
@@ -171,7 +183,7 @@ fn member<'f>(
     url: &'f str,
 ) -> Member<'f> {
     let look = Look::of(token).expect("only open segments make groups");
-    Member { look, bodies: &facts[&(method, url)].bodies }
+    Member { look, bodies: &facts[&(method, url)].bodies, is_pooled: false }
 }
 
 /// A token as the groups of other segments see it.

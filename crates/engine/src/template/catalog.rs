@@ -58,8 +58,8 @@ struct Raw {
     effective: Option<Arc<str>>,
 }
 
-/// Space, open segment, and the digest of the other tokens with their places.
-type GroupKey = (usize, usize, u128);
+/// Space, open segment, the digest of the other tokens with their places, and whether other values are left out of it.
+type GroupKey = (usize, usize, u128, bool);
 
 #[derive(Debug, Default)]
 struct Group {
@@ -236,7 +236,7 @@ impl Catalog {
                     group.members.remove(&token);
                 }
             }
-            for changed in self.refold(&mut group, at, index) {
+            for changed in self.refold(&mut group, at, key.3, index) {
                 let is_folded = group.folded.contains(&changed);
                 let key = self.prefix_key(changed, at);
                 let prefix = self.prefixes.entry(key).or_default();
@@ -255,10 +255,10 @@ impl Catalog {
 
     /// Finds the members of a group that are values of one variable, after the facts of one have changed; answers those
     /// for which that is new.
-    fn refold(&self, group: &mut Group, at: usize, index: usize) -> Vec<usize> {
+    fn refold(&self, group: &mut Group, at: usize, is_pooled: bool, index: usize) -> Vec<usize> {
         let member = |index: usize| {
             let raw = &self.raws[index];
-            self.symbols.look(raw.tokens[at]).map(|look| Member { look, bodies: &raw.facts.bodies })
+            self.symbols.look(raw.tokens[at]).map(|look| Member { look, bodies: &raw.facts.bodies, is_pooled })
         };
         let indexes: Vec<usize> =
             group.members.values().filter_map(|urls| urls.values().next().copied()).take(COMPARED_MAX).collect();
@@ -327,13 +327,25 @@ impl Catalog {
         if tokens.len() < 2 {
             return Vec::new();
         }
-        let digest = |at: usize, token: u32| match self.symbols.is_masked_at(token, at) {
+        let pooled = |at: usize, token: u32| match self.symbols.is_masked_at(token, at) {
             true => self.digest.of(at, u32::MAX),
             false => self.digest.of(at, token),
         };
-        let all = tokens.iter().enumerate().fold(0, |sum: u128, (at, token)| sum.wrapping_add(digest(at, *token)));
-        let open = tokens.iter().enumerate().filter(|(at, token)| self.symbols.is_open_at(**token, *at));
-        open.map(|(at, token)| (at, (*space, at, all.wrapping_sub(digest(at, *token))))).collect()
+        let (mut exact, mut all) = (0_u128, 0_u128);
+        for (at, token) in tokens.iter().enumerate() {
+            exact = exact.wrapping_add(self.digest.of(at, *token));
+            all = all.wrapping_add(pooled(at, *token));
+        }
+        let mut keys = Vec::new();
+        for (at, token) in tokens.iter().enumerate().filter(|(at, token)| self.symbols.is_open_at(**token, *at)) {
+            let others = exact.wrapping_sub(self.digest.of(at, *token));
+            let values = all.wrapping_sub(pooled(at, *token));
+            keys.push((at, (*space, at, others, false)));
+            if values != others {
+                keys.push((at, (*space, at, values, true)));
+            }
+        }
+        keys
     }
 
     /// What stands for a URL up to each of its open segments.

@@ -78,7 +78,7 @@ impl Look {
 }
 
 /// Names of parameters from which on calls that are alike are so for a reason.
-const RICH: usize = 3;
+pub(super) const RICH: usize = 3;
 
 /// What is done, and which view is asked for.
 const CONSTANTS: &[&str] = &[

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::look::Look;
+use super::look::{Look, RICH};
 
 /// Names kept for the request and for each response of a raw URL. The smallest digests are kept, so the selection does
 /// not depend on the order in which the names came.
@@ -78,6 +78,8 @@ impl BodyNames {
 pub(super) struct Member<'b> {
     pub look: Look,
     pub bodies: &'b BodyNames,
+    /// The URLs of the group differ in other values too, so only what calls show tells that they belong together.
+    pub is_pooled: bool,
 }
 
 impl Member<'_> {
@@ -88,7 +90,8 @@ impl Member<'_> {
     }
 
     fn points(&self) -> usize {
-        self.look.points(self.bodies.names())
+        let names = self.bodies.names();
+        if self.is_pooled && names < RICH { 0 } else { self.look.points(names) }
     }
 }
 
@@ -184,7 +187,7 @@ mod tests {
     }
 
     fn cores_of(look: Look, members: &[BodyNames]) -> Vec<usize> {
-        cores(members.iter().map(|bodies| Member { look, bodies }))
+        cores(members.iter().map(|bodies| Member { look, bodies, is_pooled: false }))
     }
 
     #[test]
