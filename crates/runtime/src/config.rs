@@ -243,7 +243,7 @@ impl Config {
         if !["text", "json"].contains(&self.get("telemetry.log")) {
             problems.push("telemetry.log must be `text` or `json`".to_owned());
         }
-        for key in ["fetch.allow_private", "identity.open_signup", "tokens.show_jwt_secret", "oidc.logout"] {
+        for key in ["fetch.allow_private", "identity.open_signup", "oidc.logout"] {
             if !["true", "false"].contains(&self.get(key)) {
                 problems.push(format!("{key} must be `true` or `false`"));
             }

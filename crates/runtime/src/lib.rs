@@ -10,6 +10,7 @@ pub mod accept;
 mod address;
 mod balance;
 mod breaker;
+mod caches;
 mod channel;
 mod config;
 mod directory;
@@ -31,6 +32,7 @@ mod tasks;
 pub mod telemetry;
 mod tls;
 
+pub use caches::Caches;
 pub use channel::Channel;
 pub use config::{Config, ConfigError, Settings};
 pub use directory::DirectoryLock;

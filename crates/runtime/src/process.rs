@@ -2,7 +2,7 @@
 
 use std::{future::Future, net::SocketAddr, path::PathBuf, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
-use portolan_authz::{Cache, GRANTS, Guard, Redis, ServiceAuth};
+use portolan_authz::{Cache, Changes, GRANTS, Guard, Redis, ServiceAuth};
 use portolan_fetch::Fetch;
 use portolan_limit::Limits;
 use portolan_store::{Db, Dialect, Store};
@@ -10,8 +10,8 @@ use tokio::net::TcpListener;
 use tonic::service::Routes;
 
 use crate::{
-    Config, Peers, Readiness, RemoteIdentities, Secrets, Stop, Tls, directory, grpc_routes, key_mark, merge,
-    readiness::check, serve_grpc, stores, telemetry,
+    Config, Peers, Readiness, RemoteIdentities, Secrets, Stop, Tls, caches::Caches, directory, grpc_routes, key_mark,
+    merge, readiness::check, serve_grpc, stores, telemetry,
 };
 
 /// Work that goes on after the listeners have closed is cut off after this.
@@ -77,6 +77,8 @@ pub struct Process {
     pub tls: Option<Arc<Tls>>,
     /// The client of every call that leaves the installation.
     pub fetch: Fetch,
+    /// Caches in the memory of this process.
+    pub caches: Caches,
     /// Whether one guard and one relay serve every service of this process.
     pub is_whole: bool,
 }
@@ -130,7 +132,7 @@ impl Process {
         let peers = Peers::with_tls(&config, auth, tls.clone())?;
         let fetch = Fetch::new(config.fetch_policy()?);
         let redis = stores::redis(&config, &secrets.installation())?;
-        Ok(Self { config, store, secrets, redis, peers, tls, fetch, is_whole: false })
+        Ok(Self { config, store, secrets, redis, peers, tls, fetch, caches: Caches::default(), is_whole: false })
     }
 
     /// The store as one service sees it.
@@ -150,10 +152,24 @@ impl Process {
     }
 
     /// A cache of values that are read and changed in this process only, unless it shares a Redis with others.
-    pub fn own_cache<V>(&self, space: &'static str) -> Cache<V> {
+    pub fn own_cache<V: Send + Sync + 'static>(&self, space: &'static str) -> Cache<V> {
         match &self.redis {
             Some(redis) => Cache::redis(redis.clone(), space),
-            None => Cache::memory(),
+            None => self.caches.cache(space),
+        }
+    }
+
+    /// Through which a service announces changes of what another one caches: in Redis, else in the memory of a process
+    /// that runs both, else to nobody.
+    ///
+    /// # Errors
+    /// In a process with every service before the one that caches is opened: changes would be announced to nobody.
+    pub fn changes(&self, space: &'static str) -> Result<Changes, BoxError> {
+        match (&self.redis, self.caches.changes(space)) {
+            (Some(redis), _) => Ok(Cache::<()>::redis(redis.clone(), space).changes()),
+            (None, Some(changes)) => Ok(changes),
+            (None, None) if self.is_whole => Err(format!("nobody has made the cache of {space} yet").into()),
+            (None, None) => Ok(Changes::off()),
         }
     }
 

@@ -3,7 +3,6 @@
 use portolan_fetch::Fetch;
 use portolan_identity::{mail::Mail, provider::Provider};
 use portolan_runtime::{Config, Peers, ProcessArgs, Secrets, Tls, process::BoxError};
-use portolan_tokens::enforce;
 
 use crate::commands::say;
 
@@ -39,11 +38,8 @@ fn beyond(config: &Config) -> Result<Vec<String>, BoxError> {
     for key in defaults.keys() {
         let mut one = defaults.clone();
         one.put(key, config.get(key));
-        if key.starts_with(EDGE) {
-            note(key, enforce::Settings::read(|name| one.get(name), String::new()).map(drop));
-        }
-        if key.starts_with(TOKENS) {
-            note(key, portolan_tokens::Settings::read(&one).map(drop).map_err(|error| cause(&error)));
+        if key.starts_with(EDGE) || key.starts_with(TOKENS) {
+            note(key, portolan_tokens::check(&one).map_err(|error| error.to_string()));
         }
     }
     if !config.get("secrets.key_file").is_empty() || config.secret_key_file().exists() {

@@ -1,6 +1,5 @@
 use portolan_runtime::{ProcessArgs, Secrets, key_mark, process::BoxError};
 use portolan_store::Store;
-use portolan_tokens::enforce;
 
 /// Brings the tables of every service and of the gateway to this version, and ends. It needs the store and nothing else:
 /// no secret key, no certificates, no log server, no peer.
@@ -35,13 +34,12 @@ pub(crate) async fn migrate(arguments: &ProcessArgs) -> Result<(), BoxError> {
 /// Prints the secret that Envoy shows to the edge.
 pub(crate) fn edge_token(arguments: &ProcessArgs) -> Result<(), BoxError> {
     let config = arguments.load()?;
-    let derived = match config.get("edge.token") {
-        "" => enforce::derived_token(&Secrets::load(&config.secret_key_file()).map_err(|error| {
-            format!("{error}; --data-dir or PORTOLAN__SECRETS__KEY_FILE names the installation's key")
-        })?),
-        _ => String::new(),
+    let secrets = || {
+        Secrets::load(&config.secret_key_file()).map_err(|error| {
+            format!("{error}; --data-dir or PORTOLAN__SECRETS__KEY_FILE names the installation's key").into()
+        })
     };
-    say(enforce::Settings::read(|key| config.get(key), derived)?.token);
+    say(portolan_tokens::edge_token(&config, secrets)?);
     Ok(())
 }
 

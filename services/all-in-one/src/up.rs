@@ -14,6 +14,7 @@ use portolan_runtime::{
     readiness::check,
     serve_grpc, telemetry,
 };
+use portolan_tokens::Tokens;
 use tokio::sync::watch;
 use tonic::service::Routes;
 
@@ -98,11 +99,10 @@ pub(crate) struct Services {
     guarded: Vec<(&'static str, GrpcService)>,
     relay: portolan_outbox::RelayHandle,
     meter: portolan_meter::FoldHandle,
-    /// Of identity and billing.
-    tasks: [Tasks; 2],
+    /// Of tokens, identity and billing, in the order of their ends.
+    tasks: [Tasks; 3],
     ingest: portolan_inventory::IngestHandle,
     jobs: portolan_imports::JobsHandle,
-    edge: portolan_tokens::enforce::Edge,
     log: Log,
 }
 
@@ -118,20 +118,7 @@ impl Services {
 
         let (Opened { routes: identity_routes, guard, tasks: identity_tasks }, identity) =
             Identity::open_with_deps(process).await?;
-        let settings = portolan_tokens::Settings::read(&process.config)?;
-        let tokens_db = process.db("tokens").await?;
-        let edge = portolan_tokens::enforce::Edge::open(process, tokens_db.clone()).await?;
-        let tokens = portolan_tokens::Deps::open(
-            tokens_db,
-            peers.clone(),
-            identity.keys.changes(),
-            process.secrets.clone(),
-            settings,
-            edge.clone(),
-            process.fetch.clone(),
-        )
-        .await?
-        .with_limits(process.limits());
+        let Opened { routes: tokens_routes, tasks: tokens_tasks, .. } = Tokens::open(process).await?;
         let inventory = portolan_inventory::Deps::new(process.db("inventory").await?, log.clone(), peers.clone())
             .configured(&process.config)
             .probing_in(std::env::current_exe().ok());
@@ -141,7 +128,7 @@ impl Services {
 
         let routes = vec![
             (Identity::PACKAGE, identity_routes),
-            (portolan_tokens::PACKAGE, portolan_tokens::service(tokens)),
+            (Tokens::PACKAGE, tokens_routes),
             (portolan_inventory::PACKAGE, portolan_inventory::service(inventory.clone()).await?),
             (portolan_imports::PACKAGE, portolan_imports::service(imports.clone()).await?),
             (Billing::PACKAGE, billing_routes),
@@ -163,15 +150,14 @@ impl Services {
         let meter = portolan_meter::start(&[process.db("identity").await?, process.db("inventory").await?]);
         let ingest = portolan_inventory::start_ingest(inventory);
         let jobs = portolan_imports::start_jobs(imports);
-        let tasks = [identity_tasks, billing_tasks];
-        Ok(Self { identity, guard, routes, guarded: services, relay, meter, tasks, ingest, jobs, edge, log })
+        let tasks = [tokens_tasks, identity_tasks, billing_tasks];
+        Ok(Self { identity, guard, routes, guarded: services, relay, meter, tasks, ingest, jobs, log })
     }
 
     /// Ends background work at its next safe point.
     pub(crate) async fn stop(self) {
         self.jobs.stop().await;
         self.ingest.stop().await;
-        self.edge.stop().await;
         for tasks in self.tasks {
             tasks.stop().await;
         }

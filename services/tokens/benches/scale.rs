@@ -4,9 +4,9 @@
 
 use std::{borrow::Cow, hint::black_box, time::Instant};
 
-use portolan_tokens::enforce::{
-    Endpoint, Hosts, Method, Profiles, Routes,
-    profile::{Profile, ProfileRow, digest_of},
+use portolan_tokens::{
+    enforce::{Hosts, Method, Profiles, Routes, profile::Profile},
+    model::edge::{Endpoint, ProfileRow, digest_of},
 };
 
 const REQUESTS: usize = 500_000;

@@ -5,14 +5,17 @@ use portolan_authz::Caller;
 use portolan_runtime::digest;
 
 use crate::{
-    Deps, api_clients,
-    auth_settings::{AuthPatch, AuthSettings, check_addresses},
-    changes,
-    faults::{BLANK, Faults},
-    now_ms,
-    profiles::{self, Profile, Shown, Which},
+    Deps, api_clients, changes,
+    clock::now_ms,
+    model::{
+        auth_settings::{AuthPatch, AuthSettings, check_addresses},
+        faults::{BLANK, Faults},
+        profiles::{Profile, Shown, Which},
+        workspaces::Page,
+    },
+    profiles,
     store::profiles as store,
-    workspaces::{self, Page},
+    workspaces,
 };
 
 /// What a request says of a profile; `None` stays, an inner `None` clears.
@@ -115,7 +118,7 @@ pub async fn update(deps: &Deps, caller: &Caller, which: Which, patch: Patch) ->
     let digest = issued.as_ref().map(|issued| digest(&issued.secret));
     store::update(&mut tx, &profile, digest.as_deref(), &deps.secrets, version).await?;
     profiles::record(&mut tx, caller, &before, &profile).await?;
-    changes::commit(deps, tx).await?;
+    deps.edge.commit(tx).await?;
     Ok(Shown { profile, issued })
 }
 

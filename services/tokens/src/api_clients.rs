@@ -5,73 +5,23 @@ use portolan_api::{Reason, Result};
 use portolan_authz::Caller;
 use portolan_outbox::Change;
 use portolan_store::Tx;
-use serde_json::json;
 
 use crate::{
-    Deps,
-    auth_settings::{AuthPatch, AuthSettings},
-    changes,
-    faults::{BLANK, Faults},
-    now_ms,
-    store::{self, clients as table},
-    workspaces::{self, Page},
+    Deps, changes,
+    clock::now_ms,
+    model::{
+        faults::{BLANK, Faults},
+        workspaces::Page,
+    },
+    store::{self, clients as table, sequences},
+    workspaces,
 };
+
+pub use crate::model::api_clients::{Client, Filter, Listed, Patch};
 
 /// The client that takes profiles for which none is named.
 const DEFAULT_NAME: &str = "Default";
 const DESCRIPTION_CHARS_MAX: usize = 10_000;
-
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Client {
-    pub id: i64,
-    pub account_id: i64,
-    pub is_legacy: bool,
-    pub name: String,
-    pub description: Option<String>,
-    pub project_id: Option<i64>,
-    pub api_portal_id: Option<i64>,
-    pub email: Option<String>,
-    pub api_policy_id: Option<i64>,
-    pub auth: AuthSettings,
-    pub mtls_enabled: Option<bool>,
-    pub validation_formula: Option<String>,
-    pub cert_bundle_ids: Vec<i64>,
-    /// Unix milliseconds.
-    pub created_at: i64,
-    pub updated_at: i64,
-}
-
-/// A client with what is counted of its keys.
-#[derive(Debug)]
-pub struct Listed {
-    pub client: Client,
-    pub active_keys: i64,
-    pub keys: i64,
-}
-
-/// What a request says of a client; `None` stays, an inner `None` clears.
-#[derive(Clone, Debug, Default)]
-pub struct Patch {
-    pub name: Option<Option<String>>,
-    pub description: Option<Option<String>>,
-    pub project_id: Option<Option<i64>>,
-    pub api_portal_id: Option<Option<i64>>,
-    pub email: Option<Option<String>>,
-    pub api_policy_id: Option<Option<i64>>,
-    pub auth: AuthPatch,
-    pub mtls_enabled: Option<Option<bool>>,
-    pub validation_formula: Option<Option<String>>,
-    pub cert_bundle_ids: Option<Vec<i64>>,
-}
-
-/// Which clients are asked for.
-#[derive(Clone, Debug)]
-pub struct Filter {
-    pub legacy_only: bool,
-    pub project_id: Option<i64>,
-    /// Any of these; none means every client.
-    pub cert_bundle_ids: Vec<i64>,
-}
 
 /// One page of clients, and how many there are on all pages.
 pub async fn list(deps: &Deps, account_id: i64, filter: &Filter, page: Page) -> Result<(Vec<Listed>, i64)> {
@@ -177,7 +127,7 @@ pub async fn update(deps: &Deps, caller: &Caller, account_id: i64, id: i64, patc
     table::update(&mut tx, &client, &deps.secrets, version).await?;
     let change = Change::of("apiClient", id).before(&before.described()).after(&client.described());
     portolan_outbox::audit(&mut tx, caller, change).await?;
-    changes::commit(deps, tx).await
+    deps.edge.commit(tx).await
 }
 
 /// Deletes a client with all its keys.
@@ -192,7 +142,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, account_id: i64, id: i64) -> R
     table::delete(&mut tx, account_id, id, now, version).await?;
     store::profiles::delete_of_client(&mut tx, account_id, id, now, version).await?;
     portolan_outbox::audit(&mut tx, caller, Change::of("apiClient", id).before(&client.described())).await?;
-    changes::commit(deps, tx).await
+    deps.edge.commit(tx).await
 }
 
 /// The client that takes profiles for which none is named; made when it is first needed.
@@ -204,7 +154,7 @@ pub(crate) async fn default_legacy(deps: &Deps, tx: &mut Tx, account_id: i64, ve
     }
     let now = now_ms();
     let client = Client {
-        id: store::next_number(tx, "api_client").await?,
+        id: sequences::next_number(tx, "api_client").await?,
         account_id,
         is_legacy: true,
         name: DEFAULT_NAME.to_owned(),
@@ -223,10 +173,10 @@ async fn insert(deps: &Deps, caller: &Caller, mut client: Client) -> Result<Clie
     if let Some(made) = table::find_by_write(&mut tx, &deps.secrets, client.account_id, write_id).await? {
         return Ok(made);
     }
-    client.id = store::next_number(&mut tx, "api_client").await?;
+    client.id = sequences::next_number(&mut tx, "api_client").await?;
     table::insert(&mut tx, &client, write_id, &deps.secrets, version).await?;
     portolan_outbox::audit(&mut tx, caller, Change::of("apiClient", client.id).after(&client.described())).await?;
-    changes::commit(deps, tx).await?;
+    deps.edge.commit(tx).await?;
     Ok(client)
 }
 
@@ -255,15 +205,4 @@ fn merge(client: &mut Client, patch: Patch, faults: &mut Faults) {
     set(&mut client.validation_formula, patch.validation_formula);
     set(&mut client.cert_bundle_ids, patch.cert_bundle_ids);
     client.auth.apply(patch.auth, faults);
-}
-
-impl Client {
-    /// What the audit keeps: no secret.
-    fn described(&self) -> serde_json::Value {
-        json!({
-            "name": self.name, "auth_type": self.auth.auth_type.map(|kind| kind.name()), "is_legacy": self.is_legacy,
-            "api_collection_ids": self.auth.collection_ids, "required_claims": self.auth.required_claims,
-            "allowed_issuers": self.auth.allowed_issuers, "api_policy_id": self.api_policy_id,
-        })
-    }
 }

@@ -1,94 +1,22 @@
 //! API keys: each belongs to a user in an account and acts with that user's role of the moment.
 
-use portolan_api::{Error, KeyUtility, Reason, Result, identity::v1::GetUserRequest};
+use portolan_api::{Error, Reason, Result};
 use portolan_authz::Caller;
 use portolan_outbox::Change;
 use portolan_runtime::now_s;
 use serde_json::json;
 
-use crate::{Deps, bounds::Bounds, secret, store};
+use crate::{
+    Deps, bounds,
+    model::{bounds::Bounds, secret},
+    peers,
+    store::{api_keys as store, sequences},
+};
 
-/// A key as it is listed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ApiKey {
-    pub id: i32,
-    pub account_id: i64,
-    pub user_id: i64,
-    pub username: String,
-    pub utility: Utility,
-    /// First 3 and last 4 characters.
-    pub start: String,
-    pub end: String,
-    /// Unix seconds.
-    pub created_at: i64,
-    /// From which moment on it is refused.
-    pub expires_at: Option<i64>,
-    /// 0 before the first use.
-    pub last_used_at: i64,
-    /// The write that made the secret, when that was a rotation.
-    pub rotation_write_id: String,
-}
-
-/// A key that was found by a secret.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Found {
-    pub key: ApiKey,
-    /// From which moment on this secret is refused: the key expires, or a grace period ends.
-    pub valid_until: Option<i64>,
-}
-
-impl Found {
-    pub(crate) fn is_alive(&self, now_s: i64) -> bool {
-        self.valid_until.is_none_or(|until| now_s < until)
-    }
-}
+pub use crate::model::api_keys::{ApiKey, Found, Owner, Utility};
 
 /// Longest grace period of a rotation: a week.
 const GRACE_MAX_S: i64 = 7 * 24 * 60 * 60;
-
-/// What a key is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Utility {
-    Burp,
-    Cicd,
-    ExternalApi,
-}
-
-impl Utility {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Burp => "BURP",
-            Self::Cicd => "CICD",
-            Self::ExternalApi => "EXTERNAL_API",
-        }
-    }
-
-    /// The feature that a plan must include for such a key.
-    pub fn plan_feature(self) -> Option<&'static str> {
-        match self {
-            Self::Burp => None,
-            Self::Cicd => Some("CI_CD_INTEGRATION"),
-            Self::ExternalApi => Some("AKTO_EXTERNAL_API"),
-        }
-    }
-
-    /// # Errors
-    /// `TOKEN_UTILITY_INVALID` for any other name.
-    pub fn parse(name: &str) -> Result<Self> {
-        let known = [Self::Burp, Self::Cicd, Self::ExternalApi];
-        Ok(known.into_iter().find(|utility| utility.name() == name).ok_or(Reason::TokenUtilityInvalid)?)
-    }
-}
-
-impl From<Utility> for KeyUtility {
-    fn from(utility: Utility) -> Self {
-        match utility {
-            Utility::Burp => Self::Burp,
-            Utility::Cicd => Self::Cicd,
-            Utility::ExternalApi => Self::ExternalApi,
-        }
-    }
-}
 
 /// Makes a key for the caller. The second part is the whole key, absent when this write was answered before.
 ///
@@ -105,10 +33,9 @@ pub async fn create(
     if expires_at.is_some_and(|at| at <= now_s()) {
         return Err(time_invalid("expiresAt", "must be in the future"));
     }
-    let own = Bounds::of(deps, caller).await?;
+    let own = bounds::of(deps, caller).await?;
     must_cover(&own, expires_at)?;
-    let owner = GetUserRequest { account_id: caller.account_id, user_id: caller.user_id };
-    let username = deps.peers.identity().get_user(owner).await?.into_inner().login;
+    let username = peers::login(&deps.peers, caller.account_id, caller.user_id).await?;
     let owner = Owner { account_id: caller.account_id, user_id: caller.user_id, username };
     let mut tx = deps.db.begin().await?;
     if let Some(made) = store::find_by_write(&mut tx, caller.account_id, &caller.info.write_id).await? {
@@ -144,13 +71,6 @@ pub async fn create_for(db: &portolan_store::Db, owner: Owner) -> Result<String>
     store::insert(&mut tx, &key, &portolan_runtime::digest(&secret), &write_id).await?;
     tx.commit().await?;
     Ok(secret)
-}
-
-/// Whose a key is.
-pub struct Owner {
-    pub account_id: i64,
-    pub user_id: i64,
-    pub username: String,
 }
 
 /// The caller's keys in the current account, the oldest first.
@@ -194,7 +114,7 @@ pub async fn rotate(
     let digests = store::list_digests(&deps.db, caller.account_id, caller.user_id, key_id).await?;
     let change = deps.key_changes.begin(digests.iter().map(|digest| portolan_authz::api_key_key(digest))).await?;
     let write_id = &caller.info.write_id;
-    let own = Bounds::of(deps, caller).await?;
+    let own = bounds::of(deps, caller).await?;
     let mut tx = deps.db.begin().await?;
     let found = store::find(&mut tx, caller.account_id, caller.user_id, key_id).await?;
     let mut key = found.ok_or(Reason::ApiKeyNotFound)?;
@@ -261,7 +181,7 @@ async fn new_key(
 ) -> Result<(ApiKey, String)> {
     let secret = secret::generate(secret::Kind::ApiKey);
     let key = ApiKey {
-        id: store::next_id(tx).await?,
+        id: sequences::next_key_id(tx).await?,
         account_id: owner.account_id,
         user_id: owner.user_id,
         username: owner.username,

@@ -1,115 +1,32 @@
-//! How tightly the credential of a call is bounded. It makes, renews, changes and ends only what is bounded as tightly.
+//! The bounds of the credential of a call. It makes, renews, changes and ends only what is bounded as tightly.
 
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::{Caller, CredentialKind};
 
 use crate::{
-    Deps, networks,
-    organization_tokens::Token,
-    store::{self, organization_tokens},
+    Deps,
+    model::bounds::Bounds,
+    store::{api_keys, organization_tokens},
 };
 
-/// The bounds of a credential; a session has none.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Bounds {
-    /// Unix seconds from which on it is refused; `None` for never.
-    pub(crate) ends_at: Option<i64>,
-    /// Addresses and ranges that it may be used from; empty for every one.
-    pub(crate) networks: Vec<String>,
-    /// Requests a minute; `None` for the configured default.
-    pub(crate) rate_limit: Option<i64>,
-}
-
-impl Bounds {
-    /// Those of the calling credential, as they stand at this moment.
-    ///
-    /// # Errors
-    /// `UNAUTHENTICATED` when it is gone.
-    pub(crate) async fn of(deps: &Deps, caller: &Caller) -> Result<Self> {
-        let gone = || Error::new(Reason::Unauthenticated);
-        match caller.credential {
-            CredentialKind::Session => Ok(Self::default()),
-            CredentialKind::OrganizationToken => {
-                let found = organization_tokens::find_by_id(&deps.db, &caller.credential_id).await?;
-                Ok(Self::from(&found.ok_or_else(gone)?))
-            }
-            CredentialKind::ExternalApiKey | CredentialKind::BurpKey | CredentialKind::CicdKey => {
-                let id = caller.credential_id.parse().map_err(|_| gone())?;
-                let mut tx = deps.db.begin().await?;
-                let found = store::find(&mut tx, caller.account_id, caller.user_id, id).await?;
-                tx.rollback().await?;
-                Ok(Self { ends_at: found.ok_or_else(gone)?.expires_at, ..Self::default() })
-            }
+/// Those of the calling credential, as they stand at this moment.
+///
+/// # Errors
+/// `UNAUTHENTICATED` when it is gone.
+pub(crate) async fn of(deps: &Deps, caller: &Caller) -> Result<Bounds> {
+    let gone = || Error::new(Reason::Unauthenticated);
+    match caller.credential {
+        CredentialKind::Session => Ok(Bounds::default()),
+        CredentialKind::OrganizationToken => {
+            let found = organization_tokens::find_by_id(&deps.db, &caller.credential_id).await?;
+            Ok(Bounds::from(&found.ok_or_else(gone)?))
         }
-    }
-
-    /// What reaches further than this, in words; `None` when nothing does.
-    pub(crate) fn exceeded(&self, given: &Self) -> Option<&'static str> {
-        let ends_later = self.ends_at.is_some_and(|own| given.ends_at.is_none_or(|given| given > own));
-        let ranges: Vec<_> = self.networks.iter().filter_map(|range| networks::parse(range)).collect();
-        let holds =
-            |range: &String| networks::parse(range).is_some_and(|range| ranges.iter().any(|own| own.contains(&range)));
-        let is_wider = !self.networks.is_empty() && (given.networks.is_empty() || !given.networks.iter().all(holds));
-        let is_faster = self.rate_limit.is_some_and(|own| given.rate_limit.is_some_and(|given| given > own));
-        match (ends_later, is_wider, is_faster) {
-            (true, ..) => Some("ends earlier"),
-            (_, true, _) => Some("is bounded to addresses"),
-            (.., true) => Some("has a lower rate limit"),
-            _ => None,
+        CredentialKind::ExternalApiKey | CredentialKind::BurpKey | CredentialKind::CicdKey => {
+            let id = caller.credential_id.parse().map_err(|_| gone())?;
+            let mut tx = deps.db.begin().await?;
+            let found = api_keys::find(&mut tx, caller.account_id, caller.user_id, id).await?;
+            tx.rollback().await?;
+            Ok(Bounds { ends_at: found.ok_or_else(gone)?.expires_at, ..Bounds::default() })
         }
-    }
-
-    /// # Errors
-    /// `PERMISSION_DENIED` for a token that reaches further.
-    pub(crate) fn must_cover(&self, token: &Token) -> Result<()> {
-        match self.exceeded(&Self::from(token)) {
-            None => Ok(()),
-            Some(bound) => {
-                let details = format!("The calling credential {bound} than the token {}", token.name);
-                Err(Error::new(Reason::PermissionDenied).with("details", details))
-            }
-        }
-    }
-}
-
-impl From<&Token> for Bounds {
-    fn from(token: &Token) -> Self {
-        Self { ends_at: token.expires_at, networks: token.networks.clone(), rate_limit: token.rate_limit }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn bounds(ends_at: Option<i64>, networks: &[&str]) -> Bounds {
-        Bounds { ends_at, networks: networks.iter().map(|text| (*text).to_owned()).collect(), rate_limit: None }
-    }
-
-    #[test]
-    fn bounds_are_ordered() {
-        let all = [
-            bounds(None, &[]),
-            bounds(Some(10), &[]),
-            bounds(Some(20), &[]),
-            bounds(None, &["10.0.0.0/8"]),
-            bounds(None, &["10.1.0.0/16", "10.2.0.1"]),
-            bounds(None, &["garbage"]),
-            bounds(Some(10), &["10.1.2.3"]),
-        ];
-        let covers = |a: &Bounds, b: &Bounds| a.exceeded(b).is_none();
-        for a in &all {
-            assert!(covers(&all[0], a), "{a:?}");
-            assert!(covers(a, a) || a.networks == ["garbage"], "{a:?}");
-            for b in &all {
-                assert!(a == b || !(covers(a, b) && covers(b, a)), "{a:?} {b:?}");
-                for c in &all {
-                    assert!(!(covers(a, b) && covers(b, c)) || covers(a, c), "{a:?} {b:?} {c:?}");
-                }
-            }
-        }
-        assert!(covers(&all[2], &all[1]) && !covers(&all[1], &all[2]));
-        assert!(covers(&all[3], &all[4]) && !covers(&all[4], &all[3]));
-        assert!(covers(&all[1], &all[6]) && !covers(&all[6], &all[1]));
     }
 }

@@ -4,14 +4,16 @@ use portolan_api::{Reason, Result};
 use portolan_authz::Caller;
 
 use crate::{
-    Deps,
-    auth_settings::{AuthSettings, check_addresses},
-    changes,
-    faults::{BLANK, Faults},
-    now_ms,
-    profiles::{self, Profile, Shown, Which},
+    Deps, changes,
+    clock::now_ms,
+    model::{
+        auth_settings::{AuthSettings, check_addresses},
+        faults::{BLANK, Faults},
+        profiles::{Profile, Shown, Which},
+        workspaces::Page,
+    },
+    profiles,
     store::{self, profiles as table},
-    workspaces::Page,
 };
 
 /// What a request says of a key; `None` stays, an inner `None` clears.
@@ -95,7 +97,7 @@ pub async fn update(deps: &Deps, caller: &Caller, which: Which, patch: Patch) ->
     profile.updated_at = now_ms();
     table::update(&mut tx, &profile, None, &deps.secrets, version).await?;
     profiles::record(&mut tx, caller, &before, &profile).await?;
-    changes::commit(deps, tx).await?;
+    deps.edge.commit(tx).await?;
     Ok(profile)
 }
 

@@ -7,11 +7,10 @@ use portolan_runtime::{digest, now_s};
 use portolan_store::Tx;
 
 use crate::{
-    Deps,
-    api_keys::Found,
-    changes, now_ms,
-    secret::Kind,
-    store::{self, organization_tokens, profiles},
+    Deps, changes,
+    clock::now_ms,
+    model::{api_keys::Found, secret::Kind},
+    store::{api_keys, organization_tokens, profiles},
 };
 
 const ACTION: &str = "leakedKey.revoke";
@@ -49,12 +48,12 @@ pub async fn revoke(deps: &Deps, info: &RequestInfo, secret: &str) -> Result<Opt
 
 async fn revoke_api_key(deps: &Deps, info: &RequestInfo, digest: &str) -> Result<Option<Revoked>> {
     // A secret that is past its time opens nothing, so who shows it proves nothing about the one after it.
-    let found = store::find_by_digest(&deps.db, digest).await?.filter(|found| found.is_alive(now_s()));
+    let found = api_keys::find_by_digest(&deps.db, digest).await?.filter(|found| found.is_alive(now_s()));
     let Some(Found { key, .. }) = found else { return Ok(None) };
-    let keys = store::list_digests(&deps.db, key.account_id, key.user_id, key.id).await?;
+    let keys = api_keys::list_digests(&deps.db, key.account_id, key.user_id, key.id).await?;
     let change = deps.key_changes.begin(keys.iter().map(|digest| api_key_key(digest))).await?;
     let mut tx = deps.db.begin().await?;
-    store::delete(&mut tx, key.account_id, key.user_id, key.id).await?;
+    api_keys::delete(&mut tx, key.account_id, key.user_id, key.id).await?;
     record(&mut tx, info, key.account_id, key.user_id, "apiKey", &key.id.to_string()).await?;
     tx.commit().await?;
     change.finish().await?;
@@ -77,11 +76,11 @@ async fn revoke_profile(deps: &Deps, info: &RequestInfo, digest: &str) -> Result
     let version = changes::next(&mut tx).await?;
     let found = profiles::find_by_digest(&mut tx, &deps.secrets, digest).await?;
     let Some(mut profile) = found.filter(|profile| profile.auth_type().has_own_secret()) else { return Ok(None) };
-    profile.set_active(false);
     profile.updated_at = now_ms();
+    profile.set_active(false, profile.updated_at);
     profiles::update(&mut tx, &profile, None, &deps.secrets, version).await?;
     record(&mut tx, info, profile.account_id, 0, "accessProfile", &profile.id.to_string()).await?;
-    changes::commit(deps, tx).await?;
+    deps.edge.commit(tx).await?;
     Ok(Some(Revoked::AccessProfile))
 }
 

@@ -1,12 +1,14 @@
 //! The token endpoint of RFC 6749 for profiles of the kind `oauth2`.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use portolan_api::{Error, Reason, Result, identity::v1::GetTenantStateRequest};
+use portolan_api::{Error, Reason, Result};
 use portolan_runtime::{digest, now_s};
 use subtle::ConstantTimeEq as _;
 
 use crate::{
-    Deps, changes, secret,
+    Deps, changes,
+    model::secret,
+    peers,
     store::{access_tokens, profiles},
 };
 
@@ -60,14 +62,13 @@ pub async fn create(deps: &Deps, request: Request) -> Result<AccessToken> {
     let profile = profile.ok_or_else(refused)?;
     // Asked last, so that a token costs identity nothing until the client is known. An account that shuts after this ends
     // the token at the edge.
-    let request = GetTenantStateRequest { account_id: profile.account_id };
-    if !deps.peers.tenants().get_tenant_state(request).await?.into_inner().open {
+    if !peers::is_open(&deps.peers, profile.account_id).await? {
         return Err(refused());
     }
     let token = secret::random_hex();
     access_tokens::delete_expired(&mut tx, now).await?;
     access_tokens::insert(&mut tx, &profile, &digest(&token), now, now + LIFE_S, version).await?;
-    changes::commit(deps, tx).await?;
+    deps.edge.commit(tx).await?;
     Ok(AccessToken { token, expires_in: LIFE_S - 1 })
 }
 

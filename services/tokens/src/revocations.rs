@@ -6,23 +6,16 @@ use portolan_outbox::{AUDIT, AuditEvent};
 use portolan_store::Tx;
 
 use crate::{
-    Deps, changes, now_ms,
-    store::{self, access_tokens, clients, profiles, slack_webhooks},
+    Deps, changes,
+    clock::now_ms,
+    store::{access_tokens, api_keys, clients, profiles, slack_webhooks},
 };
+
+pub use crate::model::revocations::Ended;
 
 /// Owners of one call.
 pub const OWNERS_MAX: usize = 1_000;
 const ACTION: &str = "credentials.revoke";
-
-/// A user in an account, or everybody in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
-    pub account_id: i64,
-    /// `None` for everybody in the account.
-    pub user_id: Option<i64>,
-    /// Unix seconds; what was made later is of a new membership.
-    pub ended_at: i64,
-}
 
 /// Deletes the API keys and Slack webhooks of these owners, and the clients, profiles and access tokens of an account that
 /// ended; answers how many credentials there were. They are dead with the answer, also at the edge and at those who cache
@@ -42,7 +35,7 @@ pub async fn revoke(deps: &Deps, owners: &[Ended]) -> Result<i32> {
 }
 
 async fn revoke_one(deps: &Deps, ended: &Ended) -> Result<i32> {
-    let digests = store::list_digests_of_owner(&deps.db, ended).await?;
+    let digests = api_keys::list_digests_of_owner(&deps.db, ended).await?;
     let change = deps.key_changes.begin(digests.iter().map(|digest| api_key_key(digest))).await?;
     let mut tx = deps.db.begin().await?;
     let mut revoked = 0;
@@ -51,7 +44,7 @@ async fn revoke_one(deps: &Deps, ended: &Ended) -> Result<i32> {
         // They belong to the account, whoever made them.
         Some(_) => 0,
     };
-    for (user_id, key_id) in store::delete_of_owner(&mut tx, ended).await? {
+    for (user_id, key_id) in api_keys::delete_of_owner(&mut tx, ended).await? {
         record(&mut tx, ended.account_id, user_id, "apiKey", key_id.into()).await?;
         revoked += 1;
     }

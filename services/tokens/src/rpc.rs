@@ -1,10 +1,10 @@
-pub(crate) mod check;
-pub(crate) mod edge;
-
-use portolan_api::tokens::v1::{
-    ApiKey, CreateApiKeyRequest, CreateApiKeyResponse, CreateFirstApiKeyRequest, CreateFirstApiKeyResponse,
-    DeleteApiKeyRequest, DeleteApiKeyResponse, ListApiKeysRequest, ListApiKeysResponse, VerifyApiKeyRequest,
-    VerifyApiKeyResponse, tokens_service_server::TokensService,
+use portolan_api::{
+    KeyUtility,
+    tokens::v1::{
+        ApiKey, CreateApiKeyRequest, CreateApiKeyResponse, CreateFirstApiKeyRequest, CreateFirstApiKeyResponse,
+        DeleteApiKeyRequest, DeleteApiKeyResponse, ListApiKeysRequest, ListApiKeysResponse, VerifyApiKeyRequest,
+        VerifyApiKeyResponse, tokens_service_server::TokensService,
+    },
 };
 use portolan_authz::Caller;
 use tonic::{Request, Response, Status};
@@ -18,7 +18,7 @@ use crate::{
 /// The settings of authentication that a request gives; requests of both generations name them alike.
 macro_rules! auth_patch {
     ($given:ident, $request:ident, $auth_type:expr, $collection_ids:expr) => {
-        crate::auth_settings::AuthPatch {
+        crate::model::auth_settings::AuthPatch {
             auth_type: $auth_type,
             collection_ids: $collection_ids,
             jwt_method: $given.single("jwt_method", $request.jwt_method),
@@ -36,6 +36,8 @@ macro_rules! auth_patch {
 mod access_profiles;
 mod api_clients;
 mod api_keys;
+pub(crate) mod check;
+pub(crate) mod edge;
 mod oauth;
 mod organization_tokens;
 mod revocations;
@@ -92,7 +94,7 @@ impl TokensService for Rpc {
             utility: 0,
             valid_until,
         };
-        response.set_utility(key.utility.into());
+        response.set_utility(utility(key.utility));
         Ok(Response::new(response))
     }
 
@@ -103,6 +105,14 @@ impl TokensService for Rpc {
         let CreateFirstApiKeyRequest { account_id, user_id, username } = request.into_inner();
         let key = keys::create_first(&self.deps, Owner { account_id, user_id, username }).await?;
         Ok(Response::new(CreateFirstApiKeyResponse { key }))
+    }
+}
+
+fn utility(utility: keys::Utility) -> KeyUtility {
+    match utility {
+        keys::Utility::Burp => KeyUtility::Burp,
+        keys::Utility::Cicd => KeyUtility::Cicd,
+        keys::Utility::ExternalApi => KeyUtility::ExternalApi,
     }
 }
 

@@ -8,11 +8,8 @@ use std::{
     time::Duration,
 };
 
-use portolan_api::{
-    Error, Reason, Result,
-    identity::v1::{GetGrantRequest, GetUserRequest},
-};
-use portolan_authz::{Caller, Grant};
+use portolan_api::{Error, Reason, Result};
+use portolan_authz::Caller;
 use portolan_fetch::Request;
 use portolan_outbox::{
     Change,
@@ -23,8 +20,12 @@ use serde_json::json;
 
 use crate::{
     Deps,
-    store::{self, slack_webhooks as table},
+    model::slack_webhooks::Address,
+    peers,
+    store::{sequences, slack_webhooks as table},
 };
+
+pub use crate::model::slack_webhooks::SlackWebhook;
 
 const PER_ACCOUNT_MAX: i64 = 20;
 const DEFAULT_NAME: &str = "Slack";
@@ -39,26 +40,6 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(4);
 /// A message is not repeated later than this.
 const REMEMBERED_S: i64 = 7 * 24 * 3600;
 
-#[derive(Clone, Debug, PartialEq)]
-pub struct SlackWebhook {
-    pub id: i32,
-    pub account_id: i64,
-    pub user_id: i64,
-    pub username: String,
-    pub name: String,
-    /// Host and last characters.
-    pub shown: String,
-    /// Unix seconds.
-    pub created_at: i64,
-}
-
-/// Where messages for a webhook are posted.
-pub struct Address {
-    pub id: i32,
-    pub user_id: i64,
-    pub url: String,
-}
-
 /// # Errors
 /// `SLACK_WEBHOOK_INVALID`; `SLACK_WEBHOOK_REFUSED` for one that is there, or one too many.
 pub async fn create(deps: &Deps, caller: &Caller, url: &str, name: Option<&str>) -> Result<SlackWebhook> {
@@ -68,12 +49,11 @@ pub async fn create(deps: &Deps, caller: &Caller, url: &str, name: Option<&str>)
     let host = parsed.as_ref().and_then(|url| url.host_str()).ok_or(Reason::SlackWebhookInvalid)?;
     let name = name.map(str::trim).filter(|name| !name.is_empty()).unwrap_or(DEFAULT_NAME);
     let end: String = url.chars().skip(url.chars().count().saturating_sub(SHOWN_END_CHARS)).collect();
-    let owner = GetUserRequest { account_id: caller.account_id, user_id: caller.user_id };
-    let username = deps.peers.identity().get_user(owner).await?.into_inner().login;
+    let username = peers::login(&deps.peers, caller.account_id, caller.user_id).await?;
 
     let mut tx = deps.db.begin().await?;
     let webhook = SlackWebhook {
-        id: store::next_id(&mut tx).await?,
+        id: sequences::next_key_id(&mut tx).await?,
         account_id: caller.account_id,
         user_id: caller.user_id,
         username,
@@ -136,9 +116,8 @@ pub async fn notify(deps: &Deps, notice: &Notice, message_id: &str) -> Result<i3
 async fn text_for(deps: &Deps, notice: &Notice, user_id: i64) -> Result<Option<String>> {
     let mut grants = notice::Grants::new();
     for scope in notice::scopes(notice) {
-        let request = GetGrantRequest { account_id: notice.account_id, user_id, scope: scope.name().to_owned() };
-        let grant = deps.peers.identity().get_grant(request).await?.into_inner();
-        grants.insert(scope, Arc::new(Grant::from(grant)));
+        let grant = peers::grant(&deps.peers, notice.account_id, user_id, scope).await?;
+        grants.insert(scope, Arc::new(grant));
     }
     let text = notice::text(notice, user_id, &grants).map(|text| format!("{}: {text}", notice.title));
     Ok(text.map(|text| text.chars().take(TEXT_CHARS_MAX).collect()))

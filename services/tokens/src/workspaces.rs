@@ -2,17 +2,17 @@
 
 use std::collections::HashMap;
 
-use portolan_api::{
-    Error, Reason, Result, identity::v1::ResolveManagedUserRequest, inventory::v1::NameCollectionsRequest,
-};
+use portolan_api::{Error, Reason, Result};
 use portolan_authz::Caller;
 
 use crate::{
     Deps,
-    faults::{BLANK, Faults},
+    model::faults::{BLANK, Faults},
+    peers,
 };
 
-const PER_PAGE_MAX: i64 = 100;
+pub(crate) use crate::model::workspaces::number;
+pub use crate::model::workspaces::{Page, id};
 
 /// The account behind the id of a managed user; the caller's own without one. Counts one request of the caller's account.
 ///
@@ -28,49 +28,7 @@ pub async fn resolve(deps: &Deps, caller: &Caller, managed_user_id: &str) -> Res
     if managed_user_id.is_empty() {
         return Ok(caller.account_id);
     }
-    let request =
-        ResolveManagedUserRequest { vendor_account_id: caller.account_id, managed_user_id: managed_user_id.to_owned() };
-    Ok(deps.peers.directory().resolve_managed_user(request).await?.into_inner().account_id)
-}
-
-/// The number in a path.
-///
-/// # Errors
-/// `NOT_FOUND` for anything but digits, since no id has that form.
-pub fn id(text: &str) -> Result<i64> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    Ok(digits.then(|| text.parse().ok()).flatten().ok_or(Reason::NotFound)?)
-}
-
-/// Which part of a list is asked for.
-#[derive(Clone, Copy, Debug)]
-pub struct Page {
-    pub number: i64,
-    pub per_page: i64,
-}
-
-impl Page {
-    /// # Errors
-    /// `VALIDATION_FAILED` for a number out of range.
-    pub fn read(number: Option<i64>, per_page: Option<i64>) -> Result<Self> {
-        let page = Self { number: number.unwrap_or(1), per_page: per_page.unwrap_or(PER_PAGE_MAX) };
-        let mut faults = Faults::default();
-        if page.number < 1 {
-            faults.add("page", "must be greater than 0");
-        }
-        if page.per_page < 1 {
-            faults.add("per_page", "must be greater than 0");
-        }
-        if page.per_page > PER_PAGE_MAX {
-            faults.add("per_page", format!("must be less than or equal to {PER_PAGE_MAX}"));
-        }
-        faults.refuse()?;
-        Ok(page)
-    }
-
-    pub fn offset(self) -> i64 {
-        (self.number - 1).saturating_mul(self.per_page)
-    }
+    peers::managed_account(&deps.peers, caller.account_id, managed_user_id).await
 }
 
 /// The names of those collections of an account that exist.
@@ -78,9 +36,7 @@ pub async fn collection_names(deps: &Deps, account_id: i64, ids: Vec<i64>) -> Re
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let request = NameCollectionsRequest { account_id, ids };
-    let named = deps.peers.collection_directory().name_collections(request).await?.into_inner().collections;
-    Ok(named.into_iter().map(|collection| (collection.id, collection.name)).collect())
+    peers::collection_names(&deps.peers, account_id, ids).await
 }
 
 /// Lists what is wrong with the collections of a profile or client: there must be one, and all must exist.
@@ -95,13 +51,4 @@ pub(crate) async fn check_collections(deps: &Deps, account_id: i64, ids: &[i64],
         faults.add("api_collection_ids", format!("has unknown collections: {}", unknown.join(", ")));
     }
     Ok(())
-}
-
-/// The number in a JSON number, or in a JSON text.
-pub(crate) fn number(json: &str) -> Option<i64> {
-    match serde_json::from_str(json).ok()? {
-        serde_json::Value::Number(number) => number.as_i64(),
-        serde_json::Value::String(text) => text.parse().ok(),
-        _ => None,
-    }
 }

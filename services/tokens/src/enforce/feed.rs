@@ -8,15 +8,19 @@
 
 use std::time::{Duration, Instant};
 
-use portolan_api::{Result, identity::v1::ListTenantStatesRequest, inventory::v1::ListEdgeEndpointsRequest};
+use portolan_api::Result;
 use portolan_runtime::now_s;
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    Inner,
+    inner::Inner,
     profile::{Profile, sources},
-    routes::Endpoint,
 };
-use crate::store::edge as store;
+use crate::{
+    model::edge::{EndpointChange, ProfileChange},
+    peers,
+    store::edge as store,
+};
 
 const PAGE_ROWS: i64 = 2_000;
 const PAGE_ENDPOINTS: i32 = 5_000;
@@ -31,22 +35,26 @@ const HOUSEKEEPING: Duration = Duration::from_secs(5);
 /// Shadow endpoints that an account keeps.
 const SHADOW_ROWS_MAX: i64 = 10_000;
 
-/// Follows the changes until the process ends.
-pub(super) async fn run(edge: std::sync::Arc<Inner>) {
+/// Follows the changes until told to stop.
+pub(super) async fn run(edge: &Inner, stop: &CancellationToken) {
     let mut housekept = Instant::now();
-    loop {
+    while !stop.is_cancelled() {
         let asked_at = Instant::now();
-        let (profiles, endpoints, tenants) =
-            tokio::join!(poll_profiles(&edge), poll_endpoints(&edge), poll_tenants(&edge));
+        let polls = async { tokio::join!(poll_profiles(edge), poll_endpoints(edge), poll_tenants(edge)) };
+        let Some((profiles, endpoints, tenants)) = stop.run_until_cancelled(polls).await else { return };
         for error in [profiles.err(), endpoints.err(), tenants.err()].into_iter().flatten() {
             tracing::warn!(%error, "the edge cannot follow changes");
         }
         edge.loaded.send_replace(true);
         if housekept.elapsed() >= HOUSEKEEPING {
             housekept = Instant::now();
-            housekeep(&edge).await;
+            housekeep(edge).await;
         }
-        tokio::time::sleep(edge.settings.poll.saturating_sub(asked_at.elapsed()).max(Duration::from_millis(1))).await;
+        let pause = edge.settings.poll.saturating_sub(asked_at.elapsed()).max(Duration::from_millis(1));
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
     }
 }
 
@@ -98,7 +106,7 @@ async fn read_profiles(edge: &Inner, after: i64) -> Result<()> {
     }
 }
 
-fn apply(edge: &Inner, page: Vec<store::ProfileChange>) {
+fn apply(edge: &Inner, page: Vec<ProfileChange>) {
     let mut opened = Vec::with_capacity(page.len());
     for mut change in page {
         if let Some(sealed) = change.row.jwt_secret.take() {
@@ -137,29 +145,19 @@ pub(super) async fn poll_endpoints(edge: &Inner) -> Result<()> {
     let mut cursor = edge.endpoints_cursor.lock().await;
     let asked_at = Instant::now();
     loop {
-        let request = ListEdgeEndpointsRequest { after_version: *cursor, page_size: PAGE_ENDPOINTS };
-        let answer = edge.peers.edge_feed().list_edge_endpoints(request).await?.into_inner();
-        let mut changes = answer.endpoints.into_iter().peekable();
+        let page = peers::endpoint_changes(&edge.peers, *cursor, PAGE_ENDPOINTS).await?;
+        let mut changes = page.changes.into_iter().peekable();
         while changes.peek().is_some() {
             let mut routes = edge.routes_mut();
             for change in changes.by_ref().take(BATCH) {
-                if change.removed {
-                    routes.remove(change.endpoint_id);
-                    continue;
+                match change {
+                    EndpointChange::Put(endpoint) => routes.put(&endpoint),
+                    EndpointChange::Removed(endpoint_id) => routes.remove(endpoint_id),
                 }
-                routes.put(&Endpoint {
-                    endpoint_id: change.endpoint_id,
-                    account_id: change.account_id,
-                    collection_id: change.api_collection_id,
-                    host: change.host,
-                    method: change.method,
-                    path: change.path,
-                    active: change.active,
-                });
             }
         }
-        *cursor = answer.last_version;
-        if answer.complete {
+        *cursor = page.last_version;
+        if page.is_complete {
             edge.fresh.endpoints_at(asked_at);
             return Ok(());
         }
@@ -170,15 +168,14 @@ pub(super) async fn poll_endpoints(edge: &Inner) -> Result<()> {
 pub(super) async fn poll_tenants(edge: &Inner) -> Result<()> {
     let mut cursor = edge.tenants_cursor.lock().await;
     let asked_at = Instant::now();
-    let request = ListTenantStatesRequest { after_version: *cursor };
-    let answer = edge.peers.tenants().list_tenant_states(request).await?.into_inner();
-    if !answer.tenants.is_empty() {
+    let states = peers::tenant_states(&edge.peers, *cursor).await?;
+    if !states.tenants.is_empty() {
         let mut routes = edge.routes_mut();
-        for tenant in answer.tenants {
-            routes.set_open(tenant.account_id, tenant.open);
+        for (account_id, is_open) in states.tenants {
+            routes.set_open(account_id, is_open);
         }
     }
-    *cursor = answer.last_version;
+    *cursor = states.last_version;
     edge.fresh.tenants_at(asked_at);
     Ok(())
 }

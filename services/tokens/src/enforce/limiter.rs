@@ -5,8 +5,8 @@ use portolan_runtime::{Process, process::BoxError};
 use portolan_store::{Db, Dialect};
 
 use super::{
-    decide::Refusal,
     policy::{Policy, Window},
+    verdict::Refusal,
 };
 
 /// Windows that are longer outlive a restart, which would otherwise begin a quota anew.

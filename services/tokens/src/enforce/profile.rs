@@ -3,9 +3,7 @@ use std::collections::HashSet;
 use portolan_jwks::{Key, Rules, Source};
 
 use super::{ip::IpList, mtls::SubjectFormula};
-
-/// SHA-256 of a credential.
-pub type Digest = [u8; 32];
+use crate::model::edge::{Digest, ProfileRow, parse_digest};
 
 /// One credential of a client as the edge needs it: what finds it, what verifies it, what it may call.
 #[derive(Debug)]
@@ -55,33 +53,6 @@ pub struct Signed {
 pub enum Keys {
     Own(Key),
     Published(Source),
-}
-
-/// A profile and its client as they are stored, with opened secrets.
-#[derive(Clone, Debug, Default)]
-pub struct ProfileRow {
-    pub profile_id: i64,
-    pub account_id: i64,
-    pub client_id: i64,
-    pub active: bool,
-    pub auth_type: String,
-    /// Hex.
-    pub secret_digest: Option<String>,
-    pub ip_allow_list: Vec<String>,
-    pub ip_deny_list: Vec<String>,
-    pub collection_ids: Vec<i32>,
-    pub jwt_method: Option<String>,
-    pub jwt_secret: Option<Vec<u8>>,
-    pub oidc_issuer: Option<String>,
-    pub oidc_jwks_uri: Option<String>,
-    pub access_profile_claim: Option<String>,
-    pub required_claims: Vec<String>,
-    pub allowed_issuers: Vec<String>,
-    pub allow_preflight: bool,
-    pub policy_id: Option<i64>,
-    pub grant_version: i64,
-    pub mtls_enabled: bool,
-    pub validation_formula: Option<String>,
 }
 
 impl Profile {
@@ -170,16 +141,4 @@ pub fn sources<'a>(profiles: impl Iterator<Item = &'a Profile>) -> HashSet<Sourc
         _ => None,
     };
     profiles.filter_map(of).collect()
-}
-
-/// A digest from its hex form.
-pub fn parse_digest(text: &str) -> Option<Digest> {
-    let mut digest = [0; 32];
-    hex::decode_to_slice(text, &mut digest).ok()?;
-    Some(digest)
-}
-
-pub fn digest_of(secret: &str) -> Digest {
-    use sha2::Digest as _;
-    sha2::Sha256::digest(secret).into()
 }

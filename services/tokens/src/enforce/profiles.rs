@@ -3,7 +3,8 @@ use std::{
     sync::Arc,
 };
 
-use super::profile::{Digest, Profile};
+use super::profile::Profile;
+use crate::model::edge::{AccessToken, Digest};
 
 /// All profiles by what callers show.
 #[derive(Default)]
@@ -15,15 +16,6 @@ pub struct Profiles {
     claims: BTreeMap<String, usize>,
     /// Account and collection for which active profiles let preflight requests pass, with how many do.
     preflights: HashMap<(i64, i32), usize>,
-}
-
-/// A token that the OAuth2 endpoint gave out.
-#[derive(Clone, Copy, Debug)]
-pub struct AccessToken {
-    pub profile_id: i64,
-    pub grant_version: i64,
-    /// Unix seconds.
-    pub expires_at: i64,
 }
 
 impl Profiles {

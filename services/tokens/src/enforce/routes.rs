@@ -15,19 +15,7 @@ use super::{
     method::Method,
     trie::{Node, Target, Trie},
 };
-
-/// The state of an endpoint, as the inventory tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    pub endpoint_id: i64,
-    pub account_id: i64,
-    pub collection_id: i32,
-    /// Empty for every host of the account.
-    pub host: String,
-    pub method: String,
-    pub path: String,
-    pub active: bool,
-}
+use crate::model::edge::Endpoint;
 
 /// Endpoints by host and path.
 pub struct Routes {

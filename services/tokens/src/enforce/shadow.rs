@@ -9,6 +9,7 @@ use portolan_engine::{Detectors, template};
 use portolan_runtime::now_s;
 
 use super::path::CanonicalPath;
+use crate::model::edge::{ShadowCount, ShadowKey};
 
 /// Distinct ones between two writes; more are counted together, so that a scan fills no table.
 const DISTINCT_MAX: usize = 1_000;
@@ -20,23 +21,6 @@ const OTHER: &str = "*";
 pub struct Shadow {
     seen: Mutex<HashMap<ShadowKey, ShadowCount>>,
     detectors: Detectors,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ShadowKey {
-    /// 0 when the host belongs to no account.
-    pub account_id: i64,
-    pub host: String,
-    pub method: String,
-    /// With identifiers replaced by their kinds.
-    pub path: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShadowCount {
-    pub calls: i64,
-    /// Unix seconds.
-    pub last_seen: i64,
 }
 
 impl Shadow {

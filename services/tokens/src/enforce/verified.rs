@@ -5,7 +5,8 @@ use std::{
 
 use portolan_jwks::serde_json::{Map, Value};
 
-use super::profile::{Digest, Profile};
+use super::profile::Profile;
+use crate::model::edge::Digest;
 
 /// Tokens whose signature was verified, so that a signature costs its price once.
 ///

@@ -6,7 +6,7 @@ use portolan_api::{
 use portolan_authz::Caller;
 use tonic::{Request, Response, Status};
 
-use crate::enforce::{Edge, ShadowEndpoint};
+use crate::{enforce::Edge, model::edge::ShadowEndpoint};
 
 const PAGE_DEFAULT: i32 = 100;
 const PAGE_MAX: i32 = 1_000;
@@ -31,7 +31,7 @@ impl EdgeService for EdgeRpc {
         let (caller, request) = Caller::split(request)?;
         let size = if request.page_size < 1 { PAGE_DEFAULT } else { request.page_size.min(PAGE_MAX) };
         let after = read_token(&request.page_token).ok_or(portolan_api::Error::new(Reason::PageTokenInvalid))?;
-        let mut found = self.edge.shadow_endpoints(&caller, &after, i64::from(size) + 1).await?;
+        let mut found = self.edge.shadow_endpoints(caller.account_id, &after, i64::from(size) + 1).await?;
         let has_more = found.len() > size as usize;
         found.truncate(size as usize);
         let next_page_token = found.last().filter(|_| has_more).map(write_token).unwrap_or_default();

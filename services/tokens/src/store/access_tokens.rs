@@ -1,7 +1,7 @@
 use portolan_api::Result;
 use portolan_store::{Tx, args};
 
-use crate::profiles::Profile;
+use crate::model::profiles::Profile;
 
 const INSERT: &str = "INSERT INTO access_tokens
     (account_id, token_digest, profile_id, grant_version, created_at, expires_at, version)

@@ -3,11 +3,10 @@ use portolan_runtime::Secrets;
 use portolan_store::{Db, Row, Tx, args};
 
 use super::{
-    opened,
-    organization_tokens::{json, list_of},
-    sealed,
+    lists::{json, list_of},
+    sealed::{opened, sealed},
 };
-use crate::{
+use crate::model::{
     api_clients::{Client, Listed},
     auth_settings::{AuthSettings, AuthType},
 };

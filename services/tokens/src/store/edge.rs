@@ -6,18 +6,9 @@ use portolan_api::{Error, Result};
 use portolan_store::{Db, Row, Tx, args};
 use serde::de::DeserializeOwned;
 
-use crate::enforce::{
-    AccessToken, ProfileRow, ShadowCount, ShadowEndpoint, ShadowKey,
-    profile::{Digest, parse_digest},
+use crate::model::edge::{
+    AccessToken, Digest, FeedPosition, ProfileChange, ProfileRow, ShadowCount, ShadowEndpoint, ShadowKey, parse_digest,
 };
-
-/// What a replica needs to know before it reads changes.
-pub(crate) struct FeedPosition {
-    /// Of the last change.
-    pub version: i64,
-    /// What the replica's row says; none when it is gone.
-    pub applied: Option<i64>,
-}
 
 const POSITION: &str = "SELECT s.next - 1 AS version, r.applied AS applied
     FROM token_sequences s LEFT JOIN edge_replicas r ON r.replica_id = $1 WHERE s.name = 'change'";
@@ -75,17 +66,6 @@ macro_rules! profile_columns {
          c.allowed_issuers AS c_allowed_issuers, c.mtls_enabled, c.validation_formula,
          p.allow_preflight, c.allow_preflight AS c_allow_preflight"
     };
-}
-
-/// A profile as it was at its last change, before its secret is opened.
-pub(crate) struct ProfileChange {
-    pub version: i64,
-    pub client_version: i64,
-    /// Neither it nor its client was deleted.
-    pub is_there: bool,
-    /// The place that the secret in `row.jwt_secret` is sealed for.
-    pub place: String,
-    pub row: ProfileRow,
 }
 
 const PROFILES: &str = concat!(

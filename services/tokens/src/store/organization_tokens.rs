@@ -1,7 +1,8 @@
-use portolan_api::{Error, Result};
+use portolan_api::Result;
 use portolan_store::{Db, Row, Tx, args};
 
-use crate::organization_tokens::{Place, Token};
+use super::lists::{json, list_of};
+use crate::model::organization_tokens::{Place, Token};
 
 const INSERT: &str = "INSERT INTO organization_tokens
     (organization_id, token_id, name, scopes, networks, expires_at, rate_limit, secret_digest, annotations, created_at,
@@ -149,15 +150,4 @@ fn token(row: &Row) -> Result<Token> {
         created_at: row.get("created_at")?,
         secret_write_id: row.get("secret_write_id")?,
     })
-}
-
-/// A list as it is stored.
-pub(super) fn json(list: &impl serde::Serialize) -> Result<String> {
-    serde_json::to_string(list).map_err(Error::internal)
-}
-
-/// A stored list.
-pub(super) fn list_of<T: serde::de::DeserializeOwned>(row: &Row, column: &str) -> Result<Vec<T>> {
-    let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|error| Error::internal(format!("stored {column}: {error}")))
 }

@@ -4,11 +4,10 @@ use portolan_store::{Db, Row, Tx, args};
 
 use super::{
     clients::auth,
-    opened,
-    organization_tokens::{json, list_of},
-    sealed,
+    lists::{json, list_of},
+    sealed::{opened, sealed},
 };
-use crate::{auth_settings::AuthType, profiles::Profile, workspaces::Page};
+use crate::model::{auth_settings::AuthType, profiles::Profile, workspaces::Page};
 
 /// Where the secret of a profile is sealed for.
 fn place(id: i64) -> String {

@@ -4,7 +4,8 @@ use portolan_api::Result;
 use portolan_runtime::Secrets;
 use portolan_store::{Db, Row, Tx, args};
 
-use crate::{
+use super::owners::{of_owner, owned};
+use crate::model::{
     revocations::Ended,
     slack_webhooks::{Address, SlackWebhook},
 };
@@ -64,7 +65,7 @@ const DELETE_OF_OWNER: &str = "DELETE FROM slack_webhooks
 
 /// Answers user and id of each.
 pub(crate) async fn delete_of_owner(tx: &mut Tx, ended: &Ended) -> Result<Vec<(i64, i32)>> {
-    tx.fetch_all(DELETE_OF_OWNER, super::of_owner(ended)).await?.iter().map(super::owned).collect()
+    tx.fetch_all(DELETE_OF_OWNER, of_owner(ended)).await?.iter().map(owned).collect()
 }
 
 const ADDRESSES: &str = "SELECT webhook_id, user_id, url FROM slack_webhooks WHERE account_id = $1 ORDER BY webhook_id";

@@ -1,7 +1,7 @@
-use portolan_testkit::TestDb;
-use portolan_tokens::MIGRATIONS;
+use std::time::Duration;
 
-const NEXT: &str = "UPDATE token_sequences SET next = next + 1 WHERE name = 'change' RETURNING next - 1 AS n";
+use portolan_testkit::TestDb;
+use portolan_tokens::{MIGRATIONS, changes};
 
 /// Numbers of the change feed become visible in their order: who takes a later one waits until the earlier is committed
 /// or given up, so a reader that polls by number misses nothing.
@@ -9,18 +9,24 @@ pub async fn numbers_become_visible_in_order(test: TestDb) {
     let db = test.store.service("tokens").await.unwrap();
     db.migrate(&MIGRATIONS).await.unwrap();
     let mut first = db.begin().await.unwrap();
-    let one: i64 = first.fetch_one(NEXT, Vec::new()).await.unwrap().get("n").unwrap();
-    let later = tokio::spawn({
+    let one = changes::next(&mut first).await.unwrap();
+    let mut later = tokio::spawn({
         let db = db.clone();
         async move {
             let mut second = db.begin().await.unwrap();
-            let two: i64 = second.fetch_one(NEXT, Vec::new()).await.unwrap().get("n").unwrap();
+            let two = changes::next(&mut second).await.unwrap();
             second.commit().await.unwrap();
             two
         }
     });
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-    assert!(!later.is_finished(), "a later number was committed before an earlier one");
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut later).await;
+    assert!(early.is_err(), "a later number was committed before an earlier one");
     first.commit().await.unwrap();
     assert_eq!(later.await.unwrap(), one + 1);
+
+    let mut given_up = db.begin().await.unwrap();
+    assert_eq!(changes::next(&mut given_up).await.unwrap(), one + 2);
+    given_up.rollback().await.unwrap();
+    let mut again = db.begin().await.unwrap();
+    assert_eq!(changes::next(&mut again).await.unwrap(), one + 2, "no number is left out that a reader waits for");
 }

@@ -3,7 +3,7 @@
 
 use portolan_jwks::Key;
 
-use crate::{
+use super::{
     faults::{BLANK, Faults},
     networks,
 };

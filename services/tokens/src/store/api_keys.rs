@@ -1,42 +1,11 @@
-pub(crate) mod edge;
-
 use portolan_api::{Error, Result};
-use portolan_runtime::Secrets;
 use portolan_store::{Db, Row, Tx, args};
 
-use crate::{
+use super::owners::{of_owner, owned};
+use crate::model::{
     api_keys::{ApiKey, Found, Utility},
     revocations::Ended,
 };
-
-pub(crate) mod access_tokens;
-pub(crate) mod clients;
-pub(crate) mod organization_tokens;
-pub(crate) mod profiles;
-pub(crate) mod slack_webhooks;
-
-/// The column `jwt_secret`, sealed.
-fn sealed(secrets: &Secrets, place: &str, secret: Option<&str>) -> Option<Vec<u8>> {
-    secret.map(|secret| secrets.seal(place, secret.as_bytes()))
-}
-
-/// The column `jwt_secret`, opened.
-fn opened(row: &Row, secrets: &Secrets, place: &str) -> Result<Option<String>> {
-    let Some(sealed) = row.get::<Option<Vec<u8>>>("jwt_secret")? else { return Ok(None) };
-    let bytes = secrets.open(place, &sealed).map_err(Error::internal)?;
-    Ok(Some(String::from_utf8(bytes).map_err(Error::internal)?))
-}
-
-const NEXT_NUMBER: &str = "UPDATE token_sequences SET next = next + 1 WHERE name = $1 RETURNING next - 1 AS n";
-
-/// The next number of a sequence; it is locked until the transaction ends.
-pub(crate) async fn next_number(tx: &mut Tx, sequence: &str) -> Result<i64> {
-    Ok(tx.fetch_one(NEXT_NUMBER, args![sequence]).await?.get("n")?)
-}
-
-pub(crate) async fn next_id(tx: &mut Tx) -> Result<i32> {
-    i32::try_from(next_number(tx, "api_key").await?).map_err(Error::internal)
-}
 
 const INSERT: &str = "INSERT INTO api_keys
     (account_id, key_id, user_id, username, utility, key_digest, key_start, key_end, created_at, write_id, expires_at)
@@ -114,14 +83,6 @@ const DELETE_OF_OWNER: &str = "DELETE FROM api_keys
 /// Answers user and id of each.
 pub(crate) async fn delete_of_owner(tx: &mut Tx, ended: &Ended) -> Result<Vec<(i64, i32)>> {
     tx.fetch_all(DELETE_OF_OWNER, of_owner(ended)).await?.iter().map(owned).collect()
-}
-
-fn of_owner(ended: &Ended) -> Vec<portolan_store::Value> {
-    args![ended.account_id, ended.user_id.unwrap_or_default(), ended.ended_at]
-}
-
-fn owned(row: &Row) -> Result<(i64, i32)> {
-    Ok((row.get("user_id")?, row.get("id")?))
 }
 
 const FIND: &str = "SELECT account_id, key_id, user_id, username, utility, key_start, key_end, created_at, expires_at,

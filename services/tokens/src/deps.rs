@@ -1,0 +1,50 @@
+use portolan_authz::{API_KEYS, Changes};
+use portolan_fetch::Fetch;
+use portolan_runtime::{Peers, Process, Secrets, process::BoxError};
+use portolan_store::Db;
+
+use crate::{
+    enforce::Edge,
+    migrations::MIGRATIONS,
+    options::{Options, Settings},
+    rates::Rates,
+};
+
+/// What the service works with.
+#[derive(Clone)]
+pub struct Deps {
+    pub db: Db,
+    pub peers: Peers,
+    /// Through which changes of API keys are announced to those who cache their owners.
+    pub key_changes: Changes,
+    /// Seals what must be readable again.
+    pub secrets: Secrets,
+    pub settings: Settings,
+    pub rates: Rates,
+    /// Every call that leaves the installation.
+    pub fetch: Fetch,
+    /// Decides at the edge; every change of a client, a profile or an access token is settled with it.
+    pub edge: Edge,
+}
+
+impl Deps {
+    /// Migrates the tables.
+    ///
+    /// # Errors
+    /// What is wrong with the options of the edge; when the store cannot be reached or migrated.
+    pub async fn open(process: &Process, db: Db, options: &Options) -> Result<Self, BoxError> {
+        let edge = Edge::open(process, db.clone(), &options.edge).await?;
+        db.migrate(&MIGRATIONS).await?;
+        portolan_outbox::open(&db).await?;
+        Ok(Self {
+            db,
+            peers: process.peers.clone(),
+            key_changes: process.changes(API_KEYS)?,
+            secrets: process.secrets.clone(),
+            settings: options.settings(),
+            rates: Rates::new(process.limits()),
+            fetch: process.fetch.clone(),
+            edge,
+        })
+    }
+}

@@ -1,0 +1,178 @@
+use std::{
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use portolan_api::Result;
+use portolan_jwks::KeySets;
+use portolan_runtime::{Process, Secrets, process::BoxError};
+use portolan_store::{Db, Dialect, Tx};
+use tokio::sync::{Mutex, Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    decide, feed,
+    fresh::Fresh,
+    inner::Inner,
+    key_source::Guarded,
+    limiter::Limiter,
+    routes::Routes,
+    settings::Settings,
+    shadow::Shadow,
+    verdict::{Call, Verdict},
+    verified::VerifiedTokens,
+};
+use crate::{
+    changes,
+    model::edge::{ShadowEndpoint, digest_of},
+    options::EdgeOptions,
+    store::edge as store,
+};
+
+/// The name under which the secret that proxies share is derived.
+const TOKEN_PURPOSE: &str = "edge token";
+/// How long the first requests wait until the memory is filled.
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+
+/// The enforcement of this process. It begins to follow changes with the first request of a proxy.
+#[derive(Clone)]
+pub struct Edge(Arc<Inner>);
+
+impl Edge {
+    /// # Errors
+    /// What is wrong with the configuration of the edge, or when its counters cannot be opened.
+    pub async fn open(process: &Process, db: Db, options: &EdgeOptions) -> Result<Self, BoxError> {
+        let settings = Settings::read(options, derived_token(&process.secrets))?;
+        let fetch = Arc::new(Guarded(process.fetch.clone()));
+        let (loaded, _) = watch::channel(false);
+        Ok(Self(Arc::new(Inner {
+            profiles: RwLock::default(),
+            routes: RwLock::new(Routes::new(settings.hosts.clone())),
+            keys: KeySets::new(fetch, settings.jwks),
+            verified: VerifiedTokens::default(),
+            limiter: Limiter::open(process, &db).await?,
+            shadow: Shadow::default(),
+            fresh: Fresh::default(),
+            cursor: Mutex::default(),
+            endpoints_cursor: Mutex::default(),
+            tenants_cursor: Mutex::default(),
+            running: AtomicBool::new(false),
+            begun: Notify::new(),
+            token_digest: digest_of(&settings.token),
+            replica_id: uuid::Uuid::new_v4().to_string(),
+            settings,
+            db,
+            peers: process.peers.clone(),
+            secrets: process.secrets.clone(),
+            loaded,
+        })))
+    }
+
+    /// Whether a proxy has shown the secret that it shares with the edge.
+    pub fn knows_proxy(&self, token: &str) -> bool {
+        use subtle::ConstantTimeEq as _;
+        // Digests have one length, whatever was shown.
+        digest_of(token).ct_eq(&self.0.token_digest).into()
+    }
+
+    /// Decides on a request of a proxy.
+    pub async fn decide(&self, call: &Call<'_>) -> Verdict {
+        self.ready().await;
+        decide::decide(&self.0, call).await
+    }
+
+    /// Hosts that several accounts name and that are bound to none, with those accounts.
+    pub async fn contested_hosts(&self) -> Vec<(String, Vec<i64>)> {
+        self.ready().await;
+        self.0.routes().contested()
+    }
+
+    async fn ready(&self) {
+        self.start();
+        if !*self.0.loaded.borrow() {
+            let mut loaded = self.0.loaded.subscribe();
+            // A sender that is gone means what an expired wait means: the decision will refuse.
+            let _ = tokio::time::timeout(FIRST_WAIT, loaded.wait_for(|loaded| *loaded)).await;
+        }
+    }
+
+    /// Commits a change of what the edge enforces, which took a number of the change feed, and returns when no process
+    /// decides by what was before.
+    ///
+    /// # Errors
+    /// When the store does not answer; whether the change is made is not known then.
+    pub async fn commit(&self, tx: Tx) -> Result<()> {
+        tx.commit().await?;
+        self.settle().await
+    }
+
+    /// To be called after the commit of a change to clients, profiles or access tokens, and before its answer: from then
+    /// on no process decides by what was before.
+    ///
+    /// # Errors
+    /// When the store does not answer. The change is made, and every process applies it or stops deciding.
+    pub async fn settle(&self) -> Result<()> {
+        feed::settle(&self.0).await
+    }
+
+    /// To be called after the commit of a change to endpoints or to the state of an account, which is told by the feeds of
+    /// other services. It takes a number of the change feed itself, and every process reads those feeds before it
+    /// acknowledges a number.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn settle_all(&self) -> Result<()> {
+        let mut tx = self.0.db.begin().await?;
+        changes::next(&mut tx).await?;
+        tx.commit().await?;
+        self.settle().await
+    }
+
+    /// Shadow endpoints of an account, by host, method and path.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn shadow_endpoints(
+        &self,
+        account_id: i64,
+        after: &[String; 3],
+        limit: i64,
+    ) -> Result<Vec<ShadowEndpoint>> {
+        feed::write_shadow(&self.0).await;
+        store::list_shadow(&self.0.db, account_id, after, limit).await
+    }
+
+    /// Follows changes from the first request of a proxy on. Told to stop, it writes what was counted and leaves: changes
+    /// need not wait for this process any more.
+    pub(crate) async fn follow(&self, stop: &CancellationToken) {
+        let edge = &self.0;
+        if stop.run_until_cancelled(edge.begun.notified()).await.is_some() {
+            // One process alone uses a SQLite database: rows of others are of processes that were killed.
+            if edge.db.dialect() == Dialect::Sqlite
+                && let Err(error) = store::drop_behind(&edge.db, i64::MAX).await
+            {
+                tracing::warn!(%error, "rows of earlier processes stay");
+            }
+            feed::run(edge, stop).await;
+        }
+        feed::write_shadow(edge).await;
+        if let Err(error) = store::unregister(&edge.db, &edge.replica_id).await {
+            tracing::warn!(%error, "the edge cannot sign off");
+        }
+    }
+
+    fn start(&self) {
+        // Every decision passes here, so it is read before it is written.
+        if !self.0.is_running() && !self.0.running.swap(true, Ordering::AcqRel) {
+            self.0.begun.notify_one();
+        }
+    }
+}
+
+/// The secret that proxies share with the edge when none is configured.
+pub fn derived_token(secrets: &Secrets) -> String {
+    hex::encode(secrets.derive(TOKEN_PURPOSE))
+}

@@ -1,0 +1,147 @@
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{networks, organizations::Organization, scopes};
+
+const NAME_CHARS_MAX: usize = 100;
+const LIST_MAX: usize = 200;
+const ANNOTATION_CHARS_MAX: usize = 1000;
+/// Above this many tokens the totals are not told.
+const LARGE_SET: i64 = 1000;
+
+/// A token as it is known without its secret.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Token {
+    pub id: String,
+    /// UUID of the owner.
+    pub organization_id: String,
+    /// The account in which it was made and acts; 0 for the first of the organisation.
+    pub account_id: i64,
+    pub name: String,
+    pub scopes: Vec<String>,
+    pub networks: Vec<String>,
+    /// Unix seconds.
+    pub expires_at: Option<i64>,
+    /// Requests a minute; `None` means the configured default.
+    pub rate_limit: Option<i64>,
+    pub annotations: Vec<Annotation>,
+    pub created_at: i64,
+    /// The write that made the secret.
+    pub secret_write_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Annotation {
+    pub key: String,
+    pub value: Option<String>,
+}
+
+/// What is to be set; `None` stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Properties {
+    pub name: Option<String>,
+    pub networks: Option<Vec<String>>,
+    /// The inner `None` means never.
+    pub expires_at: Option<Option<i64>>,
+    pub scopes: Option<Vec<String>>,
+    pub annotations: Option<Vec<Annotation>>,
+}
+
+/// Which organisation a caller means.
+pub enum Lookup {
+    Id(String),
+    SubDomain(String),
+}
+
+/// One page of tokens.
+#[derive(Debug)]
+pub struct Page {
+    pub tokens: Vec<Token>,
+    pub organization: String,
+    pub number: i64,
+    pub per_page: i64,
+    pub total: i64,
+}
+
+impl Page {
+    pub fn is_large(&self) -> bool {
+        self.total > LARGE_SET
+    }
+}
+
+/// A token with the public id of its organisation, and its secret when it was just made.
+#[derive(Debug)]
+pub struct Shown {
+    pub token: Token,
+    pub organization: String,
+    pub secret: Option<String>,
+}
+
+impl Token {
+    /// What is wrong with a token, in sentences.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let name = self.name.trim();
+        if name.is_empty() {
+            faults.push("Name can't be blank".to_owned());
+        } else if name.chars().count() > NAME_CHARS_MAX {
+            faults.push(format!("Name is too long (maximum is {NAME_CHARS_MAX} characters)"));
+        }
+        if self.networks.len() > LIST_MAX {
+            faults.push(format!("Authorized ip addresses are too many (maximum is {LIST_MAX})"));
+        }
+        for entry in self.networks.iter().filter(|entry| networks::parse(entry).is_none()) {
+            faults.push(format!("Authorized ip addresses has an entry that is no address or range: {entry}"));
+        }
+        for scope in self.scopes.iter().filter(|scope| !scopes::is_known(scope)) {
+            faults.push(format!("Scopes has an unknown scope: {scope}"));
+        }
+        if self.annotations.len() > LIST_MAX {
+            faults.push(format!("Annotations are too many (maximum is {LIST_MAX})"));
+        }
+        for annotation in &self.annotations {
+            let too_long = |text: &str| text.chars().count() > ANNOTATION_CHARS_MAX;
+            if annotation.key.trim().is_empty() {
+                faults.push("Annotations has a key that is blank".to_owned());
+            } else if too_long(&annotation.key) || annotation.value.as_deref().is_some_and(too_long) {
+                faults.push(format!(
+                    "Annotations has a text that is too long (maximum is {ANNOTATION_CHARS_MAX} characters)"
+                ));
+            }
+        }
+        faults
+    }
+
+    /// What the audit keeps: no secret.
+    pub(crate) fn described(&self) -> serde_json::Value {
+        json!({
+            "name": self.name, "scopes": self.scopes, "authorized_ip_addresses": self.networks,
+            "expires_at": self.expires_at,
+        })
+    }
+}
+
+impl Annotation {
+    /// Whether this is what is looked for: its key, and its value where one is named.
+    pub(crate) fn matches(&self, wanted: &Self) -> bool {
+        wanted.key == self.key && (wanted.value.is_none() || wanted.value == self.value)
+    }
+}
+
+/// Where tokens are looked for: in the account in which they were made.
+pub(crate) struct Place {
+    pub(crate) organization_id: String,
+    pub(crate) account_id: i64,
+    /// The account of the organisation in which tokens act that name none.
+    pub(crate) is_first: bool,
+}
+
+impl Place {
+    pub(crate) fn of(account_id: i64, organization: &Organization) -> Self {
+        Self {
+            organization_id: organization.id.clone(),
+            account_id,
+            is_first: organization.account_ids.iter().min() == Some(&account_id),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+use portolan_api::{Reason, Result};
+
+use super::faults::Faults;
+
+const PER_PAGE_MAX: i64 = 100;
+
+/// The number in a path.
+///
+/// # Errors
+/// `NOT_FOUND` for anything but digits, since no id has that form.
+pub fn id(text: &str) -> Result<i64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    Ok(digits.then(|| text.parse().ok()).flatten().ok_or(Reason::NotFound)?)
+}
+
+/// Which part of a list is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    pub number: i64,
+    pub per_page: i64,
+}
+
+impl Page {
+    /// # Errors
+    /// `VALIDATION_FAILED` for a number out of range.
+    pub fn read(number: Option<i64>, per_page: Option<i64>) -> Result<Self> {
+        let page = Self { number: number.unwrap_or(1), per_page: per_page.unwrap_or(PER_PAGE_MAX) };
+        let mut faults = Faults::default();
+        if page.number < 1 {
+            faults.add("page", "must be greater than 0");
+        }
+        if page.per_page < 1 {
+            faults.add("per_page", "must be greater than 0");
+        }
+        if page.per_page > PER_PAGE_MAX {
+            faults.add("per_page", format!("must be less than or equal to {PER_PAGE_MAX}"));
+        }
+        faults.refuse()?;
+        Ok(page)
+    }
+
+    pub fn offset(self) -> i64 {
+        (self.number - 1).saturating_mul(self.per_page)
+    }
+}
+
+/// The number in a JSON number, or in a JSON text.
+pub(crate) fn number(json: &str) -> Option<i64> {
+    match serde_json::from_str(json).ok()? {
+        serde_json::Value::Number(number) => number.as_i64(),
+        serde_json::Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}

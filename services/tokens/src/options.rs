@@ -1,0 +1,73 @@
+use portolan_runtime::{Config, process::BoxError};
+use serde::Deserialize;
+
+/// What an operator configures of tokens: the sections `tokens` and `edge`, key by key as `default.toml` documents them.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub tokens: TokensOptions,
+    pub edge: EdgeOptions,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokensOptions {
+    pub organization_rate_limit: i64,
+    pub management_rate_limit: i64,
+    pub show_jwt_secret: bool,
+    pub slack_urls: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EdgeOptions {
+    pub token: String,
+    pub hosts: String,
+    pub allow_unknown: bool,
+    pub limits: String,
+    pub policies: String,
+    pub trusted_proxies: String,
+    pub leeway_s: u64,
+    pub require_exp: bool,
+    pub poll_ms: u64,
+    pub profiles_age_max_ms: u64,
+    pub endpoints_age_max_ms: u64,
+    pub jwks_lifetime_max_s: u64,
+    pub jwks_refetch_min_s: u64,
+    pub jwks_outage_max_s: u64,
+}
+
+/// Limits and rules.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Requests a minute of an organization token.
+    pub organization_rate_limit: i64,
+    /// Requests a minute of a vendor's account for profiles, clients and keys; 0 for any number.
+    pub management_rate_limit: i64,
+    /// Whether answers about access profiles show HMAC secrets.
+    pub show_jwt_secret: bool,
+    /// How the addresses of Slack webhooks begin.
+    pub slack_urls: Vec<String>,
+}
+
+impl Options {
+    /// # Errors
+    /// Names the key and what is wrong with its value.
+    pub fn read(config: &Config) -> Result<Self, BoxError> {
+        let options = Self { tokens: config.section("tokens")?, edge: config.section("edge")? };
+        if options.tokens.organization_rate_limit < 1 {
+            return Err("tokens.organization_rate_limit must be a whole number above 0".into());
+        }
+        if options.tokens.management_rate_limit < 0 {
+            return Err("tokens.management_rate_limit must be a whole number, 0 or more".into());
+        }
+        Ok(options)
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        let TokensOptions { organization_rate_limit, management_rate_limit, show_jwt_secret, slack_urls } =
+            self.tokens.clone();
+        let slack_urls = slack_urls.split(',').map(str::trim).filter(|prefix| !prefix.is_empty());
+        let slack_urls = slack_urls.map(str::to_owned).collect();
+        Settings { organization_rate_limit, management_rate_limit, show_jwt_secret, slack_urls }
+    }
+}

@@ -1,0 +1,10 @@
+//! What runs by itself: the edge follows what it decides by.
+
+use portolan_runtime::Tasks;
+
+use crate::Deps;
+
+pub(crate) fn start(deps: &Deps, tasks: &Tasks) {
+    let edge = deps.edge.clone();
+    tasks.spawn(async move |stop| edge.follow(&stop).await);
+}
