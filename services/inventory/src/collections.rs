@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::view::View;
-use crate::{Deps, Error, access, collection_writes, edge, groups, jobs, store, text};
+use crate::{Deps, Error, access, collection_writes, edge, groups, jobs, reservations, store, text};
 use portolan_runtime::now_s;
 
 /// The collection that every account has.
@@ -18,6 +18,8 @@ pub const DEFAULT_ID: i32 = 0;
 /// Stands for no collection where a request names none.
 pub const NO_COLLECTION: i32 = -1;
 const DEFAULT_NAME: &str = "Default";
+/// What collections are limited by.
+const FEATURE: &str = "API_COLLECTIONS";
 /// Longest name, as documented.
 const NAME_CHARACTERS_MAX: usize = 60;
 /// Longest list of ids in a request.
@@ -207,7 +209,8 @@ fn allowed(character: char) -> bool {
 /// Creates an empty collection in the caller's account. A repetition of the same write answers the same collection.
 ///
 /// # Errors
-/// `COLLECTION_NAME_TAKEN`.
+/// `COLLECTION_NAME_TAKEN`; `FEATURE_LIMIT_EXCEEDED`, `FEATURE_NOT_IN_PLAN`, `BILLING_PROVIDER_UNAVAILABLE` when the plan is
+/// not known.
 pub async fn create(deps: &Deps, caller: &Caller, name: CollectionName) -> Result<Collection, Error> {
     insert(deps, caller, NewCollection { name, kind: None, conditions: None }).await
 }
@@ -247,24 +250,62 @@ pub(crate) async fn insert(deps: &Deps, caller: &Caller, new: NewCollection) -> 
         },
     };
     // A repetition after a commit of unknown outcome finds its own row.
-    let insert = || async {
-        let mut tx = deps.db.begin().await?;
-        let inserted = store::collections::insert(&mut tx, caller.account_id, &collection).await?;
-        if inserted {
-            let change = Change::of("collection", collection.id).after(&json!({ "name": collection.name }));
-            portolan_outbox::audit(&mut tx, caller, change).await?;
-        }
-        tx.commit().await?;
-        Ok::<_, Error>(inserted)
-    };
-    let collection = if retrying(insert).await? {
-        collection
-    } else {
-        let holder = store::collections::by_name_key(&deps.db, caller.account_id, &key).await?;
-        holder.filter(|holder| holder.write_id == collection.write_id).ok_or(Reason::CollectionNameTaken)?
+    let collection = match store::collections::by_name_key(&deps.db, caller.account_id, &key).await? {
+        Some(holder) if holder.write_id == collection.write_id => holder,
+        Some(_) => return Err(Reason::CollectionNameTaken.into()),
+        None => insert_within_plan(deps, caller, collection).await?,
     };
     show_to_creator(deps, caller, collection.id).await?;
     Ok(collection)
+}
+
+/// Inserts a collection when the plan has room for it. Groups hold endpoints of others: the plan does not limit them.
+async fn insert_within_plan(deps: &Deps, caller: &Caller, collection: Collection) -> Result<Collection, Error> {
+    let plan = if collection.is_group() { None } else { Some(reservations::plan(deps, caller.account_id).await?) };
+    // Nothing is allowed before billing was asked, which must not happen while this holds a transaction.
+    let mut limit = plan.as_ref().map(|_| i64::MIN);
+    loop {
+        let attempt = retrying(|| async {
+            let mut tx = deps.db.begin().await?;
+            let used = match &plan {
+                Some(plan) => plan.used(&mut tx, FEATURE).await?,
+                None => 0,
+            };
+            if limit.is_some_and(|limit| used >= limit) {
+                tx.rollback().await?;
+                return Ok(Insert::Over { used });
+            }
+            let inserted = store::collections::insert(&mut tx, caller.account_id, &collection).await?;
+            if inserted {
+                let change = Change::of("collection", collection.id).after(&json!({ "name": collection.name }));
+                portolan_outbox::audit(&mut tx, caller, change).await?;
+            }
+            tx.commit().await?;
+            Ok::<_, Error>(if inserted { Insert::Done } else { Insert::Taken })
+        });
+        match attempt.await? {
+            Insert::Done => return Ok(collection),
+            Insert::Taken => {
+                let key = collection.name.to_lowercase();
+                let holder = store::collections::by_name_key(&deps.db, caller.account_id, &key).await?;
+                let own = holder.filter(|holder| holder.write_id == collection.write_id);
+                return own.ok_or_else(|| Reason::CollectionNameTaken.into());
+            }
+            // Whoever was faster may have used up the limit; billing judges whether a grace goes on.
+            Insert::Over { used } => limit = deps.peers.limit(caller.account_id, FEATURE, 1, used).await?,
+        }
+    }
+}
+
+/// What an attempt to insert a collection found.
+enum Insert {
+    Done,
+    /// Its name has a holder.
+    Taken,
+    /// As much as is known of the limit is used.
+    Over {
+        used: i64,
+    },
 }
 
 /// A creator who sees only some collections sees the new one too.

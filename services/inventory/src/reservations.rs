@@ -46,22 +46,22 @@ pub async fn settle(deps: &Deps, id: &str, positions: &Positions) -> Result<(), 
 /// # Errors
 /// `FEATURE_LIMIT_EXCEEDED`, `FEATURE_NOT_IN_PLAN`; `BILLING_PROVIDER_UNAVAILABLE` when the plan is not known.
 pub async fn reserve(deps: &Deps, account_id: i64, id: &str, wanted: Wanted<'_>) -> Result<(), Error> {
-    let (organization_id, accounts) = organization(deps, account_id).await?;
+    let plan = plan(deps, account_id).await?;
+    let organization_id = &plan.organization_id;
     // Nothing is allowed before billing was asked, which must not happen while this holds a transaction.
     let mut limit = Some(i64::MIN);
     loop {
         let mut tx = deps.db.begin().await?;
-        store::reservations::lock(&mut tx, &organization_id).await?;
-        let mut used = store::reservations::held(&mut tx, &organization_id, id, now_s()).await?;
-        for account_id in &accounts {
-            used += store::reservations::used(&mut tx, *account_id, LIMITED).await?;
-        }
+        // The lock stands before what is held: others reserve meanwhile.
+        store::reservations::lock(&mut tx, organization_id).await?;
+        let held = store::reservations::held(&mut tx, organization_id, id, now_s()).await?;
+        let used = held + plan.used(&mut tx, LIMITED).await?;
         let added = match wanted {
             Wanted::New(candidates) => added(&mut tx, account_id, candidates).await?,
             Wanted::Waiting(endpoints) => endpoints,
         };
         if added > 0 && limit.is_none_or(|limit| used.saturating_add(added) <= limit) {
-            store::reservations::insert(&mut tx, id, &organization_id, added, now_s() + LEASE_S).await?;
+            store::reservations::insert(&mut tx, id, organization_id, added, now_s() + LEASE_S).await?;
             tx.commit().await?;
             return Ok(());
         }
@@ -75,12 +75,32 @@ pub async fn reserve(deps: &Deps, account_id: i64, id: &str, wanted: Wanted<'_>)
     }
 }
 
-/// The organisation of an account, and all of its accounts.
-async fn organization(deps: &Deps, account_id: i64) -> Result<(String, BTreeSet<i64>), Error> {
+/// Who uses what one plan allows.
+pub(crate) struct Plan {
+    organization_id: String,
+    /// All accounts of the organization.
+    accounts: BTreeSet<i64>,
+}
+
+impl Plan {
+    /// What is used of a feature at this moment; whoever else asks waits until the transaction ends.
+    pub async fn used(&self, tx: &mut Tx, feature: &str) -> Result<i64, Error> {
+        store::reservations::lock(tx, &self.organization_id).await?;
+        let mut used = 0;
+        for account_id in &self.accounts {
+            used += store::reservations::used(tx, *account_id, feature).await?;
+        }
+        Ok(used)
+    }
+}
+
+/// The plan of an account.
+pub(crate) async fn plan(deps: &Deps, account_id: i64) -> Result<Plan, Error> {
     let request = FindOrganizationRequest { by: Some(By::AccountId(account_id)) };
     let answer = deps.peers.directory().find_organization(request).await.map_err(ApiError::from)?;
     let found = answer.into_inner().organization.ok_or(Reason::OrganizationNotFound)?;
-    Ok((found.id, found.account_ids.into_iter().chain([account_id]).collect()))
+    let accounts = found.account_ids.into_iter().chain([account_id]).collect();
+    Ok(Plan { organization_id: found.id, accounts })
 }
 
 /// How many endpoints the raw URLs add to those that are there: each collection's templates are followed as ingest will.

@@ -206,6 +206,7 @@ const PLANS: &str = r#"
 default_plan = "free"
 [plans.free.features]
 ACTIVE_ENDPOINTS = 2
+API_COLLECTIONS = 1
 AKTO_EXTERNAL_API = true
 [plans.graceful]
 grace_s = 3600
@@ -290,6 +291,14 @@ pub async fn a_recomputation_repairs_and_reports(test: TestDb) {
     server.post("/api/uploadHar", upload).await.expect(200);
     wait_for_usage(&server, "ACTIVE_ENDPOINTS", 2).await;
     wait_for_usage(&server, "ACTIVE_ACCOUNTS", 1).await;
+    // A count is compared where nothing of it is on its way any more.
+    let identity = test.store.service("identity").await.unwrap();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let under_way = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM meter_deltas) AS n";
+    while identity.fetch_one(under_way, args![]).await.unwrap().get::<i64>("n").unwrap() > 0 {
+        assert!(tokio::time::Instant::now() < deadline, "the outbox does not empty");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let (inventory, billing) =
         (test.store.service("inventory").await.unwrap(), test.store.service("billing").await.unwrap());
     let spoil = "UPDATE meter_counts SET count = 9 WHERE feature = 'ACTIVE_ENDPOINTS'";
@@ -297,13 +306,6 @@ pub async fn a_recomputation_repairs_and_reports(test: TestDb) {
     let spoil = "UPDATE usage_buckets SET value = 5 WHERE feature = 'ACTIVE_ACCOUNTS' AND grain = 'TOTAL'";
     assert_eq!(billing.execute(spoil, args![]).await.unwrap(), 1);
 
-    // A count is compared where nothing of it is on its way any more.
-    let identity = test.store.service("identity").await.unwrap();
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    while identity.fetch_one("SELECT count(*) AS n FROM outbox", args![]).await.unwrap().get::<i64>("n").unwrap() > 0 {
-        assert!(tokio::time::Instant::now() < deadline, "the outbox does not empty");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
     server.post("/api/refreshUsageDataForOrg", json!({})).await.expect(200);
     let found = wait_for_refresh(&server).await["differences"].clone();
     let difference = |feature: &str, recorded: i64, counted: i64| json!({"accountId": 1_000_000, "feature": feature, "recorded": recorded, "counted": counted});
@@ -379,6 +381,38 @@ async fn upload(server: &Server, collection_id: i64, paths: Vec<String>, wait: b
 /// `activate` or `deactivate`.
 async fn set(server: &Server, what: &str, collection_id: i64) -> Answer {
     server.post(&format!("/api/{what}Collections"), json!({"apiCollections": [{"id": collection_id}]})).await
+}
+
+/// Racing clients make as many collections as the plan has room for; what is deleted makes room. A name, and what is
+/// fetched from an address, are refused as the contract says.
+pub async fn collections_keep_within_the_plan(test: TestDb) {
+    const OVER: &str = "You have exceeded the limit of this feature.";
+    let data_dir = tempfile::tempdir().unwrap().keep();
+    let plans = data_dir.join("plans.toml");
+    let text = "default_plan = \"free\"\n[plans.free.features]\nACTIVE_ENDPOINTS = true\nAPI_COLLECTIONS = 2\n";
+    std::fs::write(&plans, text).unwrap();
+    let variables = [("PORTOLAN__BILLING__PLANS_FILE", plans.to_str().unwrap())];
+    let server = Server::start_with(&test, data_dir, &variables).await;
+    let make = async |name: String| server.post("/api/createCollection", json!({ "collectionName": name })).await;
+    let answers = futures::future::join_all((0..5).map(|n| make(format!("C{n}")))).await;
+    let made = answers.iter().filter(|answer| answer.status == 200).map(|answer| answer.json()).collect::<Vec<_>>();
+    assert_eq!(made.len(), 2);
+    for refused in answers.into_iter().filter(|answer| answer.status != 200) {
+        refused.expect_error(403, OVER);
+    }
+    let capture = har(&[("GET", "http://shop.test/a", "", 200, "{}")]);
+    let upload = json!({"harString": capture, "apiCollectionName": "New", "skipKafka": true});
+    server.post("/api/uploadHar", upload).await.expect_error(403, OVER);
+    wait_for_usage(&server, "API_COLLECTIONS", 2).await;
+    let id = made[0]["apiCollections"][0]["id"].as_i64().unwrap();
+    let rename = json!({"apiCollectionId": id, "collectionName": "Other"});
+    server.post("/api/editCollectionName", rename).await.expect_error(403, OVER);
+    let fetched = json!({"url": "https://api.example.org/openapi.json"});
+    let text = "This feature is not available in your plan.";
+    server.post("/api/importFromUrl", fetched).await.expect_error(403, text);
+    server.post("/api/deleteMultipleCollections", json!({"apiCollectionIds": [id]})).await.expect(200);
+    wait_for_usage(&server, "API_COLLECTIONS", 1).await;
+    make("Again".to_owned()).await.expect(200);
 }
 
 /// Sixteen clients at once import what the plan has room for, and not one endpoint more; a file that would go beyond it

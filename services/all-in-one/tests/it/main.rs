@@ -136,6 +136,7 @@ portolan_testkit::suite! {
     billing::agents_are_analysed,
     billing::limits_hold_and_plans_change_at_once,
     billing::racing_clients_keep_within_the_limit_of_accounts,
+    billing::collections_keep_within_the_plan,
     billing::racing_imports_keep_within_the_limit_of_endpoints,
     billing_stigg::a_provider_keeps_the_plans,
     billing_stigg::a_provider_that_is_down_is_borne,
