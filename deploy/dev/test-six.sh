@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# test-six.sh [MODULE]: runs the whole-system tests again on six processes behind Envoy, over Postgres and Redis. Expects the variables of
-# test-env.sh.
+# test-six.sh [MODULE]: runs the whole-system tests again on six processes behind Envoy, over Postgres and Redis. Expects
+# the variables of test-env.sh.
 # Left out: cases that start processes of their own (edge, replicas, stale_grants, distributed, faults, operations,
 # kill, trust, up_distributed), that read the log of the one process, that speak gRPC past the edge (guards), or that name the client's
 # address, which Envoy writes; the files that are large; and what is asked of one process alone
