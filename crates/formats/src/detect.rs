@@ -1,12 +1,12 @@
-use crate::text;
+use crate::{foreign, text};
 
 /// A file format that this crate converts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Har,
-    /// OpenAPI 3.x or Swagger 2.0, as JSON or YAML.
+    /// OpenAPI 3.x, Swagger 1.2 and 2.0, AsyncAPI 2 and 3, as JSON or YAML; GraphQL as schema or introspection.
     OpenApi,
-    /// A Postman collection of version 1, 2.0 or 2.1.
+    /// A Postman collection of version 1, 2.0 or 2.1; exports of Insomnia 4 and 5 and of Bruno, saved items of Burp.
     Postman,
     /// An API schema as Imperva exports it.
     Imperva,
@@ -24,6 +24,9 @@ pub fn detect(prefix: &[u8]) -> Option<Format> {
     }
     let text = text::decode_prefix(prefix);
     let text = text.trim_start();
+    if let Some(format) = foreign::of_text(text) {
+        return Some(format);
+    }
     let mut guess = None;
     let mut decided = None;
     let mut is_foreign = false;
@@ -33,13 +36,16 @@ pub fn detect(prefix: &[u8]) -> Option<Format> {
             "log" => decided = decided.or(Some(Format::Har)),
             "openapi" | "swagger" => decided = decided.or(Some(Format::OpenApi)),
             // Documents of other tools, whose further members have names of these.
-            "swaggerVersion" | "asyncapi" | "__export_format" | "_postman_variable_scope" => is_foreign = true,
+            "_postman_variable_scope" => is_foreign = true,
+            name if foreign::of_member(name).is_some() => decided = foreign::of_member(name),
             "item" | "requests" if text.starts_with('{') => decided = decided.or(Some(Format::Postman)),
             "services" if is_json => decided = decided.or(Some(Format::Imperva)),
             "paths" | "basePath" | "components" | "securityDefinitions" => guess = Some(Format::OpenApi),
             "collection" | "collections" | "order" | "folders_order" if is_json => {
                 guess = guess.or(Some(Format::Postman));
             }
+            "items" if is_json => guess = guess.or(Some(Format::Postman)),
+            "data" if is_json && text.contains("\"__schema\"") => guess = Some(Format::OpenApi),
             "data" if is_json => guess = guess.or(Some(Format::Imperva)),
             _ => {}
         }
@@ -124,8 +130,9 @@ mod tests {
         check(r#" [{"data": {"item": 1}}]"#, Some(Format::Imperva));
         check(r#"{"data": {}, "openapi": "3.0.0"}"#, Some(Format::OpenApi));
         check(r#"[{"v": 2, "name": "x", "folders": [], "requests": [{"#, None);
-        check(r#"{"swaggerVersion": "1.2", "basePath": "http://h", "apis": ["#, None);
-        check("asyncapi: 3.0.0\ncomponents: {}\n", None);
+        check(r#"{"swaggerVersion": "1.2", "basePath": "http://h", "apis": ["#, Some(Format::OpenApi));
+        check("asyncapi: 3.0.0\ncomponents: {}\n", Some(Format::OpenApi));
+        check(r#"{"_type":"export","__export_format":4,"resources":["#, Some(Format::Postman));
         assert_eq!(detect(b"PK\x03\x04\n\0openapi: 3.0.0\nopenapi: 3.0.0\n"), None);
         check("item: 1\ndata: 2\n", None);
         check("hello", None);

@@ -14,6 +14,7 @@
 
 mod detect;
 mod error;
+mod foreign;
 pub mod har;
 pub mod imperva;
 mod import_error;

@@ -96,6 +96,26 @@ impl Map {
 }
 
 impl Node {
+    /// A value of JSON as a node.
+    pub(crate) fn of_json(value: &serde_json::Value) -> Self {
+        use serde_json::Value;
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+                (Some(number), _) => Self::Int(number),
+                (None, Some(number)) => Self::Uint(number),
+                (None, None) => Self::Float(number.as_f64().unwrap_or_default()),
+            },
+            Value::String(text) => Self::Text(text.as_str().into()),
+            Value::Array(list) => Self::List(list.iter().map(Self::of_json).collect()),
+            Value::Object(map) => {
+                let entries = map.iter().map(|(name, value)| (name.as_str().into(), Self::of_json(value))).collect();
+                Self::Map(Map::new(entries, &mut |_| {}))
+            }
+        }
+    }
+
     /// The member of that name, when the node is a map that has it.
     pub(crate) fn get(&self, name: &str) -> Option<&Node> {
         self.as_map()?.get(name)

@@ -1,5 +1,7 @@
 //! OpenAPI 3.x and Swagger 2.0 documents: each operation under `paths` becomes one record with a declaration.
 //!
+//! Descriptions of Swagger 1.2, AsyncAPI and GraphQL are read as such documents.
+//!
 //! A record says what the document declares (parameters, body leaves, responses, security) and invents no values.
 //! Webhooks and callbacks are calls that the API makes, not endpoints, and are left out. References resolve inside
 //! the document; one that points elsewhere is reported and never followed.
@@ -23,8 +25,8 @@ pub use template::Shared;
 use portolan_record::Specification;
 use sha2::{Digest as _, Sha256};
 
-use crate::tree::{self, Map, Node};
-use crate::{FormatError, Target, text};
+use crate::tree::{self, Map, Node, Tree};
+use crate::{FormatError, Target, foreign, text};
 use operation::{Context, Operation};
 use refs::Refs;
 
@@ -62,7 +64,13 @@ impl Document {
         if text.trim().is_empty() {
             return Err(not_openapi("the text is empty"));
         }
-        let tree = tree::parse(&text)?;
+        let mut tree = match foreign::description_of_text(&text)? {
+            Some(root) => Tree { root, duplicates: Vec::new() },
+            None => tree::parse(&text)?,
+        };
+        if let Some(root) = foreign::description(&tree.root) {
+            tree.root = root;
+        }
         let map = tree.root.as_map().ok_or_else(|| not_openapi("the outermost value is not an object"))?;
         let (swagger, version) = match (map.get("openapi"), map.get("swagger")) {
             (Some(version), _) => (false, version.scalar()),

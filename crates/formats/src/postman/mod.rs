@@ -4,6 +4,8 @@
 //! nothing about answers. Each saved answer becomes a record of its own. Scripts are data and never run; variables are
 //! replaced by their values within limits, and one without a value stays as written.
 //!
+//! Exports of Insomnia and Bruno and saved items of Burp are read as collections.
+//!
 //! A file holds one collection, one wrapped in `collection` as the Postman API answers it, or many in `collections` as
 //! an account export does.
 
@@ -20,7 +22,7 @@ use std::ops::ControlFlow;
 use portolan_record::Record;
 
 use crate::tree::{self, Map, Node};
-use crate::{FormatError, ImportError, Target, text};
+use crate::{FormatError, ImportError, Target, foreign, text};
 use scope::Scope;
 
 /// A parsed file.
@@ -60,7 +62,14 @@ impl Document {
         if text.trim().is_empty() {
             return Err(not_postman("the text is empty"));
         }
-        let document = Self { root: tree::parse_json(&text)?.root };
+        let root = match foreign::collection_of_text(&text)? {
+            Some(root) => root,
+            None => {
+                let root = tree::parse_json(&text)?.root;
+                foreign::collection(&root).unwrap_or(root)
+            }
+        };
+        let document = Self { root };
         if document.root.as_map().is_none() {
             return Err(not_postman("the outermost value is not an object"));
         }

@@ -1,0 +1,109 @@
+//! Documents of other tools, brought into the form of a format that is converted: collections into one of Postman,
+//! descriptions into one of OpenAPI. What is brought over is read and checked like any other document of that form.
+
+mod asyncapi;
+mod bruno;
+mod burp;
+mod graphql;
+mod insomnia;
+mod swagger12;
+
+use serde_json::{Value, json};
+
+use crate::tree::{Map, Node};
+use crate::{Format, FormatError};
+
+/// The format into which a document of another tool is brought, by the name of an outermost member.
+pub(crate) fn of_member(name: &str) -> Option<Format> {
+    match name {
+        "swaggerVersion" | "asyncapi" | "__schema" => Some(Format::OpenApi),
+        "__export_format" | "exportedUsing" => Some(Format::Postman),
+        _ => None,
+    }
+}
+
+/// The same by the first text of a document that is no object.
+pub(crate) fn of_text(text: &str) -> Option<Format> {
+    if burp::is_export(text) || insomnia::is_v5(text) {
+        return Some(Format::Postman);
+    }
+    graphql::is_sdl(text).then_some(Format::OpenApi)
+}
+
+/// A collection of another tool as one of Postman.
+///
+/// # Errors
+/// What is wrong with a document of the tool.
+pub(crate) fn collection_of_text(text: &str) -> Result<Option<Node>, FormatError> {
+    if burp::is_export(text) {
+        return burp::collection(text).map(|value| Some(Node::of_json(&value)));
+    }
+    if insomnia::is_v5(text) {
+        let tree = crate::tree::parse(text)?;
+        return Ok(insomnia::collection_v5(&tree.root).map(|value| Node::of_json(&value)));
+    }
+    Ok(None)
+}
+
+/// The same of a document that is parsed.
+pub(crate) fn collection(root: &Node) -> Option<Node> {
+    let value = insomnia::collection_v4(root).or_else(|| bruno::collection(root))?;
+    Some(Node::of_json(&value))
+}
+
+/// A description in the schema language of GraphQL as one of OpenAPI.
+///
+/// # Errors
+/// What is wrong with the text.
+pub(crate) fn description_of_text(text: &str) -> Result<Option<Node>, FormatError> {
+    if !graphql::is_sdl(text) {
+        return Ok(None);
+    }
+    graphql::of_sdl(text).map(|value| Some(Node::of_json(&value)))
+}
+
+/// A description of another form as one of OpenAPI.
+pub(crate) fn description(root: &Node) -> Option<Node> {
+    let value = swagger12::description(root)
+        .or_else(|| asyncapi::description(root))
+        .or_else(|| graphql::of_introspection(root))?;
+    Some(Node::of_json(&value))
+}
+
+fn text(node: &Node, name: &str) -> String {
+    node.get(name).and_then(Node::scalar).unwrap_or_default()
+}
+
+fn list<'n>(node: &'n Node, name: &str) -> &'n [Node] {
+    node.get(name).and_then(Node::as_list).unwrap_or_default()
+}
+
+fn members<'n>(node: Option<&'n Node>) -> impl Iterator<Item = (&'n str, &'n Node)> + use<'n> {
+    node.and_then(Node::as_map).into_iter().flat_map(Map::iter)
+}
+
+/// What a node writes as JSON.
+fn value(node: &Node) -> Value {
+    serde_json::to_value(node).unwrap_or_default()
+}
+
+/// The headers of a list of `name` and `value`, as Postman has them.
+fn headers(nodes: &[Node]) -> Value {
+    let header = |node: &Node| {
+        let is_off =
+            node.get("disabled").is_some_and(Node::is_true) || matches!(node.get("enabled"), Some(Node::Bool(false)));
+        json!({"key": text(node, "name"), "value": text(node, "value"), "disabled": is_off})
+    };
+    nodes.iter().map(header).collect()
+}
+
+fn collection_of(name: &str, variables: Vec<Value>, items: Vec<Value>) -> Value {
+    json!({
+        "info": {"name": name, "schema": "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"},
+        "variable": variables,
+        "item": items,
+    })
+}
+
+#[cfg(test)]
+mod tests;
