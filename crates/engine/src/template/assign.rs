@@ -122,9 +122,13 @@ fn find_plain<'a>(method: Method, url: &str, pinned: impl Iterator<Item = &'a Ra
         .map(|(raw, _)| &*raw.url)
 }
 
+/// URLs by what they have in common with their segment left out: method, the other segments, which one it is, whether
+/// other values are left out too; then by the segment.
+type Groups<'a> = BTreeMap<(Method, String, usize, bool), BTreeMap<&'a str, BTreeSet<&'a str>>>;
+
 /// The URLs that step 3 changes, with what they become.
 fn weak_urls<'a>(facts: &BTreeMap<(Method, &'a str), RawEndpoint>) -> BTreeMap<(Method, &'a str), String> {
-    let mut groups: BTreeMap<(Method, String, usize, bool), BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
+    let mut groups: Groups<'_> = BTreeMap::new();
     for ((method, url), _) in facts.iter().filter(|(_, raw)| raw.is_member()) {
         let split = SplitUrl::new(url);
         for (index, token) in open_segments(&split) {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::tree::Node;
 
-use super::{members, text, value};
+use super::build::{members, text, value};
 
 pub(super) fn description(root: &Node) -> Option<Value> {
     let version = text(root, "asyncapi");

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::tree::Node;
 
-use super::{collection_of, headers, list, text};
+use super::build::{collection_of, headers, list, text};
 
 pub(super) fn collection(root: &Node) -> Option<Value> {
     let items = root.get("items")?.as_list()?;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::FormatError;
 
-use super::collection_of;
+use super::build::collection_of;
 
 /// Most items of one file.
 const ITEMS_MAX: usize = 200_000;

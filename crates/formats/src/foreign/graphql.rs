@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::FormatError;
 use crate::tree::Node;
 
-use super::{list, text};
+use super::build::{list, text};
 
 /// Most operations of one schema.
 const FIELDS_MAX: usize = 50_000;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::tree::Node;
 
-use super::{collection_of, headers, list, members, text, value};
+use super::build::{collection_of, headers, list, members, text, value};
 
 /// Folders of folders; the list may refer in circles.
 const DEPTH_MAX: usize = 50;

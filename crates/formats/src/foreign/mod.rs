@@ -3,14 +3,13 @@
 
 mod asyncapi;
 mod bruno;
+mod build;
 mod burp;
 mod graphql;
 mod insomnia;
 mod swagger12;
 
-use serde_json::{Value, json};
-
-use crate::tree::{Map, Node};
+use crate::tree::Node;
 use crate::{Format, FormatError};
 
 /// The format into which a document of another tool is brought, by the name of an outermost member.
@@ -68,41 +67,6 @@ pub(crate) fn description(root: &Node) -> Option<Node> {
         .or_else(|| asyncapi::description(root))
         .or_else(|| graphql::of_introspection(root))?;
     Some(Node::of_json(&value))
-}
-
-fn text(node: &Node, name: &str) -> String {
-    node.get(name).and_then(Node::scalar).unwrap_or_default()
-}
-
-fn list<'n>(node: &'n Node, name: &str) -> &'n [Node] {
-    node.get(name).and_then(Node::as_list).unwrap_or_default()
-}
-
-fn members<'n>(node: Option<&'n Node>) -> impl Iterator<Item = (&'n str, &'n Node)> + use<'n> {
-    node.and_then(Node::as_map).into_iter().flat_map(Map::iter)
-}
-
-/// What a node writes as JSON.
-fn value(node: &Node) -> Value {
-    serde_json::to_value(node).unwrap_or_default()
-}
-
-/// The headers of a list of `name` and `value`, as Postman has them.
-fn headers(nodes: &[Node]) -> Value {
-    let header = |node: &Node| {
-        let is_off =
-            node.get("disabled").is_some_and(Node::is_true) || matches!(node.get("enabled"), Some(Node::Bool(false)));
-        json!({"key": text(node, "name"), "value": text(node, "value"), "disabled": is_off})
-    };
-    nodes.iter().map(header).collect()
-}
-
-fn collection_of(name: &str, variables: Vec<Value>, items: Vec<Value>) -> Value {
-    json!({
-        "info": {"name": name, "schema": "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"},
-        "variable": variables,
-        "item": items,
-    })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::tree::Node;
 
-use super::{list, members, text, value};
+use super::build::{list, members, text, value};
 
 pub(super) fn description(root: &Node) -> Option<Value> {
     root.get("swaggerVersion")?;
