@@ -51,6 +51,10 @@ pub struct Identified {
     pub metadata: Vec<(HeaderName, HeaderValue)>,
     /// Stable identity of the caller, which bounds its idempotency keys. Empty when nobody is known.
     pub caller_key: String,
+    /// 0 when nobody is known.
+    pub account_id: i64,
+    /// Empty when nobody is known.
+    pub credential_id: String,
 }
 
 /// Checks the credential of a request. Called for public routes too.

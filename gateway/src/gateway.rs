@@ -9,7 +9,7 @@ use axum::{
 };
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
-use portolan_api::{Dialect, Error, Reason, Who, options::BODY_BYTES_MAX};
+use portolan_api::{Dialect, Error, Reason, Who, access, options::BODY_BYTES_MAX};
 use portolan_runtime::telemetry;
 use tracing::Instrument;
 
@@ -77,11 +77,14 @@ pub(crate) async fn handle(State(gateway): State<Arc<Gateway>>, request: Request
     let started = Instant::now();
     let request_id = RequestId::of(request.headers());
     let (verb, uri) = (request.method().clone(), request.uri().clone());
-    let mut label: Arc<str> = Arc::from("none");
+    let mut seen = Seen::default();
 
-    let span = tracing::info_span!("request", verb = %verb, path = uri.path(), request_id = request_id.text());
+    let span = tracing::info_span!(
+        "request", verb = %verb, path = uri.path(), request_id = request_id.text(),
+        account_id = tracing::field::Empty, credential_id = tracing::field::Empty
+    );
     telemetry::adopt(&span, request.headers());
-    let work = dispatch(&gateway, request, &request_id, &mut label).instrument(span);
+    let work = dispatch(&gateway, request, &request_id, &mut seen).instrument(span);
     let mut reply = match AssertUnwindSafe(work).catch_unwind().await {
         Ok(reply) => reply,
         Err(_) => render(&Error::internal("a request panicked"), dialect_of_path(uri.path()), request_id.text()),
@@ -90,13 +93,54 @@ pub(crate) async fn handle(State(gateway): State<Arc<Gateway>>, request: Request
         reply::allow_every_origin(reply.headers_mut());
     }
     reply::finish(reply.headers_mut(), &request_id.value);
-    let status = reply.status().as_u16().to_string();
-    metrics::counter!("portolan_gateway_requests_total", "method" => label.clone(), "status" => status).increment(1);
-    metrics::histogram!("portolan_gateway_request_seconds", "method" => label).record(started.elapsed().as_secs_f64());
+    seen.tell(&reply, started.elapsed().as_secs_f64(), &request_id);
     reply.map(Body::from)
 }
 
-async fn dispatch(gateway: &Arc<Gateway>, request: Request, request_id: &RequestId, label: &mut Arc<str>) -> Reply {
+/// What is known of a request when it is answered, for whoever watches.
+struct Seen {
+    /// The RPC, as metrics name it.
+    label: Arc<str>,
+    /// The pattern of its path; empty for pages.
+    route: String,
+    account_id: i64,
+    credential_id: String,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self { label: Arc::from("none"), route: String::new(), account_id: 0, credential_id: String::new() }
+    }
+}
+
+impl Seen {
+    fn tell(self, reply: &Reply, seconds: f64, request_id: &RequestId) {
+        let status = reply.status();
+        let reason = reply.headers().get("x-portolan-error").and_then(|reason| reason.to_str().ok());
+        if status == StatusCode::UNAUTHORIZED {
+            let reason = reason.unwrap_or_default().to_owned();
+            metrics::counter!("portolan_authentication_failures_total", "reason" => reason).increment(1);
+        }
+        let code = status.as_u16().to_string();
+        if !self.route.is_empty() || reason.is_some() {
+            access::tell(&access::Request {
+                account_id: self.account_id,
+                credential_id: &self.credential_id,
+                route: if self.route.is_empty() { "none" } else { &self.route },
+                status: &code,
+                reason: reason.and_then(Reason::from_str_name),
+                failed: status.is_server_error(),
+                seconds,
+                request_id: request_id.text(),
+            });
+        }
+        metrics::counter!("portolan_gateway_requests_total", "method" => self.label.clone(), "status" => code)
+            .increment(1);
+        metrics::histogram!("portolan_gateway_request_seconds", "method" => self.label).record(seconds);
+    }
+}
+
+async fn dispatch(gateway: &Arc<Gateway>, request: Request, request_id: &RequestId, seen: &mut Seen) -> Reply {
     let (parts, body) = request.into_parts();
     let body = RequestBody::new(body, &parts.headers);
     if let Some(page) = gateway.pages.answer(&parts, &gateway.routes, &gateway.deps, request_id.text()).await {
@@ -108,9 +152,10 @@ async fn dispatch(gateway: &Arc<Gateway>, request: Request, request_id: &Request
         Err(reason) => return render(&reason.into(), dialect_of_path(path), request_id.text()),
     };
     let Some(route) = found.route(&parts.method) else { return no_such_verb(&found, &parts, request_id) };
-    *label = route.rpc.label.clone();
+    seen.label = route.rpc.label.clone();
+    seen.route = format!("{} {}", route.verb, route.pattern);
     let dialect = route.rpc.policy.dialect;
-    let answered = answer(gateway, route, found.values.clone(), &parts, body, request_id).await;
+    let answered = answer(gateway, route, found.values.clone(), &parts, body, request_id, seen).await;
     let mut reply = answered.unwrap_or_else(|error| {
         let error = if route.rpc.is_oauth { in_oauth(error) } else { error };
         let reply = render(&error, dialect, request_id.text());
@@ -137,6 +182,7 @@ async fn answer(
     parts: &Parts,
     body: RequestBody,
     request_id: &RequestId,
+    seen: &mut Seen,
 ) -> Result<Reply, Error> {
     let policy = route.rpc.policy;
     if matches!(policy.who, Who::Nobody | Who::Internal) {
@@ -147,6 +193,10 @@ async fn answer(
     let peer = peer.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
     let edge = EdgeRequest { headers: &parts.headers, peer, policy, request_id: request_id.text() };
     let identified = gateway.deps.edge.authenticate(edge).await?;
+    if identified.account_id != 0 {
+        (seen.account_id, seen.credential_id) = (identified.account_id, identified.credential_id.clone());
+        tracing::Span::current().record("account_id", seen.account_id).record("credential_id", &seen.credential_id);
+    }
     let id = match idempotency::key_of(&parts.method, &parts.headers)? {
         // A read changes nothing, so it is made again: what was stored of it would outlive what it read.
         Some(key) if policy.who != Who::Public && !policy.audit.is_empty() && !identified.caller_key.is_empty() => {

@@ -36,7 +36,7 @@ impl GuardEdge {
         ];
         match request.policy.who {
             Who::Nobody | Who::Internal => Err(Reason::NotCallable.into()),
-            Who::Public => Ok(Identified { metadata, caller_key: String::new() }),
+            Who::Public => Ok(Identified { metadata, ..Identified::default() }),
             Who::AnyUser | Who::AnyOf(_) | Who::Scoped | Who::VendorAdmin => {
                 let (claims, token) = self.guard.authenticate(request.policy, request.headers, &address).await?;
                 // Here too, and not only in the service: a stored answer is repeated without asking the service.
@@ -46,7 +46,12 @@ impl GuardEdge {
                     CredentialKind::OrganizationToken => format!("token/{}", claims.credential_id),
                     _ => format!("{}/{}", claims.account_id, claims.user_id),
                 };
-                Ok(Identified { metadata, caller_key })
+                Ok(Identified {
+                    metadata,
+                    caller_key,
+                    account_id: claims.account_id,
+                    credential_id: claims.credential_id.clone(),
+                })
             }
         }
     }

@@ -7,6 +7,7 @@
 //!
 //! Start with [`policy`] for what stands beside an RPC and with [`Error`] for how a failure travels.
 
+pub mod access;
 mod error;
 pub mod options;
 mod policy;

@@ -16,7 +16,7 @@ use tower::{Layer, Service};
 use crate::{
     CALLER_HEADER, CLIENT_ADDRESS_HEADER, Caller, CallerVerifier, Credential, CredentialKind, Grant, PEER_FAULT_HEADER,
     PeerFault, REQUEST_ID_HEADER, RequestInfo, Role, SCOPE_HEADER, SERVICE_HEADER, Scope, ServiceAuth, VerifyingKeys,
-    WRITE_ID_HEADER, token::CallerClaims,
+    WRITE_ID_HEADER, token::CallerClaims, watched::Watched,
 };
 
 /// Where an error carries the fault of the peer to its answer.
@@ -431,10 +431,17 @@ where
                     Ok(_) => inner.call(request).await,
                 };
             };
+            let mut watched = Watched::of(&request, policy, &guard.services);
             match guard.check(policy, &mut request).await {
-                Err(error) => Ok(refusal(error)),
+                Err(error) => {
+                    let response = refusal(error);
+                    watched.tell(&response);
+                    Ok(response)
+                }
                 Ok(caller) => {
+                    watched.note(caller.as_ref());
                     let response = inner.call(request).await?;
+                    watched.tell(&response);
                     // A refused call is answered by headers alone, which then hold the status.
                     let failed = response.headers().get("grpc-status").is_some_and(|status| status != "0");
                     guard.note(caller, failed).await;

@@ -25,6 +25,7 @@ mod role;
 mod scope;
 mod service_auth;
 mod token;
+mod watched;
 
 pub use cache::{Cache, Change, Changes, Lease, Lookup};
 pub use caller::{Audited, Caller, CredentialKind, RequestInfo};

@@ -53,6 +53,7 @@ impl<T: Task> Jobs<T> {
     pub async fn run(&self, work: &impl Work<Task = T>, stop: &CancellationToken) {
         let owner = uuid::Uuid::new_v4().to_string();
         while !stop.is_cancelled() {
+            self.measure().await;
             if let Err(error) = self.run_due(work, &owner, stop).await {
                 tracing::warn!(service = self.db.service(), %error, "jobs are delayed");
             }
@@ -61,6 +62,18 @@ impl<T: Task> Jobs<T> {
                 () = self.wake.notified() => {}
                 () = tokio::time::sleep(POLL) => {}
             }
+        }
+    }
+
+    /// Publishes how long the oldest job has waited.
+    async fn measure(&self) {
+        match self.oldest_active().await {
+            Ok(asked_at) => {
+                let age_s = asked_at.map_or(0, |asked_at| (self.clock.now() - asked_at).max(0));
+                metrics::gauge!("portolan_jobs_oldest_seconds", "service" => self.db.service().to_owned())
+                    .set(age_s as f64);
+            }
+            Err(error) => tracing::debug!(service = self.db.service(), %error, "the age of jobs cannot be measured"),
         }
     }
 

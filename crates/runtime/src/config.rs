@@ -240,6 +240,12 @@ impl Config {
         if !self.get("drain.delay_ms").parse::<u64>().is_ok_and(|delay| delay <= 5_000) {
             problems.push("drain.delay_ms must be a number from 0 to 5000".to_owned());
         }
+        if !["off", "sampled", "full"].contains(&self.get("telemetry.access_log")) {
+            problems.push("telemetry.access_log must be `off`, `sampled` or `full`".to_owned());
+        }
+        if !self.get("telemetry.access_log_every").parse::<u32>().is_ok_and(|every| every > 0) {
+            problems.push("telemetry.access_log_every must be a number of requests from 1".to_owned());
+        }
         if !["text", "json"].contains(&self.get("telemetry.log")) {
             problems.push("telemetry.log must be `text` or `json`".to_owned());
         }

@@ -18,6 +18,7 @@ mod error;
 mod identities;
 pub mod key_mark;
 mod limits;
+mod measures;
 mod observe;
 mod peers;
 pub mod process;

@@ -47,7 +47,13 @@ where
         let started = Instant::now();
         // Only paths of the contract become labels, so that a caller cannot make new ones.
         let method = portolan_api::policy(request.uri().path()).map_or("other", |policy| policy.path.as_str());
-        let span = tracing::info_span!("rpc", otel.name = method, otel.kind = "server");
+        let span = tracing::info_span!(
+            "rpc",
+            otel.name = method,
+            otel.kind = "server",
+            account_id = tracing::field::Empty,
+            credential_id = tracing::field::Empty
+        );
         telemetry::adopt(&span, request.headers());
         let answer = self.inner.call(request).instrument(span);
         Box::pin(async move {

@@ -3,9 +3,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use portolan_authz::{CertificateFiles, Redis};
-use portolan_store::{Db, Dialect, Store};
+use portolan_store::{Db, Dialect, Store, Usage};
 
-use crate::{Config, error::BoxError};
+use crate::{Config, error::BoxError, measures};
 
 /// Pauses between looks at a server that is not there yet: each twice as long as the one before, up to the longest.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -24,6 +24,15 @@ pub(crate) async fn opened(config: &Config, service: &str) -> Result<(Store, Db)
             waiting("the store", is_transient, async || store.service(service).await).await?
         }
     };
+    let measured = store.clone();
+    measures::also(move || {
+        for Usage { service, busy, idle, max } in measured.usage() {
+            for (state, number) in [("busy", busy), ("idle", idle), ("max", max)] {
+                metrics::gauge!("portolan_store_connections", "service" => service.clone(), "state" => state)
+                    .set(number);
+            }
+        }
+    });
     Ok((store, db))
 }
 

@@ -22,7 +22,7 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use crate::{Config, Readiness, error::BoxError};
+use crate::{Config, Readiness, error::BoxError, measures};
 
 const METRICS_FOLD_EVERY: Duration = Duration::from_secs(5);
 
@@ -41,6 +41,12 @@ pub struct Telemetry {
 /// # Errors
 /// When the endpoint cannot be used.
 pub fn init(config: &Config, service: &str) -> Result<Telemetry, BoxError> {
+    let every = match config.get("telemetry.access_log") {
+        "full" => 1,
+        "sampled" => config.get("telemetry.access_log_every").parse().unwrap_or(1),
+        _ => 0,
+    };
+    portolan_api::access::tell_every(every);
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
     // Colors are for people at a terminal; in a file they hide words from whoever searches.
     let builder = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
@@ -125,16 +131,22 @@ impl Injector for HeadersMut<'_> {
 /// Answers the metrics of the process as Prometheus text.
 pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
 
+/// Bounds of the buckets of every duration, in seconds: histograms of several instances add up.
+const BUCKETS_S: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
 /// Starts to collect metrics; answers their text at each call. A process that collects already gets an empty text.
 /// Must be called inside a runtime.
 pub fn metrics_text() -> MetricsText {
-    let Ok(handle) = PrometheusBuilder::new().install_recorder() else { return Arc::new(String::new) };
+    let builder = PrometheusBuilder::new().set_buckets(&BUCKETS_S);
+    let Ok(handle) = builder.and_then(PrometheusBuilder::install_recorder) else { return Arc::new(String::new) };
+    measures::tell_build();
     let kept = handle.clone();
     tokio::spawn(async move {
         // Samples of histograms pile up until they are folded, whether anybody scrapes or not.
         loop {
-            tokio::time::sleep(METRICS_FOLD_EVERY).await;
+            measures::measure();
             kept.run_upkeep();
+            tokio::time::sleep(METRICS_FOLD_EVERY).await;
         }
     });
     Arc::new(move || handle.render())

@@ -14,7 +14,7 @@ use rustls::{
 };
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
-use crate::{Config, error::BoxError};
+use crate::{Config, error::BoxError, measures};
 
 /// How often the files are looked at for a change.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -54,7 +54,14 @@ impl Tls {
             server,
             client,
         };
-        Ok(Some(Arc::new(Self { cert, key, ca, current: Mutex::new(current) })))
+        let made = Arc::new(Self { cert, key, ca, current: Mutex::new(current) });
+        let measured = Arc::downgrade(&made);
+        measures::also(move || {
+            if let Some(tls) = measured.upgrade() {
+                tls.tell_ends();
+            }
+        });
+        Ok(Some(made))
     }
 
     /// What the next accepted connection speaks. Only peers with a certificate of the authority are let in.
@@ -65,6 +72,15 @@ impl Tls {
     /// What the next opened connection speaks, with a number that changes when the files do.
     pub fn client(&self) -> (u64, ClientTlsConfig) {
         self.refreshed(|current| (current.generation, current.client.clone()))
+    }
+
+    /// Publishes when the own certificate and the authorities end, whichever of each is first.
+    fn tell_ends(&self) {
+        for (key, path) in [("tls.cert", &self.cert), ("tls.ca", &self.ca)] {
+            if let Some(end) = first_end(path) {
+                metrics::gauge!("portolan_certificate_end_timestamp_seconds", "file" => key).set(end as f64);
+            }
+        }
     }
 
     fn refreshed<T>(&self, read: impl FnOnce(&Current) -> T) -> T {
@@ -132,6 +148,16 @@ fn changed_at(files: [&PathBuf; 3]) -> Vec<SystemTime> {
     let time =
         |path: &PathBuf| std::fs::metadata(path).and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
     files.map(time).to_vec()
+}
+
+/// The first end among the certificates of a file, in Unix seconds.
+fn first_end(path: &PathBuf) -> Option<i64> {
+    let certificates = CertificateDer::pem_file_iter(path).ok()?.filter_map(Result::ok);
+    let ends = certificates.filter_map(|certificate| {
+        let (_, parsed) = x509_parser::parse_x509_certificate(&certificate).ok()?;
+        Some(parsed.validity().not_after.timestamp())
+    });
+    ends.min()
 }
 
 fn load(cert: &PathBuf, key: &PathBuf, ca: &PathBuf) -> Result<(Arc<ServerConfig>, ClientTlsConfig), BoxError> {

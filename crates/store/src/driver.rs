@@ -3,12 +3,30 @@
 use std::time::Duration;
 
 use sqlx::any::AnyConnectOptions;
-use sqlx::{AnyConnection, ConnectOptions as _, Connection as _};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _};
 
 use crate::Error;
 
 /// How long a caller waits for a connection. Longer than any single transaction, shorter than a request's deadline.
 pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How full a pool is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// The service that it is of.
+    pub service: String,
+    pub busy: u32,
+    pub idle: u32,
+    pub max: u32,
+}
+
+impl Usage {
+    pub(crate) fn of(service: &str, pool: &AnyPool) -> Self {
+        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+        let max = pool.options().get_max_connections();
+        Self { service: service.to_owned(), busy: pool.size().saturating_sub(idle), idle, max }
+    }
+}
 
 /// Whether no transaction is under way. After a full disk or a failed write SQLite ends a transaction by itself, which the
 /// driver does not notice: such a connection can neither end its transaction nor begin another one, and is thrown away.

@@ -36,6 +36,7 @@ mod value;
 pub use bulk::Bulk;
 pub use db::Db;
 pub use dialect::Dialect;
+pub use driver::Usage;
 pub use error::Error;
 pub use fault::{FaultPoint, Faults};
 pub use migrate::{Migration, Migrations};

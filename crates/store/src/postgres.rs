@@ -8,6 +8,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyPool, AssertSqlSafe, Connection as _};
 use tokio::sync::Mutex;
 
+use crate::driver::Usage;
 use crate::reach::Reach;
 use crate::{Error, driver};
 
@@ -69,6 +70,12 @@ impl Postgres {
         let pool = opened.map_err(Error::Unavailable)?.map_err(|error| error.at(&self.reach.name()))?;
         pools.insert(service.to_owned(), pool.clone());
         Ok(pool)
+    }
+
+    /// Empty while a pool is being opened.
+    pub fn usage(&self) -> Vec<Usage> {
+        let pools = self.pools.try_lock();
+        pools.map(|pools| pools.iter().map(|(service, pool)| Usage::of(service, pool)).collect()).unwrap_or_default()
     }
 
     pub async fn connections(&self, pool_max: u32) -> Result<Connections, Error> {

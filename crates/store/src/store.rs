@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::driver::Usage;
 use crate::postgres::{self, Connections, Postgres};
 use crate::reach::Reach;
 use crate::sqlite::{self, FILE_NAME, Sqlite};
@@ -72,6 +73,14 @@ impl Store {
     #[must_use]
     pub fn with_connections(self, connections: u32) -> Self {
         Self { connections, ..self }
+    }
+
+    /// How full the pools are at this moment, by service.
+    pub fn usage(&self) -> Vec<Usage> {
+        match &self.backend {
+            Backend::Sqlite(Sqlite { readers, .. }) => vec![Usage::of("readers", readers)],
+            Backend::Postgres(postgres) => postgres.usage(),
+        }
     }
 
     /// The connections of the services that are open, and what the server takes; `None` on SQLite.

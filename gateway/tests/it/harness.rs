@@ -140,6 +140,7 @@ impl Edge for KeyEdge {
             "good" | "other" => Ok(Identified {
                 metadata: vec![(HeaderName::from_static("authorization"), HeaderValue::from_static("Bearer caller"))],
                 caller_key: key.to_owned(),
+                ..Identified::default()
             }),
             _ => Err(Reason::Unauthenticated.into()),
         };

@@ -45,6 +45,7 @@ mod tenants;
 mod throttle;
 mod trust;
 mod up_distributed;
+mod watched;
 mod workato;
 
 portolan_testkit::suite! {
@@ -166,6 +167,7 @@ portolan_testkit::suite! {
     operator::an_operator_finds_a_way_in,
     operator::every_mistake_is_told_at_once,
     operator::one_of_several_needs_what_they_share,
+    watched::a_request_leaves_a_line,
     documented::the_routes_are_the_listed_ones,
     distributed::a_trace_follows_a_request_over_every_hop,
     trust::a_peer_with_another_key_or_clock_is_a_fault_of_the_operator,

@@ -189,6 +189,8 @@ pub async fn every_mistake_is_told_at_once(test: TestDb) {
         ("admin.email", "nobody"),
         ("secrets.key_file", "key"),
         ("telemetry.log", "xml"),
+        ("telemetry.access_log", "some"),
+        ("telemetry.access_log_every", "0"),
         ("telemetry.otlp_endpoint", "collector"),
         ("drain.delay_ms", "9000"),
         ("tls.cert", "none.crt"),
