@@ -336,3 +336,55 @@ fn documents_are_called_what_they_call_themselves() {
         assert_eq!(portolan_formats::name(format, &bytes).as_deref(), Some(expected), "{file}");
     }
 }
+
+/// A member that an operation writes itself wins over one that is merged in, before or behind it.
+#[test]
+fn merged_members_yield_to_own_ones() {
+    let records = specification("18-yaml-merge/input.yaml");
+    let summaries: Vec<_> = records.iter().map(|record| record.declaration.as_ref().unwrap().summary.clone()).collect();
+    assert_eq!(summaries, [Some("own text".to_owned()), Some("own text".to_owned())]);
+    let found = endpoints(&records);
+    for path in ["first", "last"] {
+        assert_eq!(auth(&found[&format!("GET https://merge.harbour.test/{path}")]), [["BEARER"]], "{path}");
+    }
+}
+
+/// Times and counters of a body are no personal data, and the call is at its own time.
+#[test]
+fn timestamps_are_no_cards() {
+    let records = capture("20-timestamps/input.har");
+    assert_eq!(records[0].time, 1_772_359_200);
+    let found = endpoints(&records);
+    let all = found.values().flat_map(|endpoint| &endpoint.parameters);
+    let sensitive: Vec<_> = all.filter(|(_, known)| known.sensitive).map(|(key, _)| key).collect();
+    assert!(sensitive.is_empty(), "{sensitive:?}");
+}
+
+/// An upgrade proves an endpoint.
+#[test]
+fn an_upgrade_of_a_capture_is_an_endpoint() {
+    let records = capture("msw-response-status-101.har");
+    assert_eq!(records[0].time, 1_628_775_357);
+    let found = endpoints(&records);
+    assert_eq!(names(&found), ["GET http://127.0.0.1:60906/status"]);
+    assert!(found.values().all(|endpoint| endpoint.api_types.contains(&ApiType::Websocket)));
+}
+
+/// A call that the service makes is no endpoint of it, and the report names it.
+#[test]
+fn callbacks_are_named_and_no_endpoints() {
+    let name = "oai-v3.0-callback-example.yaml";
+    assert_eq!(names(&endpoints(&specification(name))), ["POST /streams"]);
+    let warnings = warnings(name);
+    assert!(warnings.iter().any(|warning| warning.contains("onData")), "{warnings:?}");
+}
+
+/// Schemes of a collection as another tool writes it.
+#[test]
+fn schemes_of_another_exporter_are_told_apart() {
+    let found = endpoints(&collection("yaak-postman-auth.json"));
+    let sets = auth(&found["GET https://yaak.app/x/echo"]);
+    for expected in ["UNAUTHENTICATED", "BASIC", "BEARER", "AUTHORIZATION_HEADER"] {
+        assert!(sets.iter().any(|set| set.contains(&expected)), "{expected}: {sets:?}");
+    }
+}

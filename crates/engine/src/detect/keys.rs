@@ -357,8 +357,10 @@ pub(super) fn names_a_session(key: &str) -> bool {
 
 /// Whether four dotted numbers under the key are a version.
 pub(super) fn names_a_version(key: &str) -> bool {
-    const WORDS: &[&str] =
-        &["ver", "build", "firmware", "release", "oid", "netmask", "mask", "plugin", "driver", "revision"];
+    const WORDS: &[&str] = &[
+        "ver", "build", "firmware", "release", "oid", "netmask", "mask", "path", "section", "chapter", "plugin",
+        "driver", "revision",
+    ];
     let compact = Compact::new(key);
     compact.contains("version") || compact.contains("netmask") || WORDS.iter().any(|word| has_word(key, word))
 }

@@ -186,17 +186,31 @@ impl Document {
         Ok(())
     }
 
-    /// Counts what describes calls that the API makes itself, which are no endpoints of it.
+    /// Counts and names what describes calls that the API makes itself, which are no endpoints of it.
     fn other_operations(&self) -> Option<ImportError> {
         let webhooks = self.root.get("webhooks").or_else(|| self.root.get("x-webhooks")).and_then(Node::as_map);
-        let webhooks = webhooks.map_or(0, |map| map.iter().count());
-        let callbacks = self.listed().filter_map(|operation| operation.node.get("callbacks")?.as_map());
-        let callbacks: usize = callbacks.map(|map| map.iter().count()).sum();
-        (webhooks + callbacks > 0).then(|| {
-            let text =
-                format!("{webhooks} webhooks and {callbacks} callbacks are calls that the API makes, and no endpoints");
-            ImportError::warning(text)
-        })
+        let mut names: Vec<String> = webhooks.into_iter().flat_map(Map::iter).map(|(name, _)| cut(name)).collect();
+        let webhooks = names.len();
+        for operation in self.listed() {
+            let callbacks = operation.node.get("callbacks").and_then(Node::as_map);
+            for (name, _) in callbacks.into_iter().flat_map(Map::iter) {
+                names.push(format!("{} of {} {}", cut(name), operation.method, cut(operation.path)));
+            }
+        }
+        let callbacks = names.len() - webhooks;
+        if names.is_empty() {
+            return None;
+        }
+        let left_out = names.len().saturating_sub(ERRORS_MAX);
+        names.truncate(ERRORS_MAX);
+        let mut text = format!(
+            "{webhooks} webhooks and {callbacks} callbacks are calls that the API makes, and no endpoints: {}",
+            names.join(", ")
+        );
+        if left_out > 0 {
+            text.push_str(&format!(" and {left_out} more"));
+        }
+        Some(ImportError::warning(text))
     }
 
     fn check_security(&mut self) {
