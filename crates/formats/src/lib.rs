@@ -25,7 +25,7 @@ mod target;
 mod text;
 mod tree;
 
-pub use detect::{Format, detect};
+pub use detect::{Format, detect, unknown};
 pub use error::FormatError;
 pub use import_error::{ErrorType, ImportError};
 pub use name::name;
