@@ -35,8 +35,8 @@ pub async fn create(deps: &Deps, caller: &Caller, name: &str) -> Result<(i64, Op
     if store::count_own_accounts(&mut tx, caller.user_id).await? > ACCOUNTS_MAX {
         return Err(Error::new(Reason::TooManyAccounts).with("limit", ACCOUNTS_MAX + 1));
     }
-    store::insert_account(&mut tx, account_id, &caller.organization_id, name, deps.clock.now()).await?;
-    store::insert_membership(&mut tx, account_id, caller.user_id, None, &admin_everywhere()).await?;
+    let made = store::insert_account(&mut tx, account_id, &caller.organization_id, name, deps.clock.now()).await?;
+    store::insert_first_membership(&mut tx, &made, (account_id, caller.user_id), None, &admin_everywhere()).await?;
     let change = Change::of("account", account_id).after(&json!({ "name": name })).by("account.create");
     history::record(&mut tx, caller, change).await?;
     let started = match caller.credential.is_key() {

@@ -77,10 +77,10 @@ async fn create_administrator(deps: &Deps, email: &str, password: &str) -> Resul
     let user_id = store::next_id(&mut tx, "user").await?;
     let organization = organizations::new(email, now_s());
     store::insert_organization(&mut tx, &organization).await?;
-    store::insert_account(&mut tx, account_id, &organization.id, ACCOUNT_NAME, now_s()).await?;
+    let made = store::insert_account(&mut tx, account_id, &organization.id, ACCOUNT_NAME, now_s()).await?;
     store::insert_user(&mut tx, user_id, email, &users::login_key(email), &password_hash).await?;
-    store::insert_membership(&mut tx, account_id, user_id, None, &admin_everywhere()).await?;
-    store::insert_administrator(&mut tx, &organization.id, user_id, now_s()).await?;
+    store::insert_first_membership(&mut tx, &made, (account_id, user_id), None, &admin_everywhere()).await?;
+    store::insert_administrator(&mut tx, &made, (account_id, &organization.id), user_id, now_s()).await?;
     store::insert_first_start(&mut tx, KEY_FILE, account_id, user_id).await?;
     tx.commit().await?;
     Ok(true)

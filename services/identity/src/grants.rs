@@ -1,19 +1,19 @@
 //! What a user may do in an account, as the database has it at this moment.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, marker::PhantomData, sync::Arc};
 
-use portolan_api::{Access, Feature, Reason, Result};
-use portolan_authz::{Caller, Change, Grant, Identities, Lookup, Role, Scope, grant_key, role_key};
+use portolan_api::{Access, Error, Feature, Reason, Result};
+use portolan_authz::{Caller, Grant, Identities, Lookup, Role, Scope, grant_key};
 use portolan_store::Tx;
 
 use crate::{
     Deps,
     history::{self, Actor},
     model::{
-        rights::{ALL_SCOPES, Rights, evaluate, is_restricted, role_in},
+        rights::{Rights, evaluate, is_restricted, role_in},
         roles::{self, CustomRole},
     },
-    store,
+    store::{self, RightsTx},
 };
 
 /// What the audit calls the end of collections in lists.
@@ -31,88 +31,114 @@ pub async fn get(deps: &Deps, account_id: i64, user_id: i64, scope: Scope) -> Re
     Ok(grant)
 }
 
-/// Announces that the grants of these members change, before the transaction commits. After the commit call `finish` of
-/// the result, and answer only when that succeeded.
-///
-/// # Errors
-/// `UNAVAILABLE` when the readers of grants cannot be told; then nothing may be changed.
-pub(crate) async fn announce(deps: &Deps, account_id: i64, users: &[i64]) -> Result<Change> {
-    let keys = users.iter().flat_map(|user_id| ALL_SCOPES.map(|scope| grant_key(account_id, *user_id, scope)));
-    deps.grants.begin_change(keys).await
+/// The work of a change: it lives as long as the transaction, and borrows from what outlives it.
+pub(crate) struct Work<'env, 'tx, T> {
+    future: BoxFuture<'tx, Result<T>>,
+    outlives: PhantomData<&'tx &'env ()>,
 }
 
-/// Announces that a custom role changes, with the grants of all who hold it; otherwise as [`announce`].
+/// The work of [`change`].
+pub(crate) fn work<'env: 'tx, 'tx, T>(future: impl Future<Output = Result<T>> + Send + 'tx) -> Work<'env, 'tx, T> {
+    Work { future: Box::pin(future), outlives: PhantomData }
+}
+
+/// A change that meets other rights than it announced, since others change at the same time, begins anew this often.
+const ATTEMPTS_MAX: usize = 8;
+
+/// Changes rights: announces the keys, begins, works, commits, and ends the change, so that every reader has it when this
+/// answers. Work that touches rights which were not announced is undone and done again with their keys, so it may run
+/// more than once; it asks no other service, which would hold the transaction.
 ///
 /// # Errors
-/// As [`announce`].
-pub(crate) async fn announce_role(deps: &Deps, account_id: i64, role: &str) -> Result<Change> {
-    deps.grants.begin_change([role_key(account_id, role)]).await
+/// Those of the work; `UNAVAILABLE` when the readers of grants cannot be told: before the work, nothing has changed.
+pub(crate) async fn change<'env, T>(
+    deps: &Deps,
+    keys: impl IntoIterator<Item = String>,
+    work: impl for<'tx> Fn(&'tx mut RightsTx) -> Work<'env, 'tx, T>,
+) -> Result<T> {
+    let mut keys: BTreeSet<String> = keys.into_iter().collect();
+    for _ in 0..ATTEMPTS_MAX {
+        let announced = deps.grants.begin_change(keys.iter().cloned()).await?;
+        let mut tx = RightsTx::begin(&deps.db, announced, keys.clone()).await?;
+        let outcome = work(&mut tx).future.await;
+        match outcome {
+            Ok(done) if tx.is_announced() => {
+                tx.commit().await?;
+                return Ok(done);
+            }
+            outcome => {
+                let missing = tx.discard().await;
+                if missing.is_empty() {
+                    return outcome;
+                }
+                keys.extend(missing);
+            }
+        }
+    }
+    Err(Error::unavailable("the rights of this account change faster than they can be announced"))
 }
 
 /// Adds a collection to a restricted user's list; an unrestricted user already sees it.
 pub async fn add_collection(deps: &Deps, account_id: i64, user_id: i64, collection_id: i32) -> Result<()> {
-    let change = announce(deps, account_id, &[user_id]).await?;
-    let mut tx = deps.db.begin().await?;
-    store::lock_account(&mut tx, account_id).await?;
-    let roles = store::list_custom_roles(&mut tx, account_id).await?;
-    if let Some(membership) = store::find_membership(&mut tx, account_id, user_id).await?
-        && is_restricted(&roles, &membership)
-    {
-        let mut ids = membership.collection_ids.unwrap_or_default();
-        ids.push(collection_id);
-        ids.sort_unstable();
-        ids.dedup();
-        store::update_membership_collections(&mut tx, account_id, user_id, &ids, false).await?;
-    }
-    tx.commit().await?;
-    change.finish().await
+    change(deps, store::member_keys(account_id, user_id), |tx| {
+        work(async move {
+            store::lock_account(tx, account_id).await?;
+            let roles = store::list_custom_roles(&mut *tx, account_id).await?;
+            if let Some(membership) = store::find_membership(&mut *tx, account_id, user_id).await?
+                && is_restricted(&roles, &membership)
+            {
+                let mut ids = membership.collection_ids.unwrap_or_default();
+                ids.push(collection_id);
+                ids.sort_unstable();
+                ids.dedup();
+                store::update_membership_collections(tx, account_id, user_id, &ids, false).await?;
+            }
+            Ok(())
+        })
+    })
+    .await
 }
 
 /// Restricts a user to these collections; an empty list lifts the restriction.
 pub async fn set_collections(deps: &Deps, account_id: i64, user_id: i64, collection_ids: &[i32]) -> Result<()> {
-    let change = announce(deps, account_id, &[user_id]).await?;
-    let mut tx = deps.db.begin().await?;
-    store::update_membership_collections(&mut tx, account_id, user_id, collection_ids, false).await?;
-    tx.commit().await?;
-    change.finish().await
+    change(deps, store::member_keys(account_id, user_id), |tx| {
+        work(async move { store::update_membership_collections(tx, account_id, user_id, collection_ids, false).await })
+    })
+    .await
 }
 
 /// Takes deleted collections out of every list of the account. A list that had nothing else restricts on: its holders
 /// see nothing until somebody gives them a collection, or lifts the restriction.
 pub async fn forget_collections(deps: &Deps, account_id: i64, deleted: &[i32]) -> Result<()> {
     let without = |ids: &[i32]| ids.iter().copied().filter(|id| !deleted.contains(id)).collect::<Vec<_>>();
-    let actor = Actor { account_id, ..Actor::default() };
-    let mut keys = Vec::new();
-    let mut tx = deps.db.begin().await?;
-    store::lock_account(&mut tx, account_id).await?;
-    for before in store::list_custom_roles(&mut tx, account_id).await? {
-        let collection_ids = without(&before.collection_ids);
-        if collection_ids.len() == before.collection_ids.len() {
-            continue;
-        }
-        let after = CustomRole { is_emptied: collection_ids.is_empty(), collection_ids, ..before.clone() };
-        store::update_custom_role(&mut tx, account_id, &after).await?;
-        let change = history::Change::of("role", &after.name).before(&before).after(&after).by(FORGET);
-        history::record_by(&mut tx, &actor, change).await?;
-        keys.push(role_key(account_id, &after.name));
-    }
-    for member in store::list_members(&mut tx, account_id).await? {
-        let before = member.membership.collection_ids.unwrap_or_default();
-        let after = without(&before);
-        if after.len() == before.len() {
-            continue;
-        }
-        store::update_membership_collections(&mut tx, account_id, member.user_id, &after, after.is_empty()).await?;
-        let change = history::Change::of("user", member.user_id).before(&before).after(&after).by(FORGET);
-        history::record_by(&mut tx, &actor, change).await?;
-        keys.extend(ALL_SCOPES.map(|scope| grant_key(account_id, member.user_id, scope)));
-    }
-    if keys.is_empty() {
-        return Ok(tx.rollback().await?);
-    }
-    let change = deps.grants.begin_change(keys).await?;
-    tx.commit().await?;
-    change.finish().await
+    let actor = &Actor { account_id, ..Actor::default() };
+    change(deps, [], |tx| {
+        work(async move {
+            store::lock_account(tx, account_id).await?;
+            for before in store::list_custom_roles(&mut *tx, account_id).await? {
+                let collection_ids = without(&before.collection_ids);
+                if collection_ids.len() == before.collection_ids.len() {
+                    continue;
+                }
+                let after = CustomRole { is_emptied: collection_ids.is_empty(), collection_ids, ..before.clone() };
+                store::update_custom_role(tx, account_id, &after).await?;
+                let change = history::Change::of("role", &after.name).before(&before).after(&after).by(FORGET);
+                history::record_by(tx, actor, change).await?;
+            }
+            for member in store::list_members(&mut *tx, account_id).await? {
+                let before = member.membership.collection_ids.unwrap_or_default();
+                let after = without(&before);
+                if after.len() == before.len() {
+                    continue;
+                }
+                store::update_membership_collections(tx, account_id, member.user_id, &after, after.is_empty()).await?;
+                let change = history::Change::of("user", member.user_id).before(&before).after(&after).by(FORGET);
+                history::record_by(tx, actor, change).await?;
+            }
+            Ok(())
+        })
+    })
+    .await
 }
 
 /// Reads the grant from the database.

@@ -10,7 +10,8 @@
 //! - A user without a membership in an account has no access to it; a role that cannot be resolved is NO_ACCESS.
 //! - Sessions and access tokens are stored as digests; passwords as Argon2id.
 //! - Events of the audit are appended to, never changed; each holds the hash of the one before it.
-//! - Every change of a membership or a role is announced to the cache of grants before its transaction commits, and
+//! - Every change of a membership or a role goes through `grants::change`: announced to the cache of grants before its
+//!   transaction begins, and answered when every reader has it. The store takes no other transaction for it. It
 //!   stands in the audit by that same transaction.
 //! - Changes of one account's roles and members hold the account's row lock: names, the single default and the last
 //!   ADMIN are decided one change after the other.

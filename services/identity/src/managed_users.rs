@@ -59,10 +59,9 @@ pub async fn create(deps: &Deps, caller: &Caller, new: ManagedUser) -> Result<Ma
     let mut tx = accounts::begin(deps, caller).await?;
     new.id = store::next_id(&mut tx, "account").await?;
     (new.created_at, new.updated_at) = (deps.clock.now(), deps.clock.now());
-    if !store::insert_managed_user(&mut tx, caller.account_id, &caller.organization_id, &new).await? {
-        return Err(external_id_taken());
-    }
-    store::insert_membership(&mut tx, new.id, caller.user_id, None, &admin_everywhere()).await?;
+    let made = store::insert_managed_user(&mut tx, caller.account_id, &caller.organization_id, &new).await?;
+    let made = made.ok_or_else(external_id_taken)?;
+    store::insert_first_membership(&mut tx, &made, (new.id, caller.user_id), None, &admin_everywhere()).await?;
     let change = Change::of("managed_user", new.id).after(&new).by("managed_user.create");
     history::record(&mut tx, caller, change).await?;
     tx.commit().await?;
@@ -114,20 +113,22 @@ pub async fn update(deps: &Deps, caller: &Caller, name: &str, update: Update) ->
 /// `MANAGED_USER_NOT_FOUND`.
 pub async fn delete(deps: &Deps, caller: &Caller, name: &str) -> Result<()> {
     let workspace = get(deps, caller, name).await?;
-    let mut tx = deps.db.begin().await?;
-    store::lock_account(&mut tx, workspace.id).await?;
-    let members = store::list_members(&mut tx, workspace.id).await?;
-    let members: Vec<i64> = members.iter().map(|member| member.user_id).collect();
-    if !store::close_account(&mut tx, workspace.id, deps.clock.now()).await? {
-        return Err(Reason::ManagedUserNotFound.into());
-    }
-    let change = Change::of("managed_user", workspace.id).before(&workspace).by("managed_user.delete");
-    history::record(&mut tx, caller, change).await?;
-    let departures = departures::note(deps, &mut tx, vec![(workspace.id, departures::EVERYBODY)]).await?;
-    let change = grants::announce(deps, workspace.id, &members).await?;
-    tx.commit().await?;
-    change.finish().await?;
-    departures.finish(deps).await;
+    let members = store::list_members(&deps.db, workspace.id).await?;
+    let keys = members.iter().flat_map(|member| store::member_keys(workspace.id, member.user_id));
+    let workspace = &workspace;
+    let left = grants::change(deps, keys, |tx| {
+        grants::work(async move {
+            store::lock_account(tx, workspace.id).await?;
+            if !store::close_account(tx, workspace.id, deps.clock.now()).await? {
+                return Err(Reason::ManagedUserNotFound.into());
+            }
+            let change = Change::of("managed_user", workspace.id).before(workspace).by("managed_user.delete");
+            history::record(tx, caller, change).await?;
+            departures::note(deps, tx, vec![(workspace.id, departures::EVERYBODY)]).await
+        })
+    })
+    .await?;
+    left.finish(deps).await;
     Ok(())
 }
 

@@ -17,7 +17,8 @@ use crate::{
         roles::{self, CustomRole},
         users,
     },
-    peers, store,
+    peers,
+    store::{self, RightsTx},
 };
 
 /// Gives a member a role: in every scope they have, or as the mapping says.
@@ -33,30 +34,36 @@ pub async fn update_role(
     mapping: &BTreeMap<String, String>,
 ) -> Result<()> {
     let closed = closed_scopes(deps, caller.account_id, mapping).await?;
-    let mut tx = deps.db.begin().await?;
-    store::lock_account(&mut tx, caller.account_id).await?;
-    let member = store::find_member(&mut tx, caller.account_id, &users::login_key(email)).await?;
-    let member = member.ok_or(Reason::MemberNotFound)?;
-    if member.user_id == caller.user_id {
-        return Err(Reason::SelfChange.into());
-    }
-    let roles = store::list_custom_roles(&mut tx, caller.account_id).await?;
-    let name = roles::canonical(&roles, role).ok_or(Reason::UserRoleInvalid)?;
-    // A scope is closed by its mapping, not by a role.
-    if name == Role::NoAccess.name() {
-        return Err(Reason::RoleAboveCaller.into());
-    }
-    let (primary, scope_roles) = if mapping.is_empty() {
-        let mut scope_roles = member.membership.scope_roles.clone();
-        for value in scope_roles.values_mut().filter(|value| *value != Role::NoAccess.name()) {
-            value.clone_from(&name);
-        }
-        (Some(name), scope_roles)
-    } else {
-        (member.membership.role.clone(), checked_mapping(&roles, &closed, mapping)?)
-    };
-    let roles_given = Given { primary, scope_roles };
-    set_roles(deps, caller, tx, &roles, &member, roles_given, "user.role.update").await
+    let keys = keys_of(deps, caller.account_id, email).await?;
+    let closed = &closed;
+    grants::change(deps, keys, |tx| {
+        grants::work(async move {
+            store::lock_account(tx, caller.account_id).await?;
+            let member = store::find_member(tx, caller.account_id, &users::login_key(email)).await?;
+            let member = member.ok_or(Reason::MemberNotFound)?;
+            if member.user_id == caller.user_id {
+                return Err(Reason::SelfChange.into());
+            }
+            let roles = store::list_custom_roles(&mut *tx, caller.account_id).await?;
+            let name = roles::canonical(&roles, role).ok_or(Reason::UserRoleInvalid)?;
+            // A scope is closed by its mapping, not by a role.
+            if name == Role::NoAccess.name() {
+                return Err(Reason::RoleAboveCaller.into());
+            }
+            let (primary, scope_roles) = if mapping.is_empty() {
+                let mut scope_roles = member.membership.scope_roles.clone();
+                for value in scope_roles.values_mut().filter(|value| *value != Role::NoAccess.name()) {
+                    value.clone_from(&name);
+                }
+                (Some(name), scope_roles)
+            } else {
+                (member.membership.role.clone(), checked_mapping(&roles, closed, mapping)?)
+            };
+            let roles_given = Given { primary, scope_roles };
+            set_roles(caller, tx, &roles, &member, roles_given, "user.role.update").await
+        })
+    })
+    .await
 }
 
 /// Replaces the roles of a member in all scopes; an empty mapping gives the account's default.
@@ -70,21 +77,27 @@ pub async fn update_scope_roles(
     mapping: &BTreeMap<String, String>,
 ) -> Result<()> {
     let closed = closed_scopes(deps, caller.account_id, mapping).await?;
-    let mut tx = deps.db.begin().await?;
-    store::lock_account(&mut tx, caller.account_id).await?;
-    let member = store::find_member(&mut tx, caller.account_id, &users::login_key(email)).await?;
-    let member = member.ok_or(Reason::UserNotFound)?;
-    if member.user_id == caller.user_id {
-        return Err(Reason::SelfChange.into());
-    }
-    let roles = store::list_custom_roles(&mut tx, caller.account_id).await?;
-    let scope_roles = match roles::default_mapping(&roles) {
-        default if mapping.is_empty() => default,
-        _ => checked_mapping(&roles, &closed, mapping)?,
-    };
-    let primary = member.membership.role.clone();
-    let roles_given = Given { primary, scope_roles };
-    set_roles(deps, caller, tx, &roles, &member, roles_given, "user.scope_roles.update").await
+    let keys = keys_of(deps, caller.account_id, email).await?;
+    let closed = &closed;
+    grants::change(deps, keys, |tx| {
+        grants::work(async move {
+            store::lock_account(tx, caller.account_id).await?;
+            let member = store::find_member(tx, caller.account_id, &users::login_key(email)).await?;
+            let member = member.ok_or(Reason::UserNotFound)?;
+            if member.user_id == caller.user_id {
+                return Err(Reason::SelfChange.into());
+            }
+            let roles = store::list_custom_roles(&mut *tx, caller.account_id).await?;
+            let scope_roles = match roles::default_mapping(&roles) {
+                default if mapping.is_empty() => default,
+                _ => checked_mapping(&roles, closed, mapping)?,
+            };
+            let primary = member.membership.role.clone();
+            let roles_given = Given { primary, scope_roles };
+            set_roles(caller, tx, &roles, &member, roles_given, "user.scope_roles.update").await
+        })
+    })
+    .await
 }
 
 /// Ends a membership with its sessions, devices, API keys and Slack webhooks; without a member of that address, an invitation.
@@ -97,45 +110,45 @@ pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
         return Err(Reason::EmailInvalid.into());
     }
     let account_id = caller.account_id;
-    let mut tx = deps.db.begin().await?;
-    store::lock_account(&mut tx, account_id).await?;
-    let Some(member) = store::find_member(&mut tx, account_id, &email_key).await? else {
-        if !store::delete_invitation(&mut tx, account_id, &email_key).await? {
-            return Err(Reason::UserNotFound.into());
-        }
-        history::record(&mut tx, caller, Change::of("invitation", "").by("user.delete")).await?;
-        return Ok(tx.commit().await?);
-    };
-    if member.user_id == caller.user_id {
-        return Err(Reason::SelfChange.into());
+    let keys = keys_of(deps, account_id, email).await?;
+    let email_key = &email_key;
+    let left = grants::change(deps, keys, |tx| {
+        grants::work(async move {
+            store::lock_account(tx, account_id).await?;
+            let Some(member) = store::find_member(tx, account_id, email_key).await? else {
+                if !store::delete_invitation(tx, account_id, email_key).await? {
+                    return Err(Reason::UserNotFound.into());
+                }
+                history::record(tx, caller, Change::of("invitation", "").by("user.delete")).await?;
+                return Ok(None);
+            };
+            if member.user_id == caller.user_id {
+                return Err(Reason::SelfChange.into());
+            }
+            let roles = store::list_custom_roles(&mut *tx, account_id).await?;
+            let held = grants::rights_of(tx, &roles, account_id, member.user_id).await?;
+            grants::must_cover(tx, caller, &roles, &[held]).await?;
+            let admins_before = count_admins(tx, account_id).await?;
+            // Who leaves the vendor's account leaves its customer workspaces too.
+            let mut accounts = store::list_workspaces_of_member(tx, account_id, member.user_id).await?;
+            accounts.push(account_id);
+            for account in &accounts {
+                store::delete_membership(tx, *account, member.user_id).await?;
+                store::delete_sessions_of_member(tx, *account, member.user_id).await?;
+                store::delete_devices_of_member(tx, *account, member.user_id).await?;
+            }
+            store::delete_administrator_who_left(tx, account_id, member.user_id).await?;
+            keep_an_admin(tx, account_id, admins_before).await?;
+            let before = roles_json(member.membership.role.as_deref(), &member.membership.scope_roles);
+            history::record(tx, caller, Change::of("user", member.user_id).before(&before).by("user.delete")).await?;
+            let leaves = accounts.iter().map(|account| (*account, member.user_id)).collect();
+            departures::note(deps, tx, leaves).await.map(Some)
+        })
+    })
+    .await?;
+    if let Some(left) = left {
+        left.finish(deps).await;
     }
-    let roles = store::list_custom_roles(&mut tx, account_id).await?;
-    let held = grants::rights_of(&mut tx, &roles, account_id, member.user_id).await?;
-    grants::must_cover(&mut tx, caller, &roles, &[held]).await?;
-    let admins_before = count_admins(&mut tx, account_id).await?;
-    // Who leaves the vendor's account leaves its customer workspaces too.
-    let mut accounts = store::list_workspaces_of_member(&mut tx, account_id, member.user_id).await?;
-    accounts.push(account_id);
-    for account in &accounts {
-        store::delete_membership(&mut tx, *account, member.user_id).await?;
-        store::delete_sessions_of_member(&mut tx, *account, member.user_id).await?;
-        store::delete_devices_of_member(&mut tx, *account, member.user_id).await?;
-    }
-    store::delete_administrator_who_left(&mut tx, account_id, member.user_id).await?;
-    keep_an_admin(&mut tx, account_id, admins_before).await?;
-    let before = roles_json(member.membership.role.as_deref(), &member.membership.scope_roles);
-    history::record(&mut tx, caller, Change::of("user", member.user_id).before(&before).by("user.delete")).await?;
-    let leaves = accounts.iter().map(|account| (*account, member.user_id)).collect();
-    let departures = departures::note(deps, &mut tx, leaves).await?;
-    let mut changes = Vec::new();
-    for account in &accounts {
-        changes.push(grants::announce(deps, *account, &[member.user_id]).await?);
-    }
-    tx.commit().await?;
-    for change in changes {
-        change.finish().await?;
-    }
-    departures.finish(deps).await;
     Ok(())
 }
 
@@ -148,27 +161,29 @@ pub async fn update_collections(deps: &Deps, caller: &Caller, lists: &BTreeMap<i
     if let Some(id) = collections::unknown(deps, caller, Some(&ids)).await? {
         return Err(Error::new(Reason::RoleCollectionUnknown).with("id", id));
     }
-    let mut tx = deps.db.begin().await?;
-    store::lock_account(&mut tx, caller.account_id).await?;
-    let roles = store::list_custom_roles(&mut tx, caller.account_id).await?;
-    for (user_id, ids) in lists {
-        let membership = store::find_membership(&mut tx, caller.account_id, *user_id).await?;
-        let stranger = || Error::new(Reason::CollectionsOfStranger).with("user", user_id);
-        let before = membership.ok_or_else(stranger)?.collection_ids;
-        if *user_id == caller.user_id {
-            return Err(Reason::SelfChange.into());
-        }
-        let held = grants::rights_of(&mut tx, &roles, caller.account_id, *user_id).await?;
-        store::update_membership_collections(&mut tx, caller.account_id, *user_id, ids, false).await?;
-        let given = grants::rights_of(&mut tx, &roles, caller.account_id, *user_id).await?;
-        grants::must_cover(&mut tx, caller, &roles, &[held, given]).await?;
-        let change = Change::of("user", user_id).before(&before).after(ids).by("user.collections.update");
-        history::record(&mut tx, caller, change).await?;
-    }
-    let users: Vec<i64> = lists.keys().copied().collect();
-    let change = grants::announce(deps, caller.account_id, &users).await?;
-    tx.commit().await?;
-    change.finish().await
+    let keys = lists.keys().flat_map(|user_id| store::member_keys(caller.account_id, *user_id));
+    grants::change(deps, keys, |tx| {
+        grants::work(async move {
+            store::lock_account(tx, caller.account_id).await?;
+            let roles = store::list_custom_roles(&mut *tx, caller.account_id).await?;
+            for (user_id, ids) in lists {
+                let membership = store::find_membership(&mut *tx, caller.account_id, *user_id).await?;
+                let stranger = || Error::new(Reason::CollectionsOfStranger).with("user", user_id);
+                let before = membership.ok_or_else(stranger)?.collection_ids;
+                if *user_id == caller.user_id {
+                    return Err(Reason::SelfChange.into());
+                }
+                let held = grants::rights_of(tx, &roles, caller.account_id, *user_id).await?;
+                store::update_membership_collections(tx, caller.account_id, *user_id, ids, false).await?;
+                let given = grants::rights_of(tx, &roles, caller.account_id, *user_id).await?;
+                grants::must_cover(tx, caller, &roles, &[held, given]).await?;
+                let change = Change::of("user", user_id).before(&before).after(ids).by("user.collections.update");
+                history::record(tx, caller, change).await?;
+            }
+            Ok(())
+        })
+    })
+    .await
 }
 
 /// The collections of each member in the API scope; `None` for all.
@@ -297,10 +312,15 @@ struct Given {
     scope_roles: BTreeMap<String, String>,
 }
 
+/// The grants of the member with this address, if there is one.
+async fn keys_of(deps: &Deps, account_id: i64, email: &str) -> Result<Vec<String>> {
+    let user = store::find_user_by_login(&deps.db, &users::login_key(email)).await?;
+    Ok(user.into_iter().flat_map(|user| store::member_keys(account_id, user.id)).collect())
+}
+
 async fn set_roles(
-    deps: &Deps,
     caller: &Caller,
-    mut tx: Tx,
+    tx: &mut RightsTx,
     roles: &[CustomRole],
     member: &Member,
     given: Given,
@@ -308,19 +328,16 @@ async fn set_roles(
 ) -> Result<()> {
     let Given { primary, scope_roles } = given;
     let (account_id, user_id) = (caller.account_id, member.user_id);
-    let before = grants::rights_of(&mut tx, roles, account_id, user_id).await?;
-    let admins_before = count_admins(&mut tx, account_id).await?;
-    store::update_roles(&mut tx, account_id, user_id, primary.as_deref(), &scope_roles).await?;
+    let before = grants::rights_of(tx, roles, account_id, user_id).await?;
+    let admins_before = count_admins(tx, account_id).await?;
+    store::update_roles(tx, account_id, user_id, primary.as_deref(), &scope_roles).await?;
     // What the member had and what they get lies within what the caller has.
-    let after = grants::rights_of(&mut tx, roles, account_id, user_id).await?;
-    grants::must_cover(&mut tx, caller, roles, &[before, after]).await?;
-    keep_an_admin(&mut tx, account_id, admins_before).await?;
+    let after = grants::rights_of(tx, roles, account_id, user_id).await?;
+    grants::must_cover(tx, caller, roles, &[before, after]).await?;
+    keep_an_admin(tx, account_id, admins_before).await?;
     let before = roles_json(member.membership.role.as_deref(), &member.membership.scope_roles);
     let change = Change::of("user", user_id).before(&before).after(&roles_json(primary.as_deref(), &scope_roles));
-    history::record(&mut tx, caller, change.by(action)).await?;
-    let change = grants::announce(deps, account_id, &[user_id]).await?;
-    tx.commit().await?;
-    change.finish().await
+    history::record(tx, caller, change.by(action)).await
 }
 
 fn roles_json(role: Option<&str>, scope_roles: &BTreeMap<String, String>) -> serde_json::Value {

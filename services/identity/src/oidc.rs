@@ -40,12 +40,12 @@ pub struct Begun {
 /// # Errors
 /// `OIDC_NOT_CONFIGURED`; `REDIRECT_NOT_ALLOWED`; `UNAVAILABLE` when the provider does not answer.
 pub async fn begin(deps: &Deps, redirect_path: &str, invitation_code: &str) -> Result<Begun> {
-    let oidc = deps.provider.as_ref().ok_or(Reason::OidcNotConfigured)?;
+    let provider = deps.provider.as_ref().ok_or(Reason::OidcNotConfigured)?;
     let redirect_path = if redirect_path.is_empty() { "/" } else { redirect_path };
     if !sessions::is_local_path(redirect_path) || redirect_path.contains('#') {
         return Err(Reason::RedirectNotAllowed.into());
     }
-    let discovery = oidc.discover().await?;
+    let discovery = provider.discover().await?;
     let [state, nonce, verifier] = std::array::from_fn(|_| random_code());
     let login = OidcLogin {
         state_digest: portolan_runtime::digest(&state),
@@ -65,9 +65,9 @@ pub async fn begin(deps: &Deps, redirect_path: &str, invitation_code: &str) -> R
     let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(&verifier));
     let query = [
         ("response_type", "code"),
-        ("client_id", &oidc.client_id),
-        ("redirect_uri", &oidc.redirect_uri),
-        ("scope", &oidc.scopes),
+        ("client_id", &provider.client_id),
+        ("redirect_uri", &provider.redirect_uri),
+        ("scope", &provider.scopes),
         ("state", &state),
         ("nonce", &nonce),
         ("code_challenge", &challenge),
@@ -82,7 +82,7 @@ pub async fn begin(deps: &Deps, redirect_path: &str, invitation_code: &str) -> R
 /// `OIDC_LOGIN_FAILED`, `OIDC_NOT_INVITED`, `INVITATION_INVALID`, `USER_EXISTS`; `UNAVAILABLE` when the provider does
 /// not answer.
 pub async fn finish(deps: &Deps, code: &str, state: &str, kept_state: &str, address: &str) -> Result<(Opened, String)> {
-    let oidc = deps.provider.as_ref().ok_or(Reason::OidcNotConfigured)?;
+    let provider = deps.provider.as_ref().ok_or(Reason::OidcNotConfigured)?;
     let failed = Reason::OidcLoginFailed;
     // Only the browser that began the login has the cookie: nobody can be logged in as somebody else by a link.
     if code.is_empty() || state.is_empty() || state != kept_state {
@@ -90,51 +90,48 @@ pub async fn finish(deps: &Deps, code: &str, state: &str, kept_state: &str, addr
     }
     let login = store::take_oidc_login(&deps.db, &portolan_runtime::digest(state), now_s()).await?.ok_or(failed)?;
     let verifier = deps.secrets.open(VERIFIER_PLACE, &login.verifier).map_err(Error::internal)?;
-    let discovery = oidc.discover().await?;
-    let token = oidc.redeem(&discovery, code, &String::from_utf8_lossy(&verifier)).await?;
-    let claims = oidc.verify(&discovery, &token, &login.nonce).await?;
+    let discovery = provider.discover().await?;
+    let token = provider.redeem(&discovery, code, &String::from_utf8_lossy(&verifier)).await?;
+    let claims = provider.verify(&discovery, &token, &login.nonce).await?;
     let subject = claims["sub"].as_str().ok_or(failed)?;
     let address_of_person = claims.get("email").and_then(Value::as_str).unwrap_or_default();
     let is_verified = claims.get("email_verified") == Some(&Value::Bool(true));
 
-    let mut tx = deps.db.begin().await?;
-    let known = store::find_identity(&mut tx, &oidc.issuer, subject).await?;
     let invited = !login.invitation_digest.is_empty();
-    let user_id = match known {
-        Some(user_id) => user_id,
-        None if !invited || !is_verified => return Err(Reason::OidcNotInvited.into()),
-        None => {
-            let email_key = login_key(address_of_person);
-            if store::find_user_by_login(&deps.db, &email_key).await?.is_some() {
-                return Err(Reason::UserExists.into());
-            }
-            let user_id = store::next_id(&mut tx, "user").await?;
-            store::insert_user(&mut tx, user_id, address_of_person, &email_key, "").await?;
-            store::insert_identity(&mut tx, &oidc.issuer, subject, user_id, now_s()).await?;
-            user_id
-        }
-    };
-    let mut joined = None;
-    if invited {
-        let email_key = login_key(address_of_person);
-        joined = Some(signup::accept(deps, &mut tx, &login.invitation_digest, user_id, &email_key).await?);
-    }
-    let account_id = match joined {
-        Some(account_id) => account_id,
-        None => {
-            let accounts = store::list_accounts_of_user(&deps.db, user_id).await?;
-            accounts.into_keys().next().ok_or(Reason::OidcNotInvited)?
-        }
-    };
-    store::touch_user(&mut tx, user_id, now_s()).await?;
+    let email_key = login_key(address_of_person);
     let sealed = deps.secrets.seal(ID_TOKEN_PLACE, token.as_bytes());
-    let now = deps.clock.now();
-    let session = Session::with_id_token(sealed, now);
-    let started = sessions::start(&mut tx, now, user_id, account_id, Some(session)).await?;
-    let actor = Actor { account_id, user_id, client_address: address.to_owned() };
-    history::record_by(&mut tx, &actor, Change::of("user", user_id).by("login.oidc")).await?;
-    let change = grants::announce(deps, account_id, &[user_id]).await?;
-    tx.commit().await?;
-    change.finish().await?;
+    let (email_key, sealed, invitation_digest) = (&email_key, &sealed, &login.invitation_digest);
+    let (started, account_id) = grants::change(deps, [], |tx| {
+        grants::work(async move {
+            let known = store::find_identity(tx, &provider.issuer, subject).await?;
+            let (user_id, made) = match known {
+                Some(user_id) => (user_id, None),
+                None if !invited || !is_verified => return Err(Reason::OidcNotInvited.into()),
+                None => {
+                    if store::find_user_by_login(&deps.db, email_key).await?.is_some() {
+                        return Err(Reason::UserExists.into());
+                    }
+                    let user_id = store::next_id(tx, "user").await?;
+                    let made = store::insert_user(tx, user_id, address_of_person, email_key, "").await?;
+                    store::insert_identity(tx, &provider.issuer, subject, user_id, now_s()).await?;
+                    (user_id, Some(made))
+                }
+            };
+            let account_id = if invited {
+                signup::accept(deps, tx, invitation_digest, (user_id, made.as_ref()), email_key).await?
+            } else {
+                let accounts = store::list_accounts_of_user(&deps.db, user_id).await?;
+                accounts.into_keys().next().ok_or(Reason::OidcNotInvited)?
+            };
+            store::touch_user(tx, user_id, now_s()).await?;
+            let now = deps.clock.now();
+            let session = Session::with_id_token(sealed.clone(), now);
+            let started = sessions::start(tx, now, user_id, account_id, Some(session)).await?;
+            let actor = Actor { account_id, user_id, client_address: address.to_owned() };
+            history::record_by(tx, &actor, Change::of("user", user_id).by("login.oidc")).await?;
+            Ok((started, account_id))
+        })
+    })
+    .await?;
     Ok((sessions::opened(deps, started, account_id).await?, login.redirect_path))
 }

@@ -67,8 +67,8 @@ pub async fn create(db: &Db, login: &str, account_id: Option<i64>, password: Opt
         return Err(no_account(account_id));
     }
     let user_id = store::next_id(&mut tx, "user").await?;
-    store::insert_user(&mut tx, user_id, login, &login_key, &hash).await?;
-    store::insert_membership(&mut tx, account_id, user_id, None, &admin_everywhere()).await?;
+    let made = store::insert_user(&mut tx, user_id, login, &login_key, &hash).await?;
+    store::insert_first_membership(&mut tx, &made, (account_id, user_id), None, &admin_everywhere()).await?;
     let actor = Actor { account_id, user_id, client_address: String::new() };
     history::record_by(&mut tx, &actor, Change::of("user", user_id).by("user.create")).await?;
     tx.commit().await?;

@@ -6,7 +6,7 @@
 //! - A role that is held or invited is not deleted, and the last ADMIN of the API scope stays.
 
 use portolan_api::{Error, Reason, Result};
-use portolan_authz::{Caller, Role, features_named};
+use portolan_authz::{Caller, Role, features_named, role_key};
 use portolan_store::Tx;
 
 use crate::{
@@ -101,30 +101,33 @@ pub async fn update_with(
     unknown_collection: Option<i32>,
 ) -> Result<()> {
     let name = checked_name(&input.name)?;
-    let mut tx = deps.db.begin().await?;
-    store::lock_account(&mut tx, caller.account_id).await?;
-    let roles = store::list_custom_roles(&mut tx, caller.account_id).await?;
-    let before = roles.iter().find(|role| role.key() == key(name)).ok_or(Reason::RoleNotFound)?;
-    let role = CustomRole {
-        name: before.name.clone(),
-        base_role: checked_base_role(&input.base_role)?,
-        is_emptied: before.is_emptied && input.collection_ids.is_none(),
-        collection_ids: input.collection_ids.unwrap_or_else(|| before.collection_ids.clone()),
-        features: input.features.unwrap_or_else(|| before.features.clone()),
-        opens_threat_protection: input.opens_threat_protection.unwrap_or(before.opens_threat_protection),
-        is_default: input.is_default.unwrap_or(before.is_default),
-    };
-    check_rest(&role, &roles, unknown_collection)?;
-    must_not_hold(&mut tx, caller, &role).await?;
-    must_cover(&mut tx, caller, &roles, &[before, &role]).await?;
-    let admins_before = members::count_admins(&mut tx, caller.account_id).await?;
-    store::update_custom_role(&mut tx, caller.account_id, &role).await?;
-    members::keep_an_admin(&mut tx, caller.account_id, admins_before).await?;
-    let change = Change::of("role", &role.name).before(before).after(&role).by("role.update");
-    history::record(&mut tx, caller, change).await?;
-    let change = grants::announce_role(deps, caller.account_id, &role.name).await?;
-    tx.commit().await?;
-    change.finish().await
+    let keys = [role_key(caller.account_id, name)];
+    let input = &input;
+    grants::change(deps, keys, |tx| {
+        grants::work(async move {
+            store::lock_account(tx, caller.account_id).await?;
+            let roles = store::list_custom_roles(&mut *tx, caller.account_id).await?;
+            let before = roles.iter().find(|role| role.key() == key(name)).ok_or(Reason::RoleNotFound)?;
+            let role = CustomRole {
+                name: before.name.clone(),
+                base_role: checked_base_role(&input.base_role)?,
+                is_emptied: before.is_emptied && input.collection_ids.is_none(),
+                collection_ids: input.collection_ids.clone().unwrap_or_else(|| before.collection_ids.clone()),
+                features: input.features.clone().unwrap_or_else(|| before.features.clone()),
+                opens_threat_protection: input.opens_threat_protection.unwrap_or(before.opens_threat_protection),
+                is_default: input.is_default.unwrap_or(before.is_default),
+            };
+            check_rest(&role, &roles, unknown_collection)?;
+            must_not_hold(tx, caller, &role).await?;
+            must_cover(tx, caller, &roles, &[before, &role]).await?;
+            let admins_before = members::count_admins(tx, caller.account_id).await?;
+            store::update_custom_role(tx, caller.account_id, &role).await?;
+            members::keep_an_admin(tx, caller.account_id, admins_before).await?;
+            let change = Change::of("role", &role.name).before(before).after(&role).by("role.update");
+            history::record(tx, caller, change).await
+        })
+    })
+    .await
 }
 
 /// Deletes a role.

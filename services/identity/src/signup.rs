@@ -7,14 +7,14 @@ use crate::{
     Deps, grants,
     history::{self, Actor, Change},
     model::{
-        invitations::checked_email,
+        invitations::{Invitation, checked_email},
         members::{ACCOUNT_NAME, admin_everywhere},
         rights::Rights,
         users,
     },
     organizations, passwords,
     sessions::{self, Opened},
-    store,
+    store::{self, Fresh, RightsTx},
     throttle::{self, Kind},
 };
 
@@ -40,10 +40,10 @@ pub async fn sign_up(deps: &Deps, email: &str, password: &str, code: &str, addre
 
 async fn join(deps: &Deps, email: &str, email_key: &str, password: &str, code: &str, address: &str) -> Result<Opened> {
     let code_digest = portolan_runtime::digest(code);
-    let invitation = store::find_invitation_by_code(&deps.db, &code_digest).await?;
-    if !invitation
-        .is_some_and(|found| users::login_key(&found.email) == email_key && found.expires_at > deps.clock.now())
-    {
+    let is_good =
+        |found: &Invitation| users::login_key(&found.email) == email_key && found.expires_at > deps.clock.now();
+    let invited = store::find_invitation_by_code(&deps.db, &code_digest).await?.filter(is_good);
+    if invited.is_none() {
         return Err(Reason::InvitationInvalid.into());
     }
     let known = store::find_user_by_login(&deps.db, email_key).await?;
@@ -60,31 +60,40 @@ async fn join(deps: &Deps, email: &str, email_key: &str, password: &str, code: &
             (None, deps.passwords.hash(password.to_owned()).await?)
         }
     };
-    let mut tx = deps.db.begin().await?;
-    let user_id = match user_id {
-        Some(id) => id,
-        None => {
-            let id = store::next_id(&mut tx, "user").await?;
-            store::insert_user(&mut tx, id, email, email_key, &hash).await?;
-            id
-        }
-    };
-    let account_id = accept(deps, &mut tx, &code_digest, user_id, email_key).await?;
-    let actor = Actor { account_id, user_id, client_address: address.to_owned() };
-    history::record_by(&mut tx, &actor, Change::of("user", user_id).by("user.sign_up")).await?;
-    let opened = sessions::start(&mut tx, deps.clock.now(), user_id, account_id, None).await?;
-    store::update_last_login(&mut tx, user_id, deps.clock.now(), &hash).await?;
-    let change = grants::announce(deps, account_id, &[user_id]).await?;
-    tx.commit().await?;
-    change.finish().await?;
-    sessions::opened(deps, opened, account_id).await
+    let keys = invited.iter().zip(user_id).flat_map(|(found, user_id)| store::member_keys(found.account_id, user_id));
+    let (hash, code_digest) = (&hash, &code_digest);
+    let (started, account_id) = grants::change(deps, keys, |tx| {
+        grants::work(async move {
+            let (user_id, made) = match user_id {
+                Some(user_id) => (user_id, None),
+                None => {
+                    let user_id = store::next_id(tx, "user").await?;
+                    (user_id, Some(store::insert_user(tx, user_id, email, email_key, hash).await?))
+                }
+            };
+            let account_id = accept(deps, tx, code_digest, (user_id, made.as_ref()), email_key).await?;
+            let actor = Actor { account_id, user_id, client_address: address.to_owned() };
+            history::record_by(tx, &actor, Change::of("user", user_id).by("user.sign_up")).await?;
+            let started = sessions::start(tx, deps.clock.now(), user_id, account_id, None).await?;
+            store::update_last_login(tx, user_id, deps.clock.now(), hash).await?;
+            Ok((started, account_id))
+        })
+    })
+    .await?;
+    sessions::opened(deps, started, account_id).await
 }
 
-/// Uses an invitation up: the user is a member afterwards, with the roles it names.
+/// Uses an invitation up: the user, whom the transaction may have made, is a member afterwards, with the roles it names.
 ///
 /// # Errors
 /// `INVITATION_INVALID` when it is gone, has expired, is for another address, or gives what its issuer does not hold.
-pub(crate) async fn accept(deps: &Deps, tx: &mut Tx, code_digest: &str, user_id: i64, email_key: &str) -> Result<i64> {
+pub(crate) async fn accept(
+    deps: &Deps,
+    tx: &mut RightsTx,
+    code_digest: &str,
+    (user_id, made): (i64, Option<&Fresh>),
+    email_key: &str,
+) -> Result<i64> {
     let invalid = Reason::InvitationInvalid;
     let found = store::find_invitation_by_code(&deps.db, code_digest).await?.ok_or(invalid)?;
     // Roles cannot be deleted between the look at the invitation and the membership that names them.
@@ -99,10 +108,17 @@ pub(crate) async fn accept(deps: &Deps, tx: &mut Tx, code_digest: &str, user_id:
     if !issuer.covers(&Rights::of_mapping(&roles, &invitation.scope_roles)) {
         return Err(invalid.into());
     }
-    if store::find_membership(&mut *tx, invitation.account_id, user_id).await?.is_none() {
-        store::insert_membership(tx, invitation.account_id, user_id, None, &invitation.scope_roles).await?;
+    let (account_id, scope_roles) = (invitation.account_id, &invitation.scope_roles);
+    match made {
+        Some(made) => {
+            store::insert_first_membership(tx, made, (account_id, user_id), None, scope_roles).await?;
+        }
+        None if store::find_membership(&mut *tx, account_id, user_id).await?.is_none() => {
+            store::insert_membership(tx, account_id, user_id, scope_roles).await?;
+        }
+        None => {}
     }
-    Ok(invitation.account_id)
+    Ok(account_id)
 }
 
 /// The first user of an installation, or where sign-up is open a founder.
@@ -127,10 +143,11 @@ async fn found(deps: &Deps, email: &str, email_key: &str, password: &str, addres
     let user_id = store::next_id(&mut tx, "user").await?;
     let organization = organizations::new(email, deps.clock.now());
     store::insert_organization(&mut tx, &organization).await?;
-    store::insert_account(&mut tx, account_id, &organization.id, ACCOUNT_NAME, deps.clock.now()).await?;
+    let made = store::insert_account(&mut tx, account_id, &organization.id, ACCOUNT_NAME, deps.clock.now()).await?;
     store::insert_user(&mut tx, user_id, email, email_key, &hash).await?;
-    store::insert_membership(&mut tx, account_id, user_id, None, &admin_everywhere()).await?;
-    store::insert_administrator(&mut tx, &organization.id, user_id, deps.clock.now()).await?;
+    store::insert_first_membership(&mut tx, &made, (account_id, user_id), None, &admin_everywhere()).await?;
+    let now = deps.clock.now();
+    store::insert_administrator(&mut tx, &made, (account_id, &organization.id), user_id, now).await?;
     let actor = Actor { account_id, user_id, client_address: address.to_owned() };
     history::record_by(&mut tx, &actor, Change::of("organization", &organization.id).by("user.sign_up")).await?;
     let opened = sessions::start(&mut tx, deps.clock.now(), user_id, account_id, None).await?;

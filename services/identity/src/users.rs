@@ -6,7 +6,7 @@ use portolan_api::{Reason, Result};
 use portolan_authz::Caller;
 
 use crate::{
-    Deps, grants,
+    Deps,
     model::users::{User, login_key},
     store,
 };
@@ -30,11 +30,10 @@ pub async fn create(deps: &Deps, new: NewUser<'_>) -> Result<i64> {
     let password_hash = deps.passwords.hash(new.password.to_owned()).await?;
     let mut tx = deps.db.begin().await?;
     let user_id = store::next_id(&mut tx, "user").await?;
-    store::insert_user(&mut tx, user_id, new.login, &login_key(new.login), &password_hash).await?;
-    store::insert_membership(&mut tx, new.account_id, user_id, Some(new.role), &BTreeMap::new()).await?;
-    let change = grants::announce(deps, new.account_id, &[user_id]).await?;
+    let made = store::insert_user(&mut tx, user_id, new.login, &login_key(new.login), &password_hash).await?;
+    let (pair, role) = ((new.account_id, user_id), Some(new.role));
+    store::insert_first_membership(&mut tx, &made, pair, role, &BTreeMap::new()).await?;
     tx.commit().await?;
-    change.finish().await?;
     Ok(user_id)
 }
 

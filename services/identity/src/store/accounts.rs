@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use portolan_api::Result;
 use portolan_store::{Db, Tx, args};
 
-use super::one;
+use super::{Fresh, one};
 
 /// The id of the first account of an installation.
 pub(crate) const FIRST_ACCOUNT_ID: i64 = 1_000_000;
@@ -18,8 +18,9 @@ pub(crate) async fn find_organization_name(db: &Db, id: &str) -> Result<Option<S
 const INSERT_ACCOUNT: &str =
     "INSERT INTO accounts (account_id, organization_id, name, created_at) VALUES ($1, $2, $3, $4)";
 
-pub(crate) async fn insert_account(tx: &mut Tx, id: i64, organization_id: &str, name: &str, now: i64) -> Result<()> {
-    one(tx.execute(INSERT_ACCOUNT, args![id, organization_id, name, now]).await?)
+pub(crate) async fn insert_account(tx: &mut Tx, id: i64, organization_id: &str, name: &str, now: i64) -> Result<Fresh> {
+    one(tx.execute(INSERT_ACCOUNT, args![id, organization_id, name, now]).await?)?;
+    Ok(Fresh::account(id))
 }
 
 const COUNT_ACCOUNTS: &str = "SELECT count(*) AS accounts FROM accounts";

@@ -3,12 +3,20 @@
 use portolan_api::Result;
 use portolan_store::{Tx, args};
 
-use super::{Reader, one};
+use super::{Fresh, Reader, RightsTx, one};
 
 const INSERT_ADMINISTRATOR: &str =
     "INSERT INTO organization_administrators (organization_id, user_id, created_at) VALUES ($1, $2, $3)";
 
-pub(crate) async fn insert_administrator(tx: &mut Tx, organization_id: &str, user_id: i64, now: i64) -> Result<()> {
+/// Makes the founder of an organization its administrator.
+pub(crate) async fn insert_administrator(
+    tx: &mut Tx,
+    founded: &Fresh,
+    (account_id, organization_id): (i64, &str),
+    user_id: i64,
+    now: i64,
+) -> Result<()> {
+    founded.must_be_of(account_id, user_id)?;
     one(tx.execute(INSERT_ADMINISTRATOR, args![organization_id, user_id, now]).await?)
 }
 
@@ -28,7 +36,8 @@ const DELETE_ADMINISTRATOR: &str = "DELETE FROM organization_administrators WHER
         AND a.vendor_account_id IS NULL)";
 
 /// Ends the authority of somebody who is in none of the organization's own accounts any more.
-pub(crate) async fn delete_administrator_who_left(tx: &mut Tx, account_id: i64, user_id: i64) -> Result<()> {
+pub(crate) async fn delete_administrator_who_left(tx: &mut RightsTx, account_id: i64, user_id: i64) -> Result<()> {
+    tx.touch_member(account_id, user_id);
     tx.execute(DELETE_ADMINISTRATOR, args![account_id, user_id]).await?;
     Ok(())
 }

@@ -2,7 +2,7 @@ use portolan_api::{Error, Result};
 use portolan_authz::Role;
 use portolan_store::{Db, Row, Tx, args};
 
-use super::{AccountReader, one};
+use super::{AccountReader, RightsTx, one};
 use crate::model::roles::CustomRole;
 
 const LIST_CUSTOM_ROLES: &str = "SELECT name, base_role, collection_ids, features, threat_protection, is_default,
@@ -42,7 +42,8 @@ pub(crate) async fn insert_custom_role(tx: &mut Tx, account_id: i64, role: &Cust
 const UPDATE_CUSTOM_ROLE: &str = "UPDATE custom_roles SET base_role = $3, collection_ids = $4, features = $5,
     threat_protection = $6, is_default = $7, is_emptied = $8 WHERE account_id = $1 AND name_key = $2";
 
-pub(crate) async fn update_custom_role(tx: &mut Tx, account_id: i64, role: &CustomRole) -> Result<()> {
+pub(crate) async fn update_custom_role(tx: &mut RightsTx, account_id: i64, role: &CustomRole) -> Result<()> {
+    tx.touch_role(account_id, &role.name);
     let values = args![
         account_id,
         role.key(),

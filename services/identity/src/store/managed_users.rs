@@ -1,7 +1,7 @@
 use portolan_api::Result;
 use portolan_store::{Db, Row, Tx, args};
 
-use super::{one, tenants};
+use super::{Fresh, RightsTx, list_members, one, tenants};
 use crate::model::managed_users::{Key, ManagedUser};
 
 const FIND_BY_ID: &str =
@@ -48,13 +48,13 @@ const INSERT: &str = "INSERT INTO accounts (account_id, organization_id, name, c
     external_id, notification_email, origin_url, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $4)
     ON CONFLICT DO NOTHING";
 
-/// False when another workspace of the vendor has the external id.
+/// `None` when another workspace of the vendor has the external id.
 pub(crate) async fn insert_managed_user(
     tx: &mut Tx,
     vendor_account_id: i64,
     organization_id: &str,
     new: &ManagedUser,
-) -> Result<bool> {
+) -> Result<Option<Fresh>> {
     let ManagedUser { id, name, external_id, notification_email, origin_url, created_at, .. } = new;
     let values = args![
         *id,
@@ -66,7 +66,7 @@ pub(crate) async fn insert_managed_user(
         notification_email.clone(),
         origin_url.clone(),
     ];
-    Ok(tx.execute(INSERT, values).await? == 1)
+    Ok((tx.execute(INSERT, values).await? == 1).then(|| Fresh::account(*id)))
 }
 
 const IS_TAKEN: &str = "SELECT account_id FROM accounts
@@ -115,7 +115,10 @@ const DELETE_INVITATIONS: &str = "DELETE FROM invitations WHERE account_id = $1"
 const DELETE_DEVICES: &str = "DELETE FROM push_devices WHERE account_id = $1";
 
 /// Ends an account with everything that lets people in; false when it has ended already.
-pub(crate) async fn close_account(tx: &mut Tx, account_id: i64, now: i64) -> Result<bool> {
+pub(crate) async fn close_account(tx: &mut RightsTx, account_id: i64, now: i64) -> Result<bool> {
+    for member in list_members(&mut *tx, account_id).await? {
+        tx.touch_member(account_id, member.user_id);
+    }
     if tx.execute(CLOSE_ACCOUNT, args![account_id, now]).await? != 1 {
         return Ok(false);
     }

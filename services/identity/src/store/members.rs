@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use portolan_api::{Error, Result};
 use portolan_store::{Row, Tx, args};
 
-use super::{AccountReader, Reader, one};
+use super::{AccountReader, Fresh, Reader, RightsTx, one};
 use crate::model::members::{Member, Membership};
 
 const LOCK_ACCOUNT: &str = "UPDATE accounts SET access_version = access_version + 1 WHERE account_id = $1";
@@ -30,12 +30,13 @@ pub(crate) async fn find_member(tx: &mut Tx, account_id: i64, login_key: &str) -
 const UPDATE_ROLES: &str = "UPDATE memberships SET role = $3, scope_roles = $4 WHERE account_id = $1 AND user_id = $2";
 
 pub(crate) async fn update_roles(
-    tx: &mut Tx,
+    tx: &mut RightsTx,
     account_id: i64,
     user_id: i64,
     role: Option<&str>,
     scope_roles: &BTreeMap<String, String>,
 ) -> Result<()> {
+    tx.touch_member(account_id, user_id);
     let scope_roles = serde_json::to_string(scope_roles).map_err(Error::internal)?;
     one(tx.execute(UPDATE_ROLES, args![account_id, user_id, role, scope_roles]).await?)
 }
@@ -43,7 +44,8 @@ pub(crate) async fn update_roles(
 const DELETE_MEMBERSHIP: &str = "DELETE FROM memberships WHERE account_id = $1 AND user_id = $2";
 
 /// Answers whether there was one.
-pub(crate) async fn delete_membership(tx: &mut Tx, account_id: i64, user_id: i64) -> Result<bool> {
+pub(crate) async fn delete_membership(tx: &mut RightsTx, account_id: i64, user_id: i64) -> Result<bool> {
+    tx.touch_member(account_id, user_id);
     Ok(tx.execute(DELETE_MEMBERSHIP, args![account_id, user_id]).await? == 1)
 }
 
@@ -68,7 +70,30 @@ fn member(row: &Row) -> Result<Member> {
 const INSERT_MEMBERSHIP: &str = "INSERT INTO memberships (account_id, user_id, role, scope_roles, created_at)
     VALUES ($1, $2, $3, $4, $5)";
 
+/// Lets a user into an account.
 pub(crate) async fn insert_membership(
+    tx: &mut RightsTx,
+    account_id: i64,
+    user_id: i64,
+    scope_roles: &BTreeMap<String, String>,
+) -> Result<()> {
+    tx.touch_member(account_id, user_id);
+    insert(tx, account_id, user_id, None, scope_roles).await
+}
+
+/// Lets a user into an account, of which one is new.
+pub(crate) async fn insert_first_membership(
+    tx: &mut Tx,
+    of: &Fresh,
+    (account_id, user_id): (i64, i64),
+    role: Option<&str>,
+    scope_roles: &BTreeMap<String, String>,
+) -> Result<()> {
+    of.must_be_of(account_id, user_id)?;
+    insert(tx, account_id, user_id, role, scope_roles).await
+}
+
+async fn insert(
     tx: &mut Tx,
     account_id: i64,
     user_id: i64,
@@ -101,12 +126,13 @@ const UPDATE_MEMBERSHIP_COLLECTIONS: &str =
     "UPDATE memberships SET collection_ids = $3, is_emptied = $4 WHERE account_id = $1 AND user_id = $2";
 
 pub(crate) async fn update_membership_collections(
-    tx: &mut Tx,
+    tx: &mut RightsTx,
     account_id: i64,
     user_id: i64,
     ids: &[i32],
     is_emptied: bool,
 ) -> Result<()> {
+    tx.touch_member(account_id, user_id);
     let ids = serde_json::to_string(ids).map_err(Error::internal)?;
     one(tx.execute(UPDATE_MEMBERSHIP_COLLECTIONS, args![account_id, user_id, ids, is_emptied]).await?)
 }

@@ -12,6 +12,7 @@ mod oidc;
 mod organizations;
 mod push;
 mod resets;
+mod rights;
 mod sessions;
 mod settings;
 mod signing_keys;
@@ -24,7 +25,8 @@ use portolan_store::{Db, Row, Tx, args};
 
 pub(crate) use self::{
     accounts::*, administrators::*, custom_roles::*, first_start::*, invitations::*, managed_users::*, members::*,
-    oidc::*, organizations::*, push::*, resets::*, sessions::*, settings::*, signing_keys::*, usage::*, users::*,
+    oidc::*, organizations::*, push::*, resets::*, rights::*, sessions::*, settings::*, signing_keys::*, usage::*,
+    users::*,
 };
 
 const NEXT_ID: &str = "UPDATE identity_sequences SET next = next + 1 WHERE name = $1 RETURNING next - 1 AS id";

@@ -1,15 +1,16 @@
 use portolan_api::Result;
 use portolan_store::{Db, Row, Tx, args};
 
-use super::one;
+use super::{Fresh, one};
 use crate::model::users::User;
 
 const INSERT_USER: &str =
     "INSERT INTO users (user_id, login, login_key, name, password_hash, last_login_at, created_at)
     VALUES ($1, $2, $3, $2, $4, 0, $5)";
 
-pub(crate) async fn insert_user(tx: &mut Tx, id: i64, login: &str, login_key: &str, hash: &str) -> Result<()> {
-    one(tx.execute(INSERT_USER, args![id, login.trim(), login_key, hash, portolan_runtime::now_s()]).await?)
+pub(crate) async fn insert_user(tx: &mut Tx, id: i64, login: &str, login_key: &str, hash: &str) -> Result<Fresh> {
+    one(tx.execute(INSERT_USER, args![id, login.trim(), login_key, hash, portolan_runtime::now_s()]).await?)?;
+    Ok(Fresh::user(id))
 }
 
 const FIND_USER: &str = "SELECT user_id, login, name, password_hash, last_login_at FROM users WHERE user_id = $1";
