@@ -57,6 +57,10 @@ pub fn main<S: Service>() -> ExitCode {
     };
     runtime.block_on(run_service(S::PACKAGE, async |process| {
         let Opened { routes, guard, tasks } = S::open(&process).await?;
-        Ok(Built::new(routes, guard).stopping(tasks.stop()))
+        let mut built = Built::new(routes, guard);
+        for (name, check) in tasks.checks() {
+            built = built.checking(name, check);
+        }
+        Ok(built.stopping(tasks.stop()))
     }))
 }

@@ -1,6 +1,11 @@
-use std::future::Future;
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::readiness::Check;
 
 /// What a service does by itself, and its one way to stop: every task is told at the same time, and ends at its next
 /// safe point.
@@ -8,6 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub struct Tasks {
     stop: CancellationToken,
     tracker: TaskTracker,
+    needs: Arc<Mutex<Vec<(&'static str, Check)>>>,
 }
 
 impl Tasks {
@@ -25,6 +31,16 @@ impl Tasks {
             stop.cancelled().await;
             end.await;
         });
+    }
+
+    /// Names what the tasks need beside store and cache: a process of this service alone is ready only while the check
+    /// succeeds.
+    pub fn needs(&self, name: &'static str, check: Check) {
+        self.needs.lock().unwrap_or_else(PoisonError::into_inner).push((name, check));
+    }
+
+    pub(crate) fn checks(&self) -> Vec<(&'static str, Check)> {
+        self.needs.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Tells every task to stop, and waits for their ends.

@@ -6,6 +6,7 @@ use portolan_authz::Guard;
 use portolan_billing::Billing;
 use portolan_gateway::{Backends, GatewayDeps, GuardEdge, IdempotencyTable};
 use portolan_identity::Identity;
+use portolan_imports::Imports;
 use portolan_log::Log;
 use portolan_runtime::{
     DirectoryLock, GrpcService, Opened, Process, ProcessArgs, Readiness, Service as _, Stop, Tasks, grpc_routes,
@@ -102,7 +103,7 @@ pub(crate) struct Services {
     /// Of tokens, identity and billing, in the order of their ends.
     tasks: [Tasks; 3],
     ingest: portolan_inventory::IngestHandle,
-    jobs: portolan_imports::JobsHandle,
+    imports: Tasks,
     log: Log,
 }
 
@@ -122,7 +123,7 @@ impl Services {
         let inventory = portolan_inventory::Deps::new(process.db("inventory").await?, log.clone(), peers.clone())
             .configured(&process.config)
             .probing_in(std::env::current_exe().ok());
-        let imports = portolan_imports::Deps::of(process, log.clone()).await?;
+        let Opened { routes: imports_routes, tasks: imports, .. } = Imports::open_on(process, log.clone()).await?;
 
         let Opened { routes: billing_routes, tasks: billing_tasks, .. } = Billing::open(process).await?;
 
@@ -130,7 +131,7 @@ impl Services {
             (Identity::PACKAGE, identity_routes),
             (Tokens::PACKAGE, tokens_routes),
             (portolan_inventory::PACKAGE, portolan_inventory::service(inventory.clone()).await?),
-            (portolan_imports::PACKAGE, portolan_imports::service(imports.clone()).await?),
+            (Imports::PACKAGE, imports_routes),
             (Billing::PACKAGE, billing_routes),
         ];
         // The guard of identity serves all: it asks identity without the wire, which every request would pay for.
@@ -149,14 +150,13 @@ impl Services {
         let relay = relay.start();
         let meter = portolan_meter::start(&[process.db("identity").await?, process.db("inventory").await?]);
         let ingest = portolan_inventory::start_ingest(inventory);
-        let jobs = portolan_imports::start_jobs(imports);
         let tasks = [tokens_tasks, identity_tasks, billing_tasks];
-        Ok(Self { identity, guard, routes, guarded: services, relay, meter, tasks, ingest, jobs, log })
+        Ok(Self { identity, guard, routes, guarded: services, relay, meter, tasks, imports, ingest, log })
     }
 
     /// Ends background work at its next safe point.
     pub(crate) async fn stop(self) {
-        self.jobs.stop().await;
+        self.imports.stop().await;
         self.ingest.stop().await;
         for tasks in self.tasks {
             tasks.stop().await;

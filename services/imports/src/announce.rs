@@ -2,16 +2,9 @@
 //!
 //! The import has ended whether or not anybody hears of it, so a message that fails is logged and not repeated.
 
-use portolan_api::{
-    Feature,
-    common::v1::{Notice, NoticeLine},
-    identity::v1 as identity,
-    tokens::v1 as tokens,
-};
-
-use crate::jobs::{Job, JobKind, JobState};
+use crate::model::jobs::{Announcement, Job, JobKind, JobState};
 use crate::store::jobs as rows;
-use crate::{Deps, Error};
+use crate::{Deps, Error, peers};
 
 /// Announces the end of a job that imports; goes on in the background.
 pub(crate) fn end(deps: &Deps, job: &Job) {
@@ -19,7 +12,7 @@ pub(crate) fn end(deps: &Deps, job: &Job) {
         JobKind::Import | JobKind::ImportUrl | JobKind::ImportPostmanWorkspace => true,
         // A document that is still to be reviewed has imported nothing yet.
         JobKind::Finished(_) => job.progress.imported_items > 0,
-        JobKind::ExportPostman | JobKind::DeleteUpload => false,
+        JobKind::ExportPostman | JobKind::DeleteUpload | JobKind::Unknown => false,
     };
     if !is_import {
         return;
@@ -36,22 +29,15 @@ async fn tell(deps: &Deps, account_id: i64, job_id: &str) -> Result<(), Error> {
     // As it was written down, with its last counts.
     let Some(job) = rows::get(&deps.db, account_id, job_id).await? else { return Ok(()) };
     let (title, text) = text(&job);
-    let notice = Some(Notice {
+    let announcement = Announcement {
         account_id,
-        title: title.to_owned(),
-        lines: vec![NoticeLine { text, api_collection_id: job.collection_id, scopes: Vec::new() }],
-        url: format!("/v1/jobs/{job_id}"),
-        feature: Feature::ApiCollections.into(),
         user_id: job.user_id,
-    });
-    let push = identity::NotifyAccountRequest { notice: notice.clone(), message_id: job_id.to_owned() };
-    if let Err(status) = deps.peers.notifications().notify_account(push).await {
-        tracing::warn!(job_id, %status, "no browser was told of the end of an import");
-    }
-    let message = tokens::NotifyAccountRequest { notice, message_id: job_id.to_owned() };
-    if let Err(status) = deps.peers.api_keys().notify_account(message).await {
-        tracing::warn!(job_id, %status, "no Slack webhook was told of the end of an import");
-    }
+        job_id: job.job_id,
+        title: title.to_owned(),
+        text,
+        collection_id: job.collection_id,
+    };
+    peers::announce(&deps.peers, announcement).await;
     Ok(())
 }
 

@@ -17,6 +17,11 @@ pub enum Error {
     /// A thread that converts ended without an answer.
     #[error("the converter ended early: {0}")]
     Converter(#[from] tokio::task::JoinError),
+    #[error("the work panicked: {0}")]
+    Panicked(String),
+    /// Nothing has gone on for this long.
+    #[error("the work did not go on for {0:?}")]
+    Stalled(std::time::Duration),
     /// Another runner has taken over the job.
     #[error("the lease of the job is lost")]
     LeaseLost,
@@ -33,8 +38,8 @@ impl Error {
             Self::Store(error) => error.transient(),
             Self::Log(error) => error.transient(),
             Self::Spool(error) => error.kind() == std::io::ErrorKind::StorageFull,
-            Self::Stopping => true,
-            Self::Converter(_) | Self::LeaseLost => false,
+            Self::Stopping | Self::Stalled(_) => true,
+            Self::Converter(_) | Self::Panicked(_) | Self::LeaseLost => false,
         }
     }
 

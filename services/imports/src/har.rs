@@ -9,10 +9,12 @@ use portolan_authz::{Caller, CredentialKind};
 use portolan_formats::{FormatError, har};
 use portolan_log::Message;
 use portolan_record::Source;
+use portolan_runtime::now_s;
 
 use crate::ingest::{self, Appender, Chunks};
-use crate::targets::{self, Target, Wanted};
-use crate::{Deps, Error, id, now_s};
+use crate::model::ids;
+use crate::model::targets::{Target, Wanted};
+use crate::{Deps, Error, targets};
 
 /// Errors listed in one answer; the count of skipped records says how many there are.
 const ERRORS_MAX: usize = 10_000;
@@ -61,7 +63,7 @@ pub async fn import(deps: &Deps, caller: &Caller, request: HarImport) -> Result<
     };
     let target = target.ok_or(Reason::CollectionNotFound)?.plain()?;
     let converted = convert(deps, caller, content.ok_or(Reason::HarEmpty)?, &target).await?;
-    let mut appender = Appender::new(deps, id::producer("har", caller.account_id, &caller.info.write_id));
+    let mut appender = Appender::new(deps, ids::producer("har", caller.account_id, &caller.info.write_id));
     for chunk in converted.chunks {
         appender.append(chunk).await?;
     }

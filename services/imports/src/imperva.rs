@@ -6,12 +6,14 @@ use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_formats::{Format, FormatError, imperva::Document};
 use portolan_record::Source;
+use portolan_runtime::now_s;
 
-use crate::documents::{Converted, Place};
 use crate::ingest::{self, Appender, CHUNK_BYTES_MAX, Chunks};
-use crate::jobs::{self, Finished, Progress};
-use crate::targets::{self, Target, Wanted};
-use crate::{Deps, Error, id, now_s};
+use crate::model::documents::Place;
+use crate::model::ids;
+use crate::model::jobs::{Finished, Progress};
+use crate::model::targets::{Target, Wanted};
+use crate::{Deps, Error, jobs, targets};
 
 /// As documented: 10 MB.
 const BYTES_MAX: usize = 10 * 1024 * 1024;
@@ -59,7 +61,7 @@ pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>, multiple
         }
     }
     let (converted, progress) = convert(deps, caller.account_id, document, by_host, multiple).await?;
-    let upload_id = id::upload(caller.account_id, &caller.info.write_id);
+    let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
     let mut appender = Appender::new(deps, format!("upload/{}/{upload_id}", caller.account_id));
     for chunk in converted {
         appender.append(chunk).await?;
@@ -111,17 +113,6 @@ async fn convert(
         (messages, progress)
     });
     Ok(converted.await?)
-}
-
-/// Converts a file for one collection.
-pub fn convert_text(text: &[u8], place: &Place) -> Result<Converted, FormatError> {
-    let document = Document::parse(text)?;
-    let hosts = document.hosts();
-    let mut converted = Converted::default();
-    for outcome in document.convert(&BTreeMap::new(), place.target(Source::Imperva), false) {
-        converted.push("", String::new(), outcome.url, outcome.method, outcome.records, outcome.errors)?;
-    }
-    Ok(converted.titled(hosts.first().map(String::as_str)))
 }
 
 fn invalid(error: FormatError) -> Error {

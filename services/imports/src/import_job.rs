@@ -10,27 +10,23 @@ use std::time::Duration;
 use portolan_formats::{Format, FormatError, har};
 use portolan_log::Message;
 use portolan_record::Source;
+use portolan_runtime::now_s;
 use tokio::sync::mpsc;
 
-use crate::documents::{self, Place};
+use crate::documents;
 use crate::ingest::{self, CHUNK_BYTES_MAX, Chunks};
-use crate::jobs::{Job, Progress};
+use crate::model::documents::Place;
+use crate::model::jobs::{End, Job, Progress};
+use crate::model::text::without_nul;
+use crate::model::uploads::{Owner, UploadKind};
 use crate::spool::Meter;
 use crate::store::jobs as rows;
-use crate::uploads::{Owner, Upload, UploadKind};
-use crate::{Deps, Error, now_s, without_nul};
+use crate::{Deps, Error};
 
-/// Largest document that is parsed whole.
-const DOCUMENT_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Largest document that is parsed whole: what its parser takes. It is held in memory beside what it becomes.
+const DOCUMENT_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Chunks that wait for the log: one being appended, one ready.
 const CHUNKS_WAITING_MAX: usize = 1;
-
-/// How a job that can be done ends.
-pub enum End {
-    Succeeded,
-    /// The file is at fault; the text is for the person who sent it.
-    Failed(String),
-}
 
 /// Works on a job until its records are in the inventory.
 ///
@@ -81,10 +77,9 @@ enum Step {
 
 impl Work<'_> {
     async fn har(&self) -> Result<Result<Progress, FormatError>, Error> {
-        let (deps, upload_id, meter) = (self.deps.clone(), self.job.upload_id.clone(), self.meter.clone());
-        let checked = tokio::task::spawn_blocking(move || {
-            Ok::<_, Error>(har::validate_reader(deps.spool.open(&upload_id, meter)?))
-        });
+        let (deps, name, meter) = (self.deps.clone(), self.job.job_id.clone(), self.meter.clone());
+        let checked =
+            tokio::task::spawn_blocking(move || Ok::<_, Error>(har::validate_reader(deps.spool.open(&name, meter)?)));
         let entries = match checked.await?? {
             Ok(entries) => entries,
             Err(error) => return Ok(Err(error)),
@@ -139,7 +134,7 @@ impl Work<'_> {
             source: Source::Har,
         };
         tokio::task::spawn_blocking(move || {
-            let file = deps.spool.open(&job.upload_id, meter)?;
+            let file = deps.spool.open(&job.job_id, meter)?;
             let mut chunks = Chunks::new(CHUNK_BYTES_MAX);
             let mut records = 0;
             let give = |step| match sender.blocking_send(step) {
@@ -170,10 +165,10 @@ impl Work<'_> {
 
     async fn document(&self, format: Format) -> Result<Result<Progress, FormatError>, Error> {
         let job = self.job;
-        let (deps, upload_id, meter) = (self.deps.clone(), job.upload_id.clone(), self.meter.clone());
+        let (deps, name, meter) = (self.deps.clone(), job.job_id.clone(), self.meter.clone());
         let text = tokio::task::spawn_blocking(move || {
             let mut text = Vec::new();
-            let read = deps.spool.open(&upload_id, meter)?.take(DOCUMENT_BYTES_MAX + 1).read_to_end(&mut text);
+            let read = deps.spool.open(&name, meter)?.take(DOCUMENT_BYTES_MAX + 1).read_to_end(&mut text);
             Ok::<_, Error>(read.map(|_| text))
         });
         let text = match text.await?? {
@@ -192,6 +187,7 @@ impl Work<'_> {
 
     async fn save(&self, progress: &mut Progress) -> Result<(), Error> {
         progress.bytes_done = bytes_done(self.job, self.meter);
+        self.meter.beat();
         let held = rows::save_progress(&self.deps.db, self.job, self.owner, progress, now_s()).await?;
         if held { Ok(()) } else { Err(Error::LeaseLost) }
     }
@@ -212,8 +208,8 @@ pub async fn ingest_document(
         Err(error) => return Ok(Err(error)),
     };
     let (name, kind) = (job.collection_name.clone(), UploadKind::of(format));
-    let upload =
-        Upload::new(Owner { account_id, user_id: job.user_id }, job.upload_id.clone(), kind, name, &document, time);
+    let owner = Owner { account_id, user_id: job.user_id };
+    let upload = document.upload(owner, job.upload_id.clone(), kind, name, time);
     let mut progress = Progress {
         total_items: upload.total,
         imported_items: upload.clean + upload.parsed_with_errors,

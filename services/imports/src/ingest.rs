@@ -5,15 +5,13 @@ use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use portolan_api::Reason;
-use portolan_api::inventory::v1::{
-    EndpointCandidate, GetIngestPositionsRequest, ReserveEndpointsRequest, SettleReservationRequest,
-};
 use portolan_engine::{Detectors, EndpointDelta, Method, Verdict, observe};
 use portolan_log::{Message, Positions};
 use portolan_record::Record;
 use tokio::time::Instant;
 
-use crate::{Deps, Error};
+use crate::model::candidates::Candidate;
+use crate::{Deps, Error, peers};
 
 /// Longest wait of a documented request for the inventory; above it the answer comes without the guarantee.
 pub const WAIT: Duration = Duration::from_secs(10);
@@ -89,11 +87,8 @@ pub async fn append(deps: &Deps, producer_id: &str, sequence: i64, chunk: Vec<Me
     let reservation = reserve(deps, producer_id, sequence, &chunk).await?;
     let positions = deps.log.append(producer_id, sequence, chunk).await?;
     if let Some(reservation_id) = reservation {
-        let next_offsets =
-            positions.iter().filter_map(|(partition, offset)| Some((i32::try_from(*partition).ok()?, *offset)));
-        let request = SettleReservationRequest { reservation_id, next_offsets: next_offsets.collect() };
         // The records are accepted. A reservation that is not settled ends with its lease.
-        if let Err(error) = deps.peers.inventory_usage().settle_reservation(request).await {
+        if let Err(error) = peers::settle_reservation(&deps.peers, reservation_id, &positions).await {
             tracing::warn!(%error, "a reservation of endpoints was not settled");
         }
     }
@@ -116,8 +111,7 @@ async fn reserve(deps: &Deps, producer_id: &str, sequence: i64, chunk: &[Message
         return Ok(None);
     }
     let reservation_id = format!("{producer_id}/{sequence}");
-    let request = ReserveEndpointsRequest { account_id, reservation_id: reservation_id.clone(), candidates };
-    deps.peers.inventory_usage().reserve_endpoints(request).await.map_err(portolan_api::Error::from)?;
+    peers::reserve_endpoints(&deps.peers, account_id, &reservation_id, candidates).await?;
     Ok(Some(reservation_id))
 }
 
@@ -126,7 +120,7 @@ fn account_of(message: &Message) -> Option<i64> {
 }
 
 /// The raw URLs that these records show, as ingest will read them.
-fn candidates(records: &[Vec<u8>]) -> Vec<EndpointCandidate> {
+fn candidates(records: &[Vec<u8>]) -> Vec<Candidate> {
     let detectors = Detectors::default();
     let mut found: BTreeMap<(i32, Method, String), EndpointDelta> = BTreeMap::new();
     for record in records {
@@ -142,7 +136,7 @@ fn candidates(records: &[Vec<u8>]) -> Vec<EndpointCandidate> {
     }
     let candidate = |((collection_id, _, _), delta): ((i32, Method, String), EndpointDelta)| {
         let raw = delta.raw_endpoint();
-        EndpointCandidate {
+        Candidate {
             collection_id,
             method: raw.method.name().to_owned(),
             url: raw.url,
@@ -169,8 +163,7 @@ pub async fn wait(deps: &Deps, positions: &Positions, timeout: Duration) -> bool
     let mut pause = Duration::from_millis(2);
     loop {
         // An inventory that does not answer is one that has not read yet.
-        if let Ok(answer) = deps.peers.inventory().get_ingest_positions(GetIngestPositionsRequest {}).await {
-            let read = answer.into_inner().next_offsets;
+        if let Ok(read) = peers::ingest_positions(&deps.peers).await {
             let next = |partition: i64| i32::try_from(partition).ok().and_then(|partition| read.get(&partition));
             if positions.iter().all(|(partition, offset)| next(*partition).is_some_and(|next| next >= offset)) {
                 return true;

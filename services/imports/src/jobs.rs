@@ -1,152 +1,17 @@
 //! Import jobs as callers see them.
 
 use portolan_api::Reason;
-use portolan_api::common::v1 as pb;
 use portolan_authz::Caller;
-use portolan_formats::Format;
-use portolan_log::Positions;
-use serde::{Deserialize, Serialize};
+use portolan_runtime::now_s;
 use uuid::Uuid;
 
+use crate::model::jobs::{Finished, Job, JobKind, JobState, OtherJob};
 use crate::store::jobs as rows;
-use crate::uploads::{Upload, UploadKind};
-use crate::{Deps, Error, announce, now_s};
+use crate::{Deps, Error, announce, peers};
 
-/// Refusals kept with a job; its count says how many there are.
-pub const REFUSALS_MAX: usize = 1_000;
-/// Bytes of the item that a refusal names.
-const ITEM_BYTES_MAX: usize = 2_048;
 /// Jobs per page when the caller names no number, and at most.
 const PAGE_DEFAULT: i64 = 50;
 const PAGE_MAX: i64 = 100;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobState {
-    Pending,
-    Running,
-    Succeeded,
-    Failed,
-    Cancelled,
-}
-
-/// What a job does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobKind {
-    /// Ingests a stored file.
-    Import,
-    ImportUrl,
-    ImportPostmanWorkspace,
-    ExportPostman,
-    DeleteUpload,
-    /// Work that was done within its request; the job tells of it.
-    Finished(&'static str),
-}
-
-/// Names of [`JobKind::Finished`].
-const FINISHED: [&str; 4] = ["import.openapi", "import.postman_file", "import.imperva", "import.approve"];
-
-impl JobKind {
-    const RUN: [Self; 5] =
-        [Self::Import, Self::ImportUrl, Self::ImportPostmanWorkspace, Self::ExportPostman, Self::DeleteUpload];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Import => "import",
-            Self::ImportUrl => "import.url",
-            Self::ImportPostmanWorkspace => "import.postman_workspace",
-            Self::ExportPostman => "export.postman",
-            Self::DeleteUpload => "upload.delete",
-            Self::Finished(name) => name,
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        let run = Self::RUN.into_iter().find(|kind| kind.name() == name);
-        run.or_else(|| FINISHED.into_iter().find(|known| *known == name).map(Self::Finished))
-    }
-}
-
-/// One piece of work that goes on after its request was answered.
-#[derive(Clone, Debug)]
-pub struct Job {
-    pub account_id: i64,
-    pub job_id: String,
-    pub kind: JobKind,
-    /// Who asked for it.
-    pub user_id: i64,
-    pub upload_id: String,
-    pub state: JobState,
-    /// What the job needs beside its file; sealed when it holds a secret, and forgotten at the end.
-    pub input: String,
-    pub format: Option<Format>,
-    pub collection_id: Option<i32>,
-    pub collection_name: String,
-    /// The target is a host collection, whose endpoints are paths.
-    pub path_only: bool,
-    pub progress: Progress,
-    /// SHA-256 of the file as sent, in hexadecimal; empty for a job without file.
-    pub content_digest: String,
-    pub bytes_total: i64,
-    /// Why it failed.
-    pub error: Option<String>,
-    /// Unix seconds.
-    pub created_at: i64,
-    pub updated_at: i64,
-}
-
-impl Job {
-    /// A pending job of the caller without file and target. A write makes at most one job of an upload id.
-    pub fn new(caller: &Caller, kind: JobKind, upload_id: String) -> Self {
-        let now = now_s();
-        Self {
-            account_id: caller.account_id,
-            job_id: Uuid::now_v7().to_string(),
-            kind,
-            user_id: caller.user_id,
-            upload_id,
-            state: JobState::Pending,
-            input: String::new(),
-            format: None,
-            collection_id: None,
-            collection_name: String::new(),
-            path_only: false,
-            progress: Progress::default(),
-            content_digest: String::new(),
-            bytes_total: 0,
-            error: None,
-            created_at: now,
-            updated_at: now,
-        }
-    }
-}
-
-/// How work ended that was done within its request.
-#[derive(Clone, Debug, Default)]
-pub struct Finished {
-    pub format: Option<Format>,
-    pub collection_id: Option<i32>,
-    pub collection_name: String,
-    pub progress: Progress,
-}
-
-impl Finished {
-    /// The counts of an upload.
-    pub fn of(upload: &Upload) -> Self {
-        let format = match upload.kind {
-            UploadKind::SwaggerFile => Format::OpenApi,
-            UploadKind::PostmanFile | UploadKind::PostmanWorkspace => Format::Postman,
-            UploadKind::ImpervaFile => Format::Imperva,
-        };
-        let progress = Progress {
-            total_items: upload.total,
-            imported_items: upload.clean + upload.parsed_with_errors,
-            refused_items: upload.refused,
-            ..Progress::default()
-        };
-        let collection_name = upload.collection_name.clone();
-        Self { format: Some(format), collection_id: upload.collection_id, collection_name, progress }
-    }
-}
 
 /// Writes down work that was done within its request, and answers its job. A repetition answers the same job.
 pub async fn finished(
@@ -156,7 +21,7 @@ pub async fn finished(
     upload_id: &str,
     finished: Finished,
 ) -> Result<String, Error> {
-    let mut job = Job::new(caller, JobKind::Finished(name), upload_id.to_owned());
+    let mut job = Job::new(caller, JobKind::Finished(name), upload_id.to_owned(), now_s());
     job.state = JobState::Succeeded;
     job.format = finished.format;
     job.collection_id = finished.collection_id;
@@ -180,36 +45,14 @@ pub async fn insert(deps: &Deps, job: Job, spool_id: &str) -> Result<Job, Error>
     Ok(other.ok_or_else(|| portolan_api::Error::unavailable("the job of a repeated write is not readable yet"))?)
 }
 
-/// How far a job has come.
-#[derive(Clone, Debug, Default)]
-pub struct Progress {
-    /// Imported and refused items add up to it when the job ends.
-    pub total_items: i64,
-    pub imported_items: i64,
-    pub refused_items: i64,
-    pub refusals: Vec<Refusal>,
-    pub bytes_done: i64,
-    /// Chunks that are in the log.
-    pub chunks_appended: i64,
-    /// Where the log ended after them.
-    pub positions: Positions,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
-    pub item: String,
-    pub reason: String,
-}
-
-impl Progress {
-    /// Counts a refused item and keeps it while there is room.
-    pub fn refuse(&mut self, mut item: String, reason: String) {
-        self.refused_items += 1;
-        if self.refusals.len() < REFUSALS_MAX {
-            item.truncate(item.floor_char_boundary(ITEM_BYTES_MAX));
-            self.refusals.push(Refusal { item, reason });
-        }
+/// Keeps a job whose file lies in the spool under its id. Where the same write has made a job before, the file goes again.
+pub async fn insert_with_file(deps: &Deps, job: Job) -> Result<Job, Error> {
+    let job_id = job.job_id.clone();
+    let kept = insert(deps, job, deps.spool.id().await?).await?;
+    if kept.job_id != job_id {
+        deps.spool.remove(&job_id).await?;
     }
+    Ok(kept)
 }
 
 /// Jobs of the caller's account tell of a collection, so they are shown to those who may see it; one of several or
@@ -223,7 +66,7 @@ fn visible(job: &Job, caller: &Caller) -> bool {
 #[derive(Clone, Debug)]
 pub enum Listed {
     Own(Box<Job>),
-    Other(pb::Job),
+    Other(OtherJob),
 }
 
 impl Listed {
@@ -249,19 +92,7 @@ pub async fn get(deps: &Deps, caller: &Caller, job_id: &str) -> Result<Listed, E
     let id = Uuid::parse_str(job_id).map_err(|_| Reason::JobNotFound)?.to_string();
     let found = match rows::get(&deps.db, caller.account_id, &id).await? {
         Some(job) => Some(Listed::Own(Box::new(job))),
-        None => {
-            let request = pb::GetJobRequest { account_id: caller.account_id, job_id: id };
-            let answer =
-                deps.peers.inventory_jobs().get_job(request.clone()).await.map_err(portolan_api::Error::from)?;
-            let found = match answer.into_inner().job {
-                None => {
-                    let answer = deps.peers.billing_jobs().get_job(request).await.map_err(portolan_api::Error::from)?;
-                    answer.into_inner().job
-                }
-                found => found,
-            };
-            found.map(Listed::Other)
-        }
+        None => peers::find_job(&deps.peers, caller.account_id, &id).await?.map(Listed::Other),
     };
     Ok(found.filter(|job| job.visible(caller)).ok_or(Reason::JobNotFound)?)
 }
@@ -302,17 +133,8 @@ pub async fn list(deps: &Deps, caller: &Caller, size: i32, token: &str) -> Resul
     let size = if size <= 0 { PAGE_DEFAULT } else { i64::from(size).min(PAGE_MAX) };
     let mut cursor = Cursor::parse(token)?;
     let own = rows::list(&deps.db, caller.account_id, &cursor.own, size + 1).await?;
-    let request = pb::ListJobsRequest {
-        account_id: caller.account_id,
-        page_size: i32::try_from(size + 1).unwrap_or(i32::MAX),
-        before_created_at: cursor.created_at,
-        before_job_id: cursor.id.clone(),
-    };
-    let listed = deps.peers.inventory_jobs().list_jobs(request.clone()).await.map_err(portolan_api::Error::from)?;
-    let mut theirs = listed.into_inner().jobs;
-    let listed = deps.peers.billing_jobs().list_jobs(request).await.map_err(portolan_api::Error::from)?;
-    theirs.extend(listed.into_inner().jobs);
-    theirs.sort_by(|a, b| (b.created_at, &b.job_id).cmp(&(a.created_at, &a.job_id)));
+    let before = (cursor.created_at, cursor.id.as_str());
+    let theirs = peers::list_jobs(&deps.peers, caller.account_id, size + 1, before).await?;
     let own = own.into_iter().map(|job| Listed::Own(Box::new(job)));
     let mut listed: Vec<_> = own.chain(theirs.into_iter().map(Listed::Other)).collect();
     // Each list is in order already, and stays so.

@@ -1,7 +1,9 @@
 //! What the inventory asks when a collection is redacted or deleted.
 
+use portolan_runtime::now_s;
+
 use crate::store::{jobs, specifications, uploads};
-use crate::{Deps, Error, now_s};
+use crate::{Deps, Error};
 
 /// Removes the values that uploads of a collection hold. Kept records of what was ingested are no longer needed, and
 /// specifications that are kept hold no values. Answers how many uploads were looked at.
@@ -17,10 +19,10 @@ pub async fn redact(deps: &Deps, account_id: i64, collection_id: i32) -> Result<
 /// Removes everything that is kept for a collection, and cancels what still works for it.
 pub async fn delete(deps: &Deps, account_id: i64, collection_id: i32) -> Result<i64, Error> {
     let spool_id = deps.spool.id().await?.to_owned();
-    for (upload_id, spool) in jobs::cancel_of(&deps.db, account_id, collection_id, now_s()).await? {
+    for (job_id, spool) in jobs::cancel_of(&deps.db, account_id, collection_id, now_s()).await? {
         // A file of another process's spool is swept there: no job needs it any more.
         if spool == spool_id {
-            deps.spool.remove(&upload_id).await?;
+            deps.spool.remove(&job_id).await?;
         }
     }
     let found = uploads::of_collection(&deps.db, account_id, collection_id).await?;

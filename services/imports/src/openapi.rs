@@ -2,16 +2,16 @@
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
-use portolan_formats::openapi::Document;
 use portolan_formats::{Format, FormatError};
-use portolan_record::Source;
+use portolan_runtime::now_s;
 
-use crate::documents::{self, Converted, Place};
-use crate::jobs::Finished;
+use crate::model::documents::Place;
+use crate::model::ids;
+use crate::model::jobs::Finished;
+use crate::model::targets::{Target, Wanted};
+use crate::model::uploads::{UploadKind, UploadStatus};
 use crate::store::uploads as rows;
-use crate::targets::{self, Target, Wanted};
-use crate::uploads::{Upload, UploadKind, UploadStatus};
-use crate::{Deps, Error, id, ingest, jobs, now_s};
+use crate::{Deps, Error, documents, ingest, jobs, targets};
 
 /// Imports a document and answers the ids of its upload and job: at once into an existing collection, else kept for review. A
 /// repetition under the same write id answers the same upload and ingests nothing twice.
@@ -24,7 +24,7 @@ pub async fn import(
     text: Option<String>,
     collection_id: Option<i32>,
 ) -> Result<(String, String), Error> {
-    let upload_id = id::upload(caller.account_id, &caller.info.write_id);
+    let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
     if let Some(upload) = rows::get(&deps.db, caller.account_id, &upload_id).await?
         && upload.status == UploadStatus::Succeeded
     {
@@ -46,7 +46,7 @@ pub async fn import(
     let converted = documents::convert(deps, Format::OpenApi, text.into_bytes(), place).await?.map_err(invalid)?;
     let title = converted.title.clone().unwrap_or_else(|| upload_id.clone());
     let mut upload =
-        Upload::new(caller.into(), upload_id, UploadKind::SwaggerFile, format!("OpenAPI {title}"), &converted, time);
+        converted.upload(caller.into(), upload_id, UploadKind::SwaggerFile, format!("OpenAPI {title}"), time);
     match target {
         Some(target) => {
             upload.collection_name = target.name;
@@ -63,51 +63,10 @@ pub async fn import(
     Ok((upload.upload_id, job_id))
 }
 
-/// Converts the text of a document.
-pub fn convert_text(text: &[u8], place: &Place) -> Result<Converted, FormatError> {
-    let document = Document::parse(text)?;
-    let mut converted = Converted::default();
-    converted.errors = document.errors().to_vec();
-    converted.operations.reserve(document.operation_count());
-    for outcome in document.operations(&place.target(Source::OpenApi)) {
-        let shown = |url: String| if place.path_only { path_of(&url).to_owned() } else { url };
-        let record = outcome.record.map(|mut record| {
-            if let Some(declaration) = record.declaration.as_mut().filter(|_| place.path_only) {
-                declaration.addresses = declaration.addresses.iter().map(|url| path_of(url).to_owned()).collect();
-            }
-            record.path = shown(record.path.into_owned()).into();
-            record
-        });
-        let records = record.into_iter().collect();
-        converted.push("", String::new(), shown(outcome.url), outcome.method, records, outcome.errors)?;
-    }
-    Ok(converted.titled(document.title()))
-}
-
-/// An address without scheme and host.
-fn path_of(url: &str) -> &str {
-    match url.split_once("://") {
-        None => url,
-        Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
-    }
-}
-
 fn invalid(error: FormatError) -> Error {
     let detail = match error {
         FormatError::NotOpenApi(detail) => detail,
         other => other.to_string(),
     };
     portolan_api::Error::new(Reason::OpenapiInvalid).with("detail", detail).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn host_collections_get_paths() {
-        assert_eq!(path_of("https://api.example.com/v1/pets?x=1"), "/v1/pets?x=1");
-        assert_eq!(path_of("https://api.example.com"), "/");
-        assert_eq!(path_of("/v1/pets"), "/v1/pets");
-    }
 }

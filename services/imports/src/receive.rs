@@ -7,14 +7,15 @@ use futures::{Stream, StreamExt as _};
 use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_formats::{Format, detect};
+use portolan_runtime::now_s;
 use sha2::{Digest as _, Sha256};
 
-use crate::jobs::{self, Job, JobKind};
-use crate::peek;
+use crate::model::ids;
+use crate::model::jobs::{Job, JobKind, format_name};
+use crate::model::targets::{Target, Wanted};
 use crate::spool::{self, FILE_BYTES_MAX, Meter};
 use crate::store::jobs as rows;
-use crate::targets::{self, Target, Wanted};
-use crate::{Deps, Error, id};
+use crate::{Deps, Error, jobs, peek, targets};
 
 /// First bytes, as sent, by which format and name are found. The target must be made while the caller's token is
 /// young, so a long upload cannot be waited for.
@@ -46,7 +47,7 @@ pub async fn create(
     import: NewImport,
     pieces: impl Stream<Item = Result<Bytes, Error>>,
 ) -> Result<(String, String), Error> {
-    let upload_id = id::upload(caller.account_id, &caller.info.write_id);
+    let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
     if let Some(job) = rows::get_by_upload(&deps.db, caller.account_id, &upload_id).await? {
         return repeated(job, pieces).await;
     }
@@ -57,7 +58,8 @@ pub async fn create(
         Some(id) => Some(targets::resolve(deps, caller, Wanted::Id(id)).await?.ok_or(Reason::CollectionNotFound)?),
         None => None,
     };
-    let mut file = deps.spool.create(&upload_id).await?;
+    let job = Job::new(caller, JobKind::Import, upload_id, now_s());
+    let mut file = deps.spool.create(&job.job_id).await?;
     let mut prefix = Vec::new();
     let mut decided = None;
     let mut pieces = std::pin::pin!(pieces);
@@ -88,10 +90,10 @@ pub async fn create(
         path_only: target.is_host,
         content_digest: content_digest.clone(),
         bytes_total,
-        ..Job::new(caller, JobKind::Import, upload_id)
+        ..job
     };
     // Of two uploads of one write at once the first to come has the job.
-    let job = jobs::insert(deps, job, deps.spool.id().await?).await?;
+    let job = jobs::insert_with_file(deps, job).await?;
     same(job, &content_digest)
 }
 
@@ -147,11 +149,11 @@ async fn decide(
         Format::OpenApi | Format::Postman => portolan_formats::name(format, &prefix),
         Format::Imperva => peek::imperva_host(&prefix),
     };
-    let name = found.or_else(|| peek::stem(&import.file_name)).unwrap_or_else(|| rows::format_name(format).to_owned());
+    let name = found.or_else(|| peek::stem(&import.file_name)).unwrap_or_else(|| format_name(format).to_owned());
     let target = targets::resolve(deps, caller, Wanted::Titled(&name)).await?.ok_or_else(missing)?;
     if target.is_host || target.is_group || target.deactivated {
         // Nobody asked for the collection that happens to have this name.
-        let name = format!("{} {name}", rows::format_name(format));
+        let name = format!("{} {name}", format_name(format));
         let target = targets::resolve(deps, caller, Wanted::Titled(&name)).await?.ok_or_else(missing)?;
         return Ok((format, fits(target)?));
     }

@@ -1,28 +1,12 @@
-//! Removes ended jobs and reviewed uploads when they are old.
+//! Removes ended jobs and reviewed uploads when they are old, and files that no job needs.
 
-use std::time::Duration;
-
-use tokio::sync::watch;
+use portolan_runtime::now_s;
 
 use crate::store::{jobs, uploads};
-use crate::{Deps, Error, now_s};
+use crate::{Deps, Error};
 
-const LOOK_EVERY: Duration = Duration::from_secs(600);
-
-/// Looks from time to time until the process ends.
-pub async fn keep(deps: Deps, mut stopped: watch::Receiver<bool>) {
-    loop {
-        if let Err(error) = sweep(&deps).await {
-            tracing::warn!(%error, "old jobs and uploads could not be removed");
-        }
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            _ = stopped.wait_for(|stop| *stop) => return,
-        }
-    }
-}
-
-async fn sweep(deps: &Deps) -> Result<(), Error> {
+/// Removes what is older than the operator keeps.
+pub async fn forget(deps: &Deps) -> Result<(), Error> {
     let before = now_s() - deps.retention_s;
     loop {
         let old = uploads::older_than(&deps.db, before).await?;
@@ -34,5 +18,19 @@ async fn sweep(deps: &Deps) -> Result<(), Error> {
         }
     }
     jobs::delete_ended_before(&deps.db, before).await?;
+    Ok(())
+}
+
+/// Removes files of which no unfinished job is left: a process may end between the end of a job and that of its file, a
+/// job may be cancelled by a process that has another spool, and an upload may break off with its process.
+pub async fn sweep(deps: &Deps) -> Result<(), Error> {
+    let spool_id = deps.spool.id().await?.to_owned();
+    deps.spool.remove_partial().await?;
+    for name in deps.spool.files().await? {
+        // A file is stored before its job, so the newest may still be without one.
+        if !jobs::needs_file(&deps.db, &spool_id, &name).await? && !deps.spool.is_recent(&name).await? {
+            deps.spool.remove(&name).await?;
+        }
+    }
     Ok(())
 }

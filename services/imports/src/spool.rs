@@ -42,12 +42,7 @@ impl Spool {
         let id = self.id.get_or_try_init(|| async {
             let mut builder = fs::DirBuilder::new();
             builder.recursive(true).mode(0o700).create(&self.directory).await?;
-            for name in self.names().await? {
-                // A recent one may be an upload that another process on this directory is receiving.
-                if name.ends_with(PARTIAL_SUFFIX) && !self.is_recent(&name).await.unwrap_or(true) {
-                    self.remove(&name).await?;
-                }
-            }
+            self.remove_partial().await?;
             let path = self.directory.join(ID_FILE);
             match fs::read_to_string(&path).await {
                 Ok(id) if !id.trim().is_empty() => Ok(id.trim().to_owned()),
@@ -74,6 +69,17 @@ impl Spool {
         }
     }
 
+    /// Removes what uploads left that broke off long ago.
+    pub async fn remove_partial(&self) -> io::Result<()> {
+        for name in self.names().await? {
+            // A recent one may be an upload that this or another process on this directory is receiving.
+            if name.ends_with(PARTIAL_SUFFIX) && !self.is_recent(&name).await.unwrap_or(true) {
+                self.remove(&name).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// The names of complete files.
     pub async fn files(&self) -> io::Result<Vec<String>> {
         let mut names = self.names().await?;
@@ -98,17 +104,17 @@ impl Spool {
     }
 
     /// Begins a file; it gets its name when it is complete.
-    pub async fn create(&self, upload_id: &str) -> io::Result<Partial> {
+    pub async fn create(&self, name: &str) -> io::Result<Partial> {
         self.id().await?;
-        let path = self.directory.join(format!("{upload_id}.{}{PARTIAL_SUFFIX}", Uuid::new_v4()));
+        let path = self.directory.join(format!("{name}.{}{PARTIAL_SUFFIX}", Uuid::new_v4()));
         let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).await?;
-        let (digest, complete) = (Sha256::new(), self.path(upload_id));
+        let (digest, complete) = (Sha256::new(), self.path(name));
         Ok(Partial { file, pending: Vec::new(), bytes: 0, digest, path: Some(path), complete })
     }
 
     /// Opens a complete file for reading, decompressed.
-    pub fn open(&self, upload_id: &str, meter: Meter) -> io::Result<Box<dyn Read + Send>> {
-        let file = File::open(self.path(upload_id))?;
+    pub fn open(&self, name: &str, meter: Meter) -> io::Result<Box<dyn Read + Send>> {
+        let file = File::open(self.path(name))?;
         decompressed(Box::new(Metered { inner: file, meter: meter.clone() }), meter)
     }
 
@@ -120,8 +126,8 @@ impl Spool {
         }
     }
 
-    fn path(&self, upload_id: &str) -> PathBuf {
-        self.directory.join(upload_id)
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
     }
 }
 
@@ -187,9 +193,20 @@ impl Drop for Partial {
 pub struct Meter {
     read: Arc<AtomicU64>,
     stopped: Arc<AtomicBool>,
+    beats: Arc<AtomicU64>,
 }
 
 impl Meter {
+    /// Says that the work goes on, though it reads nothing.
+    pub fn beat(&self) {
+        self.beats.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Differs from what it was whenever the work has gone on.
+    pub fn life(&self) -> (u64, u64) {
+        (self.bytes_read(), self.beats.load(Ordering::Relaxed))
+    }
+
     /// Bytes read of the file as sent.
     pub fn bytes_read(&self) -> u64 {
         self.read.load(Ordering::Relaxed)

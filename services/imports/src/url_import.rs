@@ -9,15 +9,18 @@ use portolan_authz::Caller;
 use portolan_fetch::{FetchError, Request};
 use portolan_formats::{Format, detect, har};
 use portolan_record::{Record, Source};
-use serde::{Deserialize, Serialize};
+use portolan_runtime::now_s;
 
-use crate::import_job::{End, ingest_document};
+use crate::import_job::ingest_document;
 use crate::ingest::{self, Appender, CHUNK_BYTES_MAX, Chunks};
-use crate::jobs::{self, Job, JobKind, Progress};
+use crate::model::ids;
+use crate::model::jobs::{End, Job, JobKind, Progress, REFUSALS_MAX};
+use crate::model::targets::{Target, Wanted};
+use crate::model::text::without_nul;
+use crate::model::url::{Answer, UrlImport};
 use crate::spool::Meter;
 use crate::store::jobs as rows;
-use crate::targets::{self, Target, Wanted};
-use crate::{Deps, Error, id, now_s, without_nul};
+use crate::{Deps, Error, jobs, targets};
 
 /// Longest call, from the first byte to the last.
 const TIME_MAX: Duration = Duration::from_secs(30);
@@ -27,25 +30,6 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 const TAG: (&str, &str) = ("gen-ai", "Gen AI Import");
 /// The place that a job's input is sealed for.
 const SEALED_FOR: &str = "imports/url";
-
-/// What to call.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct UrlImport {
-    pub url: String,
-    /// Sent by POST when it is not empty.
-    pub body: String,
-    pub headers: BTreeMap<String, String>,
-    /// Taken instead of a call.
-    pub answer: Option<Answer>,
-}
-
-/// An answer as a record takes it.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Answer {
-    pub status_code: i32,
-    pub headers: BTreeMap<String, String>,
-    pub body: String,
-}
 
 /// Begins an import: the collection is made at once, the call is the job's. Answers the collection and the job.
 ///
@@ -80,13 +64,13 @@ pub async fn create(
     let tags = HashMap::from([(TAG.0.to_owned(), TAG.1.to_owned())]);
     let target = targets::resolve_tagged(deps, caller, wanted, tags).await?.ok_or(Reason::CollectionNotFound)?;
     let target = target.plain()?;
-    let upload_id = id::upload(caller.account_id, &caller.info.write_id);
+    let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
     let input = serde_json::to_vec(&import).expect("texts always serialize");
     let job = Job {
         input: hex::encode(deps.secrets.seal(SEALED_FOR, &input)),
         collection_id: Some(target.collection_id),
         collection_name: target.name.clone(),
-        ..Job::new(caller, JobKind::ImportUrl, upload_id)
+        ..Job::new(caller, JobKind::ImportUrl, upload_id, now_s())
     };
     let job = jobs::insert(deps, job, "").await?;
     Ok((target, job.job_id))
@@ -136,7 +120,7 @@ pub async fn run(deps: &Deps, job: &Job, owner: &str, meter: &Meter) -> Result<E
         progress.imported_items += found.imported_items;
         progress.refused_items += found.refused_items;
         progress.refusals.extend(found.refusals);
-        progress.refusals.truncate(jobs::REFUSALS_MAX);
+        progress.refusals.truncate(REFUSALS_MAX);
         ingest::merge(&mut progress.positions, found.positions);
     }
     if !rows::save_progress(&deps.db, &job, owner, &progress, now_s()).await? {

@@ -6,7 +6,9 @@ use portolan_api::Reason;
 use portolan_fetch::{FetchError, Request, Response};
 use serde_json::{Value, json};
 
+use crate::model::text::without_nul;
 use crate::spool::Meter;
+use crate::{Deps, Error};
 
 /// Largest collection or schema.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -36,7 +38,7 @@ pub enum ApiError {
     Stopping,
 }
 
-impl From<ApiError> for crate::Error {
+impl From<ApiError> for Error {
     fn from(error: ApiError) -> Self {
         match error {
             ApiError::Key => Reason::PostmanKeyInvalid.into(),
@@ -67,7 +69,7 @@ pub struct Client<'d> {
 }
 
 impl<'d> Client<'d> {
-    pub fn new(deps: &'d crate::Deps, key: &'d str, patience: Duration, meter: Option<&'d Meter>) -> Self {
+    pub fn new(deps: &'d Deps, key: &'d str, patience: Duration, meter: Option<&'d Meter>) -> Self {
         Self { fetch: &deps.postman, url: deps.postman_url.trim_end_matches('/'), key, patience, meter }
     }
 
@@ -206,8 +208,11 @@ impl<'d> Client<'d> {
         const STEP: Duration = Duration::from_millis(100);
         let until = tokio::time::Instant::now() + pause;
         while tokio::time::Instant::now() < until {
-            if self.meter.is_some_and(Meter::is_stopped) {
-                return Err(ApiError::Stopping);
+            if let Some(meter) = self.meter {
+                if meter.is_stopped() {
+                    return Err(ApiError::Stopping);
+                }
+                meter.beat();
             }
             tokio::time::sleep(STEP.min(pause)).await;
         }
@@ -237,7 +242,7 @@ fn named(list: &Value, id: &str) -> Vec<Named> {
 
 fn text(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => Some(crate::without_nul(text.clone())),
+        Value::String(text) => Some(without_nul(text.clone())),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }

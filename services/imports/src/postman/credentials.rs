@@ -3,33 +3,16 @@
 use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_outbox::Change;
+use portolan_runtime::now_s;
 use portolan_store::retrying;
 use serde_json::json;
 
-use crate::store::credentials::{self as rows, Sealed};
-use crate::{Deps, Error, now_s};
+use crate::model::credentials::{Credential, Sealed};
+use crate::store::credentials as rows;
+use crate::{Deps, Error};
 
 /// The place that a key is sealed for, with the account.
 const SEALED_FOR: &str = "imports/postman";
-
-/// A credential as it is used.
-#[derive(Clone)]
-pub struct Credential {
-    pub api_key: String,
-    pub workspace_id: String,
-}
-
-impl Credential {
-    /// The first three and the last four characters of the key; of a short one nothing.
-    pub fn masked_key(&self) -> String {
-        let characters: Vec<char> = self.api_key.chars().collect();
-        if characters.len() < 14 {
-            return "*".repeat(8);
-        }
-        let (first, last) = (&characters[..3], &characters[characters.len() - 4..]);
-        format!("{}{}{}", first.iter().collect::<String>(), "*".repeat(8), last.iter().collect::<String>())
-    }
-}
 
 /// Keeps the credential of the caller's account.
 ///
@@ -44,9 +27,7 @@ pub async fn save(
     let required = |member: &str| portolan_api::Error::new(Reason::MemberRequired).with("member", member);
     let api_key = api_key.ok_or_else(|| required("api_key"))?;
     let workspace_id = workspace_id.ok_or_else(|| required("workspace_id"))?;
-    let sealed = deps.secrets.seal(&place(caller.account_id), api_key.trim().as_bytes());
-    let row = Sealed { workspace_id: workspace_id.trim().to_owned(), api_key: hex::encode(sealed) };
-    let row = &row;
+    let row = &seal(deps, caller.account_id, &api_key, &workspace_id);
     retrying(|| async {
         let mut tx = deps.db.begin().await?;
         rows::put(&mut tx, caller.account_id, row, caller.user_id, now_s()).await?;
@@ -58,13 +39,36 @@ pub async fn save(
     .await
 }
 
+/// A credential as it is kept for an account.
+pub fn seal(deps: &Deps, account_id: i64, api_key: &str, workspace_id: &str) -> Sealed {
+    let sealed = deps.secrets.seal(&place(account_id), api_key.trim().as_bytes());
+    Sealed { workspace_id: workspace_id.trim().to_owned(), api_key: hex::encode(sealed) }
+}
+
+/// # Errors
+/// When it was sealed for another account, or with another key.
+pub fn open(deps: &Deps, account_id: i64, sealed: Sealed) -> Result<Credential, Error> {
+    let key = hex::decode(&sealed.api_key).map_err(portolan_api::Error::internal)?;
+    let key = deps.secrets.open(&place(account_id), &key).map_err(portolan_api::Error::internal)?;
+    let api_key = String::from_utf8(key).map_err(portolan_api::Error::internal)?;
+    Ok(Credential { api_key, workspace_id: sealed.workspace_id })
+}
+
+/// Keeps a credential that Postman has taken.
+pub async fn keep(deps: &Deps, account_id: i64, user_id: i64, sealed: &Sealed) -> Result<(), Error> {
+    retrying(|| async {
+        let mut tx = deps.db.begin().await?;
+        rows::put(&mut tx, account_id, sealed, user_id, now_s()).await?;
+        tx.commit().await?;
+        Ok(())
+    })
+    .await
+}
+
 /// The credential of an account.
 pub async fn find(deps: &Deps, account_id: i64) -> Result<Option<Credential>, Error> {
-    let Some(row) = rows::get(&deps.db, account_id).await? else { return Ok(None) };
-    let sealed = hex::decode(&row.api_key).map_err(portolan_api::Error::internal)?;
-    let key = deps.secrets.open(&place(account_id), &sealed).map_err(portolan_api::Error::internal)?;
-    let api_key = String::from_utf8(key).map_err(portolan_api::Error::internal)?;
-    Ok(Some(Credential { api_key, workspace_id: row.workspace_id }))
+    let found = rows::get(&deps.db, account_id).await?;
+    found.map(|sealed| open(deps, account_id, sealed)).transpose()
 }
 
 /// The credential of an account, which must have one.
@@ -78,17 +82,4 @@ pub async fn get(deps: &Deps, account_id: i64) -> Result<Credential, Error> {
 
 fn place(account_id: i64) -> String {
     format!("{SEALED_FOR}/{account_id}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_are_masked() {
-        let masked = |key: &str| Credential { api_key: key.to_owned(), workspace_id: String::new() }.masked_key();
-        assert_eq!(masked("PMAK-0123456789-abcd"), "PMA********abcd");
-        assert_eq!(masked("short"), "********");
-        assert_eq!(masked("ééééééééééééééé"), "ééé********éééé");
-    }
 }

@@ -3,17 +3,19 @@
 use std::io::Read as _;
 
 use portolan_api::Reason;
-use portolan_api::inventory::v1::export_service_client::ExportServiceClient;
-use portolan_api::inventory::v1::{EndpointKey, ExportOpenApiRequest};
 use portolan_authz::Caller;
+use portolan_runtime::now_s;
 use serde_json::Value;
 
 use super::api::{ApiError, Client, PATIENCE_OF_JOB};
 use super::credentials;
-use crate::import_job::End;
-use crate::jobs::{self, Job, JobKind};
+use crate::jobs;
+use crate::model::ids;
+use crate::model::jobs::{End, Job, JobKind};
+use crate::peers::Export;
 use crate::spool::Meter;
-use crate::{Deps, Error, id};
+use crate::store::jobs as rows;
+use crate::{Deps, Error};
 
 /// Pages of 100 endpoints that are exported.
 const PAGES_MAX: usize = 200;
@@ -30,22 +32,21 @@ pub async fn create(
     only: Vec<(String, String)>,
 ) -> Result<String, Error> {
     credentials::get(deps, caller.account_id).await?;
-    let upload_id = id::upload(caller.account_id, &caller.info.write_id);
-    if let Some(job) = crate::store::jobs::get_by_upload(&deps.db, caller.account_id, &upload_id).await? {
+    let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
+    if let Some(job) = rows::get_by_upload(&deps.db, caller.account_id, &upload_id).await? {
         return Ok(job.job_id);
     }
     let (name, document) = document(deps, caller, collection_id, only).await?;
-    let mut file = deps.spool.create(&upload_id).await?;
-    file.write(document.to_string().as_bytes()).await?;
-    let bytes_total = i64::try_from(file.finish().await?).unwrap_or(i64::MAX);
     let job = Job {
         input: name.clone(),
         collection_id: Some(collection_id),
         collection_name: name,
-        bytes_total,
-        ..Job::new(caller, JobKind::ExportPostman, upload_id)
+        ..Job::new(caller, JobKind::ExportPostman, upload_id, now_s())
     };
-    Ok(jobs::insert(deps, job, deps.spool.id().await?).await?.job_id)
+    let mut file = deps.spool.create(&job.job_id).await?;
+    file.write(document.to_string().as_bytes()).await?;
+    let bytes_total = i64::try_from(file.finish().await?).unwrap_or(i64::MAX);
+    Ok(jobs::insert_with_file(deps, Job { bytes_total, ..job }).await?.job_id)
 }
 
 /// The whole collection as one OpenAPI document, with the name under which it is listed.
@@ -55,26 +56,16 @@ async fn document(
     collection_id: i32,
     only: Vec<(String, String)>,
 ) -> Result<(String, Value), Error> {
-    let only: Vec<_> =
-        only.into_iter().map(|(url, method)| EndpointKey { api_collection_id: collection_id, url, method }).collect();
-    let channel = deps.peers.inventory.clone();
-    let mut client = ExportServiceClient::with_interceptor(channel, deps.peers.as_caller(caller))
-        .max_decoding_message_size(512 << 20);
-    let mut request = ExportOpenApiRequest {
-        api_collection_id: collection_id,
-        api_info_key_list: only,
-        ..ExportOpenApiRequest::default()
-    };
+    let mut export = Export::new(&deps.peers, caller, collection_id, only);
     let (mut name, mut whole) = (String::new(), Value::Null);
     for _ in 0..PAGES_MAX {
-        let answer = client.export_open_api(request.clone()).await.map_err(portolan_api::Error::from)?.into_inner();
-        let page: Value = serde_json::from_str(&answer.open_api_string).map_err(portolan_api::Error::internal)?;
-        name = answer.display_name;
-        whole = merged(whole, page);
-        if answer.last_fetched_url.is_none() {
-            return Ok((name, whole));
+        let page = export.page().await?;
+        let document: Value = serde_json::from_str(&page.document).map_err(portolan_api::Error::internal)?;
+        name = page.name;
+        whole = merged(whole, document);
+        if page.is_last {
+            break;
         }
-        (request.last_fetched_url, request.last_fetched_method) = (answer.last_fetched_url, answer.last_fetched_method);
     }
     Ok((name, whole))
 }
@@ -104,10 +95,10 @@ pub async fn run(deps: &Deps, job: &Job, meter: &Meter) -> Result<End, Error> {
         }
         Err(error) => return Err(error),
     };
-    let (deps_, upload_id, reading) = (deps.clone(), job.upload_id.clone(), meter.clone());
+    let (deps_, name, reading) = (deps.clone(), job.job_id.clone(), meter.clone());
     let content = tokio::task::spawn_blocking(move || {
         let mut text = String::new();
-        deps_.spool.open(&upload_id, reading)?.take(SCHEMA_BYTES_MAX).read_to_string(&mut text)?;
+        deps_.spool.open(&name, reading)?.take(SCHEMA_BYTES_MAX).read_to_string(&mut text)?;
         Ok::<_, Error>(text)
     });
     let content = content.await??;

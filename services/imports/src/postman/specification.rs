@@ -8,15 +8,18 @@ use portolan_authz::Caller;
 use portolan_formats::postman::{Document, RequestOutcome};
 use portolan_outbox::Change;
 use portolan_record::Source;
+use portolan_runtime::now_s;
 use portolan_store::retrying;
 use serde_json::{Map, Value, json};
 
 use super::api::{ApiError, Client, PATIENCE_OF_REQUEST};
 use super::credentials;
-use crate::documents::Place;
-use crate::store::specifications::{self as rows, Specification};
-use crate::targets::{self, Wanted};
-use crate::{Deps, Error, now_s};
+use crate::model::documents::Place;
+use crate::model::specifications::Specification;
+use crate::model::targets::Wanted;
+use crate::model::text::without_nul;
+use crate::store::specifications as rows;
+use crate::{Deps, Error, targets};
 
 /// Largest specification that is kept.
 const CONTENT_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -59,6 +62,11 @@ pub async fn save(
     .await
 }
 
+/// The specification of a collection.
+pub async fn find(deps: &Deps, account_id: i64, collection_id: i32) -> Result<Option<Specification>, Error> {
+    Ok(rows::get(&deps.db, account_id, collection_id).await?)
+}
+
 fn convert(text: &[u8], place: &Place) -> Option<Specification> {
     let document = Document::parse(text).ok()?;
     let collection = document.collections().next()?;
@@ -71,7 +79,7 @@ fn convert(text: &[u8], place: &Place) -> Option<Specification> {
         ControlFlow::Continue(())
     });
     let content = json!({"openapi": "3.0.3", "info": {"title": name, "version": "1.0.0"}, "paths": paths}).to_string();
-    let name = crate::without_nul(name.chars().take(200).collect());
+    let name = without_nul(name.chars().take(200).collect());
     (content.len() <= CONTENT_BYTES_MAX).then_some(Specification { name, content, updated_at: place.time })
 }
 

@@ -4,21 +4,23 @@ use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_formats::Format;
 use portolan_formats::openapi::{ErrorType, ImportError};
+use portolan_runtime::now_s;
 
 use super::api::{ApiError, Client, PATIENCE_OF_JOB};
 use super::credentials;
-use crate::documents::{self, Converted, Place};
-use crate::import_job::End;
-use crate::jobs::{self, Finished, Job, JobKind};
+use crate::model::credentials::Sealed;
+use crate::model::documents::{Converted, Place};
+use crate::model::ids;
+use crate::model::jobs::{End, Finished, Job, JobKind, REFUSALS_MAX, Refusal};
+use crate::model::uploads::{Group, Upload, UploadKind};
 use crate::spool::Meter;
 use crate::store::{jobs as job_rows, uploads as rows};
-use crate::uploads::{Group, Upload, UploadKind};
-use crate::{Deps, Error, id, now_s};
+use crate::{Deps, Error, documents, jobs};
 
 /// Collections of one workspace that are fetched.
 const COLLECTIONS_MAX: usize = 1_000;
 
-/// Saves the credential and begins the import. Answers the ids of its upload and job.
+/// Begins the import, whose job has the credential until it is known to be good. Returns the ids of its upload and job.
 ///
 /// # Errors
 /// `POSTMAN_KEY_INVALID`, `POSTMAN_WORKSPACE_INVALID` when one is missing.
@@ -31,18 +33,17 @@ pub async fn create(
     let given = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let api_key = given(api_key).ok_or(Reason::PostmanKeyInvalid)?;
     let workspace_id = given(workspace_id).ok_or(Reason::PostmanWorkspaceInvalid)?;
-    credentials::save(deps, caller, Some(api_key), Some(workspace_id.clone())).await?;
-    let upload_id = id::upload(caller.account_id, &caller.info.write_id);
+    let sealed = credentials::seal(deps, caller.account_id, &api_key, &workspace_id);
+    let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
     let kind = UploadKind::PostmanWorkspace;
     let name = format!("Postman workspace {workspace_id}");
-    let nothing = Converted::default();
-    let mut upload = Upload::new(caller.into(), upload_id.clone(), kind, name, &nothing, now_s());
-    upload.workspace_id = workspace_id.clone();
+    let mut upload = Converted::default().upload(caller.into(), upload_id.clone(), kind, name, now_s());
+    upload.workspace_id = workspace_id;
     rows::insert(&deps.db, &upload, &[], &[]).await?;
     let job = Job {
-        input: workspace_id,
+        input: serde_json::to_string(&sealed).expect("texts always serialize"),
         format: Some(Format::Postman),
-        ..Job::new(caller, JobKind::ImportPostmanWorkspace, upload_id.clone())
+        ..Job::new(caller, JobKind::ImportPostmanWorkspace, upload_id.clone(), now_s())
     };
     let job = jobs::insert(deps, job, "").await?;
     Ok((upload_id, job.job_id))
@@ -88,11 +89,10 @@ async fn fetch(deps: &Deps, job: &Job, owner: &str, meter: &Meter) -> Result<(),
     let Some(upload) = rows::get(&deps.db, account_id, &job.upload_id).await? else {
         return Err(Fault::Fatal("The upload was deleted".to_owned()));
     };
-    let Some(credential) = credentials::find(deps, account_id).await? else {
-        return Err(Fault::Fatal("Please add postman credentials in settings".to_owned()));
-    };
+    let sealed: Sealed = serde_json::from_str(&job.input).map_err(portolan_api::Error::internal)?;
+    let credential = credentials::open(deps, account_id, sealed.clone())?;
     let client = Client::new(deps, &credential.api_key, PATIENCE_OF_JOB, Some(meter));
-    let listed = client.workspace_collections(&job.input).await.map_err(fatal("No workspace found"))?;
+    let listed = client.workspace_collections(&credential.workspace_id).await.map_err(fatal("No workspace found"))?;
     if listed.is_empty() {
         return Err(Fault::Fatal("No collections found in workspace".to_owned()));
     }
@@ -112,19 +112,22 @@ async fn fetch(deps: &Deps, job: &Job, owner: &str, meter: &Meter) -> Result<(),
             Err(error) => return Err(fatal("No workspace found")(error)),
         };
         rows::add_group(&deps.db, &upload, &group, &converted.operations).await?;
+        meter.beat();
         deps.db.fault("imports.postman_group").await.map_err(Error::from)?;
         if !job_rows::save_progress(&deps.db, job, owner, &job.progress, now_s()).await? {
             return Err(Fault::Later(Error::LeaseLost));
         }
     }
+    // An import that fails leaves the account's credential as it is.
+    credentials::keep(deps, account_id, job.user_id, &sealed).await?;
     rows::sum_up(&deps.db, account_id, &job.upload_id).await?;
     let upload = rows::get(&deps.db, account_id, &job.upload_id).await?;
     let Some(upload) = upload else { return Err(Fault::Fatal("The upload was deleted".to_owned())) };
     let mut progress = Finished::of(&upload).progress;
     for operation in rows::list_with_errors(&deps.db, account_id, &job.upload_id).await? {
-        if !operation.importable && progress.refusals.len() < jobs::REFUSALS_MAX {
+        if !operation.importable && progress.refusals.len() < REFUSALS_MAX {
             let (item, reason) = (operation.label(), operation.error_text());
-            progress.refusals.push(jobs::Refusal { item, reason });
+            progress.refusals.push(Refusal { item, reason });
         }
     }
     if !job_rows::save_progress(&deps.db, job, owner, &progress, now_s()).await? {

@@ -1,23 +1,17 @@
-//! Postman.
-
 use portolan_api::Reason;
 use portolan_api::imports::v1::postman_service_server::PostmanService;
 use portolan_api::imports::v1::{self as pb, PostmanUploadDetails, PostmanUploadLog};
 use portolan_authz::Caller;
 use tonic::{Request, Response};
 
-use super::{RpcResult, collection_error, log_rows};
+use super::{Rpc, RpcResult, collection_error, log_rows};
+use crate::model::uploads::{ImportType, PostmanLog, UploadStatus};
 use crate::postman::api::{Client, PATIENCE_OF_REQUEST};
 use crate::postman::{credentials, export, file, specification, workspace};
-use crate::uploads::{self, ImportType, PostmanLog, UploadStatus};
-use crate::{Deps, Error, store};
-
-pub struct Postman {
-    pub deps: Deps,
-}
+use crate::{Error, uploads};
 
 #[tonic::async_trait]
-impl PostmanService for Postman {
+impl PostmanService for Rpc {
     async fn save_postman_credential(
         &self,
         request: Request<pb::SavePostmanCredentialRequest>,
@@ -144,7 +138,7 @@ impl PostmanService for Postman {
 
 fn log_message(log: PostmanLog) -> pb::GetPostmanImportLogResponse {
     let PostmanLog { upload, groups, with_errors, first } = log;
-    let upload_status = store::uploads::status_name(upload.status).to_owned();
+    let upload_status = upload.status.name().to_owned();
     let upload_id = upload.upload_id;
     let mut details = PostmanUploadDetails {
         upload_status: upload_status.clone(),

@@ -7,16 +7,12 @@ use portolan_api::imports::v1::{
 use portolan_authz::Caller;
 use tonic::{Request, Response};
 
-use super::{RpcResult, json_text};
-use crate::url_import::{self, Answer, UrlImport};
-use crate::{Deps, imperva};
-
-pub struct Sources {
-    pub deps: Deps,
-}
+use super::{Rpc, RpcResult, json_text};
+use crate::model::url::{Answer, UrlImport};
+use crate::{imperva, url_import};
 
 #[tonic::async_trait]
-impl SourcesService for Sources {
+impl SourcesService for Rpc {
     async fn import_imperva(&self, request: Request<ImportImpervaRequest>) -> RpcResult<ImportImpervaResponse> {
         let (caller, request) = Caller::split(request)?;
         let multiple = request.generate_multiple_samples;

@@ -7,15 +7,12 @@ use portolan_api::imports::v1::{
 };
 use tonic::{Request, Response};
 
-use super::RpcResult;
-use crate::{Deps, Error, maintenance, store};
-
-pub struct Uploads {
-    pub deps: Deps,
-}
+use super::{Rpc, RpcResult};
+use crate::maintenance;
+use crate::postman::specification;
 
 #[tonic::async_trait]
-impl UploadsService for Uploads {
+impl UploadsService for Rpc {
     async fn redact_uploads(&self, request: Request<RedactUploadsRequest>) -> RpcResult<RedactUploadsResponse> {
         let request = request.into_inner();
         let uploads = maintenance::redact(&self.deps, request.account_id, request.collection_id).await?;
@@ -33,12 +30,9 @@ impl UploadsService for Uploads {
         request: Request<GetSpecificationRequest>,
     ) -> RpcResult<GetSpecificationResponse> {
         let request = request.into_inner();
-        let found = store::specifications::get(&self.deps.db, request.account_id, request.collection_id).await;
-        let specification = found.map_err(Error::from)?.map(|found| Specification {
-            name: found.name,
-            content: found.content,
-            updated_at: found.updated_at,
-        });
+        let found = specification::find(&self.deps, request.account_id, request.collection_id).await?;
+        let specification =
+            found.map(|found| Specification { name: found.name, content: found.content, updated_at: found.updated_at });
         Ok(Response::new(GetSpecificationResponse { specification }))
     }
 }

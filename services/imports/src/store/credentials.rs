@@ -1,11 +1,6 @@
 use portolan_store::{Db, Error, Tx, args};
 
-/// A row of the Postman credentials, its key sealed.
-pub struct Sealed {
-    pub workspace_id: String,
-    /// Hexadecimal.
-    pub api_key: String,
-}
+use crate::model::credentials::Sealed;
 
 const PUT: &str = "
 INSERT INTO postman_credentials (account_id, workspace_id, api_key, updated_by, updated_at)

@@ -1,8 +1,7 @@
-use portolan_formats::Format;
 use portolan_log::Positions;
 use portolan_store::{Db, Error, Row, Tx, args, retrying};
 
-use crate::jobs::{Job, JobKind, JobState, Progress};
+use crate::model::jobs::{Job, JobKind, JobState, Progress, format_from_name, format_name};
 
 const INSERT_JOB: &str = "
 INSERT INTO import_jobs (account_id, job_id, user_id, upload_id, state, format, collection_id, collection_name,
@@ -36,7 +35,7 @@ pub async fn insert_in(tx: &mut Tx, job: &Job, spool_id: &str) -> Result<bool, E
         spool_id,
         job.bytes_total,
         job.created_at,
-        state_name(job.state),
+        job.state.name(),
         job.progress.total_items,
         job.progress.imported_items,
         job.progress.refused_items,
@@ -70,9 +69,25 @@ pub async fn list(db: &Db, account_id: i64, before: &str, limit: i64) -> Result<
     db.fetch_all(LIST_JOBS, args![account_id, before, limit]).await?.iter().map(job).collect()
 }
 
+/// Which job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    pub account_id: i64,
+    pub job_id: String,
+}
+
+/// A job that a runner has taken.
+pub struct Claimed {
+    pub key: Key,
+    /// Since it last came further, with this one.
+    pub attempts: i64,
+    /// What is wrong with what is stored, where it cannot be read.
+    pub job: Result<Job, String>,
+}
+
 /// The outer condition holds against a runner that read the same row.
 const CLAIM_JOB: &str = "
-UPDATE import_jobs SET state = 'RUNNING', lease_owner = $2, lease_until = $3, updated_at = $4
+UPDATE import_jobs SET state = 'RUNNING', lease_owner = $2, lease_until = $3, updated_at = $4, attempts = attempts + 1
 WHERE lease_until < $4 AND state IN ('PENDING', 'RUNNING') AND (account_id, job_id) = (
     SELECT account_id, job_id FROM import_jobs
     WHERE spool_id IN ($1, '') AND state IN ('PENDING', 'RUNNING') AND lease_until < $4
@@ -84,7 +99,7 @@ SELECT job_id FROM import_jobs
 WHERE spool_id IN ($1, '') AND state IN ('PENDING', 'RUNNING') AND lease_until < $2 LIMIT 1";
 
 /// Takes the oldest job of a spool that nobody works on.
-pub async fn claim(db: &Db, spool_id: &str, owner: &str, until: i64, now: i64) -> Result<Option<Job>, Error> {
+pub async fn claim(db: &Db, spool_id: &str, owner: &str, until: i64, now: i64) -> Result<Option<Claimed>, Error> {
     // An idle runner looks often, and a look must not take the only writer.
     if db.fetch_optional(ANY_DUE, args![spool_id, now]).await?.is_none() {
         return Ok(None);
@@ -93,7 +108,7 @@ pub async fn claim(db: &Db, spool_id: &str, owner: &str, until: i64, now: i64) -
         let mut tx = db.begin().await?;
         let row = tx.fetch_optional(CLAIM_JOB, args![spool_id, owner, until, now]).await?;
         tx.commit().await?;
-        row.map(|row| job(&row)).transpose()
+        row.map(|row| claimed(&row)).transpose()
     })
     .await
 }
@@ -109,7 +124,8 @@ pub async fn renew(db: &Db, job: &Job, owner: &str, until: i64, bytes_done: i64,
 }
 
 const SAVE_PROGRESS: &str = "
-UPDATE import_jobs SET total_items = $4, imported_items = $5, refused_items = $6, refusals = $7, bytes_done = $8,
+UPDATE import_jobs SET attempts = CASE WHEN chunks_appended < $9 THEN 0 ELSE attempts END,
+    total_items = $4, imported_items = $5, refused_items = $6, refusals = $7, bytes_done = $8,
     chunks_appended = $9, positions = $10, updated_at = $11
 WHERE account_id = $1 AND job_id = $2 AND lease_owner = $3";
 
@@ -136,57 +152,72 @@ pub async fn save_progress(db: &Db, job: &Job, owner: &str, progress: &Progress,
 }
 
 const END_JOB: &str = "
-UPDATE import_jobs SET state = $4, error = $5, bytes_done = $6, lease_owner = '', input = '', updated_at = $7
-WHERE account_id = $1 AND job_id = $2 AND lease_owner = $3";
+UPDATE import_jobs SET state = $4, error = $5, bytes_done = bytes_total, lease_owner = '', input = '', updated_at = $6
+WHERE account_id = $1 AND job_id = $2 AND lease_owner = $3 AND state = 'RUNNING' RETURNING *";
 
-/// Ends a job: succeeded, or failed for a reason; false when another runner has it.
-pub async fn end(db: &Db, job: &Job, owner: &str, error: Option<&str>, now: i64) -> Result<bool, Error> {
+/// Ends a job: succeeded, or failed for a reason; `None` when another runner has it.
+pub async fn end(db: &Db, key: &Key, owner: &str, error: Option<&str>, now: i64) -> Result<Option<Job>, Error> {
     let state = if error.is_some() { JobState::Failed } else { JobState::Succeeded };
-    let args = || args![job.account_id, &job.job_id, owner, state_name(state), error, job.bytes_total, now];
-    Ok(retrying(|| async { db.execute(END_JOB, args()).await }).await? == 1)
+    let args = || args![key.account_id, &key.job_id, owner, state.name(), error, now];
+    retrying(|| async {
+        let mut tx = db.begin().await?;
+        let row = tx.fetch_optional(END_JOB, args()).await?;
+        tx.commit().await?;
+        row.map(|row| job(&row)).transpose()
+    })
+    .await
 }
 
 const RELEASE_JOB: &str = "
 UPDATE import_jobs SET lease_owner = '', lease_until = $4 WHERE account_id = $1 AND job_id = $2 AND lease_owner = $3";
 
-/// Gives a job back, to be taken again after `until`.
-pub async fn release(db: &Db, job: &Job, owner: &str, until: i64) -> Result<(), Error> {
-    db.execute(RELEASE_JOB, args![job.account_id, &job.job_id, owner, until]).await.map(drop)
+/// Lets a job go, to be taken again after `until`.
+pub async fn release(db: &Db, key: &Key, owner: &str, until: i64) -> Result<(), Error> {
+    db.execute(RELEASE_JOB, args![key.account_id, &key.job_id, owner, until]).await.map(drop)
+}
+
+const GIVE_BACK_JOB: &str = "
+UPDATE import_jobs SET lease_owner = '', lease_until = 0, attempts = attempts - 1
+WHERE account_id = $1 AND job_id = $2 AND lease_owner = $3 AND attempts > 0";
+
+/// Lets a job go as though it had not been taken.
+pub async fn give_back(db: &Db, key: &Key, owner: &str) -> Result<(), Error> {
+    db.execute(GIVE_BACK_JOB, args![key.account_id, &key.job_id, owner]).await?;
+    // Its attempts were forgotten when it came further.
+    release(db, key, owner, 0).await
 }
 
 const COUNT_OPEN: &str = "
-SELECT count(*) AS n FROM import_jobs WHERE spool_id = $1 AND upload_id = $2 AND state IN ('PENDING', 'RUNNING')";
+SELECT count(*) AS n FROM import_jobs WHERE spool_id = $1 AND job_id = $2 AND state IN ('PENDING', 'RUNNING')";
 
-/// Whether a job still needs the file of an upload.
-pub async fn needs_file(db: &Db, spool_id: &str, upload_id: &str) -> Result<bool, Error> {
-    Ok(db.fetch_one(COUNT_OPEN, args![spool_id, upload_id]).await?.get::<i64>("n")? > 0)
+/// Whether a job still needs its file.
+pub async fn needs_file(db: &Db, spool_id: &str, job_id: &str) -> Result<bool, Error> {
+    Ok(db.fetch_one(COUNT_OPEN, args![spool_id, job_id]).await?.get::<i64>("n")? > 0)
 }
 
+/// A job as its readers see it. What cannot be read of it is left out: one row hides no other.
 fn job(row: &Row) -> Result<Job, Error> {
-    let json = |name: &str, error: serde_json::Error| Error::Inconsistency(format!("{name} of a job: {error}"));
-    let refusals: String = row.get("refusals")?;
-    let positions: String = row.get("positions")?;
+    let text = |name: &str| row.get::<String>(name);
     Ok(Job {
         account_id: row.get("account_id")?,
         job_id: row.get("job_id")?,
         user_id: row.get("user_id")?,
         upload_id: row.get("upload_id")?,
-        kind: parse_kind(&row.get::<String>("kind")?)?,
+        kind: JobKind::from_name(&text("kind")?).unwrap_or(JobKind::Unknown),
         input: row.get("input")?,
-        state: parse_state(&row.get::<String>("state")?)?,
-        format: parse_format(&row.get::<String>("format")?)?,
-        collection_id: Some(row.get("collection_id")?).filter(|id| *id != NO_COLLECTION),
+        state: JobState::from_name(&text("state")?).unwrap_or(JobState::Failed),
+        format: format_from_name(&text("format")?),
+        collection_id: row.get("collection_id").ok().filter(|id| *id != NO_COLLECTION),
         collection_name: row.get("collection_name")?,
         path_only: row.get("path_only")?,
         progress: Progress {
             total_items: row.get("total_items")?,
             imported_items: row.get("imported_items")?,
             refused_items: row.get("refused_items")?,
-            // What a job refused is for its reader alone: it never holds up the work.
-            refusals: serde_json::from_str(&refusals).unwrap_or_default(),
+            refusals: serde_json::from_str(&text("refusals")?).unwrap_or_default(),
             bytes_done: row.get("bytes_done")?,
             chunks_appended: row.get("chunks_appended")?,
-            positions: serde_json::from_str::<Positions>(&positions).map_err(|error| json("positions", error))?,
+            positions: serde_json::from_str(&text("positions")?).unwrap_or_default(),
         },
         content_digest: row.get("content_digest")?,
         bytes_total: row.get("bytes_total")?,
@@ -196,56 +227,43 @@ fn job(row: &Row) -> Result<Job, Error> {
     })
 }
 
-pub fn state_name(state: JobState) -> &'static str {
-    match state {
-        JobState::Pending => "PENDING",
-        JobState::Running => "RUNNING",
-        JobState::Succeeded => "SUCCEEDED",
-        JobState::Failed => "FAILED",
-        JobState::Cancelled => "CANCELLED",
+fn claimed(row: &Row) -> Result<Claimed, Error> {
+    let key = Key { account_id: row.get("account_id")?, job_id: row.get("job_id")? };
+    let unreadable = |error: Error| format!("The job cannot be read: {error}");
+    let job = readable(row).and_then(|()| job(row)).map_err(unreadable);
+    Ok(Claimed { key, attempts: row.get("attempts")?, job })
+}
+
+/// What a runner must know of a job.
+fn readable(row: &Row) -> Result<(), Error> {
+    let (kind, format, positions): (String, String, String) =
+        (row.get("kind")?, row.get("format")?, row.get("positions")?);
+    row.get::<i32>("collection_id")?;
+    let wrong = |text: String| Err(Error::Inconsistency(text));
+    if JobKind::from_name(&kind).is_none() {
+        return wrong(format!("kind {kind}"));
     }
-}
-
-fn parse_state(name: &str) -> Result<JobState, Error> {
-    let states = [JobState::Pending, JobState::Running, JobState::Succeeded, JobState::Failed, JobState::Cancelled];
-    let found = states.into_iter().find(|state| state_name(*state) == name);
-    found.ok_or_else(|| Error::Inconsistency(format!("job state {name}")))
-}
-
-fn parse_kind(name: &str) -> Result<JobKind, Error> {
-    JobKind::from_name(name).ok_or_else(|| Error::Inconsistency(format!("job kind {name}")))
-}
-
-pub fn format_name(format: Format) -> &'static str {
-    match format {
-        Format::Har => "HAR",
-        Format::OpenApi => "OPENAPI",
-        Format::Postman => "POSTMAN",
-        Format::Imperva => "IMPERVA",
+    if !format.is_empty() && format_from_name(&format).is_none() {
+        return wrong(format!("format {format}"));
     }
-}
-
-fn parse_format(name: &str) -> Result<Option<Format>, Error> {
-    if name.is_empty() {
-        return Ok(None);
+    match serde_json::from_str::<Positions>(&positions) {
+        Ok(_) => Ok(()),
+        Err(error) => wrong(format!("positions: {error}")),
     }
-    let formats = [Format::Har, Format::OpenApi, Format::Postman, Format::Imperva];
-    let found = formats.into_iter().find(|format| format_name(*format) == name);
-    found.map(Some).ok_or_else(|| Error::Inconsistency(format!("job format {name}")))
 }
 
 const CANCEL_OF: &str = "
 UPDATE import_jobs SET state = 'CANCELLED', error = 'The collection was deleted', input = '', lease_owner = '',
     updated_at = $3
-WHERE account_id = $1 AND collection_id = $2 AND state IN ('PENDING', 'RUNNING') RETURNING upload_id, spool_id";
+WHERE account_id = $1 AND collection_id = $2 AND state IN ('PENDING', 'RUNNING') RETURNING job_id, spool_id";
 
-/// Cancels the jobs that fill a collection. Answers the files that were theirs, each with its spool.
+/// Cancels the jobs that fill a collection. Returns the files that were theirs, each with its spool.
 pub async fn cancel_of(db: &Db, account_id: i64, collection_id: i32, now: i64) -> Result<Vec<(String, String)>, Error> {
     retrying(|| async {
         let mut tx = db.begin().await?;
         let rows = tx.fetch_all(CANCEL_OF, args![account_id, collection_id, now]).await?;
         tx.commit().await?;
-        rows.iter().map(|row| Ok((row.get("upload_id")?, row.get("spool_id")?))).collect()
+        rows.iter().map(|row| Ok((row.get("job_id")?, row.get("spool_id")?))).collect()
     })
     .await
 }

@@ -1,14 +1,6 @@
 use portolan_store::{Db, Error, Tx, args, retrying};
 
-/// The specification of a collection.
-#[derive(Clone, Debug)]
-pub struct Specification {
-    pub name: String,
-    /// JSON text.
-    pub content: String,
-    /// Unix seconds.
-    pub updated_at: i64,
-}
+use crate::model::specifications::Specification;
 
 const PUT: &str = "
 INSERT INTO import_specifications (account_id, collection_id, name, content, updated_by, updated_at)

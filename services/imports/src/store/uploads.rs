@@ -1,7 +1,7 @@
 use portolan_formats::openapi::ImportError;
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args, retrying};
 
-use crate::uploads::{Group, Ingested, Operation, Upload, UploadKind, UploadStatus};
+use crate::model::uploads::{Group, Ingested, Operation, Upload, UploadKind, UploadStatus};
 
 /// Records per page: at 5 MiB each they stay below what a converted document may take.
 const RECORDS_PAGE: i64 = 32;
@@ -45,7 +45,7 @@ pub async fn insert_upload(tx: &mut Tx, upload: &Upload) -> Result<bool, Error> 
             args![
                 upload.account_id,
                 &upload.upload_id,
-                status_name(upload.status),
+                upload.status.name(),
                 upload.collection_id,
                 &upload.collection_name,
                 upload.total,
@@ -313,14 +313,6 @@ fn upload(row: &Row) -> Result<Upload, Error> {
 fn parse_kind(name: &str) -> Result<UploadKind, Error> {
     let found = UploadKind::ALL.into_iter().find(|kind| kind.name() == name);
     found.ok_or_else(|| Error::Inconsistency(format!("upload kind {name}")))
-}
-
-pub fn status_name(status: UploadStatus) -> &'static str {
-    match status {
-        UploadStatus::InProgress => "IN_PROGRESS",
-        UploadStatus::Succeeded => "SUCCEEDED",
-        UploadStatus::Failed => "FAILED",
-    }
 }
 
 fn ingested_name(ingested: Ingested) -> &'static str {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use portolan_api::Reason;
 use portolan_api::imports::v1::{CreateImportRequest, CreateImportResponse, GetJobRequest, Job, ListJobsRequest};
+use portolan_store::args;
 use portolan_testkit::TestDb;
 use tonic::Status;
 
@@ -202,4 +203,83 @@ pub async fn jobs_are_listed_in_pages(test: TestDb) {
     }
     let request = world.request("", ListJobsRequest { page_size: 0, page_token: "x".to_owned() });
     assert_eq!(reason(world.client.clone().list_jobs(request).await).0, Reason::PageTokenInvalid);
+}
+
+/// Notes attempts of a job that brought it no further, after which it is due.
+async fn attempted(world: &World, job_id: &str, attempts: i64) {
+    let db = world.test.store.service("imports").await.unwrap();
+    let spend = "UPDATE import_jobs SET attempts = $2, lease_until = 0 WHERE job_id = $1";
+    assert_eq!(db.execute(spend, args![job_id, attempts]).await.unwrap(), 1);
+}
+
+/// Each part of a stored job that may be damaged ends that job alone, and hides no other in the lists.
+pub async fn a_job_that_cannot_be_read_holds_up_no_other(test: TestDb) {
+    let world = World::new(test).await;
+    let db = world.test.store.service("imports").await.unwrap();
+    let mut damaged = Vec::new();
+    for damage in [
+        "UPDATE import_jobs SET kind = 'import.fax' WHERE job_id = $1",
+        "UPDATE import_jobs SET format = 'FAX' WHERE job_id = $1",
+        "UPDATE import_jobs SET positions = '{' WHERE job_id = $1",
+        "UPDATE import_jobs SET collection_id = 4294967296 WHERE job_id = $1",
+    ] {
+        let created = send(&world, damage, CreateImportRequest::default(), CAPTURE.as_bytes()).await.unwrap();
+        db.execute(damage, args![&created.job_id]).await.unwrap();
+        damaged.push(created.job_id);
+    }
+    let sound = send(&world, "sound", CreateImportRequest::default(), CAPTURE.as_bytes()).await.unwrap();
+    let jobs = world.start_jobs().await;
+    assert_eq!(wait_for(&world, &sound.job_id, ended).await.state, "SUCCEEDED");
+    for job_id in &damaged {
+        let job = wait_for(&world, job_id, ended).await;
+        let reason = job.error.unwrap();
+        assert!(job.state == "FAILED" && reason.starts_with("The job cannot be read"), "{} {reason}", job.state);
+    }
+    let list = world.client.clone().list_jobs(world.request("", ListJobsRequest::default())).await.unwrap();
+    assert_eq!(list.get_ref().jobs.len(), damaged.len() + 1);
+    jobs.stop().await;
+    assert_eq!((world.spooled(), world.records().await.len()), (vec![], 2));
+}
+
+pub async fn what_always_fails_ends_failed(test: TestDb) {
+    let world = World::new(test).await;
+    let created = send(&world, "w", CreateImportRequest::default(), CAPTURE.as_bytes()).await.unwrap();
+    world.test.db.faults().at("imports.appended").times(1_000).fail();
+    // Two attempts short of the last.
+    attempted(&world, &created.job_id, 8).await;
+    let jobs = world.start_jobs().await;
+    wait_for(&world, &created.job_id, |job| job.state == "RUNNING").await;
+    attempted(&world, &created.job_id, 9).await;
+    let job = wait_for(&world, &created.job_id, ended).await;
+    let reason = job.error.unwrap();
+    assert!(job.state == "FAILED" && reason.starts_with("Given up after 10 attempts: "), "{} {reason}", job.state);
+    jobs.stop().await;
+    assert_eq!(world.spooled(), [""; 0]);
+}
+
+/// The inventory never reads what was appended.
+pub async fn what_hangs_ends_failed(test: TestDb) {
+    let world = World::new(test).await;
+    world.inventory.held.store(true, Ordering::Relaxed);
+    let created = send(&world, "w", CreateImportRequest::default(), CAPTURE.as_bytes()).await.unwrap();
+    let jobs = world.start_jobs_stalling_after(Duration::from_millis(100)).await;
+    wait_for(&world, &created.job_id, |job| job.imported_items == 2).await;
+    attempted(&world, &created.job_id, 9).await;
+    let job = wait_for(&world, &created.job_id, ended).await;
+    let reason = job.error.unwrap();
+    assert!(job.state == "FAILED" && reason.starts_with("Given up after 10 attempts: "), "{} {reason}", job.state);
+    jobs.stop().await;
+    assert_eq!(world.spooled(), [""; 0]);
+}
+
+pub async fn what_kills_its_process_ends_failed(test: TestDb) {
+    let world = World::new(test).await;
+    let created = send(&world, "w", CreateImportRequest::default(), CAPTURE.as_bytes()).await.unwrap();
+    attempted(&world, &created.job_id, 10).await;
+    let jobs = world.start_jobs().await;
+    let job = wait_for(&world, &created.job_id, ended).await;
+    let reason = job.error.as_deref();
+    assert_eq!((job.state.as_str(), reason), ("FAILED", Some("The process died at every attempt")));
+    jobs.stop().await;
+    assert_eq!((world.spooled(), world.records().await), (vec![], vec![]));
 }

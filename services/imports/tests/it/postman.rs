@@ -208,6 +208,38 @@ pub async fn a_workspace_that_cannot_be_read_fails(test: TestDb) {
     jobs.stop().await;
 }
 
+/// Only a credential that Postman takes replaces that of the account, whatever an import fails of.
+pub async fn a_failed_import_leaves_the_credential(test: TestDb) {
+    let world = World::new(test).await;
+    save_key(&world).await;
+    let kept = async || {
+        let request = world.request("", GetPostmanCredentialRequest {});
+        client(&world).get_postman_credential(request).await.unwrap().into_inner().postman_cred
+    };
+    let before = kept().await;
+    assert!(before.is_some());
+    let jobs = world.start_jobs().await;
+    for (key, workspace, state) in [
+        ("PMAK-another-wrong-key", WORKSPACE, "FAILED"),
+        (KEY, "missing", "FAILED"),
+        (KEY, EMPTY_WORKSPACE, "FAILED"),
+        (KEY, WORKSPACE, "SUCCEEDED"),
+    ] {
+        let request = ImportPostmanWorkspaceRequest {
+            api_key: Some(key.to_owned()),
+            workspace_id: Some(workspace.to_owned()),
+            ..Default::default()
+        };
+        let write_id = format!("{key}{workspace}");
+        let created = client(&world).import_postman_workspace(world.request(&write_id, request)).await.unwrap();
+        assert_eq!((kept().await, workspace), (before.clone(), workspace));
+        let job = wait_for(&world, &created.get_ref().job_id, ended).await;
+        assert_eq!(job.state, state);
+    }
+    assert_eq!(kept().await.unwrap().workspace_id, WORKSPACE);
+    jobs.stop().await;
+}
+
 /// The key is in no table as it was given, and is answered masked.
 pub async fn a_credential_is_sealed_and_masked(test: TestDb) {
     let world = World::new(test).await;

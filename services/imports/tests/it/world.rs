@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use portolan_api::imports::v1::imports_service_client::ImportsServiceClient;
 use portolan_api::{Error, Reason};
 use portolan_authz::{Caller, CredentialKind, Grant, RequestInfo, Role, Scope, ServiceAuth};
 use portolan_fetch::Fetch;
-use portolan_imports::{Deps, JobsHandle};
+use portolan_imports::{Deps, Options};
 use portolan_log::{Log, PARTITIONS};
-use portolan_runtime::{Channel, Config, GrpcService, Peers, Secrets};
+use portolan_runtime::{Channel, Config, GrpcService, Peers, Secrets, Tasks};
 use portolan_testkit::TestDb;
 use tempfile::TempDir;
 use tonic::body::Body;
@@ -65,15 +66,23 @@ impl World {
         let postman = PostmanServer::start().await;
         let deps = deps(&test, &log, &inventory, directory.path().into(), &postman.url).await;
         let channel = Channel::local();
-        channel.connect_local(grpc(portolan_imports::service(deps).await.unwrap()));
+        channel.connect_local(grpc(portolan_imports::routes(deps)));
         let client = ImportsServiceClient::new(channel.clone());
         Self { test, log, inventory, client, channel, caller, postman, directory }
     }
 
     /// The jobs of a process of this installation.
-    pub async fn start_jobs(&self) -> JobsHandle {
+    pub async fn start_jobs(&self) -> Tasks {
+        self.start_jobs_stalling_after(Duration::from_secs(900)).await
+    }
+
+    /// As [`World::start_jobs`]; a job hangs that does not go on for so long.
+    pub async fn start_jobs_stalling_after(&self, stall_max: Duration) -> Tasks {
         let data_dir = self.directory.path().into();
-        portolan_imports::start_jobs(deps(&self.test, &self.log, &self.inventory, data_dir, &self.postman.url).await)
+        let deps = deps(&self.test, &self.log, &self.inventory, data_dir, &self.postman.url).await;
+        let tasks = Tasks::default();
+        portolan_imports::start(&deps.stalling_after(stall_max), &tasks);
+        tasks
     }
 
     /// A request of the caller under a write id.
@@ -138,7 +147,8 @@ async fn deps(test: &TestDb, log: &Log, inventory: &Inventory, data_dir: PathBuf
     let db = test.store.service("imports").await.unwrap();
     let secrets = Secrets::load_or_create(&data_dir.join("secret-key")).unwrap();
     let fetch = Fetch::new(config.fetch_policy().unwrap());
-    Deps::new(db, log.clone(), peers, secrets, fetch, &config)
+    let options = Options::read(&config).unwrap();
+    Deps::open(db, log.clone(), peers, secrets, fetch, &data_dir, &options).await.unwrap()
 }
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,22 @@
+//! Documents into operations with their records, whatever their format: no I/O, and the same each time.
+
+mod imperva;
+mod openapi;
+mod postman;
+
+use portolan_formats::{Format, FormatError};
+
+use crate::model::documents::{Converted, Place};
+
+/// Converts a document.
+///
+/// # Errors
+/// Why it is none of the format.
+pub fn document(format: Format, text: &[u8], place: &Place) -> Result<Converted, FormatError> {
+    match format {
+        Format::OpenApi => openapi::convert_text(text, place),
+        Format::Postman => postman::convert_text(text, place),
+        Format::Imperva => imperva::convert_text(text, place),
+        Format::Har => Err(FormatError::NotHar("captures are read entry by entry".to_owned())),
+    }
+}

@@ -1,0 +1,18 @@
+use std::collections::BTreeMap;
+
+use portolan_formats::FormatError;
+use portolan_formats::imperva::Document;
+use portolan_record::Source;
+
+use crate::model::documents::{Converted, Place};
+
+/// Converts a file for one collection.
+pub fn convert_text(text: &[u8], place: &Place) -> Result<Converted, FormatError> {
+    let document = Document::parse(text)?;
+    let hosts = document.hosts();
+    let mut converted = Converted::default();
+    for outcome in document.convert(&BTreeMap::new(), place.target(Source::Imperva), false) {
+        converted.push("", String::new(), outcome.url, outcome.method, outcome.records, outcome.errors)?;
+    }
+    Ok(converted.titled(hosts.first().map(String::as_str)))
+}

@@ -1,0 +1,85 @@
+use std::{path::Path, sync::Arc, time::Duration};
+
+use portolan_fetch::Fetch;
+use portolan_log::Log;
+use portolan_runtime::{Peers, Secrets};
+use portolan_store::Db;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use crate::{migrations::MIGRATIONS, options::Options, spool::Spool};
+
+/// Documents converted in memory at once; each may take some hundred MiB and a whole core.
+const CONVERTERS_MAX: usize = 2;
+/// A job that reads nothing, waits for nobody who said how long, and notes no progress for this long hangs.
+const STALL_MAX: Duration = Duration::from_secs(900);
+const DAY_S: i64 = 24 * 60 * 60;
+
+/// What the service works with; cheap to clone.
+#[derive(Clone)]
+pub struct Deps {
+    pub(crate) db: Db,
+    pub(crate) log: Log,
+    pub(crate) peers: Peers,
+    pub(crate) secrets: Secrets,
+    /// For addresses that callers give.
+    pub(crate) fetch: Fetch,
+    /// For the Postman API, wherever the operator says it stands.
+    pub(crate) postman: Fetch,
+    pub(crate) postman_url: Arc<str>,
+    /// How long ended jobs and reviewed uploads are kept.
+    pub(crate) retention_s: i64,
+    pub(crate) stall_max: Duration,
+    pub(crate) spool: Arc<Spool>,
+    /// Wakes a runner when a job was made.
+    pub(crate) job_ready: Arc<Notify>,
+    converters: Arc<Semaphore>,
+}
+
+impl Deps {
+    /// Migrates the tables and prepares the spool. `db` is the handle of the service `imports`; `log` is the topic of
+    /// ingest records; raw files are kept in `uploads` under `data_dir`.
+    ///
+    /// # Errors
+    /// When the store or the data directory cannot be used.
+    pub async fn open(
+        db: Db,
+        log: Log,
+        peers: Peers,
+        secrets: Secrets,
+        fetch: Fetch,
+        data_dir: &Path,
+        options: &Options,
+    ) -> portolan_api::Result<Self> {
+        db.migrate(&MIGRATIONS).await.map_err(portolan_api::Error::internal)?;
+        portolan_outbox::open(&db).await.map_err(portolan_api::Error::internal)?;
+        let spool = Arc::new(Spool::new(data_dir));
+        spool.id().await.map_err(portolan_api::Error::internal)?;
+        let postman_url = options.postman.url.as_str();
+        Ok(Self {
+            db,
+            log,
+            peers,
+            secrets,
+            postman: fetch.trusting(postman_url),
+            fetch,
+            postman_url: postman_url.into(),
+            retention_s: i64::from(options.imports.retention_days).saturating_mul(DAY_S),
+            stall_max: STALL_MAX,
+            converters: Arc::new(Semaphore::new(CONVERTERS_MAX)),
+            spool,
+            job_ready: Arc::new(Notify::new()),
+        })
+    }
+
+    /// Takes a job that does not go on for this long for one that hangs.
+    #[must_use]
+    pub fn stalling_after(self, stall_max: Duration) -> Self {
+        Self { stall_max, ..self }
+    }
+
+    /// A turn to convert a document in memory.
+    pub(crate) async fn converter(&self) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed.
+        self.converters.clone().acquire_owned().await.ok()
+    }
+}

@@ -1,0 +1,48 @@
+use portolan_runtime::{Config, process::BoxError};
+use serde::Deserialize;
+
+/// What an operator configures of imports: the sections `imports` and `postman`, key by key as `default.toml` documents
+/// them.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub imports: ImportsOptions,
+    pub postman: PostmanOptions,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportsOptions {
+    /// Days after which ended jobs and reviewed uploads are removed.
+    pub retention_days: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PostmanOptions {
+    /// Where the Postman API stands.
+    pub url: String,
+}
+
+/// The log of ingest records, which imports share with the inventory. Its other keys are part of the URL by the time
+/// it is read.
+#[derive(Clone, Debug, Deserialize)]
+pub struct LogOptions {
+    pub url: String,
+    pub topic: String,
+}
+
+impl LogOptions {
+    /// # Errors
+    /// Names the key and what is wrong with its value.
+    pub fn read(config: &Config) -> Result<Self, BoxError> {
+        Ok(config.section("log")?)
+    }
+}
+
+impl Options {
+    /// # Errors
+    /// Names the key and what is wrong with its value.
+    pub fn read(config: &Config) -> Result<Self, BoxError> {
+        Ok(Self { imports: config.section("imports")?, postman: config.section("postman")? })
+    }
+}

@@ -1,0 +1,207 @@
+//! What imports ask other services: the one place here that speaks their messages.
+
+use std::collections::HashMap;
+
+use portolan_api::{
+    Feature, Result,
+    common::v1::{self as common, Notice, NoticeLine},
+    identity::v1 as identity,
+    inventory::v1::{
+        self as inventory, EndpointCandidate, EndpointKey, EnsureImportTargetRequest, ExportOpenApiRequest,
+        GetIngestPositionsRequest, ImportTarget, ReserveEndpointsRequest, SettleReservationRequest,
+        export_service_client::ExportServiceClient,
+    },
+    tokens::v1 as tokens,
+};
+use portolan_authz::Caller;
+use portolan_log::Positions;
+use portolan_runtime::Peers;
+
+use crate::model::{
+    candidates::Candidate,
+    jobs::{Announcement, OtherJob},
+    targets::{Target, Wanted},
+};
+
+/// Largest page of an export, in bytes.
+const EXPORT_BYTES_MAX: usize = 512 << 20;
+
+/// The wanted collection, with the rights of the caller; `None` when no collection of the account has the id.
+///
+/// # Errors
+/// Those of the inventory.
+pub async fn ensure_target(
+    peers: &Peers,
+    caller: &Caller,
+    wanted: Wanted<'_>,
+    tags: HashMap<String, String>,
+) -> Result<Option<Target>> {
+    let request = EnsureImportTargetRequest { tags, ..Default::default() };
+    let request = match wanted {
+        Wanted::Id(id) => EnsureImportTargetRequest { api_collection_id: Some(id), ..request },
+        Wanted::Named(name) => EnsureImportTargetRequest { collection_name: Some(name.to_owned()), ..request },
+        Wanted::Titled(name) => {
+            EnsureImportTargetRequest { collection_name: Some(name.to_owned()), clean_name: true, ..request }
+        }
+    };
+    let answer = peers.inventory_as(caller).ensure_import_target(request).await?;
+    Ok(answer.into_inner().target.map(target))
+}
+
+fn target(target: ImportTarget) -> Target {
+    Target {
+        collection_id: target.api_collection_id,
+        name: target.name,
+        is_host: target.host_name.is_some_and(|host| !host.is_empty()),
+        is_group: target.r#type.as_deref() == Some("API_GROUP"),
+        deactivated: target.deactivated,
+    }
+}
+
+/// The offset of each partition that the inventory reads next.
+///
+/// # Errors
+/// `UNAVAILABLE`.
+pub async fn ingest_positions(peers: &Peers) -> Result<HashMap<i32, i64>> {
+    Ok(peers.inventory().get_ingest_positions(GetIngestPositionsRequest {}).await?.into_inner().next_offsets)
+}
+
+/// Reserves room for endpoints under an id.
+///
+/// # Errors
+/// `FEATURE_LIMIT_EXCEEDED`, `FEATURE_NOT_IN_PLAN`, `UNAVAILABLE`.
+pub async fn reserve_endpoints(
+    peers: &Peers,
+    account_id: i64,
+    reservation_id: &str,
+    candidates: Vec<Candidate>,
+) -> Result<()> {
+    let candidates = candidates.into_iter().map(|candidate| {
+        let Candidate { collection_id, method, url, pinned, proven, body_names } = candidate;
+        EndpointCandidate { collection_id, method, url, pinned, proven, body_names }
+    });
+    let reservation_id = reservation_id.to_owned();
+    let request = ReserveEndpointsRequest { account_id, reservation_id, candidates: candidates.collect() };
+    peers.inventory_usage().reserve_endpoints(request).await?;
+    Ok(())
+}
+
+/// Says where the records of a reservation stand in the log.
+///
+/// # Errors
+/// `UNAVAILABLE`.
+pub async fn settle_reservation(peers: &Peers, reservation_id: String, positions: &Positions) -> Result<()> {
+    let next_offsets =
+        positions.iter().filter_map(|(partition, offset)| Some((i32::try_from(*partition).ok()?, *offset)));
+    let request = SettleReservationRequest { reservation_id, next_offsets: next_offsets.collect() };
+    peers.inventory_usage().settle_reservation(request).await?;
+    Ok(())
+}
+
+/// A job of the inventory or billing.
+///
+/// # Errors
+/// `UNAVAILABLE`.
+pub async fn find_job(peers: &Peers, account_id: i64, job_id: &str) -> Result<Option<OtherJob>> {
+    let request = common::GetJobRequest { account_id, job_id: job_id.to_owned() };
+    let found = peers.inventory_jobs().get_job(request.clone()).await?.into_inner().job;
+    if let Some(found) = found {
+        return Ok(Some(other_job(found)));
+    }
+    Ok(peers.billing_jobs().get_job(request).await?.into_inner().job.map(other_job))
+}
+
+/// The newest jobs of the inventory and billing before a time and id, the newest first.
+///
+/// # Errors
+/// `UNAVAILABLE`.
+pub async fn list_jobs(peers: &Peers, account_id: i64, size: i64, before: (i64, &str)) -> Result<Vec<OtherJob>> {
+    let request = common::ListJobsRequest {
+        account_id,
+        page_size: i32::try_from(size).unwrap_or(i32::MAX),
+        before_created_at: before.0,
+        before_job_id: before.1.to_owned(),
+    };
+    let mut jobs = peers.inventory_jobs().list_jobs(request.clone()).await?.into_inner().jobs;
+    jobs.extend(peers.billing_jobs().list_jobs(request).await?.into_inner().jobs);
+    jobs.sort_by(|a, b| (b.created_at, &b.job_id).cmp(&(a.created_at, &a.job_id)));
+    Ok(jobs.into_iter().map(other_job).collect())
+}
+
+fn other_job(job: common::Job) -> OtherJob {
+    OtherJob {
+        job_id: job.job_id,
+        kind: job.kind,
+        state: job.state,
+        collection_id: job.collection_id,
+        done_items: job.done_items,
+        error: job.error,
+        created_at: job.created_at,
+        updated_at: job.updated_at,
+    }
+}
+
+/// Endpoints of a collection as an OpenAPI document, a page a call.
+pub struct Export<'p> {
+    peers: &'p Peers,
+    caller: &'p Caller,
+    request: ExportOpenApiRequest,
+}
+
+/// A page of an export.
+pub struct ExportPage {
+    /// Under which the collection is listed.
+    pub name: String,
+    /// JSON text.
+    pub document: String,
+    pub is_last: bool,
+}
+
+impl<'p> Export<'p> {
+    /// The endpoints of `only`, each an address and a method; all of the collection when it is empty.
+    pub fn new(peers: &'p Peers, caller: &'p Caller, collection_id: i32, only: Vec<(String, String)>) -> Self {
+        let key = |(url, method)| EndpointKey { api_collection_id: collection_id, url, method };
+        let request = ExportOpenApiRequest {
+            api_collection_id: collection_id,
+            api_info_key_list: only.into_iter().map(key).collect(),
+            ..ExportOpenApiRequest::default()
+        };
+        Self { peers, caller, request }
+    }
+
+    /// The next page, with the rights of the caller.
+    ///
+    /// # Errors
+    /// Those of the collection.
+    pub async fn page(&mut self) -> Result<ExportPage> {
+        let channel = self.peers.inventory.clone();
+        let mut client = ExportServiceClient::with_interceptor(channel, self.peers.as_caller(self.caller))
+            .max_decoding_message_size(EXPORT_BYTES_MAX);
+        let page: inventory::ExportOpenApiResponse = client.export_open_api(self.request.clone()).await?.into_inner();
+        let is_last = page.last_fetched_url.is_none();
+        (self.request.last_fetched_url, self.request.last_fetched_method) =
+            (page.last_fetched_url, page.last_fetched_method);
+        Ok(ExportPage { name: page.display_name, document: page.open_api_string, is_last })
+    }
+}
+
+/// Tells an account of a job. Whoever does not hear of it is told in the log.
+pub async fn announce(peers: &Peers, announcement: Announcement) {
+    let Announcement { account_id, user_id, job_id, title, text, collection_id } = announcement;
+    let notice = Some(Notice {
+        account_id,
+        title,
+        lines: vec![NoticeLine { text, api_collection_id: collection_id, scopes: Vec::new() }],
+        url: format!("/v1/jobs/{job_id}"),
+        feature: Feature::ApiCollections.into(),
+        user_id,
+    });
+    let push = identity::NotifyAccountRequest { notice: notice.clone(), message_id: job_id.clone() };
+    if let Err(status) = peers.notifications().notify_account(push).await {
+        tracing::warn!(job_id, %status, "no browser was told of the end of an import");
+    }
+    let message = tokens::NotifyAccountRequest { notice, message_id: job_id.clone() };
+    if let Err(status) = peers.api_keys().notify_account(message).await {
+        tracing::warn!(job_id, %status, "no Slack webhook was told of the end of an import");
+    }
+}
