@@ -63,6 +63,9 @@ pub struct RequestInfo {
     pub write_id: String,
     /// Empty when the peer is a service of the installation.
     pub client_address: String,
+    /// Unix seconds from which on the secret that was presented is refused, which may be before its credential ends;
+    /// `None` for never, and where nobody presented one.
+    pub valid_until: Option<i64>,
     /// The audit name of the RPC under way; empty when it changes nothing.
     pub action: &'static str,
     /// Whether the write under way stands in the audit already.

@@ -242,6 +242,7 @@ impl Guard {
             (self.verify(presented).await?, presented.to_owned())
         };
         info.client_address.clone_from(&claims.client_address);
+        info.valid_until = claims.valid_until;
         let (scope, grant) = self.authorize(policy, &claims).await?;
         if !policy.metered.is_empty() {
             let limits = self.limits.as_ref().ok_or_else(|| Error::unavailable("no limits can be asked for"))?;

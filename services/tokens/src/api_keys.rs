@@ -118,11 +118,14 @@ pub async fn rotate(
     let mut tx = deps.db.begin().await?;
     let found = store::find(&mut tx, caller.account_id, caller.user_id, key_id).await?;
     let mut key = found.ok_or(Reason::ApiKeyNotFound)?;
-    must_cover(&own, key.expires_at)?;
-    if key.rotation_write_id == *write_id {
-        return Ok((key, None, None));
-    }
     let now = now_s();
+    if key.rotation_write_id == *write_id {
+        let until = store::find_previous_until(&mut tx, &key).await?.filter(|until| now < *until);
+        tx.rollback().await?;
+        change.finish().await?;
+        return Ok((key, None, until));
+    }
+    must_cover(&own, key.expires_at)?;
     if let Some(ended_at) = key.expires_at.filter(|at| *at <= now) {
         return Err(time_invalid(
             "apiTokenId",

@@ -26,7 +26,9 @@ pub(crate) async fn of(deps: &Deps, caller: &Caller) -> Result<Bounds> {
             let mut tx = deps.db.begin().await?;
             let found = api_keys::find(&mut tx, caller.account_id, caller.user_id, id).await?;
             tx.rollback().await?;
-            Ok(Bounds { ends_at: found.ok_or_else(gone)?.expires_at, ..Bounds::default() })
+            // The secret before a rotation ends before its key does.
+            let ends_at = found.ok_or_else(gone)?.expires_at.into_iter().chain(caller.info.valid_until).min();
+            Ok(Bounds { ends_at, ..Bounds::default() })
         }
     }
 }

@@ -8,7 +8,7 @@ use portolan_store::Tx;
 use crate::{
     Deps, changes,
     clock::now_ms,
-    store::{access_tokens, api_keys, clients, profiles, slack_webhooks},
+    store::{access_tokens, api_keys, clients, organization_tokens, profiles, slack_webhooks},
 };
 
 pub use crate::model::revocations::Ended;
@@ -17,8 +17,8 @@ pub use crate::model::revocations::Ended;
 pub const OWNERS_MAX: usize = 1_000;
 const ACTION: &str = "credentials.revoke";
 
-/// Deletes the API keys and Slack webhooks of these owners, and the clients, profiles and access tokens of an account that
-/// ended; answers how many credentials there were. They are dead with the answer, also at the edge and at those who cache
+/// Deletes the API keys and Slack webhooks of these owners, and the organization tokens, clients, profiles and access
+/// tokens of an account that ended; returns how many credentials there were. They are dead with the answer, also at the edge and at those who cache
 /// the owners of keys.
 ///
 /// # Errors
@@ -40,16 +40,20 @@ async fn revoke_one(deps: &Deps, ended: &Ended) -> Result<i32> {
     let mut tx = deps.db.begin().await?;
     let mut revoked = 0;
     let ended_profiles = match ended.user_id {
-        None => end_profiles(&mut tx, ended.account_id).await?,
+        None => {
+            let version = changes::next(&mut tx).await?;
+            revoked += end_organization_tokens(&mut tx, ended, version).await?;
+            end_profiles(&mut tx, ended.account_id, version).await?
+        }
         // They belong to the account, whoever made them.
         Some(_) => 0,
     };
     for (user_id, key_id) in api_keys::delete_of_owner(&mut tx, ended).await? {
-        record(&mut tx, ended.account_id, user_id, "apiKey", key_id.into()).await?;
+        record(&mut tx, ended.account_id, user_id, "apiKey", &key_id.to_string()).await?;
         revoked += 1;
     }
     for (user_id, webhook_id) in slack_webhooks::delete_of_owner(&mut tx, ended).await? {
-        record(&mut tx, ended.account_id, user_id, "slackWebhook", webhook_id.into()).await?;
+        record(&mut tx, ended.account_id, user_id, "slackWebhook", &webhook_id.to_string()).await?;
         revoked += 1;
     }
     tx.commit().await?;
@@ -60,20 +64,28 @@ async fn revoke_one(deps: &Deps, ended: &Ended) -> Result<i32> {
     Ok(revoked + ended_profiles)
 }
 
-/// Ends what callers of protected APIs show in the name of an account; answers how many profiles there were.
-async fn end_profiles(tx: &mut Tx, account_id: i64) -> Result<i32> {
-    let version = changes::next(tx).await?;
+/// Ends the tokens that act in an account; returns how many there were.
+async fn end_organization_tokens(tx: &mut Tx, ended: &Ended, version: i64) -> Result<i32> {
+    let tokens = organization_tokens::delete_of_account(tx, ended, version).await?;
+    for token_id in &tokens {
+        record(tx, ended.account_id, 0, "organizationToken", token_id).await?;
+    }
+    i32::try_from(tokens.len()).map_err(Error::internal)
+}
+
+/// Ends what callers of protected APIs show in the name of an account; returns how many profiles there were.
+async fn end_profiles(tx: &mut Tx, account_id: i64, version: i64) -> Result<i32> {
     access_tokens::delete_of_account(tx, account_id).await?;
     let profiles = profiles::delete_of_account(tx, account_id, now_ms(), version).await?;
     clients::delete_of_account(tx, account_id, now_ms(), version).await?;
     for profile_id in &profiles {
-        record(tx, account_id, 0, "accessProfile", *profile_id).await?;
+        record(tx, account_id, 0, "accessProfile", &profile_id.to_string()).await?;
     }
     i32::try_from(profiles.len()).map_err(Error::internal)
 }
 
 /// Tells the audit whose credential ended; who ended the membership stands there already.
-async fn record(tx: &mut Tx, account_id: i64, user_id: i64, what: &str, id: i64) -> Result<()> {
+async fn record(tx: &mut Tx, account_id: i64, user_id: i64, what: &str, id: &str) -> Result<()> {
     let event = AuditEvent {
         event_id: uuid::Uuid::now_v7().to_string(),
         account_id,
@@ -81,7 +93,7 @@ async fn record(tx: &mut Tx, account_id: i64, user_id: i64, what: &str, id: i64)
         action: ACTION.to_owned(),
         outcome: "DONE".to_owned(),
         resource: what.to_owned(),
-        resource_id: id.to_string(),
+        resource_id: id.to_owned(),
         time_ms: now_ms(),
         count: 1,
         ..AuditEvent::default()

@@ -335,6 +335,19 @@ pub async fn bounded_keys_make_bounded_things(test: TestDb) {
     make(&key, Some(3_000_000_000)).await.expect(200);
     let lasting = make(&server.api_key, None).await.expect(200).json()["apiTokenList"][0]["id"].as_i64().unwrap();
     server.call("POST", &format!("/v1/apiKeys/{lasting}:rotate"), &key, json!({})).await.expect(403);
+    // The secret before a rotation ends with its grace, and what it gives does too.
+    let made = make(&server.api_key, None).await.expect(200).json();
+    let (rotated, old) = (&made["apiTokenList"][0]["id"], made["apiTokenList"][0]["key"].as_str().unwrap().to_owned());
+    let rotate = format!("/v1/apiKeys/{rotated}:rotate");
+    let body = json!({"gracePeriodSeconds": 3600});
+    let answer = server.call("POST", &rotate, &server.api_key, body.clone()).await.expect(200).json();
+    let (new, until) = (answer["apiKey"]["key"].as_str().unwrap(), answer["previousValidUntil"].as_i64().unwrap());
+    make(&old, None).await.expect_error(403, text);
+    make(&old, Some(until + 1)).await.expect_error(403, text);
+    make(&old, Some(until)).await.expect(200);
+    server.call("POST", &rotate, &old, body.clone()).await.expect_error(403, text);
+    make(new, None).await.expect(200);
+    server.call("POST", &rotate, new, body).await.expect(200);
     for (path, body) in [
         ("/api/inviteUsers", json!({"inviteeEmail": "x@x.org", "inviteeRole": "GUEST"})),
         ("/api/createCustomRole", json!({"roleName": "r", "baseRole": "GUEST"})),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use portolan_jwks::{Jws, serde_json};
+use portolan_path::StrictPath;
 use portolan_runtime::now_s;
 use subtle::ConstantTimeEq as _;
 
@@ -14,7 +15,7 @@ use super::{
     inner::Inner,
     ip::client_address,
     method::Method,
-    path::CanonicalPath,
+    path,
     profile::{Auth, Keys, Profile, Signed},
     profiles::Profiles,
     routes::Found,
@@ -41,7 +42,7 @@ async fn check(edge: &Inner, call: &Call<'_>) -> Result<Verdict, Refusal> {
     }
     let method = Method::parse(call.method).ok_or(Refusal::Ambiguous)?;
     let host = host_name(call.host).ok_or(Refusal::Ambiguous)?;
-    let path = CanonicalPath::parse(raw_path).map_err(|_| Refusal::Ambiguous)?;
+    let path = path::read(raw_path).map_err(|_| Refusal::Ambiguous)?;
     if method.name == "OPTIONS" && may_preflight(edge, call, &host, &path) {
         return Ok(Verdict::Pass { caller: None, removed: Removed::find(call.headers, query, true) });
     }
@@ -88,7 +89,7 @@ async fn check(edge: &Inner, call: &Call<'_>) -> Result<Verdict, Refusal> {
 
 /// Whether this is a preflight request (Fetch, 4.8) for an endpoint whose profiles let those pass. Browsers send no
 /// credential with it; the answer is the upstream's.
-fn may_preflight(edge: &Inner, call: &Call<'_>, host: &str, path: &CanonicalPath<'_>) -> bool {
+fn may_preflight(edge: &Inner, call: &Call<'_>, host: &str, path: &StrictPath<'_>) -> bool {
     let Some(asked) = call.headers.get("access-control-request-method").and_then(|name| Method::parse(name)) else {
         return false;
     };

@@ -6,9 +6,9 @@ use std::{
 };
 
 use portolan_engine::{Detectors, template};
+use portolan_path::StrictPath;
 use portolan_runtime::now_s;
 
-use super::path::CanonicalPath;
 use crate::model::edge::{ShadowCount, ShadowKey};
 
 /// Distinct ones between two writes; more are counted together, so that a scan fills no table.
@@ -24,7 +24,7 @@ pub struct Shadow {
 }
 
 impl Shadow {
-    pub(super) fn saw(&self, account_id: Option<i64>, host: &str, method: &str, path: &CanonicalPath<'_>) {
+    pub(super) fn saw(&self, account_id: Option<i64>, host: &str, method: &str, path: &StrictPath<'_>) {
         let url = format!("/{}", path.segments.join("/"));
         let (url, _) = template::shape(&url, &self.detectors);
         let known_method = method.len() <= 16 && method.bytes().all(|byte| byte.is_ascii_uppercase());
@@ -69,14 +69,14 @@ mod tests {
         let shadow = Shadow::default();
         for id in 0..50 {
             let path = format!("/users/{id}");
-            shadow.saw(Some(1), "a.example", "GET", &CanonicalPath::parse(&path).unwrap());
+            shadow.saw(Some(1), "a.example", "GET", &StrictPath::parse(&path).unwrap());
         }
         let seen = shadow.take();
         assert_eq!(seen.len(), 1, "{seen:?}");
         assert_eq!(seen.values().next().unwrap().calls, 50);
         let word = |n: usize| (0..6).map(|i| char::from(b'a' + ((n >> (i * 4)) & 15) as u8)).collect::<String>();
         for n in 0..5_000 {
-            shadow.saw(Some(1), "a.example", "GET", &CanonicalPath::parse(&format!("/{}", word(n))).unwrap());
+            shadow.saw(Some(1), "a.example", "GET", &StrictPath::parse(&format!("/{}", word(n))).unwrap());
         }
         let seen = shadow.take();
         assert_eq!(seen.len(), DISTINCT_MAX + 1);

@@ -53,6 +53,8 @@ pub struct AuthSettings {
     /// `hmac` or `rsa`.
     pub jwt_method: Option<String>,
     pub jwt_secret: Option<String>,
+    /// The stored form of a secret that cannot be opened. It stays until another secret takes its place.
+    pub unopened_secret: Option<Vec<u8>>,
     pub oidc_issuer: Option<String>,
     pub oidc_jwks_uri: Option<String>,
     pub access_profile_claim: Option<String>,
@@ -101,6 +103,9 @@ impl AuthSettings {
             (false, false) => {}
         }
         set(&mut self.jwt_method, patch.jwt_method);
+        if patch.jwt_secret.is_some() {
+            self.unopened_secret = None;
+        }
         set(&mut self.jwt_secret, patch.jwt_secret);
         set(&mut self.oidc_issuer, patch.oidc_issuer);
         set(&mut self.oidc_jwks_uri, patch.oidc_jwks_uri);
@@ -129,7 +134,8 @@ impl AuthSettings {
                 if method.is_none() {
                     faults.add("jwt_method", BLANK);
                 }
-                if self.jwt_secret.is_none() && (method == Some("hmac") || !has_url) {
+                let has_secret = self.jwt_secret.is_some() || self.unopened_secret.is_some();
+                if !has_secret && (method == Some("hmac") || !has_url) {
                     faults.add("jwt_secret", BLANK);
                 }
             }

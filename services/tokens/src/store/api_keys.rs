@@ -106,6 +106,15 @@ pub(crate) async fn rotate(tx: &mut Tx, key: &ApiKey, previous_until: i64, diges
     Ok(())
 }
 
+const FIND_PREVIOUS_UNTIL: &str =
+    "SELECT previous_until FROM api_keys WHERE account_id = $1 AND user_id = $2 AND key_id = $3";
+
+/// Until when the secret before the last rotation works.
+pub(crate) async fn find_previous_until(tx: &mut Tx, key: &ApiKey) -> Result<Option<i64>> {
+    let row = tx.fetch_optional(FIND_PREVIOUS_UNTIL, args![key.account_id, key.user_id, key.id]).await?;
+    Ok(row.map(|row| row.get("previous_until")).transpose()?.flatten())
+}
+
 const RECORD_USE: &str = "UPDATE api_keys SET last_used_at = $3
     WHERE account_id = $1 AND key_id = $2 AND last_used_at < $3";
 

@@ -4,7 +4,7 @@ use portolan_store::{Db, Row, Tx, args};
 
 use super::{
     lists::{json, list_of},
-    sealed::{opened, sealed},
+    sealed::{open_into, sealed},
 };
 use crate::model::{
     api_clients::{Client, Listed},
@@ -45,7 +45,7 @@ pub(crate) async fn insert(
         auth.auth_type.map_or("", AuthType::name),
         json(&auth.collection_ids)?,
         auth.jwt_method.clone(),
-        sealed(secrets, &place(client.id), auth.jwt_secret.as_deref()),
+        sealed(secrets, &place(client.id), auth),
         auth.oidc_issuer.clone(),
         auth.oidc_jwks_uri.clone(),
         auth.access_profile_claim.clone(),
@@ -84,7 +84,7 @@ pub(crate) async fn update(tx: &mut Tx, client: &Client, secrets: &Secrets, vers
         client.api_policy_id,
         json(&auth.collection_ids)?,
         auth.jwt_method.clone(),
-        sealed(secrets, &place(client.id), auth.jwt_secret.as_deref()),
+        sealed(secrets, &place(client.id), auth),
         auth.oidc_issuer.clone(),
         auth.oidc_jwks_uri.clone(),
         auth.access_profile_claim.clone(),
@@ -165,6 +165,8 @@ pub(crate) async fn list(db: &Db, secrets: &Secrets, account_id: i64) -> Result<
 fn client(row: &Row, secrets: &Secrets) -> Result<Client> {
     let id = row.get("client_id")?;
     let auth_type: String = row.get("auth_type")?;
+    let mut auth = auth(row, AuthType::parse(&auth_type))?;
+    open_into(&mut auth, row, secrets, &place(id))?;
     Ok(Client {
         id,
         account_id: row.get("account_id")?,
@@ -175,7 +177,7 @@ fn client(row: &Row, secrets: &Secrets) -> Result<Client> {
         api_portal_id: row.get("api_portal_id")?,
         email: row.get("email")?,
         api_policy_id: row.get("api_policy_id")?,
-        auth: auth(row, AuthType::parse(&auth_type), opened(row, secrets, &place(id))?)?,
+        auth,
         mtls_enabled: row.get("mtls_enabled")?,
         validation_formula: row.get("validation_formula")?,
         cert_bundle_ids: match row.get::<Option<String>>("cert_bundle_ids")? {
@@ -187,14 +189,15 @@ fn client(row: &Row, secrets: &Secrets) -> Result<Client> {
     })
 }
 
-/// The columns of settings, which profiles and clients share.
-pub(super) fn auth(row: &Row, auth_type: Option<AuthType>, jwt_secret: Option<String>) -> Result<AuthSettings> {
+/// The columns of settings, which profiles and clients share, without the secret.
+pub(super) fn auth(row: &Row, auth_type: Option<AuthType>) -> Result<AuthSettings> {
     Ok(AuthSettings {
         auth_type,
         collection_ids: list_of(row, "collection_ids")?,
         allow_preflight: row.get("allow_preflight")?,
         jwt_method: row.get("jwt_method")?,
-        jwt_secret,
+        jwt_secret: None,
+        unopened_secret: None,
         oidc_issuer: row.get("oidc_issuer")?,
         oidc_jwks_uri: row.get("oidc_jwks_uri")?,
         access_profile_claim: row.get("access_profile_claim")?,

@@ -2,7 +2,10 @@ use portolan_api::Result;
 use portolan_store::{Db, Row, Tx, args};
 
 use super::lists::{json, list_of};
-use crate::model::organization_tokens::{Place, Token};
+use crate::model::{
+    organization_tokens::{Place, Token},
+    revocations::Ended,
+};
 
 const INSERT: &str = "INSERT INTO organization_tokens
     (organization_id, token_id, name, scopes, networks, expires_at, rate_limit, secret_digest, annotations, created_at,
@@ -129,6 +132,16 @@ const DELETE: &str = "UPDATE organization_tokens SET deleted = 1, secret_digest 
 pub(crate) async fn delete(tx: &mut Tx, token: &Token, now_s: i64, version: i64) -> Result<()> {
     tx.execute(DELETE, args![&token.organization_id, &token.id, now_s, version]).await?;
     Ok(())
+}
+
+const DELETE_OF_ACCOUNT: &str = "UPDATE organization_tokens
+    SET deleted = 1, secret_digest = NULL, updated_at = $2, version = $3
+    WHERE account_id = $1 AND created_at <= $2 AND deleted = 0 RETURNING token_id";
+
+/// Returns the id of each.
+pub(crate) async fn delete_of_account(tx: &mut Tx, ended: &Ended, version: i64) -> Result<Vec<String>> {
+    let rows = tx.fetch_all(DELETE_OF_ACCOUNT, args![ended.account_id, ended.ended_at, version]).await?;
+    rows.iter().map(|row| Ok(row.get("token_id")?)).collect()
 }
 
 /// What tokens that name no account have in the column, where they are known; elsewhere the account again.

@@ -5,7 +5,7 @@ use portolan_store::{Db, Row, Tx, args};
 use super::{
     clients::auth,
     lists::{json, list_of},
-    sealed::{opened, sealed},
+    sealed::{open_into, sealed},
 };
 use crate::model::{auth_settings::AuthType, profiles::Profile, workspaces::Page};
 
@@ -44,7 +44,7 @@ pub(crate) async fn insert(
         json(&profile.ip_deny_list)?,
         json(&auth.collection_ids)?,
         auth.jwt_method.clone(),
-        sealed(secrets, &place(profile.id), auth.jwt_secret.as_deref()),
+        sealed(secrets, &place(profile.id), auth),
         auth.oidc_issuer.clone(),
         auth.oidc_jwks_uri.clone(),
         auth.access_profile_claim.clone(),
@@ -91,7 +91,7 @@ pub(crate) async fn update(
         json(&profile.ip_deny_list)?,
         json(&auth.collection_ids)?,
         auth.jwt_method.clone(),
-        sealed(secrets, &place(profile.id), auth.jwt_secret.as_deref()),
+        sealed(secrets, &place(profile.id), auth),
         auth.oidc_issuer.clone(),
         auth.oidc_jwks_uri.clone(),
         auth.access_profile_claim.clone(),
@@ -228,6 +228,8 @@ fn profile(row: &Row, secrets: &Secrets) -> Result<Profile> {
     let auth_type: String = row.get("auth_type")?;
     let auth_type =
         AuthType::parse(&auth_type).ok_or_else(|| Error::internal(format!("stored auth_type {auth_type}")))?;
+    let mut auth = auth(row, Some(auth_type))?;
+    open_into(&mut auth, row, secrets, &place(id))?;
     Ok(Profile {
         id,
         account_id: row.get("account_id")?,
@@ -238,7 +240,7 @@ fn profile(row: &Row, secrets: &Secrets) -> Result<Profile> {
         active_since: row.get("active_since")?,
         ip_allow_list: list_of(row, "ip_allow_list")?,
         ip_deny_list: list_of(row, "ip_deny_list")?,
-        auth: auth(row, Some(auth_type), opened(row, secrets, &place(id))?)?,
+        auth,
         oauth_client_id: row.get("oauth_client_id")?,
         grant_version: row.get("grant_version")?,
         created_at: row.get("created_at")?,
