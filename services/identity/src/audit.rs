@@ -155,6 +155,10 @@ pub async fn verify(db: &Db, account_id: i64) -> Result<Verdict> {
     if head.seq < end.seq {
         return Ok(Verdict::Broken { seq: head.seq + 1, reason: "the last events are missing" });
     }
+    // Events and head are written together: a head that stays behind was moved or removed.
+    if head.seq > end.seq && store::head(db, account_id).await?.seq < head.seq {
+        return Ok(Verdict::Broken { seq: head.seq, reason: "the chain does not end at its head" });
+    }
     Ok(Verdict::Whole { events: head.seq })
 }
 

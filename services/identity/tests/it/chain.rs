@@ -56,6 +56,40 @@ pub async fn every_edit_of_an_event_is_found(test: TestDb) {
         }
         assert_eq!(verdict().await, Verdict::Whole { events: 4 }, "{undo}");
     }
+    // The columns that the list filters by count as much as the text.
+    for (change, back) in [
+        (
+            "UPDATE audit_events SET user_id = user_id + 1 WHERE account_id = $1 AND seq = 2",
+            "UPDATE audit_events SET user_id = user_id - 1 WHERE account_id = $1 AND seq = 2",
+        ),
+        (
+            "UPDATE audit_events SET action = 'x' || action WHERE account_id = $1 AND seq = 2",
+            "UPDATE audit_events SET action = substr(action, 2) WHERE account_id = $1 AND seq = 2",
+        ),
+        (
+            "UPDATE audit_events SET time_ms = time_ms + 1 WHERE account_id = $1 AND seq = 2",
+            "UPDATE audit_events SET time_ms = time_ms - 1 WHERE account_id = $1 AND seq = 2",
+        ),
+        (
+            "UPDATE audit_events SET event_id = 'x' || event_id WHERE account_id = $1 AND seq = 2",
+            "UPDATE audit_events SET event_id = substr(event_id, 2) WHERE account_id = $1 AND seq = 2",
+        ),
+    ] {
+        deps.db.execute(change, args![ACCOUNT]).await.unwrap();
+        assert_eq!(verdict().await, changed(2), "{change}");
+        deps.db.execute(back, args![ACCOUNT]).await.unwrap();
+        assert_eq!(verdict().await, Verdict::Whole { events: 4 }, "{back}");
+    }
+    // A head that was moved back, and one that was removed, with which the chain would go unlooked at.
+    for edit in [
+        "UPDATE audit_heads SET seq = 3 WHERE account_id = $1",
+        "UPDATE audit_heads SET seq = 0 WHERE account_id = $1",
+        "DELETE FROM audit_heads WHERE account_id = $1",
+    ] {
+        deps.db.execute(edit, args![ACCOUNT]).await.unwrap();
+        assert!(matches!(verdict().await, Verdict::Broken { .. }), "{edit}");
+        assert_eq!(audit::accounts(&deps.db).await.unwrap(), [ACCOUNT], "{edit}");
+    }
     // Two events that change places, each with its own hash.
     for (from, to) in [(2, 99), (3, 2), (99, 3)] {
         let swap = "UPDATE audit_events SET seq = $3 WHERE account_id = $1 AND seq = $2";
