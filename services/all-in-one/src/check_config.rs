@@ -63,9 +63,12 @@ fn beyond(config: &Config) -> Result<Vec<String>, BoxError> {
         portolan_billing::plans(config.get("billing.plans_file")).map(drop).map_err(|error| error.to_string()),
     );
     note("http.sunset", portolan_gateway::sunset(config.get("http.sunset")).map(drop).map_err(|error| cause(&error)));
-    // Algorithms are read where there is an issuer, so that one stands here for what is missing. Values that are of the
-    // wrong type were told before.
-    let mut one = config.clone();
+    // Algorithms are read where there is an issuer, so that one stands here for what is missing; so do defaults for what
+    // was told before.
+    let mut one = defaults.clone();
+    for key in ["mail.smtp_url", "mail.from", "oidc.algorithms"] {
+        one.put(key, config.get(key));
+    }
     for key in ["oidc.issuer", "mail.public_url"] {
         one.put(key, "https://portolan.example.org");
     }
