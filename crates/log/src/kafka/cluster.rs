@@ -63,7 +63,7 @@ impl Cluster {
         if self.addresses().is_empty() {
             return Err("it names no server".into());
         }
-        if !self.is_tls && !(self.ca.is_empty() && self.cert.is_empty() && self.key.is_empty()) {
+        if !(self.is_tls || self.ca.is_empty() && self.cert.is_empty() && self.key.is_empty()) {
             return Err("certificates need tls".into());
         }
         if self.cert.is_empty() != self.key.is_empty() {
