@@ -2,10 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use portolan_api::{Access, Feature, common::v1::NoticeLine};
+use portolan_api::{Access, Feature};
 use portolan_authz::{Grant, Scope};
 
-pub use portolan_api::common::v1::Notice;
+pub use portolan_api::common::v1::{Notice, NoticeLine};
 
 /// Lines that a message shows; of the others it tells the number.
 const SHOWN_MAX: usize = 5;

@@ -4,14 +4,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use portolan_api::{
-    Feature,
-    common::v1::{Notice, NoticeLine},
-};
+use portolan_api::Feature;
 use portolan_authz::Scope;
 use portolan_engine::template::BodyNames;
 use portolan_engine::{ParameterKey, SubType};
-use portolan_outbox::NOTICE;
+use portolan_outbox::{
+    NOTICE,
+    notice::{Notice, NoticeLine},
+};
 use portolan_store::Tx;
 
 use crate::collections::Collection;

@@ -2,10 +2,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
-use super::assign::{RawEndpoint, covers, is_open};
+use super::assign::RawEndpoint;
 use super::declared::{Address, Declared};
-use super::look::Look;
 use super::segment::{SplitUrl, Variable};
+use super::symbols::Symbols;
 use super::trie::Trie;
 use super::weak::{COMPARED_MAX, Member, cores};
 use crate::Method;
@@ -195,7 +195,7 @@ impl Catalog {
                 }
                 let raws = &self.spaces[*space].raws;
                 let accepts = |at: usize, token: u32| {
-                    let text = &self.symbols.entries[token as usize].text;
+                    let text = self.symbols.text(token);
                     match address.template.segments.get(at) {
                         Some(segment) => segment.matches(&Segment::of_words(text).sample()),
                         None => is_greedy || text.is_empty(),
@@ -203,7 +203,7 @@ impl Catalog {
                 };
                 let found = match *segments == length || is_greedy {
                     true => raws.matching(*segments, accepts),
-                    false => raws.with_empty_segments(|token| self.symbols.entries[token as usize].text.is_empty()),
+                    false => raws.with_empty_segments(|token| self.symbols.text(token).is_empty()),
                 };
                 touched.raws.extend(found.into_iter().map(|index| index as usize));
             }
@@ -224,7 +224,7 @@ impl Catalog {
         }
         let url: Arc<str> = self.raws[index].facts.url.as_str().into();
         for (at, key) in self.group_keys(index) {
-            let token = self.symbols.text(self.raws[index].tokens[at]);
+            let token = self.symbols.text(self.raws[index].tokens[at]).clone();
             let mut group = self.groups.remove(&key).unwrap_or_default();
             let url = url.clone();
             let of_token = group.members.entry(token.clone()).or_default();
@@ -279,7 +279,7 @@ impl Catalog {
         let mut changed = Vec::new();
         if is_same {
             let raw = &self.raws[index];
-            let of_token = group.members.get(&*self.symbols.entries[raw.tokens[at] as usize].text);
+            let of_token = group.members.get(&**self.symbols.text(raw.tokens[at]));
             let is_member = of_token.is_some_and(|urls| urls.contains_key(&*raw.facts.url));
             let has_changed = if is_member && is_value(index) { folded.insert(index) } else { folded.remove(&index) };
             changed.extend(has_changed.then_some(index));
@@ -297,7 +297,7 @@ impl Catalog {
         if self.raws[index].facts.is_member() {
             for (at, key) in self.prefix_keys(index) {
                 if self.prefixes.get(&key).is_some_and(|prefix| prefix.folds > 0) {
-                    tokens[at] = self.symbols.variables[Variable::String as usize];
+                    tokens[at] = self.symbols.token(Variable::String);
                     is_weak = true;
                 }
             }
@@ -446,7 +446,7 @@ impl Catalog {
             if index > 0 {
                 url.push('/');
             }
-            url.push_str(&self.symbols.entries[*token as usize].text);
+            url.push_str(self.symbols.text(*token));
         }
         url.push_str(space.back);
         url
@@ -485,87 +485,6 @@ impl PlaceDigest {
 
     fn of_front(&self, front: &str) -> u128 {
         u128::from(self.0.hash_one(front)) << 64 | u128::from(self.1.hash_one(front))
-    }
-}
-
-/// The tokens of all URLs, each looked up in the dictionary once.
-#[derive(Debug)]
-struct Symbols {
-    ids: HashMap<Arc<str>, u32>,
-    entries: Vec<Symbol>,
-    /// By the number of the kind.
-    variables: [u32; 5],
-}
-
-#[derive(Debug)]
-struct Symbol {
-    text: Arc<str>,
-    variable: Option<Variable>,
-    /// It joins a template that it fits.
-    is_open: bool,
-    /// It may be the value of a variable, when enough is seen.
-    look: Option<Look>,
-}
-
-impl Default for Symbols {
-    fn default() -> Self {
-        let mut symbols = Self { ids: HashMap::new(), entries: Vec::new(), variables: [0; 5] };
-        for variable in Variable::ALL {
-            symbols.variables[variable as usize] = symbols.intern(variable.token());
-        }
-        symbols
-    }
-}
-
-impl Symbols {
-    fn intern(&mut self, token: &str) -> u32 {
-        if let Some(id) = self.ids.get(token) {
-            return *id;
-        }
-        let text: Arc<str> = token.into();
-        let id = self.entries.len() as u32;
-        self.ids.insert(text.clone(), id);
-        let (variable, is_open, look) = (Variable::of_token(token), is_open(token), Look::of(token));
-        self.entries.push(Symbol { text, variable, is_open, look });
-        id
-    }
-
-    fn get(&self, token: &str) -> Option<u32> {
-        self.ids.get(token).copied()
-    }
-
-    fn text(&self, token: u32) -> Arc<str> {
-        self.entries[token as usize].text.clone()
-    }
-
-    fn variable(&self, token: u32) -> Option<Variable> {
-        self.entries[token as usize].variable
-    }
-
-    fn look(&self, token: u32) -> Option<Look> {
-        self.entries[token as usize].look
-    }
-
-    fn is_masked_at(&self, token: u32, at: usize) -> bool {
-        self.look(token).is_some_and(|look| look.is_open_at(at) && look.is_masked())
-    }
-
-    fn is_open_at(&self, token: u32, at: usize) -> bool {
-        self.look(token).is_some_and(|look| look.is_open_at(at))
-    }
-
-    fn covers(&self, template: u32, token: u32) -> bool {
-        let token = &self.entries[token as usize];
-        self.variable(template).is_some_and(|variable| match token.variable {
-            Some(_) => variable == Variable::String,
-            None => token.is_open && covers(variable, &token.text),
-        })
-    }
-
-    /// The variable tokens that cover a token.
-    fn covering(&self, token: u32) -> Vec<u32> {
-        let other = |variable: &u32| *variable != token && self.covers(*variable, token);
-        self.variables.iter().copied().filter(other).collect()
     }
 }
 

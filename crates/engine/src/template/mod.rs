@@ -16,6 +16,7 @@ mod declared;
 mod dictionary;
 mod look;
 mod segment;
+mod symbols;
 mod trie;
 mod weak;
 
