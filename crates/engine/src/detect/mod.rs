@@ -46,6 +46,8 @@ pub struct Detectors {
     values: ValueRules,
     /// Identifiers of countries.
     national: Vec<(&'static National, SubType)>,
+    /// The same by a length of their texts, since most values have the length of few.
+    national_by_bytes: Vec<Vec<(&'static National, SubType)>>,
     pairs: Vec<(PairRule, SubType)>,
     tests: Vec<(Test, SubType)>,
     /// Whether IBANs are looked for, and what they are called.
@@ -80,6 +82,7 @@ impl Detectors {
             keys: Vec::new(),
             values: ValueRules::default(),
             national: Vec::new(),
+            national_by_bytes: vec![Vec::new(); national::BYTES_MAX + 1],
             pairs: Vec::new(),
             tests: Vec::new(),
             iban: None,
@@ -92,7 +95,12 @@ impl Detectors {
                 Rule::Key(test) => detectors.keys.push((KeyRule::Test(test), sub_type)),
                 Rule::Pair(key, value) => detectors.pairs.push((PairRule { key, value }, sub_type)),
                 Rule::Test(test) => detectors.tests.push((test, sub_type)),
-                Rule::National(national) => detectors.national.push((national, sub_type)),
+                Rule::National(national) => {
+                    detectors.national.push((national, sub_type));
+                    for bytes in national.lengths() {
+                        detectors.national_by_bytes[bytes].push((national, sub_type));
+                    }
+                }
                 Rule::Value(..) | Rule::Checked(..) => detectors.values.add(pii),
                 Rule::Iban => detectors.iban = Some(sub_type),
             }
@@ -249,7 +257,8 @@ impl Detectors {
         if names_ssn(key, value) {
             return Some(SubType::Ssn);
         }
-        let known = || self.national.iter().filter(|(national, _)| national.is_match(key, value, is_text));
+        let of_length = self.national_by_bytes.get(value.trim().len())?;
+        let known = || of_length.iter().filter(|(national, _)| national.is_match(key, value, is_text));
         // A number may be one of several countries; the one that the key names is it.
         let named = known().find(|(national, _)| national.is_name(key) || national.is_own_name(key));
         named.or_else(|| known().next()).map(|(_, sub_type)| *sub_type)

@@ -3,6 +3,8 @@
 mod europe;
 mod world;
 
+use std::collections::BTreeSet;
+
 use super::checksum::is_day_and_month;
 use super::keys;
 
@@ -33,7 +35,7 @@ pub(super) fn names_a_person(key: &str) -> bool {
 }
 
 /// Longest form of any.
-const BYTES_MAX: usize = 24;
+pub(super) const BYTES_MAX: usize = 24;
 
 /// What keys call the identifier of whatever country.
 const WORDS: &[&str] = &[
@@ -70,6 +72,11 @@ const WORDS: &[&str] = &[
 ];
 
 impl National {
+    /// How many bytes its forms have.
+    pub fn lengths(&self) -> BTreeSet<usize> {
+        self.alone.iter().chain(self.named).map(|mask| mask.len()).filter(|bytes| *bytes <= BYTES_MAX).collect()
+    }
+
     /// Whether the value is one. `is_text` is false for a number of JSON, which is one only where the key says so.
     pub fn is_match(&self, key: &str, value: &str, is_text: bool) -> bool {
         let value = value.trim();

@@ -132,9 +132,10 @@ pub async fn groups_survive_deaths(test: TestDb) {
 
 /// Both jobs of access types end the same, however often their workers die; asked for twice they are one job.
 pub async fn access_types_survive_deaths(test: TestDb) {
+    // A new collection needs what identity says of the plan.
+    let (id, me) = (create(&deps(&test).await, ACCOUNT, "A").await.id, admin(ACCOUNT));
     let deps = deps_without_identity(&test.store).await;
     let ranges = tonic::service::Routes::new(directory::DirectoryServiceServer::new(Ranges));
-    let (id, me) = (create(&deps, ACCOUNT, "A").await.id, admin(ACCOUNT));
     ingest(&deps, "p", &calls(id, 450)).await;
     let public = async || {
         let (_, list) = endpoints::list(&deps, &me, id).await.unwrap();
