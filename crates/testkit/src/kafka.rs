@@ -1,11 +1,12 @@
 use std::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
 
+use crate::ports::free_port;
 use crate::{Certificates, process::Process};
 
 /// Longest wait until it takes connections.
@@ -36,8 +37,7 @@ impl KafkaServer {
 
     async fn start_with(certificates: Option<&Certificates>) -> Self {
         let libraries = std::env::var("PORTOLAN_TEST_KAFKA_LIBS").expect("the case runs only with a broker to start");
-        let ports = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [port, sasl_port, controller_port] = ports.map(|listener| listener.local_addr().unwrap().port());
+        let [port, sasl_port, controller_port] = [(); 3].map(|()| free_port());
         let directory = tempfile::tempdir().unwrap();
         let listeners = match certificates {
             None => format!("PLAINTEXT://127.0.0.1:{port}"),

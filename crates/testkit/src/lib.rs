@@ -20,6 +20,7 @@
 mod certificates;
 mod database;
 mod kafka;
+mod ports;
 mod postgres;
 mod process;
 mod redis;
@@ -29,6 +30,7 @@ mod suite;
 pub use certificates::Certificates;
 pub use database::{PostgresDatabase, TestDb};
 pub use kafka::KafkaServer;
+pub use ports::free_port;
 pub use postgres::PostgresServer;
 pub use redis::RedisServer;
 pub use suite::{Case, POSTGRES_VARIABLE, Plain, run, run_plain};

@@ -1,6 +1,6 @@
 use std::{
     fs,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     os::unix::{
         fs::{PermissionsExt as _, chown},
         process::CommandExt as _,
@@ -12,6 +12,7 @@ use std::{
 
 use tempfile::TempDir;
 
+use crate::ports::free_port;
 use crate::{Certificates, process::Process};
 
 const START_MAX: Duration = Duration::from_secs(60);
@@ -32,7 +33,7 @@ impl PostgresServer {
     pub async fn start_secured(certificates: &Certificates) -> Self {
         let programs =
             std::env::var("PORTOLAN_TEST_POSTGRES_BIN").expect("the case runs only with a Postgres to start");
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path();
         fs::set_permissions(place, fs::Permissions::from_mode(0o755)).unwrap();

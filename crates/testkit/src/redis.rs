@@ -1,9 +1,9 @@
 use std::{
-    net::TcpListener,
     process::{Command, Stdio},
     time::Duration,
 };
 
+use crate::ports::free_port;
 use crate::{Certificates, process::Process};
 
 /// A Redis of this test alone.
@@ -27,7 +27,7 @@ impl RedisServer {
     /// # Errors
     /// When it is not there.
     pub fn start_program(program: &str) -> std::io::Result<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = free_port();
         let mut server = Self { program: program.to_owned(), port, secured: None, process: None };
         server.run()?;
         Ok(server)
@@ -37,7 +37,7 @@ impl RedisServer {
     /// of its authority. The user `portolan` with the password `secret` has what Portolan needs, and nobody else anything.
     pub fn start_secured(certificates: &Certificates) -> Self {
         let program = std::env::var("PORTOLAN_TEST_REDIS_SERVER").expect("the case runs only with a Redis to start");
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let (ca, cert, key) = (certificates.ca(), certificates.cert(), certificates.key());
         let mut secured = Vec::new();
         for (name, value) in [("ca-cert-file", ca), ("cert-file", cert), ("key-file", key)] {

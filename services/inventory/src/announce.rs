@@ -2,6 +2,7 @@
 //!
 //! What is told is written with the batch, and delivered from the outbox to browsers and Slack channels.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use portolan_api::Feature;
@@ -81,11 +82,11 @@ pub(crate) async fn put(tx: &mut Tx, account_id: i64, news: &[News]) -> Result<(
     let mut lines = Vec::new();
     let mut collections: BTreeMap<i32, Option<Collection>> = BTreeMap::new();
     for news in news.iter().take(NAMED_MAX) {
-        if !collections.contains_key(&news.collection_id) {
-            let found = store::collections::get_in(tx, account_id, news.collection_id).await?;
-            collections.insert(news.collection_id, found);
-        }
-        let Some(Some(collection)) = collections.get(&news.collection_id) else { continue };
+        let collection = match collections.entry(news.collection_id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(store::collections::get_in(tx, account_id, news.collection_id).await?),
+        };
+        let Some(collection) = collection else { continue };
         let scopes = Scope::ALL.into_iter().filter(|scope| collection.in_scope(*scope));
         lines.push(NoticeLine {
             text: line(news, &collection.name),

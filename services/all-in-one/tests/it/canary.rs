@@ -356,7 +356,7 @@ impl Random {
     /// One of the texts; of half of them some bytes change, repeat or go.
     fn changed_one(&mut self, texts: &[Vec<u8>]) -> Vec<u8> {
         let mut text = self.choose(texts).clone();
-        if self.next() % 2 == 0 || text.is_empty() {
+        if self.next().is_multiple_of(2) || text.is_empty() {
             return text;
         }
         for _ in 0..=self.next() % 4 {

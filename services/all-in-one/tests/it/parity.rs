@@ -30,7 +30,7 @@ pub async fn envoy_answers_as_the_gateway_does(test: TestDb) {
     server.call("POST", "/api/managed_users", &server.api_key, workspace).await.expect(200);
 
     let place = tempfile::tempdir().unwrap();
-    let port = free_port();
+    let port = portolan_testkit::free_port();
     let _envoy = start(place.path(), &server.grpc, port);
     listening(port).await;
     let endpoint = json!({ "apiCollectionId": id, "url": "https://shop.test/orders", "method": "POST" });
@@ -161,9 +161,4 @@ fn start(place: &Path, grpc: &str, port: u16) -> Child {
         .kill_on_drop(true)
         .spawn()
         .unwrap()
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

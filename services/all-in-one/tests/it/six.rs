@@ -1,5 +1,4 @@
 use std::{
-    net::TcpListener,
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -47,8 +46,7 @@ impl Six {
             ("RUST_LOG".into(), "warn".into()),
         ];
         let is_tls = variables.iter().any(|(name, _)| *name == "PORTOLAN__TLS__CERT");
-        let mut ports = free_ports((SERVICES.len() + 1) * instances + 1).into_iter();
-        let mut take = |count: usize| ports.by_ref().take(count).collect::<Vec<u16>>();
+        let take = |count: usize| (0..count).map(|_| portolan_testkit::free_port()).collect::<Vec<u16>>();
         let mut places: Vec<(&'static str, Vec<u16>)> = Vec::new();
         for service in SERVICES {
             let ports = take(instances);
@@ -131,10 +129,4 @@ fn local_clusters(places: &[(&'static str, Vec<u16>)]) -> String {
         text = text.replace(&from, &here.join(", "));
     }
     text
-}
-
-/// Ports that were free a moment ago.
-fn free_ports(count: usize) -> Vec<u16> {
-    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
 }

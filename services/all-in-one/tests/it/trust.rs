@@ -26,7 +26,7 @@ impl Gateway {
         std::fs::create_dir_all(folder).unwrap();
         portolan_runtime::Secrets::load_or_create(&folder.join("secret-key")).unwrap();
         let log = folder.join("gateway.log");
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = portolan_testkit::free_port();
         let binary = Path::new(env!("CARGO_BIN_EXE_portolan")).with_file_name("portolan-gateway");
         let mut command = Command::new(binary);
         command.args(["--http", &format!("127.0.0.1:{port}"), "--data-dir"]).arg(folder);

@@ -224,5 +224,5 @@ async fn echo(request: Request<Body>) -> axum::response::Response {
 }
 
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    portolan_testkit::free_port()
 }
