@@ -291,28 +291,29 @@ pub async fn a_recomputation_repairs_and_reports(test: TestDb) {
     server.post("/api/uploadHar", upload).await.expect(200);
     wait_for_usage(&server, "ACTIVE_ENDPOINTS", 2).await;
     wait_for_usage(&server, "ACTIVE_ACCOUNTS", 1).await;
-    // A count is compared where nothing of it is on its way any more.
-    let identity = test.store.service("identity").await.unwrap();
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    let under_way = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM meter_deltas) AS n";
-    while identity.fetch_one(under_way, args![]).await.unwrap().get::<i64>("n").unwrap() > 0 {
-        assert!(tokio::time::Instant::now() < deadline, "the outbox does not empty");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
     let (inventory, billing) =
         (test.store.service("inventory").await.unwrap(), test.store.service("billing").await.unwrap());
-    let spoil = "UPDATE meter_counts SET count = 9 WHERE feature = 'ACTIVE_ENDPOINTS'";
-    assert_eq!(inventory.execute(spoil, args![]).await.unwrap(), 1);
-    let spoil = "UPDATE usage_buckets SET value = 5 WHERE feature = 'ACTIVE_ACCOUNTS' AND grain = 'TOTAL'";
-    assert_eq!(billing.execute(spoil, args![]).await.unwrap(), 1);
-
-    server.post("/api/refreshUsageDataForOrg", json!({})).await.expect(200);
-    let found = wait_for_refresh(&server).await["differences"].clone();
     let difference = |feature: &str, recorded: i64, counted: i64| json!({"accountId": 1_000_000, "feature": feature, "recorded": recorded, "counted": counted});
-    let recorded = found.as_array().unwrap();
-    assert_eq!(recorded.len(), 2, "{found}");
-    assert!(recorded.contains(&difference("ACTIVE_ACCOUNTS", 5, 1)), "{found}");
-    assert!(recorded.iter().any(|found| found["feature"] == "ACTIVE_ENDPOINTS" && found["counted"] == 2), "{found}");
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let spoil = "UPDATE meter_counts SET count = 9 WHERE feature = 'ACTIVE_ENDPOINTS'";
+        assert_eq!(inventory.execute(spoil, args![]).await.unwrap(), 1);
+        let spoil = "UPDATE usage_buckets SET value = 5 WHERE feature = 'ACTIVE_ACCOUNTS' AND grain = 'TOTAL'";
+        assert_eq!(billing.execute(spoil, args![]).await.unwrap(), 1);
+        server.post("/api/refreshUsageDataForOrg", json!({})).await.expect(200);
+        let found = wait_for_refresh(&server).await["differences"].clone();
+        let recorded = found.as_array().unwrap();
+        assert!(
+            recorded.iter().any(|found| found["feature"] == "ACTIVE_ENDPOINTS" && found["counted"] == 2),
+            "{found}"
+        );
+        if recorded.len() == 2 {
+            assert!(recorded.contains(&difference("ACTIVE_ACCOUNTS", 5, 1)), "{found}");
+            break;
+        }
+        // A count that was still on its way has repaired the other one before.
+        assert!(tokio::time::Instant::now() < deadline, "{found}");
+    }
     wait_for_usage(&server, "ACTIVE_ENDPOINTS", 2).await;
     wait_for_usage(&server, "ACTIVE_ACCOUNTS", 1).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
