@@ -224,7 +224,6 @@ pub(crate) async fn insert(deps: &Deps, caller: &Caller, new: NewCollection) -> 
     ensure_default(deps, caller.account_id).await?;
     let now = now_s();
     let tags = scope_tag(caller.scope, now).into_iter().collect();
-    let key = name.key();
     let collection = Collection {
         id: deps.collection_id().await?,
         name: name.0,
@@ -250,13 +249,24 @@ pub(crate) async fn insert(deps: &Deps, caller: &Caller, new: NewCollection) -> 
         },
     };
     // A repetition after a commit of unknown outcome finds its own row.
-    let collection = match store::collections::by_name_key(&deps.db, caller.account_id, &key).await? {
-        Some(holder) if holder.write_id == collection.write_id => holder,
-        Some(_) => return Err(Reason::CollectionNameTaken.into()),
+    let collection = match made_before(deps, caller, &collection).await? {
+        Some(made) => made,
         None => insert_within_plan(deps, caller, collection).await?,
     };
     show_to_creator(deps, caller, collection.id).await?;
     Ok(collection)
+}
+
+/// What the same write has made before; nothing when no collection has the name.
+///
+/// # Errors
+/// `COLLECTION_NAME_TAKEN` when another has it.
+async fn made_before(deps: &Deps, caller: &Caller, collection: &Collection) -> Result<Option<Collection>, Error> {
+    let key = collection.name.to_lowercase();
+    match store::collections::by_name_key(&deps.db, caller.account_id, &key).await? {
+        Some(holder) if holder.write_id != collection.write_id => Err(Reason::CollectionNameTaken.into()),
+        holder => Ok(holder),
+    }
 }
 
 /// Inserts a collection when the plan has room for it. Groups hold endpoints of others: the plan does not limit them.
@@ -286,10 +296,8 @@ async fn insert_within_plan(deps: &Deps, caller: &Caller, collection: Collection
         match attempt.await? {
             Insert::Done => return Ok(collection),
             Insert::Taken => {
-                let key = collection.name.to_lowercase();
-                let holder = store::collections::by_name_key(&deps.db, caller.account_id, &key).await?;
-                let own = holder.filter(|holder| holder.write_id == collection.write_id);
-                return own.ok_or_else(|| Reason::CollectionNameTaken.into());
+                let made = made_before(deps, caller, &collection).await?;
+                return made.ok_or_else(|| Reason::CollectionNameTaken.into());
             }
             // Whoever was faster may have used up the limit; billing judges whether a grace goes on.
             Insert::Over { used } => limit = deps.peers.limit(caller.account_id, FEATURE, 1, used).await?,

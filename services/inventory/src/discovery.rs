@@ -79,11 +79,11 @@ pub async fn count_discovered(deps: &Deps, caller: &Caller, start: i64, end: i64
 /// The number of endpoints with a sensitive parameter, and the sensitive types of each collection and group.
 pub async fn sensitive(deps: &Deps, caller: &Caller) -> Result<(usize, BTreeMap<i32, BTreeSet<String>>), Error> {
     let mut types: BTreeMap<i32, BTreeSet<String>> = BTreeMap::new();
-    let endpoints = sensitive_endpoints(deps, caller).await?;
+    let view = View::of(deps, caller).await?;
+    let endpoints = sensitive_endpoints(deps, caller, &view).await?;
     for (id, names) in &endpoints {
         types.entry(id.collection_id).or_default().extend(names.iter().map(|name| (*name).to_owned()));
     }
-    let view = View::of(deps, caller).await?;
     types.retain(|id, _| view.lists(*id));
     for (id, group_ids) in groups::showing(deps, caller, endpoints.keys()).await? {
         let names = endpoints.get(&id).into_iter().flatten();
@@ -96,7 +96,8 @@ pub async fn sensitive(deps: &Deps, caller: &Caller) -> Result<(usize, BTreeMap<
 
 /// The endpoints with most sensitive types.
 pub async fn most_sensitive(deps: &Deps, caller: &Caller) -> Result<Vec<(Endpoint, Vec<String>)>, Error> {
-    let mut ranked: Vec<_> = sensitive_endpoints(deps, caller)
+    let view = View::of(deps, caller).await?;
+    let mut ranked: Vec<_> = sensitive_endpoints(deps, caller, &view)
         .await?
         .into_iter()
         .filter(|(_, types)| types.len() >= TOP_TYPES_MIN)
@@ -114,8 +115,8 @@ pub async fn most_sensitive(deps: &Deps, caller: &Caller) -> Result<Vec<(Endpoin
 async fn sensitive_endpoints(
     deps: &Deps,
     caller: &Caller,
+    view: &View,
 ) -> Result<BTreeMap<EndpointId, BTreeSet<&'static str>>, Error> {
-    let view = View::of(deps, caller).await?;
     let markings = markings::of_account(deps, caller.account_id).await?;
     let mut found: BTreeMap<EndpointId, BTreeSet<&'static str>> = BTreeMap::new();
     for (id, key) in store::totals::sensitive(&deps.db, caller.account_id).await? {

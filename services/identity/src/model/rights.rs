@@ -13,13 +13,10 @@ use super::{
 /// Scopes that a mapping may name.
 pub const MAPPED_SCOPES: [Scope; 4] = [Scope::Api, Scope::Agentic, Scope::Endpoint, Scope::Dast];
 
-/// Every scope.
-pub const ALL_SCOPES: [Scope; 6] = [Scope::Api, Scope::Mcp, Scope::GenAi, Scope::Agentic, Scope::Dast, Scope::Endpoint];
-
 /// Whether a list restricts the member in every scope they have. A list of their own restricts all scopes, so it is not
 /// begun for a member whose role leaves one of them open.
 pub fn is_restricted(roles: &[CustomRole], membership: &Membership) -> bool {
-    let mut grants = ALL_SCOPES.iter().map(|scope| evaluate(roles, membership, *scope));
+    let mut grants = Scope::ALL.iter().map(|scope| evaluate(roles, membership, *scope));
     grants.all(|grant| grant.base_role == Role::NoAccess || grant.collections().is_some())
 }
 

@@ -12,11 +12,10 @@ use std::{
 };
 
 use portolan_api::{Error, Result};
-use portolan_authz::{Change, grant_key, role_key};
+use portolan_authz::{Change, Scope, grant_key, role_key};
 use portolan_store::{Db, Row, Tx};
 
 use super::{AccountReader, Reader};
-use crate::model::rights::ALL_SCOPES;
 
 /// A transaction that may change rights.
 pub(crate) struct RightsTx {
@@ -82,7 +81,7 @@ impl RightsTx {
 
 /// The grants of a member, one a scope.
 pub(crate) fn member_keys(account_id: i64, user_id: i64) -> impl Iterator<Item = String> {
-    ALL_SCOPES.into_iter().map(move |scope| grant_key(account_id, user_id, scope))
+    Scope::ALL.into_iter().map(move |scope| grant_key(account_id, user_id, scope))
 }
 
 /// Nothing was changed, so readers may cache again; one that cannot be told asks the owner until the tombstone expires.
