@@ -4,11 +4,8 @@ use crate::credentials::is_credential;
 use crate::detect::{Detected, jwt_payload};
 use crate::headers::Headers;
 use crate::json::{self, Scalar, Visitor};
-use crate::sighting::{Place, Sightings, cut, normal_key};
+use crate::sighting::{NAME_BYTES_MAX, Place, Sightings, cut, normal_key};
 use crate::{REQUEST, SubType, xml};
-
-/// Bytes of a parameter's name that are kept.
-pub const NAME_BYTES_MAX: usize = 512;
 
 /// Pairs of a form or a query, and parts of a multipart body, that are read.
 const PAIRS_MAX: usize = 1000;

@@ -1,8 +1,7 @@
 use portolan_record::{DeclaredParameter, Location};
 
-use crate::body::NAME_BYTES_MAX;
 use crate::detect::Detected;
-use crate::sighting::{Place, Sightings, cut, without_nul};
+use crate::sighting::{NAME_BYTES_MAX, Place, Sightings, cut, without_nul};
 use crate::{PiiType, SubType};
 
 /// What the last part of a declared name says of a text that has no example. The names have no separators.

@@ -30,7 +30,6 @@ mod method;
 mod observe;
 mod samples;
 mod sighting;
-mod subtype;
 pub mod template;
 mod xml;
 
@@ -39,8 +38,8 @@ pub use api_type::ApiType;
 pub use auth::{AuthSet, AuthType};
 pub use delta::{Aggregate, DeclaredFacts, Domain, EndpointDelta, Values};
 pub use detect::{
-    Conditions, CustomRule, CustomType, Detected, Detectors, PATTERN_CHARACTERS_MAX, PiiType, Predicate,
-    is_phone_number,
+    Conditions, CustomRule, CustomType, Detected, Detectors, PATTERN_CHARACTERS_MAX, PiiType, Position, Predicate,
+    REQUEST, SubType, SuperType, is_phone_number,
 };
 pub use headers::Headers;
 pub use host::{SPECIAL_CHAR_HOST, host_of};
@@ -48,4 +47,3 @@ pub use method::Method;
 pub use observe::{DropReason, Observation, Verdict, joined_parameters, observe};
 pub use samples::{SAMPLES_MAX, Sample, Samples};
 pub use sighting::{PARAMETERS_MAX, ParameterKey, Sighting, VALUE_BYTES_MAX, VALUES_MAX};
-pub use subtype::{Position, REQUEST, SubType, SuperType};

@@ -7,7 +7,7 @@ use crate::auth::AuthSet;
 use crate::credentials::{self, is_credential};
 use crate::detect::Detected;
 use crate::headers::Headers;
-use crate::sighting::{Place, Sighting, Sightings, compared_names, without_nul};
+use crate::sighting::{NAME_BYTES_MAX, Place, Sighting, Sightings, compared_names, cut, without_nul};
 use crate::template::{BodyNames, RawEndpoint, SplitUrl, decoded, shape, without_query};
 use crate::{ApiType, Detectors, Method, REQUEST, SubType, body, declared, host};
 
@@ -256,7 +256,7 @@ fn add_segment(index: usize, token: &str, sightings: &mut Sightings<'_>) {
 
 fn add_headers(headers: &Headers<'_>, code: i32, sightings: &mut Sightings<'_>) {
     for (name, value) in headers.iter().filter(|(name, _)| !name.starts_with(':')) {
-        let name = without_nul(crate::sighting::cut(name, body::NAME_BYTES_MAX));
+        let name = without_nul(cut(name, NAME_BYTES_MAX));
         let is_credential = is_credential(&name);
         let found = match is_credential {
             true => Detected { sub_type: sightings.detectors.detect_credential(&name, value), reserved: false },

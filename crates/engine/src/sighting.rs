@@ -10,6 +10,9 @@ use crate::{Detectors, Position, REQUEST, SubType};
 /// are.
 pub const PARAMETERS_MAX: usize = 1000;
 
+/// Bytes of a parameter's name that are kept.
+pub const NAME_BYTES_MAX: usize = 512;
+
 /// Bytes of a value that are kept, cut at a character.
 pub const VALUE_BYTES_MAX: usize = 256;
 

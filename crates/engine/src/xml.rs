@@ -2,7 +2,7 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesRef, Event};
 
 use crate::json::DEPTH_MAX;
-use crate::sighting::{Place, Sightings, cut, normal_key};
+use crate::sighting::{NAME_BYTES_MAX, Place, Sightings, cut, normal_key};
 
 /// A text that is no well-formed XML document of the kind that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ fn add_leaf(open: &[String], content: &str, code: i32, sightings: &mut Sightings
     };
     let Some(last) = path.last() else { return };
     let name = path.iter().map(|name| normal_key(name)).collect::<Vec<_>>().join("#");
-    sightings.add_text(code, Place::Body, cut(&name, crate::body::NAME_BYTES_MAX), last, content.trim());
+    sightings.add_text(code, Place::Body, cut(&name, NAME_BYTES_MAX), last, content.trim());
 }
 
 #[cfg(test)]

@@ -12,11 +12,13 @@
 //!
 //! Start reading at [`Template`].
 
+mod braces;
 mod canonical;
 mod escape;
 mod host;
 mod kind;
 mod matrix;
+mod segment;
 mod strict;
 mod template;
 mod trie;
@@ -27,8 +29,9 @@ pub use escape::decoded;
 pub use host::{canonical_host, host_name};
 pub use kind::Kind;
 pub use matrix::{matrix_parameters, without_matrix};
+pub use segment::{Part, Segment, Variable};
 pub use strict::{Ambiguous, StrictPath};
-pub use template::{Part, Segment, Template, Variable};
+pub use template::Template;
 pub use trie::{Node, Trie};
 
 pub use portolan_record::{SEGMENTS_MAX, URL_BYTES_MAX as PATH_BYTES_MAX};

@@ -2,7 +2,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
 
-use crate::template::{Part, Rank, Segment, Template, decoded_part, matches_parts};
+use crate::segment::{Part, STEPS_MAX, Segment, decoded_part, matches_parts};
+use crate::template::{Rank, Template};
 use crate::{Kind, decoded};
 
 /// A place in the trie that stays the same as long as the trie lives.
@@ -224,7 +225,7 @@ impl<T> Trie<T> {
             }
             let (Some(start), Some(end)) = (text.get(..*front), text.get(text.len() - back..)) else { continue };
             for edge in of_lengths.get(&*format!("{start}\0{end}")).into_iter().flatten() {
-                if matches_parts(&edge.parts, text, &mut crate::template::STEPS_MAX.clone()) {
+                if matches_parts(&edge.parts, text, &mut STEPS_MAX.clone()) {
                     found.push((&edge.rank, edge.next));
                 }
             }

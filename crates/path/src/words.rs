@@ -2,7 +2,19 @@
 
 use crate::Kind;
 use crate::escape::normalized;
-use crate::template::{Part, Segment, Variable};
+use crate::segment::{Part, Segment, Variable};
+
+impl Segment {
+    /// Reads one segment with the words of kinds.
+    pub fn of_words(text: &str) -> Self {
+        segment(text, true)
+    }
+
+    /// The segment with the word of its kind in place of each variable.
+    pub fn words(&self) -> String {
+        written(self)
+    }
+}
 
 /// Reads one segment. A word counts where it does not look like a piece of a longer word in capitals, and anywhere in
 /// braces; `+` after the last word is a greedy end.

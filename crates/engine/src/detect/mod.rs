@@ -6,23 +6,26 @@
 mod checks;
 mod checksum;
 mod custom;
+mod custom_type;
 mod keys;
 mod kinds;
 mod national;
 mod pii;
 mod rules;
 mod secrets;
+mod subtype;
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use checks::{is_bracketed_phone_number, is_national_phone_number, is_reserved_phone_number};
 pub use checks::{is_credit_card, is_iban, is_jwt, is_phone_number, is_ssn, is_url, is_uuid, is_vin, jwt_payload};
-pub use custom::{Conditions, CustomRule, CustomType, PATTERN_CHARACTERS_MAX, Predicate};
+pub use custom::{Conditions, CustomRule, PATTERN_CHARACTERS_MAX, Predicate};
+pub use custom_type::CustomType;
 pub use keys::letters_of;
 pub use pii::PiiType;
+pub use subtype::{Position, REQUEST, SubType, SuperType};
 
-use crate::{Position, SubType};
 use kinds::{AT, COLON, DASH, DIGIT, DOT, LETTER, PLUS, SIGN, SLASH, SPACE, WIDE, kinds_of};
 use national::National;
 use pii::Rule;

@@ -10,7 +10,7 @@ use regex_syntax::hir::{Hir, HirKind};
 use super::keys::{self, Compact, letters_of};
 use super::kinds::{KINDS, kinds_of};
 use super::pii::{PiiType, Rule};
-use crate::SubType;
+use super::subtype::SubType;
 
 /// What a key or a value has to pass.
 pub(super) type Test = fn(&str) -> bool;

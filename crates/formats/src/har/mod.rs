@@ -15,11 +15,8 @@ use serde::de::IgnoredAny;
 
 use crate::text::{self, Encoding, Utf8Reader};
 use crate::{FormatError, Target, error};
+pub use scan::ENTRY_BYTES_MAX;
 use scan::{Entry, ReaderFeed, Scanner, SliceFeed, Visit};
-
-/// Largest entry that is read into memory. Far above what a record may hold, so that an entry with a large binary
-/// body, which the record leaves out, still becomes a record.
-pub const ENTRY_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// One entry of a HAR.
 #[expect(clippy::large_enum_variant, reason = "nearly every item is a record, and each lives for one call")]

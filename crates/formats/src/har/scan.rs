@@ -6,8 +6,11 @@ use std::ops::ControlFlow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::ENTRY_BYTES_MAX;
 use crate::FormatError;
+
+/// Largest entry that is read into memory. Far above what a record may hold, so that an entry with a large binary
+/// body, which the record leaves out, still becomes a record.
+pub const ENTRY_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// One item of `log.entries`.
 pub(super) enum Entry<'a> {

@@ -3,7 +3,6 @@ use std::collections::BTreeMap;
 use portolan_record::{Record, Source};
 use serde_json::{Map as JsonMap, Value, json};
 
-use super::{EndpointOutcome, list};
 use crate::tree::{Map, Node};
 use crate::{ImportError, Target};
 
@@ -20,6 +19,28 @@ const MEDIA_TYPES: [&str; 10] = [
     "text/html",
     "multipart/form-data",
 ];
+
+/// What became of one endpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndpointOutcome {
+    /// Lower-case; empty when the endpoint names none, which is then refused.
+    pub host: String,
+    pub url: String,
+    /// Upper-case.
+    pub method: String,
+    /// Empty when the endpoint cannot be converted; `errors` then says why.
+    pub records: Vec<Record<'static>>,
+    pub errors: Vec<ImportError>,
+}
+
+/// A list, or the one value that stands in its place.
+pub(super) fn list(node: Option<&Node>) -> impl Iterator<Item = &Node> {
+    match node {
+        Some(Node::List(list)) => list.iter(),
+        Some(Node::Null) | None => [].iter(),
+        Some(other) => std::slice::from_ref(other).iter(),
+    }
+}
 
 pub(super) fn convert(node: &Node, host: String, target: &Target, samples_max: usize) -> EndpointOutcome {
     let text =

@@ -7,10 +7,10 @@ mod endpoint;
 
 use std::collections::BTreeMap;
 
-use portolan_record::Record;
-
 use crate::tree::{self, Node};
-use crate::{FormatError, ImportError, Target, text};
+use crate::{FormatError, Target, text};
+pub use endpoint::EndpointOutcome;
+use endpoint::list;
 
 /// Most records that one endpoint becomes when each declared type gets one.
 const SAMPLES_MAX: usize = 50;
@@ -18,19 +18,6 @@ const SAMPLES_MAX: usize = 50;
 /// A parsed file.
 pub struct Document {
     root: Node,
-}
-
-/// What became of one endpoint.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EndpointOutcome {
-    /// Lower-case; empty when the endpoint names none, which is then refused.
-    pub host: String,
-    pub url: String,
-    /// Upper-case.
-    pub method: String,
-    /// Empty when the endpoint cannot be converted; `errors` then says why.
-    pub records: Vec<Record<'static>>,
-    pub errors: Vec<ImportError>,
 }
 
 impl Document {
@@ -100,15 +87,6 @@ impl Document {
             });
             own.chain(services)
         })
-    }
-}
-
-/// A list, or the one value that stands in its place.
-fn list(node: Option<&Node>) -> impl Iterator<Item = &Node> {
-    match node {
-        Some(Node::List(list)) => list.iter(),
-        Some(Node::Null) | None => [].iter(),
-        Some(other) => std::slice::from_ref(other).iter(),
     }
 }
 

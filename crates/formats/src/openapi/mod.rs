@@ -6,6 +6,8 @@
 //! Webhooks and callbacks are calls that the API makes, not endpoints, and are left out. References resolve inside
 //! the document; one that points elsewhere is reported and never followed.
 
+mod body;
+mod context;
 mod operation;
 mod outcome;
 mod parameters;
@@ -27,7 +29,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::tree::{self, Map, Node, Tree};
 use crate::{FormatError, Target, foreign, text};
-use operation::{Context, Operation};
+use context::Context;
+use operation::Operation;
 use refs::Refs;
 
 /// Most operations of one document. The largest public descriptions hold some twenty thousand.

@@ -1,6 +1,7 @@
 use portolan_record::{DeclaredParameter, Location};
 
-use super::operation::{Body, Context};
+use super::body::Body;
+use super::context::Context;
 use super::parameters::{declared, value};
 use super::schema::Direction;
 use crate::tree::{Map, Node};

@@ -2,8 +2,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::tree::Node;
 
-use super::is_disabled;
-use super::scope::{Scope, placeholder};
+use super::scope::{Scope, is_disabled, placeholder};
 
 /// The body of a request, with the media type that follows from how it is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use crate::{ImportError, Target};
 
 use super::auth::Auth;
 use super::body::Body;
-use super::scope::Scope;
+use super::outcome::RequestOutcome;
+use super::scope::{Scope, is_disabled};
 use super::url::Address;
-use super::{RequestOutcome, is_disabled};
 
 /// What of a request does not depend on its answers.
 #[derive(Clone, Debug)]

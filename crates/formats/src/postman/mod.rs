@@ -12,6 +12,7 @@
 mod auth;
 mod body;
 mod call;
+mod outcome;
 mod scope;
 mod url;
 mod v1;
@@ -19,11 +20,10 @@ mod v2;
 
 use std::ops::ControlFlow;
 
-use portolan_record::Record;
-
 use crate::tree::{self, Map, Node};
 use crate::{FormatError, ImportError, Target, foreign, text};
-use scope::Scope;
+pub use outcome::RequestOutcome;
+use scope::{Scope, variables};
 
 /// A parsed file.
 pub struct Document {
@@ -35,20 +35,6 @@ pub struct Collection<'d> {
     node: &'d Map,
     /// The whole file, which may hold environments beside the collection.
     root: &'d Node,
-}
-
-/// What became of one request.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RequestOutcome {
-    /// The request's name after those of its folders.
-    pub name: String,
-    /// Variable segments are type tokens.
-    pub url: String,
-    /// Upper-case.
-    pub method: String,
-    /// Empty when the request cannot be converted; `errors` then says why.
-    pub records: Vec<Record<'static>>,
-    pub errors: Vec<ImportError>,
 }
 
 impl Document {
@@ -148,12 +134,6 @@ impl<'d> Collection<'d> {
     }
 }
 
-/// The variables of a collection or folder; both spellings exist.
-fn variables(node: &Map) -> impl Iterator<Item = &Node> {
-    let lists = [node.get("variable"), node.get("variables")];
-    lists.into_iter().flatten().filter_map(Node::as_list).flatten()
-}
-
 /// The values of the environments and globals that a file holds beside its collections.
 fn environment(root: &Node) -> impl Iterator<Item = &Node> {
     let listed = root.get("environments").and_then(Node::as_list).unwrap_or_default();
@@ -165,11 +145,6 @@ fn environment(root: &Node) -> impl Iterator<Item = &Node> {
 
 fn not_postman(reason: &str) -> FormatError {
     FormatError::NotPostman(reason.to_owned())
-}
-
-/// Left out by its author: `disabled` in version 2, `enabled` in version 1.
-fn is_disabled(node: &Node) -> bool {
-    node.get("disabled").is_some_and(Node::is_true) || matches!(node.get("enabled"), Some(Node::Bool(false)))
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 use std::collections::HashMap;
 
-use crate::tree::Node;
-
-use super::is_disabled;
+use crate::tree::{Map, Node};
 
 /// Deepest chain of variables whose values name variables.
 const DEPTH_MAX: usize = 16;
@@ -88,6 +86,17 @@ pub(super) fn placeholder(text: &str) -> Option<(&str, &str, &str)> {
     let end = from + 2 + text[from + 2..].find("}}")?;
     from += text[from..end].rfind("{{")?;
     Some((&text[..from], &text[from + 2..end], &text[end + 2..]))
+}
+
+/// The variables of a collection or folder; both spellings exist.
+pub(super) fn variables(node: &Map) -> impl Iterator<Item = &Node> {
+    let lists = [node.get("variable"), node.get("variables")];
+    lists.into_iter().flatten().filter_map(Node::as_list).flatten()
+}
+
+/// Left out by its author: `disabled` in version 2, `enabled` in version 1.
+pub(super) fn is_disabled(node: &Node) -> bool {
+    node.get("disabled").is_some_and(Node::is_true) || matches!(node.get("enabled"), Some(Node::Bool(false)))
 }
 
 fn read<'d>(variables: impl Iterator<Item = &'d Node>) -> HashMap<String, String> {

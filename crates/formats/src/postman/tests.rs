@@ -1,6 +1,6 @@
 use std::ops::ControlFlow;
 
-use portolan_record::Source;
+use portolan_record::{Record, Source};
 
 use super::*;
 

@@ -5,8 +5,7 @@ use portolan_path::{Kind, Segment};
 
 use crate::tree::{Map, Node};
 
-use super::is_disabled;
-use super::scope::{Scope, placeholder};
+use super::scope::{Scope, is_disabled, placeholder};
 
 /// The address of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,11 +7,11 @@ use crate::Target;
 use crate::tree::{Map, Node};
 
 use super::auth::{self, Auth};
-use super::body::Body;
+use super::body::{self, Body};
 use super::call::{self, Answer, Call, headers, status_code};
-use super::scope::Scope;
+use super::outcome::RequestOutcome;
+use super::scope::{Scope, variables};
 use super::url::{self, PathVariables};
-use super::{RequestOutcome, body, variables};
 
 type Sink<'s> = dyn FnMut(RequestOutcome) -> ControlFlow<()> + 's;
 

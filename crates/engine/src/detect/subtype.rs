@@ -1,6 +1,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::detect::{CustomType, PiiType};
+use super::custom_type::CustomType;
+use super::pii::PiiType;
 
 /// The response code that stands for the request.
 pub const REQUEST: i32 = -1;
