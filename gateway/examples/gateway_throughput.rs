@@ -17,7 +17,7 @@ use portolan_api::{
     inventory::v1::{ApiCollection, CreateCollectionRequest, CreateCollectionResponse},
 };
 use portolan_gateway::{
-    Backends, Begin, Edge, EdgeRequest, GatewayDeps, IdempotencyId, IdempotencyStore, Identified, Readiness,
+    Arrival, Authenticator, Backends, Begin, GatewayDeps, IdempotencyId, IdempotencyStore, Identified, Readiness,
     StoredAnswer, router,
 };
 use tokio::{
@@ -34,8 +34,8 @@ const BODY: &str = r#"{"collectionName":"payments api"}"#;
 
 struct Open;
 
-impl Edge for Open {
-    fn authenticate<'a>(&'a self, _: EdgeRequest<'a>) -> BoxFuture<'a, Result<Identified, Error>> {
+impl Authenticator for Open {
+    fn authenticate<'a>(&'a self, _: Arrival<'a>) -> BoxFuture<'a, Result<Identified, Error>> {
         async { Ok(Identified::default()) }.boxed()
     }
 }
@@ -86,7 +86,7 @@ async fn echo(body: Bytes) -> Vec<u8> {
 fn deps(backends: Backends) -> GatewayDeps {
     GatewayDeps {
         backends,
-        edge: Arc::new(Open),
+        authenticator: Arc::new(Open),
         idempotency: Arc::new(Open),
         readiness: Arc::new(Open),
         sunset: None,

@@ -9,7 +9,7 @@ use portolan_api::{Error, Reason};
 use tonic::{Code, Status, body::Body};
 use tower::ServiceExt;
 
-use crate::edge::Backend;
+use crate::ports::Backend;
 
 /// Length of a gRPC frame's header: a compression flag and the message's length.
 pub(crate) const FRAME_HEADER_BYTES: usize = 5;

@@ -6,7 +6,10 @@ use http::{HeaderMap, HeaderValue, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use portolan_api::Error;
 
-use crate::routes::{Route, param_of};
+use crate::{
+    dialect,
+    routes::{Route, param_of},
+};
 
 const EXPOSED: &str = "Deprecation, Link, Sunset";
 const DOCUMENTATION: &str = "</docs>; rel=\"deprecation\"; type=\"text/html\"";
@@ -59,14 +62,15 @@ pub(crate) fn announce(headers: &mut HeaderMap, route: &Route, values: &[String]
 }
 
 /// Fills the parameters of the request's path in and ends before the first one that is not known. A route without the
-/// first parameter is the direct form of the same resource, and so is its successor.
+/// parameter that its dialect may omit is the direct form of the same resource, and so is its successor.
 fn successor(template: &str, route: &Route, values: &[String]) -> String {
     let given: Vec<_> = route.pattern.split('/').filter_map(param_of).map(|(name, _)| name).zip(values).collect();
+    let omitted = dialect::of(route.rpc.policy.dialect).omitted_param();
     let mut path = String::new();
     let mut segments = template.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {
         if let Some((name, _)) = segments.peek().copied().and_then(param_of)
-            && name == "managed_user_id"
+            && Some(name) == omitted
             && !given.iter().any(|(other, _)| *other == name)
         {
             segments.next();

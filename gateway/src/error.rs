@@ -1,49 +1,36 @@
-//! One failure, four renderings: the body and the headers that each dialect documents.
+//! A failure as an answer: status, headers, and the body that its dialect documents.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use portolan_api::{Dialect, Error, Reason};
-use serde_json::{Value, json};
+use portolan_api::{Error, Reason};
 
-use crate::reply::Reply;
+use crate::{
+    dialect::{Form, Told},
+    reply::Reply,
+};
 
 /// Wait that a 429 asks for when the error names none.
 const RETRY_AFTER_SECONDS: u32 = 60;
-pub(crate) const WORKATO_CONTENT_TYPE: &str = "application/json; charset=utf-8";
 /// Wait that a 503 asks for: a dependency that restarts is back within seconds.
 const UNAVAILABLE_RETRY_SECONDS: u32 = 1;
 
-/// Renders an error in a dialect. A fault of ours is logged here, with its cause, since here it leaves the process.
-pub(crate) fn render(error: &Error, dialect: Dialect, request_id: &str) -> Reply {
-    let status = StatusCode::from_u16(error.http_status(dialect)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+/// Renders an error in the form of its path. A fault of ours is logged here, with its cause, since here it leaves the
+/// process.
+pub(crate) fn render(error: &Error, form: Form, request_id: &str) -> Reply {
+    let rules = form.rules;
+    let error = &*rules.restate(error, form);
+    let status = StatusCode::from_u16(error.http_status(rules.id())).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if status.is_server_error() {
         tracing::error!(request_id, reason = error.reason().as_str_name(), %error, "request failed");
     }
-    let body = match dialect {
-        // One reason is documented with two texts, one a line.
-        Dialect::Akto if error.reason() == Reason::ImpervaWithoutData => {
-            json!({ "actionErrors": error.text().lines().collect::<Vec<_>>() })
-        }
-        // Some documented refusals have no text.
-        Dialect::Akto => json!({ "actionErrors": Some(error.text()).filter(|text| !text.is_empty()).as_slice() }),
-        Dialect::Workato => workato(error, status, request_id),
-        Dialect::Katapult => katapult(error),
-        Dialect::Portolan | Dialect::Unspecified => problem(error, status, request_id),
-    };
+    let body = rules.error_body(&Told { error, status, request_id, form });
     let mut reply = Response::new(Bytes::from(body.to_string()));
     *reply.status_mut() = status;
 
     let headers = reply.headers_mut();
-    let is_problem = matches!(dialect, Dialect::Portolan | Dialect::Unspecified);
-    let content_type = if is_problem { "application/problem+json" } else { "application/json" };
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    if dialect == Dialect::Workato {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(WORKATO_CONTENT_TYPE));
-    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(rules.error_media_type()));
     headers.insert("x-portolan-error", HeaderValue::from_static(error.reason().as_str_name()));
-    if dialect == Dialect::Katapult {
-        headers.insert("x-api-schema", HeaderValue::from_static("json-error"));
-    }
+    rules.error_headers(error, headers);
     if error.reason() == Reason::NoProductAccess {
         headers.insert("x-no-access-error", HeaderValue::from_static("true"));
     }
@@ -56,130 +43,24 @@ pub(crate) fn render(error: &Error, dialect: Dialect, request_id: &str) -> Reply
             headers.insert(header::RETRY_AFTER, UNAVAILABLE_RETRY_SECONDS.into());
         }
         StatusCode::UNAUTHORIZED => {
-            let is_client = error.reason() == Reason::OauthInvalidClient;
-            let scheme = if is_client { "Basic realm=\"oauth2\", charset=\"UTF-8\"" } else { "Bearer" };
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(rules.challenge(error)));
         }
         _ => {}
     }
     reply
 }
 
-/// Adds the text of the error as the member `error`, which a few routes document beside `actionErrors`.
-pub(crate) fn with_error_member(reply: Reply, error: &Error) -> Reply {
-    reply.map(|body| match serde_json::from_slice::<Value>(&body) {
-        Ok(Value::Object(mut members)) => {
-            members.insert("error".to_owned(), error.text().into());
-            Bytes::from(Value::Object(members).to_string())
-        }
-        _ => body,
-    })
-}
-
-/// The dialect of a path that may not exist, by its prefix.
-pub(crate) fn dialect_of_path(path: &str) -> Dialect {
-    const WORKATO: [&str; 8] = [
-        "/api/managed_users",
-        "/api/v2/managed_users",
-        "/api/api_clients",
-        "/api/api_access_profiles",
-        "/api/v2/api_clients",
-        "/api/api_collections",
-        "/api/api_endpoints",
-        "/oauth2/token",
-    ];
-    const KATAPULT: [&str; 3] = ["/core/v1", "/api_tokens", "/organizations"];
-    const AKTO: [&str; 3] = ["/api", "/auth", "/signup-email"];
-    let is_below =
-        |prefix: &&str| path.strip_prefix(*prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    if WORKATO.iter().any(&is_below) {
-        Dialect::Workato
-    } else if KATAPULT.iter().any(&is_below) {
-        Dialect::Katapult
-    } else if AKTO.iter().any(is_below) {
-        Dialect::Akto
-    } else {
-        Dialect::Portolan
-    }
-}
-
-/// The documented texts of statuses; what is wrong with single fields stands under `errors`.
-fn workato(error: &Error, status: StatusCode, request_id: &str) -> Value {
-    let metadata = error.metadata();
-    if is_oauth(error.reason()) {
-        let description = metadata.get("detail").map_or("The request cannot be answered", String::as_str);
-        return json!({ "error": error.text(), "error_description": description });
-    }
-    if error.reason() == Reason::BodyNotJson {
-        return json!({ "message": "Bad request" });
-    }
-    match status {
-        StatusCode::UNAUTHORIZED => return json!({ "message": "Unauthorized" }),
-        StatusCode::NOT_FOUND => return json!({ "message": "Not found" }),
-        StatusCode::INTERNAL_SERVER_ERROR => return json!({ "message": "Server error", "id": request_id }),
-        _ => {}
-    }
-    let mut body = json!({ "message": error.text() });
-    if let Some(fields) = metadata.get("errors_json").and_then(|text| serde_json::from_str::<Value>(text).ok()) {
-        body["errors"] = fields;
-    } else if let Some(member) = metadata.get("member") {
-        let detail = metadata.get("detail").cloned().unwrap_or_else(|| error.text());
-        body = json!({ "message": Error::from(Reason::ValidationFailed).text(), "errors": { member: [detail] } });
-    }
-    body
-}
-
-pub(crate) fn is_oauth(reason: Reason) -> bool {
-    matches!(reason, Reason::OauthInvalidClient | Reason::OauthInvalidRequest | Reason::OauthUnsupportedGrantType)
-}
-
-/// The published schema is flat, the documented wire form stands under `error`: both are served.
-fn katapult(error: &Error) -> Value {
-    let flat = json!({
-        "code": error.katapult_code(),
-        "description": error.text(),
-        "detail": katapult_detail(error),
-    });
-    let mut body = flat.clone();
-    body["error"] = flat;
-    body
-}
-
-/// The documented members of each code, with their types: an object in any case.
-fn katapult_detail(error: &Error) -> Value {
-    let metadata = error.metadata();
-    if let Some(detail) = metadata.get("detail_json").and_then(|text| serde_json::from_str(text).ok()) {
-        return detail;
-    }
-    match error.reason() {
-        Reason::InvalidApiToken | Reason::PermissionDenied => json!({ "details": metadata.get("details") }),
-        Reason::BodyNotJson => json!({ "details": metadata.get("detail") }),
-        _ => json!({}),
-    }
-}
-
-fn problem(error: &Error, status: StatusCode, request_id: &str) -> Value {
-    let reason = error.reason().as_str_name();
-    json!({
-        "type": format!("/docs#{reason}"),
-        "title": title(reason),
-        "status": status.as_u16(),
-        "detail": error.text(),
-        "reason": reason,
-        "requestId": request_id,
-    })
-}
-
-/// `JOB_NOT_FOUND` as `Job not found`.
-fn title(reason: &str) -> String {
-    let words = reason.to_lowercase().replace('_', " ");
-    let mut letters = words.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
+    use portolan_api::Dialect;
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::dialect;
+
+    fn render(error: &Error, dialect: Dialect, request_id: &str) -> Reply {
+        super::render(error, Form::plain(dialect::of(dialect)), request_id)
+    }
 
     fn body(error: &Error, dialect: Dialect) -> Value {
         serde_json::from_slice(render(error, dialect, "r-1").body()).unwrap()
@@ -263,20 +144,18 @@ mod tests {
     }
 
     #[test]
-    fn dialects_follow_the_prefix() {
-        let cases = [
-            ("/api/x", Dialect::Akto),
-            ("/auth/login", Dialect::Akto),
-            ("/api/managed_users/1/x", Dialect::Workato),
-            ("/api/managed_usersx", Dialect::Akto),
-            ("/api/v2/api_clients", Dialect::Workato),
-            ("/core/v1/x", Dialect::Katapult),
-            ("/api_tokens/1", Dialect::Katapult),
-            ("/v1/jobs", Dialect::Portolan),
-            ("/", Dialect::Portolan),
-        ];
-        for (path, dialect) in cases {
-            assert_eq!(dialect_of_path(path), dialect, "{path}");
-        }
+    fn a_route_may_ask_for_more() {
+        let tell = |error: Error, form: Form| -> Value {
+            serde_json::from_slice(super::render(&error, form, "r").body()).unwrap()
+        };
+        let akto = Form { has_error_member: true, ..Form::plain(dialect::of(Dialect::Akto)) };
+        let text = Error::from(Reason::Unauthenticated).text();
+        assert_eq!(tell(Reason::Unauthenticated.into(), akto), json!({"actionErrors": [text], "error": text}));
+        let oauth = Form { is_oauth: true, ..Form::plain(dialect::of(Dialect::Workato)) };
+        let unread = Error::new(Reason::BodyNotJson).with("detail", "EOF");
+        assert_eq!(
+            tell(unread.clone(), oauth),
+            json!({"error": "invalid_request", "error_description": unread.text()})
+        );
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     body::RequestBody,
     call::FRAME_HEADER_BYTES,
     codec::{self, Secrets},
+    dialect::Asked,
     gateway::{Message, message},
     routes::Routes,
 };
@@ -48,19 +49,21 @@ impl Transcoder {
         let Some(route) = found.route(&parts.method) else { return };
 
         let sent = RequestBody::new(sent, &parts.headers);
-        let made = self.runtime.block_on(message(&self.routes, route, &found.values, &parts, sent, true));
+        let asked = Asked { routes: &self.routes, route, values: &found.values, parts: &parts };
+        let made = self.runtime.block_on(message(&asked, sent, true));
         match made {
             Ok((Message::Unary(frame), _)) => {
                 let wire = &frame[FRAME_HEADER_BYTES..];
                 DynamicMessage::decode(route.rpc.descriptor.input(), wire).expect("a message of the RPC");
-                let json = codec::decode(&self.routes.plans, route.rpc.request, None, wire, Secrets::Shown);
+                let json = codec::wire_to_json(&self.routes.plans, route.rpc.request, None, wire, Secrets::Shown);
                 expect_json(&json.expect("the message as JSON").body);
             }
             Ok((Message::Stream(_), _)) => (),
             Err(error) => assert!((400..500).contains(&error.http_status(route.rpc.policy.dialect)), "{error:?}"),
         }
         for secrets in [Secrets::Shown, Secrets::LeftOut] {
-            let answer = codec::decode(&self.routes.plans, route.rpc.response, route.response_body, body, secrets);
+            let answer =
+                codec::wire_to_json(&self.routes.plans, route.rpc.response, route.response_body, body, secrets);
             if let Ok(answer) = answer {
                 expect_json(&answer.body);
             }

@@ -7,40 +7,33 @@ use axum::{
     extract::{ConnectInfo, Request, State},
     response::Response,
 };
+use bytes::Bytes;
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
-use portolan_api::{Dialect, Error, Reason, Who, access, options::BODY_BYTES_MAX};
+use portolan_api::{Error, Reason, Who, access};
 use portolan_runtime::telemetry;
 use tracing::Instrument;
 
 use crate::{
-    arguments,
     body::RequestBody,
     call::{self, FRAME_HEADER_BYTES},
     codec::{self, Secrets},
     deprecation,
-    edge::{Backend, EdgeRequest, GatewayDeps, IdempotencyId, Identified},
-    error::{WORKATO_CONTENT_TYPE, dialect_of_path, is_oauth, render, with_error_member},
-    form,
+    dialect::{self, Asked, Form},
+    error::render,
     idempotency::{self, Answered},
     origin,
     pages::Pages,
-    query::{encode_cookies, encode_headers, encode_params, encode_query},
+    ports::{Arrival, Backend, GatewayDeps, IdempotencyId, Identified},
     reply::{self, REQUEST_ID, Reply},
-    routes::{BodyRule, ContractError, Found, Route, Routes},
+    routes::{BodyRule, ContractError, Found, Routes},
 };
 
 /// Tells services under which id to make a write happen once.
 const WRITE_ID: HeaderName = HeaderName::from_static("x-portolan-write-id");
 /// Trace headers that pass through to the services.
 const TRACE: [HeaderName; 2] = [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
-/// Largest body of a route that takes forms.
-const FORM_BYTES_MAX: usize = 64 * 1024;
-/// Largest body of a route that anybody may call, beside the routes that take forms.
-const PUBLIC_BYTES_MAX: usize = 16 * 1024;
 const REQUEST_ID_CHARACTERS_MAX: usize = 128;
-/// A request field of this name takes the header `content-encoding` of a streamed body.
-const CONTENT_ENCODING_FIELD: &str = "content_encoding";
 
 /// Everything a request needs, made once.
 pub(crate) struct Gateway {
@@ -87,11 +80,9 @@ pub(crate) async fn handle(State(gateway): State<Arc<Gateway>>, request: Request
     let work = dispatch(&gateway, request, &request_id, &mut seen).instrument(span);
     let mut reply = match AssertUnwindSafe(work).catch_unwind().await {
         Ok(reply) => reply,
-        Err(_) => render(&Error::internal("a request panicked"), dialect_of_path(uri.path()), request_id.text()),
+        Err(_) => render(&Error::internal("a request panicked"), Form::of_path(uri.path()), request_id.text()),
     };
-    if dialect_of_path(uri.path()) == Dialect::Katapult {
-        reply::allow_every_origin(reply.headers_mut());
-    }
+    dialect::of_path(uri.path()).finish(reply.headers_mut());
     reply::finish(reply.headers_mut(), &request_id.value);
     seen.tell(&reply, started.elapsed().as_secs_f64(), &request_id);
     reply.map(Body::from)
@@ -149,41 +140,26 @@ async fn dispatch(gateway: &Arc<Gateway>, request: Request, request_id: &Request
     let path = parts.uri.path();
     let found = match gateway.routes.find(path) {
         Ok(found) => found,
-        Err(reason) => return render(&reason.into(), dialect_of_path(path), request_id.text()),
+        Err(reason) => return render(&reason.into(), Form::of_path(path), request_id.text()),
     };
     let Some(route) = found.route(&parts.method) else { return no_such_verb(&found, &parts, request_id) };
     seen.label = route.rpc.label.clone();
     seen.route = format!("{} {}", route.verb, route.pattern);
-    let dialect = route.rpc.policy.dialect;
-    let answered = answer(gateway, route, found.values.clone(), &parts, body, request_id, seen).await;
-    let mut reply = answered.unwrap_or_else(|error| {
-        let error = if route.rpc.is_oauth { in_oauth(error) } else { error };
-        let reply = render(&error, dialect, request_id.text());
-        if route.rpc.policy.error_member { with_error_member(reply, &error) } else { reply }
-    });
-    if dialect == Dialect::Workato {
-        let content_type = HeaderValue::from_static(WORKATO_CONTENT_TYPE);
-        reply.headers_mut().insert(header::CONTENT_TYPE, content_type);
-    }
+    let asked = Asked { routes: &gateway.routes, route, values: &found.values, parts: &parts };
+    let answered = answer(gateway, &asked, body, request_id, seen).await;
+    let mut reply = answered.unwrap_or_else(|error| render(&error, Form::of(&route.rpc), request_id.text()));
     deprecation::announce(reply.headers_mut(), route, &found.values, gateway.deps.sunset.as_ref());
     reply
 }
 
-/// RFC 6749 knows one code for everything that is wrong with the request itself.
-fn in_oauth(error: Error) -> Error {
-    let is_request = (400..=415).contains(&error.http_status(Dialect::Workato)) && !is_oauth(error.reason());
-    if is_request { Error::new(Reason::OauthInvalidRequest).with("detail", error.text()) } else { error }
-}
-
 async fn answer(
     gateway: &Arc<Gateway>,
-    route: &Route,
-    values: Vec<String>,
-    parts: &Parts,
+    asked: &Asked<'_>,
     body: RequestBody,
     request_id: &RequestId,
     seen: &mut Seen,
 ) -> Result<Reply, Error> {
+    let (route, parts) = (asked.route, asked.parts);
     let policy = route.rpc.policy;
     if matches!(policy.who, Who::Nobody | Who::Internal) {
         return Err(Reason::NotCallable.into());
@@ -191,8 +167,8 @@ async fn answer(
     origin::check(&parts.headers, &parts.uri, policy)?;
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
     let peer = peer.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
-    let edge = EdgeRequest { headers: &parts.headers, peer, policy, request_id: request_id.text() };
-    let identified = gateway.deps.edge.authenticate(edge).await?;
+    let arrival = Arrival { headers: &parts.headers, peer, policy, request_id: request_id.text() };
+    let identified = gateway.deps.authenticator.authenticate(arrival).await?;
     if identified.account_id != 0 {
         (seen.account_id, seen.credential_id) = (identified.account_id, identified.credential_id.clone());
         tracing::Span::current().record("account_id", seen.account_id).record("credential_id", &seen.credential_id);
@@ -205,7 +181,7 @@ async fn answer(
         _ => None,
     };
 
-    let (message, digest) = message(&gateway.routes, route, &values, parts, body, id.is_some()).await?;
+    let (message, digest) = message(asked, body, id.is_some()).await?;
     let call = Call {
         backend: gateway.deps.backends.get(&route.rpc.service)?,
         gateway: gateway.clone(),
@@ -217,11 +193,11 @@ async fn answer(
     let Some(id) = id else { return call.run().await.map(|answered| answered.reply) };
 
     // Seen to its end even when the client goes away, so that the key is never left held.
-    let (gateway, dialect, request_id) = (gateway.clone(), policy.dialect, request_id.text().to_owned());
+    let (gateway, form, request_id) = (gateway.clone(), Form::of(&route.rpc), request_id.text().to_owned());
     let is_streamed = matches!(call.message, Message::Stream(_));
     let work = async move {
         let store = &*gateway.deps.idempotency;
-        idempotency::once(store, &id, digest, dialect, &request_id, is_streamed, call.run()).await
+        idempotency::once(store, &id, digest, form, &request_id, is_streamed, call.run()).await
     };
     match tokio::spawn(work.in_current_span()).await {
         Ok(reply) => reply,
@@ -231,62 +207,27 @@ async fn answer(
 
 /// Makes the request message, and the digest of the request when it has an `Idempotency-Key`.
 pub(crate) async fn message(
-    routes: &Routes,
-    route: &Route,
-    values: &[String],
-    parts: &Parts,
+    asked: &Asked<'_>,
     body: RequestBody,
     is_keyed: bool,
 ) -> Result<(Message, [u8; 32]), Error> {
-    let plans = &routes.plans;
-    let query = parts.uri.query().unwrap_or_default();
+    let rules = dialect::of(asked.route.rpc.policy.dialect);
+    let parts = asked.parts;
     let digest = |body: &[u8]| if is_keyed { idempotency::digest(&parts.method, &parts.uri, body) } else { [0; 32] };
 
-    if let BodyRule::Stream(number) = route.body {
+    if let BodyRule::Stream(number) = asked.route.body {
         let mut first = Vec::new();
-        encode_query(plans, route, query, &mut first)?;
-        let encoding = text_of(&parts.headers, header::CONTENT_ENCODING);
-        let plan = plans.message(route.rpc.request);
-        if let Some(index) = plan.by_any_name(CONTENT_ENCODING_FIELD).filter(|_| !encoding.is_empty()) {
-            codec::encode_text(plans, &plan.fields[index], encoding, &mut first)?;
-        }
-        encode_params(plans, route, values, &mut first)?;
-        let digest = digest(encoding.as_bytes());
+        rules.head_to_wire(asked, &mut first)?;
+        let digest = digest(asked.header(header::CONTENT_ENCODING).as_bytes());
         return Ok((Message::Stream(body.into_messages(first, number)), digest));
     }
-
+    let body = match rules.body_limit(asked, body.is_empty())? {
+        Some(limit) => body.read(limit).await?,
+        None => Bytes::new(),
+    };
     let mut message = vec![0; FRAME_HEADER_BYTES];
-    let mut json = bytes::Bytes::new();
-    if route.rpc.policy.dialect == Dialect::Katapult {
-        let body = body.read(BODY_BYTES_MAX).await?;
-        arguments::encode(routes, route, values, query, &parts.headers, &body, &mut message)?;
-        return Ok((Message::Unary(message), digest(&body)));
-    }
-    if route.rpc.is_oauth {
-        let body = body.read(FORM_BYTES_MAX).await?;
-        let json = form::to_json(&parts.headers, &body)?;
-        codec::encode(plans, route.rpc.request, None, &json, &mut message)?;
-        encode_headers(plans, route, &parts.headers, &mut message)?;
-        return Ok((Message::Unary(message), digest(&body)));
-    }
-    if route.body != BodyRule::None {
-        let is_json = takes_json(&parts.headers);
-        if !is_json && (parts.headers.contains_key(header::CONTENT_TYPE) && !body.is_empty()) {
-            return Err(Reason::ContentTypeUnsupported.into());
-        }
-        let is_public = route.rpc.policy.who == Who::Public;
-        json = body.read(if is_public { PUBLIC_BYTES_MAX } else { BODY_BYTES_MAX }).await?;
-        if !is_json && !json.is_empty() {
-            return Err(Reason::ContentTypeUnsupported.into());
-        }
-        message.reserve(json.len());
-        let only = if let BodyRule::Field(index) = route.body { Some(index) } else { None };
-        codec::encode(plans, route.rpc.request, only, &json, &mut message)?;
-    }
-    encode_query(plans, route, query, &mut message)?;
-    encode_params(plans, route, values, &mut message)?;
-    encode_cookies(plans, route, &parts.headers, &mut message)?;
-    Ok((Message::Unary(message), digest(&json)))
+    rules.to_wire(asked, &body, &mut message)?;
+    Ok((Message::Unary(message), digest(&body)))
 }
 
 impl Call {
@@ -299,7 +240,7 @@ impl Call {
         };
         let decode = |secrets| {
             let plans = &self.gateway.routes.plans;
-            codec::decode(plans, route.rpc.response, route.response_body, &wire, secrets)
+            codec::wire_to_json(plans, route.rpc.response, route.response_body, &wire, secrets)
                 .map_err(|error| Error::internal(format!("{path}: {error}")))
                 .and_then(reply::from_answer)
         };
@@ -310,16 +251,14 @@ impl Call {
 }
 
 fn no_such_verb(found: &Found, parts: &Parts, request_id: &RequestId) -> Reply {
-    let dialect = found.each().next().map_or(Dialect::Portolan, |route| route.rpc.policy.dialect);
+    let rules = dialect::of_path(parts.uri.path());
     let mut reply = if parts.method == Method::OPTIONS {
         let mut reply = Reply::default();
-        if dialect != Dialect::Katapult {
-            *reply.status_mut() = StatusCode::NO_CONTENT;
-        }
+        *reply.status_mut() = rules.options_status();
         reply
     } else {
         let error = Error::new(Reason::VerbNotAllowed).with("method", &parts.method);
-        render(&error, dialect, request_id.text())
+        render(&error, Form::plain(rules), request_id.text())
     };
     if let Ok(allowed) = HeaderValue::try_from(found.allowed()) {
         reply.headers_mut().insert(header::ALLOW, allowed);
@@ -349,18 +288,6 @@ fn metadata(
     metadata.extend(identified.metadata);
     telemetry::inject(&mut metadata);
     Ok(metadata)
-}
-
-/// Whether the body is plain JSON: the media type, whatever its parameters, and no compression.
-fn takes_json(headers: &HeaderMap) -> bool {
-    let media_type = text_of(headers, header::CONTENT_TYPE).split(';').next().unwrap_or_default();
-    let encoding = text_of(headers, header::CONTENT_ENCODING);
-    media_type.trim().eq_ignore_ascii_case("application/json")
-        && (encoding.is_empty() || encoding.eq_ignore_ascii_case("identity"))
-}
-
-fn text_of(headers: &HeaderMap, name: HeaderName) -> &str {
-    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 /// The id of a request: the caller's if it is 1 to 128 visible characters, else a new one.
@@ -404,14 +331,5 @@ mod tests {
         }
         assert_eq!(id(&[0xff]).text().len(), 36);
         assert_ne!(id(b"abc").made, id(b"abc").made);
-    }
-
-    #[test]
-    fn json_may_name_a_charset() {
-        let takes = |value: &'static str| {
-            takes_json(&HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))]))
-        };
-        assert!(takes("application/json") && takes("Application/JSON ; charset=latin1"));
-        assert!(!takes("application/jsonp") && !takes("text/plain") && !takes(""));
     }
 }

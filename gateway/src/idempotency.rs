@@ -4,12 +4,13 @@ use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
-use portolan_api::{Dialect, Error, Reason};
+use portolan_api::{Error, Reason};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    edge::{Begin, IdempotencyId, IdempotencyStore, StoredAnswer},
+    dialect::Form,
     error,
+    ports::{Begin, IdempotencyId, IdempotencyStore, StoredAnswer},
     reply::Reply,
 };
 
@@ -61,13 +62,13 @@ pub(crate) fn write_id(id: &IdempotencyId) -> String {
 /// Runs `work` unless the request was answered before. The `work` of a streamed request runs again and comes to the same
 /// answer: only its service can tell whether the same body was sent.
 ///
-/// Errors of `work` are rendered in the dialect and stored when they would be the same again. The caller of this future
+/// Errors of `work` are rendered in their form and stored when they would be the same again. The caller of this future
 /// must see it to its end, or the key stays held until the store lets it lapse.
 pub(crate) async fn once(
     store: &dyn IdempotencyStore,
     id: &IdempotencyId,
     digest: [u8; 32],
-    dialect: Dialect,
+    form: Form,
     request_id: &str,
     is_streamed: bool,
     work: impl Future<Output = Result<Answered, Error>>,
@@ -82,11 +83,11 @@ pub(crate) async fn once(
     let answered = match AssertUnwindSafe(work).catch_unwind().await {
         Ok(Ok(answered)) => answered,
         Ok(Err(failure)) => {
-            let reply = error::render(&failure, dialect, request_id);
+            let reply = error::render(&failure, form, request_id);
             Answered { replay: reply.clone(), reply }
         }
         Err(_) => {
-            let reply = error::render(&Error::internal("a request panicked"), dialect, request_id);
+            let reply = error::render(&Error::internal("a request panicked"), form, request_id);
             Answered { replay: reply.clone(), reply }
         }
     };

@@ -11,7 +11,7 @@ use portolan_api::{Error, Result};
 use portolan_runtime::now_s;
 use portolan_store::{Db, Dialect, Migration, Migrations, Row, args};
 
-use crate::edge::{Begin, IdempotencyId, IdempotencyStore, StoredAnswer};
+use crate::ports::{Begin, IdempotencyId, IdempotencyStore, StoredAnswer};
 
 /// The tables of the gateway.
 pub const MIGRATIONS: Migrations = Migrations {

@@ -5,30 +5,31 @@
 //! `/openapi.json`, `/docs`, `/healthz`, `/livez`, `/readyz` and `/metrics` are here; business rules and roles are not.
 //!
 //! # Invariants
-//! - A new RPC appears by its HTTP rule; no code here names a route, a field or a service.
+//! - A new RPC appears by its HTTP rule; no code outside [`dialect`] names a dialect, a route, a field or a service.
 //! - The order of checks is route, verb, credential, content type, body, role (in the service).
 //! - No header of a caller reaches a service, apart from the trace context.
 //! - Every answer has `x-request-id`; every error `x-portolan-error` as well; a panic is answered as any fault.
 //! - What a request may use is bounded: path, parameters, body, depth, answer, time.
 //!
-//! Start with [`gateway::handle`] for the way of a request, [`routes`] for how a path is found, and [`codec`] for JSON.
+//! Start with [`gateway::handle`] for the way of a request, [`routes`] for how a path is found, [`dialect`] for what differs
+//! between the documented contracts, and [`codec`] for JSON.
 
-mod arguments;
+mod authenticator;
 mod body;
 mod call;
 mod codec;
+mod cookie;
 mod deprecation;
-mod edge;
+mod dialect;
 mod error;
-mod form;
 #[cfg(any(fuzzing, test))]
 mod fuzzing;
 mod gateway;
-mod guard_edge;
 mod idempotency;
 mod idempotency_table;
 mod origin;
 mod pages;
+mod ports;
 mod query;
 mod reference;
 mod reply;
@@ -37,16 +38,16 @@ mod serve;
 
 use std::sync::Arc;
 
+pub use authenticator::GuardAuthenticator;
 pub use codec::PlanError;
 pub use deprecation::sunset;
-pub use edge::{
-    Backend, Backends, Begin, Edge, EdgeRequest, GatewayDeps, IdempotencyId, IdempotencyStore, Identified, Readiness,
-    StoredAnswer,
-};
 #[cfg(fuzzing)]
 pub use fuzzing::Transcoder;
-pub use guard_edge::GuardEdge;
 pub use idempotency_table::{IdempotencyTable, MIGRATIONS};
+pub use ports::{
+    Arrival, Authenticator, Backend, Backends, Begin, GatewayDeps, IdempotencyId, IdempotencyStore, Identified,
+    Readiness, StoredAnswer,
+};
 pub use reference::{openapi, route_list};
 pub use routes::ContractError;
 pub use serve::serve;

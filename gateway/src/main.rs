@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use portolan_gateway::{Backends, GatewayDeps, GuardEdge, IdempotencyTable, router, serve, sunset};
+use portolan_gateway::{Backends, GatewayDeps, GuardAuthenticator, IdempotencyTable, router, serve, sunset};
 use portolan_runtime::{
     Process, Stop,
     process::{self, BoxError},
@@ -45,7 +45,7 @@ async fn run() -> Result<(), BoxError> {
         let proxies = process.config.get("http.trusted_proxies");
         let router = router(GatewayDeps {
             backends,
-            edge: Arc::new(GuardEdge::new(guard, peers.auth.clone(), proxies)),
+            authenticator: Arc::new(GuardAuthenticator::new(guard, peers.auth.clone(), proxies)),
             readiness: process.readiness_with_peers(&db).shared(),
             idempotency: Arc::new(IdempotencyTable::open(db).await?),
             sunset: sunset(process.config.get("http.sunset"))?,

@@ -4,11 +4,18 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
-use portolan_api::{Dialect, Error, Reason};
+use portolan_api::{Error, Reason};
 use portolan_runtime::readiness;
 use serde_json::json;
 
-use crate::{edge::GatewayDeps, error::render, reference, reply, reply::Reply, routes::Routes};
+use crate::{
+    dialect::{Form, OWN},
+    error::render,
+    ports::GatewayDeps,
+    reference,
+    reply::{self, Reply},
+    routes::Routes,
+};
 
 /// The documents, each made when it is first asked for: making them takes tens of milliseconds and more memory than all
 /// else that the gateway keeps.
@@ -40,7 +47,7 @@ impl Pages {
         }
         if !matches!(parts.method, Method::GET | Method::HEAD) {
             let error = Error::new(Reason::VerbNotAllowed).with("method", &parts.method);
-            let mut reply = render(&error, Dialect::Portolan, request_id);
+            let mut reply = render(&error, Form::plain(OWN), request_id);
             if parts.method == Method::OPTIONS {
                 reply = Reply::default();
                 *reply.status_mut() = StatusCode::NO_CONTENT;
@@ -95,7 +102,7 @@ async fn ready(parts: &Parts, deps: &GatewayDeps, request_id: &str) -> Reply {
     }
     match missing {
         None => reply::json(Bytes::from_static(br#"{"status":"ready"}"#)),
-        Some(missing) => render(&Error::unavailable(missing), Dialect::Portolan, request_id),
+        Some(missing) => render(&Error::unavailable(missing), Form::plain(OWN), request_id),
     }
 }
 

@@ -5,8 +5,8 @@ use percent_encoding::percent_decode_str;
 use portolan_api::{Error, Reason, common::v1::Carrier};
 
 use crate::{
-    codec::{Plans, encode_text},
-    reply::LOGIN_COOKIE,
+    codec::{Plans, text_to_wire},
+    cookie::{self, LOGIN_COOKIE},
     routes::{BodyRule, Route},
 };
 
@@ -48,7 +48,7 @@ pub(crate) fn encode_query(plans: &Plans, route: &Route, query: &str, out: &mut 
             return Err(error.with("detail", "must not be given twice"));
         }
         given |= 1 << index;
-        encode_text(plans, field, &value, out)?;
+        text_to_wire(plans, field, &value, out)?;
     }
     Ok(())
 }
@@ -57,7 +57,7 @@ pub(crate) fn encode_query(plans: &Plans, route: &Route, query: &str, out: &mut 
 pub(crate) fn encode_params(plans: &Plans, route: &Route, values: &[String], out: &mut Vec<u8>) -> Result<(), Error> {
     let plan = plans.message(route.rpc.request);
     for (index, value) in route.params.iter().zip(values) {
-        encode_text(plans, &plan.fields[*index], value, out)?;
+        text_to_wire(plans, &plan.fields[*index], value, out)?;
     }
     Ok(())
 }
@@ -71,7 +71,7 @@ pub(crate) fn encode_headers(
 ) -> Result<(), Error> {
     for field in plans.message(route.rpc.request).fields.iter().filter(|field| !field.from_header.is_empty()) {
         if let Some(value) = headers.get(&field.from_header).and_then(|value| value.to_str().ok()) {
-            encode_text(plans, field, value, out)?;
+            text_to_wire(plans, field, value, out)?;
         }
     }
     Ok(())
@@ -86,18 +86,12 @@ pub(crate) fn encode_cookies(
 ) -> Result<(), Error> {
     for field in &plans.message(route.rpc.request).fields {
         if field.options.carrier == Carrier::LoginCookie
-            && let Some(value) = cookie(headers, LOGIN_COOKIE)
+            && let Some(value) = cookie::get(headers, LOGIN_COOKIE)
         {
-            encode_text(plans, field, value, out)?;
+            text_to_wire(plans, field, value, out)?;
         }
     }
     Ok(())
-}
-
-fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let lines = headers.get_all(http::header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
 fn decode(text: &str) -> Result<String, Error> {

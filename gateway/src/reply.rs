@@ -5,7 +5,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use portolan_api::{Error, common::v1::Carrier};
 use portolan_authz::SESSION_COOKIE;
 
-use crate::{codec, deprecation};
+use crate::{
+    codec,
+    cookie::{self, LOGIN_COOKIE, LOGIN_COOKIE_S},
+    deprecation,
+};
 
 /// Every answer is made in memory: answers are bounded, and an idempotent one is stored before it is sent.
 pub(crate) type Reply = Response<Bytes>;
@@ -14,19 +18,15 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 
 const ACCESS_TOKEN: HeaderName = HeaderName::from_static("access-token");
 
-/// The cookie that binds a single sign-on to the browser that began it, for as long as a login may take.
-pub(crate) const LOGIN_COOKIE: &str = "__Host-portolan-login";
-const LOGIN_COOKIE_S: u32 = 600;
-
 /// The answer of an RPC: 200, or a redirect.
 pub(crate) fn from_answer(answer: codec::Answer) -> Result<Reply, Error> {
     let mut reply = json(Bytes::from(answer.body));
     for (carrier, value) in answer.carriers {
         let (name, value) = match carrier {
             Carrier::AccessToken => (ACCESS_TOKEN, value),
-            Carrier::SessionCookie => (header::SET_COOKIE, cookie(SESSION_COOKIE, &value, "")?),
+            Carrier::SessionCookie => (header::SET_COOKIE, cookie::set(SESSION_COOKIE, &value, "")?),
             Carrier::LoginCookie => {
-                (header::SET_COOKIE, cookie(LOGIN_COOKIE, &value, &format!("; Max-Age={LOGIN_COOKIE_S}"))?)
+                (header::SET_COOKIE, cookie::set(LOGIN_COOKIE, &value, &format!("; Max-Age={LOGIN_COOKIE_S}"))?)
             }
             Carrier::Location => {
                 *reply.status_mut() = StatusCode::FOUND;
@@ -47,14 +47,6 @@ pub(crate) fn json(body: Bytes) -> Reply {
     reply
 }
 
-/// Lets pages of every origin read the answer: what it shows was asked for with a credential that browsers never add
-/// by themselves.
-pub(crate) fn allow_every_origin(headers: &mut HeaderMap) {
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("*"));
-    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization, content-type, *"));
-}
-
 /// Adds what every answer carries. A header that the answer has already stays.
 pub(crate) fn finish(headers: &mut HeaderMap, request_id: &HeaderValue) {
     const ALWAYS: [(HeaderName, &str); 5] = [
@@ -68,16 +60,6 @@ pub(crate) fn finish(headers: &mut HeaderMap, request_id: &HeaderValue) {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     headers.insert(REQUEST_ID, request_id.clone());
-}
-
-/// A cookie of this host alone; an empty value ends it.
-fn cookie(name: &str, value: &str, life: &str) -> Result<String, Error> {
-    let is_cookie_octet = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\');
-    if !value.bytes().all(is_cookie_octet) {
-        return Err(Error::internal("a cookie value has characters that it cannot have"));
-    }
-    let life = if value.is_empty() { "; Max-Age=0" } else { life };
-    Ok(format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax{life}"))
 }
 
 #[cfg(test)]
@@ -104,11 +86,5 @@ mod tests {
             (StatusCode::FOUND, &HeaderValue::from_static("/x"))
         );
         assert!(reply.headers()["set-cookie"].to_str().unwrap().ends_with("SameSite=Lax; Max-Age=600"));
-    }
-
-    #[test]
-    fn an_empty_session_ends_and_a_forged_one_is_refused() {
-        assert!(cookie(SESSION_COOKIE, "", "").unwrap().ends_with("; Max-Age=0"));
-        assert!(cookie(SESSION_COOKIE, "a; Domain=evil", "").is_err());
     }
 }

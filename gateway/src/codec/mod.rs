@@ -5,19 +5,19 @@
 //! - No input makes it panic, recurse without bound, or hold more than a few times the input's size.
 //! - The naming rules stand in `proto/README.md`; a field's exceptions are its options.
 //!
-//! Start with [`plan::Plans`], then [`encode`] for requests and [`decode`] for answers.
+//! Start with [`plan::Plans`], then [`json_to_wire`] for requests and [`wire_to_json`] for answers.
 
-mod decode;
-mod encode;
+mod json_to_wire;
 mod plan;
 #[cfg(test)]
 mod tests;
 mod text;
 mod wire;
+mod wire_to_json;
 
-pub(crate) use decode::{Answer, Secrets, decode};
-pub(crate) use encode::encode;
+pub(crate) use json_to_wire::json_to_wire;
 pub use plan::PlanError;
 pub(crate) use plan::{MessageId, Plans};
-pub(crate) use text::encode_text;
+pub(crate) use text::text_to_wire;
 pub(crate) use wire::put_tag_bytes;
+pub(crate) use wire_to_json::{Answer, Secrets, wire_to_json};

@@ -9,7 +9,7 @@ use prost::Message;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage, Value as Proto};
 use serde_json::{Map, Value, json};
 
-use super::{MessageId, Plans, Secrets, decode, encode};
+use super::{MessageId, Plans, Secrets, json_to_wire, wire_to_json};
 
 fn named(name: &str) -> MessageDescriptor {
     descriptors().get_message_by_name(&format!("portolan.{name}")).expect(name)
@@ -31,13 +31,14 @@ fn plans() -> &'static (Plans, HashMap<String, MessageId>) {
 
 fn to_json(message: &MessageDescriptor, wire: &[u8]) -> Value {
     let (plans, ids) = plans();
-    serde_json::from_slice(&decode(plans, ids[message.full_name()], None, wire, Secrets::Shown).unwrap().body).unwrap()
+    serde_json::from_slice(&wire_to_json(plans, ids[message.full_name()], None, wire, Secrets::Shown).unwrap().body)
+        .unwrap()
 }
 
 fn to_wire(message: &MessageDescriptor, json: &str) -> Result<DynamicMessage, portolan_api::Error> {
     let (plans, ids) = plans();
     let mut wire = Vec::new();
-    encode(plans, ids[message.full_name()], None, json.as_bytes(), &mut wire)?;
+    json_to_wire(plans, ids[message.full_name()], None, json.as_bytes(), &mut wire)?;
     Ok(DynamicMessage::decode(message.clone(), wire.as_slice()).unwrap())
 }
 
@@ -200,7 +201,7 @@ proptest! {
     fn no_bytes_make_it_panic(wire in proptest::collection::vec(any::<u8>(), 0..200)) {
         for described in all_messages() {
             let (plans, ids) = plans();
-            if let Ok(answer) = decode(plans, ids[described.full_name()], None, &wire, Secrets::LeftOut) {
+            if let Ok(answer) = wire_to_json(plans, ids[described.full_name()], None, &wire, Secrets::LeftOut) {
                 prop_assert!(serde_json::from_slice::<Value>(&answer.body).is_ok());
             }
         }
@@ -215,7 +216,7 @@ proptest! {
         let at = at.index(wire.len());
         wire[at] = byte;
         let (plans, ids) = plans();
-        if let Ok(answer) = decode(plans, ids[described.full_name()], None, &wire, Secrets::Shown) {
+        if let Ok(answer) = wire_to_json(plans, ids[described.full_name()], None, &wire, Secrets::Shown) {
             prop_assert!(serde_json::from_slice::<Value>(&answer.body).is_ok());
         }
     }
@@ -349,14 +350,14 @@ fn secrets_and_carriers_stand_beside_the_body() {
     login.set_field_by_name("access_token", Proto::String("t".into()));
     login.set_field_by_name("session", Proto::String("s".into()));
     let wire = login.encode_to_vec();
-    let shown = decode(plans, id, None, &wire, Secrets::Shown).unwrap();
+    let shown = wire_to_json(plans, id, None, &wire, Secrets::Shown).unwrap();
     assert_eq!(String::from_utf8(shown.body).unwrap(), r#"{"code":null,"loginResult":null}"#);
     assert_eq!(shown.carriers, [(Carrier::AccessToken, "t".to_owned()), (Carrier::SessionCookie, "s".to_owned())]);
-    assert!(decode(plans, id, None, &wire, Secrets::LeftOut).unwrap().carriers.is_empty());
+    assert!(wire_to_json(plans, id, None, &wire, Secrets::LeftOut).unwrap().carriers.is_empty());
 
     let key = named("tokens.v1.ApiKey");
     let id = ids[key.full_name()];
     let wire = to_wire(&key, r#"{"id":1,"key":"abc"}"#).unwrap().encode_to_vec();
-    let kept = decode(plans, id, None, &wire, Secrets::LeftOut).unwrap();
+    let kept = wire_to_json(plans, id, None, &wire, Secrets::LeftOut).unwrap();
     assert!(!String::from_utf8(kept.body).unwrap().contains("\"key\""));
 }

@@ -140,7 +140,7 @@ pub(super) fn put_key(kind: Kind, key: &str, out: &mut Vec<u8>) -> Result<(), Re
 }
 
 /// Writes the field of a path or query parameter, whose values are texts.
-pub(crate) fn encode_text(plans: &Plans, field: &FieldPlan, value: &str, out: &mut Vec<u8>) -> Result<(), Error> {
+pub(crate) fn text_to_wire(plans: &Plans, field: &FieldPlan, value: &str, out: &mut Vec<u8>) -> Result<(), Error> {
     let scalar = match field.kind {
         Kind::String | Kind::Bytes | Kind::Enum(_) => Some(Scalar::Text(value)),
         Kind::Bool => value.parse().ok().map(Scalar::Bool),

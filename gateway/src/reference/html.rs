@@ -3,16 +3,19 @@
 use std::fmt::Write;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use portolan_api::{Dialect, Error, common::v1::Carrier, options};
+use portolan_api::{Error, common::v1::Carrier, options};
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use sha2::{Digest, Sha256};
 
 use super::{
-    operation::{Operation, dialect_name, documented_errors},
+    operation::{Operation, documented_errors},
     recorded::{self, Recorded},
     schema::{Direction, Schemas, example, example_of},
 };
-use crate::routes::{BodyRule, Routes};
+use crate::{
+    dialect,
+    routes::{BodyRule, Routes},
+};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -80,7 +83,6 @@ fn article(
     words: &str,
     call: Option<&Recorded>,
 ) {
-    let dialect = operation.route.rpc.policy.dialect;
     let _ = write!(
         out,
         "<article id=\"{}\" data-words=\"{}\"><h3><b class=\"{verb}\">{verb}</b> <code>{}</code></h3>\
@@ -92,7 +94,7 @@ fn article(
         prose(&operation.summary),
         prose(&operation.description),
         escape(&operation.access),
-        dialect_name(dialect),
+        operation.dialect().name(),
         escape(operation.route.rpc.path.as_str()),
         verb = operation.route.verb,
     );
@@ -218,15 +220,18 @@ fn errors(out: &mut String) {
     out.push_str(
         "<section id=\"errors\"><h2>Errors</h2><p>The header <code>x-portolan-error</code> names the reason, and the \
          body tells it in the form of the route. A text in braces stands for a value.</p><table><thead><tr>\
-         <th>Reason</th><th>Text</th><th>akto</th><th>workato</th><th>katapult</th><th>portolan</th><th>When</th></tr>\
-         </thead><tbody>",
+         <th>Reason</th><th>Text</th>",
     );
+    for dialect in dialect::ALL {
+        let _ = write!(out, "<th>{}</th>", dialect.name());
+    }
+    out.push_str("<th>When</th></tr></thead><tbody>");
     for documented in documented_errors() {
         let error = Error::new(documented.reason);
         let name = documented.reason.as_str_name();
         let _ = write!(out, "<tr id=\"{name}\"><td><code>{name}</code></td><td>{}</td>", escape(&error.text()));
-        for dialect in [Dialect::Akto, Dialect::Workato, Dialect::Katapult, Dialect::Portolan] {
-            let _ = write!(out, "<td>{}</td>", error.http_status(dialect));
+        for dialect in dialect::ALL {
+            let _ = write!(out, "<td>{}</td>", error.http_status(dialect.id()));
         }
         let _ = write!(out, "<td>{}</td></tr>", prose(&documented.description));
     }

@@ -1,12 +1,15 @@
-use portolan_api::{Dialect, Error, Reason, common::v1::Carrier, options};
+use portolan_api::{Error, Reason, common::v1::Carrier, options};
 use portolan_authz::SESSION_COOKIE;
 use serde_json::{Map, Value, json};
 
 use super::{
-    operation::{Operation, dialect_name, documented_errors},
+    operation::{Operation, documented_errors},
     schema::{Direction, Schemas, example, example_of},
 };
-use crate::routes::{BodyRule, Routes};
+use crate::{
+    dialect,
+    routes::{BodyRule, Routes},
+};
 
 /// The statuses that every route may answer.
 const SHARED_STATUSES: [(u16, &str); 3] = [
@@ -22,8 +25,6 @@ const KINDS: [(Reason, &str); 4] = [
     (Reason::RoleHeld, "The state of things does not allow it."),
 ];
 
-const OAUTH_ERROR: &str = "OauthError";
-
 /// The OpenAPI 3.1 document.
 pub(crate) fn document(operations: &[Operation], routes: &Routes) -> Value {
     let mut schemas = Schemas::new();
@@ -38,10 +39,8 @@ pub(crate) fn document(operations: &[Operation], routes: &Routes) -> Value {
         let path = paths.entry(&operation.path).or_insert_with(|| json!({}));
         path[verb] = describe(operation, routes, &mut schemas);
     }
-    for dialect in [Dialect::Akto, Dialect::Workato, Dialect::Katapult, Dialect::Portolan] {
-        schemas.named.insert(schema_of(dialect), error_schema(dialect));
-    }
-    schemas.named.insert(OAUTH_ERROR.to_owned(), oauth_error());
+    let reasons = reasons();
+    schemas.named.extend(dialect::ALL.into_iter().flat_map(|dialect| dialect.error_schemas(&reasons)));
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -64,7 +63,7 @@ pub(crate) fn document(operations: &[Operation], routes: &Routes) -> Value {
                 },
                 "ErrorReason": {
                     "description": "Name of the error in the catalogue.",
-                    "schema": { "type": "string", "enum": reasons() },
+                    "schema": { "type": "string", "enum": reasons },
                 },
             },
             "parameters": {
@@ -179,9 +178,8 @@ fn responses(operation: &Operation, schemas: &mut Schemas) -> Value {
             }),
         );
     }
-    let is_problem = operation.route.rpc.policy.dialect == Dialect::Portolan;
-    let media_type = if is_problem { "application/problem+json" } else { "application/json" };
-    let name = error_schema_name(operation);
+    let media_type = operation.dialect().error_media_type();
+    let name = operation.dialect().error_schema_name(operation.route.rpc.is_oauth);
     for (status, description) in error_statuses(operation) {
         responses.entry(status.to_string()).or_insert(json!({
             "description": description,
@@ -197,7 +195,7 @@ fn responses(operation: &Operation, schemas: &mut Schemas) -> Value {
 
 /// Which statuses an error of this route may have, with what they mean.
 fn error_statuses(operation: &Operation) -> Vec<(u16, &'static str)> {
-    let dialect = operation.route.rpc.policy.dialect;
+    let dialect = operation.dialect().id();
     let status_of = |reason: Reason| Error::new(reason).http_status(dialect);
     let mut statuses = SHARED_STATUSES.to_vec();
     statuses.extend(KINDS.map(|(reason, description)| (status_of(reason), description)));
@@ -213,68 +211,6 @@ fn error_statuses(operation: &Operation) -> Vec<(u16, &'static str)> {
     statuses.push((status_of(Reason::Unauthenticated), "No credential, or one that is not good."));
     statuses.push((403, "A good credential that may not call this."));
     statuses
-}
-
-fn error_schema_name(operation: &Operation) -> String {
-    if operation.route.rpc.is_oauth { OAUTH_ERROR.to_owned() } else { schema_of(operation.route.rpc.policy.dialect) }
-}
-
-fn schema_of(dialect: Dialect) -> String {
-    let name = dialect_name(dialect);
-    format!("{}{}Error", name[..1].to_uppercase(), &name[1..])
-}
-
-fn error_schema(dialect: Dialect) -> Value {
-    let text = json!({ "type": "string" });
-    let flat = json!({ "code": text, "description": text, "detail": { "type": "object" } });
-    match dialect {
-        Dialect::Akto => json!({
-            "type": "object",
-            "required": ["actionErrors"],
-            "properties": { "actionErrors": { "type": "array", "items": text } },
-        }),
-        Dialect::Workato => json!({
-            "type": "object",
-            "required": ["message"],
-            "properties": {
-                "message": text,
-                "errors": { "type": "object", "additionalProperties": { "type": "array", "items": text } },
-            },
-        }),
-        Dialect::Katapult => {
-            let mut properties = flat.clone();
-            properties["error"] = json!({ "type": "object", "properties": flat });
-            json!({
-                "type": "object",
-                "required": ["code", "description", "detail", "error"],
-                "properties": properties,
-            })
-        }
-        Dialect::Portolan | Dialect::Unspecified => json!({
-            "type": "object",
-            "description": "Problem details of RFC 9457.",
-            "required": ["type", "title", "status", "detail", "reason", "requestId"],
-            "properties": {
-                "type": text, "title": text, "status": { "type": "integer" }, "detail": text,
-                "reason": { "type": "string", "enum": reasons() }, "requestId": text,
-            },
-        }),
-    }
-}
-
-/// An error of RFC 6749, or of the route's dialect where the fault is not in what OAuth defines.
-fn oauth_error() -> Value {
-    let text = json!({ "type": "string" });
-    json!({
-        "anyOf": [
-            {
-                "type": "object",
-                "required": ["error", "error_description"],
-                "properties": { "error": text, "error_description": text },
-            },
-            { "$ref": format!("#/components/schemas/{}", schema_of(Dialect::Workato)) },
-        ],
-    })
 }
 
 fn reasons() -> Vec<&'static str> {

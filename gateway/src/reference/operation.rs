@@ -1,9 +1,12 @@
 use http::Method;
-use portolan_api::{Access, Dialect, MethodPolicy, Reason, Who, common::v1::Carrier, descriptors, options};
+use portolan_api::{Access, MethodPolicy, Reason, Who, common::v1::Carrier, descriptors, options};
 use prost_reflect::MessageDescriptor;
 
 use super::comments::Comments;
-use crate::routes::{BodyRule, Route, Routes, param_of};
+use crate::{
+    dialect::{self, Rules},
+    routes::{BodyRule, Route, Routes, param_of},
+};
 
 /// One route as callers read about it.
 pub(crate) struct Operation<'r> {
@@ -90,8 +93,12 @@ impl<'r> Operation<'r> {
 
     /// Its line in the list of routes.
     pub fn line(&self) -> String {
-        let dialect = dialect_name(self.route.rpc.policy.dialect);
+        let dialect = self.dialect().name();
         format!("{} {} {} {dialect} {}\n", self.path, self.route.verb, self.route.rpc.label, self.access)
+    }
+
+    pub fn dialect(&self) -> &'static dyn Rules {
+        dialect::of(self.route.rpc.policy.dialect)
     }
 
     pub fn is_public(&self) -> bool {
@@ -122,15 +129,6 @@ impl<'r> Operation<'r> {
             .filter(|index| !in_body(*index) && !self.route.params.contains(index))
             .filter(|index| !carried[*index] && !is_hidden(*index))
             .collect()
-    }
-}
-
-pub(crate) fn dialect_name(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::Akto => "akto",
-        Dialect::Workato => "workato",
-        Dialect::Katapult => "katapult",
-        Dialect::Portolan | Dialect::Unspecified => "portolan",
     }
 }
 

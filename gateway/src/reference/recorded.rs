@@ -6,8 +6,6 @@
 
 use std::collections::HashMap;
 
-use portolan_api::Dialect;
-
 use super::operation::Operation;
 
 const CALLS: &str = include_str!("calls.txt");
@@ -59,10 +57,8 @@ impl Recorded {
         } else if operation.route.verb == "POST" && self.body.is_empty() {
             command.push_str(" -X POST");
         }
-        match operation.route.rpc.policy.dialect {
-            _ if operation.is_public() => (),
-            Dialect::Workato | Dialect::Katapult => command.push_str(" -H \"Authorization: Bearer $PORTOLAN_KEY\""),
-            _ => command.push_str(" -H \"x-api-key: $PORTOLAN_KEY\""),
+        if !operation.is_public() {
+            command.push_str(&format!(" -H \"{}\"", operation.dialect().credential_example()));
         }
         if !self.body.is_empty() {
             let body = self.body.replace('\'', r"'\''");

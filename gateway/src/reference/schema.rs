@@ -7,6 +7,7 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 
 use super::comments::Comments;
+use crate::dialect::example_text;
 
 /// Whether null and absence are documented for requests or for answers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -177,13 +178,7 @@ pub(crate) fn example(message: &MessageDescriptor, direction: Direction, depth: 
 pub(crate) fn example_of(field: &FieldDescriptor, direction: Direction, depth: usize) -> Value {
     let single = |field: &FieldDescriptor| match field.kind() {
         Kind::String if options::field(field).raw_json => json!({}),
-        Kind::String => match field.json_name() {
-            "method" => json!("GET"),
-            "url" => json!("https://api.example.com/v1/items"),
-            "username" | "login" => json!("user@example.com"),
-            "name" | "collectionName" | "displayName" | "apiCollectionName" => json!("Example"),
-            _ => json!("text"),
-        },
+        Kind::String => json!(example_text(field.json_name())),
         Kind::Bytes => json!("AAAA"),
         Kind::Bool => json!(false),
         Kind::Double | Kind::Float => json!(0.0),

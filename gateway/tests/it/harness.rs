@@ -18,7 +18,7 @@ use portolan_api::{
     tokens::v1::{ApiKey, CreateApiKeyResponse},
 };
 use portolan_gateway::{
-    Backends, Begin, Edge, EdgeRequest, GatewayDeps, IdempotencyId, IdempotencyStore, Identified, Readiness,
+    Arrival, Authenticator, Backends, Begin, GatewayDeps, IdempotencyId, IdempotencyStore, Identified, Readiness,
     StoredAnswer, router,
 };
 use prost::Message;
@@ -76,7 +76,7 @@ impl Harness {
         }
         let deps = GatewayDeps {
             backends,
-            edge: Arc::new(KeyEdge),
+            authenticator: Arc::new(KeyEdge),
             idempotency: Arc::new(MemoryStore::default()),
             readiness: Arc::new(AlwaysReady),
             sunset: None,
@@ -131,12 +131,12 @@ pub async fn read_answer(stream: &mut TcpStream) -> Answer {
 /// Knows one key, `good`, and lets everybody call public routes.
 struct KeyEdge;
 
-impl Edge for KeyEdge {
-    fn authenticate<'a>(&'a self, request: EdgeRequest<'a>) -> BoxFuture<'a, Result<Identified, Error>> {
-        let key = request.headers.get("x-api-key").and_then(|key| key.to_str().ok()).unwrap_or_default();
+impl Authenticator for KeyEdge {
+    fn authenticate<'a>(&'a self, arrival: Arrival<'a>) -> BoxFuture<'a, Result<Identified, Error>> {
+        let key = arrival.headers.get("x-api-key").and_then(|key| key.to_str().ok()).unwrap_or_default();
         let identified = match key {
-            _ if request.policy.who == portolan_api::Who::Public => Ok(Identified::default()),
-            "panic" => panic!("the edge panics"),
+            _ if arrival.policy.who == portolan_api::Who::Public => Ok(Identified::default()),
+            "panic" => panic!("the authenticator panics"),
             "good" | "other" => Ok(Identified {
                 metadata: vec![(HeaderName::from_static("authorization"), HeaderValue::from_static("Bearer caller"))],
                 caller_key: key.to_owned(),

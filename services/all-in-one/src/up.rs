@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use portolan_authz::Guard;
 use portolan_billing::Billing;
-use portolan_gateway::{Backends, GatewayDeps, GuardEdge, IdempotencyTable};
+use portolan_gateway::{Backends, GatewayDeps, GuardAuthenticator, IdempotencyTable};
 use portolan_identity::Identity;
 use portolan_imports::Imports;
 use portolan_log::Log;
@@ -175,7 +175,7 @@ async fn gateway(process: &Process, services: &Services, readiness: Arc<Readines
     let proxies = process.config.get("http.trusted_proxies");
     Ok(GatewayDeps {
         backends,
-        edge: Arc::new(GuardEdge::new(services.guard.clone(), process.peers.auth.clone(), proxies)),
+        authenticator: Arc::new(GuardAuthenticator::new(services.guard.clone(), process.peers.auth.clone(), proxies)),
         readiness,
         idempotency: Arc::new(IdempotencyTable::open(db).await?),
         sunset: portolan_gateway::sunset(process.config.get("http.sunset"))?,

@@ -124,6 +124,70 @@ fn arrows_run_down_and_in_no_circle() {
     assert!(gone.is_empty(), "strike these lines from layers.txt, since nothing breaks them:\n{}", gone.join("\n"));
 }
 
+/// Names of fields that stand in more than one word of a message: no other text is spelled like them by accident.
+fn field_names() -> BTreeSet<String> {
+    let mut files = Vec::new();
+    for package in PACKAGES {
+        let entries = fs::read_dir(root().join("proto").join(package).join("v1")).unwrap();
+        files.extend(entries.map(|entry| entry.unwrap().path()));
+    }
+    let mut names = BTreeSet::new();
+    for file in files.iter().filter(|file| !file.ends_with("options.proto")) {
+        for line in fs::read_to_string(file).unwrap().lines().filter(|line| line.starts_with("  ")) {
+            let Some((declared, _)) = line.split_once(" = ") else { continue };
+            let Some(name) = declared.split_whitespace().last().filter(|name| name.contains('_')) else { continue };
+            let mut words = name.split('_');
+            let first = words.next().unwrap_or_default().to_owned();
+            let camel = words.fold(first, |all, word| all + &word[..1].to_uppercase() + &word[1..]);
+            names.extend([name.to_owned(), camel]);
+        }
+    }
+    assert!(names.len() > 300, "the contract was not found");
+    names
+}
+
+/// What the documented contracts call things stands in one folder of the gateway: dialects, their paths, their fields.
+#[test]
+fn dialects_are_named_in_one_folder() {
+    const DIALECTS: [&str; 3] = ["akto", "workato", "katapult"];
+    const PREFIXES: [&str; 7] = ["/api", "/auth", "/signup-email", "/core", "/oauth2", "/organizations", "/v1"];
+    // Words of the log, of a table, and of OpenAPI.
+    const OTHERS: [&str; 8] = [
+        "account_id",
+        "credential_id",
+        "request_id",
+        "created_at",
+        "accessToken",
+        "apiKey",
+        "requestBody",
+        "contentEncoding",
+    ];
+    let fields = field_names();
+    let says_dialect = |text: &str| DIALECTS.contains(&text.to_lowercase().as_str());
+    let gateway = crates().into_iter().find(|krate| krate.name == "gateway").expect("the gateway");
+    let mut found = BTreeSet::new();
+    for (module, source) in &gateway.modules {
+        let is_dialect = module.first().is_some_and(|first| first == "dialect");
+        for text in &source.strings {
+            let text = text.trim_start_matches(['b', 'r', '#']).trim_matches('#').trim_matches('"');
+            let is_path = PREFIXES.iter().any(|prefix| text.starts_with(prefix));
+            let is_field = fields.contains(text) && !OTHERS.contains(&text);
+            let names_dialect = text.split(|c: char| !c.is_ascii_alphanumeric()).any(says_dialect);
+            if is_path || is_field || names_dialect {
+                found.insert((is_dialect, format!("{} names {text}", place(module))));
+            }
+        }
+        for named in &source.named {
+            if let Some(part) = named.path.iter().find(|part| says_dialect(part)) {
+                found.insert((is_dialect, format!("{} names {part}", place(module))));
+            }
+        }
+    }
+    assert!(found.iter().filter(|(is_dialect, _)| *is_dialect).count() > 20, "the dialects were not found");
+    let strays: Vec<_> = found.into_iter().filter(|(is_dialect, _)| !is_dialect).map(|(_, stray)| stray).collect();
+    assert!(strays.is_empty(), "what belongs below gateway/src/dialect:\n{}", strays.join("\n"));
+}
+
 /// The reader sees what it should: a test that passes on what it cannot read proves nothing.
 #[test]
 fn the_reader_sees_every_form() {

@@ -30,7 +30,7 @@ pub(crate) enum Secrets {
 }
 
 /// Writes the JSON form of a message, or of one of its fields when `only` names its index.
-pub(crate) fn decode(
+pub(crate) fn wire_to_json(
     plans: &Plans,
     id: MessageId,
     only: Option<usize>,

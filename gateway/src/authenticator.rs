@@ -1,4 +1,4 @@
-//! The edge check through the guard of the services: who calls, from where, and may they.
+//! The check of a credential through the guard of the services: who calls, from where, and may they.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,16 +10,16 @@ use portolan_authz::{
     CALLER_HEADER, CLIENT_ADDRESS_HEADER, CredentialKind, Guard, REQUEST_ID_HEADER, SERVICE_HEADER, ServiceAuth,
 };
 
-use crate::edge::{Edge, EdgeRequest, Identified};
+use crate::ports::{Arrival, Authenticator, Identified};
 
 /// Asks the guard; services check again, so a fault here opens nothing.
-pub struct GuardEdge {
+pub struct GuardAuthenticator {
     guard: Guard,
     auth: ServiceAuth,
     proxies: Vec<IpNet>,
 }
 
-impl GuardEdge {
+impl GuardAuthenticator {
     /// `trusted_proxies`: addresses and ranges separated by commas; forwarded headers of others are ignored.
     pub fn new(guard: Guard, auth: ServiceAuth, trusted_proxies: &str) -> Self {
         let parse =
@@ -27,20 +27,20 @@ impl GuardEdge {
         Self { guard, auth, proxies: trusted_proxies.split(',').filter_map(|text| parse(text).ok()).collect() }
     }
 
-    async fn check(&self, request: EdgeRequest<'_>) -> Result<Identified> {
-        let address = client_address(request.headers, request.peer, &self.proxies).to_string();
+    async fn check(&self, arrival: Arrival<'_>) -> Result<Identified> {
+        let address = client_address(arrival.headers, arrival.peer, &self.proxies).to_string();
         let mut metadata = vec![
             header(SERVICE_HEADER, &self.auth.token()?)?,
-            header(REQUEST_ID_HEADER, request.request_id)?,
+            header(REQUEST_ID_HEADER, arrival.request_id)?,
             header(CLIENT_ADDRESS_HEADER, &address)?,
         ];
-        match request.policy.who {
+        match arrival.policy.who {
             Who::Nobody | Who::Internal => Err(Reason::NotCallable.into()),
             Who::Public => Ok(Identified { metadata, ..Identified::default() }),
             Who::AnyUser | Who::AnyOf(_) | Who::Scoped | Who::VendorAdmin => {
-                let (claims, token) = self.guard.authenticate(request.policy, request.headers, &address).await?;
+                let (claims, token) = self.guard.authenticate(arrival.policy, arrival.headers, &address).await?;
                 // Here too, and not only in the service: a stored answer is repeated without asking the service.
-                self.guard.authorize(request.policy, &claims).await?;
+                self.guard.authorize(arrival.policy, &claims).await?;
                 metadata.push(header(CALLER_HEADER, &token)?);
                 let caller_key = match claims.credential {
                     CredentialKind::OrganizationToken => format!("token/{}", claims.credential_id),
@@ -57,9 +57,9 @@ impl GuardEdge {
     }
 }
 
-impl Edge for GuardEdge {
-    fn authenticate<'a>(&'a self, request: EdgeRequest<'a>) -> BoxFuture<'a, Result<Identified>> {
-        Box::pin(self.check(request))
+impl Authenticator for GuardAuthenticator {
+    fn authenticate<'a>(&'a self, arrival: Arrival<'a>) -> BoxFuture<'a, Result<Identified>> {
+        Box::pin(self.check(arrival))
     }
 }
 

@@ -17,7 +17,7 @@ const DEPTH_MAX: usize = 128;
 ///
 /// With `only`, the object is the value of that field. Unknown members are ignored and null is the same as absent.
 /// Errors: `BODY_NOT_JSON`, `MEMBER_TYPE` with the member's path, `TEXT_HAS_NUL`.
-pub(crate) fn encode(
+pub(crate) fn json_to_wire(
     plans: &Plans,
     id: MessageId,
     only: Option<usize>,

@@ -1,23 +1,18 @@
-//! Arguments of the katapult dialect: parameters of query and form, a JSON body over them, lookups in the path.
+//! Arguments: parameters of query and form, a JSON body over them, lookups in the path.
 //!
 //! # Invariants
 //! - A member of the JSON body wins over a parameter, and a lookup that is given wins over the path.
-//! - What leaves [`merge`] and [`check`] is JSON that the codec takes without a refusal of its own.
+//! - What leaves [`merge`] and [`check::message`] is JSON that the codec takes without a refusal of its own.
 //!
-//! Start with [`encode`].
-
-mod check;
-mod params;
+//! Start with [`to_wire`].
 
 use http::{HeaderMap, header};
 use portolan_api::{Error, Reason, options};
 use prost_reflect::Kind;
 use serde_json::{Map, Value};
 
-use crate::{
-    codec,
-    routes::{Route, Routes, param_of},
-};
+use super::{super::asked::Asked, check, params};
+use crate::{codec, routes::param_of};
 
 /// Parameter that may hold the arguments as JSON text, for clients that send no JSON body.
 const ARGUMENTS: &str = "_arguments";
@@ -26,18 +21,11 @@ const ARGUMENTS: &str = "_arguments";
 ///
 /// # Errors
 /// `BODY_NOT_JSON`, `MISSING_REQUIRED_ARGUMENT`, `INVALID_ARGUMENT` with the documented detail.
-pub(crate) fn encode(
-    routes: &Routes,
-    route: &Route,
-    values: &[String],
-    query: &str,
-    headers: &HeaderMap,
-    body: &[u8],
-    out: &mut Vec<u8>,
-) -> Result<(), Error> {
-    let mut arguments = merge(query, headers, body)?;
+pub(super) fn to_wire(asked: &Asked<'_>, body: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+    let route = asked.route;
+    let mut arguments = merge(asked.query(), asked.headers(), body)?;
     let message = route.rpc.descriptor.input();
-    for ((name, _), value) in route.pattern.split('/').filter_map(param_of).zip(values) {
+    for ((name, _), value) in route.pattern.split('/').filter_map(param_of).zip(asked.values) {
         let Some(field) = message.get_field_by_name(name) else { continue };
         if arguments.contains_key(field.json_name()) {
             continue;
@@ -55,7 +43,8 @@ pub(crate) fn encode(
         arguments.insert(field.json_name().to_owned(), value);
     }
     let checked = check::message(&message, arguments)?;
-    codec::encode(&routes.plans, route.rpc.request, None, Value::from(checked).to_string().as_bytes(), out)
+    let json = Value::from(checked).to_string();
+    codec::json_to_wire(asked.plans(), route.rpc.request, None, json.as_bytes(), out)
 }
 
 /// Everything that was given, as one object.
@@ -105,7 +94,6 @@ fn deep_merge(into: &mut Map<String, Value>, from: Map<String, Value>) {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
     use portolan_api::tokens::v1::{
         CreateOrganizationTokenRequest, ListOrganizationTokensRequest, UpdateOrganizationTokenRequest,
     };
@@ -113,6 +101,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::routes::Routes;
 
     fn encoded<T: Message + Default>(
         verb: http::Method,
@@ -121,12 +110,13 @@ mod tests {
         body: &str,
     ) -> Result<T, Error> {
         let routes = Routes::from_contract().unwrap();
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let found = routes.find(path).unwrap();
-        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(kind))]);
+        let request = http::Request::builder().uri(target).header(header::CONTENT_TYPE, kind).body(()).unwrap();
+        let (parts, ()) = request.into_parts();
+        let found = routes.find(parts.uri.path()).unwrap();
         let mut out = Vec::new();
         let route = found.route(&verb).unwrap();
-        encode(&routes, route, &found.values, query, &headers, body.as_bytes(), &mut out)?;
+        let asked = Asked { routes: &routes, route, values: &found.values, parts: &parts };
+        to_wire(&asked, body.as_bytes(), &mut out)?;
         Ok(T::decode(out.as_slice()).unwrap())
     }
 
@@ -181,7 +171,7 @@ mod tests {
         let pairs: Vec<_> = list.annotations.iter().map(|pair| (pair.key.as_str(), pair.value.as_deref())).collect();
         assert_eq!((list.page, pairs), (Some(2), vec![("a", Some("1")), ("b", Some("2"))]));
 
-        let text = r#"/api_tokens/t?_arguments={"properties":{"name":"n"}}"#;
+        let text = "/api_tokens/t?_arguments=%7B%22properties%22:%7B%22name%22:%22n%22%7D%7D";
         let arguments: UpdateOrganizationTokenRequest = encoded(http::Method::PATCH, text, "text/plain", "").unwrap();
         assert_eq!(arguments.properties.unwrap().name.unwrap(), "n");
     }

@@ -36,7 +36,7 @@ impl Backends {
 
 /// What is known of a request before its body is read.
 #[derive(Clone, Copy, Debug)]
-pub struct EdgeRequest<'a> {
+pub struct Arrival<'a> {
     pub headers: &'a HeaderMap,
     /// The address of the connection, which may be a proxy's.
     pub peer: SocketAddr,
@@ -58,9 +58,9 @@ pub struct Identified {
 }
 
 /// Checks the credential of a request. Called for public routes too.
-pub trait Edge: Send + Sync + 'static {
+pub trait Authenticator: Send + Sync + 'static {
     /// Errors end the request before its body is read.
-    fn authenticate<'a>(&'a self, request: EdgeRequest<'a>) -> BoxFuture<'a, Result<Identified, Error>>;
+    fn authenticate<'a>(&'a self, arrival: Arrival<'a>) -> BoxFuture<'a, Result<Identified, Error>>;
 }
 
 /// The first answer to a request with an `Idempotency-Key`, without secrets.
@@ -119,7 +119,7 @@ impl Readiness for portolan_runtime::Readiness {
 #[derive(Clone)]
 pub struct GatewayDeps {
     pub backends: Backends,
-    pub edge: Arc<dyn Edge>,
+    pub authenticator: Arc<dyn Authenticator>,
     pub idempotency: Arc<dyn IdempotencyStore>,
     pub readiness: Arc<dyn Readiness>,
     /// Until when deprecated routes are served, as in the header `Sunset`; named only when configured.
