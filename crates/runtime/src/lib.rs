@@ -23,6 +23,7 @@ mod observe;
 mod peers;
 pub mod process;
 pub mod readiness;
+pub mod sealed;
 mod secrets;
 mod section;
 mod serve;

@@ -7,8 +7,10 @@ use chacha20poly1305::{
 };
 use sha2::{Digest as _, Sha256};
 
+use crate::sealed::Place;
+
 const NONCE_BYTES: usize = 12;
-const KEY_ID_BYTES: usize = 8;
+pub(crate) const KEY_ID_BYTES: usize = 8;
 
 /// The secret of an installation: seals what must be readable again, and is the root of derived keys.
 #[derive(Clone)]
@@ -78,7 +80,7 @@ impl Secrets {
     }
 
     /// Seals a value for one place; it opens nowhere else. The result begins with the id of the key.
-    pub fn seal(&self, place: &str, value: &[u8]) -> Vec<u8> {
+    pub fn seal(&self, place: &Place, value: &[u8]) -> Vec<u8> {
         let nonce: [u8; NONCE_BYTES] = rand::random();
         let payload = Payload { msg: value, aad: place.as_bytes() };
         let sealed =
@@ -88,7 +90,7 @@ impl Secrets {
 
     /// # Errors
     /// [`SecretsError::Sealed`] when the value was sealed for another place, under another key, or was changed.
-    pub fn open(&self, place: &str, sealed: &[u8]) -> Result<Vec<u8>, SecretsError> {
+    pub fn open(&self, place: &Place, sealed: &[u8]) -> Result<Vec<u8>, SecretsError> {
         let (key_id, rest) = sealed.split_at_checked(KEY_ID_BYTES).ok_or(SecretsError::Sealed)?;
         let (nonce, text) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(SecretsError::Sealed)?;
         if key_id != self.key_id() {
@@ -98,7 +100,8 @@ impl Secrets {
         self.cipher().decrypt(&Nonce::from(*nonce), payload).map_err(|_| SecretsError::Sealed)
     }
 
-    fn key_id(&self) -> [u8; KEY_ID_BYTES] {
+    /// Which key sealed a value: its first bytes. It tells nothing of the key.
+    pub fn key_id(&self) -> [u8; KEY_ID_BYTES] {
         let digest = self.derive("key id");
         std::array::from_fn(|i| digest[i])
     }
@@ -148,13 +151,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sealed_value_opens_in_its_place_only() {
+    fn a_sealed_value_opens_in_its_own_row_of_its_own_column_alone() {
+        const KEYS: crate::sealed::Column = crate::sealed_column!("signing_keys", "private_key", "key_id", Text, Bytes);
+        const URLS: crate::sealed::Column = crate::sealed_column!("signing_keys", "url", "key_id", Text, Bytes);
         let secrets = Secrets { key: [7; 32] };
-        let sealed = secrets.seal("signing-key", b"private");
-        assert_eq!(secrets.open("signing-key", &sealed).unwrap(), b"private");
-        assert!(secrets.open("postman", &sealed).is_err());
-        assert!(Secrets { key: [8; 32] }.open("signing-key", &sealed).is_err());
-        assert!(secrets.open("signing-key", &sealed[..sealed.len() - 1]).is_err());
-        assert!(secrets.open("signing-key", b"short").is_err());
+        let place = KEYS.row("a");
+        let sealed = secrets.seal(&place, b"private");
+        assert_eq!(secrets.open(&place, &sealed).unwrap(), b"private");
+        assert!(sealed.starts_with(&secrets.key_id()));
+        assert!(secrets.open(&KEYS.row("b"), &sealed).is_err());
+        assert!(secrets.open(&URLS.row("a"), &sealed).is_err());
+        assert!(Secrets { key: [8; 32] }.open(&place, &sealed).is_err());
+        assert!(secrets.open(&place, &sealed[..sealed.len() - 1]).is_err());
+        assert!(secrets.open(&place, b"short").is_err());
     }
 }

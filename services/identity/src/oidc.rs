@@ -14,11 +14,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     Deps, grants,
     history::{self, Actor, Change},
-    model::{
-        oidc::OidcLogin,
-        sessions::{ID_TOKEN_PLACE, Session},
-        users::login_key,
-    },
+    model::{oidc::OidcLogin, sealed::OIDC_VERIFIER, sessions::Origin, users::login_key},
     provider::with_query,
     random::random_code,
     sessions::{self, Opened},
@@ -26,7 +22,6 @@ use crate::{
 };
 
 const LIFE_S: i64 = 10 * 60;
-const VERIFIER_PLACE: &str = "oidc_logins.verifier";
 
 /// A login that begins.
 pub struct Begun {
@@ -47,10 +42,11 @@ pub async fn begin(deps: &Deps, redirect_path: &str, invitation_code: &str) -> R
     }
     let discovery = provider.discover().await?;
     let [state, nonce, verifier] = std::array::from_fn(|_| random_code());
+    let state_digest = portolan_runtime::digest(&state);
     let login = OidcLogin {
-        state_digest: portolan_runtime::digest(&state),
         nonce: nonce.clone(),
-        verifier: deps.secrets.seal(VERIFIER_PLACE, verifier.as_bytes()),
+        verifier: deps.secrets.seal(&OIDC_VERIFIER.row(&state_digest), verifier.as_bytes()),
+        state_digest,
         invitation_digest: match invitation_code.trim() {
             "" => String::new(),
             code => portolan_runtime::digest(code),
@@ -89,7 +85,8 @@ pub async fn finish(deps: &Deps, code: &str, state: &str, kept_state: &str, addr
         return Err(failed.into());
     }
     let login = store::take_oidc_login(&deps.db, &portolan_runtime::digest(state), now_s()).await?.ok_or(failed)?;
-    let verifier = deps.secrets.open(VERIFIER_PLACE, &login.verifier).map_err(Error::internal)?;
+    let verifier =
+        deps.secrets.open(&OIDC_VERIFIER.row(&login.state_digest), &login.verifier).map_err(Error::internal)?;
     let discovery = provider.discover().await?;
     let token = provider.redeem(&discovery, code, &String::from_utf8_lossy(&verifier)).await?;
     let claims = provider.verify(&discovery, &token, &login.nonce).await?;
@@ -99,8 +96,7 @@ pub async fn finish(deps: &Deps, code: &str, state: &str, kept_state: &str, addr
 
     let invited = !login.invitation_digest.is_empty();
     let email_key = login_key(address_of_person);
-    let sealed = deps.secrets.seal(ID_TOKEN_PLACE, token.as_bytes());
-    let (email_key, sealed, invitation_digest) = (&email_key, &sealed, &login.invitation_digest);
+    let (email_key, token, invitation_digest) = (&email_key, &token, &login.invitation_digest);
     let (started, account_id) = grants::change(deps, [], |tx| {
         grants::work(async move {
             let known = store::find_identity(tx, &provider.issuer, subject).await?;
@@ -125,8 +121,8 @@ pub async fn finish(deps: &Deps, code: &str, state: &str, kept_state: &str, addr
             };
             store::touch_user(tx, user_id, now_s()).await?;
             let now = deps.clock.now();
-            let session = Session::with_id_token(sealed.clone(), now);
-            let started = sessions::start(tx, now, user_id, account_id, Some(session)).await?;
+            let origin = Origin { begun_at: now, id_token: Some(token.clone()) };
+            let started = sessions::start(deps, tx, user_id, account_id, origin).await?;
             let actor = Actor { account_id, user_id, client_address: address.to_owned() };
             history::record_by(tx, &actor, Change::of("user", user_id).by("login.oidc")).await?;
             Ok((started, account_id))

@@ -10,7 +10,8 @@ use crate::{
     Deps,
     history::{self, Actor, Change},
     model::{
-        sessions::{ID_TOKEN_PLACE, Session},
+        sealed::ID_TOKEN,
+        sessions::{Origin, Session},
         users,
     },
     peers, store,
@@ -67,7 +68,7 @@ pub async fn open(deps: &Deps, login: &str, password: &str, address: &str) -> Re
         return Err(Reason::LoginFailed.into());
     }
     store::upsert_login_place(&mut tx, user.id, &place, deps.clock.now()).await?;
-    let started = start(&mut tx, deps.clock.now(), user.id, account_id, None).await?;
+    let started = start(deps, &mut tx, user.id, account_id, Origin::at(deps.clock.now())).await?;
     let actor = Actor { account_id, user_id: user.id, client_address: address.to_owned() };
     history::record_by(&mut tx, &actor, Change::of("session", &started.digest[..16]).by("login")).await?;
     tx.commit().await?;
@@ -83,23 +84,19 @@ pub(crate) struct Started {
     digest: String,
 }
 
-/// Writes a new session. `before` is the one it takes the place of, whose age it keeps.
-pub(crate) async fn start(
-    tx: &mut Tx,
-    now: i64,
-    user_id: i64,
-    account_id: i64,
-    before: Option<Session>,
-) -> Result<Started> {
+/// Writes a new session, as old as its origin.
+pub(crate) async fn start(deps: &Deps, tx: &mut Tx, user_id: i64, account_id: i64, origin: Origin) -> Result<Started> {
     let (session, access_token) = (random_token(), random_token());
+    let digest = portolan_runtime::digest(&session);
+    let sealed = |token: String| deps.secrets.seal(&ID_TOKEN.row(&digest), token.as_bytes());
     let row = Session {
-        digest: portolan_runtime::digest(&session),
+        id_token: origin.id_token.map(sealed),
+        digest,
         access_digest: portolan_runtime::digest(&access_token),
         user_id,
         account_id,
-        created_at: before.as_ref().map_or(now, |before| before.created_at),
-        used_at: now,
-        id_token: before.and_then(|before| before.id_token),
+        created_at: origin.begun_at,
+        used_at: deps.clock.now(),
     };
     store::insert_session(tx, &row).await?;
     Ok(Started { session, access_token, digest: row.digest })
@@ -116,8 +113,10 @@ pub(crate) async fn opened(deps: &Deps, started: Started, account_id: i64) -> Re
 /// # Errors
 /// `UNAUTHENTICATED` when the session has ended meanwhile.
 pub(crate) async fn switch(deps: &Deps, tx: &mut Tx, caller: &Caller, account_id: i64) -> Result<Started> {
-    let before = store::take_session(tx, caller.user_id, &caller.credential_id).await?;
-    start(tx, deps.clock.now(), caller.user_id, account_id, Some(before.ok_or(Reason::Unauthenticated)?)).await
+    let before =
+        store::take_session(tx, caller.user_id, &caller.credential_id).await?.ok_or(Reason::Unauthenticated)?;
+    let origin = Origin { begun_at: before.created_at, id_token: id_token(deps, &before) };
+    start(deps, tx, caller.user_id, account_id, origin).await
 }
 
 /// Finds the session of a cookie and its access token.
@@ -158,19 +157,24 @@ pub async fn close(deps: &Deps, caller: &Caller, redirect_url: Option<&str>) -> 
     store::delete_sessions_of_user(&mut tx, caller.user_id).await?;
     history::record(&mut tx, caller, Change::of("session", &caller.credential_id).by("logout")).await?;
     tx.commit().await?;
-    match session.and_then(|session| session.id_token) {
+    match session.and_then(|session| id_token(deps, &session)) {
         Some(id_token) => Ok(provider_logout(deps, &id_token, target).await.unwrap_or_else(|| target.to_owned())),
         None => Ok(target.to_owned()),
     }
 }
 
 /// Where the browser goes to log out at the provider too.
-async fn provider_logout(deps: &Deps, sealed_id_token: &[u8], target: &str) -> Option<String> {
+async fn provider_logout(deps: &Deps, id_token: &str, target: &str) -> Option<String> {
     let provider = deps.provider.as_ref()?;
-    let id_token = String::from_utf8(deps.secrets.open(ID_TOKEN_PLACE, sealed_id_token).ok()?).ok()?;
     let target =
         if target.starts_with('/') { format!("{}{target}", deps.mail.public_url()) } else { target.to_owned() };
-    provider.logout_url(&id_token, &target).await
+    provider.logout_url(id_token, &target).await
+}
+
+/// The provider's token of a session; none where it cannot be opened, which leaves the provider's own session open.
+fn id_token(deps: &Deps, session: &Session) -> Option<String> {
+    let sealed = session.id_token.as_deref()?;
+    String::from_utf8(deps.secrets.open(&ID_TOKEN.row(&session.digest), sealed).ok()?).ok()
 }
 
 /// Removes the rows of sessions that have ended.

@@ -7,14 +7,15 @@ use portolan_runtime::{Secrets, now_s};
 use portolan_store::Db;
 use tokio::sync::RwLock;
 
-use crate::{model::signing_keys, store};
+use crate::{
+    model::{sealed::SIGNING_KEY, signing_keys},
+    store,
+};
 
 /// A key signs for a day; the one before stays valid, so that tokens on their way are still verified.
 const KEY_LIFE_S: i64 = 24 * 60 * 60;
 /// Keys that verify at a time.
 pub(crate) const VALID_KEYS: usize = 2;
-/// Where private keys are sealed.
-const PLACE: &str = "signing_keys.private_key";
 
 /// The keys of caller tokens: the newest signs, the newest two verify.
 #[derive(Clone)]
@@ -62,25 +63,35 @@ pub(crate) async fn verifying_keys(db: &Db) -> Result<VerifyingKeys> {
     Ok(keys.into_iter().map(|key| (key.id, key.public_key)).collect())
 }
 
-/// Reads the newest key; makes one when there is none or it has signed for a day.
+/// Reads the newest key; makes one when there is none, it has signed for a day, or it does not open.
 async fn load(db: &Db, secrets: &Secrets, verifier: &CallerVerifier) -> Result<Current> {
-    let newest = store::list_signing_keys(db, 1).await?.pop();
-    let key = match newest {
-        Some(key) if now_s() - key.created_at < KEY_LIFE_S => key,
-        _ => {
-            let private = SigningKey::from_bytes(&rand::random());
-            let pkcs8 = private.to_pkcs8_der().map_err(Error::internal)?;
-            let key = signing_keys::SigningKey {
-                id: format!("{:016x}", rand::random::<u64>()),
-                public_key: private.verifying_key().to_bytes().to_vec(),
-                private_key: secrets.seal(PLACE, pkcs8.as_bytes()),
-                created_at: now_s(),
-            };
-            store::insert_signing_key(db, &key).await?;
-            key
+    let newest = store::list_signing_keys(db, 1).await?.pop().filter(|key| now_s() - key.created_at < KEY_LIFE_S);
+    let opened = newest.and_then(|key| match secrets.open(&SIGNING_KEY.row(&key.id), &key.private_key) {
+        Ok(pkcs8) => Some((key.id, key.created_at, pkcs8)),
+        Err(error) => {
+            tracing::warn!(key_id = key.id, %error, "a key of caller tokens signs no more: another one is made");
+            None
         }
+    });
+    let (id, created_at, pkcs8) = match opened {
+        Some(opened) => opened,
+        None => make(db, secrets).await?,
     };
     verifier.set_keys(&verifying_keys(db).await?);
-    let pkcs8 = secrets.open(PLACE, &key.private_key).map_err(Error::internal)?;
-    Ok(Current { signer: CallerSigner::new(key.id, &pkcs8), created_at: key.created_at })
+    Ok(Current { signer: CallerSigner::new(id, &pkcs8), created_at })
+}
+
+/// Answers id, age and PKCS#8 of a new key.
+async fn make(db: &Db, secrets: &Secrets) -> Result<(String, i64, Vec<u8>)> {
+    let private = SigningKey::from_bytes(&rand::random());
+    let pkcs8 = private.to_pkcs8_der().map_err(Error::internal)?.as_bytes().to_vec();
+    let (id, created_at) = (format!("{:016x}", rand::random::<u64>()), now_s());
+    let key = signing_keys::SigningKey {
+        public_key: private.verifying_key().to_bytes().to_vec(),
+        private_key: secrets.seal(&SIGNING_KEY.row(&id), &pkcs8),
+        created_at,
+        id: id.clone(),
+    };
+    store::insert_signing_key(db, &key).await?;
+    Ok((id, created_at, pkcs8))
 }

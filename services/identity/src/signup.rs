@@ -10,6 +10,7 @@ use crate::{
         invitations::{Invitation, checked_email},
         members::{ACCOUNT_NAME, admin_everywhere},
         rights::Rights,
+        sessions::Origin,
         users,
     },
     organizations, passwords,
@@ -74,7 +75,7 @@ async fn join(deps: &Deps, email: &str, email_key: &str, password: &str, code: &
             let account_id = accept(deps, tx, code_digest, (user_id, made.as_ref()), email_key).await?;
             let actor = Actor { account_id, user_id, client_address: address.to_owned() };
             history::record_by(tx, &actor, Change::of("user", user_id).by("user.sign_up")).await?;
-            let started = sessions::start(tx, deps.clock.now(), user_id, account_id, None).await?;
+            let started = sessions::start(deps, tx, user_id, account_id, Origin::at(deps.clock.now())).await?;
             store::update_last_login(tx, user_id, deps.clock.now(), hash).await?;
             Ok((started, account_id))
         })
@@ -150,7 +151,7 @@ async fn found(deps: &Deps, email: &str, email_key: &str, password: &str, addres
     store::insert_administrator(&mut tx, &made, (account_id, &organization.id), user_id, now).await?;
     let actor = Actor { account_id, user_id, client_address: address.to_owned() };
     history::record_by(&mut tx, &actor, Change::of("organization", &organization.id).by("user.sign_up")).await?;
-    let opened = sessions::start(&mut tx, deps.clock.now(), user_id, account_id, None).await?;
+    let opened = sessions::start(deps, &mut tx, user_id, account_id, Origin::at(deps.clock.now())).await?;
     store::update_last_login(&mut tx, user_id, deps.clock.now(), &hash).await?;
     tx.commit().await?;
     sessions::opened(deps, opened, account_id).await

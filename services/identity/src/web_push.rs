@@ -21,11 +21,12 @@ use portolan_runtime::now_s;
 use serde_json::json;
 use web_push_native::Auth;
 
-use crate::{model::push::Device, store};
+use crate::{
+    model::{push::Device, sealed::INSTALLATION_KEY},
+    store,
+};
 
 const KEY_NAME: &str = "vapid";
-/// Where the private key is sealed.
-const KEY_PLACE: &str = "installation_keys.vapid";
 /// How long a push service may keep a message, and how long a signature is good.
 const TTL_S: i64 = 12 * 60 * 60;
 /// Browsers write their keys with and without padding.
@@ -59,17 +60,24 @@ impl WebPush {
         contact: String,
         allow_http: bool,
     ) -> Result<Self> {
+        let place = INSTALLATION_KEY.row(KEY_NAME);
+        if let Some((_, sealed)) = store::find_installation_key(db, KEY_NAME).await?
+            && let Err(error) = secrets.open(&place, &sealed)
+        {
+            tracing::warn!(%error, "the key of push messages is made anew: devices have to subscribe again");
+            store::delete_installation_key(db, KEY_NAME, sealed).await?;
+        }
         if store::find_installation_key(db, KEY_NAME).await?.is_none() {
             let secret = random_key();
             let pkcs8 = secret.to_pkcs8_der().map_err(Error::internal)?;
             let public = secret.public_key().to_encoded_point(false).as_bytes().to_vec();
-            let sealed = secrets.seal(KEY_PLACE, pkcs8.as_bytes());
+            let sealed = secrets.seal(&place, pkcs8.as_bytes());
             store::insert_installation_key(db, KEY_NAME, public, sealed, now_s()).await?;
         }
         let (public, sealed) = store::find_installation_key(db, KEY_NAME)
             .await?
             .ok_or_else(|| Error::internal("the key of push messages is missing"))?;
-        let pkcs8 = secrets.open(KEY_PLACE, &sealed).map_err(Error::internal)?;
+        let pkcs8 = secrets.open(&place, &sealed).map_err(Error::internal)?;
         SecretKey::from_pkcs8_der(&pkcs8).map_err(Error::internal)?;
         Ok(Self {
             key: EncodingKey::from_ec_der(&pkcs8),

@@ -23,6 +23,7 @@ mod har;
 mod imperva;
 mod import_job;
 mod ingest;
+mod job_input;
 mod jobs;
 mod maintenance;
 mod migrations;
@@ -47,5 +48,6 @@ use error::Error;
 
 pub use deps::Deps;
 pub use migrations::MIGRATIONS;
+pub use model::sealed::SEALED;
 pub use options::Options;
 pub use service::{Imports, routes, start};

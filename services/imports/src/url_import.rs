@@ -20,7 +20,7 @@ use crate::model::text::without_nul;
 use crate::model::url::{Answer, UrlImport};
 use crate::spool::Meter;
 use crate::store::jobs as rows;
-use crate::{Deps, Error, jobs, targets};
+use crate::{Deps, Error, job_input, jobs, targets};
 
 /// Longest call, from the first byte to the last.
 const TIME_MAX: Duration = Duration::from_secs(30);
@@ -28,8 +28,6 @@ const TIME_MAX: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The tag by which the product shows such collections, and its value.
 const TAG: (&str, &str) = ("gen-ai", "Gen AI Import");
-/// The place that a job's input is sealed for.
-const SEALED_FOR: &str = "imports/url";
 
 /// Begins an import: the collection is made at once, the call is the job's. Answers the collection and the job.
 ///
@@ -65,14 +63,12 @@ pub async fn create(
     let target = targets::resolve_tagged(deps, caller, wanted, tags).await?.ok_or(Reason::CollectionNotFound)?;
     let target = target.plain()?;
     let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
-    let input = serde_json::to_vec(&import).expect("texts always serialize");
     let job = Job {
-        input: hex::encode(deps.secrets.seal(SEALED_FOR, &input)),
         collection_id: Some(target.collection_id),
         collection_name: target.name.clone(),
         ..Job::new(caller, JobKind::ImportUrl, upload_id, now_s())
     };
-    let job = jobs::insert(deps, job, "").await?;
+    let job = jobs::insert(deps, job_input::give(deps, job, &import), "").await?;
     Ok((target, job.job_id))
 }
 
@@ -81,9 +77,7 @@ pub async fn create(
 /// # Errors
 /// What may go better later.
 pub async fn run(deps: &Deps, job: &Job, owner: &str, meter: &Meter) -> Result<End, Error> {
-    let sealed = hex::decode(&job.input).map_err(portolan_api::Error::internal)?;
-    let opened = deps.secrets.open(SEALED_FOR, &sealed).map_err(portolan_api::Error::internal)?;
-    let import: UrlImport = serde_json::from_slice(&opened).map_err(portolan_api::Error::internal)?;
+    let import: UrlImport = job_input::take(deps, job)?;
     let answer = match &import.answer {
         Some(answer) => answer.clone(),
         None => match call(deps, &import).await {

@@ -27,6 +27,7 @@ use tokio::{
 
 use crate::{
     identity_team::{Person, join},
+    sealing,
     server::{Answer, PATIENCE, Server},
 };
 
@@ -261,6 +262,12 @@ pub async fn a_provider_lets_people_in(test: TestDb) {
     let renamed = |claims: &mut Value| claims["email"] = json!("ann.new@example.org");
     sign_on(&server, &provider, "s1", "", renamed).await.expect(302);
     sign_on(&server, &provider, "s2", "", plain).await.expect(403);
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    for _ in 0..2 {
+        let begin = client.get(format!("{}/auth/oidc/login", server.http));
+        server.send(begin).await.unwrap().expect(302);
+    }
+    sealing::expect_bound(&test, &server.data_dir, &sealing::OF_SINGLE_SIGN_ON).await;
     let out = person.post("/api/logout", json!({})).await.expect(200).json();
     let logout = out["logoutUrl"].as_str().unwrap();
     let at_provider = format!("{}/logout?", provider.issuer);

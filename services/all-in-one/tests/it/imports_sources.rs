@@ -18,7 +18,10 @@ use axum::{
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 
-use crate::server::{PATIENCE, Server};
+use crate::{
+    sealing,
+    server::{PATIENCE, Server},
+};
 
 /// A stand-in for the Postman API and for a site: answers by path, the slow one after a while.
 pub struct Site {
@@ -247,6 +250,7 @@ pub async fn a_killed_call_is_made_again(test: TestDb) {
         assert!(tokio::time::Instant::now() < deadline, "the call was not made");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    sealing::expect_bound(&test, &server.data_dir, &sealing::OF_JOBS).await;
     let data_dir = server.kill().await;
     let server = start_in(&test, &site, data_dir).await;
     // The lease of the killed process runs out first.

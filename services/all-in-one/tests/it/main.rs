@@ -38,6 +38,7 @@ mod real_files;
 mod replicas;
 mod rights;
 mod roles;
+mod sealing;
 mod server;
 mod six;
 mod stale_grants;
@@ -56,6 +57,7 @@ portolan_testkit::suite! {
     credentials::grpc_takes_the_same_key,
     guards::every_rpc_refuses_whom_its_rule_refuses,
     tenants::no_rpc_reaches_another_account,
+    sealing::values_open_in_their_own_row_alone,
     group_parts::a_revoked_collection_leaves_the_groups,
     group_parts::a_group_alone_is_read_everywhere,
     rights::a_customer_is_no_vendor,

@@ -12,6 +12,7 @@ pub mod organizations;
 pub mod push;
 pub mod rights;
 pub mod roles;
+pub mod sealed;
 pub mod sessions;
 pub mod settings;
 pub mod signing_keys;

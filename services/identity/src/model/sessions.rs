@@ -1,8 +1,5 @@
 //! Sessions of people.
 
-/// Where ID tokens are sealed.
-pub const ID_TOKEN_PLACE: &str = "sessions.id_token";
-
 /// A session as the server knows it.
 #[derive(Clone, Debug)]
 pub struct Session {
@@ -16,11 +13,16 @@ pub struct Session {
     pub id_token: Option<Vec<u8>>,
 }
 
-impl Session {
-    /// What a single sign-on gives a session that begins now.
-    pub fn with_id_token(sealed: Vec<u8>, now: i64) -> Self {
-        let empty = String::new;
-        let (digest, access_digest) = (empty(), empty());
-        Self { digest, access_digest, user_id: 0, account_id: 0, created_at: now, used_at: now, id_token: Some(sealed) }
+/// What a session that begins has of what was before it: a login, or a session that it takes the place of.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    pub begun_at: i64,
+    pub id_token: Option<String>,
+}
+
+impl Origin {
+    /// A login by password, or a sign-up.
+    pub fn at(begun_at: i64) -> Self {
+        Self { begun_at, id_token: None }
     }
 }

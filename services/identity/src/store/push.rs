@@ -143,6 +143,14 @@ pub(crate) async fn insert_installation_key(
     Ok(())
 }
 
+const DELETE_KEY: &str = "DELETE FROM installation_keys WHERE name = $1 AND private_key = $2";
+
+/// Deletes a key, unless another one has taken its place.
+pub(crate) async fn delete_installation_key(db: &Db, name: &str, private_key: Vec<u8>) -> Result<()> {
+    db.execute(DELETE_KEY, args![name, private_key]).await?;
+    Ok(())
+}
+
 const FIND_KEY: &str = "SELECT public_key, private_key FROM installation_keys WHERE name = $1";
 
 /// Public and sealed private key.

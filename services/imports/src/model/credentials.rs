@@ -3,15 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 /// A credential with its key sealed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Sealed {
     pub workspace_id: String,
     /// Hexadecimal.
     pub api_key: String,
 }
 
-/// A credential as it is used.
-#[derive(Clone)]
+/// A credential as it is used, and as a job is given it.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Credential {
     pub api_key: String,
     pub workspace_id: String,

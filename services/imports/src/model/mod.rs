@@ -5,6 +5,7 @@ pub mod credentials;
 pub mod documents;
 pub mod ids;
 pub mod jobs;
+pub mod sealed;
 pub mod specifications;
 pub mod targets;
 pub mod text;

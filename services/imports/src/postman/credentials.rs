@@ -8,11 +8,9 @@ use portolan_store::retrying;
 use serde_json::json;
 
 use crate::model::credentials::{Credential, Sealed};
+use crate::model::sealed::POSTMAN_KEY;
 use crate::store::credentials as rows;
 use crate::{Deps, Error};
-
-/// The place that a key is sealed for, with the account.
-const SEALED_FOR: &str = "imports/postman";
 
 /// Keeps the credential of the caller's account.
 ///
@@ -27,7 +25,8 @@ pub async fn save(
     let required = |member: &str| portolan_api::Error::new(Reason::MemberRequired).with("member", member);
     let api_key = api_key.ok_or_else(|| required("api_key"))?;
     let workspace_id = workspace_id.ok_or_else(|| required("workspace_id"))?;
-    let row = &seal(deps, caller.account_id, &api_key, &workspace_id);
+    let credential = Credential { api_key: api_key.trim().to_owned(), workspace_id: workspace_id.trim().to_owned() };
+    let row = &seal(deps, caller.account_id, &credential);
     retrying(|| async {
         let mut tx = deps.db.begin().await?;
         rows::put(&mut tx, caller.account_id, row, caller.user_id, now_s()).await?;
@@ -40,22 +39,23 @@ pub async fn save(
 }
 
 /// A credential as it is kept for an account.
-pub fn seal(deps: &Deps, account_id: i64, api_key: &str, workspace_id: &str) -> Sealed {
-    let sealed = deps.secrets.seal(&place(account_id), api_key.trim().as_bytes());
-    Sealed { workspace_id: workspace_id.trim().to_owned(), api_key: hex::encode(sealed) }
+fn seal(deps: &Deps, account_id: i64, credential: &Credential) -> Sealed {
+    let sealed = deps.secrets.seal(&POSTMAN_KEY.row(account_id), credential.api_key.as_bytes());
+    Sealed { workspace_id: credential.workspace_id.clone(), api_key: hex::encode(sealed) }
 }
 
 /// # Errors
 /// When it was sealed for another account, or with another key.
-pub fn open(deps: &Deps, account_id: i64, sealed: Sealed) -> Result<Credential, Error> {
+fn open(deps: &Deps, account_id: i64, sealed: Sealed) -> Result<Credential, Error> {
     let key = hex::decode(&sealed.api_key).map_err(portolan_api::Error::internal)?;
-    let key = deps.secrets.open(&place(account_id), &key).map_err(portolan_api::Error::internal)?;
+    let key = deps.secrets.open(&POSTMAN_KEY.row(account_id), &key).map_err(portolan_api::Error::internal)?;
     let api_key = String::from_utf8(key).map_err(portolan_api::Error::internal)?;
     Ok(Credential { api_key, workspace_id: sealed.workspace_id })
 }
 
 /// Keeps a credential that Postman has taken.
-pub async fn keep(deps: &Deps, account_id: i64, user_id: i64, sealed: &Sealed) -> Result<(), Error> {
+pub async fn keep(deps: &Deps, account_id: i64, user_id: i64, credential: &Credential) -> Result<(), Error> {
+    let sealed = &seal(deps, account_id, credential);
     retrying(|| async {
         let mut tx = deps.db.begin().await?;
         rows::put(&mut tx, account_id, sealed, user_id, now_s()).await?;
@@ -78,8 +78,4 @@ pub async fn find(deps: &Deps, account_id: i64) -> Result<Option<Credential>, Er
 pub async fn get(deps: &Deps, account_id: i64) -> Result<Credential, Error> {
     let found = find(deps, account_id).await?.filter(|credential| !credential.api_key.is_empty());
     Ok(found.ok_or(Reason::PostmanCredentialRequired)?)
-}
-
-fn place(account_id: i64) -> String {
-    format!("{SEALED_FOR}/{account_id}")
 }

@@ -8,14 +8,14 @@ use portolan_runtime::now_s;
 
 use super::api::{ApiError, Client, PATIENCE_OF_JOB};
 use super::credentials;
-use crate::model::credentials::Sealed;
+use crate::model::credentials::Credential;
 use crate::model::documents::{Converted, Place};
 use crate::model::ids;
 use crate::model::jobs::{End, Finished, Job, JobKind, REFUSALS_MAX, Refusal};
 use crate::model::uploads::{Group, Upload, UploadKind};
 use crate::spool::Meter;
 use crate::store::{jobs as job_rows, uploads as rows};
-use crate::{Deps, Error, documents, jobs};
+use crate::{Deps, Error, documents, job_input, jobs};
 
 /// Collections of one workspace that are fetched.
 const COLLECTIONS_MAX: usize = 1_000;
@@ -33,7 +33,7 @@ pub async fn create(
     let given = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let api_key = given(api_key).ok_or(Reason::PostmanKeyInvalid)?;
     let workspace_id = given(workspace_id).ok_or(Reason::PostmanWorkspaceInvalid)?;
-    let sealed = credentials::seal(deps, caller.account_id, &api_key, &workspace_id);
+    let credential = Credential { api_key, workspace_id: workspace_id.clone() };
     let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
     let kind = UploadKind::PostmanWorkspace;
     let name = format!("Postman workspace {workspace_id}");
@@ -41,11 +41,10 @@ pub async fn create(
     upload.workspace_id = workspace_id;
     rows::insert(&deps.db, &upload, &[], &[]).await?;
     let job = Job {
-        input: serde_json::to_string(&sealed).expect("texts always serialize"),
         format: Some(Format::Postman),
         ..Job::new(caller, JobKind::ImportPostmanWorkspace, upload_id.clone(), now_s())
     };
-    let job = jobs::insert(deps, job, "").await?;
+    let job = jobs::insert(deps, job_input::give(deps, job, &credential), "").await?;
     Ok((upload_id, job.job_id))
 }
 
@@ -89,8 +88,7 @@ async fn fetch(deps: &Deps, job: &Job, owner: &str, meter: &Meter) -> Result<(),
     let Some(upload) = rows::get(&deps.db, account_id, &job.upload_id).await? else {
         return Err(Fault::Fatal("The upload was deleted".to_owned()));
     };
-    let sealed: Sealed = serde_json::from_str(&job.input).map_err(portolan_api::Error::internal)?;
-    let credential = credentials::open(deps, account_id, sealed.clone())?;
+    let credential: Credential = job_input::take(deps, job)?;
     let client = Client::new(deps, &credential.api_key, PATIENCE_OF_JOB, Some(meter));
     let listed = client.workspace_collections(&credential.workspace_id).await.map_err(fatal("No workspace found"))?;
     if listed.is_empty() {
@@ -119,7 +117,7 @@ async fn fetch(deps: &Deps, job: &Job, owner: &str, meter: &Meter) -> Result<(),
         }
     }
     // An import that fails leaves the account's credential as it is.
-    credentials::keep(deps, account_id, job.user_id, &sealed).await?;
+    credentials::keep(deps, account_id, job.user_id, &credential).await?;
     rows::sum_up(&deps.db, account_id, &job.upload_id).await?;
     let upload = rows::get(&deps.db, account_id, &job.upload_id).await?;
     let Some(upload) = upload else { return Err(Fault::Fatal("The upload was deleted".to_owned())) };

@@ -1,5 +1,7 @@
 //! What the edge decides by and counts, as it is stored and told.
 
+use portolan_runtime::sealed::Place;
+
 /// SHA-256 of a credential.
 pub type Digest = [u8; 32];
 
@@ -49,7 +51,7 @@ pub struct ProfileChange {
     /// Neither it nor its client was deleted.
     pub is_there: bool,
     /// The place that the secret in `row.jwt_secret` is sealed for.
-    pub place: String,
+    pub place: Place,
     pub row: ProfileRow,
 }
 

@@ -12,6 +12,7 @@ pub mod organizations;
 pub mod profiles;
 pub mod revocations;
 pub mod scopes;
+pub mod sealed;
 pub mod secret;
 pub mod slack_webhooks;
 pub mod workspaces;

@@ -9,12 +9,8 @@ use super::{
 use crate::model::{
     api_clients::{Client, Listed},
     auth_settings::{AuthSettings, AuthType},
+    sealed::CLIENT_SECRET,
 };
-
-/// Where the secret of a client is sealed for.
-fn place(id: i64) -> String {
-    format!("api-client/{id}")
-}
 
 const INSERT: &str = "INSERT INTO api_clients
     (account_id, client_id, is_legacy, name, description, project_id, api_portal_id, email, api_policy_id, auth_type,
@@ -45,7 +41,7 @@ pub(crate) async fn insert(
         auth.auth_type.map_or("", AuthType::name),
         json(&auth.collection_ids)?,
         auth.jwt_method.clone(),
-        sealed(secrets, &place(client.id), auth),
+        sealed(secrets, &CLIENT_SECRET.row(client.id), auth),
         auth.oidc_issuer.clone(),
         auth.oidc_jwks_uri.clone(),
         auth.access_profile_claim.clone(),
@@ -84,7 +80,7 @@ pub(crate) async fn update(tx: &mut Tx, client: &Client, secrets: &Secrets, vers
         client.api_policy_id,
         json(&auth.collection_ids)?,
         auth.jwt_method.clone(),
-        sealed(secrets, &place(client.id), auth),
+        sealed(secrets, &CLIENT_SECRET.row(client.id), auth),
         auth.oidc_issuer.clone(),
         auth.oidc_jwks_uri.clone(),
         auth.access_profile_claim.clone(),
@@ -166,7 +162,7 @@ fn client(row: &Row, secrets: &Secrets) -> Result<Client> {
     let id = row.get("client_id")?;
     let auth_type: String = row.get("auth_type")?;
     let mut auth = auth(row, AuthType::parse(&auth_type))?;
-    open_into(&mut auth, row, secrets, &place(id))?;
+    open_into(&mut auth, row, secrets, &CLIENT_SECRET.row(id))?;
     Ok(Client {
         id,
         account_id: row.get("account_id")?,

@@ -6,8 +6,12 @@ use portolan_api::{Error, Result};
 use portolan_store::{Db, Row, Tx, args};
 use serde::de::DeserializeOwned;
 
-use crate::model::edge::{
-    AccessToken, Digest, FeedPosition, ProfileChange, ProfileRow, ShadowCount, ShadowEndpoint, ShadowKey, parse_digest,
+use crate::model::{
+    edge::{
+        AccessToken, Digest, FeedPosition, ProfileChange, ProfileRow, ShadowCount, ShadowEndpoint, ShadowKey,
+        parse_digest,
+    },
+    sealed::{CLIENT_SECRET, PROFILE_SECRET},
 };
 
 const POSITION: &str = "SELECT s.next - 1 AS version, r.applied AS applied
@@ -119,7 +123,7 @@ fn profile(row: &Row) -> Result<ProfileChange> {
         version: row.get("version")?,
         client_version: row.get("c_version")?,
         is_there: !flag("deleted")? && !flag("c_deleted")?,
-        place: if is_legacy { format!("api-profile/{profile_id}") } else { format!("api-client/{client_id}") },
+        place: if is_legacy { PROFILE_SECRET.row(profile_id) } else { CLIENT_SECRET.row(client_id) },
         row: ProfileRow {
             profile_id,
             account_id: row.get("account_id")?,

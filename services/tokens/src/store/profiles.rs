@@ -7,12 +7,7 @@ use super::{
     lists::{json, list_of},
     sealed::{open_into, sealed},
 };
-use crate::model::{auth_settings::AuthType, profiles::Profile, workspaces::Page};
-
-/// Where the secret of a profile is sealed for.
-fn place(id: i64) -> String {
-    format!("api-profile/{id}")
-}
+use crate::model::{auth_settings::AuthType, profiles::Profile, sealed::PROFILE_SECRET, workspaces::Page};
 
 const INSERT: &str = "INSERT INTO api_profiles
     (account_id, profile_id, client_id, is_legacy, name, auth_type, active, active_since, ip_allow_list, ip_deny_list,
@@ -44,7 +39,7 @@ pub(crate) async fn insert(
         json(&profile.ip_deny_list)?,
         json(&auth.collection_ids)?,
         auth.jwt_method.clone(),
-        sealed(secrets, &place(profile.id), auth),
+        sealed(secrets, &PROFILE_SECRET.row(profile.id), auth),
         auth.oidc_issuer.clone(),
         auth.oidc_jwks_uri.clone(),
         auth.access_profile_claim.clone(),
@@ -91,7 +86,7 @@ pub(crate) async fn update(
         json(&profile.ip_deny_list)?,
         json(&auth.collection_ids)?,
         auth.jwt_method.clone(),
-        sealed(secrets, &place(profile.id), auth),
+        sealed(secrets, &PROFILE_SECRET.row(profile.id), auth),
         auth.oidc_issuer.clone(),
         auth.oidc_jwks_uri.clone(),
         auth.access_profile_claim.clone(),
@@ -229,7 +224,7 @@ fn profile(row: &Row, secrets: &Secrets) -> Result<Profile> {
     let auth_type =
         AuthType::parse(&auth_type).ok_or_else(|| Error::internal(format!("stored auth_type {auth_type}")))?;
     let mut auth = auth(row, Some(auth_type))?;
-    open_into(&mut auth, row, secrets, &place(id))?;
+    open_into(&mut auth, row, secrets, &PROFILE_SECRET.row(id))?;
     Ok(Profile {
         id,
         account_id: row.get("account_id")?,

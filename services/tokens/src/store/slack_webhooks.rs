@@ -7,13 +7,9 @@ use portolan_store::{Db, Row, Tx, args};
 use super::owners::{of_owner, owned};
 use crate::model::{
     revocations::Ended,
+    sealed::WEBHOOK_URL,
     slack_webhooks::{Address, SlackWebhook},
 };
-
-/// Where the address of a webhook is sealed for.
-fn place(id: i32) -> String {
-    format!("slack-webhook/{id}")
-}
 
 const INSERT: &str = "INSERT INTO slack_webhooks
     (account_id, webhook_id, user_id, username, name, url, url_digest, url_shown, created_at)
@@ -33,7 +29,7 @@ pub(crate) async fn insert(
         webhook.user_id,
         &webhook.username,
         &webhook.name,
-        secrets.seal(&place(webhook.id), url.as_bytes()),
+        secrets.seal(&WEBHOOK_URL.row(webhook.id), url.as_bytes()),
         digest,
         &webhook.shown,
         webhook.created_at
@@ -74,8 +70,8 @@ const ADDRESSES: &str = "SELECT webhook_id, user_id, url FROM slack_webhooks WHE
 pub(crate) async fn addresses(db: &Db, secrets: &Secrets, account_id: i64) -> Result<Vec<Address>> {
     let mut addresses = Vec::new();
     for row in db.fetch_all(ADDRESSES, args![account_id]).await? {
-        let id = row.get("webhook_id")?;
-        let opened = secrets.open(&place(id), &row.get::<Vec<u8>>("url")?).ok();
+        let id: i32 = row.get("webhook_id")?;
+        let opened = secrets.open(&WEBHOOK_URL.row(id), &row.get::<Vec<u8>>("url")?).ok();
         match opened.and_then(|bytes| String::from_utf8(bytes).ok()) {
             Some(url) => addresses.push(Address { id, user_id: row.get("user_id")?, url }),
             None => tracing::error!(account_id, id, "the address of a Slack webhook cannot be opened: add it anew"),
