@@ -19,6 +19,7 @@ pub mod har;
 pub mod imperva;
 mod import_error;
 mod name;
+mod notes;
 pub mod openapi;
 pub mod postman;
 mod target;

@@ -25,6 +25,14 @@ const ALIAS_NODES_MAX: usize = 250_000;
 /// Most duplicate member names that are reported.
 const DUPLICATES_MAX: usize = 20;
 
+/// Member names that an object holds more than once.
+#[derive(Debug, Default)]
+pub(crate) struct Duplicates {
+    pub(crate) names: Vec<String>,
+    /// Further ones, of which only the number is kept.
+    pub(crate) more: usize,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Node {
     Null,
@@ -168,7 +176,7 @@ impl Serialize for Node {
 /// A document and the member names that stand twice in one of its objects.
 pub(crate) struct Tree {
     pub(crate) root: Node,
-    pub(crate) duplicates: Vec<String>,
+    pub(crate) duplicates: Duplicates,
 }
 
 /// Parses JSON, or YAML when the text is not JSON.
@@ -260,7 +268,7 @@ fn yaml_reason(fault: &serde_saphyr::Error) -> String {
 struct Budget {
     used: Cell<usize>,
     exhausted: Cell<bool>,
-    duplicates: RefCell<Vec<String>>,
+    duplicates: RefCell<Duplicates>,
 }
 
 impl Budget {
@@ -273,8 +281,10 @@ impl Budget {
 
     fn note_duplicate(&self, name: &str) {
         let mut duplicates = self.duplicates.borrow_mut();
-        if duplicates.len() < DUPLICATES_MAX {
-            duplicates.push(name.chars().take(100).collect());
+        if duplicates.names.len() < DUPLICATES_MAX {
+            duplicates.names.push(name.chars().take(100).collect());
+        } else {
+            duplicates.more += 1;
         }
     }
 
@@ -409,7 +419,7 @@ mod tests {
         for text in [r#"{"a": 1, "b": 2, "a": 3, "a": 4}"#, "a: 1\nb: 2\na: 3\na: 4\n"] {
             check(text, &["a"], "4");
             check(text, &["b"], "2");
-            assert_eq!(parse(text).unwrap().duplicates, ["a", "a"]);
+            assert_eq!(parse(text).unwrap().duplicates.names, ["a", "a"]);
         }
         let many: String = (0..100).map(|n| format!("k{n}: {n}\n")).collect();
         check(&many, &["k57"], "57");

@@ -2,31 +2,57 @@
 
 use serde_json::{Value, json};
 
+use crate::notes::{Notes, cut};
 use crate::tree::Node;
 
-use super::build::{collection_of, headers, list, text};
+use super::build::{Foreign, REQUESTS, collection_of, headers, list, text};
 
-pub(super) fn collection(root: &Node) -> Option<Value> {
+/// Members of a collection and of its items that are read or hold no requests of their own.
+const COLLECTION: [&str; 6] = ["name", "version", "items", "environments", "brunoConfig", "root"];
+const ITEM: [&str; 5] = ["name", "type", "items", "request", "examples"];
+
+pub(super) fn collection(root: &Node) -> Option<Foreign> {
     let items = root.get("items")?.as_list()?;
     // A collection of Postman has `item`; a list of `items` with types is Bruno's.
     let is_bruno = items.iter().all(|item| item.get("type").is_some()) && root.get("version").is_some();
     if !is_bruno || root.get("item").is_some() {
         return None;
     }
+    let mut notes = Notes::default();
+    if let Some(map) = root.as_map() {
+        notes.unread(map, &COLLECTION, "the collection", &REQUESTS);
+    }
     let environments = list(root, "environments").iter().flat_map(|environment| list(environment, "variables"));
     let variables = environments.map(|node| json!({"key": text(node, "name"), "value": text(node, "value")})).collect();
-    Some(collection_of(&text(root, "name"), variables, tree(items)))
+    let items = tree(items, "", &mut notes);
+    Some(Foreign::new(&collection_of(&text(root, "name"), variables, items), notes))
 }
 
 /// The tree is no deeper than the parser takes, so the stack is enough.
-fn tree(items: &[Node]) -> Vec<Value> {
-    items
-        .iter()
-        .map(|item| match item.get("request") {
-            None => json!({"name": text(item, "name"), "item": tree(list(item, "items"))}),
-            Some(request) => json!({"name": text(item, "name"), "request": call(request)}),
-        })
-        .collect()
+fn tree(items: &[Node], folder: &str, notes: &mut Notes) -> Vec<Value> {
+    let mut written = Vec::new();
+    for item in items {
+        let name = text(item, "name");
+        let place = if folder.is_empty() { name.clone() } else { format!("{folder} / {name}") };
+        if let Some(map) = item.as_map() {
+            notes.unread(map, &ITEM, &format!("item {}", cut(&place)), &REQUESTS);
+        }
+        let mut known = json!({"name": name});
+        match item.get("items") {
+            Some(Node::List(items)) => known["item"] = tree(items, &place, notes).into(),
+            Some(Node::Null) | None => {}
+            Some(_) => notes.warn(format!("item {}: `items` is not a list and left out", cut(&place))),
+        }
+        if let Some(request) = item.get("request") {
+            known["request"] = call(request);
+        } else if known.get("item").is_none() {
+            let (kind, place) = (cut(&text(item, "type")), cut(&place));
+            notes.warn(format!("item {place} of type `{kind}` holds neither a request nor items and is left out"));
+            continue;
+        }
+        written.push(known);
+    }
+    written
 }
 
 fn call(request: &Node) -> Value {
@@ -64,9 +90,13 @@ fn body(body: Option<&Node>) -> Value {
 fn auth(auth: Option<&Node>) -> Value {
     let Some(auth) = auth else { return Value::Null };
     let mode = text(auth, "mode");
-    let part = |name: &str| auth.get(&mode).map(|node| text(node, name)).unwrap_or_default();
+    authentication(&mode, &|name| auth.get(&mode).map(|node| text(node, name)).unwrap_or_default())
+}
+
+/// The authentication of a mode whose members `part` knows, as Postman has it. Null inherits.
+pub(super) fn authentication(mode: &str, part: &dyn Fn(&str) -> String) -> Value {
     let pair = |key: &str, value: String| json!({"key": key, "value": value});
-    match &*mode {
+    match mode {
         "" | "inherit" => Value::Null,
         "none" => json!({"type": "noauth"}),
         "bearer" => json!({"type": "bearer", "bearer": [pair("token", part("token"))]}),

@@ -2,7 +2,32 @@
 
 use serde_json::{Value, json};
 
+use crate::notes::{Calls, Notes};
 use crate::tree::{Map, Node};
+
+/// A document of another tool in the form that is read, with what was left out on the way.
+pub(crate) struct Foreign {
+    pub(super) root: Node,
+    pub(super) notes: Notes,
+}
+
+impl Foreign {
+    pub(super) fn new(value: &Value, notes: Notes) -> Self {
+        Self { root: Node::of_json(value), notes }
+    }
+
+    pub(crate) fn unpack(self, notes: &mut Notes) -> Node {
+        notes.extend(self.notes);
+        self.root
+    }
+}
+
+/// Requests in collections of any tool.
+pub(crate) const REQUESTS: Calls = Calls { noun: "request", is_call: is_request };
+
+fn is_request(map: &Map) -> bool {
+    ["request", "url"].iter().any(|name| matches!(map.get(name), Some(Node::Map(_) | Node::Text(_))))
+}
 
 pub(super) fn text(node: &Node, name: &str) -> String {
     node.get(name).and_then(Node::scalar).unwrap_or_default()

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use crate::FormatError;
 
-use super::build::collection_of;
+use crate::notes::{Notes, cut};
+
+use super::build::{Foreign, collection_of};
 
 /// Most items of one file.
 const ITEMS_MAX: usize = 200_000;
@@ -30,13 +32,32 @@ struct Item {
     response: String,
 }
 
-pub(super) fn collection(text: &str) -> Result<Value, FormatError> {
+/// Elements of an item; what is not among them is named.
+const KNOWN: [&str; 14] = [
+    "time",
+    "url",
+    "host",
+    "port",
+    "protocol",
+    "method",
+    "path",
+    "extension",
+    "request",
+    "status",
+    "responselength",
+    "mimetype",
+    "response",
+    "comment",
+];
+
+pub(super) fn collection(text: &str) -> Result<Foreign, FormatError> {
     let mut reader = Reader::from_str(text);
     let mut items = Vec::new();
     let mut item = Item::default();
     let mut element = String::new();
     let mut is_base64 = false;
     let mut content = String::new();
+    let (mut notes, mut open) = (Notes::default(), Vec::new());
     loop {
         let event = reader.read_event().map_err(|error| refused(text, reader.error_position(), &error.to_string()))?;
         match event {
@@ -47,9 +68,22 @@ pub(super) fn collection(text: &str) -> Result<Value, FormatError> {
                     .attributes()
                     .flatten()
                     .any(|attribute| attribute.key.as_ref() == b"base64" && attribute.value.as_ref() == b"true");
-                if element == "item" {
+                let is_known = match open.as_slice() {
+                    [] => element == "items",
+                    [_] => element == "item",
+                    [_, _] => KNOWN.contains(&&*element),
+                    // What is unknown is named once, by its outermost element.
+                    _ => true,
+                };
+                if !is_known {
+                    let place =
+                        if open.len() < 2 { "the file".to_owned() } else { format!("item {}", items.len() + 1) };
+                    notes.warn(format!("{place}: element `{}` is not understood and left out", cut(&element)));
+                }
+                if element == "item" && open.len() == 1 {
                     item = Item::default();
                 }
+                open.push(element.clone());
             }
             Event::Text(part) => content.push_str(&part.decode().unwrap_or_default()),
             Event::CData(part) => content.push_str(&String::from_utf8_lossy(&part)),
@@ -61,13 +95,24 @@ pub(super) fn collection(text: &str) -> Result<Value, FormatError> {
                 b"apos" => "'",
                 _ => "\u{fffd}",
             }),
-            Event::End(end) if end.name().as_ref() == b"item" => {
+            Event::End(end) if end.name().as_ref() == b"item" && open.len() == 2 => {
+                open.pop();
                 items.push(converted(std::mem::take(&mut item)));
                 if items.len() > ITEMS_MAX {
                     return Err(FormatError::TooLarge(format!("it holds more than {ITEMS_MAX} items")));
                 }
             }
+            Event::Empty(empty) if open.len() == 1 || empty.name().as_ref() == b"item" => {
+                let element = String::from_utf8_lossy(empty.name().as_ref()).into_owned();
+                notes.warn(format!("the file: element `{}` is empty and left out", cut(&element)));
+            }
             Event::End(_) => {
+                let depth = open.len();
+                open.pop();
+                if depth != 3 {
+                    element.clear();
+                    continue;
+                }
                 let whole = match is_base64 {
                     true => STANDARD.decode(content.trim()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
                     false => Ok(content.clone()),
@@ -88,7 +133,7 @@ pub(super) fn collection(text: &str) -> Result<Value, FormatError> {
             _ => {}
         }
     }
-    Ok(collection_of("Burp items", Vec::new(), items))
+    Ok(Foreign::new(&collection_of("Burp items", Vec::new(), items), notes))
 }
 
 fn refused(text: &str, at: u64, reason: &str) -> FormatError {

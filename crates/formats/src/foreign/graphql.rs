@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 use crate::FormatError;
 use crate::tree::Node;
 
-use super::build::{list, text};
+use crate::notes::{Notes, cut};
+
+use super::build::{Foreign, list, text};
 
 /// Most operations of one schema.
 const FIELDS_MAX: usize = 50_000;
@@ -55,18 +57,22 @@ fn document(title: &str, fields: Vec<Field>) -> Value {
     json!({"openapi": "3.1.0", "info": {"title": title, "version": ""}, "paths": paths})
 }
 
-pub(super) fn of_introspection(root: &Node) -> Option<Value> {
+pub(super) fn of_introspection(root: &Node) -> Option<Foreign> {
     let schema = root.get("__schema").or_else(|| root.get("data")?.get("__schema"))?;
-    let mut fields = Vec::new();
+    let (mut fields, mut notes) = (Vec::new(), Notes::default());
     for (member, kind) in [("queryType", "query"), ("mutationType", "mutation"), ("subscriptionType", "subscription")] {
         let Some(name) = schema.get(member).map(|node| text(node, "name")) else { continue };
         let found = list(schema, "types").iter().find(|known| text(known, "name") == name && !name.is_empty());
+        if found.is_none() && !name.is_empty() {
+            notes
+                .warn(format!("the type {} of `{member}` is not in the schema, so its fields are unknown", cut(&name)));
+        }
         for field in found.map(|found| list(found, "fields")).unwrap_or_default() {
             let arguments = list(field, "args").iter().map(|argument| text(argument, "name")).collect();
             fields.push(Field { root: kind, name: text(field, "name"), arguments });
         }
     }
-    Some(document("GraphQL", fields))
+    Some(Foreign::new(&document("GraphQL", fields), notes))
 }
 
 /// # Errors

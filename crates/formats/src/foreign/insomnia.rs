@@ -1,65 +1,168 @@
 //! Insomnia: exports of version 4 (a flat list of resources) and 5 (a tree in YAML).
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Value, json};
 
+use crate::notes::{Notes, cut};
 use crate::tree::Node;
 
-use super::build::{collection_of, headers, list, members, text, value};
+use super::build::{Foreign, REQUESTS, collection_of, headers, list, members, text, value};
 
-/// Folders of folders; the list may refer in circles.
+/// Folders of folders. What lies deeper is noted as not read.
 const DEPTH_MAX: usize = 50;
 
 pub(super) fn is_v5(text: &str) -> bool {
     text.lines().take(20).any(|line| line.starts_with("type: collection.insomnia.rest/5"))
 }
 
-pub(super) fn collection_v4(root: &Node) -> Option<Value> {
+/// Types of resources that are read or hold no requests.
+const TYPES: [&str; 16] = [
+    "workspace",
+    "environment",
+    "request_group",
+    "request",
+    "websocket_request",
+    "cookie_jar",
+    "unit_test",
+    "unit_test_suite",
+    "unit_test_result",
+    "request_meta",
+    "request_group_meta",
+    "workspace_meta",
+    "request_version",
+    "websocket_payload",
+    "proto_file",
+    "proto_directory",
+];
+
+/// Members of a document of version 5 and of its items that are read or hold no requests.
+const DOCUMENT: [&str; 8] =
+    ["type", "schema_version", "name", "meta", "collection", "cookieJar", "environments", "certificates"];
+const ITEM: [&str; 15] = [
+    "url",
+    "name",
+    "meta",
+    "method",
+    "headers",
+    "parameters",
+    "pathParameters",
+    "body",
+    "authentication",
+    "settings",
+    "scripts",
+    "children",
+    "description",
+    "environment",
+    "environmentPropertyOrder",
+];
+
+pub(super) fn collection_v4(root: &Node) -> Option<Foreign> {
     root.get("__export_format")?;
     let resources = list(root, "resources");
-    let of_type = |kind: &str| resources.iter().find(|node| text(node, "_type") == kind);
-    let workspace = of_type("workspace")?;
-    let name = text(workspace, "name");
+    let workspaces: Vec<&Node> = resources.iter().filter(|node| text(node, "_type") == "workspace").collect();
+    let first = workspaces.first()?;
+    let mut notes = Notes::default();
+    if let Some(map) = root.as_map() {
+        notes.unread(map, &["resources"], "the export", &REQUESTS);
+    }
     let environments = resources.iter().filter(|node| text(node, "_type") == "environment");
     let variables = environments.flat_map(|node| variables(node.get("data"), "")).collect();
-    Some(collection_of(&name, variables, children(resources, &text(workspace, "_id"), 0)))
-}
-
-fn children(resources: &[Node], parent: &str, depth: usize) -> Vec<Value> {
-    if depth > DEPTH_MAX {
-        return Vec::new();
+    let mut flat = Flat { children: HashMap::new(), read: HashSet::new() };
+    for node in resources {
+        flat.children.entry(text(node, "parentId")).or_default().push(node);
     }
-    let own = resources.iter().filter(|node| text(node, "parentId") == parent);
-    own.filter_map(|node| match &*text(node, "_type") {
-        "request_group" => {
-            Some(json!({"name": text(node, "name"), "item": children(resources, &text(node, "_id"), depth + 1)}))
+    let mut items = flat.below(&text(first, "_id"), 0);
+    for workspace in &workspaces[1..] {
+        items.push(json!({"name": text(workspace, "name"), "item": flat.below(&text(workspace, "_id"), 0)}));
+    }
+    for node in resources {
+        let (kind, name, id) = (text(node, "_type"), cut(&text(node, "name")), text(node, "_id"));
+        let is_call = matches!(&*kind, "request" | "websocket_request" | "request_group");
+        if is_call && !flat.read.contains(&id) {
+            notes.warn(format!("{kind} {name} belongs to no workspace of the export and is left out"));
+        } else if !is_call && !TYPES.contains(&&*kind) {
+            notes.warn(format!("the resource {name} of type `{}` is not understood and left out", cut(&kind)));
         }
-        "request" => Some(request(node, &text(node, "url"))),
-        "websocket_request" => Some(json!({
-            "name": text(node, "name"),
-            "request": {"method": "GET", "url": braces(&text(node, "url")), "header": headers(list(node, "headers"))},
-        })),
-        _ => None,
-    })
-    .collect()
+        if let Some(map) = node.as_map() {
+            notes.unread(map, &["url"], &format!("the resource {name}"), &REQUESTS);
+        }
+    }
+    Some(Foreign::new(&collection_of(&text(first, "name"), variables, items), notes))
 }
 
-pub(super) fn collection_v5(root: &Node) -> Option<Value> {
+/// The resources of an export by their parents.
+struct Flat<'n> {
+    children: HashMap<String, Vec<&'n Node>>,
+    read: HashSet<String>,
+}
+
+impl Flat<'_> {
+    fn below(&mut self, parent: &str, depth: usize) -> Vec<Value> {
+        if depth > DEPTH_MAX {
+            return Vec::new();
+        }
+        let own = self.children.get(parent).cloned().unwrap_or_default();
+        let mut items = Vec::new();
+        for node in own {
+            let kind = text(node, "_type");
+            if !matches!(&*kind, "request" | "websocket_request" | "request_group") {
+                continue;
+            }
+            // Of a circle each resource is read once.
+            let id = text(node, "_id");
+            if !self.read.insert(id.clone()) && !id.is_empty() {
+                continue;
+            }
+            items.push(match &*kind {
+                "request_group" => json!({"name": text(node, "name"), "item": self.below(&id, depth + 1)}),
+                "request" => request(node, &text(node, "url")),
+                _ => json!({
+                    "name": text(node, "name"),
+                    "request": {
+                        "method": "GET",
+                        "url": braces(&text(node, "url")),
+                        "header": headers(list(node, "headers")),
+                    },
+                }),
+            });
+        }
+        items
+    }
+}
+
+pub(super) fn collection_v5(root: &Node) -> Foreign {
+    let mut notes = Notes::default();
+    if let Some(map) = root.as_map() {
+        notes.unread(map, &DOCUMENT, "the document", &REQUESTS);
+    }
     let items = list(root, "collection");
     let data = root.get("environments").and_then(|environment| environment.get("data"));
-    Some(collection_of(&text(root, "name"), variables(data, ""), tree(items, 0)))
+    let items = tree(items, "", &mut notes);
+    Foreign::new(&collection_of(&text(root, "name"), variables(data, ""), items), notes)
 }
 
-fn tree(items: &[Node], depth: usize) -> Vec<Value> {
-    if depth > DEPTH_MAX {
-        return Vec::new();
+/// The tree is no deeper than the parser takes, so the stack is enough.
+fn tree(items: &[Node], folder: &str, notes: &mut Notes) -> Vec<Value> {
+    let mut written = Vec::new();
+    for node in items {
+        let name = text(node, "name");
+        let place = if folder.is_empty() { name.clone() } else { format!("{folder} / {name}") };
+        if let Some(map) = node.as_map() {
+            notes.unread(map, &ITEM, &format!("item {}", cut(&place)), &REQUESTS);
+        }
+        let mut known = match node.get("children") {
+            Some(_) if node.get("url").is_none() => json!({"name": name}),
+            _ => request(node, &text(node, "url")),
+        };
+        match node.get("children") {
+            Some(Node::List(children)) => known["item"] = tree(children, &place, notes).into(),
+            Some(Node::Null) | None => {}
+            Some(_) => notes.warn(format!("item {}: `children` is not a list and left out", cut(&place))),
+        }
+        written.push(known);
     }
-    items
-        .iter()
-        .map(|node| match node.get("children").and_then(Node::as_list) {
-            Some(children) => json!({"name": text(node, "name"), "item": tree(children, depth + 1)}),
-            None => request(node, &text(node, "url")),
-        })
-        .collect()
+    written
 }
 
 fn request(node: &Node, url: &str) -> Value {

@@ -9,6 +9,9 @@ mod graphql;
 mod insomnia;
 mod swagger12;
 
+pub(crate) use build::{Foreign, REQUESTS};
+
+use crate::notes::Notes;
 use crate::tree::Node;
 use crate::{Format, FormatError};
 
@@ -33,40 +36,36 @@ pub(crate) fn of_text(text: &str) -> Option<Format> {
 ///
 /// # Errors
 /// What is wrong with a document of the tool.
-pub(crate) fn collection_of_text(text: &str) -> Result<Option<Node>, FormatError> {
+pub(crate) fn collection_of_text(text: &str) -> Result<Option<Foreign>, FormatError> {
     if burp::is_export(text) {
-        return burp::collection(text).map(|value| Some(Node::of_json(&value)));
+        return burp::collection(text).map(Some);
     }
     if insomnia::is_v5(text) {
         let tree = crate::tree::parse(text)?;
-        return Ok(insomnia::collection_v5(&tree.root).map(|value| Node::of_json(&value)));
+        return Ok(Some(insomnia::collection_v5(&tree.root)));
     }
     Ok(None)
 }
 
 /// The same of a document that is parsed.
-pub(crate) fn collection(root: &Node) -> Option<Node> {
-    let value = insomnia::collection_v4(root).or_else(|| bruno::collection(root))?;
-    Some(Node::of_json(&value))
+pub(crate) fn collection(root: &Node) -> Option<Foreign> {
+    insomnia::collection_v4(root).or_else(|| bruno::collection(root))
 }
 
 /// A description in the schema language of GraphQL as one of OpenAPI.
 ///
 /// # Errors
 /// What is wrong with the text.
-pub(crate) fn description_of_text(text: &str) -> Result<Option<Node>, FormatError> {
+pub(crate) fn description_of_text(text: &str) -> Result<Option<Foreign>, FormatError> {
     if !graphql::is_sdl(text) {
         return Ok(None);
     }
-    graphql::of_sdl(text).map(|value| Some(Node::of_json(&value)))
+    graphql::of_sdl(text).map(|value| Some(Foreign::new(&value, Notes::default())))
 }
 
 /// A description of another form as one of OpenAPI.
-pub(crate) fn description(root: &Node) -> Option<Node> {
-    let value = swagger12::description(root)
-        .or_else(|| asyncapi::description(root))
-        .or_else(|| graphql::of_introspection(root))?;
-    Some(Node::of_json(&value))
+pub(crate) fn description(root: &Node) -> Option<Foreign> {
+    swagger12::description(root).or_else(|| asyncapi::description(root)).or_else(|| graphql::of_introspection(root))
 }
 
 #[cfg(test)]

@@ -4,30 +4,69 @@ use serde_json::{Map, Value, json};
 
 use crate::tree::Node;
 
-use super::build::{list, members, text, value};
+use crate::notes::{Calls, Notes, cut, listed};
 
-pub(super) fn description(root: &Node) -> Option<Value> {
+use super::build::{Foreign, list, members, text, value};
+
+const CALLS: Calls =
+    Calls { noun: "operation", is_call: |map| map.get("method").is_some() || map.get("nickname").is_some() };
+
+/// Members of a declaration that are read or hold no operation.
+const DECLARATION: [&str; 12] = [
+    "swaggerVersion",
+    "apiVersion",
+    "basePath",
+    "resourcePath",
+    "apis",
+    "models",
+    "produces",
+    "consumes",
+    "authorizations",
+    "info",
+    "apiDeclarations",
+    "description",
+];
+const API: [&str; 4] = ["path", "description", "operations", "produces"];
+
+pub(super) fn description(root: &Node) -> Option<Foreign> {
     root.get("swaggerVersion")?;
     let mut paths = Map::new();
     let mut definitions = Map::new();
+    let (mut notes, mut elsewhere) = (Notes::default(), Vec::new());
     let declarations = root.get("apiDeclarations").and_then(Node::as_list).unwrap_or_default();
     for declaration in std::iter::once(root).chain(declarations) {
+        if let Some(map) = declaration.as_map() {
+            notes.unknown(map, &DECLARATION, "the declaration", &CALLS);
+        }
         for (name, model) in members(declaration.get("models")) {
             definitions.insert(name.to_owned(), schema(model));
         }
         for api in list(declaration, "apis") {
             let operations = list(api, "operations");
+            let path = format!("/{}", text(api, "path").trim_start_matches('/'));
+            if let Some(map) = api.as_map() {
+                notes.unknown(map, &API, &format!("path {}", cut(&path)), &CALLS);
+            }
             if operations.is_empty() {
+                elsewhere.push(cut(&path));
                 continue;
             }
-            let path = format!("/{}", text(api, "path").trim_start_matches('/'));
             let item = paths.entry(path).or_insert_with(|| json!({}));
             for operation in operations {
                 let method = Some(text(operation, "method")).filter(|method| !method.is_empty());
                 let method = method.unwrap_or_else(|| text(operation, "httpMethod")).to_lowercase();
+                if item.get(&method).is_some() {
+                    let (method, path) = (method.to_uppercase(), cut(&text(api, "path")));
+                    notes.warn(format!("{method} {path} stands twice, and the first one counts"));
+                    continue;
+                }
                 item[method] = call(operation);
             }
         }
+    }
+    if !elsewhere.is_empty() {
+        let (count, names) = (elsewhere.len(), listed(&elsewhere));
+        notes.warn(format!("{count} paths have no operations here, which other documents may declare: {names}"));
     }
     let base = text(root, "basePath");
     let (scheme, rest) = base.split_once("://").unwrap_or(("", ""));
@@ -50,7 +89,7 @@ pub(super) fn description(root: &Node) -> Option<Value> {
     } else if host.is_empty() && text(root, "basePath").starts_with('/') {
         document["basePath"] = text(root, "basePath").into();
     }
-    Some(document)
+    Some(Foreign::new(&document, notes))
 }
 
 fn call(operation: &Node) -> Value {

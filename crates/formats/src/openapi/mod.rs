@@ -8,6 +8,8 @@
 
 mod body;
 mod context;
+mod leftovers;
+mod methods;
 mod operation;
 mod outcome;
 mod parameters;
@@ -27,7 +29,8 @@ pub use template::Shared;
 use portolan_record::Specification;
 use sha2::{Digest as _, Sha256};
 
-use crate::tree::{self, Map, Node, Tree};
+use crate::notes::{Notes, cut};
+use crate::tree::{self, Map, Node};
 use crate::{FormatError, Target, foreign, text};
 use context::Context;
 use operation::Operation;
@@ -35,15 +38,6 @@ use refs::Refs;
 
 /// Most operations of one document. The largest public descriptions hold some twenty thousand.
 pub const OPERATIONS_MAX: usize = 200_000;
-
-/// Members of a path item that are operations.
-const METHODS: [&str; 9] = ["get", "put", "post", "delete", "options", "head", "patch", "trace", "query"];
-
-/// The member of a path item that is an operation for each method that has none of its own.
-const ANY_METHOD: &str = "x-amazon-apigateway-any-method";
-
-/// Members of a path item that are no operations.
-const OTHER_MEMBERS: [&str; 6] = ["$ref", "summary", "description", "servers", "parameters", "additionalOperations"];
 
 /// A parsed document.
 pub struct Document {
@@ -67,14 +61,23 @@ impl Document {
         if text.trim().is_empty() {
             return Err(not_openapi("the text is empty"));
         }
-        let mut tree = match foreign::description_of_text(&text)? {
-            Some(root) => Tree { root, duplicates: Vec::new() },
-            None => tree::parse(&text)?,
+        let mut notes = Notes::default();
+        let mut is_foreign = true;
+        let root = match foreign::description_of_text(&text)? {
+            Some(foreign) => foreign.unpack(&mut notes),
+            None => {
+                let tree = tree::parse(&text)?;
+                notes.duplicates(&tree.duplicates);
+                match foreign::description(&tree.root) {
+                    Some(foreign) => foreign.unpack(&mut notes),
+                    None => {
+                        is_foreign = false;
+                        tree.root
+                    }
+                }
+            }
         };
-        if let Some(root) = foreign::description(&tree.root) {
-            tree.root = root;
-        }
-        let map = tree.root.as_map().ok_or_else(|| not_openapi("the outermost value is not an object"))?;
+        let map = root.as_map().ok_or_else(|| not_openapi("the outermost value is not an object"))?;
         let (swagger, version) = match (map.get("openapi"), map.get("swagger")) {
             (Some(version), _) => (false, version.scalar()),
             (None, Some(version)) => (true, version.scalar()),
@@ -93,11 +96,11 @@ impl Document {
             None if map.get("webhooks").is_some() || map.get("components").is_some() => {}
             None => return Err(not_openapi("the member `paths` is missing")),
         }
-        let errors = tree.duplicates.iter();
-        let errors = errors.map(|name| ImportError::warning(format!("duplicate member `{name}`: the last one counts")));
         let id = hex::encode(&Sha256::digest(bytes)[..16]);
-        let mut document = Self { errors: errors.collect(), operation_count: 0, root: tree.root, swagger, version, id };
-        document.check_paths()?;
+        let mut document = Self { errors: Vec::new(), operation_count: 0, root, swagger, version, id };
+        // What another form left out, its reader has noted.
+        document.check_paths(if is_foreign { None } else { Some(&mut notes) })?;
+        document.errors = notes.into_errors();
         document.check_security();
         Ok(document)
     }
@@ -154,66 +157,16 @@ impl Document {
         Listed { root: &self.root, paths: self.root.get("paths").and_then(Node::as_map), at: 0, ready: VecDeque::new() }
     }
 
-    fn check_paths(&mut self) -> Result<(), FormatError> {
-        let mut errors = Vec::new();
-        for (path, item) in self.root.get("paths").and_then(Node::as_map).into_iter().flat_map(Map::iter) {
-            if path.starts_with("x-") {
-                continue;
-            }
-            let reason = match Refs::new(&self.root).resolve(item) {
-                Ok(target @ (Node::Map(_) | Node::Null)) => {
-                    let mut names: Vec<_> = unknown_members(item).chain(unknown_members(target)).collect();
-                    names.sort_unstable();
-                    names.dedup();
-                    for name in names.into_iter().take(ERRORS_MAX.saturating_sub(errors.len())) {
-                        let (path, name) = (cut(path), cut(name));
-                        errors.push(ImportError::warning(format!(
-                            "path {path}: member `{name}` is not understood and left out"
-                        )));
-                    }
-                    continue;
-                }
-                Ok(_) => "it is not an object".to_owned(),
-                Err(reason) => reason,
-            };
-            if errors.len() < ERRORS_MAX {
-                errors.push(ImportError::warning(format!("path {} cannot be read: {reason}", cut(path))));
-            }
-        }
-        errors.extend(self.other_operations());
-        self.errors.append(&mut errors);
-        self.operation_count = self.listed().take(OPERATIONS_MAX + 1).count();
-        if self.operation_count > OPERATIONS_MAX {
+    fn check_paths(&mut self, notes: Option<&mut Notes>) -> Result<(), FormatError> {
+        let operations: Vec<_> = self.listed().take(OPERATIONS_MAX + 1).collect();
+        if operations.len() > OPERATIONS_MAX {
             return Err(FormatError::TooLarge(format!("it holds more than {OPERATIONS_MAX} operations")));
         }
+        if let Some(notes) = notes {
+            leftovers::note(&self.root, &operations, notes);
+        }
+        self.operation_count = operations.len();
         Ok(())
-    }
-
-    /// Counts and names what describes calls that the API makes itself, which are no endpoints of it.
-    fn other_operations(&self) -> Option<ImportError> {
-        let webhooks = self.root.get("webhooks").or_else(|| self.root.get("x-webhooks")).and_then(Node::as_map);
-        let mut names: Vec<String> = webhooks.into_iter().flat_map(Map::iter).map(|(name, _)| cut(name)).collect();
-        let webhooks = names.len();
-        for operation in self.listed() {
-            let callbacks = operation.node.get("callbacks").and_then(Node::as_map);
-            for (name, _) in callbacks.into_iter().flat_map(Map::iter) {
-                names.push(format!("{} of {} {}", cut(name), operation.method, cut(operation.path)));
-            }
-        }
-        let callbacks = names.len() - webhooks;
-        if names.is_empty() {
-            return None;
-        }
-        let left_out = names.len().saturating_sub(ERRORS_MAX);
-        names.truncate(ERRORS_MAX);
-        let mut text = format!(
-            "{webhooks} webhooks and {callbacks} callbacks are calls that the API makes, and no endpoints: {}",
-            names.join(", ")
-        );
-        if left_out > 0 {
-            text.push_str(&format!(" and {left_out} more"));
-        }
-        Some(ImportError::warning(text))
     }
 
     fn check_security(&mut self) {
@@ -232,44 +185,8 @@ impl Document {
 /// Longest title and version in the records.
 const NAME_CHARACTERS_MAX: usize = 200;
 
-/// Most errors kept for the document as a whole.
-const ERRORS_MAX: usize = 100;
-
-/// The beginning of a text for a message.
-fn cut(text: &str) -> String {
-    text.chars().take(200).collect()
-}
-
 fn not_openapi(reason: &str) -> FormatError {
     FormatError::NotOpenApi(reason.to_owned())
-}
-
-/// The operations of a path item by their methods.
-fn operations_of(item: &Node) -> impl Iterator<Item = (&str, &Node)> {
-    item.as_map().into_iter().flat_map(Map::iter).flat_map(|(name, node)| {
-        let additional = if name == "additionalOperations" { node.as_map() } else { None };
-        let own = match name {
-            ANY_METHOD => Some(("any", node)),
-            _ if METHODS.iter().any(|method| method.eq_ignore_ascii_case(name)) => Some((name, node)),
-            _ => None,
-        };
-        own.into_iter().chain(additional.into_iter().flat_map(Map::iter))
-    })
-}
-
-/// What a path item holds that is read as nothing, though it may be an operation.
-fn unknown_members(item: &Node) -> impl Iterator<Item = &str> {
-    let members = item.as_map().into_iter().flat_map(Map::iter);
-    members
-        .filter(|(name, node)| {
-            let is_known = OTHER_MEMBERS.contains(name)
-                || *name == ANY_METHOD
-                || METHODS.iter().any(|method| method.eq_ignore_ascii_case(name));
-            // An extension may hold anything; one that has responses is an operation.
-            let looks_like_one = node.get("responses").is_some() || node.get("operationId").is_some();
-            !is_known && (!name.starts_with("x-") || looks_like_one)
-        })
-        .map(|(name, _)| name)
 }
 
 /// Walks the (path, method) pairs.
@@ -298,7 +215,7 @@ impl<'d> Iterator for Listed<'d> {
                 items.push(target);
             }
             for item in items {
-                for (method, node) in operations_of(item) {
+                for (method, node) in methods::operations(item) {
                     if !self.ready.iter().any(|other| other.method.eq_ignore_ascii_case(method)) {
                         self.ready.push_back(Operation { path, item, method, node });
                     }

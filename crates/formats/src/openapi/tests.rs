@@ -221,10 +221,11 @@ webhooks: {w: {post: {}}}
     assert_eq!(methods, ["PUT", "GET"]);
     let document = Document::parse(text.as_bytes()).unwrap();
     let errors: Vec<_> = document.errors().iter().map(|error| &*error.error).collect();
-    assert_eq!(errors.len(), 3);
-    assert!(errors[0].starts_with("path /far cannot be read: reference https://x/y points to another document"));
-    assert!(errors[1].starts_with("path /self cannot be read: reference #/paths/~1self leads"));
-    assert!(errors[2].starts_with("1 webhooks and 0 callbacks"));
+    assert_eq!(errors.len(), 4);
+    assert_eq!(errors[0], "path /a: the method PUT stands twice, and the first one counts");
+    assert!(errors[1].starts_with("path /far cannot be read: reference https://x/y points to another document"));
+    assert!(errors[2].starts_with("path /self cannot be read: reference #/paths/~1self leads"));
+    assert!(errors[3].starts_with("1 webhooks and 0 callbacks"));
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod v2;
 
 use std::ops::ControlFlow;
 
+use crate::notes::Notes;
 use crate::tree::{self, Map, Node};
 use crate::{FormatError, ImportError, Target, foreign, text};
 pub use outcome::RequestOutcome;
@@ -28,6 +29,7 @@ use scope::{Scope, variables};
 /// A parsed file.
 pub struct Document {
     root: Node,
+    errors: Vec<ImportError>,
 }
 
 /// One collection of a file.
@@ -48,34 +50,72 @@ impl Document {
         if text.trim().is_empty() {
             return Err(not_postman("the text is empty"));
         }
+        let mut notes = Notes::default();
         let root = match foreign::collection_of_text(&text)? {
-            Some(root) => root,
+            Some(foreign) => foreign.unpack(&mut notes),
             None => {
-                let root = tree::parse_json(&text)?.root;
-                foreign::collection(&root).unwrap_or(root)
+                let tree = tree::parse_json(&text)?;
+                notes.duplicates(&tree.duplicates);
+                foreign::collection(&tree.root).map_or(tree.root, |foreign| foreign.unpack(&mut notes))
             }
         };
-        let document = Self { root };
+        let mut document = Self { root, errors: Vec::new() };
         if document.root.as_map().is_none() {
             return Err(not_postman("the outermost value is not an object"));
         }
         if document.collections().next().is_none() {
             return Err(not_postman("it has neither a member `item` nor a member `requests`"));
         }
+        document.note(&mut notes);
+        document.errors = notes.into_errors();
         Ok(document)
+    }
+
+    /// What the file holds beside its collections and what of it is not read.
+    pub fn errors(&self) -> &[ImportError] {
+        &self.errors
+    }
+
+    fn note(&self, notes: &mut Notes) {
+        let Some(root) = self.root.as_map() else { return };
+        let listed = self.root.get("collections");
+        if listed.is_some_and(|listed| !matches!(listed, Node::List(_) | Node::Null)) {
+            notes.warn("the file: `collections` is not a list and left out".to_owned());
+        }
+        let listed = listed.and_then(Node::as_list).unwrap_or_default();
+        let places = std::iter::once(&self.root).chain(listed);
+        let is_read = |node: &Node| collection_at(node).is_some();
+        for (at, node) in listed.iter().enumerate().filter(|(_, node)| !is_read(node)) {
+            let count = foreign::REQUESTS.count(node);
+            let held = foreign::REQUESTS.counted(count);
+            notes.warn(format!("collection {} of the list is none and left out with {held}", at + 1));
+        }
+        // Of a wrapper the collection alone is read.
+        for node in places.filter(|node| collection_at(node).is_some_and(|(_, is_wrapped)| is_wrapped)) {
+            if let Some(map) = node.as_map() {
+                notes.unread(map, &["collection", "collections"], "beside the collection", &foreign::REQUESTS);
+            }
+        }
+        if !is_read(&self.root) {
+            notes.unread(root, &["collections"], "the file", &foreign::REQUESTS);
+        }
     }
 
     pub fn collections(&self) -> impl Iterator<Item = Collection<'_>> {
         let listed = self.root.get("collections").and_then(Node::as_list).unwrap_or_default();
-        std::iter::once(&self.root).chain(listed).filter_map(|node| {
-            let node = node.get("collection").filter(|inner| inner.as_map().is_some()).unwrap_or(node);
-            let is_collection =
-                node.get("item").or_else(|| node.get("requests")).is_some_and(|n| n.as_list().is_some());
-            let has_info = node.get("info").is_some_and(|info| info.as_map().is_some());
-            let node = node.as_map().filter(|_| is_collection || has_info)?;
-            Some(Collection { node, root: &self.root })
-        })
+        let found = std::iter::once(&self.root).chain(listed).filter_map(collection_at);
+        found.map(|(node, _)| Collection { node, root: &self.root })
     }
+}
+
+/// The collection at a place, and whether it stands in a member `collection` of it.
+fn collection_at(node: &Node) -> Option<(&Map, bool)> {
+    let inner = node.get("collection").filter(|inner| inner.as_map().is_some());
+    let is_wrapped = inner.is_some();
+    let node = inner.unwrap_or(node);
+    let is_collection = node.get("item").or_else(|| node.get("requests")).is_some_and(|n| n.as_list().is_some());
+    let has_info = node.get("info").is_some_and(|info| info.as_map().is_some());
+    Some((node.as_map().filter(|_| is_collection || has_info)?, is_wrapped))
 }
 
 impl<'d> Collection<'d> {
@@ -116,14 +156,15 @@ impl<'d> Collection<'d> {
             without_url += u64::from(outcome.url.is_empty());
             sink(outcome)
         };
+        let mut notes = Notes::default();
         let is_v1 = self.node.get("item").is_none() && self.node.get("requests").is_some();
         // A caller that breaks off has its own reason.
         let _ = if is_v1 {
-            v1::convert(self.node, &environment, target, &mut counted)
+            v1::convert(self.node, &environment, target, &mut counted, &mut notes)
         } else {
-            v2::convert(self.node, &environment, target, &mut counted)
+            v2::convert(self.node, &environment, target, &mut counted, &mut notes)
         };
-        let mut errors = Vec::new();
+        let mut errors = notes.into_errors();
         if total == 0 {
             errors.push(ImportError::error("Collection has no requests".to_owned()));
         }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use crate::Target;
+use crate::foreign::REQUESTS;
+use crate::notes::{Notes, cut};
 use crate::tree::{Map, Node};
 
 use super::auth::{self, Auth};
@@ -18,12 +20,48 @@ type Sink<'s> = dyn FnMut(RequestOutcome) -> ControlFlow<()> + 's;
 /// Folders above a request that are looked at; a cycle of them ends here.
 const DEPTH_MAX: usize = 64;
 
-pub(super) fn convert(collection: &Map, scope: &Scope<'_>, target: &Target, sink: &mut Sink<'_>) -> ControlFlow<()> {
+/// Members of a collection and of a request that are read or hold no requests of their own.
+const COLLECTION: [&str; 9] =
+    ["requests", "folders", "order", "folders_order", "auth", "variables", "variable", "events", "collections"];
+const REQUEST: [&str; 10] = [
+    "url",
+    "auth",
+    "headerData",
+    "headers",
+    "data",
+    "graphqlModeData",
+    "pathVariables",
+    "pathVariableData",
+    "queryParams",
+    "responses",
+];
+const FOLDER: [&str; 6] = ["order", "folders_order", "auth", "variables", "variable", "events"];
+
+pub(super) fn convert(
+    collection: &Map,
+    scope: &Scope<'_>,
+    target: &Target,
+    sink: &mut Sink<'_>,
+    notes: &mut Notes,
+) -> ControlFlow<()> {
+    notes.unread(collection, &COLLECTION, "the collection", &REQUESTS);
+    for folder in collection.get("folders").and_then(Node::as_list).unwrap_or_default() {
+        let name = folder.get("name").and_then(Node::scalar).unwrap_or_default();
+        if let Some(map) = folder.as_map() {
+            notes.unread(map, &FOLDER, &format!("folder {}", cut(&name)), &REQUESTS);
+        }
+    }
+    if collection.get("requests").is_some_and(|requests| !matches!(requests, Node::List(_) | Node::Null)) {
+        notes.warn("the collection: `requests` is not a list and left out".to_owned());
+    }
     let folders = Folders::read(collection);
     let own = auth::read(collection.get("auth"), scope).unwrap_or_default();
     for request in collection.get("requests").and_then(Node::as_list).unwrap_or_default() {
         let above = folders.above(request);
         let mut name = request.get("name").and_then(Node::scalar).unwrap_or_default();
+        if let Some(map) = request.as_map() {
+            notes.unread(map, &REQUEST, &format!("request {}", cut(&name)), &REQUESTS);
+        }
         for folder in &above {
             name = format!("{} / {name}", folder.get("name").and_then(Node::scalar).unwrap_or_default());
         }

@@ -3,6 +3,8 @@
 use std::ops::ControlFlow;
 
 use crate::Target;
+use crate::foreign::REQUESTS;
+use crate::notes::{Notes, cut};
 use crate::tree::{Map, Node};
 
 use super::auth::{self, Auth};
@@ -14,10 +16,26 @@ use super::url::{self, PathVariables};
 
 type Sink<'s> = dyn FnMut(RequestOutcome) -> ControlFlow<()> + 's;
 
-pub(super) fn convert(collection: &Map, scope: &Scope<'_>, target: &Target, sink: &mut Sink<'_>) -> ControlFlow<()> {
+/// Members of a collection and of an item that are read or hold no requests of their own.
+const COLLECTION: [&str; 7] = ["info", "item", "event", "variable", "variables", "auth", "protocolProfileBehavior"];
+const ITEM: [&str; 9] =
+    ["name", "item", "request", "response", "event", "variable", "variables", "auth", "protocolProfileBehavior"];
+/// Members of a request that hold none.
+const REQUEST: [&str; 3] = ["url", "body", "auth"];
+
+pub(super) fn convert(
+    collection: &Map,
+    scope: &Scope<'_>,
+    target: &Target,
+    sink: &mut Sink<'_>,
+    notes: &mut Notes,
+) -> ControlFlow<()> {
+    // A list of other collections beside it is read as such.
+    let known: Vec<_> = COLLECTION.into_iter().chain(["collections"]).collect();
+    notes.unread(collection, &known, "the collection", &REQUESTS);
     let auth = auth::read(collection.get("auth"), scope).unwrap_or_default();
     let folder = Folder { name: "", scope, auth: &auth };
-    folder.walk(collection.get("item"), target, sink)
+    folder.walk(collection.get("item"), target, sink, notes)
 }
 
 /// A place in the tree with what its requests inherit.
@@ -29,18 +47,30 @@ struct Folder<'f> {
 
 impl Folder<'_> {
     /// The tree is no deeper than the parser takes, so the stack is enough.
-    fn walk(&self, items: Option<&Node>, target: &Target, sink: &mut Sink<'_>) -> ControlFlow<()> {
+    fn walk(&self, items: Option<&Node>, target: &Target, sink: &mut Sink<'_>, notes: &mut Notes) -> ControlFlow<()> {
+        if items.is_some_and(|items| !matches!(items, Node::List(_) | Node::Null)) {
+            let place = if self.name.is_empty() { "the collection" } else { self.name };
+            notes.warn(format!("{}: `item` is not a list and left out", cut(place)));
+        }
         for item in items.and_then(Node::as_list).unwrap_or_default() {
             let own = item.get("name").and_then(Node::scalar).unwrap_or_default();
             let name = if self.name.is_empty() { own } else { format!("{} / {own}", self.name) };
             let name: String = name.chars().take(NAME_CHARS_MAX).collect();
-            if let (Some(folder), None) = (item.get("item"), item.get("request")) {
+            if let Some(map) = item.as_map() {
+                notes.unread(map, &ITEM, &format!("item {}", cut(&name)), &REQUESTS);
+            }
+            if let Some(map) = item.get("request").and_then(Node::as_map) {
+                notes.unread(map, &REQUEST, &format!("request {}", cut(&name)), &REQUESTS);
+            }
+            let folder = item.get("item");
+            if item.get("request").is_some() || folder.is_none() {
+                sink(self.request(item, name.clone(), target))?;
+            }
+            if folder.is_some() {
                 let none = Map::default();
                 let scope = Scope::below(self.scope, variables(item.as_map().unwrap_or(&none)));
                 let auth = auth::read(item.get("auth"), &scope).unwrap_or_else(|| self.auth.clone());
-                Folder { name: &name, scope: &scope, auth: &auth }.walk(Some(folder), target, sink)?;
-            } else {
-                sink(self.request(item, name, target))?;
+                Folder { name: &name, scope: &scope, auth: &auth }.walk(folder, target, sink, notes)?;
             }
         }
         ControlFlow::Continue(())

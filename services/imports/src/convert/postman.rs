@@ -15,6 +15,7 @@ const NAME_CHARS_MAX: usize = 200;
 pub fn convert_text(text: &[u8], place: &Place) -> Result<Converted, FormatError> {
     let document = Document::parse(text)?;
     let mut converted = Converted::default();
+    converted.errors = document.errors().to_vec();
     let mut title = None;
     for (index, collection) in document.collections().enumerate() {
         let mut group = group(&collection, index);
