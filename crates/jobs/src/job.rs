@@ -20,15 +20,65 @@ use serde_json::Value;
 pub trait Task: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     /// Where a step begins; its default at the start.
     type Cursor: Serialize + DeserializeOwned + Default + Clone + Send + Sync + 'static;
+
+    /// Whether the arguments hold a secret: they are sealed for this job, and forgotten at its end. Needs
+    /// [`Jobs::sealing`](crate::Jobs::sealing).
+    fn is_secret(&self) -> bool {
+        false
+    }
+}
+
+/// Who sees a job beside the user who asked for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Readers {
+    /// Everyone of the account.
+    #[default]
+    Account,
+    /// Who sees this collection.
+    Collection(i32),
+    /// Who sees every collection: the job is about several, or about one that is not known yet.
+    Unrestricted,
 }
 
 /// What a job is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subject {
-    /// Names it among the jobs of the kind; one of a name is active at a time.
+    /// Of jobs that [`Jobs::ask`](crate::Jobs::ask) makes, one of a kind and name is active at a time.
     pub name: String,
-    /// The collection whose readers may see the job; every reader of the account without one.
-    pub collection_id: Option<i32>,
+    pub readers: Readers,
+    /// Who asked for it; nobody where the installation did.
+    pub user_id: Option<i64>,
+}
+
+impl Subject {
+    /// The collection that it is about.
+    pub fn collection_id(&self) -> Option<i32> {
+        match self.readers {
+            Readers::Collection(id) => Some(id),
+            Readers::Account | Readers::Unrestricted => None,
+        }
+    }
+}
+
+/// A job that a write makes once.
+#[derive(Clone, Debug)]
+pub struct NewJob<T> {
+    pub account_id: i64,
+    /// Of [`new_id`].
+    pub job_id: String,
+    pub task: T,
+    pub subject: Subject,
+    /// Names the write: repeated, it meets the job that it made before.
+    pub key: String,
+    /// What a worker must have, see [`Work::has`](crate::Work::has); empty when any worker can do it.
+    pub needs: String,
+    /// Bytes to be read; 0 when it reads none.
+    pub bytes_total: i64,
+}
+
+/// An id for a job. Ids begin with their time, so their order is that of creation.
+pub fn new_id() -> String {
+    uuid::Uuid::now_v7().to_string()
 }
 
 /// How far a job is.
@@ -65,7 +115,7 @@ impl State {
     }
 }
 
-/// A job as its readers see it.
+/// A job as its readers see it. What cannot be read of it is left out: one row hides no other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     pub account_id: i64,
@@ -73,10 +123,19 @@ pub struct Record {
     pub kind: String,
     pub subject: Subject,
     pub state: State,
+    /// The arguments with their kind; null when they are sealed or cannot be read.
+    pub arguments: Value,
+    /// Of the write that made it; empty for those of [`Jobs::ask`](crate::Jobs::ask).
+    pub key: String,
+    pub needs: String,
+    /// How far the work is; null before the first step.
+    pub cursor: Value,
     pub done_items: i64,
+    pub bytes_done: i64,
+    pub bytes_total: i64,
     /// What the last step said; null before, and where it said nothing.
     pub outcome: Value,
-    /// Why the last attempt stopped, or why it failed.
+    /// Why the last attempt stopped, or why it failed; for the account to read.
     pub error: Option<String>,
     /// Unix seconds.
     pub created_at: i64,
@@ -90,8 +149,12 @@ pub struct Job<T: Task> {
     pub job_id: String,
     pub task: T,
     pub subject: Subject,
+    /// Of the write that made it; empty for those of [`Jobs::ask`](crate::Jobs::ask).
+    pub key: String,
     pub cursor: T::Cursor,
     pub done_items: i64,
+    /// Unix seconds; the same at every attempt.
+    pub created_at: i64,
 }
 
 /// What a step did.
@@ -101,23 +164,4 @@ pub enum Step<C> {
     Next { cursor: C, done: i64 },
     /// Nothing is left.
     Over { done: i64, outcome: Value },
-}
-
-/// Why a step was not done.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum Error {
-    #[error(transparent)]
-    Store(#[from] portolan_store::Error),
-    /// It may go better later.
-    #[error(transparent)]
-    Later(#[from] portolan_api::Error),
-    /// It will never go: the job ends as failed.
-    #[error("{0}")]
-    Never(String),
-}
-
-impl portolan_store::Repeatable for Error {
-    fn repeatable(&self) -> bool {
-        matches!(self, Self::Store(error) if error.repeatable())
-    }
 }

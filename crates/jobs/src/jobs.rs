@@ -1,32 +1,47 @@
-use std::{marker::PhantomData, sync::Arc};
+use std::{marker::PhantomData, sync::Arc, time::Duration};
 
+use portolan_runtime::Secrets;
 use portolan_store::{Db, Error, Migration, Migrations, Tx, now_s, retrying};
+use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::{
-    job::{Record, Subject, Task},
+    job::{NewJob, Record, Subject, Task, new_id},
+    seal::Seal,
     store,
 };
 
-/// A job is another worker's after this long without a step.
+/// A job is another worker's when its own is silent for this long.
 pub const LEASE_S: i64 = 60;
 /// Attempts in a row that end without a step.
 pub const ATTEMPTS_MAX: i64 = 10;
-/// Ended jobs are listed for this long.
+/// Ended jobs are listed for this long, where the service names no other time.
 pub const KEPT_S: i64 = 30 * 24 * 3_600;
 /// Fault point before the commit of a step.
 pub const STEPPED: &str = "job.stepped";
+/// Fault point between what a step asks of others and its transaction.
+pub const PREPARED: &str = "job.prepared";
+/// Fault point after the commit of the end of a job.
+pub const ENDED: &str = "job.ended";
 const PAGE_DEFAULT: i64 = 100;
 const PAGE_MAX: i64 = 1_000;
 
 const MIGRATIONS: Migrations = Migrations {
     service: "jobs",
-    steps: &[Migration {
-        version: 1,
-        name: "jobs",
-        sqlite: include_str!("../migrations/sqlite/0001_jobs.sql"),
-        postgres: include_str!("../migrations/postgres/0001_jobs.sql"),
-    }],
+    steps: &[
+        Migration {
+            version: 1,
+            name: "jobs",
+            sqlite: include_str!("../migrations/sqlite/0001_jobs.sql"),
+            postgres: include_str!("../migrations/postgres/0001_jobs.sql"),
+        },
+        Migration {
+            version: 2,
+            name: "readers",
+            sqlite: include_str!("../migrations/sqlite/0002_readers.sql"),
+            postgres: include_str!("../migrations/postgres/0002_readers.sql"),
+        },
+    ],
 };
 
 /// Brings the table to this version, beside those of the service that `db` belongs to.
@@ -58,10 +73,20 @@ impl Clock {
     }
 }
 
+/// How workers keep time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub lease_s: i64,
+    pub renew_every: Duration,
+}
+
 /// The jobs of one service; cheap to clone.
 pub struct Jobs<T> {
     pub(crate) db: Db,
     pub(crate) clock: Clock,
+    pub(crate) pace: Pace,
+    pub(crate) seal: Seal,
+    kept_s: i64,
     /// Wakes the worker of this process.
     pub(crate) wake: Arc<Notify>,
     tasks: PhantomData<fn() -> T>,
@@ -69,7 +94,15 @@ pub struct Jobs<T> {
 
 impl<T> Clone for Jobs<T> {
     fn clone(&self) -> Self {
-        Self { db: self.db.clone(), clock: self.clock.clone(), wake: self.wake.clone(), tasks: PhantomData }
+        Self {
+            db: self.db.clone(),
+            clock: self.clock.clone(),
+            pace: self.pace,
+            seal: self.seal.clone(),
+            kept_s: self.kept_s,
+            wake: self.wake.clone(),
+            tasks: PhantomData,
+        }
     }
 }
 
@@ -80,7 +113,27 @@ impl<T: Task> Jobs<T> {
     /// When the store cannot be reached or migrated.
     pub async fn open(db: Db, clock: Clock) -> Result<Self, Error> {
         migrate(&db).await?;
-        Ok(Self { db, clock, wake: Arc::default(), tasks: PhantomData })
+        let pace = Pace { lease_s: LEASE_S, renew_every: Duration::from_secs(2) };
+        let (seal, wake) = (Seal::default(), Arc::default());
+        Ok(Self { db, clock, pace, seal, kept_s: KEPT_S, wake, tasks: PhantomData })
+    }
+
+    /// Takes tasks that hold secrets, and seals them with the key of the installation.
+    #[must_use]
+    pub fn sealing(self, secrets: Secrets) -> Self {
+        Self { seal: Seal::new(secrets), ..self }
+    }
+
+    /// Lists ended jobs for this long.
+    #[must_use]
+    pub fn keeping(self, kept_s: i64) -> Self {
+        Self { kept_s, ..self }
+    }
+
+    /// Renews leases no more often than this; above [`LEASE_S`] a worker that goes on is as one that hangs.
+    #[must_use]
+    pub fn renewing_every(self, renew_every: Duration) -> Self {
+        Self { pace: Pace { renew_every, ..self.pace }, ..self }
     }
 
     /// Notes work in the transaction that makes it necessary, and returns the id of its job: that of the active one with
@@ -89,8 +142,16 @@ impl<T: Task> Jobs<T> {
     /// # Errors
     /// Any of the store.
     pub async fn ask(&self, tx: &mut Tx, account_id: i64, task: &T, subject: &Subject) -> Result<String, Error> {
-        let job_id = uuid::Uuid::now_v7().to_string();
-        store::insert(tx, self.db.service(), account_id, &job_id, task, subject, self.clock.now()).await
+        let job = NewJob {
+            account_id,
+            job_id: new_id(),
+            task: task.clone(),
+            subject: subject.clone(),
+            key: String::new(),
+            needs: String::new(),
+            bytes_total: 0,
+        };
+        store::ask(tx, self.db.service(), &self.seal, &job, self.clock.now()).await
     }
 
     /// Notes work that no other change goes with, and has it begun.
@@ -109,7 +170,24 @@ impl<T: Task> Jobs<T> {
         Ok(job_id)
     }
 
-    /// Wakes the worker of this process; those of others look every few seconds.
+    /// Notes work that a write makes once, in the transaction of the write; false when the write has made a job before,
+    /// which [`Jobs::find`] returns. [`Jobs::notify`] after the commit has it begun at once.
+    ///
+    /// # Errors
+    /// Any of the store.
+    pub async fn add(&self, tx: &mut Tx, job: &NewJob<T>) -> Result<bool, Error> {
+        store::add(tx, self.db.service(), &self.seal, job, None, self.clock.now()).await
+    }
+
+    /// As [`Jobs::add`], of work that was done within its request: the job succeeded already, and tells of it.
+    ///
+    /// # Errors
+    /// Any of the store.
+    pub async fn add_done(&self, tx: &mut Tx, job: &NewJob<T>, done: i64, outcome: &Value) -> Result<bool, Error> {
+        store::add(tx, self.db.service(), &self.seal, job, Some((done, outcome)), self.clock.now()).await
+    }
+
+    /// Wakes a worker of this process; those of others look every few seconds.
     pub fn notify(&self) {
         self.wake.notify_one();
     }
@@ -123,6 +201,14 @@ impl<T: Task> Jobs<T> {
             return Ok(None);
         }
         store::get(&self.db, account_id, job_id).await
+    }
+
+    /// The job that a write made.
+    ///
+    /// # Errors
+    /// Any of the store.
+    pub async fn find(&self, account_id: i64, key: &str) -> Result<Option<Record>, Error> {
+        store::find(&self.db, account_id, key).await
     }
 
     /// The newest jobs before a moment and id, which are the newest of all when nothing is named. A size of 0 stands for
@@ -149,13 +235,47 @@ impl<T: Task> Jobs<T> {
     }
 
     /// Ends a job that is not over, with a reason for its readers; a worker that is at it applies no further step.
-    /// False when it was over.
+    /// Returns the job when it was active.
     ///
     /// # Errors
     /// Any of the store.
-    pub async fn cancel(&self, account_id: i64, job_id: &str, reason: &str) -> Result<bool, Error> {
+    pub async fn cancel(&self, account_id: i64, job_id: &str, reason: &str) -> Result<Option<Record>, Error> {
         let now = self.clock.now();
         retrying(|| store::cancel(&self.db, account_id, job_id, reason, now)).await
+    }
+
+    /// Cancels every active job about a collection, and returns them.
+    ///
+    /// # Errors
+    /// Any of the store.
+    pub async fn cancel_of(&self, account_id: i64, collection_id: i32, reason: &str) -> Result<Vec<Record>, Error> {
+        let now = self.clock.now();
+        retrying(|| store::cancel_of(&self.db, account_id, collection_id, reason, now)).await
+    }
+
+    /// The ended jobs about a collection.
+    ///
+    /// # Errors
+    /// Any of the store.
+    pub async fn ended_of(&self, account_id: i64, collection_id: i32) -> Result<Vec<Record>, Error> {
+        store::ended_of(&self.db, account_id, collection_id).await
+    }
+
+    /// Replaces what an ended job keeps of its work: its outcome by this one, its cursor by nothing. For values that
+    /// must go.
+    ///
+    /// # Errors
+    /// Any of the store.
+    pub async fn replace_outcome(&self, account_id: i64, job_id: &str, outcome: &Value) -> Result<(), Error> {
+        retrying(|| store::replace_outcome(&self.db, account_id, job_id, outcome)).await
+    }
+
+    /// Whether a job that needs this is active.
+    ///
+    /// # Errors
+    /// Any of the store.
+    pub async fn is_active(&self, needs: &str, job_id: &str) -> Result<bool, Error> {
+        store::is_active(&self.db, needs, job_id).await
     }
 
     /// When the oldest job was asked for that is not over, in Unix seconds.
@@ -166,12 +286,12 @@ impl<T: Task> Jobs<T> {
         store::oldest_active(&self.db).await
     }
 
-    /// Removes jobs that ended more than [`KEPT_S`] ago.
+    /// Removes jobs that ended longer ago than they are kept.
     ///
     /// # Errors
     /// Any of the store.
     pub async fn forget(&self) -> Result<u64, Error> {
-        let before = self.clock.now() - KEPT_S;
+        let before = self.clock.now() - self.kept_s;
         retrying(|| store::delete_ended(&self.db, before)).await
     }
 }

@@ -1,31 +1,43 @@
-use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 
-use futures::FutureExt as _;
 use portolan_store::{Tx, retrying};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use uuid::Uuid;
 
 use crate::{
-    job::{Error, Job, Record, Step, Task},
-    jobs::{ATTEMPTS_MAX, Jobs, LEASE_S, STEPPED},
-    store::{self, Claimed},
+    attempt::Attempt,
+    error::Error,
+    job::{Job, Record, Step, Task},
+    jobs::{ATTEMPTS_MAX, ENDED, Jobs, LEASE_S, PREPARED, STEPPED},
+    pulse::Pulse,
+    store::{self, Claimed, Key},
+    watch,
 };
 
 /// A job that failed is taken up again after this long, doubled with every attempt…
-const PAUSE_S: i64 = 2;
+const PAUSE_S: i64 = 1;
 /// … up to this.
 const PAUSE_MAX_S: i64 = 300;
 /// New jobs of this process wake the worker at once; this finds those of others, and those that wait for an attempt.
 const POLL: Duration = Duration::from_secs(2);
+/// How long a step that was told to end is waited for.
+const UNWIND: Duration = Duration::from_secs(1);
+/// The reason of a job whose worker died so often that no attempt could say one.
+const DIED: &str = "The process died at every attempt";
 
 /// How the steps of a service's jobs are done.
-pub trait Work: Sync {
+pub trait Work: Clone + Send + Sync + 'static {
     type Task: Task;
     /// What a step needs of others.
-    type Prepared: Send;
+    type Prepared: Send + Sync + 'static;
 
-    /// Asks other services for what the next step needs. No transaction is open; it may happen more than once for a
-    /// step, so what it changes elsewhere must bear being repeated.
-    fn prepare(&self, job: &Job<Self::Task>) -> impl Future<Output = Result<Self::Prepared, Error>> + Send;
+    /// Asks other services for what the next step needs, and does all that belongs in no transaction. None is open. It
+    /// may happen more than once for a step, so what it changes elsewhere must bear being repeated. Work that takes long
+    /// says that it goes on by [`Attempt::pulse`], and keeps how far it is by [`Attempt::advance`].
+    fn prepare(&self, attempt: &Attempt<Self::Task>) -> impl Future<Output = Result<Self::Prepared, Error>> + Send;
 
     /// One step, in the transaction that also notes where the next one begins.
     fn step(
@@ -35,23 +47,34 @@ pub trait Work: Sync {
         prepared: &Self::Prepared,
     ) -> impl Future<Output = Result<Step<<Self::Task as Task>::Cursor>, Error>> + Send;
 
-    /// After the end of a job, and outside of its transaction: a crash in between leaves it out.
-    fn ended(&self, _job: &Job<Self::Task>) -> impl Future<Output = ()> + Send {
+    /// After the end of a job, whether it succeeded or failed, and outside of its transaction: a crash in between leaves
+    /// it out. Whoever cancels a job does this in its place.
+    fn ended(&self, _job: &Record) -> impl Future<Output = ()> + Send {
         std::future::ready(())
+    }
+
+    /// A step hangs that gives no sign of life for this long.
+    fn stall_max(&self) -> Duration {
+        Duration::from_secs(LEASE_S.unsigned_abs())
+    }
+
+    /// What this worker has of what jobs may need.
+    fn has(&self) -> &str {
+        ""
     }
 }
 
-/// How an attempt ended.
-enum Attempt<T: Task> {
+/// How a step ended.
+enum Stepped<T: Task> {
     Goes(Job<T>),
-    /// Over, or another worker's.
-    Left,
+    Over,
 }
 
 impl<T: Task> Jobs<T> {
-    /// Works on jobs until `stop`; a job under way is given back after its step, and goes on at the next start.
+    /// Works on jobs until `stop`; a job under way is given back after its step, and goes on at the next start. Several
+    /// may run at once, in one process or in many.
     pub async fn run(&self, work: &impl Work<Task = T>, stop: &CancellationToken) {
-        let owner = uuid::Uuid::new_v4().to_string();
+        let owner = Uuid::new_v4().to_string();
         while !stop.is_cancelled() {
             self.measure().await;
             if let Err(error) = self.run_due(work, &owner, stop).await {
@@ -88,103 +111,189 @@ impl<T: Task> Jobs<T> {
         stop: &CancellationToken,
     ) -> Result<(), portolan_store::Error> {
         while !stop.is_cancelled() {
-            let now = self.clock.now();
-            let claimed = retrying(|| store::claim::<T>(&self.db, owner, now, now + LEASE_S)).await?;
+            // Each claim has a name of its own: what is left of an attempt before is not taken for this one.
+            let (now, lease) = (self.clock.now(), format!("{owner} {}", Uuid::new_v4()));
+            let until = now + self.pace.lease_s;
+            let claimed = retrying(|| store::claim::<T>(&self.db, &self.seal, &lease, work.has(), now, until)).await?;
             let Some(claimed) = claimed else { return Ok(()) };
-            let (job_id, kind) = (claimed.record.job_id.clone(), claimed.record.kind.clone());
-            if let Err(error) = self.work_on(work, claimed, owner, stop).await {
-                tracing::warn!(%error, job_id, kind, "a job waits for the end of its lease");
-            }
+            self.work_on(work, claimed, &lease, stop, None).await;
         }
         Ok(())
     }
 
-    /// Steps through a claimed job to its end or until `stop`.
+    /// Works on a job that was just asked for, so that its effect on a small account is there with the answer. After
+    /// `time_max` a request waits no longer: the step under way is ended in the background, and what is left is done by
+    /// the workers.
+    pub async fn run_inline(&self, work: &impl Work<Task = T>, account_id: i64, job_id: &str, time_max: Duration) {
+        let (jobs, work) = (self.clone(), work.clone());
+        let key = Key { account_id, job_id: job_id.to_owned() };
+        let end = Instant::now() + time_max;
+        // A task of its own: a request that is given up breaks no step off.
+        let working = tokio::spawn(async move {
+            let (now, lease) = (jobs.clock.now(), format!("inline {}", Uuid::new_v4()));
+            let until = now + jobs.pace.lease_s;
+            match retrying(|| store::claim_one::<T>(&jobs.db, &jobs.seal, &lease, &key, now, until)).await {
+                Ok(Some(claimed)) => jobs.work_on(&work, claimed, &lease, &CancellationToken::new(), Some(end)).await,
+                Ok(None) => {}
+                Err(error) => tracing::debug!(%error, job_id = key.job_id, "a job is left to the workers"),
+            }
+            jobs.notify();
+        });
+        let _ = tokio::time::timeout(time_max, working).await;
+    }
+
+    /// Works on a claimed job, and writes down how it ended.
     async fn work_on(
         &self,
         work: &impl Work<Task = T>,
         claimed: Claimed<T>,
-        owner: &str,
+        lease: &str,
         stop: &CancellationToken,
-    ) -> Result<(), portolan_store::Error> {
-        let Claimed { record, mut attempts, job } = claimed;
-        if attempts > ATTEMPTS_MAX {
-            let reason = record.error.clone().unwrap_or_else(|| "the process died at every attempt".to_owned());
-            return self.fail(&record, owner, &reason).await;
+        end: Option<Instant>,
+    ) {
+        let (key, kind) = (claimed.key.clone(), claimed.record.kind.clone());
+        if let Err(error) = self.step_through(work, claimed, lease, stop, end).await {
+            tracing::warn!(%error, job_id = key.job_id, kind, "a job waits for the end of its lease");
         }
+    }
+
+    async fn step_through(
+        &self,
+        work: &impl Work<Task = T>,
+        claimed: Claimed<T>,
+        lease: &str,
+        stop: &CancellationToken,
+        end: Option<Instant>,
+    ) -> Result<(), portolan_store::Error> {
+        let Claimed { key, record, mut attempts, job } = claimed;
         let mut job = match job {
+            Err(reason) => return self.fail(work, &key, lease, &reason).await,
+            Ok(_) if attempts > ATTEMPTS_MAX => {
+                let reason = record.error.as_deref().map_or_else(|| DIED.to_owned(), given_up);
+                return self.fail(work, &key, lease, &reason).await;
+            }
             Ok(job) => job,
-            Err(reason) => return self.fail(&record, owner, &reason).await,
         };
         loop {
-            let error = match self.attempt(work, &job, owner).await {
-                Ok(Attempt::Goes(_)) if stop.is_cancelled() => {
-                    return store::release(&self.db, &record, owner, 0, None).await;
-                }
-                Ok(Attempt::Goes(next)) => {
+            let error = match self.attempt(work, job, lease, stop).await {
+                Ok(Stepped::Over) => return Ok(()),
+                Ok(Stepped::Goes(next)) => {
+                    if stop.is_cancelled() || end.is_some_and(|end| Instant::now() >= end) {
+                        return store::give_back(&self.db, &key, lease).await;
+                    }
                     (job, attempts) = (next, 1);
                     continue;
                 }
-                Ok(Attempt::Left) => return Ok(()),
                 Err(error) => error,
             };
-            let reason = error.to_string();
-            if matches!(error, Error::Never(_)) || attempts >= ATTEMPTS_MAX {
-                return self.fail(&record, owner, &reason).await;
+            let (job_id, kind) = (&key.job_id, &record.kind);
+            match error {
+                Error::Lost => return Ok(()),
+                // An attempt that the end of the process broke off counts for nothing.
+                Error::Stopping => return store::give_back(&self.db, &key, lease).await,
+                Error::Never(reason) => return self.fail(work, &key, lease, &reason).await,
+                _ => {}
             }
-            let pause_s = (PAUSE_S << (attempts - 1).clamp(0, 8)).min(PAUSE_MAX_S);
-            tracing::warn!(job_id = record.job_id, kind = record.kind, reason, attempts, pause_s, "a job is delayed");
-            return store::release(&self.db, &record, owner, self.clock.now() + pause_s, Some(reason)).await;
+            // An attempt that came further before it failed is the first of those that are left.
+            attempts = store::attempts(&self.db, &key).await?.unwrap_or(attempts);
+            if attempts >= ATTEMPTS_MAX {
+                tracing::error!(job_id, kind, %error, attempts, "a job failed at every attempt");
+                return self.fail(work, &key, lease, &given_up(&error.public_text())).await;
+            }
+            let pause_s = (PAUSE_S << (attempts - 1).clamp(0, 16)).min(PAUSE_MAX_S);
+            tracing::warn!(job_id, kind, %error, attempts, pause_s, "a job is tried again");
+            let due_at = self.clock.now() + pause_s;
+            return store::release(&self.db, &key, lease, due_at, Some(error.public_text())).await;
         }
     }
 
-    /// One step that may panic and may hang.
-    async fn attempt(&self, work: &impl Work<Task = T>, job: &Job<T>, owner: &str) -> Result<Attempt<T>, Error> {
-        let step = AssertUnwindSafe(retrying(|| self.step(work, job, owner))).catch_unwind();
-        let lease = Duration::from_secs(LEASE_S.unsigned_abs());
-        match tokio::time::timeout(lease, step).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(panic)) => {
-                let text = panic.downcast_ref::<String>().map(String::as_str);
-                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a text");
-                Err(portolan_api::Error::internal(format!("a step panicked: {text}")).into())
+    /// One step on a task of its own, which may panic, hang, and keep its thread.
+    async fn attempt<W: Work<Task = T>>(
+        &self,
+        work: &W,
+        job: Job<T>,
+        lease: &str,
+        stop: &CancellationToken,
+    ) -> Result<Stepped<T>, Error> {
+        let (key, pulse) = (Key::of(&job), Pulse::default());
+        let attempt = Attempt { job, pulse: pulse.clone(), lease: lease.to_owned(), jobs: self.clone() };
+        let (jobs, worker) = (self.clone(), work.clone());
+        let mut step = AbortOnDropHandle::new(tokio::spawn(async move { jobs.step(&worker, &attempt).await }));
+        let lost = tokio::select! {
+            ended = &mut step => {
+                return ended.unwrap_or_else(|error| Err(match error.try_into_panic() {
+                    Ok(panic) => Error::Panicked(watch::panic_text(&*panic)),
+                    Err(_) => Error::Stopping,
+                }));
             }
-            Err(_) => Err(portolan_api::Error::internal(format!("a step did not end in {LEASE_S} s")).into()),
-        }
+            error = watch::keep_lease(self, &key, lease, &pulse) => error,
+            error = watch::stalled(&pulse, work.stall_max()) => error,
+            never = watch::tell(stop, &pulse) => match never {},
+        };
+        pulse.stop();
+        step.abort();
+        // What it holds is let go before the job is written to; a thread that does not return keeps it.
+        let _ = tokio::time::timeout(UNWIND, &mut step).await;
+        Err(lost)
     }
 
-    async fn step(&self, work: &impl Work<Task = T>, job: &Job<T>, owner: &str) -> Result<Attempt<T>, Error> {
-        let prepared = work.prepare(job).await?;
-        let service = self.db.service();
+    async fn step<W: Work<Task = T>>(&self, work: &W, attempt: &Attempt<T>) -> Result<Stepped<T>, Error> {
+        let prepared = work.prepare(attempt).await?;
+        self.db.fault(PREPARED).await?;
+        // A transaction that met another is repeated; what was prepared for it holds as long as the lease.
+        let (next, ended) = retrying(|| self.apply(work, attempt, &prepared)).await?;
+        let Some(ended) = ended else { return Ok(Stepped::Goes(next)) };
+        self.db.fault(ENDED).await?;
+        work.ended(&ended).await;
+        Ok(Stepped::Over)
+    }
+
+    async fn apply<W: Work<Task = T>>(
+        &self,
+        work: &W,
+        attempt: &Attempt<T>,
+        prepared: &W::Prepared,
+    ) -> Result<(Job<T>, Option<Record>), Error> {
+        let (service, key) = (self.db.service(), Key::of(&attempt.job));
         let mut tx = self.db.begin().await?;
         let now = self.clock.now();
-        let Some(renewed) = store::renew::<T>(&mut tx, service, job, owner, now + LEASE_S, now).await? else {
-            return Ok(Attempt::Left);
-        };
-        let mut next = renewed.job.map_err(Error::Never)?;
-        let over = match work.step(&mut tx, &next, &prepared).await? {
+        let until = now + self.pace.lease_s;
+        let held = store::take::<T>(&mut tx, service, &self.seal, &key, &attempt.lease, now, until).await?;
+        let mut next = held.ok_or(Error::Lost)?.job.map_err(Error::Never)?;
+        let ended = match work.step(&mut tx, &next, prepared).await? {
             Step::Next { cursor, done } => {
-                store::advance(&mut tx, service, &next, &cursor, done).await?;
+                store::advance::<T>(&mut tx, service, &key, &cursor, done, true).await?;
                 (next.cursor, next.done_items) = (cursor, next.done_items + done);
-                false
+                None
             }
             Step::Over { done, outcome } => {
-                let is_over = store::finish(&mut tx, service, &next, done, &outcome).await?;
+                let ended = store::finish(&mut tx, service, &key, done, &outcome).await?;
                 (next.cursor, next.done_items) = (T::Cursor::default(), 0);
-                is_over
+                ended
             }
         };
         self.db.fault(STEPPED).await?;
         tx.commit().await?;
-        if over {
-            work.ended(&next).await;
-            return Ok(Attempt::Left);
-        }
-        Ok(Attempt::Goes(next))
+        Ok((next, ended))
     }
 
-    async fn fail(&self, record: &Record, owner: &str, reason: &str) -> Result<(), portolan_store::Error> {
-        tracing::error!(job_id = record.job_id, kind = record.kind, reason, "a job failed");
-        store::fail(&self.db, record, owner, reason, self.clock.now()).await
+    async fn fail(
+        &self,
+        work: &impl Work<Task = T>,
+        key: &Key,
+        lease: &str,
+        reason: &str,
+    ) -> Result<(), portolan_store::Error> {
+        let now = self.clock.now();
+        let ended = retrying(|| store::fail(&self.db, key, lease, reason, now)).await?;
+        if let Some(ended) = ended {
+            tracing::error!(job_id = ended.job_id, kind = ended.kind, reason, "a job failed");
+            work.ended(&ended).await;
+        }
+        Ok(())
     }
+}
+
+fn given_up(reason: &str) -> String {
+    format!("Given up after {ATTEMPTS_MAX} attempts: {reason}")
 }

@@ -5,10 +5,10 @@ use crate::job::Record;
 impl From<Record> for pb::Job {
     fn from(job: Record) -> Self {
         Self {
+            collection_id: job.subject.collection_id(),
             job_id: job.job_id,
             kind: job.kind,
             state: job.state.name().to_owned(),
-            collection_id: job.subject.collection_id,
             done_items: job.done_items,
             error: job.error,
             created_at: job.created_at,

@@ -22,7 +22,9 @@ pub(crate) async fn migrate(arguments: &ProcessArgs) -> Result<(), BoxError> {
         portolan_outbox::open(db).await?;
         db.migrate(migrations).await?;
     }
-    portolan_jobs::migrate(&store.service("billing").await?).await?;
+    for service in ["imports", "billing"] {
+        portolan_jobs::migrate(&store.service(service).await?).await?;
+    }
     portolan_limit::Limits::in_table(&store.service("tokens").await?).await?;
     portolan_log::migrate(&store).await?;
     store.close().await;

@@ -1,7 +1,7 @@
 //! Recomputes the usage of organizations by jobs, an account a step.
 
 use portolan_api::Result;
-use portolan_jobs::{Error, Job, Step, Subject, Work};
+use portolan_jobs::{Attempt, Error, Job, Step, Subject, Work};
 use portolan_store::Tx;
 
 use crate::model::refresh::{Cursor, Task};
@@ -16,7 +16,7 @@ pub use crate::model::refresh::{Difference, Refresh};
 /// `ORGANIZATION_NOT_FOUND`, `UNAVAILABLE`.
 pub async fn request(deps: &Deps, account_id: i64) -> Result<()> {
     let organization_id = organizations::of_account(deps, account_id).await?;
-    let subject = Subject { name: organization_id.clone(), collection_id: None };
+    let subject = Subject { name: organization_id.clone(), ..Subject::default() };
     deps.jobs.request(account_id, &Task::RefreshUsage { organization_id }, &subject).await?;
     Ok(())
 }
@@ -49,7 +49,7 @@ impl Work for Deps {
     type Task = Task;
     type Prepared = Prepared;
 
-    async fn prepare(&self, job: &Job<Task>) -> Result<Prepared, Error> {
+    async fn prepare(&self, job: &Attempt<Task>) -> Result<Prepared, Error> {
         let Task::RefreshUsage { organization_id } = &job.task;
         let accounts = match job.cursor.account_id {
             None => organizations::refresh_accounts(self, organization_id).await?,
