@@ -22,7 +22,7 @@ pub trait Task: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     type Cursor: Serialize + DeserializeOwned + Default + Clone + Send + Sync + 'static;
 
     /// Whether the arguments hold a secret: they are sealed for this job, and forgotten at its end. Needs
-    /// [`Jobs::sealing`](crate::Jobs::sealing).
+    /// [`Jobs::sealing`](crate::Jobs::sealing), and [`ARGUMENTS`](crate::ARGUMENTS) among the sealed columns of the service.
     fn is_secret(&self) -> bool {
         false
     }

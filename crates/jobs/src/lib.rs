@@ -88,3 +88,4 @@ pub use job::{Job, NewJob, Readers, Record, State, Step, Subject, Task, new_id};
 pub use jobs::{ATTEMPTS_MAX, Clock, ENDED, Jobs, KEPT_S, LEASE_S, PREPARED, STEPPED, migrate};
 pub use pulse::Pulse;
 pub use run::Work;
+pub use seal::ARGUMENTS;

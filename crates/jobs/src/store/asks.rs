@@ -3,7 +3,7 @@ use serde_json::Value;
 
 use crate::{
     job::{NewJob, Readers, State, Task},
-    seal::{Seal, place},
+    seal::Seal,
 };
 
 macro_rules! insert {
@@ -30,7 +30,7 @@ pub(crate) async fn ask<T: Task>(
     job: &NewJob<T>,
     now: i64,
 ) -> Result<String, Error> {
-    let (kind, arguments, is_sealed) = written(service, seal, job)?;
+    let (kind, arguments, is_sealed) = written(seal, job)?;
     let active_name = format!("{kind} {}", job.subject.name);
     let row = row(service, job, (kind, arguments, is_sealed), Some(active_name), None, None, now);
     tx.fetch_one(ASK, row).await?.get("job_id")
@@ -45,7 +45,7 @@ pub(crate) async fn add<T: Task>(
     done: Option<(i64, &Value)>,
     now: i64,
 ) -> Result<bool, Error> {
-    let written = written(service, seal, job)?;
+    let written = written(seal, job)?;
     // Its id is its name: no other job is the same work.
     let active_name = done.is_none().then(|| job.job_id.clone());
     let row = row(service, job, written, active_name, Some(job.key.clone()), done, now);
@@ -86,7 +86,7 @@ fn row<T: Task>(
 }
 
 /// The kind and the arguments as they are stored, and whether these are sealed.
-fn written<T: Task>(service: &str, seal: &Seal, job: &NewJob<T>) -> Result<(String, String, bool), Error> {
+fn written<T: Task>(seal: &Seal, job: &NewJob<T>) -> Result<(String, String, bool), Error> {
     let wrong = |detail: String| Error::Inconsistency(format!("a task cannot be written: {detail}"));
     let mut arguments = serde_json::to_value(&job.task).map_err(|error| wrong(error.to_string()))?;
     let kind = arguments.as_object_mut().and_then(|members| members.remove("kind"));
@@ -95,6 +95,6 @@ fn written<T: Task>(service: &str, seal: &Seal, job: &NewJob<T>) -> Result<(Stri
     if !job.task.is_secret() {
         return Ok((kind, arguments, false));
     }
-    let sealed = seal.close(&place(service, job.account_id, &job.job_id), &arguments).map_err(wrong)?;
+    let sealed = seal.close(&job.job_id, &arguments).map_err(wrong)?;
     Ok((kind, sealed, true))
 }

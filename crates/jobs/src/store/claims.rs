@@ -16,9 +16,9 @@ pub(crate) struct Claimed<T: Task> {
     pub job: Result<Job<T>, String>,
 }
 
-fn claimed<T: Task>(service: &str, seal: &Seal, row: &Row) -> Result<Claimed<T>, Error> {
+fn claimed<T: Task>(seal: &Seal, row: &Row) -> Result<Claimed<T>, Error> {
     let (key, record) = (rows::key(row)?, rows::record(row)?);
-    let job = rows::job(service, seal, row, &record);
+    let job = rows::job(seal, row, &record);
     // Attempts that cannot be counted would never end.
     Ok(Claimed { key, record, attempts: row.get("attempts").unwrap_or(i64::MAX), job })
 }
@@ -52,7 +52,7 @@ pub(crate) async fn claim<T: Task>(
     let mut tx = db.begin().await?;
     let row = tx.fetch_optional(CLAIM, args![db.service(), lease, until, now, has]).await?;
     tx.commit().await?;
-    row.map(|row| claimed(db.service(), seal, &row)).transpose()
+    row.map(|row| claimed(seal, &row)).transpose()
 }
 
 const CLAIM_ONE: &str = concat!(
@@ -74,7 +74,7 @@ pub(crate) async fn claim_one<T: Task>(
     let row = args![db.service(), lease, until, now, key.account_id, &key.job_id];
     let row = tx.fetch_optional(CLAIM_ONE, row).await?;
     tx.commit().await?;
-    row.map(|row| claimed(db.service(), seal, &row)).transpose()
+    row.map(|row| claimed(seal, &row)).transpose()
 }
 
 const TAKE: &str = concat!(
@@ -95,7 +95,7 @@ pub(crate) async fn take<T: Task>(
     until: i64,
 ) -> Result<Option<Claimed<T>>, Error> {
     let row = tx.fetch_optional(TAKE, args![service, key.account_id, &key.job_id, lease, until, now]).await?;
-    row.map(|row| claimed(service, seal, &row)).transpose()
+    row.map(|row| claimed(seal, &row)).transpose()
 }
 
 const KEEP: &str = "UPDATE jobs SET due_at = $5, bytes_done = $6, updated_at = $7 \

@@ -3,7 +3,7 @@ use serde_json::Value;
 
 use crate::{
     job::{Job, Readers, Record, State, Subject, Task},
-    seal::{Seal, place},
+    seal::Seal,
 };
 
 macro_rules! columns {
@@ -81,11 +81,11 @@ fn with_kind(mut arguments: Value, kind: &str) -> Value {
 ///
 /// # Errors
 /// What is wrong with it, for the account to read.
-pub(super) fn job<T: Task>(service: &str, seal: &Seal, row: &Row, record: &Record) -> Result<Job<T>, String> {
-    parse(service, seal, row, record).map_err(|detail| format!("The job cannot be read: {detail}"))
+pub(super) fn job<T: Task>(seal: &Seal, row: &Row, record: &Record) -> Result<Job<T>, String> {
+    parse(seal, row, record).map_err(|detail| format!("The job cannot be read: {detail}"))
 }
 
-fn parse<T: Task>(service: &str, seal: &Seal, row: &Row, record: &Record) -> Result<Job<T>, String> {
+fn parse<T: Task>(seal: &Seal, row: &Row, record: &Record) -> Result<Job<T>, String> {
     let damaged = |error: Error| error.to_string();
     let collection_id: Option<i64> = row.get("collection_id").map_err(damaged)?;
     if let Some(id) = collection_id {
@@ -98,7 +98,7 @@ fn parse<T: Task>(service: &str, seal: &Seal, row: &Row, record: &Record) -> Res
         (row.get("arguments").map_err(damaged)?, row.get("cursor").map_err(damaged)?);
     let arguments = match row.get::<i64>("sealed").map_err(damaged)? {
         0 => arguments,
-        _ => seal.open(&place(service, record.account_id, &record.job_id), &arguments)?,
+        _ => seal.open(&record.job_id, &arguments)?,
     };
     // The position tells where; what stands there may be the user's.
     let wrong = |part: &str, error: &serde_json::Error| format!("its {part} do not fit its kind: {error}");
