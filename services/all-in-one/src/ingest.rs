@@ -1,9 +1,11 @@
 //! `portolan ingest`: looks at the way of records into the inventory, and helps it on. It works on log and database,
 //! beside running processes.
 
-use portolan_inventory::ingest::{Skipped, rejected::replay_any, skip};
+use portolan_inventory::ingest::rejected::replay_any;
+use portolan_inventory::ingest::{Skipped, skip};
 use portolan_log::{Accounts, Log};
-use portolan_runtime::{Process, ProcessArgs, process::BoxError};
+use portolan_runtime::process::BoxError;
+use portolan_runtime::{Process, ProcessArgs};
 
 use crate::commands::say;
 

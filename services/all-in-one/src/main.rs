@@ -92,7 +92,7 @@ async fn main() -> ExitCode {
         Command::Audit(command) => process::finish(audit::run(&command).await),
         Command::Organizations(command) => process::finish(organizations::run(&command).await),
         Command::Ingest(command) => process::finish(ingest::run(&command).await),
-        Command::ProbeRecord => portolan_inventory::probe().await,
+        Command::ProbeRecord => portolan_inventory::probe(),
         Command::Doctor(arguments) => process::finish(doctor::run(&arguments).await),
         Command::Backup(arguments) => process::finish(backup::backup(&arguments).await),
         Command::Restore(arguments) => process::finish(backup::restore(&arguments)),

@@ -7,6 +7,7 @@ use portolan_billing::Billing;
 use portolan_gateway::{Backends, GatewayDeps, GuardAuthenticator, IdempotencyTable};
 use portolan_identity::Identity;
 use portolan_imports::Imports;
+use portolan_inventory::Inventory;
 use portolan_log::Log;
 use portolan_runtime::{
     DirectoryLock, GrpcService, Opened, Process, ProcessArgs, Readiness, Service as _, Stop, Tasks, grpc_routes,
@@ -100,10 +101,8 @@ pub(crate) struct Services {
     guarded: Vec<(&'static str, GrpcService)>,
     relay: portolan_outbox::RelayHandle,
     meter: portolan_meter::FoldHandle,
-    /// Of tokens, identity and billing, in the order of their ends.
-    tasks: [Tasks; 3],
-    ingest: portolan_inventory::IngestHandle,
-    imports: Tasks,
+    /// Of imports, inventory, tokens, identity and billing, in the order of their ends.
+    tasks: [Tasks; 5],
     log: Log,
 }
 
@@ -120,9 +119,8 @@ impl Services {
         let (Opened { routes: identity_routes, guard, tasks: identity_tasks }, identity) =
             Identity::open_with_deps(process).await?;
         let Opened { routes: tokens_routes, tasks: tokens_tasks, .. } = Tokens::open(process).await?;
-        let inventory = portolan_inventory::Deps::new(process.db("inventory").await?, log.clone(), peers.clone())
-            .configured(&process.config)
-            .probing_in(std::env::current_exe().ok());
+        let Opened { routes: inventory_routes, tasks: inventory, .. } =
+            Inventory::open_on(process, log.clone()).await?;
         let Opened { routes: imports_routes, tasks: imports, .. } = Imports::open_on(process, log.clone()).await?;
 
         let Opened { routes: billing_routes, tasks: billing_tasks, .. } = Billing::open(process).await?;
@@ -130,7 +128,7 @@ impl Services {
         let routes = vec![
             (Identity::PACKAGE, identity_routes),
             (Tokens::PACKAGE, tokens_routes),
-            (portolan_inventory::PACKAGE, portolan_inventory::service(inventory.clone()).await?),
+            (Inventory::PACKAGE, inventory_routes),
             (Imports::PACKAGE, imports_routes),
             (Billing::PACKAGE, billing_routes),
         ];
@@ -149,15 +147,12 @@ impl Services {
         }
         let relay = relay.start();
         let meter = portolan_meter::start(&[process.db("identity").await?, process.db("inventory").await?]);
-        let ingest = portolan_inventory::start_ingest(inventory);
-        let tasks = [tokens_tasks, identity_tasks, billing_tasks];
-        Ok(Self { identity, guard, routes, guarded: services, relay, meter, tasks, imports, ingest, log })
+        let tasks = [imports, inventory, tokens_tasks, identity_tasks, billing_tasks];
+        Ok(Self { identity, guard, routes, guarded: services, relay, meter, tasks, log })
     }
 
     /// Ends background work at its next safe point.
     pub(crate) async fn stop(self) {
-        self.imports.stop().await;
-        self.ingest.stop().await;
         for tasks in self.tasks {
             tasks.stop().await;
         }

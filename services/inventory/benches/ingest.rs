@@ -9,10 +9,10 @@ mod common;
 use std::time::{Duration, Instant};
 
 use portolan_authz::ServiceAuth;
-use portolan_inventory::{Deps, SERVICE, service, start_ingest};
+use portolan_inventory::{Deps, SERVICE, migrate, start};
 use portolan_log::{Log, Message, Positions};
 use portolan_record::{Record, Source};
-use portolan_runtime::{Config, Peers};
+use portolan_runtime::{Config, Peers, Tasks};
 use portolan_store::{Store, args};
 use portolan_testkit::{POSTGRES_VARIABLE, PostgresDatabase, TestDb};
 use serde_json::{Value, json};
@@ -104,7 +104,7 @@ async fn ingest(store: &Store, log: &str, records: usize) -> Speed {
     let peers = Peers::new(&config, ServiceAuth::new(&[7; 32])).expect("no peers are remote");
     let db = store.service(SERVICE).await.expect("the service can be opened");
     let deps = Deps::new(db.clone(), log.clone(), peers);
-    let _routes = service(deps.clone()).await.expect("the tables can be made");
+    migrate(&deps.db).await.expect("the tables can be made");
     for id in 1..=COLLECTIONS {
         // As the service makes them, without its questions to others.
         let made = "INSERT INTO collections (account_id, collection_id, name, name_key, created_at) VALUES ($1, $2, $3, $3, 0)";
@@ -133,8 +133,9 @@ async fn ingest(store: &Store, log: &str, records: usize) -> Speed {
         portolan_store::Dialect::Sqlite => 0,
     };
     let started = Instant::now();
-    let running = start_ingest(deps);
-    let mut positions = running.positions();
+    let running = Tasks::default();
+    start(&deps, &running);
+    let mut positions = deps.positions();
     let all_read = positions.wait_for(|known| ends.iter().all(|(partition, end)| known.get(partition) >= Some(end)));
     tokio::time::timeout(PATIENCE, all_read).await.expect("everything is read in time").expect("ingest goes on");
     let seconds = started.elapsed().as_secs_f64();

@@ -10,11 +10,12 @@ mod common;
 use std::time::{Duration, Instant};
 
 use portolan_authz::{Caller, CredentialKind, Grant, RequestInfo, Role, Scope, ServiceAuth};
-use portolan_inventory::endpoints::EndpointId;
-use portolan_inventory::{Deps, SERVICE, discovery, endpoints, parameters, service, start_ingest};
+use portolan_inventory::{
+    Deps, SERVICE, endpoints, migrate, model::endpoints::EndpointId, parameters, start, statistics::overview,
+};
 use portolan_log::{Log, Message};
 use portolan_record::{Record, Source};
-use portolan_runtime::{Config, Peers};
+use portolan_runtime::{Config, Peers, Tasks};
 use portolan_store::{Store, args};
 use portolan_testkit::{POSTGRES_VARIABLE, PostgresDatabase, TestDb};
 
@@ -146,12 +147,12 @@ async fn reads(deps: &Deps, collections: i64) -> Vec<Times> {
     });
     let of_endpoint = of_endpoint.await;
     let last_seen = times("newest record of each collection", false, WHOLE_READS, async |_| {
-        let found = discovery::last_seen(deps, &caller).await.expect("the store answers");
+        let found = overview::last_seen(deps, &caller).await.expect("the store answers");
         assert_eq!(found.len() as i64, collections);
     });
     let last_seen = last_seen.await;
     let counts = times("endpoints discovered in a period", false, WHOLE_READS, async |_| {
-        let (until, _) = discovery::count_discovered(deps, &caller, 0, 0).await.expect("the store answers");
+        let (until, _) = overview::count_discovered(deps, &caller, 0, 0).await.expect("the store answers");
         assert_eq!(until, collections * OF_COLLECTION);
     });
     vec![look_up, of_endpoint, list, keys, last_seen, counts.await]
@@ -175,14 +176,15 @@ async fn open(store: &Store) -> Deps {
     let peers = Peers::new(&config, ServiceAuth::new(&[7; 32])).expect("no peers are remote");
     let db = store.service(SERVICE).await.expect("the service can be opened");
     let deps = Deps::new(db.clone(), log.clone(), peers);
-    let _routes = service(deps.clone()).await.expect("the tables can be made");
+    migrate(&deps.db).await.expect("the tables can be made");
     let made = "INSERT INTO collections (account_id, collection_id, name, name_key, created_at) \
          VALUES ($1, 1, 'bench', 'bench', 0)";
     db.execute(made, args![ACCOUNT]).await.expect("a collection can be made");
     let message = |number: i64| Message { key: b"bench".to_vec(), value: record(number).to_json().into_bytes() };
     let ends = log.append("bench", 0, (0..OF_COLLECTION).map(message).collect()).await.expect("the log takes records");
-    let running = start_ingest(deps.clone());
-    let mut positions = running.positions();
+    let running = Tasks::default();
+    start(&deps, &running);
+    let mut positions = deps.positions();
     let all_read = positions.wait_for(|known| ends.iter().all(|(partition, end)| known.get(partition) >= Some(end)));
     tokio::time::timeout(PATIENCE, all_read).await.expect("everything is read in time").expect("ingest goes on");
     running.stop().await;

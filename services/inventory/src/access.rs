@@ -3,15 +3,16 @@
 use portolan_api::Reason;
 use portolan_authz::Caller;
 
-use crate::collections::{Collection, DEFAULT_ID, ensure_default};
-use crate::endpoints::EndpointId;
-use crate::view::View;
-use crate::{Deps, Error, store};
-
-/// Whether the collection stands in the caller's list.
-pub fn sees(caller: &Caller, collection: &Collection) -> bool {
-    !collection.deleted && caller.grant.sees(collection.id) && collection.in_scope(caller.scope)
-}
+use crate::{
+    Deps, Error,
+    defaults::ensure_default,
+    model::{
+        collections::{Collection, DEFAULT_ID, sees},
+        endpoints::EndpointId,
+    },
+    store,
+    view::View,
+};
 
 /// The collection, when the caller may see it.
 pub async fn find(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<Option<Collection>, Error> {

@@ -8,17 +8,25 @@ use portolan_engine::{AccessPolicy, AccessType, Method};
 use portolan_record::Record;
 use portolan_store::{Tx, retrying};
 
-use crate::collections::IDS_MAX;
-use crate::endpoints::{EndpointId, RawEndpoint};
-use crate::groups::conditions::too_long;
-use crate::jobs::{self, Job, JobKind, Step};
-use crate::view::View;
-use crate::{Deps, Error, groups, keys, store};
+use crate::{
+    Deps, Error, jobs, members,
+    model::{
+        collections::IDS_MAX,
+        endpoints::{EndpointId, RawEndpoint},
+        jobs::{Job, JobKind, Step},
+        keys,
+        text::too_long,
+    },
+    store,
+    view::View,
+};
 
 /// Raw endpoints that a job looks at in one transaction.
 const ENDPOINTS_PER_STEP: i64 = 200;
+
 /// Rows of one answer, as documented.
 const LISTED_MAX: usize = 2_000;
+
 /// Collections asked for at once.
 const COLLECTIONS_PER_QUERY: usize = 128;
 
@@ -55,7 +63,7 @@ pub async fn list_by_urls(
     urls: Vec<String>,
 ) -> Result<Vec<(EndpointId, BTreeSet<AccessType>)>, Error> {
     if urls.len() > IDS_MAX {
-        return Err(too_long("urls", IDS_MAX));
+        return Err(too_long("urls", IDS_MAX).into());
     }
     let urls: BTreeSet<String> = urls.into_iter().filter(|url| !url.is_empty()).collect();
     if urls.is_empty() {
@@ -124,8 +132,8 @@ pub(crate) async fn apply_step(tx: &mut Tx, job: &Job, policy: &AccessPolicy) ->
     store::endpoints::save(tx, account_id, collection_id, changed.iter().map(|(raw, bodies)| (raw, bodies))).await?;
     let url_keys: BTreeSet<String> = changed.iter().map(|(raw, _)| keys::endpoint_key(&raw.method, &raw.url)).collect();
     let url_keys: Vec<&str> = url_keys.iter().map(String::as_str).collect();
-    let counts = groups::refresh(tx, account_id, collection_id, &url_keys).await?;
-    groups::add_counts(tx, account_id, &counts).await?;
+    let counts = members::refresh(tx, account_id, collection_id, &url_keys).await?;
+    members::add_counts(tx, account_id, &counts).await?;
     Ok(Step::To { place, done })
 }
 

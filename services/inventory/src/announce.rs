@@ -2,26 +2,28 @@
 //!
 //! What is told is written with the batch, and delivered from the outbox to browsers and Slack channels.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, btree_map::Entry};
 
 use portolan_api::Feature;
 use portolan_authz::Scope;
-use portolan_engine::template::BodyNames;
-use portolan_engine::{ParameterKey, SubType};
+use portolan_engine::{ParameterKey, SubType, template::BodyNames};
 use portolan_outbox::{
     NOTICE,
     notice::{Notice, NoticeLine},
 };
 use portolan_store::Tx;
 
-use crate::collections::Collection;
-use crate::endpoints::RawEndpoint;
-use crate::{Error, keys, store};
+use crate::{
+    Error,
+    model::{collections::Collection, endpoints::RawEndpoint, keys},
+    store,
+};
 
 const TITLE: &str = "New sensitive data";
+
 /// Parameters that a notice names; each reader is shown a few of those that they may read.
 const NAMED_MAX: usize = 200;
+
 /// Longest URL and name in a message.
 const TEXT_CHARACTERS_MAX: usize = 120;
 

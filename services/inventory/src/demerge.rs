@@ -5,31 +5,40 @@
 //! - What the template had gathered is kept. Putting it together gives what would have been without taking it apart:
 //!   stored calls that were shown under their own URLs meanwhile are not counted twice.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::LazyLock;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::LazyLock,
+};
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
-use portolan_engine::template::{BodyNames, SplitUrl, decoded, shape};
 use portolan_engine::{
     Aggregate, Detectors, EndpointDelta, Method, ParameterKey, Sample, Samples, Verdict, joined_parameters, observe,
+    template::{BodyNames, SplitUrl, decoded, shape},
 };
 use portolan_outbox::Change;
 use portolan_path::Segment;
 use portolan_record::Record;
+use portolan_runtime::now_s;
 use portolan_store::{Tx, retrying};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::collections::{NO_COLLECTION, list};
-use crate::endpoint_writes::retemplate;
-use crate::endpoints::{EndpointId, Facts, RawEndpoint};
-use crate::groups::conditions::{method, too_long};
-use crate::ingest::batch::{Delta, Deltas, Target, concrete_url};
-use crate::ingest::write::{Changed, note_changes, to_delta, to_row, write_collection};
-use crate::view::View;
-use crate::{Deps, Error, access, keys, store};
-use portolan_runtime::now_s;
+use crate::{
+    Deps, Error, access,
+    collections::list,
+    model::{
+        collections::NO_COLLECTION,
+        conditions::method,
+        deltas::{Delta, Deltas, Target, concrete_url, to_delta, to_row},
+        endpoints::{EndpointId, Facts, RawEndpoint},
+        keys,
+        text::too_long,
+    },
+    store,
+    view::View,
+    writer::{Changed, note_changes, retemplate, write_collection},
+};
 
 /// Templates of one request.
 const LISTED_MAX: usize = 1_000;
@@ -97,7 +106,7 @@ pub async fn demerge_many(
     ids: Vec<EndpointId>,
 ) -> Result<(usize, Vec<(EndpointId, Error)>), Error> {
     if ids.len() > LISTED_MAX {
-        return Err(too_long("apiInfoKeyList", LISTED_MAX));
+        return Err(too_long("apiInfoKeyList", LISTED_MAX).into());
     }
     let (mut done, mut failures) = (0, Vec::new());
     for id in ids {
@@ -126,7 +135,7 @@ pub async fn list_demerged(deps: &Deps, caller: &Caller) -> Result<Vec<EndpointI
 /// `LIST_TOO_LONG`.
 pub async fn undo(deps: &Deps, caller: &Caller, ids: Vec<EndpointId>) -> Result<(), Error> {
     if ids.len() > LISTED_MAX {
-        return Err(too_long("mergedUrls", LISTED_MAX));
+        return Err(too_long("mergedUrls", LISTED_MAX).into());
     }
     for id in ids.into_iter().filter(|id| id.collection_id != NO_COLLECTION) {
         let Some(collection) = access::find(deps, caller, id.collection_id).await? else { continue };

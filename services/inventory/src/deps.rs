@@ -1,44 +1,32 @@
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
-use portolan_api::Reason;
-use portolan_api::identity::v1::GetAccountSettingsRequest;
 use portolan_engine::AccessPolicy;
 use portolan_log::{Log, Positions};
-use portolan_runtime::{Config, Peers};
+use portolan_runtime::Peers;
 use portolan_store::Db;
 use tokio::sync::{Notify, watch};
 
-use crate::data_types::DetectorSet;
-use crate::ingest::rules::Rules;
-use crate::{Error, store};
+use crate::{
+    Error,
+    model::{data_types::DetectorSet, rules::Rules},
+    options::Options,
+    store,
+};
 
 /// Ids taken from the sequence at once. A restart loses the rest of them, which 2^31 ids bear for a long time.
 const IDS_RESERVED: i64 = 64;
+
 /// Accounts remembered as having their default collection; beyond this the memory starts anew.
-const ACCOUNTS_MAX: usize = 100_000;
+pub(crate) const ACCOUNTS_MAX: usize = 100_000;
+
 const DAY_S: i64 = 24 * 3_600;
+
 /// Days for which calls are counted by minute, where nothing else is said.
 const CALL_STATS_DAYS: i64 = 90;
-/// A change of an account's ranges holds for new calls after this long.
-const POLICY_FRESH: Duration = Duration::from_secs(5);
-/// Private ranges of an account that has none of its own, where identity cannot be asked.
-const PRIVATE_RANGES: [&str; 13] = [
-    "10.0.0.0/8",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-    "224.0.0.0/4",
-    "192.0.2.0/24",
-    "198.51.100.0/24",
-    "203.0.113.0/24",
-    "255.255.255.255/32",
-    "100.64.0.0/10",
-    "192.88.99.0/24",
-    "240.0.0.0/4",
-];
 
 /// What the service works with; cheap to clone. One per process.
 #[derive(Clone)]
@@ -65,7 +53,7 @@ pub(crate) struct Shared {
     pub jobs: Notify,
     rules: Mutex<Option<Arc<Rules>>>,
     /// Address ranges of accounts, with the moment when they were asked for.
-    policies: Mutex<HashMap<i64, (Instant, Arc<AccessPolicy>)>>,
+    pub policies: Mutex<HashMap<i64, (Instant, Arc<AccessPolicy>)>>,
     /// The detectors of all accounts, with the version of what they follow from.
     pub detectors: tokio::sync::Mutex<Option<(i64, Arc<DetectorSet>)>>,
 }
@@ -94,11 +82,10 @@ impl Deps {
         }
     }
 
-    /// As the configuration says, which was checked.
+    /// Counts calls by minute for as long as the options say.
     #[must_use]
-    pub fn configured(self, config: &Config) -> Self {
-        let days = config.get("inventory.call_stats_days").parse().unwrap_or(CALL_STATS_DAYS);
-        Self { call_stats_s: days * DAY_S, ..self.trusting(config.get("http.trusted_proxies")) }
+    pub fn configured(self, options: &Options) -> Self {
+        Self { call_stats_s: i64::from(options.call_stats_days) * DAY_S, ..self }
     }
 
     /// Tries suspicious records in a process of this program, whose `main` calls [`crate::probe`].
@@ -112,6 +99,11 @@ impl Deps {
     pub fn trusting(self, proxies: &str) -> Self {
         let proxies = proxies.split(',').map(|proxy| proxy.trim().to_owned()).filter(|proxy| !proxy.is_empty());
         Self { trusted_proxies: proxies.collect(), ..self }
+    }
+
+    /// The offset of each partition that is read next, as it changes.
+    pub fn positions(&self) -> watch::Receiver<Positions> {
+        self.shared.positions.subscribe()
     }
 
     /// A collection id that nobody had before.
@@ -147,58 +139,5 @@ impl Deps {
 
     pub(crate) fn note_rules(&self, rules: Arc<Rules>) {
         *self.shared.rules.lock().unwrap_or_else(PoisonError::into_inner) = Some(rules);
-    }
-
-    /// The address ranges of accounts that were asked for a moment ago.
-    pub(crate) fn access_policies(&self) -> HashMap<i64, Arc<AccessPolicy>> {
-        let mut policies = self.shared.policies.lock().unwrap_or_else(PoisonError::into_inner);
-        if policies.len() > ACCOUNTS_MAX {
-            policies.clear();
-        }
-        let fresh = policies.iter().filter(|(_, (at, _))| at.elapsed() < POLICY_FRESH);
-        fresh.map(|(account_id, (_, policy))| (*account_id, policy.clone())).collect()
-    }
-
-    /// The address ranges of an account; nothing when there is no such account, or it has ended. While identity does not
-    /// answer, the last known or the built-in ones stand in: a call is not held up for them, and the job that applies them
-    /// later asks again.
-    pub(crate) async fn access_policy(&self, account_id: i64) -> Option<Arc<AccessPolicy>> {
-        match self.access_policy_now(account_id).await {
-            Ok(policy) => Some(Arc::new(policy)),
-            Err(error) if error.reason() == Some(Reason::AccountNotFound) => {
-                self.shared.policies.lock().unwrap_or_else(PoisonError::into_inner).remove(&account_id);
-                None
-            }
-            Err(error) => {
-                tracing::debug!(account_id, %error, "address ranges are not known for now");
-                let mut policies = self.shared.policies.lock().unwrap_or_else(PoisonError::into_inner);
-                let built_in = || Arc::new(self.policy(PRIVATE_RANGES, []));
-                let (at, policy) = policies.entry(account_id).or_insert_with(|| (Instant::now(), built_in()));
-                *at = Instant::now();
-                Some(policy.clone())
-            }
-        }
-    }
-
-    /// The address ranges of an account as identity has them at this moment.
-    pub(crate) async fn access_policy_now(&self, account_id: i64) -> Result<AccessPolicy, Error> {
-        let request = GetAccountSettingsRequest { account_id };
-        let settings = self.peers.directory().get_account_settings(request).await;
-        let settings = settings.map_err(portolan_api::Error::from)?.into_inner();
-        let policy = self.policy(
-            settings.private_cidr_list.iter().map(String::as_str),
-            settings.partner_ip_list.iter().map(String::as_str),
-        );
-        let mut policies = self.shared.policies.lock().unwrap_or_else(PoisonError::into_inner);
-        policies.insert(account_id, (Instant::now(), Arc::new(policy.clone())));
-        Ok(policy)
-    }
-
-    fn policy<'a>(
-        &'a self,
-        private: impl IntoIterator<Item = &'a str>,
-        partners: impl IntoIterator<Item = &'a str>,
-    ) -> AccessPolicy {
-        AccessPolicy::new(private, partners, self.trusted_proxies.iter().map(String::as_str))
     }
 }

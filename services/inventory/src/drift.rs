@@ -8,65 +8,31 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
-use portolan_engine::Method;
-use portolan_engine::drift::Shape;
-use portolan_engine::template::{SplitUrl, decoded};
+use portolan_engine::{
+    Method,
+    template::{SplitUrl, decoded},
+};
 use portolan_path::Segment;
-use portolan_record::{Declaration, Source, Specification};
 use portolan_store::Tx;
 
-use crate::endpoints::RawEndpoint;
-use crate::store::specifications::{self as rows, DeclaredRow, SpecificationRow};
-use crate::{Deps, Error, access, store, text};
+use crate::{
+    Deps, Error, access,
+    model::{
+        drift::{Change, Declared, Drift, Place},
+        endpoints::RawEndpoint,
+    },
+    store,
+    store::{
+        specifications as rows,
+        specifications::{DeclaredRow, SpecificationRow},
+    },
+};
 
 /// Specifications kept of one title.
 const KEPT: usize = 2;
+
 /// Entries of each list of an answer.
 const LIST_MAX: usize = 10_000;
-
-/// What specifications declare of one raw URL, by the specification's id. Adding up is commutative and associative.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Declared(BTreeMap<String, Operation>);
-
-/// One operation as one specification declares it.
-#[derive(Clone, Debug, PartialEq)]
-struct Operation {
-    /// Unix seconds of the import, then the place in the log.
-    at: (i64, i64),
-    title: String,
-    version: String,
-    shape: Shape,
-}
-
-impl Declared {
-    pub fn add(&mut self, declaration: &Declaration, source: Source, time: i64, offset: i64) {
-        // Without a name, all declarations of a source are one specification.
-        let Specification { id, title, version } = match &declaration.specification {
-            Some(specification) if !specification.id.is_empty() => specification.clone(),
-            _ => Specification { id: source.name().to_owned(), title: source.name().to_owned(), ..Default::default() },
-        };
-        let (title, version) = (text::storable(&title), text::storable(&version));
-        let new = Operation { at: (time, offset), title, version, shape: Shape::from(declaration) };
-        self.insert(text::storable(&id), new);
-    }
-
-    /// Adds what other records say.
-    pub fn merge(&mut self, other: Self) {
-        other.0.into_iter().for_each(|(id, operation)| self.insert(id, operation));
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn insert(&mut self, id: String, new: Operation) {
-        match self.0.get_mut(&id) {
-            Some(known) if known.at >= new.at => {}
-            Some(known) => *known = new,
-            None => _ = self.0.insert(id, new),
-        }
-    }
-}
 
 /// Writes what a batch declares, by raw endpoint. The transaction holds the collection.
 pub async fn write(
@@ -106,38 +72,6 @@ pub async fn write(
         }
     }
     Ok(())
-}
-
-/// What differs in a collection.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Drift {
-    pub documented: bool,
-    pub shadow: Vec<Place>,
-    pub orphan: Vec<Place>,
-    pub zombie: Vec<Place>,
-    pub specifications: Vec<Change>,
-}
-
-/// An endpoint or a declared operation.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    pub url: String,
-    pub method: String,
-    /// Unix seconds; 0 when no call was seen.
-    pub last_seen: i64,
-}
-
-/// What the newest import of a specification changed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Change {
-    pub title: String,
-    pub version: String,
-    pub previous_version: Option<String>,
-    /// Unix seconds.
-    pub declared_at: i64,
-    pub added: Vec<Place>,
-    pub removed: Vec<Place>,
-    pub changed: Vec<(Place, Vec<String>)>,
 }
 
 /// Compares what a collection's specifications declare with what was seen and with the specifications before them.

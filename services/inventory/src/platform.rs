@@ -1,13 +1,10 @@
 //! The API platform: a vendor's collections and endpoints, in a customer workspace or in its own account.
 
-use std::collections::HashMap;
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use portolan_api::Reason;
-use portolan_api::identity::v1::ResolveManagedUserRequest;
 use portolan_authz::Caller;
-use portolan_formats::Target;
-use portolan_formats::openapi::Document;
+use portolan_formats::{Target, openapi::Document};
 use portolan_log::{Message, Positions};
 use portolan_outbox::Change;
 use portolan_record::Source;
@@ -15,22 +12,37 @@ use portolan_runtime::now_s;
 use portolan_store::retrying;
 use serde_json::json;
 
-use crate::collections::{self, Collection, CollectionName};
-use crate::store::platform::{self as rows, EndpointRow, PlatformRow};
-use crate::{Deps, Error, access, ingest, store, text};
+use crate::{
+    Deps, Error, access, collections, ingest,
+    model::{
+        collections::{Collection, CollectionName},
+        text,
+    },
+    peers, store,
+    store::{
+        platform as rows,
+        platform::{EndpointRow, PlatformRow},
+    },
+};
 
 /// Entries of one page at most, and by default.
 const PER_PAGE_MAX: i32 = 100;
+
 /// Longest text of a project id.
 const TEXT_CHARACTERS_MAX: usize = 255;
+
 /// Largest document of a creation.
 const DOCUMENT_BYTES_MAX: usize = 2 << 20;
+
 /// A creation waits this long for its endpoints to be in the inventory.
 const WAIT: Duration = Duration::from_secs(10);
+
 /// Bytes of records appended at once.
 const CHUNK_BYTES_MAX: usize = 4 << 20;
+
 /// Failed operations that are named.
 const FAILURES_MAX: usize = 100;
+
 const FIRST_VERSION: &str = "1.0";
 
 /// A collection as the platform shows it.
@@ -56,10 +68,8 @@ pub async fn act_in(deps: &Deps, caller: &Caller, managed_user_id: &str) -> Resu
     if managed_user_id.is_empty() {
         return Ok(caller.clone());
     }
-    let request =
-        ResolveManagedUserRequest { vendor_account_id: caller.account_id, managed_user_id: managed_user_id.to_owned() };
-    let answer = deps.peers.directory().resolve_managed_user(request).await.map_err(portolan_api::Error::from)?;
-    Ok(Caller { account_id: answer.into_inner().account_id, ..caller.clone() })
+    let account_id = peers::workspace(&deps.peers, caller.account_id, managed_user_id).await?;
+    Ok(Caller { account_id, ..caller.clone() })
 }
 
 /// A page of the collections.
@@ -206,7 +216,7 @@ pub async fn switch_endpoint(deps: &Deps, caller: &Caller, endpoint_id: &str, ac
         let mut tx = deps.db.begin().await?;
         let known = rows::is_active(&mut tx, caller.account_id, id).await?.ok_or(Reason::NotFound)?;
         if known != active {
-            let version = store::api_endpoints::reserve_versions(&mut tx, 1).await?;
+            let version = store::feed::reserve_versions(&mut tx, 1).await?;
             rows::switch(&mut tx, caller.account_id, id, active, version, now_s()).await?;
             let change =
                 Change::of("endpoint", id).before(&json!({ "active": known })).after(&json!({ "active": active }));

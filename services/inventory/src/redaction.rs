@@ -8,23 +8,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use portolan_api::imports::v1::RedactUploadsRequest;
 use portolan_authz::Caller;
-use portolan_engine::template::BodyNames;
-use portolan_engine::{Aggregate, EndpointDelta, Method, ParameterKey, Sample};
+use portolan_engine::{Aggregate, EndpointDelta, Method, ParameterKey, Sample, template::BodyNames};
 use portolan_outbox::Change;
 use portolan_record::Record;
 use portolan_store::{Tx, Value, retrying};
 use serde_json::json;
 
-use crate::endpoints::RawEndpoint;
-use crate::ingest::batch::Deltas;
-use crate::ingest::write::{to_delta, to_row};
-use crate::jobs::{self, Job, JobKind, Step};
-use crate::masking::{Hidden, MASK};
-use crate::parameters::{self, RawParameter};
-use crate::samples::SAMPLES_MAX;
-use crate::{Deps, Error, access, keys, store};
+use crate::{
+    Deps, Error, access, jobs,
+    model::{
+        deltas::{Deltas, to_delta, to_row},
+        endpoints::RawEndpoint,
+        jobs::{Job, JobKind, Step},
+        keys,
+        masking::{Hidden, MASK},
+        parameters,
+        parameters::RawParameter,
+        samples::SAMPLES_MAX,
+    },
+    peers, store,
+};
 
 /// Raw endpoints that the job looks at in one transaction.
 const ENDPOINTS_PER_STEP: i64 = 100;
@@ -68,9 +72,6 @@ pub async fn update(
         Ok::<_, Error>(job_id)
     })
     .await?;
-    if let Some(job_id) = &job_id {
-        jobs::run_inline(deps, caller.account_id, job_id).await;
-    }
     Ok(job_id)
 }
 
@@ -79,9 +80,7 @@ pub(crate) const OTHERS: &str = "others";
 
 /// Has the values in raw uploads of the collection removed. It bears being done twice.
 pub(crate) async fn tell_others(deps: &Deps, job: &Job) -> Result<(), Error> {
-    let request = RedactUploadsRequest { account_id: job.account_id, collection_id: job.collection_id };
-    deps.peers.uploads().redact_uploads(request).await.map_err(portolan_api::Error::from)?;
-    Ok(())
+    Ok(peers::redact_uploads(&deps.peers, job.account_id, job.collection_id).await?)
 }
 
 /// Removes the values of some raw endpoints. The place is the last raw key.
@@ -250,7 +249,7 @@ pub(crate) fn masked(record: &Record<'_>, url: &str) -> String {
         dest_ip: address(&record.dest_ip).into(),
         ..record.clone()
     };
-    crate::text::storable(&masked.to_json())
+    crate::model::text::storable(&masked.to_json())
 }
 
 #[cfg(test)]

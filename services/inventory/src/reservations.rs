@@ -8,19 +8,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use portolan_api::identity::v1::{FindOrganizationRequest, find_organization_request::By};
-use portolan_api::{Error as ApiError, Reason};
 use portolan_engine::template::RawEndpoint;
 use portolan_log::Positions;
 use portolan_runtime::now_s;
 use portolan_store::Tx;
 
-use crate::collections::{GEN_AI_TAG, MCP_TAG};
-use crate::ingest::catalogs;
-use crate::{Deps, Error, keys, store};
+use crate::{
+    Deps, Error, catalogs,
+    model::{
+        collections::{GEN_AI_TAG, MCP_TAG},
+        keys,
+    },
+    peers, store,
+};
 
 /// What endpoints are limited by.
 const LIMITED: &str = "ACTIVE_ENDPOINTS";
+
 /// An import that died between its reservation and the log holds it for so long.
 const LEASE_S: i64 = 120;
 
@@ -96,11 +100,9 @@ impl Plan {
 
 /// The plan of an account.
 pub(crate) async fn plan(deps: &Deps, account_id: i64) -> Result<Plan, Error> {
-    let request = FindOrganizationRequest { by: Some(By::AccountId(account_id)) };
-    let answer = deps.peers.directory().find_organization(request).await.map_err(ApiError::from)?;
-    let found = answer.into_inner().organization.ok_or(Reason::OrganizationNotFound)?;
-    let accounts = found.account_ids.into_iter().chain([account_id]).collect();
-    Ok(Plan { organization_id: found.id, accounts })
+    let organization = peers::organization(&deps.peers, account_id).await?;
+    let accounts = organization.account_ids.into_iter().chain([account_id]).collect();
+    Ok(Plan { organization_id: organization.id, accounts })
 }
 
 /// How many endpoints the raw URLs add to those that are there: each collection's templates are followed as ingest will.

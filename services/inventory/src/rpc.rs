@@ -1,55 +1,67 @@
 //! The RPCs: each splits the request, calls the domain, wraps the answer.
 
-pub mod access_types;
-pub mod collection_directory;
-pub mod collection_writes;
+use crate::export::generate;
+mod access_types;
+mod collection_directory;
+mod collection_writes;
 mod convert;
-pub mod discovery;
-pub mod drift;
-pub mod edge;
-pub mod endpoint_writes;
-pub mod export;
-pub mod group_preview;
-pub mod groups;
-pub mod ingest;
-pub mod jobs;
-pub mod platform;
-pub mod sensitive;
-pub mod usage;
+mod discovery;
+mod drift;
+mod edge;
+mod endpoint_writes;
+mod export;
+mod group_preview;
+mod groups;
+mod ingest;
+mod jobs;
+mod platform;
+mod sensitive;
+mod usage;
 
-use portolan_api::inventory::v1::{self as pb, inventory_service_server::InventoryService};
+use portolan_api::inventory::{v1 as pb, v1::inventory_service_server::InventoryService};
 use portolan_authz::Caller;
 use tonic::{Request, Response, Status};
 
-use crate::collections::{CollectionName, NO_COLLECTION};
-use crate::{Deps, Error, collections, endpoints, openapi, parameters, samples};
+use crate::{
+    Deps, Error, collections, endpoints,
+    export::Selection,
+    model::{
+        collections::{CollectionName, NO_COLLECTION},
+        endpoints::EndpointId,
+        parameters::SensitiveFilter,
+    },
+    parameters, samples,
+};
 
 /// The handlers.
-pub struct Inventory {
+#[derive(Clone)]
+pub(crate) struct Rpc {
     deps: Deps,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
 
-impl Inventory {
-    pub fn new(deps: Deps) -> Self {
+impl Rpc {
+    pub(crate) fn new(deps: Deps) -> Self {
         Self { deps }
     }
 }
 
-fn status(error: Error) -> Status {
-    portolan_api::Error::from(error).into()
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        portolan_api::Error::from(error).into()
+    }
 }
 
 #[tonic::async_trait]
-impl InventoryService for Inventory {
+impl InventoryService for Rpc {
     async fn create_collection(
         &self,
         request: Request<pb::CreateCollectionRequest>,
     ) -> Answer<pb::CreateCollectionResponse> {
         let (caller, request) = Caller::split(request)?;
-        let name = CollectionName::parse(request.collection_name).map_err(status)?;
-        let collection = collections::create(&self.deps, &caller, name).await.map_err(status)?;
+        let name = CollectionName::parse(request.collection_name)?;
+        let collection = collections::create(&self.deps, &caller, name).await?;
         Ok(Response::new(pb::CreateCollectionResponse { api_collections: vec![convert::collection(collection)] }))
     }
 
@@ -59,7 +71,7 @@ impl InventoryService for Inventory {
     ) -> Answer<pb::ListCollectionsResponse> {
         let (caller, request) = Caller::split(request)?;
         let (name, host) = (request.name_regex.as_deref(), request.host_name_regex.as_deref());
-        let found = collections::list_matching(&self.deps, &caller, name, host).await.map_err(status)?;
+        let found = collections::list_matching(&self.deps, &caller, name, host).await?;
         Ok(Response::new(pb::ListCollectionsResponse {
             api_collections: found.into_iter().map(convert::collection).collect(),
         }))
@@ -70,7 +82,7 @@ impl InventoryService for Inventory {
         request: Request<pb::ListBasicCollectionsRequest>,
     ) -> Answer<pb::ListBasicCollectionsResponse> {
         let (caller, _) = Caller::split(request)?;
-        let found = collections::list(&self.deps, &caller).await.map_err(status)?;
+        let found = collections::list(&self.deps, &caller).await?;
         Ok(Response::new(pb::ListBasicCollectionsResponse {
             api_collections: found.into_iter().map(convert::basic_collection).collect(),
         }))
@@ -78,7 +90,7 @@ impl InventoryService for Inventory {
 
     async fn get_collection(&self, request: Request<pb::GetCollectionRequest>) -> Answer<pb::GetCollectionResponse> {
         let (caller, request) = Caller::split(request)?;
-        let found = collections::get(&self.deps, &caller, request.api_collection_id).await.map_err(status)?;
+        let found = collections::get(&self.deps, &caller, request.api_collection_id).await?;
         let api_collections = found.into_iter().map(convert::collection).collect();
         Ok(Response::new(pb::GetCollectionResponse { api_collections }))
     }
@@ -90,7 +102,7 @@ impl InventoryService for Inventory {
         let (caller, request) = Caller::split(request)?;
         let (id, text) = (request.api_collection_id, request.description);
         let updated = collections::update_description(&self.deps, &caller, id, text, request.is_system_prompt).await;
-        updated.map_err(status)?;
+        updated?;
         Ok(Response::new(pb::UpdateCollectionDescriptionResponse {}))
     }
 
@@ -101,7 +113,7 @@ impl InventoryService for Inventory {
         let (caller, request) = Caller::split(request)?;
         let mut ids = request.api_collection_ids;
         ids.extend(request.api_collections.iter().map(|collection| collection.id));
-        let job_ids = collections::delete(&self.deps, &caller, ids).await.map_err(status)?;
+        let job_ids = collections::delete(&self.deps, &caller, ids).await?;
         Ok(Response::new(pb::DeleteCollectionsResponse { job_id: job_ids.last().cloned(), job_ids }))
     }
 
@@ -110,12 +122,8 @@ impl InventoryService for Inventory {
         request: Request<pb::UpdateEndpointDescriptionRequest>,
     ) -> Answer<pb::UpdateEndpointDescriptionResponse> {
         let (caller, request) = Caller::split(request)?;
-        let id = endpoints::EndpointId {
-            collection_id: request.api_collection_id,
-            url: request.url,
-            method: request.method,
-        };
-        endpoints::update_description(&self.deps, &caller, &id, request.description).await.map_err(status)?;
+        let id = EndpointId { collection_id: request.api_collection_id, url: request.url, method: request.method };
+        endpoints::update_description(&self.deps, &caller, &id, request.description).await?;
         Ok(Response::new(pb::UpdateEndpointDescriptionResponse {}))
     }
 
@@ -123,7 +131,7 @@ impl InventoryService for Inventory {
         let (caller, request) = Caller::split(request)?;
         let answer = if request.api_collection_ids.is_empty() {
             let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
-            let (redacted, list) = endpoints::list(&self.deps, &caller, id).await.map_err(status)?;
+            let (redacted, list) = endpoints::list(&self.deps, &caller, id).await?;
             let api_infos = list.into_iter().map(convert::endpoint).collect();
             pb::ListEndpointsResponse {
                 api_info_list: Some(pb::ApiInfoList { api_infos }),
@@ -131,7 +139,7 @@ impl InventoryService for Inventory {
                 api_info_list_by_collection: None,
             }
         } else {
-            let lists = endpoints::list_many(&self.deps, &caller, request.api_collection_ids).await.map_err(status)?;
+            let lists = endpoints::list_many(&self.deps, &caller, request.api_collection_ids).await?;
             let lists = lists.into_iter().map(|(id, list)| {
                 (id, pb::ApiInfoList { api_infos: list.into_iter().map(convert::endpoint).collect() })
             });
@@ -150,7 +158,7 @@ impl InventoryService for Inventory {
         let (caller, request) = Caller::split(request)?;
         let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
         let skip = usize::try_from(request.skip).unwrap_or_default();
-        let keys = endpoints::list_keys(&self.deps, &caller, id, skip).await.map_err(status)?;
+        let keys = endpoints::list_keys(&self.deps, &caller, id, skip).await?;
         let list_of_endpoints_in_collection = keys.into_iter().map(convert::endpoint_id).collect();
         Ok(Response::new(pb::ListEndpointKeysResponse { list_of_endpoints_in_collection }))
     }
@@ -158,14 +166,14 @@ impl InventoryService for Inventory {
     async fn get_endpoint(&self, request: Request<pb::GetEndpointRequest>) -> Answer<pb::GetEndpointResponse> {
         let (caller, request) = Caller::split(request)?;
         let id = endpoint_id(request.api_collection_id, request.url, request.method);
-        let found = endpoints::get(&self.deps, &caller, &id).await.map_err(status)?;
+        let found = endpoints::get(&self.deps, &caller, &id).await?;
         Ok(Response::new(pb::GetEndpointResponse { api_info: found.map(convert::endpoint) }))
     }
 
     async fn list_parameters(&self, request: Request<pb::ListParametersRequest>) -> Answer<pb::ListParametersResponse> {
         let (caller, request) = Caller::split(request)?;
         let id = endpoint_id(request.api_collection_id, request.url, request.method);
-        let found = parameters::list(&self.deps, &caller, &id).await.map_err(status)?;
+        let found = parameters::list(&self.deps, &caller, &id).await?;
         let params = found.into_iter().map(convert::parameter).collect();
         Ok(Response::new(pb::ListParametersResponse { data: Some(pb::ParameterList { params }) }))
     }
@@ -175,13 +183,13 @@ impl InventoryService for Inventory {
         request: Request<pb::ListSensitiveParametersRequest>,
     ) -> Answer<pb::ListSensitiveParametersResponse> {
         let (caller, request) = Caller::split(request)?;
-        let filter = parameters::SensitiveFilter {
+        let filter = SensitiveFilter {
             collection_id: request.api_collection_id.filter(|id| *id != NO_COLLECTION),
             url: request.url,
             method: request.method,
             sub_type: request.sub_type,
         };
-        let (found, marked) = parameters::list_sensitive(&self.deps, &caller, filter).await.map_err(status)?;
+        let (found, marked) = parameters::list_sensitive(&self.deps, &caller, filter).await?;
         let found = found.into_iter().map(convert::parameter);
         let endpoints = found.chain(marked.into_iter().map(convert::marked)).collect();
         Ok(Response::new(pb::ListSensitiveParametersResponse { data: Some(pb::SensitiveParameterList { endpoints }) }))
@@ -190,7 +198,7 @@ impl InventoryService for Inventory {
     async fn list_samples(&self, request: Request<pb::ListSamplesRequest>) -> Answer<pb::ListSamplesResponse> {
         let (caller, request) = Caller::split(request)?;
         let id = endpoint_id(request.api_collection_id, request.url, request.method);
-        let found = samples::list(&self.deps, &caller, &id).await.map_err(status)?;
+        let found = samples::list(&self.deps, &caller, &id).await?;
         let sample_data_list = found.into_iter().map(convert::samples).collect();
         Ok(Response::new(pb::ListSamplesResponse { sample_data_list }))
     }
@@ -200,13 +208,13 @@ impl InventoryService for Inventory {
         request: Request<pb::GenerateOpenApiFileRequest>,
     ) -> Answer<pb::GenerateOpenApiFileResponse> {
         let (caller, request) = Caller::split(request)?;
-        let selection = openapi::Selection {
+        let selection = Selection {
             collection_id: request.api_collection_id.unwrap_or(NO_COLLECTION),
             include_headers: request.include_headers.unwrap_or(true),
             after: after(request.last_fetched_url, request.last_fetched_method),
             only: request.api_info_key_list.into_iter().map(|key| (key.url, key.method.to_ascii_uppercase())).collect(),
         };
-        let page = openapi::generate(&self.deps, &caller, selection).await.map_err(status)?;
+        let page = generate(&self.deps, &caller, selection).await?;
         let (last_fetched_url, last_fetched_method) = page.next.unzip();
         let open_api_string = page.document;
         Ok(Response::new(pb::GenerateOpenApiFileResponse { open_api_string, last_fetched_url, last_fetched_method }))
@@ -219,7 +227,7 @@ impl InventoryService for Inventory {
         let (caller, request) = Caller::split(request)?;
         let (id, name) = (request.api_collection_id, request.collection_name);
         let target = collections::import_target(&self.deps, &caller, id, name, request.clean_name, request.tags).await;
-        let target = target.map_err(status)?.map(convert::import_target);
+        let target = target?.map(convert::import_target);
         Ok(Response::new(pb::EnsureImportTargetResponse { target }))
     }
 
@@ -227,7 +235,7 @@ impl InventoryService for Inventory {
         &self,
         _: Request<pb::GetIngestPositionsRequest>,
     ) -> Answer<pb::GetIngestPositionsResponse> {
-        let positions = crate::ingest::positions(&self.deps).await.map_err(status)?;
+        let positions = crate::ingest::positions(&self.deps).await?;
         let next_offsets = positions
             .into_iter()
             .filter_map(|(partition, offset)| Some((i32::try_from(partition).ok()?, offset)))
@@ -237,7 +245,7 @@ impl InventoryService for Inventory {
 
     async fn count_endpoints(&self, request: Request<pb::CountEndpointsRequest>) -> Answer<pb::CountEndpointsResponse> {
         let account_id = request.into_inner().account_id;
-        let endpoints = collections::count_endpoints(&self.deps, account_id).await.map_err(status)?;
+        let endpoints = collections::count_endpoints(&self.deps, account_id).await?;
         Ok(Response::new(pb::CountEndpointsResponse { endpoints }))
     }
 }
@@ -247,6 +255,6 @@ fn after(url: Option<String>, method: Option<String>) -> Option<(String, String)
     url.filter(|url| !url.is_empty()).map(|url| (url, method.unwrap_or_default().to_ascii_uppercase()))
 }
 
-fn endpoint_id(collection_id: Option<i32>, url: String, method: String) -> endpoints::EndpointId {
-    endpoints::EndpointId { collection_id: collection_id.unwrap_or(NO_COLLECTION), url, method }
+fn endpoint_id(collection_id: Option<i32>, url: String, method: String) -> EndpointId {
+    EndpointId { collection_id: collection_id.unwrap_or(NO_COLLECTION), url, method }
 }

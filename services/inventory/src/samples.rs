@@ -7,28 +7,28 @@ use portolan_authz::Caller;
 use portolan_engine::{ParameterKey, Verdict, observe};
 use portolan_record::Record;
 
-use crate::collections::NO_COLLECTION;
-use crate::endpoints::{EndpointId, raws_of};
-use crate::{Deps, Error, access, data_types, endpoints, groups, markings, masking, store};
+use crate::{
+    Deps, Error, access, endpoints,
+    endpoints::raws_of,
+    members,
+    model::{
+        collections::NO_COLLECTION,
+        endpoints::EndpointId,
+        masking,
+        samples::{Calls, SAMPLES_MAX},
+    },
+    parameters::{data_types, markings},
+    store,
+};
 
-/// Calls kept of an endpoint, the newest.
-pub const SAMPLES_MAX: usize = 10;
 /// Endpoints of one page, where the request names no number.
 const PAGE_DEFAULT: usize = 50;
+
 /// Endpoints of one page at most: each brings up to ten records of up to 5 MiB.
 const PAGE_MAX: usize = 1_000;
+
 /// Text of one page at most; further endpoints come with the next.
 const PAGE_BYTES_MAX: usize = 128 << 20;
-
-/// The stored calls of one endpoint.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Calls {
-    pub endpoint: EndpointId,
-    /// The groups that show it.
-    pub group_ids: Vec<i32>,
-    /// Ingest records as JSON texts, the newest first.
-    pub records: Vec<String>,
-}
 
 /// The stored calls of an endpoint; nothing when there is none. The id of a group stands for every collection whose
 /// endpoint with this URL it shows.
@@ -45,7 +45,7 @@ pub async fn list(deps: &Deps, caller: &Caller, id: &EndpointId) -> Result<Vec<C
 }
 
 /// The calls of an endpoint, without values of kinds that are redacted now.
-async fn stored(deps: &Deps, account_id: i64, endpoint: EndpointId) -> Result<Option<Calls>, Error> {
+pub(crate) async fn stored(deps: &Deps, account_id: i64, endpoint: EndpointId) -> Result<Option<Calls>, Error> {
     let raws = raws_of(deps, account_id, &endpoint).await?;
     let keys: Vec<&str> = raws.iter().map(|raw| raw.key.as_str()).collect();
     let samples = store::samples::newest(&deps.db, account_id, endpoint.collection_id, &keys, SAMPLES_MAX).await?;
@@ -56,7 +56,7 @@ async fn stored(deps: &Deps, account_id: i64, endpoint: EndpointId) -> Result<Op
 }
 
 async fn note_groups(deps: &Deps, caller: &Caller, found: &mut [Calls]) -> Result<(), Error> {
-    let mut showing = groups::showing(deps, caller, found.iter().map(|calls| &calls.endpoint)).await?;
+    let mut showing = members::showing(deps, caller, found.iter().map(|calls| &calls.endpoint)).await?;
     for calls in found {
         calls.group_ids = showing.remove(&calls.endpoint).unwrap_or_default();
     }

@@ -3,15 +3,18 @@
 
 use portolan_store::Store;
 
-use crate::groups::conditions::Conditions;
-use crate::{Error, data_types, store};
+use crate::{
+    Error,
+    model::{conditions::Conditions, data_types},
+    store,
+};
 
 /// A line for each stored setting that is skipped, naming the account, the thing, and why.
 ///
 /// # Errors
 /// When the tables cannot be read.
 pub async fn unreadable_settings(store: &Store) -> Result<Vec<String>, Error> {
-    let db = store.service(crate::SERVICE).await?;
+    let db = store.service(crate::migrations::SERVICE).await?;
     let mut found = Vec::new();
     for (account_id, group_id, conditions) in store::groups::all_conditions(&db).await? {
         let conditions = Conditions::stored(&conditions);

@@ -8,9 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portolan_authz::Caller;
 
-use crate::collections::{Collection, Sharing};
-use crate::endpoints::EndpointId;
-use crate::{Deps, Error, access, collections, store};
+use crate::{
+    Deps, Error, defaults,
+    model::{
+        collections::{Collection, Sharing, sees},
+        endpoints::EndpointId,
+        groups::OfGroup,
+    },
+    store,
+};
 
 /// What a caller may read.
 pub struct View {
@@ -45,7 +51,7 @@ impl Part<'_> {
 
 impl View {
     pub async fn of(deps: &Deps, caller: &Caller) -> Result<Self, Error> {
-        collections::ensure_default(deps, caller.account_id).await?;
+        defaults::ensure_default(deps, caller.account_id).await?;
         Self::among(deps, caller, store::collections::list(&deps.db, caller.account_id).await?).await
     }
 
@@ -55,7 +61,7 @@ impl View {
         let (mut whole, mut others) = (BTreeSet::new(), BTreeSet::new());
         let mut partial = false;
         for known in all.iter().filter(|known| !known.deleted && !known.deactivated && !known.is_group()) {
-            if access::sees(caller, known) {
+            if sees(caller, known) {
                 whole.insert(known.id);
             } else {
                 partial = true;
@@ -72,7 +78,7 @@ impl View {
                 }
             }
         }
-        let is_listed = |known: &Collection| !known.deactivated && access::sees(caller, known);
+        let is_listed = |known: &Collection| !known.deactivated && sees(caller, known);
         let collections = all.into_iter().filter(is_listed).collect();
         Ok(Self { collections, whole, parts, granting, partial })
     }
@@ -162,13 +168,6 @@ impl View {
     }
 }
 
-/// Something about the endpoints of one owner that one group shows.
-pub struct OfGroup<T> {
-    pub group_id: i32,
-    pub owner_id: i32,
-    pub value: T,
-}
-
 /// The groups on the caller's list that grant what they show: those that an administrator shared; and, where the list
 /// names no plain collection that somebody else made, those whose conditions an administrator wrote. Such a list can
 /// only mean the groups.
@@ -176,7 +175,7 @@ pub(crate) fn grants(caller: &Caller, all: &[Collection]) -> Vec<i32> {
     if caller.grant.collections().is_none() {
         return Vec::new();
     }
-    let listed = || all.iter().filter(|known| access::sees(caller, known));
+    let listed = || all.iter().filter(|known| sees(caller, known));
     let others = listed().any(|known| !known.is_group() && known.made_by != Some(caller.user_id));
     let granted = listed().filter(|known| {
         known.is_group()

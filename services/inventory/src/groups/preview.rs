@@ -4,17 +4,24 @@ use std::collections::BTreeMap;
 
 use portolan_authz::Caller;
 
-use super::conditions::{Conditions, Written};
-use crate::collections::Collection;
-use crate::discovery::Activity;
-use crate::endpoints::{Endpoint, EndpointId, RawEndpoint};
-use crate::view::{Part, View};
-use crate::{Deps, Error, endpoints, store};
+use crate::{
+    Deps, Error, endpoints,
+    members::seen,
+    model::{
+        collections::Collection,
+        conditions::{Conditions, Written},
+        endpoints::{Activity, Endpoint, EndpointId, RawEndpoint},
+    },
+    store,
+    view::{Part, View},
+};
 
 /// Endpoints of one answer, as documented.
 const SHOWN_MAX: usize = 200;
+
 /// Effective URLs that are looked at in one transaction.
 const PAGE: i64 = 500;
+
 /// Marks a collection whose tags contradict its traffic.
 const MISMATCH_TAG: &str = "tags-mismatch";
 
@@ -114,7 +121,7 @@ async fn search_in(
         for ((url, method), raws) in raws {
             let id = EndpointId { collection_id: collection.id, url, method };
             let is_shown = part.has(&id.url_key()) && raws.iter().any(|raw| raw.proven);
-            if is_shown && conditions.matches(&super::seen(collection, &id, &raws)) {
+            if is_shown && conditions.matches(&seen(collection, &id, &raws)) {
                 count += 1;
                 if found.len() < limit {
                     found.push(id.url_key());

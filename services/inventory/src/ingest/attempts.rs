@@ -4,26 +4,34 @@
 //! or an orderly end, takes the name away. A name that stays is that of a process that died there, by whatever it was.
 //! Its records are read one by one from then on, each noted on its own, so that the next death names one record.
 
-use std::collections::HashMap;
-use std::ops::Range;
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    ops::Range,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 use portolan_runtime::process::is_draining;
 use portolan_store::Db;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::positions::{self, Cursor};
-use crate::{Deps, Error};
+use crate::{
+    Deps, Error,
+    store::{positions, positions::Cursor},
+};
 
 /// How often a process shows that it lives.
 const BEAT: Duration = Duration::from_secs(2);
+
 /// How often it looks whether it is to end.
 const TICK: Duration = Duration::from_millis(250);
+
 /// A process of another machine that shows nothing for so long is dead.
 const SILENCE: Duration = Duration::from_secs(10);
+
 /// A record at which processes died so often is looked at before it is tried again.
 const DEATHS_SUSPICIOUS: i64 = 2;
+
 /// … and so often is set aside whatever the look says, since what comes after the reading may be what kills.
 const DEATHS_MAX: i64 = 6;
 

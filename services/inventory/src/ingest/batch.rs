@@ -1,50 +1,34 @@
-use std::borrow::Cow;
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashSet, btree_map::Entry},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
-use portolan_engine::template::{SplitUrl, without_query};
-use portolan_engine::{EndpointDelta, Observation, Sample, Samples, Verdict, observe};
+use portolan_engine::{EndpointDelta, Observation, Sample, Verdict, observe, template::SplitUrl};
 use portolan_log::Stored;
 use portolan_path::without_credentials;
 use portolan_record::Record;
-
-use super::rules::Rules;
-use crate::data_types::DetectorSet;
-use crate::drift::Declared;
-use crate::statistics::Calls;
-use crate::{Error, keys, masking, redaction, samples, text};
 use portolan_runtime::now_s;
+
+use crate::{
+    Error,
+    model::{
+        data_types::DetectorSet,
+        deltas::{Delta, Deltas, Target, concrete_url, merge},
+        keys, masking,
+        rules::Rules,
+        samples::SAMPLES_MAX,
+        text,
+    },
+    redaction,
+};
 
 /// Parts of a batch that are read at once.
 const PARTS: usize = 2;
+
 /// Below this a second thread costs more than it saves.
 const PART_BYTES_MIN: usize = 256 << 10;
-
-/// Where a record belongs, before it is known which collections exist.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Target {
-    /// The collection that the record names.
-    Collection(i64),
-    /// The collection of a host, in lower case.
-    Host(String),
-}
-
-/// What a batch says of one raw URL and method.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Delta {
-    pub seen: EndpointDelta,
-    pub samples: Samples,
-    /// Its template is taken apart, so the URL stands for itself.
-    pub apart: bool,
-    pub calls: Calls,
-    /// What each specification declares of it.
-    pub declared: Declared,
-}
-
-/// Endpoint key to what is new of it.
-pub type Deltas = BTreeMap<String, Delta>;
 
 /// A record that is set aside.
 #[derive(Clone, Debug)]
@@ -98,13 +82,6 @@ pub async fn read(records: Vec<Stored>, rules: Arc<Rules>, detectors: Arc<Detect
         whole.merge(part);
     }
     Ok(whole)
-}
-
-impl Delta {
-    /// A delta without samples and calls yet.
-    pub fn new(seen: EndpointDelta, apart: bool) -> Self {
-        Self { seen, samples: Samples::default(), calls: Calls::default(), declared: Declared::default(), apart }
-    }
 }
 
 impl Batch {
@@ -185,7 +162,7 @@ impl Batch {
         }
         // Older records than ten known ones need no digest.
         let list = delta.samples.list();
-        let is_old = list.len() >= samples::SAMPLES_MAX && list.last().is_some_and(|oldest| time < oldest.time);
+        let is_old = list.len() >= SAMPLES_MAX && list.last().is_some_and(|oldest| time < oldest.time);
         if is_sample && !is_old {
             let text = match &raw_url {
                 Some(url) => redaction::masked(record, url),
@@ -196,24 +173,8 @@ impl Batch {
     }
 }
 
-/// Adds what other records say.
-pub fn merge(known: &mut Deltas, other: Deltas) {
-    for (key, delta) in other {
-        match known.entry(key) {
-            Entry::Vacant(place) => _ = place.insert(delta),
-            Entry::Occupied(mut known) => {
-                let known = known.get_mut();
-                known.seen.merge(delta.seen);
-                known.samples.merge(delta.samples);
-                known.apart |= delta.apart;
-                known.calls.merge(delta.calls);
-                known.declared.merge(delta.declared);
-            }
-        }
-    }
-}
-
-fn fold(records: &[Stored], rules: Arc<Rules>, detectors: &DetectorSet) -> Batch {
+/// Reads records one after the other.
+pub fn fold(records: &[Stored], rules: Arc<Rules>, detectors: &DetectorSet) -> Batch {
     let mut batch = Batch { rules, ..Batch::default() };
     for stored in records {
         match read_one(&stored.value, detectors) {
@@ -272,15 +233,6 @@ fn read_one<'v>(value: &'v [u8], detectors: &DetectorSet) -> Result<(Record<'v>,
     }));
     let (record, json, verdict) = outcome.map_err(|_| "the record makes the engine fail".to_owned())??;
     Ok((record, json, verdict))
-}
-
-/// The URL of a record as it was called, in the form in which the target's URLs are stored.
-pub fn concrete_url(record: &Record<'_>, target: &Target) -> String {
-    let url = text::storable(without_query(&record.path));
-    match target {
-        Target::Host(_) => url[SplitUrl::new(&url).origin.len()..].to_owned(),
-        Target::Collection(_) => url,
-    }
 }
 
 fn target_of(record: &Record<'_>, observation: &Observation) -> Target {

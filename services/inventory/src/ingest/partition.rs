@@ -1,42 +1,63 @@
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use portolan_log::Stored;
 use portolan_store::retrying;
 use tokio_util::sync::CancellationToken;
 
-use super::attempts::{self, Suspects, Verdict, Watch};
-use super::batch::{self, Batch, Rejected};
-use super::catalogs::Catalogs;
-use super::repeats::{Marks, Repeats};
-use super::rules::Rules;
-use super::write::{self, Outcome};
-use super::{probe, set_aside};
-use crate::{Deps, Error, data_types, store};
+use crate::{
+    Deps, Error,
+    catalogs::Catalogs,
+    ingest::{
+        attempts,
+        attempts::{Suspects, Verdict, Watch},
+        batch,
+        batch::{Batch, Rejected},
+        probe,
+        repeats::{Marks, Repeats},
+        rules, set_aside, write,
+        write::Outcome,
+    },
+    parameters::data_types,
+    store,
+};
 
 /// Records fetched at once, small enough that those of several partitions fit in memory.
 const FETCH_BYTES_MAX: usize = 8 << 20;
+
 /// Records added up before they are written. What is written grows with the endpoints of a batch and not with its
 /// records, so a large batch saves most of the work.
 const BATCH_BYTES_MAX: usize = 256 << 20;
+
 /// A batch of many endpoints is written earlier, since each stays in memory until then…
 const BATCH_ENDPOINTS_MAX: usize = 4_000;
+
 /// … and so is one with many samples and rejected records.
 const BATCH_KEPT_BYTES_MAX: usize = 48 << 20;
+
 /// While the log has more, what was read is seen at the latest after this.
 const BATCH_TIME_MAX: Duration = Duration::from_secs(20);
+
 /// A log in a broker delivers its backlog in portions. A batch waits for the next one at most this long.
 const PORTION_WAIT: Duration = Duration::from_secs(2);
+
 /// After a batch of this size the consumer lets records gather for as long as the write took…
 const GATHER_FROM_BYTES: usize = 1 << 20;
+
 /// … but not longer than this, which nobody who waits for a large import notices.
 const GATHER_MAX: Duration = Duration::from_millis(500);
+
 /// An idle consumer looks at the stored position this often: another process may have moved it.
 const IDLE: Duration = Duration::from_secs(1);
+
 /// A partition that another process works on is looked at again after this.
 const TAKEN_WAIT: Duration = Duration::from_millis(200);
+
 /// Waits after failures double from here…
 const WAIT_MIN: Duration = Duration::from_millis(100);
+
 /// … up to here.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
@@ -149,7 +170,7 @@ async fn gather(
     suspects: &Suspects,
     stop: &CancellationToken,
 ) -> Result<Option<Gathered>, Error> {
-    let mut rules = Rules::current(deps).await?;
+    let mut rules = rules::current(deps).await?;
     let batch = Batch { rules: rules.clone(), ..Batch::default() };
     let mut gathered = Gathered { batch, marks: Marks::default(), bytes: 0, next: position };
     let started = Instant::now();
@@ -216,7 +237,7 @@ async fn gather(
         let detectors = data_types::detectors(deps).await?;
         let mut part = batch::read(records.clone(), rules.clone(), detectors.clone()).await?;
         if !part.unknown_accounts.is_empty() {
-            rules = rules.with_accounts(deps, &part.unknown_accounts).await;
+            rules = rules::with_accounts(&rules, deps, &part.unknown_accounts).await;
             part = batch::read(records, rules.clone(), detectors).await?;
             rules = rules.without_missing();
         }

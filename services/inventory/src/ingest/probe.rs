@@ -1,25 +1,29 @@
 //! Reads one record in a process of its own, so that what it does to a process is seen from outside.
 
-use std::io::Read as _;
-use std::process::{ExitCode, Stdio};
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    io::Read as _,
+    process::{ExitCode, Stdio},
+    sync::Arc,
+    time::Duration,
+};
 
 use portolan_log::Stored;
 use tokio::io::AsyncWriteExt as _;
 
-use super::batch;
-use super::rules::Rules;
-use crate::Deps;
-use crate::data_types::DetectorSet;
+use crate::{
+    Deps,
+    ingest::batch,
+    model::{data_types::DetectorSet, rules::Rules},
+};
 
 /// The argument that makes a program of this package a probe.
 pub const PROBE_ARGUMENT: &str = "probe-record";
+
 /// A record that takes longer is taken for one that does not end.
 const TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Reads the record on standard input as ingest does, and ends. Should memory run out, this process goes first.
-pub async fn probe() -> ExitCode {
+pub fn probe() -> ExitCode {
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     let mut value = Vec::new();
     if let Err(error) = std::io::stdin().read_to_end(&mut value) {
@@ -27,10 +31,8 @@ pub async fn probe() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let record = Stored { offset: 0, key: Default::default(), value: value.into(), producer: None };
-    match batch::read(vec![record], Arc::new(Rules::default()), Arc::new(DetectorSet::default())).await {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
+    batch::fold(&[record], Arc::new(Rules::default()), &DetectorSet::default());
+    ExitCode::SUCCESS
 }
 
 /// Whether a process that reads this record ends well. Where no program is known, nobody can tell, and the deaths count.

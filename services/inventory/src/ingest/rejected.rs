@@ -10,6 +10,7 @@ use crate::{Deps, Error};
 
 /// Records of one page, where the request names no number.
 const PAGE_DEFAULT: u32 = 50;
+
 /// Records of one page at most.
 const PAGE_MAX: u32 = 100;
 

@@ -3,13 +3,12 @@
 //! A broker cannot tell that an append is a repetition, so the records of one are marked with their place among those of
 //! their producer. A producer writes in ascending order, so its last mark in a partition says which records are new.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use portolan_log::Stored;
+use store::producers::Mark;
 
 use crate::{Deps, Error, store};
-use store::producers::Mark;
 
 /// Producers remembered of one partition; beyond this the memory starts anew and asks the table.
 const PRODUCERS_MAX: usize = 10_000;

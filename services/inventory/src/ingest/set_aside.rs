@@ -1,14 +1,16 @@
 //! Records that stand in the way of a partition are kept among the rejected ones, and the partition goes on.
 
 use portolan_log::{Log, Rejected, Stored};
+use portolan_runtime::now_s;
 use portolan_store::{Db, Store};
 
 use crate::{Deps, Error, store};
-use portolan_runtime::now_s;
 
 /// Tries to read a batch before it is set aside.
 const TRIES_MAX: i64 = 3;
+
 const REASON_DEATHS: &str = "the process died while it worked on the record";
+
 const REASON_OPERATOR: &str = "skipped by an operator";
 
 /// Sets a record aside at which processes died; false when another consumer has moved the partition.
@@ -92,7 +94,7 @@ pub enum Skipped {
 /// # Errors
 /// When log or store do not answer, or there is no such partition.
 pub async fn skip(store: &Store, log: &Log, partition: i64, offset: i64) -> Result<Skipped, Error> {
-    let db = store.service(crate::SERVICE).await?;
+    let db = store.service(crate::migrations::SERVICE).await?;
     let position = store::positions::load(&db, log.source(), partition).await?.next_offset;
     if position != offset {
         return Ok(Skipped::StandsAt(position));

@@ -1,30 +1,21 @@
-use portolan_api::inventory::v1::{self as pb, access_type_service_server::AccessTypeService};
+use portolan_api::inventory::{v1 as pb, v1::access_type_service_server::AccessTypeService};
 use portolan_authz::Caller;
 use portolan_engine::AccessType;
 use tonic::{Request, Response};
 
-use super::{Answer, convert, status};
-use crate::{Deps, access_types};
-
-/// The handlers of access types.
-pub struct AccessTypes {
-    deps: Deps,
-}
-
-impl AccessTypes {
-    pub fn new(deps: Deps) -> Self {
-        Self { deps }
-    }
-}
+use crate::{
+    access_types,
+    rpc::{Answer, Rpc, convert},
+};
 
 #[tonic::async_trait]
-impl AccessTypeService for AccessTypes {
+impl AccessTypeService for Rpc {
     async fn apply_access_types(
         &self,
         request: Request<pb::ApplyAccessTypesRequest>,
     ) -> Answer<pb::ApplyAccessTypesResponse> {
         let (caller, _) = Caller::split(request)?;
-        let job_id = access_types::apply(&self.deps, &caller).await.map_err(status)?;
+        let job_id = access_types::apply(&self.deps, &caller).await?;
         Ok(Response::new(pb::ApplyAccessTypesResponse { job_id }))
     }
 
@@ -33,7 +24,7 @@ impl AccessTypeService for AccessTypes {
         request: Request<pb::ResetCollectionAccessTypesRequest>,
     ) -> Answer<pb::ResetCollectionAccessTypesResponse> {
         let (caller, _) = Caller::split(request)?;
-        let job_id = access_types::reset_collections(&self.deps, &caller).await.map_err(status)?;
+        let job_id = access_types::reset_collections(&self.deps, &caller).await?;
         let message = "Access types of the collections are being derived in the background".to_owned();
         let response = Some(pb::StartedJob { started: true, message, job_id });
         Ok(Response::new(pb::ResetCollectionAccessTypesResponse { response }))
@@ -44,7 +35,7 @@ impl AccessTypeService for AccessTypes {
         request: Request<pb::ListAccessTypesRequest>,
     ) -> Answer<pb::ListAccessTypesResponse> {
         let (caller, request) = Caller::split(request)?;
-        let found = access_types::list_by_urls(&self.deps, &caller, request.urls).await.map_err(status)?;
+        let found = access_types::list_by_urls(&self.deps, &caller, request.urls).await?;
         let api_infos = found.into_iter().map(|(id, types)| pb::EndpointAccess {
             url: id.url.clone(),
             access_type: AccessType::effective(&types).map(|known| known.name().to_owned()),

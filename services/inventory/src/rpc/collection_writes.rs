@@ -1,22 +1,17 @@
-use portolan_api::inventory::v1::{self as pb, collection_write_service_server::CollectionWriteService};
+use portolan_api::inventory::{v1 as pb, v1::collection_write_service_server::CollectionWriteService};
 use portolan_authz::Caller;
 use tonic::{Request, Response};
 
-use super::{Answer, convert, status};
-use crate::collection_writes::{self, TagChange};
-use crate::collections::CollectionName;
-use crate::{Deps, Error, access, collections, redaction};
+use crate::{
+    Error, access, collections,
+    collections::TagChange,
+    model::collections::CollectionName,
+    redaction,
+    rpc::{Answer, Rpc, convert},
+    runner,
+};
 
-/// The handlers of changes of collections.
-pub struct CollectionWrites {
-    deps: Deps,
-}
-
-impl CollectionWrites {
-    pub fn new(deps: Deps) -> Self {
-        Self { deps }
-    }
-
+impl Rpc {
     async fn activation(
         &self,
         caller: &Caller,
@@ -25,20 +20,21 @@ impl CollectionWrites {
         is_deactivated: bool,
     ) -> Result<Vec<pb::ApiCollection>, Error> {
         ids.extend(refs.iter().map(|named| named.id));
-        let changed = collection_writes::update_deactivated(&self.deps, caller, ids, is_deactivated).await?;
+        let (changed, job_ids) = collections::update_deactivated(&self.deps, caller, ids, is_deactivated).await?;
+        runner::follow_up(&self.deps, caller.account_id, &job_ids).await;
         Ok(changed.into_iter().map(convert::collection).collect())
     }
 }
 
 #[tonic::async_trait]
-impl CollectionWriteService for CollectionWrites {
+impl CollectionWriteService for Rpc {
     async fn rename_collection(
         &self,
         request: Request<pb::RenameCollectionRequest>,
     ) -> Answer<pb::RenameCollectionResponse> {
         let (caller, request) = Caller::split(request)?;
-        let name = CollectionName::parse(request.collection_name).map_err(status)?;
-        collection_writes::rename(&self.deps, &caller, request.api_collection_id, name).await.map_err(status)?;
+        let name = CollectionName::parse(request.collection_name)?;
+        collections::rename(&self.deps, &caller, request.api_collection_id, name).await?;
         Ok(Response::new(pb::RenameCollectionResponse {}))
     }
 
@@ -55,8 +51,8 @@ impl CollectionWriteService for CollectionWrites {
             // The documented members alone ask for no change.
             (false, None) => return Ok(Response::new(pb::UpdateCollectionTagsResponse {})),
         };
-        let updated = collection_writes::update_tags(&self.deps, &caller, request.api_collection_ids, change).await;
-        updated.map_err(status)?;
+        let job_ids = collections::update_tags(&self.deps, &caller, request.api_collection_ids, change).await?;
+        runner::follow_up(&self.deps, caller.account_id, &job_ids).await;
         Ok(Response::new(pb::UpdateCollectionTagsResponse {}))
     }
 
@@ -66,7 +62,7 @@ impl CollectionWriteService for CollectionWrites {
     ) -> Answer<pb::ToggleTestScopeResponse> {
         let (caller, request) = Caller::split(request)?;
         let (ids, is_out) = (request.api_collection_ids, !request.current_is_out_of_testing_scope_val);
-        collection_writes::update_test_scope(&self.deps, &caller, ids, is_out).await.map_err(status)?;
+        collections::update_test_scope(&self.deps, &caller, ids, is_out).await?;
         Ok(Response::new(pb::ToggleTestScopeResponse { success: true }))
     }
 
@@ -76,7 +72,7 @@ impl CollectionWriteService for CollectionWrites {
     ) -> Answer<pb::DeactivateCollectionsResponse> {
         let (caller, request) = Caller::split(request)?;
         let changed = self.activation(&caller, request.api_collections, request.api_collection_ids, true).await;
-        Ok(Response::new(pb::DeactivateCollectionsResponse { api_collections: changed.map_err(status)? }))
+        Ok(Response::new(pb::DeactivateCollectionsResponse { api_collections: changed? }))
     }
 
     async fn activate_collections(
@@ -85,7 +81,7 @@ impl CollectionWriteService for CollectionWrites {
     ) -> Answer<pb::ActivateCollectionsResponse> {
         let (caller, request) = Caller::split(request)?;
         let changed = self.activation(&caller, request.api_collections, request.api_collection_ids, false).await;
-        Ok(Response::new(pb::ActivateCollectionsResponse { api_collections: changed.map_err(status)? }))
+        Ok(Response::new(pb::ActivateCollectionsResponse { api_collections: changed? }))
     }
 
     async fn delete_collection(
@@ -94,8 +90,8 @@ impl CollectionWriteService for CollectionWrites {
     ) -> Answer<pb::DeleteCollectionResponse> {
         let (caller, request) = Caller::split(request)?;
         let id = request.api_collection_id;
-        access::writable(&self.deps, &caller, id).await.map_err(status)?;
-        let job_ids = collections::delete(&self.deps, &caller, vec![id]).await.map_err(status)?;
+        access::writable(&self.deps, &caller, id).await?;
+        let job_ids = collections::delete(&self.deps, &caller, vec![id]).await?;
         let job_id = job_ids.into_iter().next().unwrap_or_default();
         Ok(Response::new(pb::DeleteCollectionResponse { job_id }))
     }
@@ -105,7 +101,8 @@ impl CollectionWriteService for CollectionWrites {
         request: Request<pb::RedactCollectionRequest>,
     ) -> Answer<pb::RedactCollectionResponse> {
         let (caller, request) = Caller::split(request)?;
-        let redacted = redaction::update(&self.deps, &caller, request.api_collection_id, request.redacted).await;
-        Ok(Response::new(pb::RedactCollectionResponse { job_id: redacted.map_err(status)? }))
+        let job_id = redaction::update(&self.deps, &caller, request.api_collection_id, request.redacted).await?;
+        runner::follow_up(&self.deps, caller.account_id, job_id.as_slice()).await;
+        Ok(Response::new(pb::RedactCollectionResponse { job_id }))
     }
 }

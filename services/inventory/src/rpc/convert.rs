@@ -3,16 +3,18 @@
 use portolan_api::inventory::v1 as pb;
 use portolan_engine::SubType;
 
-use crate::collections::{self, Collection};
-use crate::discovery::Activity;
-use crate::endpoints::{Endpoint, EndpointId};
-use crate::groups::conditions::Written;
-use crate::markings::Marked;
-use crate::parameters::Parameter;
-use crate::samples::Calls;
+use crate::model::{
+    collections::{Collection, DAST_TAG, GEN_AI_TAG, MCP_TAG, Tag},
+    conditions::Written,
+    endpoints::{Activity, Endpoint, EndpointId},
+    markings::Marked,
+    parameters::Parameter,
+    samples::Calls,
+};
 
 /// What stands for the smallest value of a parameter without numbers, as documented.
 const NO_MIN: i64 = i64::MAX - 100_000;
+
 /// What stands for the largest value of a parameter without numbers, as documented.
 const NO_MAX: i64 = i64::MIN + 100_000;
 
@@ -21,9 +23,9 @@ pub fn collection(collection: Collection) -> pb::ApiCollection {
     pb::ApiCollection {
         id: collection.id,
         display_name: collection.display_name(),
-        mcp_collection: collection.has_tag(collections::MCP_TAG),
-        gen_ai_collection: collection.has_tag(collections::GEN_AI_TAG),
-        dast_collection: collection.has_tag(collections::DAST_TAG),
+        mcp_collection: collection.has_tag(MCP_TAG),
+        gen_ai_collection: collection.has_tag(GEN_AI_TAG),
+        dast_collection: collection.has_tag(DAST_TAG),
         name: collection.name,
         description: collection.description,
         start_ts: collection.created_at,
@@ -47,7 +49,7 @@ pub fn collection(collection: Collection) -> pb::ApiCollection {
 }
 
 pub fn basic_collection(collection: Collection) -> pb::BasicApiCollection {
-    let reduced = |known: &collections::Tag| pb::Tag { last_updated_ts: 0, source: None, ..tag(known) };
+    let reduced = |known: &Tag| pb::Tag { last_updated_ts: 0, source: None, ..tag(known) };
     pb::BasicApiCollection {
         id: collection.id,
         display_name: collection.display_name(),
@@ -77,7 +79,7 @@ fn conditions(stored: &str) -> Vec<pb::Condition> {
     written.into_iter().map(message).collect()
 }
 
-fn tag(tag: &collections::Tag) -> pb::Tag {
+fn tag(tag: &Tag) -> pb::Tag {
     pb::Tag {
         last_updated_ts: tag.updated_at,
         key_name: tag.key_name.clone(),

@@ -2,43 +2,38 @@
 
 use std::collections::HashMap;
 
-use portolan_api::inventory::v1::{self as pb, discovery_service_server::DiscoveryService};
+use portolan_api::inventory::{v1 as pb, v1::discovery_service_server::DiscoveryService};
 use portolan_authz::Caller;
 use tonic::{Request, Response};
 
-use super::{Answer, convert, endpoint_id, status};
-use crate::collections::NO_COLLECTION;
-use crate::discovery::Activity;
-use crate::endpoints::EndpointId;
-use crate::issues::{Report, Severities};
-use crate::{Deps, changes, discovery, endpoints, issues, openapi, samples, statistics};
-
-/// The handlers.
-pub struct Discovery {
-    deps: Deps,
-}
-
-impl Discovery {
-    pub fn new(deps: Deps) -> Self {
-        Self { deps }
-    }
-}
+use crate::{
+    collections, endpoints, export,
+    model::{
+        collections::NO_COLLECTION,
+        endpoints::{Activity, EndpointId},
+        issues::{Report, Severities},
+    },
+    parameters::{recent, recent::Query},
+    rpc::{Answer, Rpc, convert, endpoint_id},
+    samples,
+    statistics::{calls, calls::Class, issues, overview},
+};
 
 #[tonic::async_trait]
-impl DiscoveryService for Discovery {
+impl DiscoveryService for Rpc {
     async fn list_collections_of_hosts(
         &self,
         request: Request<pb::ListCollectionsOfHostsRequest>,
     ) -> Answer<pb::ListCollectionsOfHostsResponse> {
         let (caller, request) = Caller::split(request)?;
-        let found = discovery::collections_of_hosts(&self.deps, &caller, request.device_host_names).await;
-        let api_collections = found.map_err(status)?.into_iter().map(convert::basic_collection).collect();
+        let found = collections::collections_of_hosts(&self.deps, &caller, request.device_host_names).await;
+        let api_collections = found?.into_iter().map(convert::basic_collection).collect();
         Ok(Response::new(pb::ListCollectionsOfHostsResponse { api_collections }))
     }
 
     async fn get_coverage(&self, request: Request<pb::GetCoverageRequest>) -> Answer<pb::GetCoverageResponse> {
         let (caller, request) = Caller::split(request)?;
-        let tested = issues::coverage(&self.deps, &caller, &request.api_collection_ids).await.map_err(status)?;
+        let tested = issues::coverage(&self.deps, &caller, &request.api_collection_ids).await?;
         Ok(Response::new(pb::GetCoverageResponse { tested: tested.into_iter().collect() }))
     }
 
@@ -47,7 +42,7 @@ impl DiscoveryService for Discovery {
         request: Request<pb::CountIssuesByCollectionRequest>,
     ) -> Answer<pb::CountIssuesByCollectionResponse> {
         let (caller, _) = Caller::split(request)?;
-        let counts = issues::by_collection(&self.deps, &caller).await.map_err(status)?;
+        let counts = issues::by_collection(&self.deps, &caller).await?;
         let severities = counts.into_iter().map(|(id, counts)| (id, severities(counts))).collect();
         Ok(Response::new(pb::CountIssuesByCollectionResponse { severities }))
     }
@@ -58,7 +53,7 @@ impl DiscoveryService for Discovery {
     ) -> Answer<pb::CountIssuesByEndpointResponse> {
         let (caller, request) = Caller::split(request)?;
         let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
-        let counts = issues::by_endpoint(&self.deps, &caller, id).await.map_err(status)?;
+        let counts = issues::by_endpoint(&self.deps, &caller, id).await?;
         let name = |id: &EndpointId| format!("{} {} {}", id.collection_id, id.url, id.method);
         let severities = counts.into_iter().map(|(id, counts)| (name(&id), severities(counts))).collect();
         Ok(Response::new(pb::CountIssuesByEndpointResponse { severities }))
@@ -78,7 +73,7 @@ impl DiscoveryService for Discovery {
         };
         let reports: Vec<_> = request.issues.into_iter().map(report).collect();
         let count = reports.len();
-        let rejected = issues::take(&self.deps, &caller, reports).await.map_err(status)?;
+        let rejected = issues::take(&self.deps, &caller, reports).await?;
         let narrow = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
         let accepted = narrow(count - rejected.len());
         let wrap =
@@ -89,7 +84,7 @@ impl DiscoveryService for Discovery {
 
     async fn get_last_seen(&self, request: Request<pb::GetLastSeenRequest>) -> Answer<pb::GetLastSeenResponse> {
         let (caller, _) = Caller::split(request)?;
-        let times = discovery::last_seen(&self.deps, &caller).await.map_err(status)?;
+        let times = overview::last_seen(&self.deps, &caller).await?;
         Ok(Response::new(pb::GetLastSeenResponse { last_seen: times.into_iter().collect() }))
     }
 
@@ -99,7 +94,7 @@ impl DiscoveryService for Discovery {
     ) -> Answer<pb::GetSensitiveInfoResponse> {
         let (caller, request) = Caller::split(request)?;
         if request.r#type.as_deref() == Some("topSensitive") {
-            let top = discovery::most_sensitive(&self.deps, &caller).await.map_err(status)?;
+            let top = overview::most_sensitive(&self.deps, &caller).await?;
             let wrap = |(endpoint, sub_types)| pb::SensitiveEndpoint {
                 api_info: Some(convert::endpoint(endpoint)),
                 sub_types,
@@ -108,7 +103,7 @@ impl DiscoveryService for Discovery {
             let sensitive_subtypes_in_url = Some(pb::SensitiveEndpoints { endpoints });
             return Ok(Response::new(pb::GetSensitiveInfoResponse { sensitive_subtypes_in_url, ..Default::default() }));
         }
-        let (count, types) = discovery::sensitive(&self.deps, &caller).await.map_err(status)?;
+        let (count, types) = overview::sensitive(&self.deps, &caller).await?;
         let wrap = |(id, names): (i32, std::collections::BTreeSet<String>)| {
             (id, pb::NameList { names: names.into_iter().collect() })
         };
@@ -122,7 +117,7 @@ impl DiscoveryService for Discovery {
 
     async fn get_risk_scores(&self, request: Request<pb::GetRiskScoresRequest>) -> Answer<pb::GetRiskScoresResponse> {
         let (caller, _) = Caller::split(request)?;
-        let (critical, scores) = discovery::risk_scores(&self.deps, &caller).await.map_err(status)?;
+        let (critical, scores) = overview::risk_scores(&self.deps, &caller).await?;
         Ok(Response::new(pb::GetRiskScoresResponse {
             critical_endpoints_count: i64::try_from(critical).unwrap_or(i64::MAX),
             risk_score_of_collections_map: scores.into_iter().collect(),
@@ -134,7 +129,7 @@ impl DiscoveryService for Discovery {
         request: Request<pb::GetLastCalculatedRequest>,
     ) -> Answer<pb::GetLastCalculatedResponse> {
         let (caller, _) = Caller::split(request)?;
-        let times = discovery::last_calculated(&self.deps, &caller).await.map_err(status)?;
+        let times = overview::last_calculated(&self.deps, &caller).await?;
         let times = times.into_iter().map(|(name, time)| (name.to_owned(), time)).collect();
         Ok(Response::new(pb::GetLastCalculatedResponse { times }))
     }
@@ -149,12 +144,12 @@ impl DiscoveryService for Discovery {
         };
         if request.api_collection_ids.is_empty() {
             let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
-            let found = discovery::activity(&self.deps, &caller, id).await.map_err(status)?;
+            let found = overview::activity(&self.deps, &caller, id).await?;
             let list = Some(list(found));
             return Ok(Response::new(pb::ListEndpointActivityResponse { list, list_by_collection: None }));
         }
-        let lists = discovery::activity_of_many(&self.deps, &caller, request.api_collection_ids).await;
-        let lists = lists.map_err(status)?.into_iter().map(|(id, found)| (id, list(found))).collect();
+        let lists = overview::activity_of_many(&self.deps, &caller, request.api_collection_ids).await;
+        let lists = lists?.into_iter().map(|(id, found)| (id, list(found))).collect();
         let list_by_collection = Some(pb::EndpointActivityLists { lists });
         Ok(Response::new(pb::ListEndpointActivityResponse { list: None, list_by_collection }))
     }
@@ -165,7 +160,7 @@ impl DiscoveryService for Discovery {
     ) -> Answer<pb::ListOwnedEndpointsResponse> {
         let (caller, request) = Caller::split(request)?;
         let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
-        let (_, mut list) = endpoints::list(&self.deps, &caller, id).await.map_err(status)?;
+        let (_, mut list) = endpoints::list(&self.deps, &caller, id).await?;
         list.retain(|endpoint| endpoint.id.collection_id == id);
         let api_info_list = list.into_iter().map(convert::endpoint).collect();
         Ok(Response::new(pb::ListOwnedEndpointsResponse { api_info_list }))
@@ -177,7 +172,7 @@ impl DiscoveryService for Discovery {
     ) -> Answer<pb::ListDeclaredMethodsResponse> {
         let (caller, request) = Caller::split(request)?;
         let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
-        let methods = openapi::declared_methods(&self.deps, &caller, id).await.map_err(status)?;
+        let methods = export::declared_methods(&self.deps, &caller, id).await?;
         let wrap = |(path, names): (String, std::collections::BTreeSet<String>)| {
             (path, pb::NameList { names: names.into_iter().collect() })
         };
@@ -190,13 +185,13 @@ impl DiscoveryService for Discovery {
     ) -> Answer<pb::GetOpenApiSchemaResponse> {
         let (caller, request) = Caller::split(request)?;
         let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
-        let open_api_schema = openapi::declared_document(&self.deps, &caller, id).await.map_err(status)?;
+        let open_api_schema = export::declared_document(&self.deps, &caller, id).await?;
         Ok(Response::new(pb::GetOpenApiSchemaResponse { open_api_schema }))
     }
 
     async fn has_endpoints(&self, request: Request<pb::HasEndpointsRequest>) -> Answer<pb::HasEndpointsResponse> {
         let (caller, _) = Caller::split(request)?;
-        let has_endpoints = discovery::has_endpoints(&self.deps, &caller).await.map_err(status)?;
+        let has_endpoints = overview::has_endpoints(&self.deps, &caller).await?;
         Ok(Response::new(pb::HasEndpointsResponse { has_endpoints }))
     }
 
@@ -206,14 +201,13 @@ impl DiscoveryService for Discovery {
     ) -> Answer<pb::CountDiscoveredResponse> {
         let (caller, request) = Caller::split(request)?;
         let (start, end) = (request.start_timestamp, request.end_timestamp);
-        let (new_count, old_count) =
-            discovery::count_discovered(&self.deps, &caller, start, end).await.map_err(status)?;
+        let (new_count, old_count) = overview::count_discovered(&self.deps, &caller, start, end).await?;
         Ok(Response::new(pb::CountDiscoveredResponse { new_count, old_count }))
     }
 
     async fn list_changes(&self, request: Request<pb::ListChangesRequest>) -> Answer<pb::ListChangesResponse> {
         let (caller, request) = Caller::split(request)?;
-        let query = changes::Query {
+        let query = Query {
             sort_key: request.sort_key.unwrap_or_default(),
             sort_order: request.sort_order,
             skip: size(request.skip),
@@ -226,7 +220,7 @@ impl DiscoveryService for Discovery {
             request: request.request,
             search: request.search_string.unwrap_or_default(),
         };
-        let (found, total) = changes::list(&self.deps, &caller, &query).await.map_err(status)?;
+        let (found, total) = recent::list(&self.deps, &caller, &query).await?;
         let endpoints = found.into_iter().map(convert::parameter).collect();
         let total = i64::try_from(total).unwrap_or(i64::MAX);
         Ok(Response::new(pb::ListChangesResponse { data: Some(pb::ChangeList { endpoints, total }) }))
@@ -238,7 +232,7 @@ impl DiscoveryService for Discovery {
     ) -> Answer<pb::ListRecentParametersResponse> {
         let (caller, request) = Caller::split(request)?;
         let (start, end) = (request.start_timestamp, request.end_timestamp);
-        let found = changes::recent(&self.deps, &caller, start, end).await.map_err(status)?;
+        let found = recent::recent(&self.deps, &caller, start, end).await?;
         let endpoints = found.into_iter().map(convert::parameter).collect();
         Ok(Response::new(pb::ListRecentParametersResponse { data: Some(pb::RecentParameterList { endpoints }) }))
     }
@@ -246,7 +240,7 @@ impl DiscoveryService for Discovery {
     async fn count_sub_types(&self, request: Request<pb::CountSubTypesRequest>) -> Answer<pb::CountSubTypesResponse> {
         let (caller, request) = Caller::split(request)?;
         let (start, end) = (request.start_timestamp, request.end_timestamp);
-        let [requests, responses] = changes::count_types(&self.deps, &caller, start, end).await.map_err(status)?;
+        let [requests, responses] = recent::count_types(&self.deps, &caller, start, end).await?;
         let named = |counts: std::collections::BTreeMap<&str, i64>| {
             counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
         };
@@ -261,7 +255,7 @@ impl DiscoveryService for Discovery {
         let (caller, request) = Caller::split(request)?;
         let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
         let (skip, limit) = (size(request.skip), size(request.limit));
-        let found = samples::list_all(&self.deps, &caller, id, skip, limit).await.map_err(status)?;
+        let found = samples::list_all(&self.deps, &caller, id, skip, limit).await?;
         let sample_data_list = found.into_iter().map(convert::samples).collect();
         Ok(Response::new(pb::ListAllSamplesResponse { sample_data_list }))
     }
@@ -272,7 +266,7 @@ impl DiscoveryService for Discovery {
     ) -> Answer<pb::ListSensitiveSamplesResponse> {
         let (caller, request) = Caller::split(request)?;
         let id = endpoint_id(request.api_collection_id, request.url, request.method);
-        let found = samples::list_sensitive(&self.deps, &caller, &id).await.map_err(status)?;
+        let found = samples::list_sensitive(&self.deps, &caller, &id).await?;
         let parameter = |key: portolan_engine::ParameterKey| pb::ParameterId {
             url: id.url.clone(),
             method: id.method.to_ascii_uppercase(),
@@ -292,7 +286,7 @@ impl DiscoveryService for Discovery {
         let (caller, request) = Caller::split(request)?;
         let id = endpoint_id(request.api_collection_id, request.url, request.method);
         let (start, end) = (request.start_epoch, request.end_epoch);
-        let counts = statistics::calls(&self.deps, &caller, &id, start, end).await.map_err(status)?;
+        let counts = calls::calls(&self.deps, &caller, &id, start, end).await?;
         let wrap = |(ts, count): (i64, u64)| pb::CallCount { ts, count: i64::try_from(count).unwrap_or(i64::MAX) };
         let api_call_stats = counts.into_iter().map(wrap).collect();
         Ok(Response::new(pb::GetCallStatsResponse { result: Some(pb::CallStats { api_call_stats }) }))
@@ -305,8 +299,8 @@ impl DiscoveryService for Discovery {
         let (caller, request) = Caller::split(request)?;
         let id = endpoint_id(request.api_collection_id, request.url, request.method);
         let (start, end) = (request.start_window, request.end_window);
-        let classes = statistics::classes(&self.deps, &caller, &id, start, end).await.map_err(status)?;
-        let wrap = |class: statistics::Class| {
+        let classes = calls::classes(&self.deps, &caller, &id, start, end).await?;
+        let wrap = |class: Class| {
             let found = class.distribution();
             let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
             pb::BucketStats {

@@ -1,29 +1,20 @@
 //! Drift.
 
-use portolan_api::inventory::v1::{self as pb, drift_service_server::DriftService};
+use portolan_api::inventory::{v1 as pb, v1::drift_service_server::DriftService};
 use portolan_authz::Caller;
 use tonic::{Request, Response};
 
-use super::{Answer, status};
-use crate::Deps;
-use crate::drift::{self, Change, Place};
-
-/// The handlers.
-pub struct Drift {
-    deps: Deps,
-}
-
-impl Drift {
-    pub fn new(deps: Deps) -> Self {
-        Self { deps }
-    }
-}
+use crate::{
+    drift,
+    model::drift::{Change, Place},
+    rpc::{Answer, Rpc},
+};
 
 #[tonic::async_trait]
-impl DriftService for Drift {
+impl DriftService for Rpc {
     async fn get_drift(&self, request: Request<pb::GetDriftRequest>) -> Answer<pb::Drift> {
         let (caller, request) = Caller::split(request)?;
-        let found = drift::get(&self.deps, &caller, request.collection_id).await.map_err(status)?;
+        let found = drift::get(&self.deps, &caller, request.collection_id).await?;
         Ok(Response::new(pb::Drift {
             collection_id: request.collection_id,
             documented: found.documented,

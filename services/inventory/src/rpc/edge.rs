@@ -1,31 +1,22 @@
 //! The feed for the edge.
 
-use portolan_api::inventory::v1::{self as pb, edge_feed_service_server::EdgeFeedService};
+use portolan_api::inventory::{v1 as pb, v1::edge_feed_service_server::EdgeFeedService};
 use tonic::{Request, Response};
 
-use super::{Answer, status};
-use crate::{Deps, edge};
-
-/// The handlers.
-pub struct EdgeFeed {
-    deps: Deps,
-}
-
-impl EdgeFeed {
-    pub fn new(deps: Deps) -> Self {
-        Self { deps }
-    }
-}
+use crate::{
+    feed,
+    rpc::{Answer, Rpc},
+};
 
 #[tonic::async_trait]
-impl EdgeFeedService for EdgeFeed {
+impl EdgeFeedService for Rpc {
     async fn list_edge_endpoints(
         &self,
         request: Request<pb::ListEdgeEndpointsRequest>,
     ) -> Answer<pb::ListEdgeEndpointsResponse> {
         let request = request.into_inner();
         let after = request.after_version;
-        let (changes, complete) = edge::changes(&self.deps, after, request.page_size).await.map_err(status)?;
+        let (changes, complete) = feed::changes(&self.deps, after, request.page_size).await?;
         let last_version = changes.last().map_or(after, |change| change.version);
         let endpoints = changes.into_iter().map(|change| {
             let (host, path) = change.host_and_path();

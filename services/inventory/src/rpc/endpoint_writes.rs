@@ -1,31 +1,21 @@
-use portolan_api::inventory::v1::{self as pb, endpoint_write_service_server::EndpointWriteService};
+use portolan_api::inventory::{v1 as pb, v1::endpoint_write_service_server::EndpointWriteService};
 use portolan_authz::Caller;
 use tonic::{Request, Response};
 
-use super::groups::endpoint;
-use super::{Answer, convert, status};
-use crate::{Deps, demerge, endpoint_writes};
-
-/// The handlers of changes of endpoints.
-pub struct EndpointWrites {
-    deps: Deps,
-}
-
-impl EndpointWrites {
-    pub fn new(deps: Deps) -> Self {
-        Self { deps }
-    }
-}
+use crate::{
+    demerge, endpoints,
+    rpc::{Answer, Rpc, convert, groups::endpoint},
+};
 
 #[tonic::async_trait]
-impl EndpointWriteService for EndpointWrites {
+impl EndpointWriteService for Rpc {
     async fn delete_endpoints(
         &self,
         request: Request<pb::DeleteEndpointsRequest>,
     ) -> Answer<pb::DeleteEndpointsResponse> {
         let (caller, request) = Caller::split(request)?;
         let endpoints = request.api_list.into_iter().map(endpoint).collect();
-        endpoint_writes::delete(&self.deps, &caller, endpoints).await.map_err(status)?;
+        endpoints::delete(&self.deps, &caller, endpoints).await?;
         Ok(Response::new(pb::DeleteEndpointsResponse {}))
     }
 
@@ -35,7 +25,7 @@ impl EndpointWriteService for EndpointWrites {
     ) -> Answer<pb::DemergeEndpointResponse> {
         let (caller, request) = Caller::split(request)?;
         let (url, method) = (request.url.as_deref(), request.method.as_deref());
-        demerge::demerge(&self.deps, &caller, request.api_collection_id, url, method).await.map_err(status)?;
+        demerge::demerge(&self.deps, &caller, request.api_collection_id, url, method).await?;
         Ok(Response::new(pb::DemergeEndpointResponse {}))
     }
 
@@ -45,7 +35,7 @@ impl EndpointWriteService for EndpointWrites {
     ) -> Answer<pb::DemergeEndpointsResponse> {
         let (caller, request) = Caller::split(request)?;
         let ids = request.api_info_key_list.into_iter().map(endpoint).collect();
-        let (demerged, failures) = demerge::demerge_many(&self.deps, &caller, ids).await.map_err(status)?;
+        let (demerged, failures) = demerge::demerge_many(&self.deps, &caller, ids).await?;
         let failures = failures.into_iter().map(|(id, error)| pb::DemergeFailure {
             id: Some(convert::endpoint_id(id)),
             reason: portolan_api::Error::from(error).text(),
@@ -60,7 +50,7 @@ impl EndpointWriteService for EndpointWrites {
     ) -> Answer<pb::UndoDemergedEndpointsResponse> {
         let (caller, request) = Caller::split(request)?;
         let ids = request.merged_urls.into_iter().map(endpoint).collect();
-        demerge::undo(&self.deps, &caller, ids).await.map_err(status)?;
+        demerge::undo(&self.deps, &caller, ids).await?;
         Ok(Response::new(pb::UndoDemergedEndpointsResponse {}))
     }
 
@@ -69,7 +59,7 @@ impl EndpointWriteService for EndpointWrites {
         request: Request<pb::ListDemergedEndpointsRequest>,
     ) -> Answer<pb::ListDemergedEndpointsResponse> {
         let (caller, _) = Caller::split(request)?;
-        let found = demerge::list_demerged(&self.deps, &caller).await.map_err(status)?;
+        let found = demerge::list_demerged(&self.deps, &caller).await?;
         let merged_urls = found.into_iter().map(convert::endpoint_id).collect();
         Ok(Response::new(pb::ListDemergedEndpointsResponse { merged_urls }))
     }

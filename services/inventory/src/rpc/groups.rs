@@ -1,24 +1,22 @@
-use portolan_api::Reason;
-use portolan_api::inventory::v1::{self as pb, group_service_server::GroupService};
+use portolan_api::{
+    Reason,
+    inventory::{v1 as pb, v1::group_service_server::GroupService},
+};
 use portolan_authz::Caller;
 use tonic::{Request, Response};
 
-use super::{Answer, convert, status};
-use crate::collections::CollectionName;
-use crate::endpoints::EndpointId;
-use crate::groups::conditions::{Written, endpoint_named};
-use crate::{Deps, Error, collections, groups};
+use crate::{
+    Error, collections, groups,
+    model::{
+        collections::CollectionName,
+        conditions::{Written, endpoint_named},
+        endpoints::EndpointId,
+    },
+    rpc::{Answer, Rpc, convert},
+    runner,
+};
 
-/// The handlers of groups.
-pub struct Groups {
-    deps: Deps,
-}
-
-impl Groups {
-    pub fn new(deps: Deps) -> Self {
-        Self { deps }
-    }
-
+impl Rpc {
     async fn all(&self, caller: &Caller) -> Result<Vec<pb::ApiCollection>, Error> {
         let all = collections::list(&self.deps, caller).await?;
         Ok(all.into_iter().map(convert::collection).collect())
@@ -53,19 +51,21 @@ pub fn endpoint(key: pb::EndpointKey) -> EndpointId {
 }
 
 #[tonic::async_trait]
-impl GroupService for Groups {
+impl GroupService for Rpc {
     async fn create_group(&self, request: Request<pb::CreateGroupRequest>) -> Answer<pb::CreateGroupResponse> {
         let (caller, request) = Caller::split(request)?;
-        let name = CollectionName::parse(request.collection_name).map_err(status)?;
-        let created = groups::create(&self.deps, &caller, name, written(request.conditions)).await;
-        let (group, job_id) = created.map_err(status)?;
+        let name = CollectionName::parse(request.collection_name)?;
+        let (made, job_id) = groups::create(&self.deps, &caller, name, written(request.conditions)).await?;
+        runner::run_inline(&self.deps, caller.account_id, &job_id).await;
+        let group = collections::get(&self.deps, &caller, made.id).await?.unwrap_or(made);
         Ok(Response::new(pb::CreateGroupResponse { api_collections: vec![convert::collection(group)], job_id }))
     }
 
     async fn update_group(&self, request: Request<pb::UpdateGroupRequest>) -> Answer<pb::UpdateGroupResponse> {
         let (caller, request) = Caller::split(request)?;
         let (id, conditions) = (request.api_collection_id, written(request.conditions));
-        let job_id = groups::update(&self.deps, &caller, id, conditions).await.map_err(status)?;
+        let job_id = groups::update(&self.deps, &caller, id, conditions).await?;
+        runner::run_inline(&self.deps, caller.account_id, &job_id).await;
         Ok(Response::new(pb::UpdateGroupResponse { job_id }))
     }
 
@@ -74,10 +74,11 @@ impl GroupService for Groups {
         request: Request<pb::AddGroupEndpointsRequest>,
     ) -> Answer<pb::AddGroupEndpointsResponse> {
         let (caller, request) = Caller::split(request)?;
-        let list = endpoints(request.api_list).map_err(status)?;
+        let list = endpoints(request.api_list)?;
         let name = request.collection_name;
-        let job_id = groups::add_endpoints(&self.deps, &caller, name, list).await.map_err(status)?;
-        let api_collections = self.all(&caller).await.map_err(status)?;
+        let job_id = groups::add_endpoints(&self.deps, &caller, name, list).await?;
+        runner::follow_up(&self.deps, caller.account_id, job_id.as_slice()).await;
+        let api_collections = self.all(&caller).await?;
         Ok(Response::new(pb::AddGroupEndpointsResponse { api_collections, job_id }))
     }
 
@@ -86,22 +87,24 @@ impl GroupService for Groups {
         request: Request<pb::RemoveGroupEndpointsRequest>,
     ) -> Answer<pb::RemoveGroupEndpointsResponse> {
         let (caller, request) = Caller::split(request)?;
-        let list = endpoints(request.api_list).map_err(status)?;
+        let list = endpoints(request.api_list)?;
         let name = request.collection_name;
-        let job_id = groups::remove_endpoints(&self.deps, &caller, name, list).await.map_err(status)?;
-        let api_collections = self.all(&caller).await.map_err(status)?;
+        let job_id = groups::remove_endpoints(&self.deps, &caller, name, list).await?;
+        runner::follow_up(&self.deps, caller.account_id, job_id.as_slice()).await;
+        let api_collections = self.all(&caller).await?;
         Ok(Response::new(pb::RemoveGroupEndpointsResponse { api_collections, job_id }))
     }
 
     async fn share_group(&self, request: Request<pb::ShareGroupRequest>) -> Answer<pb::ShareGroupResponse> {
         let (caller, request) = Caller::split(request)?;
-        groups::share(&self.deps, &caller, request.api_collection_id, request.shared).await.map_err(status)?;
+        groups::share(&self.deps, &caller, request.api_collection_id, request.shared).await?;
         Ok(Response::new(pb::ShareGroupResponse {}))
     }
 
     async fn compute_group(&self, request: Request<pb::ComputeGroupRequest>) -> Answer<pb::ComputeGroupResponse> {
         let (caller, request) = Caller::split(request)?;
-        let job_id = groups::compute(&self.deps, &caller, request.collection_name).await.map_err(status)?;
+        let job_id = groups::compute(&self.deps, &caller, request.collection_name).await?;
+        runner::run_inline(&self.deps, caller.account_id, &job_id).await;
         Ok(Response::new(pb::ComputeGroupResponse { job_id }))
     }
 }

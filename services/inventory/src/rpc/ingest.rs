@@ -1,22 +1,12 @@
-use portolan_api::inventory::v1::{self as pb, ingest_service_server::IngestService};
+use portolan_api::inventory::{v1 as pb, v1::ingest_service_server::IngestService};
 use portolan_authz::Caller;
 use portolan_log::Rejected;
 use tonic::{Request, Response};
 
-use super::{Answer, status};
-use crate::Deps;
-use crate::ingest::rejected;
-
-/// The handlers of ingest.
-pub struct Ingest {
-    deps: Deps,
-}
-
-impl Ingest {
-    pub fn new(deps: Deps) -> Self {
-        Self { deps }
-    }
-}
+use crate::{
+    ingest::rejected,
+    rpc::{Answer, Rpc},
+};
 
 fn message(record: Rejected) -> pb::RejectedRecord {
     pb::RejectedRecord {
@@ -30,14 +20,14 @@ fn message(record: Rejected) -> pb::RejectedRecord {
 }
 
 #[tonic::async_trait]
-impl IngestService for Ingest {
+impl IngestService for Rpc {
     async fn list_rejected_records(
         &self,
         request: Request<pb::ListRejectedRecordsRequest>,
     ) -> Answer<pb::ListRejectedRecordsResponse> {
         let (caller, request) = Caller::split(request)?;
         let page = rejected::list(&self.deps, &caller, request.page_size, &request.page_token).await;
-        let (records, next_page_token) = page.map_err(status)?;
+        let (records, next_page_token) = page?;
         let records = records.into_iter().map(message).collect();
         Ok(Response::new(pb::ListRejectedRecordsResponse { records, next_page_token }))
     }
@@ -48,7 +38,7 @@ impl IngestService for Ingest {
     ) -> Answer<pb::ReplayRejectedRecordResponse> {
         let (caller, request) = Caller::split(request)?;
         let place = rejected::replay(&self.deps, &caller, request.partition, request.offset).await;
-        let (partition, offset) = place.map_err(status)?;
+        let (partition, offset) = place?;
         Ok(Response::new(pb::ReplayRejectedRecordResponse { partition, offset }))
     }
 }

@@ -1,21 +1,11 @@
 use portolan_api::{common::v1 as pb, inventory::v1::job_service_server::JobService};
 use tonic::{Request, Response};
 
-use super::{Answer, status};
-use crate::collections::NO_COLLECTION;
-use crate::jobs::Job;
-use crate::{Deps, jobs};
-
-/// The handlers of durable work, for other services.
-pub struct Jobs {
-    deps: Deps,
-}
-
-impl Jobs {
-    pub fn new(deps: Deps) -> Self {
-        Self { deps }
-    }
-}
+use crate::{
+    jobs,
+    model::{collections::NO_COLLECTION, jobs::Job},
+    rpc::{Answer, Rpc},
+};
 
 fn message(job: Job) -> pb::Job {
     pb::Job {
@@ -31,17 +21,17 @@ fn message(job: Job) -> pb::Job {
 }
 
 #[tonic::async_trait]
-impl JobService for Jobs {
+impl JobService for Rpc {
     async fn get_job(&self, request: Request<pb::GetJobRequest>) -> Answer<pb::GetJobResponse> {
         let request = request.into_inner();
-        let found = jobs::get(&self.deps, request.account_id, &request.job_id).await.map_err(status)?;
+        let found = jobs::get(&self.deps, request.account_id, &request.job_id).await?;
         Ok(Response::new(pb::GetJobResponse { job: found.map(message) }))
     }
 
     async fn list_jobs(&self, request: Request<pb::ListJobsRequest>) -> Answer<pb::ListJobsResponse> {
         let request = request.into_inner();
         let before = (request.before_created_at > 0).then_some((request.before_created_at, request.before_job_id));
-        let found = jobs::list(&self.deps, request.account_id, request.page_size, before).await.map_err(status)?;
+        let found = jobs::list(&self.deps, request.account_id, request.page_size, before).await?;
         Ok(Response::new(pb::ListJobsResponse { jobs: found.into_iter().map(message).collect() }))
     }
 }

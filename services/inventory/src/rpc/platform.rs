@@ -1,47 +1,40 @@
 //! The API platform.
 
-use portolan_api::inventory::v1::{self as pb, api_platform_service_server::ApiPlatformService};
+use portolan_api::inventory::{v1 as pb, v1::api_platform_service_server::ApiPlatformService};
 use portolan_authz::Caller;
 use tonic::{Request, Response};
 
-use super::{Answer, status};
-use crate::Deps;
-use crate::edge::EdgeEndpoint;
-use crate::platform::{self, Imported, PlatformCollection, timestamp};
-use crate::store::platform::EndpointRow;
+use crate::{
+    model::feed::EdgeEndpoint,
+    platform,
+    platform::{Imported, PlatformCollection, timestamp},
+    rpc::{Answer, Rpc},
+    store::platform::EndpointRow,
+};
 
-/// The handlers.
-pub struct ApiPlatform {
-    deps: Deps,
-}
-
-impl ApiPlatform {
-    pub fn new(deps: Deps) -> Self {
-        Self { deps }
-    }
-
+impl Rpc {
     async fn switch(
         &self,
         request: Request<pb::SwitchPlatformEndpointRequest>,
         active: bool,
     ) -> Answer<pb::SwitchPlatformEndpointResponse> {
         let (caller, request) = Caller::split(request)?;
-        let caller = platform::act_in(&self.deps, &caller, &request.managed_user_id).await.map_err(status)?;
-        platform::switch_endpoint(&self.deps, &caller, &request.api_endpoint_id, active).await.map_err(status)?;
+        let caller = platform::act_in(&self.deps, &caller, &request.managed_user_id).await?;
+        platform::switch_endpoint(&self.deps, &caller, &request.api_endpoint_id, active).await?;
         Ok(Response::new(pb::SwitchPlatformEndpointResponse { success: true }))
     }
 }
 
 #[tonic::async_trait]
-impl ApiPlatformService for ApiPlatform {
+impl ApiPlatformService for Rpc {
     async fn list_platform_collections(
         &self,
         request: Request<pb::ListPlatformCollectionsRequest>,
     ) -> Answer<pb::ListPlatformCollectionsResponse> {
         let (caller, request) = Caller::split(request)?;
-        let caller = platform::act_in(&self.deps, &caller, &request.managed_user_id).await.map_err(status)?;
+        let caller = platform::act_in(&self.deps, &caller, &request.managed_user_id).await?;
         let page = platform::list_collections(&self.deps, &caller, request.page, request.per_page).await;
-        let result = page.map_err(status)?.into_iter().map(|known| collection(known, None)).collect();
+        let result = page?.into_iter().map(|known| collection(known, None)).collect();
         Ok(Response::new(pb::ListPlatformCollectionsResponse { result }))
     }
 
@@ -50,10 +43,10 @@ impl ApiPlatformService for ApiPlatform {
         request: Request<pb::CreatePlatformCollectionRequest>,
     ) -> Answer<pb::PlatformCollection> {
         let (caller, request) = Caller::split(request)?;
-        let caller = platform::act_in(&self.deps, &caller, &request.managed_user_id).await.map_err(status)?;
+        let caller = platform::act_in(&self.deps, &caller, &request.managed_user_id).await?;
         let document = request.openapi_spec.and_then(|spec| spec.content);
         let made = platform::create_collection(&self.deps, &caller, request.name, request.project_id, document).await;
-        let (made, imported) = made.map_err(status)?;
+        let (made, imported) = made?;
         Ok(Response::new(collection(made, Some(imported))))
     }
 
@@ -62,10 +55,10 @@ impl ApiPlatformService for ApiPlatform {
         request: Request<pb::ListPlatformEndpointsRequest>,
     ) -> Answer<pb::ListPlatformEndpointsResponse> {
         let (caller, request) = Caller::split(request)?;
-        let caller = platform::act_in(&self.deps, &caller, &request.managed_user_id).await.map_err(status)?;
+        let caller = platform::act_in(&self.deps, &caller, &request.managed_user_id).await?;
         let only = request.api_collection_id;
         let page = platform::list_endpoints(&self.deps, &caller, only, request.page, request.per_page).await;
-        let result = page.map_err(status)?.into_iter().map(endpoint).collect();
+        let result = page?.into_iter().map(endpoint).collect();
         Ok(Response::new(pb::ListPlatformEndpointsResponse { result }))
     }
 

@@ -1,27 +1,22 @@
 //! Sensitive data.
 
-use portolan_api::inventory::v1::{self as pb, sensitive_data_service_server::SensitiveDataService};
+use portolan_api::inventory::{v1 as pb, v1::sensitive_data_service_server::SensitiveDataService};
 use portolan_authz::Caller;
 use tonic::{Request, Response};
 
-use super::{Answer, convert, status};
-use crate::data_types::{self, Changes, ConditionList, DataType, PredicateText};
-use crate::markings::{self, Place};
-use crate::{Deps, parameters};
-
-/// The handlers.
-pub struct SensitiveData {
-    deps: Deps,
-}
-
-impl SensitiveData {
-    pub fn new(deps: Deps) -> Self {
-        Self { deps }
-    }
-}
+use crate::{
+    model::{
+        data_types::{Changes, ConditionList, DataType, PredicateText},
+        markings::Place,
+        parameters::Parameter,
+    },
+    parameters,
+    parameters::{data_types, markings},
+    rpc::{Answer, Rpc, convert},
+};
 
 #[tonic::async_trait]
-impl SensitiveDataService for SensitiveData {
+impl SensitiveDataService for Rpc {
     async fn list_sensitive_of_urls(
         &self,
         request: Request<pb::ListSensitiveOfUrlsRequest>,
@@ -30,7 +25,7 @@ impl SensitiveDataService for SensitiveData {
         if request.urls.is_empty() {
             return Ok(Response::new(pb::ListSensitiveOfUrlsResponse { response: None }));
         }
-        let found = parameters::list_sensitive_of_urls(&self.deps, &caller, &request.urls).await.map_err(status)?;
+        let found = parameters::list_sensitive_of_urls(&self.deps, &caller, &request.urls).await?;
         let endpoints = found.into_iter().map(convert::parameter).collect();
         let data = Some(pb::SensitiveParameterList { endpoints });
         let response = Some(pb::ListSensitiveParametersResponse { data });
@@ -39,7 +34,7 @@ impl SensitiveDataService for SensitiveData {
 
     async fn list_markings(&self, request: Request<pb::ListMarkingsRequest>) -> Answer<pb::ListMarkingsResponse> {
         let (caller, _) = Caller::split(request)?;
-        let marked = markings::list(&self.deps, &caller).await.map_err(status)?;
+        let marked = markings::list(&self.deps, &caller).await?;
         Ok(Response::new(pb::ListMarkingsResponse { data: marked.into_iter().map(convert::marking).collect() }))
     }
 
@@ -53,7 +48,7 @@ impl SensitiveDataService for SensitiveData {
             is_header: request.is_header,
             name: request.param,
         };
-        let marked = markings::set(&self.deps, &caller, place, request.sensitive).await.map_err(status)?;
+        let marked = markings::set(&self.deps, &caller, place, request.sensitive).await?;
         Ok(Response::new(pb::UpdateMarkingResponse { data: marked.map(convert::marking) }))
     }
 
@@ -68,8 +63,7 @@ impl SensitiveDataService for SensitiveData {
             name: item.param,
         };
         let places = request.items.into_iter().map(place).collect();
-        let (updates, inserts) =
-            markings::set_many(&self.deps, &caller, places, request.sensitive).await.map_err(status)?;
+        let (updates, inserts) = markings::set_many(&self.deps, &caller, places, request.sensitive).await?;
         let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
         Ok(Response::new(pb::UpdateMarkingsResponse { updates: count(updates), inserts: count(inserts) }))
     }
@@ -79,8 +73,8 @@ impl SensitiveDataService for SensitiveData {
         request: Request<pb::ListPrivateParametersRequest>,
     ) -> Answer<pb::ListPrivateParametersResponse> {
         let (caller, _) = Caller::split(request)?;
-        let found = parameters::list_private(&self.deps, &caller).await.map_err(status)?;
-        let wrap = |(parameter, unique, again): (parameters::Parameter, usize, u64)| pb::SingleTypeInfo {
+        let found = parameters::list_private(&self.deps, &caller).await?;
+        let wrap = |(parameter, unique, again): (Parameter, usize, u64)| pb::SingleTypeInfo {
             unique_count: i64::try_from(unique).unwrap_or(i64::MAX),
             public_count: i64::try_from(again).unwrap_or(i64::MAX),
             ..convert::parameter(parameter)
@@ -92,7 +86,7 @@ impl SensitiveDataService for SensitiveData {
     async fn list_data_types(&self, request: Request<pb::ListDataTypesRequest>) -> Answer<pb::ListDataTypesResponse> {
         let (caller, request) = Caller::split(request)?;
         let listed = data_types::list(&self.deps, &caller, &request.page_token, request.page_size).await;
-        let (page, more) = listed.map_err(status)?;
+        let (page, more) = listed?;
         let next_page_token = page.last().filter(|_| more).map(|last| last.name.clone()).unwrap_or_default();
         let data_types = page.into_iter().map(data_type).collect();
         Ok(Response::new(pb::ListDataTypesResponse { data_types, next_page_token }))
@@ -102,14 +96,14 @@ impl SensitiveDataService for SensitiveData {
         let (caller, request) = Caller::split(request)?;
         let wanted = request.data_type.unwrap_or_default();
         let name = wanted.name.clone();
-        let created = data_types::create(&self.deps, &caller, &name, changes(wanted, "")).await.map_err(status)?;
+        let created = data_types::create(&self.deps, &caller, &name, changes(wanted, "")).await?;
         Ok(Response::new(data_type(created)))
     }
 
     async fn update_data_type(&self, request: Request<pb::UpdateDataTypeRequest>) -> Answer<pb::DataType> {
         let (caller, request) = Caller::split(request)?;
         let wanted = changes(request.data_type.unwrap_or_default(), &request.update_mask);
-        let updated = data_types::update(&self.deps, &caller, &request.name, wanted).await.map_err(status)?;
+        let updated = data_types::update(&self.deps, &caller, &request.name, wanted).await?;
         Ok(Response::new(data_type(updated)))
     }
 
@@ -118,7 +112,7 @@ impl SensitiveDataService for SensitiveData {
         request: Request<pb::DeleteDataTypeRequest>,
     ) -> Answer<pb::DeleteDataTypeResponse> {
         let (caller, request) = Caller::split(request)?;
-        data_types::delete(&self.deps, &caller, &request.name).await.map_err(status)?;
+        data_types::delete(&self.deps, &caller, &request.name).await?;
         Ok(Response::new(pb::DeleteDataTypeResponse {}))
     }
 }

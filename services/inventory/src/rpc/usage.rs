@@ -1,24 +1,15 @@
 //! The counts that billing asks to be made anew, and the endpoints that imports are about to add.
 
-use portolan_api::inventory::v1::{self as pb, inventory_usage_service_server::InventoryUsageService};
-use portolan_engine::Method;
-use portolan_engine::template::RawEndpoint;
+use portolan_api::inventory::{v1 as pb, v1::inventory_usage_service_server::InventoryUsageService};
+use portolan_engine::{Method, template::RawEndpoint};
 use tonic::{Request, Response};
 
-use super::{Answer, status};
-use crate::reservations::{self, Candidates, Wanted};
-use crate::{Deps, Error, store};
-
-/// The handlers.
-pub struct Usage {
-    deps: Deps,
-}
-
-impl Usage {
-    pub fn new(deps: Deps) -> Self {
-        Self { deps }
-    }
-}
+use crate::{
+    Error, reservations,
+    reservations::{Candidates, Wanted},
+    rpc::{Answer, Rpc},
+    store,
+};
 
 fn raw(candidate: pb::EndpointCandidate) -> Result<(i32, RawEndpoint), Error> {
     let bodies = serde_json::from_str(&candidate.body_names);
@@ -35,11 +26,11 @@ fn raw(candidate: pb::EndpointCandidate) -> Result<(i32, RawEndpoint), Error> {
 }
 
 #[tonic::async_trait]
-impl InventoryUsageService for Usage {
+impl InventoryUsageService for Rpc {
     async fn recount_usage(&self, request: Request<pb::RecountUsageRequest>) -> Answer<pb::RecountUsageResponse> {
         let account_id = request.into_inner().account_id;
         let recounts = portolan_meter::recount(&self.deps.db, account_id, store::usage::COUNT_USAGE).await;
-        let counts = recounts.map_err(|error| status(error.into()))?.into_iter().map(|recount| pb::RecountedUsage {
+        let counts = recounts.map_err(Error::from)?.into_iter().map(|recount| pb::RecountedUsage {
             feature: recount.feature,
             kept: recount.kept,
             counted: recount.counted,
@@ -57,12 +48,12 @@ impl InventoryUsageService for Usage {
         let request = request.into_inner();
         let mut candidates = Candidates::new();
         for candidate in request.candidates {
-            let (collection_id, raw) = raw(candidate).map_err(status)?;
+            let (collection_id, raw) = raw(candidate)?;
             candidates.entry(collection_id).or_default().push(raw);
         }
         let reserved =
             reservations::reserve(&self.deps, request.account_id, &request.reservation_id, Wanted::New(&candidates));
-        reserved.await.map_err(status)?;
+        reserved.await?;
         Ok(Response::new(pb::ReserveEndpointsResponse {}))
     }
 
@@ -73,7 +64,7 @@ impl InventoryUsageService for Usage {
         let request = request.into_inner();
         let positions = request.next_offsets.into_iter().map(|(partition, offset)| (i64::from(partition), offset));
         let positions = positions.collect();
-        reservations::settle(&self.deps, &request.reservation_id, &positions).await.map_err(status)?;
+        reservations::settle(&self.deps, &request.reservation_id, &positions).await?;
         Ok(Response::new(pb::SettleReservationResponse {}))
     }
 }

@@ -1,8 +1,9 @@
 use portolan_store::{Db, Error, args};
 
-use super::endpoints::read;
-use super::with_keys;
-use crate::endpoints::RawEndpoint;
+use crate::{
+    model::endpoints::RawEndpoint,
+    store::{endpoints::read, with_keys},
+};
 
 const SELECT_BY_URLS: &str = "SELECT collection_id, endpoint_key, method, raw_url, url, proven, first_seen, last_seen, \
      facts, description, described_at FROM endpoints \

@@ -4,7 +4,9 @@ use portolan_store::{Error, Tx, args};
 
 const DELETE_MARKINGS: &str =
     "DELETE FROM sensitive_markings WHERE account_id = $1 AND collection_id = $2 AND url_key IN ({keys})";
+
 const DELETE_ISSUES: &str = "DELETE FROM issues WHERE account_id = $1 AND collection_id = $2 AND url_key IN ({keys})";
+
 const DELETE_STATS: &str =
     "DELETE FROM call_stats WHERE account_id = $1 AND collection_id = $2 AND endpoint_key IN ({keys})";
 

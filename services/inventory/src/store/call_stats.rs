@@ -1,11 +1,15 @@
-use std::collections::HashMap;
-use std::ops::RangeInclusive;
+use std::{collections::HashMap, ops::RangeInclusive};
 
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
-use super::endpoints::{json, to_json};
-use super::{LIST_MAX, by_keys, with_keys};
-use crate::statistics::{Calls, Hour};
+use crate::{
+    model::calls::{Calls, Hour},
+    store::{
+        LIST_MAX, by_keys,
+        endpoints::{json, to_json},
+        with_keys,
+    },
+};
 
 const SELECT: &str = "SELECT endpoint_key, hour, minutes, addresses FROM call_stats \
      WHERE account_id = $1 AND collection_id = $2 AND hour >= $3 AND hour <= $4 AND endpoint_key IN ({keys})";

@@ -1,7 +1,9 @@
 use portolan_store::{Db, Error, Tx, args};
 
-use super::collections::{id, tags_json};
-use crate::collections::Tag;
+use crate::{
+    model::collections::Tag,
+    store::collections::{id, tags_json},
+};
 
 const SELECT_NEXT_PLAIN: &str = "SELECT collection_id FROM collections WHERE account_id = $1 AND collection_id >= $2 \
      AND kind IS NULL AND deleted_at IS NULL ORDER BY collection_id LIMIT 1";

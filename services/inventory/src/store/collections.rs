@@ -1,7 +1,9 @@
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
-use crate::collections::{Collection, Sharing, Tag};
-use crate::environment;
+use crate::model::{
+    collections::{Collection, Sharing, Tag},
+    environment,
+};
 
 /// More collections than an account can reasonably hold; beyond them a list ends.
 const COLLECTIONS_MAX: i64 = 100_000;

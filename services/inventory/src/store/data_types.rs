@@ -1,7 +1,9 @@
 use portolan_store::{Db, Error, Row, Tx, args};
 
-use super::endpoints::{json, to_json};
-use crate::data_types::{DataType, Definition};
+use crate::{
+    model::data_types::{DataType, Definition},
+    store::endpoints::{json, to_json},
+};
 
 macro_rules! select {
     ($rest:literal) => {

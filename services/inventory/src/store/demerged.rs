@@ -2,6 +2,7 @@ use portolan_store::{Db, Error, Row, Tx, args};
 
 /// Templates of one answer.
 const LISTED_MAX: i64 = 10_000;
+
 /// Templates that ingest keeps apart.
 const KNOWN_MAX: i64 = 100_000;
 

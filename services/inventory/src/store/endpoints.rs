@@ -1,8 +1,7 @@
 use portolan_engine::template::BodyNames;
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
-use crate::endpoints::RawEndpoint;
-use crate::keys;
+use crate::model::{endpoints::RawEndpoint, keys};
 
 macro_rules! select {
     ($columns:literal, $rest:literal) => {

@@ -2,9 +2,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portolan_store::{Bulk, Db, Error, Row, Sql, Tx, Value, args};
 
-use super::{LIST_MAX, by_keys, with_keys};
-use crate::collections::Sharing;
-use crate::view::OfGroup;
+use crate::{
+    model::{collections::Sharing, groups::OfGroup},
+    store::{LIST_MAX, by_keys, with_keys},
+};
 
 /// Groups of an account that are looked at.
 const GROUPS_MAX: i64 = 10_000;
@@ -185,6 +186,7 @@ pub async fn delete_some_members(tx: &mut Tx, account_id: i64, group_id: i32, li
 
 const COUNT_BY_GROUP: &str = "SELECT group_id, count(*) AS members FROM group_members \
      WHERE account_id = $1 AND collection_id = $2 GROUP BY group_id";
+
 const DELETE_BY_COLLECTION: &str = "DELETE FROM group_members WHERE account_id = $1 AND collection_id = $2";
 
 /// Takes all endpoints of a collection out of every group and answers how many each has lost.

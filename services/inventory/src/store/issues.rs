@@ -1,8 +1,12 @@
 use portolan_store::{Db, Error, Row, Tx, args};
 
-use super::groups::{of_group, shown_by_any};
-use crate::issues::Report;
-use crate::view::OfGroup;
+use crate::{
+    model::{
+        groups::OfGroup,
+        issues::{Open, Report},
+    },
+    store::groups::{of_group, shown_by_any},
+};
 
 /// Open issues of one answer.
 const ISSUES_MAX: i64 = 200_000;
@@ -44,14 +48,6 @@ const SELECT_OPEN: &str = "SELECT i.collection_id, e.url, e.method, i.severity, 
          AND e.url_key = i.url_key AND e.removed = 0 \
      WHERE i.account_id = $1 AND i.status = 'OPEN' AND i.severity <> '' AND ($2 IS NULL OR i.collection_id = $2) \
      {granting} GROUP BY i.collection_id, e.url, e.method, i.severity ORDER BY i.collection_id, e.url, e.method LIMIT $3";
-
-/// Open issues of endpoints that are there.
-pub struct Open {
-    pub url: String,
-    pub method: String,
-    pub severity: String,
-    pub count: i64,
-}
 
 /// Open issues by collection, endpoint and severity, of one collection or of all; see [`super::groups::counts`].
 pub async fn open(

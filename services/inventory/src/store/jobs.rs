@@ -1,6 +1,6 @@
 use portolan_store::{Db, Error, Row, Tx, args};
 
-use crate::jobs::{Job, JobKind, JobState};
+use crate::model::jobs::{Job, JobKind, JobState};
 
 macro_rules! columns {
     () => {
@@ -88,6 +88,7 @@ pub async fn advance(tx: &mut Tx, job: &Job, place: &str, done: i64) -> Result<(
 const FINISH: &str = "UPDATE inventory_jobs SET state = 'SUCCEEDED', active_name = NULL, lease_owner = NULL, \
      lease_until = 0, error = NULL, done_items = done_items + $3 \
      WHERE account_id = $1 AND job_id = $2 AND asked_again = 0";
+
 const RESTART: &str = "UPDATE inventory_jobs SET place = '', asked_again = 0, done_items = 0, attempts = 0 \
      WHERE account_id = $1 AND job_id = $2 AND asked_again = 1";
 

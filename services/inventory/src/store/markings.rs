@@ -1,7 +1,9 @@
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
-use crate::keys;
-use crate::markings::{Marked, Place};
+use crate::model::{
+    keys,
+    markings::{Marked, Place},
+};
 
 macro_rules! select {
     ($rest:literal) => {

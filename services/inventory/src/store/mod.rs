@@ -1,7 +1,6 @@
 //! The statements of this service, one file for each table, one function for each statement.
 
 pub mod access_types;
-pub mod api_endpoints;
 pub mod belongings;
 pub mod call_stats;
 pub mod collection_writes;
@@ -9,6 +8,7 @@ pub mod collections;
 pub mod data_types;
 pub mod demerged;
 pub mod endpoints;
+pub mod feed;
 pub mod groups;
 pub mod issues;
 pub mod jobs;

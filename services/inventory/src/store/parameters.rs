@@ -3,11 +3,14 @@ use std::collections::HashSet;
 use portolan_engine::{Aggregate, ParameterKey, SubType};
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
-use super::endpoints::{json, to_json};
-use super::{LIST_MAX, by_keys, with_keys};
-use crate::endpoints::EndpointId;
-use crate::keys;
-use crate::parameters::RawParameter;
+use crate::{
+    model::{endpoints::EndpointId, keys, parameters::RawParameter},
+    store::{
+        LIST_MAX, by_keys,
+        endpoints::{json, to_json},
+        with_keys,
+    },
+};
 
 /// Rows of raw URLs that one collection contributes to a list of sensitive parameters: bounds the memory of a request.
 const WANTED_ROWS_MAX: i64 = 50_000;
@@ -113,6 +116,7 @@ pub enum Wanted {
 
 const SELECT_COLLECTIONS_SENSITIVE: &str =
     "SELECT DISTINCT collection_id FROM parameters WHERE account_id = $1 AND sensitive = 1";
+
 const SELECT_COLLECTIONS_OF_TYPE: &str =
     "SELECT DISTINCT collection_id FROM parameters WHERE account_id = $1 AND sub_type = $2";
 
@@ -144,6 +148,7 @@ macro_rules! select_wanted {
 }
 
 const SELECT_SENSITIVE: &str = select_wanted!("p.sensitive = 1");
+
 const SELECT_OF_TYPE: &str = select_wanted!("p.sub_type = $6");
 
 /// Effective URL, method, key and aggregate of the wanted parameters of every raw URL.

@@ -1,6 +1,6 @@
 use portolan_store::{Db, Error, Row, Tx, args};
 
-use crate::collections::Collection;
+use crate::model::collections::Collection;
 
 /// What the API platform says of a collection beside its name.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ pub async fn list(db: &Db, source: &str) -> Result<Positions, Error> {
 
 const INSERT: &str =
     "INSERT INTO ingest_cursors (source, partition_id, next_offset) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING";
+
 const ADVANCE: &str = "UPDATE ingest_cursors SET next_offset = $4, work_owner = NULL, tries = 0 \
      WHERE source = $1 AND partition_id = $2 AND next_offset = $3";
 
@@ -89,6 +90,7 @@ pub async fn note_death(db: &Db, source: &str, partition: i64, cursor: &Cursor, 
 }
 
 const RELEASE: &str = "UPDATE ingest_cursors SET work_owner = NULL WHERE work_owner = $1";
+
 const END_CONSUMER: &str = "DELETE FROM ingest_consumers WHERE owner = $1";
 
 /// Takes a process that ends in order away from everything that it works on.
@@ -99,6 +101,7 @@ pub async fn release(db: &Db, owner: &str) -> Result<(), Error> {
 
 const BEAT: &str = "INSERT INTO ingest_consumers (owner, beat) VALUES ($1, 1) \
      ON CONFLICT (owner) DO UPDATE SET beat = ingest_consumers.beat + 1";
+
 const SELECT_BEAT: &str = "SELECT beat FROM ingest_consumers WHERE owner = $1";
 
 /// Shows that a process lives.

@@ -12,8 +12,10 @@ pub async fn lock(tx: &mut Tx, organization_id: &str) -> Result<(), Error> {
 }
 
 const CURSORS: &str = "SELECT source, partition_id, next_offset FROM ingest_cursors";
+
 const LIST: &str = "SELECT reservation_id, endpoints, until_at, source, positions FROM endpoint_reservations
     WHERE organization_id = $1";
+
 const DELETE: &str = "DELETE FROM endpoint_reservations WHERE reservation_id = $1";
 
 /// Endpoints that others have reserved and the inventory has not got yet. Reservations that hold nothing any longer,

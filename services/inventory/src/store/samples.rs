@@ -1,6 +1,6 @@
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
-use super::{LIST_MAX, by_keys, with_keys};
+use crate::store::{LIST_MAX, by_keys, with_keys};
 
 /// A stored call.
 #[derive(Clone, Debug, PartialEq, Eq)]

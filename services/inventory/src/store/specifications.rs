@@ -1,7 +1,7 @@
 use portolan_engine::drift::Shape;
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
-use super::endpoints::{json, to_json};
+use crate::store::endpoints::{json, to_json};
 
 /// An imported specification.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +118,7 @@ pub async fn save_operations(
 
 const DELETE: &str =
     "DELETE FROM specifications WHERE account_id = $1 AND collection_id = $2 AND specification_id = $3";
+
 const DELETE_OPERATIONS: &str =
     "DELETE FROM declared_operations WHERE account_id = $1 AND collection_id = $2 AND specification_id = $3";
 

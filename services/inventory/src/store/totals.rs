@@ -3,12 +3,15 @@ use std::collections::BTreeMap;
 use portolan_engine::{Aggregate, ParameterKey};
 use portolan_store::{Db, Error, Row, args};
 
-use super::by_keys;
-use super::endpoints::json;
-use super::groups::{of_group, shown_by_any};
-use super::parameters::read_key;
-use crate::endpoints::EndpointId;
-use crate::view::OfGroup;
+use crate::{
+    model::{endpoints::EndpointId, groups::OfGroup},
+    store::{
+        by_keys,
+        endpoints::json,
+        groups::{of_group, shown_by_any},
+        parameters::read_key,
+    },
+};
 
 /// Rows of raw URLs that a list of changes is made of.
 const CHANGED_ROWS_MAX: i64 = 200_000;
@@ -57,6 +60,7 @@ pub async fn discovered_until(
 
 const SELECT_UPDATED: &str =
     "SELECT coalesce(max(updated_at), 0) AS updated_at FROM api_endpoints WHERE account_id = $1";
+
 const SELECT_LAST_ISSUE: &str = "SELECT coalesce(max(updated_at), 0) AS updated_at FROM issues WHERE account_id = $1";
 
 /// When an endpoint, and when an issue, last changed; Unix seconds, 0 for never.
@@ -86,6 +90,7 @@ const SELECT_CHANGED: &str = select_parameters!(
          AND o.parameter_key = p.parameter_key AND o.first_seen < $2) \
      ORDER BY p.first_seen DESC, p.collection_id, p.endpoint_key, p.parameter_key LIMIT $3"
 );
+
 const SELECT_ALL: &str = select_parameters!(
     "WHERE p.account_id = $1 ORDER BY p.first_seen DESC, p.collection_id, p.endpoint_key, p.parameter_key LIMIT $2"
 );
@@ -131,6 +136,7 @@ macro_rules! select_activity {
 }
 
 const SELECT_ACTIVITY: &str = select_activity!("");
+
 const SELECT_ACTIVITY_OF: &str = select_activity!("AND e.url_key IN ({keys}) ");
 
 /// First sight and number of parameters by URL and method.

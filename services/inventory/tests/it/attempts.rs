@@ -1,13 +1,20 @@
 use portolan_api::identity::v1::{self as identity, directory_service_server as directory};
-use portolan_inventory::ingest::{Skipped, skip};
-use portolan_inventory::{Deps, collections, endpoints, jobs, oldest_unread, start_ingest};
+use portolan_inventory::{
+    Deps, collections, endpoints,
+    ingest::{Skipped, skip},
+    jobs,
+    model::jobs::JobState,
+    oldest_unread, runner,
+    runner::STEPPED,
+};
 use portolan_record::Record;
 use portolan_store::Value;
 use portolan_testkit::TestDb;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::{
-    ACCOUNT, admin, append, call, create, deps, deps_without_identity, distinct_path, ingest_all, local, wait_for_all,
+    ACCOUNT, admin, append, call, create, deps, deps_without_identity, distinct_path, ingest_all, local, start_ingest,
+    wait_for_all,
 };
 
 /// A process of this machine that ended: its id is in use by one that began at another time.
@@ -167,16 +174,16 @@ pub async fn records_of_missing_accounts_are_set_aside(test: TestDb) {
 pub async fn a_job_that_always_fails_ends(test: TestDb) {
     let deps = deps(&test).await;
     let id = create(&deps, ACCOUNT, "A").await.id;
-    deps.db.faults().at(jobs::STEPPED).times(1_000).fail();
+    deps.db.faults().at(STEPPED).times(1_000).fail();
     collections::delete(&deps, &admin(ACCOUNT), vec![id]).await.unwrap();
     for _ in 0..20 {
         deps.db
             .execute("UPDATE inventory_jobs SET lease_until = 0 WHERE active_name IS NOT NULL", vec![])
             .await
             .unwrap();
-        jobs::run_due(&deps, "worker", &CancellationToken::new()).await.unwrap();
+        runner::run_due(&deps, "worker", &CancellationToken::new()).await.unwrap();
     }
     let jobs = jobs::list(&deps, ACCOUNT, 0, None).await.unwrap();
-    assert_eq!((jobs.len(), jobs[0].state), (1, jobs::JobState::Failed), "{jobs:?}");
+    assert_eq!((jobs.len(), jobs[0].state), (1, JobState::Failed), "{jobs:?}");
     assert!(jobs[0].error.is_some() && jobs[0].attempts == 10, "{jobs:?}");
 }

@@ -1,11 +1,14 @@
 use portolan_api::Reason;
 use portolan_authz::{Role, Scope};
-use portolan_inventory::collections::{self, CollectionName, DEFAULT_ID};
-use portolan_inventory::{Deps, Error, endpoints};
+use portolan_inventory::{
+    Deps, Error, collections, endpoints,
+    model::collections::{CollectionName, DEFAULT_ID},
+};
 use portolan_testkit::TestDb;
 
 use crate::harness::{
-    ACCOUNT, admin, append, call, caller, create, deps, distinct_path, ingest, ingest_all, tables, wait_for_all,
+    ACCOUNT, admin, append, call, caller, create, deps, distinct_path, ingest, ingest_all, start_ingest, tables,
+    wait_for_all,
 };
 
 const OTHER_ACCOUNT: i64 = 2_000_000;
@@ -124,7 +127,7 @@ pub async fn deletion_is_complete(test: TestDb) {
 
     append(&deps, "late", 0, &[call(id, "GET", "/late", 6)]).await;
     ingest_all(&deps).await;
-    let handle = portolan_inventory::start_ingest(deps.clone());
+    let handle = start_ingest(deps.clone());
     wait_for_all(&deps, &handle).await;
     let jobs = async || portolan_inventory::jobs::list(&deps, ACCOUNT, 0, None).await.unwrap();
     let ended = async {

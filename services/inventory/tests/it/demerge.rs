@@ -1,6 +1,5 @@
 use portolan_api::Reason;
-use portolan_inventory::endpoints::{self, EndpointId};
-use portolan_inventory::{Deps, collections, demerge};
+use portolan_inventory::{Deps, collections, demerge, endpoints, model::endpoints::EndpointId};
 use portolan_record::Record;
 use portolan_testkit::TestDb;
 

@@ -2,10 +2,13 @@ use std::collections::HashMap;
 
 use portolan_api::Reason;
 use portolan_authz::{Caller, Role, Scope};
-use portolan_inventory::changes::{self, Query};
-use portolan_inventory::endpoints::EndpointId;
-use portolan_inventory::issues::{self, Report};
-use portolan_inventory::{Deps, discovery, samples, statistics};
+use portolan_inventory::{
+    Deps, collections,
+    model::{endpoints::EndpointId, issues::Report},
+    parameters::{recent, recent::Query},
+    samples,
+    statistics::{calls, issues, overview},
+};
 use portolan_record::Source;
 use portolan_testkit::TestDb;
 use serde_json::json;
@@ -36,32 +39,32 @@ pub async fn counts_are_limited_to_what_is_seen(test: TestDb) {
     let (shown, hidden, restricted) = seeded(&deps).await;
     let (all, other) = (admin(ACCOUNT), admin(ACCOUNT + 1));
 
-    assert_eq!(discovery::count_discovered(&deps, &all, 1_500, 0).await.unwrap(), (3, 1));
-    assert_eq!(discovery::count_discovered(&deps, &restricted, 1_500, 2_500).await.unwrap(), (2, 1));
-    assert_eq!(discovery::count_discovered(&deps, &other, 1_500, 0).await.unwrap(), (0, 0));
-    assert!(discovery::has_endpoints(&deps, &all).await.unwrap());
-    assert!(!discovery::has_endpoints(&deps, &other).await.unwrap());
+    assert_eq!(overview::count_discovered(&deps, &all, 1_500, 0).await.unwrap(), (3, 1));
+    assert_eq!(overview::count_discovered(&deps, &restricted, 1_500, 2_500).await.unwrap(), (2, 1));
+    assert_eq!(overview::count_discovered(&deps, &other, 1_500, 0).await.unwrap(), (0, 0));
+    assert!(overview::has_endpoints(&deps, &all).await.unwrap());
+    assert!(!overview::has_endpoints(&deps, &other).await.unwrap());
 
-    let times = discovery::last_seen(&deps, &all).await.unwrap();
+    let times = overview::last_seen(&deps, &all).await.unwrap();
     assert_eq!(times.into_iter().collect::<Vec<_>>(), [(shown, 2_000), (hidden, 3_000)]);
-    let times = discovery::last_seen(&deps, &restricted).await.unwrap();
+    let times = overview::last_seen(&deps, &restricted).await.unwrap();
     assert_eq!(times.into_iter().collect::<Vec<_>>(), [(shown, 2_000)]);
 
-    let (count, types) = discovery::sensitive(&deps, &all).await.unwrap();
+    let (count, types) = overview::sensitive(&deps, &all).await.unwrap();
     assert_eq!(count, 2);
     assert_eq!(types[&shown].iter().collect::<Vec<_>>(), ["EMAIL", "IP_ADDRESS"]);
     assert_eq!(types[&hidden].iter().collect::<Vec<_>>(), ["CREDIT_CARD", "EMAIL"]);
-    let (count, types) = discovery::sensitive(&deps, &restricted).await.unwrap();
+    let (count, types) = overview::sensitive(&deps, &restricted).await.unwrap();
     assert_eq!((count, types.len()), (1, 1));
-    let top = discovery::most_sensitive(&deps, &restricted).await.unwrap();
+    let top = overview::most_sensitive(&deps, &restricted).await.unwrap();
     assert_eq!(top.len(), 1);
     assert_eq!((top[0].0.id.url.as_str(), top[0].1.len()), ("https://api.example.com/users", 2));
 
-    let (critical, scores) = discovery::risk_scores(&deps, &all).await.unwrap();
+    let (critical, scores) = overview::risk_scores(&deps, &all).await.unwrap();
     assert_eq!((critical, scores[&shown], scores[&hidden]), (0, 1.0, 1.0));
-    assert_eq!(discovery::risk_scores(&deps, &restricted).await.unwrap().1.len(), 1);
-    assert_eq!(discovery::last_calculated(&deps, &other).await.unwrap()["lastIngest"], 0);
-    assert!(discovery::last_calculated(&deps, &all).await.unwrap()["lastIngest"] > 0);
+    assert_eq!(overview::risk_scores(&deps, &restricted).await.unwrap().1.len(), 1);
+    assert_eq!(overview::last_calculated(&deps, &other).await.unwrap()["lastIngest"], 0);
+    assert!(overview::last_calculated(&deps, &all).await.unwrap()["lastIngest"] > 0);
 }
 
 /// Host collections are found by their hosts, whatever the case of letters.
@@ -74,7 +77,7 @@ pub async fn hosts_find_their_collections(test: TestDb) {
         let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
         let deps = deps.clone();
         async move {
-            let found = discovery::collections_of_hosts(&deps, &admin(ACCOUNT), hosts).await.unwrap();
+            let found = collections::collections_of_hosts(&deps, &admin(ACCOUNT), hosts).await.unwrap();
             found.into_iter().map(|known| known.name).collect::<Vec<_>>()
         }
     };
@@ -82,7 +85,7 @@ pub async fn hosts_find_their_collections(test: TestDb) {
     assert!(names(&[]).await.is_empty());
     let nobody = caller(ACCOUNT, Role::Member, Some(vec![0]), Scope::Api);
     let hosts = vec!["api.example.com".to_owned()];
-    assert!(discovery::collections_of_hosts(&deps, &nobody, hosts).await.unwrap().is_empty());
+    assert!(collections::collections_of_hosts(&deps, &nobody, hosts).await.unwrap().is_empty());
 }
 
 /// Changes are selected, sorted and paged as asked, and merged over the raw URLs of an endpoint.
@@ -93,7 +96,7 @@ pub async fn changes_are_selected_and_paged(test: TestDb) {
     let names = |query: Query, caller: &Caller| {
         let (deps, caller) = (deps.clone(), caller.clone());
         async move {
-            let (page, total) = changes::list(&deps, &caller, &query).await.unwrap();
+            let (page, total) = recent::list(&deps, &caller, &query).await.unwrap();
             (page.into_iter().map(|known| known.key.name).collect::<Vec<_>>(), total)
         }
     };
@@ -118,10 +121,10 @@ pub async fn changes_are_selected_and_paged(test: TestDb) {
     let page = Query { sort_key: "param".into(), sort_order: 1, skip: 1, limit: 2, ..sensitive() };
     assert_eq!(names(page, &all).await, (vec!["ip".into(), "mail".into()], 4));
 
-    let recent = changes::recent(&deps, &restricted, 0, 0).await.unwrap();
+    let recent = recent::recent(&deps, &restricted, 0, 0).await.unwrap();
     assert!(recent.iter().all(|known| known.endpoint.collection_id == shown));
     assert!(recent.windows(2).all(|pair| pair[0].seen.first_seen >= pair[1].seen.first_seen));
-    let [requests, responses] = changes::count_types(&deps, &all, 0, 0).await.unwrap();
+    let [requests, responses] = recent::count_types(&deps, &all, 0, 0).await.unwrap();
     assert_eq!((requests["EMAIL"], responses["EMAIL"], responses["IP_ADDRESS"]), (1, 1, 1));
 
     // A parameter that another raw URL showed before is not new.
@@ -140,13 +143,13 @@ pub async fn changes_are_selected_and_paged(test: TestDb) {
 pub async fn activity_lists_every_endpoint(test: TestDb) {
     let deps = deps(&test).await;
     let (shown, hidden, restricted) = seeded(&deps).await;
-    let list = discovery::activity(&deps, &restricted, shown).await.unwrap();
+    let list = overview::activity(&deps, &restricted, shown).await.unwrap();
     let found: Vec<_> = list.iter().map(|known| (known.id.url.as_str(), known.started_at)).collect();
     assert_eq!(found, [("https://api.example.com/books", 2_000), ("https://api.example.com/users", 1_000)]);
     assert!(list.iter().all(|known| known.parameters > 2));
-    let refused = discovery::activity(&deps, &restricted, hidden).await.unwrap_err();
+    let refused = overview::activity(&deps, &restricted, hidden).await.unwrap_err();
     assert_eq!(refused.reason(), Some(Reason::CollectionNotFound));
-    let lists = discovery::activity_of_many(&deps, &restricted, vec![shown, hidden, shown]).await.unwrap();
+    let lists = overview::activity_of_many(&deps, &restricted, vec![shown, hidden, shown]).await.unwrap();
     assert_eq!(lists.keys().collect::<Vec<_>>(), [&shown]);
 }
 
@@ -169,18 +172,18 @@ pub async fn calls_are_counted_over_time(test: TestDb) {
     ingest_all(&deps).await;
 
     let id = id(collection.id, "get", "https://api.example.com/books/INTEGER");
-    let counts = statistics::calls(&deps, &admin(ACCOUNT), &id, 0, 0).await.unwrap();
+    let counts = calls::calls(&deps, &admin(ACCOUNT), &id, 0, 0).await.unwrap();
     assert_eq!(counts.into_iter().collect::<Vec<_>>(), [(100, 14), (116, 1), (166, 1)]);
-    let counts = statistics::calls(&deps, &admin(ACCOUNT), &id, 6_900, 7_100).await.unwrap();
+    let counts = calls::calls(&deps, &admin(ACCOUNT), &id, 6_900, 7_100).await.unwrap();
     assert_eq!(counts.into_iter().collect::<Vec<_>>(), [(116, 1)]);
-    let classes = statistics::classes(&deps, &admin(ACCOUNT), &id, 0, 0).await.unwrap();
+    let classes = calls::classes(&deps, &admin(ACCOUNT), &id, 0, 0).await.unwrap();
     assert_eq!((classes[0].label.as_str(), classes[0].addresses.as_slice()), ("1-10", &[1, 1][..]));
     assert_eq!((classes[1].label.as_str(), classes[1].addresses.as_slice()), ("11-50", &[0, 1][..]));
     assert!(classes[2].distribution().is_none());
 
     let restricted = caller(ACCOUNT, Role::Member, Some(vec![0]), Scope::Api);
-    assert!(statistics::calls(&deps, &restricted, &id, 0, 0).await.unwrap().is_empty());
-    assert!(statistics::classes(&deps, &restricted, &id, 0, 0).await.unwrap().is_empty());
+    assert!(calls::calls(&deps, &restricted, &id, 0, 0).await.unwrap().is_empty());
+    assert!(calls::classes(&deps, &restricted, &id, 0, 0).await.unwrap().is_empty());
 }
 
 /// Samples are paged by endpoint, and those with sensitive data name the parameters.
@@ -254,12 +257,12 @@ pub async fn old_calls_are_forgotten(test: TestDb) {
     let at = |days: i64| call(collection.id, "GET", "https://api.example.com/books", now - days * day);
     ingest(&deps, "p", &[at(0), at(2), at(6), at(9)]).await;
     let id = id(collection.id, "GET", "https://api.example.com/books");
-    let counted = async |deps: &Deps| statistics::calls(deps, &admin(ACCOUNT), &id, 0, 0).await.unwrap().len();
+    let counted = async |deps: &Deps| calls::calls(deps, &admin(ACCOUNT), &id, 0, 0).await.unwrap().len();
     assert_eq!(counted(&deps).await, 4);
     let days = ("PORTOLAN__INVENTORY__CALL_STATS_DAYS".to_owned(), "5".to_owned());
     let config = portolan_runtime::Config::load(".".into(), None, [days]).unwrap();
-    let bounded = deps.clone().configured(&config);
-    assert_eq!(statistics::forget_old(&bounded).await.unwrap(), 2);
-    assert_eq!(statistics::forget_old(&bounded).await.unwrap(), 0);
+    let bounded = deps.clone().configured(&portolan_inventory::Options::read(&config).unwrap());
+    assert_eq!(calls::forget_old(&bounded).await.unwrap(), 2);
+    assert_eq!(calls::forget_old(&bounded).await.unwrap(), 0);
     assert_eq!(counted(&bounded).await, 2);
 }

@@ -1,9 +1,7 @@
 use portolan_api::Reason;
 use portolan_authz::{Role, Scope};
-use portolan_formats::Target;
-use portolan_formats::openapi::Document;
-use portolan_inventory::drift::{self, Place};
-use portolan_inventory::{Deps, openapi};
+use portolan_formats::{Target, openapi::Document};
+use portolan_inventory::{Deps, drift, export, model::drift::Place};
 use portolan_record::{Record, Source};
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
@@ -86,15 +84,15 @@ pub async fn documents_and_traffic_are_compared(test: TestDb) {
     assert_eq!(third.specifications[0].version, "3.0");
     assert_eq!(third.specifications[0].previous_version.as_deref(), Some("2.0"));
 
-    let methods = openapi::declared_methods(&deps, &all, id).await.unwrap();
+    let methods = export::declared_methods(&deps, &all, id).await.unwrap();
     assert_eq!(methods["/books"].iter().collect::<Vec<_>>(), ["GET", "POST"]);
-    let document: Value = serde_json::from_str(&openapi::declared_document(&deps, &all, id).await.unwrap()).unwrap();
+    let document: Value = serde_json::from_str(&export::declared_document(&deps, &all, id).await.unwrap()).unwrap();
     assert!(document["paths"]["/legacy"]["get"].is_object() && document["paths"]["/debug/vars"].is_null());
 
     let restricted = caller(ACCOUNT, Role::Member, Some(vec![0]), Scope::Api);
     let refused = drift::get(&deps, &restricted, id).await.unwrap_err();
     assert_eq!(refused.reason(), Some(Reason::CollectionNotFound));
-    let refused = openapi::declared_document(&deps, &restricted, id).await.unwrap_err();
+    let refused = export::declared_document(&deps, &restricted, id).await.unwrap_err();
     assert_eq!(refused.reason(), Some(Reason::OpenapiSchemaNotFound));
-    assert!(openapi::declared_methods(&deps, &restricted, id).await.is_err());
+    assert!(export::declared_methods(&deps, &restricted, id).await.is_err());
 }

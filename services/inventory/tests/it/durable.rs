@@ -1,8 +1,10 @@
 use portolan_api::identity::v1::{self as identity, directory_service_server as directory};
-use portolan_inventory::collections::{self, CollectionName};
-use portolan_inventory::groups::{self, conditions::Written};
-use portolan_inventory::jobs::{self, JobState, STEPPED};
-use portolan_inventory::{Deps, access_types, endpoints, redaction};
+use portolan_inventory::{
+    Deps, access_types, collections, endpoints, groups, jobs,
+    model::{collections::CollectionName, conditions::Written, jobs::JobState},
+    redaction, runner,
+    runner::STEPPED,
+};
 use portolan_record::Record;
 use portolan_testkit::TestDb;
 use tokio_util::sync::CancellationToken;
@@ -17,14 +19,14 @@ async fn run_with_deaths(deps: &Deps) {
     for death in 0..3 {
         deps.db.faults().at(STEPPED).times(ATTEMPTS).fail();
         let stop = CancellationToken::new();
-        jobs::run_due(deps, &format!("worker{death}"), &stop).await.unwrap();
+        runner::run_due(deps, &format!("worker{death}"), &stop).await.unwrap();
         // The time of the pause after a failure is over.
         deps.db.execute("UPDATE inventory_jobs SET lease_until = 0", vec![]).await.unwrap();
         one_step(deps, &format!("survivor{death}")).await;
         deps.db.execute("UPDATE inventory_jobs SET lease_until = 0", vec![]).await.unwrap();
     }
     deps.db.faults().clear();
-    jobs::run_due(deps, "last", &CancellationToken::new()).await.unwrap();
+    runner::run_due(deps, "last", &CancellationToken::new()).await.unwrap();
     let all = jobs::list(deps, ACCOUNT, 0, None).await.unwrap();
     assert!(all.iter().all(|job| job.state == JobState::Succeeded), "{all:?}");
 }
@@ -34,7 +36,7 @@ async fn one_step(deps: &Deps, owner: &str) {
     let stop = CancellationToken::new();
     let task = tokio::spawn({
         let (deps, owner, stop) = (deps.clone(), owner.to_owned(), stop.clone());
-        async move { jobs::run_due(&deps, &owner, &stop).await }
+        async move { runner::run_due(&deps, &owner, &stop).await }
     });
     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     stop.cancel();
@@ -93,7 +95,7 @@ pub async fn a_redaction_survives_deaths(test: TestDb) {
     ingest(&deps, "p", &calls(a, 250)).await;
     ingest(&deps, "q", &calls(b, 250)).await;
     redaction::update(&deps, &me, a, true).await.unwrap();
-    jobs::run_due(&deps, "calm", &CancellationToken::new()).await.unwrap();
+    runner::run_due(&deps, "calm", &CancellationToken::new()).await.unwrap();
     deps.db.faults().at(STEPPED).times(ATTEMPTS).fail();
     redaction::update(&deps, &me, b, true).await.unwrap();
     deps.db.execute("UPDATE inventory_jobs SET lease_until = 0", vec![]).await.unwrap();
@@ -150,7 +152,7 @@ pub async fn access_types_survive_deaths(test: TestDb) {
     // Without the account's ranges nothing is decided.
     let first = access_types::apply(&deps, &me).await.unwrap();
     assert_eq!(access_types::apply(&deps, &me).await.unwrap(), first);
-    jobs::run_due(&deps, "early", &CancellationToken::new()).await.unwrap();
+    runner::run_due(&deps, "early", &CancellationToken::new()).await.unwrap();
     assert_eq!(public().await, 450);
     let job = jobs::get(&deps, ACCOUNT, &first).await.unwrap().unwrap();
     assert!(job.error.is_some() && job.state == JobState::Running);

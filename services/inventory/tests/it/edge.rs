@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 
-use portolan_inventory::edge::{self, EdgeEndpoint};
-use portolan_inventory::{Deps, collections};
+use portolan_inventory::{Deps, collections, feed, model::feed::EdgeEndpoint};
 use portolan_testkit::TestDb;
 
 use crate::harness::{ACCOUNT, admin, append, call, create, deps, distinct_path, ingest_all};
@@ -9,7 +8,7 @@ use crate::harness::{ACCOUNT, admin, append, call, create, deps, distinct_path, 
 /// Reads the feed to its end from a version, a few at a time.
 async fn read(deps: &Deps, mut version: i64, state: &mut BTreeMap<i64, EdgeEndpoint>) -> i64 {
     loop {
-        let (changes, complete) = edge::changes(deps, version, 3).await.unwrap();
+        let (changes, complete) = feed::changes(deps, version, 3).await.unwrap();
         for change in changes {
             assert!(change.version > version);
             version = change.version;

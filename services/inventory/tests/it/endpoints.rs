@@ -1,8 +1,10 @@
 use portolan_api::Reason;
 use portolan_engine::{AuthType, SubType};
-use portolan_inventory::endpoints::{self, EndpointId};
-use portolan_inventory::parameters::{self, SensitiveFilter};
-use portolan_inventory::{collections, samples};
+use portolan_inventory::{
+    collections, endpoints,
+    model::{endpoints::EndpointId, parameters::SensitiveFilter},
+    parameters, samples,
+};
 use portolan_testkit::TestDb;
 
 use crate::harness::{ACCOUNT, admin, call, create, deps, ingest};

@@ -2,17 +2,19 @@ use std::collections::BTreeSet;
 
 use portolan_api::Reason;
 use portolan_authz::{Caller, Role, Scope};
-use portolan_inventory::collections::{self, CollectionName};
-use portolan_inventory::endpoints::{self, EndpointId};
-use portolan_inventory::groups::{self, conditions::Written, preview};
-use portolan_inventory::issues::{self, Report};
 use portolan_inventory::{
-    Deps, Error, access_types, collection_writes, discovery, endpoint_writes, parameters, samples, statistics,
+    Deps, Error, access_types, collections,
+    collections::TagChange,
+    endpoints, groups,
+    groups::preview,
+    model::{collections::CollectionName, conditions::Written, endpoints::EndpointId, issues::Report},
+    parameters, samples,
+    statistics::{calls, issues, overview},
 };
 use portolan_record::{Declaration, Record, Source};
 use portolan_testkit::TestDb;
 
-use crate::harness::{ACCOUNT, admin, call, caller, create, deps, distinct_path, ingest};
+use crate::harness::{ACCOUNT, admin, call, caller, create, deps, distinct_path, ingest, run_jobs};
 
 fn condition(kind: &str, operator: &str, data: &str) -> Written {
     let data = serde_json::from_str(data).unwrap();
@@ -24,7 +26,9 @@ fn name(name: &str) -> CollectionName {
 }
 
 async fn group(deps: &Deps, caller: &Caller, called: &str, conditions: Vec<Written>) -> Result<i32, Error> {
-    Ok(groups::create(deps, caller, name(called), conditions).await?.0.id)
+    let (group, _) = groups::create(deps, caller, name(called), conditions).await?;
+    run_jobs(deps).await;
+    Ok(group.id)
 }
 
 /// `METHOD url` of what a group shows; its count must say the same.
@@ -137,6 +141,7 @@ pub async fn members_follow_what_is_seen(test: TestDb) {
         assert_eq!(shown(&deps, *id).await, *after, "{called} after more records");
     }
     groups::compute(&deps, &me, Some("METHOD".into())).await.unwrap();
+    run_jobs(&deps).await;
     for (called, id, after) in &made {
         assert_eq!(shown(&deps, *id).await, *after, "{called} after a recompute");
     }
@@ -192,31 +197,37 @@ pub async fn members_follow_their_collections(test: TestDb) {
     let both = group(&deps, &me, "all", both).await.unwrap();
     let list = vec![id(a, "GET", "/a"), id(b, "GET", "/b")];
     groups::add_endpoints(&deps, &me, Some("Picked".into()), Some(list)).await.unwrap();
+    run_jobs(&deps).await;
     let all = collections::list(&deps, &me).await.unwrap();
     let picked = all.iter().find(|known| known.name == "Picked").unwrap().id;
     assert!(shown(&deps, tagged).await.is_empty());
     assert_eq!(shown(&deps, both).await.len(), 3);
     assert_eq!(shown(&deps, picked).await, ["GET /a", "GET /b"]);
 
-    let toggle = || collection_writes::TagChange::Toggle(vec![("Team".into(), "core".into())]);
-    collection_writes::update_tags(&deps, &me, vec![b], toggle()).await.unwrap();
+    let toggle = || TagChange::Toggle(vec![("Team".into(), "core".into())]);
+    collections::update_tags(&deps, &me, vec![b], toggle()).await.unwrap();
+    run_jobs(&deps).await;
     assert_eq!(shown(&deps, tagged).await, ["GET /b", "GET /c"]);
-    collection_writes::update_tags(&deps, &me, vec![b], toggle()).await.unwrap();
+    collections::update_tags(&deps, &me, vec![b], toggle()).await.unwrap();
+    run_jobs(&deps).await;
     assert!(shown(&deps, tagged).await.is_empty());
 
-    collection_writes::update_deactivated(&deps, &me, vec![b], true).await.unwrap();
+    collections::update_deactivated(&deps, &me, vec![b], true).await.unwrap();
+    run_jobs(&deps).await;
     assert_eq!(shown(&deps, both).await, ["GET /a"]);
     ingest(&deps, "dropped", &[call(b, "GET", "/d", 6), call(b, "GET", "/d", 7)]).await;
     let dropped =
         deps.db.fetch_one("SELECT cast(sum(dropped_records) AS BIGINT) AS n FROM collections", vec![]).await.unwrap();
     assert_eq!(dropped.get::<i64>("n").unwrap(), 2);
-    collection_writes::update_deactivated(&deps, &me, vec![b], false).await.unwrap();
+    collections::update_deactivated(&deps, &me, vec![b], false).await.unwrap();
+    run_jobs(&deps).await;
     assert_eq!(shown(&deps, both).await, ["GET /a", "GET /b", "GET /c"]);
 
-    endpoint_writes::delete(&deps, &me, vec![id(b, "GET", "/c"), id(77_777, "GET", "/a")]).await.unwrap();
+    endpoints::delete(&deps, &me, vec![id(b, "GET", "/c"), id(77_777, "GET", "/a")]).await.unwrap();
     assert_eq!(shown(&deps, both).await, ["GET /a", "GET /b"]);
     assert_eq!(endpoints::list(&deps, &me, b).await.unwrap().1.len(), 1);
     groups::remove_endpoints(&deps, &me, Some("picked".into()), Some(vec![id(a, "GET", "/a")])).await.unwrap();
+    run_jobs(&deps).await;
     assert_eq!(shown(&deps, picked).await, ["GET /b"]);
 
     collections::delete(&deps, &me, vec![b]).await.unwrap();
@@ -253,6 +264,7 @@ pub async fn additions_stand_beside_conditions(test: TestDb) {
         let some = |list: &[EndpointId]| (Some(called.to_owned()), Some(list.to_vec()));
         let (to, list) = some(&added);
         groups::add_endpoints(&deps, &me, to, list).await.unwrap();
+        run_jobs(&deps).await;
         let mut both: BTreeSet<String> = before.iter().map(|&name| name.to_owned()).collect();
         both.extend(["GET /books".to_owned(), "POST /pay".to_owned()]);
         assert!(shown(&deps, group_id).await.iter().eq(&both), "{called} with what was added");
@@ -266,10 +278,12 @@ pub async fn additions_stand_beside_conditions(test: TestDb) {
         let answered: Vec<Written> = serde_json::from_str(&known).unwrap();
         let answered = answered.into_iter().map(|written| Written { by_hand: false, ..written }).collect();
         groups::update(&deps, &me, group_id, answered).await.unwrap();
+        run_jobs(&deps).await;
         assert!(shown(&deps, group_id).await.iter().eq(&both), "{called} written again");
 
         let (from, list) = some(&added);
         groups::remove_endpoints(&deps, &me, from, list).await.unwrap();
+        run_jobs(&deps).await;
         assert_eq!(shown(&deps, group_id).await, before, "{called} after the removal");
     }
 }
@@ -283,20 +297,25 @@ pub async fn restricted_callers_find_only_what_they_see(test: TestDb) {
     ingest(&deps, "p", &[call(a, "GET", "/a", 5), call(b, "GET", "/b", 5)]).await;
     let everything = || vec![condition("REGEX", "AND", r#"{"regex":"."}"#)];
     groups::update(&deps, &restricted, all, everything()).await.unwrap();
+    run_jobs(&deps).await;
     assert_eq!(shown(&deps, all).await, ["GET /a"]);
     ingest(&deps, "q", &[call(a, "GET", "/a2", 5), call(b, "GET", "/b2", 5)]).await;
     assert_eq!(shown(&deps, all).await, ["GET /a", "GET /a2"]);
     groups::add_endpoints(&deps, &restricted, Some("G".into()), Some(vec![id(b, "GET", "/b")])).await.unwrap();
+    run_jobs(&deps).await;
     assert_eq!(shown(&deps, all).await, ["GET /a", "GET /a2"]);
     groups::update(&deps, &admin(ACCOUNT), all, everything()).await.unwrap();
+    run_jobs(&deps).await;
     assert_eq!(shown(&deps, all).await.len(), 4);
 
     let refused = groups::update(&deps, &restricted, b, everything()).await.unwrap_err();
+    run_jobs(&deps).await;
     assert_eq!(refused.reason(), Some(Reason::CollectionNotFound));
-    endpoint_writes::delete(&deps, &restricted, vec![id(b, "GET", "/b")]).await.unwrap();
+    endpoints::delete(&deps, &restricted, vec![id(b, "GET", "/b")]).await.unwrap();
     assert_eq!(endpoints::list(&deps, &admin(ACCOUNT), b).await.unwrap().1.len(), 2);
     let other = admin(2_000_000);
     let refused = groups::update(&deps, &other, all, everything()).await.unwrap_err();
+    run_jobs(&deps).await;
     assert_eq!(refused.reason(), Some(Reason::CollectionNotFound));
 }
 
@@ -311,7 +330,8 @@ pub async fn previews_show_what_a_group_would(test: TestDb) {
     let unproven = Record { status_code: 404, ..call(b, "POST", "/gone", 9) };
     records.push(unproven);
     ingest(&deps, "p", &records).await;
-    collection_writes::update_deactivated(&deps, &me, vec![off], true).await.unwrap();
+    collections::update_deactivated(&deps, &me, vec![off], true).await.unwrap();
+    run_jobs(&deps).await;
 
     let posts = || vec![condition("METHOD", "AND", r#"{"method":"POST"}"#)];
     let found = preview::list(&deps, &me, posts(), false).await.unwrap();
@@ -340,8 +360,9 @@ pub async fn previews_show_what_a_group_would(test: TestDb) {
     assert_eq!(preview::count(&deps, &restricted, named).await.unwrap(), 0);
     assert_eq!(preview::count(&deps, &admin(ACCOUNT + 1), everything()).await.unwrap(), 0);
 
-    let toggle = collection_writes::TagChange::Toggle(vec![("tags-mismatch".into(), "true".into())]);
-    collection_writes::update_tags(&deps, &me, vec![a], toggle).await.unwrap();
+    let toggle = TagChange::Toggle(vec![("tags-mismatch".into(), "true".into())]);
+    collections::update_tags(&deps, &me, vec![a], toggle).await.unwrap();
+    run_jobs(&deps).await;
     assert_eq!(preview::list(&deps, &me, everything(), true).await.unwrap().count, 2);
     assert_eq!(preview::list(&deps, &me, everything(), false).await.unwrap().count, 232);
     let broken = vec![condition("REGEX", "AND", r#"{"regex":"("}"#)];
@@ -372,14 +393,14 @@ pub async fn answers_name_the_groups(test: TestDb) {
     assert_eq!(severities.keys().collect::<Vec<_>>(), [&a, &group]);
     let of_group = issues::by_endpoint(&deps, &me, group).await.unwrap();
     assert_eq!((of_group.len(), &of_group[0].0.url, of_group[0].1["HIGH"]), (1, &"/users".to_owned(), 1));
-    let seen = discovery::last_seen(&deps, &me).await.unwrap();
+    let seen = overview::last_seen(&deps, &me).await.unwrap();
     assert_eq!(seen, [(a, 100), (b, 900), (group, 300)].into());
-    let (count, types) = discovery::sensitive(&deps, &me).await.unwrap();
+    let (count, types) = overview::sensitive(&deps, &me).await.unwrap();
     assert_eq!((count, types.keys().collect::<Vec<_>>()), (1, vec![&a, &group]));
     // Who does not see the group does not learn of it.
     let restricted = caller(ACCOUNT, Role::Member, Some(vec![a]), Scope::Api);
-    assert_eq!(discovery::sensitive(&deps, &restricted).await.unwrap().1.len(), 1);
-    assert_eq!(discovery::last_seen(&deps, &restricted).await.unwrap().len(), 1);
+    assert_eq!(overview::sensitive(&deps, &restricted).await.unwrap().1.len(), 1);
+    assert_eq!(overview::last_seen(&deps, &restricted).await.unwrap().len(), 1);
     assert_eq!(issues::coverage(&deps, &restricted, &[]).await.unwrap().len(), 1);
 
     let parameters = parameters::list(&deps, &me, &id(a, "POST", "/users")).await.unwrap();
@@ -388,7 +409,7 @@ pub async fn answers_name_the_groups(test: TestDb) {
     let found: Vec<_> = calls.iter().map(|calls| (calls.endpoint.collection_id, calls.group_ids.clone())).collect();
     assert_eq!(found, [(a, vec![group]), (b, vec![group])]);
     assert_eq!(samples::list_all(&deps, &me, group, 0, 0).await.unwrap(), calls);
-    let counted = statistics::calls(&deps, &me, &id(group, "POST", "/users"), 0, 0).await.unwrap();
+    let counted = calls::calls(&deps, &me, &id(group, "POST", "/users"), 0, 0).await.unwrap();
     assert_eq!(counted, [(1, 1), (5, 1)].into());
 }
 

@@ -1,29 +1,31 @@
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use portolan_api::billing::v1::{
-    self as billing,
-    metering_service_server::{MeteringService, MeteringServiceServer},
-};
-use portolan_api::identity::v1::{
-    self as identity, ForgetCollectionsRequest, ForgetCollectionsResponse,
-    collection_lists_service_server::{CollectionListsService, CollectionListsServiceServer},
-    directory_service_server::{DirectoryService, DirectoryServiceServer},
-};
-use portolan_api::imports::v1::{
-    self as imports,
-    uploads_service_server::{UploadsService, UploadsServiceServer},
+use portolan_api::{
+    billing::v1::{
+        self as billing,
+        metering_service_server::{MeteringService, MeteringServiceServer},
+    },
+    identity::v1::{
+        self as identity, ForgetCollectionsRequest, ForgetCollectionsResponse,
+        collection_lists_service_server::{CollectionListsService, CollectionListsServiceServer},
+        directory_service_server::{DirectoryService, DirectoryServiceServer},
+    },
+    imports::v1::{
+        self as imports,
+        uploads_service_server::{UploadsService, UploadsServiceServer},
+    },
 };
 use portolan_authz::{Caller, CredentialKind, Grant, RequestInfo, Role, Scope, ServiceAuth};
-use portolan_inventory::collections::{self, Collection, CollectionName};
-use portolan_inventory::{Deps, MIGRATIONS, SERVICE, start_ingest};
+use portolan_inventory::{
+    Deps, MIGRATIONS, Options, SERVICE, collections,
+    model::collections::{Collection, CollectionName},
+};
 use portolan_log::{Log, Message, Positions};
 use portolan_record::{Record, Source};
-use portolan_runtime::{Config, Peers};
+use portolan_runtime::{Config, Peers, Tasks};
 use portolan_store::{Store, Value};
 use portolan_testkit::TestDb;
+use tokio_util::sync::CancellationToken;
 
 pub const ACCOUNT: i64 = 1_000_000;
 
@@ -55,7 +57,7 @@ pub async fn deps_without_identity(store: &Store) -> Deps {
     let config = Config::load(PathBuf::from("."), None, [days]).unwrap();
     let peers = Peers::new(&config, ServiceAuth::new(&[7; 32])).unwrap();
     peers.imports.connect_local(uploads());
-    Deps::new(db, log, peers).configured(&config)
+    Deps::new(db, log, peers).configured(&Options::read(&config).unwrap())
 }
 
 /// Imports without any upload, in the place of the other program.
@@ -227,6 +229,18 @@ pub async fn append(deps: &Deps, producer_id: &str, sequence: i64, records: &[Re
     deps.log.append(producer_id, sequence, records.iter().map(message).collect()).await.unwrap()
 }
 
+/// Begins ingest and jobs.
+pub fn start_ingest(deps: Deps) -> Tasks {
+    let tasks = Tasks::default();
+    portolan_inventory::start(&deps, &tasks);
+    tasks
+}
+
+/// Works on all jobs that are due.
+pub async fn run_jobs(deps: &Deps) {
+    portolan_inventory::runner::run_due(deps, "test", &CancellationToken::new()).await.unwrap();
+}
+
 /// Runs the ingest until everything in the log is in the tables.
 pub async fn ingest_all(deps: &Deps) {
     let handle = start_ingest(deps.clone());
@@ -234,9 +248,9 @@ pub async fn ingest_all(deps: &Deps) {
     handle.stop().await;
 }
 
-pub async fn wait_for_all(deps: &Deps, handle: &portolan_inventory::IngestHandle) {
+pub async fn wait_for_all(deps: &Deps, _: &Tasks) {
     let end = deps.log.end_offsets().await.unwrap();
-    let mut positions = handle.positions();
+    let mut positions = deps.positions();
     let all_read = positions.wait_for(|known| end.iter().all(|(partition, end)| known.get(partition) >= Some(end)));
     tokio::time::timeout(Duration::from_secs(60), all_read).await.expect("the ingest must not hang").unwrap();
 }

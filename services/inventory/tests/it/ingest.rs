@@ -2,13 +2,15 @@ use portolan_api::{
     Feature,
     common::v1::{Notice, NoticeLine},
 };
-use portolan_inventory::{Deps, collections, endpoints, start_ingest};
+use portolan_inventory::{Deps, collections, endpoints};
 use portolan_log::Message;
 use portolan_record::{Record, Source};
 use portolan_store::Store;
 use portolan_testkit::TestDb;
 
-use crate::harness::{ACCOUNT, admin, append, call, create, deps, deps_on, ingest, ingest_all, tables, wait_for_all};
+use crate::harness::{
+    ACCOUNT, admin, append, call, create, deps, deps_on, ingest, ingest_all, start_ingest, tables, wait_for_all,
+};
 
 /// Records of many endpoints, templates, values and statuses in one collection.
 fn records(account_id: i64) -> Vec<Record<'static>> {

@@ -1,9 +1,10 @@
 use std::collections::BTreeSet;
 
-use portolan_formats::Target;
-use portolan_formats::openapi::Document;
-use portolan_inventory::openapi::{Selection, generate};
-use portolan_inventory::{Deps, endpoints};
+use portolan_formats::{Target, openapi::Document};
+use portolan_inventory::{
+    Deps, endpoints,
+    export::{Selection, generate},
+};
 use portolan_record::Source;
 use portolan_testkit::TestDb;
 

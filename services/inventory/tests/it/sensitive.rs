@@ -1,10 +1,18 @@
 use portolan_api::Reason;
 use portolan_authz::{Role, Scope};
-use portolan_inventory::data_types::{self, Changes, ConditionList, PredicateText};
-use portolan_inventory::endpoints::{self, EndpointId};
-use portolan_inventory::markings::{self, Place};
-use portolan_inventory::parameters::{self, SensitiveFilter};
-use portolan_inventory::{Deps, discovery, samples};
+use portolan_inventory::{
+    Deps, endpoints,
+    model::{
+        data_types::{Changes, ConditionList, PredicateText},
+        endpoints::EndpointId,
+        markings::Place,
+        parameters::SensitiveFilter,
+    },
+    parameters,
+    parameters::{data_types, markings},
+    samples,
+    statistics::overview,
+};
 use portolan_testkit::TestDb;
 
 use crate::harness::{ACCOUNT, admin, append, call, caller, create, deps, ingest, ingest_all, tables};
@@ -48,7 +56,7 @@ pub async fn marks_outweigh_the_detectors(test: TestDb) {
     let shown = parameters::list(&deps, &all, &id).await.unwrap();
     let is_sensitive = |name: &str| shown.iter().find(|known| known.key.name == name).unwrap().seen.sensitive;
     assert!(is_sensitive("note") && !is_sensitive("mail"));
-    let (count, types) = discovery::sensitive(&deps, &all).await.unwrap();
+    let (count, types) = overview::sensitive(&deps, &all).await.unwrap();
     assert_eq!((count, types[&collection.id].iter().map(String::as_str).collect::<Vec<_>>()), (1, vec!["GENERIC"]));
     assert!(endpoints::get(&deps, &all, &id).await.unwrap().unwrap().is_sensitive);
 

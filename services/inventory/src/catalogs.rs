@@ -1,0 +1,95 @@
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use portolan_engine::{
+    Method,
+    template::{Catalog, RawEndpoint},
+};
+use portolan_store::Tx;
+
+use crate::{Error, store};
+
+/// Raw URLs of all remembered catalogs together, about half a kilobyte each. The catalog in use is beyond this.
+const RAWS_MAX: usize = 200_000;
+
+/// Rows read at once while a catalog is built.
+const PAGE: i64 = 2_000;
+
+/// The catalogs of the collections that were written last. An entry is taken out to be used and comes back after the
+/// commit, so that a failed transaction forgets it.
+#[derive(Default)]
+pub struct Catalogs {
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    entries: HashMap<(i64, i32), Entry>,
+    raws: usize,
+    clock: u64,
+}
+
+struct Entry {
+    catalog: Catalog,
+    /// The collection's ingest version that the catalog stands at.
+    version: i64,
+    used: u64,
+}
+
+impl Catalogs {
+    /// The catalog of a collection as it was before `version`, from memory or from the tables. The transaction holds the
+    /// collection.
+    pub async fn take(&self, tx: &mut Tx, account_id: i64, collection_id: i32, version: i64) -> Result<Catalog, Error> {
+        match self.remove((account_id, collection_id)) {
+            Some(entry) if entry.version == version - 1 => Ok(entry.catalog),
+            _ => load(tx, account_id, collection_id).await,
+        }
+    }
+
+    /// Remembers a catalog whose changes are committed.
+    pub fn put(&self, account_id: i64, collection_id: i32, version: i64, catalog: Catalog) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.clock += 1;
+        let entry = Entry { version, used: kept.clock, catalog };
+        kept.raws += entry.catalog.len();
+        if let Some(replaced) = kept.entries.insert((account_id, collection_id), entry) {
+            kept.raws -= replaced.catalog.len();
+        }
+        while kept.raws > RAWS_MAX && kept.entries.len() > 1 {
+            let oldest = kept.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| *key);
+            let Some(entry) = oldest.and_then(|key| kept.entries.remove(&key)) else { break };
+            kept.raws -= entry.catalog.len();
+        }
+    }
+
+    fn remove(&self, key: (i64, i32)) -> Option<Entry> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = kept.entries.remove(&key)?;
+        kept.raws -= entry.catalog.len();
+        Some(entry)
+    }
+}
+
+/// The catalog of a collection, from the tables.
+pub async fn load(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<Catalog, Error> {
+    let mut catalog = Catalog::default();
+    let mut after = String::new();
+    loop {
+        let page = store::endpoints::page(tx, account_id, collection_id, &after, PAGE).await?;
+        let Some((last, _)) = page.last() else { return Ok(catalog) };
+        after.clone_from(&last.key);
+        for (raw, bodies) in page {
+            catalog.update(&RawEndpoint {
+                method: Method::parse(&raw.method),
+                pinned: raw.facts.declared,
+                addresses: raw.facts.addresses,
+                proven: raw.proven,
+                never_merge: raw.facts.never_merge,
+                url: raw.raw_url,
+                bodies,
+            });
+        }
+    }
+}

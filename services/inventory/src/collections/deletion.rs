@@ -1,0 +1,57 @@
+use portolan_api::Reason;
+use portolan_authz::Caller;
+use portolan_runtime::now_s;
+use portolan_store::retrying;
+
+use crate::{
+    Deps, Error,
+    collections::list,
+    feed, jobs, members,
+    model::{
+        collections::{DEFAULT_ID, IDS_MAX},
+        jobs::JobKind,
+    },
+    store,
+};
+
+/// Deletes collections. From the commit on nobody sees them; durable jobs, whose ids are answered, remove what they hold.
+/// Ids that the caller cannot see are passed over.
+///
+/// # Errors
+/// `TOO_MANY_IDS`; `COLLECTION_DEFAULT` when the default collection is among them. Then nothing is deleted.
+pub async fn delete(deps: &Deps, caller: &Caller, mut ids: Vec<i32>) -> Result<Vec<String>, Error> {
+    if ids.len() > IDS_MAX {
+        return Err(portolan_api::Error::new(Reason::TooManyIds).with("limit", IDS_MAX).into());
+    }
+    if ids.contains(&DEFAULT_ID) {
+        return Err(Reason::CollectionDefault.into());
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let visible = list(deps, caller).await?;
+    ids.retain(|id| visible.binary_search_by_key(id, |collection| collection.id).is_ok());
+    let now = now_s();
+    let job_ids = retrying(|| async {
+        let mut tx = deps.db.begin().await?;
+        let mut job_ids = Vec::new();
+        for id in &ids {
+            if store::collections::mark_deleted(&mut tx, caller.account_id, *id, now).await? {
+                let kind = JobKind::DeleteCollection;
+                job_ids.push(jobs::ask(&mut tx, caller.account_id, kind, Some(*id)).await?);
+            }
+        }
+        members::leave_groups(&mut tx, caller.account_id, &ids).await?;
+        feed::remove_collections(&mut tx, caller.account_id, &ids).await?;
+        tx.commit().await?;
+        Ok::<_, Error>(job_ids)
+    })
+    .await?;
+    deps.shared.jobs.notify_one();
+    if !job_ids.is_empty() {
+        deps.peers.settle_edge().await;
+    }
+    Ok(job_ids)
+}

@@ -1,0 +1,84 @@
+//! The endpoints as one row each, and the feed of their changes, which the edge follows.
+//!
+//! # Invariants
+//! - A row is there, and not removed, exactly when a raw URL of its effective URL is proven.
+//! - Versions become visible in their order: who read version n has missed nothing below n.
+
+use portolan_runtime::now_s;
+use portolan_store::Tx;
+
+use crate::{
+    Deps, Error,
+    model::feed::{Change, EdgeEndpoint},
+    store::feed,
+};
+
+/// Changes of one answer where the request names no number.
+const PAGE_DEFAULT: i64 = 1_000;
+
+/// Changes of one answer at most.
+const PAGE_MAX: i64 = 10_000;
+
+/// Brings the rows of these effective URLs up to date with the raw rows. The transaction holds the collection, and takes
+/// no other lock after this.
+pub async fn refresh(tx: &mut Tx, account_id: i64, collection_id: i32, url_keys: &[&str]) -> Result<(), Error> {
+    let shown = feed::shown(tx, account_id, collection_id, url_keys).await?;
+    let mut known = feed::known(tx, account_id, collection_id, url_keys).await?;
+    let mut changes = Vec::new();
+    for (url_key, shown) in shown {
+        let row = known.remove(&url_key);
+        if row.as_ref().is_none_or(|row| row.removed || row.shown != shown) {
+            changes.push(Change { url_key, endpoint_id: row.map(|row| row.endpoint_id), shown, removed: false });
+        }
+    }
+    let mut gone: Vec<_> = known.into_iter().filter(|(_, row)| !row.removed).collect();
+    gone.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    changes.extend(gone.into_iter().map(|(url_key, row)| Change {
+        url_key,
+        endpoint_id: Some(row.endpoint_id),
+        shown: row.shown,
+        removed: true,
+    }));
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let count = i64::try_from(changes.len()).unwrap_or(i64::MAX);
+    let first = feed::reserve_versions(tx, count).await?;
+    Ok(feed::save(tx, account_id, collection_id, &changes, first, now_s()).await?)
+}
+
+/// Removes all endpoints of deleted collections. The transaction holds the collections, and takes no other lock after
+/// this.
+pub async fn remove_collections(tx: &mut Tx, account_id: i64, collection_ids: &[i32]) -> Result<(), Error> {
+    for id in collection_ids {
+        if let Some((low, high)) = feed::id_range(tx, account_id, *id).await? {
+            let first = feed::reserve_versions(tx, high - low + 1).await?;
+            feed::remove_all(tx, account_id, *id, first - low, now_s()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells the edge of all endpoints of these collections again, whose own state changed. The transaction holds the
+/// collections, and takes no other lock after this.
+pub async fn touch_collections(tx: &mut Tx, account_id: i64, collection_ids: &[i32]) -> Result<(), Error> {
+    for id in collection_ids {
+        if let Some((low, high)) = feed::id_range(tx, account_id, *id).await? {
+            let first = feed::reserve_versions(tx, high - low + 1).await?;
+            feed::touch_all(tx, account_id, *id, first - low).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What changed after a version, and whether that is all.
+pub async fn changes(deps: &Deps, after_version: i64, page_size: i32) -> Result<(Vec<EdgeEndpoint>, bool), Error> {
+    let limit = match i64::from(page_size) {
+        size if size <= 0 => PAGE_DEFAULT,
+        size => size.min(PAGE_MAX),
+    };
+    let mut changes = feed::changes(&deps.db, after_version, limit + 1).await?;
+    let complete = i64::try_from(changes.len()).is_ok_and(|count| count <= limit);
+    changes.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok((changes, complete))
+}

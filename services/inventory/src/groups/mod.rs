@@ -1,0 +1,236 @@
+//! Groups: collections that own no endpoints and show those of others that meet their conditions.
+//!
+//! # Invariants
+//! - `group_members` is what the conditions say of the stored endpoints. Ingest keeps it so for what it changes, in its
+//!   own transaction; a change of conditions, tags or activation is followed by a job that looks at every endpoint.
+//! - Both hold the collection of an endpoint while they decide, and read the conditions after they hold it, so the last
+//!   to decide knows the last conditions.
+//! - Conditions of a caller who sees only some collections never show endpoints of others.
+//! - Who reads a group meets of its members only what they may read (see [`crate::view`]).
+
+use crate::{jobs, model::collections::is_administrator};
+pub mod preview;
+
+use std::collections::BTreeSet;
+
+use portolan_api::Reason;
+use portolan_authz::Caller;
+use portolan_outbox::Change;
+use portolan_store::retrying;
+use serde_json::json;
+
+use crate::{
+    Deps, Error, access, collections,
+    model::{
+        collections::{Collection, CollectionName, NewCollection, Sharing},
+        conditions::{Conditions, ENDPOINTS_MAX, Written},
+        endpoints::EndpointId,
+        groups::GROUP_KIND,
+        jobs::JobKind,
+        text::too_long,
+    },
+    store,
+};
+
+/// Creates a group, and asks for the job that finds its members. A repetition of the same write returns the same group.
+///
+/// # Errors
+/// `COLLECTION_NAME_TAKEN`, `CONDITION_INVALID`, `PATTERN_INVALID`, `LIST_TOO_LONG`.
+pub async fn create(
+    deps: &Deps,
+    caller: &Caller,
+    name: CollectionName,
+    written: Vec<Written>,
+) -> Result<(Collection, String), Error> {
+    let conditions = understood(deps, caller, written).await?;
+    let new = NewCollection { name, kind: Some(GROUP_KIND), conditions: Some(conditions.to_json()) };
+    let group = collections::insert(deps, caller, new).await?;
+    Ok((group, find_members(deps, caller.account_id).await?))
+}
+
+/// Replaces the conditions of a group. Endpoints that were added by hand stay beside them if the list that answers name
+/// for them is written again.
+///
+/// # Errors
+/// `COLLECTION_NOT_FOUND`, `GROUP_INVALID` for a collection that is no group, and those of [`create`].
+pub async fn update(deps: &Deps, caller: &Caller, group_id: i32, written: Vec<Written>) -> Result<String, Error> {
+    let understood = understood(deps, caller, written).await?;
+    access::writable(deps, caller, group_id).await?;
+    change(deps, caller, group_id, |known| {
+        let mut conditions = understood.clone();
+        conditions.keep_by_hand(&Conditions::stored(known));
+        Ok(Some(conditions.to_json()))
+    })
+    .await?;
+    find_members(deps, caller.account_id).await
+}
+
+/// Adds single endpoints to what the group with this name shows, and makes the group when no collection has the name.
+/// Returns the job that finds the members, if there is anything to find.
+///
+/// # Errors
+/// `ENDPOINTS_REQUIRED` for an empty list, `GROUP_INVALID_TO_ADD` when a collection has the name, the reasons of
+/// [`CollectionName`].
+pub async fn add_endpoints(
+    deps: &Deps,
+    caller: &Caller,
+    name: Option<String>,
+    endpoints: Option<Vec<EndpointId>>,
+) -> Result<Option<String>, Error> {
+    let endpoints = chosen(deps, caller, endpoints).await?;
+    let group = match by_name(deps, caller, name.as_deref()).await? {
+        Some(known) if known.is_group() => known,
+        Some(_) => return Err(Reason::GroupInvalidToAdd.into()),
+        None => {
+            let name = CollectionName::parse(name)?;
+            let conditions = Some(Conditions::default().to_json());
+            collections::insert(deps, caller, NewCollection { name, kind: Some(GROUP_KIND), conditions }).await?
+        }
+    };
+    if endpoints.is_empty() {
+        return Ok(None);
+    }
+    change(deps, caller, group.id, |known| {
+        let mut conditions = Conditions::clone(&Conditions::stored(known));
+        conditions.add_endpoints(endpoints.iter().cloned())?;
+        Ok(Some(conditions.to_json()))
+    })
+    .await?;
+    find_members(deps, caller.account_id).await.map(Some)
+}
+
+/// Takes single endpoints out of the lists of the group with this name, first out of what was added by hand. Returns as
+/// [`add_endpoints`] does.
+///
+/// # Errors
+/// `ENDPOINTS_REQUIRED` for an empty list, `GROUP_INVALID` when no group has the name.
+pub async fn remove_endpoints(
+    deps: &Deps,
+    caller: &Caller,
+    name: Option<String>,
+    endpoints: Option<Vec<EndpointId>>,
+) -> Result<Option<String>, Error> {
+    let endpoints: BTreeSet<EndpointId> = chosen(deps, caller, endpoints).await?.into_iter().collect();
+    let group = by_name(deps, caller, name.as_deref()).await?.filter(Collection::is_group);
+    let group = group.ok_or(Reason::GroupInvalid)?;
+    if endpoints.is_empty() {
+        return Ok(None);
+    }
+    change(deps, caller, group.id, |known| {
+        let mut conditions = Conditions::clone(&Conditions::stored(known));
+        Ok(conditions.remove_endpoints(&endpoints).then(|| conditions.to_json()))
+    })
+    .await?;
+    find_members(deps, caller.account_id).await.map(Some)
+}
+
+/// Makes a group a grant of its own to those whose list names it, or ends that.
+///
+/// # Errors
+/// `COLLECTION_NOT_FOUND`, `GROUP_INVALID` for a collection that is no group; `ROLE_HAS_NO_ACCESS` for a caller who sees
+/// only some collections and would grant what others have.
+pub async fn share(deps: &Deps, caller: &Caller, group_id: i32, shared: bool) -> Result<(), Error> {
+    access::writable(deps, caller, group_id).await?;
+    if !is_administrator(caller) {
+        let role = caller.grant.display_role();
+        return Err(portolan_api::Error::new(Reason::RoleHasNoAccess).with("role", role).into());
+    }
+    let account_id = caller.account_id;
+    retrying(|| async {
+        let mut tx = deps.db.begin().await?;
+        let known = store::groups::lock(&mut tx, account_id, group_id).await?;
+        let (conditions, sharing) = known.ok_or(Reason::GroupInvalid)?;
+        let after = if shared { Sharing::Marked } else { Sharing::None };
+        store::groups::update_conditions(&mut tx, account_id, group_id, &conditions, after).await?;
+        let is_shared = |sharing| json!({ "shared": sharing != Sharing::None });
+        let change = Change::of("collection", group_id).before(&is_shared(sharing)).after(&is_shared(after));
+        portolan_outbox::audit(&mut tx, caller, change).await?;
+        tx.commit().await?;
+        Ok::<_, Error>(())
+    })
+    .await
+}
+
+/// Decides anew which endpoints the group with this name shows.
+///
+/// # Errors
+/// `GROUP_INVALID` when no group has the name.
+pub async fn compute(deps: &Deps, caller: &Caller, name: Option<String>) -> Result<String, Error> {
+    let group = by_name(deps, caller, name.as_deref()).await?.filter(Collection::is_group);
+    group.ok_or(Reason::GroupInvalid)?;
+    find_members(deps, caller.account_id).await
+}
+
+/// Understands conditions as this caller may state them: endpoints that the caller does not see are passed over, and
+/// patterns find nothing beyond what the caller sees.
+pub(crate) async fn understood(deps: &Deps, caller: &Caller, written: Vec<Written>) -> Result<Conditions, Error> {
+    let written = written.into_iter().map(|written| Written { within: None, by_hand: false, ..written }).collect();
+    let mut conditions = Conditions::parse(written)?;
+    let visible = visible_ids(deps, caller).await?;
+    conditions.retain_endpoints(|id| visible.contains(&id.collection_id));
+    if let Some(ids) = caller.grant.collections() {
+        conditions.bound(ids);
+    }
+    Ok(conditions)
+}
+
+/// The endpoints of a request whose collections the caller sees.
+async fn chosen(deps: &Deps, caller: &Caller, endpoints: Option<Vec<EndpointId>>) -> Result<Vec<EndpointId>, Error> {
+    let Some(mut endpoints) = endpoints else { return Ok(Vec::new()) };
+    if endpoints.is_empty() {
+        return Err(Reason::EndpointsRequired.into());
+    }
+    if endpoints.len() > ENDPOINTS_MAX {
+        return Err(too_long("apiList", ENDPOINTS_MAX).into());
+    }
+    let visible = visible_ids(deps, caller).await?;
+    endpoints.retain(|id| visible.contains(&id.collection_id));
+    Ok(endpoints)
+}
+
+async fn visible_ids(deps: &Deps, caller: &Caller) -> Result<BTreeSet<i32>, Error> {
+    Ok(collections::list(deps, caller).await?.into_iter().map(|collection| collection.id).collect())
+}
+
+async fn by_name(deps: &Deps, caller: &Caller, name: Option<&str>) -> Result<Option<Collection>, Error> {
+    let Some(name) = name.filter(|name| !name.is_empty() && !name.contains('\0')) else { return Ok(None) };
+    let visible = collections::list(deps, caller).await?;
+    let key = name.to_lowercase();
+    Ok(visible.into_iter().find(|known| known.display_name().to_lowercase() == key))
+}
+
+/// Changes the conditions of a group under its lock. One that somebody else than an administrator changes grants nothing
+/// any more.
+async fn change(
+    deps: &Deps,
+    caller: &Caller,
+    group_id: i32,
+    changed: impl Fn(&str) -> Result<Option<String>, Error>,
+) -> Result<(), Error> {
+    let account_id = caller.account_id;
+    retrying(|| async {
+        let mut tx = deps.db.begin().await?;
+        let known = store::groups::lock(&mut tx, account_id, group_id).await?;
+        let (known, sharing) = known.ok_or(Reason::GroupInvalid)?;
+        if let Some(conditions) = changed(&known)? {
+            let sharing = sharing.after_change(caller);
+            store::groups::update_conditions(&mut tx, account_id, group_id, &conditions, sharing).await?;
+        }
+        tx.commit().await?;
+        Ok::<_, Error>(())
+    })
+    .await
+}
+
+/// Has all groups of an account look at all endpoints; returns the id of the job that does it.
+async fn find_members(deps: &Deps, account_id: i64) -> Result<String, Error> {
+    let job_id = retrying(|| async {
+        let mut tx = deps.db.begin().await?;
+        let job_id = jobs::ask(&mut tx, account_id, JobKind::ComputeGroups, None).await?;
+        tx.commit().await?;
+        Ok::<_, Error>(job_id)
+    })
+    .await?;
+    deps.shared.jobs.notify_one();
+    Ok(job_id)
+}

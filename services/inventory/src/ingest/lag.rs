@@ -1,0 +1,91 @@
+use portolan_log::Positions;
+use portolan_runtime::now_s;
+
+use crate::{Deps, Error, store};
+
+/// The oldest record that the inventory does not have yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unread {
+    pub partition: i64,
+    /// Where the partition stands.
+    pub offset: i64,
+    pub age_s: i64,
+}
+
+/// The oldest record of all partitions that the inventory does not have yet, as anybody on the store can see it. A batch
+/// that cannot be read counts as old.
+///
+/// # Errors
+/// When log or tables cannot be read.
+pub async fn oldest_unread(
+    store: &portolan_store::Store,
+    log: &portolan_log::Log,
+    ends: &Positions,
+) -> Result<Option<Unread>, Error> {
+    let positions = store::positions::list(&store.service(crate::migrations::SERVICE).await?, log.source()).await?;
+    let mut oldest: Option<Unread> = None;
+    for (&partition, &end) in ends {
+        let offset = positions.get(&partition).copied().unwrap_or_default();
+        if offset >= end {
+            continue;
+        }
+        let age_s = match log.appended_at(partition, offset).await {
+            Ok(Some(appended_at)) => (now_s() - appended_at).max(0),
+            Ok(None) => continue,
+            Err(portolan_log::Error::Damaged { .. }) => i64::MAX,
+            Err(error) => return Err(error.into()),
+        };
+        if oldest.is_none_or(|known| age_s > known.age_s) {
+            oldest = Some(Unread { partition, offset, age_s });
+        }
+    }
+    Ok(oldest)
+}
+
+/// Longest look for the oldest record: whether the log is there does not hang on it.
+const AGE_TIME_MAX: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// Whether the log answers, and how long its oldest unread record has waited, for readiness. An age that is not known in
+/// time is left out.
+///
+/// # Errors
+/// What is wrong with the log.
+pub async fn log_readiness(store: portolan_store::Store, log: portolan_log::Log) -> Result<String, String> {
+    let detail = portolan_log::is_there(log.clone()).await?;
+    let age = async {
+        let ends = log.end_offsets().await.ok()?;
+        oldest_unread(&store, &log, &ends).await.ok()
+    };
+    Ok(match tokio::time::timeout(AGE_TIME_MAX, age).await {
+        Ok(Some(Some(Unread { partition, offset, age_s }))) => {
+            format!("{detail}; the oldest unread record has waited {age_s} s, partition {partition}, offset {offset}")
+        }
+        Ok(Some(None)) => format!("{detail}; no record waits"),
+        Ok(None) | Err(_) => detail,
+    })
+}
+
+/// How many records of the log the inventory does not have yet, as anybody on the store can see it.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub async fn lag(store: &portolan_store::Store, log: &portolan_log::Log, ends: &Positions) -> Result<i64, Error> {
+    let positions = store::positions::list(&store.service(crate::migrations::SERVICE).await?, log.source()).await?;
+    let waiting = ends.iter().map(|(partition, end)| end - positions.get(partition).copied().unwrap_or_default());
+    Ok(waiting.map(|records| records.max(0)).sum())
+}
+
+/// How far each partition is in the inventory. From memory where this process consumes; then another consumer's
+/// progress shows with a delay of about a second.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub async fn positions(deps: &Deps) -> Result<Positions, Error> {
+    let known = deps.shared.positions.borrow().clone();
+    if i64::try_from(known.len()) == Ok(deps.log.partitions()) {
+        return Ok(known);
+    }
+    let stored = store::positions::list(&deps.db, deps.log.source()).await?;
+    let next = |partition| (partition, stored.get(&partition).copied().unwrap_or_default());
+    Ok((0..deps.log.partitions()).map(next).collect())
+}

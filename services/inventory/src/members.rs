@@ -1,0 +1,183 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use portolan_authz::Caller;
+use portolan_store::Tx;
+
+use crate::{
+    Deps, Error,
+    model::{
+        collections::{Collection, NO_COLLECTION},
+        conditions::{Conditions, Seen},
+        endpoints::{EndpointId, RawEndpoint, declared_tags},
+        groups::Counts,
+        jobs::{Job, Step},
+    },
+    store,
+};
+
+/// Takes the endpoints of deleted collections out of all groups and of their lists of single endpoints. The transaction
+/// holds the collections.
+pub(crate) async fn leave_groups(tx: &mut Tx, account_id: i64, deleted: &[i32]) -> Result<(), Error> {
+    let mut counts = Counts::new();
+    for id in deleted {
+        for (group_id, count) in store::groups::delete_collection(tx, account_id, *id).await? {
+            *counts.entry(group_id).or_default() -= count;
+        }
+    }
+    for (group_id, conditions) in store::groups::conditions(tx, account_id).await? {
+        let names_one =
+            |conditions: &mut Conditions| conditions.retain_endpoints(|id| !deleted.contains(&id.collection_id));
+        if !names_one(&mut Conditions::clone(&Conditions::stored(&conditions))) {
+            continue;
+        }
+        // Read again under the lock: another request may have changed the list meanwhile.
+        if let Some((conditions, sharing)) = store::groups::lock(tx, account_id, group_id).await? {
+            let mut conditions = Conditions::clone(&Conditions::stored(&conditions));
+            names_one(&mut conditions);
+            store::groups::update_conditions(tx, account_id, group_id, &conditions.to_json(), sharing).await?;
+        }
+    }
+    add_counts(tx, account_id, &counts).await
+}
+
+/// Endpoints that a job looks at in one transaction.
+const ENDPOINTS_PER_STEP: usize = 500;
+
+/// Collections that a job looks at in one transaction.
+const COLLECTIONS_PER_STEP: usize = 50;
+
+/// Decides which groups show these endpoints of a collection that the transaction holds, and answers by how much that
+/// changes the number of members of each group.
+pub(crate) async fn refresh(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    url_keys: &[&str],
+) -> Result<Counts, Error> {
+    let mut counts = Counts::new();
+    let groups = store::groups::conditions(tx, account_id).await?;
+    if groups.is_empty() || url_keys.is_empty() {
+        return Ok(counts);
+    }
+    let before = store::groups::of_endpoints(tx, account_id, collection_id, url_keys).await?;
+    let mut after: BTreeSet<(i32, String)> = BTreeSet::new();
+    let collection = store::collections::get_in(tx, account_id, collection_id).await?;
+    if let Some(collection) = collection.filter(|known| !known.deleted && !known.deactivated) {
+        let groups: Vec<_> = groups.into_iter().map(|(id, conditions)| (id, Conditions::stored(&conditions))).collect();
+        let rows = store::endpoints::by_url_keys_in(tx, account_id, collection_id, url_keys).await?;
+        let mut endpoints: BTreeMap<(String, String), Vec<RawEndpoint>> = BTreeMap::new();
+        for row in rows {
+            endpoints.entry((row.url.clone(), row.method.clone())).or_default().push(row);
+        }
+        for ((url, method), raws) in endpoints {
+            if !raws.iter().any(|raw| raw.proven) {
+                continue;
+            }
+            let id = EndpointId { collection_id, url, method };
+            let seen = seen(&collection, &id, &raws);
+            let showing = groups.iter().filter(|(_, conditions)| conditions.matches(&seen));
+            after.extend(showing.map(|(group_id, _)| (*group_id, id.url_key())));
+        }
+    }
+    let row = |(group_id, url_key): &(i32, String)| {
+        [account_id.into(), (*group_id).into(), collection_id.into(), url_key.into()]
+    };
+    store::groups::insert(tx, after.difference(&before).map(row).collect()).await?;
+    let mut lost: BTreeMap<i32, Vec<&str>> = BTreeMap::new();
+    for (group_id, url_key) in before.difference(&after) {
+        lost.entry(*group_id).or_default().push(url_key);
+        *counts.entry(*group_id).or_default() -= 1;
+    }
+    for (group_id, url_keys) in lost {
+        store::groups::delete(tx, account_id, collection_id, group_id, &url_keys).await?;
+    }
+    for (group_id, _) in after.difference(&before) {
+        *counts.entry(*group_id).or_default() += 1;
+    }
+    Ok(counts)
+}
+
+/// The groups on the caller's list that show these endpoints; those that none shows are left out.
+pub(crate) async fn showing<'e>(
+    deps: &Deps,
+    caller: &Caller,
+    endpoints: impl IntoIterator<Item = &'e EndpointId>,
+) -> Result<HashMap<EndpointId, Vec<i32>>, Error> {
+    let mut by_collection: BTreeMap<i32, BTreeMap<String, &EndpointId>> = BTreeMap::new();
+    for id in endpoints {
+        by_collection.entry(id.collection_id).or_default().insert(id.url_key(), id);
+    }
+    let mut found: HashMap<EndpointId, Vec<i32>> = HashMap::new();
+    let mut tx = deps.db.begin_read().await?;
+    for (collection_id, ids) in by_collection {
+        let keys: Vec<&str> = ids.keys().map(String::as_str).collect();
+        for (group_id, key) in store::groups::of_endpoints(&mut tx, caller.account_id, collection_id, &keys).await? {
+            if let Some(id) = ids.get(&key).filter(|_| caller.grant.sees(group_id)) {
+                found.entry((*id).clone()).or_default().push(group_id);
+            }
+        }
+    }
+    tx.rollback().await?;
+    Ok(found)
+}
+
+/// An endpoint as conditions look at it.
+pub(crate) fn seen<'a>(collection: &'a Collection, id: &'a EndpointId, raws: &[RawEndpoint]) -> Seen<'a> {
+    Seen {
+        id,
+        host_name: collection.host_name.as_deref(),
+        tags: &collection.tags,
+        endpoint_tags: declared_tags(raws),
+        auth: raws.iter().flat_map(|raw| &raw.facts.auth_sets).flat_map(|set| set.iter()).collect(),
+        access: raws.iter().flat_map(|raw| &raw.facts.access_types).copied().collect(),
+    }
+}
+
+/// Notes changed numbers of members, in the order of groups. The transaction takes no collection after this.
+pub(crate) async fn add_counts(tx: &mut Tx, account_id: i64, counts: &Counts) -> Result<(), Error> {
+    for (group_id, count) in counts.iter().filter(|(_, count)| **count != 0) {
+        store::collections::add_endpoints(tx, account_id, *group_id, *count).await?;
+    }
+    Ok(())
+}
+
+/// Looks at some endpoints of the account, or of the one collection that the job is about. The place is the collection
+/// and the last effective URL that was looked at.
+pub(crate) async fn step(tx: &mut Tx, job: &Job) -> Result<Step, Error> {
+    let (from_id, after_key) = job.place.split_once('/').unwrap_or(("0", ""));
+    let mut from_id: i64 = from_id.parse().map_err(|_| Error::Internal(format!("job place {}", job.place)))?;
+    let mut after_key = after_key.to_owned();
+    let (mut done, mut counts) = (0, Counts::new());
+    let place = 'looking: {
+        for _ in 0..COLLECTIONS_PER_STEP {
+            let next = match job.collection_id {
+                NO_COLLECTION => store::collection_writes::next_plain(tx, job.account_id, from_id).await?,
+                id => Some(id).filter(|id| i64::from(*id) >= from_id),
+            };
+            let Some(collection_id) = next else { break 'looking None };
+            if i64::from(collection_id) != from_id {
+                after_key.clear();
+            }
+            let limit = i64::try_from(ENDPOINTS_PER_STEP - done).unwrap_or_default();
+            store::collection_writes::hold(tx, job.account_id, collection_id).await?;
+            let keys = store::endpoints::some_url_keys(tx, job.account_id, collection_id, &after_key, limit).await?;
+            let texts: Vec<&str> = keys.iter().map(String::as_str).collect();
+            for (group_id, count) in refresh(tx, job.account_id, collection_id, &texts).await? {
+                *counts.entry(group_id).or_default() += count;
+            }
+            done += keys.len();
+            match keys.last() {
+                Some(last) if done >= ENDPOINTS_PER_STEP => break 'looking Some(format!("{collection_id}/{last}")),
+                _ => from_id = i64::from(collection_id) + 1,
+            }
+            after_key.clear();
+        }
+        Some(format!("{from_id}/"))
+    };
+    add_counts(tx, job.account_id, &counts).await?;
+    let done = i64::try_from(done).unwrap_or(i64::MAX);
+    Ok(match place {
+        Some(place) => Step::To { place, done },
+        None => Step::Over { done },
+    })
+}

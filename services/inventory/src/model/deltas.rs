@@ -1,0 +1,127 @@
+use std::collections::{BTreeMap, btree_map::Entry};
+
+use portolan_engine::{
+    Aggregate, EndpointDelta, Method, ParameterKey, Samples,
+    template::{SplitUrl, without_query},
+};
+use portolan_record::Record;
+
+use crate::model::{
+    calls::Calls,
+    drift::Declared,
+    endpoints::{Facts, RawEndpoint},
+    text,
+};
+
+/// Where a record belongs, before it is known which collections exist.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Target {
+    /// The collection that the record names.
+    Collection(i64),
+    /// The collection of a host, in lower case.
+    Host(String),
+}
+
+/// What a batch says of one raw URL and method.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delta {
+    pub seen: EndpointDelta,
+    pub samples: Samples,
+    /// Its template is taken apart, so the URL stands for itself.
+    pub apart: bool,
+    pub calls: Calls,
+    /// What each specification declares of it.
+    pub declared: Declared,
+}
+
+/// Endpoint key to what is new of it.
+pub type Deltas = BTreeMap<String, Delta>;
+
+impl Delta {
+    /// A delta without samples and calls yet.
+    pub fn new(seen: EndpointDelta, apart: bool) -> Self {
+        Self { seen, samples: Samples::default(), calls: Calls::default(), declared: Declared::default(), apart }
+    }
+}
+
+/// Adds what other records say.
+pub fn merge(known: &mut Deltas, other: Deltas) {
+    for (key, delta) in other {
+        match known.entry(key) {
+            Entry::Vacant(place) => _ = place.insert(delta),
+            Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                known.seen.merge(delta.seen);
+                known.samples.merge(delta.samples);
+                known.apart |= delta.apart;
+                known.calls.merge(delta.calls);
+                known.declared.merge(delta.declared);
+            }
+        }
+    }
+}
+
+/// The URL of a record as it was called, in the form in which the target's URLs are stored.
+pub fn concrete_url(record: &Record<'_>, target: &Target) -> String {
+    let url = text::storable(without_query(&record.path));
+    match target {
+        Target::Host(_) => url[SplitUrl::new(&url).origin.len()..].to_owned(),
+        Target::Collection(_) => url,
+    }
+}
+
+/// A stored row as the sum of the records that made it.
+pub(crate) fn to_delta(
+    method: Method,
+    row: RawEndpoint,
+    parameters: BTreeMap<ParameterKey, Aggregate>,
+) -> EndpointDelta {
+    let facts = row.facts;
+    EndpointDelta {
+        method,
+        raw_url: row.raw_url,
+        declared: facts.declared,
+        proven: row.proven,
+        status_counts: facts.status_counts,
+        addresses: facts.addresses,
+        declared_codes: facts.declared_codes,
+        first_seen: row.first_seen,
+        last_seen: row.last_seen,
+        discovered: facts.discovered,
+        hosts: facts.hosts,
+        auth_sets: facts.auth_sets,
+        api_types: facts.api_types,
+        access_types: facts.access_types,
+        sources: facts.sources,
+        declaration: facts.declaration,
+        parameters,
+    }
+}
+
+pub(crate) fn to_row(key: String, url: String, seen: EndpointDelta, never_merge: bool) -> RawEndpoint {
+    RawEndpoint {
+        key,
+        method: seen.method.name().to_owned(),
+        raw_url: seen.raw_url,
+        url,
+        proven: seen.proven,
+        first_seen: seen.first_seen,
+        last_seen: seen.last_seen,
+        facts: Facts {
+            declared: seen.declared,
+            status_counts: seen.status_counts,
+            addresses: seen.addresses,
+            declared_codes: seen.declared_codes,
+            discovered: seen.discovered,
+            hosts: seen.hosts,
+            auth_sets: seen.auth_sets,
+            api_types: seen.api_types,
+            access_types: seen.access_types,
+            sources: seen.sources,
+            declaration: seen.declaration,
+            never_merge,
+        },
+        description: None,
+        described_at: 0,
+    }
+}

@@ -1,0 +1,82 @@
+use std::collections::BTreeMap;
+
+use portolan_engine::drift::Shape;
+use portolan_record::{Declaration, Source, Specification};
+
+use crate::model::text;
+
+/// What specifications declare of one raw URL, by the specification's id. Adding up is commutative and associative.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Declared(pub BTreeMap<String, Operation>);
+
+/// One operation as one specification declares it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operation {
+    /// Unix seconds of the import, then the place in the log.
+    pub at: (i64, i64),
+    pub title: String,
+    pub version: String,
+    pub shape: Shape,
+}
+
+impl Declared {
+    pub fn add(&mut self, declaration: &Declaration, source: Source, time: i64, offset: i64) {
+        // Without a name, all declarations of a source are one specification.
+        let Specification { id, title, version } = match &declaration.specification {
+            Some(specification) if !specification.id.is_empty() => specification.clone(),
+            _ => Specification { id: source.name().to_owned(), title: source.name().to_owned(), ..Default::default() },
+        };
+        let (title, version) = (text::storable(&title), text::storable(&version));
+        let new = Operation { at: (time, offset), title, version, shape: Shape::from(declaration) };
+        self.insert(text::storable(&id), new);
+    }
+
+    /// Adds what other records say.
+    pub fn merge(&mut self, other: Self) {
+        other.0.into_iter().for_each(|(id, operation)| self.insert(id, operation));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn insert(&mut self, id: String, new: Operation) {
+        match self.0.get_mut(&id) {
+            Some(known) if known.at >= new.at => {}
+            Some(known) => *known = new,
+            None => _ = self.0.insert(id, new),
+        }
+    }
+}
+
+/// What differs in a collection.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Drift {
+    pub documented: bool,
+    pub shadow: Vec<Place>,
+    pub orphan: Vec<Place>,
+    pub zombie: Vec<Place>,
+    pub specifications: Vec<Change>,
+}
+
+/// An endpoint or a declared operation.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub url: String,
+    pub method: String,
+    /// Unix seconds; 0 when no call was seen.
+    pub last_seen: i64,
+}
+
+/// What the newest import of a specification changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    pub title: String,
+    pub version: String,
+    pub previous_version: Option<String>,
+    /// Unix seconds.
+    pub declared_at: i64,
+    pub added: Vec<Place>,
+    pub removed: Vec<Place>,
+    pub changed: Vec<(Place, Vec<String>)>,
+}

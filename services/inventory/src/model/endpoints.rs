@@ -1,0 +1,247 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use portolan_engine::{AccessType, ApiType, AuthSet, AuthType, DeclaredFacts};
+use portolan_record::Source;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{collections::Tag, keys};
+
+/// An endpoint by what its parameters show.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Activity {
+    pub id: EndpointId,
+    /// Unix seconds of the first sight of a parameter, else of the endpoint.
+    pub started_at: i64,
+    pub parameters: i64,
+}
+
+/// The key of tags that come from a specification, which has values only.
+const DECLARED_TAG: &str = "tag";
+
+/// An endpoint counts as new for this long.
+const NEW_S: i64 = 30 * 24 * 3_600;
+
+/// How callers name an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EndpointId {
+    pub collection_id: i32,
+    /// The effective URL: static, or a template.
+    pub url: String,
+    pub method: String,
+}
+
+impl EndpointId {
+    /// The key of the effective URL; methods are stored in upper case.
+    pub(crate) fn url_key(&self) -> String {
+        keys::endpoint_key(&self.method.to_ascii_uppercase(), &self.url)
+    }
+}
+
+/// What is stored of one raw URL with one method.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RawEndpoint {
+    pub key: String,
+    pub method: String,
+    pub raw_url: String,
+    pub url: String,
+    /// A 2xx or 302 answer or a declaration was seen.
+    pub proven: bool,
+    /// Unix seconds.
+    pub first_seen: i64,
+    /// Unix seconds.
+    pub last_seen: i64,
+    pub facts: Facts,
+    pub description: Option<String>,
+    /// Unix seconds; of several raw URLs of one endpoint the last description counts.
+    pub described_at: i64,
+}
+
+/// The part of a raw endpoint that no query selects by.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Facts {
+    pub declared: bool,
+    /// Calls by status code.
+    pub status_counts: BTreeMap<i32, u64>,
+    /// Further URLs of a declared operation, at its other servers.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub addresses: BTreeSet<String>,
+    pub declared_codes: BTreeSet<i32>,
+    /// Unix seconds of the oldest record that proves the endpoint.
+    pub discovered: Option<i64>,
+    pub hosts: BTreeSet<String>,
+    /// Every distinct set of authentication types seen together.
+    pub auth_sets: BTreeSet<AuthSet>,
+    pub api_types: BTreeSet<ApiType>,
+    /// What the addresses of its calls say.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub access_types: BTreeSet<AccessType>,
+    /// The source to the time of its first record.
+    pub sources: BTreeMap<Source, i64>,
+    pub declaration: Option<DeclaredFacts>,
+    /// Taken out of a template by hand.
+    pub never_merge: bool,
+}
+
+impl Facts {
+    /// Records that prove the endpoint, each of which showed its URL.
+    pub fn proofs(&self) -> u64 {
+        let proving = |(code, _): &(&i32, &u64)| matches!(code, 0 | 101 | 200..300 | 302);
+        self.status_counts.iter().filter(proving).map(|(_, count)| count).sum()
+    }
+}
+
+/// An endpoint: the raw URLs of one effective URL together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Endpoint {
+    pub id: EndpointId,
+    pub auth_sets: BTreeSet<AuthSet>,
+    pub access_types: BTreeSet<AccessType>,
+    pub api_type: ApiType,
+    pub response_codes: Vec<i32>,
+    /// Unix seconds.
+    pub discovered_at: i64,
+    /// Unix seconds.
+    pub last_seen: i64,
+    pub is_sensitive: bool,
+    /// 0 to 5.
+    pub risk_score: f64,
+    pub sources: BTreeMap<Source, i64>,
+    /// What a user wrote, else what a specification says.
+    pub description: Option<String>,
+    /// The groups that show it.
+    pub group_ids: Vec<i32>,
+    /// What specifications sort it under.
+    pub tags: Vec<Tag>,
+}
+
+impl Endpoint {
+    /// `UNAUTHENTICATED` alone if any call had no authentication, else all that were seen.
+    pub fn actual_auth_types(&self) -> Vec<AuthType> {
+        let all: BTreeSet<AuthType> = self.auth_sets.iter().flat_map(|set| set.iter()).collect();
+        match all.contains(&AuthType::Unauthenticated) {
+            true => vec![AuthType::Unauthenticated],
+            false => all.into_iter().collect(),
+        }
+    }
+
+    /// The raw rows of one effective URL as one endpoint; nothing when none of them proves it.
+    pub(crate) fn of(collection_id: i32, raws: &[RawEndpoint], is_sensitive: bool, now: i64) -> Option<Self> {
+        let first = raws.first().filter(|_| raws.iter().any(|raw| raw.proven))?;
+        let facts = || raws.iter().map(|raw| &raw.facts);
+        let mut sources: BTreeMap<Source, i64> = BTreeMap::new();
+        for (source, time) in facts().flat_map(|facts| &facts.sources) {
+            sources.entry(*source).and_modify(|known| *known = (*known).min(*time)).or_insert(*time);
+        }
+        let codes: BTreeSet<i32> = facts()
+            .flat_map(|facts| facts.status_counts.keys().chain(&facts.declared_codes))
+            .copied()
+            .filter(|code| *code > 0)
+            .collect();
+        let discovered_at = facts().filter_map(|facts| facts.discovered).min().unwrap_or_default();
+        let written = raws.iter().filter(|raw| raw.description.is_some()).max_by_key(|raw| raw.described_at);
+        let declared = || facts().filter_map(|facts| facts.declaration.as_ref()).max();
+        let is_public = facts().any(|facts| facts.access_types.contains(&AccessType::Public));
+        let is_new = now.saturating_sub(discovered_at) <= NEW_S;
+        Some(Self {
+            id: EndpointId { collection_id, url: first.url.clone(), method: first.method.clone() },
+            auth_sets: facts().flat_map(|facts| facts.auth_sets.iter().copied()).collect(),
+            access_types: facts().flat_map(|facts| facts.access_types.iter().copied()).collect(),
+            // A special protocol outweighs plain calls beside it.
+            api_type: facts().flat_map(|facts| facts.api_types.iter().copied()).max().unwrap_or(ApiType::Rest),
+            response_codes: codes.into_iter().collect(),
+            discovered_at,
+            last_seen: raws.iter().map(|raw| raw.last_seen).max().unwrap_or_default(),
+            is_sensitive,
+            risk_score: f64::from(u8::from(is_new) + u8::from(is_sensitive) + u8::from(is_public)),
+            sources,
+            group_ids: Vec::new(),
+            tags: declared_tags(raws),
+            description: match written {
+                Some(raw) => raw.description.clone(),
+                None => declared().and_then(|declaration| declaration.description.clone()),
+            },
+        })
+    }
+}
+
+/// The tags that specifications give the raw URLs of an endpoint, by value.
+pub(crate) fn declared_tags(raws: &[RawEndpoint]) -> Vec<Tag> {
+    let declarations = raws.iter().filter_map(|raw| raw.facts.declaration.as_ref());
+    let mut values: BTreeMap<&str, i64> = BTreeMap::new();
+    for (declaration, tag) in declarations.flat_map(|known| known.tags.iter().map(move |tag| (known, tag))) {
+        let time = values.entry(tag).or_insert(declaration.time);
+        *time = (*time).max(declaration.time);
+    }
+    let tag = |(value, updated_at): (&str, i64)| Tag {
+        key_name: DECLARED_TAG.to_owned(),
+        value: value.to_owned(),
+        source: Some(Source::OpenApi.name().to_owned()),
+        updated_at,
+    };
+    values.into_iter().map(tag).collect()
+}
+
+/// Groups rows by effective URL and method, in that order.
+pub(crate) fn grouped(rows: Vec<RawEndpoint>) -> BTreeMap<(String, String), Vec<RawEndpoint>> {
+    let mut groups: BTreeMap<(String, String), Vec<RawEndpoint>> = BTreeMap::new();
+    for row in rows {
+        groups.entry((row.url.clone(), row.method.clone())).or_default().push(row);
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(url: &str, status: i32, auth: &[AuthType]) -> RawEndpoint {
+        let proven = status == 200;
+        RawEndpoint {
+            key: String::new(),
+            method: "GET".into(),
+            raw_url: url.into(),
+            url: "/a/STRING".into(),
+            proven,
+            first_seen: 100,
+            last_seen: 200,
+            facts: Facts {
+                status_counts: BTreeMap::from([(status, 1)]),
+                auth_sets: BTreeSet::from([AuthSet::from_iter(auth.iter().copied())]),
+                discovered: proven.then_some(100),
+                ..Facts::default()
+            },
+            description: None,
+            described_at: 0,
+        }
+    }
+
+    #[test]
+    fn unproven_urls_join_but_make_no_endpoint() {
+        let jwt = [AuthType::Jwt];
+        assert!(Endpoint::of(1, &[raw("/a/x", 404, &jwt)], false, 0).is_none());
+        let endpoint = Endpoint::of(1, &[raw("/a/x", 404, &jwt), raw("/a/y", 200, &jwt)], true, 150).unwrap();
+        assert_eq!(endpoint.response_codes, [200, 404]);
+        assert_eq!(endpoint.risk_score, 2.0);
+        assert_eq!(Endpoint::of(1, &[raw("/a/y", 200, &jwt)], false, 100 + NEW_S + 1).unwrap().risk_score, 0.0);
+    }
+
+    #[test]
+    fn one_unauthenticated_call_outweighs_all() {
+        let of = |raws: &[RawEndpoint]| Endpoint::of(1, raws, false, 0).unwrap().actual_auth_types();
+        let both = [AuthType::Jwt, AuthType::Basic];
+        assert_eq!(of(&[raw("/a/x", 200, &both), raw("/a/y", 200, &[AuthType::Bearer])]).len(), 3);
+        assert_eq!(of(&[raw("/a/x", 200, &both), raw("/a/y", 200, &[])]), [AuthType::Unauthenticated]);
+    }
+
+    #[test]
+    fn a_written_description_outweighs_a_declared_one() {
+        let mut raw = raw("/a/x", 200, &[]);
+        raw.facts.declaration =
+            Some(DeclaredFacts { time: 1, description: Some("declared".into()), deprecated: false, tags: Vec::new() });
+        let description = |raw: &RawEndpoint| Endpoint::of(1, std::slice::from_ref(raw), false, 0).unwrap().description;
+        assert_eq!(description(&raw).as_deref(), Some("declared"));
+        raw.description = Some(String::new());
+        assert_eq!(description(&raw).as_deref(), Some(""));
+    }
+}

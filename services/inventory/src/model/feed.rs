@@ -1,0 +1,84 @@
+use portolan_engine::template::SplitUrl;
+
+/// What became of one effective URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub url_key: String,
+    /// Nothing for an endpoint that was never there.
+    pub endpoint_id: Option<i64>,
+    pub shown: Shown,
+    pub removed: bool,
+}
+
+/// The state of an endpoint at its last change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EdgeEndpoint {
+    pub version: i64,
+    pub endpoint_id: i64,
+    pub account_id: i64,
+    pub collection_id: i32,
+    /// Of the collection.
+    pub host_name: Option<String>,
+    pub method: String,
+    pub url: String,
+    pub active: bool,
+    pub removed: bool,
+}
+
+impl EdgeEndpoint {
+    /// Host in lower case and path; the host is empty when none is known.
+    pub fn host_and_path(&self) -> (String, String) {
+        if self.removed {
+            return (String::new(), String::new());
+        }
+        let origin = SplitUrl::new(&self.url).origin;
+        let path = &self.url[origin.len()..];
+        let authority = origin.split_once("//").map_or("", |(_, authority)| authority);
+        let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let host = match (&self.host_name, authority) {
+            (Some(host), "") => host,
+            (_, authority) => authority,
+        };
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        (host.to_lowercase(), path)
+    }
+}
+
+/// An endpoint as the raw rows show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    pub method: String,
+    pub url: String,
+    /// Unix seconds.
+    pub discovered_at: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_and_path_come_from_the_url_or_the_collection() {
+        let of = |host: Option<&str>, url: &str| {
+            EdgeEndpoint {
+                version: 1,
+                endpoint_id: 1,
+                account_id: 1,
+                collection_id: 1,
+                host_name: host.map(str::to_owned),
+                method: "GET".into(),
+                url: url.into(),
+                active: true,
+                removed: false,
+            }
+            .host_and_path()
+        };
+        assert_eq!(
+            of(None, "https://API.example.com:8443/a/INTEGER"),
+            ("api.example.com:8443".into(), "/a/INTEGER".into())
+        );
+        assert_eq!(of(Some("h.example.com"), "/a"), ("h.example.com".into(), "/a".into()));
+        assert_eq!(of(None, "/a"), (String::new(), "/a".into()));
+        assert_eq!(of(None, "https://api.example.com"), ("api.example.com".into(), "/".into()));
+    }
+}

@@ -1,0 +1,14 @@
+use crate::model::endpoints::EndpointId;
+
+/// Calls kept of an endpoint, the newest.
+pub const SAMPLES_MAX: usize = 10;
+
+/// The stored calls of one endpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Calls {
+    pub endpoint: EndpointId,
+    /// The groups that show it.
+    pub group_ids: Vec<i32>,
+    /// Ingest records as JSON texts, the newest first.
+    pub records: Vec<String>,
+}

@@ -1,0 +1,148 @@
+//! Kinds of data that an account has defined or switched, and the detectors that follow from them.
+//!
+//! # Invariants
+//! - A change counts for every batch of records that is read after it was answered, in every process.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use portolan_api::Reason;
+use portolan_authz::Caller;
+use portolan_engine::{Detectors, SubType};
+use portolan_runtime::now_s;
+use portolan_store::retrying;
+
+use crate::{
+    Deps, Error,
+    model::{
+        collections::CollectionName,
+        data_types::{
+            Changes, DataType, Definition, DetectorSet, built_in, detectors_of, invalid, positions, rule, switched,
+        },
+        text,
+    },
+    store,
+};
+
+/// Kinds that one account may define.
+const TYPES_MAX: usize = 200;
+
+const PAGE_DEFAULT: usize = 200;
+
+const PAGE_MAX: usize = 1_000;
+
+/// The detectors as they are now. One small query tells whether anything changed.
+pub async fn detectors(deps: &Deps) -> Result<Arc<DetectorSet>, Error> {
+    let version = store::data_types::version(&deps.db).await?;
+    let mut kept = deps.shared.detectors.lock().await;
+    if let Some((known, set)) = &*kept
+        && *known == version
+    {
+        return Ok(set.clone());
+    }
+    let mut by_account: BTreeMap<i64, Vec<DataType>> = BTreeMap::new();
+    for (account_id, row) in store::data_types::list_all(&deps.db).await? {
+        by_account.entry(account_id).or_default().push(row);
+    }
+    let accounts = by_account.into_iter().map(|(account_id, rows)| (account_id, detectors_of(&rows))).collect();
+    let set = Arc::new(DetectorSet { common: Detectors::default(), accounts });
+    *kept = Some((version, set.clone()));
+    Ok(set)
+}
+
+/// The kinds after a name, those of the account and the built-in ones, and whether more follow.
+pub async fn list(deps: &Deps, caller: &Caller, after: &str, page_size: i32) -> Result<(Vec<DataType>, bool), Error> {
+    let size = usize::try_from(page_size).ok().filter(|size| *size > 0).unwrap_or(PAGE_DEFAULT).min(PAGE_MAX);
+    let mut all: BTreeMap<String, DataType> = built_in().map(|known| (known.name.clone(), known)).collect();
+    for row in store::data_types::list(&deps.db, caller.account_id).await? {
+        match all.get_mut(&row.name) {
+            Some(known) => *known = switched(row, known),
+            None => _ = all.insert(row.name.clone(), row),
+        }
+    }
+    let mut page: Vec<DataType> = all.into_values().filter(|known| known.name.as_str() > after).collect();
+    let more = page.len() > size;
+    page.truncate(size);
+    Ok((page, more))
+}
+
+/// Creates a kind of the account's making.
+///
+/// # Errors
+/// `COLLECTION_NAME_…` for its name, `DATA_TYPE_EXISTS`, `DATA_TYPE_INVALID`, `TOO_MANY_DATA_TYPES`.
+pub async fn create(deps: &Deps, caller: &Caller, name: &str, wanted: Changes) -> Result<DataType, Error> {
+    let name = CollectionName::parse(Some(name.trim().to_uppercase()).filter(|name| !name.is_empty()))?;
+    let taken = || Error::from(portolan_api::Error::new(Reason::DataTypeExists).with("name", name.as_str()));
+    if SubType::from_name(name.as_str()).is_some() {
+        return Err(taken());
+    }
+    let now = now_s();
+    let mut created = DataType {
+        name: name.as_str().to_owned(),
+        built_in: false,
+        active: true,
+        definition: Definition::default(),
+        unreadable: None,
+        created_at: now,
+        updated_at: now,
+    };
+    wanted.apply(&mut created);
+    rule(&created)?;
+    let known = store::data_types::list(&deps.db, caller.account_id).await?;
+    if known.iter().filter(|known| !known.built_in).count() >= TYPES_MAX {
+        return Err(portolan_api::Error::new(Reason::TooManyDataTypes).with("limit", TYPES_MAX).into());
+    }
+    match store::data_types::insert(&deps.db, caller.account_id, &created).await? {
+        true => Ok(created),
+        false => Err(taken()),
+    }
+}
+
+/// Changes a kind of the account, or switches a built-in one.
+///
+/// # Errors
+/// `DATA_TYPE_NOT_FOUND`, `DATA_TYPE_INVALID`.
+pub async fn update(deps: &Deps, caller: &Caller, name: &str, wanted: Changes) -> Result<DataType, Error> {
+    let name = name.to_uppercase();
+    text::no_nul("name", &name)?;
+    let now = now_s();
+    let default = built_in().find(|known| known.name == name);
+    let stored = store::data_types::get(&deps.db, caller.account_id, &name).await?;
+    let mut known = match (stored, &default) {
+        (Some(row), Some(default)) => switched(row, default),
+        (Some(row), None) => row,
+        (None, Some(default)) => DataType { created_at: now, ..default.clone() },
+        (None, None) => return Err(not_found(&name)),
+    };
+    if known.built_in && !wanted.only_switches() {
+        return Err(invalid(
+            "name",
+            "of a built-in kind, of which only `active`, `redacted` and where it is sensitive can be changed",
+        )
+        .into());
+    }
+    wanted.apply(&mut known);
+    known.updated_at = now;
+    match known.built_in {
+        true => _ = positions(&known.definition)?,
+        false => _ = rule(&known)?,
+    }
+    retrying(|| store::data_types::save(&deps.db, caller.account_id, &known)).await?;
+    Ok(known)
+}
+
+/// Deletes a kind of the account, or the switch of a built-in one.
+///
+/// # Errors
+/// `DATA_TYPE_NOT_FOUND`.
+pub async fn delete(deps: &Deps, caller: &Caller, name: &str) -> Result<(), Error> {
+    let name = name.to_uppercase();
+    text::no_nul("name", &name)?;
+    match retrying(|| store::data_types::delete(&deps.db, caller.account_id, &name)).await? {
+        true => Ok(()),
+        false => Err(not_found(&name)),
+    }
+}
+
+fn not_found(name: &str) -> Error {
+    portolan_api::Error::new(Reason::DataTypeNotFound).with("name", name).into()
+}

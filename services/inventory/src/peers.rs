@@ -1,0 +1,87 @@
+//! What the inventory asks other services: the one place here that speaks their messages.
+
+use std::collections::BTreeSet;
+
+use portolan_api::{
+    Reason, Result,
+    identity::v1::{
+        AddUserCollectionRequest, FindOrganizationRequest, ForgetCollectionsRequest, GetAccountSettingsRequest,
+        ResolveManagedUserRequest, find_organization_request::By,
+    },
+    imports::v1::{DeleteUploadsRequest, RedactUploadsRequest},
+};
+use portolan_authz::Caller;
+use portolan_runtime::Peers;
+
+/// Shows a collection to a caller who sees only some.
+///
+/// # Errors
+/// `UNAVAILABLE`.
+pub async fn show_collection(peers: &Peers, caller: &Caller, collection_id: i32) -> Result<()> {
+    let request = AddUserCollectionRequest { account_id: caller.account_id, user_id: caller.user_id, collection_id };
+    peers.identity().add_user_collection(request).await?;
+    Ok(())
+}
+
+/// Address ranges of an account.
+pub struct Ranges {
+    /// Those that the account calls its own.
+    pub private: Vec<String>,
+    pub partners: Vec<String>,
+}
+
+/// The address ranges of an account at this moment.
+///
+/// # Errors
+/// `ACCOUNT_NOT_FOUND`, also for an account that has ended; `UNAVAILABLE`.
+pub async fn ranges(peers: &Peers, account_id: i64) -> Result<Ranges> {
+    let settings = peers.directory().get_account_settings(GetAccountSettingsRequest { account_id }).await?.into_inner();
+    Ok(Ranges { private: settings.private_cidr_list, partners: settings.partner_ip_list })
+}
+
+/// An organization with its accounts.
+pub struct Organization {
+    pub id: String,
+    pub account_ids: BTreeSet<i64>,
+}
+
+/// The organization of an account.
+///
+/// # Errors
+/// `ORGANIZATION_NOT_FOUND`, `UNAVAILABLE`.
+pub async fn organization(peers: &Peers, account_id: i64) -> Result<Organization> {
+    let request = FindOrganizationRequest { by: Some(By::AccountId(account_id)) };
+    let found = peers.directory().find_organization(request).await?.into_inner().organization;
+    let found = found.ok_or(Reason::OrganizationNotFound)?;
+    Ok(Organization { id: found.id, account_ids: found.account_ids.into_iter().collect() })
+}
+
+/// The account of a customer workspace of a vendor.
+///
+/// # Errors
+/// `MANAGED_USER_NOT_FOUND`, `UNAVAILABLE`.
+pub async fn workspace(peers: &Peers, vendor_account_id: i64, managed_user_id: &str) -> Result<i64> {
+    let request = ResolveManagedUserRequest { vendor_account_id, managed_user_id: managed_user_id.to_owned() };
+    Ok(peers.directory().resolve_managed_user(request).await?.into_inner().account_id)
+}
+
+/// Has imports forget a collection (uploads, raw files, saved specifications) and identity take it out of roles and the
+/// lists of members. Both bear being told twice.
+///
+/// # Errors
+/// `UNAVAILABLE`.
+pub async fn forget_collection(peers: &Peers, account_id: i64, collection_id: i32) -> Result<()> {
+    peers.uploads().delete_uploads(DeleteUploadsRequest { account_id, collection_id }).await?;
+    let request = ForgetCollectionsRequest { account_id, collection_ids: vec![collection_id] };
+    peers.collection_lists().forget_collections(request).await?;
+    Ok(())
+}
+
+/// Has the values in raw uploads of a collection removed. It bears being told twice.
+///
+/// # Errors
+/// `UNAVAILABLE`.
+pub async fn redact_uploads(peers: &Peers, account_id: i64, collection_id: i32) -> Result<()> {
+    peers.uploads().redact_uploads(RedactUploadsRequest { account_id, collection_id }).await?;
+    Ok(())
+}

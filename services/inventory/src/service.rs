@@ -1,0 +1,117 @@
+use portolan_api::inventory::v1::{
+    access_type_service_server::AccessTypeServiceServer, api_platform_service_server::ApiPlatformServiceServer,
+    collection_directory_service_server::CollectionDirectoryServiceServer,
+    collection_write_service_server::CollectionWriteServiceServer, discovery_service_server::DiscoveryServiceServer,
+    drift_service_server::DriftServiceServer, edge_feed_service_server::EdgeFeedServiceServer,
+    endpoint_write_service_server::EndpointWriteServiceServer, export_service_server::ExportServiceServer,
+    group_preview_service_server::GroupPreviewServiceServer, group_service_server::GroupServiceServer,
+    ingest_service_server::IngestServiceServer, inventory_service_server::InventoryServiceServer,
+    inventory_usage_service_server::InventoryUsageServiceServer, job_service_server::JobServiceServer,
+    sensitive_data_service_server::SensitiveDataServiceServer,
+};
+use portolan_log::Log;
+use portolan_runtime::{Opened, Process, Service, Tasks, process, process::BoxError, readiness::check};
+use tonic::service::Routes;
+
+use crate::{
+    deps::Deps,
+    ingest::log_readiness,
+    migrations::{SERVICE, migrate},
+    options::{LogOptions, Options},
+    rpc::Rpc,
+    worker,
+};
+
+/// Largest request: an import target or a list of 10,000 ids stays far below.
+const REQUEST_BYTES_MAX: usize = 4 << 20;
+/// Largest reservation: the raw URLs of a capture, with digests of the names in their bodies.
+const RESERVATION_BYTES_MAX: usize = 64 << 20;
+/// Largest answer: the endpoints of a large collection come in one message.
+const RESPONSE_BYTES_MAX: usize = 512 << 20;
+
+/// The inventory service.
+pub struct Inventory;
+
+impl Service for Inventory {
+    const NAME: &'static str = SERVICE;
+    const PACKAGE: &'static str = "portolan.inventory.v1";
+
+    async fn open(process: &Process) -> Result<Opened, BoxError> {
+        let LogOptions { url, topic } = LogOptions::read(&process.config)?;
+        let store = process.store.clone();
+        // Owned by each attempt: the future of a trait lends nothing to closures.
+        let open = move || {
+            let (url, topic, store) = (url.clone(), topic.clone(), store.clone());
+            async move { Log::open(&url, &topic, &store).await }
+        };
+        let log = process::waiting("the log", portolan_log::Error::transient, open).await?;
+        let opened = Self::open_on(process, log.clone()).await?;
+        let store = process.store.clone();
+        opened.tasks.needs("log", check(move || log_readiness(store.clone(), log.clone())));
+        Ok(opened)
+    }
+}
+
+impl Inventory {
+    /// As [`Service::open`], with the log that other services of the process have opened: a reader of the embedded log
+    /// is woken by what is appended through the same handle.
+    ///
+    /// # Errors
+    /// Whatever keeps the service from starting, worded for its operator.
+    pub async fn open_on(process: &Process, log: Log) -> Result<Opened, BoxError> {
+        let options = Options::read(&process.config)?;
+        let db = process.db(Self::NAME).await?;
+        migrate(&db).await?;
+        let deps = Deps::new(db.clone(), log, process.peers.clone())
+            .configured(&options)
+            .trusting(process.config.get("http.trusted_proxies"))
+            .probing_in(std::env::current_exe().ok());
+        let tasks = Tasks::default();
+        let guard = portolan_outbox::guard(process, &db, process.remote_guard(), &tasks).await?;
+        if !process.is_whole {
+            tasks.stopping(portolan_meter::start(std::slice::from_ref(&db)).stop());
+        }
+        start(&deps, &tasks);
+        Ok(Opened { routes: routes(deps), guard, tasks })
+    }
+}
+
+/// Begins what runs by itself: a consumer for each partition of the log, jobs, and upkeep. The tables must be there.
+pub fn start(deps: &Deps, tasks: &Tasks) {
+    worker::start(deps, tasks);
+}
+
+/// The services of the package; the guard goes before them.
+fn routes(deps: Deps) -> Routes {
+    let rpc = Rpc::new(deps);
+    let mut routes = Routes::builder();
+    macro_rules! add {
+        ($server:ident) => {
+            add!($server, REQUEST_BYTES_MAX)
+        };
+        ($server:ident, $request_bytes_max:expr) => {
+            routes.add_service(
+                $server::new(rpc.clone())
+                    .max_decoding_message_size($request_bytes_max)
+                    .max_encoding_message_size(RESPONSE_BYTES_MAX),
+            )
+        };
+    }
+    add!(AccessTypeServiceServer);
+    add!(ApiPlatformServiceServer);
+    add!(CollectionDirectoryServiceServer);
+    add!(CollectionWriteServiceServer);
+    add!(DiscoveryServiceServer);
+    add!(DriftServiceServer);
+    add!(EdgeFeedServiceServer);
+    add!(EndpointWriteServiceServer);
+    add!(ExportServiceServer);
+    add!(GroupPreviewServiceServer);
+    add!(GroupServiceServer);
+    add!(IngestServiceServer);
+    add!(InventoryServiceServer);
+    add!(InventoryUsageServiceServer, RESERVATION_BYTES_MAX);
+    add!(JobServiceServer);
+    add!(SensitiveDataServiceServer);
+    routes.routes()
+}

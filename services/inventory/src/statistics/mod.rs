@@ -1,0 +1,3 @@
+pub mod calls;
+pub mod issues;
+pub mod overview;

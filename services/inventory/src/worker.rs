@@ -1,0 +1,109 @@
+//! What runs by itself: ingest, jobs, and the upkeep of what both leave behind.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use portolan_runtime::{Tasks, now_s};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Deps, Error,
+    catalogs::Catalogs,
+    ingest::{attempts, partition},
+    migrations::SERVICE,
+    runner,
+    statistics::calls,
+    store,
+};
+
+/// Sequences of producers are kept for days, so an hour more does no harm.
+const FORGET_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Nobody repeats an append later than this.
+const PRODUCER_MEMORY_S: i64 = 7 * 24 * 3_600;
+
+/// How often the distance to the end of the log is measured.
+const MEASURE_LAG_EVERY: Duration = Duration::from_secs(10);
+
+/// Begins a consumer for each partition, the runner of jobs, and the upkeep of the log. The tables must be there.
+pub fn start(deps: &Deps, tasks: &Tasks) {
+    let catalogs = Arc::new(Catalogs::default());
+    for partition in 0..deps.log.partitions() {
+        let (deps, catalogs) = (deps.clone(), catalogs.clone());
+        tasks.spawn(async move |stop| partition::run(deps, catalogs, partition, stop).await);
+    }
+    let own = || deps.clone();
+    let (jobs, old, lag, db) = (own(), own(), own(), deps.db.clone());
+    tasks.spawn(async move |stop| runner::run(jobs, uuid::Uuid::new_v4().to_string(), stop).await);
+    tasks.spawn(async move |stop| forget_old(old, stop).await);
+    tasks.spawn(async move |stop| measure_lag(lag, stop).await);
+    tasks.spawn(async move |stop| attempts::show_life(db, stop).await);
+}
+
+/// Keeps what is remembered of old appends and old calls from growing.
+async fn forget_old(deps: Deps, stop: CancellationToken) {
+    loop {
+        if let Err(error) = deps.log.trim_producers(now_s()).await {
+            tracing::warn!(%error, "old producers stay in the log for now");
+        }
+        if let Err(error) = store::producers::delete_older(&deps.db, now_s() - PRODUCER_MEMORY_S).await {
+            tracing::warn!(%error, "old producers stay known for now");
+        }
+        if let Err(error) = calls::forget_old(&deps).await {
+            tracing::warn!(%error, "old calls stay counted for now");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(FORGET_EVERY) => {}
+        }
+    }
+}
+
+/// Publishes how many records of each partition the inventory does not have yet, and how old the oldest one is; and the
+/// age of the oldest job.
+async fn measure_lag(deps: Deps, stop: CancellationToken) {
+    let mut stands: HashMap<i64, (i64, Instant)> = HashMap::new();
+    loop {
+        if let Err(error) = measure(&deps, &mut stands).await {
+            tracing::warn!(%error, "the lag cannot be measured");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(MEASURE_LAG_EVERY) => {}
+        }
+    }
+}
+
+/// `stands` is where partitions with unread records stand, and since when.
+async fn measure(deps: &Deps, stands: &mut HashMap<i64, (i64, Instant)>) -> Result<(), Error> {
+    let ends = deps.log.end_offsets().await?;
+    let positions = store::positions::list(&deps.db, deps.log.source()).await?;
+    for (partition, end) in ends {
+        let position = positions.get(&partition).copied().unwrap_or_default();
+        let lag = (end - position).max(0);
+        let mut age_s = 0;
+        if lag == 0 {
+            stands.remove(&partition);
+        } else {
+            let stand = stands.entry(partition).or_insert((position, Instant::now()));
+            if stand.0 != position {
+                *stand = (position, Instant::now());
+            }
+            // What cannot be read has no time of its own.
+            let appended_at = deps.log.appended_at(partition, position).await.ok().flatten();
+            let stands_s = i64::try_from(stand.1.elapsed().as_secs()).unwrap_or(i64::MAX);
+            age_s = appended_at.map_or(0, |appended_at| now_s() - appended_at).max(stands_s);
+        }
+        let gauge = |value: i64| u32::try_from(value.max(0)).unwrap_or(u32::MAX);
+        let name = partition.to_string();
+        metrics::gauge!("portolan_ingest_lag_records", "partition" => name.clone()).set(gauge(lag));
+        metrics::gauge!("portolan_ingest_oldest_unread_seconds", "partition" => name).set(gauge(age_s));
+    }
+    let asked_at = store::jobs::oldest_active(&deps.db).await?;
+    let age_s = asked_at.map_or(0, |asked_at| (now_s() - asked_at).max(0));
+    metrics::gauge!("portolan_jobs_oldest_seconds", "service" => SERVICE).set(u32::try_from(age_s).unwrap_or(u32::MAX));
+    Ok(())
+}

@@ -1,0 +1,61 @@
+use std::collections::{BTreeSet, HashMap};
+
+use portolan_engine::{
+    Method,
+    template::{BodyNames, Catalog, Change, RawEndpoint as CatalogEntry},
+};
+use portolan_store::Tx;
+
+use crate::{Error, model::keys, store};
+
+/// Method and URL of templates that were taken apart.
+pub type Demerged = BTreeSet<(String, String)>;
+
+/// Whether a change makes a raw URL part of a template that was taken apart.
+pub fn joins(demerged: &Demerged, change: &Change) -> bool {
+    change.raw_url != change.effective_url
+        && !demerged.is_empty()
+        && demerged.contains(&(change.method.name().to_owned(), change.effective_url.clone()))
+}
+
+/// Takes raw URLs that joined such a template out of it; answers their keys and brings the changes up to date.
+pub fn keep(
+    catalog: &mut Catalog,
+    changes: &mut HashMap<String, (Method, String)>,
+    demerged: &Demerged,
+    mut joined: Vec<(Method, String)>,
+) -> BTreeSet<String> {
+    let mut apart = BTreeSet::new();
+    while let Some((method, raw_url)) = joined.pop() {
+        let key = keys::endpoint_key(method.name(), &raw_url);
+        let effective = catalog.effective(method, &raw_url).unwrap_or_default();
+        let is_demerged = demerged.contains(&(method.name().to_owned(), effective.clone()));
+        if effective == raw_url || !is_demerged || !apart.insert(key) {
+            continue;
+        }
+        let entry = CatalogEntry {
+            method,
+            url: raw_url,
+            pinned: false,
+            addresses: BTreeSet::new(),
+            proven: false,
+            never_merge: true,
+            bodies: BodyNames::default(),
+        };
+        for change in catalog.update(&entry) {
+            if joins(demerged, &change) {
+                joined.push((change.method, change.raw_url.clone()));
+            }
+            let key = keys::endpoint_key(change.method.name(), &change.raw_url);
+            changes.insert(key, (change.method, change.effective_url));
+        }
+    }
+    apart
+}
+
+/// Notes of a stored raw URL that it joins no template.
+pub async fn mark(tx: &mut Tx, account_id: i64, collection_id: i32, key: &str) -> Result<(), Error> {
+    let mut rows = store::endpoints::by_keys(tx, account_id, collection_id, &[key]).await?;
+    rows.iter_mut().for_each(|(row, _)| row.facts.never_merge = true);
+    Ok(store::endpoints::save(tx, account_id, collection_id, rows.iter().map(|(row, bodies)| (row, bodies))).await?)
+}
