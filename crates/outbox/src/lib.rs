@@ -39,4 +39,4 @@ pub use relay::{Relay, RelayHandle};
 pub use sink::{AuditService, Event, Failure, NoticeService, RevocationService, Sink, UsageService};
 pub use start::{guard, start};
 pub use store::{Waiting, open, put, waiting};
-pub use topic::{AUDIT, NOTICE, REVOCATIONS, USAGE};
+pub use topic::{AUDIT, AUDIT_HEADS, NOTICE, REVOCATIONS, USAGE};

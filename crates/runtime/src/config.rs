@@ -313,6 +313,7 @@ impl Config {
             ("telemetry.otlp_endpoint", ["http", "https"]),
             ("postman.url", ["http", "https"]),
             ("mail.public_url", ["http", "https"]),
+            ("audit.heads_url", ["http", "https"]),
             ("oidc.issuer", ["http", "https"]),
         ] {
             let text = self.get(key).trim();

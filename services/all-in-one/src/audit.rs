@@ -1,30 +1,99 @@
-//! `portolan audit`: checks the chains of the audit.
+//! `portolan audit`: checks the chains of the audit, and prints their heads to be kept elsewhere.
 
-use portolan_identity::audit::{Verdict, accounts, verify};
+use std::path::PathBuf;
+
+use portolan_identity::audit::{AuditKeys, REGISTRY, SignedHead, Verdict, signed, verify_all};
 use portolan_runtime::{Process, ProcessArgs, process::BoxError};
+use portolan_store::Db;
 
 use crate::commands::say;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum AuditCommand {
     /// Checks the chain of every account; fails when one is broken.
-    Verify(ProcessArgs),
+    ///
+    /// The database alone cannot show that it was set back as a whole to what it was before. Heads that were kept elsewhere
+    /// can: each is held against its chain.
+    Verify(VerifyArgs),
+    /// Prints the signed head of every chain, one a line.
+    Heads(ProcessArgs),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct VerifyArgs {
+    /// A head that was kept: a line of `portolan audit heads` or of the log. May be given more than once.
+    #[arg(long, value_name = "HEAD")]
+    expect: Vec<String>,
+    /// A file with such lines, among others. May be given more than once.
+    #[arg(long, value_name = "FILE")]
+    expect_file: Vec<PathBuf>,
+    #[command(flatten)]
+    process: ProcessArgs,
 }
 
 pub(crate) async fn run(command: &AuditCommand) -> Result<(), BoxError> {
-    let AuditCommand::Verify(arguments) = command;
+    match command {
+        AuditCommand::Verify(arguments) => verify(arguments).await,
+        AuditCommand::Heads(arguments) => heads(arguments).await,
+    }
+}
+
+async fn open(arguments: &ProcessArgs) -> Result<(Db, AuditKeys), BoxError> {
     let process = Process::existing(arguments.load()?).await?;
     let db = process.db("identity").await?;
     db.migrate(&portolan_identity::MIGRATIONS).await?;
+    let keys = AuditKeys::read(&db, &process.secrets).await?;
+    Ok((db, keys))
+}
+
+async fn verify(arguments: &VerifyArgs) -> Result<(), BoxError> {
+    let expected = expected(arguments)?;
+    let (db, keys) = open(&arguments.process).await?;
     let mut broken = 0;
-    for account_id in accounts(&db).await? {
-        match verify(&db, account_id).await? {
-            Verdict::Whole { events } => say(format_args!("account {account_id}: {events} events, whole")),
-            Verdict::Broken { seq, reason } => {
+    for (account_id, verdict) in verify_all(&db, &keys, &expected).await? {
+        let name = name(account_id);
+        match verdict {
+            Verdict::Whole { events } => say(format_args!("{name}: {events} events, whole")),
+            Verdict::Broken { seq, fault } => {
                 broken += 1;
-                say(format_args!("account {account_id}: broken at event {seq}: {reason}"));
+                say(format_args!("{name}: broken at event {seq}: {fault}"));
             }
         }
     }
     if broken > 0 { Err(format!("{broken} chains are broken").into()) } else { Ok(()) }
+}
+
+/// The heads that were kept. What holds none is a mistake, not an audit that is whole.
+fn expected(arguments: &VerifyArgs) -> Result<Vec<SignedHead>, BoxError> {
+    let given = arguments.expect.iter().map(|text| (text.clone(), Ok(text.clone())));
+    let files = arguments.expect_file.iter().map(|path| (path.display().to_string(), std::fs::read_to_string(path)));
+    let mut expected = Vec::new();
+    for (name, text) in given.chain(files) {
+        let text = text.map_err(|error| format!("{name}: {error}"))?;
+        let found = SignedHead::find(&text).map_err(|error| format!("{name} {error}"))?;
+        if found.is_empty() {
+            return Err(format!("{name} holds no signed head: one is a line of `portolan audit heads`").into());
+        }
+        expected.extend(found);
+    }
+    Ok(expected)
+}
+
+async fn heads(arguments: &ProcessArgs) -> Result<(), BoxError> {
+    let (db, keys) = open(arguments).await?;
+    let (signed, changed) = signed(&db, &keys).await?;
+    for head in signed {
+        say(head);
+    }
+    match changed[..] {
+        [] => Ok(()),
+        _ => {
+            let names = changed.into_iter().map(name).collect::<Vec<_>>().join(", ");
+            Err(format!("not signed, since the head was changed: {names}; see `portolan audit verify`").into())
+        }
+    }
+}
+
+fn name(account_id: i64) -> String {
+    if account_id == REGISTRY { "registry of chains".to_owned() } else { format!("account {account_id}") }
 }

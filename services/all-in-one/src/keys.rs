@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use portolan_identity::operator;
+use portolan_identity::{audit, operator};
 use portolan_runtime::{
     Process, ProcessArgs,
     process::{self, BoxError},
@@ -78,7 +78,7 @@ async fn create(arguments: &CreateArgs) -> Result<(), BoxError> {
     let owner = operator::find(&identity, arguments.account, arguments.user.as_deref()).await?;
     let (account_id, user_id, username) = (owner.account_id, owner.user_id, owner.login.clone());
     let secret = api_keys::create_for(&tokens, Owner { account_id, user_id, username }).await?;
-    operator::note_key(&identity, &owner).await?;
+    operator::note_key(&identity, &audit::open(&identity, &process.secrets).await?, &owner).await?;
     let file = process.config.data_dir.join("admin-api-key");
     if process.config.data_dir.is_dir() && portolan_runtime::create_private(&file, secret.as_bytes())? {
         eprintln!("{} has it too", file.display());

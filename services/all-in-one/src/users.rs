@@ -3,7 +3,7 @@
 
 use std::io::BufRead as _;
 
-use portolan_identity::operator;
+use portolan_identity::{audit, operator};
 use portolan_runtime::{Process, ProcessArgs, process::BoxError};
 
 use crate::commands::say;
@@ -47,14 +47,15 @@ pub(crate) async fn run(command: &UsersCommand) -> Result<(), BoxError> {
     let process = Process::existing(person.process.load()?).await?;
     let db = process.db("identity").await?;
     db.migrate(&portolan_identity::MIGRATIONS).await?;
+    let keys = audit::open(&db, &process.secrets).await?;
     let given = if person.password_stdin { Some(read_line()?) } else { None };
     let login = person.login.trim();
     let password = match command {
         UsersCommand::ResetPassword(_) => {
             let limits = process.durable_limits(&db).await?;
-            operator::reset_password(&db, &limits, login, given).await
+            operator::reset_password(&db, &keys, &limits, login, given).await
         }
-        UsersCommand::Create(created) => operator::create(&db, login, created.account, given).await,
+        UsersCommand::Create(created) => operator::create(&db, &keys, login, created.account, given).await,
     };
     let password = password.map_err(|error| format!("{login}: {error}"))?;
     if person.password_stdin {

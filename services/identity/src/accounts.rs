@@ -38,7 +38,7 @@ pub async fn create(deps: &Deps, caller: &Caller, name: &str) -> Result<(i64, Op
     let made = store::insert_account(&mut tx, account_id, &caller.organization_id, name, deps.clock.now()).await?;
     store::insert_first_membership(&mut tx, &made, (account_id, caller.user_id), None, &admin_everywhere()).await?;
     let change = Change::of("account", account_id).after(&json!({ "name": name })).by("account.create");
-    history::record(&mut tx, caller, change).await?;
+    history::record(&deps.audit, &mut tx, caller, change).await?;
     let started = match caller.credential.is_key() {
         true => None,
         false => Some(sessions::switch(deps, &mut tx, caller, account_id).await?),
@@ -87,7 +87,7 @@ pub async fn switch(deps: &Deps, caller: &Caller, account_id: i64) -> Result<Ope
     let mut tx = deps.db.begin().await?;
     let started = sessions::switch(deps, &mut tx, caller, account_id).await?;
     let change = Change::of("account", account_id).by("session.switch");
-    history::record(&mut tx, caller, change).await?;
+    history::record(&deps.audit, &mut tx, caller, change).await?;
     tx.commit().await?;
     sessions::opened(deps, started, account_id).await
 }
@@ -121,7 +121,7 @@ pub async fn update_names(deps: &Deps, caller: &Caller, username: &str, organiza
     }
     let after = json!({ "organization": organization });
     let change = Change::of("user", caller.user_id).after(&after).by("user.update");
-    history::record(&mut tx, caller, change).await?;
+    history::record(&deps.audit, &mut tx, caller, change).await?;
     Ok(tx.commit().await?)
 }
 

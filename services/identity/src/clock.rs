@@ -22,3 +22,9 @@ impl Default for Clock {
         Self::new(portolan_runtime::now_s)
     }
 }
+
+/// Unix milliseconds by the clock of the machine.
+pub(crate) fn now_ms() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
+}

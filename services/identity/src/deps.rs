@@ -6,8 +6,17 @@ use portolan_runtime::{Peers, Secrets};
 use portolan_store::Db;
 
 use crate::{
-    clock::Clock, mail::Mail, migrations::migrate, model::known_keys::KnownKey, options::Options, passwords::Passwords,
-    provider::Provider, signing::Signing, suspension::Suspended, web_push::WebPush,
+    audit::{self, AuditKeys, HeadReceiver},
+    clock::Clock,
+    mail::Mail,
+    migrations::migrate,
+    model::known_keys::KnownKey,
+    options::Options,
+    passwords::Passwords,
+    provider::Provider,
+    signing::Signing,
+    suspension::Suspended,
+    web_push::WebPush,
 };
 
 /// What identity works with.
@@ -16,6 +25,10 @@ pub struct Deps {
     pub db: Db,
     pub peers: Peers,
     pub secrets: Secrets,
+    /// Under which the audit is chained.
+    pub audit: AuditKeys,
+    /// Who gets signed heads of it, where somebody is configured.
+    pub(crate) head_receiver: Option<HeadReceiver>,
     /// Through which changes of grants are announced; every reader of grants must share it, or it must be off.
     pub grants: Cache<Grant>,
     /// Owners of API keys, by digest of the key; the tokens service announces changes through it.
@@ -54,7 +67,9 @@ impl Deps {
         let fetch = Fetch::new(options.fetch.clone());
         let allow_http = options.fetch.allow_private;
         let push = WebPush::open(&db, &secrets, fetch.clone(), options.contact(), allow_http).await?;
+        let heads_url = options.audit.heads_url.trim();
         Ok(Self {
+            head_receiver: (!heads_url.is_empty()).then(|| HeadReceiver::new(fetch.clone(), heads_url)),
             limits: Limits::in_table(&db).await?,
             clock: Clock::default(),
             invite_domains: options.invite_domains(),
@@ -65,6 +80,7 @@ impl Deps {
             provider: Provider::open(options, &fetch).map_err(Error::internal)?,
             open_signup: options.identity.open_signup,
             suspended: Suspended::read(&db).await?,
+            audit: audit::open(&db, &secrets).await?,
             db,
             peers,
             secrets,

@@ -123,7 +123,7 @@ pub async fn forget_collections(deps: &Deps, account_id: i64, deleted: &[i32]) -
                 let after = CustomRole { is_emptied: collection_ids.is_empty(), collection_ids, ..before.clone() };
                 store::update_custom_role(tx, account_id, &after).await?;
                 let change = history::Change::of("role", &after.name).before(&before).after(&after).by(FORGET);
-                history::record_by(tx, actor, change).await?;
+                history::record_by(&deps.audit, tx, actor, change).await?;
             }
             for member in store::list_members(&mut *tx, account_id).await? {
                 let before = member.membership.collection_ids.unwrap_or_default();
@@ -133,7 +133,7 @@ pub async fn forget_collections(deps: &Deps, account_id: i64, deleted: &[i32]) -
                 }
                 store::update_membership_collections(tx, account_id, member.user_id, &after, after.is_empty()).await?;
                 let change = history::Change::of("user", member.user_id).before(&before).after(&after).by(FORGET);
-                history::record_by(tx, actor, change).await?;
+                history::record_by(&deps.audit, tx, actor, change).await?;
             }
             Ok(())
         })

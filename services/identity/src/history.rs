@@ -5,7 +5,11 @@ use portolan_authz::Caller;
 use portolan_store::Tx;
 use serde::Serialize;
 
-use crate::{audit, model::audit::Event};
+use crate::{
+    audit::{self, AuditKeys},
+    clock::now_ms,
+    model::audit::Event,
+};
 
 /// What a change was done to.
 #[derive(Default)]
@@ -50,7 +54,7 @@ pub(crate) struct Actor {
 }
 
 /// Appends a change by a caller, in the transaction that makes it.
-pub(crate) async fn record(tx: &mut Tx, caller: &Caller, change: Change) -> Result<()> {
+pub(crate) async fn record(keys: &AuditKeys, tx: &mut Tx, caller: &Caller, change: Change) -> Result<()> {
     caller.info.audited.set();
     let actor = Actor {
         account_id: caller.account_id,
@@ -66,16 +70,15 @@ pub(crate) async fn record(tx: &mut Tx, caller: &Caller, change: Change) -> Resu
         action: action.to_owned(),
         ..event(&actor, change)
     };
-    audit::append(tx, [event]).await.map(drop)
+    audit::append(keys, tx, [event]).await.map(drop)
 }
 
 /// Appends a change by somebody who is no caller.
-pub(crate) async fn record_by(tx: &mut Tx, actor: &Actor, change: Change) -> Result<()> {
-    audit::append(tx, [event(actor, change)]).await.map(drop)
+pub(crate) async fn record_by(keys: &AuditKeys, tx: &mut Tx, actor: &Actor, change: Change) -> Result<()> {
+    audit::append(keys, tx, [event(actor, change)]).await.map(drop)
 }
 
 fn event(actor: &Actor, change: Change) -> Event {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     Event {
         event_id: uuid::Uuid::now_v7().to_string(),
         account_id: actor.account_id,
@@ -87,7 +90,7 @@ fn event(actor: &Actor, change: Change) -> Event {
         resource_id: change.resource_id,
         before: change.before,
         after: change.after,
-        time_ms: now.map_or(0, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX)),
+        time_ms: now_ms(),
         count: 1,
         ..Event::default()
     }

@@ -83,7 +83,7 @@ pub async fn create(deps: &Deps, caller: &Caller, invite: Invite) -> Result<Invi
     };
     store::upsert_invitation(&mut tx, &invitation, deps.clock.now()).await?;
     let change = Change::of("invitation", &portolan_runtime::digest(&email)[..16]).after(&scope_roles);
-    history::record(&mut tx, caller, change.by("invitation.create")).await?;
+    history::record(&deps.audit, &mut tx, caller, change.by("invitation.create")).await?;
     tx.commit().await?;
     let path = format!("/signup?signupInvitationCode={code}&signupEmailId={}", mail::encoded(&invitation.email));
     let link = deps.mail.link(&invite.website, &path);
@@ -129,6 +129,6 @@ pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
     store::delete_invitation(&mut tx, caller.account_id, &email_key).await?;
     let change = Change::of("invitation", &portolan_runtime::digest(&email_key)[..16]);
     let before = json!({ "scopeRoleMapping": invitation.scope_roles });
-    history::record(&mut tx, caller, change.before(&before).by("invitation.delete")).await?;
+    history::record(&deps.audit, &mut tx, caller, change.before(&before).by("invitation.delete")).await?;
     Ok(tx.commit().await?)
 }

@@ -2,14 +2,14 @@
 //!
 //! Tables: `organizations`, `accounts` (customer workspaces among them), `account_settings`, `users`,
 //! `user_identities`, `memberships`, `custom_roles`, `invitations`, `password_resets`, `sessions`, `oidc_logins`,
-//! `push_devices`, `push_messages`, `audit_events`, `audit_heads`, `signing_keys`, `installation_keys`.
+//! `push_devices`, `push_messages`, `audit_events`, `audit_heads`, `audit_keys`, `signing_keys`, `installation_keys`.
 //! It asks the tokens service for the owner of an API key, and inventory which collections an account has.
 //!
 //! # Invariants
 //! - A caller token is signed here and nowhere else, for 60 s, and carries no role.
 //! - A user without a membership in an account has no access to it; a role that cannot be resolved is NO_ACCESS.
 //! - Sessions and access tokens are stored as digests; passwords as Argon2id.
-//! - Events of the audit are appended to, never changed; each holds the hash of the one before it.
+//! - Events of the audit are appended to, never changed; each holds a MAC over itself and the one before it.
 //! - Every change of a membership or a role goes through `grants::change`: announced to the cache of grants before its
 //!   transaction begins, and answered when every reader has it. The store takes no other transaction for it. It
 //!   stands in the audit by that same transaction.
@@ -64,5 +64,5 @@ pub use clock::Clock;
 pub use deps::Deps;
 pub use migrations::{MIGRATIONS, migrate};
 pub use model::sealed::SEALED;
-pub use options::{AdminOptions, IdentityOptions, MailOptions, OidcOptions, Options};
+pub use options::{AdminOptions, AuditOptions, IdentityOptions, MailOptions, OidcOptions, Options};
 pub use service::Identity;

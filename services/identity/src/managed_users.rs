@@ -63,7 +63,7 @@ pub async fn create(deps: &Deps, caller: &Caller, new: ManagedUser) -> Result<Ma
     let made = made.ok_or_else(external_id_taken)?;
     store::insert_first_membership(&mut tx, &made, (new.id, caller.user_id), None, &admin_everywhere()).await?;
     let change = Change::of("managed_user", new.id).after(&new).by("managed_user.create");
-    history::record(&mut tx, caller, change).await?;
+    history::record(&deps.audit, &mut tx, caller, change).await?;
     tx.commit().await?;
     Ok(new)
 }
@@ -101,7 +101,7 @@ pub async fn update(deps: &Deps, caller: &Caller, name: &str, update: Update) ->
     }
     store::update_managed_user(&mut tx, caller.account_id, &after).await?.ok_or_else(external_id_taken)?;
     let change = Change::of("managed_user", after.id).before(&before).after(&after).by("managed_user.update");
-    history::record(&mut tx, caller, change).await?;
+    history::record(&deps.audit, &mut tx, caller, change).await?;
     tx.commit().await?;
     Ok(after)
 }
@@ -123,7 +123,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, name: &str) -> Result<()> {
                 return Err(Reason::ManagedUserNotFound.into());
             }
             let change = Change::of("managed_user", workspace.id).before(workspace).by("managed_user.delete");
-            history::record(tx, caller, change).await?;
+            history::record(&deps.audit, tx, caller, change).await?;
             departures::note(deps, tx, vec![(workspace.id, departures::EVERYBODY)]).await
         })
     })

@@ -8,7 +8,9 @@ use portolan_store::Tx;
 use serde_json::json;
 
 use crate::{
-    Deps, collections, departures, grants,
+    Deps,
+    audit::AuditKeys,
+    collections, departures, grants,
     history::{self, Change},
     model::{
         invitations,
@@ -60,7 +62,7 @@ pub async fn update_role(
                 (member.membership.role.clone(), checked_mapping(&roles, closed, mapping)?)
             };
             let roles_given = Given { primary, scope_roles };
-            set_roles(caller, tx, &roles, &member, roles_given, "user.role.update").await
+            set_roles(&deps.audit, caller, tx, &roles, &member, roles_given, "user.role.update").await
         })
     })
     .await
@@ -94,7 +96,7 @@ pub async fn update_scope_roles(
             };
             let primary = member.membership.role.clone();
             let roles_given = Given { primary, scope_roles };
-            set_roles(caller, tx, &roles, &member, roles_given, "user.scope_roles.update").await
+            set_roles(&deps.audit, caller, tx, &roles, &member, roles_given, "user.scope_roles.update").await
         })
     })
     .await
@@ -119,7 +121,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
                 if !store::delete_invitation(tx, account_id, email_key).await? {
                     return Err(Reason::UserNotFound.into());
                 }
-                history::record(tx, caller, Change::of("invitation", "").by("user.delete")).await?;
+                history::record(&deps.audit, tx, caller, Change::of("invitation", "").by("user.delete")).await?;
                 return Ok(None);
             };
             if member.user_id == caller.user_id {
@@ -140,7 +142,13 @@ pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
             store::delete_administrator_who_left(tx, account_id, member.user_id).await?;
             keep_an_admin(tx, account_id, admins_before).await?;
             let before = roles_json(member.membership.role.as_deref(), &member.membership.scope_roles);
-            history::record(tx, caller, Change::of("user", member.user_id).before(&before).by("user.delete")).await?;
+            history::record(
+                &deps.audit,
+                tx,
+                caller,
+                Change::of("user", member.user_id).before(&before).by("user.delete"),
+            )
+            .await?;
             let leaves = accounts.iter().map(|account| (*account, member.user_id)).collect();
             departures::note(deps, tx, leaves).await.map(Some)
         })
@@ -178,7 +186,7 @@ pub async fn update_collections(deps: &Deps, caller: &Caller, lists: &BTreeMap<i
                 let given = grants::rights_of(tx, &roles, caller.account_id, *user_id).await?;
                 grants::must_cover(tx, caller, &roles, &[held, given]).await?;
                 let change = Change::of("user", user_id).before(&before).after(ids).by("user.collections.update");
-                history::record(tx, caller, change).await?;
+                history::record(&deps.audit, tx, caller, change).await?;
             }
             Ok(())
         })
@@ -319,6 +327,7 @@ async fn keys_of(deps: &Deps, account_id: i64, email: &str) -> Result<Vec<String
 }
 
 async fn set_roles(
+    keys: &AuditKeys,
     caller: &Caller,
     tx: &mut RightsTx,
     roles: &[CustomRole],
@@ -337,7 +346,7 @@ async fn set_roles(
     keep_an_admin(tx, account_id, admins_before).await?;
     let before = roles_json(member.membership.role.as_deref(), &member.membership.scope_roles);
     let change = Change::of("user", user_id).before(&before).after(&roles_json(primary.as_deref(), &scope_roles));
-    history::record(tx, caller, change.by(action)).await
+    history::record(keys, tx, caller, change.by(action)).await
 }
 
 fn roles_json(role: Option<&str>, scope_roles: &BTreeMap<String, String>) -> serde_json::Value {

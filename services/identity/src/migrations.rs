@@ -47,6 +47,12 @@ pub const MIGRATIONS: Migrations = Migrations {
             sqlite: include_str!("../migrations/sqlite/0070_tenant_states.sql"),
             postgres: include_str!("../migrations/postgres/0070_tenant_states.sql"),
         },
+        Migration {
+            version: 81,
+            name: "audit_keys",
+            sqlite: include_str!("../migrations/sqlite/0081_audit_keys.sql"),
+            postgres: include_str!("../migrations/postgres/0081_audit_keys.sql"),
+        },
     ],
 };
 

@@ -124,7 +124,7 @@ pub async fn finish(deps: &Deps, code: &str, state: &str, kept_state: &str, addr
             let origin = Origin { begun_at: now, id_token: Some(token.clone()) };
             let started = sessions::start(deps, tx, user_id, account_id, origin).await?;
             let actor = Actor { account_id, user_id, client_address: address.to_owned() };
-            history::record_by(tx, &actor, Change::of("user", user_id).by("login.oidc")).await?;
+            history::record_by(&deps.audit, tx, &actor, Change::of("user", user_id).by("login.oidc")).await?;
             Ok((started, account_id))
         })
     })

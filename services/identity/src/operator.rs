@@ -6,6 +6,7 @@ use portolan_limit::Limits;
 use portolan_store::Db;
 
 use crate::{
+    audit::AuditKeys,
     history::{self, Actor, Change},
     model::{
         members::{Member, admin_everywhere},
@@ -28,7 +29,13 @@ pub struct Person {
 ///
 /// # Errors
 /// `USER_NOT_FOUND`; what is wrong with the password.
-pub async fn reset_password(db: &Db, limits: &Limits, login: &str, password: Option<String>) -> Result<String> {
+pub async fn reset_password(
+    db: &Db,
+    keys: &AuditKeys,
+    limits: &Limits,
+    login: &str,
+    password: Option<String>,
+) -> Result<String> {
     let login_key = users::login_key(login);
     let user = store::find_user_by_login(db, &login_key).await?.ok_or(Reason::UserNotFound)?;
     let (password, hash) = hashed(password).await?;
@@ -39,7 +46,7 @@ pub async fn reset_password(db: &Db, limits: &Limits, login: &str, password: Opt
     store::delete_sessions_of_user(&mut tx, user.id).await?;
     store::delete_login_places_of_user(&mut tx, user.id).await?;
     let actor = Actor { account_id, user_id: user.id, client_address: String::new() };
-    history::record_by(&mut tx, &actor, Change::of("user", user.id).by("user.password.update")).await?;
+    history::record_by(keys, &mut tx, &actor, Change::of("user", user.id).by("user.password.update")).await?;
     tx.commit().await?;
     throttle::forget_failures(limits, &login_key).await?;
     Ok(password)
@@ -49,7 +56,13 @@ pub async fn reset_password(db: &Db, limits: &Limits, login: &str, password: Opt
 ///
 /// # Errors
 /// `EMAIL_INVALID`, `USER_EXISTS`, `ACCOUNT_NOT_FOUND`; what is wrong with the password.
-pub async fn create(db: &Db, login: &str, account_id: Option<i64>, password: Option<String>) -> Result<String> {
+pub async fn create(
+    db: &Db,
+    keys: &AuditKeys,
+    login: &str,
+    account_id: Option<i64>,
+    password: Option<String>,
+) -> Result<String> {
     let login_key = users::login_key(login);
     // An address without a domain, such as that of the first administrator, is one that receives no mail.
     if !users::is_login(login)
@@ -70,7 +83,7 @@ pub async fn create(db: &Db, login: &str, account_id: Option<i64>, password: Opt
     let made = store::insert_user(&mut tx, user_id, login, &login_key, &hash).await?;
     store::insert_first_membership(&mut tx, &made, (account_id, user_id), None, &admin_everywhere()).await?;
     let actor = Actor { account_id, user_id, client_address: String::new() };
-    history::record_by(&mut tx, &actor, Change::of("user", user_id).by("user.create")).await?;
+    history::record_by(keys, &mut tx, &actor, Change::of("user", user_id).by("user.create")).await?;
     tx.commit().await?;
     Ok(password)
 }
@@ -100,10 +113,10 @@ pub async fn find(db: &Db, account_id: Option<i64>, login: Option<&str>) -> Resu
 ///
 /// # Errors
 /// When the store cannot be reached.
-pub async fn note_key(db: &Db, owner: &Person) -> Result<()> {
+pub async fn note_key(db: &Db, keys: &AuditKeys, owner: &Person) -> Result<()> {
     let mut tx = db.begin().await?;
     let actor = Actor { account_id: owner.account_id, user_id: owner.user_id, client_address: String::new() };
-    history::record_by(&mut tx, &actor, Change::of("apiKey", "operator").by("api_key.create")).await?;
+    history::record_by(keys, &mut tx, &actor, Change::of("apiKey", "operator").by("api_key.create")).await?;
     Ok(tx.commit().await?)
 }
 

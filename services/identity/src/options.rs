@@ -2,7 +2,7 @@ use portolan_fetch::Policy;
 use portolan_runtime::{Config, process::BoxError};
 use serde::Deserialize;
 
-/// What an operator configures of identity: the sections `identity`, `admin`, `mail` and `oidc`, key by key as
+/// What an operator configures of identity: the sections `identity`, `admin`, `mail`, `oidc` and `audit`, key by key as
 /// `default.toml` documents them, and which addresses may be reached.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -10,6 +10,7 @@ pub struct Options {
     pub admin: AdminOptions,
     pub mail: MailOptions,
     pub oidc: OidcOptions,
+    pub audit: AuditOptions,
     pub fetch: Policy,
 }
 
@@ -46,6 +47,12 @@ pub struct OidcOptions {
     pub logout: bool,
 }
 
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditOptions {
+    pub heads_url: String,
+}
+
 /// Without passwords, and without URLs that hold one.
 macro_rules! named_only {
     ($($options:ident),+) => {
@@ -57,7 +64,7 @@ macro_rules! named_only {
     };
 }
 
-named_only!(AdminOptions, MailOptions, OidcOptions);
+named_only!(AdminOptions, MailOptions, OidcOptions, AuditOptions);
 
 impl Options {
     /// # Errors
@@ -68,6 +75,7 @@ impl Options {
             admin: config.section("admin")?,
             mail: config.section("mail")?,
             oidc: config.section("oidc")?,
+            audit: config.section("audit")?,
             fetch: config.fetch_policy()?,
         })
     }

@@ -5,6 +5,7 @@ use portolan_store::Db;
 
 use crate::{
     Deps,
+    audit::AuditKeys,
     history::{self, Actor, Change},
     model::organizations::{By, NewOrganization, Organization, State},
     random::random_text,
@@ -32,7 +33,7 @@ pub async fn list(db: &Db) -> Result<Vec<Organization>> {
 ///
 /// # Errors
 /// `ORGANIZATION_NOT_FOUND`.
-pub async fn set_state(db: &Db, name: &str, state: State) -> Result<Organization> {
+pub async fn set_state(db: &Db, keys: &AuditKeys, name: &str, state: State) -> Result<Organization> {
     let mut found = None;
     for by in [By::Id(name.to_owned()), By::PublicId(name.to_owned()), By::SubDomain(name.to_owned())] {
         found = match found {
@@ -46,7 +47,7 @@ pub async fn set_state(db: &Db, name: &str, state: State) -> Result<Organization
     store::update_organization_state(&mut tx, &organization.id, state).await?;
     let actor = Actor { account_id: accounts.first().copied().unwrap_or_default(), ..Actor::default() };
     let change = Change::of("organization", &organization.id).before(&organization.state.name()).after(&state.name());
-    history::record_by(&mut tx, &actor, change.by("organization.state.update")).await?;
+    history::record_by(keys, &mut tx, &actor, change.by("organization.state.update")).await?;
     tx.commit().await?;
     Ok(organization)
 }

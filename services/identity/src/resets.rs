@@ -61,7 +61,7 @@ pub async fn create_for_member(deps: &Deps, caller: &Caller, email: &str) -> Res
         return Err(Error::new(Reason::PasswordResetTooSoon).with("minutes", left_s.max(0) / 60));
     }
     let change = Change::of("user", user.id).by("user.password_reset.create");
-    history::record(&mut tx, caller, change).await?;
+    history::record(&deps.audit, &mut tx, caller, change).await?;
     tx.commit().await?;
     let url = deps.mail.link("", &format!("/login?token={token}"));
     Ok(Reset { token, url })
@@ -98,7 +98,7 @@ async fn mail_token(deps: &Deps, email_key: &str, client_address: String) -> Res
     store::insert_reset(&mut tx, user.id, BY_USER, &portolan_runtime::digest(&token), now, now).await?;
     let actor = Actor { account_id, user_id: user.id, client_address };
     let change = Change::of("user", user.id).by("user.password_reset.request");
-    history::record_by(&mut tx, &actor, change).await?;
+    history::record_by(&deps.audit, &mut tx, &actor, change).await?;
     tx.commit().await?;
     deps.mail.send(Letter::password_reset(&user.login, &deps.mail.link("", &format!("/login?token={token}"))));
     Ok(())
@@ -128,6 +128,6 @@ pub async fn redeem(deps: &Deps, token: &str, password: &str, address: &str) -> 
         user_id,
         client_address: address.to_owned(),
     };
-    history::record_by(&mut tx, &actor, Change::of("user", user_id).by("user.password.update")).await?;
+    history::record_by(&deps.audit, &mut tx, &actor, Change::of("user", user_id).by("user.password.update")).await?;
     Ok(tx.commit().await?)
 }

@@ -75,7 +75,8 @@ pub async fn create_with(
         // Without the lock above this is where a racing role of the same name or another default would show.
         return Err(Reason::RoleNameTaken.into());
     }
-    history::record(&mut tx, caller, Change::of("role", &role.name).after(&role).by("role.create")).await?;
+    history::record(&deps.audit, &mut tx, caller, Change::of("role", &role.name).after(&role).by("role.create"))
+        .await?;
     Ok(tx.commit().await?)
 }
 
@@ -124,7 +125,7 @@ pub async fn update_with(
             store::update_custom_role(tx, caller.account_id, &role).await?;
             members::keep_an_admin(tx, caller.account_id, admins_before).await?;
             let change = Change::of("role", &role.name).before(before).after(&role).by("role.update");
-            history::record(tx, caller, change).await
+            history::record(&deps.audit, tx, caller, change).await
         })
     })
     .await
@@ -149,7 +150,8 @@ pub async fn delete(deps: &Deps, caller: &Caller, name: &str) -> Result<()> {
     }
     must_cover(&mut tx, caller, &roles, &[role]).await?;
     store::delete_custom_role(&mut tx, caller.account_id, &role.key()).await?;
-    history::record(&mut tx, caller, Change::of("role", &role.name).before(role).by("role.delete")).await?;
+    history::record(&deps.audit, &mut tx, caller, Change::of("role", &role.name).before(role).by("role.delete"))
+        .await?;
     Ok(tx.commit().await?)
 }
 

@@ -70,7 +70,7 @@ pub async fn open(deps: &Deps, login: &str, password: &str, address: &str) -> Re
     store::upsert_login_place(&mut tx, user.id, &place, deps.clock.now()).await?;
     let started = start(deps, &mut tx, user.id, account_id, Origin::at(deps.clock.now())).await?;
     let actor = Actor { account_id, user_id: user.id, client_address: address.to_owned() };
-    history::record_by(&mut tx, &actor, Change::of("session", &started.digest[..16]).by("login")).await?;
+    history::record_by(&deps.audit, &mut tx, &actor, Change::of("session", &started.digest[..16]).by("login")).await?;
     tx.commit().await?;
     // The session is made; an attempt that stays counted is forgotten with its window.
     let _ = attempt.verified().await;
@@ -155,7 +155,7 @@ pub async fn close(deps: &Deps, caller: &Caller, redirect_url: Option<&str>) -> 
     let mut tx = deps.db.begin().await?;
     let session = store::take_session(&mut tx, caller.user_id, &caller.credential_id).await?;
     store::delete_sessions_of_user(&mut tx, caller.user_id).await?;
-    history::record(&mut tx, caller, Change::of("session", &caller.credential_id).by("logout")).await?;
+    history::record(&deps.audit, &mut tx, caller, Change::of("session", &caller.credential_id).by("logout")).await?;
     tx.commit().await?;
     match session.and_then(|session| id_token(deps, &session)) {
         Some(id_token) => Ok(provider_logout(deps, &id_token, target).await.unwrap_or_else(|| target.to_owned())),

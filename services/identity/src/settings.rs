@@ -54,7 +54,7 @@ pub async fn set_private_cidrs(deps: &Deps, caller: &Caller, list: &[String]) ->
     let mut tx = deps.db.begin().await?;
     store::update_private_cidrs(&mut tx, caller.account_id, &list).await?;
     let change = Change::of("settings", "privateCidrList").after(&list).by("settings.private_cidrs.update");
-    history::record(&mut tx, caller, change).await?;
+    history::record(&deps.audit, &mut tx, caller, change).await?;
     tx.commit().await?;
     Ok(list)
 }
@@ -68,7 +68,7 @@ pub async fn set_partner_ips(deps: &Deps, caller: &Caller, list: &[String]) -> R
     let mut tx = deps.db.begin().await?;
     store::update_partner_ips(&mut tx, caller.account_id, &list).await?;
     let change = Change::of("settings", "partnerIpList").after(&list).by("settings.partner_ips.update");
-    history::record(&mut tx, caller, change).await?;
+    history::record(&deps.audit, &mut tx, caller, change).await?;
     tx.commit().await?;
     Ok(list)
 }

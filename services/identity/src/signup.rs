@@ -74,7 +74,7 @@ async fn join(deps: &Deps, email: &str, email_key: &str, password: &str, code: &
             };
             let account_id = accept(deps, tx, code_digest, (user_id, made.as_ref()), email_key).await?;
             let actor = Actor { account_id, user_id, client_address: address.to_owned() };
-            history::record_by(tx, &actor, Change::of("user", user_id).by("user.sign_up")).await?;
+            history::record_by(&deps.audit, tx, &actor, Change::of("user", user_id).by("user.sign_up")).await?;
             let started = sessions::start(deps, tx, user_id, account_id, Origin::at(deps.clock.now())).await?;
             store::update_last_login(tx, user_id, deps.clock.now(), hash).await?;
             Ok((started, account_id))
@@ -150,7 +150,8 @@ async fn found(deps: &Deps, email: &str, email_key: &str, password: &str, addres
     let now = deps.clock.now();
     store::insert_administrator(&mut tx, &made, (account_id, &organization.id), user_id, now).await?;
     let actor = Actor { account_id, user_id, client_address: address.to_owned() };
-    history::record_by(&mut tx, &actor, Change::of("organization", &organization.id).by("user.sign_up")).await?;
+    history::record_by(&deps.audit, &mut tx, &actor, Change::of("organization", &organization.id).by("user.sign_up"))
+        .await?;
     let opened = sessions::start(deps, &mut tx, user_id, account_id, Origin::at(deps.clock.now())).await?;
     store::update_last_login(&mut tx, user_id, deps.clock.now(), &hash).await?;
     tx.commit().await?;

@@ -1,15 +1,18 @@
-//! What runs by itself: push messages, the watch over organisations, the end of old sessions, the first API key. Every
+//! What runs by itself: push messages, the watch over organisations, the end of old sessions, heads of the audit, the
+//! first API key. Every
 //! step is safe to cut off.
 
 use std::{path::PathBuf, time::Duration};
 
+use portolan_outbox::{AUDIT_HEADS, Relay};
 use portolan_runtime::Tasks;
 
-use crate::{Deps, first_start, options::AdminOptions, push, sessions};
+use crate::{Deps, audit, first_start, options::AdminOptions, push, sessions};
 
 /// The operator's command works on the database, so the bound on its effect is this.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
+const SIGN_EVERY: Duration = Duration::from_secs(60);
 const FIRST_START_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) fn start(deps: &Deps, tasks: &Tasks) {
@@ -27,6 +30,23 @@ pub(crate) fn start(deps: &Deps, tasks: &Tasks) {
     tasks.spawn(async move |stop| {
         while stop.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
             sessions::sweep(&worker).await;
+        }
+    });
+    sign_heads(deps, tasks);
+}
+
+/// Signs the heads of the audit, and delivers them where somebody gets them.
+fn sign_heads(deps: &Deps, tasks: &Tasks) {
+    if let Some(receiver) = &deps.head_receiver {
+        let relay = Relay::default().sink(AUDIT_HEADS, receiver.clone()).with_db(&deps.db).start();
+        tasks.stopping(relay.stop());
+    }
+    let worker = deps.clone();
+    tasks.spawn(async move |stop| {
+        while stop.run_until_cancelled(tokio::time::sleep(SIGN_EVERY)).await.is_some() {
+            if let Err(error) = audit::sign_moved(&worker.db, &worker.audit, worker.head_receiver.is_some()).await {
+                tracing::warn!(%error, "heads of the audit are signed later");
+            }
         }
     });
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use portolan_identity::audit::{self, Verdict};
+use portolan_identity::audit::{self, Fault, Verdict};
 use portolan_store::{Db, args};
 use portolan_testkit::TestDb;
 use serde_json::json;
@@ -47,19 +47,20 @@ pub async fn every_write_and_refusal_is_recorded(test: TestDb) {
     assert_eq!(of(refusal).len(), 1, "equal refusals of a minute are one event: {events:?}");
     assert!(!events.iter().any(|event| event.contains(&key)), "a secret stands in the audit");
 
-    let whole = audit::verify(&db, ACCOUNT).await.unwrap();
+    let keys = server.audit_keys(&db).await;
+    let whole = audit::verify(&db, &keys, ACCOUNT, &[]).await.unwrap();
     assert_eq!(whole, Verdict::Whole { events: events.len() as i64 });
     let broken = async |sql: &'static str| {
         db.execute(sql, args![ACCOUNT]).await.unwrap();
-        audit::verify(&db, ACCOUNT).await.unwrap()
+        audit::verify(&db, &keys, ACCOUNT, &[]).await.unwrap()
     };
     let edit = "UPDATE audit_events SET event = replace(event, 'Watched', 'Another') WHERE account_id = $1";
-    assert!(matches!(broken(edit).await, Verdict::Broken { reason: "an event was changed", .. }));
+    assert!(matches!(broken(edit).await, Verdict::Broken { fault: Fault::Changed, .. }));
     let undo = "UPDATE audit_events SET event = replace(event, 'Another', 'Watched') WHERE account_id = $1";
     assert_eq!(broken(undo).await, whole);
     let cut = "DELETE FROM audit_events WHERE account_id = $1 AND seq = (SELECT max(seq) FROM audit_events)";
     let last = events.len() as i64;
-    assert_eq!(broken(cut).await, Verdict::Broken { seq: last, reason: "the last events are missing" });
+    assert_eq!(broken(cut).await, Verdict::Broken { seq: last, fault: Fault::Cut });
     let remove = "DELETE FROM audit_events WHERE account_id = $1 AND seq = 1";
-    assert_eq!(broken(remove).await, Verdict::Broken { seq: 1, reason: "an event is missing" });
+    assert_eq!(broken(remove).await, Verdict::Broken { seq: 1, fault: Fault::Missing });
 }

@@ -279,7 +279,7 @@ async fn organizations_that_are_shut(test: &TestDb, server: &Server, seen: &mut 
         (State::NotActivated, 403, "The organization is not activated"),
         (State::Active, 200, ""),
     ] {
-        organizations::set_state(&deps.db, &own, state).await.unwrap();
+        organizations::set_state(&deps.db, &deps.audit, &own, state).await.unwrap();
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             let answer = server.post("/api/me", json!({})).await;

@@ -167,6 +167,7 @@ portolan_testkit::suite! {
     operator::an_embedded_database_has_one_process,
     operator::a_lost_key_is_told_at_the_start,
     operator::an_operator_finds_a_way_in,
+    operator::kept_heads_show_what_was_set_back,
     operator::every_mistake_is_told_at_once,
     operator::one_of_several_needs_what_they_share,
     watched::a_request_leaves_a_line,

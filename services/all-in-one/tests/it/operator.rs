@@ -8,6 +8,7 @@ use std::{
     process::{Command, Output},
 };
 
+use portolan_store::Store;
 use portolan_testkit::TestDb;
 use serde_json::json;
 
@@ -164,6 +165,58 @@ pub async fn an_operator_finds_a_way_in(test: TestDb) {
     run(&["audit", "verify"]);
 }
 
+/// Heads that an operator keeps show what the database alone cannot: that it was set back.
+pub async fn kept_heads_show_what_was_set_back(test: TestDb) {
+    let data_dir = tempfile::tempdir().unwrap().keep();
+    let own = own(&test, &data_dir);
+    let server = Server::start_in(&own, data_dir.clone()).await;
+    let variables = [("PORTOLAN__STORE__URL", own.url.as_str())];
+    let verify = |arguments: &[&str]| {
+        let arguments = [&["audit", "verify", "--data-dir", data_dir.to_str().unwrap()], arguments].concat();
+        portolan(&data_dir, &arguments, &variables)
+    };
+    let heads = || {
+        let output = portolan(&data_dir, &["audit", "heads", "--data-dir", data_dir.to_str().unwrap()], &variables);
+        assert!(output.status.success(), "{}", text(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // A sign-in is in the audit when it is answered.
+    let body = json!({ "username": "admin@localhost", "password": "correct horse battery staple" }).to_string();
+    server.send(server.request("/auth/login").body(body)).await.unwrap().expect(200);
+    let kept = heads();
+    let head = kept.lines().find(|line| line.contains(":1000000:")).unwrap();
+    std::fs::write(data_dir.join("kept"), format!("a log\n{{\"head\":\"{head}\"}}\n")).unwrap();
+    let file = data_dir.join("kept").display().to_string();
+    for arguments in [&[][..], &["--expect", head], &["--expect-file", &file, "--expect", head]] {
+        let output = verify(arguments);
+        assert!(output.status.success() && text(&output).contains("account 1000000: "), "{}", text(&output));
+    }
+    std::fs::write(data_dir.join("empty"), "nothing").unwrap();
+    for (arguments, sought) in [
+        (["--expect", "nonsense"], "no signed head"),
+        (["--expect", &head[..50]], "no signed head"),
+        (["--expect-file", "none"], "none"),
+        (["--expect-file", data_dir.join("empty").to_str().unwrap()], "no signed head"),
+    ] {
+        let output = verify(&arguments);
+        assert!(!output.status.success() && text(&output).contains(sought), "{arguments:?}: {}", text(&output));
+    }
+    // Everything gone, as after a first start: whole in itself.
+    let db = Store::connect(&own.url).await.unwrap().service("identity").await.unwrap();
+    for statement in ["DELETE FROM audit_events", "DELETE FROM audit_heads"] {
+        db.execute(statement, Vec::new()).await.unwrap();
+    }
+    let output = verify(&[]);
+    assert!(!output.status.success() && text(&output).contains("registry of chains: broken"), "{}", text(&output));
+    // A command that writes into the audit begins it where there is none.
+    let third = ["users", "create", "third@example.org", "--data-dir", data_dir.to_str().unwrap()];
+    let output = portolan(&data_dir, &third, &variables);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(verify(&[]).status.success(), "as after a first start");
+    let output = verify(&["--expect-file", &file]);
+    assert!(!output.status.success() && text(&output).contains("account 1000000: broken"), "{}", text(&output));
+}
+
 /// Every mistake of a configuration is told at once, with the name of its key.
 pub async fn every_mistake_is_told_at_once(test: TestDb) {
     if !test.url.starts_with("sqlite") {
@@ -208,6 +261,7 @@ pub async fn every_mistake_is_told_at_once(test: TestDb) {
         ("identity.open_signup", "1"),
         ("tokens.organization_rate_limit", "many"),
         ("tokens.management_rate_limit", "-1"),
+        ("audit.heads_url", "collector"),
         ("edge.hosts", "api.example.org nonsense"),
         ("edge.limits", "many"),
         ("edge.policies", "1"),

@@ -23,9 +23,10 @@ pub const SEALED: [Columns; 3] = [
 ];
 
 /// By the test that looks at them.
-const OF_PROFILES: [&str; 6] = [
+const OF_PROFILES: [&str; 7] = [
     "signing_keys.private_key",
     "installation_keys.private_key",
+    "audit_keys.sealed",
     "api_clients.jwt_secret",
     "api_profiles.jwt_secret",
     "slack_webhooks.url",

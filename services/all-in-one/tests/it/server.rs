@@ -1,5 +1,8 @@
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
+use portolan_identity::audit::AuditKeys;
+use portolan_runtime::Secrets;
+use portolan_store::Db;
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 use tokio::{
@@ -130,6 +133,12 @@ impl Server {
             assert!(tokio::time::Instant::now() < deadline, "six processes are not ready in time");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Under which the installation chains its audit.
+    pub async fn audit_keys(&self, identity: &Db) -> AuditKeys {
+        let secrets = Secrets::load(&self.data_dir.join("secret-key")).unwrap();
+        AuditKeys::read(identity, &secrets).await.unwrap()
     }
 
     /// Of each process.

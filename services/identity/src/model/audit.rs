@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::audit_key::Key;
+
 /// What happened.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -42,36 +44,141 @@ pub struct Event {
 
 /// What stands before the first event.
 const FIRST: [u8; 32] = [0; 32];
+/// What MACs of the audit are made for.
+const EVENT: &str = "audit event";
+const HEAD: &str = "audit head";
+/// In the place of a seal when a head was found to be changed by others: it is never sealed again.
+const BROKEN: &str = "broken";
 
-/// An event in its chain.
+/// The chain that names every other chain, by an event for each: a chain that is removed is missed.
+pub const REGISTRY: i64 = -1;
+
+/// An event in its chain, for readers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Link {
-    /// From 1, without gaps.
     pub seq: i64,
     pub event: Event,
-    pub hash: [u8; 32],
+    /// Hex.
+    pub hash: String,
 }
 
-/// Where a chain ends: the next event follows this one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
+/// An event in its chain, as its row holds it: the text of the event, and the columns that it is found by.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    pub account_id: i64,
+    /// From 1, without gaps.
     pub seq: i64,
-    pub hash: [u8; 32],
+    pub event_id: String,
+    pub user_id: i64,
+    pub action: String,
+    pub time_ms: i64,
+    /// JSON of an [`Event`].
+    pub event: String,
+    /// The key under which it is chained; empty for one that is older than keys.
+    pub key_id: String,
+    /// Hex.
+    pub hash: String,
 }
 
-impl Default for Head {
-    fn default() -> Self {
-        Self { seq: 0, hash: FIRST }
+impl Entry {
+    /// The hash of an event that follows `before`.
+    pub fn keyed_hash(&self, key: &Key, before: &str) -> String {
+        let numbers = [self.account_id, self.seq, self.user_id, self.time_ms];
+        key.mac(EVENT, &numbers, &[before, &self.event_id, &self.action, &self.event])
+    }
+
+    /// The same for one that is older than keys; nothing when the columns and the text of the event differ.
+    pub fn plain_hash(&self, before: &str) -> Option<String> {
+        let event: Event = serde_json::from_str(&self.event).ok()?;
+        let is_same = event.account_id == self.account_id
+            && event.event_id == self.event_id
+            && event.user_id == self.user_id
+            && event.action == self.action
+            && event.time_ms == self.time_ms
+            && serde_json::to_string(&event).is_ok_and(|text| text == self.event);
+        let before = hex::decode(before).ok()?.try_into().ok()?;
+        is_same.then(|| hex::encode(hash(&before, self.seq, &event)))
     }
 }
 
+/// Where a chain begins and ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    pub account_id: i64,
+    /// The last event, and its hash in hex: the next event follows this one.
+    pub seq: i64,
+    pub hash: String,
+    /// Up to which event the chain is older than keys.
+    pub unkeyed_seq: i64,
+    /// The last event that has left the database, 0 when none has, and its hash: what is here follows it.
+    pub anchor_seq: i64,
+    pub anchor_hash: String,
+    /// Up to which event the head was signed.
+    pub signed_seq: i64,
+}
+
 impl Head {
-    /// The event as the next link; the head moves to it.
-    pub fn link(&mut self, event: Event) -> Link {
-        let seq = self.seq + 1;
-        let hash = hash(&self.hash, seq, &event);
-        *self = Self { seq, hash };
-        Link { seq, event, hash }
+    /// Of a chain that begins.
+    pub fn new(account_id: i64) -> Self {
+        let first = hex::encode(FIRST);
+        let (hash, anchor_hash) = (first.clone(), first);
+        Self { account_id, seq: 0, hash, unkeyed_seq: 0, anchor_seq: 0, anchor_hash, signed_seq: 0 }
+    }
+
+    /// The event as the next entry; the head moves to it.
+    ///
+    /// # Errors
+    /// When the event has no JSON.
+    pub fn link(&mut self, key: &Key, event: &Event) -> Result<Entry, serde_json::Error> {
+        let mut entry = Entry {
+            account_id: self.account_id,
+            seq: self.seq + 1,
+            event_id: event.event_id.clone(),
+            user_id: event.user_id,
+            action: event.action.clone(),
+            time_ms: event.time_ms,
+            event: serde_json::to_string(event)?,
+            key_id: key.id.clone(),
+            hash: String::new(),
+        };
+        entry.hash = entry.keyed_hash(key, &self.hash);
+        (self.seq, self.hash) = (entry.seq, entry.hash.clone());
+        Ok(entry)
+    }
+
+    pub fn sealed(self, key: &Key) -> SealedHead {
+        let seal = key.mac(HEAD, &self.numbers(), &self.texts());
+        SealedHead { key_id: key.id.clone(), seal, head: self }
+    }
+
+    fn numbers(&self) -> [i64; 5] {
+        [self.account_id, self.seq, self.unkeyed_seq, self.anchor_seq, self.signed_seq]
+    }
+
+    fn texts(&self) -> [&str; 2] {
+        [&self.hash, &self.anchor_hash]
+    }
+}
+
+/// A head as its row holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedHead {
+    pub head: Head,
+    /// The key of the seal; empty for a head that is older than keys.
+    pub key_id: String,
+    pub seal: String,
+}
+
+impl SealedHead {
+    /// Whether nobody without the key has changed a column.
+    pub fn is_intact(&self, key: &Key) -> bool {
+        self.key_id == key.id && key.made(&self.seal, HEAD, &self.head.numbers(), &self.head.texts())
+    }
+
+    /// The head after more events, for a chain whose head was changed by others: what happened stays seen.
+    pub fn broken(self, head: Head) -> Self {
+        Self { head, seal: BROKEN.to_owned(), ..self }
     }
 }
 

@@ -1,6 +1,8 @@
 //! What things are: no I/O, no wire, no SQL.
 
 pub mod audit;
+pub mod audit_head;
+pub mod audit_key;
 pub mod departures;
 pub mod first_start;
 pub mod invitations;

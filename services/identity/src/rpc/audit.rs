@@ -22,7 +22,7 @@ impl AuditService for Rpc {
             return Err(Status::invalid_argument("too many events at once"));
         }
         let events = events.into_iter().map(event).collect();
-        let appended = audit::record(&self.deps.db, events).await?;
+        let appended = audit::record(&self.deps.db, &self.deps.audit, events).await?;
         Ok(Response::new(RecordAuditEventsResponse { appended }))
     }
 }
@@ -85,6 +85,6 @@ fn record(link: Link) -> AuditRecord {
         after: value(event.after),
         time_ms: event.time_ms,
         count: event.count,
-        hash: hex::encode(link.hash),
+        hash: link.hash,
     }
 }

@@ -4,6 +4,7 @@
 mod chain;
 mod clock;
 mod equal_work;
+mod heads;
 mod lists;
 #[path = "../common/world.rs"]
 mod world;
@@ -17,5 +18,10 @@ portolan_testkit::suite! {
     equal_work::a_reset_costs_the_same_for_everybody,
     lists::the_database_keeps_one_default_role,
     lists::forgetting_twice_changes_nothing,
-    chain::every_edit_of_an_event_is_found,
+    chain::every_change_of_a_row_is_found,
+    chain::a_chain_cannot_be_made_anew,
+    chain::a_head_that_was_kept_shows_what_was_set_back,
+    chain::a_chain_that_is_older_than_keys_goes_on,
+    chain::a_chain_goes_on_under_another_key,
+    heads::heads_are_signed_when_they_move,
 }

@@ -119,6 +119,7 @@ pub async fn nothing_passes_for_an_organization_that_is_not_active(test: TestDb)
     let access = format!("Bearer {}", access_token(&gate, &oauth2.answer).await);
     let shown = [("api-token", token.secret.as_str()), ("authorization", access.as_str())];
     let identity = test.store.service("identity").await.unwrap();
+    let keys = server.audit_keys(&identity).await;
     let row = identity.fetch_one("SELECT public_id FROM organizations", Vec::new()).await.unwrap();
     let name: String = row.get("public_id").unwrap();
     for state in [
@@ -129,7 +130,7 @@ pub async fn nothing_passes_for_an_organization_that_is_not_active(test: TestDb)
             await_status(&gate, HOST, "/orders", &[header], 200).await;
         }
         await_status(&gate, "open.localhost", "/anything", &[], 200).await;
-        portolan_identity::organizations::set_state(&identity, &name, state).await.unwrap();
+        portolan_identity::organizations::set_state(&identity, &keys, &name, state).await.unwrap();
         for header in shown {
             await_status(&gate, HOST, "/orders", &[header], 404).await;
         }
@@ -140,7 +141,7 @@ pub async fn nothing_passes_for_an_organization_that_is_not_active(test: TestDb)
         );
         server.call("POST", "/oauth2/token", "", oauth_request(&oauth2)).await.expect(401);
         let active = portolan_identity::model::organizations::State::Active;
-        portolan_identity::organizations::set_state(&identity, &name, active).await.unwrap();
+        portolan_identity::organizations::set_state(&identity, &keys, &name, active).await.unwrap();
     }
     await_status(&gate, HOST, "/orders", &[shown[1]], 200).await;
     server.call("POST", "/oauth2/token", "", oauth_request(&oauth2)).await.expect(200);
