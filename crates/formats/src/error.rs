@@ -9,6 +9,8 @@ pub enum FormatError {
     NotPostman(String),
     #[error("not an Imperva schema: {0}")]
     NotImperva(String),
+    #[error("not an archive of documents: {0}")]
+    NotArchive(String),
     /// Lines and columns count from 1; a column counts bytes.
     #[error("line {line}, column {column}: {reason}")]
     Syntax { line: u64, column: u64, reason: String },

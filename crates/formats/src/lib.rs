@@ -10,8 +10,11 @@
 //! - A bad item never hides its siblings; a file that is not of its format is refused as a whole with a reason.
 //! - The same bytes and the same [`Target`] give the same records.
 //!
+//! A zip archive of documents is opened by [`archive::Archive`].
+//!
 //! Start at [`detect`], then [`har::convert_reader`], [`openapi::Document::parse`] and [`postman::Document::parse`].
 
+pub mod archive;
 mod detect;
 mod error;
 mod foreign;
@@ -25,9 +28,11 @@ pub mod postman;
 mod target;
 mod text;
 mod tree;
+mod unknown;
 
-pub use detect::{Format, detect, unknown};
+pub use detect::{Format, detect};
 pub use error::FormatError;
 pub use import_error::{ErrorType, ImportError};
 pub use name::name;
 pub use target::Target;
+pub use unknown::unknown;

@@ -1,18 +1,23 @@
 //! Documents into operations with their records, whatever their format: no I/O, and the same each time.
 
+mod archive;
 mod imperva;
 mod openapi;
 mod postman;
 
+use portolan_formats::archive::is_archive;
 use portolan_formats::{Format, FormatError};
 
 use crate::model::documents::{Converted, Place};
 
-/// Converts a document.
+/// Converts a document, or all those of an archive.
 ///
 /// # Errors
 /// Why it is none of the format.
 pub fn document(format: Format, text: &[u8], place: &Place) -> Result<Converted, FormatError> {
+    if is_archive(text) {
+        return archive::convert(text, place);
+    }
     match format {
         Format::OpenApi => openapi::convert_text(text, place),
         Format::Postman => postman::convert_text(text, place),

@@ -131,7 +131,9 @@ async fn decide(
     prefix: Vec<u8>,
 ) -> Result<(Format, Target), Error> {
     let prefix = tokio::task::spawn_blocking(move || first_bytes(prefix)).await?;
-    let format = detect(&prefix).ok_or(Reason::FormatUnknown)?;
+    let format = detect(&prefix).ok_or_else(|| {
+        portolan_api::Error::new(Reason::FormatUnknown).with("detail", portolan_formats::unknown(&prefix))
+    })?;
     let fits = |target: Target| match format {
         Format::OpenApi => target.for_openapi(),
         Format::Har | Format::Postman | Format::Imperva => target.plain(),

@@ -87,7 +87,7 @@ pub(super) fn collection(text: &str) -> Result<Foreign, FormatError> {
             }
             Event::Text(part) => content.push_str(&part.decode().unwrap_or_default()),
             Event::CData(part) => content.push_str(&String::from_utf8_lossy(&part)),
-            Event::GeneralRef(part) => content.push_str(match part.as_ref() {
+            Event::GeneralRef(part) => content.push_str(match &*part {
                 b"amp" => "&",
                 b"lt" => "<",
                 b"gt" => ">",

@@ -1,6 +1,6 @@
 //! OpenAPI 3.x and Swagger 2.0 documents: each operation under `paths` becomes one record with a declaration.
 //!
-//! Descriptions of Swagger 1.2, AsyncAPI and GraphQL are read as such documents.
+//! Descriptions of Swagger 1.2, AsyncAPI, GraphQL and gRPC are read as such documents.
 //!
 //! A record says what the document declares (parameters, body leaves, responses, security) and invents no values.
 //! Webhooks and callbacks are calls that the API makes, not endpoints, and are left out. References resolve inside
@@ -20,6 +20,7 @@ mod security;
 mod server;
 mod template;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 pub use crate::import_error::{ErrorType, ImportError};
@@ -57,25 +58,27 @@ impl Document {
     /// [`FormatError`] with the line where the text is no JSON or YAML, [`FormatError::NotOpenApi`] where it is but
     /// holds no supported specification, [`FormatError::TooLarge`] above the limits.
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
-        let text = text::decode(bytes)?;
-        if text.trim().is_empty() {
-            return Err(not_openapi("the text is empty"));
-        }
         let mut notes = Notes::default();
         let mut is_foreign = true;
-        let root = match foreign::description_of_text(&text)? {
+        let of_bytes = foreign::description_of_bytes(bytes)?;
+        let text = if of_bytes.is_some() { Cow::default() } else { text::decode(bytes)? };
+        let root = match of_bytes {
             Some(foreign) => foreign.unpack(&mut notes),
-            None => {
-                let tree = tree::parse(&text)?;
-                notes.duplicates(&tree.duplicates);
-                match foreign::description(&tree.root) {
-                    Some(foreign) => foreign.unpack(&mut notes),
-                    None => {
-                        is_foreign = false;
-                        tree.root
+            None if text.trim().is_empty() => return Err(not_openapi("the text is empty")),
+            None => match foreign::description_of_text(&text)? {
+                Some(foreign) => foreign.unpack(&mut notes),
+                None => {
+                    let tree = tree::parse(&text)?;
+                    notes.duplicates(&tree.duplicates);
+                    match foreign::description(&tree.root) {
+                        Some(foreign) => foreign.unpack(&mut notes),
+                        None => {
+                            is_foreign = false;
+                            tree.root
+                        }
                     }
                 }
-            }
+            },
         };
         let map = root.as_map().ok_or_else(|| not_openapi("the outermost value is not an object"))?;
         let (swagger, version) = match (map.get("openapi"), map.get("swagger")) {

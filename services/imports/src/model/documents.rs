@@ -82,6 +82,25 @@ impl Converted {
         self
     }
 
+    /// Adds what another document, of that name, became.
+    ///
+    /// # Errors
+    /// When both together have become too large.
+    pub fn absorb(&mut self, name: &str, other: Self) -> Result<(), FormatError> {
+        self.bytes += other.bytes;
+        if self.bytes > CONVERTED_BYTES_MAX {
+            return Err(FormatError::TooLarge(format!(
+                "with its references followed it has more than {CONVERTED_BYTES_MAX} bytes"
+            )));
+        }
+        self.title = self.title.take().or(other.title);
+        let named = |error: ImportError| ImportError { error: format!("{name}: {}", error.error), ..error };
+        self.errors.extend(other.errors.into_iter().map(named));
+        self.groups.extend(other.groups);
+        self.operations.extend(other.operations);
+        Ok(())
+    }
+
     /// Adds an item. A record that exceeds a bound is refused with the bound's name.
     ///
     /// # Errors
