@@ -211,8 +211,7 @@ fn sets_of_descriptors_are_read_with_their_rules() {
 
 #[test]
 fn a_proto_file_alone_is_read_where_it_needs_no_other() {
-    let text =
-        "/* a\n */ syntax = \"proto3\";\npackage a;\nservice S { rpc Do(M) returns (M); }\nmessage M { string mail = 1; }\n";
+    let text = "/* a\n */ syntax = \"proto3\";\npackage a;\nservice S { rpc Do(M) returns (M); }\nmessage M { string mail = 1; }\n";
     assert_eq!(detect(text.as_bytes()), Some(Format::OpenApi));
     assert_eq!(operations(text.as_bytes()), ["POST /a.S/Do"]);
     let error = openapi::Document::parse(SHOP.as_bytes()).err().unwrap().to_string();
