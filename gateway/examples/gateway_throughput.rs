@@ -17,7 +17,7 @@ use portolan_api::{
     inventory::v1::{ApiCollection, CreateCollectionRequest, CreateCollectionResponse},
 };
 use portolan_gateway::{
-    Arrival, Authenticator, Backends, Begin, GatewayDeps, IdempotencyId, IdempotencyStore, Identified, Readiness,
+    Arrival, Authenticator, Backends, Begin, GatewayDeps, IdempotencyId, IdempotencyStore, Identified, Readiness, Site,
     StoredAnswer, router,
 };
 use tokio::{
@@ -86,6 +86,7 @@ async fn echo(body: Bytes) -> Vec<u8> {
 fn deps(backends: Backends) -> GatewayDeps {
     GatewayDeps {
         backends,
+        site: Site::default(),
         authenticator: Arc::new(Open),
         idempotency: Arc::new(Open),
         readiness: Arc::new(Open),

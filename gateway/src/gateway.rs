@@ -1,6 +1,11 @@
 //! The way of one request: route, verb, credential, content type, body, call, answer.
 
-use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{
+    net::{IpAddr, SocketAddr},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Instant,
+};
 
 use axum::{
     body::Body,
@@ -22,7 +27,6 @@ use crate::{
     dialect::{self, Asked, Form},
     error::render,
     idempotency::{self, Answered},
-    origin,
     pages::Pages,
     ports::{Arrival, Backend, GatewayDeps, IdempotencyId, Identified},
     reply::{self, REQUEST_ID, Reply},
@@ -164,10 +168,12 @@ async fn answer(
     if matches!(policy.who, Who::Nobody | Who::Internal) {
         return Err(Reason::NotCallable.into());
     }
-    origin::check(&parts.headers, &parts.uri, policy)?;
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-    let peer = peer.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
-    let arrival = Arrival { headers: &parts.headers, peer, policy, request_id: request_id.text() };
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let peer = peer.unwrap_or(IpAddr::from([0, 0, 0, 0]));
+    let site = &gateway.deps.site;
+    site.check(parts, peer, policy)?;
+    let client = site.client(peer, &parts.headers);
+    let arrival = Arrival { headers: &parts.headers, client, policy, request_id: request_id.text() };
     let identified = gateway.deps.authenticator.authenticate(arrival).await?;
     if identified.account_id != 0 {
         (seen.account_id, seen.credential_id) = (identified.account_id, identified.credential_id.clone());

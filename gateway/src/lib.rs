@@ -44,6 +44,7 @@ pub use deprecation::sunset;
 #[cfg(fuzzing)]
 pub use fuzzing::Transcoder;
 pub use idempotency_table::{IdempotencyTable, MIGRATIONS};
+pub use origin::Site;
 pub use ports::{
     Arrival, Authenticator, Backend, Backends, Begin, GatewayDeps, IdempotencyId, IdempotencyStore, Identified,
     Readiness, StoredAnswer,

@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use portolan_gateway::{Backends, GatewayDeps, GuardAuthenticator, IdempotencyTable, router, serve, sunset};
+use portolan_gateway::{Backends, GatewayDeps, GuardAuthenticator, IdempotencyTable, Site, router, serve, sunset};
 use portolan_runtime::{
     Process, Stop,
     process::{self, BoxError},
@@ -42,10 +42,10 @@ async fn run() -> Result<(), BoxError> {
         }
         let db = process.db("gateway").await?;
         let (guard, relay) = portolan_outbox::start(&process, &db, process.remote_guard()).await?;
-        let proxies = process.config.get("http.trusted_proxies");
         let router = router(GatewayDeps {
             backends,
-            authenticator: Arc::new(GuardAuthenticator::new(guard, peers.auth.clone(), proxies)),
+            authenticator: Arc::new(GuardAuthenticator::new(guard, peers.auth.clone())),
+            site: Site::new(process.config.get("mail.public_url"), process.proxies.clone())?,
             readiness: process.readiness_with_peers(&db).shared(),
             idempotency: Arc::new(IdempotencyTable::open(db).await?),
             sunset: sunset(process.config.get("http.sunset"))?,

@@ -1,6 +1,6 @@
 //! The seams to the rest of a process: who is calling, what was answered before, which service answers, is it ready.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -9,6 +9,8 @@ use portolan_api::{Error, MethodPolicy};
 use portolan_runtime::readiness::Part;
 use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt, util::BoxCloneSyncService};
+
+use crate::origin::Site;
 
 /// A service of the installation: a channel, or the service itself in the same process.
 pub type Backend = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
@@ -38,8 +40,8 @@ impl Backends {
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival<'a> {
     pub headers: &'a HeaderMap,
-    /// The address of the connection, which may be a proxy's.
-    pub peer: SocketAddr,
+    /// The address of the client, as the connection and the trusted proxies before it tell it.
+    pub client: IpAddr,
     pub policy: &'static MethodPolicy,
     pub request_id: &'a str,
 }
@@ -122,6 +124,7 @@ pub struct GatewayDeps {
     pub authenticator: Arc<dyn Authenticator>,
     pub idempotency: Arc<dyn IdempotencyStore>,
     pub readiness: Arc<dyn Readiness>,
+    pub site: Site,
     /// Until when deprecated routes are served, as in the header `Sunset`; named only when configured.
     pub sunset: Option<HeaderValue>,
     /// The text of `/metrics`.

@@ -1,5 +1,6 @@
 use std::{
     future::Future,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -7,6 +8,7 @@ use std::{
 
 use http::{HeaderMap, Request, Response};
 use portolan_api::{Access, Dialect, Error, Feature, KeyUtility, MethodPolicy, Reason, Who};
+use portolan_proxies::Proxies;
 use tonic::{
     body::Body,
     transport::server::{TcpConnectInfo, TlsConnectInfo},
@@ -69,11 +71,21 @@ pub struct Guard {
     services: ServiceAuth,
     audit: Option<Arc<dyn AuditSink>>,
     limits: Option<Arc<dyn Limits>>,
+    proxies: Arc<Proxies>,
 }
 
 impl Guard {
     pub fn new(identities: Arc<dyn Identities>, services: ServiceAuth) -> Self {
-        Self { identities, verifier: CallerVerifier::default(), services, audit: None, limits: None }
+        let proxies = Arc::default();
+        Self { identities, verifier: CallerVerifier::default(), services, audit: None, limits: None, proxies }
+    }
+
+    /// Takes the address of a client from these proxies, where it calls through them; without them it is that of the
+    /// connection.
+    #[must_use]
+    pub fn behind(mut self, proxies: Arc<Proxies>) -> Self {
+        self.proxies = proxies;
+        self
     }
 
     /// Records refusals of known callers, and writes that do not record themselves.
@@ -133,7 +145,7 @@ impl Guard {
         }
         let Err(distrusted) = self.services.verify(token) else { return Ok(true) };
         let Some((fault, peer, cause)) = distrusted.fault() else { return Ok(false) };
-        let address = peer_address(request);
+        let address = peer_address(request).map(|address| address.to_string()).unwrap_or_default();
         fault.note(format!("{} at {address}", if peer.is_empty() { "a service" } else { peer }), cause);
         Err(Error::new(Reason::Unavailable).with(PEER_FAULT, fault.name()))
     }
@@ -224,7 +236,7 @@ impl Guard {
     /// Finds out whether the caller may call, and puts a [`Caller`] or [`RequestInfo`] beside the message.
     async fn check(&self, policy: &'static MethodPolicy, request: &mut Request<Body>) -> Result<Option<Caller>, Error> {
         let from_service = self.is_from_service(request)?;
-        let mut info = request_info(request, from_service);
+        let mut info = request_info(request, from_service, &self.proxies);
         info.action = &policy.audit;
         match &policy.who {
             Who::Nobody => return Err(Reason::NotCallable.into()),
@@ -343,14 +355,15 @@ fn allow_role(policy: &MethodPolicy, grant: &Grant) -> Result<(), Error> {
     }
 }
 
-fn request_info(request: &Request<Body>, from_service: bool) -> RequestInfo {
+fn request_info(request: &Request<Body>, from_service: bool, proxies: &Proxies) -> RequestInfo {
     let headers = request.headers();
     let request_id = text(headers, REQUEST_ID_HEADER).to_owned();
     // Ids and addresses told by anybody but a service of the installation would let a caller speak for others.
     let (write_id, client_address) = if from_service {
         (text(headers, WRITE_ID_HEADER).to_owned(), text(headers, CLIENT_ADDRESS_HEADER).to_owned())
     } else {
-        (String::new(), peer_address(request))
+        let client = peer_address(request).map(|peer| proxies.client(peer, headers).to_string());
+        (String::new(), client.unwrap_or_default())
     };
     let write_id = if write_id.is_empty() { fresh_id() } else { write_id };
     RequestInfo {
@@ -361,12 +374,12 @@ fn request_info(request: &Request<Body>, from_service: bool) -> RequestInfo {
     }
 }
 
-/// The address at the other end of the connection; empty where there is none.
-fn peer_address(request: &Request<Body>) -> String {
+/// The address at the other end of the connection; `None` where there is none.
+fn peer_address(request: &Request<Body>) -> Option<IpAddr> {
     let extensions = request.extensions();
     let secured = extensions.get::<TlsConnectInfo<TcpConnectInfo>>().map(TlsConnectInfo::get_ref);
     let peer = extensions.get::<TcpConnectInfo>().or(secured).and_then(TcpConnectInfo::remote_addr);
-    peer.map(|address| address.ip().to_string()).unwrap_or_default()
+    peer.map(|address| address.ip())
 }
 
 /// A refusal, with what is wrong with the calling process where that is the reason.

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use portolan_proxies::{Ranges, address, forwarded, range};
 use portolan_record::Record;
 use serde::{Deserialize, Serialize};
 
@@ -42,9 +42,9 @@ impl AccessType {
 /// The addresses by which calls are judged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccessPolicy {
-    private: Vec<IpNet>,
-    partners: Vec<IpNet>,
-    trusted: Vec<IpNet>,
+    private: Ranges,
+    partners: Ranges,
+    trusted: Ranges,
 }
 
 /// Headers that name the client beside `x-forwarded-for`.
@@ -65,14 +65,15 @@ impl AccessPolicy {
         partners: impl IntoIterator<Item = &'a str>,
         trusted: impl IntoIterator<Item = &'a str>,
     ) -> Self {
-        Self { private: nets(private.into_iter().chain(PRIVATE_V6)), partners: nets(partners), trusted: nets(trusted) }
+        let private = ranges(private.into_iter().chain(PRIVATE_V6));
+        Self { private, partners: ranges(partners), trusted: ranges(trusted) }
     }
 
     /// What one call says; nothing when it names no address.
     pub fn judge(&self, record: &Record<'_>) -> Option<AccessType> {
         let source = address(&record.ip);
         let mut addresses: Vec<IpAddr> = source.into_iter().chain(address(&record.dest_ip)).collect();
-        if source.is_some_and(|source| contains(&self.trusted, source)) {
+        if source.is_some_and(|source| self.trusted.contains(source)) {
             self.add_forwarded(&Headers::parse(&record.request_headers), &mut addresses);
         } else if source.is_none() {
             addresses.extend(self.told(&Headers::parse(&record.request_headers)));
@@ -81,9 +82,9 @@ impl AccessPolicy {
         if addresses.is_empty() {
             return None;
         }
-        let outside = |address: &&IpAddr| !contains(&self.private, **address);
+        let outside = |address: &&IpAddr| !self.private.contains(**address);
         let (partners, others): (Vec<&IpAddr>, Vec<&IpAddr>) =
-            addresses.iter().filter(outside).partition(|address| contains(&self.partners, **address));
+            addresses.iter().filter(outside).partition(|address| self.partners.contains(**address));
         Some(match (others.is_empty(), partners.is_empty()) {
             (false, _) if record.direction != 1 => AccessType::ThirdParty,
             (false, _) => AccessType::Public,
@@ -95,20 +96,25 @@ impl AccessPolicy {
     /// The client that a record without an address of its own tells: the last one of a chain that is no trusted proxy,
     /// else what a header of a single address says.
     fn told(&self, headers: &Headers<'_>) -> Option<IpAddr> {
-        let chain = |name: &str, read: &dyn Fn(&str) -> Option<IpAddr>| {
-            let hops = headers.get(name)?.rsplit(',').take(HOPS_MAX).filter_map(read);
+        let last_untrusted = |hops: &mut dyn Iterator<Item = IpAddr>| {
             let mut trusted = None;
             for hop in hops {
-                if !contains(&self.trusted, hop) {
+                if !self.trusted.contains(hop) {
                     return Some(hop);
                 }
                 trusted = Some(hop);
             }
             trusted
         };
-        chain("x-forwarded-for", &address)
-            .or_else(|| chain("forwarded", &forwarded_for))
-            .or_else(|| TOLD_HEADERS.iter().find_map(|name| address(headers.get(name)?)))
+        let plain = || {
+            let chain = headers.get("x-forwarded-for")?;
+            last_untrusted(&mut chain.rsplit(',').take(HOPS_MAX).filter_map(address))
+        };
+        let standard = || {
+            let chain = forwarded(headers.get("forwarded")?);
+            last_untrusted(&mut chain.iter().rev().take(HOPS_MAX).filter_map(|element| element.client))
+        };
+        plain().or_else(standard).or_else(|| TOLD_HEADERS.iter().find_map(|name| address(headers.get(name)?)))
     }
 
     /// Of a chain only the part that trusted proxies wrote is true: from its end back to the first untrusted address.
@@ -117,7 +123,7 @@ impl AccessPolicy {
             for text in chain.rsplit(',').take(HOPS_MAX) {
                 let Some(hop) = address(text) else { break };
                 addresses.push(hop);
-                if !contains(&self.trusted, hop) {
+                if !self.trusted.contains(hop) {
                     break;
                 }
             }
@@ -129,30 +135,8 @@ impl AccessPolicy {
     }
 }
 
-/// The address in `for=` of one element of `forwarded` (RFC 7239).
-fn forwarded_for(element: &str) -> Option<IpAddr> {
-    element.split(';').find_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("for").then(|| address(value.trim().trim_matches('"')))?
-    })
-}
-
-fn nets<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<IpNet> {
-    let parse = |text: &str| text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-    texts.into_iter().filter_map(|text| parse(text.trim())).collect()
-}
-
-fn contains(nets: &[IpNet], address: IpAddr) -> bool {
-    nets.iter().any(|net| net.contains(&address))
-}
-
-/// An address with or without its port; nothing for what is none, such as the `null` of imports.
-fn address(text: &str) -> Option<IpAddr> {
-    let text = text.trim();
-    let plain = text.parse::<IpAddr>().ok();
-    let with_port = || text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip());
-    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok();
-    plain.or_else(with_port).or_else(bracketed).map(|address| address.to_canonical())
+fn ranges<'a>(texts: impl IntoIterator<Item = &'a str>) -> Ranges {
+    texts.into_iter().filter_map(range).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
+use portolan_proxies::Proxies;
+
 use crate::address::Address;
 
 /// The documentation of every key and its default.
@@ -206,6 +208,31 @@ impl Config {
         portolan_fetch::Policy::parse(self.flag("fetch.allow_private"), self.get("fetch.allow_hosts"))
     }
 
+    /// The proxies in front of the gateway and of gRPC whose word on the client counts.
+    ///
+    /// # Errors
+    /// What is wrong with each of the keys of `[http]` that name them, else that two of them exclude each other.
+    pub fn proxies(&self) -> Result<Proxies, ConfigError> {
+        let ranges = self.get("http.trusted_proxies");
+        let hops = self.get("http.trusted_proxy_hops");
+        let header = self.get("http.client_address_header");
+        let number = hops.parse().map_err(|_| format!("`{hops}` is no whole number"));
+        let by_hops = number.clone().and_then(|hops| Proxies::parse("", hops, ""));
+        let each = [
+            ("http.trusted_proxies", Proxies::parse(ranges, 0, "").err()),
+            ("http.trusted_proxy_hops", by_hops.err()),
+            ("http.client_address_header", Proxies::parse("", 0, header).err()),
+        ];
+        let problems = each.into_iter().filter_map(|(key, problem)| Some(format!("{key}: {}", problem?)));
+        let problems: Vec<_> = problems.collect();
+        if !problems.is_empty() {
+            return Err(ConfigError(problems));
+        }
+        Proxies::parse(ranges, number.unwrap_or_default(), header).map_err(|problem| {
+            ConfigError(vec![format!("http.trusted_proxies and http.trusted_proxy_hops: {problem}")])
+        })
+    }
+
     fn verify(&self, problems: &mut Vec<String>) {
         if let Err(problem) = portolan_store::Store::check_url(&self.store_url()) {
             problems.push(format!("store.url: {problem}"));
@@ -271,11 +298,7 @@ impl Config {
         if !missing("oidc.issuer") && (missing("oidc.client_id") || missing("mail.public_url")) {
             problems.push("oidc.issuer needs oidc.client_id and mail.public_url".to_owned());
         }
-        for range in self.get("http.trusted_proxies").split(',').map(str::trim).filter(|range| !range.is_empty()) {
-            if range.parse::<ipnet::IpNet>().is_err() && range.parse::<std::net::IpAddr>().is_err() {
-                problems.push(format!("http.trusted_proxies: `{range}` is no address and no range"));
-            }
-        }
+        problems.extend(self.proxies().err().into_iter().flat_map(|error| error.0));
     }
 
     /// Where this process listens.

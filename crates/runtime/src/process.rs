@@ -5,6 +5,7 @@ use std::{future::Future, net::SocketAddr, path::PathBuf, pin::Pin, process::Exi
 use portolan_authz::{Cache, Changes, GRANTS, Guard, Redis, ServiceAuth};
 use portolan_fetch::Fetch;
 use portolan_limit::Limits;
+use portolan_proxies::Proxies;
 use portolan_store::{Db, Dialect, Store};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
@@ -75,6 +76,8 @@ pub struct Process {
     pub peers: Peers,
     /// Certificates of the connections between services, where they are configured.
     pub tls: Option<Arc<Tls>>,
+    /// Whose word on the client of a request counts.
+    pub proxies: Arc<Proxies>,
     /// The client of every call that leaves the installation.
     pub fetch: Fetch,
     /// Caches in the memory of this process.
@@ -131,8 +134,10 @@ impl Process {
         let auth = ServiceAuth::new(&secrets.derive("service token")).named(&program());
         let peers = Peers::with_tls(&config, auth, tls.clone())?;
         let fetch = Fetch::new(config.fetch_policy()?);
+        let proxies = Arc::new(config.proxies()?);
         let redis = stores::redis(&config, &secrets.installation())?;
-        Ok(Self { config, store, secrets, redis, peers, tls, fetch, caches: Caches::default(), is_whole: false })
+        let caches = Caches::default();
+        Ok(Self { config, store, secrets, redis, peers, tls, proxies, fetch, caches, is_whole: false })
     }
 
     /// The store as one service sees it.
@@ -233,7 +238,8 @@ impl Process {
     pub fn remote_guard(&self) -> Guard {
         let identities = RemoteIdentities::new(self.peers.clone(), self.shared_cache(GRANTS));
         let limits = crate::PeerLimits(self.peers.clone());
-        Guard::new(Arc::new(identities), self.peers.auth.clone()).with_limits(Arc::new(limits))
+        let guard = Guard::new(Arc::new(identities), self.peers.auth.clone());
+        guard.with_limits(Arc::new(limits)).behind(self.proxies.clone())
     }
 }
 

@@ -18,7 +18,7 @@ use portolan_api::{
     tokens::v1::{ApiKey, CreateApiKeyResponse},
 };
 use portolan_gateway::{
-    Arrival, Authenticator, Backends, Begin, GatewayDeps, IdempotencyId, IdempotencyStore, Identified, Readiness,
+    Arrival, Authenticator, Backends, Begin, GatewayDeps, IdempotencyId, IdempotencyStore, Identified, Readiness, Site,
     StoredAnswer, router,
 };
 use prost::Message;
@@ -76,6 +76,7 @@ impl Harness {
         }
         let deps = GatewayDeps {
             backends,
+            site: Site::default(),
             authenticator: Arc::new(KeyEdge),
             idempotency: Arc::new(MemoryStore::default()),
             readiness: Arc::new(AlwaysReady),

@@ -10,7 +10,7 @@ use std::{path::PathBuf, process::Command, process::Stdio, sync::Arc};
 
 use portolan_api::inventory::v1::{ApiCollection, GetCollectionRequest, GetCollectionResponse};
 use portolan_authz::Guard;
-use portolan_gateway::{Backends, GatewayDeps, GuardAuthenticator, IdempotencyTable};
+use portolan_gateway::{Backends, GatewayDeps, GuardAuthenticator, IdempotencyTable, Site};
 use portolan_runtime::{Config, Opened, Service as _, guarded, serve_grpc, telemetry};
 use tokio::net::TcpListener;
 use tonic::{Request, Response, Status, server::UnaryService, service::Routes};
@@ -166,7 +166,8 @@ async fn gateway() -> Result<(), BoxError> {
     let db = process.db("gateway").await?;
     let router = portolan_gateway::router(GatewayDeps {
         backends,
-        authenticator: Arc::new(GuardAuthenticator::new(guard, process.peers.auth.clone(), "")),
+        authenticator: Arc::new(GuardAuthenticator::new(guard, process.peers.auth.clone())),
+        site: Site::default(),
         readiness: process.readiness(&db).shared(),
         idempotency: Arc::new(IdempotencyTable::open(db).await?),
         sunset: None,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use portolan_authz::Guard;
 use portolan_billing::Billing;
-use portolan_gateway::{Backends, GatewayDeps, GuardAuthenticator, IdempotencyTable};
+use portolan_gateway::{Backends, GatewayDeps, GuardAuthenticator, IdempotencyTable, Site};
 use portolan_identity::Identity;
 use portolan_imports::Imports;
 use portolan_inventory::Inventory;
@@ -167,10 +167,10 @@ async fn gateway(process: &Process, services: &Services, readiness: Arc<Readines
         backends.insert(package, service.clone());
     }
     let db = process.db("gateway").await?;
-    let proxies = process.config.get("http.trusted_proxies");
     Ok(GatewayDeps {
         backends,
-        authenticator: Arc::new(GuardAuthenticator::new(services.guard.clone(), process.peers.auth.clone(), proxies)),
+        authenticator: Arc::new(GuardAuthenticator::new(services.guard.clone(), process.peers.auth.clone())),
+        site: Site::new(process.config.get("mail.public_url"), process.proxies.clone())?,
         readiness,
         idempotency: Arc::new(IdempotencyTable::open(db).await?),
         sunset: portolan_gateway::sunset(process.config.get("http.sunset"))?,

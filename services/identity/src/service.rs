@@ -46,7 +46,8 @@ impl Identity {
         let tasks = Tasks::default();
         worker::start(&deps, &tasks);
         let guard = Guard::new(Arc::new(OwnIdentities(deps.clone())), process.peers.auth.clone())
-            .with_limits(Arc::new(PeerLimits(process.peers.clone())));
+            .with_limits(Arc::new(PeerLimits(process.peers.clone())))
+            .behind(process.proxies.clone());
         let guard = portolan_outbox::guard(process, &deps.db, guard, &tasks).await?;
         let routes = routes(&deps);
         if !process.is_whole {

@@ -26,6 +26,7 @@ pub struct EdgeOptions {
     pub limits: String,
     pub policies: String,
     pub trusted_proxies: String,
+    pub trusted_proxy_hops: u32,
     pub leeway_s: u64,
     pub require_exp: bool,
     pub poll_ms: u64,

@@ -14,7 +14,7 @@ use crate::server::{Answer, Server};
 const LIST: &str = "/core/v1/organizations/organization/api_tokens";
 
 /// The lookups of the installation's organisation.
-async fn organization(test: &TestDb) -> (String, String) {
+pub async fn organization(test: &TestDb) -> (String, String) {
     let identity = test.store.service("identity").await.unwrap();
     let row = identity.fetch_one("SELECT public_id, sub_domain FROM organizations", Vec::new()).await.unwrap();
     (row.get("public_id").unwrap(), row.get("sub_domain").unwrap())

@@ -13,6 +13,7 @@ mod distributed;
 mod documented;
 mod edge;
 mod faults;
+mod front;
 mod golden;
 mod group_parts;
 mod guards;
@@ -172,11 +173,13 @@ portolan_testkit::suite! {
     operator::one_of_several_needs_what_they_share,
     watched::a_request_leaves_a_line,
     documented::the_routes_are_the_listed_ones,
+    front::a_proxy_speaks_for_its_clients,
     distributed::a_trace_follows_a_request_over_every_hop,
     trust::a_peer_with_another_key_or_clock_is_a_fault_of_the_operator,
     trust::a_foreign_certificate_is_a_fault_of_the_operator,
     real_files::every_operation_and_entry_is_accounted_for;
     PORTOLAN_TEST_ENVOY:
+    front::the_edge_says_who_calls,
     distributed::services_speak_mutual_tls,
     distributed::a_rolling_restart_fails_no_request,
     faults::what_a_client_sees_of_each_fault;

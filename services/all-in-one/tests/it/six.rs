@@ -43,6 +43,7 @@ impl Six {
             ("PORTOLAN__ADMIN__PASSWORD".into(), "correct horse battery staple".into()),
             ("PORTOLAN__SECRETS__KEY_FILE".into(), key_file.display().to_string()),
             ("PORTOLAN__HTTP__TRUSTED_PROXIES".into(), "127.0.0.1".into()),
+            ("PORTOLAN__HTTP__CLIENT_ADDRESS_HEADER".into(), "x-portolan-edge-client".into()),
             ("RUST_LOG".into(), "warn".into()),
         ];
         let is_tls = variables.iter().any(|(name, _)| *name == "PORTOLAN__TLS__CERT");

@@ -1,7 +1,7 @@
 //! The decision on one request. The order of the steps is part of the contract: it says which of several reasons to
 //! refuse a caller learns.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use portolan_jwks::{Jws, serde_json};
@@ -13,7 +13,6 @@ use super::{
     credential::{self, Credential, Removed, Shown},
     host::host_name,
     inner::Inner,
-    ip::client_address,
     method::Method,
     path,
     profile::{Auth, Keys, Profile, Signed},
@@ -189,9 +188,10 @@ fn allow_address(edge: &Inner, profile: &Profile, call: &Call<'_>) -> Result<(),
     if profile.allow.is_empty() && profile.deny.is_empty() {
         return Ok(());
     }
-    let forwarded = call.headers.get("x-forwarded-for").map_or("", String::as_str);
     let peer = call.peer.ok_or(Refusal::Address)?;
-    let client = client_address(peer, forwarded, &edge.settings.trusted_proxies);
+    // Envoy joins the lines of a header.
+    let lines = |name: &str| call.headers.get(name).map(|line| Cow::Borrowed(line.as_str())).into_iter().collect();
+    let client = edge.settings.proxies.client_told(peer, lines);
     let is_allowed = profile.allow.is_empty() || profile.allow.contains(client);
     if profile.deny.contains(client) || !is_allowed { Err(Refusal::Address) } else { Ok(()) }
 }

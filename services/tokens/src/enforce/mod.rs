@@ -19,7 +19,6 @@ mod fresh;
 mod host;
 mod hosts;
 mod inner;
-mod ip;
 mod key_source;
 mod limiter;
 mod method;

@@ -2,7 +2,9 @@ use std::collections::HashSet;
 
 use portolan_jwks::{Key, Rules, Source};
 
-use super::{ip::IpList, mtls::SubjectFormula};
+use portolan_proxies::Ranges;
+
+use super::mtls::SubjectFormula;
 use crate::model::edge::{Digest, ProfileRow, parse_digest};
 
 /// One credential of a client as the edge needs it: what finds it, what verifies it, what it may call.
@@ -16,8 +18,8 @@ pub struct Profile {
     pub digest: Option<Digest>,
     pub auth: Auth,
     /// Empty allows every address.
-    pub allow: IpList,
-    pub deny: IpList,
+    pub allow: Ranges,
+    pub deny: Ranges,
     /// Sorted.
     pub collection_ids: Vec<i32>,
     /// Preflight requests for the collections pass without a credential.
@@ -58,7 +60,7 @@ pub enum Keys {
 impl Profile {
     /// What cannot be read makes a profile that refuses: an address list that is half understood, a key of no use.
     pub fn new(row: ProfileRow) -> Self {
-        let list = |entries: &[String]| IpList::parse(entries.iter().map(String::as_str));
+        let list = |entries: &[String]| Ranges::parse(entries.iter().map(String::as_str)).ok();
         let mtls =
             row.mtls_enabled.then(|| SubjectFormula::parse(row.validation_formula.as_deref().unwrap_or_default()));
         let (allow, deny) = (list(&row.ip_allow_list), list(&row.ip_deny_list));

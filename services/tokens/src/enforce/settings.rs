@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use super::{hosts::Hosts, ip::IpList, policy::Policies};
+use portolan_proxies::Proxies;
+
+use super::{hosts::Hosts, policy::Policies};
 use crate::options::EdgeOptions;
 
 /// What is configured for the edge.
@@ -9,7 +11,7 @@ pub struct Settings {
     pub hosts: Hosts,
     pub policies: Policies,
     /// Proxies in front of the edge that may say whom they speak for.
-    pub trusted_proxies: IpList,
+    pub proxies: Proxies,
     /// How far the clocks of token issuers may be apart from ours.
     pub leeway_s: u32,
     /// Whether signed tokens need `exp` even where the profile does not ask for it.
@@ -34,11 +36,11 @@ impl Settings {
         let of = |key: &str, error: String| format!("{key}: {error}");
         let hosts = Hosts::parse(&options.hosts, options.allow_unknown);
         let policies = Policies::parse(&options.limits, &options.policies);
-        let proxies = options.trusted_proxies.split(',').map(str::trim).filter(|range| !range.is_empty());
+        let proxies = Proxies::parse(&options.trusted_proxies, options.trusted_proxy_hops, "");
         Ok(Self {
             hosts: hosts.map_err(|error| of("edge.hosts", error))?,
             policies: policies.map_err(|error| of("edge.limits or edge.policies", error))?,
-            trusted_proxies: IpList::parse(proxies).ok_or("edge.trusted_proxies: not addresses and ranges")?,
+            proxies: proxies.map_err(|error| of("edge.trusted_proxies", error))?,
             leeway_s: options.leeway_s.min(600) as u32,
             requires_exp: options.require_exp,
             poll: Duration::from_millis(options.poll_ms.max(10)),

@@ -2,22 +2,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-
-/// Reads an address or a range. Host bits may be set; an IPv4 address in IPv6 form counts as IPv4.
-pub fn parse(text: &str) -> Option<IpNet> {
-    let text = text.trim();
-    let range = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
-    Some(match range {
-        IpNet::V6(range) => match range.addr().to_ipv4_mapped() {
-            Some(address) if range.prefix_len() >= 96 => {
-                ipnet::Ipv4Net::new(address, range.prefix_len() - 96).ok()?.trunc().into()
-            }
-            _ => range.trunc().into(),
-        },
-        range => range.trunc(),
-    })
-}
+pub use portolan_proxies::range as parse;
 
 /// Whether one of the ranges holds the address. An entry that cannot be read holds nothing.
 pub fn contain(ranges: &[String], address: &str) -> bool {
