@@ -22,7 +22,7 @@ pub(crate) async fn migrate(arguments: &ProcessArgs) -> Result<(), BoxError> {
         portolan_outbox::open(db).await?;
         db.migrate(migrations).await?;
     }
-    for service in ["imports", "billing"] {
+    for service in ["inventory", "imports", "billing"] {
         portolan_jobs::migrate(&store.service(service).await?).await?;
     }
     portolan_limit::Limits::in_table(&store.service("tokens").await?).await?;

@@ -9,7 +9,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use portolan_authz::ServiceAuth;
-use portolan_inventory::{Deps, SERVICE, migrate, start};
+use portolan_inventory::{Deps, SERVICE, start};
 use portolan_log::{Log, Message, Positions};
 use portolan_record::{Record, Source};
 use portolan_runtime::{Config, Peers, Tasks};
@@ -103,8 +103,7 @@ async fn ingest(store: &Store, log: &str, records: usize) -> Speed {
     let config = Config::load(".".into(), None, std::iter::empty()).expect("the defaults are usable");
     let peers = Peers::new(&config, ServiceAuth::new(&[7; 32])).expect("no peers are remote");
     let db = store.service(SERVICE).await.expect("the service can be opened");
-    let deps = Deps::new(db.clone(), log.clone(), peers);
-    migrate(&deps.db).await.expect("the tables can be made");
+    let deps = Deps::open(db.clone(), log.clone(), peers).await.expect("the tables can be made");
     for id in 1..=COLLECTIONS {
         // As the service makes them, without its questions to others.
         let made = "INSERT INTO collections (account_id, collection_id, name, name_key, created_at) VALUES ($1, $2, $3, $3, 0)";

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use portolan_authz::{Caller, CredentialKind, Grant, RequestInfo, Role, Scope, ServiceAuth};
 use portolan_inventory::{
-    Deps, SERVICE, endpoints, migrate, model::endpoints::EndpointId, parameters, start, statistics::overview,
+    Deps, SERVICE, endpoints, model::endpoints::EndpointId, parameters, start, statistics::overview,
 };
 use portolan_log::{Log, Message};
 use portolan_record::{Record, Source};
@@ -175,8 +175,7 @@ async fn open(store: &Store) -> Deps {
     let config = Config::load(".".into(), None, std::iter::empty()).expect("the defaults are usable");
     let peers = Peers::new(&config, ServiceAuth::new(&[7; 32])).expect("no peers are remote");
     let db = store.service(SERVICE).await.expect("the service can be opened");
-    let deps = Deps::new(db.clone(), log.clone(), peers);
-    migrate(&deps.db).await.expect("the tables can be made");
+    let deps = Deps::open(db.clone(), log.clone(), peers).await.expect("the tables can be made");
     let made = "INSERT INTO collections (account_id, collection_id, name, name_key, created_at) \
          VALUES ($1, 1, 'bench', 'bench', 0)";
     db.execute(made, args![ACCOUNT]).await.expect("a collection can be made");

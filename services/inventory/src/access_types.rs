@@ -13,7 +13,7 @@ use crate::{
     model::{
         collections::IDS_MAX,
         endpoints::{EndpointId, RawEndpoint},
-        jobs::{Job, JobKind, Step},
+        jobs::{Cursor, Place, Step, Task, next, over},
         keys,
         text::too_long,
     },
@@ -33,23 +33,23 @@ const COLLECTIONS_PER_QUERY: usize = 128;
 /// Has the access types of all endpoints decided anew; answers the job's id. A request that comes while the job runs
 /// makes it start again.
 pub async fn apply(deps: &Deps, caller: &Caller) -> Result<String, Error> {
-    start(deps, caller.account_id, JobKind::ApplyAccessTypes).await
+    start(deps, caller.account_id, Task::ApplyAccessTypes).await
 }
 
 /// Has the access type of every collection derived from its endpoints; answers the job's id.
 pub async fn reset_collections(deps: &Deps, caller: &Caller) -> Result<String, Error> {
-    start(deps, caller.account_id, JobKind::ResetCollectionAccessTypes).await
+    start(deps, caller.account_id, Task::ResetCollectionAccessTypes).await
 }
 
-async fn start(deps: &Deps, account_id: i64, kind: JobKind) -> Result<String, Error> {
+async fn start(deps: &Deps, account_id: i64, task: Task) -> Result<String, Error> {
     let job_id = retrying(|| async {
         let mut tx = deps.db.begin().await?;
-        let job_id = jobs::ask(&mut tx, account_id, kind, None).await?;
+        let job_id = jobs::ask(deps, &mut tx, account_id, task.clone()).await?;
         tx.commit().await?;
         Ok::<_, Error>(job_id)
     })
     .await?;
-    deps.shared.jobs.notify_one();
+    deps.jobs.notify();
     Ok(job_id)
 }
 
@@ -97,16 +97,19 @@ pub async fn list_by_urls(
 }
 
 /// Decides the types of some raw endpoints from their stored calls; one without calls keeps what it has, and so does one
-/// of a redacted collection, whose calls tell no address. The place is the collection and the last raw key.
-pub(crate) async fn apply_step(tx: &mut Tx, job: &Job, policy: &AccessPolicy) -> Result<Step, Error> {
-    let account_id = job.account_id;
-    let (from_id, after_key) = job.place.split_once('/').unwrap_or(("0", ""));
-    let from_id: i64 = from_id.parse().map_err(|_| Error::Internal(format!("job place {}", job.place)))?;
-    let Some(collection_id) = store::collection_writes::next_plain(tx, account_id, from_id).await? else {
-        return Ok(Step::Over { done: 0 });
+/// of a redacted collection, whose calls tell no address.
+pub(crate) async fn apply_step(
+    tx: &mut Tx,
+    account_id: i64,
+    cursor: &Cursor,
+    policy: &AccessPolicy,
+) -> Result<Step, Error> {
+    let from = cursor.place();
+    let Some(collection_id) = store::collection_writes::next_plain(tx, account_id, from.collection_id).await? else {
+        return Ok(over(0));
     };
-    let after_key = if i64::from(collection_id) == from_id { after_key } else { "" };
-    let next_collection = || Step::To { place: format!("{}/", i64::from(collection_id) + 1), done: 0 };
+    let after_key = if i64::from(collection_id) == from.collection_id { from.key.as_str() } else { "" };
+    let next_collection = || next(Cursor::At(Place::behind(collection_id)), 0);
     store::collection_writes::hold(tx, account_id, collection_id).await?;
     let collection = store::collections::get_in(tx, account_id, collection_id).await?;
     if collection.is_none_or(|known| known.deleted || known.redacted) {
@@ -114,14 +117,14 @@ pub(crate) async fn apply_step(tx: &mut Tx, job: &Job, policy: &AccessPolicy) ->
     }
     let page = store::endpoints::page(tx, account_id, collection_id, after_key, ENDPOINTS_PER_STEP).await?;
     let Some((last, _)) = page.last() else { return Ok(next_collection()) };
-    let place = format!("{collection_id}/{}", last.key);
+    let place = Place { collection_id: i64::from(collection_id), key: last.key.clone(), ..Place::default() };
     let raw_keys: Vec<&str> = page.iter().map(|(raw, _)| raw.key.as_str()).collect();
     let mut told: BTreeMap<String, BTreeSet<AccessType>> = BTreeMap::new();
     for (endpoint_key, record) in store::samples::records(tx, account_id, collection_id, &raw_keys).await? {
         let types = told.entry(endpoint_key).or_default();
         types.extend(Record::parse(&record).ok().and_then(|record| policy.judge(&record)));
     }
-    let done = i64::try_from(page.len()).unwrap_or(i64::MAX);
+    let done = page.len();
     let mut changed: Vec<(RawEndpoint, _)> = Vec::new();
     for (mut raw, bodies) in page {
         if let Some(types) = told.remove(&raw.key).filter(|types| *types != raw.facts.access_types) {
@@ -134,30 +137,24 @@ pub(crate) async fn apply_step(tx: &mut Tx, job: &Job, policy: &AccessPolicy) ->
     let url_keys: Vec<&str> = url_keys.iter().map(String::as_str).collect();
     let counts = members::refresh(tx, account_id, collection_id, &url_keys).await?;
     members::add_counts(tx, account_id, &counts).await?;
-    Ok(Step::To { place, done })
+    Ok(next(Cursor::At(place), done))
 }
 
 /// Derives the types of collections: with a public endpoint it is the account's own, else with a private one or one of a
-/// third party it is a third party's, else it keeps what it has. The place is the collection, the last raw key, and the
-/// types seen until there.
-pub(crate) async fn reset_step(tx: &mut Tx, job: &Job) -> Result<Step, Error> {
-    let mut parts = job.place.splitn(3, '/');
-    let from_id: i64 = match parts.next() {
-        None | Some("") => 0,
-        Some(id) => id.parse().map_err(|_| Error::Internal(format!("job place {}", job.place)))?,
+/// third party it is a third party's, else it keeps what it has.
+pub(crate) async fn reset_step(tx: &mut Tx, account_id: i64, cursor: &Cursor) -> Result<Step, Error> {
+    let from = cursor.place();
+    let Some(collection_id) = store::collection_writes::next_plain(tx, account_id, from.collection_id).await? else {
+        return Ok(over(0));
     };
-    let (after_key, seen) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let Some(collection_id) = store::collection_writes::next_plain(tx, job.account_id, from_id).await? else {
-        return Ok(Step::Over { done: 0 });
-    };
-    let (after_key, seen) = if i64::from(collection_id) == from_id { (after_key, seen) } else { ("", "") };
-    let mut types: BTreeSet<AccessType> = seen.split(',').filter_map(AccessType::from_name).collect();
-    store::collection_writes::hold(tx, job.account_id, collection_id).await?;
-    let page = store::endpoints::page(tx, job.account_id, collection_id, after_key, ENDPOINTS_PER_STEP).await?;
+    let from = if i64::from(collection_id) == from.collection_id { from } else { Place::default() };
+    let mut types = from.access_types;
+    store::collection_writes::hold(tx, account_id, collection_id).await?;
+    let page = store::endpoints::page(tx, account_id, collection_id, &from.key, ENDPOINTS_PER_STEP).await?;
     types.extend(page.iter().filter(|(raw, _)| raw.proven).flat_map(|(raw, _)| raw.facts.access_types.iter().copied()));
     if let Some((last, _)) = page.last() {
-        let names: Vec<_> = types.iter().map(|known| known.name()).collect();
-        return Ok(Step::To { place: format!("{collection_id}/{}/{}", last.key, names.join(",")), done: 0 });
+        let collection_id = i64::from(collection_id);
+        return Ok(next(Cursor::At(Place { collection_id, key: last.key.clone(), access_types: types }), 0));
     }
     let access_type = match () {
         () if types.contains(&AccessType::Public) => Some("Internal"),
@@ -165,7 +162,7 @@ pub(crate) async fn reset_step(tx: &mut Tx, job: &Job) -> Result<Step, Error> {
         () => None,
     };
     if let Some(access_type) = access_type {
-        store::collection_writes::update_access_type(tx, job.account_id, collection_id, access_type).await?;
+        store::collection_writes::update_access_type(tx, account_id, collection_id, access_type).await?;
     }
-    Ok(Step::To { place: format!("{}//", i64::from(collection_id) + 1), done: 1 })
+    Ok(next(Cursor::At(Place::behind(collection_id)), 1))
 }

@@ -5,13 +5,16 @@ use std::{
 };
 
 use portolan_engine::AccessPolicy;
+use portolan_jobs::{Clock, Jobs};
 use portolan_log::{Log, Positions};
 use portolan_runtime::Peers;
 use portolan_store::Db;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use crate::{
     Error,
+    migrations::migrate,
+    model::jobs::Task,
     model::{data_types::DetectorSet, rules::Rules},
     options::Options,
     store,
@@ -34,6 +37,7 @@ pub struct Deps {
     pub db: Db,
     pub log: Log,
     pub peers: Peers,
+    pub jobs: Jobs<Task>,
     /// Proxies whose forwarding headers count.
     pub(crate) trusted_proxies: Arc<[String]>,
     /// How long calls are counted by minute.
@@ -49,8 +53,6 @@ pub(crate) struct Shared {
     with_default: Mutex<HashSet<i64>>,
     /// How far each partition is in the inventory.
     pub positions: watch::Sender<Positions>,
-    /// Wakes the runner of jobs.
-    pub jobs: Notify,
     rules: Mutex<Option<Arc<Rules>>>,
     /// Address ranges of accounts, with the moment when they were asked for.
     pub policies: Mutex<HashMap<i64, (Instant, Arc<AccessPolicy>)>>,
@@ -59,27 +61,32 @@ pub(crate) struct Shared {
 }
 
 impl Deps {
-    /// `db` is the store's handle of the service `inventory`.
-    pub fn new(db: Db, log: Log, peers: Peers) -> Self {
+    /// Migrates the tables. `db` is the store's handle of the service `inventory`.
+    ///
+    /// # Errors
+    /// When the store cannot be reached or migrated.
+    pub async fn open(db: Db, log: Log, peers: Peers) -> Result<Self, Error> {
+        migrate(&db).await?;
+        let jobs = Jobs::open(db.clone(), Clock::system()).await?;
         let shared = Shared {
             ids: tokio::sync::Mutex::new(0..0),
             with_default: Mutex::default(),
             positions: watch::Sender::new(Positions::new()),
-            jobs: Notify::new(),
             rules: Mutex::default(),
             policies: Mutex::default(),
             detectors: tokio::sync::Mutex::default(),
         };
         let call_stats_s = CALL_STATS_DAYS * DAY_S;
-        Self {
+        Ok(Self {
             db,
             log,
             peers,
+            jobs,
             trusted_proxies: Arc::new([]),
             call_stats_s,
             probe_program: None,
             shared: Arc::new(shared),
-        }
+        })
     }
 
     /// Counts calls by minute for as long as the options say.

@@ -1,8 +1,8 @@
 //! Inventory: collections, their endpoints and parameters, samples of calls, and the ingest that fills them.
 //!
 //! Owns the tables `collections`, `endpoints`, `api_endpoints`, `parameters`, `samples`, `ingest_cursors`,
-//! `ingest_consumers`, `ingest_producers`, `inventory_sequences`, `endpoint_reservations` and
-//! `inventory_jobs`. Asks identity to add a new collection to those that a restricted user may see, and which accounts
+//! `ingest_consumers`, `ingest_producers`, `inventory_sequences`, `endpoint_reservations`, and
+//! rows of `jobs`. Asks identity to add a new collection to those that a restricted user may see, and which accounts
 //! share a plan; asks billing what the plan allows.
 //!
 //! # Invariants
@@ -32,7 +32,7 @@ pub mod export;
 pub mod feed;
 pub mod groups;
 pub mod ingest;
-pub mod jobs;
+mod jobs;
 mod members;
 mod migrations;
 pub mod model;
@@ -57,7 +57,7 @@ mod writer;
 pub use deps::Deps;
 pub use error::Error;
 pub use ingest::{lag, log_readiness, oldest_unread, probe};
-pub use migrations::{MIGRATIONS, SERVICE, migrate};
+pub use migrations::{MIGRATIONS, SERVICE};
 pub use options::Options;
 pub use service::{Inventory, start};
 pub use unreadable::unreadable_settings;

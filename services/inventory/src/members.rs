@@ -6,11 +6,11 @@ use portolan_store::Tx;
 use crate::{
     Deps, Error,
     model::{
-        collections::{Collection, NO_COLLECTION},
+        collections::Collection,
         conditions::{Conditions, Seen},
         endpoints::{EndpointId, RawEndpoint, declared_tags},
         groups::Counts,
-        jobs::{Job, Step},
+        jobs::{Cursor, Place, Step, next, over},
     },
     store,
 };
@@ -141,43 +141,42 @@ pub(crate) async fn add_counts(tx: &mut Tx, account_id: i64, counts: &Counts) ->
     Ok(())
 }
 
-/// Looks at some endpoints of the account, or of the one collection that the job is about. The place is the collection
-/// and the last effective URL that was looked at.
-pub(crate) async fn step(tx: &mut Tx, job: &Job) -> Result<Step, Error> {
-    let (from_id, after_key) = job.place.split_once('/').unwrap_or(("0", ""));
-    let mut from_id: i64 = from_id.parse().map_err(|_| Error::Internal(format!("job place {}", job.place)))?;
-    let mut after_key = after_key.to_owned();
+/// Looks at some endpoints of the account, or of the one collection that the job is about.
+pub(crate) async fn step(tx: &mut Tx, account_id: i64, only: Option<i32>, cursor: &Cursor) -> Result<Step, Error> {
+    let Place { collection_id: mut from_id, key: mut after_key, .. } = cursor.place();
     let (mut done, mut counts) = (0, Counts::new());
     let place = 'looking: {
         for _ in 0..COLLECTIONS_PER_STEP {
-            let next = match job.collection_id {
-                NO_COLLECTION => store::collection_writes::next_plain(tx, job.account_id, from_id).await?,
-                id => Some(id).filter(|id| i64::from(*id) >= from_id),
+            let following = match only {
+                None => store::collection_writes::next_plain(tx, account_id, from_id).await?,
+                Some(id) => Some(id).filter(|id| i64::from(*id) >= from_id),
             };
-            let Some(collection_id) = next else { break 'looking None };
+            let Some(collection_id) = following else { break 'looking None };
             if i64::from(collection_id) != from_id {
                 after_key.clear();
             }
             let limit = i64::try_from(ENDPOINTS_PER_STEP - done).unwrap_or_default();
-            store::collection_writes::hold(tx, job.account_id, collection_id).await?;
-            let keys = store::endpoints::some_url_keys(tx, job.account_id, collection_id, &after_key, limit).await?;
+            store::collection_writes::hold(tx, account_id, collection_id).await?;
+            let keys = store::endpoints::some_url_keys(tx, account_id, collection_id, &after_key, limit).await?;
             let texts: Vec<&str> = keys.iter().map(String::as_str).collect();
-            for (group_id, count) in refresh(tx, job.account_id, collection_id, &texts).await? {
+            for (group_id, count) in refresh(tx, account_id, collection_id, &texts).await? {
                 *counts.entry(group_id).or_default() += count;
             }
             done += keys.len();
             match keys.last() {
-                Some(last) if done >= ENDPOINTS_PER_STEP => break 'looking Some(format!("{collection_id}/{last}")),
+                Some(last) if done >= ENDPOINTS_PER_STEP => {
+                    let collection_id = i64::from(collection_id);
+                    break 'looking Some(Place { collection_id, key: last.clone(), ..Place::default() });
+                }
                 _ => from_id = i64::from(collection_id) + 1,
             }
             after_key.clear();
         }
-        Some(format!("{from_id}/"))
+        Some(Place { collection_id: from_id, ..Place::default() })
     };
-    add_counts(tx, job.account_id, &counts).await?;
-    let done = i64::try_from(done).unwrap_or(i64::MAX);
+    add_counts(tx, account_id, &counts).await?;
     Ok(match place {
-        Some(place) => Step::To { place, done },
-        None => Step::Over { done },
+        Some(place) => next(Cursor::At(place), done),
+        None => over(done),
     })
 }

@@ -20,14 +20,14 @@ use crate::{
     model::{
         deltas::{Deltas, to_delta, to_row},
         endpoints::RawEndpoint,
-        jobs::{Job, JobKind, Step},
+        jobs::{Cursor, Step, Task, next, over},
         keys,
         masking::{Hidden, MASK},
         parameters,
         parameters::RawParameter,
         samples::SAMPLES_MAX,
     },
-    peers, store,
+    store,
 };
 
 /// Raw endpoints that the job looks at in one transaction.
@@ -58,8 +58,8 @@ pub async fn update(
         .await?;
         let job_id = match is_redacted && !known.is_group() {
             true => {
-                let kind = JobKind::RedactCollection;
-                Some(jobs::ask(&mut tx, caller.account_id, kind, Some(collection_id)).await?)
+                let task = Task::RedactCollection { collection_id };
+                Some(jobs::ask(deps, &mut tx, caller.account_id, task).await?)
             }
             false => None,
         };
@@ -75,33 +75,28 @@ pub async fn update(
     Ok(job_id)
 }
 
-/// The place at which only other services are left; no key of a raw endpoint has this form.
-pub(crate) const OTHERS: &str = "others";
-
-/// Has the values in raw uploads of the collection removed. It bears being done twice.
-pub(crate) async fn tell_others(deps: &Deps, job: &Job) -> Result<(), Error> {
-    Ok(peers::redact_uploads(&deps.peers, job.account_id, job.collection_id).await?)
-}
-
-/// Removes the values of some raw endpoints. The place is the last raw key.
-pub(crate) async fn step(tx: &mut Tx, job: &Job) -> Result<Step, Error> {
-    let (account_id, collection_id) = (job.account_id, job.collection_id);
+/// Removes the values of some raw endpoints.
+pub(crate) async fn step(tx: &mut Tx, account_id: i64, collection_id: i32, cursor: &Cursor) -> Result<Step, Error> {
     let held = store::collections::lock(tx, account_id, i64::from(collection_id)).await?;
     if held.is_none_or(|held| held.deleted) {
-        return Ok(Step::Over { done: 0 });
+        return Ok(over(0));
     }
-    if job.place == OTHERS {
+    if *cursor == Cursor::Others {
         store::collection_writes::note_values_removed(tx, account_id, collection_id).await?;
-        return Ok(Step::Over { done: 0 });
+        return Ok(over(0));
     }
-    let page = store::endpoints::page(tx, account_id, collection_id, &job.place, ENDPOINTS_PER_STEP).await?;
+    let after = match cursor {
+        Cursor::After(key) => key.as_str(),
+        _ => "",
+    };
+    let page = store::endpoints::page(tx, account_id, collection_id, after, ENDPOINTS_PER_STEP).await?;
     let Some((last, _)) = page.last() else {
         store::demerged::forget_kept(tx, account_id, collection_id).await?;
         store::call_stats::forget_addresses(tx, account_id, collection_id).await?;
         store::collection_writes::forget_removed_urls(tx, account_id, collection_id).await?;
-        return Ok(Step::To { place: OTHERS.to_owned(), done: 0 });
+        return Ok(next(Cursor::Others, 0));
     };
-    let place = last.key.clone();
+    let last = last.key.clone();
     let raw_keys: Vec<&str> = page.iter().map(|(raw, _)| raw.key.as_str()).collect();
     let mut parameters = store::parameters::by_endpoints_in(tx, account_id, collection_id, &raw_keys).await?;
     parameters.iter_mut().for_each(|row| row.seen.forget_values());
@@ -117,7 +112,7 @@ pub(crate) async fn step(tx: &mut Tx, job: &Job) -> Result<Step, Error> {
     store::samples::insert(tx, sample_rows(account_id, collection_id, samples)).await?;
     let url_keys: BTreeSet<String> = page.iter().map(|(raw, _)| keys::endpoint_key(&raw.method, &raw.url)).collect();
     collapse(tx, account_id, collection_id, &url_keys).await?;
-    Ok(Step::To { place, done: i64::try_from(page.len()).unwrap_or(i64::MAX) })
+    Ok(next(Cursor::After(last), page.len()))
 }
 
 /// Removes the values of everything that is about to be written.

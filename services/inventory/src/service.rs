@@ -16,7 +16,7 @@ use tonic::service::Routes;
 use crate::{
     deps::Deps,
     ingest::log_readiness,
-    migrations::{SERVICE, migrate},
+    migrations::SERVICE,
     options::{LogOptions, Options},
     rpc::Rpc,
     worker,
@@ -61,8 +61,8 @@ impl Inventory {
     pub async fn open_on(process: &Process, log: Log) -> Result<Opened, BoxError> {
         let options = Options::read(&process.config)?;
         let db = process.db(Self::NAME).await?;
-        migrate(&db).await?;
-        let deps = Deps::new(db.clone(), log, process.peers.clone())
+        let deps = Deps::open(db.clone(), log, process.peers.clone())
+            .await?
             .configured(&options)
             .trusting(process.config.get("http.trusted_proxies"))
             .probing_in(std::env::current_exe().ok());

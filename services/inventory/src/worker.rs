@@ -13,8 +13,6 @@ use crate::{
     Deps, Error,
     catalogs::Catalogs,
     ingest::{attempts, partition},
-    migrations::SERVICE,
-    runner,
     statistics::calls,
     store,
 };
@@ -37,7 +35,7 @@ pub fn start(deps: &Deps, tasks: &Tasks) {
     }
     let own = || deps.clone();
     let (jobs, old, lag, db) = (own(), own(), own(), deps.db.clone());
-    tasks.spawn(async move |stop| runner::run(jobs, uuid::Uuid::new_v4().to_string(), stop).await);
+    tasks.spawn(async move |stop| jobs.jobs.run(&jobs, &stop).await);
     tasks.spawn(async move |stop| forget_old(old, stop).await);
     tasks.spawn(async move |stop| measure_lag(lag, stop).await);
     tasks.spawn(async move |stop| attempts::show_life(db, stop).await);
@@ -52,6 +50,9 @@ async fn forget_old(deps: Deps, stop: CancellationToken) {
         if let Err(error) = store::producers::delete_older(&deps.db, now_s() - PRODUCER_MEMORY_S).await {
             tracing::warn!(%error, "old producers stay known for now");
         }
+        if let Err(error) = deps.jobs.forget().await {
+            tracing::warn!(%error, "ended jobs stay listed for now");
+        }
         if let Err(error) = calls::forget_old(&deps).await {
             tracing::warn!(%error, "old calls stay counted for now");
         }
@@ -62,8 +63,7 @@ async fn forget_old(deps: Deps, stop: CancellationToken) {
     }
 }
 
-/// Publishes how many records of each partition the inventory does not have yet, and how old the oldest one is; and the
-/// age of the oldest job.
+/// Publishes how many records of each partition the inventory does not have yet, and how old the oldest one is.
 async fn measure_lag(deps: Deps, stop: CancellationToken) {
     let mut stands: HashMap<i64, (i64, Instant)> = HashMap::new();
     loop {
@@ -102,8 +102,5 @@ async fn measure(deps: &Deps, stands: &mut HashMap<i64, (i64, Instant)>) -> Resu
         metrics::gauge!("portolan_ingest_lag_records", "partition" => name.clone()).set(gauge(lag));
         metrics::gauge!("portolan_ingest_oldest_unread_seconds", "partition" => name).set(gauge(age_s));
     }
-    let asked_at = store::jobs::oldest_active(&deps.db).await?;
-    let age_s = asked_at.map_or(0, |asked_at| (now_s() - asked_at).max(0));
-    metrics::gauge!("portolan_jobs_oldest_seconds", "service" => SERVICE).set(u32::try_from(age_s).unwrap_or(u32::MAX));
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::{
     feed, jobs, members,
     model::{
         collections::{DEFAULT_ID, IDS_MAX},
-        jobs::JobKind,
+        jobs::Task,
     },
     store,
 };
@@ -39,8 +39,8 @@ pub async fn delete(deps: &Deps, caller: &Caller, mut ids: Vec<i32>) -> Result<V
         let mut job_ids = Vec::new();
         for id in &ids {
             if store::collections::mark_deleted(&mut tx, caller.account_id, *id, now).await? {
-                let kind = JobKind::DeleteCollection;
-                job_ids.push(jobs::ask(&mut tx, caller.account_id, kind, Some(*id)).await?);
+                let task = Task::DeleteCollection { collection_id: *id };
+                job_ids.push(jobs::ask(deps, &mut tx, caller.account_id, task).await?);
             }
         }
         members::leave_groups(&mut tx, caller.account_id, &ids).await?;
@@ -49,7 +49,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, mut ids: Vec<i32>) -> Result<V
         Ok::<_, Error>(job_ids)
     })
     .await?;
-    deps.shared.jobs.notify_one();
+    deps.jobs.notify();
     if !job_ids.is_empty() {
         deps.peers.settle_edge().await;
     }

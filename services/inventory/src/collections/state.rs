@@ -10,7 +10,7 @@ use crate::{
     feed, jobs,
     model::{
         collections::{Collection, CollectionName, IDS_MAX},
-        jobs::JobKind,
+        jobs::Task,
     },
     reservations,
     reservations::Wanted,
@@ -115,7 +115,8 @@ pub async fn update_deactivated(
         let (mut changed, mut job_ids) = (Vec::new(), Vec::new());
         for id in &ids {
             if store::collection_writes::update_deactivated(&mut tx, caller.account_id, *id, is_deactivated).await? {
-                job_ids.push(jobs::ask(&mut tx, caller.account_id, JobKind::ComputeGroups, Some(*id)).await?);
+                let task = Task::ComputeGroups { collection_id: Some(*id) };
+                job_ids.push(jobs::ask(deps, &mut tx, caller.account_id, task).await?);
                 changed.extend(store::collections::get_in(&mut tx, caller.account_id, *id).await?);
             }
         }

@@ -10,7 +10,7 @@ use crate::{
     model::{
         collections::{Tag, in_scope},
         environment::ENV_TYPE,
-        jobs::JobKind,
+        jobs::Task,
         text,
         text::too_long,
     },
@@ -68,7 +68,8 @@ pub async fn update_tags(deps: &Deps, caller: &Caller, ids: Vec<i32>, change: Ta
             if let Ok(mut made) = made.lock() {
                 made.insert(*id, tags);
             }
-            job_ids.push(jobs::ask(&mut tx, caller.account_id, JobKind::ComputeGroups, Some(*id)).await?);
+            let task = Task::ComputeGroups { collection_id: Some(*id) };
+            job_ids.push(jobs::ask(deps, &mut tx, caller.account_id, task).await?);
         }
         tx.commit().await?;
         Ok::<_, Error>(job_ids)

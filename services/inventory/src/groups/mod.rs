@@ -26,7 +26,7 @@ use crate::{
         conditions::{Conditions, ENDPOINTS_MAX, Written},
         endpoints::EndpointId,
         groups::GROUP_KIND,
-        jobs::JobKind,
+        jobs::Task,
         text::too_long,
     },
     store,
@@ -226,11 +226,11 @@ async fn change(
 async fn find_members(deps: &Deps, account_id: i64) -> Result<String, Error> {
     let job_id = retrying(|| async {
         let mut tx = deps.db.begin().await?;
-        let job_id = jobs::ask(&mut tx, account_id, JobKind::ComputeGroups, None).await?;
+        let job_id = jobs::ask(deps, &mut tx, account_id, Task::ComputeGroups { collection_id: None }).await?;
         tx.commit().await?;
         Ok::<_, Error>(job_id)
     })
     .await?;
-    deps.shared.jobs.notify_one();
+    deps.jobs.notify();
     Ok(job_id)
 }

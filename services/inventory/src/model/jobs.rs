@@ -1,88 +1,98 @@
-/// One piece of durable work.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Job {
-    pub account_id: i64,
-    pub job_id: String,
-    pub kind: JobKind,
-    pub state: JobState,
-    /// [`NO_COLLECTION`] when it is about the account.
-    pub collection_id: i32,
-    /// Where the next step begins, in the words of the kind; empty at the start.
-    pub place: String,
-    pub done_items: i64,
-    pub error: Option<String>,
-    /// Attempts since the last step, with the one under way.
-    pub attempts: i64,
-    /// Unix seconds.
-    pub created_at: i64,
-    /// Unix seconds.
-    pub updated_at: i64,
-}
+//! The durable work of the inventory.
+
+use std::collections::BTreeSet;
+
+use portolan_engine::AccessType;
+use portolan_jobs::{Readers, Subject};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What a job does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobKind {
-    DeleteCollection,
-    RedactCollection,
-    ComputeGroups,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Task {
+    /// Removes what a deleted collection held, here and elsewhere.
+    DeleteCollection { collection_id: i32 },
+    /// Removes the values of a redacted collection, here and elsewhere.
+    RedactCollection { collection_id: i32 },
+    /// Lets groups look at the endpoints of a collection, or of all.
+    ComputeGroups { collection_id: Option<i32> },
+    /// Decides the access types of endpoints anew.
     ApplyAccessTypes,
+    /// Derives the access types of collections from those of their endpoints.
     ResetCollectionAccessTypes,
 }
 
-impl JobKind {
-    const ALL: [Self; 5] = [
-        Self::DeleteCollection,
-        Self::RedactCollection,
-        Self::ComputeGroups,
-        Self::ApplyAccessTypes,
-        Self::ResetCollectionAccessTypes,
-    ];
+impl portolan_jobs::Task for Task {
+    type Cursor = Cursor;
+}
 
-    /// As stored.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::DeleteCollection => "DELETE_COLLECTION",
-            Self::RedactCollection => "REDACT_COLLECTION",
-            Self::ComputeGroups => "COMPUTE_GROUPS",
-            Self::ApplyAccessTypes => "APPLY_ACCESS_TYPES",
-            Self::ResetCollectionAccessTypes => "RESET_COLLECTION_ACCESS_TYPES",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
+impl Task {
+    /// The collection that it is about, else the account.
+    pub fn subject(&self) -> Subject {
+        let collection_id = match self {
+            Self::DeleteCollection { collection_id } | Self::RedactCollection { collection_id } => Some(*collection_id),
+            Self::ComputeGroups { collection_id } => *collection_id,
+            Self::ApplyAccessTypes | Self::ResetCollectionAccessTypes => None,
+        };
+        let name = collection_id.map_or_else(String::new, |id| id.to_string());
+        let readers = collection_id.map_or(Readers::Account, Readers::Collection);
+        Subject { name, readers, user_id: None }
     }
 }
 
-/// How far a job is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobState {
-    Pending,
-    Running,
-    Succeeded,
-    Failed,
+/// Where a step begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cursor {
+    #[default]
+    Start,
+    /// In the one collection of the job, behind this raw key.
+    After(String),
+    /// On a walk over collections.
+    At(Place),
+    /// Only other services are left.
+    Others,
 }
 
-impl JobState {
-    pub fn name(self) -> &'static str {
+impl Cursor {
+    /// Where a walk over collections goes on.
+    pub fn place(&self) -> Place {
         match self {
-            Self::Pending => "PENDING",
-            Self::Running => "RUNNING",
-            Self::Succeeded => "SUCCEEDED",
-            Self::Failed => "FAILED",
+            Self::At(place) => place.clone(),
+            Self::Start | Self::After(_) | Self::Others => Place::default(),
         }
     }
+}
 
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Pending, Self::Running, Self::Succeeded, Self::Failed].into_iter().find(|state| state.name() == name)
+/// A place on a walk over collections in the order of their ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// This one is next, or the first after it.
+    pub collection_id: i64,
+    /// In it, everything up to this key is done.
+    pub key: String,
+    /// In it, the access types of what is done.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub access_types: BTreeSet<AccessType>,
+}
+
+impl Place {
+    /// The beginning of the collection after this one.
+    pub fn behind(collection_id: i32) -> Self {
+        Self { collection_id: i64::from(collection_id) + 1, ..Self::default() }
     }
 }
 
 /// What a step did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// The next step begins here.
-    To { place: String, done: i64 },
-    /// Nothing is left.
-    Over { done: i64 },
+pub type Step = portolan_jobs::Step<Cursor>;
+
+/// The next step begins there.
+pub fn next(cursor: Cursor, done: usize) -> Step {
+    Step::Next { cursor, done: i64::try_from(done).unwrap_or(i64::MAX) }
+}
+
+/// Nothing is left.
+pub fn over(done: usize) -> Step {
+    Step::Over { done: i64::try_from(done).unwrap_or(i64::MAX), outcome: Value::Null }
 }

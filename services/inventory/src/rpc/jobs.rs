@@ -1,37 +1,25 @@
-use portolan_api::{common::v1 as pb, inventory::v1::job_service_server::JobService};
-use tonic::{Request, Response};
-
-use crate::{
-    jobs,
-    model::{collections::NO_COLLECTION, jobs::Job},
-    rpc::{Answer, Rpc},
+use portolan_api::{
+    common::v1::{GetJobRequest, GetJobResponse, Job, ListJobsRequest, ListJobsResponse},
+    inventory::v1::job_service_server::JobService,
 };
+use tonic::Request;
+use tonic::Response;
 
-fn message(job: Job) -> pb::Job {
-    pb::Job {
-        job_id: job.job_id,
-        kind: job.kind.name().to_ascii_lowercase().replace('_', "-"),
-        state: job.state.name().to_owned(),
-        collection_id: Some(job.collection_id).filter(|id| *id != NO_COLLECTION),
-        done_items: job.done_items,
-        error: job.error,
-        created_at: job.created_at,
-        updated_at: job.updated_at,
-    }
-}
+use super::{Answer, Rpc};
+use crate::Error;
 
 #[tonic::async_trait]
 impl JobService for Rpc {
-    async fn get_job(&self, request: Request<pb::GetJobRequest>) -> Answer<pb::GetJobResponse> {
+    async fn get_job(&self, request: Request<GetJobRequest>) -> Answer<GetJobResponse> {
         let request = request.into_inner();
-        let found = jobs::get(&self.deps, request.account_id, &request.job_id).await?;
-        Ok(Response::new(pb::GetJobResponse { job: found.map(message) }))
+        let job = self.deps.jobs.get(request.account_id, &request.job_id).await.map_err(Error::from)?;
+        Ok(Response::new(GetJobResponse { job: job.map(Job::from) }))
     }
 
-    async fn list_jobs(&self, request: Request<pb::ListJobsRequest>) -> Answer<pb::ListJobsResponse> {
+    async fn list_jobs(&self, request: Request<ListJobsRequest>) -> Answer<ListJobsResponse> {
         let request = request.into_inner();
         let before = (request.before_created_at > 0).then_some((request.before_created_at, request.before_job_id));
-        let found = jobs::list(&self.deps, request.account_id, request.page_size, before).await?;
-        Ok(Response::new(pb::ListJobsResponse { jobs: found.into_iter().map(message).collect() }))
+        let jobs = self.deps.jobs.list(request.account_id, request.page_size, before).await.map_err(Error::from)?;
+        Ok(Response::new(ListJobsResponse { jobs: jobs.into_iter().map(Job::from).collect() }))
     }
 }

@@ -11,7 +11,6 @@ pub mod endpoints;
 pub mod feed;
 pub mod groups;
 pub mod issues;
-pub mod jobs;
 pub mod markings;
 pub mod parameters;
 pub mod platform;

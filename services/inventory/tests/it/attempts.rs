@@ -2,11 +2,10 @@ use portolan_api::identity::v1::{self as identity, directory_service_server as d
 use portolan_inventory::{
     Deps, collections, endpoints,
     ingest::{Skipped, skip},
-    jobs,
-    model::jobs::JobState,
-    oldest_unread, runner,
-    runner::STEPPED,
+    oldest_unread,
 };
+use portolan_jobs::STEPPED;
+use portolan_jobs::State;
 use portolan_record::Record;
 use portolan_store::Value;
 use portolan_testkit::TestDb;
@@ -177,13 +176,10 @@ pub async fn a_job_that_always_fails_ends(test: TestDb) {
     deps.db.faults().at(STEPPED).times(1_000).fail();
     collections::delete(&deps, &admin(ACCOUNT), vec![id]).await.unwrap();
     for _ in 0..20 {
-        deps.db
-            .execute("UPDATE inventory_jobs SET lease_until = 0 WHERE active_name IS NOT NULL", vec![])
-            .await
-            .unwrap();
-        runner::run_due(&deps, "worker", &CancellationToken::new()).await.unwrap();
+        deps.db.execute("UPDATE jobs SET due_at = 0", vec![]).await.unwrap();
+        deps.jobs.run_due(&deps, "worker", &CancellationToken::new()).await.unwrap();
     }
-    let jobs = jobs::list(&deps, ACCOUNT, 0, None).await.unwrap();
-    assert_eq!((jobs.len(), jobs[0].state), (1, JobState::Failed), "{jobs:?}");
-    assert!(jobs[0].error.is_some() && jobs[0].attempts == 10, "{jobs:?}");
+    let jobs = deps.jobs.list(ACCOUNT, 0, None).await.unwrap();
+    assert_eq!((jobs.len(), jobs[0].state), (1, State::Failed), "{jobs:?}");
+    assert!(jobs[0].error.as_deref().is_some_and(|error| error.contains("10 attempts")), "{jobs:?}");
 }

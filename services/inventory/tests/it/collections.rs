@@ -129,7 +129,7 @@ pub async fn deletion_is_complete(test: TestDb) {
     ingest_all(&deps).await;
     let handle = start_ingest(deps.clone());
     wait_for_all(&deps, &handle).await;
-    let jobs = async || portolan_inventory::jobs::list(&deps, ACCOUNT, 0, None).await.unwrap();
+    let jobs = async || deps.jobs.list(ACCOUNT, 0, None).await.unwrap();
     let ended = async {
         while jobs().await.iter().any(|job| job.state.name() != "SUCCEEDED") {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;

@@ -1,10 +1,11 @@
 use portolan_api::identity::v1::{self as identity, directory_service_server as directory};
 use portolan_inventory::{
-    Deps, access_types, collections, endpoints, groups, jobs,
-    model::{collections::CollectionName, conditions::Written, jobs::JobState},
-    redaction, runner,
-    runner::STEPPED,
+    Deps, access_types, collections, endpoints, groups,
+    model::{collections::CollectionName, conditions::Written},
+    redaction,
 };
+use portolan_jobs::STEPPED;
+use portolan_jobs::State;
 use portolan_record::Record;
 use portolan_testkit::TestDb;
 use tokio_util::sync::CancellationToken;
@@ -19,16 +20,16 @@ async fn run_with_deaths(deps: &Deps) {
     for death in 0..3 {
         deps.db.faults().at(STEPPED).times(ATTEMPTS).fail();
         let stop = CancellationToken::new();
-        runner::run_due(deps, &format!("worker{death}"), &stop).await.unwrap();
+        deps.jobs.run_due(deps, &format!("worker{death}"), &stop).await.unwrap();
         // The time of the pause after a failure is over.
-        deps.db.execute("UPDATE inventory_jobs SET lease_until = 0", vec![]).await.unwrap();
+        deps.db.execute("UPDATE jobs SET due_at = 0", vec![]).await.unwrap();
         one_step(deps, &format!("survivor{death}")).await;
-        deps.db.execute("UPDATE inventory_jobs SET lease_until = 0", vec![]).await.unwrap();
+        deps.db.execute("UPDATE jobs SET due_at = 0", vec![]).await.unwrap();
     }
     deps.db.faults().clear();
-    runner::run_due(deps, "last", &CancellationToken::new()).await.unwrap();
-    let all = jobs::list(deps, ACCOUNT, 0, None).await.unwrap();
-    assert!(all.iter().all(|job| job.state == JobState::Succeeded), "{all:?}");
+    deps.jobs.run_due(deps, "last", &CancellationToken::new()).await.unwrap();
+    let all = deps.jobs.list(ACCOUNT, 0, None).await.unwrap();
+    assert!(all.iter().all(|job| job.state == State::Succeeded), "{all:?}");
 }
 
 /// Lets a worker live for one step of one job.
@@ -36,7 +37,7 @@ async fn one_step(deps: &Deps, owner: &str) {
     let stop = CancellationToken::new();
     let task = tokio::spawn({
         let (deps, owner, stop) = (deps.clone(), owner.to_owned(), stop.clone());
-        async move { runner::run_due(&deps, &owner, &stop).await }
+        async move { deps.jobs.run_due(&deps, &owner, &stop).await }
     });
     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     stop.cancel();
@@ -84,7 +85,7 @@ pub async fn a_deletion_survives_deaths(test: TestDb) {
     collections::delete(&deps, &me, vec![id]).await.unwrap();
     run_with_deaths(&deps).await;
     assert!(tables(&deps, ACCOUNT).await.values().all(Vec::is_empty));
-    let jobs = jobs::list(&deps, ACCOUNT, 0, None).await.unwrap();
+    let jobs = deps.jobs.list(ACCOUNT, 0, None).await.unwrap();
     assert_eq!((jobs.len(), jobs[0].done_items), (1, 450));
 }
 
@@ -95,10 +96,10 @@ pub async fn a_redaction_survives_deaths(test: TestDb) {
     ingest(&deps, "p", &calls(a, 250)).await;
     ingest(&deps, "q", &calls(b, 250)).await;
     redaction::update(&deps, &me, a, true).await.unwrap();
-    runner::run_due(&deps, "calm", &CancellationToken::new()).await.unwrap();
+    deps.jobs.run_due(&deps, "calm", &CancellationToken::new()).await.unwrap();
     deps.db.faults().at(STEPPED).times(ATTEMPTS).fail();
     redaction::update(&deps, &me, b, true).await.unwrap();
-    deps.db.execute("UPDATE inventory_jobs SET lease_until = 0", vec![]).await.unwrap();
+    deps.db.execute("UPDATE jobs SET due_at = 0", vec![]).await.unwrap();
     run_with_deaths(&deps).await;
     let tables = tables(&deps, ACCOUNT).await;
     for name in ["endpoints", "parameters"] {
@@ -125,7 +126,7 @@ pub async fn groups_survive_deaths(test: TestDb) {
     deps.db.faults().at(STEPPED).times(ATTEMPTS).fail();
     let name = CollectionName::parse(Some("G".into())).unwrap();
     let (group, _) = groups::create(&deps, &me, name, vec![condition]).await.unwrap();
-    deps.db.execute("UPDATE inventory_jobs SET lease_until = 0", vec![]).await.unwrap();
+    deps.db.execute("UPDATE jobs SET due_at = 0", vec![]).await.unwrap();
     run_with_deaths(&deps).await;
     assert_eq!(endpoints::list(&deps, &me, group.id).await.unwrap().1.len(), 620);
     let all = collections::list(&deps, &me).await.unwrap();
@@ -152,12 +153,12 @@ pub async fn access_types_survive_deaths(test: TestDb) {
     // Without the account's ranges nothing is decided.
     let first = access_types::apply(&deps, &me).await.unwrap();
     assert_eq!(access_types::apply(&deps, &me).await.unwrap(), first);
-    runner::run_due(&deps, "early", &CancellationToken::new()).await.unwrap();
+    deps.jobs.run_due(&deps, "early", &CancellationToken::new()).await.unwrap();
     assert_eq!(public().await, 450);
-    let job = jobs::get(&deps, ACCOUNT, &first).await.unwrap().unwrap();
-    assert!(job.error.is_some() && job.state == JobState::Running);
+    let job = deps.jobs.get(ACCOUNT, &first).await.unwrap().unwrap();
+    assert!(job.error.is_some() && job.state == State::Pending);
     deps.peers.identity.connect_local(local(ranges));
-    deps.db.execute("UPDATE inventory_jobs SET lease_until = 0", vec![]).await.unwrap();
+    deps.db.execute("UPDATE jobs SET due_at = 0", vec![]).await.unwrap();
     run_with_deaths(&deps).await;
     assert_eq!(public().await, 0);
     access_types::reset_collections(&deps, &me).await.unwrap();

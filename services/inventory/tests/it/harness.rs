@@ -17,7 +17,7 @@ use portolan_api::{
 };
 use portolan_authz::{Caller, CredentialKind, Grant, RequestInfo, Role, Scope, ServiceAuth};
 use portolan_inventory::{
-    Deps, MIGRATIONS, Options, SERVICE, collections,
+    Deps, Options, SERVICE, collections,
     model::collections::{Collection, CollectionName},
 };
 use portolan_log::{Log, Message, Positions};
@@ -49,15 +49,13 @@ pub async fn deps_on(store: &Store) -> Deps {
 /// The same, where identity does not answer yet.
 pub async fn deps_without_identity(store: &Store) -> Deps {
     let db = store.service(SERVICE).await.unwrap();
-    portolan_meter::open(&db).await.unwrap();
-    db.migrate(&MIGRATIONS).await.unwrap();
     let log = Log::open("embedded:", "akto.api.logs", store).await.unwrap();
     // Records of these tests are from the first minutes of the epoch.
     let days = ("PORTOLAN__INVENTORY__CALL_STATS_DAYS".to_owned(), "36500".to_owned());
     let config = Config::load(PathBuf::from("."), None, [days]).unwrap();
     let peers = Peers::new(&config, ServiceAuth::new(&[7; 32])).unwrap();
     peers.imports.connect_local(uploads());
-    Deps::new(db, log, peers).configured(&Options::read(&config).unwrap())
+    Deps::open(db, log, peers).await.unwrap().configured(&Options::read(&config).unwrap())
 }
 
 /// Imports without any upload, in the place of the other program.
@@ -238,7 +236,7 @@ pub fn start_ingest(deps: Deps) -> Tasks {
 
 /// Works on all jobs that are due.
 pub async fn run_jobs(deps: &Deps) {
-    portolan_inventory::runner::run_due(deps, "test", &CancellationToken::new()).await.unwrap();
+    deps.jobs.run_due(deps, "test", &CancellationToken::new()).await.unwrap();
 }
 
 /// Runs the ingest until everything in the log is in the tables.

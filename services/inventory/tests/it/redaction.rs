@@ -1,4 +1,5 @@
-use portolan_inventory::{Deps, demerge, endpoints, jobs, model::jobs::JobState, redaction};
+use portolan_inventory::{Deps, demerge, endpoints, redaction};
+use portolan_jobs::State;
 use portolan_record::Record;
 use portolan_store::Sql;
 use portolan_testkit::TestDb;
@@ -12,7 +13,7 @@ const TABLES: [&str; 10] = [
     "api_endpoints",
     "collections",
     "demerged_urls",
-    "inventory_jobs",
+    "jobs",
     "outbox",
     "sensitive_markings",
     "call_stats",
@@ -71,7 +72,7 @@ pub async fn no_value_is_left(test: TestDb) {
 
     let job_id = redaction::update(&deps, &me, id, true).await.unwrap().unwrap();
     run_jobs(&deps).await;
-    assert_eq!(jobs::get(&deps, ACCOUNT, &job_id).await.unwrap().unwrap().state, JobState::Succeeded);
+    assert_eq!(deps.jobs.get(ACCOUNT, &job_id).await.unwrap().unwrap().state, State::Succeeded);
     assert_eq!(traces(&deps).await, Vec::<String>::new());
     ingest(&deps, "new", &calls(id, 12)).await;
     assert_eq!(traces(&deps).await, Vec::<String>::new());
