@@ -235,22 +235,32 @@ impl<T: Task> Jobs<T> {
     }
 
     /// Ends a job that is not over, with a reason for its readers; a worker that is at it applies no further step.
-    /// Returns the job when it was active.
+    /// Returns the job when it was active. What belongs to its end is the caller's, in the same transaction or after it.
     ///
     /// # Errors
     /// Any of the store.
-    pub async fn cancel(&self, account_id: i64, job_id: &str, reason: &str) -> Result<Option<Record>, Error> {
-        let now = self.clock.now();
-        retrying(|| store::cancel(&self.db, account_id, job_id, reason, now)).await
+    pub async fn cancel(
+        &self,
+        tx: &mut Tx,
+        account_id: i64,
+        job_id: &str,
+        reason: &str,
+    ) -> Result<Option<Record>, Error> {
+        store::cancel(tx, self.db.service(), account_id, job_id, reason, self.clock.now()).await
     }
 
-    /// Cancels every active job about a collection, and returns them.
+    /// As [`Jobs::cancel`], of every active job about a collection.
     ///
     /// # Errors
     /// Any of the store.
-    pub async fn cancel_of(&self, account_id: i64, collection_id: i32, reason: &str) -> Result<Vec<Record>, Error> {
-        let now = self.clock.now();
-        retrying(|| store::cancel_of(&self.db, account_id, collection_id, reason, now)).await
+    pub async fn cancel_of(
+        &self,
+        tx: &mut Tx,
+        account_id: i64,
+        collection_id: i32,
+        reason: &str,
+    ) -> Result<Vec<Record>, Error> {
+        store::cancel_of(tx, self.db.service(), account_id, collection_id, reason, self.clock.now()).await
     }
 
     /// The ended jobs about a collection.

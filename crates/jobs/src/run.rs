@@ -47,6 +47,11 @@ pub trait Work: Clone + Send + Sync + 'static {
         prepared: &Self::Prepared,
     ) -> impl Future<Output = Result<Step<<Self::Task as Task>::Cursor>, Error>> + Send;
 
+    /// What belongs to the failure of a job, in its transaction.
+    fn failed(&self, _tx: &mut Tx, _job: &Record) -> impl Future<Output = Result<(), portolan_store::Error>> + Send {
+        std::future::ready(Ok(()))
+    }
+
     /// After the end of a job, whether it succeeded or failed, and outside of its transaction: a crash in between leaves
     /// it out. Whoever cancels a job does this in its place.
     fn ended(&self, _job: &Record) -> impl Future<Output = ()> + Send {
@@ -285,7 +290,16 @@ impl<T: Task> Jobs<T> {
         reason: &str,
     ) -> Result<(), portolan_store::Error> {
         let now = self.clock.now();
-        let ended = retrying(|| store::fail(&self.db, key, lease, reason, now)).await?;
+        let ended = retrying(|| async {
+            let mut tx = self.db.begin().await?;
+            let ended = store::fail(&mut tx, self.db.service(), key, lease, reason, now).await?;
+            if let Some(ended) = &ended {
+                work.failed(&mut tx, ended).await?;
+            }
+            tx.commit().await?;
+            Ok::<_, portolan_store::Error>(ended)
+        });
+        let ended = ended.await?;
         if let Some(ended) = ended {
             tracing::error!(job_id = ended.job_id, kind = ended.kind, reason, "a job failed");
             work.ended(&ended).await;

@@ -1,12 +1,13 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use portolan_fetch::Fetch;
+use portolan_jobs::{Clock, Jobs};
 use portolan_log::Log;
 use portolan_runtime::{Peers, Secrets};
 use portolan_store::Db;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{migrations::MIGRATIONS, options::Options, spool::Spool};
+use crate::{migrations::MIGRATIONS, model::jobs::Task, options::Options, spool::Spool};
 
 /// Documents converted in memory at once; each may take some hundred MiB and a whole core.
 const CONVERTERS_MAX: usize = 2;
@@ -26,12 +27,13 @@ pub struct Deps {
     /// For the Postman API, wherever the operator says it stands.
     pub(crate) postman: Fetch,
     pub(crate) postman_url: Arc<str>,
-    /// How long ended jobs and reviewed uploads are kept.
+    /// How long reviewed uploads are kept.
     pub(crate) retention_s: i64,
     pub(crate) stall_max: Duration,
     pub(crate) spool: Arc<Spool>,
-    /// Wakes a runner when a job was made.
-    pub(crate) job_ready: Arc<Notify>,
+    /// Jobs whose file lies in the spool need this.
+    pub(crate) spool_id: Arc<str>,
+    pub(crate) jobs: Jobs<Task>,
     converters: Arc<Semaphore>,
 }
 
@@ -53,7 +55,10 @@ impl Deps {
         db.migrate(&MIGRATIONS).await.map_err(portolan_api::Error::internal)?;
         portolan_outbox::open(&db).await.map_err(portolan_api::Error::internal)?;
         let spool = Arc::new(Spool::new(data_dir));
-        spool.id().await.map_err(portolan_api::Error::internal)?;
+        let spool_id = spool.id().await.map_err(portolan_api::Error::internal)?.into();
+        let retention_s = i64::from(options.imports.retention_days).saturating_mul(DAY_S);
+        let jobs = Jobs::open(db.clone(), Clock::system()).await.map_err(portolan_api::Error::internal)?;
+        let jobs = jobs.sealing(secrets.clone()).keeping(retention_s);
         let postman_url = options.postman.url.as_str();
         Ok(Self {
             db,
@@ -63,11 +68,12 @@ impl Deps {
             postman: fetch.trusting(postman_url),
             fetch,
             postman_url: postman_url.into(),
-            retention_s: i64::from(options.imports.retention_days).saturating_mul(DAY_S),
+            retention_s,
             stall_max: STALL_MAX,
             converters: Arc::new(Semaphore::new(CONVERTERS_MAX)),
             spool,
-            job_ready: Arc::new(Notify::new()),
+            spool_id,
+            jobs,
         })
     }
 

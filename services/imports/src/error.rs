@@ -17,17 +17,9 @@ pub enum Error {
     /// A thread that converts ended without an answer.
     #[error("the converter ended early: {0}")]
     Converter(#[from] tokio::task::JoinError),
-    #[error("the work panicked: {0}")]
-    Panicked(String),
-    /// Nothing has gone on for this long.
-    #[error("the work did not go on for {0:?}")]
-    Stalled(std::time::Duration),
-    /// Another runner has taken over the job.
-    #[error("the lease of the job is lost")]
-    LeaseLost,
-    /// The process ends; the job goes on after the next start.
-    #[error("the process is ending")]
-    Stopping,
+    /// Whoever has the job must go on with it, or nobody.
+    #[error(transparent)]
+    Job(#[from] portolan_jobs::Error),
 }
 
 impl Error {
@@ -38,8 +30,7 @@ impl Error {
             Self::Store(error) => error.transient(),
             Self::Log(error) => error.transient(),
             Self::Spool(error) => error.kind() == std::io::ErrorKind::StorageFull,
-            Self::Stopping | Self::Stalled(_) => true,
-            Self::Converter(_) | Self::Panicked(_) | Self::LeaseLost => false,
+            Self::Converter(_) | Self::Job(_) => false,
         }
     }
 
@@ -64,6 +55,23 @@ impl Error {
     }
 }
 
+impl From<Error> for portolan_jobs::Error {
+    fn from(error: Error) -> Self {
+        if let Some(reason) = error.over_limit() {
+            return Self::Never(reason);
+        }
+        match error {
+            Error::Job(error) => error,
+            Error::Store(error) => Self::Store(error),
+            other if other.transient() => Self::Later(other.into_public()),
+            other => {
+                tracing::error!(error = %other, "a job cannot be done");
+                Self::Never(portolan_api::Error::internal(other).text())
+            }
+        }
+    }
+}
+
 impl From<Reason> for Error {
     fn from(reason: Reason) -> Self {
         Self::Refused(reason.into())
@@ -72,6 +80,10 @@ impl From<Reason> for Error {
 
 impl Repeatable for Error {
     fn repeatable(&self) -> bool {
-        matches!(self, Self::Store(error) if error.repeatable())
+        match self {
+            Self::Store(error) => error.repeatable(),
+            Self::Job(error) => error.repeatable(),
+            _ => false,
+        }
     }
 }

@@ -11,7 +11,7 @@ use portolan_runtime::now_s;
 use crate::ingest::{self, Appender, CHUNK_BYTES_MAX, Chunks};
 use crate::model::documents::Place;
 use crate::model::ids;
-use crate::model::jobs::{Finished, Progress};
+use crate::model::jobs::{Finished, Progress, Task};
 use crate::model::targets::{Target, Wanted};
 use crate::{Deps, Error, jobs, targets};
 
@@ -68,12 +68,12 @@ pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>, multiple
     }
     ingest::wait(deps, &appender.positions(), ingest::WAIT).await;
     let finished = Finished {
-        format: Some(Format::Imperva),
+        format: Format::Imperva,
         collection_id: collections.first().map(|first| first.collection_id),
         collection_name: collections.first().map(|first| first.name.clone()).unwrap_or_default(),
         progress: progress.clone(),
     };
-    let job_id = jobs::finished(deps, caller, "import.imperva", &upload_id, finished).await?;
+    let job_id = jobs::finished(deps, caller, Task::ImportImperva, &upload_id, finished).await?;
     let (imported, refused) = (progress.imported_items, progress.refused_items);
     Ok(Outcome { host: first_host, collections, job_id, imported, refused })
 }

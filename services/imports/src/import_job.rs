@@ -8,20 +8,17 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use portolan_formats::{Format, FormatError, har};
+use portolan_jobs::{Attempt, Job};
 use portolan_log::Message;
 use portolan_record::Source;
-use portolan_runtime::now_s;
 use tokio::sync::mpsc;
 
-use crate::documents;
 use crate::ingest::{self, CHUNK_BYTES_MAX, Chunks};
 use crate::model::documents::Place;
-use crate::model::jobs::{End, Job, Progress};
+use crate::model::jobs::{Cursor, End, File, Progress, Task};
 use crate::model::text::without_nul;
 use crate::model::uploads::{Owner, UploadKind};
-use crate::spool::Meter;
-use crate::store::jobs as rows;
-use crate::{Deps, Error};
+use crate::{Deps, Error, documents};
 
 /// Largest document that is parsed whole: what its parser takes. It is held in memory beside what it becomes.
 const DOCUMENT_BYTES_MAX: u64 = 128 * 1024 * 1024;
@@ -31,35 +28,37 @@ const CHUNKS_WAITING_MAX: usize = 1;
 /// Works on a job until its records are in the inventory.
 ///
 /// # Errors
-/// [`Error::Stopping`] when `meter` was stopped, [`Error::LeaseLost`], and what may go better later.
-pub async fn run(deps: &Deps, job: &Job, owner: &str, meter: &Meter) -> Result<End, Error> {
-    let work = Work { deps, job, owner, meter };
-    let outcome = match job.format {
-        Some(Format::Har) => work.har().await,
-        Some(format) => work.document(format).await,
-        None => return Err(portolan_api::Error::internal("a job without format").into()),
+/// When the process ends, when the job is another's, and what may go better later.
+pub async fn run(deps: &Deps, job: &Attempt<Task>, file: &File) -> Result<End, Error> {
+    let work = Work { deps, job };
+    let outcome = match file.format {
+        Format::Har => work.har().await,
+        format => work.document(format, file.path_only).await,
     };
-    if meter.is_stopped() {
-        return Err(Error::Stopping);
-    }
+    job.goes_on()?;
     match outcome? {
         Err(error) => Ok(End::Failed(without_nul(error.to_string()))),
         Ok(progress) => {
-            while !ingest::wait(deps, &progress.positions, Duration::from_secs(1)).await {
-                if meter.is_stopped() {
-                    return Err(Error::Stopping);
-                }
-            }
-            Ok(End::Succeeded)
+            wait(deps, job, &progress).await?;
+            Ok(End::Succeeded(progress))
         }
     }
 }
 
+/// Waits until the inventory has read what was appended.
+///
+/// # Errors
+/// When the process ends.
+pub async fn wait(deps: &Deps, job: &Attempt<Task>, progress: &Progress) -> Result<(), Error> {
+    while !ingest::wait(deps, &progress.positions, Duration::from_secs(1)).await {
+        job.goes_on()?;
+    }
+    Ok(())
+}
+
 struct Work<'a> {
     deps: &'a Deps,
-    job: &'a Job,
-    owner: &'a str,
-    meter: &'a Meter,
+    job: &'a Attempt<Task>,
 }
 
 /// What the converter hands to the appender.
@@ -77,19 +76,22 @@ enum Step {
 
 impl Work<'_> {
     async fn har(&self) -> Result<Result<Progress, FormatError>, Error> {
-        let (deps, name, meter) = (self.deps.clone(), self.job.job_id.clone(), self.meter.clone());
+        let (deps, name, pulse) = (self.deps.clone(), self.job.job_id.clone(), self.job.pulse().clone());
         let checked =
-            tokio::task::spawn_blocking(move || Ok::<_, Error>(har::validate_reader(deps.spool.open(&name, meter)?)));
+            tokio::task::spawn_blocking(move || Ok::<_, Error>(har::validate_reader(deps.spool.open(&name, pulse)?)));
         let entries = match checked.await?? {
             Ok(entries) => entries,
             Err(error) => return Ok(Err(error)),
         };
+        let known = &self.job.cursor.progress;
         let mut progress = Progress {
             total_items: i64::try_from(entries).unwrap_or(i64::MAX),
-            positions: self.job.progress.positions.clone(),
+            positions: known.positions.clone(),
             ..Progress::default()
         };
-        self.save(&mut progress).await?;
+        if known.chunks_appended == 0 {
+            self.show(&progress).await?;
+        }
         let (sender, mut steps) = mpsc::channel(CHUNKS_WAITING_MAX);
         let converted = self.convert_har(sender);
         let mut sequence = 0;
@@ -99,15 +101,16 @@ impl Work<'_> {
                 Step::Chunk { messages, imported } => {
                     progress.imported_items = imported;
                     // Chunks below the saved number are in the log: their positions are saved with it.
-                    if sequence >= self.job.progress.chunks_appended {
-                        let producer_id = format!("upload/{}/{}", self.job.account_id, self.job.upload_id);
+                    if sequence >= known.chunks_appended {
+                        let producer_id = format!("upload/{}/{}", self.job.account_id, self.job.key);
+                        let done = i64::try_from(messages.len()).unwrap_or(i64::MAX);
                         let positions = ingest::append(self.deps, &producer_id, sequence, messages).await?;
                         ingest::merge(&mut progress.positions, positions);
                         self.deps.db.fault("imports.appended").await?;
+                        progress.chunks_appended = sequence + 1;
+                        self.job.advance(&cursor(&progress), done).await?;
                     }
                     sequence += 1;
-                    progress.chunks_appended = sequence;
-                    self.save(&mut progress).await?;
                 }
             }
         }
@@ -115,7 +118,8 @@ impl Work<'_> {
             Ok(()) => {}
             Err(error) => return Ok(Err(error)),
         }
-        self.save(&mut progress).await?;
+        progress.chunks_appended = sequence;
+        self.show(&progress).await?;
         Ok(Ok(progress))
     }
 
@@ -124,8 +128,8 @@ impl Work<'_> {
         &self,
         sender: mpsc::Sender<Step>,
     ) -> tokio::task::JoinHandle<Result<Result<(), FormatError>, Error>> {
-        let (deps, job, meter) = (self.deps.clone(), self.job.clone(), self.meter.clone());
-        let collection_id = job.collection_id.unwrap_or_default();
+        let (deps, job, pulse) = (self.deps.clone(), Job::clone(self.job), self.job.pulse().clone());
+        let collection_id = job.subject.collection_id().unwrap_or_default();
         let target = portolan_formats::Target {
             account_id: job.account_id,
             collection_id: i64::from(collection_id),
@@ -134,7 +138,7 @@ impl Work<'_> {
             source: Source::Har,
         };
         tokio::task::spawn_blocking(move || {
-            let file = deps.spool.open(&job.job_id, meter)?;
+            let file = deps.spool.open(&job.job_id, pulse)?;
             let mut chunks = Chunks::new(CHUNK_BYTES_MAX);
             let mut records = 0;
             let give = |step| match sender.blocking_send(step) {
@@ -163,12 +167,12 @@ impl Work<'_> {
         })
     }
 
-    async fn document(&self, format: Format) -> Result<Result<Progress, FormatError>, Error> {
+    async fn document(&self, format: Format, path_only: bool) -> Result<Result<Progress, FormatError>, Error> {
         let job = self.job;
-        let (deps, name, meter) = (self.deps.clone(), job.job_id.clone(), self.meter.clone());
+        let (deps, name, pulse) = (self.deps.clone(), job.job_id.clone(), job.pulse().clone());
         let text = tokio::task::spawn_blocking(move || {
             let mut text = Vec::new();
-            let read = deps.spool.open(&name, meter)?.take(DOCUMENT_BYTES_MAX + 1).read_to_end(&mut text);
+            let read = deps.spool.open(&name, pulse)?.take(DOCUMENT_BYTES_MAX + 1).read_to_end(&mut text);
             Ok::<_, Error>(read.map(|_| text))
         });
         let text = match text.await?? {
@@ -176,40 +180,42 @@ impl Work<'_> {
             Ok(_) => return Ok(Err(FormatError::TooLarge(format!("it has more than {DOCUMENT_BYTES_MAX} bytes")))),
             Err(error) => return Ok(Err(error.into())),
         };
-        match ingest_document(self.deps, job, format, text).await? {
-            Ok(mut progress) => {
-                self.save(&mut progress).await?;
+        match ingest_document(self.deps, job, format, path_only, text).await? {
+            Ok(progress) => {
+                self.show(&progress).await?;
                 Ok(Ok(progress))
             }
             Err(error) => Ok(Err(error)),
         }
     }
 
-    async fn save(&self, progress: &mut Progress) -> Result<(), Error> {
-        progress.bytes_done = bytes_done(self.job, self.meter);
-        self.meter.beat();
-        let held = rows::save_progress(&self.deps.db, self.job, self.owner, progress, now_s()).await?;
-        if held { Ok(()) } else { Err(Error::LeaseLost) }
+    async fn show(&self, progress: &Progress) -> Result<(), Error> {
+        Ok(self.job.show(&cursor(progress)).await?)
     }
+}
+
+fn cursor(progress: &Progress) -> Cursor {
+    Cursor { progress: progress.clone(), listed: None }
 }
 
 /// Ingests a document into the collection of a job, and keeps it as the job's upload. Safe to repeat with the same text.
 pub async fn ingest_document(
     deps: &Deps,
-    job: &Job,
+    job: &Job<Task>,
     format: Format,
+    path_only: bool,
     text: Vec<u8>,
 ) -> Result<Result<Progress, FormatError>, Error> {
-    let collection_id = job.collection_id.unwrap_or_default();
-    let Job { account_id, path_only, created_at: time, .. } = *job;
+    let collection_id = job.subject.collection_id().unwrap_or_default();
+    let Job { account_id, created_at: time, .. } = *job;
     let place = Place { account_id, collection_id, path_only, time };
     let document = match documents::convert(deps, format, text, place).await? {
         Ok(document) => document,
         Err(error) => return Ok(Err(error)),
     };
-    let (name, kind) = (job.collection_name.clone(), UploadKind::of(format));
-    let owner = Owner { account_id, user_id: job.user_id };
-    let upload = document.upload(owner, job.upload_id.clone(), kind, name, time);
+    let (name, kind) = (job.subject.name.clone(), UploadKind::of(format));
+    let owner = Owner { account_id, user_id: job.subject.user_id.unwrap_or(0) };
+    let upload = document.upload(owner, job.key.clone(), kind, name, time);
     let mut progress = Progress {
         total_items: upload.total,
         imported_items: upload.clean + upload.parsed_with_errors,
@@ -220,11 +226,4 @@ pub async fn ingest_document(
     }
     progress.positions = documents::fill(deps, upload, collection_id, document.operations).await?;
     Ok(Ok(progress))
-}
-
-/// A capture is read twice, once to check and once to convert, so that each pass counts half.
-pub fn bytes_done(job: &Job, meter: &Meter) -> i64 {
-    let read = i64::try_from(meter.bytes_read()).unwrap_or(i64::MAX);
-    let done = if job.format == Some(Format::Har) { read / 2 } else { read };
-    done.min(job.bytes_total)
 }

@@ -1,65 +1,108 @@
-//! Import jobs as callers see them.
+//! Jobs as callers see them: those of this service, of the inventory and of billing.
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
-use portolan_runtime::now_s;
+use portolan_jobs::{NewJob, Readers, Record, Subject, new_id};
+use portolan_store::{Tx, retrying};
 use uuid::Uuid;
 
-use crate::model::jobs::{Finished, Job, JobKind, JobState, OtherJob};
-use crate::store::jobs as rows;
+use crate::model::jobs::{Finished, Job, OtherJob, Task, Told};
+use crate::store::uploads;
 use crate::{Deps, Error, announce, peers};
 
 /// Jobs per page when the caller names no number, and at most.
 const PAGE_DEFAULT: i64 = 50;
 const PAGE_MAX: i64 = 100;
 
+/// A job of the caller, which a write makes once: the upload is named after the write.
+pub fn new(caller: &Caller, task: Task, upload_id: &str, collection: Option<(i32, &str)>) -> NewJob<Task> {
+    let readers = collection.map_or(Readers::Unrestricted, |(id, _)| Readers::Collection(id));
+    let name = collection.map(|(_, name)| name.to_owned()).unwrap_or_default();
+    NewJob {
+        account_id: caller.account_id,
+        job_id: new_id(),
+        task,
+        subject: Subject { name, readers, user_id: Some(caller.user_id) },
+        key: upload_id.to_owned(),
+        needs: String::new(),
+        bytes_total: 0,
+    }
+}
+
 /// Writes down work that was done within its request, and answers its job. A repetition answers the same job.
 pub async fn finished(
     deps: &Deps,
     caller: &Caller,
-    name: &'static str,
+    task: impl Fn(Told) -> Task,
     upload_id: &str,
     finished: Finished,
 ) -> Result<String, Error> {
-    let mut job = Job::new(caller, JobKind::Finished(name), upload_id.to_owned(), now_s());
-    job.state = JobState::Succeeded;
-    job.format = finished.format;
-    job.collection_id = finished.collection_id;
-    job.collection_name = finished.collection_name;
-    job.progress = finished.progress;
-    let kept = insert(deps, job.clone(), "").await?;
-    if kept.job_id == job.job_id {
-        announce::end(deps, &kept);
+    let Finished { format, collection_id, collection_name, progress } = finished;
+    let collection = collection_id.map(|id| (id, collection_name.as_str()));
+    let mut job = new(caller, task(Told { format }), upload_id, collection);
+    job.subject.name = collection_name;
+    let done = progress.imported_items + progress.refused_items;
+    let outcome = &serde_json::to_value(progress).map_err(portolan_api::Error::internal)?;
+    let job = &job;
+    let added = retrying(|| async {
+        let mut tx = deps.db.begin().await?;
+        let added = deps.jobs.add_done(&mut tx, job, done, outcome).await?;
+        tx.commit().await?;
+        Ok::<_, portolan_store::Error>(added)
+    });
+    let is_new = added.await?;
+    let kept = made(deps, job).await?;
+    let job_id = kept.job_id.clone();
+    if is_new {
+        announce::end(deps, kept.into());
     }
-    Ok(kept.job_id)
+    Ok(job_id)
 }
 
-/// Keeps a job; answers the one that the same write has made before, when there is one. A job without spool is run by
-/// any process.
-pub async fn insert(deps: &Deps, job: Job, spool_id: &str) -> Result<Job, Error> {
-    if rows::insert(&deps.db, &job, spool_id).await? {
-        deps.job_ready.notify_one();
-        return Ok(job);
-    }
-    let other = rows::get_by_upload(&deps.db, job.account_id, &job.upload_id).await?;
-    Ok(other.ok_or_else(|| portolan_api::Error::unavailable("the job of a repeated write is not readable yet"))?)
+/// Keeps a job and has it begun; answers the one that the same write has made before, when there is one.
+pub async fn insert(deps: &Deps, job: &NewJob<Task>) -> Result<Record, Error> {
+    retrying(|| async {
+        let mut tx = deps.db.begin().await?;
+        deps.jobs.add(&mut tx, job).await?;
+        tx.commit().await
+    })
+    .await?;
+    begun(deps, job).await
+}
+
+/// Has a job begun that was kept; answers the one that the same write has made before, when there is one.
+pub async fn begun(deps: &Deps, job: &NewJob<Task>) -> Result<Record, Error> {
+    deps.jobs.notify();
+    made(deps, job).await
+}
+
+async fn made(deps: &Deps, job: &NewJob<Task>) -> Result<Record, Error> {
+    let made = deps.jobs.find(job.account_id, &job.key).await?;
+    Ok(made.ok_or_else(|| portolan_api::Error::unavailable("the job of a repeated write is not readable yet"))?)
 }
 
 /// Keeps a job whose file lies in the spool under its id. Where the same write has made a job before, the file goes again.
-pub async fn insert_with_file(deps: &Deps, job: Job) -> Result<Job, Error> {
-    let job_id = job.job_id.clone();
-    let kept = insert(deps, job, deps.spool.id().await?).await?;
-    if kept.job_id != job_id {
-        deps.spool.remove(&job_id).await?;
+pub async fn insert_with_file(deps: &Deps, job: NewJob<Task>) -> Result<Record, Error> {
+    let job = NewJob { needs: deps.spool_id.to_string(), ..job };
+    let kept = insert(deps, &job).await?;
+    if kept.job_id != job.job_id {
+        deps.spool.remove(&job.job_id).await?;
     }
     Ok(kept)
 }
 
-/// Jobs of the caller's account tell of a collection, so they are shown to those who may see it; one of several or
-/// unknown collections, to those who see all.
-fn visible(job: &Job, caller: &Caller) -> bool {
-    let sees = |id| caller.grant.sees(id);
-    job.user_id == caller.user_id || job.collection_id.map_or(caller.grant.collections().is_none(), sees)
+/// Marks the upload of a job as failed that the job did not complete.
+pub async fn give_up(tx: &mut Tx, job: &Record) -> Result<(), portolan_store::Error> {
+    uploads::fail_open(tx, job.account_id, &job.key, job.error.as_deref().unwrap_or_default()).await
+}
+
+/// Removes the file of an ended job.
+pub async fn clear(deps: &Deps, job: &Record) -> Result<(), Error> {
+    // A file of another process's spool is swept there: no job needs it any more.
+    if job.needs == *deps.spool_id {
+        deps.spool.remove(&job.job_id).await?;
+    }
+    Ok(())
 }
 
 /// A job of this service, or of another one: the inventory or billing.
@@ -70,17 +113,24 @@ pub enum Listed {
 }
 
 impl Listed {
-    fn created_at(&self) -> i64 {
+    /// The place in the list.
+    fn place(&self) -> (i64, &str) {
         match self {
-            Self::Own(job) => job.created_at,
-            Self::Other(job) => job.created_at,
+            Self::Own(job) => (job.created_at, &job.job_id),
+            Self::Other(job) => (job.created_at, &job.job_id),
         }
     }
 
+    /// Jobs tell of a collection, so they are shown to those who may see it; an import into several or unknown
+    /// collections, to those who see all.
     fn visible(&self, caller: &Caller) -> bool {
+        let sees = |id| caller.grant.sees(id);
         match self {
-            Self::Own(job) => visible(job, caller),
-            Self::Other(job) => job.collection_id.is_none_or(|id| caller.grant.sees(id)),
+            Self::Own(job) => {
+                let sees_all = caller.grant.collections().is_none();
+                job.user_id == Some(caller.user_id) || job.collection_id.map_or(sees_all, sees)
+            }
+            Self::Other(job) => job.collection_id.is_none_or(sees),
         }
     }
 }
@@ -90,63 +140,52 @@ impl Listed {
 pub async fn get(deps: &Deps, caller: &Caller, job_id: &str) -> Result<Listed, Error> {
     // Ids have one spelling, and no other text reaches the database.
     let id = Uuid::parse_str(job_id).map_err(|_| Reason::JobNotFound)?.to_string();
-    let found = match rows::get(&deps.db, caller.account_id, &id).await? {
-        Some(job) => Some(Listed::Own(Box::new(job))),
+    let found = match deps.jobs.get(caller.account_id, &id).await? {
+        Some(job) => Some(Listed::Own(Box::new(job.into()))),
         None => peers::find_job(&deps.peers, caller.account_id, &id).await?.map(Listed::Other),
     };
     Ok(found.filter(|job| job.visible(caller)).ok_or(Reason::JobNotFound)?)
 }
 
-/// Where a page ended in the list of own jobs, and in that of others.
-struct Cursor {
-    own: String,
+/// Where a page ended.
+struct Place {
     created_at: i64,
-    id: String,
+    job_id: String,
 }
 
-impl Cursor {
+impl Place {
     /// # Errors
     /// `PAGE_TOKEN_INVALID`.
-    fn parse(token: &str) -> Result<Self, Error> {
+    fn parse(token: &str) -> Result<Option<Self>, Error> {
         if token.is_empty() {
-            return Ok(Self { own: Uuid::max().to_string(), created_at: 0, id: String::new() });
+            return Ok(None);
         }
-        let parts: Vec<&str> = token.split('~').collect();
-        let [own, created_at, id] = parts.as_slice() else { return Err(Reason::PageTokenInvalid.into()) };
-        let own = Uuid::parse_str(own).map_err(|_| Reason::PageTokenInvalid)?.to_string();
+        let (created_at, job_id) = token.split_once('~').ok_or(Reason::PageTokenInvalid)?;
         let created_at = created_at.parse().map_err(|_| Reason::PageTokenInvalid)?;
-        let is_id = id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        if is_id { Ok(Self { own, created_at, id: (*id).to_owned() }) } else { Err(Reason::PageTokenInvalid.into()) }
-    }
-
-    fn token(&self) -> String {
-        format!("{}~{}~{}", self.own, self.created_at, self.id)
+        let job_id = Uuid::parse_str(job_id).map_err(|_| Reason::PageTokenInvalid)?.to_string();
+        Ok(Some(Self { created_at, job_id }))
     }
 }
 
-/// A page of the jobs of this service, the inventory and billing, the newest first, and the token of the next one, empty at the
-/// end. A page may hold fewer jobs than asked for.
+/// A page of the jobs of this service, the inventory and billing, the newest first, and the token of the next one, empty
+/// at the end. A page may hold fewer jobs than asked for.
 ///
 /// # Errors
 /// `PAGE_TOKEN_INVALID`.
 pub async fn list(deps: &Deps, caller: &Caller, size: i32, token: &str) -> Result<(Vec<Listed>, String), Error> {
     let size = if size <= 0 { PAGE_DEFAULT } else { i64::from(size).min(PAGE_MAX) };
-    let mut cursor = Cursor::parse(token)?;
-    let own = rows::list(&deps.db, caller.account_id, &cursor.own, size + 1).await?;
-    let before = (cursor.created_at, cursor.id.as_str());
-    let theirs = peers::list_jobs(&deps.peers, caller.account_id, size + 1, before).await?;
-    let own = own.into_iter().map(|job| Listed::Own(Box::new(job)));
+    let before = Place::parse(token)?.map(|place| (place.created_at, place.job_id));
+    // One more, to know whether more follow.
+    let room = i32::try_from(size + 1).unwrap_or(i32::MAX);
+    let theirs = peers::list_jobs(&deps.peers, caller.account_id, room, before.as_ref()).await?;
+    let own = deps.jobs.list(caller.account_id, room, before).await?;
+    let own = own.into_iter().map(|job| Listed::Own(Box::new(job.into())));
     let mut listed: Vec<_> = own.chain(theirs.into_iter().map(Listed::Other)).collect();
-    // Each list is in order already, and stays so.
-    listed.sort_by_key(|job| std::cmp::Reverse(job.created_at()));
+    listed.sort_by(|a, b| b.place().cmp(&a.place()));
     let more = listed.len() as i64 > size;
     listed.truncate(usize::try_from(size).unwrap_or(usize::MAX));
-    for job in &listed {
-        match job {
-            Listed::Own(job) => cursor.own = job.job_id.clone(),
-            Listed::Other(job) => (cursor.created_at, cursor.id) = (job.created_at, job.job_id.clone()),
-        }
-    }
+    let next = listed.last().filter(|_| more).map(Listed::place);
+    let token = next.map_or(String::new(), |(created_at, job_id)| format!("{created_at}~{job_id}"));
     listed.retain(|job| job.visible(caller));
-    Ok((listed, if more { cursor.token() } else { String::new() }))
+    Ok((listed, token))
 }

@@ -1,6 +1,6 @@
 //! Imports: uploads, their logs, and the jobs that turn files into ingest records.
 //!
-//! Owns the tables `uploads`, `upload_groups`, `upload_operations`, `import_jobs`, `postman_credentials` and
+//! Owns the tables `uploads`, `upload_groups`, `upload_operations`, `postman_credentials` and
 //! `import_specifications`, and the spool directory `uploads` under the data directory. Records leave through the log;
 //! collections are asked of the inventory with the rights of the user; every call that leaves the installation goes
 //! through [`portolan_fetch`].
@@ -23,7 +23,6 @@ mod har;
 mod imperva;
 mod import_job;
 mod ingest;
-mod job_input;
 mod jobs;
 mod maintenance;
 mod migrations;

@@ -40,5 +40,11 @@ pub const MIGRATIONS: Migrations = Migrations {
             sqlite: include_str!("../migrations/sqlite/0062_job_attempts.sql"),
             postgres: include_str!("../migrations/postgres/0062_job_attempts.sql"),
         },
+        Migration {
+            version: 63,
+            name: "jobs_of_the_engine",
+            sqlite: include_str!("../migrations/sqlite/0063_jobs_of_the_engine.sql"),
+            postgres: include_str!("../migrations/postgres/0063_jobs_of_the_engine.sql"),
+        },
     ],
 };

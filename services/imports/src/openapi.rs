@@ -7,7 +7,7 @@ use portolan_runtime::now_s;
 
 use crate::model::documents::Place;
 use crate::model::ids;
-use crate::model::jobs::Finished;
+use crate::model::jobs::{Finished, Task};
 use crate::model::targets::{Target, Wanted};
 use crate::model::uploads::{UploadKind, UploadStatus};
 use crate::store::uploads as rows;
@@ -28,7 +28,7 @@ pub async fn import(
     if let Some(upload) = rows::get(&deps.db, caller.account_id, &upload_id).await?
         && upload.status == UploadStatus::Succeeded
     {
-        let job_id = jobs::finished(deps, caller, "import.openapi", &upload_id, Finished::of(&upload)).await?;
+        let job_id = jobs::finished(deps, caller, Task::ImportOpenApi, &upload_id, Finished::of(&upload)).await?;
         return Ok((upload_id, job_id));
     }
     let target = match collection_id {
@@ -59,7 +59,7 @@ pub async fn import(
             rows::insert(&deps.db, &upload, &[], &converted.operations).await?;
         }
     }
-    let job_id = jobs::finished(deps, caller, "import.openapi", &upload.upload_id, Finished::of(&upload)).await?;
+    let job_id = jobs::finished(deps, caller, Task::ImportOpenApi, &upload.upload_id, Finished::of(&upload)).await?;
     Ok((upload.upload_id, job_id))
 }
 

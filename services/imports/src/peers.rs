@@ -111,20 +111,20 @@ pub async fn find_job(peers: &Peers, account_id: i64, job_id: &str) -> Result<Op
     Ok(peers.billing_jobs().get_job(request).await?.into_inner().job.map(other_job))
 }
 
-/// The newest jobs of the inventory and billing before a time and id, the newest first.
+/// The newest jobs of the inventory and billing before a time and id.
 ///
 /// # Errors
 /// `UNAVAILABLE`.
-pub async fn list_jobs(peers: &Peers, account_id: i64, size: i64, before: (i64, &str)) -> Result<Vec<OtherJob>> {
-    let request = common::ListJobsRequest {
-        account_id,
-        page_size: i32::try_from(size).unwrap_or(i32::MAX),
-        before_created_at: before.0,
-        before_job_id: before.1.to_owned(),
-    };
+pub async fn list_jobs(
+    peers: &Peers,
+    account_id: i64,
+    page_size: i32,
+    before: Option<&(i64, String)>,
+) -> Result<Vec<OtherJob>> {
+    let (before_created_at, before_job_id) = before.cloned().unwrap_or_default();
+    let request = common::ListJobsRequest { account_id, page_size, before_created_at, before_job_id };
     let mut jobs = peers.inventory_jobs().list_jobs(request.clone()).await?.into_inner().jobs;
     jobs.extend(peers.billing_jobs().list_jobs(request).await?.into_inner().jobs);
-    jobs.sort_by(|a, b| (b.created_at, &b.job_id).cmp(&(a.created_at, &a.job_id)));
     Ok(jobs.into_iter().map(other_job).collect())
 }
 

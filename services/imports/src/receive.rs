@@ -7,14 +7,13 @@ use futures::{Stream, StreamExt as _};
 use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_formats::{Format, detect};
-use portolan_runtime::now_s;
+use portolan_jobs::{NewJob, Pulse, Record, new_id};
 use sha2::{Digest as _, Sha256};
 
 use crate::model::ids;
-use crate::model::jobs::{Job, JobKind, format_name};
+use crate::model::jobs::{File, Task, format_name};
 use crate::model::targets::{Target, Wanted};
-use crate::spool::{self, FILE_BYTES_MAX, Meter};
-use crate::store::jobs as rows;
+use crate::spool::{self, FILE_BYTES_MAX};
 use crate::{Deps, Error, jobs, peek, targets};
 
 /// First bytes, as sent, by which format and name are found. The target must be made while the caller's token is
@@ -48,7 +47,7 @@ pub async fn create(
     pieces: impl Stream<Item = Result<Bytes, Error>>,
 ) -> Result<(String, String), Error> {
     let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
-    if let Some(job) = rows::get_by_upload(&deps.db, caller.account_id, &upload_id).await? {
+    if let Some(job) = deps.jobs.find(caller.account_id, &upload_id).await? {
         return repeated(job, pieces).await;
     }
     if !matches!(import.content_encoding.trim().to_ascii_lowercase().as_str(), "" | "identity" | "gzip" | "zstd") {
@@ -58,8 +57,8 @@ pub async fn create(
         Some(id) => Some(targets::resolve(deps, caller, Wanted::Id(id)).await?.ok_or(Reason::CollectionNotFound)?),
         None => None,
     };
-    let job = Job::new(caller, JobKind::Import, upload_id, now_s());
-    let mut file = deps.spool.create(&job.job_id).await?;
+    let job_id = new_id();
+    let mut file = deps.spool.create(&job_id).await?;
     let mut prefix = Vec::new();
     let mut decided = None;
     let mut pieces = std::pin::pin!(pieces);
@@ -83,15 +82,9 @@ pub async fn create(
     };
     let content_digest = file.digest();
     let bytes_total = i64::try_from(file.finish().await?).unwrap_or(i64::MAX);
-    let job = Job {
-        format: Some(format),
-        collection_id: Some(target.collection_id),
-        collection_name: target.name,
-        path_only: target.is_host,
-        content_digest: content_digest.clone(),
-        bytes_total,
-        ..job
-    };
+    let task = Task::Import(File { format, path_only: target.is_host, content_digest: content_digest.clone() });
+    let collection = Some((target.collection_id, target.name.as_str()));
+    let job = NewJob { job_id, bytes_total, ..jobs::new(caller, task, &upload_id, collection) };
     // Of two uploads of one write at once the first to come has the job.
     let job = jobs::insert_with_file(deps, job).await?;
     same(job, &content_digest)
@@ -99,7 +92,7 @@ pub async fn create(
 
 /// The job of a write that was made before, if it is the same file that comes again. The whole file is read: only its end
 /// tells.
-async fn repeated(job: Job, pieces: impl Stream<Item = Result<Bytes, Error>>) -> Result<(String, String), Error> {
+async fn repeated(job: Record, pieces: impl Stream<Item = Result<Bytes, Error>>) -> Result<(String, String), Error> {
     let mut digest = Sha256::new();
     let mut bytes = 0;
     let mut pieces = std::pin::pin!(pieces);
@@ -114,9 +107,9 @@ async fn repeated(job: Job, pieces: impl Stream<Item = Result<Bytes, Error>>) ->
     same(job, &hex::encode(digest.finalize()))
 }
 
-fn same(job: Job, content_digest: &str) -> Result<(String, String), Error> {
-    if job.content_digest == content_digest {
-        Ok((job.job_id, job.upload_id))
+fn same(job: Record, content_digest: &str) -> Result<(String, String), Error> {
+    if job.arguments["content_digest"] == content_digest {
+        Ok((job.job_id, job.key))
     } else {
         Err(Reason::IdempotencyKeyReused.into())
     }
@@ -166,7 +159,7 @@ async fn decide(
 fn first_bytes(prefix: Vec<u8>) -> Vec<u8> {
     let mut bytes = Vec::new();
     // A prefix ends within a compressed block: what was read before that is enough.
-    let _ = spool::decompressed(Box::new(Cursor::new(prefix)), Meter::default())
+    let _ = spool::decompressed(Box::new(Cursor::new(prefix)), Pulse::default())
         .and_then(|reader| reader.take(PEEK_BYTES).read_to_end(&mut bytes));
     bytes
 }

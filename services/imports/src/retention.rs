@@ -2,7 +2,7 @@
 
 use portolan_runtime::now_s;
 
-use crate::store::{jobs, uploads};
+use crate::store::uploads;
 use crate::{Deps, Error};
 
 /// Removes what is older than the operator keeps.
@@ -17,18 +17,17 @@ pub async fn forget(deps: &Deps) -> Result<(), Error> {
             uploads::delete(&deps.db, account_id, &upload_id).await?;
         }
     }
-    jobs::delete_ended_before(&deps.db, before).await?;
+    deps.jobs.forget().await?;
     Ok(())
 }
 
 /// Removes files of which no unfinished job is left: a process may end between the end of a job and that of its file, a
 /// job may be cancelled by a process that has another spool, and an upload may break off with its process.
 pub async fn sweep(deps: &Deps) -> Result<(), Error> {
-    let spool_id = deps.spool.id().await?.to_owned();
     deps.spool.remove_partial().await?;
     for name in deps.spool.files().await? {
         // A file is stored before its job, so the newest may still be without one.
-        if !jobs::needs_file(&deps.db, &spool_id, &name).await? && !deps.spool.is_recent(&name).await? {
+        if !deps.jobs.is_active(&deps.spool_id, &name).await? && !deps.spool.is_recent(&name).await? {
             deps.spool.remove(&name).await?;
         }
     }

@@ -3,10 +3,9 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use portolan_jobs::Pulse;
 use sha2::{Digest as _, Sha256};
 use tokio::fs;
 use tokio::io::AsyncWriteExt as _;
@@ -113,9 +112,9 @@ impl Spool {
     }
 
     /// Opens a complete file for reading, decompressed.
-    pub fn open(&self, name: &str, meter: Meter) -> io::Result<Box<dyn Read + Send>> {
+    pub fn open(&self, name: &str, pulse: Pulse) -> io::Result<Box<dyn Read + Send>> {
         let file = File::open(self.path(name))?;
-        decompressed(Box::new(Metered { inner: file, meter: meter.clone() }), meter)
+        decompressed(Box::new(Metered { inner: file, pulse: pulse.clone() }), pulse)
     }
 
     /// Removes a file; one that is missing is no error.
@@ -188,52 +187,18 @@ impl Drop for Partial {
     }
 }
 
-/// What a reader of a file tells, and how it is stopped.
-#[derive(Clone, Default)]
-pub struct Meter {
-    read: Arc<AtomicU64>,
-    stopped: Arc<AtomicBool>,
-    beats: Arc<AtomicU64>,
-}
-
-impl Meter {
-    /// Says that the work goes on, though it reads nothing.
-    pub fn beat(&self) {
-        self.beats.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Differs from what it was whenever the work has gone on.
-    pub fn life(&self) -> (u64, u64) {
-        (self.bytes_read(), self.beats.load(Ordering::Relaxed))
-    }
-
-    /// Bytes read of the file as sent.
-    pub fn bytes_read(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
-    }
-
-    /// Makes every further read fail.
-    pub fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-    }
-
-    pub fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
-    }
-}
-
 struct Metered<R> {
     inner: R,
-    meter: Meter,
+    pulse: Pulse,
 }
 
 impl<R: Read> Read for Metered<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.meter.is_stopped() {
+        if self.pulse.is_stopped() {
             return Err(io::Error::other("the process is ending"));
         }
         let count = self.inner.read(out)?;
-        self.meter.read.fetch_add(count as u64, Ordering::Relaxed);
+        self.pulse.read(count as u64);
         Ok(count)
     }
 }
@@ -241,7 +206,7 @@ impl<R: Read> Read for Metered<R> {
 /// Counts what comes out of a decompressor against what went in.
 struct Bounded<R> {
     inner: R,
-    meter: Meter,
+    pulse: Pulse,
     given: u64,
 }
 
@@ -252,7 +217,7 @@ impl<R: Read> Read for Bounded<R> {
         if self.given > FILE_BYTES_MAX {
             return Err(io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes when decompressed")));
         }
-        if self.given > RATIO_FREE_BYTES && self.given / RATIO_MAX > self.meter.bytes_read() {
+        if self.given > RATIO_FREE_BYTES && self.given / RATIO_MAX > self.pulse.bytes_read() {
             return Err(io::Error::other(format!("it grows more than {RATIO_MAX} times when decompressed")));
         }
         Ok(count)
@@ -260,7 +225,7 @@ impl<R: Read> Read for Bounded<R> {
 }
 
 /// Decompresses what begins as gzip or zstd does; anything else passes.
-pub fn decompressed(input: Box<dyn Read + Send>, meter: Meter) -> io::Result<Box<dyn Read + Send>> {
+pub fn decompressed(input: Box<dyn Read + Send>, pulse: Pulse) -> io::Result<Box<dyn Read + Send>> {
     const BUFFER_BYTES: usize = 128 * 1024;
     let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
     let mut magic = Vec::with_capacity(4);
@@ -269,11 +234,11 @@ pub fn decompressed(input: Box<dyn Read + Send>, meter: Meter) -> io::Result<Box
     Ok(match magic.as_slice() {
         [0x1F, 0x8B, ..] => {
             let inner = flate2::read::MultiGzDecoder::new(whole);
-            Box::new(Bounded { inner, meter, given: 0 })
+            Box::new(Bounded { inner, pulse, given: 0 })
         }
         [0x28, 0xB5, 0x2F, 0xFD] => {
             let inner = zstd::stream::read::Decoder::new(whole)?;
-            Box::new(Bounded { inner, meter, given: 0 })
+            Box::new(Bounded { inner, pulse, given: 0 })
         }
         _ => Box::new(whole),
     })
@@ -292,10 +257,10 @@ mod tests {
     }
 
     fn read(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
-        let meter = Meter::default();
-        let metered = Metered { inner: io::Cursor::new(bytes), meter: meter.clone() };
+        let pulse = Pulse::default();
+        let metered = Metered { inner: io::Cursor::new(bytes), pulse: pulse.clone() };
         let mut all = Vec::new();
-        decompressed(Box::new(metered), meter)?.read_to_end(&mut all)?;
+        decompressed(Box::new(metered), pulse)?.read_to_end(&mut all)?;
         Ok(all)
     }
 

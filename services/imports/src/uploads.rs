@@ -2,18 +2,18 @@
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
+use portolan_jobs::{Job, Step};
 use portolan_log::Positions;
 use portolan_outbox::Change;
 use portolan_record::Record;
-use portolan_runtime::now_s;
-use portolan_store::retrying;
+use portolan_store::{Tx, retrying};
+use serde_json::Value;
 
 use crate::ingest::{self, Appender, CHUNK_BYTES_MAX, Chunks};
 use crate::model::ids;
-use crate::model::jobs::{Finished, Job, JobKind};
+use crate::model::jobs::{Cursor, Finished, Task};
 use crate::model::targets::Wanted;
 use crate::model::uploads::{Group, ImportType, Operation, PostmanLog, Upload, UploadStatus};
-use crate::store::jobs as job_rows;
 use crate::store::uploads as rows;
 use crate::{Deps, Error, jobs, targets};
 
@@ -62,26 +62,29 @@ pub async fn delete(deps: &Deps, caller: &Caller, upload_id: Option<String>) -> 
     let upload_id = upload_id.filter(|id| !id.trim().is_empty()).ok_or(Reason::UploadIdRequired)?;
     let upload = find(deps, caller, &upload_id).await?.ok_or(Reason::UploadNotFound)?;
     let own = ids::upload(caller.account_id, &format!("delete/{upload_id}"));
-    let mut job = Job::new(caller, JobKind::DeleteUpload, own, now_s());
-    job.input = upload.upload_id;
-    let job = &job;
+    let job = &jobs::new(caller, Task::DeleteUpload { upload_id: upload.upload_id }, &own, None);
     retrying(|| async {
         let mut tx = deps.db.begin().await?;
-        rows::mark_deleted(&mut tx, caller.account_id, &upload_id).await?;
-        job_rows::insert_in(&mut tx, job, "").await?;
-        let change = Change::of("upload", &upload_id);
-        portolan_outbox::audit(&mut tx, caller, change).await?;
+        if deps.jobs.add(&mut tx, job).await? {
+            rows::mark_deleted(&mut tx, caller.account_id, &upload_id).await?;
+            portolan_outbox::audit(&mut tx, caller, Change::of("upload", &upload_id)).await?;
+        }
         tx.commit().await?;
         Ok::<_, Error>(())
     })
     .await?;
-    deps.job_ready.notify_one();
+    jobs::begun(deps, job).await?;
     Ok(())
 }
 
-/// Removes an upload with all that belongs to it.
-pub async fn remove(deps: &Deps, account_id: i64, upload_id: &str) -> Result<(), Error> {
-    Ok(rows::delete(&deps.db, account_id, upload_id).await?)
+/// Removes a part of an upload, the upload itself last.
+pub async fn remove_some(deps: &Deps, tx: &mut Tx, job: &Job<Task>, upload_id: &str) -> Result<Step<Cursor>, Error> {
+    let removed = rows::delete_some(tx, job.account_id, upload_id).await?;
+    if removed == 0 {
+        return Ok(Step::Over { done: 0, outcome: Value::Null });
+    }
+    deps.db.fault("imports.deleting").await?;
+    Ok(Step::Next { cursor: Cursor::default(), done: i64::try_from(removed).unwrap_or(i64::MAX) })
 }
 
 /// Ingests the operations of an upload, each group into the collection that its name names. Operations that were
@@ -138,7 +141,7 @@ pub async fn approve(
         finished.progress.imported_items -= upload.parsed_with_errors;
     }
     let own = ids::upload(account_id, &format!("approve/{upload_id}/{import_type:?}"));
-    jobs::finished(deps, caller, "import.approve", &own, finished).await
+    jobs::finished(deps, caller, Task::Approve, &own, finished).await
 }
 
 async fn append_class(

@@ -8,19 +8,17 @@ use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_fetch::{FetchError, Request};
 use portolan_formats::{Format, detect, har};
+use portolan_jobs::{Attempt, Job};
 use portolan_record::{Record, Source};
-use portolan_runtime::now_s;
 
-use crate::import_job::ingest_document;
+use crate::import_job::{ingest_document, wait};
 use crate::ingest::{self, Appender, CHUNK_BYTES_MAX, Chunks};
 use crate::model::ids;
-use crate::model::jobs::{End, Job, JobKind, Progress, REFUSALS_MAX};
+use crate::model::jobs::{Cursor, End, Progress, REFUSALS_MAX, Task};
 use crate::model::targets::{Target, Wanted};
 use crate::model::text::without_nul;
 use crate::model::url::{Answer, UrlImport};
-use crate::spool::Meter;
-use crate::store::jobs as rows;
-use crate::{Deps, Error, job_input, jobs, targets};
+use crate::{Deps, Error, jobs, targets};
 
 /// Longest call, from the first byte to the last.
 const TIME_MAX: Duration = Duration::from_secs(30);
@@ -63,37 +61,31 @@ pub async fn create(
     let target = targets::resolve_tagged(deps, caller, wanted, tags).await?.ok_or(Reason::CollectionNotFound)?;
     let target = target.plain()?;
     let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
-    let job = Job {
-        collection_id: Some(target.collection_id),
-        collection_name: target.name.clone(),
-        ..Job::new(caller, JobKind::ImportUrl, upload_id, now_s())
-    };
-    let job = jobs::insert(deps, job_input::give(deps, job, &import), "").await?;
+    let collection = Some((target.collection_id, target.name.as_str()));
+    let job = jobs::new(caller, Task::ImportUrl { call: import }, &upload_id, collection);
+    let job = jobs::insert(deps, &job).await?;
     Ok((target, job.job_id))
 }
 
 /// Makes the call and ingests it. A repetition appends nothing twice.
 ///
 /// # Errors
-/// What may go better later.
-pub async fn run(deps: &Deps, job: &Job, owner: &str, meter: &Meter) -> Result<End, Error> {
-    let import: UrlImport = job_input::take(deps, job)?;
+/// When the process ends, and what may go better later.
+pub async fn run(deps: &Deps, job: &Attempt<Task>, import: &UrlImport) -> Result<End, Error> {
     let answer = match &import.answer {
         Some(answer) => answer.clone(),
-        None => match call(deps, &import).await {
+        None => match call(deps, import).await {
             Ok(answer) => answer,
             Err(error) => return Ok(End::Failed(error.to_string())),
         },
     };
-    if meter.is_stopped() {
-        return Err(Error::Stopping);
-    }
-    let collection_id = job.collection_id.unwrap_or_default();
+    job.goes_on()?;
+    let collection_id = job.subject.collection_id().unwrap_or_default();
     let mut progress = Progress { total_items: 1, ..Progress::default() };
-    match record(job, &import, &answer).to_bounded_json() {
+    match record(job, import, &answer).to_bounded_json() {
         Err(bound) => progress.refuse(import.url.clone(), bound.to_string()),
         Ok(record) => {
-            let mut appender = Appender::new(deps, format!("upload/{}/{}/call", job.account_id, job.upload_id));
+            let mut appender = Appender::new(deps, format!("upload/{}/{}/call", job.account_id, job.key));
             appender.append(vec![ingest::message(job.account_id, collection_id, record)]).await?;
             progress.imported_items = 1;
             progress.positions = appender.positions();
@@ -101,12 +93,10 @@ pub async fn run(deps: &Deps, job: &Job, owner: &str, meter: &Meter) -> Result<E
     }
     deps.db.fault("imports.url_appended").await?;
     let text = answer.body.into_bytes();
-    let mut job = job.clone();
-    job.format = detect(&text[..text.len().min(256 * 1024)]);
-    let found = match job.format {
+    let found = match detect(&text[..text.len().min(256 * 1024)]) {
         // An answer only looks like a document when it cannot be read as one.
-        Some(Format::Har) => har(deps, &job, text).await?,
-        Some(format) => ingest_document(deps, &job, format, text).await?.ok(),
+        Some(Format::Har) => har(deps, job, text).await?,
+        Some(format) => ingest_document(deps, job, format, false, text).await?.ok(),
         None => None,
     };
     if let Some(found) = found {
@@ -117,15 +107,9 @@ pub async fn run(deps: &Deps, job: &Job, owner: &str, meter: &Meter) -> Result<E
         progress.refusals.truncate(REFUSALS_MAX);
         ingest::merge(&mut progress.positions, found.positions);
     }
-    if !rows::save_progress(&deps.db, &job, owner, &progress, now_s()).await? {
-        return Err(Error::LeaseLost);
-    }
-    while !ingest::wait(deps, &progress.positions, Duration::from_secs(1)).await {
-        if meter.is_stopped() {
-            return Err(Error::Stopping);
-        }
-    }
-    Ok(End::Succeeded)
+    job.show(&Cursor { progress: progress.clone(), listed: None }).await?;
+    wait(deps, job, &progress).await?;
+    Ok(End::Succeeded(progress))
 }
 
 async fn call(deps: &Deps, import: &UrlImport) -> Result<Answer, FetchError> {
@@ -150,7 +134,7 @@ fn header_texts(name: &http::HeaderName, value: &http::HeaderValue) -> Option<(S
     Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
 }
 
-fn record(job: &Job, import: &UrlImport, answer: &Answer) -> Record<'static> {
+fn record(job: &Job<Task>, import: &UrlImport, answer: &Answer) -> Record<'static> {
     let lower = |headers: &BTreeMap<String, String>| -> BTreeMap<String, String> {
         headers.iter().map(|(name, value)| (name.to_lowercase(), value.clone())).collect()
     };
@@ -165,7 +149,7 @@ fn record(job: &Job, import: &UrlImport, answer: &Answer) -> Record<'static> {
     }
     Record {
         account_id: job.account_id,
-        collection_id: i64::from(job.collection_id.unwrap_or_default()),
+        collection_id: i64::from(job.subject.collection_id().unwrap_or_default()),
         source: Source::Har,
         method: if import.body.is_empty() { "GET" } else { "POST" }.into(),
         path: import.url.clone().into(),
@@ -183,8 +167,9 @@ fn record(job: &Job, import: &UrlImport, answer: &Answer) -> Record<'static> {
 }
 
 /// Ingests a capture; `None` when it is none.
-async fn har(deps: &Deps, job: &Job, text: Vec<u8>) -> Result<Option<Progress>, Error> {
-    let (account_id, collection_id, time) = (job.account_id, job.collection_id.unwrap_or_default(), job.created_at);
+async fn har(deps: &Deps, job: &Job<Task>, text: Vec<u8>) -> Result<Option<Progress>, Error> {
+    let (account_id, collection_id, time) =
+        (job.account_id, job.subject.collection_id().unwrap_or_default(), job.created_at);
     let permit = deps.converter().await;
     let converted = tokio::task::spawn_blocking(move || {
         let _permit = permit;
@@ -210,7 +195,7 @@ async fn har(deps: &Deps, job: &Job, text: Vec<u8>) -> Result<Option<Progress>, 
         Some((full, progress))
     });
     let Some((chunks, mut progress)) = converted.await? else { return Ok(None) };
-    let mut appender = Appender::new(deps, format!("upload/{account_id}/{}", job.upload_id));
+    let mut appender = Appender::new(deps, format!("upload/{account_id}/{}", job.key));
     for chunk in chunks {
         appender.append(chunk).await?;
     }

@@ -51,14 +51,19 @@ const FAIL_AND_RESTART: &str = "UPDATE jobs SET state = 'PENDING', lease_owner =
 
 /// Ends a claimed job with the reason for which it failed, or starts it again when it was asked for meanwhile; the job
 /// when it is over.
-pub(crate) async fn fail(db: &Db, key: &Key, lease: &str, reason: &str, now: i64) -> Result<Option<Record>, Error> {
-    let row = || args![db.service(), key.account_id, &key.job_id, lease, reason, now];
-    let mut tx = db.begin().await?;
+pub(crate) async fn fail(
+    tx: &mut Tx,
+    service: &str,
+    key: &Key,
+    lease: &str,
+    reason: &str,
+    now: i64,
+) -> Result<Option<Record>, Error> {
+    let row = || args![service, key.account_id, &key.job_id, lease, reason, now];
     let ended = tx.fetch_optional(FAIL, row()).await?;
     if ended.is_none() {
         tx.execute(FAIL_AND_RESTART, row()).await?;
     }
-    tx.commit().await?;
     ended.map(|row| rows::record(&row)).transpose()
 }
 
@@ -70,15 +75,14 @@ const CANCEL: &str = concat!(
 );
 
 pub(crate) async fn cancel(
-    db: &Db,
+    tx: &mut Tx,
+    service: &str,
     account_id: i64,
     job_id: &str,
     reason: &str,
     now: i64,
 ) -> Result<Option<Record>, Error> {
-    let mut tx = db.begin().await?;
-    let row = tx.fetch_optional(CANCEL, args![db.service(), account_id, job_id, reason, now]).await?;
-    tx.commit().await?;
+    let row = tx.fetch_optional(CANCEL, args![service, account_id, job_id, reason, now]).await?;
     row.map(|row| rows::record(&row)).transpose()
 }
 
@@ -90,15 +94,14 @@ const CANCEL_OF: &str = concat!(
 );
 
 pub(crate) async fn cancel_of(
-    db: &Db,
+    tx: &mut Tx,
+    service: &str,
     account_id: i64,
     collection_id: i32,
     reason: &str,
     now: i64,
 ) -> Result<Vec<Record>, Error> {
-    let mut tx = db.begin().await?;
-    let rows = tx.fetch_all(CANCEL_OF, args![db.service(), account_id, collection_id, reason, now]).await?;
-    tx.commit().await?;
+    let rows = tx.fetch_all(CANCEL_OF, args![service, account_id, collection_id, reason, now]).await?;
     rows.iter().map(rows::record).collect()
 }
 

@@ -51,7 +51,7 @@ pub async fn arguments_that_hold_a_secret_are_sealed(test: TestDb) {
     }
     let move_it = "UPDATE jobs SET arguments = (SELECT arguments FROM jobs WHERE job_id = $1) WHERE job_id = $2";
     world.test.db.execute(move_it, args![&first.job_id, &moved.job_id]).await.unwrap();
-    world.jobs.cancel(ACCOUNT, &cancelled.job_id, "").await.unwrap().unwrap();
+    world.cancel(ACCOUNT, &cancelled.job_id, "").await.unwrap();
     world.run("worker").await;
     assert_eq!(world.get(&first.job_id).await.outcome, json!({"length": 7}));
     let job = world.get(&moved.job_id).await;
@@ -87,7 +87,12 @@ pub async fn what_a_collection_names_goes_with_it(test: TestDb) {
     let other = Subject { readers: Readers::Collection(4), ..World::subject() };
     let other = NewJob { subject: other, ..World::new_job("other", Task::CountUp { last: 1 }) };
     assert!(world.add(&other).await);
-    let cancelled = world.jobs.cancel_of(ACCOUNT, 3, "gone").await.unwrap();
+    let cancelled = {
+        let mut tx = world.test.db.begin().await.unwrap();
+        let cancelled = world.jobs.cancel_of(&mut tx, ACCOUNT, 3, "gone").await.unwrap();
+        tx.commit().await.unwrap();
+        cancelled
+    };
     assert_eq!(cancelled.iter().map(|job| &job.job_id).collect::<Vec<_>>(), [&waiting.job_id]);
     assert_eq!(world.jobs.ended_of(ACCOUNT, 3).await.unwrap().len(), 2);
     world.jobs.replace_outcome(ACCOUNT, &ended.job_id, &json!(1)).await.unwrap();

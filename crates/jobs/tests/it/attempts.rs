@@ -76,6 +76,8 @@ pub async fn what_can_never_go_fails_at_once(test: TestDb) {
     world.run("worker").await;
     let job = world.get(&job_id).await;
     assert_eq!((job.state, job.error.as_deref()), (State::Failed, Some("there is nothing to count")));
+    // What belongs to the failure was written with it.
+    assert_eq!(world.counted().await, [-1]);
 }
 
 pub async fn what_kills_its_process_ends_failed(test: TestDb) {
@@ -122,7 +124,7 @@ pub async fn the_end_of_the_process_is_no_attempt(test: TestDb) {
         assert_eq!((job.state, job.error), (State::Pending, None));
     }
     // A step that heeds nothing is ended first, and what is left is given back.
-    world.jobs.cancel(ACCOUNT, &job_id, "").await.unwrap();
+    world.cancel(ACCOUNT, &job_id, "").await;
     let job_id = world.ask(Task::CountUp { last: 3 }).await;
     let worker = Worker::at(Gate::Prepare);
     let process = world.process(&worker);
@@ -161,7 +163,8 @@ pub async fn a_job_that_cannot_be_read_holds_up_no_other(test: TestDb) {
     world.pass(1);
     let sound = world.ask(Task::CountUp { last: 1 }).await;
     world.run("worker").await;
-    assert_eq!((world.get(&sound).await.state, world.counted().await), (State::Succeeded, vec![0]));
+    let counted: Vec<_> = world.counted().await.into_iter().filter(|number| *number >= 0).collect();
+    assert_eq!((world.get(&sound).await.state, counted), (State::Succeeded, vec![0]));
     for (damage, job_id) in &damaged {
         let job = world.get(job_id).await;
         let reason = job.error.unwrap_or_default();

@@ -69,7 +69,7 @@ pub async fn asked_for_again_it_starts_anew(test: TestDb) {
 pub async fn a_job_is_cancelled_before_it_begins(test: TestDb) {
     let world = World::new(test).await;
     let job_id = world.ask(Task::CountUp { last: 3 }).await;
-    let cancel = async |account_id, reason| world.jobs.cancel(account_id, &job_id, reason).await.unwrap();
+    let cancel = async |account_id, reason| world.cancel(account_id, &job_id, reason).await;
     assert_eq!(cancel(ACCOUNT + 1, "not theirs").await, None);
     let cancelled = cancel(ACCOUNT, "The collection was deleted").await.unwrap();
     assert_eq!(cancel(ACCOUNT, "again").await, None);
@@ -90,7 +90,7 @@ pub async fn a_job_is_cancelled_in_the_middle(test: TestDb) {
     worker.go.add_permits(1);
     // The first step is done, the second waits.
     worker.arrival().await;
-    world.jobs.cancel(ACCOUNT, &job_id, "enough").await.unwrap().unwrap();
+    world.cancel(ACCOUNT, &job_id, "enough").await.unwrap();
     worker.go.add_permits(9);
     process.handle.await.unwrap();
     let job = world.get(&job_id).await;

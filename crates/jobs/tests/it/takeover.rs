@@ -42,7 +42,7 @@ pub async fn a_late_step_writes_nothing(test: TestDb) {
     let late_process = world.process(&late);
     late.arrival().await;
     world.pass(LEASE_S);
-    world.jobs.cancel(ACCOUNT, &job_id, "enough").await.unwrap();
+    world.cancel(ACCOUNT, &job_id, "enough").await;
     late.go.add_permits(9);
     late_process.handle.await.unwrap();
     assert_eq!(world.get(&job_id).await.state, State::Cancelled);

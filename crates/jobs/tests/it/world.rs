@@ -166,6 +166,10 @@ impl Work for Worker {
         Ok(step)
     }
 
+    async fn failed(&self, tx: &mut Tx, _job: &Record) -> Result<(), portolan_store::Error> {
+        tx.execute("INSERT INTO counted (number) VALUES (-1)", args![]).await.map(drop)
+    }
+
     async fn ended(&self, _job: &Record) {
         self.pass(Gate::Ended).await;
         self.ended.fetch_add(1, Ordering::Relaxed);
@@ -225,6 +229,13 @@ impl World {
         let added = self.jobs.add(&mut tx, job).await.unwrap();
         tx.commit().await.unwrap();
         added
+    }
+
+    pub async fn cancel(&self, account_id: i64, job_id: &str, reason: &str) -> Option<Record> {
+        let mut tx = self.test.db.begin().await.unwrap();
+        let cancelled = self.jobs.cancel(&mut tx, account_id, job_id, reason).await.unwrap();
+        tx.commit().await.unwrap();
+        cancelled
     }
 
     pub async fn run(&self, owner: &str) {

@@ -33,7 +33,7 @@ const OF_PROFILES: [&str; 7] = [
     "postman_credentials.api_key",
 ];
 pub const OF_SINGLE_SIGN_ON: [&str; 2] = ["oidc_logins.verifier", "sessions.id_token"];
-pub const OF_JOBS: [&str; 1] = ["import_jobs.input"];
+pub const OF_JOBS: [&str; 1] = ["jobs.arguments"];
 
 async fn rows(db: &Db, secrets: &Secrets, column: &Column) -> Vec<SealedRow> {
     column.page(db, &secrets.key_id(), None).await.unwrap()

@@ -1,44 +1,18 @@
 //! Jobs: work that goes on after its request was answered, and how far it is.
 
-use portolan_authz::Caller;
 use portolan_formats::Format;
+use portolan_jobs::{Readers, Record, State};
 use portolan_log::Positions;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
+use super::credentials::Credential;
 use super::uploads::{Upload, UploadKind};
+use super::url::UrlImport;
 
 /// Refusals kept with a job; its count says how many there are.
 pub const REFUSALS_MAX: usize = 1_000;
 /// Bytes of the item that a refusal names.
 const ITEM_BYTES_MAX: usize = 2_048;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobState {
-    Pending,
-    Running,
-    Succeeded,
-    Failed,
-    Cancelled,
-}
-
-impl JobState {
-    const ALL: [Self; 5] = [Self::Pending, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pending => "PENDING",
-            Self::Running => "RUNNING",
-            Self::Succeeded => "SUCCEEDED",
-            Self::Failed => "FAILED",
-            Self::Cancelled => "CANCELLED",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.name() == name)
-    }
-}
 
 const FORMATS: [Format; 4] = [Format::Har, Format::OpenApi, Format::Postman, Format::Imperva];
 
@@ -51,107 +25,149 @@ pub fn format_name(format: Format) -> &'static str {
     }
 }
 
-pub fn format_from_name(name: &str) -> Option<Format> {
-    FORMATS.into_iter().find(|format| format_name(*format) == name)
+/// Formats by their names.
+mod by_name {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    use super::{FORMATS, Format, format_name};
+
+    pub fn serialize<S: Serializer>(format: &Format, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(format_name(*format))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Format, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let found = FORMATS.into_iter().find(|format| format_name(*format) == name);
+        found.ok_or_else(|| D::Error::custom("the format is not known"))
+    }
 }
 
-/// What a job does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobKind {
+/// What the jobs of imports do.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+pub enum Task {
     /// Ingests a stored file.
-    Import,
-    ImportUrl,
-    ImportPostmanWorkspace,
-    ExportPostman,
-    DeleteUpload,
-    /// Work that was done within its request; the job tells of it.
-    Finished(&'static str),
-    /// Stored in words that this version does not know; it is shown, and never run.
-    Unknown,
+    #[serde(rename = "import")]
+    Import(File),
+    #[serde(rename = "import.url")]
+    ImportUrl { call: UrlImport },
+    #[serde(rename = "import.postman_workspace")]
+    ImportPostmanWorkspace { credential: Credential },
+    /// Sends a stored document to the API of this name.
+    #[serde(rename = "export.postman")]
+    ExportPostman { name: String },
+    #[serde(rename = "upload.delete")]
+    DeleteUpload { upload_id: String },
+    // Work that was done within its request; the jobs tell of it.
+    #[serde(rename = "import.openapi")]
+    ImportOpenApi(Told),
+    #[serde(rename = "import.postman_file")]
+    ImportPostmanFile(Told),
+    #[serde(rename = "import.imperva")]
+    ImportImperva(Told),
+    #[serde(rename = "import.approve")]
+    Approve(Told),
 }
 
-/// Names of [`JobKind::Finished`].
-const FINISHED: [&str; 4] = ["import.openapi", "import.postman_file", "import.imperva", "import.approve"];
+/// A stored file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct File {
+    #[serde(with = "by_name")]
+    pub format: Format,
+    /// The target is a host collection, whose endpoints are paths.
+    pub path_only: bool,
+    /// SHA-256 of the file as sent, in hexadecimal.
+    pub content_digest: String,
+}
 
-impl JobKind {
-    const RUN: [Self; 5] =
-        [Self::Import, Self::ImportUrl, Self::ImportPostmanWorkspace, Self::ExportPostman, Self::DeleteUpload];
+/// What is told of work that was done.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Told {
+    #[serde(with = "by_name")]
+    pub format: Format,
+}
 
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Import => "import",
-            Self::ImportUrl => "import.url",
-            Self::ImportPostmanWorkspace => "import.postman_workspace",
-            Self::ExportPostman => "export.postman",
-            Self::DeleteUpload => "upload.delete",
-            Self::Finished(name) => name,
-            Self::Unknown => "unknown",
-        }
-    }
+impl portolan_jobs::Task for Task {
+    type Cursor = Cursor;
 
-    pub fn from_name(name: &str) -> Option<Self> {
-        let run = Self::RUN.into_iter().find(|kind| kind.name() == name);
-        run.or_else(|| FINISHED.into_iter().find(|known| *known == name).map(Self::Finished))
+    /// Addresses, headers and keys.
+    fn is_secret(&self) -> bool {
+        matches!(self, Self::ImportUrl { .. } | Self::ImportPostmanWorkspace { .. })
     }
 }
 
-/// One piece of work that goes on after its request was answered.
+/// How far a job is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Cursor {
+    pub progress: Progress,
+    /// Collections of a workspace that are still to be fetched, each by its id and name; unset until they are listed.
+    pub listed: Option<Vec<(String, String)>>,
+}
+
+/// A job of this service as its readers see it.
 #[derive(Clone, Debug)]
 pub struct Job {
     pub account_id: i64,
     pub job_id: String,
-    pub kind: JobKind,
+    pub kind: String,
     /// Who asked for it.
-    pub user_id: i64,
-    pub upload_id: String,
-    pub state: JobState,
-    /// What the job needs beside its file; sealed when it holds a secret, and forgotten at the end.
-    pub input: String,
+    pub user_id: Option<i64>,
+    pub state: State,
     pub format: Option<Format>,
     pub collection_id: Option<i32>,
     pub collection_name: String,
-    /// The target is a host collection, whose endpoints are paths.
-    pub path_only: bool,
     pub progress: Progress,
-    /// SHA-256 of the file as sent, in hexadecimal; empty for a job without file.
-    pub content_digest: String,
+    pub bytes_done: i64,
     pub bytes_total: i64,
-    /// Why it failed.
+    /// Why it failed, or why the last attempt did.
     pub error: Option<String>,
     /// Unix seconds.
     pub created_at: i64,
     pub updated_at: i64,
 }
 
-impl Job {
-    /// A job of the caller that begins at `now` in Unix seconds, without file and target. A write makes at most one job of an upload id.
-    pub fn new(caller: &Caller, kind: JobKind, upload_id: String, now: i64) -> Self {
+impl From<Record> for Job {
+    /// What cannot be read of a job is left out.
+    fn from(record: Record) -> Self {
+        let format = match serde_json::from_value(record.arguments) {
+            Ok(Task::Import(File { format, .. })) => Some(format),
+            Ok(Task::ImportOpenApi(told) | Task::ImportPostmanFile(told)) => Some(told.format),
+            Ok(Task::ImportImperva(told) | Task::Approve(told)) => Some(told.format),
+            _ if record.kind == "import.postman_workspace" => Some(Format::Postman),
+            _ => None,
+        };
+        let is_ended = record.state.is_ended();
+        let cursor: Cursor = serde_json::from_value(record.cursor).unwrap_or_default();
+        let progress = serde_json::from_value(record.outcome).unwrap_or(cursor.progress);
+        // A capture is read twice, once to check and once to convert, so that each pass counts half.
+        let read = if format == Some(Format::Har) { record.bytes_done / 2 } else { record.bytes_done };
         Self {
-            account_id: caller.account_id,
-            job_id: Uuid::now_v7().to_string(),
-            kind,
-            user_id: caller.user_id,
-            upload_id,
-            state: JobState::Pending,
-            input: String::new(),
-            format: None,
-            collection_id: None,
-            collection_name: String::new(),
-            path_only: false,
-            progress: Progress::default(),
-            content_digest: String::new(),
-            bytes_total: 0,
-            error: None,
-            created_at: now,
-            updated_at: now,
+            account_id: record.account_id,
+            job_id: record.job_id,
+            kind: record.kind,
+            user_id: record.subject.user_id,
+            state: record.state,
+            format,
+            collection_id: match record.subject.readers {
+                Readers::Collection(id) => Some(id),
+                Readers::Account | Readers::Unrestricted => None,
+            },
+            collection_name: record.subject.name,
+            progress,
+            bytes_done: if is_ended { record.bytes_total } else { read.min(record.bytes_total) },
+            bytes_total: record.bytes_total,
+            error: record.error,
+            created_at: record.created_at,
+            updated_at: record.updated_at,
         }
     }
 }
 
 /// How work ended that was done within its request.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Finished {
-    pub format: Option<Format>,
+    pub format: Format,
     pub collection_id: Option<i32>,
     pub collection_name: String,
     pub progress: Progress,
@@ -172,19 +188,19 @@ impl Finished {
             ..Progress::default()
         };
         let collection_name = upload.collection_name.clone();
-        Self { format: Some(format), collection_id: upload.collection_id, collection_name, progress }
+        Self { format, collection_id: upload.collection_id, collection_name, progress }
     }
 }
 
 /// How far a job has come.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Progress {
     /// Imported and refused items add up to it when the job ends.
     pub total_items: i64,
     pub imported_items: i64,
     pub refused_items: i64,
     pub refusals: Vec<Refusal>,
-    pub bytes_done: i64,
     /// Chunks that are in the log.
     pub chunks_appended: i64,
     /// Where the log ended after them.
@@ -210,7 +226,7 @@ impl Progress {
 
 /// How a job that can be done ends.
 pub enum End {
-    Succeeded,
+    Succeeded(Progress),
     /// What was sent is at fault; the text is for the person who sent it.
     Failed(String),
 }

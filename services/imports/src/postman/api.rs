@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use portolan_api::Reason;
 use portolan_fetch::{FetchError, Request, Response};
+use portolan_jobs::Pulse;
 use serde_json::{Value, json};
 
 use crate::model::text::without_nul;
-use crate::spool::Meter;
 use crate::{Deps, Error};
 
 /// Largest collection or schema.
@@ -46,7 +46,7 @@ impl From<ApiError> for Error {
             ApiError::Unavailable(detail) => {
                 portolan_api::Error::new(Reason::PostmanUnavailable).with("detail", detail).into()
             }
-            ApiError::Stopping => Self::Stopping,
+            ApiError::Stopping => portolan_jobs::Error::Stopping.into(),
         }
     }
 }
@@ -65,12 +65,12 @@ pub struct Client<'d> {
     url: &'d str,
     key: &'d str,
     patience: Duration,
-    meter: Option<&'d Meter>,
+    pulse: Option<&'d Pulse>,
 }
 
 impl<'d> Client<'d> {
-    pub fn new(deps: &'d Deps, key: &'d str, patience: Duration, meter: Option<&'d Meter>) -> Self {
-        Self { fetch: &deps.postman, url: deps.postman_url.trim_end_matches('/'), key, patience, meter }
+    pub fn new(deps: &'d Deps, key: &'d str, patience: Duration, pulse: Option<&'d Pulse>) -> Self {
+        Self { fetch: &deps.postman, url: deps.postman_url.trim_end_matches('/'), key, patience, pulse }
     }
 
     /// The workspaces that the key sees.
@@ -208,11 +208,11 @@ impl<'d> Client<'d> {
         const STEP: Duration = Duration::from_millis(100);
         let until = tokio::time::Instant::now() + pause;
         while tokio::time::Instant::now() < until {
-            if let Some(meter) = self.meter {
-                if meter.is_stopped() {
+            if let Some(pulse) = self.pulse {
+                if pulse.is_stopped() {
                     return Err(ApiError::Stopping);
                 }
-                meter.beat();
+                pulse.beat();
             }
             tokio::time::sleep(STEP.min(pause)).await;
         }

@@ -4,7 +4,7 @@ use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_outbox::Change;
 use portolan_runtime::now_s;
-use portolan_store::retrying;
+use portolan_store::{Tx, retrying};
 use serde_json::json;
 
 use crate::model::credentials::{Credential, Sealed};
@@ -30,16 +30,21 @@ pub async fn save(
     retrying(|| async {
         let mut tx = deps.db.begin().await?;
         rows::put(&mut tx, caller.account_id, row, caller.user_id, now_s()).await?;
-        let change = Change::of("postman_credential", caller.account_id);
-        portolan_outbox::audit(&mut tx, caller, change.after(&json!({ "workspace_id": row.workspace_id }))).await?;
+        audit(&mut tx, caller, &row.workspace_id).await?;
         tx.commit().await?;
         Ok(())
     })
     .await
 }
 
+/// Says whose credential takes the place of the account's.
+pub async fn audit(tx: &mut Tx, caller: &Caller, workspace_id: &str) -> Result<(), Error> {
+    let change = Change::of("postman_credential", caller.account_id);
+    Ok(portolan_outbox::audit(tx, caller, change.after(&json!({ "workspace_id": workspace_id }))).await?)
+}
+
 /// A credential as it is kept for an account.
-fn seal(deps: &Deps, account_id: i64, credential: &Credential) -> Sealed {
+pub fn seal(deps: &Deps, account_id: i64, credential: &Credential) -> Sealed {
     let sealed = deps.secrets.seal(&POSTMAN_KEY.row(account_id), credential.api_key.as_bytes());
     Sealed { workspace_id: credential.workspace_id.clone(), api_key: hex::encode(sealed) }
 }
@@ -51,18 +56,6 @@ fn open(deps: &Deps, account_id: i64, sealed: Sealed) -> Result<Credential, Erro
     let key = deps.secrets.open(&POSTMAN_KEY.row(account_id), &key).map_err(portolan_api::Error::internal)?;
     let api_key = String::from_utf8(key).map_err(portolan_api::Error::internal)?;
     Ok(Credential { api_key, workspace_id: sealed.workspace_id })
-}
-
-/// Keeps a credential that Postman has taken.
-pub async fn keep(deps: &Deps, account_id: i64, user_id: i64, credential: &Credential) -> Result<(), Error> {
-    let sealed = &seal(deps, account_id, credential);
-    retrying(|| async {
-        let mut tx = deps.db.begin().await?;
-        rows::put(&mut tx, account_id, sealed, user_id, now_s()).await?;
-        tx.commit().await?;
-        Ok(())
-    })
-    .await
 }
 
 /// The credential of an account.

@@ -4,17 +4,15 @@ use std::io::Read as _;
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
-use portolan_runtime::now_s;
+use portolan_jobs::{Attempt, NewJob};
 use serde_json::Value;
 
 use super::api::{ApiError, Client, PATIENCE_OF_JOB};
 use super::credentials;
 use crate::jobs;
 use crate::model::ids;
-use crate::model::jobs::{End, Job, JobKind};
+use crate::model::jobs::{End, Progress, Task};
 use crate::peers::Export;
-use crate::spool::Meter;
-use crate::store::jobs as rows;
 use crate::{Deps, Error};
 
 /// Pages of 100 endpoints that are exported.
@@ -33,20 +31,16 @@ pub async fn create(
 ) -> Result<String, Error> {
     credentials::get(deps, caller.account_id).await?;
     let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
-    if let Some(job) = rows::get_by_upload(&deps.db, caller.account_id, &upload_id).await? {
+    if let Some(job) = deps.jobs.find(caller.account_id, &upload_id).await? {
         return Ok(job.job_id);
     }
     let (name, document) = document(deps, caller, collection_id, only).await?;
-    let job = Job {
-        input: name.clone(),
-        collection_id: Some(collection_id),
-        collection_name: name,
-        ..Job::new(caller, JobKind::ExportPostman, upload_id, now_s())
-    };
+    let task = Task::ExportPostman { name: name.clone() };
+    let job = jobs::new(caller, task, &upload_id, Some((collection_id, &name)));
     let mut file = deps.spool.create(&job.job_id).await?;
     file.write(document.to_string().as_bytes()).await?;
     let bytes_total = i64::try_from(file.finish().await?).unwrap_or(i64::MAX);
-    Ok(jobs::insert_with_file(deps, Job { bytes_total, ..job }).await?.job_id)
+    Ok(jobs::insert_with_file(deps, NewJob { bytes_total, ..job }).await?.job_id)
 }
 
 /// The whole collection as one OpenAPI document, with the name under which it is listed.
@@ -87,7 +81,7 @@ fn merged(mut whole: Value, page: Value) -> Value {
 ///
 /// # Errors
 /// What may go better later.
-pub async fn run(deps: &Deps, job: &Job, meter: &Meter) -> Result<End, Error> {
+pub async fn run(deps: &Deps, job: &Attempt<Task>, name: &str) -> Result<End, Error> {
     let credential = match credentials::get(deps, job.account_id).await {
         Ok(credential) => credential,
         Err(Error::Refused(error)) if error.reason() == Reason::PostmanCredentialRequired => {
@@ -95,17 +89,17 @@ pub async fn run(deps: &Deps, job: &Job, meter: &Meter) -> Result<End, Error> {
         }
         Err(error) => return Err(error),
     };
-    let (deps_, name, reading) = (deps.clone(), job.job_id.clone(), meter.clone());
+    let (deps_, file, reading) = (deps.clone(), job.job_id.clone(), job.pulse().clone());
     let content = tokio::task::spawn_blocking(move || {
         let mut text = String::new();
-        deps_.spool.open(&name, reading)?.take(SCHEMA_BYTES_MAX).read_to_string(&mut text)?;
+        deps_.spool.open(&file, reading)?.take(SCHEMA_BYTES_MAX).read_to_string(&mut text)?;
         Ok::<_, Error>(text)
     });
     let content = content.await??;
-    let client = Client::new(deps, &credential.api_key, PATIENCE_OF_JOB, Some(meter));
-    match export(deps, &client, &credential.workspace_id, &job.input, &content).await {
-        Ok(()) => Ok(End::Succeeded),
-        Err(Failure::Api(ApiError::Stopping)) => Err(Error::Stopping),
+    let client = Client::new(deps, &credential.api_key, PATIENCE_OF_JOB, Some(job.pulse()));
+    match export(deps, &client, &credential.workspace_id, name, &content).await {
+        Ok(()) => Ok(End::Succeeded(Progress::default())),
+        Err(Failure::Api(ApiError::Stopping)) => Err(ApiError::Stopping.into()),
         Err(Failure::Api(error)) => Ok(End::Failed(error.to_string())),
         Err(Failure::Own(error)) => Err(error),
     }

@@ -7,7 +7,7 @@ use portolan_runtime::now_s;
 
 use crate::model::documents::Place;
 use crate::model::ids;
-use crate::model::jobs::Finished;
+use crate::model::jobs::{Finished, Task};
 use crate::model::uploads::{UploadKind, UploadStatus};
 use crate::store::uploads as rows;
 use crate::{Deps, Error, documents, jobs};
@@ -40,6 +40,6 @@ pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>) -> Resul
             upload
         }
     };
-    let job_id = jobs::finished(deps, caller, "import.postman_file", &upload_id, Finished::of(&upload)).await?;
+    let job_id = jobs::finished(deps, caller, Task::ImportPostmanFile, &upload_id, Finished::of(&upload)).await?;
     Ok((upload_id, job_id))
 }

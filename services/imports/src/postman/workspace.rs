@@ -1,26 +1,28 @@
-//! The collections of a Postman workspace: fetched one by one for review.
+//! The collections of a Postman workspace: fetched for review, one a step.
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_formats::Format;
 use portolan_formats::openapi::{ErrorType, ImportError};
+use portolan_jobs::{Attempt, Job, Step};
 use portolan_runtime::now_s;
+use portolan_store::{Tx, retrying};
 
 use super::api::{ApiError, Client, PATIENCE_OF_JOB};
 use super::credentials;
-use crate::model::credentials::Credential;
+use crate::model::credentials::{Credential, Sealed};
 use crate::model::documents::{Converted, Place};
 use crate::model::ids;
-use crate::model::jobs::{End, Finished, Job, JobKind, REFUSALS_MAX, Refusal};
-use crate::model::uploads::{Group, Upload, UploadKind};
-use crate::spool::Meter;
-use crate::store::{jobs as job_rows, uploads as rows};
-use crate::{Deps, Error, documents, job_input, jobs};
+use crate::model::jobs::{Cursor, Finished, Progress, REFUSALS_MAX, Refusal, Task};
+use crate::model::uploads::{Group, Operation, Upload, UploadKind};
+use crate::store::{credentials as credential_rows, uploads as rows};
+use crate::{Deps, Error, documents, jobs};
 
 /// Collections of one workspace that are fetched.
 const COLLECTIONS_MAX: usize = 1_000;
 
-/// Begins the import, whose job has the credential until it is known to be good. Returns the ids of its upload and job.
+/// Begins the import, whose job has the credential until it is known to be good; who brought it is said now. Returns the
+/// ids of its upload and job.
 ///
 /// # Errors
 /// `POSTMAN_KEY_INVALID`, `POSTMAN_WORKSPACE_INVALID` when one is missing.
@@ -33,36 +35,38 @@ pub async fn create(
     let given = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let api_key = given(api_key).ok_or(Reason::PostmanKeyInvalid)?;
     let workspace_id = given(workspace_id).ok_or(Reason::PostmanWorkspaceInvalid)?;
-    let credential = Credential { api_key, workspace_id: workspace_id.clone() };
     let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
     let kind = UploadKind::PostmanWorkspace;
     let name = format!("Postman workspace {workspace_id}");
     let mut upload = Converted::default().upload(caller.into(), upload_id.clone(), kind, name, now_s());
-    upload.workspace_id = workspace_id;
-    rows::insert(&deps.db, &upload, &[], &[]).await?;
-    let job = Job {
-        format: Some(Format::Postman),
-        ..Job::new(caller, JobKind::ImportPostmanWorkspace, upload_id.clone(), now_s())
-    };
-    let job = jobs::insert(deps, job_input::give(deps, job, &credential), "").await?;
-    Ok((upload_id, job.job_id))
-}
-
-/// Fetches what is not fetched yet.
-///
-/// # Errors
-/// What may go better later.
-pub async fn run(deps: &Deps, job: &Job, owner: &str, meter: &Meter) -> Result<End, Error> {
-    match fetch(deps, job, owner, meter).await {
-        Ok(()) => Ok(End::Succeeded),
-        Err(Fault::Fatal(reason)) => {
-            rows::fail(&deps.db, job.account_id, &job.upload_id, &reason).await?;
-            Ok(End::Failed(reason))
+    upload.workspace_id.clone_from(&workspace_id);
+    let credential = Credential { api_key, workspace_id: workspace_id.clone() };
+    let job = &jobs::new(caller, Task::ImportPostmanWorkspace { credential }, &upload_id, None);
+    retrying(|| async {
+        let mut tx = deps.db.begin().await?;
+        if deps.jobs.add(&mut tx, job).await? {
+            rows::insert_upload(&mut tx, &upload).await?;
+            credentials::audit(&mut tx, caller, &workspace_id).await?;
         }
-        Err(Fault::Later(error)) => Err(error),
-    }
+        tx.commit().await?;
+        Ok::<_, Error>(())
+    })
+    .await?;
+    let job_id = jobs::begun(deps, job).await?.job_id;
+    Ok((upload_id, job_id))
 }
 
+/// What the next step keeps.
+pub enum Fetched {
+    /// The collections of the workspace, each by its id and name.
+    List(Vec<(String, String)>),
+    /// The next of them.
+    Collection { upload: Upload, group: Group, operations: Vec<Operation> },
+    /// All are kept: the credential is good, and these are their counts.
+    All { credential: Sealed, progress: Progress },
+}
+
+/// Why nothing was fetched.
 enum Fault {
     Fatal(String),
     Later(Error),
@@ -77,61 +81,84 @@ impl<E: Into<Error>> From<E> for Fault {
 /// How a failure of Postman ends the import, when nothing of the kind is there.
 fn fatal(missing: &str) -> impl Fn(ApiError) -> Fault {
     move |error| match error {
-        ApiError::Stopping => Fault::Later(Error::Stopping),
+        ApiError::Stopping => Fault::Later(error.into()),
         ApiError::NotFound => Fault::Fatal(missing.to_owned()),
         other => Fault::Fatal(other.to_string()),
     }
 }
 
-async fn fetch(deps: &Deps, job: &Job, owner: &str, meter: &Meter) -> Result<(), Fault> {
-    let account_id = job.account_id;
-    let Some(upload) = rows::get(&deps.db, account_id, &job.upload_id).await? else {
-        return Err(Fault::Fatal("The upload was deleted".to_owned()));
-    };
-    let credential: Credential = job_input::take(deps, job)?;
-    let client = Client::new(deps, &credential.api_key, PATIENCE_OF_JOB, Some(meter));
-    let listed = client.workspace_collections(&credential.workspace_id).await.map_err(fatal("No workspace found"))?;
-    if listed.is_empty() {
-        return Err(Fault::Fatal("No collections found in workspace".to_owned()));
+/// Fetches what the next step keeps.
+///
+/// # Errors
+/// What ends the import, when the process ends, and what may go better later.
+pub async fn fetch(deps: &Deps, job: &Attempt<Task>, credential: &Credential) -> Result<Fetched, Error> {
+    match next(deps, job, credential).await {
+        Ok(fetched) => Ok(fetched),
+        Err(Fault::Fatal(reason)) => Err(portolan_jobs::Error::Never(reason).into()),
+        Err(Fault::Later(error)) => Err(error),
     }
-    let known: Vec<_> = rows::groups(&deps.db, account_id, &job.upload_id).await?;
-    for collection in listed.iter().take(COLLECTIONS_MAX) {
-        if meter.is_stopped() {
-            return Err(Fault::Later(Error::Stopping));
+}
+
+async fn next(deps: &Deps, job: &Attempt<Task>, credential: &Credential) -> Result<Fetched, Fault> {
+    let account_id = job.account_id;
+    let gone = || Fault::Fatal("The upload was deleted".to_owned());
+    let upload = rows::get(&deps.db, account_id, &job.key).await?.ok_or_else(gone)?;
+    let client = Client::new(deps, &credential.api_key, PATIENCE_OF_JOB, Some(job.pulse()));
+    let Some(listed) = &job.cursor.listed else {
+        let listed = client.workspace_collections(&credential.workspace_id).await;
+        let listed = listed.map_err(fatal("No workspace found"))?;
+        if listed.is_empty() {
+            return Err(Fault::Fatal("No collections found in workspace".to_owned()));
         }
-        if known.iter().any(|group| group.group_id == collection.id) {
-            continue;
-        }
-        let (group, converted) = match client.collection(&collection.id).await {
-            Ok(text) => convert(deps, &upload, &collection.id, &collection.name, text).await?,
+        let named = listed.into_iter().take(COLLECTIONS_MAX).map(|found| (found.id, found.name));
+        return Ok(Fetched::List(named.collect()));
+    };
+    if let Some((id, name)) = listed.first() {
+        let (group, converted) = match client.collection(id).await {
+            Ok(text) => convert(deps, &upload, id, name, text).await?,
             Err(error @ (ApiError::NotFound | ApiError::Unavailable(_))) => {
-                (broken(&collection.id, &collection.name, &error.to_string()), Converted::default())
+                (broken(id, name, &error.to_string()), Converted::default())
             }
             Err(error) => return Err(fatal("No workspace found")(error)),
         };
-        rows::add_group(&deps.db, &upload, &group, &converted.operations).await?;
-        meter.beat();
-        deps.db.fault("imports.postman_group").await.map_err(Error::from)?;
-        if !job_rows::save_progress(&deps.db, job, owner, &job.progress, now_s()).await? {
-            return Err(Fault::Later(Error::LeaseLost));
-        }
+        return Ok(Fetched::Collection { upload, group, operations: converted.operations });
     }
-    // An import that fails leaves the account's credential as it is.
-    credentials::keep(deps, account_id, job.user_id, &credential).await?;
-    rows::sum_up(&deps.db, account_id, &job.upload_id).await?;
-    let upload = rows::get(&deps.db, account_id, &job.upload_id).await?;
-    let Some(upload) = upload else { return Err(Fault::Fatal("The upload was deleted".to_owned())) };
+    rows::sum_up(&deps.db, account_id, &job.key).await?;
+    let upload = rows::get(&deps.db, account_id, &job.key).await?.ok_or_else(gone)?;
     let mut progress = Finished::of(&upload).progress;
-    for operation in rows::list_with_errors(&deps.db, account_id, &job.upload_id).await? {
+    for operation in rows::list_with_errors(&deps.db, account_id, &job.key).await? {
         if !operation.importable && progress.refusals.len() < REFUSALS_MAX {
             let (item, reason) = (operation.label(), operation.error_text());
             progress.refusals.push(Refusal { item, reason });
         }
     }
-    if !job_rows::save_progress(&deps.db, job, owner, &progress, now_s()).await? {
-        return Err(Fault::Later(Error::LeaseLost));
+    Ok(Fetched::All { credential: credentials::seal(deps, account_id, credential), progress })
+}
+
+/// Keeps what was fetched. An import that fails leaves the account's credential as it is.
+///
+/// # Errors
+/// Any of the store.
+pub async fn step(deps: &Deps, tx: &mut Tx, job: &Job<Task>, fetched: &Fetched) -> Result<Step<Cursor>, Error> {
+    let mut cursor = job.cursor.clone();
+    match fetched {
+        Fetched::List(listed) => {
+            cursor.listed = Some(listed.clone());
+            Ok(Step::Next { cursor, done: 0 })
+        }
+        Fetched::Collection { upload, group, operations } => {
+            rows::add_group(tx, upload, group, operations).await?;
+            deps.db.fault("imports.postman_group").await?;
+            cursor.listed = cursor.listed.map(|listed| listed.into_iter().skip(1).collect());
+            let done = i64::try_from(operations.len()).unwrap_or(i64::MAX);
+            Ok(Step::Next { cursor, done })
+        }
+        Fetched::All { credential, progress } => {
+            credential_rows::put(tx, job.account_id, credential, job.subject.user_id.unwrap_or(0), now_s()).await?;
+            let outcome = serde_json::to_value(progress).map_err(portolan_api::Error::internal)?;
+            Ok(Step::Over { done: 0, outcome })
+        }
     }
-    Ok(())
 }
 
 async fn convert(

@@ -121,7 +121,7 @@ fn job_message(job: model::jobs::Job) -> Job {
     let refusal = |refusal: model::jobs::Refusal| Refusal { item: refusal.item, reason: refusal.reason };
     Job {
         job_id: job.job_id,
-        kind: job.kind.name().to_owned(),
+        kind: job.kind,
         state: job.state.name().to_owned(),
         format: job.format.map_or("", format_name).to_owned(),
         collection_id: job.collection_id,
@@ -130,7 +130,7 @@ fn job_message(job: model::jobs::Job) -> Job {
         imported_items: job.progress.imported_items,
         refused_items: job.progress.refused_items,
         refusals: job.progress.refusals.into_iter().map(refusal).collect(),
-        bytes_done: job.progress.bytes_done,
+        bytes_done: job.bytes_done,
         bytes_total: job.bytes_total,
         error: job.error,
         created_at: job.created_at,

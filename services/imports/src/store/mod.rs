@@ -1,6 +1,5 @@
 //! The tables of this service: one statement a function.
 
 pub mod credentials;
-pub mod jobs;
 pub mod specifications;
 pub mod uploads;

@@ -86,17 +86,12 @@ const NEXT_POSITION: &str = "
 SELECT coalesce(max(position), -1) + 1 AS n FROM upload_operations WHERE account_id = $1 AND upload_id = $2";
 
 /// Adds a group with its operations to an upload; one that is there already stays as it is.
-pub async fn add_group(db: &Db, upload: &Upload, group: &Group, operations: &[Operation]) -> Result<(), Error> {
-    retrying(|| async {
-        let mut tx = db.begin().await?;
-        if insert_group(&mut tx, upload, group).await? {
-            let first: i64 =
-                tx.fetch_one(NEXT_POSITION, args![upload.account_id, &upload.upload_id]).await?.get("n")?;
-            insert_operations(&mut tx, upload, usize::try_from(first).unwrap_or(0), operations).await?;
-        }
-        tx.commit().await
-    })
-    .await
+pub async fn add_group(tx: &mut Tx, upload: &Upload, group: &Group, operations: &[Operation]) -> Result<(), Error> {
+    if insert_group(tx, upload, group).await? {
+        let first: i64 = tx.fetch_one(NEXT_POSITION, args![upload.account_id, &upload.upload_id]).await?.get("n")?;
+        insert_operations(tx, upload, usize::try_from(first).unwrap_or(0), operations).await?;
+    }
+    Ok(())
 }
 
 const GROUPS: &str = "
@@ -149,12 +144,13 @@ pub async fn sum_up(db: &Db, account_id: i64, upload_id: &str) -> Result<(), Err
     retrying(|| async { db.execute(SUM_UP, args()).await.map(drop) }).await
 }
 
-const FAIL: &str = "
-UPDATE uploads SET status = 'FAILED', fatal_error = $3 WHERE account_id = $1 AND upload_id = $2";
+const FAIL_OPEN: &str = "
+UPDATE uploads SET status = 'FAILED', fatal_error = $3
+WHERE account_id = $1 AND upload_id = $2 AND status = 'IN_PROGRESS'";
 
-pub async fn fail(db: &Db, account_id: i64, upload_id: &str, reason: &str) -> Result<(), Error> {
-    let args = || args![account_id, upload_id, reason];
-    retrying(|| async { db.execute(FAIL, args()).await.map(drop) }).await
+/// Marks an upload as failed that is still in progress.
+pub async fn fail_open(tx: &mut Tx, account_id: i64, upload_id: &str, reason: &str) -> Result<(), Error> {
+    tx.execute(FAIL_OPEN, args![account_id, upload_id, reason]).await.map(drop)
 }
 
 const OPERATIONS_PAGE: usize = 64;
@@ -343,16 +339,32 @@ DELETE FROM upload_operations WHERE account_id = $1 AND upload_id = $2 AND posit
 const DELETE_GROUPS: &str = "DELETE FROM upload_groups WHERE account_id = $1 AND upload_id = $2";
 const DELETE_UPLOAD: &str = "DELETE FROM uploads WHERE account_id = $1 AND upload_id = $2";
 
-/// Removes an upload with all that belongs to it, some rows at a time; the upload itself goes last.
-pub async fn delete(db: &Db, account_id: i64, upload_id: &str) -> Result<(), Error> {
+/// Removes some operations of an upload; when none is left, its groups and the upload itself. Returns how many
+/// operations went.
+pub async fn delete_some(tx: &mut Tx, account_id: i64, upload_id: &str) -> Result<u64, Error> {
     let args = || args![account_id, upload_id];
-    while retrying(|| async { db.execute(DELETE_OPERATIONS, args()).await }).await? > 0 {
-        db.fault("imports.deleting").await?;
+    let removed = tx.execute(DELETE_OPERATIONS, args()).await?;
+    if removed == 0 {
+        for statement in [DELETE_GROUPS, DELETE_UPLOAD] {
+            tx.execute(statement, args()).await?;
+        }
     }
-    for statement in [DELETE_GROUPS, DELETE_UPLOAD] {
-        retrying(|| async { db.execute(statement, args()).await.map(drop) }).await?;
+    Ok(removed)
+}
+
+/// Removes an upload with all that belongs to it, some rows at a time.
+pub async fn delete(db: &Db, account_id: i64, upload_id: &str) -> Result<(), Error> {
+    loop {
+        let removed = retrying(|| async {
+            let mut tx = db.begin().await?;
+            let removed = delete_some(&mut tx, account_id, upload_id).await?;
+            tx.commit().await?;
+            Ok::<_, Error>(removed)
+        });
+        if removed.await? == 0 {
+            return Ok(());
+        }
     }
-    Ok(())
 }
 
 const OF_COLLECTION: &str = "

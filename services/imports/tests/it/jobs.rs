@@ -110,7 +110,7 @@ pub async fn a_job_goes_on_after_a_restart(test: TestDb) {
     let created = send(&world, "w", CreateImportRequest::default(), &capture(6_000)).await.unwrap();
     wait_for(&world, &created.job_id, |job| job.imported_items > 0).await;
     jobs.stop().await;
-    assert_eq!(get(&world, &created.job_id).await.state, "RUNNING");
+    assert_eq!(get(&world, &created.job_id).await.state, "PENDING");
     assert_eq!(world.spooled().len(), 1);
 
     world.inventory.held.store(false, Ordering::Relaxed);
@@ -208,7 +208,7 @@ pub async fn jobs_are_listed_in_pages(test: TestDb) {
 /// Notes attempts of a job that brought it no further, after which it is due.
 async fn attempted(world: &World, job_id: &str, attempts: i64) {
     let db = world.test.store.service("imports").await.unwrap();
-    let spend = "UPDATE import_jobs SET attempts = $2, lease_until = 0 WHERE job_id = $1";
+    let spend = "UPDATE jobs SET attempts = $2, due_at = 0 WHERE job_id = $1";
     assert_eq!(db.execute(spend, args![job_id, attempts]).await.unwrap(), 1);
 }
 
@@ -218,10 +218,10 @@ pub async fn a_job_that_cannot_be_read_holds_up_no_other(test: TestDb) {
     let db = world.test.store.service("imports").await.unwrap();
     let mut damaged = Vec::new();
     for damage in [
-        "UPDATE import_jobs SET kind = 'import.fax' WHERE job_id = $1",
-        "UPDATE import_jobs SET format = 'FAX' WHERE job_id = $1",
-        "UPDATE import_jobs SET positions = '{' WHERE job_id = $1",
-        "UPDATE import_jobs SET collection_id = 4294967296 WHERE job_id = $1",
+        "UPDATE jobs SET kind = 'import.fax' WHERE job_id = $1",
+        "UPDATE jobs SET arguments = replace(arguments, 'HAR', 'FAX') WHERE job_id = $1",
+        "UPDATE jobs SET cursor = '{' WHERE job_id = $1",
+        "UPDATE jobs SET collection_id = 4294967296 WHERE job_id = $1",
     ] {
         let created = send(&world, damage, CreateImportRequest::default(), CAPTURE.as_bytes()).await.unwrap();
         db.execute(damage, args![&created.job_id]).await.unwrap();
@@ -262,7 +262,9 @@ pub async fn what_hangs_ends_failed(test: TestDb) {
     let created = send(&world, "w", CreateImportRequest::default(), CAPTURE.as_bytes()).await.unwrap();
     let jobs = world.start_jobs_stalling_after(Duration::from_millis(100)).await;
     wait_for(&world, &created.job_id, |job| job.imported_items == 2).await;
+    jobs.stop().await;
     attempted(&world, &created.job_id, 9).await;
+    let jobs = world.start_jobs_stalling_after(Duration::from_millis(100)).await;
     let job = wait_for(&world, &created.job_id, ended).await;
     let reason = job.error.unwrap();
     assert!(job.state == "FAILED" && reason.starts_with("Given up after 10 attempts: "), "{} {reason}", job.state);

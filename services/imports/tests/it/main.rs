@@ -35,6 +35,7 @@ portolan_testkit::suite! {
     postman::a_workspace_is_fetched_for_review,
     postman::a_workspace_that_cannot_be_read_fails,
     postman::a_failed_import_leaves_the_credential,
+    postman::a_credential_that_an_import_brings_is_audited,
     postman::a_credential_is_sealed_and_masked,
     postman::lists_are_read_whole,
     postman::a_collection_is_exported,

@@ -240,6 +240,32 @@ pub async fn a_failed_import_leaves_the_credential(test: TestDb) {
     jobs.stop().await;
 }
 
+/// Who brings a credential is told with the import that brings it: once, without the key, and not of one that is refused.
+pub async fn a_credential_that_an_import_brings_is_audited(test: TestDb) {
+    let world = World::new(test).await;
+    let told = async || {
+        let db = world.test.store.service("imports").await.unwrap();
+        let text = "SELECT payload FROM outbox WHERE payload LIKE '%postman_credential%'";
+        let rows = db.fetch_all(text, args![]).await.unwrap();
+        rows.iter().map(|row| row.get::<String>("payload").unwrap()).collect::<Vec<_>>()
+    };
+    let import = async |write_id: &str, workspace: Option<&str>| {
+        let request = ImportPostmanWorkspaceRequest {
+            api_key: Some(KEY.to_owned()),
+            workspace_id: workspace.map(str::to_owned),
+            ..Default::default()
+        };
+        client(&world).import_postman_workspace(world.request(write_id, request)).await
+    };
+    assert_eq!(reason(import("r", None).await).0, Reason::PostmanWorkspaceInvalid);
+    assert_eq!(told().await, Vec::<String>::new());
+    for _ in 0..2 {
+        import("w", Some(WORKSPACE)).await.unwrap();
+        let told = told().await;
+        assert!(told.len() == 1 && told[0].contains(WORKSPACE) && !told[0].contains(KEY), "{told:?}");
+    }
+}
+
 /// The key is in no table as it was given, and is answered masked.
 pub async fn a_credential_is_sealed_and_masked(test: TestDb) {
     let world = World::new(test).await;
