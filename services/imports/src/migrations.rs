@@ -42,9 +42,9 @@ pub const MIGRATIONS: Migrations = Migrations {
         },
         Migration {
             version: 63,
-            name: "jobs_of_the_engine",
-            sqlite: include_str!("../migrations/sqlite/0063_jobs_of_the_engine.sql"),
-            postgres: include_str!("../migrations/postgres/0063_jobs_of_the_engine.sql"),
+            name: "contract_jobs",
+            sqlite: include_str!("../migrations/sqlite/0063_contract_jobs.sql"),
+            postgres: include_str!("../migrations/postgres/0063_contract_jobs.sql"),
         },
     ],
 };
