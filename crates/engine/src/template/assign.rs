@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::declared::{Address, is_of_method};
 use super::dictionary::stays_literal;
-use super::look::{Look, is_constant};
+use super::look::{Look, is_constant, verb_of};
 use super::segment::{SplitUrl, Variable, is_templatable};
 use super::weak::{BodyNames, Member, cores};
+use super::wider::{folded, is_wider, may_join};
 use crate::Method;
 
 /// What has to be known of a raw URL to place it. Facts only grow: the union of two is what both say.
@@ -133,11 +134,14 @@ fn weak_urls<'a>(facts: &BTreeMap<(Method, &'a str), RawEndpoint>) -> BTreeMap<(
         let split = SplitUrl::new(url);
         for (index, token) in open_segments(&split) {
             let others = |is_pooled: bool| {
-                split.with_segments(split.segments().enumerate().map(|(at, token)| match token {
-                    _ if at == index => "",
+                let segments = split.segments().enumerate().map(|(at, token)| match token {
+                    _ if at == index => verb_of(token),
                     token if is_pooled => masked(at, token),
                     token => token,
-                }))
+                });
+                // An empty segment is not the slash at an end.
+                let (front, back) = split.frame();
+                format!("{front}\n{}\n{back}", segments.collect::<Vec<_>>().join("\n"))
             };
             let (exact, pooled) = (others(false), others(true));
             let families = if exact == pooled { vec![(exact, false)] } else { vec![(exact, false), (pooled, true)] };
@@ -146,7 +150,7 @@ fn weak_urls<'a>(facts: &BTreeMap<(Method, &'a str), RawEndpoint>) -> BTreeMap<(
             }
         }
     }
-    let mut folded: BTreeSet<(String, Vec<&str>)> = BTreeSet::new();
+    let mut folds: BTreeSet<(String, Vec<&str>)> = BTreeSet::new();
     for ((method, _, index, is_pooled), members) in &groups {
         // Of the URLs of one token, the first stands for all.
         let all: Vec<_> = members
@@ -158,7 +162,7 @@ fn weak_urls<'a>(facts: &BTreeMap<(Method, &'a str), RawEndpoint>) -> BTreeMap<(
         let cores = cores(all.iter().copied());
         for (token, url) in members.iter().flat_map(|(token, urls)| urls.iter().map(move |url| (token, url))) {
             if cores.iter().any(|core| all[*core].agrees_with(&member(facts, *method, token, url))) {
-                folded.insert(prefix(url, *index));
+                folds.insert(prefix(url, *index));
             }
         }
     }
@@ -167,14 +171,15 @@ fn weak_urls<'a>(facts: &BTreeMap<(Method, &'a str), RawEndpoint>) -> BTreeMap<(
         let split = SplitUrl::new(url);
         let open: BTreeSet<usize> = open_segments(&split)
             .map(|(index, _)| index)
-            .filter(|index| folded.contains(&prefix(url, *index)))
+            .filter(|index| folds.contains(&prefix(url, *index)))
             .collect();
         if !open.is_empty() {
-            let segments = split.segments().enumerate();
-            let merged = split.with_segments(
-                segments.map(|(at, token)| if open.contains(&at) { Variable::String.token() } else { token }),
-            );
-            weak.insert((method, url), merged);
+            let segments: Vec<_> = split
+                .segments()
+                .enumerate()
+                .map(|(at, token)| if open.contains(&at) { folded(token) } else { token.into() })
+                .collect();
+            weak.insert((method, url), split.with_segments(segments.iter().map(|token| &**token)));
         }
     }
     weak
@@ -192,7 +197,8 @@ fn member<'f>(
 
 /// A token as the groups of other segments see it.
 fn masked(at: usize, token: &str) -> &str {
-    if Look::of(token).is_some_and(|look| look.is_open_at(at) && look.is_masked()) { "*" } else { token }
+    let is_value = Look::of(token).is_some_and(|look| look.is_open_at(at) && look.is_masked());
+    if is_value && verb_of(token).is_empty() { "*" } else { token }
 }
 
 /// A URL up to one of its segments.
@@ -223,6 +229,10 @@ fn resolve<'a>(
             url = merged;
             continue;
         }
+        if let Some(wider) = facts.get(&(method, url)).and_then(|raw| joined(raw, facts)) {
+            url = wider;
+            continue;
+        }
         let own = literals(url);
         // Beside the root, anything may stand.
         let is_single = SplitUrl::new(url).segments().count() < 2;
@@ -237,6 +247,25 @@ fn resolve<'a>(
             None => return url,
         }
     }
+}
+
+/// The URL with wider variables whose calls are those of a raw URL too, found without an index.
+fn joined<'a>(raw: &RawEndpoint, facts: &BTreeMap<(Method, &'a str), RawEndpoint>) -> Option<&'a str> {
+    let split = SplitUrl::new(&raw.url);
+    let is_wider = |url: &str| {
+        let other = SplitUrl::new(url);
+        let mut pairs = split.segments().zip(other.segments());
+        *url != *raw.url
+            && split.has_frame_of(&other)
+            && split.segments().count() == other.segments().count()
+            && split.segments().count() > 1
+            && pairs.all(|(token, other)| token == other || is_wider(other, token))
+    };
+    let fits = |((method, url), other): &(&(Method, &'a str), &RawEndpoint)| {
+        *method == raw.method && is_wider(url) && may_join(raw, other)
+    };
+    let changes = |url: &str| split.segments().zip(SplitUrl::new(url).segments()).filter(|(l, r)| l != r).count();
+    facts.iter().filter(fits).map(|((_, url), _)| *url).min_by_key(|url| (changes(url), *url))
 }
 
 fn literals(url: &str) -> usize {

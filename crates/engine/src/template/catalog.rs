@@ -1,13 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use super::assign::RawEndpoint;
 use super::declared::{Address, Declared};
-use super::segment::{SplitUrl, Variable};
+use super::segment::SplitUrl;
+use super::space::{PlaceDigest, Space};
 use super::symbols::Symbols;
-use super::trie::Trie;
 use super::weak::{COMPARED_MAX, Member, cores};
+use super::wider::may_join;
 use crate::Method;
 use portolan_path::Segment;
 
@@ -35,19 +35,6 @@ pub struct Change {
     pub effective_url: String,
 }
 
-/// URLs that can be compared at all: same method, origin, slashes at the ends and number of segments.
-#[derive(Debug)]
-struct Space {
-    front: String,
-    back: &'static str,
-    templates: Trie,
-    /// How many raw URLs and weak groups make each template, by its number in the trie.
-    sources: Vec<usize>,
-    template_tokens: Vec<Arc<[u32]>>,
-    template_ids: HashMap<Arc<[u32]>, u32>,
-    raws: Trie,
-}
-
 #[derive(Debug)]
 struct Raw {
     facts: RawEndpoint,
@@ -55,6 +42,8 @@ struct Raw {
     tokens: Arc<[u32]>,
     /// The URL that the qualifying groups give it.
     weak: Option<Arc<[u32]>>,
+    /// The raw URL with wider variables whose calls are its own too.
+    joined: Option<Arc<[u32]>>,
     effective: Option<Arc<str>>,
 }
 
@@ -111,6 +100,7 @@ impl Catalog {
                     space,
                     tokens: tokens.clone(),
                     weak: None,
+                    joined: None,
                     effective: None,
                 });
                 (false, false, None)
@@ -133,6 +123,12 @@ impl Catalog {
         }
         if was_member || is_member {
             self.regroup(index, is_member, &mut touched);
+        }
+        if tokens.iter().any(|token| self.symbols.has_variable(*token)) {
+            let narrower = self.spaces[space].raws.covering(&tokens, |token| self.symbols.narrower(token));
+            for index in narrower {
+                self.refresh_joined(index as usize, &mut touched);
+            }
         }
         self.settle(touched)
     }
@@ -162,15 +158,7 @@ impl Catalog {
         let fresh = self.spaces.len();
         let id = *self.space_ids.entry((method, front.clone(), back, segments)).or_insert(fresh);
         if id == fresh {
-            self.spaces.push(Space {
-                front,
-                back,
-                templates: Trie::default(),
-                sources: Vec::new(),
-                template_tokens: Vec::new(),
-                template_ids: HashMap::new(),
-                raws: Trie::default(),
-            });
+            self.spaces.push(Space::new(front, back));
         }
         id
     }
@@ -297,7 +285,7 @@ impl Catalog {
         if self.raws[index].facts.is_member() {
             for (at, key) in self.prefix_keys(index) {
                 if self.prefixes.get(&key).is_some_and(|prefix| prefix.folds > 0) {
-                    tokens[at] = self.symbols.token(Variable::String);
+                    tokens[at] = self.symbols.folded(tokens[at]);
                     is_weak = true;
                 }
             }
@@ -322,6 +310,27 @@ impl Catalog {
         }
     }
 
+    /// Finds the raw URL that a raw URL joins, and notes what follows when that is another than before.
+    fn refresh_joined(&mut self, index: usize, touched: &mut Touched) {
+        let Raw { facts, space, tokens, .. } = &self.raws[index];
+        let wider = match tokens.len() {
+            0 | 1 => Vec::new(),
+            _ => self.spaces[*space].raws.covering(tokens, |token| self.symbols.wider(token)),
+        };
+        let changes = |other: &Raw| tokens.iter().zip(&*other.tokens).filter(|(left, right)| left != right).count();
+        let others = wider.into_iter().map(|index| &self.raws[index as usize]);
+        let joined = others
+            .filter(|other| other.tokens != *tokens && may_join(facts, &other.facts))
+            .min_by_key(|other| (changes(other), &*other.facts.url))
+            .map(|other| other.tokens.clone());
+        if joined == self.raws[index].joined {
+            return;
+        }
+        touched.raws.insert(index);
+        touched.patterns.insert((*space, tokens.clone()));
+        self.raws[index].joined = joined;
+    }
+
     fn group_keys(&self, index: usize) -> Vec<(usize, GroupKey)> {
         let Raw { space, tokens, .. } = &self.raws[index];
         if tokens.len() < 2 {
@@ -338,8 +347,10 @@ impl Catalog {
         }
         let mut keys = Vec::new();
         for (at, token) in tokens.iter().enumerate().filter(|(at, token)| self.symbols.is_open_at(**token, *at)) {
-            let others = exact.wrapping_sub(self.digest.of(at, *token));
-            let values = all.wrapping_sub(pooled(at, *token));
+            // Tokens with a verb are compared with those of the same verb.
+            let verb = self.symbols.folded_before_verb(*token).map_or(0, |folded| self.digest.of(at, folded));
+            let others = exact.wrapping_sub(self.digest.of(at, *token)).wrapping_add(verb);
+            let values = all.wrapping_sub(pooled(at, *token)).wrapping_add(verb);
             keys.push((at, (*space, at, others, false)));
             if values != others {
                 keys.push((at, (*space, at, values, true)));
@@ -410,8 +421,8 @@ impl Catalog {
                 if raw.facts.is_fixed() {
                     return tokens;
                 }
-                if let Some(weak) = &raw.weak {
-                    tokens = weak.clone();
+                if let Some(other) = raw.weak.as_ref().or(raw.joined.as_ref()) {
+                    tokens = other.clone();
                     continue;
                 }
             }
@@ -453,41 +464,6 @@ impl Catalog {
     }
 }
 
-impl Space {
-    /// Counts a source of a template up or down; a template without any is none.
-    fn count_source(&mut self, tokens: &Arc<[u32]>, is_added: bool) {
-        let fresh = self.sources.len() as u32;
-        let id = *self.template_ids.entry(tokens.clone()).or_insert(fresh);
-        if id == fresh {
-            self.sources.push(0);
-            self.template_tokens.push(tokens.clone());
-        }
-        let count = &mut self.sources[id as usize];
-        let was_there = *count > 0;
-        *count = if is_added { *count + 1 } else { count.saturating_sub(1) };
-        let is_there = *count > 0;
-        if was_there != is_there {
-            self.templates.set(tokens, is_there.then_some(id));
-        }
-    }
-}
-
-/// Digests of a token at its place, which are added up to the digest of a URL: leaving one segment out is a
-/// subtraction, so the keys of all groups of a URL cost what its length does. The keys are random and of this catalog, so
-/// no sender of URLs can aim at equal sums.
-#[derive(Debug, Default)]
-struct PlaceDigest(RandomState, RandomState);
-
-impl PlaceDigest {
-    fn of(&self, at: usize, token: u32) -> u128 {
-        u128::from(self.0.hash_one((at, token))) << 64 | u128::from(self.1.hash_one((at, token)))
-    }
-
-    fn of_front(&self, front: &str) -> u128 {
-        u128::from(self.0.hash_one(front)) << 64 | u128::from(self.1.hash_one(front))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -497,8 +473,11 @@ mod tests {
     fn raw() -> impl Strategy<Value = RawEndpoint> {
         let token = prop_oneof![
             2 => prop::sample::select(vec!["users", "cat", "v1", "", "12", "search", "getOcrText"]),
-            3 => prop::sample::select(vec!["falcon", "heron", "robin", "eagle", "lemon-garlic-pasta", "mint-tea", "DE"]),
-            3 => prop::sample::select(vec!["STRING", "INTEGER", "OBJECT_ID"]),
+            3 => prop::sample::select(vec![
+                "falcon", "heron", "robin", "eagle", "lemon-garlic-pasta", "mint-tea", "DE", "A0:run", "A1:run", "A2:run",
+                "A3:run", "A4:stop",
+            ]),
+            3 => prop::sample::select(vec!["STRING", "INTEGER", "OBJECT_ID", "STRING:run", "INTEGER:run"]),
             12 => prop::sample::select(vec!["A0", "A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "B0", "B1"]),
         ];
         let flags = (prop::bool::weighted(0.03), prop::bool::weighted(0.9), prop::bool::weighted(0.03));

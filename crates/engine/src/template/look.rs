@@ -21,6 +21,10 @@ impl Look {
     /// The look of a token; nothing for one that is never a value: a variable, a version, what is done or which view of
     /// the data is asked for.
     pub fn of(token: &str) -> Option<Self> {
+        let verb = verb_of(token);
+        if !verb.is_empty() {
+            return Self::of(&token[..token.len() - verb.len()]);
+        }
         let is_capital = token.bytes().all(|byte| byte.is_ascii_uppercase());
         if (is_capital && (2..=3).contains(&token.len())) || is_locale(token) {
             return Some(Self::Id);
@@ -297,14 +301,16 @@ const VERBS: &[&str] = &[
 pub(super) fn is_constant(token: &str) -> bool {
     CONSTANTS.iter().any(|known| known.eq_ignore_ascii_case(token))
         || is_call(token)
-        || has_custom_verb(token)
+        || !verb_of(token).is_empty()
         || (Variable::of_token(token).is_none() && !Segment::of_words(token).is_literal())
 }
 
-/// A verb behind a colon: `nightly:cancel`.
-fn has_custom_verb(token: &str) -> bool {
-    let verb = token.rsplit_once(':').map(|(_, verb)| verb).unwrap_or_default();
-    verb.len() >= 3 && verb.bytes().all(|byte| byte.is_ascii_alphabetic())
+/// The verb behind a colon, with it: `:cancel` of `nightly:cancel`. It says what is done and is no part of the value.
+pub(super) fn verb_of(token: &str) -> &str {
+    let Some(at) = token.rfind(':').filter(|at| *at > 0) else { return "" };
+    let verb = &token[at + 1..];
+    let is_verb = verb.len() >= 3 && verb.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if is_verb { &token[at..] } else { "" }
 }
 
 /// A verb with something behind it, in the spelling of programs.
@@ -349,7 +355,10 @@ mod tests {
             ("mark-as-read", None),
             ("STRING", None),
             ("STRING:cancel", None),
-            ("nightly:cancel", None),
+            ("nightly:cancel", Some(Look::Word)),
+            ("x7k2p:cancel", Some(Look::Id)),
+            ("me:cancel", None),
+            (":cancel", Some(Look::Name)),
             ("", None),
         ] {
             assert_eq!(Look::of(token), expected, "{token}");

@@ -5,7 +5,8 @@
 //! - [`Catalog`] gives each raw URL of a collection its *effective URL*, from the whole set of raw URLs: a literal
 //!   segment joins a template that it fits, and segments that differ in enough ways between like calls become variable:
 //!   three that look like identifiers, ten that are no words, words only where the calls show enough to be sure. What is
-//!   variable under one path is so for every call below that path.
+//!   variable under one path is so for every call below that path. A verb behind a colon stays. URLs that differ in the
+//!   kinds of their variables alone are one where their calls show that they are.
 //!   [`assign_all`] is the same rule written without any index; the tests hold the two together.
 //!
 //! Nothing is stored under an effective URL, so a merge loses nothing and can be undone.
@@ -16,9 +17,11 @@ mod declared;
 mod dictionary;
 mod look;
 mod segment;
+mod space;
 mod symbols;
 mod trie;
 mod weak;
+mod wider;
 
 pub use assign::{RawEndpoint, assign_all};
 pub use catalog::{Catalog, Change};

@@ -1,9 +1,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use portolan_path::{Part, Segment};
+
 use super::assign::{covers, is_open};
-use super::look::Look;
+use super::look::{Look, verb_of};
 use super::segment::Variable;
+use super::wider::{folded, is_wider};
 
 /// The tokens of all URLs, each looked up in the dictionary once.
 #[derive(Debug)]
@@ -12,6 +15,8 @@ pub(super) struct Symbols {
     entries: Vec<Symbol>,
     /// By the number of the kind.
     variables: [u32; 5],
+    /// Tokens of which a part is variable, by what they are around it.
+    mixed: HashMap<String, Vec<u32>>,
 }
 
 #[derive(Debug)]
@@ -22,11 +27,17 @@ struct Symbol {
     is_open: bool,
     /// It may be the value of a variable, when enough is seen.
     look: Option<Look>,
+    /// What it then becomes.
+    folded: Option<u32>,
+    /// It has a verb, which stays.
+    has_verb: bool,
+    /// For a token of which a part is variable, the same with a text in place of each.
+    widest: Option<String>,
 }
 
 impl Default for Symbols {
     fn default() -> Self {
-        let mut symbols = Self { ids: HashMap::new(), entries: Vec::new(), variables: [0; 5] };
+        let mut symbols = Self { ids: HashMap::new(), entries: Vec::new(), variables: [0; 5], mixed: HashMap::new() };
         for variable in Variable::ALL {
             symbols.variables[variable as usize] = symbols.intern(variable.token());
         }
@@ -43,7 +54,16 @@ impl Symbols {
         let id = self.entries.len() as u32;
         self.ids.insert(text.clone(), id);
         let (variable, is_open, look) = (Variable::of_token(token), is_open(token), Look::of(token));
-        self.entries.push(Symbol { text, variable, is_open, look });
+        let widest = widest_of(token);
+        if let Some(widest) = &widest {
+            self.mixed.entry(widest.clone()).or_default().push(id);
+        }
+        let has_verb = !verb_of(token).is_empty();
+        self.entries.push(Symbol { text, variable, is_open, look, folded: None, has_verb, widest });
+        if look.is_some() {
+            let folded = self.intern(&folded(token));
+            self.entries[id as usize].folded = Some(folded);
+        }
         id
     }
 
@@ -55,9 +75,39 @@ impl Symbols {
         &self.entries[token as usize].text
     }
 
-    /// The token of a variable.
-    pub fn token(&self, variable: Variable) -> u32 {
-        self.variables[variable as usize]
+    /// What a token becomes that gives way to a variable.
+    pub fn folded(&self, token: u32) -> u32 {
+        self.entries[token as usize].folded.unwrap_or(token)
+    }
+
+    /// The same for a token whose verb stays.
+    pub fn folded_before_verb(&self, token: u32) -> Option<u32> {
+        let symbol = &self.entries[token as usize];
+        symbol.folded.filter(|_| symbol.has_verb)
+    }
+
+    /// The tokens that are known and stand for more than a token.
+    pub fn wider(&self, token: u32) -> Vec<u32> {
+        self.related(token).filter(|other| is_wider(self.text(*other), self.text(token))).collect()
+    }
+
+    /// The tokens that are known and stand for less than a token.
+    pub fn narrower(&self, token: u32) -> Vec<u32> {
+        self.related(token).filter(|other| is_wider(self.text(token), self.text(*other))).collect()
+    }
+
+    /// Whether a part of a token, or all of it, is variable.
+    pub fn has_variable(&self, token: u32) -> bool {
+        let symbol = &self.entries[token as usize];
+        symbol.variable.is_some() || symbol.widest.is_some()
+    }
+
+    /// The tokens that differ in the kinds of their variables alone.
+    fn related(&self, token: u32) -> impl Iterator<Item = u32> {
+        let symbol = &self.entries[token as usize];
+        let mixed = symbol.widest.as_ref().and_then(|widest| self.mixed.get(widest));
+        let whole = symbol.variable.map(|_| self.variables.as_slice());
+        whole.or(mixed.map(Vec::as_slice)).unwrap_or_default().iter().copied().filter(move |other| *other != token)
     }
 
     pub fn variable(&self, token: u32) -> Option<Variable> {
@@ -69,7 +119,8 @@ impl Symbols {
     }
 
     pub fn is_masked_at(&self, token: u32, at: usize) -> bool {
-        self.look(token).is_some_and(|look| look.is_open_at(at) && look.is_masked())
+        let has_verb = self.entries[token as usize].has_verb;
+        !has_verb && self.look(token).is_some_and(|look| look.is_open_at(at) && look.is_masked())
     }
 
     pub fn is_open_at(&self, token: u32, at: usize) -> bool {
@@ -89,4 +140,18 @@ impl Symbols {
         let other = |variable: &u32| *variable != token && self.covers(*variable, token);
         self.variables.iter().copied().filter(other).collect()
     }
+}
+
+/// A token of which a part is variable, with a text in place of each variable; nothing for another token.
+fn widest_of(token: &str) -> Option<String> {
+    if !token.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return None;
+    }
+    let Segment::Mixed(mut parts) = Segment::of_words(token) else { return None };
+    for part in &mut parts {
+        if let Part::Variable(variable) = part {
+            variable.kind = Variable::String;
+        }
+    }
+    Some(Segment::Mixed(parts).words())
 }

@@ -67,6 +67,11 @@ impl BodyNames {
             })
     }
 
+    /// Whether two URLs are called alike and show enough to be sure of it.
+    pub(super) fn is_surely(&self, other: &Self) -> bool {
+        self.names() >= RICH && other.names() >= RICH && self.agrees_with(other, NAMES_PER_DIFFERENCE)
+    }
+
     /// How many names calls show.
     fn names(&self) -> usize {
         self.request.len() + self.responses.values().map(BTreeSet::len).max().unwrap_or_default()
