@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use crate::credentials::is_credential;
+use crate::credentials::is_credential_of_query;
 use crate::detect::{Detected, jwt_payload};
 use crate::headers::Headers;
 use crate::json::{self, Scalar, Visitor};
@@ -81,7 +81,7 @@ pub fn read_pairs(text: &str, code: i32, place: Place, sightings: &mut Sightings
         }
         let name = normal_key(cut(&name, NAME_BYTES_MAX));
         let value = decoded(value);
-        if place == Place::Query && is_credential(&name) {
+        if place == Place::Query && is_credential_of_query(&name, &value) {
             let found = sightings.detectors.detect_text(&name, &value);
             sightings.add(code, place, &name, found, Some(&value), true);
         } else {

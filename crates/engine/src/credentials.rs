@@ -1,6 +1,7 @@
 //! Which headers and parameters carry a credential, by their names. Their values are never kept.
 
 use crate::AuthType;
+use crate::detect::is_random_key;
 
 /// What the names of keys end with, without separators.
 const KEYS: [&str; 9] = [
@@ -46,14 +47,26 @@ const WHOLE: [&str; 6] = ["cookie", "token", "auth", "sig", "signature", "pwd"];
 /// Whether a header or a parameter of a query is a credential. The name may be in any case.
 pub fn is_credential(name: &str) -> bool {
     let name = name.trim_start_matches(['x', 'X']).trim_start_matches(['-', '_']);
-    [&KEYS[..], &TOKENS, &SESSIONS, &SECRETS].into_iter().flatten().any(|part| ends_with(name, part))
+    let tail = Tail::of(name);
+    [&KEYS[..], &TOKENS, &SESSIONS, &SECRETS].into_iter().flatten().any(|part| tail.ends_with(part))
         || WHOLE.iter().any(|whole| name.eq_ignore_ascii_case(whole))
 }
 
+/// Whether a parameter of a query is a credential: by its name, or by its value where the name is `key` alone, which
+/// keys of maps are called and keys of records too.
+pub fn is_credential_of_query(name: &str, value: &str) -> bool {
+    is_credential(name) || is_key(name, value)
+}
+
+fn is_key(name: &str, value: &str) -> bool {
+    name.eq_ignore_ascii_case("key") && is_random_key(value)
+}
+
 /// How a call proves who makes it by a parameter of its query.
-pub fn of_query(name: &str) -> Option<AuthType> {
-    let is = |parts: &[&str]| parts.iter().any(|part| ends_with(name, part));
-    if is(&KEYS) {
+pub fn of_query(name: &str, value: &str) -> Option<AuthType> {
+    let tail = Tail::of(name);
+    let is = |parts: &[&str]| parts.iter().any(|part| tail.ends_with(part));
+    if is(&KEYS) || is_key(name, value) {
         Some(AuthType::ApiKey)
     } else if is(&["accesstoken", "bearertoken"]) {
         Some(AuthType::Bearer)
@@ -64,16 +77,39 @@ pub fn of_query(name: &str) -> Option<AuthType> {
     }
 }
 
-/// Whether a name ends with a part, without regard to case and separators, where a word of the name may begin.
-fn ends_with(name: &str, part: &str) -> bool {
-    let mut bytes =
-        name.bytes().rev().filter(|byte| !matches!(byte, b'-' | b'_' | b'.')).map(|byte| byte.to_ascii_lowercase());
-    part.bytes().rev().all(|expected| bytes.next() == Some(expected))
+/// The end of a name in lower case and without separators, where a word of the name may begin.
+struct Tail {
+    bytes: [u8; Self::BYTES_MAX],
+    start: usize,
+}
+
+impl Tail {
+    /// No part is longer.
+    const BYTES_MAX: usize = 24;
+
+    fn of(name: &str) -> Self {
+        let mut tail = Self { bytes: [0; Self::BYTES_MAX], start: Self::BYTES_MAX };
+        for byte in name.bytes().rev().filter(|byte| !matches!(byte, b'-' | b'_' | b'.')).take(Self::BYTES_MAX) {
+            tail.start -= 1;
+            tail.bytes[tail.start] = byte.to_ascii_lowercase();
+        }
+        tail
+    }
+
+    fn ends_with(&self, part: &str) -> bool {
+        self.bytes[self.start..].ends_with(part.as_bytes())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_part_is_longer_than_the_end_that_is_compared() {
+        let parts = [&KEYS[..], &TOKENS, &SESSIONS, &SECRETS];
+        assert!(parts.into_iter().flatten().all(|part| part.len() <= Tail::BYTES_MAX));
+    }
 
     #[test]
     fn names_tell_credentials() {
@@ -115,8 +151,13 @@ mod tests {
         ] {
             assert!(!is_credential(name), "{name}");
         }
-        assert_eq!(of_query("api_key"), Some(AuthType::ApiKey));
-        assert_eq!(of_query("access_token"), Some(AuthType::Bearer));
-        assert_eq!(of_query("page"), None);
+        assert_eq!(of_query("api_key", "x"), Some(AuthType::ApiKey));
+        assert_eq!(of_query("access_token", "x"), Some(AuthType::Bearer));
+        assert_eq!(of_query("page", "x"), None);
+        let random = "AIzaSyD4x9Qw7LmN2pR8tV1bC3fH6jK0gE5aBcD";
+        assert_eq!(of_query("key", random), Some(AuthType::ApiKey));
+        assert_eq!(of_query("key", "orders"), None);
+        assert!(is_credential_of_query("Key", random) && !is_credential_of_query("sort", random));
+        assert!(!is_credential_of_query("key", "summer-sale-2024-banner"));
     }
 }

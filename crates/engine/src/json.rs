@@ -209,7 +209,7 @@ impl<'a> Scanner<'a> {
     /// Moves to the next quote or backslash.
     fn plain(&mut self) -> Result<(), Malformed> {
         let rest = &self.bytes[self.at..];
-        let len = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).ok_or(Malformed)?;
+        let len = end_of_plain(rest).ok_or(Malformed)?;
         self.at += len;
         if rest[len] > 0x1f { Ok(()) } else { Err(Malformed) }
     }
@@ -251,6 +251,27 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// Where the first quote, backslash or control character stands.
+fn end_of_plain(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHS: u64 = ONES << 7;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let equals = |byte: u8| {
+            let zero = word ^ (ONES * u64::from(byte));
+            zero.wrapping_sub(ONES) & !zero
+        };
+        // The highest bit of each byte that is one of them; of bytes above the first such one it may be set wrongly.
+        let found = (equals(b'"') | equals(b'\\') | (word.wrapping_sub(ONES * 0x20) & !word)) & HIGHS;
+        if found != 0 {
+            return Some(at * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let last = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))?;
+    Some(words.len() * 8 + last)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,6 +279,22 @@ mod tests {
 
     use proptest::prelude::*;
     use serde_json::Value;
+
+    #[test]
+    fn the_end_of_plain_text_is_found_wherever_it_stands() {
+        for end in [b'"', b'\\', 0, b'\n', 0x1f] {
+            for front in 0..20 {
+                let mut bytes = vec![b' '; front];
+                assert_eq!(end_of_plain(&bytes), None);
+                bytes.extend([end, b'"', 0x7f, 0xff, 0x80, 1]);
+                bytes[..front]
+                    .iter_mut()
+                    .zip([b'!', b'#', 0x7f, 0x80, 0xff].into_iter().cycle())
+                    .for_each(|(to, from)| *to = from);
+                assert_eq!(end_of_plain(&bytes), Some(front), "{end}");
+            }
+        }
+    }
 
     #[derive(Default)]
     struct Trace {

@@ -200,7 +200,8 @@ fn observe_call(record: &Record<'_>, method: Method, headers: &Headers<'_>, dete
 /// What headers, cookies and query say of who makes the call.
 fn auth_of(headers: &Headers<'_>, query: &str) -> AuthSet {
     let names = query.split('&').take(QUERY_NAMES_MAX).filter_map(|pair| pair.split_once('='));
-    let found = names.filter(|(_, value)| !value.is_empty()).filter_map(|(name, _)| credentials::of_query(name));
+    let found =
+        names.filter(|(_, value)| !value.is_empty()).filter_map(|(name, value)| credentials::of_query(name, value));
     AuthSet::of_request(headers).with(found)
 }
 
@@ -321,6 +322,21 @@ mod tests {
         assert_eq!(sensitive.len(), 1);
         assert_eq!(sensitive[0].key.name, "ip");
         assert!(observation.raw_endpoint().proven);
+    }
+
+    #[test]
+    fn a_key_in_the_query_is_told_by_its_value_and_never_kept() {
+        let of_key = |value: &str| {
+            let url = format!("/maps?key={value}&zoom=3");
+            let observation = seen(&call("GET", &url, 200));
+            let key = observation.parameters.iter().find(|sighting| sighting.key.name == "key").unwrap();
+            let kept = key.value.as_deref().map(str::to_owned);
+            (observation.auth_sets.iter().any(|set| set.contains(crate::AuthType::ApiKey)), kept)
+        };
+        assert_eq!(of_key("AIzaSyD4x9Qw7LmN2pR8tV1bC3fH6jK0gE5aBcD"), (true, None));
+        assert_eq!(of_key("8f14e45fceea167a5a36dedd4bea2543"), (true, None));
+        assert_eq!(of_key("orders"), (false, Some("orders".to_owned())));
+        assert_eq!(of_key("summer-sale-2024-banner"), (false, Some("summer-sale-2024-banner".to_owned())));
     }
 
     #[test]

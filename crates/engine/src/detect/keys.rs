@@ -157,7 +157,10 @@ pub(super) fn names_a_thing(key: &str) -> bool {
 /// Whether the key speaks of what the word means. A word of at most four letters has to be one of the key's words;
 /// longer ones may be written as part of it.
 pub(super) fn speaks_of(key: &str, word: &str) -> bool {
-    let compact = Compact::new(key);
+    compact_speaks_of(key, &Compact::new(key), word)
+}
+
+fn compact_speaks_of(key: &str, compact: &Compact, word: &str) -> bool {
     if word.len() > 4 { compact.contains(word) } else { compact.is(word) || has_word(key, word) }
 }
 
@@ -259,10 +262,14 @@ pub(super) fn names_a_password(key: &str) -> bool {
     ];
     const WHOLE: &[&str] = &["пароль", "密码", "密碼", "パスワード", "비밀번호", "κωδικός", "סיסמה", "كلمةالمرور"];
     let compact = Compact::new(key);
-    (compact.contains("password") || WORDS.iter().any(|word| speaks_of_password(key, &compact, word)) || {
+    let is_whole = || {
         let folded = key.to_lowercase();
-        !key.is_ascii() && WHOLE.iter().any(|word| folded.contains(word))
-    }) && !names_a_property(key)
+        WHOLE.iter().any(|word| folded.contains(word))
+    };
+    (compact.contains("password")
+        || WORDS.iter().any(|word| speaks_of_password(key, &compact, word))
+        || (!key.is_ascii() && is_whole()))
+        && !names_a_property(key)
         && !names_a_switch(key)
 }
 
@@ -328,7 +335,10 @@ pub(super) fn names_a_phone(key: &str) -> bool {
         "landline",
         "fax",
     ];
-    WORDS.iter().any(|word| speaks_of(key, word)) && !names_a_property(key) && !Compact::new(key).ends_with("id")
+    let compact = Compact::new(key);
+    WORDS.iter().any(|word| compact_speaks_of(key, &compact, word))
+        && !names_a_property(key)
+        && !compact.ends_with("id")
 }
 
 /// Whether the key is that of a cookie or a token of a session.

@@ -7,6 +7,7 @@ mod checks;
 mod checksum;
 mod custom;
 mod custom_type;
+mod facts;
 mod keys;
 mod kinds;
 mod national;
@@ -26,7 +27,8 @@ pub use keys::letters_of;
 pub use pii::PiiType;
 pub use subtype::{Position, REQUEST, SubType, SuperType};
 
-use kinds::{AT, COLON, DASH, DIGIT, DOT, LETTER, PLUS, SIGN, SLASH, SPACE, WIDE, kinds_of};
+use facts::{Facts, Owner};
+use kinds::{AT, CLASSES, COLON, DASH, DIGIT, DOT, Kinds, LETTER, PLUS, SIGN, SLASH, SPACE, UPPER, WIDE, kinds_of};
 use national::National;
 use pii::Rule;
 use rules::{KeyRule, PairRule, Test, ValueRules};
@@ -50,11 +52,31 @@ pub struct Detectors {
     /// Identifiers of countries.
     national: Vec<(&'static National, SubType)>,
     /// The same by a length of their texts, since most values have the length of few.
-    national_by_bytes: Vec<Vec<(&'static National, SubType)>>,
+    national_by_bytes: Vec<OfLength>,
     pairs: Vec<(PairRule, SubType)>,
-    tests: Vec<(Test, SubType)>,
+    tests: Vec<ValueTest>,
+    /// What session cookies are called where they are looked for.
+    session_cookie: Option<SubType>,
+    /// Whose facts are those of the keys.
+    owner: Owner,
     /// Whether IBANs are looked for, and what they are called.
     iban: Option<SubType>,
+}
+
+/// Identifiers of countries whose texts have one length.
+#[derive(Clone, Debug, Default)]
+struct OfLength {
+    /// The kinds of character that any of their texts holds.
+    kinds: Kinds,
+    list: Vec<(&'static National, SubType)>,
+}
+
+/// A test of values that hold all of some kinds of character.
+#[derive(Debug)]
+struct ValueTest {
+    kinds: Kinds,
+    test: Test,
+    sub_type: SubType,
 }
 
 /// What a value was found to be.
@@ -85,9 +107,11 @@ impl Detectors {
             keys: Vec::new(),
             values: ValueRules::default(),
             national: Vec::new(),
-            national_by_bytes: vec![Vec::new(); national::BYTES_MAX + 1],
+            national_by_bytes: vec![OfLength::default(); national::BYTES_MAX + 1],
             pairs: Vec::new(),
             tests: Vec::new(),
+            session_cookie: None,
+            owner: Owner::new(),
             iban: None,
         };
         for pii in active {
@@ -97,11 +121,20 @@ impl Detectors {
                 Rule::KeyWord(text) => detectors.keys.push((KeyRule::word(text), sub_type)),
                 Rule::Key(test) => detectors.keys.push((KeyRule::Test(test), sub_type)),
                 Rule::Pair(key, value) => detectors.pairs.push((PairRule { key, value }, sub_type)),
-                Rule::Test(test) => detectors.tests.push((test, sub_type)),
+                Rule::Test(part, test) => {
+                    // A scheme may be in any case; its letters count, not their case.
+                    let kinds = kinds_of(part) & !UPPER;
+                    detectors.tests.push(ValueTest { kinds, test, sub_type });
+                    if pii.name() == "SESSION COOKIE" {
+                        detectors.session_cookie = Some(sub_type);
+                    }
+                }
                 Rule::National(national) => {
                     detectors.national.push((national, sub_type));
                     for bytes in national.lengths() {
-                        detectors.national_by_bytes[bytes].push((national, sub_type));
+                        let of_length = &mut detectors.national_by_bytes[bytes];
+                        of_length.kinds |= national.kinds_of_length(bytes);
+                        of_length.list.push((national, sub_type));
                     }
                 }
                 Rule::Value(..) | Rule::Checked(..) => detectors.values.add(pii),
@@ -175,26 +208,30 @@ impl Detectors {
         if let Some(sub_type) = self.detect_custom(key, value) {
             return found(sub_type);
         }
-        if let Some(sub_type) = self.detect_pii_key(key) {
+        let facts = self.facts(key);
+        if let Some(sub_type) = facts.kind {
             return Detected { sub_type, reserved: is_password(sub_type) && secrets::is_placeholder(value) };
         }
         if value.len() > VALUE_BYTES_MAX {
-            let key = || self.detect_pii_value(key, value, kinds_of(value)).filter(|_| value.len() <= SECRET_BYTES_MAX);
+            let key = || {
+                self.detect_pii_value(key, facts, value, kinds_of(value)).filter(|_| value.len() <= SECRET_BYTES_MAX)
+            };
             return found(if is_jwt(value) { SubType::Jwt } else { key().unwrap_or(SubType::Generic) });
         }
         let kinds = kinds_of(value);
-        if let Some(sub_type) = self.detect_pii_value(key, value, kinds) {
+        if let Some(sub_type) = self.detect_pii_value(key, facts, value, kinds) {
             return found(sub_type);
         }
-        detect_built_in(key, value, kinds)
+        detect_built_in(key, facts, value, kinds)
     }
 
     /// Detects a JSON number as written.
     pub fn detect_number(&self, key: &str, digits: &str) -> Detected {
-        if let Some(sub_type) = self.detect_custom(key, digits).or_else(|| self.detect_pii_key(key)) {
+        if let Some(sub_type) = self.detect_custom(key, digits).or_else(|| self.facts(key).kind) {
             return found(sub_type);
         }
-        let known = self.values.find(digits, kinds_of(digits)).or_else(|| self.detect_national(key, digits, false));
+        let kinds = kinds_of(digits);
+        let known = self.values.find(digits, kinds).or_else(|| self.detect_national(key, digits, kinds, false));
         if let Some(sub_type) = known {
             return found(sub_type);
         }
@@ -217,7 +254,7 @@ impl Detectors {
             let iban = || self.iban.filter(|_| keys::is_name(key, "iban"));
             national.map(|(_, found)| *found).or_else(|| pair().map(|(_, found)| *found)).or_else(iban)
         };
-        custom.or_else(|| self.detect_pii_key(key)).or_else(by_name)
+        custom.or_else(|| self.facts(key).kind).or_else(by_name)
     }
 
     /// What the value of a header or a cookie is that proves who makes the call. Such values are never kept.
@@ -228,44 +265,67 @@ impl Detectors {
             }),
             false => name.eq_ignore_ascii_case("set-cookie") && secrets::is_session_cookie(value),
         };
-        let named = |kind: &str| PiiType::from_name(kind).map(SubType::Pii);
-        let found = self.tests.iter().find(|(test, _)| test(value)).map(|(_, sub_type)| *sub_type);
-        let session = || named("SESSION COOKIE").filter(|kind| self.tests.iter().any(|(_, other)| other == kind));
-        found.or_else(|| session().filter(|_| is_session())).unwrap_or(SubType::Generic)
+        let found = self.detect_by_test(value, kinds_of(value));
+        found.or_else(|| self.session_cookie.filter(|_| is_session())).unwrap_or(SubType::Generic)
     }
 
-    fn detect_pii_key(&self, key: &str) -> Option<SubType> {
-        let letters = letters_of(key);
-        self.keys.iter().find(|(rule, _)| rule.is_match(key, letters)).map(|(_, sub_type)| *sub_type)
+    fn detect_by_test(&self, value: &str, kinds: Kinds) -> Option<SubType> {
+        let fits = |test: &&ValueTest| kinds & test.kinds == test.kinds && (test.test)(value);
+        self.tests.iter().find(fits).map(|test| test.sub_type)
     }
 
-    fn detect_pii_value(&self, key: &str, value: &str, kinds: u16) -> Option<SubType> {
+    fn facts(&self, key: &str) -> Facts {
+        self.owner.facts(key, || {
+            let letters = letters_of(key);
+            let pairs = self.pairs.iter().take(8).enumerate();
+            Facts {
+                kind: self.keys.iter().find(|(rule, _)| rule.is_match(key, letters)).map(|(_, sub_type)| *sub_type),
+                pairs: pairs.fold(0, |bits, (at, (pair, _))| bits | u8::from((pair.key)(key)) << at),
+                speaks_of_iban: keys::speaks_of(key, "iban"),
+                names_a_phone: keys::names_a_phone(key),
+            }
+        })
+    }
+
+    fn detect_pii_value(&self, key: &str, facts: Facts, value: &str, kinds: Kinds) -> Option<SubType> {
         if let Some(sub_type) = self.iban
             && kinds & (LETTER | DIGIT) == LETTER | DIGIT
-            && (is_iban(value) || (keys::speaks_of(key, "iban") && is_iban(&value.to_ascii_uppercase())))
+            && (is_iban(value) || (facts.speaks_of_iban && is_iban(&value.to_ascii_uppercase())))
         {
             return Some(sub_type);
         }
-        let by_value = self.values.find(value, kinds).or_else(|| self.detect_national(key, value, true));
-        let is_long = value.len() >= SECRET_BYTES_MIN && kinds & (LETTER | WIDE) != 0;
-        let by_test = || self.tests.iter().filter(|_| is_long).find(|(test, _)| test(value)).map(|(_, found)| *found);
-        let by_pair = || self.pairs.iter().filter(|_| is_long).find(|(pair, _)| pair.is_match(key, value));
-        by_value.or_else(by_test).or_else(|| by_pair().map(|(_, found)| *found))
+        let by_value = self.values.find(value, kinds).or_else(|| self.detect_national(key, value, kinds, true));
+        if by_value.is_some() || value.len() < SECRET_BYTES_MIN || kinds & (LETTER | WIDE) == 0 {
+            return by_value;
+        }
+        let fits = |at: usize| at >= 8 || facts.pairs >> at & 1 == 1;
+        let by_pair = || self.pairs.iter().enumerate().find(|(at, (pair, _))| fits(*at) && pair.is_match(key, value));
+        self.detect_by_test(value, kinds).or_else(|| by_pair().map(|(_, (_, found))| *found))
     }
 
-    fn detect_national(&self, key: &str, value: &str, is_text: bool) -> Option<SubType> {
-        if !(6..=24).contains(&value.len()) || !value.bytes().any(|byte| byte.is_ascii_digit()) {
+    fn detect_national(&self, key: &str, value: &str, kinds: Kinds, is_text: bool) -> Option<SubType> {
+        if !(6..=24).contains(&value.len()) || kinds & DIGIT == 0 {
             return None;
         }
         if names_ssn(key, value) {
             return Some(SubType::Ssn);
         }
         let of_length = self.national_by_bytes.get(value.trim().len())?;
-        let known = || of_length.iter().filter(|(national, _)| national.is_match(key, value, is_text));
+        // Blanks around the value do not count, and are of the kinds of blanks and signs.
+        let around = if value.len() == value.trim().len() { 0 } else { SPACE | SIGN };
+        if kinds & CLASSES & !(of_length.kinds | around) != 0 {
+            return None;
+        }
+        let known = || of_length.list.iter().filter(|(national, _)| national.is_match(key, value, is_text));
         // A number may be one of several countries; the one that the key names is it.
         let named = known().find(|(national, _)| national.is_name(key) || national.is_own_name(key));
         named.or_else(|| known().next()).map(|(_, sub_type)| *sub_type)
     }
+}
+
+/// Whether a value is a key that a machine made, where its name says no more than that it is a key.
+pub(crate) fn is_random_key(value: &str) -> bool {
+    secrets::is_random_key(value)
 }
 
 fn is_password(sub_type: SubType) -> bool {
@@ -282,14 +342,14 @@ fn found(sub_type: SubType) -> Detected {
     Detected { sub_type, reserved: false }
 }
 
-fn detect_built_in(key: &str, value: &str, kinds: u16) -> Detected {
-    let has = |kind: u16| kinds & kind != 0;
+fn detect_built_in(key: &str, facts: Facts, value: &str, kinds: Kinds) -> Detected {
+    let has = |kind: Kinds| kinds & kind != 0;
     if has(DIGIT) && !has(LETTER | AT | COLON | SLASH | SIGN | WIDE) {
         // Undivided digits are a card only under a key that does not speak of an identifier or a time.
         if !has(DOT | PLUS) && is_credit_card(value) && (has(SPACE | DASH) || !keys::names_a_counter(key)) {
             return found(SubType::CreditCard);
         }
-        if keys::names_a_phone(key) && is_national_phone_number(value) {
+        if facts.names_a_phone && is_national_phone_number(value) {
             return Detected { sub_type: SubType::PhoneNumber, reserved: is_reserved_phone_number(value) };
         }
         if let Some(sub_type) = number(value) {
@@ -319,7 +379,7 @@ fn detect_built_in(key: &str, value: &str, kinds: u16) -> Detected {
         && has(DIGIT)
         && ((has(PLUS) && is_phone_number(value))
             || is_bracketed_phone_number(value)
-            || (keys::names_a_phone(key) && is_national_phone_number(value)))
+            || (facts.names_a_phone && is_national_phone_number(value)))
     {
         return Detected { sub_type: SubType::PhoneNumber, reserved: is_reserved_phone_number(value) };
     }
@@ -335,7 +395,7 @@ fn detect_built_in(key: &str, value: &str, kinds: u16) -> Detected {
     if value.len() >= 17
         && has(DIGIT)
         && has(LETTER)
-        && (is_vin(value.trim()) || (keys::speaks_of(key, "vin") && checks::is_european_vin(value.trim())))
+        && (is_vin(value.trim()) || (checks::is_european_vin(value.trim()) && keys::speaks_of(key, "vin")))
     {
         return found(SubType::Vin);
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::checksum::is_day_and_month;
 use super::keys;
+use super::kinds::{CLASSES, DIGIT, KINDS, Kinds, LETTER, UPPER};
 
 pub(super) use europe::*;
 pub(super) use world::*;
@@ -75,6 +76,20 @@ impl National {
     /// How many bytes its forms have.
     pub fn lengths(&self) -> BTreeSet<usize> {
         self.alone.iter().chain(self.named).map(|mask| mask.len()).filter(|bytes| *bytes <= BYTES_MAX).collect()
+    }
+
+    /// The kinds of character that its forms of one length hold.
+    pub fn kinds_of_length(&self, bytes: usize) -> Kinds {
+        let masks = self.alone.iter().chain(self.named).filter(|mask| mask.len() == bytes);
+        masks.flat_map(|mask| mask.bytes()).fold(0, |kinds, mask| {
+            kinds
+                | match mask {
+                    b'9' => DIGIT,
+                    b'A' => LETTER | UPPER,
+                    b'X' => LETTER | UPPER | DIGIT,
+                    other => KINDS[usize::from(other)] & CLASSES,
+                }
+        })
     }
 
     /// Whether the value is one. `is_text` is false for a number of JSON, which is one only where the key says so.

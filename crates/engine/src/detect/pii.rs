@@ -24,8 +24,8 @@ pub(super) enum Rule {
     Key(fn(&str) -> bool),
     /// The key and the value pass their tests.
     Pair(fn(&str) -> bool, fn(&str) -> bool),
-    /// The value passes the test, whatever its key.
-    Test(fn(&str) -> bool),
+    /// The value, which holds every kind of character that the text has, passes the test, whatever its key.
+    Test(&'static str, fn(&str) -> bool),
     /// The identifier of a country.
     National(&'static National),
     /// The value, without spaces, is an IBAN whose check digits hold.
@@ -249,9 +249,9 @@ static TABLE: &[Entry] = &[
     secret("MERCADO PAGO TOKEN", "-", "(?:APP_USR|TEST)-[0-9]{15,17}-[0-9]{6}-[0-9a-f]{32}-[0-9]{6,12}"),
     secret("BUILDKITE TOKEN", "bk", "bk(?:ua|at|aj)_[0-9a-f]{40}"),
     secret("CIRCLECI TOKEN", "CCIP", "CCIP(?:RJ|AT)_[A-Za-z0-9]{22}_[0-9a-f]{40}"),
-    entry("URL WITH CREDENTIALS", true, true, Rule::Test(secrets::is_url_with_password)),
-    entry("BASIC CREDENTIALS", true, true, Rule::Test(secrets::is_basic)),
-    entry("SESSION COOKIE", true, true, Rule::Test(secrets::is_session_cookie)),
+    entry("URL WITH CREDENTIALS", true, true, Rule::Test("://@", secrets::is_url_with_password)),
+    entry("BASIC CREDENTIALS", true, true, Rule::Test(" BASIC", secrets::is_basic)),
+    entry("SESSION COOKIE", true, true, Rule::Test("=;", secrets::is_session_cookie)),
     entry("CLIENT SECRET", true, true, Rule::Pair(keys::names_a_client_secret, secrets::is_chosen)),
     entry("API KEY", true, true, Rule::Pair(keys::names_an_api_key, secrets::is_token)),
     entry("PAN CARD", false, true, Rule::Value("", "[A-Z]{5}[0-9]{4}[A-Z]")),

@@ -5,10 +5,10 @@ use std::sync::{LazyLock, OnceLock};
 use memchr::memmem;
 use regex::Regex;
 use regex_syntax::hir::literal::Extractor;
-use regex_syntax::hir::{Hir, HirKind};
+use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::keys::{self, Compact, letters_of};
-use super::kinds::{KINDS, kinds_of};
+use super::kinds::{KINDS, Kinds, WIDE, kinds_of};
 use super::pii::{PiiType, Rule};
 use super::subtype::SubType;
 
@@ -60,7 +60,16 @@ impl PairRule {
 /// Patterns of values that are switched on, by the first byte of what they match.
 #[derive(Debug)]
 pub(super) struct ValueRules {
-    by_first: Vec<Vec<PiiType>>,
+    by_first: Vec<Vec<Probe>>,
+}
+
+/// What most values fail at, without a look at the rule itself.
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    kinds: Kinds,
+    bytes_min: u32,
+    bytes_max: u32,
+    pii: PiiType,
 }
 
 impl Default for ValueRules {
@@ -73,24 +82,31 @@ impl ValueRules {
     /// Adds a kind; kinds are tried in the order in which they are added.
     pub fn add(&mut self, pii: PiiType) {
         let Some(rule) = rule_of(pii) else { return };
+        let bound = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        let (bytes_min, bytes_max) = (bound(rule.bytes_min), bound(rule.bytes_max));
         for (first, list) in self.by_first.iter_mut().enumerate() {
             if rule.firsts[first] {
-                list.push(pii);
+                list.push(Probe { kinds: rule.kinds, bytes_min, bytes_max, pii });
             }
         }
     }
 
-    pub fn find(&self, value: &str, kinds: u16) -> Option<SubType> {
+    pub fn find(&self, value: &str, kinds: Kinds) -> Option<SubType> {
         let first = usize::from(*value.as_bytes().first()?);
-        let fits = |pii: &&PiiType| rule_of(**pii).is_some_and(|rule| rule.is_match(value, kinds));
-        self.by_first[first].iter().find(fits).map(|pii| SubType::Pii(*pii))
+        let bytes = u32::try_from(value.len()).unwrap_or(u32::MAX);
+        let fits = |probe: &&Probe| {
+            kinds & probe.kinds == probe.kinds
+                && (probe.bytes_min..=probe.bytes_max).contains(&bytes)
+                && rule_of(probe.pii).is_some_and(|rule| rule.is_match(value))
+        };
+        self.by_first[first].iter().find(fits).map(|probe| SubType::Pii(probe.pii))
     }
 }
 
 #[derive(Debug)]
 struct ValueRule {
     part: memmem::Finder<'static>,
-    kinds: u16,
+    kinds: Kinds,
     bytes_min: usize,
     bytes_max: usize,
     /// Which bytes a match may begin with.
@@ -132,10 +148,9 @@ impl ValueRule {
         }
     }
 
-    fn is_match(&self, value: &str, kinds: u16) -> bool {
-        (self.bytes_min..=self.bytes_max).contains(&value.len())
-            && kinds & self.kinds == self.kinds
-            && self.part.find(value.as_bytes()).is_some()
+    /// Whether a value of fitting kinds and length is one.
+    fn is_match(&self, value: &str) -> bool {
+        self.part.find(value.as_bytes()).is_some()
             && self.pattern().is_match(value)
             && self.check.is_none_or(|check| check(value))
     }
@@ -159,15 +174,31 @@ fn first_bytes(pattern: &Hir) -> [bool; 256] {
 }
 
 /// The kinds of which every match of a pattern holds a byte.
-fn kinds_in_all(pattern: &Hir) -> u16 {
+fn kinds_in_all(pattern: &Hir) -> Kinds {
     match pattern.kind() {
         HirKind::Literal(literal) => literal.0.iter().fold(0, |kinds, byte| kinds | KINDS[usize::from(*byte)]),
+        HirKind::Class(Class::Bytes(class)) => in_all(class.ranges().iter().map(|range| (range.start(), range.end()))),
+        HirKind::Class(Class::Unicode(class)) => {
+            let byte = |letter: char| u8::try_from(letter).unwrap_or(u8::MAX);
+            in_all(class.ranges().iter().map(|range| (byte(range.start()), byte(range.end()))))
+        }
         HirKind::Repetition(repetition) if repetition.min > 0 => kinds_in_all(&repetition.sub),
         HirKind::Capture(capture) => kinds_in_all(&capture.sub),
         HirKind::Concat(parts) => parts.iter().fold(0, |kinds, part| kinds | kinds_in_all(part)),
-        HirKind::Alternation(parts) => parts.iter().fold(u16::MAX, |kinds, part| kinds & kinds_in_all(part)),
+        HirKind::Alternation(parts) => parts.iter().fold(Kinds::MAX, |kinds, part| kinds & kinds_in_all(part)),
         _ => 0,
     }
+}
+
+/// What all bytes of a class have in common.
+fn in_all(ranges: impl Iterator<Item = (u8, u8)>) -> Kinds {
+    let mut found = None;
+    for byte in ranges.flat_map(|(first, last)| first..=last) {
+        // Letters beyond ASCII begin with any byte of their own.
+        let kinds = if byte.is_ascii() { KINDS[usize::from(byte)] } else { WIDE };
+        found = Some(found.unwrap_or(Kinds::MAX) & kinds);
+    }
+    found.unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -182,6 +213,9 @@ mod tests {
             assert!(!rule.pattern().as_str().is_empty());
             assert!(rule.firsts.iter().any(|may| *may), "{}", rule.text);
         }
+        let needs = |pattern: &str| kinds_in_all(&regex_syntax::parse(pattern).unwrap());
+        assert_eq!(needs("(?i)ab[0-9]+|(?i)b[0-9]{2}x?"), kinds_of("b1") & kinds_of("B1"));
+        assert_eq!(needs(r"\S+é"), WIDE);
         let syntax = regex_syntax::parse("gh[po]_[a-z]+|x").unwrap();
         let firsts = first_bytes(&syntax);
         assert!(firsts[usize::from(b'g')] && firsts[usize::from(b'x')] && !firsts[usize::from(b'a')]);

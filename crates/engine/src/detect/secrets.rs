@@ -91,6 +91,23 @@ pub(super) fn is_token(value: &str) -> bool {
         && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~+/=:".contains(&byte))
 }
 
+/// Whether the value is one piece that a machine made, where nothing but the value tells: no path, date, UUID or name.
+pub(super) fn is_random_key(value: &str) -> bool {
+    let class = |byte: u8| match byte {
+        b'0'..=b'9' => 0,
+        b'a'..=b'z' => 1,
+        b'A'..=b'Z' => 2,
+        _ => 3,
+    };
+    let longest = value.split(['-', '_', '.', '~']).max_by_key(|part| part.len()).unwrap_or_default();
+    let changes = longest.as_bytes().windows(2).filter(|pair| class(pair[0]) != class(pair[1])).count();
+    is_token(value)
+        && !checks::is_uuid(value)
+        && !value.contains(['/', ':', '+', '='])
+        && longest.len() >= 12
+        && changes >= 4
+}
+
 /// `Basic` and the base64 of `user:password`.
 pub(super) fn is_basic(value: &str) -> bool {
     let Some((scheme, code)) = value.split_once(' ') else { return false };
@@ -139,6 +156,25 @@ mod tests {
         }
         for text in ["Winter-2031", "hunter2", "pa$$word!", "xX9-x"] {
             assert!(!is_placeholder(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_are_told_from_names() {
+        for text in ["AIzaSyD4x9Qw7LmN2pR8tV1bC3fH6jK0gE5aBcD", "8f14e45fceea167a5a36dedd4bea2543", "pk_9aB3xK7qLm2Zw4"] {
+            assert!(is_random_key(text), "{text}");
+        }
+        for text in [
+            "value",
+            "orders",
+            "summer-sale-2024-banner",
+            "uploads/2024/8f14e45fceea167a.pdf",
+            "2026-03-01T12:00:00Z",
+            "3f2504e0-4f89-11d3-9a0c-0305e82c3301",
+            "PROJECTX-1234567890",
+            "12345678901234567890",
+        ] {
+            assert!(!is_random_key(text), "{text}");
         }
     }
 
