@@ -161,7 +161,8 @@ mod tests {
 
     #[test]
     fn keys_are_told_from_names() {
-        for text in ["AIzaSyD4x9Qw7LmN2pR8tV1bC3fH6jK0gE5aBcD", "8f14e45fceea167a5a36dedd4bea2543", "pk_9aB3xK7qLm2Zw4"] {
+        for text in ["AIzaSyD4x9Qw7LmN2pR8tV1bC3fH6jK0gE5aBcD", "8f14e45fceea167a5a36dedd4bea2543", "pk_9aB3xK7qLm2Zw4"]
+        {
             assert!(is_random_key(text), "{text}");
         }
         for text in [
