@@ -221,6 +221,9 @@ fn a_proto_file_alone_is_read_where_it_needs_no_other() {
     );
     let error = openapi::Document::parse(b"syntax = \"proto3\";\nmessage A {}\n").err().unwrap().to_string();
     assert!(error.contains("no method of a service"), "{error}");
+    let deep = format!("syntax = \"proto3\";\n{}", "message A {".repeat(100_000));
+    let error = openapi::Document::parse(deep.as_bytes()).err().unwrap().to_string();
+    assert!(error.contains("it nests deeper than 64 levels"), "{error}");
 }
 
 const REQUEST: &str = "meta {\n  name: One order\n  type: http\n  seq: 1\n}\n\nget {\n  url: {{host}}/orders/:orderId?expand=lines\n  body: none\n  auth: inherit\n}\n\nparams:path {\n  orderId: 42\n}\n\nheaders {\n  X-Tenant: a\n  ~X-Off: b\n}\n";

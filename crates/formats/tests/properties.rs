@@ -2,8 +2,9 @@
 
 use std::ops::ControlFlow;
 
+use portolan_formats::archive::Archive;
 use portolan_formats::openapi::Document;
-use portolan_formats::{Target, detect, har, imperva, postman};
+use portolan_formats::{Target, detect, har, imperva, name, postman, unknown};
 use portolan_record::{Record, Source};
 use proptest::prelude::*;
 
@@ -97,10 +98,11 @@ fn check_tools(bytes: &[u8]) {
 }
 
 /// A text with some of its bytes replaced, some stretches cut out and some repeated.
-fn mutated(text: &'static str) -> impl Strategy<Value = Vec<u8>> {
+fn mutated(text: impl Into<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+    let text = text.into();
     let change = (any::<prop::sample::Index>(), 0..24_usize, any::<u8>(), 0..3_u8);
     prop::collection::vec(change, 1..6).prop_map(move |changes| {
-        let mut bytes = text.as_bytes().to_vec();
+        let mut bytes = text.clone();
         for (at, length, byte, kind) in changes {
             if bytes.is_empty() {
                 break;
@@ -120,7 +122,46 @@ fn mutated(text: &'static str) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+const PROTO: &str = "syntax = \"proto3\";\npackage a.b;\nimport \"google/api/annotations.proto\";\n
+service S { rpc Do(M) returns (M) { option (google.api.http) = { get: \"/v1/{name=x/*}\" additional_bindings { post: \"/v1:do\" body: \"*\" } }; } }
+message M { string name = 1; map<string, M> more = 2; }\n";
+
+const BRU: &str = "meta {\n  name: a\n}\n\npost {\n  url: https://h/:id?a=1\n  body: json\n  auth: basic\n}\n\nbody:json {\n  {\"a\": 1}\n}\n";
+
+fn archive() -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, text) in [("a/openapi.yaml", YAML), ("a/b.proto", PROTO), ("c/one.bru", BRU), ("calls.har", HAR)] {
+        writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        std::io::Write::write_all(&mut writer, text.as_bytes()).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+fn check_archive(bytes: &[u8]) {
+    detect(bytes);
+    assert!(!unknown(bytes).is_empty());
+    if let Ok(archive) = Archive::read(bytes) {
+        assert!(!archive.documents.is_empty());
+        for document in archive.documents {
+            name(document.format, bytes);
+            check(&document.bytes);
+        }
+    }
+}
+
 proptest! {
+    #[test]
+    fn changed_archives_are_taken(bytes in mutated(archive()), at in any::<prop::sample::Index>()) {
+        check_archive(&bytes);
+        check_archive(&bytes[..at.index(bytes.len().max(1)).min(bytes.len())]);
+    }
+
+    #[test]
+    fn changed_definitions_are_taken(proto in mutated(PROTO), bru in mutated(BRU)) {
+        check(&proto);
+        check_tools(&bru);
+    }
+
     #[test]
     fn any_bytes_are_taken(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         check(&bytes);

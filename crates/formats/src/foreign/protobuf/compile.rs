@@ -51,6 +51,23 @@ pub(crate) fn is_source(text: &str) -> bool {
     }
 }
 
+/// Deepest nesting of a file; the parser needs stack for each level.
+const DEPTH_MAX: usize = 64;
+
+/// How deep braces of any kind nest. Those in texts and comments count too, where they are rarely as many.
+fn depth_of(text: &str) -> usize {
+    let (mut depth, mut most) = (0_usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'{' | b'[' | b'(' | b'<' => depth += 1,
+            b'}' | b']' | b')' | b'>' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(depth);
+    }
+    most
+}
+
 /// # Errors
 /// [`FormatError::NotOpenApi`] with the file and what is wrong in it.
 pub(super) fn compile(sources: &Sources, notes: &mut Notes) -> Result<DescriptorPool, FormatError> {
@@ -59,6 +76,9 @@ pub(super) fn compile(sources: &Sources, notes: &mut Notes) -> Result<Descriptor
     };
     let mut parsed = Vec::new();
     for (path, text) in sources {
+        if depth_of(text) > DEPTH_MAX {
+            return Err(refused(path, &format!("it nests deeper than {DEPTH_MAX} levels")));
+        }
         let file = File::from_source(path, text).map_err(|error| refused(path, &reason(&error, text)))?;
         parsed.push((path, file.file_descriptor_proto().clone()));
     }
