@@ -1,4 +1,5 @@
-//! The paths that belong to no service: health, readiness, metrics, the OpenAPI document and the reference page.
+//! The paths that belong to no service: health, readiness, metrics, the OpenAPI document, the reference page, and the pages
+//! that links lead to.
 
 use std::sync::OnceLock;
 
@@ -10,6 +11,7 @@ use serde_json::json;
 
 use crate::{
     dialect::{Form, OWN},
+    door,
     error::render,
     ports::GatewayDeps,
     reference,
@@ -42,7 +44,9 @@ impl Pages {
     /// The answer, if the path is one of these.
     pub async fn answer(&self, parts: &Parts, routes: &Routes, deps: &GatewayDeps, request_id: &str) -> Option<Reply> {
         let path = parts.uri.path();
-        if !matches!(path, "/healthz" | "/livez" | "/readyz" | "/metrics" | "/openapi.json" | "/docs") {
+        let door = door::page(path);
+        let is_own = matches!(path, "/healthz" | "/livez" | "/readyz" | "/metrics" | "/openapi.json" | "/docs");
+        if !is_own && door.is_none() {
             return None;
         }
         if !matches!(parts.method, Method::GET | Method::HEAD) {
@@ -55,6 +59,9 @@ impl Pages {
             reply.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
             return Some(reply);
         }
+        if let Some(page) = door {
+            return Some(html(page.html.into(), HeaderValue::from_static(page.content_security_policy)));
+        }
         Some(match path {
             "/healthz" | "/livez" => reply::json(Bytes::from_static(br#"{"status":"ok"}"#)),
             "/readyz" => ready(parts, deps, request_id).await,
@@ -65,9 +72,7 @@ impl Pages {
             }
             _ => {
                 let docs = self.docs.get_or_init(|| Docs::new(routes));
-                let mut reply = typed("text/html; charset=utf-8", docs.html.clone());
-                reply.headers_mut().insert(header::CONTENT_SECURITY_POLICY, docs.policy.clone());
-                reply
+                html(docs.html.clone(), docs.policy.clone())
             }
         })
     }
@@ -104,6 +109,12 @@ async fn ready(parts: &Parts, deps: &GatewayDeps, request_id: &str) -> Reply {
         None => reply::json(Bytes::from_static(br#"{"status":"ready"}"#)),
         Some(missing) => render(&Error::unavailable(missing), Form::plain(OWN), request_id),
     }
+}
+
+fn html(body: Bytes, policy: HeaderValue) -> Reply {
+    let mut reply = typed("text/html; charset=utf-8", body);
+    reply.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    reply
 }
 
 fn typed(content_type: &'static str, body: Bytes) -> Reply {

@@ -27,7 +27,7 @@ struct Server {
     from: Mailbox,
 }
 
-/// One letter with the one link it is about.
+/// One letter with the one link it is about, if it is about one.
 pub(crate) struct Letter {
     to: String,
     subject: &'static str,
@@ -50,6 +50,19 @@ impl Letter {
              {link}\n\nIf it was not you, ignore this letter: nothing changes.\n"
         );
         Self { to: to.to_owned(), subject: "A new password for Portolan", text, link: link.to_owned() }
+    }
+}
+
+impl Letter {
+    /// Without a link: nobody has to hand anything over.
+    pub(crate) fn keys_left(to: &str, keys: &[String]) -> Self {
+        let text = format!(
+            "Your password for Portolan was changed, and every session of yours has ended.\n\nThese API keys go on \
+             working:\n{}\n\nIf somebody else may know them, delete them, or choose a password again and have them \
+             deleted with it.\n",
+            keys.join("\n")
+        );
+        Self { to: to.to_owned(), subject: "Your password for Portolan was changed", text, link: String::new() }
     }
 }
 
@@ -94,6 +107,9 @@ impl Mail {
     /// Sends in the background: nobody waits for a mail server, and no answer tells by its time whether one was asked.
     pub(crate) fn send(&self, letter: Letter) {
         let Some(server) = self.server.clone() else {
+            if letter.link.is_empty() {
+                return;
+            }
             // The operator's terminal stands in for the mail server; nothing of this goes into the structured log.
             eprintln!("no mail server is configured; hand this link over: {}", letter.link);
             return;

@@ -8,13 +8,14 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use portolan_api::{Error, Reason, Result};
 use portolan_runtime::now_s;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     Deps, grants,
     history::{self, Actor, Change},
     model::{oidc::OidcLogin, sealed::OIDC_VERIFIER, sessions::Origin, users::login_key},
+    options::EmailVerified,
     provider::with_query,
     random::random_code,
     sessions::{self, Opened},
@@ -72,11 +73,55 @@ pub async fn begin(deps: &Deps, redirect_path: &str, invitation_code: &str) -> R
     Ok(Begun { location: with_query(&discovery.authorization_endpoint, &query), state })
 }
 
+/// What a provider says of a person's address.
+struct Address {
+    email: String,
+    /// `None` when it says nothing of it.
+    is_verified: Option<bool>,
+}
+
+impl Address {
+    fn told(claims: &Map<String, Value>) -> Self {
+        let is_verified = claims.get("email_verified").filter(|claim| !claim.is_null()).map(|claim| match claim {
+            Value::Bool(is_verified) => *is_verified,
+            // Some providers write every claim as a text.
+            Value::String(text) => text.trim().eq_ignore_ascii_case("true"),
+            _ => false,
+        });
+        let email = claims.get("email").and_then(Value::as_str).unwrap_or_default();
+        Self { email: email.trim().to_owned(), is_verified }
+    }
+
+    /// This, completed by what another source says: of an address only what is said of the same one.
+    fn or(self, other: Self) -> Self {
+        if self.email.is_empty() {
+            return other;
+        }
+        let is_same = login_key(&self.email) == login_key(&other.email);
+        let is_verified = self.is_verified.or(other.is_verified.filter(|_| is_same));
+        Self { is_verified, ..self }
+    }
+
+    /// # Errors
+    /// `OIDC_EMAIL_MISSING`, `OIDC_EMAIL_NOT_VERIFIED`.
+    fn counts(&self, policy: EmailVerified) -> Result<()> {
+        if self.email.is_empty() {
+            return Err(Reason::OidcEmailMissing.into());
+        }
+        let counts = match policy {
+            EmailVerified::Required => self.is_verified == Some(true),
+            EmailVerified::IfPresent => self.is_verified != Some(false),
+            EmailVerified::TrustedProvider => true,
+        };
+        if counts { Ok(()) } else { Err(Reason::OidcEmailNotVerified.into()) }
+    }
+}
+
 /// Ends a login: a session, and the path to go to.
 ///
 /// # Errors
-/// `OIDC_LOGIN_FAILED`, `OIDC_NOT_INVITED`, `INVITATION_INVALID`, `USER_EXISTS`; `UNAVAILABLE` when the provider does
-/// not answer.
+/// `OIDC_LOGIN_FAILED`, `OIDC_NOT_INVITED`, `OIDC_EMAIL_MISSING`, `OIDC_EMAIL_NOT_VERIFIED`, `INVITATION_INVALID`,
+/// `USER_EXISTS`; `UNAVAILABLE` when the provider does not answer.
 pub async fn finish(deps: &Deps, code: &str, state: &str, kept_state: &str, address: &str) -> Result<(Opened, String)> {
     let provider = deps.provider.as_ref().ok_or(Reason::OidcNotConfigured)?;
     let failed = Reason::OidcLoginFailed;
@@ -88,21 +133,37 @@ pub async fn finish(deps: &Deps, code: &str, state: &str, kept_state: &str, addr
     let verifier =
         deps.secrets.open(&OIDC_VERIFIER.row(&login.state_digest), &login.verifier).map_err(Error::internal)?;
     let discovery = provider.discover().await?;
-    let token = provider.redeem(&discovery, code, &String::from_utf8_lossy(&verifier)).await?;
-    let claims = provider.verify(&discovery, &token, &login.nonce).await?;
+    let tokens = provider.redeem(&discovery, code, &String::from_utf8_lossy(&verifier)).await?;
+    let claims = provider.verify(&discovery, &tokens.id_token, &login.nonce).await?;
     let subject = claims["sub"].as_str().ok_or(failed)?;
-    let address_of_person = claims.get("email").and_then(Value::as_str).unwrap_or_default();
-    let is_verified = claims.get("email_verified") == Some(&Value::Bool(true));
 
     let invited = !login.invitation_digest.is_empty();
+    let policy = provider.email_verified;
+    let mut told = Address::told(&claims);
+    let mut tx = deps.db.begin().await?;
+    let known = store::find_identity(&mut tx, &provider.issuer, subject).await?;
+    tx.rollback().await?;
+    // Who is known is so by the subject. Others need an invitation first, and then an address that counts.
+    if known.is_none() {
+        if !invited {
+            return Err(Reason::OidcNotInvited.into());
+        }
+        if store::find_invitation_by_code(&deps.db, &login.invitation_digest).await?.is_none() {
+            return Err(Reason::InvitationInvalid.into());
+        }
+        if told.counts(policy).is_err() {
+            told = told.or(Address::told(&provider.user_info(&discovery, &tokens, subject).await?));
+        }
+        told.counts(policy)?;
+    }
+    let address_of_person = told.email.as_str();
     let email_key = login_key(address_of_person);
-    let (email_key, token, invitation_digest) = (&email_key, &token, &login.invitation_digest);
+    let (email_key, token, invitation_digest) = (&email_key, &tokens.id_token, &login.invitation_digest);
     let (started, account_id) = grants::change(deps, [], |tx| {
         grants::work(async move {
             let known = store::find_identity(tx, &provider.issuer, subject).await?;
             let (user_id, made) = match known {
                 Some(user_id) => (user_id, None),
-                None if !invited || !is_verified => return Err(Reason::OidcNotInvited.into()),
                 None => {
                     if store::find_user_by_login(&deps.db, email_key).await?.is_some() {
                         return Err(Reason::UserExists.into());

@@ -44,6 +44,7 @@ pub struct OidcOptions {
     pub client_secret: String,
     pub scopes: String,
     pub algorithms: String,
+    pub email_verified: EmailVerified,
     pub logout: bool,
 }
 
@@ -51,6 +52,18 @@ pub struct OidcOptions {
 #[serde(deny_unknown_fields)]
 pub struct AuditOptions {
     pub heads_url: String,
+}
+
+/// What a provider must say of an address before it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmailVerified {
+    /// That it is verified.
+    Required,
+    /// Nothing, or that it is verified.
+    IfPresent,
+    /// Whatever it says: every address of this provider is its own.
+    TrustedProvider,
 }
 
 /// Without passwords, and without URLs that hold one.

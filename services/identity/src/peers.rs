@@ -5,8 +5,8 @@ use portolan_api::{
     billing::v1::GetEntitlementsRequest,
     inventory::v1::{CountEndpointsRequest, ListBasicCollectionsRequest},
     tokens::v1::{
-        AuthenticateOrganizationTokenRequest, CreateFirstApiKeyRequest, CredentialOwner, RecordApiKeyUseRequest,
-        RevokeCredentialsRequest, VerifyApiKeyRequest,
+        AuthenticateOrganizationTokenRequest, CreateFirstApiKeyRequest, CredentialOwner, ListLiveKeysRequest,
+        RecordApiKeyUseRequest, RevokeCredentialsRequest, VerifyApiKeyRequest,
     },
 };
 use portolan_authz::{Caller, CredentialKind};
@@ -72,6 +72,20 @@ pub async fn revoke_credentials(peers: &Peers, departures: &[Departure]) -> Resu
     let owners = departures.iter().map(owner).collect();
     peers.revocations().revoke_credentials(RevokeCredentialsRequest { owners }).await?;
     Ok(())
+}
+
+/// The API keys of a user in accounts, by account and user, that work at this moment: masked.
+///
+/// # Errors
+/// `UNAVAILABLE`.
+pub async fn live_keys(peers: &Peers, owners: &[(i64, i64)]) -> Result<Vec<String>> {
+    let owner = |(account_id, user_id): &(i64, i64)| CredentialOwner {
+        account_id: *account_id,
+        user_id: *user_id,
+        ended_at: 0,
+    };
+    let owners = owners.iter().map(owner).collect();
+    Ok(peers.revocations().list_live_keys(ListLiveKeysRequest { owners }).await?.into_inner().api_keys)
 }
 
 /// Makes the first API key of the installation.

@@ -4,11 +4,11 @@ use portolan_api::{Access, Error, Feature, Reason, Result};
 use portolan_authz::{Caller, Scope};
 
 use crate::{
-    Deps, grants,
+    Deps, departures, grants,
     history::{self, Actor, Change},
     mail::Letter,
     model::users,
-    passwords,
+    passwords, peers,
     random::random_code,
     store, throttle,
 };
@@ -104,11 +104,18 @@ async fn mail_token(deps: &Deps, email_key: &str, client_address: String) -> Res
     Ok(())
 }
 
-/// Sets a new password; every session and every other token of the user ends.
+/// Sets a new password; every session and every other token of the user ends, and with `revokes_keys` the API keys and
+/// Slack webhooks too. Returns the keys that go on working, masked, of which a letter tells as well.
 ///
 /// # Errors
 /// `RESET_TOKEN_INVALID`; what is wrong with the password; `RATE_LIMITED` by client address.
-pub async fn redeem(deps: &Deps, token: &str, password: &str, address: &str) -> Result<()> {
+pub async fn redeem(
+    deps: &Deps,
+    token: &str,
+    password: &str,
+    revokes_keys: bool,
+    address: &str,
+) -> Result<Vec<String>> {
     throttle::take_reset(&deps.limits, address).await?;
     if token.trim().is_empty() {
         return Err(Reason::ResetTokenInvalid.into());
@@ -122,12 +129,35 @@ pub async fn redeem(deps: &Deps, token: &str, password: &str, address: &str) -> 
     store::update_password(&mut tx, user_id, &password_hash).await?;
     store::delete_resets(&mut tx, user_id).await?;
     store::delete_sessions_of_user(&mut tx, user_id).await?;
-    let accounts = store::list_accounts_of_user(&deps.db, user_id).await?;
+    let accounts: Vec<_> = store::list_accounts_of_user(&deps.db, user_id).await?.into_keys().collect();
     let actor = Actor {
-        account_id: accounts.into_keys().next().unwrap_or_default(),
+        account_id: accounts.first().copied().unwrap_or_default(),
         user_id,
         client_address: address.to_owned(),
     };
     history::record_by(&deps.audit, &mut tx, &actor, Change::of("user", user_id).by("user.password.update")).await?;
-    Ok(tx.commit().await?)
+    let places: Vec<_> = accounts.iter().map(|account_id| (*account_id, user_id)).collect();
+    let ended = match revokes_keys {
+        true => Some(departures::note(deps, &mut tx, places.clone()).await?),
+        false => None,
+    };
+    tx.commit().await?;
+    if let Some(ended) = ended {
+        ended.finish(deps).await;
+        return Ok(Vec::new());
+    }
+    Ok(tell_keys(deps, user_id, &places).await.unwrap_or_else(|error| {
+        // The password is changed: what is told beside it must not make it look as if it were not.
+        tracing::warn!(%error, "the keys that outlive a password reset could not be told");
+        Vec::new()
+    }))
+}
+
+/// The keys of a user that go on working, after a letter that names them.
+async fn tell_keys(deps: &Deps, user_id: i64, places: &[(i64, i64)]) -> Result<Vec<String>> {
+    let keys = peers::live_keys(&deps.peers, places).await?;
+    if let (false, Some(user)) = (keys.is_empty(), store::find_user(&deps.db, user_id).await?) {
+        deps.mail.send(Letter::keys_left(&user.login, &keys));
+    }
+    Ok(keys)
 }

@@ -3,11 +3,13 @@
 use portolan_api::{Error, Result};
 use portolan_authz::api_key_key;
 use portolan_outbox::{AUDIT, AuditEvent};
+use portolan_runtime::now_s;
 use portolan_store::Tx;
 
 use crate::{
     Deps, changes,
     clock::now_ms,
+    model::api_keys::ApiKey,
     store::{access_tokens, api_keys, clients, organization_tokens, profiles, slack_webhooks},
 };
 
@@ -32,6 +34,22 @@ pub async fn revoke(deps: &Deps, owners: &[Ended]) -> Result<i32> {
         revoked += revoke_one(deps, ended).await?;
     }
     Ok(revoked)
+}
+
+/// The API keys of these owners that work at this moment, masked.
+///
+/// # Errors
+/// `INTERNAL` for more than [`OWNERS_MAX`].
+pub async fn live_keys(deps: &Deps, owners: &[(i64, i64)]) -> Result<Vec<String>> {
+    if owners.len() > OWNERS_MAX {
+        return Err(Error::internal(format!("{} owners at once", owners.len())));
+    }
+    let mut live = Vec::new();
+    for (account_id, user_id) in owners {
+        let keys = api_keys::list(&deps.db, *account_id, *user_id).await?;
+        live.extend(keys.iter().filter(|key| key.expires_at.is_none_or(|at| now_s() < at)).map(ApiKey::masked));
+    }
+    Ok(live)
 }
 
 async fn revoke_one(deps: &Deps, ended: &Ended) -> Result<i32> {

@@ -70,7 +70,7 @@ impl TokensService for Rpc {
         let (caller, _) = Caller::split(request)?;
         let keys = keys::list(&self.deps, &caller).await?;
         let masked = keys.into_iter().map(|key| {
-            let text = format!("{}*********{}", key.start, key.end);
+            let text = key.masked();
             render(key, Some(text))
         });
         let webhooks = slack_webhooks::list(&self.deps, &caller).await?.into_iter().map(render_webhook);

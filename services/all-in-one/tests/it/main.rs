@@ -82,6 +82,8 @@ portolan_testkit::suite! {
     identity_refusals::every_refusal_has_its_text,
     identity_ways_in::letters_go_out,
     identity_ways_in::a_provider_lets_people_in,
+    identity_ways_in::providers_of_every_shape_let_people_in,
+    identity_ways_in::links_lead_somewhere,
     identity_ways_in::browsers_get_messages,
     collections::create_then_list,
     collections::names_follow_the_rule,

@@ -1,9 +1,9 @@
 use portolan_api::{
     Error, Reason,
     identity::v1::{
-        FinishOidcLoginRequest, FinishOidcLoginResponse, LoginResult, ResetPasswordRequest, ResetPasswordResponse,
-        SendPasswordResetLinkRequest, SendPasswordResetLinkResponse, SignUpRequest, SignUpResponse,
-        StartOidcLoginRequest, StartOidcLoginResponse, signup_service_server::SignupService,
+        ApiKeysLeft, FinishOidcLoginRequest, FinishOidcLoginResponse, LoginResult, ResetPasswordRequest,
+        ResetPasswordResponse, SendPasswordResetLinkRequest, SendPasswordResetLinkResponse, SignUpRequest,
+        SignUpResponse, StartOidcLoginRequest, StartOidcLoginResponse, signup_service_server::SignupService,
     },
 };
 use portolan_authz::RequestInfo;
@@ -37,9 +37,11 @@ impl SignupService for Rpc {
 
     async fn reset_password(&self, request: Request<ResetPasswordRequest>) -> RpcResult<ResetPasswordResponse> {
         let address = address(&request);
-        let ResetPasswordRequest { reset_password_token, new_password } = request.into_inner();
-        resets::redeem(&self.deps, &reset_password_token, &new_password, &address).await?;
-        Ok(Response::new(ResetPasswordResponse { code: None }))
+        let ResetPasswordRequest { reset_password_token, new_password, revoke_api_keys } = request.into_inner();
+        let (token, password) = (&reset_password_token, &new_password);
+        let left = resets::redeem(&self.deps, token, password, revoke_api_keys, &address).await?;
+        let api_keys_left = (!left.is_empty()).then_some(ApiKeysLeft { api_keys: left });
+        Ok(Response::new(ResetPasswordResponse { code: None, api_keys_left }))
     }
 
     async fn start_oidc_login(&self, request: Request<StartOidcLoginRequest>) -> RpcResult<StartOidcLoginResponse> {

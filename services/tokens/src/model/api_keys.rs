@@ -21,6 +21,13 @@ pub struct ApiKey {
     pub rotation_write_id: String,
 }
 
+impl ApiKey {
+    /// As it is shown to those who may know that it exists.
+    pub fn masked(&self) -> String {
+        format!("{}*********{}", self.start, self.end)
+    }
+}
+
 /// A key that was found by a secret.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {

@@ -1,5 +1,6 @@
 use portolan_api::tokens::v1::{
-    RevokeCredentialsRequest, RevokeCredentialsResponse, revocation_service_server::RevocationService,
+    ListLiveKeysRequest, ListLiveKeysResponse, RevokeCredentialsRequest, RevokeCredentialsResponse,
+    revocation_service_server::RevocationService,
 };
 use tonic::{Request, Response};
 
@@ -19,5 +20,11 @@ impl RevocationService for Rpc {
         });
         let revoked = revocations::revoke(&self.deps, &owners.collect::<Vec<_>>()).await?;
         Ok(Response::new(RevokeCredentialsResponse { revoked }))
+    }
+
+    async fn list_live_keys(&self, request: Request<ListLiveKeysRequest>) -> RpcResult<ListLiveKeysResponse> {
+        let owners = request.into_inner().owners.into_iter().map(|owner| (owner.account_id, owner.user_id));
+        let api_keys = revocations::live_keys(&self.deps, &owners.collect::<Vec<_>>()).await?;
+        Ok(Response::new(ListLiveKeysResponse { api_keys }))
     }
 }
