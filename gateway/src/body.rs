@@ -15,7 +15,7 @@ use portolan_api::{Error, Reason};
 use tokio::time::{Instant, Sleep, timeout};
 use tower::BoxError;
 
-use crate::codec::put_tag_bytes;
+use crate::{budget::Hold, codec::put_tag_bytes};
 
 /// Longest silence of a client that is sending a body.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
@@ -48,8 +48,9 @@ impl RequestBody {
         self.body.as_ref().is_none_or(|body| body.is_end_stream())
     }
 
-    /// Reads all of it. Errors: `BODY_TOO_LARGE`; `BODY_NOT_JSON` when the client stops sending.
-    pub async fn read(mut self, limit: usize) -> Result<Bytes, Error> {
+    /// Reads all of it, within what its owner may hold. Errors: `BODY_TOO_LARGE`; `BODIES_SHARE_EXCEEDED`;
+    /// `BODIES_BUDGET_EXCEEDED`; `BODY_NOT_JSON` when the client stops sending.
+    pub async fn read(mut self, limit: usize, hold: &mut Hold) -> Result<Bytes, Error> {
         let too_large = || Error::new(Reason::BodyTooLarge).with("limit", limit);
         if self.length.is_some_and(|length| length > limit as u64) {
             return Err(too_large());
@@ -67,6 +68,7 @@ impl RequestBody {
             if first.len() + whole.len() + data.len() > limit {
                 return Err(too_large());
             }
+            hold.grow(data.len())?;
             if first.is_empty() && whole.is_empty() {
                 first = data;
                 continue;
@@ -163,10 +165,15 @@ fn piece_prefix(number: u32, len: usize) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::{BodyBudget, Owner};
 
     #[tokio::test]
     async fn a_body_is_read_up_to_the_limit() {
-        let read = |text: &'static str, limit| RequestBody::new(Body::from(text), &HeaderMap::new()).read(limit);
+        let budget = BodyBudget::new(10, 10);
+        let read = async |text: &'static str, limit| {
+            let mut hold = budget.hold(Owner::Account(1));
+            RequestBody::new(Body::from(text), &HeaderMap::new()).read(limit, &mut hold).await
+        };
         assert_eq!(read("abc", 3).await.unwrap(), "abc");
         assert_eq!(read("abcd", 3).await.unwrap_err().reason(), Reason::BodyTooLarge);
     }

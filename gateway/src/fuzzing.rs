@@ -8,6 +8,7 @@ use tokio::runtime::Runtime;
 
 use crate::{
     body::RequestBody,
+    budget::{BodyBudget, Owner},
     call::FRAME_HEADER_BYTES,
     codec::{self, Secrets},
     dialect::Asked,
@@ -50,7 +51,8 @@ impl Transcoder {
 
         let sent = RequestBody::new(sent, &parts.headers);
         let asked = Asked { routes: &self.routes, route, values: &found.values, parts: &parts };
-        let made = self.runtime.block_on(message(&asked, sent, true));
+        let mut hold = BodyBudget::new(usize::MAX, usize::MAX).hold(Owner::Account(1));
+        let made = self.runtime.block_on(message(&asked, sent, &mut hold, true));
         match made {
             Ok((Message::Unary(frame), _)) => {
                 let wire = &frame[FRAME_HEADER_BYTES..];

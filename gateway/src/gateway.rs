@@ -21,6 +21,7 @@ use tracing::Instrument;
 
 use crate::{
     body::RequestBody,
+    budget::{Hold, Owner},
     call::{self, FRAME_HEADER_BYTES},
     codec::{self, Secrets},
     deprecation,
@@ -55,6 +56,8 @@ struct Call {
     metadata: HeaderMap,
     message: Message,
     needs_replay: bool,
+    /// What the body holds until the answer is there.
+    hold: Hold,
 }
 
 pub(crate) enum Message {
@@ -187,7 +190,12 @@ async fn answer(
         _ => None,
     };
 
-    let (message, digest) = message(asked, body, id.is_some()).await?;
+    let owner = match identified.account_id {
+        0 => Owner::Address(client),
+        account_id => Owner::Account(account_id),
+    };
+    let mut hold = gateway.deps.bodies.hold(owner);
+    let (message, digest) = message(asked, body, &mut hold, id.is_some()).await?;
     let call = Call {
         backend: gateway.deps.backends.get(&route.rpc.service)?,
         gateway: gateway.clone(),
@@ -195,6 +203,7 @@ async fn answer(
         metadata: metadata(identified, id.as_ref(), &parts.headers, request_id)?,
         message,
         needs_replay: id.is_some(),
+        hold,
     };
     let Some(id) = id else { return call.run().await.map(|answered| answered.reply) };
 
@@ -215,6 +224,7 @@ async fn answer(
 pub(crate) async fn message(
     asked: &Asked<'_>,
     body: RequestBody,
+    hold: &mut Hold,
     is_keyed: bool,
 ) -> Result<(Message, [u8; 32]), Error> {
     let rules = dialect::of(asked.route.rpc.policy.dialect);
@@ -228,7 +238,7 @@ pub(crate) async fn message(
         return Ok((Message::Stream(body.into_messages(first, number)), digest));
     }
     let body = match rules.body_limit(asked, body.is_empty())? {
-        Some(limit) => body.read(limit).await?,
+        Some(limit) => body.read(limit, hold).await?,
         None => Bytes::new(),
     };
     let mut message = vec![0; FRAME_HEADER_BYTES];
@@ -240,6 +250,7 @@ impl Call {
     async fn run(self) -> Result<Answered, Error> {
         let route = &self.gateway.routes.list[self.route];
         let path = &route.rpc.path;
+        let _hold = self.hold;
         let wire = match self.message {
             Message::Unary(frame) => call::unary(self.backend, path, self.metadata, frame).await?,
             Message::Stream(body) => call::call(self.backend, path, self.metadata, body).await?,

@@ -16,6 +16,7 @@
 
 mod authenticator;
 mod body;
+mod budget;
 mod call;
 mod codec;
 mod cookie;
@@ -40,6 +41,7 @@ mod serve;
 use std::sync::Arc;
 
 pub use authenticator::GuardAuthenticator;
+pub use budget::BodyBudget;
 pub use codec::PlanError;
 pub use deprecation::sunset;
 #[cfg(fuzzing)]

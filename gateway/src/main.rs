@@ -2,7 +2,9 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use portolan_gateway::{Backends, GatewayDeps, GuardAuthenticator, IdempotencyTable, Site, router, serve, sunset};
+use portolan_gateway::{
+    Backends, BodyBudget, GatewayDeps, GuardAuthenticator, IdempotencyTable, Site, router, serve, sunset,
+};
 use portolan_runtime::{
     Process, Stop,
     process::{self, BoxError},
@@ -49,6 +51,7 @@ async fn run() -> Result<(), BoxError> {
             readiness: process.readiness_with_peers(&db).shared(),
             idempotency: Arc::new(IdempotencyTable::open(db).await?),
             sunset: sunset(process.config.get("http.sunset"))?,
+            bodies: BodyBudget::read(&process.config)?,
             metrics: telemetry::metrics_text(),
         })?;
         process::tell_connections(&process.store).await?;

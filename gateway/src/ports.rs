@@ -10,7 +10,7 @@ use portolan_runtime::readiness::Part;
 use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt, util::BoxCloneSyncService};
 
-use crate::origin::Site;
+use crate::{budget::BodyBudget, origin::Site};
 
 /// A service of the installation: a channel, or the service itself in the same process.
 pub type Backend = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
@@ -127,6 +127,8 @@ pub struct GatewayDeps {
     pub site: Site,
     /// Until when deprecated routes are served, as in the header `Sunset`; named only when configured.
     pub sunset: Option<HeaderValue>,
+    /// The memory of request bodies.
+    pub bodies: BodyBudget,
     /// The text of `/metrics`.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }

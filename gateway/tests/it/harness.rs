@@ -18,8 +18,8 @@ use portolan_api::{
     tokens::v1::{ApiKey, CreateApiKeyResponse},
 };
 use portolan_gateway::{
-    Arrival, Authenticator, Backends, Begin, GatewayDeps, IdempotencyId, IdempotencyStore, Identified, Readiness, Site,
-    StoredAnswer, router,
+    Arrival, Authenticator, Backends, Begin, BodyBudget, GatewayDeps, IdempotencyId, IdempotencyStore, Identified,
+    Readiness, Site, StoredAnswer, router,
 };
 use prost::Message;
 use serde_json::Value;
@@ -67,6 +67,11 @@ impl Answer {
 
 impl Harness {
     pub async fn start() -> Self {
+        Self::with_bodies(1 << 30).await
+    }
+
+    /// With so much room for bodies under way, half of it for one account.
+    pub async fn with_bodies(bytes_max: usize) -> Self {
         let seen = Arc::new(Seen::default());
         let mut backends = Backends::default();
         for service in ["identity", "tokens", "inventory", "imports", "billing"] {
@@ -81,6 +86,7 @@ impl Harness {
             idempotency: Arc::new(MemoryStore::default()),
             readiness: Arc::new(AlwaysReady),
             sunset: None,
+            bodies: BodyBudget::new(bytes_max, bytes_max / 2),
             metrics: Arc::new(|| "up 1\n".to_owned()),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -118,7 +124,7 @@ impl Harness {
     }
 }
 
-pub async fn read_answer(stream: &mut TcpStream) -> Answer {
+pub async fn read_answer(stream: &mut (impl AsyncReadExt + Unpin)) -> Answer {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.unwrap();
     let text = String::from_utf8(bytes).unwrap();
@@ -139,6 +145,7 @@ impl Authenticator for KeyEdge {
             _ if arrival.policy.who == portolan_api::Who::Public => Ok(Identified::default()),
             "panic" => panic!("the authenticator panics"),
             "good" | "other" => Ok(Identified {
+                account_id: if key == "good" { 1 } else { 2 },
                 metadata: vec![(HeaderName::from_static("authorization"), HeaderValue::from_static("Bearer caller"))],
                 caller_key: key.to_owned(),
                 ..Identified::default()

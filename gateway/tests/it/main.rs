@@ -1,5 +1,6 @@
 //! The whole gateway over real HTTP, in front of a small service that answers what each test needs.
 
+mod bodies;
 mod harness;
 mod idempotency;
 mod reference;

@@ -171,6 +171,7 @@ async fn gateway() -> Result<(), BoxError> {
         readiness: process.readiness(&db).shared(),
         idempotency: Arc::new(IdempotencyTable::open(db).await?),
         sunset: None,
+        bodies: portolan_gateway::BodyBudget::new(1 << 30, 1 << 30),
         metrics: telemetry::metrics_text(),
     })?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -174,6 +174,7 @@ async fn gateway(process: &Process, services: &Services, readiness: Arc<Readines
         readiness,
         idempotency: Arc::new(IdempotencyTable::open(db).await?),
         sunset: portolan_gateway::sunset(process.config.get("http.sunset"))?,
+        bodies: portolan_gateway::BodyBudget::read(&process.config)?,
         metrics: telemetry::metrics_text(),
     })
 }

@@ -1,0 +1,156 @@
+//! The memory of request bodies: one budget for the process, and a share of it for each owner.
+//!
+//! An owner is the account of a credential, or the address of a client without one. What a body holds counts from its
+//! arrival to the answer. Small bodies count for nobody: connections are bounded, and so is what they hold together.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use portolan_api::{Error, Reason};
+use portolan_runtime::{Config, process::BoxError};
+use serde::Deserialize;
+
+/// Bodies up to this are read whatever is under way.
+const FREE_BYTES: usize = 16 * 1024;
+/// When to come back: a body is read and answered in seconds.
+const RETRY_AFTER_SECONDS: u32 = 5;
+
+/// What an operator configures of HTTP: the section `http`, key by key as `default.toml` documents it.
+#[derive(Clone, Debug, Deserialize)]
+struct Options {
+    bodies_bytes_max: usize,
+    bodies_bytes_share: usize,
+}
+
+/// Bodies under way in this process; cheap to clone.
+#[derive(Clone)]
+pub struct BodyBudget(Arc<Shared>);
+
+struct Shared {
+    bytes_max: usize,
+    share: usize,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    bytes: usize,
+    by_owner: HashMap<Owner, usize>,
+}
+
+/// Who is charged for a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Owner {
+    Account(i64),
+    Address(IpAddr),
+}
+
+/// What one body holds of the budget; it is given back at the end.
+pub(crate) struct Hold {
+    budget: BodyBudget,
+    owner: Owner,
+    /// Of the body, with those that do not count.
+    read: usize,
+    counted: usize,
+}
+
+impl BodyBudget {
+    /// # Errors
+    /// Names the key and what is wrong with its value.
+    pub fn read(config: &Config) -> Result<Self, BoxError> {
+        let Options { bodies_bytes_max, bodies_bytes_share } = config.section("http")?;
+        if bodies_bytes_share > bodies_bytes_max {
+            return Err("http.bodies_bytes_share: it is more than http.bodies_bytes_max".into());
+        }
+        Ok(Self::new(bodies_bytes_max, bodies_bytes_share))
+    }
+
+    pub fn new(bytes_max: usize, share: usize) -> Self {
+        Self(Arc::new(Shared { bytes_max, share, held: Mutex::default() }))
+    }
+
+    pub(crate) fn hold(&self, owner: Owner) -> Hold {
+        Hold { budget: self.clone(), owner, read: 0, counted: 0 }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Hold {
+    /// Counts bytes that arrived.
+    ///
+    /// # Errors
+    /// `BODIES_SHARE_EXCEEDED`, `BODIES_BUDGET_EXCEEDED`.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), Error> {
+        self.read += bytes;
+        if self.read <= FREE_BYTES {
+            return Ok(());
+        }
+        let more = self.read - self.counted;
+        let Shared { bytes_max, share, .. } = *self.budget.0;
+        let mut held = self.budget.lock();
+        let own = held.by_owner.get(&self.owner).copied().unwrap_or_default();
+        let refused = |reason: Reason, limit: usize| {
+            metrics::counter!("portolan_bodies_refused_total", "reason" => reason.as_str_name()).increment(1);
+            Err(Error::new(reason).with("limit", limit).with("retry_after_seconds", RETRY_AFTER_SECONDS))
+        };
+        if own + more > share {
+            return refused(Reason::BodiesShareExceeded, share);
+        }
+        if held.bytes + more > bytes_max {
+            return refused(Reason::BodiesBudgetExceeded, bytes_max);
+        }
+        held.bytes += more;
+        held.by_owner.insert(self.owner, own + more);
+        self.counted += more;
+        metrics::gauge!("portolan_bodies_bytes").set(u32::try_from(held.bytes).unwrap_or(u32::MAX));
+        Ok(())
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if self.counted == 0 {
+            return;
+        }
+        let mut held = self.budget.lock();
+        held.bytes -= self.counted;
+        if let Some(own) = held.by_owner.get_mut(&self.owner) {
+            *own -= self.counted;
+            if *own == 0 {
+                held.by_owner.remove(&self.owner);
+            }
+        }
+        metrics::gauge!("portolan_bodies_bytes").set(u32::try_from(held.bytes).unwrap_or(u32::MAX));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    #[test]
+    fn a_share_bounds_its_owner_alone_and_comes_back() {
+        let budget = BodyBudget::new(3 * MIB, 2 * MIB);
+        let hold = |id| budget.hold(Owner::Account(id));
+        let (mut first, mut second, mut other) = (hold(1), hold(1), hold(2));
+        first.grow(MIB).unwrap();
+        second.grow(MIB / 2).unwrap();
+        assert_eq!(second.grow(MIB).unwrap_err().reason(), Reason::BodiesShareExceeded);
+        hold(1).grow(FREE_BYTES).unwrap();
+        other.grow(MIB).unwrap();
+        let refused = hold(3).grow(MIB).unwrap_err();
+        assert_eq!((refused.reason(), refused.metadata()["limit"].as_str()), (Reason::BodiesBudgetExceeded, "3145728"));
+        hold(3).grow(FREE_BYTES).unwrap();
+        drop((first, second, other));
+        assert_eq!((budget.lock().bytes, budget.lock().by_owner.len()), (0, 0));
+        hold(3).grow(2 * MIB).unwrap();
+    }
+}
