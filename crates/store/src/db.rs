@@ -164,6 +164,24 @@ impl Db {
         self.fetch_one("SELECT 1", Vec::new()).await.map(drop)
     }
 
+    /// Writes what the write-ahead log of an SQLite file holds into the file and empties the log, so that no value stays
+    /// there that was overwritten in the file. Postgres keeps its log by its own rules, and nothing is done.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when a read of seconds keeps the log.
+    pub async fn empty_log(&self) -> Result<(), Error> {
+        if self.dialect() == Dialect::Postgres {
+            return Ok(());
+        }
+        self.shared.faults.pass(fault::EXECUTE).await?;
+        let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.shared.writer);
+        let is_busy: i64 = Row(self.reaching(row).await?).get(0)?;
+        match is_busy {
+            0 => Ok(()),
+            _ => Err(Error::Unavailable("the write-ahead log is being read".into())),
+        }
+    }
+
     /// Returns once the database takes a write, for readiness checks. The write is rolled back.
     ///
     /// # Errors

@@ -35,9 +35,11 @@ impl Work for Deps {
             }
             (Task::DeleteCollection { collection_id }, Cursor::Others) => {
                 peers::forget_collection(&self.peers, account_id, *collection_id).await?;
+                self.empty_log().await?;
             }
             (Task::RedactCollection { collection_id }, Cursor::Others) => {
                 peers::redact_uploads(&self.peers, account_id, *collection_id).await?;
+                self.empty_log().await?;
             }
             _ => {}
         }
@@ -71,6 +73,13 @@ impl From<Error> for JobError {
             Error::Store(error) => Self::Store(error),
             other => Self::Later(other.into()),
         }
+    }
+}
+
+impl Deps {
+    /// What a job has overwritten leaves the log of the database before the job ends.
+    async fn empty_log(&self) -> Result<(), Error> {
+        Ok(self.db.empty_log().await?)
     }
 }
 

@@ -1,4 +1,4 @@
-use portolan_inventory::{Deps, demerge, endpoints, redaction};
+use portolan_inventory::{Deps, collections, demerge, endpoints, redaction};
 use portolan_jobs::State;
 use portolan_record::Record;
 use portolan_store::Sql;
@@ -60,12 +60,29 @@ async fn traces(deps: &Deps) -> Vec<String> {
     found
 }
 
+/// The values that the files of an SQLite database hold; none on Postgres, whose files are its server's.
+fn traces_in_files(test: &TestDb) -> Vec<String> {
+    let Some(directory) = test.url.strip_prefix("sqlite:") else { return Vec::new() };
+    let mut found = Vec::new();
+    for file in std::fs::read_dir(directory).unwrap() {
+        let path = file.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        for value in ["hdrzz", "formzz", "mailzz", "77.88.99", "queryzz", "zzseg"] {
+            if bytes.windows(value.len()).any(|window| window == value.as_bytes()) {
+                found.push(format!("{value} in {}", path.display()));
+            }
+        }
+    }
+    found
+}
+
 /// Every value goes, from old records and from new ones; the structure stays, and the counts.
 pub async fn no_value_is_left(test: TestDb) {
     let deps = deps(&test).await;
     let (id, me) = (create(&deps, ACCOUNT, "Secret").await.id, admin(ACCOUNT));
     ingest(&deps, "old", &calls(id, 0)).await;
     assert!(traces(&deps).await.len() > 20);
+    assert!(!test.url.starts_with("sqlite:") || traces_in_files(&test).len() > 5);
     let before = endpoints::list(&deps, &me, id).await.unwrap().1;
     assert_eq!(before.len(), 1);
     assert_eq!(before[0].id.url, "/STRING/books");
@@ -74,6 +91,7 @@ pub async fn no_value_is_left(test: TestDb) {
     run_jobs(&deps).await;
     assert_eq!(deps.jobs.get(ACCOUNT, &job_id).await.unwrap().unwrap().state, State::Succeeded);
     assert_eq!(traces(&deps).await, Vec::<String>::new());
+    assert_eq!(traces_in_files(&test), Vec::<String>::new());
     ingest(&deps, "new", &calls(id, 12)).await;
     assert_eq!(traces(&deps).await, Vec::<String>::new());
 
@@ -86,6 +104,17 @@ pub async fn no_value_is_left(test: TestDb) {
     assert!(parameters.iter().any(|known| known.key.is_url_param && known.seen.count == 24));
     let samples = portolan_inventory::samples::list(&deps, &me, &before[0].id).await.unwrap().remove(0).records;
     assert!(samples.iter().all(|sample| sample.contains("****") && sample.contains("/STRING/books?q=****")));
+}
+
+/// Nothing of a deleted collection is left in the files of the database when its job has ended.
+pub async fn a_deletion_leaves_no_bytes(test: TestDb) {
+    let deps = deps(&test).await;
+    let (id, me) = (create(&deps, ACCOUNT, "Secret").await.id, admin(ACCOUNT));
+    ingest(&deps, "old", &calls(id, 0)).await;
+    collections::delete(&deps, &me, vec![id]).await.unwrap();
+    run_jobs(&deps).await;
+    assert_eq!(traces(&deps).await, Vec::<String>::new());
+    assert_eq!(traces_in_files(&test), Vec::<String>::new());
 }
 
 /// A new collection that is redacted from the start never stores a value, also before its URLs become a template.
