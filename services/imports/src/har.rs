@@ -68,7 +68,7 @@ pub async fn import(deps: &Deps, caller: &Caller, request: HarImport) -> Result<
         appender.append(chunk).await?;
     }
     if request.wait {
-        ingest::wait(deps, &appender.positions(), WAIT).await;
+        ingest::wait(deps, caller.account_id, &appender.positions(), WAIT).await;
     }
     Ok(HarOutcome {
         collection_id: target.collection_id,

@@ -66,7 +66,7 @@ pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>, multiple
     for chunk in converted {
         appender.append(chunk).await?;
     }
-    ingest::wait(deps, &appender.positions(), ingest::WAIT).await;
+    ingest::wait(deps, caller.account_id, &appender.positions(), ingest::WAIT).await;
     let finished = Finished {
         format: Format::Imperva,
         collection_id: collections.first().map(|first| first.collection_id),

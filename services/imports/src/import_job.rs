@@ -50,7 +50,7 @@ pub async fn run(deps: &Deps, job: &Attempt<Task>, file: &File) -> Result<End, E
 /// # Errors
 /// When the process ends.
 pub async fn wait(deps: &Deps, job: &Attempt<Task>, progress: &Progress) -> Result<(), Error> {
-    while !ingest::wait(deps, &progress.positions, Duration::from_secs(1)).await {
+    while !ingest::wait(deps, job.account_id, &progress.positions, Duration::from_secs(1)).await {
         job.goes_on()?;
     }
     Ok(())

@@ -52,7 +52,7 @@ pub async fn import(
             upload.collection_name = target.name;
             upload.collection_id = Some(target.collection_id);
             let positions = documents::fill(deps, upload.clone(), target.collection_id, converted.operations).await?;
-            ingest::wait(deps, &positions, ingest::WAIT).await;
+            ingest::wait(deps, caller.account_id, &positions, ingest::WAIT).await;
         }
         None => {
             upload.status = UploadStatus::Succeeded;

@@ -58,12 +58,13 @@ fn target(target: ImportTarget) -> Target {
     }
 }
 
-/// The offset of each partition that the inventory reads next.
+/// The offset of each partition below which the inventory has read the records of an account.
 ///
 /// # Errors
 /// `UNAVAILABLE`.
-pub async fn ingest_positions(peers: &Peers) -> Result<HashMap<i32, i64>> {
-    Ok(peers.inventory().get_ingest_positions(GetIngestPositionsRequest {}).await?.into_inner().next_offsets)
+pub async fn ingest_positions(peers: &Peers, account_id: i64) -> Result<HashMap<i32, i64>> {
+    let request = GetIngestPositionsRequest { account_id };
+    Ok(peers.inventory().get_ingest_positions(request).await?.into_inner().next_offsets)
 }
 
 /// Reserves room for endpoints under an id.

@@ -132,7 +132,7 @@ pub async fn approve(
         }
         let kept = collection_id.unwrap_or_default();
         rows::finish(&deps.db, account_id, upload_id, kept, import_type.ingests()).await?;
-        ingest::wait(deps, &positions, ingest::WAIT).await;
+        ingest::wait(deps, account_id, &positions, ingest::WAIT).await;
     }
     let mut finished = Finished::of(&upload);
     finished.collection_id = collection_id;

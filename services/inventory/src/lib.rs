@@ -1,7 +1,7 @@
 //! Inventory: collections, their endpoints and parameters, samples of calls, and the ingest that fills them.
 //!
 //! Owns the tables `collections`, `endpoints`, `api_endpoints`, `parameters`, `samples`, `ingest_cursors`,
-//! `ingest_consumers`, `ingest_producers`, `inventory_sequences`, `endpoint_reservations`, and
+//! `ingest_consumers`, `ingest_lanes`, `ingest_marks`, `inventory_sequences`, `endpoint_reservations`, and
 //! rows of `jobs`. Asks identity to add a new collection to those that a restricted user may see, and which accounts
 //! share a plan; asks billing what the plan allows.
 //!

@@ -81,6 +81,12 @@ pub const MIGRATIONS: Migrations = Migrations {
             sqlite: include_str!("../migrations/sqlite/0060_sharing.sql"),
             postgres: include_str!("../migrations/postgres/0060_sharing.sql"),
         },
+        Migration {
+            version: 65,
+            name: "lanes",
+            sqlite: include_str!("../migrations/sqlite/0065_lanes.sql"),
+            postgres: include_str!("../migrations/postgres/0065_lanes.sql"),
+        },
     ],
 };
 

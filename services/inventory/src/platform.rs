@@ -173,7 +173,7 @@ async fn import(deps: &Deps, account_id: i64, collection_id: i32, document: Docu
     }
     let arrived = async {
         loop {
-            let positions = ingest::positions(deps).await?;
+            let positions = ingest::positions(deps, account_id).await?;
             if wanted.iter().all(|(partition, end)| positions.get(partition) >= Some(end)) {
                 return Ok::<_, Error>(());
             }

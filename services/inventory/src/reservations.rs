@@ -65,7 +65,7 @@ pub async fn reserve(deps: &Deps, account_id: i64, id: &str, wanted: Wanted<'_>)
             Wanted::Waiting(endpoints) => endpoints,
         };
         if added > 0 && limit.is_none_or(|limit| used.saturating_add(added) <= limit) {
-            store::reservations::insert(&mut tx, id, organization_id, added, now_s() + LEASE_S).await?;
+            store::reservations::insert(&mut tx, id, (organization_id, account_id), added, now_s() + LEASE_S).await?;
             tx.commit().await?;
             return Ok(());
         }

@@ -233,9 +233,9 @@ impl InventoryService for Rpc {
 
     async fn get_ingest_positions(
         &self,
-        _: Request<pb::GetIngestPositionsRequest>,
+        request: Request<pb::GetIngestPositionsRequest>,
     ) -> Answer<pb::GetIngestPositionsResponse> {
-        let positions = crate::ingest::positions(&self.deps).await?;
+        let positions = crate::ingest::positions(&self.deps, request.into_inner().account_id).await?;
         let next_offsets = positions
             .into_iter()
             .filter_map(|(partition, offset)| Some((i32::try_from(partition).ok()?, offset)))

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Deps, Error,
+    ingest::lanes::Lanes,
     store::{positions, positions::Cursor},
 };
 
@@ -68,11 +69,11 @@ impl Suspects {
 #[derive(Default)]
 pub struct Watch(HashMap<String, (i64, Instant)>);
 
-/// The position and the suspects of a partition that nobody else works on; nothing while another process does.
+/// Where a partition stands that nobody else works on, and its suspects; nothing while another process does.
 ///
 /// # Errors
 /// When the tables cannot be read or written.
-pub async fn take(deps: &Deps, partition: i64, watch: &mut Watch) -> Result<Option<(i64, Suspects)>, Error> {
+pub async fn take(deps: &Deps, partition: i64, watch: &mut Watch) -> Result<Option<(Lanes, Suspects)>, Error> {
     let source = deps.log.source();
     let mut cursor = positions::load(&deps.db, source, partition).await?;
     if let Some(owner) = cursor.work_owner.clone().filter(|owner| owner != name()) {
@@ -90,7 +91,7 @@ pub async fn take(deps: &Deps, partition: i64, watch: &mut Watch) -> Result<Opti
     }
     watch.0.clear();
     let suspects = Suspects { offsets: cursor.suspect_from..cursor.suspect_to, deaths: cursor.deaths };
-    Ok(Some((cursor.next_offset, suspects)))
+    Ok(Some((Lanes::new(&cursor), suspects)))
 }
 
 /// Notes what is worked on from here; false when another process has the partition. What happens while this process
@@ -101,14 +102,14 @@ pub async fn take(deps: &Deps, partition: i64, watch: &mut Watch) -> Result<Opti
 pub async fn note(
     deps: &Deps,
     partition: i64,
-    position: i64,
+    lanes: &Lanes,
     records: Range<i64>,
     stop: &CancellationToken,
 ) -> Result<bool, Error> {
     if stop.is_cancelled() || is_draining() {
         return Ok(true);
     }
-    Ok(positions::note_work(&deps.db, deps.log.source(), partition, position, name(), records).await?)
+    Ok(positions::note_work(&deps.db, deps.log.source(), partition, lanes.commits(), name(), records).await?)
 }
 
 /// Shows that this process lives, until it is to end; then its name goes away from what it works on.

@@ -75,17 +75,21 @@ pub async fn lag(store: &portolan_store::Store, log: &portolan_log::Log, ends: &
     Ok(waiting.map(|records| records.max(0)).sum())
 }
 
-/// How far each partition is in the inventory. From memory where this process consumes; then another consumer's
-/// progress shows with a delay of about a second.
+/// How far each partition is in the inventory for an account, whose records may be ahead of others. From memory where
+/// this process consumes; then another consumer's progress shows with a delay of about a second.
 ///
 /// # Errors
 /// When the tables cannot be read.
-pub async fn positions(deps: &Deps) -> Result<Positions, Error> {
-    let known = deps.shared.positions.borrow().clone();
-    if i64::try_from(known.len()) == Ok(deps.log.partitions()) {
-        return Ok(known);
+pub async fn positions(deps: &Deps, account_id: i64) -> Result<Positions, Error> {
+    // What is ahead is read first: once it is not, the position is there.
+    let ahead = store::positions::of_account(&deps.db, deps.log.source(), account_id).await?;
+    let mut known = deps.shared.positions.borrow().clone();
+    if i64::try_from(known.len()) != Ok(deps.log.partitions()) {
+        known = store::positions::list(&deps.db, deps.log.source()).await?;
     }
-    let stored = store::positions::list(&deps.db, deps.log.source()).await?;
-    let next = |partition| (partition, stored.get(&partition).copied().unwrap_or_default());
+    let next = |partition| {
+        let offset = known.get(&partition).max(ahead.get(&partition)).copied().unwrap_or_default();
+        (partition, offset)
+    };
     Ok((0..deps.log.partitions()).map(next).collect())
 }

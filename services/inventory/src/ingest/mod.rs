@@ -1,10 +1,11 @@
 //! Ingest: from the log into the tables.
 //!
-//! One task for each partition fetches a batch, folds it in memory ([`batch`]) and writes it in one transaction with
-//! the partition's next offset ([`write`]). Who loses the race for the offset, another process included, has written
+//! One task for each partition fetches a batch ([`gather`]), folds it in memory ([`batch`]) and writes it in one
+//! transaction with how far the partition is read ([`write`]). Who loses the race for the offset, another process included, has written
 //! nothing and reads the position anew.
 //!
 //! # Invariants
+//! - An account with many records delays its own alone: those of others are read past them ([`lanes`]).
 //! - A record that cannot be read is kept among the rejected ones before its offset is passed; a repetition of that
 //!   changes nothing.
 //! - A record that a broker holds twice, since its producer had to repeat an append, counts once ([`repeats`]).
@@ -15,7 +16,9 @@
 
 pub(crate) mod attempts;
 pub(crate) mod batch;
+pub(crate) mod gather;
 mod lag;
+mod lanes;
 pub(crate) mod partition;
 mod probe;
 pub mod rejected;
@@ -25,5 +28,6 @@ mod set_aside;
 mod write;
 
 pub use lag::{Unread, lag, log_readiness, oldest_unread, positions};
+pub use partition::TURN;
 pub use probe::{PROBE_ARGUMENT, probe};
 pub use set_aside::{Skipped, skip};

@@ -3,7 +3,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portolan_log::Stored;
 use portolan_store::retrying;
 use tokio_util::sync::CancellationToken;
 
@@ -12,36 +11,19 @@ use crate::{
     catalogs::Catalogs,
     ingest::{
         attempts,
-        attempts::{Suspects, Verdict, Watch},
-        batch,
+        attempts::{Suspects, Watch},
         batch::{Batch, Rejected},
-        probe,
-        repeats::{Marks, Repeats},
-        rules, set_aside, write,
+        gather::{Gathered, Place, gather},
+        lanes::{Lanes, Step},
+        repeats::Repeats,
+        set_aside, write,
         write::Outcome,
     },
-    parameters::data_types,
     store,
 };
 
-/// Records fetched at once, small enough that those of several partitions fit in memory.
-const FETCH_BYTES_MAX: usize = 8 << 20;
-
-/// Records added up before they are written. What is written grows with the endpoints of a batch and not with its
-/// records, so a large batch saves most of the work.
-const BATCH_BYTES_MAX: usize = 256 << 20;
-
-/// A batch of many endpoints is written earlier, since each stays in memory until then…
-const BATCH_ENDPOINTS_MAX: usize = 4_000;
-
-/// … and so is one with many samples and rejected records.
-const BATCH_KEPT_BYTES_MAX: usize = 48 << 20;
-
-/// While the log has more, what was read is seen at the latest after this.
-const BATCH_TIME_MAX: Duration = Duration::from_secs(20);
-
-/// A log in a broker delivers its backlog in portions. A batch waits for the next one at most this long.
-const PORTION_WAIT: Duration = Duration::from_secs(2);
+/// Fault point before the commit of a turn.
+pub const TURN: &str = "ingest.turn";
 
 /// After a batch of this size the consumer lets records gather for as long as the write took…
 const GATHER_FROM_BYTES: usize = 1 << 20;
@@ -87,61 +69,56 @@ async fn consume(
 ) -> Result<(), Error> {
     store::positions::ensure(&deps.db, deps.log.source(), partition).await?;
     let mut repeats = Repeats::default();
-    let Some((mut position, mut suspects)) = take(deps, partition, stop).await? else { return Ok(()) };
+    let Some((mut lanes, mut suspects)) = take(deps, partition, stop).await? else { return Ok(()) };
     while !stop.is_cancelled() {
-        let gathered = match gather(deps, &mut repeats, partition, position, &suspects, stop).await {
-            Ok(gathered) => gathered,
-            Err(error) => {
-                set_aside::unreadable(deps, partition, position, error).await?;
-                repeats.forget();
-                let Some(taken) = take(deps, partition, stop).await? else { return Ok(()) };
-                (position, suspects) = taken;
+        let mut step = lanes.step();
+        let place = Place { partition, lanes: &lanes, suspects: &suspects, stop };
+        let gathered = match gather(deps, &mut repeats, &place, &mut step).await {
+            // What lies before it is read first, so that only the position can stand at what is unreadable.
+            Err(Error::Log(portolan_log::Error::Damaged { .. })) if step.is_scan() && lanes.is_behind() => {
+                lanes.halt();
                 continue;
             }
-        };
-        let Some(Gathered { batch, marks, bytes, next }) = gathered else {
-            repeats.forget();
-            let Some(taken) = take(deps, partition, stop).await? else { return Ok(()) };
-            (position, suspects) = taken;
-            continue;
-        };
-        if next == position {
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                found = deps.log.wait(partition, position, IDLE) => found?,
-            };
-            let Some((stored, found)) = take(deps, partition, stop).await? else { return Ok(()) };
-            if stored != position {
-                repeats.forget();
+            Err(error) if step.from == lanes.position() => {
+                set_aside::unreadable(deps, partition, step.from, error).await?;
+                None
             }
-            (position, suspects) = (stored, found);
+            gathered => gathered?,
+        };
+        let is_idle = gathered.is_some() && step.next == step.from;
+        if is_idle && step.is_scan() && lanes.is_behind() {
+            // The scan has nothing new, and those behind go on.
+            lanes = lanes.after(&step);
             continue;
         }
-        let started = Instant::now();
-        let rejected = batch.rejected.iter().map(|Rejected { record, reason, is_of_nobody }| {
-            let mut rejected = set_aside::rejected(partition, record, reason.clone());
-            // Nobody would see it under an account that does not exist.
-            rejected.account_id = rejected.account_id.filter(|_| !is_of_nobody);
-            rejected
-        });
-        deps.log.reject(&rejected.collect::<Vec<_>>()).await?;
-        position = match retrying(|| write::apply(deps, catalogs, partition, position, next, &batch, &marks)).await? {
-            Outcome::Written => {
-                repeats.commit(&marks);
-                publish(deps, partition, next);
-                report(partition, next, &batch);
-                deps.log.trim(partition, next).await?;
-                next
-            }
-            Outcome::Overtaken => {
+        if is_idle {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                found = deps.log.wait(partition, step.next, IDLE) => found?,
+            };
+        }
+        let Some(gathered) = gathered.filter(|_| !is_idle) else {
+            let Some((stored, found)) = take(deps, partition, stop).await? else { return Ok(()) };
+            if stored.commits() != lanes.commits() {
                 repeats.forget();
-                let Some((stored, found)) = take(deps, partition, stop).await? else { return Ok(()) };
-                suspects = found;
-                stored
             }
+            (lanes, suspects) = (stored, found);
+            continue;
         };
+        let started = Instant::now();
+        match write(deps, catalogs, partition, &lanes, &step, &gathered).await? {
+            Some(written) => {
+                repeats.commit(&gathered.marks);
+                lanes = written;
+            }
+            None => {
+                repeats.forget();
+                let Some(taken) = take(deps, partition, stop).await? else { return Ok(()) };
+                (lanes, suspects) = taken;
+            }
+        }
         *wait = WAIT_MIN;
-        if bytes >= GATHER_FROM_BYTES {
+        if gathered.bytes >= GATHER_FROM_BYTES && !lanes.is_behind() {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 () = tokio::time::sleep(started.elapsed().min(GATHER_MAX)) => {}
@@ -151,126 +128,50 @@ async fn consume(
     Ok(())
 }
 
-/// What the log has from a position on, added up.
-struct Gathered {
-    batch: Batch,
-    marks: Marks,
-    bytes: usize,
-    /// The offset behind the last record.
-    next: i64,
-}
-
-/// Reads what the log has, until the batch is full. Records at which processes died are a batch each, and are looked at
-/// or set aside when there is reason to. Nothing when another consumer has the partition, or the position has moved.
-async fn gather(
+/// Writes what a step has read, and how far it read; nothing when another consumer was faster.
+async fn write(
     deps: &Deps,
-    repeats: &mut Repeats,
+    catalogs: &Catalogs,
     partition: i64,
-    position: i64,
-    suspects: &Suspects,
-    stop: &CancellationToken,
-) -> Result<Option<Gathered>, Error> {
-    let mut rules = rules::current(deps).await?;
-    let batch = Batch { rules: rules.clone(), ..Batch::default() };
-    let mut gathered = Gathered { batch, marks: Marks::default(), bytes: 0, next: position };
-    let started = Instant::now();
-    let mut end = None;
-    let mut pieces = 0;
-    while gathered.bytes < BATCH_BYTES_MAX
-        && gathered.batch.endpoints() < BATCH_ENDPOINTS_MAX
-        && gathered.batch.kept_bytes() < BATCH_KEPT_BYTES_MAX
-        && started.elapsed() < BATCH_TIME_MAX
-        && !stop.is_cancelled()
-    {
-        let bytes_max = if suspects.offsets.contains(&gathered.next) { 1 } else { FETCH_BYTES_MAX };
-        let mut records = match deps.log.fetch(partition, gathered.next, bytes_max).await {
-            // What was read before is written first.
-            Err(_) if gathered.next > position => break,
-            fetched => fetched?,
-        };
-        let mut is_suspect = false;
-        if let Some(first) = records.first() {
-            is_suspect = suspects.offsets.contains(&first.offset);
-            if is_suspect && gathered.next > position {
-                break;
-            }
-            if is_suspect {
-                records.truncate(1);
-            } else if first.offset < suspects.offsets.start {
-                records.retain(|record| record.offset < suspects.offsets.start);
-            }
-        }
-        let Some(last) = records.last() else {
-            if gathered.next == position {
-                break;
-            }
-            // Records that come from here on are the next batch's, so that steady traffic does not hold this one up.
-            let end = match end {
-                Some(end) => end,
-                None => *end.insert(deps.log.end_offset(partition).await?),
-            };
-            if gathered.next >= end {
-                break;
-            }
-            tokio::select! {
-                () = stop.cancelled() => break,
-                found = deps.log.wait(partition, gathered.next, PORTION_WAIT) => match found? {
-                    true => continue,
-                    false => break,
-                }
-            }
-        };
-        gathered.next = last.offset + 1;
-        let from = records.first().map_or(position, |first| first.offset);
-        if !attempts::note(deps, partition, position, from..gathered.next, stop).await? {
-            return Ok(None);
-        }
-        if is_suspect && is_to_be_set_aside(deps, suspects, &records).await {
-            for record in &records {
-                set_aside::record(deps, partition, position, record, suspects.deaths).await?;
-            }
-            return Ok(None);
-        }
-        pieces += 1;
-        gathered.bytes += records.iter().map(|record| record.value.len()).sum::<usize>();
-        repeats.remove(deps, partition, &mut records, &mut gathered.marks).await?;
-        let detectors = data_types::detectors(deps).await?;
-        let mut part = batch::read(records.clone(), rules.clone(), detectors.clone()).await?;
-        if !part.unknown_accounts.is_empty() {
-            rules = rules::with_accounts(&rules, deps, &part.unknown_accounts).await;
-            part = batch::read(records, rules.clone(), detectors).await?;
-            rules = rules.without_missing();
-        }
-        gathered.batch.merge(part);
-        if is_suspect {
-            break;
-        }
+    lanes: &Lanes,
+    step: &Step,
+    gathered: &Gathered,
+) -> Result<Option<Lanes>, Error> {
+    let Gathered { batch, marks, .. } = gathered;
+    let after = lanes.after(step);
+    let progress = lanes.progress(&after);
+    if !progress.is_any() {
+        return Ok(Some(after));
     }
-    // Each piece was noted while it was read; all of them are written together.
-    if pieces > 1 && !attempts::note(deps, partition, position, position..gathered.next, stop).await? {
+    let rejected = batch.rejected.iter().map(|Rejected { record, reason, is_of_nobody }| {
+        let mut rejected = set_aside::rejected(partition, record, reason.clone());
+        // Nobody would see it under an account that does not exist.
+        rejected.account_id = rejected.account_id.filter(|_| !is_of_nobody);
+        rejected
+    });
+    deps.log.reject(&rejected.collect::<Vec<_>>()).await?;
+    if !step.is_scan() {
+        deps.db.fault(TURN).await?;
+    }
+    let outcome = retrying(|| write::apply(deps, catalogs, partition, &progress, batch, marks)).await?;
+    if outcome == Outcome::Overtaken {
         return Ok(None);
     }
-    Ok(Some(gathered))
-}
-
-async fn is_to_be_set_aside(deps: &Deps, suspects: &Suspects, records: &[Stored]) -> bool {
-    match suspects.verdict() {
-        Verdict::Try => false,
-        Verdict::SetAside => true,
-        Verdict::Look => match records.first() {
-            Some(record) => !probe::is_harmless(deps, &record.value).await,
-            None => false,
-        },
+    publish(deps, partition, after.position());
+    report(partition, step, batch);
+    if progress.next_offset != progress.expected {
+        deps.log.trim(partition, after.position()).await?;
     }
+    Ok(Some(after.committed()))
 }
 
-/// The position of the partition, once nobody else works on it; nothing when `stop` comes before.
-async fn take(deps: &Deps, partition: i64, stop: &CancellationToken) -> Result<Option<(i64, Suspects)>, Error> {
+/// Where the partition stands, once nobody else works on it; nothing when `stop` comes before.
+async fn take(deps: &Deps, partition: i64, stop: &CancellationToken) -> Result<Option<(Lanes, Suspects)>, Error> {
     let mut watch = Watch::default();
     while !stop.is_cancelled() {
-        if let Some((position, suspects)) = attempts::take(deps, partition, &mut watch).await? {
-            publish(deps, partition, position);
-            return Ok(Some((position, suspects)));
+        if let Some((lanes, suspects)) = attempts::take(deps, partition, &mut watch).await? {
+            publish(deps, partition, lanes.position());
+            return Ok(Some((lanes, suspects)));
         }
         // What the other one writes shows here, too.
         let stored = store::positions::load(&deps.db, deps.log.source(), partition).await?.next_offset;
@@ -287,7 +188,8 @@ fn publish(deps: &Deps, partition: i64, position: i64) {
     deps.shared.positions.send_if_modified(|positions| positions.insert(partition, position) != Some(position));
 }
 
-fn report(partition: i64, next: i64, batch: &Batch) {
+fn report(partition: i64, step: &Step, batch: &Batch) {
+    let (from, next) = (step.from, step.next);
     let (records, rejected, passed_over) = (batch.records, batch.rejected.len(), batch.passed_over);
-    tracing::debug!(partition, next, records, rejected, passed_over, "ingested");
+    tracing::debug!(partition, from, next, records, rejected, passed_over, "ingested");
 }

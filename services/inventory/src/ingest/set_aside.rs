@@ -4,7 +4,7 @@ use portolan_log::{Log, Rejected, Stored};
 use portolan_runtime::now_s;
 use portolan_store::{Db, Store};
 
-use crate::{Deps, Error, store};
+use crate::{Deps, Error, ingest::lanes, store, store::positions::Progress};
 
 /// Tries to read a batch before it is set aside.
 const TRIES_MAX: i64 = 3;
@@ -13,15 +13,16 @@ const REASON_DEATHS: &str = "the process died while it worked on the record";
 
 const REASON_OPERATOR: &str = "skipped by an operator";
 
-/// Sets a record aside at which processes died; false when another consumer has moved the partition.
+/// Sets a record aside at which processes died. The partition goes on behind it with the next commit.
 ///
 /// # Errors
-/// When the record cannot be kept; then the partition does not move.
-pub async fn record(deps: &Deps, partition: i64, position: i64, record: &Stored, deaths: i64) -> Result<bool, Error> {
+/// When the record cannot be kept; then the partition must not go on.
+pub async fn record(deps: &Deps, partition: i64, record: &Stored, deaths: i64) -> Result<(), Error> {
     let reason = format!("{REASON_DEATHS} ({deaths} times)");
     deps.log.reject(&[rejected(partition, record, reason)]).await?;
     tracing::error!(partition, offset = record.offset, deaths, "a record at which processes died is set aside");
-    moved(&deps.db, &deps.log, partition, position, record.offset + 1).await
+    count(partition);
+    Ok(())
 }
 
 /// Counts a failed try to read what stands at the position, and sets it aside after the last one; true when the partition
@@ -45,7 +46,7 @@ pub(super) fn rejected(partition: i64, record: &Stored, reason: String) -> Rejec
     Rejected {
         partition,
         offset: record.offset,
-        account_id: account_of(&record.value),
+        account_id: lanes::account_of(&record.value),
         reason,
         key: record.key.to_vec(),
         value: record.value.to_vec(),
@@ -58,22 +59,19 @@ fn unread(partition: i64, offset: i64, reason: String) -> Rejected {
     Rejected { partition, offset, reason, created_at: now_s(), ..Rejected::default() }
 }
 
-/// The account that a record names, without reading the rest: a record that kills its reader is set aside, too.
-fn account_of(value: &[u8]) -> Option<i64> {
-    /// Where the account stands; numbers come as text, too.
-    #[derive(serde::Deserialize)]
-    struct Named<'v> {
-        #[serde(borrow)]
-        akto_account_id: &'v serde_json::value::RawValue,
-    }
-    let Named { akto_account_id } = serde_json::from_slice(value).ok()?;
-    akto_account_id.get().trim_matches('"').parse().ok().filter(|id| *id > 0)
+fn count(partition: i64) {
+    metrics::counter!("portolan_ingest_set_aside_total", "partition" => partition.to_string()).increment(1);
 }
 
+/// Moves a partition on that stands at the position, behind what was set aside.
 async fn moved(db: &Db, log: &Log, partition: i64, position: i64, next: i64) -> Result<bool, Error> {
-    metrics::counter!("portolan_ingest_set_aside_total", "partition" => partition.to_string()).increment(1);
+    let cursor = store::positions::load(db, log.source(), partition).await?;
+    if cursor.next_offset != position {
+        return Ok(false);
+    }
+    count(partition);
     let mut tx = db.begin().await?;
-    let moved = store::positions::advance(&mut tx, log.source(), partition, position, next).await?;
+    let moved = store::positions::advance(&mut tx, log.source(), partition, &Progress::to(&cursor, next)).await?;
     tx.commit().await?;
     Ok(moved)
 }
@@ -95,14 +93,18 @@ pub enum Skipped {
 /// When log or store do not answer, or there is no such partition.
 pub async fn skip(store: &Store, log: &Log, partition: i64, offset: i64) -> Result<Skipped, Error> {
     let db = store.service(crate::migrations::SERVICE).await?;
-    let position = store::positions::load(&db, log.source(), partition).await?.next_offset;
+    let cursor = store::positions::load(&db, log.source(), partition).await?;
+    let position = cursor.next_offset;
     if position != offset {
         return Ok(Skipped::StandsAt(position));
     }
     let next = match log.peek(partition, offset).await {
         Ok(None) => return Ok(Skipped::Empty),
         Ok(Some(record)) => {
-            log.reject(&[rejected(partition, &record, REASON_OPERATOR.to_owned())]).await?;
+            // A record of an account that is ahead is in the tables.
+            if cursor.ahead.get(&lanes::lane_of(&record.value)).is_none_or(|ahead| record.offset >= *ahead) {
+                log.reject(&[rejected(partition, &record, REASON_OPERATOR.to_owned())]).await?;
+            }
             record.offset + 1
         }
         Err(error @ portolan_log::Error::Damaged { offset, next_offset, .. }) => {

@@ -15,6 +15,7 @@ use crate::{
         deltas::{Delta, Deltas, Target},
     },
     redaction, store,
+    store::positions::Progress,
     writer::{Changed, note_changes, write_collection},
 };
 
@@ -28,17 +29,16 @@ const HOST_ATTEMPTS_MAX: u32 = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Written,
-    /// Another consumer has moved the position since it was read; nothing is written.
+    /// Another consumer has written since the position was read; nothing is written.
     Overtaken,
 }
 
-/// Writes a batch and the partition's next offset in one transaction.
+/// Writes a batch and how far the partition is read in one transaction.
 pub async fn apply(
     deps: &Deps,
     catalogs: &Catalogs,
     partition: i64,
-    expected: i64,
-    next: i64,
+    progress: &Progress,
     batch: &Batch,
     marks: &Marks,
 ) -> Result<Outcome, Error> {
@@ -53,11 +53,11 @@ pub async fn apply(
 
     let mut tx = deps.db.begin().await?;
     let source = deps.log.source();
-    if !store::positions::advance(&mut tx, source, partition, expected, next).await? {
+    if !store::positions::advance(&mut tx, source, partition, progress).await? {
         return Ok(Outcome::Overtaken);
     }
-    for (producer_id, mark) in marks.iter() {
-        store::producers::save(&mut tx, source, partition, producer_id, mark, now_s()).await?;
+    for (lane, producer_id, mark) in marks.iter() {
+        store::producers::save(&mut tx, source, partition, (lane, producer_id), mark, now_s()).await?;
     }
     insert_defaults(&mut tx, &new_accounts).await?;
     let mut written = Vec::new();

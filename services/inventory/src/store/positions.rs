@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use portolan_log::Positions;
 use portolan_store::{Db, Error, Tx, args};
 
@@ -9,26 +11,70 @@ pub async fn list(db: &Db, source: &str) -> Result<Positions, Error> {
     rows.iter().map(|row| Ok((row.get("partition_id")?, row.get("next_offset")?))).collect()
 }
 
+const SELECT_LANE: &str = "SELECT partition_id, next_offset FROM ingest_lanes WHERE source = $1 AND lane = $2";
+
+/// How far the records of an account are in the inventory where they are ahead of their partition.
+pub async fn of_account(db: &Db, source: &str, account_id: i64) -> Result<Positions, Error> {
+    let rows = db.fetch_all(SELECT_LANE, args![source, account_id]).await?;
+    rows.iter().map(|row| Ok((row.get("partition_id")?, row.get("next_offset")?))).collect()
+}
+
 const INSERT: &str =
     "INSERT INTO ingest_cursors (source, partition_id, next_offset) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING";
 
-const ADVANCE: &str = "UPDATE ingest_cursors SET next_offset = $4, work_owner = NULL, tries = 0 \
-     WHERE source = $1 AND partition_id = $2 AND next_offset = $3";
+const ADVANCE: &str = "UPDATE ingest_cursors SET next_offset = $5, commits = commits + 1, work_owner = NULL, tries = 0 \
+     WHERE source = $1 AND partition_id = $2 AND next_offset = $3 AND commits = $4";
+
+const SAVE_LANE: &str = "INSERT INTO ingest_lanes (source, partition_id, lane, next_offset) VALUES ($1, $2, $3, $4) \
+     ON CONFLICT (source, partition_id, lane) DO UPDATE SET next_offset = excluded.next_offset";
+
+const DELETE_LANES: &str = "DELETE FROM ingest_lanes WHERE source = $1 AND partition_id = $2 AND next_offset <= $3";
+
+/// How far a commit moves a partition on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Where the partition stood…
+    pub expected: i64,
+    /// … and how many commits it had: an account that gets ahead leaves the position as it is.
+    pub commits: i64,
+    pub next_offset: i64,
+    /// Accounts whose records are written up to an offset behind the position.
+    pub ahead: Vec<(i64, i64)>,
+    /// Some were ahead before.
+    pub was_ahead: bool,
+}
+
+impl Progress {
+    /// Moves the position alone.
+    pub fn to(cursor: &Cursor, next_offset: i64) -> Self {
+        let Cursor { next_offset: expected, commits, .. } = *cursor;
+        Self { expected, commits, next_offset, ahead: Vec::new(), was_ahead: !cursor.ahead.is_empty() }
+    }
+
+    /// Whether there is something to be stored.
+    pub fn is_any(&self) -> bool {
+        self.next_offset != self.expected || !self.ahead.is_empty()
+    }
+}
 
 /// Makes the row of a partition that has none.
 pub async fn ensure(db: &Db, source: &str, partition: i64) -> Result<(), Error> {
     db.execute(INSERT, args![source, partition]).await.map(drop)
 }
 
-/// Moves a partition on; false when another consumer has moved it since `expected` was read.
-pub async fn advance(
-    tx: &mut Tx,
-    source: &str,
-    partition: i64,
-    expected: i64,
-    next_offset: i64,
-) -> Result<bool, Error> {
-    Ok(tx.execute(ADVANCE, args![source, partition, expected, next_offset]).await? == 1)
+/// Moves a partition on; false when another consumer has written since it was read.
+pub async fn advance(tx: &mut Tx, source: &str, partition: i64, progress: &Progress) -> Result<bool, Error> {
+    let Progress { expected, commits, next_offset, ahead, was_ahead } = progress;
+    if tx.execute(ADVANCE, args![source, partition, *expected, *commits, *next_offset]).await? != 1 {
+        return Ok(false);
+    }
+    if *was_ahead {
+        tx.execute(DELETE_LANES, args![source, partition, *next_offset]).await?;
+    }
+    for (lane, offset) in ahead {
+        tx.execute(SAVE_LANE, args![source, partition, *lane, *offset]).await?;
+    }
+    Ok(true)
 }
 
 /// Where a partition stands, and what its consumers died at.
@@ -43,16 +89,29 @@ pub struct Cursor {
     pub suspect_from: i64,
     pub suspect_to: i64,
     pub deaths: i64,
+    /// Grows with every commit.
+    pub commits: i64,
+    /// Accounts whose records are written up to an offset behind the position; 0 stands for records that name none.
+    pub ahead: BTreeMap<i64, i64>,
 }
 
-const LOAD: &str = "SELECT next_offset, work_owner, work_from, work_to, suspect_from, suspect_to, deaths \
+const LOAD: &str = "SELECT next_offset, work_owner, work_from, work_to, suspect_from, suspect_to, deaths, commits \
      FROM ingest_cursors WHERE source = $1 AND partition_id = $2";
+
+const LOAD_LANES: &str = "SELECT lane, next_offset FROM ingest_lanes \
+     WHERE source = $1 AND partition_id = $2 AND next_offset > $3";
 
 /// Where a partition stands.
 pub async fn load(db: &Db, source: &str, partition: i64) -> Result<Cursor, Error> {
     let Some(row) = db.fetch_optional(LOAD, args![source, partition]).await? else { return Ok(Cursor::default()) };
+    let next_offset: i64 = row.get("next_offset")?;
+    // What is committed between the two makes the number of commits wrong, and nothing is written by it.
+    let lanes = db.fetch_all(LOAD_LANES, args![source, partition, next_offset]).await?;
+    let ahead = lanes.iter().map(|row| Ok((row.get("lane")?, row.get("next_offset")?)));
     Ok(Cursor {
-        next_offset: row.get("next_offset")?,
+        next_offset,
+        ahead: ahead.collect::<Result<_, Error>>()?,
+        commits: row.get("commits")?,
         work_owner: row.get("work_owner")?,
         work_from: row.get("work_from")?,
         work_to: row.get("work_to")?,
@@ -63,18 +122,18 @@ pub async fn load(db: &Db, source: &str, partition: i64) -> Result<Cursor, Error
 }
 
 const NOTE_WORK: &str = "UPDATE ingest_cursors SET work_owner = $4, work_from = $5, work_to = $6 \
-     WHERE source = $1 AND partition_id = $2 AND next_offset = $3 AND (work_owner IS NULL OR work_owner = $4)";
+     WHERE source = $1 AND partition_id = $2 AND commits = $3 AND (work_owner IS NULL OR work_owner = $4)";
 
 /// Notes who works on which records before it begins; false when another consumer has the partition.
 pub async fn note_work(
     db: &Db,
     source: &str,
     partition: i64,
-    next_offset: i64,
+    commits: i64,
     owner: &str,
     records: std::ops::Range<i64>,
 ) -> Result<bool, Error> {
-    let work = args![source, partition, next_offset, owner, records.start, records.end];
+    let work = args![source, partition, commits, owner, records.start, records.end];
     Ok(db.execute(NOTE_WORK, work).await? == 1)
 }
 

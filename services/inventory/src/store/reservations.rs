@@ -13,7 +13,10 @@ pub async fn lock(tx: &mut Tx, organization_id: &str) -> Result<(), Error> {
 
 const CURSORS: &str = "SELECT source, partition_id, next_offset FROM ingest_cursors";
 
-const LIST: &str = "SELECT reservation_id, endpoints, until_at, source, positions FROM endpoint_reservations
+const LANES: &str = "SELECT source, partition_id, lane, next_offset FROM ingest_lanes";
+
+const LIST: &str =
+    "SELECT reservation_id, account_id, endpoints, until_at, source, positions FROM endpoint_reservations
     WHERE organization_id = $1";
 
 const DELETE: &str = "DELETE FROM endpoint_reservations WHERE reservation_id = $1";
@@ -26,6 +29,10 @@ pub async fn held(tx: &mut Tx, organization_id: &str, own_id: &str, now: i64) ->
     for row in tx.fetch_all(CURSORS, args![]).await? {
         next.insert((row.get("source")?, row.get("partition_id")?), row.get("next_offset")?);
     }
+    let mut ahead: BTreeMap<(String, i64, i64), i64> = BTreeMap::new();
+    for row in tx.fetch_all(LANES, args![]).await? {
+        ahead.insert((row.get("source")?, row.get("partition_id")?, row.get("lane")?), row.get("next_offset")?);
+    }
     let mut held = 0;
     for row in tx.fetch_all(LIST, args![organization_id]).await? {
         let (id, source): (String, String) = (row.get("reservation_id")?, row.get("source")?);
@@ -33,7 +40,11 @@ pub async fn held(tx: &mut Tx, organization_id: &str, own_id: &str, now: i64) ->
         let is_held = if positions.is_empty() {
             row.get::<i64>("until_at")? > now
         } else {
-            let read = |partition: i64| next.get(&(source.clone(), partition)).copied().unwrap_or_default();
+            let account_id: i64 = row.get("account_id")?;
+            let read = |partition: i64| {
+                let ahead = ahead.get(&(source.clone(), partition, account_id));
+                next.get(&(source.clone(), partition)).max(ahead).copied().unwrap_or_default()
+            };
             // Positions that cannot be read are those of a reservation that nobody can settle: it ends.
             serde_json::from_str::<Positions>(&positions)
                 .is_ok_and(|positions| positions.iter().any(|(partition, offset)| read(*partition) < *offset))
@@ -47,11 +58,19 @@ pub async fn held(tx: &mut Tx, organization_id: &str, own_id: &str, now: i64) ->
     Ok(held)
 }
 
-const INSERT: &str = "INSERT INTO endpoint_reservations (reservation_id, organization_id, endpoints, until_at)
-    VALUES ($1, $2, $3, $4)";
+const INSERT: &str =
+    "INSERT INTO endpoint_reservations (reservation_id, organization_id, account_id, endpoints, until_at)
+    VALUES ($1, $2, $3, $4, $5)";
 
-pub async fn insert(tx: &mut Tx, id: &str, organization_id: &str, endpoints: i64, until: i64) -> Result<(), Error> {
-    tx.execute(INSERT, args![id, organization_id, endpoints, until]).await.map(drop)
+/// Holds endpoints of a plan for an account.
+pub async fn insert(
+    tx: &mut Tx,
+    id: &str,
+    (organization_id, account_id): (&str, i64),
+    endpoints: i64,
+    until: i64,
+) -> Result<(), Error> {
+    tx.execute(INSERT, args![id, organization_id, account_id, endpoints, until]).await.map(drop)
 }
 
 const SETTLE: &str = "UPDATE endpoint_reservations SET source = $2, positions = $3 WHERE reservation_id = $1";

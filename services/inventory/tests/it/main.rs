@@ -8,6 +8,7 @@ mod drift;
 mod durable;
 mod edge;
 mod endpoints;
+mod fairness;
 mod groups;
 mod harness;
 mod ingest;
@@ -52,6 +53,7 @@ portolan_testkit::suite! {
     endpoints::merged_urls_keep_everything,
     endpoints::unknown_ids_answer_as_documented,
     endpoints::sensitive_parameters_are_listed,
+    fairness::a_flood_delays_its_account_alone,
     groups::members_do_not_depend_on_order,
     groups::members_follow_their_collections,
     groups::additions_stand_beside_conditions,
@@ -76,6 +78,9 @@ portolan_testkit::suite! {
     sensitive::definitions_are_checked,
     sensitive::private_parameters_are_told_apart,
     openapi::pages_follow_each_other,
+    redaction::a_deletion_leaves_no_bytes,
     redaction::no_value_is_left,
-    redaction::nothing_is_stored_first,
+    redaction::nothing_is_stored_first;
+    PORTOLAN_TEST_KAFKA @sqlite:
+    fairness::a_flood_delays_its_account_alone_over_a_broker,
 }

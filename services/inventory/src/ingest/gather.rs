@@ -1,0 +1,223 @@
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
+
+use portolan_log::Stored;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Deps, Error,
+    ingest::{
+        attempts,
+        attempts::{Suspects, Verdict as Suspicion},
+        batch,
+        batch::Batch,
+        lanes,
+        lanes::{Lanes, Step, Verdict},
+        probe,
+        repeats::{Marks, Repeats},
+        rules, set_aside,
+    },
+    parameters::data_types,
+};
+
+/// Records fetched at once, small enough that those of several partitions fit in memory.
+const FETCH_BYTES_MAX: usize = 8 << 20;
+
+/// Records added up before they are written. What is written grows with the endpoints of a batch and not with its
+/// records, so a large batch saves most of the work.
+const BATCH_BYTES_MAX: usize = 256 << 20;
+
+/// A batch of many endpoints is written earlier, since each stays in memory until then…
+const BATCH_ENDPOINTS_MAX: usize = 4_000;
+
+/// … and so is one with many samples and rejected records.
+const BATCH_KEPT_BYTES_MAX: usize = 48 << 20;
+
+/// While the log has more, what was read is written at the latest after this, and others have a look at the log…
+const ALONE_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// … and after this while others have records, too.
+const TIME_MAX: Duration = Duration::from_secs(1);
+
+/// A log in a broker delivers its backlog in portions. A batch waits for the next one at most this long.
+const PORTION_WAIT: Duration = Duration::from_secs(2);
+
+/// What one step has read, added up.
+pub struct Gathered {
+    pub batch: Batch,
+    pub marks: Marks,
+    pub bytes: usize,
+}
+
+/// Where records are read, and by whom.
+pub struct Place<'p> {
+    pub partition: i64,
+    pub lanes: &'p Lanes,
+    pub suspects: &'p Suspects,
+    pub stop: &'p CancellationToken,
+}
+
+/// Records of a piece of the log that are the step's.
+#[derive(Default)]
+struct Piece {
+    records: Vec<Stored>,
+    /// A record at which processes died, alone.
+    is_suspect: bool,
+    /// The step goes no further.
+    is_last: bool,
+}
+
+/// Reads what the log has for a step, until the batch is full. Records at which processes died are a batch each, and are
+/// looked at or set aside when there is reason to. Nothing when another consumer has the partition, or it has moved.
+pub async fn gather(
+    deps: &Deps,
+    repeats: &mut Repeats,
+    place: &Place<'_>,
+    step: &mut Step,
+) -> Result<Option<Gathered>, Error> {
+    let Place { partition, lanes, suspects, stop } = *place;
+    let mut rules = rules::current(deps).await?;
+    let batch = Batch { rules: rules.clone(), ..Batch::default() };
+    let mut gathered = Gathered { batch, marks: Marks::default(), bytes: 0 };
+    let started = Instant::now();
+    let time_max = if step.is_alone { ALONE_TIME_MAX } else { TIME_MAX };
+    let mut end = None;
+    let mut under_work: Option<Range<i64>> = None;
+    let mut pieces = 0;
+    while gathered.bytes < BATCH_BYTES_MAX
+        && gathered.batch.endpoints() < BATCH_ENDPOINTS_MAX
+        && gathered.batch.kept_bytes() < BATCH_KEPT_BYTES_MAX
+        && started.elapsed() < time_max
+        && !stop.is_cancelled()
+        && !step.is_over()
+    {
+        let bytes_max = if suspects.offsets.contains(&step.next) { 1 } else { FETCH_BYTES_MAX };
+        let fetched = match deps.log.fetch(partition, step.next, bytes_max).await {
+            // What was read before is written first.
+            Err(_) if step.next > step.from => break,
+            fetched => fetched?,
+        };
+        if fetched.is_empty() {
+            if step.next == step.from && step.is_scan() && !lanes.is_behind() {
+                step.is_at_end = true;
+                break;
+            }
+            // Records that come from here on are the next batch's, so that steady traffic does not hold this one up.
+            let end = match end {
+                Some(end) => end,
+                None => *end.insert(deps.log.end_offset(partition).await?),
+            };
+            if step.next >= step.bounded(end) {
+                step.is_at_end = true;
+                break;
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                found = deps.log.wait(partition, step.next, PORTION_WAIT) => match found? {
+                    true => continue,
+                    false => break,
+                }
+            }
+        }
+        let piece = choose(lanes, step, suspects, fetched, under_work.is_some()).await?;
+        let (Some(first), Some(last)) = (piece.records.first(), piece.records.last()) else {
+            if piece.is_last {
+                break;
+            }
+            continue;
+        };
+        let work = first.offset..last.offset + 1;
+        let from = under_work.as_ref().map_or(work.start, |known| known.start);
+        under_work = Some(from..work.end);
+        if !attempts::note(deps, partition, lanes, work, stop).await? {
+            return Ok(None);
+        }
+        if piece.is_suspect && is_to_be_set_aside(deps, suspects, &piece.records).await {
+            for record in &piece.records {
+                set_aside::record(deps, partition, record, suspects.deaths).await?;
+            }
+            break;
+        }
+        pieces += 1;
+        let mut records = piece.records;
+        gathered.bytes += records.iter().map(|record| record.value.len()).sum::<usize>();
+        repeats.remove(deps, partition, &mut records, &mut gathered.marks).await?;
+        let detectors = data_types::detectors(deps).await?;
+        let mut part = batch::read(records.clone(), rules.clone(), detectors.clone()).await?;
+        if !part.unknown_accounts.is_empty() {
+            rules = rules::with_accounts(&rules, deps, &part.unknown_accounts).await;
+            part = batch::read(records, rules.clone(), detectors).await?;
+            rules = rules.without_missing();
+        }
+        gathered.batch.merge(part);
+        if piece.is_last {
+            break;
+        }
+    }
+    // Each piece was noted while it was read; all of them are written together.
+    if let Some(work) = under_work.filter(|_| pieces > 1)
+        && !attempts::note(deps, partition, lanes, work, stop).await?
+    {
+        return Ok(None);
+    }
+    Ok(Some(gathered))
+}
+
+/// The records of a fetched piece that are the step's; the step comes to stand behind what was looked at.
+async fn choose(
+    lanes: &Lanes,
+    step: &mut Step,
+    suspects: &Suspects,
+    fetched: Vec<Stored>,
+    has_records: bool,
+) -> Result<Piece, Error> {
+    // Finding the accounts of megabytes would hold up the other tasks of its thread.
+    let found = tokio::task::spawn_blocking(move || {
+        let lane = |record: Stored| (lanes::lane_of(&record.value), record);
+        fetched.into_iter().map(lane).collect::<Vec<_>>()
+    });
+    let found = found.await.map_err(|error| Error::Internal(format!("reading a batch: {error}")))?;
+    let mut piece = Piece::default();
+    for (lane, record) in found {
+        let (offset, bytes) = (record.offset, record.value.len());
+        match lanes.judge(step, lane, offset, bytes) {
+            Verdict::Stop => {
+                step.stop_before(offset);
+                piece.is_last = true;
+                return Ok(piece);
+            }
+            Verdict::Pass => {}
+            Verdict::PassOver => step.pass_over(lane, offset),
+            Verdict::Take => {
+                piece.is_suspect = suspects.offsets.contains(&offset);
+                if piece.is_suspect && (has_records || !piece.records.is_empty()) {
+                    // It is a batch of its own, the next one.
+                    piece.is_suspect = false;
+                    piece.is_last = true;
+                    return Ok(piece);
+                }
+                step.take(lane, bytes);
+                piece.records.push(record);
+            }
+        }
+        step.next = offset + 1;
+        if piece.is_suspect {
+            piece.is_last = true;
+            return Ok(piece);
+        }
+    }
+    Ok(piece)
+}
+
+async fn is_to_be_set_aside(deps: &Deps, suspects: &Suspects, records: &[Stored]) -> bool {
+    match suspects.verdict() {
+        Suspicion::Try => false,
+        Suspicion::SetAside => true,
+        Suspicion::Look => match records.first() {
+            Some(record) => !probe::is_harmless(deps, &record.value).await,
+            None => false,
+        },
+    }
+}
