@@ -24,6 +24,15 @@ impl Error {
             _ => None,
         }
     }
+
+    /// Whether the same write fails again, whatever the store and the log do meanwhile.
+    pub(crate) fn is_lasting(&self) -> bool {
+        match self {
+            Self::Store(error) => !error.transient(),
+            Self::Log(error) => !error.transient(),
+            Self::Refused(_) | Self::Internal(_) => true,
+        }
+    }
 }
 
 impl From<Reason> for Error {

@@ -4,6 +4,9 @@
 //! share and passes over the rest: such a lane is behind. Between two scans one of those behind has a turn, all in a
 //! circle, from the first of its records that was passed over.
 //!
+//! What cannot be written, such as a record of an endpoint whose stored row nobody can read, holds up its lane: after a
+//! commit of several lanes has failed each has its turn, and after a turn has failed its lane goes on record by record.
+//!
 //! # Invariants
 //! - A record is in the tables exactly when it lies below the position, or below what is stored for its lane. Both are
 //!   committed with the record, so a restart reads on where the last commit stood.
@@ -11,8 +14,9 @@
 //! - The position is the first record of all that was passed over.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::Bound::{Excluded, Unbounded},
+    time::{Duration, Instant},
 };
 
 use crate::store::positions::{Cursor, Progress};
@@ -32,6 +36,12 @@ const TURN_BYTES: usize = 8 << 20;
 /// Lanes kept apart. A scan ends before more, and goes on when the position has moved.
 const LANES_MAX: usize = 1_000;
 
+/// A lane whose turn failed waits for this long, doubled with every failure…
+const WAIT_MIN: Duration = Duration::from_secs(1);
+
+/// … up to this.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
 /// How far a partition is read, by lane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lanes {
@@ -50,6 +60,17 @@ pub struct Lanes {
     is_at_end: bool,
     /// What lies at the end of the scan cannot be read; it waits until the position is there.
     is_halted: bool,
+    /// Lanes that a commit of several failed with; they are read in their turns alone.
+    apart: BTreeSet<i64>,
+    /// Lanes that go on record by record since a turn failed.
+    failing: BTreeMap<i64, Failing>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Failing {
+    failures: u32,
+    /// No turn is tried before.
+    due_at: Instant,
 }
 
 /// A part of the log that is read for one commit.
@@ -63,6 +84,8 @@ pub struct Step {
     until: Option<i64>,
     /// No other lane waits for the end of this one.
     pub is_alone: bool,
+    /// It reads one record.
+    is_single: bool,
     /// Whether the log ended.
     pub is_at_end: bool,
     taken: BTreeMap<i64, Taken>,
@@ -133,23 +156,46 @@ impl Lanes {
     }
 
     /// What is to be read next.
-    pub fn step(&self) -> Step {
-        let after = self.behind.range((Excluded(self.served), Unbounded)).next();
-        match after.or_else(|| self.behind.first_key_value()) {
+    pub fn step(&self, now: Instant) -> Step {
+        match self.turn(now) {
             Some((lane, from)) if self.is_turn_due => Step {
-                lane: Some(*lane),
-                from: *from,
-                next: *from,
+                lane: Some(lane),
+                from,
+                next: from,
                 until: Some(self.scanned),
                 is_alone: self.is_at_end && self.behind.len() == 1,
+                is_single: self.failing.contains_key(&lane),
                 ..Step::default()
             },
-            behind => Step {
+            _ => Step {
                 from: self.scanned,
                 next: self.scanned,
-                until: behind.filter(|_| self.is_halted).map(|_| self.scanned),
+                until: (self.is_halted && self.is_behind()).then_some(self.scanned),
                 ..Step::default()
             },
+        }
+    }
+
+    /// The lane that has the next turn, and where it goes on; none while all of those behind wait after failures.
+    pub fn turn(&self, now: Instant) -> Option<(i64, i64)> {
+        let after = self.behind.range((Excluded(self.served), Unbounded));
+        let is_due = |lane: &i64| self.failing.get(lane).is_none_or(|failing| failing.due_at <= now);
+        let mut circle = after.chain(self.behind.range(..=self.served));
+        circle.find(|(lane, _)| is_due(lane)).map(|(lane, from)| (*lane, *from))
+    }
+
+    /// Takes note that what a step has read cannot be written.
+    pub fn failed(&mut self, step: &Step, now: Instant) {
+        let Some(lane) = step.lane else {
+            self.apart.extend(step.taken.keys());
+            return;
+        };
+        self.served = lane;
+        self.is_turn_due = false;
+        let failing = self.failing.entry(lane).or_insert(Failing { failures: 0, due_at: now });
+        if step.is_single {
+            failing.failures += 1;
+            failing.due_at = now + (WAIT_MIN * (1 << (failing.failures - 1).min(8))).min(WAIT_MAX);
         }
     }
 
@@ -162,10 +208,12 @@ impl Lanes {
         let is_beyond = |share| taken.records > 0 && taken.bytes + bytes > share;
         match step.lane {
             Some(own) if lane != own => Verdict::Pass,
+            Some(_) if step.is_single && taken.records > 0 => Verdict::Stop,
             Some(_) if !step.is_alone && is_beyond(TURN_BYTES) => Verdict::Stop,
             Some(_) => Verdict::Take,
             None if self.ahead.get(&lane).is_some_and(|ahead| offset < *ahead) => Verdict::Pass,
             None if self.behind.contains_key(&lane) || step.passed_over.contains_key(&lane) => Verdict::Pass,
+            None if self.apart.contains(&lane) => Verdict::PassOver,
             None if is_beyond(SHARE_BYTES) || taken.records >= SHARE_RECORDS => Verdict::PassOver,
             None if taken.records == 0 && self.lanes() + step.taken.len() >= LANES_MAX => Verdict::Stop,
             None => Verdict::Take,
@@ -183,10 +231,14 @@ impl Lanes {
             Some(lane) => {
                 lanes.served = lane;
                 lanes.ahead.insert(lane, step.next);
-                match step.next < self.scanned {
-                    true => lanes.behind.insert(lane, step.next),
-                    false => lanes.behind.remove(&lane),
-                };
+                if step.next < self.scanned {
+                    lanes.behind.insert(lane, step.next);
+                    lanes.failing.entry(lane).and_modify(|failing| failing.failures = 0);
+                } else {
+                    lanes.behind.remove(&lane);
+                    lanes.apart.remove(&lane);
+                    lanes.failing.remove(&lane);
+                }
             }
             None => {
                 lanes.scanned = step.next;
@@ -234,6 +286,16 @@ impl Step {
         self.lane.is_none()
     }
 
+    /// Whether it has taken records.
+    pub fn has_taken(&self) -> bool {
+        !self.taken.is_empty()
+    }
+
+    /// The lanes of which it has taken records.
+    pub fn lanes(&self) -> Vec<i64> {
+        self.taken.keys().copied().collect()
+    }
+
     /// Whether nothing is left below the bound of the step.
     pub fn is_over(&self) -> bool {
         self.until.is_some_and(|until| self.next >= until)
@@ -274,7 +336,7 @@ mod tests {
         let end = i64::try_from(log.len()).unwrap();
         let mut written = Vec::new();
         for _ in 0..commits {
-            let mut step = lanes.step();
+            let mut step = lanes.step(Instant::now());
             let mut looked_at = 0;
             while step.next < step.bounded(end) && looked_at < step_records {
                 let (offset, lane) = (step.next, log[usize::try_from(step.next).unwrap()]);
@@ -297,6 +359,38 @@ mod tests {
             *lanes = after.committed();
         }
         written
+    }
+
+    /// A lane that cannot be written holds up nobody; what it has before the record that fails is written.
+    #[test]
+    fn a_failing_lane_waits_alone() {
+        let log = [1, 2, 1, 1, 2, 3];
+        let (mut lanes, mut written, now) = (Lanes::default(), Vec::new(), Instant::now());
+        for _ in 0..20 {
+            let mut step = lanes.step(now);
+            let mut own = Vec::new();
+            for (offset, lane) in (0..).zip(log).skip(usize::try_from(step.next).unwrap()) {
+                match lanes.judge(&step, lane, offset, 1) {
+                    Verdict::Take => {
+                        step.take(lane, 1);
+                        own.push(offset);
+                    }
+                    Verdict::PassOver => step.pass_over(lane, offset),
+                    Verdict::Pass => {}
+                    Verdict::Stop => break,
+                }
+                step.next = offset + 1;
+            }
+            if own.contains(&3) {
+                lanes.failed(&step, now);
+            } else {
+                written.extend(own);
+                lanes = lanes.after(&step).committed();
+            }
+        }
+        written.sort_unstable();
+        assert_eq!((written, lanes.position()), (vec![0, 1, 2, 4, 5], 3));
+        assert!(lanes.turn(now).is_none() && lanes.turn(now + WAIT_MAX).is_some());
     }
 
     fn stored(lanes: &Lanes) -> Lanes {

@@ -71,7 +71,7 @@ async fn consume(
     let mut repeats = Repeats::default();
     let Some((mut lanes, mut suspects)) = take(deps, partition, stop).await? else { return Ok(()) };
     while !stop.is_cancelled() {
-        let mut step = lanes.step();
+        let mut step = lanes.step(Instant::now());
         let place = Place { partition, lanes: &lanes, suspects: &suspects, stop };
         let gathered = match gather(deps, &mut repeats, &place, &mut step).await {
             // What lies before it is read first, so that only the position can stand at what is unreadable.
@@ -89,6 +89,12 @@ async fn consume(
         if is_idle && step.is_scan() && lanes.is_behind() {
             // The scan has nothing new, and those behind go on.
             lanes = lanes.after(&step);
+            if lanes.turn(Instant::now()).is_none() {
+                tokio::select! {
+                    () = stop.cancelled() => return Ok(()),
+                    found = deps.log.wait(partition, step.next, IDLE) => found?,
+                };
+            }
             continue;
         }
         if is_idle {
@@ -106,7 +112,16 @@ async fn consume(
             continue;
         };
         let started = Instant::now();
-        match write(deps, catalogs, partition, &lanes, &step, &gathered).await? {
+        let written = match write(deps, catalogs, partition, &lanes, &step, &gathered).await {
+            Err(error) if error.is_lasting() && step.has_taken() => {
+                tracing::error!(partition, accounts = ?step.lanes(), %error, "records cannot be written for now");
+                repeats.forget();
+                lanes.failed(&step, Instant::now());
+                continue;
+            }
+            written => written?,
+        };
+        match written {
             Some(written) => {
                 repeats.commit(&gathered.marks);
                 lanes = written;

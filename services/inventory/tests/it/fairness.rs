@@ -13,7 +13,7 @@ const FLOODING: i64 = 1;
 const ORDINARY: i64 = 2;
 
 /// More than one account gets in a look at the log.
-const FLOOD: usize = 6_000;
+const FLOOD: usize = 3_000;
 
 const FEW: usize = 10;
 
@@ -85,6 +85,35 @@ pub async fn a_flood_delays_its_account_alone(test: TestDb) {
     let other = Store::connect(&test.url).await.unwrap();
     flood(deps_on(&test.store).await, deps_on(&other).await).await;
     other.close().await;
+}
+
+/// A row of one account that nobody can read holds up its records alone, until somebody mends it.
+pub async fn an_unreadable_row_delays_its_account_alone(test: TestDb) {
+    let deps = deps_on(&test.store).await;
+    ingest(&deps, "before", &records(FLOODING, 1)).await;
+    let facts = deps.db.fetch_one("SELECT facts FROM endpoints WHERE account_id = 1", vec![]).await.unwrap();
+    let facts: String = facts.get("facts").unwrap();
+    let set = async |facts: &str| {
+        let update = "UPDATE endpoints SET facts = $1 WHERE account_id = 1";
+        deps.db.execute(update, vec![facts.into()]).await.unwrap();
+    };
+    set(r#"{"kept_by_an_older_pro"#).await;
+    let message = |record: &Record<'_>| Message { key: b"one".to_vec(), value: record.to_json().into_bytes() };
+    let messages = records(FLOODING, 3).iter().chain(&records(ORDINARY, FEW)).map(message).collect();
+    let (partition, end) = deps.log.append("after", 0, messages).await.unwrap().pop_first().unwrap();
+    let handle = start_ingest(deps.clone());
+    let arrived = async {
+        while positions(&deps, ORDINARY).await.unwrap()[&partition] < end {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), arrived).await.expect("one row must hold up nobody else");
+    assert_eq!(tables(&deps, ORDINARY).await["endpoints"].len(), FEW);
+    assert!(positions(&deps, FLOODING).await.unwrap()[&partition] < end);
+    set(&facts).await;
+    wait_for_all(&deps, &handle).await;
+    handle.stop().await;
+    assert_eq!((tables(&deps, FLOODING).await["endpoints"].len(), deps.log.rejected_count().await.unwrap()), (3, 0));
 }
 
 /// The same over a broker, which holds repeated appends twice.

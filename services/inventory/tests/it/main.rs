@@ -54,6 +54,7 @@ portolan_testkit::suite! {
     endpoints::unknown_ids_answer_as_documented,
     endpoints::sensitive_parameters_are_listed,
     fairness::a_flood_delays_its_account_alone,
+    fairness::an_unreadable_row_delays_its_account_alone,
     groups::members_do_not_depend_on_order,
     groups::members_follow_their_collections,
     groups::additions_stand_beside_conditions,
