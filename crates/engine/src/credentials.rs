@@ -47,8 +47,7 @@ const WHOLE: [&str; 6] = ["cookie", "token", "auth", "sig", "signature", "pwd"];
 /// Whether a header or a parameter of a query is a credential. The name may be in any case.
 pub fn is_credential(name: &str) -> bool {
     let name = name.trim_start_matches(['x', 'X']).trim_start_matches(['-', '_']);
-    let tail = Tail::of(name);
-    [&KEYS[..], &TOKENS, &SESSIONS, &SECRETS].into_iter().flatten().any(|part| tail.ends_with(part))
+    ends_with_any(name, &[&KEYS, &TOKENS, &SESSIONS, &SECRETS])
         || WHOLE.iter().any(|whole| name.eq_ignore_ascii_case(whole))
 }
 
@@ -64,8 +63,7 @@ fn is_key(name: &str, value: &str) -> bool {
 
 /// How a call proves who makes it by a parameter of its query.
 pub fn of_query(name: &str, value: &str) -> Option<AuthType> {
-    let tail = Tail::of(name);
-    let is = |parts: &[&str]| parts.iter().any(|part| tail.ends_with(part));
+    let is = |parts: &[&str]| ends_with_any(name, &[parts]);
     if is(&KEYS) || is_key(name, value) {
         Some(AuthType::ApiKey)
     } else if is(&["accesstoken", "bearertoken"]) {
@@ -75,6 +73,21 @@ pub fn of_query(name: &str, value: &str) -> Option<AuthType> {
     } else {
         None
     }
+}
+
+/// Whether a name ends with one of the parts, without regard to case and separators. Most names end with the last letter
+/// of few of them.
+fn ends_with_any(name: &str, lists: &[&[&str]]) -> bool {
+    let Some(last) = name.bytes().rev().find(|byte| !is_separator(*byte)) else { return false };
+    let mut tail = None;
+    lists.iter().flat_map(|list| list.iter()).any(|part| {
+        part.as_bytes().last() == Some(&last.to_ascii_lowercase())
+            && tail.get_or_insert_with(|| Tail::of(name)).ends_with(part)
+    })
+}
+
+fn is_separator(byte: u8) -> bool {
+    matches!(byte, b'-' | b'_' | b'.')
 }
 
 /// The end of a name in lower case and without separators, where a word of the name may begin.
@@ -89,7 +102,7 @@ impl Tail {
 
     fn of(name: &str) -> Self {
         let mut tail = Self { bytes: [0; Self::BYTES_MAX], start: Self::BYTES_MAX };
-        for byte in name.bytes().rev().filter(|byte| !matches!(byte, b'-' | b'_' | b'.')).take(Self::BYTES_MAX) {
+        for byte in name.bytes().rev().filter(|byte| !is_separator(*byte)).take(Self::BYTES_MAX) {
             tail.start -= 1;
             tail.bytes[tail.start] = byte.to_ascii_lowercase();
         }

@@ -409,11 +409,13 @@ fn files_table(done: &[(String, Job)], collections: &BTreeMap<i64, Collection>) 
 }
 
 fn print_refusals(done: &[(String, Job)], shown_max: usize) {
-    let refused: u64 = done.iter().map(|(_, job)| job.refused_items).sum();
-    if refused == 0 {
+    // What a document holds and nobody reads is listed behind the refused items, and is none of them.
+    let of_job = |job: &Job| job.refused_items.max(job.refusals.len() as u64);
+    let listed: u64 = done.iter().map(|(_, job)| of_job(job)).sum();
+    if listed == 0 {
         return;
     }
-    say("\nRefused items");
+    say("\nRefused items and notes");
     let mut rows = table(["File", "Item", "Reason"]);
     let known = done.iter().flat_map(|(name, job)| job.refusals.iter().map(move |refusal| (name, refusal)));
     let mut shown = 0;
@@ -422,7 +424,7 @@ fn print_refusals(done: &[(String, Job)], shown_max: usize) {
         shown += 1;
     }
     say(rows);
-    more(usize::try_from(refused).unwrap_or(usize::MAX), shown);
+    more(usize::try_from(listed).unwrap_or(usize::MAX), shown);
 }
 
 fn table<const N: usize>(header: [&str; N]) -> Table {

@@ -224,6 +224,14 @@ pub async fn ingest_document(
     for operation in document.operations.iter().filter(|operation| !operation.importable) {
         progress.refuse(operation.label(), operation.error_text());
     }
+    for error in &document.errors {
+        progress.note(String::new(), error.error.clone());
+    }
+    for operation in document.operations.iter().filter(|operation| operation.importable) {
+        for error in &operation.errors {
+            progress.note(operation.label(), error.error.clone());
+        }
+    }
     progress.positions = documents::fill(deps, upload, collection_id, document.operations).await?;
     Ok(Ok(progress))
 }

@@ -178,12 +178,14 @@ pub fn is_reserved_email(value: &str) -> bool {
 pub fn is_url(value: &str) -> bool {
     const SCHEMES: [&str; 9] =
         ["https://", "http://", "ftp://", "ftps://", "gopher://", "telnet://", "nntp://", "mailto:", "news:"];
-    SCHEMES.iter().any(|scheme| {
-        value.len() > scheme.len()
-            && value.as_bytes()[..scheme.len()].eq_ignore_ascii_case(scheme.as_bytes())
-            && value.as_bytes()[scheme.len()].is_ascii_alphanumeric()
-            && !value.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control())
-    })
+    let may_begin = value.as_bytes().first().is_some_and(|first| b"hfgtnmHFGTNM".contains(first));
+    may_begin
+        && SCHEMES.iter().any(|scheme| {
+            value.len() > scheme.len()
+                && value.as_bytes()[..scheme.len()].eq_ignore_ascii_case(scheme.as_bytes())
+                && value.as_bytes()[scheme.len()].is_ascii_alphanumeric()
+                && !value.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control())
+        })
 }
 
 /// Three dotted parts in base64url or base64, the first an object with `alg`, the second an object. Decodes, so it

@@ -310,12 +310,15 @@ impl Detectors {
         if names_ssn(key, value) {
             return Some(SubType::Ssn);
         }
-        let of_length = self.national_by_bytes.get(value.trim().len())?;
-        // Blanks around the value do not count, and are of the kinds of blanks and signs.
-        let around = if value.len() == value.trim().len() { 0 } else { SPACE | SIGN };
-        if kinds & CLASSES & !(of_length.kinds | around) != 0 {
+        // Blanks around the value do not count, and are of the kinds of blanks and signs, or wide.
+        let around = SPACE | SIGN | WIDE;
+        let trimmed = if kinds & around == 0 { value } else { value.trim() };
+        let of_length = self.national_by_bytes.get(trimmed.len())?;
+        let allowed = if trimmed.len() == value.len() { of_length.kinds } else { of_length.kinds | around };
+        if kinds & CLASSES & !allowed != 0 {
             return None;
         }
+        let value = trimmed;
         let known = || of_length.list.iter().filter(|(national, _)| national.is_match(key, value, is_text));
         // A number may be one of several countries; the one that the key names is it.
         let named = known().find(|(national, _)| national.is_name(key) || national.is_own_name(key));

@@ -215,8 +215,13 @@ pub struct Refusal {
 
 impl Progress {
     /// Counts a refused item and keeps it while there is room.
-    pub fn refuse(&mut self, mut item: String, reason: String) {
+    pub fn refuse(&mut self, item: String, reason: String) {
         self.refused_items += 1;
+        self.note(item, reason);
+    }
+
+    /// Keeps, while there is room, what was left out without an item being refused for it.
+    pub fn note(&mut self, mut item: String, reason: String) {
         if self.refusals.len() < REFUSALS_MAX {
             item.truncate(item.floor_char_boundary(ITEM_BYTES_MAX));
             self.refusals.push(Refusal { item, reason });

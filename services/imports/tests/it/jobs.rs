@@ -90,12 +90,22 @@ pub async fn a_file_is_imported(test: TestDb) {
 pub async fn a_specification_is_imported(test: TestDb) {
     let world = World::new(test).await;
     let jobs = world.start_jobs().await;
-    let text = b"openapi: 3.0.0\ninfo:\n  title: Pets\npaths:\n  /pets:\n    get: {responses: {}}\n";
-    let first = CreateImportRequest { collection_id: Some(HOST), ..Default::default() };
-    let created = send(&world, "w", first, text).await.unwrap();
-    let job = wait_for(&world, &created.job_id, ended).await;
-    assert_eq!((job.state.as_str(), job.format.as_str(), job.imported_items), ("SUCCEEDED", "OPENAPI", 1));
-    assert_eq!(world.records().await[0].path, "/pets");
+    let text = b"openapi: 3.0.0\ninfo:\n  title: Pets\npaths:\n  /pets:\n    get: {responses: {}}\n    purge: {responses: {}}\n";
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    archive.start_file("pets/openapi.yaml", zip::write::SimpleFileOptions::default()).unwrap();
+    std::io::Write::write_all(&mut archive, text).unwrap();
+    let archive = archive.finish().unwrap().into_inner();
+    for (id, file, place) in [("w", &text[..], ""), ("archive", &archive, "pets/openapi.yaml: ")] {
+        let first = CreateImportRequest { collection_id: Some(HOST), ..Default::default() };
+        let created = send(&world, id, first, file).await.unwrap();
+        let job = wait_for(&world, &created.job_id, ended).await;
+        assert_eq!((job.state.as_str(), job.format.as_str(), job.imported_items), ("SUCCEEDED", "OPENAPI", 1));
+        assert_eq!(world.records().await[0].path, "/pets");
+        // What is not read is named, and no item is refused for it.
+        let notes: Vec<_> = job.refusals.iter().map(|refusal| refusal.reason.as_str()).collect();
+        assert_eq!(notes, [format!("{place}path /pets: member `purge` is not understood and left out")]);
+        assert_eq!(job.refused_items, 0);
+    }
     jobs.stop().await;
 }
 
