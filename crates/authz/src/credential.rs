@@ -1,6 +1,8 @@
 use http::HeaderMap;
 use portolan_api::{Dialect, Error, Reason};
 
+use crate::Shown;
+
 /// Name of the session cookie, which the gateway sets and this module reads.
 pub const SESSION_COOKIE: &str = "__Host-portolan-session";
 
@@ -66,6 +68,31 @@ impl Credential {
             Self::ApiKey(token)
         })
     }
+}
+
+impl Credential {
+    /// Its kind, and the text that names it.
+    pub(crate) fn shown(&self) -> (Shown, &str) {
+        match self {
+            Self::ApiKey(key) => (Shown::ApiKey, key),
+            Self::Session { session, .. } => (Shown::Session, session),
+            Self::CapabilitiesToken(token) => (Shown::CapabilitiesToken, token),
+            Self::OrganizationToken(token) => (Shown::OrganizationToken, token),
+        }
+    }
+}
+
+/// What stands in the place of a credential in headers in which there is none: half a session, or something that is no
+/// Bearer value.
+pub(crate) fn unreadable(dialect: Dialect, headers: &HeaderMap) -> Option<(Shown, String)> {
+    let own = |name| text(headers, name).filter(|text| !text.is_empty()).map(str::to_owned);
+    if let Some(authorization) = own("authorization") {
+        return Some((Shown::Unreadable, authorization));
+    }
+    if dialect == Dialect::Katapult {
+        return None;
+    }
+    session_cookie(headers).or_else(|| own("access-token")).map(|half| (Shown::Session, half))
 }
 
 impl std::fmt::Debug for Credential {

@@ -16,9 +16,9 @@ use tonic::{
 use tower::{Layer, Service};
 
 use crate::{
-    CALLER_HEADER, CLIENT_ADDRESS_HEADER, Caller, CallerVerifier, Credential, CredentialKind, Grant, PEER_FAULT_HEADER,
-    PeerFault, REQUEST_ID_HEADER, RequestInfo, Role, SCOPE_HEADER, SERVICE_HEADER, Scope, ServiceAuth, VerifyingKeys,
-    WRITE_ID_HEADER, token::CallerClaims, watched::Watched,
+    CALLER_HEADER, CLIENT_ADDRESS_HEADER, Caller, CallerVerifier, Credential, CredentialKind, FailedAuthentication,
+    Grant, PEER_FAULT_HEADER, PeerFault, REQUEST_ID_HEADER, RequestInfo, Role, SCOPE_HEADER, SERVICE_HEADER, Scope,
+    ServiceAuth, Shown, VerifyingKeys, WRITE_ID_HEADER, credential::unreadable, token::CallerClaims, watched::Watched,
 };
 
 /// Where an error carries the fault of the peer to its answer.
@@ -52,6 +52,9 @@ pub trait AuditSink: Send + Sync {
         claims: &'a CallerClaims,
         reason: Reason,
     ) -> BoxFuture<'a, ()>;
+
+    /// A credential was refused. Nobody waits for it.
+    fn unauthenticated(&self, failure: FailedAuthentication);
 
     /// A write succeeded whose handler put nothing into the audit itself.
     fn wrote(&self, caller: Caller) -> BoxFuture<'_, ()>;
@@ -113,9 +116,19 @@ impl Guard {
         headers: &HeaderMap,
         client_address: &str,
     ) -> Result<(Arc<CallerClaims>, String), Error> {
-        let credential = Credential::in_dialect(policy.dialect, headers)?;
+        let credential = Credential::in_dialect(policy.dialect, headers).inspect_err(|error| {
+            if let Some((shown, text)) = unreadable(policy.dialect, headers) {
+                self.note_failure(FailedAuthentication::new(shown, &text, client_address, error.reason()));
+            }
+        })?;
         let scope = Scope::parse(text(headers, SCOPE_HEADER));
         let authenticated = self.identities.authenticate(&credential, scope, client_address).await;
+        let authenticated = authenticated.map_err(|mut error| {
+            let account_id = FailedAuthentication::take_account(&mut error);
+            let (shown, text) = credential.shown();
+            self.note_failure(FailedAuthentication::new(shown, text, client_address, error.reason()).of(account_id));
+            error
+        });
         let token = authenticated.map_err(|error| match (error.reason(), policy.dialect, &credential) {
             (Reason::Unauthenticated, Dialect::Katapult, Credential::CapabilitiesToken(_)) => {
                 Reason::InvalidCapabilitiesToken.into()
@@ -134,6 +147,15 @@ impl Guard {
         }
     }
 
+    /// Puts a failed authentication into the audit, unless the failure is ours.
+    fn note_failure(&self, failure: FailedAuthentication) {
+        if let Some(audit) = &self.audit
+            && FailedAuthentication::is_failure(failure.reason)
+        {
+            audit.unauthenticated(failure);
+        }
+    }
+
     /// Whether a service of this installation calls.
     ///
     /// # Errors
@@ -144,8 +166,9 @@ impl Guard {
             return Ok(false);
         }
         let Err(distrusted) = self.services.verify(token) else { return Ok(true) };
-        let Some((fault, peer, cause)) = distrusted.fault() else { return Ok(false) };
         let address = peer_address(request).map(|address| address.to_string()).unwrap_or_default();
+        self.note_failure(FailedAuthentication::new(Shown::ServiceToken, token, &address, Reason::Unauthenticated));
+        let Some((fault, peer, cause)) = distrusted.fault() else { return Ok(false) };
         fault.note(format!("{} at {address}", if peer.is_empty() { "a service" } else { peer }), cause);
         Err(Error::new(Reason::Unavailable).with(PEER_FAULT, fault.name()))
     }
@@ -251,7 +274,11 @@ impl Guard {
         let (claims, token) = if presented.is_empty() {
             self.authenticate(policy, request.headers(), &info.client_address).await?
         } else {
-            (self.verify(presented).await?, presented.to_owned())
+            let verified = self.verify(presented).await.inspect_err(|error| {
+                let (shown, address) = (Shown::CallerToken, &info.client_address);
+                self.note_failure(FailedAuthentication::new(shown, presented, address, error.reason()));
+            });
+            (verified?, presented.to_owned())
         };
         info.client_address.clone_from(&claims.client_address);
         info.valid_until = claims.valid_until;

@@ -15,6 +15,7 @@
 pub mod cache;
 mod caller;
 mod credential;
+mod failed;
 mod grant;
 mod guard;
 mod headers;
@@ -30,6 +31,7 @@ mod watched;
 pub use cache::{Cache, Change, Changes, Lease, Lookup};
 pub use caller::{Audited, Caller, CredentialKind, RequestInfo};
 pub use credential::{Credential, ORGANIZATION_TOKEN_PREFIX, SESSION_COOKIE};
+pub use failed::{FailedAuthentication, Shown};
 pub use grant::Grant;
 pub use guard::{AuditSink, BoxFuture, Guard, GuardLayer, GuardService, Identities, Limits};
 pub use headers::{

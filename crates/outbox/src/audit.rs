@@ -1,7 +1,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use portolan_api::{Reason, identity::v1::AuditEvent};
-use portolan_authz::{Caller, CallerClaims};
+use portolan_authz::{Caller, CallerClaims, FailedAuthentication};
 use portolan_store::{Error, Tx};
 
 use crate::{AUDIT, put};
@@ -97,6 +97,45 @@ pub(crate) fn refusal(path: &str, claims: &CallerClaims, reason: Reason, count: 
         action: path.trim_start_matches('/').to_owned(),
         outcome: "REFUSED".to_owned(),
         reason: reason.as_str_name().to_owned(),
+        time_ms: now_ms(),
+        count,
+        ..AuditEvent::default()
+    }
+}
+
+/// The action of failed authentications.
+pub const AUTHENTICATION: &str = "authentication";
+/// In the place of a kind of credential: those that were too many to be told apart.
+const OTHERS: &str = "OTHERS";
+
+/// The audit event of `count` equal failures.
+pub(crate) fn failed(failure: &FailedAuthentication, count: i64) -> AuditEvent {
+    let FailedAuthentication { shown, subject, client_address, reason, account_id, user_id } = failure;
+    let is_known = *user_id != 0;
+    AuditEvent {
+        event_id: uuid::Uuid::now_v7().to_string(),
+        account_id: *account_id,
+        credential: shown.name().to_owned(),
+        credential_id: subject.clone(),
+        client_address: client_address.clone(),
+        action: AUTHENTICATION.to_owned(),
+        outcome: "REFUSED".to_owned(),
+        reason: reason.as_str_name().to_owned(),
+        resource: if is_known { "user".to_owned() } else { String::new() },
+        resource_id: if is_known { user_id.to_string() } else { String::new() },
+        time_ms: now_ms(),
+        count,
+        ..AuditEvent::default()
+    }
+}
+
+/// The audit event of failures that are not told apart.
+pub(crate) fn failed_others(count: i64) -> AuditEvent {
+    AuditEvent {
+        event_id: uuid::Uuid::now_v7().to_string(),
+        credential: OTHERS.to_owned(),
+        action: AUTHENTICATION.to_owned(),
+        outcome: "REFUSED".to_owned(),
         time_ms: now_ms(),
         count,
         ..AuditEvent::default()

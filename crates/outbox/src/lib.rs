@@ -24,6 +24,7 @@
 //! Start reading at [`put`], then at [`Relay`].
 
 mod audit;
+mod failures;
 mod log;
 pub mod notice;
 mod relay;
@@ -32,7 +33,8 @@ mod start;
 mod store;
 mod topic;
 
-pub use audit::{Change, audit, event};
+pub use audit::{AUTHENTICATION, Change, audit, event};
+pub use failures::FailureLog;
 pub use log::AuditLog;
 pub use portolan_api::identity::v1::AuditEvent;
 pub use relay::{Relay, RelayHandle};

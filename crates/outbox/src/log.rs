@@ -6,11 +6,11 @@ use std::{
 };
 
 use portolan_api::{MethodPolicy, Reason};
-use portolan_authz::{AuditSink, BoxFuture, Caller, CallerClaims};
+use portolan_authz::{AuditSink, BoxFuture, Caller, CallerClaims, FailedAuthentication};
 use portolan_store::{Db, Error};
 
 use crate::{
-    Change,
+    Change, FailureLog,
     audit::{event, put_event, refusal},
 };
 
@@ -26,6 +26,7 @@ const KINDS_MAX: usize = 1_000;
 #[derive(Clone)]
 pub struct AuditLog {
     shared: Arc<Shared>,
+    failures: FailureLog,
 }
 
 struct Shared {
@@ -51,9 +52,10 @@ struct Repeated {
 impl AuditLog {
     /// `db` must have been opened by [`crate::open`].
     pub fn new(db: Db) -> Self {
+        let failures = FailureLog::new(db.clone());
         let shared = Arc::new(Shared { db, repeated: Mutex::default() });
         tokio::spawn(write_each_window(Arc::downgrade(&shared)));
-        Self { shared }
+        Self { shared, failures }
     }
 
     /// Writes the counts of repeated refusals now instead of at the end of their window.
@@ -61,6 +63,7 @@ impl AuditLog {
     /// # Errors
     /// Any of the store.
     pub async fn flush(&self) -> Result<(), Error> {
+        self.failures.flush().await?;
         self.shared.flush().await
     }
 }
@@ -144,6 +147,10 @@ impl AuditSink for AuditLog {
                 self.shared.write(refusal(&policy.path, claims, reason, 1)).await;
             }
         })
+    }
+
+    fn unauthenticated(&self, failure: FailedAuthentication) {
+        self.failures.note(failure);
     }
 
     fn wrote(&self, caller: Caller) -> BoxFuture<'_, ()> {

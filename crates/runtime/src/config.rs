@@ -287,6 +287,9 @@ impl Config {
         if !self.get("inventory.call_stats_days").parse::<u32>().is_ok_and(|days| (1..=36_500).contains(&days)) {
             problems.push("inventory.call_stats_days must be 1 to 36,500".to_owned());
         }
+        if !self.get("audit.keep_days").parse::<u32>().is_ok_and(|days| days <= 36_500) {
+            problems.push("audit.keep_days must be 0 to 36,500".to_owned());
+        }
         if let Err(problem) = self.fetch_policy() {
             problems.push(format!("fetch.allow_hosts: {problem}"));
         }

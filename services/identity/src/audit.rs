@@ -8,19 +8,24 @@
 //! - The registry, a chain itself, names every chain.
 
 mod chain;
+mod file;
 mod heads;
 mod keys;
 mod receiver;
+mod retention;
 mod verify;
 
 use portolan_api::{Error, Reason, Result};
+use portolan_outbox::AUTHENTICATION;
 use portolan_store::Db;
 
 pub use self::{
     chain::{append, open},
+    file::{FileVerdict, WholeFile, verify_file, verify_files},
     heads::{sign_moved, signed},
     keys::AuditKeys,
     receiver::HeadReceiver,
+    retention::{Exported, export, kept_from_ms, month_start_ms},
     verify::{Fault, Verdict, verify, verify_all},
 };
 pub use crate::model::{
@@ -46,9 +51,23 @@ pub async fn record(db: &Db, keys: &AuditKeys, events: Vec<Event>) -> Result<i64
         return Err(Error::internal(format!("{} audit events at once", events.len())));
     }
     let mut tx = db.begin().await?;
+    let events = events.into_iter().map(|event| received(keys, event));
     let appended = append(keys, &mut tx, events).await?;
     tx.commit().await?;
     Ok(appended)
+}
+
+/// Characters of the digest of what was shown.
+const SUBJECT_CHARS: usize = 16;
+
+/// An event as it is kept. Of a credential that was refused the digest is made anew under the key, so that nobody who
+/// reads the audit can try guesses against it.
+fn received(keys: &AuditKeys, mut event: Event) -> Event {
+    if event.action == AUTHENTICATION && !event.credential_id.is_empty() {
+        event.credential_id = keys.current().mac("audit subject", &[], &[&event.credential_id]);
+        event.credential_id.truncate(SUBJECT_CHARS);
+    }
+    event
 }
 
 /// Page size when none is asked for, and the largest.

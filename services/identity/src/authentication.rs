@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use portolan_api::{Reason, Result};
-use portolan_authz::{CallerClaims, Credential, CredentialKind, Lookup, Scope, api_key_key};
+use portolan_authz::{CallerClaims, Credential, CredentialKind, FailedAuthentication, Lookup, Scope, api_key_key};
 use portolan_runtime::now_s;
 
 use crate::{Deps, model::known_keys::KnownKey, peers, sessions, store};
@@ -45,12 +45,12 @@ pub async fn authenticate(
                 iat: 0,
                 exp: 0,
             };
-            deps.suspended.check(&claims.organization_id)?;
+            check_open(deps, &claims.organization_id, claims.account_id)?;
             deps.signing.sign(claims).await
         }
         Credential::CapabilitiesToken(token) => {
             let claims = deps.signing.verify(token).await?;
-            deps.suspended.check(&claims.organization_id)?;
+            check_open(deps, &claims.organization_id, claims.account_id)?;
             Ok((token.clone(), claims.exp))
         }
         Credential::OrganizationToken(secret) => with_organization_token(deps, secret, scope, client_address).await,
@@ -60,10 +60,10 @@ pub async fn authenticate(
 async fn with_key(deps: &Deps, key: &str, scope: Scope, client_address: &str) -> Result<(String, i64)> {
     let known = find_key(deps, key).await?;
     if known.valid_until.is_some_and(|until| now_s() >= until) {
-        return Err(Reason::Unauthenticated.into());
+        return Err(FailedAuthentication::of_account(Reason::Unauthenticated, known.account_id));
     }
     tell_use(deps, &known);
-    deps.suspended.check(&known.organization_id)?;
+    check_open(deps, &known.organization_id, known.account_id)?;
     let slot = (scope, client_address.to_owned());
     {
         let tokens = known.tokens.lock().unwrap_or_else(PoisonError::into_inner);
@@ -135,8 +135,13 @@ async fn with_organization_token(
         iat: 0,
         exp: 0,
     };
-    deps.suspended.check(&claims.organization_id)?;
+    check_open(deps, &claims.organization_id, claims.account_id)?;
     deps.signing.sign(claims).await
+}
+
+/// Refuses the credentials of an organization that is not active.
+fn check_open(deps: &Deps, organization_id: &str, account_id: i64) -> Result<()> {
+    deps.suspended.check(organization_id).map_err(|error| FailedAuthentication::of_account(error, account_id))
 }
 
 async fn find_key(deps: &Deps, key: &str) -> Result<Arc<KnownKey>> {

@@ -1,7 +1,10 @@
+use std::path::PathBuf;
+
 use portolan_api::{Error, Result};
 use portolan_authz::{Cache, Grant};
 use portolan_fetch::Fetch;
 use portolan_limit::Limits;
+use portolan_outbox::FailureLog;
 use portolan_runtime::{Peers, Secrets};
 use portolan_store::Db;
 
@@ -27,6 +30,10 @@ pub struct Deps {
     pub secrets: Secrets,
     /// Under which the audit is chained.
     pub audit: AuditKeys,
+    /// Credentials that were refused, on their way into it.
+    pub failures: FailureLog,
+    /// For how many days the audit is kept in the database, 0 for ever, and where older months are written.
+    pub(crate) audit_kept: (u32, PathBuf),
     /// Who gets signed heads of it, where somebody is configured.
     pub(crate) head_receiver: Option<HeadReceiver>,
     /// Through which changes of grants are announced; every reader of grants must share it, or it must be off.
@@ -69,6 +76,8 @@ impl Deps {
         let push = WebPush::open(&db, &secrets, fetch.clone(), options.contact(), allow_http).await?;
         let heads_url = options.audit.heads_url.trim();
         Ok(Self {
+            failures: FailureLog::new(db.clone()),
+            audit_kept: (options.audit.keep_days, options.audit_directory()),
             head_receiver: (!heads_url.is_empty()).then(|| HeadReceiver::new(fetch.clone(), heads_url)),
             limits: Limits::in_table(&db).await?,
             clock: Clock::default(),

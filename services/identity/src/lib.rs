@@ -26,6 +26,7 @@ mod clock;
 mod collections;
 mod departures;
 mod deps;
+mod failures;
 pub mod grants;
 mod history;
 pub mod invitations;

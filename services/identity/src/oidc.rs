@@ -7,16 +7,17 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use portolan_api::{Error, Reason, Result};
+use portolan_authz::{FailedAuthentication, Shown};
 use portolan_runtime::now_s;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Deps, grants,
+    Deps, failures, grants,
     history::{self, Actor, Change},
     model::{oidc::OidcLogin, sealed::OIDC_VERIFIER, sessions::Origin, users::login_key},
     options::EmailVerified,
-    provider::with_query,
+    provider::{Provider, with_query},
     random::random_code,
     sessions::{self, Opened},
     signup, store,
@@ -124,6 +125,24 @@ impl Address {
 /// `USER_EXISTS`; `UNAVAILABLE` when the provider does not answer.
 pub async fn finish(deps: &Deps, code: &str, state: &str, kept_state: &str, address: &str) -> Result<(Opened, String)> {
     let provider = deps.provider.as_ref().ok_or(Reason::OidcNotConfigured)?;
+    // Until the provider has said who it is, everybody is the same.
+    let mut person = provider.issuer.clone();
+    let outcome = finish_as(deps, provider, code, (state, kept_state), address, &mut person).await;
+    outcome.inspect_err(|error| {
+        if FailedAuthentication::is_failure(error.reason()) {
+            failures::note(deps, Shown::Oidc, &person, address, error.reason());
+        }
+    })
+}
+
+async fn finish_as(
+    deps: &Deps,
+    provider: &Provider,
+    code: &str,
+    (state, kept_state): (&str, &str),
+    address: &str,
+    person: &mut String,
+) -> Result<(Opened, String)> {
     let failed = Reason::OidcLoginFailed;
     // Only the browser that began the login has the cookie: nobody can be logged in as somebody else by a link.
     if code.is_empty() || state.is_empty() || state != kept_state {
@@ -136,6 +155,7 @@ pub async fn finish(deps: &Deps, code: &str, state: &str, kept_state: &str, addr
     let tokens = provider.redeem(&discovery, code, &String::from_utf8_lossy(&verifier)).await?;
     let claims = provider.verify(&discovery, &tokens.id_token, &login.nonce).await?;
     let subject = claims["sub"].as_str().ok_or(failed)?;
+    *person = format!("{} {subject}", provider.issuer);
 
     let invited = !login.invitation_digest.is_empty();
     let policy = provider.email_verified;

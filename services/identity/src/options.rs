@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use portolan_fetch::Policy;
 use portolan_runtime::{Config, process::BoxError};
 use serde::Deserialize;
@@ -12,6 +14,7 @@ pub struct Options {
     pub oidc: OidcOptions,
     pub audit: AuditOptions,
     pub fetch: Policy,
+    data_dir: PathBuf,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -52,6 +55,8 @@ pub struct OidcOptions {
 #[serde(deny_unknown_fields)]
 pub struct AuditOptions {
     pub heads_url: String,
+    pub keep_days: u32,
+    pub export_dir: String,
 }
 
 /// What a provider must say of an address before it counts.
@@ -90,7 +95,16 @@ impl Options {
             oidc: config.section("oidc")?,
             audit: config.section("audit")?,
             fetch: config.fetch_policy()?,
+            data_dir: config.data_dir.clone(),
         })
+    }
+
+    /// Where months that leave the audit are written.
+    pub fn audit_directory(&self) -> PathBuf {
+        match self.audit.export_dir.trim() {
+            "" => self.data_dir.join("audit"),
+            directory => directory.into(),
+        }
     }
 
     /// Whom push services may write to, as a URL.

@@ -1,10 +1,10 @@
 //! New passwords by a single-use token.
 
 use portolan_api::{Access, Error, Feature, Reason, Result};
-use portolan_authz::{Caller, Scope};
+use portolan_authz::{Caller, Scope, Shown};
 
 use crate::{
-    Deps, departures, grants,
+    Deps, departures, failures, grants,
     history::{self, Actor, Change},
     mail::Letter,
     model::users,
@@ -125,7 +125,10 @@ pub async fn redeem(
     let mut tx = deps.db.begin().await?;
     let digest = portolan_runtime::digest(token.trim());
     let user_id = store::take_reset(&mut tx, &digest, deps.clock.now() - LIFE_S).await?;
-    let user_id = user_id.ok_or(Reason::ResetTokenInvalid)?;
+    let Some(user_id) = user_id else {
+        failures::note(deps, Shown::PasswordReset, token.trim(), address, Reason::ResetTokenInvalid);
+        return Err(Reason::ResetTokenInvalid.into());
+    };
     store::update_password(&mut tx, user_id, &password_hash).await?;
     store::delete_resets(&mut tx, user_id).await?;
     store::delete_sessions_of_user(&mut tx, user_id).await?;

@@ -2,12 +2,12 @@
 //! as digests.
 
 use portolan_api::{Error, Reason, Result};
-use portolan_authz::Caller;
+use portolan_authz::{Caller, FailedAuthentication};
 use portolan_store::Tx;
 use subtle::ConstantTimeEq as _;
 
 use crate::{
-    Deps,
+    Deps, failures,
     history::{self, Actor, Change},
     model::{
         sealed::ID_TOKEN,
@@ -41,6 +41,14 @@ pub struct Opened {
 /// # Errors
 /// `LOGIN_FAILED`, alike for an unknown login and a wrong password; `LOGIN_THROTTLED`.
 pub async fn open(deps: &Deps, login: &str, password: &str, address: &str) -> Result<Opened> {
+    log_in(deps, login, password, address).await.inspect_err(|error| {
+        if matches!(error.reason(), Reason::LoginFailed | Reason::LoginThrottled) {
+            failures::note_password(deps, login, address, error.reason());
+        }
+    })
+}
+
+async fn log_in(deps: &Deps, login: &str, password: &str, address: &str) -> Result<Opened> {
     // Nobody has such a name, and a longer one is work and room for an attacker's benefit.
     if !users::is_login(login) {
         deps.passwords.verify(String::new(), None).await?;
@@ -124,12 +132,12 @@ pub(crate) async fn switch(deps: &Deps, tx: &mut Tx, caller: &Caller, account_id
 /// # Errors
 /// `UNAUTHENTICATED` when either is wrong or the session has ended.
 pub async fn verify(deps: &Deps, session: &str, access_token: &str) -> Result<Session> {
-    let refused = || Error::new(Reason::Unauthenticated);
-    let found = store::find_session(&deps.db, &portolan_runtime::digest(session)).await?.ok_or_else(refused)?;
+    let unknown = || Error::new(Reason::Unauthenticated);
+    let found = store::find_session(&deps.db, &portolan_runtime::digest(session)).await?.ok_or_else(unknown)?;
     let now = deps.clock.now();
     let same_token = found.access_digest.as_bytes().ct_eq(portolan_runtime::digest(access_token).as_bytes());
     if !bool::from(same_token) || now - found.used_at > IDLE_MAX_S || now - found.created_at > AGE_MAX_S {
-        return Err(refused());
+        return Err(FailedAuthentication::of_account(Reason::Unauthenticated, found.account_id));
     }
     if now - found.used_at >= TOUCH_EVERY_S {
         store::touch_session(&deps.db, &found.digest, now).await?;

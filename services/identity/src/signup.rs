@@ -1,10 +1,11 @@
 //! New people: by invitation, as the first user, or as founders of an organisation.
 
 use portolan_api::{Error, Reason, Result};
+use portolan_authz::Shown;
 use portolan_store::Tx;
 
 use crate::{
-    Deps, grants,
+    Deps, failures, grants,
     history::{self, Actor, Change},
     model::{
         invitations::{Invitation, checked_email},
@@ -26,17 +27,31 @@ use crate::{
 /// password; `LOGIN_THROTTLED`; without an invitation `SIGN_UP_CLOSED` and `USER_EXISTS`.
 pub async fn sign_up(deps: &Deps, email: &str, password: &str, code: &str, address: &str) -> Result<Opened> {
     let email_key = checked_email(email)?;
-    let attempt = throttle::Attempt::begin(&deps.limits, Kind::SignUp, &email_key, address).await?;
+    let attempt = throttle::Attempt::begin(&deps.limits, Kind::SignUp, &email_key, address).await;
+    let attempt = attempt.inspect_err(|error| note_failure(deps, email, code.trim(), address, error.reason()))?;
     let opened = match code.trim() {
         "" => found(deps, email.trim(), &email_key, password, address).await,
         code => join(deps, email.trim(), &email_key, password, code, address).await,
     };
     // A guess at a code or a password stays counted; what is wrong with a new password is no guess.
     let is_guess = |error: &Error| [Reason::InvitationInvalid, Reason::LoginFailed].contains(&error.reason());
+    if let Err(error) = &opened {
+        note_failure(deps, email, code.trim(), address, error.reason());
+    }
     if !opened.as_ref().is_err_and(is_guess) {
         let _ = attempt.give_back().await;
     }
     opened
+}
+
+fn note_failure(deps: &Deps, email: &str, code: &str, address: &str, reason: Reason) {
+    match reason {
+        Reason::LoginFailed => failures::note_password(deps, email, address, reason),
+        Reason::InvitationInvalid | Reason::LoginThrottled => {
+            failures::note(deps, Shown::Invitation, code, address, reason);
+        }
+        _ => {}
+    }
 }
 
 async fn join(deps: &Deps, email: &str, email_key: &str, password: &str, code: &str, address: &str) -> Result<Opened> {

@@ -7,12 +7,19 @@ use std::{path::PathBuf, time::Duration};
 use portolan_outbox::{AUDIT_HEADS, Relay};
 use portolan_runtime::Tasks;
 
-use crate::{Deps, audit, first_start, options::AdminOptions, push, sessions};
+use crate::{
+    Deps,
+    audit::{self, Exported},
+    first_start,
+    options::AdminOptions,
+    push, sessions,
+};
 
 /// The operator's command works on the database, so the bound on its effect is this.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 const SIGN_EVERY: Duration = Duration::from_secs(60);
+const EXPORT_EVERY: Duration = Duration::from_secs(60 * 60);
 const FIRST_START_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) fn start(deps: &Deps, tasks: &Tasks) {
@@ -33,6 +40,11 @@ pub(crate) fn start(deps: &Deps, tasks: &Tasks) {
         }
     });
     sign_heads(deps, tasks);
+    export_audit(deps, tasks);
+    let failures = deps.failures.clone();
+    tasks.stopping(async move {
+        let _ = failures.flush().await;
+    });
 }
 
 /// Signs the heads of the audit, and delivers them where somebody gets them.
@@ -46,6 +58,34 @@ fn sign_heads(deps: &Deps, tasks: &Tasks) {
         while stop.run_until_cancelled(tokio::time::sleep(SIGN_EVERY)).await.is_some() {
             if let Err(error) = audit::sign_moved(&worker.db, &worker.audit, worker.head_receiver.is_some()).await {
                 tracing::warn!(%error, "heads of the audit are signed later");
+            }
+        }
+    });
+}
+
+/// Lets months leave the audit that are kept no longer.
+fn export_audit(deps: &Deps, tasks: &Tasks) {
+    let worker = deps.clone();
+    let (keep_days, directory) = deps.audit_kept.clone();
+    if keep_days == 0 {
+        return;
+    }
+    tasks.spawn(async move |stop| {
+        loop {
+            let before_ms = audit::kept_from_ms(keep_days);
+            let export = audit::export(&worker.db, &worker.audit, &directory, before_ms);
+            // Cut off at any moment, it begins the month anew.
+            match stop.run_until_cancelled(export).await {
+                None => return,
+                Some(Err(error)) => tracing::error!(%error, "the audit is exported later"),
+                Some(Ok(months)) => {
+                    for Exported { account_id, month, events, path } in months {
+                        tracing::info!(account_id, month, events, path = %path.display(), "a month has left the audit");
+                    }
+                }
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(EXPORT_EVERY)).await.is_none() {
+                return;
             }
         }
     });

@@ -1,7 +1,7 @@
 //! API keys: each belongs to a user in an account and acts with that user's role of the moment.
 
 use portolan_api::{Error, Reason, Result};
-use portolan_authz::Caller;
+use portolan_authz::{Caller, FailedAuthentication};
 use portolan_outbox::Change;
 use portolan_runtime::now_s;
 use serde_json::json;
@@ -160,8 +160,11 @@ pub async fn verify(deps: &Deps, key: &str) -> Result<Found> {
         return Err(Reason::Unauthenticated.into());
     }
     let found = store::find_by_digest(&deps.db, &portolan_runtime::digest(key)).await?;
-    let found = found.filter(|found| found.is_alive(now_s()));
-    Ok(found.ok_or(Reason::Unauthenticated)?)
+    let found = found.ok_or(Reason::Unauthenticated)?;
+    match found.is_alive(now_s()) {
+        true => Ok(found),
+        false => Err(FailedAuthentication::of_account(Reason::Unauthenticated, found.key.account_id)),
+    }
 }
 
 /// A key with an end makes and renews keys that end with it at the latest.

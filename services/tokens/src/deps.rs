@@ -1,5 +1,6 @@
 use portolan_authz::{API_KEYS, Changes};
 use portolan_fetch::Fetch;
+use portolan_outbox::FailureLog;
 use portolan_runtime::{Peers, Process, Secrets, process::BoxError};
 use portolan_store::Db;
 
@@ -21,6 +22,8 @@ pub struct Deps {
     pub secrets: Secrets,
     pub settings: Settings,
     pub rates: Rates,
+    /// Credentials that were refused, on their way into the audit.
+    pub failures: FailureLog,
     /// Every call that leaves the installation.
     pub fetch: Fetch,
     /// Decides at the edge; every change of a client, a profile or an access token is settled with it.
@@ -33,7 +36,8 @@ impl Deps {
     /// # Errors
     /// What is wrong with the options of the edge; when the store cannot be reached or migrated.
     pub async fn open(process: &Process, db: Db, options: &Options) -> Result<Self, BoxError> {
-        let edge = Edge::open(process, db.clone(), &options.edge).await?;
+        let failures = FailureLog::new(db.clone());
+        let edge = Edge::open(process, db.clone(), failures.clone(), &options.edge).await?;
         db.migrate(&MIGRATIONS).await?;
         portolan_outbox::open(&db).await?;
         Ok(Self {
@@ -43,6 +47,7 @@ impl Deps {
             secrets: process.secrets.clone(),
             settings: options.settings(),
             rates: Rates::new(process.limits()),
+            failures,
             fetch: process.fetch.clone(),
             edge,
         })

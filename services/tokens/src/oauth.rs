@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use portolan_api::{Error, Reason, Result};
+use portolan_authz::{FailedAuthentication, Shown};
 use portolan_runtime::{digest, now_s};
 use subtle::ConstantTimeEq as _;
 
@@ -36,7 +37,26 @@ pub struct AccessToken {
 
 /// # Errors
 /// `OAUTH_INVALID_REQUEST`, `OAUTH_UNSUPPORTED_GRANT_TYPE`, `OAUTH_INVALID_CLIENT`.
-pub async fn create(deps: &Deps, request: Request) -> Result<AccessToken> {
+pub async fn create(deps: &Deps, request: Request, address: &str) -> Result<AccessToken> {
+    let mut asked = Asked::default();
+    create_for(deps, request, &mut asked).await.inspect_err(|error| {
+        if error.reason() == Reason::OauthInvalidClient {
+            let (shown, reason) = (Shown::OauthClient, error.reason());
+            let failure = FailedAuthentication::new(shown, &asked.client_id, address, reason);
+            deps.failures.note(failure.of(asked.account_id));
+        }
+    })
+}
+
+/// Who asks, as far as it is known when a request is refused.
+#[derive(Default)]
+struct Asked {
+    client_id: String,
+    /// 0 for a client that nobody knows.
+    account_id: i64,
+}
+
+async fn create_for(deps: &Deps, request: Request, asked: &mut Asked) -> Result<AccessToken> {
     match request.grant_type.as_deref() {
         None | Some("") => return Err(invalid("grant_type is missing")),
         Some(CLIENT_CREDENTIALS) => {}
@@ -46,11 +66,13 @@ pub async fn create(deps: &Deps, request: Request) -> Result<AccessToken> {
         }
     }
     let (client_id, client_secret) = client(request)?;
+    asked.client_id.clone_from(&client_id);
     let now = now_s();
     let mut tx = deps.db.begin().await?;
     let version = changes::next(&mut tx).await?;
     // Read under the lock of the feed: a profile that is being disabled gets no token any more.
     let found = profiles::find_by_oauth_client(&mut tx, &deps.secrets, &client_id).await?;
+    asked.account_id = found.as_ref().map_or(0, |(profile, _)| profile.account_id);
     let given = digest(&client_secret);
     // An unknown client takes the time of a wrong secret.
     let kept = found.as_ref().map_or("", |(_, digest)| digest.as_str());

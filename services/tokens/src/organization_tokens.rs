@@ -7,7 +7,7 @@
 //! - A credential with bounds makes, changes and ends only tokens that are bounded as tightly.
 
 use portolan_api::{Error, Reason, Result};
-use portolan_authz::Caller;
+use portolan_authz::{Caller, FailedAuthentication};
 use portolan_outbox::Change;
 use portolan_runtime::{digest, now_s};
 use serde_json::json;
@@ -187,10 +187,14 @@ pub async fn authenticate(deps: &Deps, secret: &str, address: &str) -> Result<To
         return Err(Reason::InvalidApiToken.into());
     }
     let token = store::find_by_digest(&deps.db, &digest(secret)).await?;
-    let token = token.filter(|token| token.expires_at.is_none_or(|at| now_s() < at)).ok_or(Reason::InvalidApiToken)?;
+    let token = token.ok_or(Reason::InvalidApiToken)?;
+    let refused = |error: Error| FailedAuthentication::of_account(error, token.account_id);
+    if token.expires_at.is_some_and(|at| now_s() >= at) {
+        return Err(refused(Reason::InvalidApiToken.into()));
+    }
     if !token.networks.is_empty() && !networks::contain(&token.networks, address) {
         let detail = json!({ "ip_address": address });
-        return Err(Error::new(Reason::UnauthorizedNetworkForApiToken).with("detail_json", detail));
+        return Err(refused(Error::new(Reason::UnauthorizedNetworkForApiToken).with("detail_json", detail)));
     }
     let limit = token.rate_limit.unwrap_or(deps.settings.organization_rate_limit);
     if let Some(wait_s) = deps.rates.count(&token.id, limit).await? {

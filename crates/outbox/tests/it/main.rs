@@ -6,8 +6,9 @@ use std::sync::{
 };
 use std::time::Duration;
 
-use portolan_authz::BoxFuture;
-use portolan_outbox::{Event, Failure, Relay, Sink, open, put};
+use portolan_api::Reason;
+use portolan_authz::{BoxFuture, FailedAuthentication, Shown};
+use portolan_outbox::{AuditEvent, Event, Failure, FailureLog, Relay, Sink, open, put};
 use portolan_testkit::TestDb;
 
 portolan_testkit::suite! {
@@ -17,6 +18,7 @@ portolan_testkit::suite! {
     refused_for_good_is_put_aside,
     a_waiting_key_holds_back_no_other,
     two_relays_share_one_outbox,
+    an_attack_costs_a_bounded_number_of_events,
 }
 
 /// Takes events, after a number of failures, except those whose payload is `bad`.
@@ -169,4 +171,40 @@ async fn two_relays_share_one_outbox(test: TestDb) {
     put_all(&test, ids[50..].to_vec(), "{}").await;
     assert_eq!(receiver.wait_for(100).await, ids);
     second.stop().await;
+}
+
+/// Failed authentications of one kind, subject and address are two events at most, and those that are too many to be told
+/// apart are one; none is lost, and nothing that was shown is in them.
+async fn an_attack_costs_a_bounded_number_of_events(test: TestDb) {
+    const SHOWN: &str = "sesame";
+    open(&test.db).await.unwrap();
+    let log = FailureLog::new(test.db.clone());
+    let (mut told, alone) = (0, 70_000);
+    let mut fail = |key: usize, address: &str| {
+        told += 1;
+        let subject = format!("{SHOWN}-{key}");
+        log.note(FailedAuthentication::new(Shown::ApiKey, &subject, address, Reason::Unauthenticated).of(7));
+    };
+    for n in 0..alone {
+        fail(1, "192.0.2.1");
+        if n == alone / 2 {
+            log.flush().await.unwrap();
+        }
+    }
+    for key in 0..10_000 {
+        fail(key, "192.0.2.2");
+    }
+    let (one, other) = tokio::join!(log.flush(), log.flush());
+    one.and(other).unwrap();
+    let events = test.db.fetch_all("SELECT payload FROM outbox", vec![]).await.unwrap();
+    let texts: Vec<String> = events.iter().map(|row| row.get("payload").unwrap()).collect();
+    assert!(texts.iter().all(|text| !text.contains(SHOWN)), "{texts:?}");
+    let events: Vec<AuditEvent> = texts.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
+    // Two windows: each may have the first of a kind and the rest of it.
+    let of_one = |address: &str| events.iter().filter(|event| event.client_address == address).collect::<Vec<_>>();
+    assert!(of_one("192.0.2.1").len() <= 4 && of_one("192.0.2.1").iter().all(|event| event.account_id == 7));
+    assert!(events.len() <= 4 + 2 * 60 + 1, "{}", events.len());
+    assert_eq!(events.iter().map(|event| event.count).sum::<i64>(), told);
+    let others: Vec<_> = events.iter().filter(|event| event.credential == "OTHERS").collect();
+    assert!(others.len() == 1 && others[0].count > 9_900, "{others:?}");
 }

@@ -264,6 +264,7 @@ pub async fn every_mistake_is_told_at_once(test: TestDb) {
         ("tokens.organization_rate_limit", "many"),
         ("tokens.management_rate_limit", "-1"),
         ("audit.heads_url", "collector"),
+        ("audit.keep_days", "some"),
         ("edge.hosts", "api.example.org nonsense"),
         ("edge.limits", "many"),
         ("edge.policies", "1"),

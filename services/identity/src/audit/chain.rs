@@ -10,7 +10,7 @@ use super::keys::AuditKeys;
 use crate::{
     clock::now_ms,
     model::audit::{Event, Head, REGISTRY, SealedHead},
-    store::audit as store,
+    store::{FIRST_ACCOUNT_ID, audit as store},
 };
 
 /// What the registry calls the begin of a chain.
@@ -35,7 +35,11 @@ pub async fn open(db: &Db, secrets: &Secrets) -> Result<AuditKeys> {
 pub async fn append(keys: &AuditKeys, tx: &mut Tx, events: impl IntoIterator<Item = Event>) -> Result<i64> {
     // In one order everywhere, so that two transactions never wait for each other.
     let mut by_account = BTreeMap::<i64, Vec<Event>>::new();
-    for event in events {
+    for mut event in events {
+        // What belongs to no account belongs to the first, whose administrators operate the installation.
+        if event.account_id == 0 {
+            event.account_id = FIRST_ACCOUNT_ID;
+        }
         by_account.entry(event.account_id).or_default().push(event);
     }
     begin(keys, tx, by_account.keys().copied()).await?;
@@ -49,7 +53,7 @@ pub async fn append(keys: &AuditKeys, tx: &mut Tx, events: impl IntoIterator<Ite
 }
 
 /// Appends events to a chain whose head is locked.
-async fn extend(keys: &AuditKeys, tx: &mut Tx, before: SealedHead, events: Vec<Event>) -> Result<i64> {
+pub(super) async fn extend(keys: &AuditKeys, tx: &mut Tx, before: SealedHead, events: Vec<Event>) -> Result<i64> {
     let key = keys.current();
     let mut head = before.head.clone();
     for event in events {

@@ -54,6 +54,12 @@ pub enum Fault {
     Rebuilt,
     #[error("the expected head is not signed by this installation")]
     Forged,
+    #[error("it is no file of the audit, or its begin or end was removed or changed")]
+    NoFile,
+    #[error("the events before it are in none of the files")]
+    NoFileBefore,
+    #[error("the file does not end where the database begins")]
+    NotAtAnchor,
 }
 
 /// Checks every chain, the registry first, and each against the heads that were kept elsewhere.
@@ -175,16 +181,34 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// The last event that holds.
+    pub(super) fn seq(&self) -> i64 {
+        self.seq
+    }
+
+    /// The last event that holds, and its hash.
+    pub(super) fn into_place(self) -> (i64, String) {
+        (self.seq, self.hash)
+    }
+
+    /// Whether the last event is the one of the head.
+    pub(super) fn reaches_end(&self) -> Checked<()> {
+        if self.seq < self.end.seq {
+            return Err((self.seq + 1, Fault::Cut));
+        }
+        if self.hash != self.end.hash {
+            return Err((self.end.seq, Fault::NotAtHead));
+        }
+        Ok(())
+    }
+
     /// What is left to be checked behind the last event; answers how many there were.
     fn end(self, sealed: &SealedHead, expected: &[&SignedHead]) -> Checked<i64> {
         let end = self.end;
-        let is_cut = expected.iter().any(|head| head.seq > self.seq);
-        if self.seq < end.seq || is_cut {
+        if expected.iter().any(|head| head.seq > self.seq) {
             return Err((self.seq + 1, Fault::Cut));
         }
-        if self.hash != end.hash {
-            return Err((end.seq, Fault::NotAtHead));
-        }
+        self.reaches_end()?;
         let key = self.keys.find(&sealed.key_id).ok_or_else(|| (end.seq, Fault::UnknownKey(sealed.key_id.clone())))?;
         if !sealed.is_intact(&key) {
             return Err((end.seq, Fault::HeadChanged));

@@ -77,6 +77,20 @@ pub(crate) async fn after(tx: &mut Tx, account_id: i64, seq: i64, limit: i64) ->
     tx.fetch_all(AFTER, args![account_id, seq, limit]).await?.iter().map(read_entry).collect()
 }
 
+const FIRST_SINCE: &str =
+    "SELECT min(seq) AS seq FROM audit_events WHERE account_id = $1 AND seq > $2 AND time_ms >= $3";
+
+/// The first event behind a place whose time is not before this.
+pub(crate) async fn first_since(tx: &mut Tx, account_id: i64, after: i64, time_ms: i64) -> Result<Option<i64>> {
+    Ok(tx.fetch_one(FIRST_SINCE, args![account_id, after, time_ms]).await?.get("seq")?)
+}
+
+const DELETE_UNTIL: &str = "DELETE FROM audit_events WHERE account_id = $1 AND seq <= $2";
+
+pub(crate) async fn delete_until(tx: &mut Tx, account_id: i64, seq: i64) -> Result<()> {
+    Ok(tx.execute(DELETE_UNTIL, args![account_id, seq]).await.map(drop)?)
+}
+
 const LIST: &str = "SELECT seq, event, hash FROM audit_events WHERE account_id = $1 AND seq < $2
     AND ($3 = 0 OR user_id = $4) AND ($5 = '' OR action = $5) AND time_ms >= $6 AND time_ms < $7
     ORDER BY seq DESC LIMIT $8";

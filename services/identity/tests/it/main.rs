@@ -6,6 +6,7 @@ mod clock;
 mod equal_work;
 mod heads;
 mod lists;
+mod retention;
 #[path = "../common/world.rs"]
 mod world;
 
@@ -24,4 +25,5 @@ portolan_testkit::suite! {
     chain::a_chain_that_is_older_than_keys_goes_on,
     chain::a_chain_goes_on_under_another_key,
     heads::heads_are_signed_when_they_move,
+    retention::months_leave_as_files_that_hold,
 }

@@ -1,16 +1,21 @@
 //! The decision on one request. The order of the steps is part of the contract: it says which of several reasons to
 //! refuse a caller learns.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use portolan_api::Reason;
+use portolan_authz::{
+    FailedAuthentication,
+    Shown::{EdgeAccessToken, EdgeSignedToken, EdgeToken, Unreadable},
+};
 use portolan_jwks::{Jws, serde_json};
 use portolan_path::StrictPath;
 use portolan_runtime::now_s;
 use subtle::ConstantTimeEq as _;
 
 use super::{
-    credential::{self, Credential, Removed, Shown},
+    credential::{self, Credential, Removed},
     host::host_name,
     inner::Inner,
     method::Method,
@@ -24,13 +29,38 @@ use super::{
 use crate::model::edge::{Digest, digest_of};
 
 pub(super) async fn decide(edge: &Inner, call: &Call<'_>) -> Verdict {
-    match check(edge, call).await {
+    let mut addressed = 0;
+    match check(edge, call, &mut addressed).await {
         Ok(verdict) => verdict,
-        Err(refusal) => Verdict::Refuse(refusal),
+        Err(refusal) => {
+            if let Some(reason) = refusal.of_credential() {
+                note_failure(edge, call, addressed, reason);
+            }
+            Verdict::Refuse(refusal)
+        }
     }
 }
 
-async fn check(edge: &Inner, call: &Call<'_>) -> Result<Verdict, Refusal> {
+/// Puts a credential that was refused into the audit of the account that was called.
+fn note_failure(edge: &Inner, call: &Call<'_>, account_id: i64, reason: Reason) {
+    let query = call.target.split_once('?').map_or("", |(_, query)| query);
+    let (shown, text) = match Credential::find(call.headers, query) {
+        Some(Credential::Token(text)) => (EdgeToken, text),
+        Some(Credential::AccessToken(text)) => (EdgeAccessToken, text),
+        Some(Credential::Signed(text)) => (EdgeSignedToken, text),
+        // Nothing at all is no failure; what is shown twice or in another form is one.
+        None => match Removed::find(call.headers, query, true) {
+            removed if removed == Removed::default() => return,
+            _ => (Unreadable, call.headers.get("authorization").cloned().unwrap_or_default()),
+        },
+    };
+    let address = client(edge, call).map(|address| address.to_string());
+    let failure = FailedAuthentication::new(shown, &text, &address.unwrap_or_default(), reason);
+    edge.failures.note(failure.of(account_id));
+}
+
+/// `addressed` becomes the account whose endpoint is called, once it is known.
+async fn check(edge: &Inner, call: &Call<'_>, addressed: &mut i64) -> Result<Verdict, Refusal> {
     if !edge.fresh.is_current(&edge.settings) {
         return Err(Refusal::NotReady);
     }
@@ -68,6 +98,7 @@ async fn check(edge: &Inner, call: &Call<'_>) -> Result<Verdict, Refusal> {
         }
     };
 
+    *addressed = account_id;
     let credential = Credential::find(call.headers, query).ok_or(Refusal::NoCredential)?;
     let Identified { profile, proof } = identify(edge, &credential)?;
     if !profile.active {
@@ -105,13 +136,13 @@ fn may_preflight(edge: &Inner, call: &Call<'_>, host: &str, path: &StrictPath<'_
 /// of the upstream's own goes on.
 fn shows_ours(edge: &Inner, call: &Call<'_>) -> bool {
     let authorization = call.headers.get("authorization").map_or("", String::as_str);
-    let is_ours = |shown: Shown| match shown {
-        Shown::Token => true,
+    let is_ours = |shown: credential::Shown| match shown {
+        credential::Shown::Token => true,
         // The form that the edge's own tokens have.
-        Shown::Bearer(Credential::AccessToken(text) | Credential::Token(text)) => {
+        credential::Shown::Bearer(Credential::AccessToken(text) | Credential::Token(text)) => {
             text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
         }
-        Shown::Bearer(Credential::Signed(text)) => {
+        credential::Shown::Bearer(Credential::Signed(text)) => {
             Jws::parse(&text).is_ok_and(|jws| profile_of(&edge.profiles(), &jws).is_some())
         }
     };
@@ -188,12 +219,16 @@ fn allow_address(edge: &Inner, profile: &Profile, call: &Call<'_>) -> Result<(),
     if profile.allow.is_empty() && profile.deny.is_empty() {
         return Ok(());
     }
-    let peer = call.peer.ok_or(Refusal::Address)?;
-    // Envoy joins the lines of a header.
-    let lines = |name: &str| call.headers.get(name).map(|line| Cow::Borrowed(line.as_str())).into_iter().collect();
-    let client = edge.settings.proxies.client_told(peer, lines);
+    let client = client(edge, call).ok_or(Refusal::Address)?;
     let is_allowed = profile.allow.is_empty() || profile.allow.contains(client);
     if profile.deny.contains(client) || !is_allowed { Err(Refusal::Address) } else { Ok(()) }
+}
+
+/// From where a request comes; nothing where the proxy does not say it.
+fn client(edge: &Inner, call: &Call<'_>) -> Option<IpAddr> {
+    // Envoy joins the lines of a header.
+    let lines = |name: &str| call.headers.get(name).map(|line| Cow::Borrowed(line.as_str())).into_iter().collect();
+    Some(edge.settings.proxies.client_told(call.peer?, lines))
 }
 
 /// Answers the claims as they are passed on.

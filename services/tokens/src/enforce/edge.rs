@@ -6,8 +6,10 @@ use std::{
     time::Duration,
 };
 
-use portolan_api::Result;
+use portolan_api::{Reason, Result};
+use portolan_authz::{FailedAuthentication, Shown};
 use portolan_jwks::KeySets;
+use portolan_outbox::FailureLog;
 use portolan_runtime::{Process, Secrets, process::BoxError};
 use portolan_store::{Db, Dialect, Tx};
 use tokio::sync::{Mutex, Notify, watch};
@@ -44,7 +46,12 @@ pub struct Edge(Arc<Inner>);
 impl Edge {
     /// # Errors
     /// What is wrong with the configuration of the edge, or when its counters cannot be opened.
-    pub async fn open(process: &Process, db: Db, options: &EdgeOptions) -> Result<Self, BoxError> {
+    pub async fn open(
+        process: &Process,
+        db: Db,
+        failures: FailureLog,
+        options: &EdgeOptions,
+    ) -> Result<Self, BoxError> {
         let settings = Settings::read(options, derived_token(&process.secrets))?;
         let fetch = Arc::new(Guarded(process.fetch.clone()));
         let (loaded, _) = watch::channel(false);
@@ -67,6 +74,7 @@ impl Edge {
             db,
             peers: process.peers.clone(),
             secrets: process.secrets.clone(),
+            failures,
             loaded,
         })))
     }
@@ -76,6 +84,12 @@ impl Edge {
         use subtle::ConstantTimeEq as _;
         // Digests have one length, whatever was shown.
         digest_of(token).ct_eq(&self.0.token_digest).into()
+    }
+
+    /// Puts the secret of a proxy that is not known into the audit.
+    pub fn refuse_proxy(&self, token: &str, address: &str) {
+        let (shown, reason) = (Shown::EdgeProxy, Reason::Unauthenticated);
+        self.0.failures.note(FailedAuthentication::new(shown, token, address, reason));
     }
 
     /// Decides on a request of a proxy.

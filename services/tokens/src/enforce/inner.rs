@@ -4,6 +4,7 @@ use std::sync::{
 };
 
 use portolan_jwks::KeySets;
+use portolan_outbox::FailureLog;
 use portolan_runtime::{Peers, Secrets};
 use portolan_store::Db;
 use tokio::sync::{Mutex, Notify, watch};
@@ -22,6 +23,7 @@ pub(super) struct Inner {
     pub db: Db,
     pub peers: Peers,
     pub secrets: Secrets,
+    pub failures: FailureLog,
     pub replica_id: String,
     pub profiles: RwLock<Profiles>,
     pub routes: RwLock<Routes>,

@@ -1,5 +1,7 @@
 use std::{collections::HashMap, net::IpAddr};
 
+use portolan_api::Reason;
+
 use super::credential::Removed;
 
 /// A request as the proxy describes it.
@@ -86,6 +88,17 @@ impl Refusal {
     pub fn reason(self) -> Option<&'static str> {
         match self {
             Self::HostContested => Some("EDGE_HOST_CONTESTED"),
+            _ => None,
+        }
+    }
+
+    /// What the audit says of a refusal whose reason is the credential; nothing for another.
+    pub fn of_credential(self) -> Option<Reason> {
+        match self {
+            Self::NoCredential | Self::CredentialUnknown | Self::ProfileDisabled | Self::Proof | Self::Claims => {
+                Some(Reason::Unauthenticated)
+            }
+            Self::Address | Self::Certificate => Some(Reason::PermissionDenied),
             _ => None,
         }
     }

@@ -52,6 +52,8 @@ impl Authorization for Check {
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
         let token = request.metadata().get(PROXY_TOKEN).and_then(|token| token.to_str().ok()).unwrap_or_default();
         if !self.edge.knows_proxy(token) {
+            let address = request.remote_addr().map(|address| address.ip().to_string());
+            self.edge.refuse_proxy(token, &address.unwrap_or_default());
             return Err(Status::unauthenticated("the proxy is not known"));
         }
         let attributes = request.into_inner().attributes.unwrap_or_default();

@@ -1,6 +1,7 @@
 use portolan_api::tokens::v1::{
     CreateAccessTokenRequest, CreateAccessTokenResponse, oauth_service_server::OauthService,
 };
+use portolan_authz::RequestInfo;
 use tonic::{Request, Response};
 
 use super::{Rpc, RpcResult};
@@ -12,9 +13,10 @@ impl OauthService for Rpc {
         &self,
         request: Request<CreateAccessTokenRequest>,
     ) -> RpcResult<CreateAccessTokenResponse> {
+        let address = request.extensions().get::<RequestInfo>().map(|info| info.client_address.clone());
         let CreateAccessTokenRequest { grant_type, client_id, client_secret, authorization } = request.into_inner();
         let request = oauth::Request { grant_type, client_id, client_secret, authorization };
-        let made = oauth::create(&self.deps, request).await?;
+        let made = oauth::create(&self.deps, request, &address.unwrap_or_default()).await?;
         Ok(Response::new(CreateAccessTokenResponse {
             access_token: made.token,
             token_type: "bearer".to_owned(),

@@ -1,5 +1,6 @@
 //! The edge as callers meet it: a real Envoy asks Portolan about each request.
 
+mod audited;
 mod gate;
 mod matrix;
 mod provider;
@@ -12,11 +13,11 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 
+pub use self::{audited::*, matrix::*, signed::*, tenants::*};
 use self::{
     gate::{Gate, HOST},
     provider::{Pair, Provider, hs256, rs256},
 };
-pub use self::{matrix::*, signed::*, tenants::*};
 
 fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
