@@ -118,7 +118,7 @@ pub async fn a_reset_token_is_good_for_two_hours_and_once(test: TestDb) {
     with_role(&deps, "ann@example.org", "MEMBER").await;
     let make = async || resets::create_for_member(&deps, &caller, "ann@example.org").await.map(|reset| reset.token);
     let redeem = async |token: &str, password: &str| {
-        resets::redeem(&deps, token, password, "192.0.2.1").await.map_err(|error| error.reason())
+        resets::redeem(&deps, token, password, false, "192.0.2.1").await.map(drop).map_err(|error| error.reason())
     };
     let session = sessions::open(&deps, "ann@example.org", PASSWORD, "192.0.2.1").await.unwrap();
     let token = make().await.unwrap();
