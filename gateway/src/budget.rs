@@ -150,7 +150,11 @@ mod tests {
         assert_eq!((refused.reason(), refused.metadata()["limit"].as_str()), (Reason::BodiesBudgetExceeded, "3145728"));
         hold(3).grow(FREE_BYTES).unwrap();
         drop((first, second, other));
-        assert_eq!((budget.lock().bytes, budget.lock().by_owner.len()), (0, 0));
+        let (bytes, owners) = {
+            let held = budget.lock();
+            (held.bytes, held.by_owner.len())
+        };
+        assert_eq!((bytes, owners), (0, 0));
         hold(3).grow(2 * MIB).unwrap();
     }
 }
