@@ -249,6 +249,23 @@ impl<T: Task> Jobs<T> {
         store::cancel(tx, self.db.service(), account_id, job_id, reason, self.clock.now()).await
     }
 
+    /// As [`Jobs::cancel`], in a transaction of its own.
+    ///
+    /// # Errors
+    /// Any of the store.
+    pub async fn cancel_now(&self, account_id: i64, job_id: &str, reason: &str) -> Result<Option<Record>, Error> {
+        if job_id.contains('\0') {
+            return Ok(None);
+        }
+        retrying(|| async {
+            let mut tx = self.db.begin().await?;
+            let cancelled = self.cancel(&mut tx, account_id, job_id, reason).await?;
+            tx.commit().await?;
+            Ok(cancelled)
+        })
+        .await
+    }
+
     /// As [`Jobs::cancel`], of every active job about a collection.
     ///
     /// # Errors

@@ -58,7 +58,7 @@
 //!    of the write.
 //! 6. Where an answer should show the effect on small accounts, call [`Jobs::run_inline`] after the commit. It works on
 //!    this job for so long, and leaves the rest to the workers.
-//! 7. Serve `JobService` of the service's package from [`Jobs::get`], [`Jobs::list`] and [`Jobs::cancel`], so that
+//! 7. Serve `JobService` of the service's package from [`Jobs::get`], [`Jobs::list`] and [`Jobs::cancel_now`], so that
 //!    `/v1/jobs` shows them.
 //!
 //! A failure is one of [`Error`]: what may go better later is tried again, what never will go ends the job with a

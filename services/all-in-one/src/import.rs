@@ -23,6 +23,7 @@ const LOCAL_KEY_FILE: &str = "./data/admin-api-key";
 /// Rows of a table before the rest is only counted.
 const REFUSALS_SHOWN: usize = 20;
 const ENDPOINTS_SHOWN: usize = 40;
+const NOTES_SHOWN: usize = 20;
 /// Longest text of one cell, in characters.
 const CELL_CHARS_MAX: usize = 160;
 /// A server that restarts is waited for this long while a job runs.
@@ -33,7 +34,8 @@ const PIECE_BYTES: usize = 256 * 1024;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ImportArgs {
-    /// HAR captures, OpenAPI or Swagger documents, Postman collections and Imperva schemas, plain, gzip or zstd; `-` reads standard input.
+    /// HAR captures, OpenAPI, Swagger and AsyncAPI documents, GraphQL schemas, Postman collections, exports of Insomnia and
+    /// Bruno, saved items of Burp and Imperva schemas, plain, gzip or zstd; `-` reads standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Collection to fill, made when there is none; without it the file's title or first host names it.
@@ -258,6 +260,7 @@ struct Job {
     imported_items: u64,
     refused_items: u64,
     refusals: Vec<Refusal>,
+    notes: Vec<String>,
     bytes_done: u64,
     bytes_total: u64,
     error: Option<String>,
@@ -372,6 +375,7 @@ async fn report(server: &Server, done: &[(String, Job)], all_refusals: bool) -> 
         say(files_table(done, &collections));
     }
     print_refusals(done, if all_refusals { usize::MAX } else { REFUSALS_SHOWN });
+    print_notes(done);
     for (id, collection) in &collections {
         let named = done.iter().find(|(_, job)| job.collection_id == Some(*id));
         let name = named.and_then(|(_, job)| job.collection_name.as_deref()).unwrap_or_default();
@@ -409,13 +413,11 @@ fn files_table(done: &[(String, Job)], collections: &BTreeMap<i64, Collection>) 
 }
 
 fn print_refusals(done: &[(String, Job)], shown_max: usize) {
-    // What a document holds and nobody reads is listed behind the refused items, and is none of them.
-    let of_job = |job: &Job| job.refused_items.max(job.refusals.len() as u64);
-    let listed: u64 = done.iter().map(|(_, job)| of_job(job)).sum();
-    if listed == 0 {
+    let refused: u64 = done.iter().map(|(_, job)| job.refused_items).sum();
+    if refused == 0 {
         return;
     }
-    say("\nRefused items and notes");
+    say("\nRefused items");
     let mut rows = table(["File", "Item", "Reason"]);
     let known = done.iter().flat_map(|(name, job)| job.refusals.iter().map(move |refusal| (name, refusal)));
     let mut shown = 0;
@@ -424,7 +426,23 @@ fn print_refusals(done: &[(String, Job)], shown_max: usize) {
         shown += 1;
     }
     say(rows);
-    more(usize::try_from(listed).unwrap_or(usize::MAX), shown);
+    more(usize::try_from(refused).unwrap_or(usize::MAX), shown);
+}
+
+/// What was read differently from how it was written, or not at all.
+fn print_notes(done: &[(String, Job)]) {
+    let total = done.iter().map(|(_, job)| job.notes.len()).sum();
+    if total == 0 {
+        return;
+    }
+    say("\nNotes");
+    let mut rows = table(["File", "Note"]);
+    let known = done.iter().flat_map(|(name, job)| job.notes.iter().map(move |note| (name, note)));
+    for (name, note) in known.take(NOTES_SHOWN) {
+        rows.add_row([name, note].map(|text| clean(text)));
+    }
+    say(rows);
+    more(total, NOTES_SHOWN);
 }
 
 fn table<const N: usize>(header: [&str; N]) -> Table {

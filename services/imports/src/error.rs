@@ -49,6 +49,7 @@ impl Error {
     pub fn into_public(self) -> portolan_api::Error {
         match self {
             Self::Refused(error) => error,
+            Self::Spool(error) if error.kind() == std::io::ErrorKind::StorageFull => Reason::SpoolFull.into(),
             other if other.transient() => portolan_api::Error::unavailable(other),
             other => portolan_api::Error::internal(other),
         }

@@ -73,7 +73,7 @@ pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>, multiple
         collection_name: collections.first().map(|first| first.name.clone()).unwrap_or_default(),
         progress: progress.clone(),
     };
-    let job_id = jobs::finished(deps, caller, Task::ImportImperva, &upload_id, finished).await?;
+    let job_id = jobs::finished(deps, caller, Task::ImportImperva, &upload_id, finished).await?.job_id;
     let (imported, refused) = (progress.imported_items, progress.refused_items);
     Ok(Outcome { host: first_host, collections, job_id, imported, refused })
 }

@@ -32,7 +32,7 @@ const CHUNKS_WAITING_MAX: usize = 1;
 pub async fn run(deps: &Deps, job: &Attempt<Task>, file: &File) -> Result<End, Error> {
     let work = Work { deps, job };
     let outcome = match file.format {
-        Format::Har => work.har().await,
+        Format::Har if !file.is_archive => work.har().await,
         format => work.document(format, file.path_only).await,
     };
     job.goes_on()?;
@@ -224,14 +224,7 @@ pub async fn ingest_document(
     for operation in document.operations.iter().filter(|operation| !operation.importable) {
         progress.refuse(operation.label(), operation.error_text());
     }
-    for error in &document.errors {
-        progress.note(String::new(), error.error.clone());
-    }
-    for operation in document.operations.iter().filter(|operation| operation.importable) {
-        for error in &operation.errors {
-            progress.note(operation.label(), error.error.clone());
-        }
-    }
+    progress.note(document.notes());
     progress.positions = documents::fill(deps, upload, collection_id, document.operations).await?;
     Ok(Ok(progress))
 }

@@ -6,7 +6,7 @@ use portolan_jobs::{NewJob, Readers, Record, Subject, new_id};
 use portolan_store::{Tx, retrying};
 use uuid::Uuid;
 
-use crate::model::jobs::{Finished, Job, OtherJob, Task, Told};
+use crate::model::jobs::{Finished, Job, JobOwner, OtherJob, Task, Told};
 use crate::store::uploads;
 use crate::{Deps, Error, announce, peers};
 
@@ -29,14 +29,14 @@ pub fn new(caller: &Caller, task: Task, upload_id: &str, collection: Option<(i32
     }
 }
 
-/// Writes down work that was done within its request, and answers its job. A repetition answers the same job.
+/// Writes down work that was done within its request, and returns its job. A repetition returns the same job.
 pub async fn finished(
     deps: &Deps,
     caller: &Caller,
     task: impl Fn(Told) -> Task,
     upload_id: &str,
     finished: Finished,
-) -> Result<String, Error> {
+) -> Result<Job, Error> {
     let Finished { format, collection_id, collection_name, progress } = finished;
     let collection = collection_id.map(|id| (id, collection_name.as_str()));
     let mut job = new(caller, task(Told { format }), upload_id, collection);
@@ -51,12 +51,11 @@ pub async fn finished(
         Ok::<_, portolan_store::Error>(added)
     });
     let is_new = added.await?;
-    let kept = made(deps, job).await?;
-    let job_id = kept.job_id.clone();
+    let kept = Job::from(made(deps, job).await?);
     if is_new {
-        announce::end(deps, kept.into());
+        announce::end(deps, kept.clone());
     }
-    Ok(job_id)
+    Ok(kept)
 }
 
 /// Keeps a job and has it begun; answers the one that the same write has made before, when there is one.
@@ -145,6 +144,40 @@ pub async fn get(deps: &Deps, caller: &Caller, job_id: &str) -> Result<Listed, E
         None => peers::find_job(&deps.peers, caller.account_id, &id).await?.map(Listed::Other),
     };
     Ok(found.filter(|job| job.visible(caller)).ok_or(Reason::JobNotFound)?)
+}
+
+/// Why a job ended that its reader cancelled.
+const CANCELLED: &str = "It was cancelled";
+
+/// Ends a job that is not over; what it did stays.
+///
+/// # Errors
+/// `JOB_NOT_FOUND` as of [`get`], `JOB_NOT_CANCELLABLE`, `JOB_ENDED`.
+pub async fn cancel(deps: &Deps, caller: &Caller, job_id: &str) -> Result<Listed, Error> {
+    let found = get(deps, caller, job_id).await?;
+    let refused = |kind: &str| portolan_api::Error::new(Reason::JobNotCancellable).with("kind", kind);
+    match &found {
+        Listed::Own(job) if job.kind == "upload.delete" => Err(refused(&job.kind).into()),
+        Listed::Own(job) => {
+            let cancelled = retrying(|| async {
+                let mut tx = deps.db.begin().await?;
+                let cancelled = deps.jobs.cancel(&mut tx, job.account_id, &job.job_id, CANCELLED).await?;
+                if let Some(cancelled) = &cancelled {
+                    give_up(&mut tx, cancelled).await?;
+                }
+                tx.commit().await?;
+                Ok::<_, portolan_store::Error>(cancelled)
+            });
+            let cancelled = cancelled.await?.ok_or(Reason::JobEnded)?;
+            clear(deps, &cancelled).await?;
+            Ok(Listed::Own(Box::new(cancelled.into())))
+        }
+        Listed::Other(job) if job.owner == JobOwner::Inventory => Err(refused(&job.kind).into()),
+        Listed::Other(job) => {
+            let cancelled = peers::cancel_job(&deps.peers, caller.account_id, &job.job_id, CANCELLED).await?;
+            Ok(Listed::Other(cancelled.ok_or(Reason::JobEnded)?))
+        }
+    }
 }
 
 /// Where a page ended.

@@ -40,13 +40,14 @@ pub async fn delete(deps: &Deps, account_id: i64, collection_id: i32) -> Result<
     Ok(found.len().try_into().unwrap_or(i64::MAX))
 }
 
-/// Removes the refused items of ended jobs of a collection: their names are those of the file.
+/// Removes the refused items and the notes of ended jobs of a collection: their names are those of the file.
 async fn forget_names(deps: &Deps, account_id: i64, collection_id: i32) -> Result<(), Error> {
     for record in deps.jobs.ended_of(account_id, collection_id).await? {
         let job = Job::from(record);
-        if !job.progress.refusals.is_empty() {
+        if !job.progress.refusals.is_empty() || !job.progress.notes.is_empty() {
             let mut progress = job.progress;
             progress.refusals.clear();
+            progress.notes.clear();
             let outcome = serde_json::to_value(progress).map_err(portolan_api::Error::internal)?;
             deps.jobs.replace_outcome(account_id, &job.job_id, &outcome).await?;
         }

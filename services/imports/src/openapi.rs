@@ -7,13 +7,13 @@ use portolan_runtime::now_s;
 
 use crate::model::documents::Place;
 use crate::model::ids;
-use crate::model::jobs::{Finished, Task};
+use crate::model::jobs::{Finished, Job, Task};
 use crate::model::targets::{Target, Wanted};
 use crate::model::uploads::{UploadKind, UploadStatus};
 use crate::store::uploads as rows;
 use crate::{Deps, Error, documents, ingest, jobs, targets};
 
-/// Imports a document and answers the ids of its upload and job: at once into an existing collection, else kept for review. A
+/// Imports a document and returns the id of its upload and its job: at once into an existing collection, else kept for review. A
 /// repetition under the same write id answers the same upload and ingests nothing twice.
 ///
 /// # Errors
@@ -23,13 +23,13 @@ pub async fn import(
     caller: &Caller,
     text: Option<String>,
     collection_id: Option<i32>,
-) -> Result<(String, String), Error> {
+) -> Result<(String, Job), Error> {
     let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
     if let Some(upload) = rows::get(&deps.db, caller.account_id, &upload_id).await?
         && upload.status == UploadStatus::Succeeded
     {
-        let job_id = jobs::finished(deps, caller, Task::ImportOpenApi, &upload_id, Finished::of(&upload)).await?;
-        return Ok((upload_id, job_id));
+        let job = jobs::finished(deps, caller, Task::ImportOpenApi, &upload_id, Finished::of(&upload)).await?;
+        return Ok((upload_id, job));
     }
     let target = match collection_id {
         None | Some(0 | -1) => None,
@@ -44,6 +44,7 @@ pub async fn import(
         time,
     };
     let converted = documents::convert(deps, Format::OpenApi, text.into_bytes(), place).await?.map_err(invalid)?;
+    let notes = converted.notes();
     let title = converted.title.clone().unwrap_or_else(|| upload_id.clone());
     let mut upload =
         converted.upload(caller.into(), upload_id, UploadKind::SwaggerFile, format!("OpenAPI {title}"), time);
@@ -59,8 +60,9 @@ pub async fn import(
             rows::insert(&deps.db, &upload, &[], &converted.operations).await?;
         }
     }
-    let job_id = jobs::finished(deps, caller, Task::ImportOpenApi, &upload.upload_id, Finished::of(&upload)).await?;
-    Ok((upload.upload_id, job_id))
+    let finished = Finished::of(&upload).noting(notes);
+    let job = jobs::finished(deps, caller, Task::ImportOpenApi, &upload.upload_id, finished).await?;
+    Ok((upload.upload_id, job))
 }
 
 fn invalid(error: FormatError) -> Error {

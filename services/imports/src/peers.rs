@@ -19,7 +19,7 @@ use portolan_runtime::Peers;
 
 use crate::model::{
     candidates::Candidate,
-    jobs::{Announcement, OtherJob},
+    jobs::{Announcement, JobOwner, OtherJob},
     targets::{Target, Wanted},
 };
 
@@ -107,9 +107,10 @@ pub async fn find_job(peers: &Peers, account_id: i64, job_id: &str) -> Result<Op
     let request = common::GetJobRequest { account_id, job_id: job_id.to_owned() };
     let found = peers.inventory_jobs().get_job(request.clone()).await?.into_inner().job;
     if let Some(found) = found {
-        return Ok(Some(other_job(found)));
+        return Ok(Some(other_job(JobOwner::Inventory, found)));
     }
-    Ok(peers.billing_jobs().get_job(request).await?.into_inner().job.map(other_job))
+    let found = peers.billing_jobs().get_job(request).await?.into_inner().job;
+    Ok(found.map(|found| other_job(JobOwner::Billing, found)))
 }
 
 /// The newest jobs of the inventory and billing before a time and id.
@@ -124,13 +125,25 @@ pub async fn list_jobs(
 ) -> Result<Vec<OtherJob>> {
     let (before_created_at, before_job_id) = before.cloned().unwrap_or_default();
     let request = common::ListJobsRequest { account_id, page_size, before_created_at, before_job_id };
-    let mut jobs = peers.inventory_jobs().list_jobs(request.clone()).await?.into_inner().jobs;
-    jobs.extend(peers.billing_jobs().list_jobs(request).await?.into_inner().jobs);
-    Ok(jobs.into_iter().map(other_job).collect())
+    let inventory = peers.inventory_jobs().list_jobs(request.clone()).await?.into_inner().jobs;
+    let billing = peers.billing_jobs().list_jobs(request).await?.into_inner().jobs;
+    let inventory = inventory.into_iter().map(|job| other_job(JobOwner::Inventory, job));
+    Ok(inventory.chain(billing.into_iter().map(|job| other_job(JobOwner::Billing, job))).collect())
 }
 
-fn other_job(job: common::Job) -> OtherJob {
+/// Ends a job of billing that is not over; the job when it was not.
+///
+/// # Errors
+/// `UNAVAILABLE`.
+pub async fn cancel_job(peers: &Peers, account_id: i64, job_id: &str, reason: &str) -> Result<Option<OtherJob>> {
+    let request = common::CancelJobRequest { account_id, job_id: job_id.to_owned(), reason: reason.to_owned() };
+    let cancelled = peers.billing_jobs().cancel_job(request).await?.into_inner().job;
+    Ok(cancelled.map(|job| other_job(JobOwner::Billing, job)))
+}
+
+fn other_job(owner: JobOwner, job: common::Job) -> OtherJob {
     OtherJob {
+        owner,
         job_id: job.job_id,
         kind: job.kind,
         state: job.state,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use portolan_api::Reason;
 use portolan_authz::Caller;
-use portolan_formats::{Format, detect};
+use portolan_formats::{Format, archive::is_archive, detect};
 use portolan_jobs::{NewJob, Pulse, Record, new_id};
 use sha2::{Digest as _, Sha256};
 
@@ -38,7 +38,7 @@ pub struct NewImport {
 /// Nothing stays of an upload that breaks off.
 ///
 /// # Errors
-/// Those of the collection, `FORMAT_UNKNOWN`, `UPLOAD_UNREADABLE`, the errors of the stream, and `IDEMPOTENCY_KEY_REUSED`
+/// Those of the collection, `FORMAT_UNKNOWN`, `UPLOAD_UNREADABLE`, `SPOOL_FULL`, the errors of the stream, and `IDEMPOTENCY_KEY_REUSED`
 /// when another file was sent under the same write id.
 pub async fn create(
     deps: &Deps,
@@ -76,13 +76,14 @@ pub async fn create(
             }
         }
     }
-    let (format, target) = match decided {
+    let Decided { format, is_archive, target } = match decided {
         Some(decided) => decided,
         None => decide(deps, caller, &import, given, prefix).await?,
     };
     let content_digest = file.digest();
     let bytes_total = i64::try_from(file.finish().await?).unwrap_or(i64::MAX);
-    let task = Task::Import(File { format, path_only: target.is_host, content_digest: content_digest.clone() });
+    let path_only = target.is_host;
+    let task = Task::Import(File { format, is_archive, path_only, content_digest: content_digest.clone() });
     let collection = Some((target.collection_id, target.name.as_str()));
     let job = NewJob { job_id, bytes_total, ..jobs::new(caller, task, &upload_id, collection) };
     // Of two uploads of one write at once the first to come has the job.
@@ -115,6 +116,13 @@ fn same(job: Record, content_digest: &str) -> Result<(String, String), Error> {
     }
 }
 
+/// What the first bytes tell.
+struct Decided {
+    format: Format,
+    is_archive: bool,
+    target: Target,
+}
+
 /// Finds format and target by the first bytes.
 async fn decide(
     deps: &Deps,
@@ -122,22 +130,24 @@ async fn decide(
     import: &NewImport,
     given: Option<Target>,
     prefix: Vec<u8>,
-) -> Result<(Format, Target), Error> {
+) -> Result<Decided, Error> {
     let prefix = tokio::task::spawn_blocking(move || first_bytes(prefix)).await?;
     let format = detect(&prefix).ok_or_else(|| {
         portolan_api::Error::new(Reason::FormatUnknown).with("detail", portolan_formats::unknown(&prefix))
     })?;
+    let is_archive = is_archive(&prefix);
+    let decided = |target| Decided { format, is_archive, target };
     let fits = |target: Target| match format {
         Format::OpenApi => target.for_openapi(),
         Format::Har | Format::Postman | Format::Imperva => target.plain(),
     };
     let missing = || Error::from(Reason::CollectionNotFound);
     if let Some(target) = given {
-        return Ok((format, fits(target)?));
+        return Ok(decided(fits(target)?));
     }
     if let Some(name) = &import.collection_name {
         let target = targets::resolve(deps, caller, Wanted::Named(name)).await?.ok_or_else(missing)?;
-        return Ok((format, fits(target)?));
+        return Ok(decided(fits(target)?));
     }
     let found = match format {
         Format::Har => peek::har_host(&prefix),
@@ -150,9 +160,9 @@ async fn decide(
         // Nobody asked for the collection that happens to have this name.
         let name = format!("{} {name}", format_name(format));
         let target = targets::resolve(deps, caller, Wanted::Titled(&name)).await?.ok_or_else(missing)?;
-        return Ok((format, fits(target)?));
+        return Ok(decided(fits(target)?));
     }
-    Ok((format, target))
+    Ok(decided(target))
 }
 
 /// The first bytes, decompressed as far as they go.

@@ -23,6 +23,9 @@ const PARTIAL_SUFFIX: &str = ".part";
 const ID_FILE: &str = "spool-id";
 /// Pieces are collected before they are written.
 const WRITE_BYTES: usize = 1024 * 1024;
+/// Uploads leave this part of the disk free, up to a bound: the database may lie beside them.
+const FREE_SHARE: u64 = 20;
+const FREE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// The directory. Processes that share a database but not a directory leave each other's jobs alone by its id.
 pub struct Spool {
@@ -105,6 +108,7 @@ impl Spool {
     /// Begins a file; it gets its name when it is complete.
     pub async fn create(&self, name: &str) -> io::Result<Partial> {
         self.id().await?;
+        check_room(&self.directory)?;
         let path = self.directory.join(format!("{name}.{}{PARTIAL_SUFFIX}", Uuid::new_v4()));
         let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).await?;
         let (digest, complete) = (Sha256::new(), self.path(name));
@@ -128,6 +132,16 @@ impl Spool {
     fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
+}
+
+/// # Errors
+/// `StorageFull` when the disk has no more room than is to be left.
+fn check_room(path: &Path) -> io::Result<()> {
+    let directory = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
+    let disk = rustix::fs::statvfs(directory)?;
+    let [total, free] = [disk.f_blocks, disk.f_bavail].map(|blocks| blocks.saturating_mul(disk.f_frsize));
+    let left = (total / FREE_SHARE).min(FREE_BYTES_MAX) + WRITE_BYTES as u64;
+    if free < left { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
 }
 
 /// A file that is being written. It is removed when it is dropped before it is complete.
@@ -156,6 +170,7 @@ impl Partial {
         self.digest.update(piece);
         self.pending.extend_from_slice(piece);
         if self.pending.len() >= WRITE_BYTES {
+            check_room(&self.complete)?;
             self.file.write_all(&self.pending).await?;
             self.pending.clear();
         }

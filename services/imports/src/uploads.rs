@@ -141,7 +141,7 @@ pub async fn approve(
         finished.progress.imported_items -= upload.parsed_with_errors;
     }
     let own = ids::upload(account_id, &format!("approve/{upload_id}/{import_type:?}"));
-    jobs::finished(deps, caller, Task::Approve, &own, finished).await
+    Ok(jobs::finished(deps, caller, Task::Approve, &own, finished).await?.job_id)
 }
 
 async fn append_class(

@@ -105,6 +105,7 @@ pub async fn run(deps: &Deps, job: &Attempt<Task>, import: &UrlImport) -> Result
         progress.refused_items += found.refused_items;
         progress.refusals.extend(found.refusals);
         progress.refusals.truncate(REFUSALS_MAX);
+        progress.note(found.notes);
         ingest::merge(&mut progress.positions, found.positions);
     }
     job.show(&Cursor { progress: progress.clone(), listed: None }).await?;

@@ -232,10 +232,7 @@ impl World {
     }
 
     pub async fn cancel(&self, account_id: i64, job_id: &str, reason: &str) -> Option<Record> {
-        let mut tx = self.test.db.begin().await.unwrap();
-        let cancelled = self.jobs.cancel(&mut tx, account_id, job_id, reason).await.unwrap();
-        tx.commit().await.unwrap();
-        cancelled
+        self.jobs.cancel_now(account_id, job_id, reason).await.unwrap()
     }
 
     pub async fn run(&self, owner: &str) {

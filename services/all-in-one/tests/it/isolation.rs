@@ -391,6 +391,42 @@ pub async fn a_full_disk_is_borne(test: TestDb) {
     }
 }
 
+/// A disk without room refuses uploads by the reason, leaves nothing of them, and takes them again with room: no restart.
+pub async fn a_full_spool_is_borne(test: TestDb) {
+    if std::env::var(crate::six::FORM).is_ok() {
+        return; // The spool is of one process.
+    }
+    let disk = SmallDisk::mount(16).expect("this test mounts a tmpfs and needs to be root");
+    let data_dir = tempfile::tempdir().unwrap().keep();
+    std::os::unix::fs::symlink(&disk.0, data_dir.join("uploads")).unwrap();
+    let server = Server::start_in(&test, data_dir).await;
+    let send = async |content: Vec<u8>| {
+        let request = reqwest::Client::new().post(format!("{}/v1/imports?collectionName=Spool", server.http));
+        server.send(request.header("x-api-key", &server.api_key).body(content)).await.unwrap()
+    };
+    let small = har(&[("GET", "http://spool.test/a", "", 200, "{}")]);
+    let mut large = small.clone().into_bytes();
+    large.resize(32 << 20, b' ');
+    let spooled = || std::fs::read_dir(&disk.0).unwrap().count();
+    let empty = spooled();
+    for round in 0..2 {
+        let refused = send(large.clone()).await.expect(507);
+        assert_eq!(refused.header("x-portolan-error"), "SPOOL_FULL");
+        assert_eq!(spooled(), empty, "{round}: a part of the file stays");
+        // Somebody else fills it.
+        let filler = disk.0.join("filler.part");
+        let filled = Command::new("dd").arg("if=/dev/zero").arg(format!("of={}", filler.display())).arg("bs=64k").output();
+        assert!(!filled.unwrap().status.success(), "the disk is not full");
+        send(small.clone().into_bytes()).await.expect(507);
+        server.post("/api/getAllCollections", json!({})).await.expect(200);
+        std::fs::remove_file(&filler).unwrap();
+        let answer = send(small.clone().into_bytes()).await.expect(200).json();
+        assert_eq!(server.wait_for_job(answer["jobId"].as_str().unwrap()).await["state"], "SUCCEEDED");
+    }
+    let jobs = server.get("/v1/jobs").await.expect(200).json();
+    assert_eq!(jobs["jobs"].as_array().unwrap().len(), 2, "{jobs}");
+}
+
 /// Clients without a credential make neither the database nor the memory of a server grow by what they send.
 pub async fn strangers_make_nothing_grow(test: TestDb) {
     if test.url.starts_with("postgres") || std::env::var(crate::six::FORM).is_ok() {

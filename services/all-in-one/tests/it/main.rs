@@ -22,6 +22,7 @@ mod identity_refusals;
 mod identity_team;
 mod identity_ways_in;
 mod imports;
+mod imports_formats;
 mod imports_sources;
 mod inventory_reads;
 mod inventory_writes;
@@ -95,6 +96,9 @@ portolan_testkit::suite! {
     imports::an_upload_has_an_owner,
     imports::a_streamed_file_becomes_a_job,
     imports::the_command_imports_a_file,
+    imports_formats::files_of_other_tools_become_endpoints,
+    imports_formats::what_is_refused_is_named_and_leaves_nothing,
+    imports_formats::what_a_reading_notes_is_told_everywhere,
     imports_sources::refusals_are_exact,
     imports_sources::a_workspace_reaches_the_inventory,
     imports_sources::addresses_and_schemas_are_imported_once,
@@ -115,6 +119,7 @@ portolan_testkit::suite! {
     isolation::what_is_set_aside_is_seen_and_replayed,
     isolation::two_streams_of_one_length_are_told_apart,
     isolation::a_full_disk_is_borne,
+    isolation::a_full_spool_is_borne,
     isolation::strangers_make_nothing_grow,
     isolation::silent_clients_keep_nobody_out,
     katapult::scopes_open_the_routes_of_profiles,

@@ -1,6 +1,6 @@
 use portolan_api::{
     billing::v1::job_service_server::JobService,
-    common::v1::{GetJobRequest, GetJobResponse, Job, ListJobsRequest, ListJobsResponse},
+    common::v1::{CancelJobRequest, CancelJobResponse, GetJobRequest, GetJobResponse, Job, ListJobsRequest, ListJobsResponse},
 };
 use tonic::{Request, Response};
 
@@ -12,6 +12,12 @@ impl JobService for Rpc {
         let request = request.into_inner();
         let job = self.deps.jobs.get(request.account_id, &request.job_id).await.map_err(portolan_api::Error::from)?;
         Ok(Response::new(GetJobResponse { job: job.map(Job::from) }))
+    }
+
+    async fn cancel_job(&self, request: Request<CancelJobRequest>) -> RpcResult<CancelJobResponse> {
+        let CancelJobRequest { account_id, job_id, reason } = request.into_inner();
+        let job = self.deps.jobs.cancel_now(account_id, &job_id, &reason).await.map_err(portolan_api::Error::from)?;
+        Ok(Response::new(CancelJobResponse { job: job.map(Job::from) }))
     }
 
     async fn list_jobs(&self, request: Request<ListJobsRequest>) -> RpcResult<ListJobsResponse> {

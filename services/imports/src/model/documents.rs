@@ -4,6 +4,7 @@ use portolan_formats::FormatError;
 use portolan_formats::openapi::{ErrorType, ImportError};
 use portolan_record::{Record, Source, URL_BYTES_MAX};
 
+use super::jobs::NOTES_MAX;
 use super::text::without_nul;
 use super::uploads::{Group, Ingested, Operation, Owner, Upload, UploadKind, UploadStatus};
 
@@ -73,6 +74,14 @@ impl Converted {
             ingested: Ingested::None,
             created_at,
         }
+    }
+
+    /// What was read differently from how it was written, or not at all: of the document, then of each operation that is
+    /// imported.
+    pub fn notes(&self) -> Vec<String> {
+        let of_operations = self.operations.iter().filter(|operation| operation.importable && !operation.errors.is_empty());
+        let of_operations = of_operations.map(|operation| format!("{}: {}", operation.label(), operation.error_text()));
+        self.errors.iter().map(|error| error.error.clone()).chain(of_operations).take(NOTES_MAX).collect()
     }
 
     /// Takes the title of the document.

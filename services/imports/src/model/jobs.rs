@@ -11,6 +11,8 @@ use super::url::UrlImport;
 
 /// Refusals kept with a job; its count says how many there are.
 pub const REFUSALS_MAX: usize = 1_000;
+/// Notes kept with a job.
+pub const NOTES_MAX: usize = 1_000;
 /// Bytes of the item that a refusal names.
 const ITEM_BYTES_MAX: usize = 2_048;
 
@@ -74,6 +76,8 @@ pub enum Task {
 pub struct File {
     #[serde(with = "by_name")]
     pub format: Format,
+    /// It is an archive of documents, the first of them of the format.
+    pub is_archive: bool,
     /// The target is a host collection, whose endpoints are paths.
     pub path_only: bool,
     /// SHA-256 of the file as sent, in hexadecimal.
@@ -190,6 +194,13 @@ impl Finished {
         let collection_name = upload.collection_name.clone();
         Self { format, collection_id: upload.collection_id, collection_name, progress }
     }
+
+    /// With what the reading noted.
+    #[must_use]
+    pub fn noting(mut self, notes: Vec<String>) -> Self {
+        self.progress.note(notes);
+        self
+    }
 }
 
 /// How far a job has come.
@@ -201,6 +212,8 @@ pub struct Progress {
     pub imported_items: i64,
     pub refused_items: i64,
     pub refusals: Vec<Refusal>,
+    /// What was read differently from how it was written, or not at all.
+    pub notes: Vec<String>,
     /// Chunks that are in the log.
     pub chunks_appended: i64,
     /// Where the log ended after them.
@@ -214,14 +227,15 @@ pub struct Refusal {
 }
 
 impl Progress {
-    /// Counts a refused item and keeps it while there is room.
-    pub fn refuse(&mut self, item: String, reason: String) {
-        self.refused_items += 1;
-        self.note(item, reason);
+    /// Keeps notes while there is room.
+    pub fn note(&mut self, notes: impl IntoIterator<Item = String>) {
+        let room = NOTES_MAX.saturating_sub(self.notes.len());
+        self.notes.extend(notes.into_iter().take(room));
     }
 
-    /// Keeps, while there is room, what was left out without an item being refused for it.
-    pub fn note(&mut self, mut item: String, reason: String) {
+    /// Counts a refused item and keeps it while there is room.
+    pub fn refuse(&mut self, mut item: String, reason: String) {
+        self.refused_items += 1;
         if self.refusals.len() < REFUSALS_MAX {
             item.truncate(item.floor_char_boundary(ITEM_BYTES_MAX));
             self.refusals.push(Refusal { item, reason });
@@ -236,9 +250,17 @@ pub enum End {
     Failed(String),
 }
 
+/// Which other service has a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobOwner {
+    Inventory,
+    Billing,
+}
+
 /// A job of another service of the installation.
 #[derive(Clone, Debug)]
 pub struct OtherJob {
+    pub owner: JobOwner,
     pub job_id: String,
     pub kind: String,
     pub state: String,

@@ -7,18 +7,19 @@ use portolan_runtime::now_s;
 
 use crate::model::documents::Place;
 use crate::model::ids;
-use crate::model::jobs::{Finished, Task};
+use crate::model::jobs::{Finished, Job, Task};
 use crate::model::uploads::{UploadKind, UploadStatus};
 use crate::store::uploads as rows;
 use crate::{Deps, Error, documents, jobs};
 
-/// Converts a collection for review, and answers the ids of its upload and job. A repetition under the same write id
-/// answers the same.
+/// Converts a collection for review, and returns the id of its upload and its job. A repetition under the same write id
+/// returns the same.
 ///
 /// # Errors
 /// `POSTMAN_FILE_INVALID`, `POSTMAN_FILE_WITHOUT_INFO`; then nothing is stored.
-pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>) -> Result<(String, String), Error> {
+pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>) -> Result<(String, Job), Error> {
     let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
+    let mut notes = Vec::new();
     let upload = match rows::get(&deps.db, caller.account_id, &upload_id).await? {
         Some(upload) => upload,
         None => {
@@ -32,6 +33,7 @@ pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>) -> Resul
             if converted.groups.iter().any(|group| !group.has_info) {
                 return Err(Reason::PostmanFileWithoutInfo.into());
             }
+            notes = converted.notes();
             let name = converted.title.clone().unwrap_or_default();
             let kind = UploadKind::PostmanFile;
             let mut upload = converted.upload(caller.into(), upload_id.clone(), kind, name, place.time);
@@ -40,6 +42,7 @@ pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>) -> Resul
             upload
         }
     };
-    let job_id = jobs::finished(deps, caller, Task::ImportPostmanFile, &upload_id, Finished::of(&upload)).await?;
-    Ok((upload_id, job_id))
+    let finished = Finished::of(&upload).noting(notes);
+    let job = jobs::finished(deps, caller, Task::ImportPostmanFile, &upload_id, finished).await?;
+    Ok((upload_id, job))
 }

@@ -126,9 +126,14 @@ async fn next(deps: &Deps, job: &Attempt<Task>, credential: &Credential) -> Resu
     rows::sum_up(&deps.db, account_id, &job.key).await?;
     let upload = rows::get(&deps.db, account_id, &job.key).await?.ok_or_else(gone)?;
     let mut progress = Finished::of(&upload).progress;
+    for group in rows::groups(&deps.db, account_id, &job.key).await? {
+        progress.note(group.errors.iter().map(|error| format!("{}: {}", group.name, error.error)));
+    }
     for operation in rows::list_with_errors(&deps.db, account_id, &job.key).await? {
-        if !operation.importable && progress.refusals.len() < REFUSALS_MAX {
-            let (item, reason) = (operation.label(), operation.error_text());
+        let (item, reason) = (operation.label(), operation.error_text());
+        if operation.importable {
+            progress.note([format!("{item}: {reason}")]);
+        } else if progress.refusals.len() < REFUSALS_MAX {
             progress.refusals.push(Refusal { item, reason });
         }
     }

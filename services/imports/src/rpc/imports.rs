@@ -2,7 +2,7 @@ use futures::{StreamExt as _, stream};
 use portolan_api::Reason;
 use portolan_api::imports::v1::imports_service_server::ImportsService;
 use portolan_api::imports::v1::{
-    ApproveOpenApiImportRequest, ApproveOpenApiImportResponse, CreateImportRequest, CreateImportResponse,
+    ApproveOpenApiImportRequest, ApproveOpenApiImportResponse, CancelJobRequest, CancelJobResponse, CreateImportRequest, CreateImportResponse,
     GetJobRequest, GetJobResponse, GetOpenApiImportLogRequest, GetOpenApiImportLogResponse, ImportHarRequest,
     ImportHarResponse, ImportOpenApiRequest, ImportOpenApiResponse, Job, ListJobsRequest, ListJobsResponse, Refusal,
     UploadDetails,
@@ -22,9 +22,10 @@ use crate::{Error, jobs, model, openapi, uploads};
 impl ImportsService for Rpc {
     async fn import_open_api(&self, request: Request<ImportOpenApiRequest>) -> RpcResult<ImportOpenApiResponse> {
         let (caller, request) = Caller::split(request)?;
-        let (upload_id, job_id) =
+        let (upload_id, job) =
             openapi::import(&self.deps, &caller, request.open_api_string, request.api_collection_id).await?;
-        Ok(Response::new(ImportOpenApiResponse { upload_id, job_id }))
+        let (job_id, notes) = (job.job_id, job.progress.notes);
+        Ok(Response::new(ImportOpenApiResponse { upload_id, job_id, notes }))
     }
 
     async fn get_open_api_import_log(
@@ -92,6 +93,12 @@ impl ImportsService for Rpc {
         Ok(Response::new(GetJobResponse { job: Some(listed_message(job)) }))
     }
 
+    async fn cancel_job(&self, request: Request<CancelJobRequest>) -> RpcResult<CancelJobResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let job = jobs::cancel(&self.deps, &caller, &request.job_id).await?;
+        Ok(Response::new(CancelJobResponse { job: Some(listed_message(job)) }))
+    }
+
     async fn list_jobs(&self, request: Request<ListJobsRequest>) -> RpcResult<ListJobsResponse> {
         let (caller, request) = Caller::split(request)?;
         let (jobs, next_page_token) = jobs::list(&self.deps, &caller, request.page_size, &request.page_token).await?;
@@ -135,6 +142,7 @@ fn job_message(job: model::jobs::Job) -> Job {
         error: job.error,
         created_at: job.created_at,
         updated_at: job.updated_at,
+        notes: job.progress.notes,
     }
 }
 

@@ -81,8 +81,9 @@ impl PostmanService for Rpc {
         request: Request<pb::ImportPostmanFileRequest>,
     ) -> RpcResult<pb::ImportPostmanFileResponse> {
         let (caller, request) = Caller::split(request)?;
-        let (upload_id, job_id) = file::import(&self.deps, &caller, request.postman_collection_file).await?;
-        Ok(Response::new(pb::ImportPostmanFileResponse { upload_id, job_id }))
+        let (upload_id, job) = file::import(&self.deps, &caller, request.postman_collection_file).await?;
+        let (job_id, notes) = (job.job_id, job.progress.notes);
+        Ok(Response::new(pb::ImportPostmanFileResponse { upload_id, job_id, notes }))
     }
 
     async fn get_postman_import_log(

@@ -7,7 +7,7 @@ use portolan_api::billing::v1 as billing;
 use portolan_api::billing::v1::job_service_server::JobService as BillingJobService;
 use portolan_api::billing::v1::job_service_server::JobServiceServer as BillingJobServiceServer;
 use portolan_api::billing::v1::metering_service_server::{MeteringService, MeteringServiceServer};
-use portolan_api::common::v1::{GetJobRequest, GetJobResponse, Job, ListJobsRequest, ListJobsResponse};
+use portolan_api::common::v1::{CancelJobRequest, CancelJobResponse, GetJobRequest, GetJobResponse, Job, ListJobsRequest, ListJobsResponse};
 use portolan_api::inventory::v1::export_service_server::{ExportService, ExportServiceServer};
 use portolan_api::inventory::v1::inventory_service_server::{InventoryService, InventoryServiceServer};
 use portolan_api::inventory::v1::job_service_server::{JobService, JobServiceServer};
@@ -157,6 +157,10 @@ impl MeteringService for Inventory {
 
 #[tonic::async_trait]
 impl BillingJobService for Inventory {
+    async fn cancel_job(&self, _: Request<CancelJobRequest>) -> Result<Response<CancelJobResponse>, Status> {
+        Ok(Response::new(CancelJobResponse::default()))
+    }
+
     async fn get_job(&self, _: Request<GetJobRequest>) -> Result<Response<GetJobResponse>, Status> {
         Ok(Response::new(GetJobResponse::default()))
     }

@@ -3,7 +3,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use portolan_api::Reason;
-use portolan_api::imports::v1::{CreateImportRequest, CreateImportResponse, GetJobRequest, Job, ListJobsRequest};
+use portolan_api::imports::v1::{CancelJobRequest, CreateImportRequest, CreateImportResponse, GetJobRequest, Job, ListJobsRequest};
+use portolan_authz::Caller;
 use portolan_store::args;
 use portolan_testkit::TestDb;
 use tonic::Status;
@@ -102,9 +103,8 @@ pub async fn a_specification_is_imported(test: TestDb) {
         assert_eq!((job.state.as_str(), job.format.as_str(), job.imported_items), ("SUCCEEDED", "OPENAPI", 1));
         assert_eq!(world.records().await[0].path, "/pets");
         // What is not read is named, and no item is refused for it.
-        let notes: Vec<_> = job.refusals.iter().map(|refusal| refusal.reason.as_str()).collect();
-        assert_eq!(notes, [format!("{place}path /pets: member `purge` is not understood and left out")]);
-        assert_eq!(job.refused_items, 0);
+        assert_eq!(job.notes, [format!("{place}path /pets: member `purge` is not understood and left out")]);
+        assert_eq!((job.refused_items, job.refusals), (0, Vec::new()));
     }
     jobs.stop().await;
 }
@@ -159,6 +159,8 @@ pub async fn a_refused_upload_leaves_nothing(test: TestDb) {
     let names = world.inventory.names();
     let into = |id: i32| CreateImportRequest { collection_id: Some(id), ..Default::default() };
     refused(&world, CreateImportRequest::default(), b"hello", Reason::FormatUnknown).await;
+    let named = reason(send(&world, "w", CreateImportRequest::default(), b"#%RAML 1.0\ntitle: A\n").await).1;
+    assert!(named.starts_with("The file is of no known format: this is a RAML document; accepted are HAR"), "{named}");
     refused(&world, CreateImportRequest::default(), b"", Reason::FormatUnknown).await;
     refused(&world, into(404), CAPTURE.as_bytes(), Reason::CollectionNotFound).await;
     refused(&world, into(HOST), CAPTURE.as_bytes(), Reason::UploadToHostCollection).await;
@@ -169,6 +171,39 @@ pub async fn a_refused_upload_leaves_nothing(test: TestDb) {
     assert_eq!(world.inventory.names(), names);
     let list = world.client.clone().list_jobs(world.request("", ListJobsRequest::default())).await.unwrap();
     assert_eq!(list.get_ref().jobs, []);
+}
+
+/// A reader of a job who may import ends it: its file goes, and its upload is marked. Ended jobs, removals and jobs of
+/// the inventory are left alone.
+pub async fn a_job_is_cancelled(test: TestDb) {
+    let world = World::new(test).await;
+    let cancel = async |caller: &Caller, job_id: &str| {
+        let request = world.request_of(caller.clone(), "c", CancelJobRequest { job_id: job_id.to_owned() });
+        world.client.clone().cancel_job(request).await.map(|answer| answer.into_inner().job.unwrap())
+    };
+    let created = send(&world, "w", CreateImportRequest::default(), CAPTURE.as_bytes()).await.unwrap();
+    let mut stranger = world.caller.clone();
+    stranger.account_id += 1;
+    assert_eq!(reason(cancel(&stranger, &created.job_id).await).0, Reason::JobNotFound);
+    assert_eq!(world.spooled().len(), 1);
+    let job = cancel(&world.caller, &created.job_id).await.unwrap();
+    assert_eq!((job.state.as_str(), job.error.as_deref()), ("CANCELLED", Some("It was cancelled")));
+    assert_eq!(world.spooled(), [""; 0]);
+    assert_eq!(reason(cancel(&world.caller, &created.job_id).await).0, Reason::JobEnded);
+    let theirs = "018f0000-0000-7000-8000-000000000001";
+    let job = portolan_api::common::v1::Job {
+        job_id: theirs.to_owned(),
+        kind: "delete-collection".to_owned(),
+        ..Default::default()
+    };
+    world.inventory.jobs.lock().unwrap().push(job);
+    let refused = reason(cancel(&world.caller, theirs).await);
+    assert_eq!(refused, (Reason::JobNotCancellable, "A job of kind delete-collection cannot be cancelled".to_owned()));
+    let jobs = world.start_jobs().await;
+    let again = send(&world, "v", CreateImportRequest::default(), CAPTURE.as_bytes()).await.unwrap();
+    assert_eq!(wait_for(&world, &again.job_id, ended).await.state, "SUCCEEDED");
+    assert_eq!(world.records().await.len(), 2);
+    jobs.stop().await;
 }
 
 /// Jobs are listed page by page, the newest first, to their own account.

@@ -24,6 +24,7 @@ portolan_testkit::suite! {
     jobs::a_job_goes_on_after_a_restart,
     jobs::a_damaged_file_fails_and_appends_nothing,
     jobs::a_refused_upload_leaves_nothing,
+    jobs::a_job_is_cancelled,
     jobs::jobs_are_listed_in_pages,
     jobs::a_job_that_cannot_be_read_holds_up_no_other,
     jobs::what_always_fails_ends_failed,

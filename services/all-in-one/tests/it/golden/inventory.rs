@@ -179,6 +179,9 @@ async fn jobs_and_drift(golden: &mut Golden<'_>, shop: i64) {
     let job = golden.call(By::Admin, "POST", "/v1/imports", &target, file).await["jobId"].clone();
     golden.get("/v1/jobs/{job_id}", &format!("/v1/jobs/{}", job.as_str().unwrap())).await;
     golden.get("/v1/jobs", "/v1/jobs?pageSize=1").await;
+    golden.server.wait_for_job(job.as_str().unwrap()).await;
+    let cancel = format!("/v1/jobs/{}:cancel", job.as_str().unwrap());
+    golden.call(By::Admin, "POST", "/v1/jobs/{job_id}:cancel", &cancel, json!({})).await;
     for version in ["1", "2"] {
         let document = DOCUMENT.replace(r#""version":"1""#, &format!(r#""version":"{version}""#));
         let document = if version == "2" { document.replace("/pets/{id}", "/animals/{id}") } else { document };
