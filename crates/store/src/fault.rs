@@ -45,6 +45,7 @@ pub(crate) enum Kind {
     Delay(Duration),
     Fail,
     LoseConnection,
+    Panic,
 }
 
 impl Faults {
@@ -87,6 +88,7 @@ impl Faults {
                 Ok(())
             }
             Some(Kind::Fail | Kind::LoseConnection) => Err(injected(name)),
+            Some(Kind::Panic) => panic_at(name),
         }
     }
 
@@ -117,6 +119,11 @@ impl FaultPoint<'_> {
         self.arm(Kind::LoseConnection);
     }
 
+    /// Panics, as a mistake in the code behind the point does.
+    pub fn panic(self) {
+        self.arm(Kind::Panic);
+    }
+
     fn arm(self, kind: Kind) {
         let mut points = self.faults.points();
         if self.times == 0 {
@@ -130,4 +137,8 @@ impl FaultPoint<'_> {
 
 pub(crate) fn injected(name: &str) -> Error {
     Error::Unavailable(format!("fault injected at {name}"))
+}
+
+pub(crate) fn panic_at(name: &str) -> ! {
+    panic!("fault injected at {name}")
 }

@@ -128,6 +128,7 @@ impl Tx {
                 Ok(())
             }
             Some(Kind::Fail | Kind::LoseConnection) => Err(fault::injected(fault::COMMITTED).while_committing()),
+            Some(Kind::Panic) => fault::panic_at(fault::COMMITTED),
             None => Ok(()),
         }
     }
@@ -150,6 +151,7 @@ impl Tx {
                 Ok(())
             }
             Some(Kind::Fail) => Err(fault::injected(point)),
+            Some(Kind::Panic) => fault::panic_at(point),
             Some(Kind::LoseConnection) if point == fault::COMMIT => {
                 Err(self.lose_connection(point).await.while_committing())
             }

@@ -85,6 +85,14 @@ pub(super) fn job<T: Task>(seal: &Seal, row: &Row, record: &Record) -> Result<Jo
     parse(seal, row, record).map_err(|detail| format!("The job cannot be read: {detail}"))
 }
 
+/// What stands there may be the user's, or a secret: it is not quoted.
+fn wrong(part: &str, error: &serde_json::Error) -> String {
+    if error.is_data() {
+        return format!("its {part} do not fit its kind");
+    }
+    format!("its {part} are no JSON: line {}, column {}", error.line(), error.column())
+}
+
 fn parse<T: Task>(seal: &Seal, row: &Row, record: &Record) -> Result<Job<T>, String> {
     let damaged = |error: Error| error.to_string();
     let collection_id: Option<i64> = row.get("collection_id").map_err(damaged)?;
@@ -100,8 +108,6 @@ fn parse<T: Task>(seal: &Seal, row: &Row, record: &Record) -> Result<Job<T>, Str
         0 => arguments,
         _ => seal.open(&record.job_id, &arguments)?,
     };
-    // The position tells where; what stands there may be the user's.
-    let wrong = |part: &str, error: &serde_json::Error| format!("its {part} do not fit its kind: {error}");
     let arguments: Value = serde_json::from_str(&arguments).map_err(|error| wrong("arguments", &error))?;
     if !arguments.is_object() {
         return Err("its arguments are no object".to_owned());

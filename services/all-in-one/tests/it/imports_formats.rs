@@ -6,7 +6,7 @@ use std::{io::Write as _, path::Path, process::Output};
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 
-use crate::server::{Answer, Server};
+use crate::server::{Answer, Server, har};
 
 const INSOMNIA_4: &str = r#"{"_type":"export","__export_format":4,"resources":[
     {"_id":"w","_type":"workspace","name":"Shop"},
@@ -35,8 +35,11 @@ const GRAPHQL: &str = "type Query {\n  order(id: ID!): Order\n}\ntype Order { id
 const INTROSPECTION: &str = r#"{"data":{"__schema":{"queryType":{"name":"Q"},"mutationType":null,"types":[
     {"name":"Q","kind":"OBJECT","fields":[{"name":"me","args":[{"name":"id"}]}]}]}}}"#;
 
+const PROTO: &str = "syntax = \"proto3\";\npackage shop.v1;\nservice Orders { rpc Get(Wanted) returns (Wanted); }\n\
+    message Wanted { string id = 1; }\n";
+
 /// Each with its name and what it becomes.
-const ACCEPTED: [(&str, &str, &str); 9] = [
+const ACCEPTED: [(&str, &str, &str); 10] = [
     ("insomnia4", INSOMNIA_4, "GET https://four.example.org/v1/orders/INTEGER"),
     ("insomnia5", INSOMNIA_5, "GET https://five.example.org/orders"),
     ("bruno", BRUNO, "DELETE https://bruno.example.org/orders/INTEGER"),
@@ -46,6 +49,7 @@ const ACCEPTED: [(&str, &str, &str); 9] = [
     ("asyncapi3", ASYNCAPI_3, "POST https://users.example.org/v1/users/signed-up"),
     ("graphql", GRAPHQL, "POST /graphql"),
     ("introspection", INTROSPECTION, "POST /graphql"),
+    ("orders.proto", PROTO, "POST /shop.v1.Orders/Get"),
 ];
 
 fn gzip(text: &str) -> Vec<u8> {
@@ -79,6 +83,20 @@ pub async fn files_of_other_tools_become_endpoints(test: TestDb) {
         assert_eq!((&job["state"], &job["importedItems"]), (&json!("SUCCEEDED"), &json!(1)), "{name}: {job}");
         assert_eq!(server.endpoints(job["collectionId"].as_i64().unwrap()).await, [expected], "{name}");
     }
+    // Several in an archive are one import, whatever the first of them is.
+    let capture = har(&[("GET", "http://zip.test/a", "", 200, "{}")]);
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, text) in [("calls.har", capture.as_str()), ("pets.json", SWAGGER_1)] {
+        archive.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        archive.write_all(text.as_bytes()).unwrap();
+    }
+    let answer = send(&server, "zip", archive.finish().unwrap().into_inner()).await.expect(200).json();
+    let job = server.wait_for_job(answer["jobId"].as_str().unwrap()).await;
+    assert_eq!((&job["state"], &job["importedItems"]), (&json!("SUCCEEDED"), &json!(2)), "{job}");
+    let mut endpoints = server.endpoints(job["collectionId"].as_i64().unwrap()).await;
+    endpoints.sort_unstable();
+    assert_eq!(endpoints, ["GET http://zip.test/a", "GET https://pets.example.org/pets/INTEGER"]);
+
     let directory = tempfile::tempdir().unwrap();
     let files = ACCEPTED.map(|(name, text, _)| (name, gzip(text)));
     let output = command(&server, directory.path(), &["--collection", "All"], &files).await;
@@ -111,7 +129,10 @@ pub async fn what_is_refused_is_named_and_leaves_nothing(test: TestDb) {
     let before = traces(&server).await;
     let directory = tempfile::tempdir().unwrap();
     for (text, kind) in [
-        ("<?xml version=\"1.0\"?><wsdl:definitions xmlns:wsdl=\"http://schemas.xmlsoap.org/wsdl/\"/>", "a WSDL 1.1 document"),
+        (
+            "<?xml version=\"1.0\"?><wsdl:definitions xmlns:wsdl=\"http://schemas.xmlsoap.org/wsdl/\"/>",
+            "a WSDL 1.1 document",
+        ),
         ("<description xmlns=\"http://www.w3.org/ns/wsdl\"/>", "a WSDL 2.0 document"),
         ("#%RAML 1.0\ntitle: A\n", "a RAML document"),
         ("FORMAT: 1A\n# A\n", "an API Blueprint document"),

@@ -415,7 +415,8 @@ pub async fn a_full_spool_is_borne(test: TestDb) {
         assert_eq!(spooled(), empty, "{round}: a part of the file stays");
         // Somebody else fills it.
         let filler = disk.0.join("filler.part");
-        let filled = Command::new("dd").arg("if=/dev/zero").arg(format!("of={}", filler.display())).arg("bs=64k").output();
+        let filled =
+            Command::new("dd").arg("if=/dev/zero").arg(format!("of={}", filler.display())).arg("bs=64k").output();
         assert!(!filled.unwrap().status.success(), "the disk is not full");
         send(small.clone().into_bytes()).await.expect(507);
         server.post("/api/getAllCollections", json!({})).await.expect(200);

@@ -1,6 +1,8 @@
 use portolan_api::{
     billing::v1::job_service_server::JobService,
-    common::v1::{CancelJobRequest, CancelJobResponse, GetJobRequest, GetJobResponse, Job, ListJobsRequest, ListJobsResponse},
+    common::v1::{
+        CancelJobRequest, CancelJobResponse, GetJobRequest, GetJobResponse, Job, ListJobsRequest, ListJobsResponse,
+    },
 };
 use tonic::{Request, Response};
 

@@ -79,7 +79,8 @@ impl Converted {
     /// What was read differently from how it was written, or not at all: of the document, then of each operation that is
     /// imported.
     pub fn notes(&self) -> Vec<String> {
-        let of_operations = self.operations.iter().filter(|operation| operation.importable && !operation.errors.is_empty());
+        let of_operations =
+            self.operations.iter().filter(|operation| operation.importable && !operation.errors.is_empty());
         let of_operations = of_operations.map(|operation| format!("{}: {}", operation.label(), operation.error_text()));
         self.errors.iter().map(|error| error.error.clone()).chain(of_operations).take(NOTES_MAX).collect()
     }

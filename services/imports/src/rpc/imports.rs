@@ -2,10 +2,10 @@ use futures::{StreamExt as _, stream};
 use portolan_api::Reason;
 use portolan_api::imports::v1::imports_service_server::ImportsService;
 use portolan_api::imports::v1::{
-    ApproveOpenApiImportRequest, ApproveOpenApiImportResponse, CancelJobRequest, CancelJobResponse, CreateImportRequest, CreateImportResponse,
-    GetJobRequest, GetJobResponse, GetOpenApiImportLogRequest, GetOpenApiImportLogResponse, ImportHarRequest,
-    ImportHarResponse, ImportOpenApiRequest, ImportOpenApiResponse, Job, ListJobsRequest, ListJobsResponse, Refusal,
-    UploadDetails,
+    ApproveOpenApiImportRequest, ApproveOpenApiImportResponse, CancelJobRequest, CancelJobResponse,
+    CreateImportRequest, CreateImportResponse, GetJobRequest, GetJobResponse, GetOpenApiImportLogRequest,
+    GetOpenApiImportLogResponse, ImportHarRequest, ImportHarResponse, ImportOpenApiRequest, ImportOpenApiResponse, Job,
+    ListJobsRequest, ListJobsResponse, Refusal, UploadDetails,
 };
 use portolan_authz::Caller;
 use tonic::{Request, Response, Streaming};

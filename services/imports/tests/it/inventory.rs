@@ -7,7 +7,9 @@ use portolan_api::billing::v1 as billing;
 use portolan_api::billing::v1::job_service_server::JobService as BillingJobService;
 use portolan_api::billing::v1::job_service_server::JobServiceServer as BillingJobServiceServer;
 use portolan_api::billing::v1::metering_service_server::{MeteringService, MeteringServiceServer};
-use portolan_api::common::v1::{CancelJobRequest, CancelJobResponse, GetJobRequest, GetJobResponse, Job, ListJobsRequest, ListJobsResponse};
+use portolan_api::common::v1::{
+    CancelJobRequest, CancelJobResponse, GetJobRequest, GetJobResponse, Job, ListJobsRequest, ListJobsResponse,
+};
 use portolan_api::inventory::v1::export_service_server::{ExportService, ExportServiceServer};
 use portolan_api::inventory::v1::inventory_service_server::{InventoryService, InventoryServiceServer};
 use portolan_api::inventory::v1::job_service_server::{JobService, JobServiceServer};

@@ -3,7 +3,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use portolan_api::Reason;
-use portolan_api::imports::v1::{CancelJobRequest, CreateImportRequest, CreateImportResponse, GetJobRequest, Job, ListJobsRequest};
+use portolan_api::imports::v1::{
+    CancelJobRequest, CreateImportRequest, CreateImportResponse, GetJobRequest, Job, ListJobsRequest,
+};
 use portolan_authz::Caller;
 use portolan_store::args;
 use portolan_testkit::TestDb;
@@ -251,7 +253,7 @@ pub async fn jobs_are_listed_in_pages(test: TestDb) {
 }
 
 /// Notes attempts of a job that brought it no further, after which it is due.
-async fn attempted(world: &World, job_id: &str, attempts: i64) {
+pub async fn attempted(world: &World, job_id: &str, attempts: i64) {
     let db = world.test.store.service("imports").await.unwrap();
     let spend = "UPDATE jobs SET attempts = $2, due_at = 0 WHERE job_id = $1";
     assert_eq!(db.execute(spend, args![job_id, attempts]).await.unwrap(), 1);

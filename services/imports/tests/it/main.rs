@@ -4,6 +4,7 @@ mod har;
 mod inventory;
 mod jobs;
 mod openapi;
+mod poison;
 mod postman;
 mod postman_server;
 mod sources;
@@ -30,6 +31,8 @@ portolan_testkit::suite! {
     jobs::what_always_fails_ends_failed,
     jobs::what_hangs_ends_failed,
     jobs::what_kills_its_process_ends_failed,
+    poison::spoiled_jobs_hold_up_no_other,
+    poison::work_that_never_goes_holds_up_no_other,
     postman::a_file_is_reviewed_and_ingested_once,
     postman::a_refused_file_changes_nothing,
     postman::an_interrupted_approval_is_completed,
