@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use portolan_api::{Access, Feature, identity::v1::GetGrantResponse};
 
-use crate::{Role, role_key};
+use crate::{Role, near::Weigh, role_key};
 
 /// What a user may do in an account and scope at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,6 +138,16 @@ impl Grant {
 
     pub fn sees(&self, collection_id: i32) -> bool {
         self.collections().is_none_or(|ids| ids.binary_search(&collection_id).is_ok())
+    }
+}
+
+impl Weigh for Grant {
+    fn bytes(&self) -> usize {
+        let scopes = self.token_scopes.iter().flatten().map(|scope| size_of::<String>() + scope.len());
+        size_of::<Self>()
+            + self.role.len()
+            + size_of_val(self.collections.as_deref().unwrap_or_default())
+            + scopes.sum::<usize>()
     }
 }
 

@@ -17,8 +17,9 @@ use tower::{Layer, Service};
 
 use crate::{
     CALLER_HEADER, CLIENT_ADDRESS_HEADER, Caller, CallerVerifier, Credential, CredentialKind, FailedAuthentication,
-    Grant, PEER_FAULT_HEADER, PeerFault, REQUEST_ID_HEADER, RequestInfo, Role, SCOPE_HEADER, SERVICE_HEADER, Scope,
-    ServiceAuth, Shown, VerifyingKeys, WRITE_ID_HEADER, credential::unreadable, token::CallerClaims, watched::Watched,
+    Grant, PEER_FAULT_HEADER, PeerFault, REQUEST_ID_HEADER, Redis, RequestInfo, Role, SCOPE_HEADER, SERVICE_HEADER,
+    Scope, ServiceAuth, Shown, VerifyingKeys, WRITE_ID_HEADER, credential::unreadable, near::NearCredentials,
+    token::CallerClaims, watched::Watched,
 };
 
 /// Where an error carries the fault of the peer to its answer.
@@ -75,12 +76,14 @@ pub struct Guard {
     audit: Option<Arc<dyn AuditSink>>,
     limits: Option<Arc<dyn Limits>>,
     proxies: Arc<Proxies>,
+    near: Option<NearCredentials>,
 }
 
 impl Guard {
     pub fn new(identities: Arc<dyn Identities>, services: ServiceAuth) -> Self {
         let proxies = Arc::default();
-        Self { identities, verifier: CallerVerifier::default(), services, audit: None, limits: None, proxies }
+        let verifier = CallerVerifier::default();
+        Self { identities, verifier, services, audit: None, limits: None, proxies, near: None }
     }
 
     /// Takes the address of a client from these proxies, where it calls through them; without them it is that of the
@@ -88,6 +91,14 @@ impl Guard {
     #[must_use]
     pub fn behind(mut self, proxies: Arc<Proxies>) -> Self {
         self.proxies = proxies;
+        self
+    }
+
+    /// Keeps copies of checked credentials, where the processes of the installation share a Redis: there the end of a
+    /// credential is answered when they have ended. Called within a runtime.
+    #[must_use]
+    pub fn with_near_copies(mut self, redis: Option<&Redis>) -> Self {
+        self.near = redis.map(NearCredentials::new);
         self
     }
 
@@ -115,29 +126,43 @@ impl Guard {
         policy: &MethodPolicy,
         headers: &HeaderMap,
         client_address: &str,
-    ) -> Result<(Arc<CallerClaims>, String), Error> {
+    ) -> Result<(Arc<CallerClaims>, Arc<str>), Error> {
         let credential = Credential::in_dialect(policy.dialect, headers).inspect_err(|error| {
             if let Some((shown, text)) = unreadable(policy.dialect, headers) {
                 self.note_failure(FailedAuthentication::new(shown, &text, client_address, error.reason()));
             }
         })?;
         let scope = Scope::parse(text(headers, SCOPE_HEADER));
-        let authenticated = self.identities.authenticate(&credential, scope, client_address).await;
-        let authenticated = authenticated.map_err(|mut error| {
+        let strictly = || self.ask(&credential, scope, client_address);
+        let checked = match &self.near {
+            Some(near) => near.check(&credential, scope, client_address, strictly).await,
+            None => strictly().await,
+        };
+        let checked = checked.map_err(|mut error| {
             let account_id = FailedAuthentication::take_account(&mut error);
             let (shown, text) = credential.shown();
             self.note_failure(FailedAuthentication::new(shown, text, client_address, error.reason()).of(account_id));
             error
         });
-        let token = authenticated.map_err(|error| match (error.reason(), policy.dialect, &credential) {
+        checked.map_err(|error| match (error.reason(), policy.dialect, &credential) {
             (Reason::Unauthenticated, Dialect::Katapult, Credential::CapabilitiesToken(_)) => {
                 Reason::InvalidCapabilitiesToken.into()
             }
             (Reason::Unauthenticated, Dialect::Katapult, _) => Reason::InvalidApiToken.into(),
             _ => error,
-        })?;
+        })
+    }
+
+    /// Has identity check a credential.
+    async fn ask(
+        &self,
+        credential: &Credential,
+        scope: Scope,
+        client_address: &str,
+    ) -> Result<(Arc<CallerClaims>, Arc<str>), Error> {
+        let token = self.identities.authenticate(credential, scope, client_address).await?;
         match self.verify(&token).await {
-            Ok(claims) => Ok((claims, token)),
+            Ok(claims) => Ok((claims, token.into())),
             // Identity made it a moment ago, so the caller is not to blame.
             Err(error) if error.reason() == Reason::Unauthenticated => {
                 PeerFault::Clock.note("identity", "a caller token that it made this moment does not count here");
@@ -278,7 +303,7 @@ impl Guard {
                 let (shown, address) = (Shown::CallerToken, &info.client_address);
                 self.note_failure(FailedAuthentication::new(shown, presented, address, error.reason()));
             });
-            (verified?, presented.to_owned())
+            (verified?, presented.into())
         };
         info.client_address.clone_from(&claims.client_address);
         info.valid_until = claims.valid_until;
@@ -296,7 +321,7 @@ impl Guard {
             credential_id: claims.credential_id.clone(),
             info,
             grant,
-            token: token.into(),
+            token,
         };
         request.extensions_mut().insert(caller.clone());
         Ok(Some(caller))

@@ -21,3 +21,8 @@ pub fn role_key(account_id: i64, role: &str) -> String {
 pub fn api_key_key(digest: &str) -> String {
     format!("key/{digest}")
 }
+
+/// The name by which the end of a user's sessions is told.
+pub fn session_key(user_id: i64) -> String {
+    format!("session/{user_id}")
+}

@@ -10,7 +10,7 @@
 //! - Once a change guarded by [`Cache::begin_change`] is answered, no later read sees the value before it.
 //!
 //! Start with [`GuardLayer`] for the road of a request, with [`grant`](mod@grant) for the role matrix, with
-//! [`Cache`] for the protocol that keeps cached grants and credentials fresh.
+//! [`Cache`] for the protocol that keeps cached grants and credentials fresh, with [`near`] for the copies before it.
 
 pub mod cache;
 mod caller;
@@ -21,6 +21,8 @@ mod guard;
 mod headers;
 mod keys;
 mod link;
+pub mod near;
+mod news;
 mod peer_fault;
 mod role;
 mod scope;
@@ -37,7 +39,8 @@ pub use guard::{AuditSink, BoxFuture, Guard, GuardLayer, GuardService, Identitie
 pub use headers::{
     CALLER_HEADER, CLIENT_ADDRESS_HEADER, REQUEST_ID_HEADER, SCOPE_HEADER, SERVICE_HEADER, WRITE_ID_HEADER,
 };
-pub use keys::{API_KEYS, GRANTS, api_key_key, grant_key, role_key};
+pub use keys::{API_KEYS, GRANTS, api_key_key, grant_key, role_key, session_key};
+pub use near::{Ended, Near};
 pub use link::{CertificateFiles, Redis, Session};
 pub use peer_fault::{PEER_FAULT_HEADER, PeerFault};
 pub use role::{Role, features_named};

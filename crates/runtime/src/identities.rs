@@ -6,7 +6,7 @@ use portolan_api::{
         AuthenticateRequest, GetGrantRequest, ListVerificationKeysRequest, SessionCredential, authenticate_request,
     },
 };
-use portolan_authz::{Cache, Credential, Grant, Identities, Lookup, Scope, VerifyingKeys, grant_key};
+use portolan_authz::{Cache, Credential, Grant, Identities, Scope, VerifyingKeys, grant_key};
 
 use crate::Peers;
 
@@ -52,16 +52,12 @@ impl Identities for RemoteIdentities {
 
     fn grant(&self, account_id: i64, user_id: i64, scope: Scope) -> BoxFuture<'_, Result<Arc<Grant>, Error>> {
         Box::pin(async move {
-            let lease = match self.grants.get(&grant_key(account_id, user_id, scope)).await {
-                Lookup::Hit(grant) => return Ok(grant),
-                Lookup::Miss(lease) => lease,
+            let owner = || async {
+                let request = GetGrantRequest { account_id, user_id, scope: scope.name().to_owned() };
+                Ok(Grant::from(self.peers.identity().get_grant(request).await?.into_inner()))
             };
-            let request = GetGrantRequest { account_id, user_id, scope: scope.name().to_owned() };
-            let grant = Arc::new(Grant::from(self.peers.identity().get_grant(request).await?.into_inner()));
-            if let Some(lease) = lease {
-                lease.fill_on(grant.clone(), grant.basis(account_id).as_deref()).await;
-            }
-            Ok(grant)
+            let key = grant_key(account_id, user_id, scope);
+            self.grants.read(&key, owner, |grant: &Grant| grant.basis(account_id)).await
         })
     }
 

@@ -148,10 +148,10 @@ impl Process {
         Ok(self.store.service(service).await?)
     }
 
-    /// A cache of values that other processes read or change too: in Redis, or none.
+    /// A cache of values that other processes read or change too: in Redis with copies in each process, or none.
     pub fn shared_cache<V>(&self, space: &'static str) -> Cache<V> {
         match &self.redis {
-            Some(redis) => Cache::redis(redis.clone(), space),
+            Some(redis) => Cache::near(redis.clone(), space),
             None => Cache::Off,
         }
     }
@@ -159,7 +159,7 @@ impl Process {
     /// A cache of values that are read and changed in this process only, unless it shares a Redis with others.
     pub fn own_cache<V: Send + Sync + 'static>(&self, space: &'static str) -> Cache<V> {
         match &self.redis {
-            Some(redis) => Cache::redis(redis.clone(), space),
+            Some(redis) => Cache::near(redis.clone(), space),
             None => self.caches.cache(space),
         }
     }
@@ -171,7 +171,7 @@ impl Process {
     /// In a process with every service before the one that caches is opened: changes would be announced to nobody.
     pub fn changes(&self, space: &'static str) -> Result<Changes, BoxError> {
         match (&self.redis, self.caches.changes(space)) {
-            (Some(redis), _) => Ok(Cache::<()>::redis(redis.clone(), space).changes()),
+            (Some(redis), _) => Ok(Cache::<()>::near(redis.clone(), space).changes()),
             (None, Some(changes)) => Ok(changes),
             (None, None) if self.is_whole => Err(format!("nobody has made the cache of {space} yet").into()),
             (None, None) => Ok(Changes::off()),
@@ -238,8 +238,8 @@ impl Process {
     pub fn remote_guard(&self) -> Guard {
         let identities = RemoteIdentities::new(self.peers.clone(), self.shared_cache(GRANTS));
         let limits = crate::PeerLimits(self.peers.clone());
-        let guard = Guard::new(Arc::new(identities), self.peers.auth.clone());
-        guard.with_limits(Arc::new(limits)).behind(self.proxies.clone())
+        let guard = Guard::new(Arc::new(identities), self.peers.auth.clone()).with_limits(Arc::new(limits));
+        guard.behind(self.proxies.clone()).with_near_copies(self.redis.as_ref())
     }
 }
 

@@ -43,10 +43,15 @@ pub async fn create(deps: &Deps, caller: &Caller, name: &str) -> Result<(i64, Op
         true => None,
         false => Some(sessions::switch(deps, &mut tx, caller, account_id).await?),
     };
-    tx.commit().await?;
     let opened = match started {
-        Some(started) => Some(sessions::opened(deps, started, account_id).await?),
-        None => None,
+        Some(started) => {
+            sessions::commit_ending(deps, tx, caller.user_id).await?;
+            Some(sessions::opened(deps, started, account_id).await?)
+        }
+        None => {
+            tx.commit().await?;
+            None
+        }
     };
     Ok((account_id, opened))
 }
@@ -88,7 +93,7 @@ pub async fn switch(deps: &Deps, caller: &Caller, account_id: i64) -> Result<Ope
     let started = sessions::switch(deps, &mut tx, caller, account_id).await?;
     let change = Change::of("account", account_id).by("session.switch");
     history::record(&deps.audit, &mut tx, caller, change).await?;
-    tx.commit().await?;
+    sessions::commit_ending(deps, tx, caller.user_id).await?;
     sessions::opened(deps, started, account_id).await
 }
 

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use portolan_api::{Reason, Result};
-use portolan_authz::{CallerClaims, Credential, CredentialKind, FailedAuthentication, Lookup, Scope, api_key_key};
+use portolan_authz::{CallerClaims, Credential, CredentialKind, FailedAuthentication, Scope, api_key_key};
 use portolan_runtime::now_s;
 
 use crate::{Deps, model::known_keys::KnownKey, peers, sessions, store};
@@ -145,25 +145,21 @@ fn check_open(deps: &Deps, organization_id: &str, account_id: i64) -> Result<()>
 }
 
 async fn find_key(deps: &Deps, key: &str) -> Result<Arc<KnownKey>> {
-    let lease = match deps.keys.get(&api_key_key(&portolan_runtime::digest(key))).await {
-        Lookup::Hit(known) => return Ok(known),
-        Lookup::Miss(lease) => lease,
+    let owner = || async {
+        let owner = peers::key_owner(&deps.peers, key).await?;
+        Ok(KnownKey {
+            kind: owner.kind,
+            organization_id: organization_of(deps, owner.account_id).await?,
+            id: owner.id.to_string(),
+            account_id: owner.account_id,
+            user_id: owner.user_id,
+            valid_until: owner.valid_until,
+            told_at: AtomicI64::new(0),
+            tokens: Mutex::default(),
+        })
     };
-    let owner = peers::key_owner(&deps.peers, key).await?;
-    let known = Arc::new(KnownKey {
-        kind: owner.kind,
-        organization_id: organization_of(deps, owner.account_id).await?,
-        id: owner.id.to_string(),
-        account_id: owner.account_id,
-        user_id: owner.user_id,
-        valid_until: owner.valid_until,
-        told_at: AtomicI64::new(0),
-        tokens: Mutex::default(),
-    });
-    if let Some(lease) = lease {
-        lease.fill(known.clone()).await;
-    }
-    Ok(known)
+    // Strictly: those who ask copy what they are told.
+    deps.keys.read_strictly(&api_key_key(&portolan_runtime::digest(key)), owner, |_| None).await
 }
 
 async fn organization_of(deps: &Deps, account_id: i64) -> Result<String> {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, marker::PhantomData, sync::Arc};
 
 use portolan_api::{Access, Error, Feature, Reason, Result};
-use portolan_authz::{Caller, Grant, Identities, Lookup, Role, Scope, grant_key};
+use portolan_authz::{Caller, Grant, Ended, Identities, Role, Scope, grant_key};
 use portolan_store::Tx;
 
 use crate::{
@@ -18,17 +18,11 @@ use crate::{
 
 /// What the audit calls the end of collections in lists.
 const FORGET: &str = "collections.forget";
-/// Reads the grant through the cache.
+
+/// Reads the grant through the cache. What is told to other processes is [`read`] instead.
 pub async fn get(deps: &Deps, account_id: i64, user_id: i64, scope: Scope) -> Result<Arc<Grant>> {
-    let lease = match deps.grants.get(&grant_key(account_id, user_id, scope)).await {
-        Lookup::Hit(grant) => return Ok(grant),
-        Lookup::Miss(lease) => lease,
-    };
-    let grant = Arc::new(read(deps, account_id, user_id, scope).await?);
-    if let Some(lease) = lease {
-        lease.fill_on(grant.clone(), grant.basis(account_id).as_deref()).await;
-    }
-    Ok(grant)
+    let owner = || read(deps, account_id, user_id, scope);
+    deps.grants.read(&grant_key(account_id, user_id, scope), owner, |grant| grant.basis(account_id)).await
 }
 
 /// The work of a change: it lives as long as the transaction, and borrows from what outlives it.
@@ -45,8 +39,8 @@ pub(crate) fn work<'env: 'tx, 'tx, T>(future: impl Future<Output = Result<T>> + 
 /// A change that meets other rights than it announced, since others change at the same time, begins anew this often.
 const ATTEMPTS_MAX: usize = 8;
 
-/// Changes rights: announces the keys, begins, works, commits, and ends the change, so that every reader has it when this
-/// answers. Work that touches rights which were not announced is undone and done again with their keys, so it may run
+/// Changes rights: announces the keys, begins, works, commits, ends the change and waits for the copies of what it changed,
+/// so that every reader has it when this answers. Work that touches rights which were not announced is undone and done again with their keys, so it may run
 /// more than once; it asks no other service, which would hold the transaction.
 ///
 /// # Errors
@@ -56,6 +50,17 @@ pub(crate) async fn change<'env, T>(
     keys: impl IntoIterator<Item = String>,
     work: impl for<'tx> Fn(&'tx mut RightsTx) -> Work<'env, 'tx, T>,
 ) -> Result<T> {
+    let (done, ended) = end_change(deps, keys, work).await?;
+    ended.settle().await;
+    Ok(done)
+}
+
+/// As [`change`], for one that has more to do before its answer, which may be done while the copies end.
+pub(crate) async fn end_change<'env, T>(
+    deps: &Deps,
+    keys: impl IntoIterator<Item = String>,
+    work: impl for<'tx> Fn(&'tx mut RightsTx) -> Work<'env, 'tx, T>,
+) -> Result<(T, Ended)> {
     let mut keys: BTreeSet<String> = keys.into_iter().collect();
     for _ in 0..ATTEMPTS_MAX {
         let announced = deps.grants.begin_change(keys.iter().cloned()).await?;
@@ -63,13 +68,12 @@ pub(crate) async fn change<'env, T>(
         let outcome = work(&mut tx).future.await;
         match outcome {
             Ok(done) if tx.is_announced() => {
-                tx.commit().await?;
-                return Ok(done);
+                return Ok((done, tx.commit().await?));
             }
             outcome => {
                 let missing = tx.discard().await;
-                if missing.is_empty() {
-                    return outcome;
+                if let (Err(error), true) = (outcome, missing.is_empty()) {
+                    return Err(error);
                 }
                 keys.extend(missing);
             }

@@ -116,7 +116,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, name: &str) -> Result<()> {
     let members = store::list_members(&deps.db, workspace.id).await?;
     let keys = members.iter().flat_map(|member| store::member_keys(workspace.id, member.user_id));
     let workspace = &workspace;
-    let left = grants::change(deps, keys, |tx| {
+    let (left, ended) = grants::end_change(deps, keys, |tx| {
         grants::work(async move {
             store::lock_account(tx, workspace.id).await?;
             if !store::close_account(tx, workspace.id, deps.clock.now()).await? {
@@ -128,7 +128,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, name: &str) -> Result<()> {
         })
     })
     .await?;
-    left.finish(deps).await;
+    tokio::join!(ended.settle(), left.finish(deps));
     Ok(())
 }
 

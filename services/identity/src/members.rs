@@ -114,7 +114,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
     let account_id = caller.account_id;
     let keys = keys_of(deps, account_id, email).await?;
     let email_key = &email_key;
-    let left = grants::change(deps, keys, |tx| {
+    let (left, ended) = grants::end_change(deps, keys, |tx| {
         grants::work(async move {
             store::lock_account(tx, account_id).await?;
             let Some(member) = store::find_member(tx, account_id, email_key).await? else {
@@ -154,9 +154,12 @@ pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
         })
     })
     .await?;
-    if let Some(left) = left {
-        left.finish(deps).await;
-    }
+    let finish = async {
+        if let Some(left) = left {
+            left.finish(deps).await;
+        }
+    };
+    tokio::join!(ended.settle(), finish);
     Ok(())
 }
 

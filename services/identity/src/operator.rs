@@ -48,6 +48,8 @@ pub async fn reset_password(
     let actor = Actor { account_id, user_id: user.id, client_address: String::new() };
     history::record_by(keys, &mut tx, &actor, Change::of("user", user.id).by("user.password.update")).await?;
     tx.commit().await?;
+    // The command shares no Redis with the processes that may have copies of the sessions.
+    portolan_authz::near::settled().await;
     throttle::forget_failures(limits, &login_key).await?;
     Ok(password)
 }

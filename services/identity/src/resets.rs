@@ -10,7 +10,7 @@ use crate::{
     model::users,
     passwords, peers,
     random::random_code,
-    store, throttle,
+    sessions, store, throttle,
 };
 
 /// A token is good this long, and an administrator's is not replaced earlier.
@@ -144,16 +144,20 @@ pub async fn redeem(
         true => Some(departures::note(deps, &mut tx, places.clone()).await?),
         false => None,
     };
-    tx.commit().await?;
-    if let Some(ended) = ended {
-        ended.finish(deps).await;
-        return Ok(Vec::new());
-    }
-    Ok(tell_keys(deps, user_id, &places).await.unwrap_or_else(|error| {
-        // The password is changed: what is told beside it must not make it look as if it were not.
-        tracing::warn!(%error, "the keys that outlive a password reset could not be told");
-        Vec::new()
-    }))
+    let copies = sessions::end(deps, tx, user_id).await?;
+    let finish = async {
+        if let Some(ended) = ended {
+            ended.finish(deps).await;
+            return Vec::new();
+        }
+        tell_keys(deps, user_id, &places).await.unwrap_or_else(|error| {
+            // The password is changed: what is told beside it must not make it look as if it were not.
+            tracing::warn!(%error, "the keys that outlive a password reset could not be told");
+            Vec::new()
+        })
+    };
+    let (keys, ()) = tokio::join!(finish, copies.settle());
+    Ok(keys)
 }
 
 /// The keys of a user that go on working, after a letter that names them.

@@ -47,7 +47,8 @@ impl Identity {
         worker::start(&deps, &tasks);
         let guard = Guard::new(Arc::new(OwnIdentities(deps.clone())), process.peers.auth.clone())
             .with_limits(Arc::new(PeerLimits(process.peers.clone())))
-            .behind(process.proxies.clone());
+            .behind(process.proxies.clone())
+            .with_near_copies(process.redis.as_ref());
         let guard = portolan_outbox::guard(process, &deps.db, guard, &tasks).await?;
         let routes = routes(&deps);
         if !process.is_whole {

@@ -2,7 +2,7 @@
 //! as digests.
 
 use portolan_api::{Error, Reason, Result};
-use portolan_authz::{Caller, FailedAuthentication};
+use portolan_authz::{Caller, Ended, FailedAuthentication, session_key};
 use portolan_store::Tx;
 use subtle::ConstantTimeEq as _;
 
@@ -116,7 +116,8 @@ pub(crate) async fn opened(deps: &Deps, started: Started, account_id: i64) -> Re
     Ok(Opened { session, access_token, redirect: first_step(deps, account_id).await })
 }
 
-/// Moves the caller's session into another of their accounts: a new session, with the age of the old.
+/// Moves the caller's session into another of their accounts: a new session, with the age of the old. Committed by
+/// [`commit_ending`].
 ///
 /// # Errors
 /// `UNAUTHENTICATED` when the session has ended meanwhile.
@@ -125,6 +126,21 @@ pub(crate) async fn switch(deps: &Deps, tx: &mut Tx, caller: &Caller, account_id
         store::take_session(tx, caller.user_id, &caller.credential_id).await?.ok_or(Reason::Unauthenticated)?;
     let origin = Origin { begun_at: before.created_at, id_token: id_token(deps, &before) };
     start(deps, tx, caller.user_id, account_id, origin).await
+}
+
+/// Commits the end of sessions of a user, and returns when no process serves a copy of them.
+///
+/// # Errors
+/// When the store does not answer; whether they have ended is not known then.
+pub(crate) async fn commit_ending(deps: &Deps, tx: Tx, user_id: i64) -> Result<()> {
+    end(deps, tx, user_id).await?.settle().await;
+    Ok(())
+}
+
+/// The same for what has more to do before its answer, which may be done while the copies end.
+pub(crate) async fn end(deps: &Deps, tx: Tx, user_id: i64) -> Result<Ended> {
+    tx.commit().await?;
+    Ok(deps.keys.changes().ended([session_key(user_id)]))
 }
 
 /// Finds the session of a cookie and its access token.
@@ -164,7 +180,7 @@ pub async fn close(deps: &Deps, caller: &Caller, redirect_url: Option<&str>) -> 
     let session = store::take_session(&mut tx, caller.user_id, &caller.credential_id).await?;
     store::delete_sessions_of_user(&mut tx, caller.user_id).await?;
     history::record(&deps.audit, &mut tx, caller, Change::of("session", &caller.credential_id).by("logout")).await?;
-    tx.commit().await?;
+    commit_ending(deps, tx, caller.user_id).await?;
     match session.and_then(|session| id_token(deps, &session)) {
         Some(id_token) => Ok(provider_logout(deps, &id_token, target).await.unwrap_or_else(|| target.to_owned())),
         None => Ok(target.to_owned()),

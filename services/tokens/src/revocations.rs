@@ -29,10 +29,27 @@ pub async fn revoke(deps: &Deps, owners: &[Ended]) -> Result<i32> {
     if owners.len() > OWNERS_MAX {
         return Err(Error::internal(format!("{} owners at once", owners.len())));
     }
-    let mut revoked = 0;
+    // One change of all keys, so that its answer waits once.
+    let mut digests = Vec::new();
     for ended in owners {
-        revoked += revoke_one(deps, ended).await?;
+        digests.extend(api_keys::list_digests_of_owner(&deps.db, ended).await?);
     }
+    let change = deps.key_changes.begin(digests.iter().map(|digest| api_key_key(digest))).await?;
+    let (mut revoked, mut profiles) = (0, 0);
+    for ended in owners {
+        let (credentials, ended_profiles) = revoke_one(deps, ended).await?;
+        revoked += credentials + ended_profiles;
+        profiles += ended_profiles;
+    }
+    let ended = change.end().await?;
+    let settle_edge = async {
+        match profiles {
+            0 => Ok(()),
+            _ => deps.edge.settle().await,
+        }
+    };
+    let ((), settled) = tokio::join!(ended.settle(), settle_edge);
+    settled?;
     Ok(revoked)
 }
 
@@ -52,9 +69,8 @@ pub async fn live_keys(deps: &Deps, owners: &[(i64, i64)]) -> Result<Vec<String>
     Ok(live)
 }
 
-async fn revoke_one(deps: &Deps, ended: &Ended) -> Result<i32> {
-    let digests = api_keys::list_digests_of_owner(&deps.db, ended).await?;
-    let change = deps.key_changes.begin(digests.iter().map(|digest| api_key_key(digest))).await?;
+/// Answers how many credentials there were, and how many profiles beside them.
+async fn revoke_one(deps: &Deps, ended: &Ended) -> Result<(i32, i32)> {
     let mut tx = deps.db.begin().await?;
     let mut revoked = 0;
     let ended_profiles = match ended.user_id {
@@ -75,11 +91,7 @@ async fn revoke_one(deps: &Deps, ended: &Ended) -> Result<i32> {
         revoked += 1;
     }
     tx.commit().await?;
-    change.finish().await?;
-    if ended_profiles > 0 {
-        deps.edge.settle().await?;
-    }
-    Ok(revoked + ended_profiles)
+    Ok((revoked, ended_profiles))
 }
 
 /// Ends the tokens that act in an account; returns how many there were.

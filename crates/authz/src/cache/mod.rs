@@ -16,12 +16,15 @@
 //! only while the generation of its basis is the one it was leased under, and a change of the basis ends that
 //! generation. So one change of a role ends the grants of all who hold it, and both keys are read in one round trip.
 //!
+//! Where readers copy values ([`near`](crate::near)), the answer of a change waits for the copies after step 3.
+//!
 //! `slots.rs` is the protocol as pure code: it is what the memory form runs and what the model checker checks. `scripts.rs`
 //! is the same for Redis; a test compares the two step by step.
 
 mod found;
 mod hints;
 mod memory;
+mod read;
 mod redis;
 mod scripts;
 pub mod slots;
@@ -38,7 +41,7 @@ use self::{
     memory::{Memory, Tombstones},
     redis::Shared,
 };
-use crate::Redis;
+use crate::{Redis, near::Ended};
 
 /// A cache under the protocol of this module. Clones share their values.
 pub enum Cache<V> {
@@ -95,6 +98,12 @@ impl<V> Cache<V> {
     /// `space` keeps the keys of this cache apart from those of others.
     pub fn redis(redis: Redis, space: &'static str) -> Self {
         Self::Redis(Shared::new(redis, space))
+    }
+
+    /// The same with copies in this process before it, which every writer of the values waits for: all processes of an
+    /// installation use this form, or none does. Called within a runtime.
+    pub fn near(redis: Redis, space: &'static str) -> Self {
+        Self::Redis(Shared::copied(redis, space))
     }
 
     /// The writers' side.
@@ -188,20 +197,44 @@ impl Changes {
         }
         Ok(Change { changes: self.clone(), keys, nonce })
     }
+
+    /// The end of values that every strict read has from the owner's database, so that it needs no announcement. Called
+    /// after the commit.
+    pub fn ended(&self, names: impl IntoIterator<Item = String>) -> Ended {
+        match &self.0 {
+            Inner::Redis(space) => space.ended(names.into_iter().collect()),
+            Inner::Memory(_) | Inner::Off => Ended::uncopied(),
+        }
+    }
 }
 
 impl Change {
-    /// Ends the change; its answer may be given when this has succeeded.
+    /// Ends the change and waits for the copies of what it changed; its answer may be given when this has succeeded.
+    ///
+    /// # Errors
+    /// As [`Self::end`].
+    pub async fn finish(self) -> Result<(), Error> {
+        self.end().await?.settle().await;
+        Ok(())
+    }
+
+    /// Ends a change that changed nothing, so that readers may cache again. One that cannot be told asks the owner until
+    /// the tombstone expires.
+    pub async fn withdraw(self) {
+        let _ = self.end().await;
+    }
+
+    /// Ends the change: whoever reads strictly has it. Its answer may be given when what this answers has settled.
     ///
     /// # Errors
     /// `UNAVAILABLE` when readers cannot be told. The change is in the database then, but must not be answered as done:
     /// the caller may repeat it, and a repetition announces and finishes again although it finds nothing to change.
-    pub async fn finish(self) -> Result<(), Error> {
+    pub async fn end(self) -> Result<Ended, Error> {
         match &self.changes.0 {
             Inner::Memory(memory) => memory.finish(&self.keys, self.nonce),
             Inner::Redis(space) => space.finish(&self.keys, self.nonce).await?,
             Inner::Off => {}
         }
-        Ok(())
+        Ok(self.changes.ended(self.keys))
     }
 }

@@ -1,7 +1,7 @@
 use std::{
     collections::HashMap,
     marker::PhantomData,
-    sync::{Arc, LazyLock, PoisonError, RwLock},
+    sync::{Arc, LazyLock, OnceLock, PoisonError, RwLock},
 };
 
 use portolan_api::Error;
@@ -14,7 +14,11 @@ use super::{
     scripts,
     times::{GENERATION_MS, LEASE_MS, TOMBSTONE_MS, VALUE_MS},
 };
-use crate::{Redis, link::Session};
+use crate::{
+    Redis,
+    link::Session,
+    near::{Ended, Near},
+};
 
 /// The part of a value that is looked at before the rest is fetched: longer than any header.
 const HEADER_BYTES: isize = 255;
@@ -25,8 +29,22 @@ const DECODED_MAX: usize = 100_000;
 /// however long the value is.
 pub struct Shared<V> {
     space: Space,
+    /// Copies before the protocol, where the processes of the installation have them.
+    copies: Option<Arc<Copies<V>>>,
     hints: Hints,
     decoded: Arc<RwLock<Decoded<V>>>,
+}
+
+struct Copies<V> {
+    near: Near<String, Arc<V>>,
+    /// Set when messages are listened for.
+    heard: OnceLock<()>,
+}
+
+impl<V> Default for Copies<V> {
+    fn default() -> Self {
+        Self { near: Near::default(), heard: OnceLock::new() }
+    }
 }
 
 /// Values by key, each with its stamp.
@@ -34,7 +52,7 @@ type Decoded<V> = HashMap<String, (u64, Arc<V>)>;
 
 impl<V> Clone for Shared<V> {
     fn clone(&self) -> Self {
-        Self { space: self.space.clone(), hints: self.hints.clone(), decoded: self.decoded.clone() }
+        Self { space: self.space.clone(), copies: self.copies.clone(), hints: self.hints.clone(), decoded: self.decoded.clone() }
     }
 }
 
@@ -43,6 +61,8 @@ impl<V> Clone for Shared<V> {
 pub(super) struct Space {
     redis: Redis,
     name: &'static str,
+    /// Whether readers copy the values.
+    is_copied: bool,
 }
 
 pub(super) struct Lease<V> {
@@ -74,11 +94,28 @@ impl<'a> Header<'a> {
 
 impl<V> Shared<V> {
     pub(super) fn new(redis: Redis, name: &'static str) -> Self {
-        Self { space: Space { redis, name }, hints: Hints::default(), decoded: Arc::default() }
+        let space = Space { redis, name, is_copied: false };
+        Self { space, copies: None, hints: Hints::default(), decoded: Arc::default() }
+    }
+
+    /// The same with copies before it.
+    pub(super) fn copied(redis: Redis, name: &'static str) -> Self {
+        let space = Space { redis, name, is_copied: true };
+        Self { space, copies: Some(Arc::default()), hints: Hints::default(), decoded: Arc::default() }
     }
 
     pub(super) fn space(&self) -> &Space {
         &self.space
+    }
+
+    /// The copies before it. Messages that end them early are listened for from the first read on: a writer keeps none.
+    pub(super) fn copies(&self) -> Option<&Near<String, Arc<V>>>
+    where
+        V: Send + Sync + 'static,
+    {
+        let copies = self.copies.as_ref()?;
+        copies.heard.get_or_init(|| self.space.redis.follow(copies.near.forgets()));
+        Some(&copies.near)
     }
 
     fn known(&self, key: &str, stamp: u64) -> Option<Arc<V>> {
@@ -208,6 +245,11 @@ impl<V: Serialize + DeserializeOwned> Lease<V> {
 }
 
 impl Space {
+    /// What is left to do for the answer of a change of these keys.
+    pub fn ended(&self, names: Vec<String>) -> Ended {
+        if self.is_copied { Ended::copied(&self.redis, names) } else { Ended::uncopied() }
+    }
+
     fn full(&self, session: &Session, key: &str) -> String {
         format!("{}{}:{}", session.prefix, self.name, key.replace('|', "/"))
     }

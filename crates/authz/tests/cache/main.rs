@@ -1,7 +1,8 @@
 //! The protocol of the cache: in memory, in a real Redis, the one compared with the other, and every interleaving of a
-//! small model.
+//! small model, with copies and time too.
 
 mod model;
+mod near_model;
 mod protocol;
 mod same;
 
@@ -29,6 +30,14 @@ fn main() -> ExitCode {
         Plain::blocking(
             "model::without_any_one_rule_a_stale_grant_is_found",
             model::without_any_one_rule_a_stale_grant_is_found,
+        ),
+        Plain::blocking(
+            "near_model::no_copy_serves_what_was_before_an_answer",
+            near_model::no_copy_serves_what_was_before_an_answer,
+        ),
+        Plain::blocking(
+            "near_model::without_any_one_rule_of_copies_a_stale_one_serves",
+            near_model::without_any_one_rule_of_copies_a_stale_one_serves,
         ),
         Plain::new("redis::without_redis_changes_are_refused", protocol::without_redis_changes_are_refused),
         Plain::new("redis::processes_share_one_redis", protocol::processes_share_one_redis).needing(REDIS),

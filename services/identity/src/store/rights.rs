@@ -12,7 +12,7 @@ use std::{
 };
 
 use portolan_api::{Error, Result};
-use portolan_authz::{Change, Scope, grant_key, role_key};
+use portolan_authz::{Change, Ended, Scope, grant_key, role_key};
 use portolan_store::{Db, Row, Tx};
 
 use super::{AccountReader, Reader};
@@ -31,7 +31,7 @@ impl RightsTx {
         match db.begin().await {
             Ok(tx) => Ok(Self { tx, change, announced, missing: BTreeSet::new() }),
             Err(error) => {
-                end_unchanged(change).await;
+                change.withdraw().await;
                 Err(error.into())
             }
         }
@@ -42,23 +42,23 @@ impl RightsTx {
         self.missing.is_empty()
     }
 
-    /// Commits, and ends the change: readers have it when this succeeds.
+    /// Commits, and ends the change: readers have it when this succeeds, and copies when what it answers has settled.
     ///
     /// # Errors
     /// Those of the store; `UNAVAILABLE` when readers cannot be told.
-    pub(crate) async fn commit(self) -> Result<()> {
+    pub(crate) async fn commit(self) -> Result<Ended> {
         if !self.is_announced() {
             return Err(Error::internal("a change of rights was not announced"));
         }
         self.tx.commit().await?;
-        self.change.finish().await
+        self.change.end().await
     }
 
     /// Rolls back, and answers the keys of what was touched without an announcement.
     pub(crate) async fn discard(self) -> BTreeSet<String> {
         // What is not rolled back here is so at the drop of the connection.
         let _ = self.tx.rollback().await;
-        end_unchanged(self.change).await;
+        self.change.withdraw().await;
         self.missing
     }
 
@@ -82,11 +82,6 @@ impl RightsTx {
 /// The grants of a member, one a scope.
 pub(crate) fn member_keys(account_id: i64, user_id: i64) -> impl Iterator<Item = String> {
     Scope::ALL.into_iter().map(move |scope| grant_key(account_id, user_id, scope))
-}
-
-/// Nothing was changed, so readers may cache again; one that cannot be told asks the owner until the tombstone expires.
-async fn end_unchanged(change: Change) {
-    let _ = change.finish().await;
 }
 
 impl Deref for RightsTx {
