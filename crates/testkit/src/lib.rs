@@ -25,6 +25,7 @@ mod postgres;
 mod process;
 mod redis;
 pub mod stigg;
+mod sizes;
 mod suite;
 
 pub use certificates::Certificates;
@@ -33,4 +34,5 @@ pub use kafka::KafkaServer;
 pub use ports::free_port;
 pub use postgres::PostgresServer;
 pub use redis::RedisServer;
+pub use sizes::changes_of_test;
 pub use suite::{Case, POSTGRES_VARIABLE, Plain, run, run_plain};
