@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use portolan_api::{Access, Feature, identity::v1::GetGrantResponse};
 
-use crate::{Role, near::Weigh, role_key};
+use crate::{Role, role_key, weigh::Weigh};
 
 /// What a user may do in an account and scope at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

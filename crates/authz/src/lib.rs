@@ -29,6 +29,7 @@ mod scope;
 mod service_auth;
 mod token;
 mod watched;
+mod weigh;
 
 pub use cache::{Cache, Change, Changes, Lease, Lookup};
 pub use caller::{Audited, Caller, CredentialKind, RequestInfo};
@@ -40,10 +41,11 @@ pub use headers::{
     CALLER_HEADER, CLIENT_ADDRESS_HEADER, REQUEST_ID_HEADER, SCOPE_HEADER, SERVICE_HEADER, WRITE_ID_HEADER,
 };
 pub use keys::{API_KEYS, GRANTS, api_key_key, grant_key, role_key, session_key};
-pub use near::{Ended, Near};
 pub use link::{CertificateFiles, Redis, Session};
+pub use near::{Ended, Near};
 pub use peer_fault::{PEER_FAULT_HEADER, PeerFault};
 pub use role::{Role, features_named};
 pub use scope::Scope;
 pub use service_auth::{Distrusted, SKEW_S_MAX, ServiceAuth};
 pub use token::{CallerClaims, CallerSigner, CallerVerifier, VerifyingKeys};
+pub use weigh::Weigh;

@@ -1,7 +1,7 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc, PoisonError, RwLock, Weak,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -12,8 +12,6 @@ use redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _,
     RedisError, TlsCertificates, aio::MultiplexedConnection, io::tcp::TcpSettings,
 };
-
-use crate::news::{self, Followers, Forgets};
 
 /// A call that may be answered without Redis waits this long.
 const HURRY: Duration = Duration::from_millis(250);
@@ -52,8 +50,6 @@ struct Inner {
     connecting: tokio::sync::Mutex<()>,
     failed_at: RwLock<Option<Instant>>,
     numbers: AtomicU64,
-    /// Those of this process who keep copies of what others change.
-    followers: Followers,
 }
 
 /// One connection to one run of the server.
@@ -96,7 +92,6 @@ impl Redis {
             connecting: tokio::sync::Mutex::default(),
             failed_at: RwLock::default(),
             numbers: AtomicU64::new(0),
-            followers: Followers::default(),
         };
         inner.client()?;
         Ok(Self { inner: Arc::new(inner) })
@@ -133,13 +128,12 @@ impl Redis {
         self.within(PATIENCE, call).await
     }
 
-    /// Tells somebody in this process of the changes that any process tells. Called within a runtime.
-    pub(crate) fn follow(&self, follower: Weak<dyn Forgets>) {
-        if self.inner.followers.add(follower)
-            && let Ok(client) = self.inner.client()
-        {
-            tokio::spawn(news::listen(client, self.inner.installation.clone(), self.inner.followers.clone()));
-        }
+    /// For connections that are kept apart from those of calls, with the name of the installation.
+    ///
+    /// # Errors
+    /// What is wrong with the certificates.
+    pub(crate) fn client(&self) -> Result<(Client, Arc<str>), String> {
+        Ok((self.inner.client()?, self.inner.installation.clone()))
     }
 
     /// Answers when Redis does, for readiness checks.

@@ -1,10 +1,7 @@
 //! What processes tell each other of changes: the names of values whose copies are worth nothing any more. Nobody relies
 //! on it; a message that is lost costs nothing but the rest of a copy's time.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError, Weak},
-    time::Duration,
-};
+use std::{sync::Weak, time::Duration};
 
 use tokio_stream::StreamExt as _;
 
@@ -15,40 +12,12 @@ const NAMES_MAX: usize = 1_000;
 /// Between two attempts to listen.
 const AGAIN: Duration = Duration::from_secs(1);
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Who keeps copies.
 pub(crate) trait Forgets: Send + Sync {
     fn forget(&self, names: &[&str]);
     fn forget_all(&self);
-}
-
-/// Those who keep copies in this process.
-#[derive(Clone, Default)]
-pub(crate) struct Followers(Arc<Mutex<Vec<Weak<dyn Forgets>>>>);
-
-impl Followers {
-    /// Answers whether it is the first.
-    pub fn add(&self, follower: Weak<dyn Forgets>) -> bool {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.push(follower);
-        all.len() == 1
-    }
-
-    /// Those that are still there; the list keeps no others.
-    fn present(&self) -> Vec<Arc<dyn Forgets>> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|follower| follower.strong_count() > 0);
-        all.iter().filter_map(Weak::upgrade).collect()
-    }
-
-    fn hear(&self, message: &str) {
-        let names: Vec<_> = message.lines().collect();
-        for follower in self.present() {
-            match names.is_empty() {
-                true => follower.forget_all(),
-                false => follower.forget(&names),
-            }
-        }
-    }
 }
 
 /// The channel of an installation.
@@ -67,20 +36,31 @@ pub(crate) async fn tell(redis: &Redis, names: &[String]) {
     let _ = redis.hurried(publish).await;
 }
 
-/// Listens for as long as anybody keeps copies, and again a moment after each failure.
-pub(crate) async fn listen(client: redis::Client, installation: Arc<str>, followers: Followers) {
-    while !followers.present().is_empty() {
-        let _ = follow(&client, &installation, &followers).await;
-        tokio::time::sleep(AGAIN).await;
-    }
+/// Tells somebody of what any process tells, for as long as they are there. Called within a runtime.
+pub(crate) fn follow(redis: &Redis, follower: Weak<dyn Forgets>) {
+    let redis = redis.clone();
+    tokio::spawn(async move {
+        while follower.strong_count() > 0 {
+            let _ = listen(&redis, &follower).await;
+            tokio::time::sleep(AGAIN).await;
+        }
+    });
 }
 
-async fn follow(client: &redis::Client, installation: &str, followers: &Followers) -> redis::RedisResult<()> {
+/// Returns when the connection has ended, or nobody is there to be told.
+async fn listen(redis: &Redis, follower: &Weak<dyn Forgets>) -> Result<(), BoxError> {
+    let (client, installation) = redis.client()?;
     let mut connection = client.get_async_pubsub().await?;
-    connection.subscribe(channel(installation)).await?;
+    connection.subscribe(channel(&installation)).await?;
     let mut messages = connection.on_message();
     while let Some(message) = messages.next().await {
-        followers.hear(&message.get_payload::<String>()?);
+        let Some(follower) = follower.upgrade() else { break };
+        let message: String = message.get_payload()?;
+        let names: Vec<_> = message.lines().collect();
+        match names.is_empty() {
+            true => follower.forget_all(),
+            false => follower.forget(&names),
+        }
     }
     Ok(())
 }

@@ -1,4 +1,7 @@
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode, errors::ErrorKind};
 use portolan_api::Error;
@@ -13,6 +16,9 @@ const USE_S: i64 = 5;
 /// … and is good for as long as its use, the way to the peer and the difference of the clocks may take.
 const LIFE_S: i64 = USE_S + SKEW_S_MAX + 5;
 
+/// Tokens of peers that are remembered; each peer makes one in [`USE_S`].
+const COUNTED_MAX: usize = 1_000;
+
 /// How services of one installation know each other: a token under a key that all of them derive from the
 /// installation's secret.
 #[derive(Clone)]
@@ -21,6 +27,21 @@ pub struct ServiceAuth {
     encoding: EncodingKey,
     decoding: DecodingKey,
     current: Arc<Mutex<(Arc<str>, i64)>>,
+    /// Tokens of peers that counted, so that each is looked into once and not at each call.
+    counted: Arc<RwLock<HashMap<String, Times>>>,
+}
+
+/// Between which moments a token counts, in Unix seconds.
+#[derive(Clone, Copy)]
+struct Times {
+    made_s: Option<i64>,
+    until_s: i64,
+}
+
+impl Times {
+    fn count(self, now_s: i64) -> bool {
+        self.until_s > now_s && self.made_s.is_none_or(|made_s| made_s <= now_s + SKEW_S_MAX)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -68,6 +89,7 @@ impl ServiceAuth {
             encoding: EncodingKey::from_secret(key),
             decoding: DecodingKey::from_secret(key),
             current: Arc::new(Mutex::new(("".into(), 0))),
+            counted: Arc::default(),
         }
     }
 
@@ -104,6 +126,10 @@ impl ServiceAuth {
                 return Ok(());
             }
         }
+        let counted = self.counted.read().unwrap_or_else(PoisonError::into_inner).get(token).copied();
+        if counted.is_some_and(|times| times.count(now)) {
+            return Ok(());
+        }
         let mut validation = Validation::new(Algorithm::HS256);
         // Compared below, so that the difference can be told.
         validation.validate_exp = false;
@@ -115,9 +141,18 @@ impl ServiceAuth {
             Err(_) => return Err(Distrusted::Foreign),
         };
         let made_s = claims.iat.unwrap_or(claims.exp - LIFE_S);
-        if claims.exp <= now || claims.iat.is_some_and(|made_s| made_s > now + SKEW_S_MAX) {
+        let times = Times { made_s: claims.iat, until_s: claims.exp };
+        if !times.count(now) {
             return Err(Distrusted::Clock { peer: claims.iss, skew_s: made_s - now });
         }
+        let mut counted = self.counted.write().unwrap_or_else(PoisonError::into_inner);
+        if counted.len() >= COUNTED_MAX {
+            counted.retain(|_, times| times.count(now));
+            if counted.len() >= COUNTED_MAX {
+                counted.clear();
+            }
+        }
+        counted.insert(token.to_owned(), times);
         Ok(())
     }
 }
@@ -138,7 +173,9 @@ mod tests {
         let peer = || "portolan-tokens".to_owned();
         assert_eq!(ours.verify(&ours.token().unwrap()), Ok(()));
         let fresh = ServiceAuth::new(&[7; 32]);
-        assert_eq!(fresh.verify(&ours.token().unwrap()), Ok(()), "a token of another process");
+        for _ in 0..2 {
+            assert_eq!(fresh.verify(&ours.token().unwrap()), Ok(()), "a token of another process");
+        }
 
         let foreign = ServiceAuth::new(&[8; 32]);
         assert_eq!(foreign.verify(&ours.token().unwrap()), Err(Distrusted::Key { peer: peer() }));

@@ -24,8 +24,8 @@ mod ports;
 mod postgres;
 mod process;
 mod redis;
-pub mod stigg;
 mod sizes;
+pub mod stigg;
 mod suite;
 
 pub use certificates::Certificates;

@@ -43,7 +43,8 @@ impl RedisServer {
         for (name, value) in [("ca-cert-file", ca), ("cert-file", cert), ("key-file", key)] {
             secured.extend([format!("--tls-{name}"), value]);
         }
-        let user = "portolan on >secret ~portolan:* +@read +@write +@scripting +@connection +info +time";
+        let user =
+            "portolan on >secret ~portolan:* &portolan:* +@read +@write +@scripting +@connection +@pubsub +info +time";
         secured.extend(["--user".to_owned()].into_iter().chain(user.split(' ').map(str::to_owned)));
         secured.extend(["--user", "default", "off"].map(str::to_owned));
         let mut server = Self { program, port, secured: Some(secured), process: None };

@@ -6,7 +6,12 @@
 //! guard, which verifies the caller and asks for the grant; behind Envoy it has none, and Envoy checks nobody. All
 //! processes and the generator of load share the same cores.
 
-use std::{path::PathBuf, process::Command, process::Stdio, sync::Arc};
+use std::{
+    io::{BufRead as _, Write as _},
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::Arc,
+};
 
 use portolan_api::inventory::v1::{ApiCollection, GetCollectionRequest, GetCollectionResponse};
 use portolan_authz::Guard;
@@ -18,7 +23,7 @@ use tonic::{Request, Response, Status, server::UnaryService, service::Routes};
 mod common;
 #[path = "common/transcoder.rs"]
 mod transcoder;
-use common::{BoxError, Load, Portolan, Process, against, free_address, row, spawn_self, start_envoy};
+use common::{BoxError, Load, Portolan, Process, Way, against, costs, free_address, row, spawn_self, start_envoy};
 
 #[global_allocator]
 static ALLOCATOR: portolan_runtime::Allocator = portolan_runtime::Allocator;
@@ -48,7 +53,7 @@ async fn measure() -> Result<(), BoxError> {
         return Ok(());
     };
     let directory = tempfile::tempdir()?;
-    let (_bare, bare_address) = spawn_self("bare", &[])?;
+    let (bare, bare_address) = spawn_self("bare", &[])?;
     let edge_address = free_address()?;
     let descriptors = directory.path().join("descriptors.bin");
     std::fs::write(&descriptors, transcoder::descriptors())?;
@@ -58,7 +63,7 @@ async fn measure() -> Result<(), BoxError> {
         &descriptors,
         &["portolan.inventory.v1.InventoryService"],
     );
-    let _envoy = start_envoy(&envoy, directory.path(), &config, edge_address)?;
+    let envoy = start_envoy(&envoy, directory.path(), &config, edge_address)?;
     let transcoded = Load::post(edge_address, PATH, "", BODY);
 
     let one = in_one_process(directory.path().join("one")).await?;
@@ -66,6 +71,8 @@ async fn measure() -> Result<(), BoxError> {
     let what =
         "gateway with identity in its process, a documented POST to a service over TCP, authenticated and authorized";
     row(what, measured, "Envoy grpc_json_transcoder, nobody authenticated", yardstick, "≥ 2.5 ×");
+    let transcoder = Way { load: transcoded.clone(), own: envoy.id(), whole: vec![envoy.id(), bare.id()] };
+    costs("gateway with identity in its process", &one.way([]), &transcoder, ["≤ 0.7 ×", "≤ 1 ×"]).await?;
     drop(one);
 
     let (Ok(redis), Some(program)) = (std::env::var("PORTOLAN_TEST_REDIS"), gateway_program()) else {
@@ -76,14 +83,36 @@ async fn measure() -> Result<(), BoxError> {
     let (measured, yardstick) = against(&six.load, &transcoded).await?;
     let what = "the same with the gateway as a process of its own, over Redis and identity in another process";
     row(what, measured, "the same", yardstick, "–");
+    let way = six.way([process_of(&redis)?]);
+    costs("gateway as a process of its own", &way, &transcoder, ["≤ 0.7 ×", "≤ 1 ×"]).await?;
     Ok(())
 }
 
 /// Processes under measurement, and the load for them.
 struct Running {
     load: Load,
-    _processes: Vec<Process>,
-    _portolan: Option<Portolan>,
+    /// The gateway first.
+    processes: Vec<Process>,
+    portolan: Portolan,
+}
+
+impl Running {
+    /// What a request costs here; identity is in the process of the product, or in that of the gateway.
+    fn way<const N: usize>(&self, more: [u32; N]) -> Way {
+        let ids = self.processes.iter().map(Process::id);
+        let whole = ids.chain([self.portolan.process.id()]).chain(more).collect();
+        Way { load: self.load.clone(), own: self.processes[0].id(), whole }
+    }
+}
+
+/// The process of a Redis on this machine.
+fn process_of(redis: &str) -> Result<u32, BoxError> {
+    let address = redis.trim_start_matches("redis://").split('/').next().unwrap_or_default();
+    let mut stream = std::net::TcpStream::connect(address)?;
+    stream.write_all(b"INFO server\r\n")?;
+    let mut lines = std::io::BufReader::new(stream).lines();
+    let line = lines.find_map(|line| line.ok()?.strip_prefix("process_id:").map(str::to_owned));
+    Ok(line.ok_or("Redis names no process")?.trim().parse()?)
 }
 
 /// A gateway that shares its process with identity. The installation is made by the product itself before.
@@ -97,7 +126,7 @@ async fn in_one_process(directory: PathBuf) -> Result<Running, BoxError> {
         [(DATA, data.as_str()), (SERVICE, service_address.as_str()), ("PORTOLAN__PEERS__TOKENS", tokens.as_str())];
     let (gateway, address) = spawn_self("gateway", &variables)?;
     let load = Load::post(address.parse()?, PATH, &format!("x-api-key: {api_key}\r\n"), BODY);
-    Ok(Running { load, _processes: vec![gateway, service], _portolan: Some(portolan) })
+    Ok(Running { load, processes: vec![gateway, service], portolan })
 }
 
 /// The form of six processes: gateway, identity and service apart, and a Redis that they share.
@@ -120,7 +149,7 @@ async fn apart(directory: PathBuf, redis: &str, program: &PathBuf) -> Result<Run
     let mut gateway = Process(child);
     gateway.first_line()?;
     let load = Load::post(http.parse()?, PATH, &format!("x-api-key: {api_key}\r\n"), BODY);
-    Ok(Running { load, _processes: vec![gateway, service], _portolan: Some(portolan) })
+    Ok(Running { load, processes: vec![gateway, service], portolan })
 }
 
 fn gateway_program() -> Option<PathBuf> {

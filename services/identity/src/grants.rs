@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, marker::PhantomData, sync::Arc};
 
 use portolan_api::{Access, Error, Feature, Reason, Result};
-use portolan_authz::{Caller, Grant, Ended, Identities, Role, Scope, grant_key};
+use portolan_authz::{Caller, Ended, Grant, Identities, Role, Scope, grant_key};
 use portolan_store::Tx;
 
 use crate::{

@@ -4,7 +4,7 @@ use portolan_api::Error;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Cache, Lookup};
-use crate::near::{Kept, Weigh};
+use crate::{near::Kept, weigh::Weigh};
 
 impl<V: Serialize + DeserializeOwned + Weigh + Send + Sync + 'static> Cache<V> {
     /// Reads a value through the cache, from a copy where there are copies. `owner` reads it from where it is changed,

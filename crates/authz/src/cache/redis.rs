@@ -18,6 +18,7 @@ use crate::{
     Redis,
     link::Session,
     near::{Ended, Near},
+    news,
 };
 
 /// The part of a value that is looked at before the rest is fetched: longer than any header.
@@ -52,7 +53,12 @@ type Decoded<V> = HashMap<String, (u64, Arc<V>)>;
 
 impl<V> Clone for Shared<V> {
     fn clone(&self) -> Self {
-        Self { space: self.space.clone(), copies: self.copies.clone(), hints: self.hints.clone(), decoded: self.decoded.clone() }
+        Self {
+            space: self.space.clone(),
+            copies: self.copies.clone(),
+            hints: self.hints.clone(),
+            decoded: self.decoded.clone(),
+        }
     }
 }
 
@@ -114,7 +120,7 @@ impl<V> Shared<V> {
         V: Send + Sync + 'static,
     {
         let copies = self.copies.as_ref()?;
-        copies.heard.get_or_init(|| self.space.redis.follow(copies.near.forgets()));
+        copies.heard.get_or_init(|| news::follow(&self.space.redis, copies.near.forgets()));
         Some(&copies.near)
     }
 

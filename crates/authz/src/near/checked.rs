@@ -3,9 +3,9 @@ use std::{future::Future, sync::Arc};
 use portolan_api::Error;
 use sha2::{Digest as _, Sha256};
 
-use super::{Kept, Near};
+use super::{copies::Near, kept::Kept};
 use crate::{
-    Credential, Redis, Scope, api_key_key, session_key,
+    Credential, Redis, Scope, api_key_key, news, session_key,
     token::{CallerClaims, now_s},
 };
 
@@ -20,7 +20,7 @@ impl NearCredentials {
     /// Copies that the changes told through this Redis end early.
     pub fn new(redis: &Redis) -> Self {
         let near = Near::default();
-        redis.follow(near.forgets());
+        news::follow(redis, near.forgets());
         Self(near)
     }
 

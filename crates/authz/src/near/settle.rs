@@ -1,4 +1,5 @@
-use crate::{Redis, near::SETTLE, news};
+use super::times::SETTLE;
+use crate::{Redis, news};
 
 /// A change that has ended by the strict protocol: whoever reads strictly has it.
 #[must_use = "answer the change when `settle` has returned"]

@@ -8,7 +8,7 @@ use std::{
 use portolan_api::Error;
 use tokio::sync::OnceCell;
 
-use super::{Kept, NEAR_NS, rule};
+use super::{kept::Kept, rule, times::NEAR_NS};
 
 /// Copies of one kind.
 const ENTRIES_MAX: usize = 20_000;
@@ -64,9 +64,11 @@ impl<K: Hash + Eq + Clone, V> Shelf<K, V> {
 
     /// A new read of a key, in place of an older one.
     pub fn begin(&mut self, key: K, now_ns: u64) -> Arc<Flight<V>> {
-        while self.order.front().is_some_and(|place| {
-            !rule::may_serve(place.came_ns, now_ns, NEAR_NS) || self.order.len() >= ENTRIES_MAX
-        }) {
+        while self
+            .order
+            .front()
+            .is_some_and(|place| !rule::may_serve(place.came_ns, now_ns, NEAR_NS) || self.order.len() >= ENTRIES_MAX)
+        {
             self.drop_oldest();
         }
         let number = self.next_number;

@@ -132,10 +132,19 @@ enum Step {
 enum Read {
     Begun,
     /// By the contract, with what had ended when it began.
-    Asked { ended: u8 },
-    Missed { nonce: Option<u64> },
-    Has { nonce: Option<u64>, version: u8 },
-    Done { version: u8 },
+    Asked {
+        ended: u8,
+    },
+    Missed {
+        nonce: Option<u64>,
+    },
+    Has {
+        nonce: Option<u64>,
+        version: u8,
+    },
+    Done {
+        version: u8,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -436,13 +445,8 @@ impl Model for Copies {
 /// The sizes that are checked: the protocol itself with few ticks, and many ticks over what is known of it. A tick is the
 /// least by which clocks differ here, so few ticks allow them more than the 5 % of [`rule::RATE_ERROR_PERCENT`].
 fn sizes(without: Without) -> [Copies; 2] {
-    let few = Copies {
-        near: 2,
-        writers: 1,
-        requests_max: [1, 1],
-        strictly: Strictly::Protocol { losses_max: 1 },
-        without,
-    };
+    let few =
+        Copies { near: 2, writers: 1, requests_max: [1, 1], strictly: Strictly::Protocol { losses_max: 1 }, without };
     [few, Copies { near: 20, writers: 1, requests_max: [2, 1], strictly: Strictly::Contract, without }]
 }
 

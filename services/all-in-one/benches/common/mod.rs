@@ -38,12 +38,27 @@ impl Process {
         Ok(kib / 1024.0)
     }
 
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// The line that says that the process is ready.
     pub fn first_line(&mut self) -> Result<String, BoxError> {
         let mut line = String::new();
         BufReader::new(self.0.stdout.take().ok_or("no output")?).read_line(&mut line)?;
         if line.is_empty() { Err("the process ended before it was ready".into()) } else { Ok(line) }
     }
+}
+
+/// Seconds of CPU time that a process has taken, in the program and in the kernel for it.
+pub fn cpu_s(pid: u32) -> Result<f64, BoxError> {
+    /// Of `/proc`, on every Linux.
+    const TICKS_PER_S: f64 = 100.0;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name of the program stands in parentheses and may hold anything.
+    let fields: Vec<_> = stat.rsplit_once(')').ok_or("no name")?.1.split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).ok_or("no figure");
+    Ok((ticks(11)? + ticks(12)?) / TICKS_PER_S)
 }
 
 impl Drop for Process {
@@ -125,6 +140,8 @@ pub fn free_address() -> Result<SocketAddr, BoxError> {
 pub struct Figure {
     pub per_s: f64,
     pub p99_ms: f64,
+    /// Requests that were answered, with those of the beginning.
+    pub answered: usize,
 }
 
 impl std::fmt::Display for Figure {
@@ -163,25 +180,32 @@ impl Load {
     pub async fn run(&self) -> Result<Figure, BoxError> {
         let begin = Instant::now() + Duration::from_millis(500);
         let connections: Vec<_> = (0..self.connections).map(|_| tokio::spawn(drive(self.clone(), begin))).collect();
-        let mut latencies = Vec::new();
+        let (mut latencies, mut answered) = (Vec::new(), 0);
         for connection in connections {
-            latencies.extend(connection.await??);
+            let (counted, all) = connection.await??;
+            latencies.extend(counted);
+            answered += all;
         }
         latencies.sort_unstable();
         let p99 = latencies.get(latencies.len() * 99 / 100).ok_or("nothing was answered")?;
-        Ok(Figure { per_s: latencies.len() as f64 / self.time.as_secs_f64(), p99_ms: p99.as_secs_f64() * 1e3 })
+        Ok(Figure {
+            per_s: latencies.len() as f64 / self.time.as_secs_f64(),
+            p99_ms: p99.as_secs_f64() * 1e3,
+            answered,
+        })
     }
 }
 
-async fn drive(load: Load, begin: Instant) -> Result<Vec<Duration>, BoxError> {
+/// Answers how long each counted request took, and how many there were with those of the beginning.
+async fn drive(load: Load, begin: Instant) -> Result<(Vec<Duration>, usize), BoxError> {
     let mut stream = TcpStream::connect(load.address).await?;
     stream.set_nodelay(true)?;
-    let (mut latencies, mut buffer) = (Vec::new(), Vec::with_capacity(16 * 1024));
+    let (mut latencies, mut answered, mut buffer) = (Vec::new(), 0, Vec::with_capacity(16 * 1024));
     let end = begin + load.time;
     loop {
         let started = Instant::now();
         if started >= end {
-            return Ok(latencies);
+            return Ok((latencies, answered));
         }
         stream.write_all(&load.request).await?;
         buffer.clear();
@@ -193,6 +217,7 @@ async fn drive(load: Load, begin: Instant) -> Result<Vec<Duration>, BoxError> {
         if !buffer.starts_with(b"HTTP/1.1 200") {
             return Err(String::from_utf8_lossy(&buffer).into_owned().into());
         }
+        answered += 1;
         if started >= begin {
             latencies.push(started.elapsed());
         }
@@ -218,6 +243,43 @@ pub async fn against(measured: &Load, yardstick: &Load) -> Result<(Figure, Figur
     }
     rounds.sort_by(|a, b| (a.0.per_s / a.1.per_s).total_cmp(&(b.0.per_s / b.1.per_s)));
     Ok(rounds[ROUNDS / 2])
+}
+
+/// The processes through which requests go: that which is measured, and all of them with it.
+pub struct Way {
+    pub load: Load,
+    pub own: u32,
+    pub whole: Vec<u32>,
+}
+
+impl Way {
+    /// Microseconds of CPU time a request, of the measured process and of all.
+    async fn cost_us(&self) -> Result<[f64; 2], BoxError> {
+        let time =
+            || Ok::<_, BoxError>([cpu_s(self.own)?, self.whole.iter().map(|pid| cpu_s(*pid)).sum::<Result<f64, _>>()?]);
+        let before = time()?;
+        let answered = self.load.run().await?.answered as f64;
+        let after = time()?;
+        Ok([0, 1].map(|i| (after[i] - before[i]) * 1e6 / answered))
+    }
+}
+
+/// Prints what a request costs on two ways, by turns; of the rounds the one with the median ratio.
+pub async fn costs(what: &str, measured: &Way, yardstick: &Way, goals: [&str; 2]) -> Result<(), BoxError> {
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        rounds.push((measured.cost_us().await?, yardstick.cost_us().await?));
+    }
+    for (i, part) in ["its process alone", "with every process behind it"].into_iter().enumerate() {
+        rounds.sort_by(|a, b| (a.0[i] / a.1[i]).total_cmp(&(b.0[i] / b.1[i])));
+        let (own, other) = rounds[ROUNDS / 2];
+        let (own, other, goal) = (own[i], other[i], goals[i]);
+        println!(
+            "| CPU time a request, {what}, {part} | {own:.0} µs | Envoy grpc_json_transcoder {other:.0} µs | {:.2} × | {goal} |",
+            own / other
+        );
+    }
+    Ok(())
 }
 
 /// A row of the table, for figures of load.

@@ -65,8 +65,7 @@ pub async fn two_processes_and_a_failing_redis_grant_nothing_old(test: TestDb) {
     let redis = RedisServer::start();
     let url = redis.url();
     let data_dir = tempfile::tempdir().unwrap().keep();
-    let mut servers =
-        [Some(start(&test, &data_dir, &url).await), Some(start(&test, &data_dir, &url).await)];
+    let mut servers = [Some(start(&test, &data_dir, &url).await), Some(start(&test, &data_dir, &url).await)];
     let first = servers[0].as_ref().unwrap();
     let mut ledger = Ledger { api_key: first.api_key.clone(), ..Ledger::default() };
     for i in 0..COLLECTIONS {

@@ -1,0 +1,4 @@
+/// What a value weighs in memory.
+pub trait Weigh {
+    fn bytes(&self) -> usize;
+}
