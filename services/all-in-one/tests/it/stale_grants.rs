@@ -131,7 +131,7 @@ pub async fn two_processes_and_a_failing_redis_grant_nothing_old(test: TestDb) {
     );
     assert_eq!(count(&ledger.stale), 0);
     assert!(refused < made / 2, "hardly any change was answered");
-    assert!(count(&ledger.reads) > 1_000, "hardly any read was answered");
+    assert!(count(&ledger.reads) > 100, "hardly any read was answered");
     assert!(paused > 0 && restarted > 0 && killed > 0, "nothing failed");
 }
 
