@@ -10,20 +10,12 @@ use std::{
 };
 
 use portolan_api::{Error, Reason};
-use portolan_runtime::{Config, process::BoxError};
-use serde::Deserialize;
+use portolan_runtime::{Config, options::HttpOptions, process::BoxError};
 
 /// Bodies up to this are read whatever is under way.
 const FREE_BYTES: usize = 16 * 1024;
 /// When to come back: a body is read and answered in seconds.
 const RETRY_AFTER_SECONDS: u32 = 5;
-
-/// What an operator configures of HTTP: the section `http`, key by key as `default.toml` documents it.
-#[derive(Clone, Debug, Deserialize)]
-struct Options {
-    bodies_bytes_max: usize,
-    bodies_bytes_share: usize,
-}
 
 /// Bodies under way in this process; cheap to clone.
 #[derive(Clone)]
@@ -61,7 +53,7 @@ impl BodyBudget {
     /// # Errors
     /// Names the key and what is wrong with its value.
     pub fn read(config: &Config) -> Result<Self, BoxError> {
-        let Options { bodies_bytes_max, bodies_bytes_share } = config.section("http")?;
+        let HttpOptions { bodies_bytes_max, bodies_bytes_share, .. } = config.shared.http;
         if bodies_bytes_share > bodies_bytes_max {
             return Err("http.bodies_bytes_share: it is more than http.bodies_bytes_max".into());
         }

@@ -29,6 +29,7 @@ mod fuzzing;
 mod gateway;
 mod idempotency;
 mod idempotency_table;
+mod options;
 mod origin;
 mod pages;
 mod ports;
@@ -47,6 +48,7 @@ pub use deprecation::sunset;
 #[cfg(fuzzing)]
 pub use fuzzing::Transcoder;
 pub use idempotency_table::{IdempotencyTable, MIGRATIONS};
+pub use options::Options;
 pub use origin::Site;
 pub use ports::{
     Arrival, Authenticator, Backend, Backends, Begin, GatewayDeps, IdempotencyId, IdempotencyStore, Identified,

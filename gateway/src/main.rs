@@ -3,7 +3,7 @@
 use std::{process::ExitCode, sync::Arc};
 
 use portolan_gateway::{
-    Backends, BodyBudget, GatewayDeps, GuardAuthenticator, IdempotencyTable, Site, router, serve, sunset,
+    Backends, BodyBudget, GatewayDeps, GuardAuthenticator, IdempotencyTable, Options, Site, router, serve,
 };
 use portolan_runtime::{
     Process, Stop,
@@ -28,7 +28,7 @@ async fn run() -> Result<(), BoxError> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let _telemetry = telemetry::init(&config, NAME)?;
     let start = async {
-        let listener = process::listen(&config, "http.addr").await?;
+        let listener = process::listen("http.addr", &config.shared.http.addr).await?;
         let process = Process::of_service(config, "gateway").await?;
         process::look_at_cache(process.redis.as_ref()).await;
         let peers = &process.peers;
@@ -42,15 +42,16 @@ async fn run() -> Result<(), BoxError> {
         ] {
             backends.insert(package, channel.without_deadline());
         }
+        let options = Options::read(&process.config)?;
         let db = process.db("gateway").await?;
         let (guard, relay) = portolan_outbox::start(&process, &db, process.remote_guard()).await?;
         let router = router(GatewayDeps {
             backends,
             authenticator: Arc::new(GuardAuthenticator::new(guard, peers.auth.clone())),
-            site: Site::new(process.config.get("mail.public_url"), process.proxies.clone())?,
+            site: Site::new(&options.public_url, process.proxies.clone())?,
             readiness: process.readiness_with_peers(&db).shared(),
             idempotency: Arc::new(IdempotencyTable::open(db).await?),
-            sunset: sunset(process.config.get("http.sunset"))?,
+            sunset: options.sunset,
             bodies: BodyBudget::read(&process.config)?,
             metrics: telemetry::metrics_text(),
         })?;

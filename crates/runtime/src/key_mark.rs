@@ -80,7 +80,7 @@ async fn mark(db: &Db) -> Result<Option<String>, Error> {
 async fn wait_for_key(config: &Config) -> Result<(), BoxError> {
     let path = config.secret_key_file();
     let missing = |hint: &str| format!("secret key {}: there is none; {hint}", path.display()).into();
-    if !config.get("secrets.key_file").is_empty() {
+    if !config.shared.secrets.key_file.is_empty() {
         return Err(missing("PORTOLAN__SECRETS__KEY_FILE names a file with 32 bytes in base64"));
     }
     tracing::info!(key = %path.display(), "waits for the key that portolan-identity makes at its first start");

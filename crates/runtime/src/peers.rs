@@ -58,16 +58,17 @@ impl Peers {
     /// # Errors
     /// The address that cannot be read, or needs certificates that are not there.
     pub fn with_tls(config: &Config, auth: ServiceAuth, tls: Option<Arc<Tls>>) -> Result<Self, String> {
-        let road = |name: &str| match config.get(&format!("peers.{name}")) {
+        let road = |addresses: &String| match addresses.as_str() {
             "" => Ok(Channel::local()),
             addresses => Channel::remote(addresses, tls.clone()),
         };
+        let peers = &config.shared.peers;
         Ok(Self {
-            identity: road("identity")?,
-            tokens: road("tokens")?,
-            inventory: road("inventory")?,
-            imports: road("imports")?,
-            billing: road("billing")?,
+            identity: road(&peers.identity)?,
+            tokens: road(&peers.tokens)?,
+            inventory: road(&peers.inventory)?,
+            imports: road(&peers.imports)?,
+            billing: road(&peers.billing)?,
             auth,
         })
     }
@@ -103,13 +104,12 @@ impl Peers {
     /// # Errors
     /// The key whose address needs certificates that are not configured.
     pub fn check(config: &Config) -> Result<(), String> {
-        if !config.get("tls.cert").is_empty() {
+        if !config.shared.tls.cert.is_empty() {
             return Ok(());
         }
-        for service in ["identity", "tokens", "inventory", "imports", "billing"] {
-            let key = format!("peers.{service}");
-            if let Some(address) = config.get(&key).split(',').map(str::trim).find(|a| a.starts_with("https:")) {
-                return Err(format!("{key}: `{address}` needs the certificates of [tls]"));
+        for (service, addresses) in config.shared.peers.each() {
+            if let Some(address) = addresses.split(',').map(str::trim).find(|a| a.starts_with("https:")) {
+                return Err(format!("peers.{service}: `{address}` needs the certificates of [tls]"));
             }
         }
         Ok(())

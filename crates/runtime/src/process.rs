@@ -56,12 +56,16 @@ impl ProcessArgs {
     /// When the file cannot be read.
     pub fn read(&self) -> Result<(Config, Vec<String>), BoxError> {
         let file = match &self.config {
-            Some(path) => Some(std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?),
+            Some(path) => {
+                let name = path.display().to_string();
+                Some((std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?, name))
+            }
             None => None,
         };
+        let file = file.as_ref().map(|(text, name)| (name.as_str(), text.as_str()));
         let flags = [("http.addr", self.http), ("grpc.addr", self.grpc)];
         let flags = flags.into_iter().filter_map(|(key, address)| Some((key, address?.to_string())));
-        Ok(Config::read(self.data_dir.clone(), file.as_deref(), std::env::vars(), flags))
+        Ok(Config::read(self.data_dir.clone(), file, std::env::vars(), flags))
     }
 }
 
@@ -245,10 +249,11 @@ impl Process {
 
 /// What every process of several must be told, since a default of its own would be another installation.
 fn expect_shared(config: &Config, own: &str) -> Result<(), BoxError> {
-    let peers = SERVICES.into_iter().filter(|service| *service != own).map(|service| format!("peers.{service}"));
-    let keys = std::iter::once("store.url".to_owned()).chain(peers);
-    let missing = keys.filter(|key| config.get(key).is_empty());
-    let missing = missing.map(|key| format!("PORTOLAN__{}", key.to_uppercase().replace('.', "__"))).collect::<Vec<_>>();
+    let peers = config.shared.peers.each().into_iter().filter(|(service, _)| *service != own);
+    let peers = peers.map(|(service, addresses)| (format!("PEERS__{}", service.to_uppercase()), addresses));
+    let told = std::iter::once(("STORE__URL".to_owned(), config.shared.store.url.as_str())).chain(peers);
+    let missing = told.filter(|(_, value)| value.is_empty());
+    let missing = missing.map(|(name, _)| format!("PORTOLAN__{name}")).collect::<Vec<_>>();
     if missing.is_empty() {
         return Ok(());
     }
@@ -305,7 +310,7 @@ where
         let config = parse(package).load()?;
         let _telemetry = telemetry::init(&config, package)?;
         let start = async {
-            let listener = listen(&config, "grpc.addr").await?;
+            let listener = listen("grpc.addr", &config.shared.grpc.addr).await?;
             let service = package.split('.').nth(1).unwrap_or(package);
             let process = Process::of_service(config.clone(), service).await?;
             let tls = process.tls.clone();
@@ -317,8 +322,9 @@ where
             let parts = built.checks.into_iter();
             let readiness = parts.fold(readiness, |all, (name, check)| all.with(name, check)).shared();
             let routes = merge([grpc_routes(&[package], readiness.clone()).await?, built.routes]);
-            if !config.get("metrics.addr").is_empty() {
-                telemetry::serve_metrics(listen(&config, "metrics.addr").await?, readiness);
+            let metrics = &config.shared.metrics.addr;
+            if !metrics.is_empty() {
+                telemetry::serve_metrics(listen("metrics.addr", metrics).await?, readiness);
             }
             Ok::<_, BoxError>((listener, routes, built.guard, tls, built.on_stop))
         };
@@ -335,12 +341,11 @@ where
     finish(result.await)
 }
 
-/// Listens on the address of a configuration key.
+/// Listens on the address that a configuration key holds.
 ///
 /// # Errors
 /// Names the key, the address and what is wrong with them.
-pub async fn listen(config: &Config, key: &str) -> Result<TcpListener, BoxError> {
-    let address = config.get(key);
+pub async fn listen(key: &str, address: &str) -> Result<TcpListener, BoxError> {
     Ok(TcpListener::bind(address).await.map_err(|error| format!("{key} {address}: {error}"))?)
 }
 

@@ -53,7 +53,7 @@ impl Stop {
 
     /// Ends `drain.delay_ms` after the signal; in between the process answers that it is not ready any more.
     pub async fn after_delay(self, config: &Config) {
-        let delay = Duration::from_millis(config.get("drain.delay_ms").parse().unwrap_or_default());
+        let delay = Duration::from_millis(config.shared.drain.delay_ms);
         self.0.cancelled().await;
         tokio::time::sleep(delay).await;
     }

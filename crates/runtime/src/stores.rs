@@ -73,9 +73,11 @@ pub async fn waiting<T, E: std::fmt::Display>(
 /// # Errors
 /// When the address or a certificate cannot be read.
 pub fn redis(config: &Config, installation: &str) -> Result<Option<Redis>, String> {
-    let file = |key: &str| Some(PathBuf::from(config.get(key))).filter(|path| !path.as_os_str().is_empty());
-    let files = CertificateFiles { ca: file("cache.ca"), own: file("cache.cert").zip(file("cache.key")) };
-    match config.get("cache.url") {
+    let options = &config.shared.cache;
+    let file = |path: &str| (!path.is_empty()).then(|| PathBuf::from(path));
+    let own = file(&options.cert).zip(file(&options.key));
+    let files = CertificateFiles { ca: file(&options.ca), own };
+    match options.url.as_str() {
         "memory:" => Ok(None),
         url => Redis::with_files(url, installation, files).map(Some),
     }

@@ -22,7 +22,12 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use crate::{Config, Readiness, error::BoxError, measures};
+use crate::{
+    Config, Readiness,
+    error::BoxError,
+    measures,
+    options::{AccessLog, LogForm},
+};
 
 const METRICS_FOLD_EVERY: Duration = Duration::from_secs(5);
 
@@ -41,21 +46,22 @@ pub struct Telemetry {
 /// # Errors
 /// When the endpoint cannot be used.
 pub fn init(config: &Config, service: &str) -> Result<Telemetry, BoxError> {
-    let every = match config.get("telemetry.access_log") {
-        "full" => 1,
-        "sampled" => config.get("telemetry.access_log_every").parse().unwrap_or(1),
-        _ => 0,
+    let options = &config.shared.telemetry;
+    let every = match options.access_log {
+        AccessLog::Full => 1,
+        AccessLog::Sampled => options.access_log_every.get(),
+        AccessLog::Off => 0,
     };
     portolan_api::access::tell_every(every);
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
     // Colors are for people at a terminal; in a file they hide words from whoever searches.
     let builder = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
-    let lines = if config.get("telemetry.log") == "json" {
+    let lines = if options.log == LogForm::Json {
         builder.json().with_filter(filter).boxed()
     } else {
         builder.with_target(false).with_filter(filter).boxed()
     };
-    let provider = match config.get("telemetry.otlp_endpoint") {
+    let provider = match options.otlp_endpoint.as_str() {
         "" => None,
         endpoint => Some(exporter(endpoint, service)?),
     };

@@ -41,11 +41,11 @@ impl Tls {
     /// # Errors
     /// The file that cannot be used.
     pub fn open(config: &Config) -> Result<Option<Arc<Self>>, BoxError> {
-        let path = |key: &str| PathBuf::from(config.get(key));
-        if config.get("tls.cert").is_empty() {
+        let files = &config.shared.tls;
+        if files.cert.is_empty() {
             return Ok(None);
         }
-        let (cert, key, ca) = (path("tls.cert"), path("tls.key"), path("tls.ca"));
+        let [cert, key, ca] = [&files.cert, &files.key, &files.ca].map(PathBuf::from);
         let (server, client) = load(&cert, &key, &ca)?;
         let current = Current {
             looked_at: Instant::now(),

@@ -52,9 +52,9 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
     note("log", bounded(log(&config)).await);
     note("outbox", bounded(outbox(&config)).await);
     note("gateway", bounded(gateway(&config)).await);
-    for service in ["identity", "tokens", "inventory", "imports", "billing"] {
-        let addresses = match config.get(&format!("peers.{service}")) {
-            "" => format!("http://{}", local(config.get("grpc.addr"))),
+    for (service, addresses) in config.shared.peers.each() {
+        let addresses = match addresses {
+            "" => format!("http://{}", local(&config.shared.grpc.addr)),
             addresses => addresses.to_owned(),
         };
         for address in addresses.split(',').map(str::trim) {
@@ -126,7 +126,7 @@ async fn stored_settings(config: &Config) -> Finding {
 
 async fn cache(config: &Config) -> Finding {
     let Some(redis) = process::redis(config, "doctor")? else {
-        return Ok(format!("{} needs no server", config.get("cache.url")));
+        return Ok(format!("{} needs no server", config.shared.cache.url));
     };
     redis.ping().await.map_err(|error| error.cause())?;
     Ok(format!("{} answers", redis.name()))
@@ -150,7 +150,7 @@ async fn connections(config: &Config) -> Finding {
 
 async fn log(config: &Config) -> Finding {
     let store = existing(config).await?;
-    let log = Log::open(config.get("log.url"), config.get("log.topic"), &store).await;
+    let log = Log::open(&config.shared.log.url, &config.shared.log.topic, &store).await;
     let log = log.map_err(|error| error.to_string())?;
     let ends = log.end_offsets().await.map_err(|error| error.to_string())?;
     let rejected = log.rejected_count().await.map_err(|error| error.to_string())?;
@@ -193,7 +193,7 @@ async fn outbox(config: &Config) -> Finding {
 }
 
 async fn gateway(config: &Config) -> Finding {
-    let address = local(config.get("http.addr"));
+    let address = local(&config.shared.http.addr);
     let answer =
         reqwest::get(format!("http://{address}/readyz")).await.map_err(|error| format!("{address}: {error}"))?;
     let status = answer.status();
@@ -210,8 +210,8 @@ async fn edge_hosts(config: &Config) -> Finding {
     let secrets = Secrets::load(&key_file).map_err(|error| error.to_string())?;
     let tls = portolan_runtime::Tls::open(config).map_err(|error| error.to_string())?;
     let mut peers = Peers::with_tls(config, ServiceAuth::new(&secrets.derive("service token")), tls.clone())?;
-    if config.get("peers.tokens").is_empty() {
-        peers.tokens = Channel::remote(&format!("http://{}", local(config.get("grpc.addr"))), tls)?;
+    if config.shared.peers.tokens.is_empty() {
+        peers.tokens = Channel::remote(&format!("http://{}", local(&config.shared.grpc.addr)), tls)?;
     }
     let answer = peers.edge().list_contested_hosts(ListContestedHostsRequest {}).await;
     let hosts = answer.map_err(|status| status.message().to_owned())?.into_inner().hosts;

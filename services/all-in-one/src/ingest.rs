@@ -53,7 +53,7 @@ pub(crate) async fn run(command: &IngestCommand) -> Result<(), BoxError> {
         IngestCommand::Replay(PlaceArgs { process, .. }) | IngestCommand::Skip(PlaceArgs { process, .. }) => process,
     };
     let process = Process::existing(args.load()?).await?;
-    let log = Log::open(process.config.get("log.url"), process.config.get("log.topic"), &process.store).await?;
+    let log = Log::open(&process.config.shared.log.url, &process.config.shared.log.topic, &process.store).await?;
     match command {
         IngestCommand::Rejected(RejectedArgs { values, .. }) => list(&log, *values).await,
         IngestCommand::Replay(PlaceArgs { partition, offset, .. }) => {

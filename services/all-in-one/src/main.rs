@@ -10,6 +10,7 @@ mod import;
 mod ingest;
 mod keys;
 mod organizations;
+mod schema;
 mod up;
 mod usage;
 mod users;
@@ -42,6 +43,8 @@ enum Command {
     Migrate(ProcessArgs),
     /// Reads the configuration and says what is wrong with it.
     CheckConfig(ProcessArgs),
+    /// Prints the JSON Schema of the configuration file.
+    ConfigSchema,
     /// Prints the secret that Envoy shows to the edge.
     EdgeToken(ProcessArgs),
     /// Makes API keys, and looks for Portolan's secrets in files.
@@ -86,6 +89,7 @@ async fn main() -> ExitCode {
         Command::Diff(arguments) => diff::run(arguments).await,
         Command::Migrate(arguments) => process::finish(commands::migrate(&arguments).await),
         Command::CheckConfig(arguments) => process::finish(check_config::run(&arguments)),
+        Command::ConfigSchema => process::finish(schema::run()),
         Command::EdgeToken(arguments) => process::finish(commands::edge_token(&arguments)),
         Command::Keys(command) => keys::run(&command).await,
         Command::Users(command) => process::finish(users::run(&command).await),

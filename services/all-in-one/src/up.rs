@@ -31,8 +31,8 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
     }
     let _lock = DirectoryLock::take(&config)?;
     let start = async {
-        let http = listen(&config, "http.addr").await?;
-        let grpc = listen(&config, "grpc.addr").await?;
+        let http = listen("http.addr", &config.shared.http.addr).await?;
+        let grpc = listen("grpc.addr", &config.shared.grpc.addr).await?;
         let process = Process { is_whole: true, ..Process::open(config.clone()).await? };
         look_at_cache(process.redis.as_ref()).await;
         let services = Services::open(&process).await?;
@@ -111,7 +111,7 @@ impl Services {
     pub(crate) async fn open(process: &Process) -> Result<Self, BoxError> {
         let peers = &process.peers;
         let config = &process.config;
-        let open = async || Log::open(config.get("log.url"), config.get("log.topic"), &process.store).await;
+        let open = async || Log::open(&config.shared.log.url, &config.shared.log.topic, &process.store).await;
         // Tables are there or not; a broker is waited for.
         let is_away = |error: &portolan_log::Error| matches!(error, portolan_log::Error::Broker(_));
         let log = waiting("the log", is_away, open).await?;
@@ -166,14 +166,15 @@ async fn gateway(process: &Process, services: &Services, readiness: Arc<Readines
     for (package, service) in &services.guarded {
         backends.insert(package, service.clone());
     }
+    let options = portolan_gateway::Options::read(&process.config)?;
     let db = process.db("gateway").await?;
     Ok(GatewayDeps {
         backends,
         authenticator: Arc::new(GuardAuthenticator::new(services.guard.clone(), process.peers.auth.clone())),
-        site: Site::new(process.config.get("mail.public_url"), process.proxies.clone())?,
+        site: Site::new(&options.public_url, process.proxies.clone())?,
         readiness,
         idempotency: Arc::new(IdempotencyTable::open(db).await?),
-        sunset: portolan_gateway::sunset(process.config.get("http.sunset"))?,
+        sunset: options.sunset,
         bodies: portolan_gateway::BodyBudget::read(&process.config)?,
         metrics: telemetry::metrics_text(),
     })

@@ -41,6 +41,6 @@ mod worker;
 pub use deps::Deps;
 pub use migrations::MIGRATIONS;
 pub use model::plans::Plans;
-pub use options::{Options, Settings};
+pub use options::{BillingOptions, Options, Settings, StiggOptions};
 pub use portolan_jobs::Clock;
 pub use service::{Billing, plans};

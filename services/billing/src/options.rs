@@ -1,4 +1,5 @@
-use portolan_runtime::{Config, process::BoxError};
+use portolan_runtime::{Config, Reader, process::BoxError};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// What an operator configures of billing: the sections `billing` and `stigg`, key by key as `default.toml` documents
@@ -9,7 +10,7 @@ pub struct Options {
     pub stigg: StiggOptions,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BillingOptions {
     pub provider: ProviderName,
@@ -21,14 +22,14 @@ pub struct BillingOptions {
     pub email_domain_rule: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProviderName {
     BuiltIn,
     Stigg,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StiggOptions {
     pub url: String,
@@ -57,7 +58,33 @@ impl Options {
     /// # Errors
     /// Names the key and what is wrong with its value.
     pub fn read(config: &Config) -> Result<Self, BoxError> {
-        Ok(Self { billing: config.section("billing")?, stigg: config.section("stigg")? })
+        let mut reader = config.reader();
+        let options = Self { billing: reader.section("billing")?, stigg: reader.section("stigg")? };
+        options.check(&mut reader);
+        Ok(reader.finish(options)?)
+    }
+
+    fn check(&self, reader: &mut Reader<'_>) {
+        let Self { billing, stigg } = self;
+        if billing.provider == ProviderName::Stigg {
+            for (key, value) in [("stigg.server_key", &stigg.server_key), ("stigg.signing_key", &stigg.signing_key)] {
+                let problem = || format!("{key} is needed when billing.provider is `stigg`");
+                reader.expect(!value.is_empty(), problem);
+            }
+            let is_url = ["http://", "https://"].iter().any(|scheme| stigg.url.starts_with(scheme));
+            reader.expect(is_url, || "stigg.url must start with `http://` or `https://`".to_owned());
+        }
+        for (key, seconds) in [
+            ("billing.refresh_s", billing.refresh_s),
+            ("billing.stale_s", billing.stale_s),
+            ("billing.report_s", billing.report_s),
+        ] {
+            let is_good = (1..=31_536_000).contains(&seconds);
+            reader.expect(is_good, || format!("{key} must be a number of seconds from 1 to 31536000"));
+        }
+        reader.expect((1..=3_650).contains(&billing.event_window_days), || {
+            "billing.event_window_days must be a number of days from 1 to 3650".to_owned()
+        });
     }
 
     pub(crate) fn settings(&self) -> Settings {

@@ -1,7 +1,8 @@
 use std::path::PathBuf;
 
 use portolan_fetch::Policy;
-use portolan_runtime::{Config, process::BoxError};
+use portolan_runtime::{Config, Reader, is_http_url, process::BoxError};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// What an operator configures of identity: the sections `identity`, `admin`, `mail`, `oidc` and `audit`, key by key as
@@ -17,21 +18,21 @@ pub struct Options {
     data_dir: PathBuf,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IdentityOptions {
     pub open_signup: bool,
     pub invite_domains: String,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdminOptions {
     pub email: String,
     pub password: String,
 }
 
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MailOptions {
     pub smtp_url: String,
@@ -39,7 +40,7 @@ pub struct MailOptions {
     pub public_url: String,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OidcOptions {
     pub issuer: String,
@@ -51,7 +52,7 @@ pub struct OidcOptions {
     pub logout: bool,
 }
 
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuditOptions {
     pub heads_url: String,
@@ -60,7 +61,7 @@ pub struct AuditOptions {
 }
 
 /// What a provider must say of an address before it counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EmailVerified {
     /// That it is verified.
@@ -88,15 +89,46 @@ impl Options {
     /// # Errors
     /// Names the key and what is wrong with its value.
     pub fn read(config: &Config) -> Result<Self, BoxError> {
-        Ok(Self {
-            identity: config.section("identity")?,
-            admin: config.section("admin")?,
-            mail: config.section("mail")?,
-            oidc: config.section("oidc")?,
-            audit: config.section("audit")?,
+        let mut reader = config.reader();
+        let options = Self {
+            identity: reader.section("identity")?,
+            admin: reader.section("admin")?,
+            mail: reader.section("mail")?,
+            oidc: reader.section("oidc")?,
+            audit: reader.section("audit")?,
             fetch: config.fetch_policy()?,
             data_dir: config.data_dir.clone(),
-        })
+        };
+        options.check(&mut reader);
+        Ok(reader.finish(options)?)
+    }
+
+    fn check(&self, reader: &mut Reader<'_>) {
+        let Self { admin, mail, oidc, audit, .. } = self;
+        for (key, url) in [
+            ("mail.public_url", &mail.public_url),
+            ("oidc.issuer", &oidc.issuer),
+            ("audit.heads_url", &audit.heads_url),
+        ] {
+            // The value is not repeated: it may hold a password.
+            let is_good = url.trim().is_empty() || is_http_url(url);
+            reader.expect(is_good, || format!("{key} must be http://host or https://host"));
+        }
+        let problem = || "audit.keep_days must be 0 to 36,500".to_owned();
+        reader.expect(audit.keep_days <= 36_500, problem);
+        let parts = admin.email.split_once('@');
+        let is_email = parts.is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
+        reader.expect(is_email && !admin.email.contains(char::is_whitespace), || {
+            format!("admin.email must be an address such as admin@example.org, not `{}`", admin.email)
+        });
+        let can_send = !mail.from.is_empty() && !mail.public_url.is_empty();
+        reader.expect(mail.smtp_url.is_empty() || can_send, || {
+            "mail.smtp_url needs mail.from and mail.public_url".to_owned()
+        });
+        let can_sign_on = !oidc.client_id.is_empty() && !mail.public_url.is_empty();
+        reader.expect(oidc.issuer.trim().is_empty() || can_sign_on, || {
+            "oidc.issuer needs oidc.client_id and mail.public_url".to_owned()
+        });
     }
 
     /// Where months that leave the audit are written.

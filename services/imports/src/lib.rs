@@ -48,5 +48,5 @@ use error::Error;
 pub use deps::Deps;
 pub use migrations::MIGRATIONS;
 pub use model::sealed::SEALED;
-pub use options::Options;
+pub use options::{ImportsOptions, Options, PostmanOptions};
 pub use service::{Imports, routes, start};

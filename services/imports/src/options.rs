@@ -1,4 +1,5 @@
-use portolan_runtime::{Config, process::BoxError};
+use portolan_runtime::{Config, is_http_url, process::BoxError};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// What an operator configures of imports: the sections `imports` and `postman`, key by key as `default.toml` documents
@@ -9,14 +10,14 @@ pub struct Options {
     pub postman: PostmanOptions,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImportsOptions {
     /// Days after which ended jobs and reviewed uploads are removed.
     pub retention_days: u32,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PostmanOptions {
     /// Where the Postman API stands.
@@ -25,7 +26,7 @@ pub struct PostmanOptions {
 
 /// The log of ingest records, which imports share with the inventory. Its other keys are part of the URL by the time
 /// it is read.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct LogOptions {
     pub url: String,
     pub topic: String,
@@ -43,6 +44,10 @@ impl Options {
     /// # Errors
     /// Names the key and what is wrong with its value.
     pub fn read(config: &Config) -> Result<Self, BoxError> {
-        Ok(Self { imports: config.section("imports")?, postman: config.section("postman")? })
+        let mut reader = config.reader();
+        let options = Self { imports: reader.section("imports")?, postman: reader.section("postman")? };
+        reader
+            .expect(is_http_url(&options.postman.url), || "postman.url must be http://host or https://host".to_owned());
+        Ok(reader.finish(options)?)
     }
 }

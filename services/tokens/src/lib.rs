@@ -43,6 +43,6 @@ pub mod workspaces;
 pub use deps::Deps;
 pub use migrations::MIGRATIONS;
 pub use model::{sealed::SEALED, secret};
-pub use options::{Options, Settings};
+pub use options::{EdgeOptions, Options, Settings, TokensOptions};
 pub use rates::Rates;
 pub use service::{Tokens, check, edge_token};

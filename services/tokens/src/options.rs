@@ -1,4 +1,5 @@
 use portolan_runtime::{Config, process::BoxError};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// What an operator configures of tokens: the sections `tokens` and `edge`, key by key as `default.toml` documents them.
@@ -8,7 +9,7 @@ pub struct Options {
     pub edge: EdgeOptions,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokensOptions {
     pub organization_rate_limit: i64,
@@ -17,7 +18,7 @@ pub struct TokensOptions {
     pub slack_urls: String,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EdgeOptions {
     pub token: String,
@@ -54,14 +55,15 @@ impl Options {
     /// # Errors
     /// Names the key and what is wrong with its value.
     pub fn read(config: &Config) -> Result<Self, BoxError> {
-        let options = Self { tokens: config.section("tokens")?, edge: config.section("edge")? };
-        if options.tokens.organization_rate_limit < 1 {
-            return Err("tokens.organization_rate_limit must be a whole number above 0".into());
-        }
-        if options.tokens.management_rate_limit < 0 {
-            return Err("tokens.management_rate_limit must be a whole number, 0 or more".into());
-        }
-        Ok(options)
+        let mut reader = config.reader();
+        let options = Self { tokens: reader.section("tokens")?, edge: reader.section("edge")? };
+        reader.expect(options.tokens.organization_rate_limit > 0, || {
+            "tokens.organization_rate_limit must be a whole number above 0".to_owned()
+        });
+        reader.expect(options.tokens.management_rate_limit >= 0, || {
+            "tokens.management_rate_limit must be a whole number, 0 or more".to_owned()
+        });
+        Ok(reader.finish(options)?)
     }
 
     pub(crate) fn settings(&self) -> Settings {

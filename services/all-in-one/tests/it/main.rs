@@ -178,6 +178,7 @@ portolan_testkit::suite! {
     operator::an_operator_finds_a_way_in,
     operator::kept_heads_show_what_was_set_back,
     operator::every_mistake_is_told_at_once,
+    operator::the_schema_of_the_configuration_is_current,
     operator::one_of_several_needs_what_they_share,
     watched::a_request_leaves_a_line,
     documented::the_routes_are_the_listed_ones,

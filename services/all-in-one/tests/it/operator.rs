@@ -296,6 +296,17 @@ pub async fn every_mistake_is_told_at_once(test: TestDb) {
     let output = portolan(place.path(), &["check-config"], &[]);
     assert!(output.status.success(), "the defaults are usable: {}", text(&output));
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1, "nothing is made");
+
+    // In a file each stands at its line, with the nearest known name where there is none such.
+    let file = "[store]\nconnections = 1\n\n[mail]\npublic_url = \"portolan\"\npublic_ulr = \"x\"\n\n[edge]\npoll_ms = \"often\"\n";
+    std::fs::write(place.path().join("portolan.toml"), file).unwrap();
+    let output = portolan(place.path(), &["check-config", "--config", "portolan.toml"], &[]);
+    let all = text(&output);
+    for (key, line) in [("store.connections", 2), ("mail.public_url", 5), ("mail.public_ulr", 6), ("edge.poll_ms", 9)] {
+        let is_told = |told: &str| told.contains(key) && told.contains(&format!("(portolan.toml:{line})"));
+        assert!(all.replace("\\n", "\n").lines().any(is_told), "{key} at {line}: {all}");
+    }
+    assert!(all.contains("did you mean mail.public_url?"), "{all}");
 }
 
 /// A process that is one of several is told what it shares, or does not start.
@@ -318,4 +329,41 @@ pub async fn one_of_several_needs_what_they_share(test: TestDb) {
         assert!(text.contains("PORTOLAN__STORE__URL") && text.contains("PORTOLAN__PEERS__"), "{name}: {text}");
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "{name} made something");
     }
+}
+
+/// The schema that stands in the manual is that of this program, and the defaults fit it. `UPDATE_GOLDEN=1` writes it anew.
+pub async fn the_schema_of_the_configuration_is_current(test: TestDb) {
+    if !test.url.starts_with("sqlite") {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let output = portolan(place.path(), &["config-schema"], &[]);
+    assert!(output.status.success(), "{}", text(&output));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let kept = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/configuration.schema.json");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&kept, &printed).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&kept).unwrap_or_default(), printed, "run again with UPDATE_GOLDEN=1");
+    let schema: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    let mut keys = 0;
+    for (section, described) in schema["properties"].as_object().unwrap() {
+        assert_eq!(described["additionalProperties"], false, "{section}");
+        for (key, property) in described["properties"].as_object().unwrap() {
+            assert!(
+                !property["description"].as_str().unwrap_or_default().is_empty(),
+                "{section}.{key} is not described"
+            );
+            let default = &property["default"];
+            let fits = match property["type"].as_str() {
+                Some("boolean") => default.is_boolean(),
+                Some("integer") => default.is_i64(),
+                Some("string") => default.is_string(),
+                _ => property["enum"].as_array().or(property["oneOf"].as_array()).is_some(),
+            };
+            assert!(fits, "{section}.{key}: {property}");
+            keys += 1;
+        }
+    }
+    assert!(keys > 80, "{keys} keys");
 }
