@@ -19,6 +19,7 @@
 //! Start reading at [`authentication`] for the edge, at [`grants`] for roles.
 
 pub mod accounts;
+pub mod administrators;
 pub mod audit;
 pub mod authentication;
 mod bootstrap;

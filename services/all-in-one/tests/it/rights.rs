@@ -11,7 +11,9 @@ use crate::{
 
 /// The RPCs that can give rights, each with a case of this file, or of the one named, that tries to give too many.
 const CARRIERS: &[(&str, &str)] = &[
+    ("/portolan.identity.v1.AccountsService/AddAdministrator", "a_customer_is_no_vendor"),
     ("/portolan.identity.v1.AccountsService/CreateAccount", "a_customer_is_no_vendor"),
+    ("/portolan.identity.v1.AccountsService/RemoveAdministrator", "a_customer_is_no_vendor"),
     ("/portolan.identity.v1.ManagedUsersService/CreateManagedUser", "a_customer_is_no_vendor"),
     ("/portolan.identity.v1.RolesService/CreateRole", "nobody_hands_out_more_than_they_hold"),
     ("/portolan.identity.v1.RolesService/UpdateRole", "nobody_hands_out_more_than_they_hold"),
@@ -81,6 +83,9 @@ pub async fn a_customer_is_no_vendor(test: TestDb) {
             ("GET", "/v1/usage?accountId=1000000", Value::Null),
             ("GET", "/api/managed_users", Value::Null),
             ("POST", "/api/managed_users", json!({"name": "Mine"})),
+            ("GET", "/v1/organizationAdministrators", Value::Null),
+            ("POST", "/v1/organizationAdministrators", json!({"email": login})),
+            ("DELETE", "/v1/organizationAdministrators/1", Value::Null),
         ] {
             let answer = server.call(verb, path, &key, body).await;
             assert_eq!(answer.status, 404, "{login} {verb} {path}: {}", answer.body);

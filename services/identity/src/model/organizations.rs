@@ -51,3 +51,13 @@ pub struct NewOrganization {
     pub sub_domain: String,
     pub created_at: i64,
 }
+
+/// Who administers an organization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Administrator {
+    pub user_id: i64,
+    pub login: String,
+    pub name: String,
+    /// Unix seconds.
+    pub since: i64,
+}

@@ -1,8 +1,10 @@
 use portolan_api::identity::v1::{
-    AccountSettings, CreateAccountRequest, CreateAccountResponse, GetAdminSettingsRequest, GetAdminSettingsResponse,
-    GetLastLoginRequest, GetLastLoginResponse, GetOrganizationRequest, GetOrganizationResponse, GetPushKeyRequest,
-    GetPushKeyResponse, SaveSubscriptionRequest, SaveSubscriptionResponse, SubscriptionState, SwitchAccountRequest,
-    SwitchAccountResponse, UpdateNamesRequest, UpdateNamesResponse, UpdatePartnerIpsRequest, UpdatePartnerIpsResponse,
+    AccountSettings, AddAdministratorRequest, AddAdministratorResponse, Administrator, CreateAccountRequest,
+    CreateAccountResponse, GetAdminSettingsRequest, GetAdminSettingsResponse, GetLastLoginRequest,
+    GetLastLoginResponse, GetOrganizationRequest, GetOrganizationResponse, GetPushKeyRequest, GetPushKeyResponse,
+    ListAdministratorsRequest, ListAdministratorsResponse, RemoveAdministratorRequest, RemoveAdministratorResponse,
+    SaveSubscriptionRequest, SaveSubscriptionResponse, SubscriptionState, SwitchAccountRequest, SwitchAccountResponse,
+    UpdateNamesRequest, UpdateNamesResponse, UpdatePartnerIpsRequest, UpdatePartnerIpsResponse,
     UpdatePrivateCidrsRequest, UpdatePrivateCidrsResponse, accounts_service_server::AccountsService,
 };
 use portolan_api::{Error, Reason};
@@ -10,7 +12,7 @@ use portolan_authz::Caller;
 use tonic::{Request, Response};
 
 use super::{Rpc, RpcResult};
-use crate::{accounts, model::organizations::By, organizations, push, settings, users};
+use crate::{accounts, administrators, model::organizations::By, organizations, push, settings, users};
 
 #[tonic::async_trait]
 impl AccountsService for Rpc {
@@ -62,6 +64,38 @@ impl AccountsService for Rpc {
             accounts,
             state: organization.state.name().to_owned(),
         }))
+    }
+
+    async fn list_administrators(
+        &self,
+        request: Request<ListAdministratorsRequest>,
+    ) -> RpcResult<ListAdministratorsResponse> {
+        let (caller, _) = Caller::split(request)?;
+        let found = administrators::list(&self.deps, &caller).await?.into_iter().map(|known| Administrator {
+            user_id: known.user_id,
+            login: known.login,
+            name: known.name,
+            since: known.since,
+        });
+        Ok(Response::new(ListAdministratorsResponse { administrators: found.collect() }))
+    }
+
+    async fn add_administrator(
+        &self,
+        request: Request<AddAdministratorRequest>,
+    ) -> RpcResult<AddAdministratorResponse> {
+        let (caller, request) = Caller::split(request)?;
+        administrators::add(&self.deps, &caller, &request.email).await?;
+        Ok(Response::new(AddAdministratorResponse {}))
+    }
+
+    async fn remove_administrator(
+        &self,
+        request: Request<RemoveAdministratorRequest>,
+    ) -> RpcResult<RemoveAdministratorResponse> {
+        let (caller, request) = Caller::split(request)?;
+        administrators::remove(&self.deps, &caller, request.user_id).await?;
+        Ok(Response::new(RemoveAdministratorResponse {}))
     }
 
     async fn get_push_key(&self, _: Request<GetPushKeyRequest>) -> RpcResult<GetPushKeyResponse> {

@@ -6,6 +6,7 @@ mod clock;
 mod equal_work;
 mod heads;
 mod lists;
+mod order;
 mod retention;
 #[path = "../common/world.rs"]
 mod world;
@@ -19,6 +20,8 @@ portolan_testkit::suite! {
     equal_work::a_reset_costs_the_same_for_everybody,
     lists::the_database_keeps_one_default_role,
     lists::forgetting_twice_changes_nothing,
+    order::nobody_gains_what_the_giver_does_not_hold,
+    order::authority_is_given_by_holders,
     chain::every_change_of_a_row_is_found,
     chain::a_chain_cannot_be_made_anew,
     chain::a_head_that_was_kept_shows_what_was_set_back,

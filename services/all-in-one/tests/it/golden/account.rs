@@ -51,6 +51,11 @@ pub async fn calls(golden: &mut Golden<'_>, shop: i64) {
     }
     golden.get("/v1/usage", "/v1/usage?feature=CUSTOM_TESTS").await;
     let organization = golden.get("/v1/organization", "/v1/organization").await;
+    const ADMINISTRATORS: &str = "/v1/organizationAdministrators";
+    golden.get(ADMINISTRATORS, ADMINISTRATORS).await;
+    golden.post(ADMINISTRATORS, json!({"email": "nobody@example.org"})).await;
+    let one = "/v1/organizationAdministrators/{userId}";
+    golden.call(By::Admin, "DELETE", one, "/v1/organizationAdministrators/99", Value::Null).await;
     let order = json!({"customerId": organization["id"], "planId": "self-hosted", "billingPeriod": "monthly",
         "successUrl": "https://app.example.org/done", "cancelUrl": "https://app.example.org/back"});
     golden.post("/api/provisionSubscription", order).await;
