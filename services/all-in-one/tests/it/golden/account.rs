@@ -1,6 +1,6 @@
 //! An account, its people and its usage.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::written::{By, Golden};
 use crate::identity_team::code_of;
