@@ -67,9 +67,13 @@ pub async fn read(deps: &Deps, caller: &Caller, wish: &Wish) -> Result<Reading> 
     let totals = store::usage::account_totals(&deps.db, account_id, deps.clock.now()).await?;
     let mut totals: BTreeMap<_, _> = totals.into_iter().map(|total| (total.feature.clone(), total)).collect();
     let asked = |feature: &FeatureState| wish.feature.as_ref().is_none_or(|asked| *asked == feature.feature);
-    let features = state.features.into_iter().filter(asked).map(|state| {
+    let features = state.features.into_iter().filter(asked).map(|mut state| {
         let total = totals.remove(&state.feature);
         let (usage, recorded_at) = total.map_or((0, 0), |total| (total.usage, total.recorded_at));
+        // What the organization uses with its other accounts and customers is its administrators' to know.
+        if !administers {
+            state.usage = usage;
+        }
         FeatureReading { state, usage, recorded_at }
     });
     let features = features.collect();

@@ -107,7 +107,10 @@ pub async fn a_customer_is_no_vendor(test: TestDb) {
             answer.expect_error(422, "Organization not found");
         }
         // Their own usage and name stay theirs.
-        server.call("GET", "/v1/usage", &key, Value::Null).await.expect(200);
+        let usage = server.call("GET", "/v1/usage", &key, Value::Null).await.expect(200).json();
+        for feature in usage["usage"].as_array().unwrap() {
+            assert_eq!(feature["organizationUsage"], feature["usage"], "{feature}");
+        }
         person.post("/api/updateUsernameAndOrganization", json!({"username": "me"})).await.expect(200);
     }
     let after = server.get("/v1/organization").await.expect(200).json();
