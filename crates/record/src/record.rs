@@ -235,11 +235,41 @@ fn text(value: Option<&RawValue>) -> Result<Cow<'_, str>, RecordError> {
     match raw.as_bytes().first() {
         Some(b'"') => {
             let inner = &raw[1..raw.len() - 1];
-            if inner.contains('\\') { Ok(Cow::Owned(serde_json::from_str(raw)?)) } else { Ok(Cow::Borrowed(inner)) }
+            match unescaped(inner) {
+                Some(text) => Ok(text),
+                None => Ok(Cow::Owned(serde_json::from_str(raw)?)),
+            }
         }
         _ if raw == "null" => Ok(Cow::Borrowed("")),
         _ => Ok(Cow::Borrowed(raw)),
     }
+}
+
+/// The text of a string whose escapes are of one letter each, as most are that hold JSON; nothing for others.
+fn unescaped(inner: &str) -> Option<Cow<'_, str>> {
+    let next = |text: &str| text.bytes().position(|byte| byte == b'\\');
+    let Some(mut at) = next(inner) else { return Some(Cow::Borrowed(inner)) };
+    let mut text = String::with_capacity(inner.len());
+    let mut rest = inner;
+    loop {
+        text.push_str(&rest[..at]);
+        text.push(match rest.as_bytes().get(at + 1)? {
+            b'"' => '"',
+            b'\\' => '\\',
+            b'/' => '/',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            _ => return None,
+        });
+        rest = &rest[at + 2..];
+        match next(rest) {
+            Some(found) => at = found,
+            None => break,
+        }
+    }
+    text.push_str(rest);
+    Some(Cow::Owned(text))
 }
 
 fn number(value: Option<&RawValue>, name: &'static str) -> Result<Option<i64>, RecordError> {
@@ -272,6 +302,28 @@ mod tests {
         };
         let json = record.to_json();
         assert_eq!(Record::parse(&json).unwrap(), record);
+    }
+
+    #[test]
+    fn escapes_are_read_as_json_has_them() {
+        for text in [
+            "",
+            "plain é",
+            "\"",
+            "\\\\\"",
+            "{\"a\": \"b\\n\"}\n\r\t",
+            "a/b",
+            "\u{8}\u{c}\u{0}",
+            "é\"é\\é",
+            "\u{1f600}\"",
+        ] {
+            let record =
+                Record { method: "GET".into(), path: "/".into(), request_payload: text.into(), ..Record::default() };
+            assert_eq!(Record::parse(&record.to_json()).unwrap().request_payload, text);
+        }
+        let written = r#"{"method":"G\u0045T","path":"\/a\ud83d\ude00\"","statusCode":"1","time":"1"}"#;
+        let record = Record::parse(written).unwrap();
+        assert_eq!((&*record.method, &*record.path), ("GET", "/a\u{1f600}\""));
     }
 
     #[test]
