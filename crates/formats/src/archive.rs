@@ -1,15 +1,14 @@
 //! Zip archives of documents: each member that is of an accepted format is one, the `.proto` files together are one, and
 //! so are the `.bru` files of a folder.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read as _};
 
-use flate2::read::DeflateDecoder;
 use serde_json::Value;
 use zip::ZipArchive;
 
 use crate::foreign::{self, BruFiles, ProtoSources};
+pub use crate::members::is_archive;
 use crate::notes::{Notes, cut};
 use crate::tree::{DOCUMENT_BYTES_MAX, Node};
 use crate::{Format, FormatError, ImportError, detect, text, unknown};
@@ -26,14 +25,6 @@ pub const RATIO_MAX: u64 = 200;
 /// What an archive may always come to, however small it is.
 const RATIO_FREE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Bytes of a member by which its format is found.
-const PEEK_BYTES: u64 = 64 * 1024;
-
-/// Members that are looked at for the format of an archive.
-const PEEK_MEMBERS_MAX: usize = 100;
-
-const SIGNATURE: &[u8; 4] = b"PK\x03\x04";
-
 /// The documents of an archive.
 #[derive(Debug)]
 pub struct Archive {
@@ -49,11 +40,6 @@ pub struct Member {
     pub name: String,
     pub format: Format,
     pub bytes: Vec<u8>,
-}
-
-/// Whether the first bytes are those of a zip archive.
-pub fn is_archive(prefix: &[u8]) -> bool {
-    prefix.starts_with(SIGNATURE)
 }
 
 impl Archive {
@@ -112,63 +98,6 @@ impl Archive {
             return Err(FormatError::NotArchive(reason));
         }
         Ok(Self { documents, notes })
-    }
-}
-
-/// The format of the first document that stands in the first bytes of an archive, and those of the document: that of a
-/// capture where there is no other.
-pub(crate) fn peek(prefix: &[u8]) -> Option<(Format, Vec<u8>)> {
-    let mut found = None;
-    let members = Peek { rest: prefix };
-    for (path, content) in members.take(PEEK_MEMBERS_MAX) {
-        let format = match path.rsplit_once('.').map(|(_, extension)| extension) {
-            Some("proto") => Some(Format::OpenApi),
-            Some("bru") => Some(Format::Postman),
-            _ if is_archive(&content) => None,
-            _ => detect(&content),
-        };
-        match format {
-            None => {}
-            // A capture alone is read entry by entry, so an archive of captures is read as documents.
-            Some(Format::Har) => found = found.or(Some((Format::OpenApi, content))),
-            Some(format) => return Some((format, content)),
-        }
-    }
-    found
-}
-
-/// The members of which the first bytes are there.
-struct Peek<'a> {
-    rest: &'a [u8],
-}
-
-impl Iterator for Peek<'_> {
-    type Item = (String, Vec<u8>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        const HEADER_BYTES: usize = 30;
-        let at = memchr::memmem::find(self.rest, SIGNATURE)?;
-        let header = self.rest.get(at..at + HEADER_BYTES)?;
-        let short = |at: usize| usize::from(u16::from_le_bytes([header[at], header[at + 1]]));
-        let (method, name_bytes, extra_bytes) = (short(8), short(26), short(28));
-        let name_at = at + HEADER_BYTES;
-        let name = String::from_utf8_lossy(self.rest.get(name_at..name_at + name_bytes)?).into_owned();
-        let data = self.rest.get(name_at + name_bytes + extra_bytes..)?;
-        let known = u32::from_le_bytes([header[18], header[19], header[20], header[21]]) as usize;
-        let mut content = Vec::new();
-        let mut used = known.min(data.len());
-        match method {
-            0 => content.extend_from_slice(&data[..used.min(PEEK_BYTES as usize)]),
-            8 => {
-                let mut reader = DeflateDecoder::new(data);
-                // The prefix may end within the member: what was read before that is enough.
-                let _ = reader.by_ref().take(PEEK_BYTES).read_to_end(&mut content);
-                used = used.max(usize::from(known == 0).min(data.len()));
-            }
-            _ => {}
-        }
-        self.rest = &data[used..];
-        Some((name, content))
     }
 }
 
@@ -239,12 +168,4 @@ fn shared_folder<'p>(mut paths: impl Iterator<Item = &'p String>) -> String {
 fn written(name: String, format: Format, root: &Node) -> Member {
     let value: Value = serde_json::to_value(root).unwrap_or_default();
     Member { name, format, bytes: value.to_string().into_bytes() }
-}
-
-/// The bytes of the first document of an archive; of other files all of them.
-pub(crate) fn first_document(prefix: &[u8]) -> Cow<'_, [u8]> {
-    match is_archive(prefix).then(|| peek(prefix)).flatten() {
-        Some((_, content)) => Cow::Owned(content),
-        None => Cow::Borrowed(prefix),
-    }
 }

@@ -1,4 +1,7 @@
-use crate::{archive, foreign, text};
+use std::borrow::Cow;
+
+use crate::members::{Members, is_archive};
+use crate::{foreign, text};
 
 /// A file format that this crate converts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +25,8 @@ pub enum Format {
 /// first document; [`crate::archive`] reads it.
 pub fn detect(prefix: &[u8]) -> Option<Format> {
     // An archive may hold the text of a document without being one.
-    if archive::is_archive(prefix) {
-        return archive::peek(prefix).map(|(format, _)| format);
+    if is_archive(prefix) {
+        return first_of_archive(prefix).map(|(format, _)| format);
     }
     if let Some(format) = foreign::of_bytes(prefix) {
         return Some(format);
@@ -63,6 +66,38 @@ pub fn detect(prefix: &[u8]) -> Option<Format> {
         yaml_members(text, &mut judge);
     }
     if is_foreign { None } else { decided.or(guess) }
+}
+
+/// Members that are looked at for the format of an archive.
+const PEEK_MEMBERS_MAX: usize = 100;
+
+/// The format of the first document that stands in the first bytes of an archive, and those of the document: that of a
+/// capture where there is no other.
+fn first_of_archive(prefix: &[u8]) -> Option<(Format, Vec<u8>)> {
+    let mut found = None;
+    for (path, content) in Members::of(prefix).take(PEEK_MEMBERS_MAX) {
+        let format = match path.rsplit_once('.').map(|(_, extension)| extension) {
+            Some("proto") => Some(Format::OpenApi),
+            Some("bru") => Some(Format::Postman),
+            _ if is_archive(&content) => None,
+            _ => detect(&content),
+        };
+        match format {
+            None => {}
+            // A capture alone is read entry by entry, so an archive of captures is read as documents.
+            Some(Format::Har) => found = found.or(Some((Format::OpenApi, content))),
+            Some(format) => return Some((format, content)),
+        }
+    }
+    found
+}
+
+/// The bytes of the first document of an archive; of other files all of them.
+pub(crate) fn first_document(prefix: &[u8]) -> Cow<'_, [u8]> {
+    match is_archive(prefix).then(|| first_of_archive(prefix)).flatten() {
+        Some((_, content)) => Cow::Owned(content),
+        None => Cow::Borrowed(prefix),
+    }
 }
 
 /// Calls `judge` with each member name of the outermost object, or of the objects in an outermost list, until it

@@ -21,6 +21,7 @@ mod foreign;
 pub mod har;
 pub mod imperva;
 mod import_error;
+mod members;
 mod name;
 mod notes;
 pub mod openapi;

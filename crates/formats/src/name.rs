@@ -1,6 +1,7 @@
 //! The name that a document gives itself, from its first bytes: read by its structure, never found by searching.
 
-use crate::{Format, archive, text, tree};
+use crate::detect::first_document;
+use crate::{Format, text, tree};
 
 /// Longer names are no names.
 const NAME_BYTES_MAX: usize = 1_000;
@@ -8,7 +9,7 @@ const NAME_BYTES_MAX: usize = 1_000;
 /// The name in the first bytes of a document: the title of a specification, the name of a Postman collection. `None`
 /// where it has none or where it stands behind them.
 pub fn name(format: Format, prefix: &[u8]) -> Option<String> {
-    let prefix = archive::first_document(prefix);
+    let prefix = first_document(prefix);
     let text = text::decode_prefix(&prefix);
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let is_json = text.starts_with('{');

@@ -1,6 +1,7 @@
 //! What a file is that no format takes.
 
-use crate::{archive, text};
+use crate::members::is_archive;
+use crate::text;
 
 /// First bytes that tell a kind of file.
 const MAGIC: [(&[u8], &str); 32] = [
@@ -88,7 +89,7 @@ fn kind(prefix: &[u8]) -> String {
     if prefix.is_empty() {
         return "it is empty".to_owned();
     }
-    if archive::is_archive(prefix) {
+    if is_archive(prefix) {
         return "this is a zip archive whose first members are of no accepted format".to_owned();
     }
     let is_riff = prefix.starts_with(b"RIFF") && prefix.get(8..12) == Some(b"WEBP");

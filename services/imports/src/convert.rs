@@ -4,6 +4,7 @@ mod archive;
 mod imperva;
 mod openapi;
 mod postman;
+mod single;
 
 use portolan_formats::archive::is_archive;
 use portolan_formats::{Format, FormatError};
@@ -15,13 +16,5 @@ use crate::model::documents::{Converted, Place};
 /// # Errors
 /// Why it is none of the format.
 pub fn document(format: Format, text: &[u8], place: &Place) -> Result<Converted, FormatError> {
-    if is_archive(text) {
-        return archive::convert(text, place);
-    }
-    match format {
-        Format::OpenApi => openapi::convert_text(text, place),
-        Format::Postman => postman::convert_text(text, place),
-        Format::Imperva => imperva::convert_text(text, place),
-        Format::Har => Err(FormatError::NotHar("captures are read entry by entry".to_owned())),
-    }
+    if is_archive(text) { archive::convert(text, place) } else { single::convert(format, text, place) }
 }

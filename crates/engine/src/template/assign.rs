@@ -7,7 +7,7 @@ use super::dictionary::stays_literal;
 use super::look::{Look, is_constant, verb_of};
 use super::segment::{SplitUrl, Variable, is_templatable};
 use super::weak::{BodyNames, Member, cores};
-use super::wider::{folded, is_wider, may_join};
+use super::wider::{folded, is_wider};
 use crate::Method;
 
 /// What has to be known of a raw URL to place it. Facts only grow: the union of two is what both say.
@@ -58,6 +58,11 @@ impl RawEndpoint {
     /// Counts towards a group of URLs that differ in one segment.
     pub(super) fn is_member(&self) -> bool {
         self.proven && !self.is_fixed()
+    }
+
+    /// Whether the calls are those of another URL that differs in wider kinds alone: both show enough, and the same.
+    pub(super) fn may_join(&self, wide: &Self) -> bool {
+        self.is_member() && wide.is_source() && self.bodies.is_surely(&wide.bodies)
     }
 
     pub(super) fn flags(&self) -> (bool, bool, bool) {
@@ -262,7 +267,7 @@ fn joined<'a>(raw: &RawEndpoint, facts: &BTreeMap<(Method, &'a str), RawEndpoint
             && pairs.all(|(token, other)| token == other || is_wider(other, token))
     };
     let fits = |((method, url), other): &(&(Method, &'a str), &RawEndpoint)| {
-        *method == raw.method && is_wider(url) && may_join(raw, other)
+        *method == raw.method && is_wider(url) && raw.may_join(other)
     };
     let changes = |url: &str| split.segments().zip(SplitUrl::new(url).segments()).filter(|(l, r)| l != r).count();
     facts.iter().filter(fits).map(|((_, url), _)| *url).min_by_key(|url| (changes(url), *url))

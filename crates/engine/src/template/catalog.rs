@@ -7,7 +7,6 @@ use super::segment::SplitUrl;
 use super::space::{PlaceDigest, Space};
 use super::symbols::Symbols;
 use super::weak::{COMPARED_MAX, Member, cores};
-use super::wider::may_join;
 use crate::Method;
 use portolan_path::Segment;
 
@@ -320,7 +319,7 @@ impl Catalog {
         let changes = |other: &Raw| tokens.iter().zip(&*other.tokens).filter(|(left, right)| left != right).count();
         let others = wider.into_iter().map(|index| &self.raws[index as usize]);
         let joined = others
-            .filter(|other| other.tokens != *tokens && may_join(facts, &other.facts))
+            .filter(|other| other.tokens != *tokens && facts.may_join(&other.facts))
             .min_by_key(|other| (changes(other), &*other.facts.url))
             .map(|other| other.tokens.clone());
         if joined == self.raws[index].joined {

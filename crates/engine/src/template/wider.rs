@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use portolan_path::{Part, Segment};
 
-use super::assign::RawEndpoint;
 use super::look::verb_of;
 use super::segment::Variable;
 
@@ -31,11 +30,6 @@ pub(super) fn is_wider(wide: &str, narrow: &str) -> bool {
         }
         _ => false,
     }
-}
-
-/// Whether calls of a URL are those of another that differs in wider kinds alone: both show enough, and the same.
-pub(super) fn may_join(narrow: &RawEndpoint, wide: &RawEndpoint) -> bool {
-    narrow.is_member() && wide.is_source() && narrow.bodies.is_surely(&wide.bodies)
 }
 
 #[cfg(test)]

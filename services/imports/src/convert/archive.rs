@@ -5,6 +5,7 @@ use portolan_formats::openapi::{ErrorType, ImportError};
 use portolan_formats::{Format, FormatError, har};
 use portolan_record::Source;
 
+use super::single;
 use crate::model::documents::{Converted, Place};
 
 /// Converts the documents of an archive, each as if it stood alone. One that cannot be read is named, and hides no other.
@@ -33,7 +34,7 @@ pub fn convert(bytes: &[u8], place: &Place) -> Result<Converted, FormatError> {
 fn document(member: &Member, place: &Place) -> Result<Converted, FormatError> {
     match member.format {
         Format::Har => capture(&member.bytes, place),
-        format => super::document(format, &member.bytes, place),
+        format => single::convert(format, &member.bytes, place),
     }
 }
 
