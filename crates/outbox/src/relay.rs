@@ -1,10 +1,11 @@
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures::future::join_all;
+use futures::{FutureExt as _, future::join_all};
 
 use portolan_runtime::{Peers, now_s};
 use portolan_store::{Db, Dialect, Error};
@@ -32,6 +33,8 @@ const KEY_WAIT_MAX_S: i64 = 30;
 /// Keys that are delivered side by side after a delivery of all failed. When the receiver takes nothing of so many, it is
 /// away, and the others need not ask.
 const KEYS_AT_ONCE: usize = 8;
+/// What is kept and logged of a reason.
+const REASON_CHARACTERS_MAX: usize = 500;
 /// How often the age of the oldest event is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(10);
 
@@ -222,10 +225,25 @@ impl Task {
     }
 
     async fn deliver(&self, events: &[Event]) -> Result<(), Failure> {
-        match tokio::time::timeout(DELIVERY_MAX, self.sink.deliver(events)).await {
-            Ok(outcome) => outcome,
+        // A fault of the program met by one event must not stop all behind it.
+        let delivery = AssertUnwindSafe(self.sink.deliver(events)).catch_unwind();
+        match tokio::time::timeout(DELIVERY_MAX, delivery).await {
+            Ok(Ok(outcome)) => outcome.map_err(short),
+            Ok(Err(_)) => Err(Failure::Never("the delivery panicked".to_owned())),
             Err(_) => Err(Failure::Later("the receiver does not answer".to_owned())),
         }
+    }
+}
+
+/// A reason may quote an event of megabytes.
+fn short(failure: Failure) -> Failure {
+    let cut = |reason: String| match reason.char_indices().nth(REASON_CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}…", &reason[..end]),
+        None => reason,
+    };
+    match failure {
+        Failure::Later(reason) => Failure::Later(cut(reason)),
+        Failure::Never(reason) => Failure::Never(cut(reason)),
     }
 }
 

@@ -83,6 +83,35 @@ pub async fn waiting(db: &Db) -> Result<Vec<Waiting>, Error> {
         .collect()
 }
 
+const SELECT_REFUSED: &str =
+    "SELECT topic, count(*) AS events, max(rejected_at) AS last_at FROM outbox_rejected GROUP BY topic ORDER BY topic";
+const SELECT_REASON: &str =
+    "SELECT reason FROM outbox_rejected WHERE topic = $1 AND rejected_at = $2 ORDER BY event_id LIMIT 1";
+
+/// Events that their receiver will never take, by topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub topic: String,
+    pub events: i64,
+    /// Of the last one.
+    pub reason: String,
+}
+
+/// What was refused for good of the outbox beside this service.
+///
+/// # Errors
+/// Any of the store.
+pub async fn refused(db: &Db) -> Result<Vec<Refused>, Error> {
+    let mut refused = Vec::new();
+    for row in db.fetch_all(SELECT_REFUSED, args![]).await? {
+        let topic: String = row.get("topic")?;
+        let last = db.fetch_optional(SELECT_REASON, args![&topic, row.get::<i64>("last_at")?]).await?;
+        let reason = last.map_or(Ok(String::new()), |last| last.get("reason"))?;
+        refused.push(Refused { topic, events: row.get("events")?, reason });
+    }
+    Ok(refused)
+}
+
 /// The age of the oldest event of a topic in seconds, 0 when there is none.
 pub(crate) async fn oldest_age_s(db: &Db, topic: &str) -> Result<i64, Error> {
     let Some(row) = db.fetch_optional(SELECT_OLDEST, args![topic]).await? else { return Ok(0) };

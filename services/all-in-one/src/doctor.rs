@@ -169,18 +169,22 @@ async fn log(config: &Config) -> Finding {
     if lag > LAG_MAX { Err(shown) } else { Ok(shown) }
 }
 
-/// Events that wait for their receiver, of every service.
+/// Events that wait for their receiver, of every service, and those that it will never take.
 async fn outbox(config: &Config) -> Finding {
     let text = |error: portolan_store::Error| error.to_string();
     let store = existing(config).await?;
-    let (mut events, mut late) = (0, Vec::new());
+    let (mut events, mut late, mut refused) = (0, Vec::new(), String::new());
     // On SQLite the services share one file, and so one outbox.
     let services: &[&str] = match store.dialect() {
         portolan_store::Dialect::Sqlite => &["identity"],
         portolan_store::Dialect::Postgres => &["identity", "tokens", "inventory", "imports"],
     };
     for service in services {
-        for waiting in portolan_outbox::waiting(&store.service(service).await.map_err(text)?).await.map_err(text)? {
+        let db = store.service(service).await.map_err(text)?;
+        for portolan_outbox::Refused { topic, events, reason } in portolan_outbox::refused(&db).await.map_err(text)? {
+            refused += &format!("; {events} of {topic} were refused for good, the last: {reason}");
+        }
+        for waiting in portolan_outbox::waiting(&db).await.map_err(text)? {
             events += waiting.events;
             if waiting.age_s > AGE_MAX_S {
                 late.push(format!("{} of {service} for {} s", waiting.topic, waiting.age_s));
@@ -189,7 +193,10 @@ async fn outbox(config: &Config) -> Finding {
     }
     store.close().await;
     let shown = format!("{events} events wait for their receiver");
-    if late.is_empty() { Ok(shown) } else { Err(format!("{shown}, {}", late.join(", "))) }
+    match late.is_empty() {
+        true => Ok(shown + &refused),
+        false => Err(format!("{shown}, {}{refused}", late.join(", "))),
+    }
 }
 
 async fn gateway(config: &Config) -> Finding {

@@ -55,6 +55,7 @@ impl Sink for Receiver {
             if events.iter().any(|event| event.payload == "later") {
                 return Err(Failure::Later("not this one".to_owned()));
             }
+            assert!(events.iter().all(|event| event.payload != "panic"), "this event makes the receiver panic");
             if events.iter().any(|event| event.payload == "bad") {
                 return Err(Failure::Never("unreadable".to_owned()));
             }
@@ -119,17 +120,23 @@ async fn failures_repeat_until_taken(test: TestDb) {
     relay.stop().await;
 }
 
-/// An event that is never taken does not hold up those behind it, and is kept with the reason.
+/// An event that is never taken, or that makes the delivery panic, does not hold up those behind it, and is kept with
+/// the reason.
 async fn refused_for_good_is_put_aside(test: TestDb) {
     open(&test.db).await.unwrap();
     put_all(&test, ["a".to_owned()], "{}").await;
     put_all(&test, ["b".to_owned()], "bad").await;
     put_all(&test, ["c".to_owned()], "{}").await;
+    put_all(&test, ["d".to_owned()], "panic").await;
+    put_all(&test, ["e".to_owned()], "{}").await;
     let receiver = Receiver::default();
     let relay = Relay::default().sink("t", receiver.clone()).with_db(&test.db).start();
-    assert_eq!(receiver.wait_for(2).await, ["a", "c"]);
+    assert_eq!(receiver.wait_for(3).await, ["a", "c", "e"]);
     relay.stop().await;
-    assert_eq!((left(&test, "outbox").await, left(&test, "outbox_rejected").await), (0, 1));
+    assert_eq!((left(&test, "outbox").await, left(&test, "outbox_rejected").await), (0, 2));
+    let refused = portolan_outbox::refused(&test.db).await.unwrap();
+    assert_eq!((refused.len(), refused[0].topic.as_str(), refused[0].events), (1, "t", 2));
+    assert!(!refused[0].reason.is_empty());
 }
 
 /// Keys whose events the receiver does not take yet, more of them than are delivered side by side, hold back their own

@@ -34,6 +34,7 @@ mod notices;
 mod operations;
 mod operator;
 mod parity;
+mod poison;
 mod proxy;
 mod readiness;
 mod real_files;
@@ -116,6 +117,7 @@ portolan_testkit::suite! {
     isolation::no_input_keeps_an_installation_down,
     canary::one_tenant_harms_no_other,
     isolation::no_setting_stops_ingest,
+    poison::no_stored_event_stops_its_topic,
     isolation::what_is_set_aside_is_seen_and_replayed,
     isolation::two_streams_of_one_length_are_told_apart,
     isolation::a_full_disk_is_borne,
