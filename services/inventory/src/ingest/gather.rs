@@ -29,8 +29,10 @@ const FETCH_BYTES_MAX: usize = 8 << 20;
 /// records, so a large batch saves most of the work.
 const BATCH_BYTES_MAX: usize = 256 << 20;
 
-/// A batch of many endpoints is written earlier, since each stays in memory until then…
+/// A batch of many endpoints is written earlier, since each stays in memory until then, and still earlier while others
+/// wait…
 const BATCH_ENDPOINTS_MAX: usize = 4_000;
+const SHARED_ENDPOINTS_MAX: usize = 1_000;
 
 /// … and so is one with many samples and rejected records.
 const BATCH_KEPT_BYTES_MAX: usize = 48 << 20;
@@ -39,7 +41,7 @@ const BATCH_KEPT_BYTES_MAX: usize = 48 << 20;
 const ALONE_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// … and after this while others have records, too.
-const TIME_MAX: Duration = Duration::from_secs(1);
+const TIME_MAX: Duration = Duration::from_millis(300);
 
 /// A log in a broker delivers its backlog in portions. A batch waits for the next one at most this long.
 const PORTION_WAIT: Duration = Duration::from_secs(2);
@@ -82,12 +84,15 @@ pub async fn gather(
     let batch = Batch { rules: rules.clone(), ..Batch::default() };
     let mut gathered = Gathered { batch, marks: Marks::default(), bytes: 0 };
     let started = Instant::now();
-    let time_max = if step.is_alone { ALONE_TIME_MAX } else { TIME_MAX };
+    let (time_max, endpoints_max) = match step.is_alone {
+        true => (ALONE_TIME_MAX, BATCH_ENDPOINTS_MAX),
+        false => (TIME_MAX, SHARED_ENDPOINTS_MAX),
+    };
     let mut end = None;
     let mut under_work: Option<Range<i64>> = None;
     let mut pieces = 0;
     while gathered.bytes < BATCH_BYTES_MAX
-        && gathered.batch.endpoints() < BATCH_ENDPOINTS_MAX
+        && gathered.batch.endpoints() < endpoints_max
         && gathered.batch.kept_bytes() < BATCH_KEPT_BYTES_MAX
         && started.elapsed() < time_max
         && !stop.is_cancelled()

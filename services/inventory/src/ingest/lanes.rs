@@ -25,13 +25,13 @@ use crate::store::positions::{Cursor, Progress};
 const NOBODY: i64 = 0;
 
 /// What a scan takes of one lane.
-const SHARE_BYTES: usize = 2 << 20;
+const SHARE_BYTES: usize = 512 << 10;
 
 /// The same in records.
-const SHARE_RECORDS: usize = 2_000;
+const SHARE_RECORDS: usize = 500;
 
 /// What a lane takes in its turn while others have records, too.
-const TURN_BYTES: usize = 8 << 20;
+const TURN_BYTES: usize = 2 << 20;
 
 /// Lanes kept apart. A scan ends before more, and goes on when the position has moved.
 const LANES_MAX: usize = 1_000;
