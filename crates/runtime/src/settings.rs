@@ -1,6 +1,6 @@
 //! The values of a configuration before they have types: from the defaults, a file, variables and flags.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use serde::de::DeserializeOwned;
 use toml::de::DeTable;
@@ -25,10 +25,14 @@ struct Value {
 impl Settings {
     /// The defaults, each key once.
     pub(crate) fn defaults() -> Self {
-        let mut settings = Self::default();
-        settings.read_toml("default.toml", DEFAULTS, None, &mut Vec::new());
-        settings.0.values_mut().for_each(|value| value.place.clear());
-        settings
+        // Every look at a section needs them.
+        static READ: LazyLock<Settings> = LazyLock::new(|| {
+            let mut settings = Settings::default();
+            settings.read_toml("default.toml", DEFAULTS, None, &mut Vec::new());
+            settings.0.values_mut().for_each(|value| value.place.clear());
+            settings
+        });
+        READ.clone()
     }
 
     /// Reads a file over what is there: its name for people, and its text.
