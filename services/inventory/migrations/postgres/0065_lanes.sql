@@ -26,7 +26,6 @@ CREATE TABLE ingest_marks (
 );
 INSERT INTO ingest_marks (source, partition_id, producer_id, lane, sequence, record_index, seen_at)
 SELECT source, partition_id, producer_id, -1, sequence, record_index, seen_at FROM ingest_producers;
-DROP TABLE ingest_producers;
 CREATE INDEX ingest_marks_seen ON ingest_marks (seen_at);
 
 -- Whose records a reservation waits for.
