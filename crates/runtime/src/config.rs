@@ -317,11 +317,6 @@ impl Config {
         if http.bodies_bytes_share > http.bodies_bytes_max {
             problems.push("http.bodies_bytes_share must be at most http.bodies_bytes_max".to_owned());
         }
-        // The inventory's own struct takes any number.
-        let days = self.settings.get("inventory.call_stats_days").parse::<u32>();
-        if !days.is_ok_and(|days| (1..=36_500).contains(&days)) {
-            problems.push("inventory.call_stats_days must be 1 to 36,500".to_owned());
-        }
     }
 
     /// Where this process listens, by key.

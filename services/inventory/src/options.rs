@@ -17,11 +17,34 @@ pub struct LogOptions {
     pub topic: String,
 }
 
+/// The front door of the installation, whose proxies are those of the captures that come through it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct HttpOptions {
+    /// Addresses and ranges, separated by commas.
+    pub trusted_proxies: String,
+}
+
+/// Most days of `call_stats_days`.
+const CALL_STATS_DAYS_MAX: u32 = 36_500;
+
 impl Options {
     /// # Errors
     /// Names the key and what is wrong with its value.
     pub fn read(config: &Config) -> Result<Self, BoxError> {
-        Ok(config.section("inventory")?)
+        let mut reader = config.reader();
+        let options: Self = reader.section("inventory")?;
+        reader.expect((1..=CALL_STATS_DAYS_MAX).contains(&options.call_stats_days), || {
+            "inventory.call_stats_days must be 1 to 36,500".to_owned()
+        });
+        Ok(reader.finish(options)?)
+    }
+}
+
+impl HttpOptions {
+    /// # Errors
+    /// Names the key and what is wrong with its value.
+    pub fn read(config: &Config) -> Result<Self, BoxError> {
+        Ok(config.section("http")?)
     }
 }
 

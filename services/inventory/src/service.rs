@@ -17,7 +17,7 @@ use crate::{
     deps::Deps,
     ingest::log_readiness,
     migrations::SERVICE,
-    options::{LogOptions, Options},
+    options::{HttpOptions, LogOptions, Options},
     rpc::Rpc,
     worker,
 };
@@ -64,7 +64,7 @@ impl Inventory {
         let deps = Deps::open(db.clone(), log, process.peers.clone())
             .await?
             .configured(&options)
-            .trusting(process.config.get("http.trusted_proxies"))
+            .trusting(&HttpOptions::read(&process.config)?.trusted_proxies)
             .probing_in(std::env::current_exe().ok());
         let tasks = Tasks::default();
         let guard = portolan_outbox::guard(process, &db, process.remote_guard(), &tasks).await?;
