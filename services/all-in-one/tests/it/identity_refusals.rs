@@ -108,6 +108,7 @@ pub async fn every_refusal_has_its_text(test: TestDb) {
     }
     what_a_lesser_caller_may_not(&server, &admin, &member, &mut seen).await;
     last_admins_stay(&admin, &boss, &mut seen).await;
+    last_administrators_stay(&server, &mut seen).await;
     passwords_and_ways_in(&server, &admin, &member, &mut seen).await;
     workspaces_and_audit(&server, &mut seen).await;
     organizations_that_are_shut(&test, &server, &mut seen).await;
@@ -122,6 +123,21 @@ const DOMAINS: &str = "own, example.org";
 async fn sign_up(server: &Server, email: &str, password: &str, code: &str) -> Answer {
     let body = json!({"email": email, "password": password, "invitationCode": code}).to_string();
     server.send(server.request("/signup-email").body(body)).await.unwrap()
+}
+
+/// Authority over the organization goes to ADMINs, and never away altogether.
+async fn last_administrators_stay(server: &Server, seen: &mut Seen) {
+    const PATH: &str = "/v1/organizationAdministrators";
+    let no_admin = server.post(PATH, json!({ "email": KNOWN })).await;
+    let only = server.get(PATH).await.expect(200).json()["administrators"][0]["userId"].as_i64().unwrap();
+    let last = server.call("DELETE", &format!("{PATH}/{only}"), &server.api_key, Value::Null).await;
+    for (answer, text) in [
+        (no_admin, "Only an ADMIN of this account can administer the organization"),
+        (last, "The last administrator of the organization cannot be removed"),
+    ] {
+        seen.note(&answer);
+        assert_eq!((answer.status, answer.json()["detail"].clone()), (409, json!(text)), "{}", answer.body);
+    }
 }
 
 /// On a small plan, with sign-up open and invitations bound to domains.

@@ -376,6 +376,12 @@ pub async fn what_is_checked_at_each_use(test: TestDb) {
     for (state, code) in [("SUSPENDED", "organization_suspended"), ("NOT_ACTIVATED", "organization_not_activated")] {
         let sql = portolan_store::Sql::assembled(format!("UPDATE organizations SET state = '{state}'"));
         identity.execute(sql, Vec::new()).await.unwrap();
+        // What is known of shut organizations is half a second old at most.
+        let is_told = async || server.call("GET", &list, &other, Value::Null).await.body.contains(code);
+        let deadline = tokio::time::Instant::now() + crate::server::PATIENCE;
+        while !is_told().await {
+            assert!(tokio::time::Instant::now() < deadline, "the organization is not {state}");
+        }
         check_error(server.call("GET", &list, &other, Value::Null).await, 403, code, json!({}));
         let body = json!({"organization": {"id": organization}, "properties": {"name": "n"}});
         check_error(server.call("POST", LIST, &other, body).await, 403, code, json!({}));
