@@ -92,7 +92,6 @@ fn deps(backends: Backends) -> GatewayDeps {
         readiness: Arc::new(Open),
         sunset: None,
         bodies: portolan_gateway::BodyBudget::new(1 << 30, 1 << 30),
-        metrics: Arc::new(String::new),
     }
 }
 

@@ -5,6 +5,7 @@ use http::{HeaderName, HeaderValue};
 use portolan_api::{Error, Reason, Result, Who};
 use portolan_authz::{
     CALLER_HEADER, CLIENT_ADDRESS_HEADER, CredentialKind, Guard, REQUEST_ID_HEADER, SERVICE_HEADER, ServiceAuth,
+    service_of,
 };
 
 use crate::ports::{Arrival, Authenticator, Identified};
@@ -23,7 +24,7 @@ impl GuardAuthenticator {
     async fn check(&self, arrival: Arrival<'_>) -> Result<Identified> {
         let address = arrival.client.to_string();
         let mut metadata = vec![
-            header(SERVICE_HEADER, &self.auth.token()?)?,
+            header(SERVICE_HEADER, &self.auth.token(service_of(&arrival.policy.path))?)?,
             header(REQUEST_ID_HEADER, arrival.request_id)?,
             header(CLIENT_ADDRESS_HEADER, &address)?,
         ];

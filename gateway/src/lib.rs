@@ -2,7 +2,7 @@
 //!
 //! It finds the route, has the credential checked, turns JSON into the request message, calls the service, and turns
 //! its answer or its error into what the route's dialect documents. Request ids, idempotency keys, security headers,
-//! `/openapi.json`, `/docs`, `/healthz`, `/livez`, `/readyz`, `/metrics` and the pages that links lead to are here; business rules and roles are not.
+//! `/openapi.json`, `/docs`, `/healthz`, `/livez`, `/readyz` and the pages that links lead to are here; business rules and roles are not.
 //!
 //! # Invariants
 //! - A new RPC appears by its HTTP rule; no code outside [`dialect`] names a dialect, a route, a field or a service.

@@ -53,16 +53,20 @@ async fn run() -> Result<(), BoxError> {
             idempotency: Arc::new(IdempotencyTable::open(db).await?),
             sunset: options.sunset,
             bodies: BodyBudget::read(&process.config)?,
-            metrics: telemetry::metrics_text(),
         })?;
+        if !process.config.shared.metrics.addr.is_empty() {
+            let address = process::listen("metrics.addr", &process.config.shared.metrics.addr).await?;
+            telemetry::serve_metrics(address, process.readiness(&process.db("gateway").await?).shared());
+        }
         process::tell_connections(&process.store).await?;
         Ok::<_, BoxError>((listener, process, router, relay))
     };
     let Some(started) = stop.unless_told(start).await else { return Ok(()) };
     let (listener, process, router, relay) = started?;
+    let tls = process.http_tls()?;
     println!("{NAME} ready http=http://{}", listener.local_addr()?);
     let work = async {
-        serve(listener, router, stop.after_delay(&process.config)).await;
+        serve(listener, router, tls, stop.after_delay(&process.config)).await;
         relay.stop().await;
     };
     process::within_drain_time(work).await;

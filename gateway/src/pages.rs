@@ -1,4 +1,4 @@
-//! The paths that belong to no service: health, readiness, metrics, the OpenAPI document, the reference page, and the pages
+//! The paths that belong to no service: health, readiness, the OpenAPI document, the reference page, and the pages
 //! that links lead to.
 
 use std::sync::OnceLock;
@@ -45,7 +45,7 @@ impl Pages {
     pub async fn answer(&self, parts: &Parts, routes: &Routes, deps: &GatewayDeps, request_id: &str) -> Option<Reply> {
         let path = parts.uri.path();
         let door = door::page(path);
-        let is_own = matches!(path, "/healthz" | "/livez" | "/readyz" | "/metrics" | "/openapi.json" | "/docs");
+        let is_own = matches!(path, "/healthz" | "/livez" | "/readyz" | "/openapi.json" | "/docs");
         if !is_own && door.is_none() {
             return None;
         }
@@ -65,7 +65,6 @@ impl Pages {
         Some(match path {
             "/healthz" | "/livez" => reply::json(Bytes::from_static(br#"{"status":"ok"}"#)),
             "/readyz" => ready(parts, deps, request_id).await,
-            "/metrics" => typed("text/plain; version=0.0.4", (deps.metrics)().into()),
             "/openapi.json" => {
                 let made = || reference::document(&reference::operations(routes), routes).to_string().into();
                 reply::json(self.openapi.get_or_init(made).clone())

@@ -129,6 +129,4 @@ pub struct GatewayDeps {
     pub sunset: Option<HeaderValue>,
     /// The memory of request bodies.
     pub bodies: BodyBudget,
-    /// The text of `/metrics`.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }

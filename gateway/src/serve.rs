@@ -1,12 +1,16 @@
 //! The HTTP server of a process, and what it tells of itself.
 
-use std::{future::Future, net::SocketAddr, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
-use portolan_runtime::accept::{self, Connections};
+use portolan_runtime::{
+    Tls,
+    accept::{self, Connections},
+    secured,
+};
 use tokio::net::TcpListener;
 use tower::Service as _;
 
@@ -19,8 +23,9 @@ const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 /// … and is cut off when it does not answer in this time.
 const KEEPALIVE_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// Serves until `stop`, then lets requests under way end. HTTP/1.1, and HTTP/2 with prior knowledge.
-pub async fn serve(listener: TcpListener, router: axum::Router, stop: impl Future<Output = ()>) {
+/// Serves until `stop`, then lets requests under way end. HTTP/1.1, and HTTP/2 with prior knowledge; with `tls` HTTP/2 for
+/// clients that show a certificate of the installation's authority.
+pub async fn serve(listener: TcpListener, router: axum::Router, tls: Option<Arc<Tls>>, stop: impl Future<Output = ()>) {
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX).max_buf_size(HEAD_BYTES_MAX);
     server
@@ -48,13 +53,22 @@ pub async fn serve(listener: TcpListener, router: axum::Router, stop: impl Futur
         let _ = stream.set_nodelay(true);
         let Ok(service) = make.call(peer).await;
         let service = hyper_util::service::TowerToHyperService::new(service);
-        let (server, watcher) = (server.clone(), connections.watcher());
+        let (server, watcher, tls) = (server.clone(), connections.watcher(), tls.clone());
         tokio::spawn(async move {
             let _place = place;
-            if accept::speaks(&stream).await {
-                let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
-                // A connection that breaks off is the client's business.
-                let _ = watcher.watch(connection).await;
+            // A connection that breaks off is the client's business.
+            match tls {
+                None if accept::speaks(&stream).await => {
+                    let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
+                    let _ = watcher.watch(connection).await;
+                }
+                None => {}
+                Some(tls) => {
+                    if let Some(stream) = secured(&tls, stream).await {
+                        let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
+                        let _ = watcher.watch(connection).await;
+                    }
+                }
             }
         });
     }

@@ -63,6 +63,8 @@ pub struct RequestInfo {
     pub write_id: String,
     /// Empty when the peer is a service of the installation.
     pub client_address: String,
+    /// The service that speaks; empty when a client does.
+    pub speaker: String,
     /// Unix seconds from which on the secret that was presented is refused, which may be before its credential ends;
     /// `None` for never, and where nobody presented one.
     pub valid_until: Option<i64>,

@@ -19,7 +19,7 @@ use crate::{
     CALLER_HEADER, CLIENT_ADDRESS_HEADER, Caller, CallerVerifier, Credential, CredentialKind, FailedAuthentication,
     Grant, PEER_FAULT_HEADER, PeerFault, REQUEST_ID_HEADER, Redis, RequestInfo, Role, SCOPE_HEADER, SERVICE_HEADER,
     Scope, ServiceAuth, Shown, VerifyingKeys, WRITE_ID_HEADER, credential::unreadable, near::NearCredentials,
-    token::CallerClaims, watched::Watched,
+    roads::service_of, token::CallerClaims, watched::Watched,
 };
 
 /// Where an error carries the fault of the peer to its answer.
@@ -29,12 +29,13 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What a guard asks identity.
 pub trait Identities: Send + Sync {
-    /// Checks an edge credential and answers a caller token.
+    /// Checks an edge credential and answers a caller token with which this process calls `service`.
     fn authenticate<'a>(
         &'a self,
         credential: &'a Credential,
         scope: Scope,
         client_address: &'a str,
+        service: &'a str,
     ) -> BoxFuture<'a, Result<String, Error>>;
 
     /// What the user may do at this moment.
@@ -133,9 +134,10 @@ impl Guard {
             }
         })?;
         let scope = Scope::parse(text(headers, SCOPE_HEADER));
-        let strictly = || self.ask(&credential, scope, client_address);
+        let service = service_of(&policy.path);
+        let strictly = || self.ask(&credential, scope, client_address, service);
         let checked = match &self.near {
-            Some(near) => near.check(&credential, scope, client_address, strictly).await,
+            Some(near) => near.check(&credential, scope, (client_address, service), strictly).await,
             None => strictly().await,
         };
         let checked = checked.map_err(|mut error| {
@@ -159,8 +161,9 @@ impl Guard {
         credential: &Credential,
         scope: Scope,
         client_address: &str,
+        service: &str,
     ) -> Result<(Arc<CallerClaims>, Arc<str>), Error> {
-        let token = self.identities.authenticate(credential, scope, client_address).await?;
+        let token = self.identities.authenticate(credential, scope, client_address, service).await?;
         match self.verify(&token).await {
             Ok(claims) => Ok((claims, token.into())),
             // Identity made it a moment ago, so the caller is not to blame.
@@ -181,19 +184,24 @@ impl Guard {
         }
     }
 
-    /// Whether a service of this installation calls.
+    /// Which service of this installation calls; `None` for a client.
     ///
     /// # Errors
-    /// `UNAVAILABLE` for a service that has another key or clock: what it asks is nobody's fault but the operator's.
-    fn is_from_service(&self, request: &Request<Body>) -> Result<bool, Error> {
+    /// `UNAVAILABLE` for a service that has another key or clock, or means another service: what it asks is nobody's fault
+    /// but the operator's.
+    fn speaker(&self, request: &Request<Body>) -> Result<Option<Arc<str>>, Error> {
         let token = text(request.headers(), SERVICE_HEADER);
         if token.is_empty() {
-            return Ok(false);
+            return Ok(None);
         }
-        let Err(distrusted) = self.services.verify(token) else { return Ok(true) };
+        let audience = Some(service_of(request.uri().path())).filter(|service| !service.is_empty());
+        let distrusted = match self.services.verify(token, audience) {
+            Ok(speaker) => return Ok(Some(speaker)),
+            Err(distrusted) => distrusted,
+        };
         let address = peer_address(request).map(|address| address.to_string()).unwrap_or_default();
         self.note_failure(FailedAuthentication::new(Shown::ServiceToken, token, &address, Reason::Unauthenticated));
-        let Some((fault, peer, cause)) = distrusted.fault() else { return Ok(false) };
+        let Some((fault, peer, cause)) = distrusted.fault() else { return Ok(None) };
         fault.note(format!("{} at {address}", if peer.is_empty() { "a service" } else { peer }), cause);
         Err(Error::new(Reason::Unavailable).with(PEER_FAULT, fault.name()))
     }
@@ -283,8 +291,9 @@ impl Guard {
 
     /// Finds out whether the caller may call, and puts a [`Caller`] or [`RequestInfo`] beside the message.
     async fn check(&self, policy: &'static MethodPolicy, request: &mut Request<Body>) -> Result<Option<Caller>, Error> {
-        let from_service = self.is_from_service(request)?;
-        let mut info = request_info(request, from_service, &self.proxies);
+        let speaker = self.speaker(request)?;
+        let from_service = speaker.is_some();
+        let mut info = request_info(request, speaker.as_deref(), &self.proxies);
         info.action = &policy.audit;
         match &policy.who {
             Who::Nobody => return Err(Reason::NotCallable.into()),
@@ -299,11 +308,18 @@ impl Guard {
         let (claims, token) = if presented.is_empty() {
             self.authenticate(policy, request.headers(), &info.client_address).await?
         } else {
-            let verified = self.verify(presented).await.inspect_err(|error| {
+            let note = |error: &Error| {
                 let (shown, address) = (Shown::CallerToken, &info.client_address);
                 self.note_failure(FailedAuthentication::new(shown, presented, address, error.reason()));
-            });
-            (verified?, presented.into())
+            };
+            let claims = self.verify(presented).await.inspect_err(note)?;
+            let may_come = speaker.is_some_and(|speaker| claims.may_come_from(&speaker));
+            if !may_come || !claims.is_for(service_of(&policy.path)) {
+                let error = Error::new(Reason::Unauthenticated);
+                note(&error);
+                return Err(error);
+            }
+            (claims, presented.into())
         };
         info.client_address.clone_from(&claims.client_address);
         info.valid_until = claims.valid_until;
@@ -407,11 +423,11 @@ fn allow_role(policy: &MethodPolicy, grant: &Grant) -> Result<(), Error> {
     }
 }
 
-fn request_info(request: &Request<Body>, from_service: bool, proxies: &Proxies) -> RequestInfo {
+fn request_info(request: &Request<Body>, speaker: Option<&str>, proxies: &Proxies) -> RequestInfo {
     let headers = request.headers();
     let request_id = text(headers, REQUEST_ID_HEADER).to_owned();
     // Ids and addresses told by anybody but a service of the installation would let a caller speak for others.
-    let (write_id, client_address) = if from_service {
+    let (write_id, client_address) = if speaker.is_some() {
         (text(headers, WRITE_ID_HEADER).to_owned(), text(headers, CLIENT_ADDRESS_HEADER).to_owned())
     } else {
         let client = peer_address(request).map(|peer| proxies.client(peer, headers).to_string());
@@ -422,6 +438,7 @@ fn request_info(request: &Request<Body>, from_service: bool, proxies: &Proxies) 
         request_id: if request_id.is_empty() { write_id.clone() } else { request_id },
         write_id,
         client_address,
+        speaker: speaker.unwrap_or_default().to_owned(),
         ..RequestInfo::default()
     }
 }
@@ -492,7 +509,7 @@ where
             let path = request.uri().path();
             // Health and reflection tell nothing of any tenant; a path outside the contract is refused by the router.
             let Some(policy) = portolan_api::policy(path) else {
-                return match guard.is_from_service(&request) {
+                return match guard.speaker(&request) {
                     Err(error) => Ok(refusal(error)),
                     Ok(_) => inner.call(request).await,
                 };

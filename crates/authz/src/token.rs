@@ -15,6 +15,18 @@ const LIFE_S: i64 = 60;
 /// Verified tokens that are remembered, so that a busy caller is verified once a minute and not once a call.
 const VERIFIED_MAX: usize = 10_000;
 
+/// Services that call another one with the rights of who called them.
+const PASS_ON: [(&str, &str); 2] = [("identity", "inventory"), ("imports", "inventory")];
+
+/// For whom a caller token is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Audience<'a> {
+    /// The service that is called.
+    pub service: &'a str,
+    /// The service that calls it with the token.
+    pub speaker: &'a str,
+}
+
 /// Who calls, as signed by identity. No role: that is read at the moment of use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallerClaims {
@@ -31,9 +43,35 @@ pub struct CallerClaims {
     /// Unix seconds from which on the credential is refused; `None` for one without an end, and for sessions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<i64>,
+    /// The services that take the token: the one that is called, and those that it calls with the same rights.
+    #[serde(default)]
+    pub aud: Vec<String>,
+    /// The service that calls the first of them.
+    #[serde(default)]
+    pub azp: String,
     /// Unix seconds.
     pub iat: i64,
     pub exp: i64,
+}
+
+impl CallerClaims {
+    /// Made for these.
+    #[must_use]
+    pub fn to(self, audience: Audience<'_>) -> Self {
+        let passed_on = PASS_ON.iter().filter(|(from, _)| *from == audience.service).map(|(_, to)| *to);
+        let aud = std::iter::once(audience.service).chain(passed_on).map(str::to_owned).collect();
+        Self { aud, azp: audience.speaker.to_owned(), ..self }
+    }
+
+    /// Whether a service takes the token.
+    pub fn is_for(&self, service: &str) -> bool {
+        self.aud.iter().any(|one| one == service)
+    }
+
+    /// Whether it counts when this service speaks: the one that it was made for, or one that passes it on.
+    pub fn may_come_from(&self, speaker: &str) -> bool {
+        self.azp == speaker || self.is_for(speaker)
+    }
 }
 
 /// Signs caller tokens; only identity has one.
@@ -52,9 +90,17 @@ impl CallerSigner {
     ///
     /// # Errors
     /// `INTERNAL` when the key cannot sign.
-    pub fn sign(&self, mut claims: CallerClaims) -> Result<(String, i64), Error> {
+    pub fn sign(&self, claims: CallerClaims) -> Result<(String, i64), Error> {
+        self.sign_until(claims, i64::MAX)
+    }
+
+    /// The same, until this time at the latest, in Unix seconds.
+    ///
+    /// # Errors
+    /// `INTERNAL` when the key cannot sign.
+    pub fn sign_until(&self, mut claims: CallerClaims, end: i64) -> Result<(String, i64), Error> {
         claims.iat = now_s();
-        claims.exp = claims.iat + LIFE_S;
+        claims.exp = end.min(claims.iat + LIFE_S);
         let header = Header { kid: Some(self.key_id.clone()), ..Header::new(Algorithm::EdDSA) };
         let token = encode(&header, &claims, &self.key).map_err(Error::internal)?;
         Ok((token, claims.exp))
@@ -104,6 +150,8 @@ impl CallerVerifier {
         let key = keys.get(&id).ok_or_else(refused)?;
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.leeway = 0;
+        // Which service takes it is asked by its guard.
+        validation.validate_aud = false;
         let claims = Arc::new(decode::<CallerClaims>(token, key, &validation).map_err(|_| refused())?.claims);
         let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
         if verified.len() >= VERIFIED_MAX {

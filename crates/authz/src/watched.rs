@@ -24,7 +24,7 @@ impl Watched {
         Self {
             started: Instant::now(),
             policy,
-            is_from_service: services.verify(service).is_ok(),
+            is_from_service: services.verify(service, None).is_ok(),
             account_id: 0,
             credential_id: String::new(),
             request_id: request_id.to_owned(),

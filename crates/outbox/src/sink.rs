@@ -56,7 +56,8 @@ impl Sink for AuditService {
             let read = |event: &Event| serde_json::from_str::<AuditEvent>(&event.payload);
             let events = events.iter().map(read).collect::<Result<_, _>>();
             let events = events.map_err(|error| Failure::Never(error.to_string()))?;
-            let mut client = AuditServiceClient::with_interceptor(self.0.identity.clone(), self.0.as_service());
+            let mut client =
+                AuditServiceClient::with_interceptor(self.0.identity.clone(), self.0.as_service("identity"));
             client.record_audit_events(RecordAuditEventsRequest { events }).await?;
             Ok(())
         })

@@ -61,7 +61,17 @@ fn shut_entries(directory: &Path) -> Result<(), BoxError> {
         }
     }
     let uploads = directory.join("uploads");
-    if uploads.is_dir() { shut(&uploads, 0o700) } else { Ok(()) }
+    if !uploads.is_dir() {
+        return Ok(());
+    }
+    shut(&uploads, 0o700)?;
+    for entry in fs::read_dir(&uploads)? {
+        let file = entry?.path();
+        if fs::symlink_metadata(&file).is_ok_and(|data| data.is_file()) {
+            shut(&file, 0o600)?;
+        }
+    }
+    Ok(())
 }
 
 /// Takes away what others may do. A directory of another owner, such as a mounted volume, stays as it is: what is made in

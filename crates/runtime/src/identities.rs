@@ -31,6 +31,7 @@ impl Identities for RemoteIdentities {
         credential: &'a Credential,
         scope: Scope,
         client_address: &'a str,
+        service: &'a str,
     ) -> BoxFuture<'a, Result<String, Error>> {
         Box::pin(async move {
             let credential = match credential.clone() {
@@ -45,6 +46,7 @@ impl Identities for RemoteIdentities {
                 credential: Some(credential),
                 scope: scope.name().to_owned(),
                 client_address: client_address.to_owned(),
+                service: service.to_owned(),
             };
             Ok(self.peers.identity().authenticate(request).await?.into_inner().caller_token)
         })

@@ -3,11 +3,11 @@
 //! What is sealed under a key cannot be read under another, so neither a new key nor a foreign one may come to a database
 //! that is in use. Each schema keeps a mark of the key it was first served with.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use portolan_store::{Db, Error, Migration, Migrations, args};
 
-use crate::{Config, Secrets, error::BoxError};
+use crate::{Config, Keys, error::BoxError};
 
 const MIGRATIONS: Migrations = Migrations {
     service: "secret_key",
@@ -19,6 +19,7 @@ const MIGRATIONS: Migrations = Migrations {
     }],
 };
 const FIND: &str = "SELECT mark FROM secret_key_marks WHERE id = 1";
+const MOVE_ON: &str = "UPDATE secret_key_marks SET mark = $1 WHERE id = 1 AND mark <> $1";
 const INSERT: &str = "INSERT INTO secret_key_marks (id, mark) VALUES (1, $1) ON CONFLICT (id) DO NOTHING";
 
 /// Processes that share a data directory start in any order; the one that makes the key takes at most this long.
@@ -33,12 +34,12 @@ pub async fn open(db: &Db) -> Result<(), Error> {
     db.migrate_library(&MIGRATIONS).await
 }
 
-/// The secret key of the process. A missing one is made where `makes` says so and the database was never used; it is
+/// The keys of the process. A missing root key is made where `makes` says so and the database was never used; it is
 /// waited for where another process of the same data directory makes it.
 ///
 /// # Errors
-/// A missing or unreadable key, and one that is not the database's.
-pub(crate) async fn secrets(db: &Db, config: &Config, makes: bool) -> Result<Secrets, BoxError> {
+/// Missing or unreadable keys, and ones that are not the database's.
+pub(crate) async fn keys(db: &Db, config: &Config, makes: bool) -> Result<Arc<Keys>, BoxError> {
     let path = config.secret_key_file();
     let recorded = mark(db).await?;
     if !path.exists() {
@@ -50,23 +51,32 @@ pub(crate) async fn secrets(db: &Db, config: &Config, makes: bool) -> Result<Sec
             wait_for_key(config).await?;
         }
     }
-    let secrets = if makes { Secrets::load_or_create(&path)? } else { Secrets::load(&path)? };
+    let keys = if makes { Keys::load_or_create(&path)? } else { Keys::load(&path)? };
     if recorded.is_none() {
-        db.execute(INSERT, args![secrets.mark()]).await?;
+        db.execute(INSERT, args![keys.mark()]).await?;
     }
-    check(db, config, &secrets).await?;
-    Ok(secrets)
+    check(db, &keys).await?;
+    move_on(db, &keys).await?;
+    Ok(keys)
 }
 
-/// Whether this is the key of a database.
+/// Writes the mark of the current key in the place of that of the one before.
 ///
 /// # Errors
-/// When it is another one.
-pub async fn check(db: &Db, config: &Config, secrets: &Secrets) -> Result<(), BoxError> {
+/// When the store does not answer.
+pub async fn move_on(db: &Db, keys: &Keys) -> Result<(), Error> {
+    db.execute(MOVE_ON, args![keys.mark()]).await.map(drop)
+}
+
+/// Whether these are the keys of a database.
+///
+/// # Errors
+/// When they are others.
+pub async fn check(db: &Db, keys: &Keys) -> Result<(), BoxError> {
     match mark(db).await? {
-        Some(mark) if mark != secrets.mark() => Err(format!(
+        Some(mark) if !keys.has_mark(&mark) => Err(format!(
             "{} is not the key that opens this database: restore secret-key from the backup, or name it by secrets.key_file",
-            config.secret_key_file().display()
+            keys.path().display()
         )
         .into()),
         _ => Ok(()),

@@ -62,6 +62,7 @@ pub struct LogOptions {
 #[serde(deny_unknown_fields)]
 pub struct HttpOptions {
     pub addr: String,
+    pub tls: bool,
     pub trusted_proxies: String,
     #[schemars(range(max = 16))]
     pub trusted_proxy_hops: u32,

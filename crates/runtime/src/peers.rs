@@ -90,8 +90,8 @@ impl Peers {
     ///
     /// # Errors
     /// What keeps it, or its answer.
-    pub async fn expect_ready(&self, service: Channel) -> Result<String, String> {
-        let mut client = HealthClient::with_interceptor(service, self.as_service());
+    pub async fn expect_ready(&self, service: &'static str, channel: Channel) -> Result<String, String> {
+        let mut client = HealthClient::with_interceptor(channel, self.as_service(service));
         let answer = client.check(HealthCheckRequest::default()).await.map_err(|status| status.message().to_owned())?;
         match answer.into_inner().status() {
             ServingStatus::Serving => Ok("serves".to_owned()),
@@ -116,83 +116,83 @@ impl Peers {
     }
 
     pub fn identity(&self) -> IdentityServiceClient<Called<Channel>> {
-        IdentityServiceClient::with_interceptor(self.identity.clone(), self.as_service())
+        IdentityServiceClient::with_interceptor(self.identity.clone(), self.as_service("identity"))
     }
 
     /// Push messages to the users of an account.
     pub fn notifications(&self) -> NotificationsServiceClient<Called<Channel>> {
-        NotificationsServiceClient::with_interceptor(self.identity.clone(), self.as_service())
+        NotificationsServiceClient::with_interceptor(self.identity.clone(), self.as_service("identity"))
     }
 
     /// Organisations, account settings and customer workspaces.
     pub fn directory(&self) -> DirectoryServiceClient<Called<Channel>> {
-        DirectoryServiceClient::with_interceptor(self.identity.clone(), self.as_service())
+        DirectoryServiceClient::with_interceptor(self.identity.clone(), self.as_service("identity"))
     }
 
     /// Which accounts are open.
     pub fn tenants(&self) -> TenantsServiceClient<Called<Channel>> {
-        TenantsServiceClient::with_interceptor(self.identity.clone(), self.as_service())
+        TenantsServiceClient::with_interceptor(self.identity.clone(), self.as_service("identity"))
     }
 
     /// Usage and limits, kept by billing.
     pub fn metering(&self) -> MeteringServiceClient<Called<Channel>> {
-        MeteringServiceClient::with_interceptor(self.billing.clone(), self.as_service())
+        MeteringServiceClient::with_interceptor(self.billing.clone(), self.as_service("billing"))
     }
 
     /// Counts that identity keeps for billing.
     pub fn identity_usage(&self) -> IdentityUsageServiceClient<Called<Channel>> {
-        IdentityUsageServiceClient::with_interceptor(self.identity.clone(), self.as_service())
+        IdentityUsageServiceClient::with_interceptor(self.identity.clone(), self.as_service("identity"))
     }
 
     /// Counts that inventory keeps for billing.
     pub fn inventory_usage(&self) -> InventoryUsageServiceClient<Called<Channel>> {
-        InventoryUsageServiceClient::with_interceptor(self.inventory.clone(), self.as_service())
+        InventoryUsageServiceClient::with_interceptor(self.inventory.clone(), self.as_service("inventory"))
     }
 
     /// Asks identity to forget collections.
     pub fn collection_lists(&self) -> CollectionListsServiceClient<Called<Channel>> {
-        CollectionListsServiceClient::with_interceptor(self.identity.clone(), self.as_service())
+        CollectionListsServiceClient::with_interceptor(self.identity.clone(), self.as_service("identity"))
     }
 
     pub fn tokens(&self) -> TokensServiceClient<Called<Channel>> {
-        TokensServiceClient::with_interceptor(self.tokens.clone(), self.as_service())
+        TokensServiceClient::with_interceptor(self.tokens.clone(), self.as_service("tokens"))
     }
 
     /// Uses of API keys, and messages for accounts.
     pub fn api_keys(&self) -> ApiKeysServiceClient<Called<Channel>> {
-        ApiKeysServiceClient::with_interceptor(self.tokens.clone(), self.as_service())
+        ApiKeysServiceClient::with_interceptor(self.tokens.clone(), self.as_service("tokens"))
     }
 
     pub fn revocations(&self) -> RevocationServiceClient<Called<Channel>> {
-        RevocationServiceClient::with_interceptor(self.tokens.clone(), self.as_service())
+        RevocationServiceClient::with_interceptor(self.tokens.clone(), self.as_service("tokens"))
     }
 
     pub fn organization_tokens(&self) -> OrganizationTokensServiceClient<Called<Channel>> {
-        OrganizationTokensServiceClient::with_interceptor(self.tokens.clone(), self.as_service())
+        OrganizationTokensServiceClient::with_interceptor(self.tokens.clone(), self.as_service("tokens"))
     }
 
     /// What imports keep of collections.
     pub fn uploads(&self) -> UploadsServiceClient<Called<Channel>> {
-        UploadsServiceClient::with_interceptor(self.imports.clone(), self.as_service())
+        UploadsServiceClient::with_interceptor(self.imports.clone(), self.as_service("imports"))
     }
 
     pub fn inventory(&self) -> InventoryServiceClient<Called<Channel>> {
-        InventoryServiceClient::with_interceptor(self.inventory.clone(), self.as_service())
+        InventoryServiceClient::with_interceptor(self.inventory.clone(), self.as_service("inventory"))
     }
 
     /// Names of collections.
     pub fn collection_directory(&self) -> CollectionDirectoryServiceClient<Called<Channel>> {
-        CollectionDirectoryServiceClient::with_interceptor(self.inventory.clone(), self.as_service())
+        CollectionDirectoryServiceClient::with_interceptor(self.inventory.clone(), self.as_service("inventory"))
     }
 
     /// The feed of endpoints for the edge.
     pub fn edge_feed(&self) -> EdgeFeedServiceClient<Called<Channel>> {
-        EdgeFeedServiceClient::with_interceptor(self.inventory.clone(), self.as_service())
+        EdgeFeedServiceClient::with_interceptor(self.inventory.clone(), self.as_service("inventory"))
     }
 
     /// The processes that decide at the edge.
     pub fn edge(&self) -> EdgeServiceClient<Called<Channel>> {
-        EdgeServiceClient::with_interceptor(self.tokens.clone(), self.as_service())
+        EdgeServiceClient::with_interceptor(self.tokens.clone(), self.as_service("tokens"))
     }
 
     /// Waits until the edge decides by what is committed; to be called before the answer of what ends calls. Without an
@@ -208,32 +208,33 @@ impl Peers {
 
     /// The durable work of the inventory.
     pub fn inventory_jobs(&self) -> JobServiceClient<Called<Channel>> {
-        JobServiceClient::with_interceptor(self.inventory.clone(), self.as_service())
+        JobServiceClient::with_interceptor(self.inventory.clone(), self.as_service("inventory"))
     }
 
     /// The durable work of billing.
     pub fn billing_jobs(&self) -> BillingJobServiceClient<Called<Channel>> {
-        BillingJobServiceClient::with_interceptor(self.billing.clone(), self.as_service())
+        BillingJobServiceClient::with_interceptor(self.billing.clone(), self.as_service("billing"))
     }
 
     /// Calls with the rights of a user.
     pub fn inventory_as(&self, caller: &Caller) -> InventoryServiceClient<Called<Channel>> {
-        InventoryServiceClient::with_interceptor(self.inventory.clone(), self.as_caller(caller))
+        InventoryServiceClient::with_interceptor(self.inventory.clone(), self.as_caller("inventory", caller))
     }
 
-    /// Calls as a service of the installation, for clients that have no method here.
-    pub fn as_service(&self) -> Attach {
-        Attach { auth: self.auth.clone(), caller: None }
+    /// Calls a service as a service of the installation, for clients that have no method here.
+    pub fn as_service(&self, audience: &'static str) -> Attach {
+        Attach { auth: self.auth.clone(), audience, caller: None }
     }
 
-    /// Calls with the rights of a user, for clients that have no method here.
-    pub fn as_caller(&self, caller: &Caller) -> Attach {
+    /// Calls a service with the rights of a user, for clients that have no method here. Only identity and imports pass such
+    /// rights on, to the inventory.
+    pub fn as_caller(&self, audience: &'static str, caller: &Caller) -> Attach {
         let caller = CallerMetadata {
             token: caller.token.clone(),
             request_id: caller.info.request_id.as_str().into(),
             write_id: caller.info.write_id.as_str().into(),
         };
-        Attach { auth: self.auth.clone(), caller: Some(caller) }
+        Attach { auth: self.auth.clone(), audience, caller: Some(caller) }
     }
 }
 
@@ -241,6 +242,7 @@ impl Peers {
 #[derive(Clone)]
 pub struct Attach {
     auth: ServiceAuth,
+    audience: &'static str,
     caller: Option<CallerMetadata>,
 }
 
@@ -259,7 +261,7 @@ impl tonic::service::Interceptor for Attach {
             metadata.insert(name, value);
             Ok::<_, Status>(())
         };
-        insert(SERVICE_HEADER, &self.auth.token()?)?;
+        insert(SERVICE_HEADER, &self.auth.token(self.audience)?)?;
         if let Some(caller) = &self.caller {
             insert(CALLER_HEADER, &caller.token)?;
             insert(REQUEST_ID_HEADER, &caller.request_id)?;

@@ -2,7 +2,7 @@
 
 use std::{future::Future, net::SocketAddr, path::PathBuf, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
-use portolan_authz::{Cache, Changes, GRANTS, Guard, Redis, ServiceAuth};
+use portolan_authz::{Cache, Changes, GRANTS, Guard, INSTALLATION, Redis};
 use portolan_fetch::Fetch;
 use portolan_limit::Limits;
 use portolan_proxies::Proxies;
@@ -11,8 +11,8 @@ use tokio::net::TcpListener;
 use tonic::service::Routes;
 
 use crate::{
-    Config, Peers, Readiness, RemoteIdentities, Secrets, Stop, Tls, caches::Caches, directory, grpc_routes, key_mark,
-    merge, readiness::check, serve_grpc, stores, telemetry,
+    Config, Keys, Peers, Readiness, RemoteIdentities, Secrets, Stop, Tls, caches::Caches, directory, grpc_routes,
+    key_mark, key_watch, merge, readiness::check, serve_grpc, stores, telemetry,
 };
 
 /// Work that goes on after the listeners have closed is cut off after this.
@@ -74,7 +74,8 @@ impl ProcessArgs {
 pub struct Process {
     pub config: Config,
     pub store: Store,
-    pub secrets: Secrets,
+    /// The root key, or the derived keys of the one service of the process.
+    pub keys: Arc<Keys>,
     /// Where `cache.url` names one.
     pub redis: Option<Redis>,
     pub peers: Peers,
@@ -99,7 +100,7 @@ impl Process {
     pub async fn open(config: Config) -> Result<Self, BoxError> {
         directory::prepare(&config)?;
         let (store, db) = stores::opened(&config, SERVICES[0]).await?;
-        Self::keyed(config, store, &db, true).await
+        Self::keyed(config, store, &db, None).await
     }
 
     /// Opens what a service that is a process of its own shares with the others, and waits for a store that is not there
@@ -111,7 +112,7 @@ impl Process {
         expect_shared(&config, service)?;
         directory::prepare(&config)?;
         let (store, db) = stores::opened(&config, service).await?;
-        Self::keyed(config, store, &db, service == SERVICES[0]).await
+        Self::keyed(config, store, &db, Some(service)).await
     }
 
     /// Opens an installation that is there, for a command that looks at it or changes rows of it. Nothing is made.
@@ -120,28 +121,53 @@ impl Process {
     /// What was looked for and is not there.
     pub async fn existing(config: Config) -> Result<Self, BoxError> {
         let store = existing_store(&config).await?;
-        let secrets = Secrets::load(&config.secret_key_file())?;
+        let keys = Keys::load(&config.secret_key_file())?;
         let db = store.service(SERVICES[0]).await?;
         key_mark::open(&db).await?;
-        key_mark::check(&db, &config, &secrets).await?;
-        Self::with(config, store, secrets)
+        key_mark::check(&db, &keys).await?;
+        let speaker = keys.speaker();
+        Self::with(config, store, keys, &speaker)
     }
 
-    async fn keyed(config: Config, store: Store, db: &Db, makes_key: bool) -> Result<Self, BoxError> {
+    /// Of one service, or of all.
+    async fn keyed(config: Config, store: Store, db: &Db, service: Option<&str>) -> Result<Self, BoxError> {
         key_mark::open(db).await?;
-        let secrets = key_mark::secrets(db, &config, makes_key).await?;
-        Self::with(config, store, secrets)
+        let makes = service.is_none_or(|service| service == SERVICES[0]);
+        let keys = key_mark::keys(db, &config, makes).await?;
+        keys.expect(service)?;
+        key_watch::start(&keys, db);
+        Self::with(config, store, keys, service.unwrap_or(INSTALLATION))
     }
 
-    fn with(config: Config, store: Store, secrets: Secrets) -> Result<Self, BoxError> {
+    fn with(config: Config, store: Store, keys: Arc<Keys>, speaker: &str) -> Result<Self, BoxError> {
         let tls = Tls::open(&config)?;
-        let auth = ServiceAuth::new(&secrets.derive("service token")).named(&program());
+        let auth = keys.auth(speaker).named(&program());
         let peers = Peers::with_tls(&config, auth, tls.clone())?;
         let fetch = Fetch::new(config.fetch_policy()?);
         let proxies = Arc::new(config.proxies()?);
-        let redis = stores::redis(&config, &secrets.installation())?;
+        let redis = stores::redis(&config, &keys.installation())?;
         let caches = Caches::default();
-        Ok(Self { config, store, secrets, redis, peers, tls, proxies, fetch, caches, is_whole: false })
+        Ok(Self { config, store, keys, redis, peers, tls, proxies, fetch, caches, is_whole: false })
+    }
+
+    /// The secrets of one service.
+    ///
+    /// # Errors
+    /// When the process has the derived keys of another one.
+    pub fn secrets(&self, service: &str) -> Result<Secrets, BoxError> {
+        Ok(Secrets::of(&self.keys, service)?)
+    }
+
+    /// What the gateway speaks where it asks its clients for a certificate.
+    ///
+    /// # Errors
+    /// When it is to ask and there are no certificates.
+    pub fn http_tls(&self) -> Result<Option<Arc<Tls>>, BoxError> {
+        match (self.config.shared.http.tls, &self.tls) {
+            (false, _) => Ok(None),
+            (true, Some(tls)) => Ok(Some(tls.clone())),
+            (true, None) => Err("http.tls needs the certificates of [tls]".into()),
+        }
     }
 
     /// The store as one service sees it.
@@ -232,7 +258,7 @@ impl Process {
             let peers = self.peers.clone();
             let ready = check(move || {
                 let (peers, channel) = (peers.clone(), channel.clone());
-                async move { peers.expect_ready(channel).await }
+                async move { peers.expect_ready(name, channel).await }
             });
             all.with_peer(name, ready)
         })
@@ -392,6 +418,7 @@ pub async fn within_drain_time<T>(work: impl Future<Output = T>) -> Option<T> {
 /// The arguments of a process with this name.
 pub fn parse(name: &'static str) -> ProcessArgs {
     use clap::{Args as _, FromArgMatches as _};
+    crate::keep_private();
     let command = ProcessArgs::augment_args(clap::Command::new(name).version(env!("CARGO_PKG_VERSION")));
     ProcessArgs::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
 }

@@ -4,8 +4,6 @@
 
 use portolan_store::{Db, Error, Row, Value, args};
 
-use crate::Secrets;
-
 /// Values that are read at once.
 pub const PAGE_ROWS: usize = 100;
 
@@ -163,14 +161,4 @@ fn hex(bytes: &[u8]) -> String {
 fn unhex(text: &str) -> Vec<u8> {
     let digits = text.as_bytes().chunks(2);
     digits.map_while(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
-}
-
-impl SealedRow {
-    /// The value, opened.
-    ///
-    /// # Errors
-    /// When it was sealed for another place, under another key, or was changed.
-    pub fn open(&self, secrets: &Secrets) -> Result<Vec<u8>, crate::SecretsError> {
-        secrets.open(&self.place, &self.sealed)
-    }
 }

@@ -6,7 +6,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::{body::Body, service::Routes};
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
@@ -127,23 +127,26 @@ pub async fn serve_grpc(
         }
         Some(tls) => {
             let secured = move |stream: TcpStream| {
-                let peer = stream.peer_addr().map(|peer| peer.ip().to_string()).unwrap_or_default();
-                let acceptor = TlsAcceptor::from(tls.server());
-                async move {
-                    match tokio::time::timeout(HANDSHAKE_TIME_MAX, acceptor.accept(stream)).await {
-                        Ok(Ok(stream)) => return Some(stream),
-                        Ok(Err(error)) => match certificate_fault(&error) {
-                            Some(cause) => PeerFault::Certificate.note(peer, cause),
-                            None => tracing::debug!(%error, "a handshake failed"),
-                        },
-                        Err(_) => tracing::debug!("a handshake took too long"),
-                    }
-                    None
-                }
+                let tls = tls.clone();
+                async move { secured(&tls, stream).await }
             };
             server.serve_with_incoming_shutdown(accepted(listener, stopped, secured), stop).await
         }
     }
+}
+
+/// A connection of a peer that shows a certificate of the installation's authority; `None` for every other one.
+pub async fn secured(tls: &Tls, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    let peer = stream.peer_addr().map(|peer| peer.ip().to_string()).unwrap_or_default();
+    match tokio::time::timeout(HANDSHAKE_TIME_MAX, TlsAcceptor::from(tls.server()).accept(stream)).await {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(error)) => match certificate_fault(&error) {
+            Some(cause) => PeerFault::Certificate.note(peer, cause),
+            None => tracing::debug!(%error, "a handshake failed"),
+        },
+        Err(_) => tracing::debug!("a handshake took too long"),
+    }
+    None
 }
 
 /// Accepted connections after their handshake. Handshakes go on beside each other, and one that fails is dropped. The

@@ -87,7 +87,6 @@ impl Harness {
             readiness: Arc::new(AlwaysReady),
             sunset: None,
             bodies: BodyBudget::new(bytes_max, bytes_max / 2),
-            metrics: Arc::new(|| "up 1\n".to_owned()),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -16,7 +16,7 @@ use std::{
 use portolan_api::inventory::v1::{ApiCollection, GetCollectionRequest, GetCollectionResponse};
 use portolan_authz::Guard;
 use portolan_gateway::{Backends, GatewayDeps, GuardAuthenticator, IdempotencyTable, Site};
-use portolan_runtime::{Config, Opened, Service as _, guarded, serve_grpc, telemetry};
+use portolan_runtime::{Config, Opened, Service as _, guarded, serve_grpc};
 use tokio::net::TcpListener;
 use tonic::{Request, Response, Status, server::UnaryService, service::Routes};
 
@@ -201,11 +201,10 @@ async fn gateway() -> Result<(), BoxError> {
         idempotency: Arc::new(IdempotencyTable::open(db).await?),
         sunset: None,
         bodies: portolan_gateway::BodyBudget::new(1 << 30, 1 << 30),
-        metrics: telemetry::metrics_text(),
     })?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
-    portolan_gateway::serve(listener, router, std::future::pending()).await;
+    portolan_gateway::serve(listener, router, None, std::future::pending()).await;
     Ok(())
 }
 

@@ -65,7 +65,7 @@ async fn open(arguments: &ProcessArgs) -> Result<(Db, AuditKeys), BoxError> {
     let process = Process::existing(arguments.load()?).await?;
     let db = process.db("identity").await?;
     db.migrate(&portolan_identity::MIGRATIONS).await?;
-    let keys = AuditKeys::read(&db, &process.secrets).await?;
+    let keys = AuditKeys::read(&db, &process.secrets("identity")?).await?;
     Ok((db, keys))
 }
 

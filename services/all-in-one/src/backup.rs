@@ -41,7 +41,16 @@ pub(crate) async fn backup(arguments: &BackupArgs) -> Result<(), BoxError> {
     let uploads = config.data_dir.join(UPLOADS);
     // Raw files come before and after the database: one that a job of the snapshot needs was there at one of both times.
     copy_files(&uploads, &target.join(UPLOADS))?;
-    store.snapshot(&target.join(DATABASE)).await?;
+    // A key that is rotated meanwhile may be another one than that of the snapshot.
+    let key_file = config.secret_key_file();
+    loop {
+        let key = fs::read(&key_file).ok();
+        store.snapshot(&target.join(DATABASE)).await?;
+        if fs::read(&key_file).ok() == key {
+            break;
+        }
+        fs::remove_file(target.join(DATABASE)).map_err(|error| named(target, error))?;
+    }
     store.close().await;
     copy_files(&uploads, &target.join(UPLOADS))?;
     for file in [config.secret_key_file(), config.data_dir.join("admin-api-key")] {

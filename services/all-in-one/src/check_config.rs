@@ -2,7 +2,7 @@
 
 use portolan_fetch::Fetch;
 use portolan_identity::{mail::Mail, provider::Provider};
-use portolan_runtime::{Config, ConfigError, Peers, ProcessArgs, Secrets, Tls, options::Shared, process::BoxError};
+use portolan_runtime::{Config, ConfigError, Keys, Peers, ProcessArgs, Tls, options::Shared, process::BoxError};
 
 use crate::commands::say;
 
@@ -59,7 +59,7 @@ fn beyond(config: &Config) -> Result<Vec<String>, BoxError> {
     }
     let Shared { store, cache, log, tls, secrets, .. } = &config.shared;
     if !secrets.key_file.is_empty() || config.secret_key_file().exists() {
-        note("secrets.key_file", Secrets::load(&config.secret_key_file()).map(drop).map_err(|error| error.to_string()));
+        note("secrets.key_file", Keys::load(&config.secret_key_file()).map(drop).map_err(|error| error.to_string()));
     }
     for (key, path) in [
         ("tls.cert", &tls.cert),

@@ -1,4 +1,4 @@
-use portolan_runtime::{ProcessArgs, Secrets, key_mark, process::BoxError};
+use portolan_runtime::{Keys, ProcessArgs, Secrets, key_mark, process::BoxError};
 use portolan_store::Store;
 
 /// Brings the tables of every service and of the gateway to this version, and ends. It needs the store and nothing else:
@@ -37,9 +37,10 @@ pub(crate) async fn migrate(arguments: &ProcessArgs) -> Result<(), BoxError> {
 pub(crate) fn edge_token(arguments: &ProcessArgs) -> Result<(), BoxError> {
     let config = arguments.load()?;
     let secrets = || {
-        Secrets::load(&config.secret_key_file()).map_err(|error| {
-            format!("{error}; --data-dir or PORTOLAN__SECRETS__KEY_FILE names the installation's key").into()
-        })
+        let keys = Keys::load(&config.secret_key_file()).map_err(|error| {
+            format!("{error}; --data-dir or PORTOLAN__SECRETS__KEY_FILE names the installation's key")
+        })?;
+        Ok(Secrets::of(&keys, "tokens")?)
     };
     say(portolan_tokens::edge_token(&config, secrets)?);
     Ok(())

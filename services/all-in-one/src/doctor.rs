@@ -3,10 +3,10 @@
 use std::{net::SocketAddr, time::Duration};
 
 use portolan_api::tokens::v1::ListContestedHostsRequest;
-use portolan_authz::{PEER_FAULT_HEADER, SERVICE_HEADER, ServiceAuth};
+use portolan_authz::{PEER_FAULT_HEADER, SERVICE_HEADER};
 use portolan_log::Log;
 use portolan_runtime::{
-    Channel, Config, Peers, ProcessArgs, Secrets, key_mark,
+    Channel, Config, Keys, Peers, ProcessArgs, key_mark,
     process::{self, BoxError, existing_store},
 };
 use portolan_store::Store;
@@ -86,9 +86,9 @@ async fn secret_key(config: &Config) -> Finding {
     if data.permissions().mode() & 0o007 != 0 {
         return Err(format!("{shown} can be read by everybody: chmod 600 it"));
     }
-    let secrets = Secrets::load(&path).map_err(|error| error.to_string())?;
+    let keys = Keys::load(&path).map_err(|error| error.to_string())?;
     let db = existing(config).await?.service("identity").await.map_err(|error| error.to_string())?;
-    key_mark::check(&db, config, &secrets).await.map_err(|error| error.to_string())?;
+    key_mark::check(&db, &keys).await.map_err(|error| error.to_string())?;
     Ok(shown)
 }
 
@@ -214,9 +214,9 @@ async fn edge_hosts(config: &Config) -> Finding {
     if !key_file.exists() {
         return Err(format!("{} is missing, so the tokens service cannot be asked", key_file.display()));
     }
-    let secrets = Secrets::load(&key_file).map_err(|error| error.to_string())?;
+    let keys = Keys::load(&key_file).map_err(|error| error.to_string())?;
     let tls = portolan_runtime::Tls::open(config).map_err(|error| error.to_string())?;
-    let mut peers = Peers::with_tls(config, ServiceAuth::new(&secrets.derive("service token")), tls.clone())?;
+    let mut peers = Peers::with_tls(config, keys.auth(&keys.speaker()), tls.clone())?;
     if config.shared.peers.tokens.is_empty() {
         peers.tokens = Channel::remote(&format!("http://{}", local(&config.shared.grpc.addr)), tls)?;
     }
@@ -252,8 +252,8 @@ async fn health(config: &Config, service: &str, address: &str) -> Finding {
         .unwrap_or_default();
     let mut request = tonic::Request::new(HealthCheckRequest { service: name });
     // As a service of the installation asks, so that a foreign key or clock is told.
-    let key = Secrets::load(&config.secret_key_file()).map_err(|error| error.to_string())?;
-    let token = ServiceAuth::new(&key.derive("service token")).named("portolan doctor").token();
+    let keys = Keys::load(&config.secret_key_file()).map_err(|error| error.to_string())?;
+    let token = keys.auth(&keys.speaker()).named("portolan doctor").token(service);
     let token = token.map_err(|error| error.to_string())?.parse().map_err(|_| "the token is not ASCII")?;
     request.metadata_mut().insert(SERVICE_HEADER, token);
     let answer = HealthClient::new(channel).check(request).await;

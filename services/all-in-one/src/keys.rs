@@ -1,5 +1,5 @@
-//! `portolan keys`: makes an API key without a running service, and finds secrets of Portolan in files, by prefix and
-//! checksum.
+//! `portolan keys`: makes an API key without a running service, finds secrets of Portolan in files, by prefix and
+//! checksum, derives the keys of services, and rotates the root key.
 
 use std::{
     fs::File,
@@ -19,7 +19,7 @@ use portolan_tokens::{
     secret::{Kind, SECRET_CHARS},
 };
 
-use crate::commands::say;
+use crate::{commands::say, derive, rotate};
 
 #[derive(Subcommand)]
 pub(crate) enum KeysCommand {
@@ -33,6 +33,16 @@ pub(crate) enum KeysCommand {
     ///
     /// It works on the database, beside running processes. Where DIR has no admin-api-key, the key is written there too.
     Create(CreateArgs),
+    /// Prints the key file of one service, derived from the root key.
+    ///
+    /// A service starts with it as secrets.key_file. It holds no key of another service: whoever has it speaks as that
+    /// service alone, and opens what that service sealed.
+    Derive(derive::DeriveArgs),
+    /// Puts another root key in the place of the one that is used, while everything runs.
+    ///
+    /// Another key is made known beside the one that is used, then used in its place; what is sealed is sealed anew by the
+    /// services, and then the former key is dropped. A rotation that broke off goes on where it was.
+    Rotate(rotate::RotateArgs),
 }
 
 #[derive(Args)]
@@ -67,6 +77,8 @@ pub(crate) async fn run(command: &KeysCommand) -> ExitCode {
     match command {
         KeysCommand::Create(arguments) => process::finish(create(arguments).await),
         KeysCommand::Scan(arguments) => scan(arguments),
+        KeysCommand::Derive(arguments) => process::finish(derive::run(arguments)),
+        KeysCommand::Rotate(arguments) => process::finish(rotate::run(arguments).await),
     }
 }
 
@@ -78,7 +90,7 @@ async fn create(arguments: &CreateArgs) -> Result<(), BoxError> {
     let owner = operator::find(&identity, arguments.account, arguments.user.as_deref()).await?;
     let (account_id, user_id, username) = (owner.account_id, owner.user_id, owner.login.clone());
     let secret = api_keys::create_for(&tokens, Owner { account_id, user_id, username }).await?;
-    operator::note_key(&identity, &audit::open(&identity, &process.secrets).await?, &owner).await?;
+    operator::note_key(&identity, &audit::open(&identity, &process.secrets("identity")?).await?, &owner).await?;
     let file = process.config.data_dir.join("admin-api-key");
     if process.config.data_dir.is_dir() && portolan_runtime::create_private(&file, secret.as_bytes())? {
         eprintln!("{} has it too", file.display());

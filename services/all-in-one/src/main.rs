@@ -4,12 +4,14 @@ mod audit;
 mod backup;
 mod check_config;
 mod commands;
+mod derive;
 mod diff;
 mod doctor;
 mod import;
 mod ingest;
 mod keys;
 mod organizations;
+mod rotate;
 mod schema;
 mod up;
 mod usage;
@@ -47,7 +49,7 @@ enum Command {
     ConfigSchema,
     /// Prints the secret that Envoy shows to the edge.
     EdgeToken(ProcessArgs),
-    /// Makes API keys, and looks for Portolan's secrets in files.
+    /// Makes API keys, looks for Portolan's secrets in files, derives the keys of services, and rotates the root key.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
     /// Makes administrators and gives new passwords, for an operator at the machine.
@@ -81,6 +83,7 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    portolan_runtime::keep_private();
     // One provider for every TLS connection of the process.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match Arguments::parse().command {

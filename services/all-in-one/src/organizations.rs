@@ -46,7 +46,7 @@ pub(crate) async fn run(command: &OrganizationsCommand) -> Result<(), BoxError> 
         OrganizationsCommand::Suspend(named) => (&named.name, State::Suspended),
         OrganizationsCommand::Activate(named) => (&named.name, State::Active),
     };
-    let before = set_state(&db, &audit::open(&db, &process.secrets).await?, name, state).await?;
+    let before = set_state(&db, &audit::open(&db, &process.secrets("identity")?).await?, name, state).await?;
     say(format_args!("{} was {} and is {}", before.public_id, before.state.name(), state.name()));
     Ok(())
 }

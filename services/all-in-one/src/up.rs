@@ -49,6 +49,9 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
         .readiness(&services.identity.db)
         .with("log", check(move || portolan_inventory::log_readiness(store.clone(), log.clone())))
         .shared();
+    if !config.shared.metrics.addr.is_empty() {
+        telemetry::serve_metrics(listen("metrics.addr", &config.shared.metrics.addr).await?, readiness.clone());
+    }
     let (stop, stopped) = watch::channel(false);
     let stopping = |mut stopped: watch::Receiver<bool>| async move {
         // A sender that is gone means the same as its signal.
@@ -68,7 +71,7 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
     let router = portolan_gateway::router(gateway(&process, &services, readiness).await?)?;
     tell_connections(&process.store).await?;
     let http_address = http.local_addr()?;
-    let http = tokio::spawn(portolan_gateway::serve(http, router, stopping(stopped)));
+    let http = tokio::spawn(portolan_gateway::serve(http, router, process.http_tls()?, stopping(stopped)));
 
     let data = config.data_dir.display();
     println!("portolan ready http=http://{http_address} grpc={grpc_address} data={data}");
@@ -176,6 +179,5 @@ async fn gateway(process: &Process, services: &Services, readiness: Arc<Readines
         idempotency: Arc::new(IdempotencyTable::open(db).await?),
         sunset: options.sunset,
         bodies: portolan_gateway::BodyBudget::read(&process.config)?,
-        metrics: telemetry::metrics_text(),
     })
 }

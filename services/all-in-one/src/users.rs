@@ -47,7 +47,7 @@ pub(crate) async fn run(command: &UsersCommand) -> Result<(), BoxError> {
     let process = Process::existing(person.process.load()?).await?;
     let db = process.db("identity").await?;
     db.migrate(&portolan_identity::MIGRATIONS).await?;
-    let keys = audit::open(&db, &process.secrets).await?;
+    let keys = audit::open(&db, &process.secrets("identity")?).await?;
     let given = if person.password_stdin { Some(read_line()?) } else { None };
     let login = person.login.trim();
     let password = match command {

@@ -30,7 +30,8 @@ impl Service for Billing {
 
     async fn open(process: &Process) -> Result<Opened, BoxError> {
         let options = Options::read(&process.config)?;
-        let (provider, plans) = (provider(&options, &process.secrets)?, plans(&options.billing.plans_file)?);
+        let (provider, plans) =
+            (provider(&options, &process.secrets(Self::NAME)?)?, plans(&options.billing.plans_file)?);
         let db = process.db(Self::NAME).await?;
         let tasks = Tasks::default();
         let guard = portolan_outbox::guard(process, &db, process.remote_guard(), &tasks).await?;

@@ -11,11 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portolan_authz::{Cache, Credential, Scope};
+use portolan_authz::{Audience, Cache, Credential, Scope};
 use portolan_identity::{Deps, authentication, grants, sessions};
 use portolan_testkit::TestDb;
 use world::{ACCOUNT, PASSWORD};
 
+const AUDIENCE: Audience<'_> = Audience { service: "identity", speaker: "gateway" };
 const PARALLEL: usize = 100;
 const TIME: Duration = Duration::from_secs(8);
 /// The other calls come at this pace, as those of people do, instead of taking every core they get.
@@ -70,7 +71,7 @@ async fn other_calls(deps: &Deps, session: &Credential, user: i64) -> f64 {
     let until = Instant::now() + TIME;
     while Instant::now() < until {
         let began = Instant::now();
-        authentication::authenticate(deps, session, Scope::Api, "192.0.2.1").await.unwrap();
+        authentication::authenticate(deps, session, Scope::Api, "192.0.2.1", AUDIENCE).await.unwrap();
         grants::read(deps, ACCOUNT, user, Scope::Api).await.unwrap();
         samples.push(began.elapsed().as_nanos() as f64 / 1_000.0);
         tokio::time::sleep(PAUSE).await;

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use portolan_api::{Reason, Result};
-use portolan_authz::{CallerClaims, Credential, CredentialKind, FailedAuthentication, Scope, api_key_key};
+use portolan_authz::{Audience, CallerClaims, Credential, CredentialKind, FailedAuthentication, Scope, api_key_key};
 use portolan_runtime::now_s;
 
 use crate::{Deps, model::known_keys::KnownKey, peers, sessions, store};
@@ -15,7 +15,7 @@ use crate::{Deps, model::known_keys::KnownKey, peers, sessions, store};
 const REUSE_BEFORE_S: i64 = 20;
 /// The use of a key is told to tokens at most this often.
 const TELL_USE_EVERY_S: i64 = 60;
-/// Tokens kept for one key: one per scope and client address.
+/// Tokens kept for one key: one per scope, client address, and service that calls another.
 const TOKENS_PER_KEY_MAX: usize = 64;
 
 /// Answers a caller token and its expiry in Unix seconds.
@@ -27,9 +27,10 @@ pub async fn authenticate(
     credential: &Credential,
     scope: Scope,
     client_address: &str,
+    audience: Audience<'_>,
 ) -> Result<(String, i64)> {
     match credential {
-        Credential::ApiKey(key) => with_key(deps, key, scope, client_address).await,
+        Credential::ApiKey(key) => with_key(deps, key, scope, client_address, audience).await,
         Credential::Session { session, access_token } => {
             let session = sessions::verify(deps, session, access_token).await?;
             let claims = CallerClaims {
@@ -42,29 +43,43 @@ pub async fn authenticate(
                 client_address: client_address.to_owned(),
                 scopes: Vec::new(),
                 valid_until: None,
+                aud: Vec::new(),
+                azp: String::new(),
                 iat: 0,
                 exp: 0,
             };
             check_open(deps, &claims.organization_id, claims.account_id)?;
-            deps.signing.sign(claims).await
+            deps.signing.sign(claims.to(audience)).await
         }
         Credential::CapabilitiesToken(token) => {
             let claims = deps.signing.verify(token).await?;
             check_open(deps, &claims.organization_id, claims.account_id)?;
-            Ok((token.clone(), claims.exp))
+            if !claims.is_for(audience.service) {
+                return Err(Reason::Unauthenticated.into());
+            }
+            let end = claims.exp;
+            deps.signing.sign_until((*claims).clone().to(audience), end).await
         }
-        Credential::OrganizationToken(secret) => with_organization_token(deps, secret, scope, client_address).await,
+        Credential::OrganizationToken(secret) => {
+            with_organization_token(deps, secret, scope, client_address, audience).await
+        }
     }
 }
 
-async fn with_key(deps: &Deps, key: &str, scope: Scope, client_address: &str) -> Result<(String, i64)> {
+async fn with_key(
+    deps: &Deps,
+    key: &str,
+    scope: Scope,
+    client_address: &str,
+    audience: Audience<'_>,
+) -> Result<(String, i64)> {
     let known = find_key(deps, key).await?;
     if known.valid_until.is_some_and(|until| now_s() >= until) {
         return Err(FailedAuthentication::of_account(Reason::Unauthenticated, known.account_id));
     }
     tell_use(deps, &known);
     check_open(deps, &known.organization_id, known.account_id)?;
-    let slot = (scope, client_address.to_owned());
+    let slot = (scope, client_address.to_owned(), format!("{}>{}", audience.speaker, audience.service));
     {
         let tokens = known.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((token, exp)) = tokens.get(&slot).filter(|(_, exp)| exp - now_s() > REUSE_BEFORE_S) {
@@ -81,10 +96,12 @@ async fn with_key(deps: &Deps, key: &str, scope: Scope, client_address: &str) ->
         client_address: client_address.to_owned(),
         scopes: Vec::new(),
         valid_until: known.valid_until,
+        aud: Vec::new(),
+        azp: String::new(),
         iat: 0,
         exp: 0,
     };
-    let (token, exp) = deps.signing.sign(claims).await?;
+    let (token, exp) = deps.signing.sign(claims.to(audience)).await?;
     let mut tokens = known.tokens.lock().unwrap_or_else(PoisonError::into_inner);
     if tokens.len() >= TOKENS_PER_KEY_MAX {
         tokens.clear();
@@ -116,6 +133,7 @@ async fn with_organization_token(
     secret: &str,
     scope: Scope,
     client_address: &str,
+    audience: Audience<'_>,
 ) -> Result<(String, i64)> {
     let token = peers::organization_token(&deps.peers, secret, client_address).await?;
     let account = match token.account_id {
@@ -132,11 +150,13 @@ async fn with_organization_token(
         client_address: client_address.to_owned(),
         scopes: token.scopes,
         valid_until: token.valid_until,
+        aud: Vec::new(),
+        azp: String::new(),
         iat: 0,
         exp: 0,
     };
     check_open(deps, &claims.organization_id, claims.account_id)?;
-    deps.signing.sign(claims).await
+    deps.signing.sign(claims.to(audience)).await
 }
 
 /// Refuses the credentials of an organization that is not active.

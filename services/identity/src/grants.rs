@@ -192,10 +192,13 @@ impl Identities for OwnIdentities {
         credential: &'a portolan_authz::Credential,
         scope: Scope,
         client_address: &'a str,
+        service: &'a str,
     ) -> BoxFuture<'a, Result<String>> {
-        Box::pin(
-            async move { Ok(crate::authentication::authenticate(&self.0, credential, scope, client_address).await?.0) },
-        )
+        Box::pin(async move {
+            let audience = portolan_authz::Audience { service, speaker: self.0.peers.auth.speaker() };
+            let authenticate = crate::authentication::authenticate;
+            Ok(authenticate(&self.0, credential, scope, client_address, audience).await?.0)
+        })
     }
 
     fn grant(&self, account_id: i64, user_id: i64, scope: Scope) -> BoxFuture<'_, Result<Arc<Grant>>> {

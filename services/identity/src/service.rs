@@ -10,10 +10,10 @@ use portolan_api::identity::v1::{
     tenants_service_server::TenantsServiceServer,
 };
 use portolan_authz::{API_KEYS, GRANTS, Guard};
-use portolan_runtime::{Opened, PeerLimits, Process, Service, Tasks, guarded, process::BoxError};
+use portolan_runtime::{Opened, PeerLimits, Process, Service, Tasks, guarded, process::BoxError, reseal};
 use tonic::service::Routes;
 
-use crate::{deps::Deps, grants::OwnIdentities, options::Options, rpc::Rpc, worker};
+use crate::{deps::Deps, grants::OwnIdentities, model::sealed::SEALED, options::Options, rpc::Rpc, worker};
 
 /// The identity service.
 pub struct Identity;
@@ -41,10 +41,11 @@ impl Identity {
             true => (process.own_cache(GRANTS), process.own_cache(API_KEYS)),
             false => (process.shared_cache(GRANTS), process.shared_cache(API_KEYS)),
         };
-        let (peers, secrets) = (process.peers.clone(), process.secrets.clone());
+        let (peers, secrets) = (process.peers.clone(), process.secrets(Self::NAME)?);
         let deps = Deps::open(db, peers, secrets, grants, keys, &options).await?.with_limits(limits);
         let tasks = Tasks::default();
         worker::start(&deps, &tasks);
+        reseal::start(&tasks, &deps.db, &deps.secrets, &SEALED);
         let guard = Guard::new(Arc::new(OwnIdentities(deps.clone())), process.peers.auth.clone())
             .with_limits(Arc::new(PeerLimits(process.peers.clone())))
             .behind(process.proxies.clone())

@@ -39,13 +39,18 @@ impl Signing {
     }
 
     pub(crate) async fn sign(&self, claims: CallerClaims) -> Result<(String, i64)> {
+        self.sign_until(claims, i64::MAX).await
+    }
+
+    /// The same, until this time at the latest, in Unix seconds.
+    pub(crate) async fn sign_until(&self, claims: CallerClaims, end: i64) -> Result<(String, i64)> {
         if now_s() - self.current.read().await.created_at >= KEY_LIFE_S {
             let mut current = self.current.write().await;
             if now_s() - current.created_at >= KEY_LIFE_S {
                 *current = load(&self.db, &self.secrets, &self.verifier).await?;
             }
         }
-        self.current.read().await.signer.sign(claims)
+        self.current.read().await.signer.sign_until(claims, end)
     }
 
     /// Verifies a token that was signed here or by another identity process on the same database.

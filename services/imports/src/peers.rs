@@ -189,7 +189,7 @@ impl<'p> Export<'p> {
     /// Those of the collection.
     pub async fn page(&mut self) -> Result<ExportPage> {
         let channel = self.peers.inventory.clone();
-        let mut client = ExportServiceClient::with_interceptor(channel, self.peers.as_caller(self.caller))
+        let mut client = ExportServiceClient::with_interceptor(channel, self.peers.as_caller("inventory", self.caller))
             .max_decoding_message_size(EXPORT_BYTES_MAX);
         let page: inventory::ExportOpenApiResponse = client.export_open_api(self.request.clone()).await?.into_inner();
         let is_last = page.last_fetched_url.is_none();

@@ -6,11 +6,12 @@ use portolan_api::{
     options::BODY_BYTES_MAX,
 };
 use portolan_log::Log;
-use portolan_runtime::{Opened, Process, Service, Tasks, process, process::BoxError, readiness::check};
+use portolan_runtime::{Opened, Process, Service, Tasks, process, process::BoxError, readiness::check, reseal};
 use tonic::service::Routes;
 
 use crate::{
     deps::Deps,
+    model::sealed::SEALED,
     options::{LogOptions, Options},
     rpc::Rpc,
     worker,
@@ -49,7 +50,8 @@ impl Imports {
     /// Whatever keeps the service from starting, worded for its operator.
     pub async fn open_on(process: &Process, log: Log) -> Result<Opened, BoxError> {
         let options = Options::read(&process.config)?;
-        let Process { secrets, peers, fetch, config, .. } = process;
+        let Process { peers, fetch, config, .. } = process;
+        let secrets = process.secrets(Self::NAME)?;
         let db = process.db(Self::NAME).await?;
         let tasks = Tasks::default();
         let deps =
@@ -57,6 +59,7 @@ impl Imports {
                 .await?;
         let guard = portolan_outbox::guard(process, &db, process.remote_guard(), &tasks).await?;
         start(&deps, &tasks);
+        reseal::start(&tasks, &db, &secrets, &SEALED);
         Ok(Opened { routes: routes(deps), guard, tasks })
     }
 }

@@ -44,7 +44,7 @@ impl Deps {
             db,
             peers: process.peers.clone(),
             key_changes: process.changes(API_KEYS)?,
-            secrets: process.secrets.clone(),
+            secrets: process.secrets("tokens")?,
             settings: options.settings(),
             rates: Rates::new(process.limits()),
             failures,

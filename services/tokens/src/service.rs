@@ -5,12 +5,13 @@ use portolan_api::tokens::v1::{
     oauth_service_server::OauthServiceServer, organization_tokens_service_server::OrganizationTokensServiceServer,
     revocation_service_server::RevocationServiceServer, tokens_service_server::TokensServiceServer,
 };
-use portolan_runtime::{Config, Opened, Process, Secrets, Service, Tasks, process::BoxError};
+use portolan_runtime::{Config, Opened, Process, Secrets, Service, Tasks, process::BoxError, reseal};
 use tonic::service::Routes;
 
 use crate::{
     deps::Deps,
     enforce,
+    model::sealed::SEALED,
     options::Options,
     rpc::{Rpc, check::Check, edge::EdgeRpc},
     worker,
@@ -29,6 +30,7 @@ impl Service for Tokens {
         let tasks = Tasks::default();
         let guard = portolan_outbox::guard(process, &deps.db, process.remote_guard(), &tasks).await?;
         worker::start(&deps, &tasks);
+        reseal::start(&tasks, &deps.db, &deps.secrets, &SEALED);
         let edge = deps.edge.clone();
         let rpc = Rpc::new(deps);
         let routes = Routes::new(TokensServiceServer::new(rpc.clone()))
@@ -50,7 +52,7 @@ impl Service for Tokens {
 /// The first key whose value cannot be used, and what is wrong with it.
 pub fn check(config: &Config) -> Result<(), BoxError> {
     let options = Options::read(config)?;
-    enforce::Settings::read(&options.edge, String::new())?;
+    enforce::Settings::read(&options.edge)?;
     Ok(())
 }
 
@@ -60,6 +62,6 @@ pub fn check(config: &Config) -> Result<(), BoxError> {
 /// As [`check`], and those of `secrets`.
 pub fn edge_token(config: &Config, secrets: impl FnOnce() -> Result<Secrets, BoxError>) -> Result<String, BoxError> {
     let options = Options::read(config)?;
-    let derived = if options.edge.token.is_empty() { enforce::derived_token(&secrets()?) } else { String::new() };
-    Ok(enforce::Settings::read(&options.edge, derived)?.token)
+    let configured = enforce::Settings::read(&options.edge)?.token;
+    if configured.is_empty() { Ok(enforce::derived_token(&secrets()?)) } else { Ok(configured) }
 }

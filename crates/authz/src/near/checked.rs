@@ -24,7 +24,7 @@ impl NearCredentials {
         Self(near)
     }
 
-    /// Answers who calls, from a copy or by `strictly`. The use of an organization token is counted exactly, so each is
+    /// Returns who calls, from a copy or by `strictly`, with a token for the service that is called. The use of an organization token is counted exactly, so each is
     /// checked.
     ///
     /// # Errors
@@ -33,7 +33,7 @@ impl NearCredentials {
         &self,
         credential: &Credential,
         scope: Scope,
-        client_address: &str,
+        (client_address, service): (&str, &str),
         strictly: impl Fn() -> F,
     ) -> Result<Checked, Error>
     where
@@ -47,7 +47,7 @@ impl NearCredentials {
             let bytes = size_of::<CallerClaims>() + 2 * token.len();
             Ok(Kept { bytes, names: names(credential, &claims), value: (claims, token) })
         };
-        let checked = self.0.read(&key(credential, scope, client_address), keep).await?;
+        let checked = self.0.read(&key(credential, scope, client_address, service), keep).await?;
         // What ends at a set time ends then, also for a copy.
         let (now, claims) = (now_s(), &checked.0);
         let is_good = claims.exp > now && claims.valid_until.is_none_or(|until| until > now);
@@ -56,7 +56,7 @@ impl NearCredentials {
 }
 
 /// Everything that a check looks at.
-fn key(credential: &Credential, scope: Scope, client_address: &str) -> [u8; 32] {
+fn key(credential: &Credential, scope: Scope, client_address: &str, service: &str) -> [u8; 32] {
     let (kind, parts) = match credential {
         Credential::ApiKey(key) => ("key", [key.as_str(), ""]),
         Credential::Session { session, access_token } => ("session", [session.as_str(), access_token]),
@@ -64,7 +64,7 @@ fn key(credential: &Credential, scope: Scope, client_address: &str) -> [u8; 32] 
         Credential::OrganizationToken(token) => ("organization", [token.as_str(), ""]),
     };
     let mut digest = Sha256::new();
-    for part in [kind, scope.name(), client_address].into_iter().chain(parts) {
+    for part in [kind, scope.name(), client_address, service].into_iter().chain(parts) {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part);
     }
@@ -94,14 +94,15 @@ mod tests {
             access_token: token.to_owned(),
         };
         let all = [
-            key(&Credential::ApiKey("a".into()), Scope::Api, "1.1.1.1"),
-            key(&Credential::ApiKey("b".into()), Scope::Api, "1.1.1.1"),
-            key(&Credential::ApiKey("a".into()), Scope::Mcp, "1.1.1.1"),
-            key(&Credential::ApiKey("a".into()), Scope::Api, "1.1.1.2"),
-            key(&Credential::CapabilitiesToken("a".into()), Scope::Api, "1.1.1.1"),
-            key(&session("a", "b"), Scope::Api, "1.1.1.1"),
-            key(&session("ab", ""), Scope::Api, "1.1.1.1"),
-            key(&session("", "ab"), Scope::Api, "1.1.1.1"),
+            key(&Credential::ApiKey("a".into()), Scope::Api, "1.1.1.1", "identity"),
+            key(&Credential::ApiKey("a".into()), Scope::Api, "1.1.1.1", "imports"),
+            key(&Credential::ApiKey("b".into()), Scope::Api, "1.1.1.1", "identity"),
+            key(&Credential::ApiKey("a".into()), Scope::Mcp, "1.1.1.1", "identity"),
+            key(&Credential::ApiKey("a".into()), Scope::Api, "1.1.1.2", "identity"),
+            key(&Credential::CapabilitiesToken("a".into()), Scope::Api, "1.1.1.1", "identity"),
+            key(&session("a", "b"), Scope::Api, "1.1.1.1", "identity"),
+            key(&session("ab", ""), Scope::Api, "1.1.1.1", "identity"),
+            key(&session("", "ab"), Scope::Api, "1.1.1.1", "identity"),
         ];
         let distinct: std::collections::HashSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());

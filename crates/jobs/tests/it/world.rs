@@ -10,7 +10,7 @@ use std::{
 
 use portolan_api::Reason;
 use portolan_jobs::{Attempt, Clock, Error, Job, Jobs, NewJob, Readers, Record, Step, Subject, Work, new_id};
-use portolan_runtime::Secrets;
+use portolan_runtime::{Keys, Secrets};
 use portolan_store::{Tx, args};
 use portolan_testkit::TestDb;
 use serde::{Deserialize, Serialize};
@@ -197,7 +197,7 @@ impl World {
         let now = Arc::new(AtomicI64::new(START));
         let clock = clock(&now);
         let directory = tempfile::TempDir::new().unwrap();
-        let secrets = Secrets::load_or_create(&directory.path().join("key")).unwrap();
+        let secrets = Secrets::of(&Keys::load_or_create(&directory.path().join("key")).unwrap(), "imports").unwrap();
         // Leases end by the clock of the test alone.
         let jobs = Jobs::open(test.db.clone(), clock).await.unwrap();
         let jobs = jobs.sealing(secrets).renewing_every(Duration::from_secs(3_600));

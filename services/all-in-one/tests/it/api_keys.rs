@@ -197,8 +197,8 @@ pub async fn messages_reach_the_webhooks_of_an_account(test: TestDb) {
     for path in ["gone", "hook"] {
         server.post("/v1/slackWebhooks", json!({ "url": format!("http://{address}/{path}") })).await.expect(200);
     }
-    let secrets = portolan_runtime::Secrets::load_or_create(&server.data_dir.join("secret-key")).unwrap();
-    let auth = portolan_authz::ServiceAuth::new(&secrets.derive("service token"));
+    let keys = portolan_runtime::Keys::load(&server.data_dir.join("secret-key")).unwrap();
+    let auth = keys.auth("installation");
     let channel = tonic::transport::Channel::from_shared(format!("http://{}", server.grpc)).unwrap().connect().await;
     let mut client = portolan_api::tokens::v1::api_keys_service_client::ApiKeysServiceClient::new(channel.unwrap());
     let line = portolan_api::common::v1::NoticeLine { text: "12 endpoints".to_owned(), ..Default::default() };
@@ -214,7 +214,7 @@ pub async fn messages_reach_the_webhooks_of_an_account(test: TestDb) {
     // The second time changes nothing.
     for delivered in [1, 0] {
         let mut request = tonic::Request::new(message.clone());
-        request.metadata_mut().insert(portolan_authz::SERVICE_HEADER, auth.token().unwrap().parse().unwrap());
+        request.metadata_mut().insert(portolan_authz::SERVICE_HEADER, auth.token("tokens").unwrap().parse().unwrap());
         let answer = client.notify_account(request).await.unwrap().into_inner();
         assert_eq!(answer.delivered, delivered);
     }

@@ -5,7 +5,7 @@ use std::{
 
 use bytes::{Buf as _, BufMut as _};
 use portolan_api::{Dialect, Error, KeyUtility, MethodPolicy, Reason, Who, policies};
-use portolan_authz::{CALLER_HEADER, Credential, Identities as _, Role, Scope};
+use portolan_authz::{CALLER_HEADER, Credential, Identities as _, Role, SERVICE_HEADER, Scope, service_of};
 use portolan_identity::grants::OwnIdentities;
 use portolan_store::args;
 use portolan_testkit::TestDb;
@@ -97,6 +97,7 @@ pub fn exempt(check: &str) -> BTreeSet<&'static str> {
 pub async fn every_rpc_refuses_whom_its_rule_refuses(test: TestDb) {
     let server = Server::start(&test).await;
     let callers = callers(&test, &server).await;
+    let gateway = portolan_runtime::Keys::load(&server.data_dir.join("secret-key")).unwrap().auth("gateway");
     let channel = Channel::from_shared(format!("http://{}", server.grpc)).unwrap().connect().await.unwrap();
     let open = exempt("open");
     let policies: BTreeMap<_, _> = policies().iter().collect();
@@ -112,8 +113,13 @@ pub async fn every_rpc_refuses_whom_its_rule_refuses(test: TestDb) {
             if expected.is_none() && !reads {
                 continue;
             }
-            let headers = &caller.headers[usize::from(policy.dialect == Dialect::Katapult)];
-            let outcome = call(&channel, &policy.path, headers, Vec::new()).await;
+            let is_katapult = policy.dialect == Dialect::Katapult;
+            let mut headers = caller.headers[usize::from(is_katapult)].clone();
+            if headers.iter().any(|(name, _)| *name == CALLER_HEADER) && policy.who != Who::Internal {
+                let token = gateway.token(service_of(&policy.path)).unwrap();
+                headers.push((SERVICE_HEADER, token.as_ref().to_owned()));
+            }
+            let outcome = call(&channel, &policy.path, &headers, Vec::new()).await;
             let reason = outcome.err().map(|status| Error::from_status(&status).reason());
             let right = match expected {
                 Some(expected) => reason == Some(expected),
@@ -150,7 +156,7 @@ async fn callers(test: &TestDb, server: &Server) -> Vec<Caller> {
         let session = person.cookie.split_once('=').unwrap().1.to_owned();
         let credential = Credential::Session { session, access_token: person.token.clone() };
         // Katapult takes no sessions at its edge; what the guard decides of a user is the same behind it.
-        let token = identities.authenticate(&credential, Scope::Api, "127.0.0.1").await.unwrap();
+        let token = identities.authenticate(&credential, Scope::Api, "127.0.0.1", "tokens").await.unwrap();
         let session = vec![("cookie", person.cookie.clone()), ("access-token", person.token.clone())];
         callers.push(Caller { kind, headers: [session, vec![(CALLER_HEADER, token)]] });
     }

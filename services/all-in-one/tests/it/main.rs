@@ -41,6 +41,7 @@ mod real_files;
 mod replicas;
 mod rights;
 mod roles;
+mod rotation;
 mod sealing;
 mod server;
 mod six;
@@ -60,7 +61,11 @@ portolan_testkit::suite! {
     credentials::grpc_takes_the_same_key,
     guards::every_rpc_refuses_whom_its_rule_refuses,
     tenants::no_rpc_reaches_another_account,
+    trust::a_token_opens_one_service,
+    operator::files_are_for_their_owner_alone,
     sealing::values_open_in_their_own_row_alone,
+    rotation::a_rotation_keeps_everything_open,
+    rotation::a_rotation_needs_no_process,
     group_parts::a_revoked_collection_leaves_the_groups,
     group_parts::a_group_alone_is_read_everywhere,
     rights::a_customer_is_no_vendor,

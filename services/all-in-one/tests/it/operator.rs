@@ -69,6 +69,67 @@ pub async fn commands_make_nothing(test: TestDb) {
     }
 }
 
+/// What a running installation, its raw files, its backup and its rotated keys leave on disk is for their owner alone, also
+/// where a directory and files were open before.
+pub async fn files_are_for_their_owner_alone(test: TestDb) {
+    let data_dir = tempfile::tempdir().unwrap().keep();
+    let own = own(&test, &data_dir);
+    std::fs::set_permissions(&data_dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::create_dir(data_dir.join("uploads")).unwrap();
+    std::fs::write(data_dir.join("uploads/left"), "a raw file").unwrap();
+    std::fs::set_permissions(data_dir.join("uploads/left"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let server = Server::start_in(&own, data_dir.clone()).await;
+    let capture = crate::server::har(&[("GET", "http://api.test/me", "", 200, "{}")]);
+    let request = reqwest::Client::new().post(format!("{}/v1/imports?collectionName=Shop", server.http));
+    let answer = server.send(request.header("x-api-key", &server.api_key).body(capture)).await.unwrap().expect(200);
+    let mut found = BTreeSet::new();
+    let mut walk = |folder: &Path| {
+        let mut folders = vec![folder.to_owned()];
+        while let Some(folder) = folders.pop() {
+            assert_eq!(mode(&folder), 0o700, "{}", folder.display());
+            for entry in std::fs::read_dir(&folder).unwrap() {
+                let path = entry.unwrap().path();
+                match std::fs::symlink_metadata(&path) {
+                    Ok(data) if data.is_dir() => folders.push(path),
+                    // The configuration of the edge is the test's.
+                    Ok(_) if path.extension().is_some_and(|extension| extension == "yaml") => {}
+                    Ok(data) => {
+                        assert_eq!(data.permissions().mode() & 0o777, 0o600, "{}", path.display());
+                        found.insert(path.file_name().unwrap().to_string_lossy().into_owned());
+                    }
+                    // A raw file of a job that has ended.
+                    Err(_) => {}
+                }
+            }
+        }
+    };
+    walk(&data_dir);
+    server.wait_for_job(answer.json()["jobId"].as_str().unwrap()).await;
+    let data = data_dir.to_str().unwrap();
+    let url = [("PORTOLAN__STORE__URL", own.url.as_str())];
+    let key = data_dir.join("imports.key");
+    let derived =
+        portolan(&data_dir, &["keys", "derive", "imports", "--data-dir", data, "--to", key.to_str().unwrap()], &url);
+    assert!(derived.status.success(), "{}", text(&derived));
+    let rotated =
+        portolan(&data_dir, &["keys", "rotate", "--data-dir", data, "--derived", data, "--keep-former"], &url);
+    assert!(rotated.status.success(), "{}", text(&rotated));
+    walk(&data_dir);
+    if own.url.starts_with("sqlite") {
+        let place = tempfile::tempdir().unwrap();
+        let copy = place.path().join("copy");
+        let backup = portolan(&data_dir, &["backup", "--data-dir", data, copy.to_str().unwrap()], &url);
+        assert!(backup.status.success(), "{}", text(&backup));
+        walk(&copy);
+        assert!(found.contains("portolan.db") && found.contains("portolan.db-wal"), "{found:?}");
+    }
+    assert!(found.contains("secret-key") && found.contains("imports.key"), "{found:?}");
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
 /// A second process on an embedded database is refused, and what lies in its directory is for its owner alone.
 pub async fn an_embedded_database_has_one_process(test: TestDb) {
     if !test.url.starts_with("sqlite") {

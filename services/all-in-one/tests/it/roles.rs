@@ -1,6 +1,6 @@
-use portolan_authz::{Cache, ServiceAuth};
+use portolan_authz::Cache;
 use portolan_identity::{Deps, Options, grants, users};
-use portolan_runtime::{Config, Peers, Secrets};
+use portolan_runtime::{Config, Keys, Peers, Secrets};
 use portolan_store::args;
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
@@ -11,9 +11,10 @@ const PASSWORD: &str = "a password of its own";
 
 /// Identity on the database of a running server, to make what no route makes yet.
 pub async fn identity(test: &TestDb, server: &Server) -> Deps {
-    let secrets = Secrets::load_or_create(&server.data_dir.join("secret-key")).unwrap();
+    let keys = Keys::load(&server.data_dir.join("secret-key")).unwrap();
+    let secrets = Secrets::of(&keys, "identity").unwrap();
     let config = Config::load(server.data_dir.clone(), None, []).unwrap();
-    let peers = Peers::new(&config, ServiceAuth::new(&secrets.derive("service token"))).unwrap();
+    let peers = Peers::new(&config, keys.auth("gateway")).unwrap();
     let db = test.store.service("identity").await.unwrap();
     Deps::open(db, peers, secrets, Cache::Off, Cache::Off, &Options::read(&config).unwrap()).await.unwrap()
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use portolan_runtime::{
-    Secrets,
+    Keys, Secrets,
     sealed::{Column, SealedRow},
 };
 use portolan_store::Db;
@@ -23,7 +23,7 @@ pub const SEALED: [Columns; 3] = [
 ];
 
 /// By the test that looks at them.
-const OF_PROFILES: [&str; 7] = [
+pub const OF_PROFILES: [&str; 7] = [
     "signing_keys.private_key",
     "installation_keys.private_key",
     "audit_keys.sealed",
@@ -45,7 +45,8 @@ pub async fn expect_bound(test: &TestDb, data_dir: &Path, names: &[&str]) {
     let mut seen = Vec::new();
     for (service, columns) in SEALED {
         let db = test.store.service(service).await.unwrap();
-        let secrets = Secrets::load(&data_dir.join("secret-key")).unwrap();
+        let keys = Keys::load(&data_dir.join("secret-key")).unwrap();
+        let secrets = Secrets::of(&keys, service).unwrap();
         for column in columns {
             let name = format!("{}.{}", column.table, column.name);
             if !names.contains(&name.as_str()) {
@@ -54,7 +55,7 @@ pub async fn expect_bound(test: &TestDb, data_dir: &Path, names: &[&str]) {
             let found = rows(&db, &secrets, column).await;
             assert!(!found.is_empty(), "{name} holds nothing");
             for row in &found {
-                let opened = row.open(&secrets).unwrap_or_else(|error| panic!("{name} {:?}: {error}", row.id));
+                let opened = secrets.open_row(row).unwrap_or_else(|error| panic!("{name} {:?}: {error}", row.id));
                 assert!(!opened.is_empty() && !row.sealed.windows(opened.len()).any(|part| part == opened), "{name}");
                 assert!(secrets.open(&column.row("another"), &row.sealed).is_err(), "{name} names no row");
                 for (_, others) in SEALED {
@@ -69,7 +70,7 @@ pub async fn expect_bound(test: &TestDb, data_dir: &Path, names: &[&str]) {
                 assert!(column.replace(&db, two, &one.sealed).await.unwrap());
                 let swapped = rows(&db, &secrets, column).await;
                 for (row, back) in swapped.iter().zip([one, two]) {
-                    assert!(row.open(&secrets).is_err(), "{name} opens in another row");
+                    assert!(secrets.open_row(row).is_err(), "{name} opens in another row");
                     assert!(column.replace(&db, row, &back.sealed).await.unwrap());
                 }
             }
@@ -92,7 +93,7 @@ pub async fn values_open_in_their_own_row_alone(test: TestDb) {
 
 /// Makes secrets in every table whose values are sealed for long.
 pub async fn make_values(server: &Server, names: &[&str]) {
-    let collection_id = server.create_collection("sealed").await;
+    let collection_id = server.create_collection(&format!("sealed {}", names.join(" and "))).await;
     for name in names {
         let secret = format!("a shared secret of more than thirty-two bytes {name}");
         let settings = json!({"name": name, "api_collection_ids": [collection_id], "auth_type": "jwt", "jwt_method": "hmac",

@@ -1,7 +1,7 @@
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use portolan_identity::audit::AuditKeys;
-use portolan_runtime::Secrets;
+use portolan_runtime::{Keys, Secrets};
 use portolan_store::Db;
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
@@ -137,7 +137,8 @@ impl Server {
 
     /// Under which the installation chains its audit.
     pub async fn audit_keys(&self, identity: &Db) -> AuditKeys {
-        let secrets = Secrets::load(&self.data_dir.join("secret-key")).unwrap();
+        let keys = Keys::load(&self.data_dir.join("secret-key")).unwrap();
+        let secrets = Secrets::of(&keys, "identity").unwrap();
         AuditKeys::read(identity, &secrets).await.unwrap()
     }
 

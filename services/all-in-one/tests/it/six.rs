@@ -38,10 +38,10 @@ impl Six {
             let key = base64::engine::general_purpose::STANDARD.encode(rand::random::<[u8; 32]>());
             std::fs::write(&key_file, key).unwrap();
         }
+        derive_keys(data_dir);
         let mut common: Vec<(String, String)> = vec![
             ("PORTOLAN__STORE__URL".into(), store_url.into()),
             ("PORTOLAN__ADMIN__PASSWORD".into(), "correct horse battery staple".into()),
-            ("PORTOLAN__SECRETS__KEY_FILE".into(), key_file.display().to_string()),
             ("PORTOLAN__HTTP__TRUSTED_PROXIES".into(), "127.0.0.1".into()),
             ("PORTOLAN__HTTP__CLIENT_ADDRESS_HEADER".into(), "x-portolan-edge-client".into()),
             ("RUST_LOG".into(), "warn".into()),
@@ -82,9 +82,11 @@ impl Six {
     fn spawn(&self, name: &str, port: u16) -> Child {
         let binaries = Path::new(env!("CARGO_BIN_EXE_portolan")).parent().unwrap();
         let flag = if name == "gateway" { "--http" } else { "--grpc" };
+        let key_file = if name == "identity" { "secret-key".to_owned() } else { format!("{name}.key") };
         Command::new(binaries.join(format!("portolan-{name}")))
             .args([flag, &format!("127.0.0.1:{port}"), "--data-dir"])
             .arg(&self.data_dir)
+            .env("PORTOLAN__SECRETS__KEY_FILE", self.data_dir.join(key_file))
             .envs(self.variables.iter().cloned())
             .stdout(Stdio::null())
             .kill_on_drop(true)
@@ -108,11 +110,20 @@ impl Six {
     }
 }
 
-/// The edge of the repository on this machine, without its listener for TLS.
+/// What each service but identity starts with, from the root key.
+fn derive_keys(data_dir: &Path) {
+    let keys = portolan_runtime::Keys::load(&data_dir.join("secret-key")).unwrap();
+    for service in SERVICES.into_iter().chain(["gateway"]).filter(|service| *service != "identity") {
+        let text = keys.derived_file(service).unwrap();
+        portolan_runtime::write_private(&data_dir.join(format!("{service}.key")), text.as_bytes()).unwrap();
+    }
+}
+
+/// The edge of the repository on this machine: its listener for TLS without TLS, and without the one that leads to it.
 fn local_edge(clusters: &Path, edge: u16) -> String {
-    let text = EDGE.split_once("    - name: https\n").expect("the edge has a listener for TLS").0;
+    let text = EDGE.split_once("          transport_socket:\n").expect("the edge has a listener for TLS").0;
     text.replace("port_value: 9901", "port_value: 0")
-        .replace("port_value: 8000", &format!("port_value: {edge}"))
+        .replace("port_value: 8443", &format!("port_value: {edge}"))
         .replace("/etc/envoy/clusters.yaml", &clusters.display().to_string())
 }
 

@@ -15,13 +15,20 @@ fn lines(log: &Path, message: &str) -> Vec<Value> {
     parsed.filter(|line| line["fields"]["message"] == message).collect()
 }
 
+async fn read(url: &str) -> String {
+    reqwest::get(url).await.unwrap().text().await.unwrap()
+}
+
 /// Every request leaves a line that says who called what and how it went, a refusal one more a second and kind, and the
 /// metrics tell of the program, its pools and the credentials that did not count.
 pub async fn a_request_leaves_a_line(test: TestDb) {
     let place = tempfile::tempdir().unwrap().keep();
     let log = place.join("log");
     let file = std::fs::File::create(&log).unwrap();
+    let address = format!("127.0.0.1:{}", portolan_testkit::free_port());
+    let metrics_url = format!("http://{address}/metrics");
     let variables = [
+        ("PORTOLAN__METRICS__ADDR", address.as_str()),
         ("RUST_LOG", "info"),
         ("PORTOLAN__TELEMETRY__LOG", "json"),
         ("PORTOLAN__TELEMETRY__ACCESS_LOG", "full"),
@@ -66,6 +73,7 @@ pub async fn a_request_leaves_a_line(test: TestDb) {
     assert_eq!(refused[0]["fields"]["route"], "POST /api/getAllCollections");
     assert!(!std::fs::read_to_string(&log).unwrap().contains(&server.api_key), "no secret");
 
+    server.get("/metrics").await.expect(404);
     for part in [
         "portolan_build_info{program=\"portolan\"",
         "portolan_authentication_failures_total{reason=\"UNAUTHENTICATED\"} 5",
@@ -75,11 +83,11 @@ pub async fn a_request_leaves_a_line(test: TestDb) {
         "portolan_jobs_oldest_seconds{service=\"billing\"} 0",
     ] {
         // What is measured every few seconds comes a moment after the start.
-        let mut metrics = server.get("/metrics").await.expect(200).body;
+        let mut metrics = read(&metrics_url).await;
         while !metrics.contains(part) {
             assert!(tokio::time::Instant::now() < deadline, "{part}: {metrics}");
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            metrics = server.get("/metrics").await.expect(200).body;
+            metrics = read(&metrics_url).await;
         }
     }
 }

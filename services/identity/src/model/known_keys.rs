@@ -42,5 +42,5 @@ pub struct KnownKey {
     #[serde(skip)]
     pub(crate) told_at: AtomicI64,
     #[serde(skip)]
-    pub(crate) tokens: Mutex<HashMap<(Scope, String), (String, i64)>>,
+    pub(crate) tokens: Mutex<HashMap<(Scope, String, String), (String, i64)>>,
 }

@@ -8,7 +8,7 @@ use portolan_api::{
         identity_service_server::IdentityService,
     },
 };
-use portolan_authz::{Caller, Credential, RequestInfo, Scope};
+use portolan_authz::{Audience, Caller, Credential, RequestInfo, Scope};
 use tonic::{Request, Response};
 
 use super::{Rpc, RpcResult};
@@ -55,7 +55,9 @@ impl IdentityService for Rpc {
     }
 
     async fn authenticate(&self, request: Request<AuthenticateRequest>) -> RpcResult<AuthenticateResponse> {
-        let AuthenticateRequest { credential, scope, client_address } = request.into_inner();
+        let info = request.extensions().get::<RequestInfo>().cloned().unwrap_or_default();
+        let AuthenticateRequest { credential, scope, client_address, service } = request.into_inner();
+        let audience = Audience { service: &service, speaker: &info.speaker };
         let credential = match credential.ok_or(Error::new(Reason::Unauthenticated))? {
             authenticate_request::Credential::ApiKey(key) => Credential::ApiKey(key),
             authenticate_request::Credential::CapabilitiesToken(token) => Credential::CapabilitiesToken(token),
@@ -65,7 +67,8 @@ impl IdentityService for Rpc {
             }
         };
         let (caller_token, expires_at) =
-            authentication::authenticate(&self.deps, &credential, Scope::parse(&scope), &client_address).await?;
+            authentication::authenticate(&self.deps, &credential, Scope::parse(&scope), &client_address, audience)
+                .await?;
         Ok(Response::new(AuthenticateResponse { caller_token, expires_at }))
     }
 

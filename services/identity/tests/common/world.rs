@@ -9,9 +9,9 @@ use portolan_api::billing::v1::{
     check_limit_response::Verdict,
     metering_service_server::{MeteringService, MeteringServiceServer},
 };
-use portolan_authz::{Cache, Caller, CredentialKind, Grant, RequestInfo, Role, Scope, ServiceAuth};
+use portolan_authz::{Cache, Caller, CredentialKind, Grant, RequestInfo, Role, Scope};
 use portolan_identity::{Deps, Options, users};
-use portolan_runtime::{Config, GrpcService, Peers, Secrets};
+use portolan_runtime::{Config, GrpcService, Keys, Peers, Secrets};
 use portolan_store::{Store, args};
 use portolan_testkit::TestDb;
 use tonic::{Request, Response, Status, body::Body, codegen::http, service::Routes};
@@ -24,8 +24,9 @@ pub const PASSWORD: &str = "a password of its own";
 pub async fn identity(test: &TestDb, grants: Cache<Grant>) -> Deps {
     let directory = tempfile::tempdir().unwrap();
     let config = Config::load(directory.path().to_owned(), None, []).unwrap();
-    let secrets = Secrets::load_or_create(&std::env::temp_dir().join(format!("key-{}", std::process::id()))).unwrap();
-    let peers = Peers::new(&config, ServiceAuth::new(&secrets.derive("service token"))).unwrap();
+    let keys = Keys::load_or_create(&std::env::temp_dir().join(format!("key-{}", std::process::id()))).unwrap();
+    let secrets = Secrets::of(&keys, "identity").unwrap();
+    let peers = Peers::new(&config, keys.auth("identity")).unwrap();
     peers.billing.connect_local(local(Routes::new(MeteringServiceServer::new(Unlimited))));
     let db = Store::connect(&test.url).await.unwrap().service("identity").await.unwrap();
     Deps::open(db, peers, secrets, grants, Cache::Off, &Options::read(&config).unwrap()).await.unwrap()

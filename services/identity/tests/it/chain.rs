@@ -10,7 +10,7 @@ use portolan_identity::{
         sealed::AUDIT_KEY,
     },
 };
-use portolan_runtime::Secrets;
+use portolan_runtime::{Keys, Secrets};
 use portolan_store::{Db, Dialect, Value, args};
 use portolan_testkit::TestDb;
 
@@ -370,7 +370,7 @@ pub async fn a_chain_that_is_older_than_keys_goes_on(test: TestDb) {
 pub async fn a_chain_goes_on_under_another_key(test: TestDb) {
     let deps = audited(&test).await;
     let file = tempfile::tempdir().unwrap();
-    let other = Secrets::load_or_create(&file.path().join("key")).unwrap();
+    let other = Secrets::of(&Keys::load_or_create(&file.path().join("key")).unwrap(), "identity").unwrap();
     let former = deps.audit.current();
     // As a rotation does: what is sealed is sealed under the new secret key.
     let sealed = other.seal(&AUDIT_KEY.row(&former.id), former.bytes());

@@ -10,7 +10,7 @@ use portolan_authz::{Caller, CredentialKind, Grant, RequestInfo, Role, Scope, Se
 use portolan_fetch::Fetch;
 use portolan_imports::{Deps, Options};
 use portolan_log::{Log, PARTITIONS};
-use portolan_runtime::{Channel, Config, GrpcService, Peers, Secrets, Tasks};
+use portolan_runtime::{Channel, Config, GrpcService, Keys, Peers, Secrets, Tasks};
 use portolan_testkit::TestDb;
 use tempfile::TempDir;
 use tonic::body::Body;
@@ -145,7 +145,7 @@ async fn deps(test: &TestDb, log: &Log, inventory: &Inventory, data_dir: PathBuf
     peers.inventory.connect_local(grpc(inventory.routes()));
     peers.billing.connect_local(grpc(inventory.billing_routes()));
     let db = test.store.service("imports").await.unwrap();
-    let secrets = Secrets::load_or_create(&data_dir.join("secret-key")).unwrap();
+    let secrets = Secrets::of(&Keys::load_or_create(&data_dir.join("secret-key")).unwrap(), "imports").unwrap();
     let fetch = Fetch::new(config.fetch_policy().unwrap());
     let options = Options::read(&config).unwrap();
     Deps::open(db, log.clone(), peers, secrets, fetch, &data_dir, &options).await.unwrap()

@@ -10,7 +10,7 @@ use portolan_api::{Reason, Result};
 use portolan_authz::{FailedAuthentication, Shown};
 use portolan_jwks::KeySets;
 use portolan_outbox::FailureLog;
-use portolan_runtime::{Process, Secrets, process::BoxError};
+use portolan_runtime::{Process, process::BoxError};
 use portolan_store::{Db, Dialect, Tx};
 use tokio::sync::{Mutex, Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -21,21 +21,15 @@ use super::{
     inner::Inner,
     key_source::Guarded,
     limiter::Limiter,
+    proxy_tokens::ProxyTokens,
     routes::Routes,
     settings::Settings,
     shadow::Shadow,
     verdict::{Call, Verdict},
     verified::VerifiedTokens,
 };
-use crate::{
-    changes,
-    model::edge::{ShadowEndpoint, digest_of},
-    options::EdgeOptions,
-    store::edge as store,
-};
+use crate::{changes, model::edge::ShadowEndpoint, options::EdgeOptions, store::edge as store};
 
-/// The name under which the secret that proxies share is derived.
-const TOKEN_PURPOSE: &str = "edge token";
 /// How long the first requests wait until the memory is filled.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 
@@ -52,7 +46,8 @@ impl Edge {
         failures: FailureLog,
         options: &EdgeOptions,
     ) -> Result<Self, BoxError> {
-        let settings = Settings::read(options, derived_token(&process.secrets))?;
+        let secrets = process.secrets("tokens")?;
+        let settings = Settings::read(options)?;
         let fetch = Arc::new(Guarded(process.fetch.clone()));
         let (loaded, _) = watch::channel(false);
         Ok(Self(Arc::new(Inner {
@@ -68,12 +63,12 @@ impl Edge {
             tenants_cursor: Mutex::default(),
             running: AtomicBool::new(false),
             begun: Notify::new(),
-            token_digest: digest_of(&settings.token),
+            proxy_tokens: ProxyTokens::new(&settings.token, &secrets),
             replica_id: uuid::Uuid::new_v4().to_string(),
             settings,
             db,
             peers: process.peers.clone(),
-            secrets: process.secrets.clone(),
+            secrets,
             failures,
             loaded,
         })))
@@ -81,9 +76,7 @@ impl Edge {
 
     /// Whether a proxy has shown the secret that it shares with the edge.
     pub fn knows_proxy(&self, token: &str) -> bool {
-        use subtle::ConstantTimeEq as _;
-        // Digests have one length, whatever was shown.
-        digest_of(token).ct_eq(&self.0.token_digest).into()
+        self.0.proxy_tokens.contains(token)
     }
 
     /// Puts the secret of a proxy that is not known into the audit.
@@ -184,9 +177,4 @@ impl Edge {
             self.0.begun.notify_one();
         }
     }
-}
-
-/// The secret that proxies share with the edge when none is configured.
-pub fn derived_token(secrets: &Secrets) -> String {
-    hex::encode(secrets.derive(TOKEN_PURPOSE))
 }

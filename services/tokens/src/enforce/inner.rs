@@ -10,16 +10,14 @@ use portolan_store::Db;
 use tokio::sync::{Mutex, Notify, watch};
 
 use super::{
-    fresh::Fresh, limiter::Limiter, profiles::Profiles, routes::Routes, settings::Settings, shadow::Shadow,
-    verified::VerifiedTokens,
+    fresh::Fresh, limiter::Limiter, profiles::Profiles, proxy_tokens::ProxyTokens, routes::Routes, settings::Settings,
+    shadow::Shadow, verified::VerifiedTokens,
 };
-use crate::model::edge::Digest;
 
 /// What the edge of a process knows and works with.
 pub(super) struct Inner {
     pub settings: Settings,
-    /// Of the secret that proxies share with the edge.
-    pub token_digest: Digest,
+    pub proxy_tokens: ProxyTokens,
     pub db: Db,
     pub peers: Peers,
     pub secrets: Secrets,

@@ -23,16 +23,14 @@ pub struct Settings {
     /// The same for endpoints.
     pub endpoints_age_max: Duration,
     pub jwks: portolan_jwks::Settings,
-    /// Shared with the proxies; a call without it is refused.
+    /// Shared with the proxies; empty for the derived one.
     pub token: String,
 }
 
 impl Settings {
-    /// `derived_token` stands where none is configured.
-    ///
     /// # Errors
     /// The key and what is wrong with it.
-    pub fn read(options: &EdgeOptions, derived_token: String) -> Result<Self, String> {
+    pub fn read(options: &EdgeOptions) -> Result<Self, String> {
         let of = |key: &str, error: String| format!("{key}: {error}");
         let hosts = Hosts::parse(&options.hosts, options.allow_unknown);
         let policies = Policies::parse(&options.limits, &options.policies);
@@ -52,7 +50,7 @@ impl Settings {
                 outage_max: Duration::from_secs(options.jwks_outage_max_s),
                 ..portolan_jwks::Settings::default()
             },
-            token: if options.token.is_empty() { derived_token } else { options.token.clone() },
+            token: options.token.clone(),
         })
     }
 }
