@@ -136,7 +136,7 @@ async fn last_administrators_stay(server: &Server, seen: &mut Seen) {
         (last, "The last administrator of the organization cannot be removed"),
     ] {
         seen.note(&answer);
-        assert_eq!((answer.status, answer.json()["detail"].clone()), (409, json!(text)), "{}", answer.body);
+        assert_eq!((answer.status, answer.json()["detail"].clone()), (422, json!(text)), "{}", answer.body);
     }
 }
 

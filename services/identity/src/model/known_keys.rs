@@ -28,6 +28,9 @@ pub struct TokenOwner {
     pub valid_until: Option<i64>,
 }
 
+/// What a token is made for: scope, address of the client, and who speaks to whom.
+pub(crate) type Slot = (Scope, String, String);
+
 /// The owner of an API key, with the tokens made for it in this process. Forgotten as soon as the key changes.
 #[derive(Serialize, Deserialize)]
 pub struct KnownKey {
@@ -42,5 +45,5 @@ pub struct KnownKey {
     #[serde(skip)]
     pub(crate) told_at: AtomicI64,
     #[serde(skip)]
-    pub(crate) tokens: Mutex<HashMap<(Scope, String, String), (String, i64)>>,
+    pub(crate) tokens: Mutex<HashMap<Slot, (String, i64)>>,
 }

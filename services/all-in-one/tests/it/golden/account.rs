@@ -54,7 +54,7 @@ pub async fn calls(golden: &mut Golden<'_>, shop: i64) {
     const ADMINISTRATORS: &str = "/v1/organizationAdministrators";
     golden.get(ADMINISTRATORS, ADMINISTRATORS).await;
     golden.post(ADMINISTRATORS, json!({"email": "nobody@example.org"})).await;
-    let one = "/v1/organizationAdministrators/{userId}";
+    let one = "/v1/organizationAdministrators/{user_id}";
     golden.call(By::Admin, "DELETE", one, "/v1/organizationAdministrators/99", Value::Null).await;
     let order = json!({"customerId": organization["id"], "planId": "self-hosted", "billingPeriod": "monthly",
         "successUrl": "https://app.example.org/done", "cancelUrl": "https://app.example.org/back"});
