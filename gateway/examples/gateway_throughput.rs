@@ -95,7 +95,7 @@ fn deps(backends: Backends) -> GatewayDeps {
     }
 }
 
-/// Serves a router and answers its address.
+/// Serves a router and returns its address.
 async fn serve(router: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");

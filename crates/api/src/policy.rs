@@ -16,7 +16,7 @@ pub enum Who {
     Internal,
     /// Users whose role meets one of the needs.
     AnyOf(Vec<(Feature, Access)>),
-    /// ADMINs, and organisation tokens with one of the policy's scopes.
+    /// ADMINs, and organization tokens with one of the policy's scopes.
     Scoped,
     /// An ADMIN of the account by session or EXTERNAL_API key.
     VendorAdmin,
@@ -35,10 +35,10 @@ pub struct MethodPolicy {
     pub streams_request: bool,
     /// Key utilities that may call it beside EXTERNAL_API.
     pub also_for_keys: Vec<KeyUtility>,
-    /// Scopes of organisation tokens, one of which suffices; none: organisation tokens may not call it.
+    /// Scopes of organization tokens, one of which suffices; none: organization tokens may not call it.
     pub scopes: Vec<String>,
     pub deprecation: Option<Deprecation>,
-    /// The feature that the plan of the caller's organisation must still allow; empty for most RPCs.
+    /// The feature that the plan of the caller's organization must still allow; empty for most RPCs.
     pub metered: String,
     /// Whether errors say their text in the member `error` too.
     pub error_member: bool,
@@ -184,6 +184,6 @@ mod tests {
         let policy = policy("/portolan.imports.v1.ImportsService/ListJobs").unwrap();
         assert_eq!(policy.scopes, ["imports"]);
         let documented = super::policy("/portolan.inventory.v1.InventoryService/CreateCollection").unwrap();
-        assert!(documented.scopes.is_empty(), "an organisation token acts in our own API only");
+        assert!(documented.scopes.is_empty(), "an organization token acts in our own API only");
     }
 }

@@ -15,7 +15,7 @@ pub enum CredentialKind {
     ExternalApiKey,
     BurpKey,
     CicdKey,
-    /// A token of the organisation: no user stands behind it, its scopes say what it may do.
+    /// A token of the organization: no user stands behind it, its scopes say what it may do.
     OrganizationToken,
 }
 
@@ -43,7 +43,7 @@ impl CredentialKind {
         self != Self::Session
     }
 
-    /// The utility of a user's key; `None` for a session and for an organisation token.
+    /// The utility of a user's key; `None` for a session and for an organization token.
     pub fn utility(self) -> Option<KeyUtility> {
         match self {
             Self::Session | Self::OrganizationToken => None,

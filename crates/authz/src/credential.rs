@@ -6,7 +6,7 @@ use crate::Shown;
 /// Name of the session cookie, which the gateway sets and this module reads.
 pub const SESSION_COOKIE: &str = "__Host-portolan-session";
 
-/// How the secret of an organisation token begins.
+/// How the secret of an organization token begins.
 pub const ORGANIZATION_TOKEN_PREFIX: &str = "pto";
 
 /// A credential as it was presented at the edge.

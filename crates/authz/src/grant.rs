@@ -17,7 +17,7 @@ pub struct Grant {
     /// Authority over the organization, which no role gives.
     #[serde(default)]
     administers_organization: bool,
-    /// Of an organisation token; `None` for users.
+    /// Of an organization token; `None` for users.
     token_scopes: Option<Vec<String>>,
 }
 
@@ -40,8 +40,8 @@ impl Grant {
         }
     }
 
-    /// What an organisation token may do. Which RPCs it reaches follows from its scopes; there it acts for the whole
-    /// organisation.
+    /// What an organization token may do. Which RPCs it reaches follows from its scopes; there it acts for the whole
+    /// organization.
     pub fn of_organization_token(scopes: Vec<String>) -> Self {
         let grant = Self::new("ORGANIZATION_TOKEN", Role::Admin, None);
         Self { token_scopes: Some(scopes), administers_organization: true, ..grant }
@@ -86,7 +86,7 @@ impl Grant {
             && has_scopes
     }
 
-    /// The scopes of an organisation token; `None` for users, whom their role bounds.
+    /// The scopes of an organization token; `None` for users, whom their role bounds.
     pub fn token_scopes(&self) -> Option<&[String]> {
         self.token_scopes.as_deref()
     }

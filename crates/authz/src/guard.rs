@@ -29,7 +29,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What a guard asks identity.
 pub trait Identities: Send + Sync {
-    /// Checks an edge credential and answers a caller token with which this process calls `service`.
+    /// Checks an edge credential and returns a caller token with which this process calls `service`.
     fn authenticate<'a>(
         &'a self,
         credential: &'a Credential,
@@ -64,7 +64,7 @@ pub trait AuditSink: Send + Sync {
 
 /// What a guard asks billing.
 pub trait Limits: Send + Sync {
-    /// Refuses when the plan of the account's organisation does not allow more of a feature.
+    /// Refuses when the plan of the account's organization does not allow more of a feature.
     fn check<'a>(&'a self, account_id: i64, feature: &'a str) -> BoxFuture<'a, Result<(), Error>>;
 }
 
@@ -117,10 +117,10 @@ impl Guard {
         self
     }
 
-    /// Answers the claims of an edge credential with the token to pass on.
+    /// Returns the claims of an edge credential with the token to pass on.
     ///
     /// # Errors
-    /// `UNAUTHENTICATED`, in the katapult dialect its own reasons; those of an organisation token's limits;
+    /// `UNAUTHENTICATED`, in the katapult dialect its own reasons; those of an organization token's limits;
     /// `UNAVAILABLE` when identity does not answer.
     pub async fn authenticate(
         &self,
@@ -227,7 +227,7 @@ impl Guard {
         outcome
     }
 
-    /// Answers the scope whose role decided, and what it gives.
+    /// Returns the scope whose role decided, and what it gives.
     async fn decide(&self, policy: &MethodPolicy, claims: &CallerClaims) -> Result<(Scope, Arc<Grant>), Error> {
         if matches!(policy.who, Who::Nobody | Who::Internal) {
             return Err(Reason::NotCallable.into());

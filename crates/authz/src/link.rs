@@ -136,7 +136,7 @@ impl Redis {
         Ok((self.inner.client()?, self.inner.installation.clone()))
     }
 
-    /// Answers when Redis does, for readiness checks.
+    /// Returns when Redis does, for readiness checks.
     ///
     /// # Errors
     /// `UNAVAILABLE`.

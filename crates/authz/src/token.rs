@@ -37,7 +37,7 @@ pub struct CallerClaims {
     pub credential: CredentialKind,
     pub credential_id: String,
     pub client_address: String,
-    /// Scopes of an organisation token.
+    /// Scopes of an organization token.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
     /// Unix seconds from which on the credential is refused; `None` for one without an end, and for sessions.

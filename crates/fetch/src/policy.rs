@@ -32,7 +32,7 @@ impl Policy {
         Ok(Self { allow_private, allow_hosts: patterns.map(str::parse).collect::<Result<_, _>>()? })
     }
 
-    /// Checks what can be checked without a resolver, and answers the URL in its one spelling: `0x7f.1` is
+    /// Checks what can be checked without a resolver, and returns the URL in its one spelling: `0x7f.1` is
     /// `127.0.0.1` by then.
     pub(crate) fn check(&self, url: &str) -> Result<Url, FetchError> {
         let url = Url::parse(url.trim()).map_err(|_| FetchError::InvalidUrl)?;

@@ -81,9 +81,9 @@ impl Log {
         }
     }
 
-    /// Appends messages durably, all or none, and answers the next offset of each partition they went to.
+    /// Appends messages durably, all or none, and returns the next offset of each partition they went to.
     ///
-    /// A repeated `(producer_id, sequence)` appends nothing and answers what the first call did, for 7 days. Transient
+    /// A repeated `(producer_id, sequence)` appends nothing and returns what the first call did, for 7 days. Transient
     /// failures are repeated inside for up to a second. In a broker a repetition appends again, and so may an append that
     /// failed have written some: readers pass over what carries a [`ProducerMark`] that they have seen.
     ///

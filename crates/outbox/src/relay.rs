@@ -197,7 +197,7 @@ impl Task {
         Ok(true)
     }
 
-    /// Delivers the events of one key one by one, in their order, and answers how many left the outbox. Those that the
+    /// Delivers the events of one key one by one, in their order, and returns how many left the outbox. Those that the
     /// receiver will never take are put aside; at one that it takes later the key waits.
     async fn deliver_key(&self, events: &[Event]) -> Result<usize, String> {
         let Some(key) = events.first().map(|event| event.key.as_str()) else { return Ok(0) };

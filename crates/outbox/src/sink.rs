@@ -43,7 +43,7 @@ impl From<tonic::Status> for Failure {
 
 /// Where the events of a topic go.
 pub trait Sink: Send + Sync {
-    /// Answers when the receiver has all these events durably. A repeated event must change nothing.
+    /// Returns when the receiver has all these events durably. A repeated event must change nothing.
     fn deliver<'a>(&'a self, events: &'a [Event]) -> BoxFuture<'a, Result<(), Failure>>;
 }
 

@@ -7,7 +7,7 @@ use portolan_authz::{BoxFuture, Limits};
 use crate::Peers;
 
 impl Peers {
-    /// Whether the plan of an account's organisation allows `wanted` more of a feature; answers how much more it allows,
+    /// Whether the plan of an account's organization allows `wanted` more of a feature; answers how much more it allows,
     /// -1 without limit.
     ///
     /// # Errors
@@ -17,7 +17,7 @@ impl Peers {
         self.judge(CheckLimitRequest { account_id, feature: feature.to_owned(), wanted, usage: None }).await
     }
 
-    /// The same for who counts itself: `usage` is the organisation's at this moment. Answers how much may be used in
+    /// The same for who counts itself: `usage` is the organization's at this moment. Returns how much may be used in
     /// all, `None` without limit. Whoever compares it with a count in the transaction of its write never exceeds it.
     ///
     /// # Errors

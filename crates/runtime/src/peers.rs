@@ -124,7 +124,7 @@ impl Peers {
         NotificationsServiceClient::with_interceptor(self.identity.clone(), self.as_service("identity"))
     }
 
-    /// Organisations, account settings and customer workspaces.
+    /// Organizations, account settings and customer workspaces.
     pub fn directory(&self) -> DirectoryServiceClient<Called<Channel>> {
         DirectoryServiceClient::with_interceptor(self.identity.clone(), self.as_service("identity"))
     }

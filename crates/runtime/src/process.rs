@@ -50,7 +50,7 @@ impl ProcessArgs {
         Ok(config.checked(problems)?)
     }
 
-    /// Reads the same, and answers the problems beside a configuration that has them.
+    /// Reads the same, and returns the problems beside a configuration that has them.
     ///
     /// # Errors
     /// When the file cannot be read.

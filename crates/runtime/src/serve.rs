@@ -77,7 +77,7 @@ pub async fn grpc_routes(packages: &[&str], readiness: Arc<Readiness>) -> Result
     Ok(routes.routes())
 }
 
-/// Sets the health of each name, logs a change, and answers what is missing.
+/// Sets the health of each name, logs a change, and returns what is missing.
 async fn report(
     reporter: &HealthReporter,
     names: &[String],

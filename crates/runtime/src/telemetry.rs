@@ -134,7 +134,7 @@ impl Injector for HeadersMut<'_> {
     }
 }
 
-/// Answers the metrics of the process as Prometheus text.
+/// Returns the metrics of the process as Prometheus text.
 pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Bounds of the buckets of every duration, in seconds: histograms of several instances add up.

@@ -117,7 +117,7 @@ impl Db {
         Ok(Tx::new(transaction, shared.dialect, shared.faults.clone(), shared.reach.clone()))
     }
 
-    /// Runs one writing statement in its own transaction and answers the number of rows it touched.
+    /// Runs one writing statement in its own transaction and returns the number of rows it touched.
     ///
     /// # Errors
     /// Any [`Error`]; [`Error::CommitUnknown`] when the connection broke after the statement was sent.

@@ -38,7 +38,7 @@ impl Tx {
         self.dialect
     }
 
-    /// Runs one statement and answers the number of rows it touched.
+    /// Runs one statement and returns the number of rows it touched.
     pub async fn execute(&mut self, sql: impl Into<Sql>, args: Vec<Value>) -> Result<u64, Error> {
         let sql = sql.into();
         self.ready(fault::EXECUTE).await?;
@@ -80,7 +80,7 @@ impl Tx {
         self.fetch_optional(sql, args).await?.ok_or_else(|| DriverError::RowNotFound.into())
     }
 
-    /// Inserts many rows with few statements and answers the number of rows touched.
+    /// Inserts many rows with few statements and returns the number of rows touched.
     pub async fn bulk<const N: usize>(
         &mut self,
         bulk: &Bulk<N>,
@@ -94,7 +94,7 @@ impl Tx {
         Ok(touched)
     }
 
-    /// Inserts many rows and answers what the suffix's `RETURNING` names, in no particular order.
+    /// Inserts many rows and returns what the suffix's `RETURNING` names, in no particular order.
     pub async fn bulk_returning<const N: usize>(
         &mut self,
         bulk: &Bulk<N>,

@@ -135,7 +135,7 @@ async fn import_file(server: &Portolan, file: &Path, entries: u64) -> Result<f64
     }
 }
 
-/// Calls of about 2 KB to 1,000 endpoints. Answers the number of entries.
+/// Calls of about 2 KB to 1,000 endpoints. Returns the number of entries.
 fn generate_har(file: &Path, size: u64) -> Result<u64, BoxError> {
     let mut out = std::io::BufWriter::new(std::fs::File::create(file)?);
     write!(out, r#"{{"log":{{"version":"1.2","creator":{{"name":"bench","version":"1"}},"entries":["#)?;

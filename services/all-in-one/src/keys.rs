@@ -23,7 +23,7 @@ use crate::{commands::say, derive, rotate};
 
 #[derive(Subcommand)]
 pub(crate) enum KeysCommand {
-    /// Looks through files and folders for API keys and organisation tokens.
+    /// Looks through files and folders for API keys and organization tokens.
     ///
     /// Both are known by their prefix and checksum, so that nothing else is taken for one. Secrets of access profiles
     /// have no form of their own (64 hex digits, as their contract fixes) and are not looked for. Ends with 1 when
@@ -173,7 +173,7 @@ fn secrets(text: &[u8]) -> Vec<(usize, Kind)> {
 fn name(kind: Kind) -> &'static str {
     match kind {
         Kind::ApiKey => "API key",
-        Kind::OrganizationToken => "organisation token",
+        Kind::OrganizationToken => "organization token",
     }
 }
 

@@ -58,7 +58,7 @@ enum Command {
     /// Checks the audit.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Lists, shuts and opens organisations.
+    /// Lists, shuts and opens organizations.
     #[command(subcommand)]
     Organizations(organizations::OrganizationsCommand),
     /// Helps records on their way into the inventory.

@@ -1,4 +1,4 @@
-//! `portolan organizations`: lists, shuts and opens organisations. It works on the database, beside running processes.
+//! `portolan organizations`: lists, shuts and opens organizations. It works on the database, beside running processes.
 
 use portolan_identity::{
     audit,
@@ -11,11 +11,11 @@ use crate::commands::say;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum OrganizationsCommand {
-    /// Lists every organisation with its state.
+    /// Lists every organization with its state.
     List(ProcessArgs),
-    /// Shuts an organisation: every call of its users is refused within a second.
+    /// Shuts an organization: every call of its users is refused within a second.
     Suspend(Named),
-    /// Opens an organisation again.
+    /// Opens an organization again.
     Activate(Named),
 }
 

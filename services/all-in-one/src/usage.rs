@@ -1,4 +1,4 @@
-//! `portolan usage`: what an account uses, beside the limits of its organisation's plan.
+//! `portolan usage`: what an account uses, beside the limits of its organization's plan.
 
 use std::process::ExitCode;
 
@@ -14,7 +14,7 @@ pub(crate) struct UsageArgs {
     /// One feature, such as ACTIVE_ENDPOINTS; every feature without it.
     #[arg(long, value_name = "NAME")]
     feature: Option<String>,
-    /// An account of the organisation; the key's own without it.
+    /// An account of the organization; the key's own without it.
     #[arg(long, value_name = "ID")]
     account: Option<i64>,
     /// Beginning of the window whose changes are listed, Unix seconds.
@@ -86,7 +86,7 @@ async fn read(server: &Server, arguments: &UsageArgs, page_token: &str) -> Resul
 }
 
 fn print_features(answer: &Value) {
-    let mut features = table(["feature", "account", "organisation", "limit"]);
+    let mut features = table(["feature", "account", "organization", "limit"]);
     for feature in answer["usage"].as_array().into_iter().flatten() {
         let limit = match (&feature["isGranted"], feature["usageLimit"].as_i64()) {
             (Value::Bool(true), Some(limit)) if limit >= 0 => limit.to_string(),

@@ -44,7 +44,7 @@ const FREE_PROVIDERS: [&str; 40] = [
     "yandex.com",
 ];
 
-/// Whether two addresses are of one domain that belongs to one organisation, or the same address.
+/// Whether two addresses are of one domain that belongs to one organization, or the same address.
 pub fn agree(admin: &str, login: &str) -> bool {
     let (Some(admin_domain), Some(login_domain)) = (domain(admin), domain(login)) else { return false };
     if FREE_PROVIDERS.contains(&admin_domain.as_str()) || admin_domain.starts_with("yahoo.") {

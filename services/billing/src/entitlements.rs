@@ -9,7 +9,7 @@ use crate::{Deps, organizations, store};
 
 pub use crate::model::entitlements::{Access, Entitlements, FeatureState, Overages, State, UNLIMITED, Verdict};
 
-/// Judges the wish of an account to use more of a feature. `usage` is the organisation's, when the asking service
+/// Judges the wish of an account to use more of a feature. `usage` is the organization's, when the asking service
 /// counted it itself.
 ///
 /// # Errors
@@ -54,7 +54,7 @@ pub async fn note_overages(
     Ok(overages)
 }
 
-/// The plan of an account's organisation at this moment.
+/// The plan of an account's organization at this moment.
 ///
 /// # Errors
 /// As [`check`].

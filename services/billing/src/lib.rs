@@ -1,4 +1,4 @@
-//! Billing: plans and limits of organisations, what their accounts use, and what users ask AI agents.
+//! Billing: plans and limits of organizations, what their accounts use, and what users ask AI agents.
 //!
 //! Owns the tables `billing_accounts`, `billing_organizations`, `billing_overages`, `billing_leases`, `usage_events`,
 //! `usage_buckets`, `usage_versions`, `usage_reports`, `agent_queries`, `agent_analyses`, `agent_topics` and

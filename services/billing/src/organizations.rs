@@ -1,4 +1,4 @@
-//! Organisations as billing knows them: their accounts, and the plan each has.
+//! Organizations as billing knows them: their accounts, and the plan each has.
 
 use portolan_api::{Error, Result};
 
@@ -7,7 +7,7 @@ use crate::peers::{self, By};
 use crate::provider::Provider;
 use crate::{Deps, store};
 
-/// The organisation that an account belongs to.
+/// The organization that an account belongs to.
 ///
 /// # Errors
 /// `ORGANIZATION_NOT_FOUND`, `UNAVAILABLE`.
@@ -22,7 +22,7 @@ pub async fn of_account(deps: &Deps, account_id: i64) -> Result<String> {
     Ok(found.id)
 }
 
-/// Asks identity for an organisation and keeps its accounts.
+/// Asks identity for an organization and keeps its accounts.
 pub async fn refresh_accounts(deps: &Deps, organization_id: &str) -> Result<Vec<i64>> {
     let found = peers::organization(&deps.peers, By::Id(organization_id.to_owned())).await?;
     store::organizations::insert(&deps.db, organization_id, &found.account_ids).await?;
@@ -30,7 +30,7 @@ pub async fn refresh_accounts(deps: &Deps, organization_id: &str) -> Result<Vec<
     Ok(store::organizations::list_accounts(&deps.db, organization_id).await?)
 }
 
-/// What the plan of an organisation includes at this moment.
+/// What the plan of an organization includes at this moment.
 ///
 /// # Errors
 /// `BILLING_PROVIDER_UNAVAILABLE` when the provider does not answer and its last answer is too old or of an earlier
@@ -75,7 +75,7 @@ pub async fn known_entitlements(deps: &Deps, organization_id: &str) -> Result<Op
     })
 }
 
-/// Makes the organisation a customer of the provider, on its first plan.
+/// Makes the organization a customer of the provider, on its first plan.
 pub async fn ensure_customer(deps: &Deps, organization_id: &str, organization: &Organization) -> Result<()> {
     let Provider::Stigg(stigg) = &*deps.provider else { return Ok(()) };
     if organization.is_customer {

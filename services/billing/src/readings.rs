@@ -42,7 +42,7 @@ pub struct Reading {
     pub next_page_token: String,
 }
 
-/// Reads the usage of the caller's account, and for an administrator of the organisation that of its other accounts.
+/// Reads the usage of the caller's account, and for an administrator of the organization that of its other accounts.
 ///
 /// # Errors
 /// `USAGE_ACCOUNT_NOT_FOUND`, `USAGE_WINDOW_INVALID`, `USAGE_PAGE_INVALID`, `BILLING_PROVIDER_UNAVAILABLE`.

@@ -1,4 +1,4 @@
-//! Tells the provider what organisations use. What is to be told waits in a table, so it arrives whatever fails; it is
+//! Tells the provider what organizations use. What is to be told waits in a table, so it arrives whatever fails; it is
 //! told as a value to set, so telling it twice is telling it once.
 
 use portolan_api::Result;
@@ -13,7 +13,7 @@ const REPORTS_MAX: i64 = 500;
 pub const LEASE: &str = "usage reports";
 pub const LEASE_S: i64 = 60;
 
-/// Writes down what an organisation uses now, to be told.
+/// Writes down what an organization uses now, to be told.
 pub async fn note(deps: &Deps, organization_id: &str) -> Result<()> {
     let Provider::Stigg(stigg) = &*deps.provider else { return Ok(()) };
     let totals = store::usage::totals(&deps.db, organization_id, deps.clock.now()).await?;
@@ -22,7 +22,7 @@ pub async fn note(deps: &Deps, organization_id: &str) -> Result<()> {
     Ok(store::reports::note(&deps.db, organization_id, &values).await?)
 }
 
-/// Writes down what every organisation uses now.
+/// Writes down what every organization uses now.
 pub async fn note_all(deps: &Deps) -> Result<()> {
     for organization_id in store::organizations::list(&deps.db).await? {
         note(deps, &organization_id).await?;

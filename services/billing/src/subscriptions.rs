@@ -1,4 +1,4 @@
-//! Subscriptions of organisations, and the tokens of customers.
+//! Subscriptions of organizations, and the tokens of customers.
 
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::Caller;
@@ -24,7 +24,7 @@ pub struct Outcome {
     pub status: &'static str,
 }
 
-/// Subscribes the caller's organisation. With SUCCESS the new plan holds for every question that comes later.
+/// Subscribes the caller's organization. With SUCCESS the new plan holds for every question that comes later.
 ///
 /// # Errors
 /// `BILLING_MEMBER_REQUIRED`, `BILLING_PERIOD_INVALID`, `CHECKOUT_URL_INVALID`, `CUSTOMER_FOREIGN`, `PLAN_UNKNOWN`,
@@ -62,8 +62,8 @@ pub async fn provision(deps: &Deps, caller: &Caller, wish: &Wish) -> Result<Outc
     })
 }
 
-/// The token of a customer: of the caller's own organisation, or, where the installation allows it, of one whose
-/// administrator has an address of the caller's domain. Every other organisation answers as a missing one does.
+/// The token of a customer: of the caller's own organization, or, where the installation allows it, of one whose
+/// administrator has an address of the caller's domain. Every other organization answers as a missing one does.
 ///
 /// # Errors
 /// `BILLING_MEMBER_REQUIRED`, `CUSTOMER_ID_INVALID`, `ORGANIZATION_NOT_FOUND`, `BILLING_PROVIDER_UNAVAILABLE`.
@@ -85,7 +85,7 @@ pub async fn customer_token(deps: &Deps, caller: &Caller, customer_id: Option<&s
     Ok(deps.provider.customer_token(deps.plans.customer_id(&organization_id)))
 }
 
-/// Whether the administrator of an organisation and the caller have addresses of one domain that is no mail provider's.
+/// Whether the administrator of an organization and the caller have addresses of one domain that is no mail provider's.
 async fn is_same_domain(deps: &Deps, caller: &Caller, organization_id: &str) -> Result<bool> {
     if !deps.settings.email_domain_rule {
         return Ok(false);

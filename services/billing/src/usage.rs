@@ -51,7 +51,7 @@ pub async fn report(deps: &Deps, mut counts: Vec<Count>) -> Result<()> {
         return Err(Error::new(Reason::BatchTooLarge).with("limit", BATCH_MAX).with("member", "counts"));
     }
     counts.sort_by(|a, b| (a.account_id, &a.feature, a.version).cmp(&(b.account_id, &b.feature, b.version)));
-    // A total counts for the organisation only when its account is known.
+    // A total counts for the organization only when its account is known.
     for account_id in counts.iter().map(|count| count.account_id).collect::<HashSet<_>>() {
         organizations::of_account(deps, account_id).await?;
     }

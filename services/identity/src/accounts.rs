@@ -1,4 +1,4 @@
-//! Accounts of an organisation, and the names of people and organisations.
+//! Accounts of an organization, and the names of people and organizations.
 
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::{Caller, Role, Scope};
@@ -20,7 +20,7 @@ const NAME_CHARS_MAX: usize = 24;
 /// What accounts are limited by.
 const LIMITED: &str = "ACTIVE_ACCOUNTS";
 
-/// Makes an account in the caller's organisation. A session moves into it; a caller with a key stays.
+/// Makes an account in the caller's organization. A session moves into it; a caller with a key stays.
 ///
 /// # Errors
 /// `ACCOUNT_NAME_INVALID`, `FEATURE_LIMIT_EXCEEDED`, `TOO_MANY_ACCOUNTS`.
@@ -30,7 +30,7 @@ pub async fn create(deps: &Deps, caller: &Caller, name: &str) -> Result<(i64, Op
         return Err(Reason::AccountNameInvalid.into());
     }
     let mut tx = begin(deps, caller).await?;
-    // The organisation's row lock makes requests queue, so that the count is right.
+    // The organization's row lock makes requests queue, so that the count is right.
     let account_id = store::next_id(&mut tx, "account").await?;
     if store::count_own_accounts(&mut tx, caller.user_id).await? > ACCOUNTS_MAX {
         return Err(Error::new(Reason::TooManyAccounts).with("limit", ACCOUNTS_MAX + 1));
@@ -56,7 +56,7 @@ pub async fn create(deps: &Deps, caller: &Caller, name: &str) -> Result<(i64, Op
     Ok((account_id, opened))
 }
 
-/// Begins the transaction that makes one more account in the caller's organisation. It holds the organisation, so the
+/// Begins the transaction that makes one more account in the caller's organization. It holds the organization, so the
 /// plan's limit is still kept when it commits.
 ///
 /// # Errors
@@ -97,15 +97,15 @@ pub async fn switch(deps: &Deps, caller: &Caller, account_id: i64) -> Result<Ope
     sessions::opened(deps, started, account_id).await
 }
 
-/// Changes the caller's name and, for an administrator of the organisation, its name: both or neither.
+/// Changes the caller's name and, for an administrator of the organization, its name: both or neither.
 ///
 /// # Errors
 /// `USERNAME_…`, then `ORGANIZATION_NAME_…`: empty, characters, too long; `ORGANIZATION_NOT_FOUND` for an ADMIN who names
-/// an organisation that they do not administer.
+/// an organization that they do not administer.
 pub async fn update_names(deps: &Deps, caller: &Caller, username: &str, organization: &str) -> Result<()> {
     let username =
         checked_name(username, "-", [Reason::UsernameEmpty, Reason::UsernameCharacters, Reason::UsernameTooLong])?;
-    // The organisation belongs to the whole account, so the API scope decides, whatever scope the call names.
+    // The organization belongs to the whole account, so the API scope decides, whatever scope the call names.
     let own = grants::get(deps, caller.account_id, caller.user_id, Scope::Api).await?;
     let organization = match own.base_role {
         Role::Admin if !own.administers_organization() => match organization.trim() {

@@ -18,7 +18,7 @@ const TELL_USE_EVERY_S: i64 = 60;
 /// Tokens kept for one key: one per scope, client address, and service that calls another.
 const TOKENS_PER_KEY_MAX: usize = 64;
 
-/// Answers a caller token and its expiry in Unix seconds.
+/// Returns a caller token and its expiry in Unix seconds.
 ///
 /// # Errors
 /// `UNAUTHENTICATED` for a credential that is not good; `ORGANIZATION_SUSPENDED`, `ORGANIZATION_NOT_ACTIVATED`; `UNAVAILABLE` when its owner cannot be asked.

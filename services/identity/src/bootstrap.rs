@@ -37,7 +37,7 @@ impl FirstStart {
     }
 }
 
-/// Makes the organisation, its account, its administrator and the first API key, unless they exist. A start that was
+/// Makes the organization, its account, its administrator and the first API key, unless they exist. A start that was
 /// interrupted goes on where it stopped.
 ///
 /// # Errors
@@ -66,7 +66,7 @@ pub async fn first_start(deps: &Deps, admin: &AdminOptions, data_dir: &Path) -> 
     Ok(made)
 }
 
-/// Answers false when another process was faster.
+/// Returns false when another process was faster.
 async fn create_administrator(deps: &Deps, email: &str, password: &str) -> Result<bool> {
     let password_hash = deps.passwords.hash(password.to_owned()).await?;
     let mut tx = deps.db.begin().await?;

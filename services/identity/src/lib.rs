@@ -1,4 +1,4 @@
-//! Identity: organisations, their accounts, users, sessions, and the role each user holds in each account.
+//! Identity: organizations, their accounts, users, sessions, and the role each user holds in each account.
 //!
 //! Tables: `organizations`, `accounts` (customer workspaces among them), `account_settings`, `users`,
 //! `user_identities`, `memberships`, `custom_roles`, `invitations`, `password_resets`, `sessions`, `oidc_logins`,

@@ -1,4 +1,4 @@
-//! Managed users: customer workspaces, which are accounts of the vendor's organisation with an external id.
+//! Managed users: customer workspaces, which are accounts of the vendor's organization with an external id.
 
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::Caller;

@@ -262,7 +262,7 @@ pub(crate) async fn keep_an_admin(tx: &mut Tx, account_id: i64, admins_before: u
     Ok(())
 }
 
-/// The scopes, among those in which a mapping gives a role, that the plan of the account's organisation does not open.
+/// The scopes, among those in which a mapping gives a role, that the plan of the account's organization does not open.
 /// Asked before a transaction: billing may have something to write.
 pub(crate) async fn closed_scopes(
     deps: &Deps,

@@ -25,7 +25,7 @@ pub struct Person {
 }
 
 /// Gives a user a new password; every session and every reset token of the user ends, and failed logins are forgotten.
-/// Answers the password, made here where none is given.
+/// Returns the password, made here where none is given.
 ///
 /// # Errors
 /// `USER_NOT_FOUND`; what is wrong with the password.
@@ -54,7 +54,7 @@ pub async fn reset_password(
     Ok(password)
 }
 
-/// Makes an administrator of an account. Answers the password, made here where none is given.
+/// Makes an administrator of an account. Returns the password, made here where none is given.
 ///
 /// # Errors
 /// `EMAIL_INVALID`, `USER_EXISTS`, `ACCOUNT_NOT_FOUND`; what is wrong with the password.

@@ -1,4 +1,4 @@
-//! Organisations: who owns accounts, and whether they may be used.
+//! Organizations: who owns accounts, and whether they may be used.
 
 use portolan_api::{Reason, Result};
 use portolan_store::Db;
@@ -12,24 +12,24 @@ use crate::{
     store,
 };
 
-/// The login of an organisation's first user; empty when there is none.
+/// The login of an organization's first user; empty when there is none.
 pub async fn admin_email(deps: &Deps, id: &str) -> Result<String> {
     Ok(store::find_admin_email(&deps.db, id).await?.unwrap_or_default())
 }
 
-/// Finds an organisation with its accounts.
+/// Finds an organization with its accounts.
 pub async fn find(deps: &Deps, by: &By) -> Result<Option<(Organization, Vec<i64>)>> {
     let Some(organization) = store::find_organization(&deps.db, by).await? else { return Ok(None) };
     let accounts = store::list_account_ids(&deps.db, &organization.id).await?;
     Ok(Some((organization, accounts)))
 }
 
-/// Every organisation of the installation, the oldest first.
+/// Every organization of the installation, the oldest first.
 pub async fn list(db: &Db) -> Result<Vec<Organization>> {
     store::list_organizations(db).await
 }
 
-/// Opens or shuts an organisation, named by its id, public id or sub-domain. Answers it as it was before.
+/// Opens or shuts an organization, named by its id, public id or sub-domain. Returns it as it was before.
 ///
 /// # Errors
 /// `ORGANIZATION_NOT_FOUND`.
@@ -52,7 +52,7 @@ pub async fn set_state(db: &Db, keys: &AuditKeys, name: &str, state: State) -> R
     Ok(organization)
 }
 
-/// A new organisation of this name, active at once.
+/// A new organization of this name, active at once.
 pub(crate) fn new(name: &str, created_at: i64) -> NewOrganization {
     let suffix = random_text(16);
     NewOrganization {

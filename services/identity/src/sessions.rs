@@ -161,7 +161,7 @@ pub async fn verify(deps: &Deps, session: &str, access_token: &str) -> Result<Se
     Ok(found)
 }
 
-/// Ends every session of the caller; a caller with an API key ends nothing. Answers where to go.
+/// Ends every session of the caller; a caller with an API key ends nothing. Returns where to go.
 ///
 /// # Errors
 /// `REDIRECT_NOT_ALLOWED` unless `redirect_url` is a path that starts with one slash, or stands below the public address

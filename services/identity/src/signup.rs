@@ -1,4 +1,4 @@
-//! New people: by invitation, as the first user, or as founders of an organisation.
+//! New people: by invitation, as the first user, or as founders of an organization.
 
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::Shown;

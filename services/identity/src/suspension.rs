@@ -8,7 +8,7 @@ use portolan_store::Db;
 
 use crate::{model::organizations::State, store};
 
-/// Organisations that may not be used, as of half a second ago at most.
+/// Organizations that may not be used, as of half a second ago at most.
 #[derive(Clone)]
 pub(crate) struct Suspended {
     states: Arc<RwLock<HashMap<String, State>>>,

@@ -1,4 +1,4 @@
-//! What runs by itself: push messages, the watch over organisations, the end of old sessions, heads of the audit, the
+//! What runs by itself: push messages, the watch over organizations, the end of old sessions, heads of the audit, the
 //! first API key. Every
 //! step is safe to cut off.
 

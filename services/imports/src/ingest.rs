@@ -35,7 +35,7 @@ impl Chunks {
         Self { messages: Vec::new(), bytes: 0, bytes_max }
     }
 
-    /// Adds a message that counts as `bytes`, and answers the chunk that it no longer fits in.
+    /// Adds a message that counts as `bytes`, and returns the chunk that it no longer fits in.
     pub fn push(&mut self, message: Message, bytes: usize) -> Option<Vec<Message>> {
         let full = (self.bytes + bytes > self.bytes_max).then(|| self.take()).flatten();
         self.bytes += bytes;

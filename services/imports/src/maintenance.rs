@@ -7,7 +7,7 @@ use crate::store::{specifications, uploads};
 use crate::{Deps, Error, jobs};
 
 /// Removes the values that uploads of a collection hold. Kept records of what was ingested are no longer needed, and
-/// specifications that are kept hold no values. Answers how many uploads were looked at.
+/// specifications that are kept hold no values. Returns how many uploads were looked at.
 pub async fn redact(deps: &Deps, account_id: i64, collection_id: i32) -> Result<i64, Error> {
     let found = uploads::of_collection(&deps.db, account_id, collection_id).await?;
     for upload_id in &found {

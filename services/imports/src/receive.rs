@@ -34,7 +34,7 @@ pub struct NewImport {
     pub file_name: String,
 }
 
-/// Stores a file and answers the ids of its job and upload. A repetition under the same write id answers the same.
+/// Stores a file and returns the ids of its job and upload. A repetition under the same write id answers the same.
 /// Nothing stays of an upload that breaks off.
 ///
 /// # Errors

@@ -177,7 +177,7 @@ impl Partial {
         Ok(())
     }
 
-    /// Makes the file durable under its name and answers its size.
+    /// Makes the file durable under its name and returns its size.
     pub async fn finish(mut self) -> io::Result<u64> {
         self.file.write_all(&self.pending).await?;
         self.file.flush().await?;

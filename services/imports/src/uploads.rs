@@ -89,7 +89,7 @@ pub async fn remove_some(deps: &Deps, tx: &mut Tx, job: &Job<Task>, upload_id: &
 
 /// Ingests the operations of an upload, each group into the collection that its name names. Operations that were
 /// ingested before are left out, so that a repetition changes nothing and `ALL_APIS` after `ONLY_SUCCESSFUL_APIS` adds
-/// the rest. Answers the job that tells of it.
+/// the rest. Returns the job that tells of it.
 ///
 /// # Errors
 /// `UPLOAD_NOT_FOUND`, and those of the collection.

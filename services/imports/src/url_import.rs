@@ -27,7 +27,7 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The tag by which the product shows such collections, and its value.
 const TAG: (&str, &str) = ("gen-ai", "Gen AI Import");
 
-/// Begins an import: the collection is made at once, the call is the job's. Answers the collection and the job.
+/// Begins an import: the collection is made at once, the call is the job's. Returns the collection and the job.
 ///
 /// # Errors
 /// `URL_REQUIRED`, `URL_INVALID`, `URL_REFUSED`, and those of the collection.

@@ -2,7 +2,7 @@
 //! racing imports never exceed the limit together and nothing that was accepted has to be thrown away.
 //!
 //! # Invariants
-//! - A reservation is judged against the endpoints of the inventory and all other reservations of the organisation,
+//! - A reservation is judged against the endpoints of the inventory and all other reservations of the organization,
 //!   while its row lock makes the others wait.
 //! - It counts until ingest has read the records, which counts their endpoints in the same transaction.
 

@@ -95,7 +95,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, key_id: i32) -> Result<bool> {
     Ok(deleted)
 }
 
-/// Gives one of the caller's keys a new secret; the old one works for `grace_s` more seconds. Answers the key, the secret
+/// Gives one of the caller's keys a new secret; the old one works for `grace_s` more seconds. Returns the key, the secret
 /// (absent when this write was answered before) and until when the old one works.
 ///
 /// Of two rotations within a grace period the second ends the first secret: never do more than two work.

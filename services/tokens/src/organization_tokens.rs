@@ -1,4 +1,4 @@
-//! Organisation tokens: who has one acts for the organisation within its scopes.
+//! Organization tokens: who has one acts for the organization within its scopes.
 //!
 //! # Invariants
 //! - One secret works at a time: a regeneration replaces the digest in one statement, so it works or it does not.
@@ -205,7 +205,7 @@ pub async fn authenticate(deps: &Deps, secret: &str, address: &str) -> Result<To
     Ok(token)
 }
 
-/// The organisation that the caller means, which must be its own.
+/// The organization that the caller means, which must be its own.
 ///
 /// # Errors
 /// `ORGANIZATION_NOT_FOUND`, also for another's; `ORGANIZATION_SUSPENDED`, `ORGANIZATION_NOT_ACTIVATED`.
@@ -228,7 +228,7 @@ async fn find(tx: &mut portolan_store::Tx, place: &Place, id: &str) -> Result<To
     Ok(store::find(tx, place, id).await?.ok_or(Reason::ApiTokenNotFound)?)
 }
 
-/// Users administer the organisation here and may grant every scope; a token grants, changes and ends what it has.
+/// Users administer the organization here and may grant every scope; a token grants, changes and ends what it has.
 fn allow_scopes(caller: &Caller, wanted: &[String]) -> Result<()> {
     let Some(own) = caller.grant.token_scopes() else { return Ok(()) };
     match wanted.iter().find(|scope| !own.contains(scope)) {

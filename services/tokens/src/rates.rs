@@ -12,7 +12,7 @@ impl Rates {
         Self(limits)
     }
 
-    /// Counts one request. Answers after how many seconds to repeat when there were `limit` of them already.
+    /// Counts one request. Returns after how many seconds to repeat when there were `limit` of them already.
     ///
     /// # Errors
     /// `UNAVAILABLE` when the counters cannot be reached.

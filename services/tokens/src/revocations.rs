@@ -69,7 +69,7 @@ pub async fn live_keys(deps: &Deps, owners: &[(i64, i64)]) -> Result<Vec<String>
     Ok(live)
 }
 
-/// Answers how many credentials there were, and how many profiles beside them.
+/// Returns how many credentials there were, and how many profiles beside them.
 async fn revoke_one(deps: &Deps, ended: &Ended) -> Result<(i32, i32)> {
     let mut tx = deps.db.begin().await?;
     let mut revoked = 0;

@@ -7,7 +7,7 @@
 /// Reads a key, or takes a lease.
 /// KEYS: the key, and the expected basis when there is one. ARGV: nonce, prefix of all keys, basis without the prefix,
 /// milliseconds of a lease, of a generation.
-/// Answers the value; false for a plain miss; `L<generation>` for a lease.
+/// Returns the value; false for a plain miss; `L<generation>` for a lease.
 ///
 /// The race: between a reader's plain look at the key and this script another may have filled, leased or buried it, so
 /// everything is looked at again.

@@ -43,7 +43,7 @@ where
     K: Hash + Eq + Clone + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// Answers a copy, or what `strictly` finds. That is asked more than once only where a read that others had begun
+    /// Returns a copy, or what `strictly` finds. That is asked more than once only where a read that others had begun
     /// does not count for this request.
     ///
     /// # Errors

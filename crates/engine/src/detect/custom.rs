@@ -12,7 +12,7 @@ pub const PATTERN_CHARACTERS_MAX: usize = 1_000;
 /// Longest value that custom rules look at.
 pub(super) const CUSTOM_VALUE_BYTES_MAX: usize = 64 << 10;
 
-/// How a kind of data of an account is recognised, and what follows.
+/// How a kind of data of an account is recognized, and what follows.
 #[derive(Debug)]
 pub struct CustomRule {
     pub custom: CustomType,

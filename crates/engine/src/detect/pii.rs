@@ -7,7 +7,7 @@ use super::{keys, secrets};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PiiType(u8);
 
-/// How a kind is recognised.
+/// How a kind is recognized.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Rule {
     /// The last key segment, without separators and in lower case, contains the text, and does not say that the value is

@@ -22,7 +22,7 @@ pub(super) enum Entry<'a> {
 
 /// What is done with the entries.
 pub(super) trait Visit {
-    /// Takes the entry that the bytes start with, when it is whole and as expected, and answers its length. `None`
+    /// Takes the entry that the bytes start with, when it is whole and as expected, and returns its length. `None`
     /// has done nothing, and the entry is then given to [`Visit::entry`].
     fn whole(&mut self, bytes: &[u8]) -> Option<(usize, ControlFlow<()>)>;
 

@@ -229,7 +229,7 @@ webhooks: {w: {post: {}}}
 }
 
 #[test]
-fn documents_are_recognised_or_refused_with_a_reason() {
+fn documents_are_recognized_or_refused_with_a_reason() {
     let check = |text: &str, expected: &str| {
         let error = Document::parse(text.as_bytes()).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains(expected), "{text}: {error}");

@@ -141,7 +141,7 @@ impl<'d> Collection<'d> {
         self.node.get("info").filter(|info| info.as_map().is_some())
     }
 
-    /// Converts each request in document order, until `sink` breaks off. Answers what is wrong with the collection as a
+    /// Converts each request in document order, until `sink` breaks off. Returns what is wrong with the collection as a
     /// whole.
     pub fn convert(
         &self,

@@ -50,7 +50,7 @@ impl Producer {
         Watermarks(self.client.clone())
     }
 
-    /// Answers when the broker has every message durably. After a failure some may have been written: the caller
+    /// Returns when the broker has every message durably. After a failure some may have been written: the caller
     /// repeats the whole append under the same sequence, and the consumer passes over what is there twice.
     pub async fn append(
         &self,

@@ -22,7 +22,7 @@ struct Place {
     index: Option<usize>,
 }
 
-/// Answers the known members of the root, each in its form.
+/// Returns the known members of the root, each in its form.
 pub(super) fn message(message: &MessageDescriptor, given: Map<String, Value>) -> Result<Map<String, Value>, Error> {
     members(message, given, &Place::default())
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 /// Most fields of a form.
 const FIELDS_MAX: usize = 100;
 
-/// Answers the body as a JSON object.
+/// Returns the body as a JSON object.
 ///
 /// # Errors
 /// `CONTENT_TYPE_UNSUPPORTED` for another content type or none; `OAUTH_INVALID_REQUEST` for a field that is given twice

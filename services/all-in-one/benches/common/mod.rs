@@ -196,7 +196,7 @@ impl Load {
     }
 }
 
-/// Answers how long each counted request took, and how many there were with those of the beginning.
+/// Returns how long each counted request took, and how many there were with those of the beginning.
 async fn drive(load: Load, begin: Instant) -> Result<(Vec<Duration>, usize), BoxError> {
     let mut stream = TcpStream::connect(load.address).await?;
     stream.set_nodelay(true)?;

@@ -65,7 +65,7 @@ pub async fn every_write_and_refusal_is_recorded(test: TestDb) {
     assert_eq!(broken(remove).await, Verdict::Broken { seq: 1, fault: Fault::Missing });
 }
 
-/// Waits until every one of these kinds of credentials stands in the list of failed authentications, and answers the list.
+/// Waits until every one of these kinds of credentials stands in the list of failed authentications, and returns the list.
 pub async fn failures(server: &Server, kinds: &[&str]) -> Vec<Value> {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {

@@ -19,7 +19,7 @@ pub async fn wait_for_usage(server: &Server, feature: &str, expected: i64) -> Va
     }
 }
 
-/// The same for the usage of the organisation.
+/// The same for the usage of the organization.
 async fn wait_for_organization(server: &Server, feature: &str, expected: i64) -> Value {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {

@@ -81,7 +81,7 @@ async fn wait_for_value(stigg: &StiggServer, feature_id: &str, value: i64) {
     }
 }
 
-/// The organisation is Stigg's customer: its token, its checkout, its limits and its usage are Stigg's.
+/// The organization is Stigg's customer: its token, its checkout, its limits and its usage are Stigg's.
 pub async fn a_provider_keeps_the_plans(test: TestDb) {
     let stigg = StiggServer::start().await;
     stigg.set(|told| told.limit = 2);

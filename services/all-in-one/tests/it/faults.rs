@@ -132,7 +132,7 @@ async fn report(installation: &Installation, part: &str, fault: &str, load: Load
     summarise(part, fault, healed.elapsed(), load).await;
 }
 
-/// Ends the load, prints and checks what it saw, and answers how many requests were answered with 200.
+/// Ends the load, prints and checks what it saw, and returns how many requests were answered with 200.
 async fn summarise(part: &str, fault: &str, after: Duration, load: Load) -> u64 {
     let (requests, failed) = load.stop().await;
     // 503 by the gateway with its reason, or by the edge when no gateway takes the request.

@@ -250,7 +250,7 @@ async fn passwords_and_ways_in(server: &Server, admin: &Person<'_>, member: &Per
     let denied = server.get("/auth/oidc/callback?error=access_denied").await;
     seen.akto(denied, 401, "The single sign-on did not succeed");
 
-    // Somebody who founded an organisation of their own joins; their password opens more than this account.
+    // Somebody who founded an organization of their own joins; their password opens more than this account.
     let invite = json!({"inviteeEmail": FOUNDER, "inviteeRole": "GUEST"});
     let code = code_of(&server.post("/api/inviteUsers", invite).await.expect(200).json());
     seen.akto(sign_up(server, FOUNDER, "not the password", &code).await, 401, "Email or password is wrong");

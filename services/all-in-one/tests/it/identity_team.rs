@@ -192,8 +192,8 @@ pub async fn workspaces_of_a_vendor(test: TestDb) {
     server.call("GET", &path, &key, json!({})).await.expect(404);
 }
 
-/// The operator's command shuts an organisation and opens it; the audit tells of it, and a loss in it is noticed.
-pub async fn a_suspended_organisation_is_refused(test: TestDb) {
+/// The operator's command shuts an organization and opens it; the audit tells of it, and a loss in it is noticed.
+pub async fn a_suspended_organization_is_refused(test: TestDb) {
     let server = Server::start(&test).await;
     let organization = server.get("/v1/organization").await.expect(200).json();
     assert_eq!(organization["state"], json!("ACTIVE"));

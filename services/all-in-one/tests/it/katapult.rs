@@ -13,7 +13,7 @@ use crate::server::{Answer, Server};
 
 const LIST: &str = "/core/v1/organizations/organization/api_tokens";
 
-/// The lookups of the installation's organisation.
+/// The lookups of the installation's organization.
 pub async fn organization(test: &TestDb) -> (String, String) {
     let identity = test.store.service("identity").await.unwrap();
     let row = identity.fetch_one("SELECT public_id, sub_domain FROM organizations", Vec::new()).await.unwrap();
@@ -347,7 +347,7 @@ pub async fn arguments_are_read_as_documented(test: TestDb) {
     assert_eq!((&page["pagination"], page["api_tokens"].as_array().unwrap().len()), (&pagination, 1));
 }
 
-/// Expiry, network, rate limit and the state of the organisation are checked at each use.
+/// Expiry, network, rate limit and the state of the organization are checked at each use.
 pub async fn what_is_checked_at_each_use(test: TestDb) {
     let server = Server::start(&test).await;
     let (organization, _) = organization(&test).await;
@@ -370,7 +370,7 @@ pub async fn what_is_checked_at_each_use(test: TestDb) {
     let again = server.call("POST", &path, &server.api_key, json!({})).await.expect(200).json();
     assert!(again["api_token"]["expires_at"].as_i64().unwrap() <= now_s());
 
-    // The operator shuts the organisation.
+    // The operator shuts the organization.
     let identity = test.store.service("identity").await.unwrap();
     let (_, other) = create(&server, &test, json!({"name": "other", "scopes": ["api_tokens"]})).await;
     for (state, code) in [("SUSPENDED", "organization_suspended"), ("NOT_ACTIVATED", "organization_not_activated")] {
@@ -466,7 +466,7 @@ pub async fn one_secret_works_while_callers_race(test: TestDb) {
     }
 }
 
-/// An organisation token reaches our own API within its scopes, and the documented APIs of users not at all.
+/// An organization token reaches our own API within its scopes, and the documented APIs of users not at all.
 pub async fn scopes_open_our_own_api(test: TestDb) {
     let server = Server::start(&test).await;
     let (_, imports) = create(&server, &test, json!({"name": "imports", "scopes": ["imports"]})).await;

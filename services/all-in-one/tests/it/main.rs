@@ -82,7 +82,7 @@ portolan_testkit::suite! {
     identity_team::racing_roles_keep_one_name_and_one_default,
     identity_team::the_last_admin_stays,
     identity_team::workspaces_of_a_vendor,
-    identity_team::a_suspended_organisation_is_refused,
+    identity_team::a_suspended_organization_is_refused,
     identity_leavers::credentials_go_with_their_member,
     identity_leavers::keys_go_with_their_workspace,
     identity_leavers::deleted_collections_leave_every_list,

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::server::{Server, har};
 
-/// Runs `portolan` on a data directory and answers whether it succeeded, with what it printed.
+/// Runs `portolan` on a data directory and returns whether it succeeded, with what it printed.
 fn portolan(test: &TestDb, server: Option<&Server>, data_dir: &Path, arguments: &[&str]) -> (bool, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portolan"));
     command.args(arguments).arg("--data-dir").arg(data_dir);

@@ -212,7 +212,7 @@ impl Server {
         answer["data"]["params"].as_array().unwrap().clone()
     }
 
-    /// Waits until the job has ended and answers it.
+    /// Waits until the job has ended and returns it.
     pub async fn wait_for_job(&self, job_id: &str) -> Value {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {

@@ -17,7 +17,7 @@ pub struct Access {
     pub limit: i64,
 }
 
-/// What the plan of an organisation includes at one moment.
+/// What the plan of an organization includes at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entitlements {
     pub plan_id: String,
@@ -42,7 +42,7 @@ pub enum Verdict {
     LimitExceeded,
 }
 
-/// When each feature of an organisation reached its limit, Unix seconds; a feature below its limit is not in it.
+/// When each feature of an organization reached its limit, Unix seconds; a feature below its limit is not in it.
 pub type Overages = BTreeMap<String, i64>;
 
 impl Entitlements {
@@ -86,7 +86,7 @@ impl Entitlements {
     }
 }
 
-/// One feature of an organisation: what the plan says, and what is used.
+/// One feature of an organization: what the plan says, and what is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeatureState {
     pub feature: String,
@@ -97,7 +97,7 @@ pub struct FeatureState {
     pub overage_first_detected: i64,
 }
 
-/// The plan of an organisation, with what is used of it.
+/// The plan of an organization, with what is used of it.
 pub struct State {
     pub organization_id: String,
     pub plan: Entitlements,

@@ -2,7 +2,7 @@
 
 use super::entitlements::Entitlements;
 
-/// What is stored of an organisation.
+/// What is stored of an organization.
 #[derive(Clone, Debug, Default)]
 pub struct Organization {
     /// `None` before the first subscription.

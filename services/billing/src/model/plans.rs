@@ -1,4 +1,4 @@
-//! The built-in plans: what the operator's file says of plans and organisations.
+//! The built-in plans: what the operator's file says of plans and organizations.
 
 use std::collections::BTreeMap;
 
@@ -69,19 +69,19 @@ impl Plans {
         self.plans.contains_key(plan_id)
     }
 
-    /// The plan that an organisation begins with.
+    /// The plan that an organization begins with.
     pub fn first_plan(&self, organization_id: &str) -> &str {
         let configured = self.organizations.get(organization_id).and_then(|entry| entry.plan.as_deref());
         configured.unwrap_or(&self.default_plan)
     }
 
-    /// The customer id configured for an organisation; its own id without one.
+    /// The customer id configured for an organization; its own id without one.
     pub fn customer_id<'p>(&'p self, organization_id: &'p str) -> &'p str {
         let configured = self.organizations.get(organization_id).and_then(|entry| entry.customer_id.as_deref());
         configured.unwrap_or(organization_id)
     }
 
-    /// The organisation with this configured customer id.
+    /// The organization with this configured customer id.
     pub fn organization_of_customer(&self, customer_id: &str) -> Option<&str> {
         let mut entries = self.organizations.iter();
         entries.find(|(_, entry)| entry.customer_id.as_deref() == Some(customer_id)).map(|(id, _)| id.as_str())
@@ -90,7 +90,7 @@ impl Plans {
     /// What a plan includes; a plan that the file no longer has includes nothing.
     pub fn entitlements(&self, plan_id: &str) -> Entitlements {
         let Some(plan) = self.plans.get(plan_id) else {
-            tracing::warn!(plan_id, "an organisation has a plan that the plans file does not have");
+            tracing::warn!(plan_id, "an organization has a plan that the plans file does not have");
             return Entitlements { plan_id: plan_id.to_owned(), expired: true, ..Entitlements::default() };
         };
         let access = |allowance: &Allowance| match allowance {

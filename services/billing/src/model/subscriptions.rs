@@ -3,7 +3,7 @@
 /// Signs the tokens of customers.
 pub struct SigningKey(Vec<u8>);
 
-/// An organisation as the provider is told of it.
+/// An organization as the provider is told of it.
 pub struct Customer<'c> {
     pub id: &'c str,
     pub name: &'c str,

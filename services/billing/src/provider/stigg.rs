@@ -199,7 +199,7 @@ impl Stigg {
         Ok(self.send(query, variables).await?)
     }
 
-    /// Sends one query and answers its `data`.
+    /// Sends one query and returns its `data`.
     async fn send(&self, query: &str, variables: Value) -> Result<Value, Failure> {
         let outcome = self.exchange(query, variables).await;
         if let Ok(mut failed_at) = self.failed_at.lock() {

@@ -18,7 +18,7 @@ static INSERT_ACCOUNTS: Bulk<2> =
 const INSERT_ORGANIZATION: &str =
     "INSERT INTO billing_organizations (organization_id) VALUES ($1) ON CONFLICT DO NOTHING";
 
-/// Keeps an organisation and its accounts; those that are known stay as they are.
+/// Keeps an organization and its accounts; those that are known stay as they are.
 pub async fn insert(db: &Db, organization_id: &str, account_ids: &[i64]) -> Result<(), Error> {
     retrying(|| async {
         let mut tx = db.begin().await?;

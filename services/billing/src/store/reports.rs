@@ -8,7 +8,7 @@ ON CONFLICT (organization_id, feature) DO UPDATE SET value = excluded.value WHER
 
 const LIST_VALUES: &str = "SELECT feature, value FROM usage_reports WHERE organization_id = $1";
 
-/// Keeps the values to be told of an organisation.
+/// Keeps the values to be told of an organization.
 pub async fn note(db: &Db, organization_id: &str, values: &[(&str, i64)]) -> Result<(), Error> {
     let rows = db.fetch_all(LIST_VALUES, args![organization_id]).await?;
     let known = rows.iter().map(|row| Ok((row.get("feature")?, row.get("value")?)));
@@ -33,7 +33,7 @@ SELECT organization_id, feature, value FROM usage_reports
 WHERE (reported IS NULL OR reported <> value) AND (organization_id > $1 OR (organization_id = $1 AND feature > $2))
 ORDER BY organization_id, feature LIMIT $3";
 
-/// What is to be told, after an organisation and feature.
+/// What is to be told, after an organization and feature.
 pub async fn due(db: &Db, after: (&str, &str), limit: i64) -> Result<Vec<Due>, Error> {
     let rows = db.fetch_all(DUE, args![after.0, after.1, limit]).await?;
     let due = rows.iter().map(|row| {

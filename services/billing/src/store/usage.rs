@@ -157,7 +157,7 @@ WHERE a.organization_id = $1
     AND ((b.grain = 'TOTAL' AND b.start_at = 0) OR (b.grain = 'MONTH' AND b.start_at = $2))
 GROUP BY b.feature, b.grain";
 
-/// What all accounts of an organisation use: what exists now, and what happened in the month of `now`.
+/// What all accounts of an organization use: what exists now, and what happened in the month of `now`.
 pub async fn totals(db: &Db, organization_id: &str, now: i64) -> Result<Totals, Error> {
     let mut totals = Totals::default();
     for row in db.fetch_all(ORGANIZATION_TOTALS, args![organization_id, Grain::Month.start(now)]).await? {

@@ -46,7 +46,7 @@ pub async fn grace_follows_the_clock(test: TestDb) {
     assert_eq!(judge(&world, 1).await, Verdict::LimitExceeded);
 }
 
-/// The limit is the organisation's: what its accounts use counts together.
+/// The limit is the organization's: what its accounts use counts together.
 pub async fn usage_of_all_accounts_counts(test: TestDb) {
     let world = World::built_in(test, &PLANS.replace("600", "0")).await;
     report(&world, ACCOUNT, 4, 1).await;

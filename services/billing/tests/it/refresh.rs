@@ -60,7 +60,7 @@ pub async fn requests_share_a_run(test: TestDb) {
         paged.push(job.clone());
     }
     assert_eq!(paged, ended);
-    // Another account of the organisation that waits for the same run has a job of its own.
+    // Another account of the organization that waits for the same run has a job of its own.
     refresh::request(&world.deps, ACCOUNT).await.unwrap();
     refresh::request(&world.deps, SIBLING).await.unwrap();
     let sibling = async || world.deps.jobs.list(SIBLING, 0, None).await.unwrap();

@@ -49,7 +49,7 @@ async fn report(world: &World, feature: &str, count: i64, version: i64) {
     usage::report(&world.deps, vec![count]).await.unwrap();
 }
 
-/// The organisation becomes a customer once, on the first plan; a checkout is passed on; a subscription that has begun
+/// The organization becomes a customer once, on the first plan; a checkout is passed on; a subscription that has begun
 /// counts from the answer on.
 pub async fn subscriptions_go_through_stigg(test: TestDb) {
     let (world, server) = world(test).await;

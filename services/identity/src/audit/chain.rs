@@ -28,7 +28,7 @@ pub async fn open(db: &Db, secrets: &Secrets) -> Result<AuditKeys> {
 }
 
 /// Appends events to the chains of their accounts, in the transaction of the change that they tell of. Events that are
-/// there already change nothing. Answers how many were new.
+/// there already change nothing. Returns how many were new.
 ///
 /// # Errors
 /// Any of the store; `UNAVAILABLE` for a chain under a key that this process does not have.

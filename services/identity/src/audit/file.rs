@@ -174,7 +174,7 @@ pub struct WholeFile {
     pub end_hash: String,
 }
 
-/// Checks a file, and holds it against the expected heads of its events. Answers the place that does not hold otherwise.
+/// Checks a file, and holds it against the expected heads of its events. Returns the place that does not hold otherwise.
 ///
 /// # Errors
 /// When the file cannot be read.

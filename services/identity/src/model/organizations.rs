@@ -1,6 +1,6 @@
-//! Organisations.
+//! Organizations.
 
-/// An organisation.
+/// An organization.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Organization {
     /// UUID.
@@ -12,7 +12,7 @@ pub struct Organization {
     pub state: State,
 }
 
-/// Whether an organisation may be used.
+/// Whether an organization may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Active,
@@ -34,7 +34,7 @@ impl State {
     }
 }
 
-/// A name that an organisation is found by.
+/// A name that an organization is found by.
 #[derive(Clone, Debug)]
 pub enum By {
     Id(String),
@@ -43,7 +43,7 @@ pub enum By {
     Account(i64),
 }
 
-/// An organisation that is made.
+/// An organization that is made.
 pub struct NewOrganization {
     pub id: String,
     pub public_id: String,

@@ -43,10 +43,10 @@ pub(crate) async fn count_open_accounts(db: &Db, organization_id: &str) -> Resul
     Ok(db.fetch_one(COUNT_OPEN_ACCOUNTS, args![organization_id]).await?.get("accounts")?)
 }
 
-/// Changes nothing, and so makes all who would add to the organisation queue.
+/// Changes nothing, and so makes all who would add to the organization queue.
 const HOLD_ORGANIZATION: &str = "UPDATE organizations SET state = state WHERE organization_id = $1";
 
-/// The same while the transaction holds the organisation: nobody else opens an account in it before the commit.
+/// The same while the transaction holds the organization: nobody else opens an account in it before the commit.
 pub(crate) async fn count_open_accounts_held(tx: &mut Tx, organization_id: &str) -> Result<i64> {
     one(tx.execute(HOLD_ORGANIZATION, args![organization_id]).await?)?;
     Ok(tx.fetch_one(COUNT_OPEN_ACCOUNTS, args![organization_id]).await?.get("accounts")?)

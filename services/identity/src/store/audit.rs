@@ -12,7 +12,7 @@ pub(crate) async fn has_head(tx: &mut Tx, account_id: i64) -> Result<bool> {
 const INSERT_HEAD: &str = "INSERT INTO audit_heads (account_id, seq, hash, unkeyed_seq, anchor_seq, anchor_hash, \
      signed_seq, key_id, seal) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
 
-/// Answers false when there is one.
+/// Returns false when there is one.
 pub(crate) async fn insert_head(tx: &mut Tx, head: &SealedHead) -> Result<bool> {
     Ok(tx.execute(INSERT_HEAD, values(head)).await? == 1)
 }

@@ -61,7 +61,7 @@ pub(crate) async fn take_invitation(tx: &mut Tx, code_digest: &str) -> Result<Op
 
 const DELETE_INVITATION: &str = "DELETE FROM invitations WHERE account_id = $1 AND email_key = $2";
 
-/// Answers whether there was one.
+/// Returns whether there was one.
 pub(crate) async fn delete_invitation(tx: &mut Tx, account_id: i64, email_key: &str) -> Result<bool> {
     Ok(tx.execute(DELETE_INVITATION, args![account_id, email_key]).await? == 1)
 }

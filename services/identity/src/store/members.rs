@@ -43,7 +43,7 @@ pub(crate) async fn update_roles(
 
 const DELETE_MEMBERSHIP: &str = "DELETE FROM memberships WHERE account_id = $1 AND user_id = $2";
 
-/// Answers whether there was one.
+/// Returns whether there was one.
 pub(crate) async fn delete_membership(tx: &mut RightsTx, account_id: i64, user_id: i64) -> Result<bool> {
     tx.touch_member(account_id, user_id);
     Ok(tx.execute(DELETE_MEMBERSHIP, args![account_id, user_id]).await? == 1)

@@ -54,7 +54,7 @@ impl RightsTx {
         self.change.end().await
     }
 
-    /// Rolls back, and answers the keys of what was touched without an announcement.
+    /// Rolls back, and returns the keys of what was touched without an announcement.
     pub(crate) async fn discard(self) -> BTreeSet<String> {
         // What is not rolled back here is so at the drop of the connection.
         let _ = self.tx.rollback().await;

@@ -32,7 +32,7 @@ pub async fn identity(test: &TestDb, grants: Cache<Grant>) -> Deps {
     Deps::open(db, peers, secrets, grants, Cache::Off, &Options::read(&config).unwrap()).await.unwrap()
 }
 
-/// Makes the account, with a member of it, and answers the member.
+/// Makes the account, with a member of it, and returns the member.
 pub async fn member(deps: &Deps, login: &str) -> i64 {
     with_role(deps, login, "MEMBER").await
 }

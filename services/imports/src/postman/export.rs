@@ -19,7 +19,7 @@ use crate::{Deps, Error};
 const PAGES_MAX: usize = 200;
 const SCHEMA_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
-/// Writes the schema down with the rights of the caller and begins the export. Answers its job.
+/// Writes the schema down with the rights of the caller and begins the export. Returns its job.
 ///
 /// # Errors
 /// `POSTMAN_CREDENTIAL_REQUIRED`, and those of the collection.

@@ -51,5 +51,5 @@ portolan_testkit::suite! {
     sources::an_address_is_called_and_ingested_once,
     sources::a_given_answer_is_taken,
     sources::refused_addresses_are_not_called,
-    sources::files_are_recognised_and_cancelled,
+    sources::files_are_recognized_and_cancelled,
 }

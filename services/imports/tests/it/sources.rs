@@ -176,7 +176,7 @@ pub async fn refused_addresses_are_not_called(test: TestDb) {
 }
 
 /// A file of each further format is found by its content, and a deleted collection cancels its jobs and takes their files.
-pub async fn files_are_recognised_and_cancelled(test: TestDb) {
+pub async fn files_are_recognized_and_cancelled(test: TestDb) {
     let world = World::new(test).await;
     let cancelled = send(&world, "c", CreateImportRequest::default(), CAPTURE.as_bytes()).await.unwrap();
     let collection_id = get(&world, &cancelled.job_id).await.collection_id.unwrap();

@@ -44,7 +44,7 @@ pub struct DataType {
     pub updated_at: i64,
 }
 
-/// How a kind of an account's making is recognised, and what follows.
+/// How a kind of an account's making is recognized, and what follows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Definition {

@@ -21,7 +21,7 @@ macro_rules! select {
 
 const RESERVE_IDS: &str = "UPDATE inventory_sequences SET next_id = next_id + $1 WHERE name = 'collection' RETURNING next_id - $1 AS first_id";
 
-/// Takes `count` ids that nobody had before and answers the first.
+/// Takes `count` ids that nobody had before and returns the first.
 pub async fn reserve_ids(db: &Db, count: i64) -> Result<i64, Error> {
     let mut tx = db.begin().await?;
     let first_id = tx.fetch_one(RESERVE_IDS, args![count]).await?.get("first_id")?;

@@ -80,7 +80,7 @@ pub async fn insert(
 const DELETE: &str =
     "DELETE FROM demerged_urls WHERE account_id = $1 AND collection_id = $2 AND url_key = $3 RETURNING kept";
 
-/// Forgets that a template was taken apart and answers what it had gathered; nothing when it was not.
+/// Forgets that a template was taken apart and returns what it had gathered; nothing when it was not.
 pub async fn delete(
     tx: &mut Tx,
     account_id: i64,

@@ -38,7 +38,7 @@ pub async fn all_conditions(db: &Db) -> Result<Vec<(i64, i32, String)>, Error> {
 const LOCK_CONDITIONS: &str = "UPDATE collections SET kind = kind WHERE account_id = $1 AND collection_id = $2 \
      AND kind = 'API_GROUP' AND deleted_at IS NULL RETURNING conditions, sharing";
 
-/// Holds a group until the transaction ends and answers its conditions; nothing when it is no group.
+/// Holds a group until the transaction ends and returns its conditions; nothing when it is no group.
 pub async fn lock(tx: &mut Tx, account_id: i64, group_id: i32) -> Result<Option<(String, Sharing)>, Error> {
     let row = tx.fetch_optional(LOCK_CONDITIONS, args![account_id, group_id]).await?;
     row.map(|row| {
@@ -189,7 +189,7 @@ const COUNT_BY_GROUP: &str = "SELECT group_id, count(*) AS members FROM group_me
 
 const DELETE_BY_COLLECTION: &str = "DELETE FROM group_members WHERE account_id = $1 AND collection_id = $2";
 
-/// Takes all endpoints of a collection out of every group and answers how many each has lost.
+/// Takes all endpoints of a collection out of every group and returns how many each has lost.
 pub async fn delete_collection(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<BTreeMap<i32, i64>, Error> {
     let mut lost = BTreeMap::new();
     for row in tx.fetch_all(COUNT_BY_GROUP, args![account_id, collection_id]).await? {

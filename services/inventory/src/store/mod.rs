@@ -30,7 +30,7 @@ const LIST_SIZES: [usize; 4] = [1, 16, 128, 512];
 /// The largest list of one statement.
 pub const LIST_MAX: usize = 512;
 
-/// Puts a list of keys where `statement` has `{keys}`, as markers from `first_marker` on, and answers the arguments for
+/// Puts a list of keys where `statement` has `{keys}`, as markers from `first_marker` on, and returns the arguments for
 /// them. The list is filled up with its last key to one of few lengths.
 fn with_keys(statement: &str, first_marker: usize, keys: &[&str]) -> (Sql, Vec<Value>) {
     let size = LIST_SIZES.into_iter().find(|size| keys.len() <= *size).unwrap_or(keys.len());

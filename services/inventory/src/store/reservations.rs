@@ -6,7 +6,7 @@ use portolan_store::{Db, Error, Tx, args, retrying};
 const LOCK: &str = "INSERT INTO endpoint_reservation_locks (organization_id) VALUES ($1)
     ON CONFLICT (organization_id) DO UPDATE SET organization_id = excluded.organization_id";
 
-/// Makes all who reserve for an organisation queue until the transaction ends.
+/// Makes all who reserve for an organization queue until the transaction ends.
 pub async fn lock(tx: &mut Tx, organization_id: &str) -> Result<(), Error> {
     tx.execute(LOCK, args![organization_id]).await.map(drop)
 }

@@ -10,7 +10,7 @@ use crate::{Error, model::keys, store, writer::Changed};
 const PAGE: i64 = 2_000;
 
 /// Gives every raw URL of a collection that the transaction holds the effective URL that follows from what is stored,
-/// and answers the catalog of it.
+/// and returns the catalog of it.
 pub(crate) async fn retemplate(
     tx: &mut Tx,
     account_id: i64,

@@ -96,7 +96,7 @@ impl CollectionListsService for NoLists {
     }
 }
 
-/// Identity with one organisation, whose accounts have no settings.
+/// Identity with one organization, whose accounts have no settings.
 struct OneOrganization;
 
 #[tonic::async_trait]

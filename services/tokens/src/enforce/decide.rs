@@ -231,7 +231,7 @@ fn client(edge: &Inner, call: &Call<'_>) -> Option<IpAddr> {
     Some(edge.settings.proxies.client_told(call.peer?, lines))
 }
 
-/// Answers the claims as they are passed on.
+/// Returns the claims as they are passed on.
 async fn verify(edge: &Inner, profile: &Arc<Profile>, proof: Proof) -> Result<Option<String>, Refusal> {
     let (signed, verified) = match (&profile.auth, proof) {
         (Auth::Token | Auth::OAuth2, Proof::Known) => return Ok(None),

@@ -15,7 +15,7 @@ pub struct Token {
     pub id: String,
     /// UUID of the owner.
     pub organization_id: String,
-    /// The account in which it was made and acts; 0 for the first of the organisation.
+    /// The account in which it was made and acts; 0 for the first of the organization.
     pub account_id: i64,
     pub name: String,
     pub scopes: Vec<String>,
@@ -47,7 +47,7 @@ pub struct Properties {
     pub annotations: Option<Vec<Annotation>>,
 }
 
-/// Which organisation a caller means.
+/// Which organization a caller means.
 pub enum Lookup {
     Id(String),
     SubDomain(String),
@@ -69,7 +69,7 @@ impl Page {
     }
 }
 
-/// A token with the public id of its organisation, and its secret when it was just made.
+/// A token with the public id of its organization, and its secret when it was just made.
 #[derive(Debug)]
 pub struct Shown {
     pub token: Token,
@@ -132,7 +132,7 @@ impl Annotation {
 pub(crate) struct Place {
     pub(crate) organization_id: String,
     pub(crate) account_id: i64,
-    /// The account of the organisation in which tokens act that name none.
+    /// The account of the organization in which tokens act that name none.
     pub(crate) is_first: bool,
 }
 

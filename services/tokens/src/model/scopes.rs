@@ -1,4 +1,4 @@
-//! The scopes that organisation tokens may have.
+//! The scopes that organization tokens may have.
 
 /// Scopes of Katapult's API, then those of Portolan's own.
 const ALL: &[&str] = &[

@@ -17,7 +17,7 @@ const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 pub enum Kind {
     /// A user's API key.
     ApiKey,
-    /// An organisation token.
+    /// An organization token.
     OrganizationToken,
 }
 

@@ -125,7 +125,7 @@ const DELETE_OF_ACCOUNT: &str = "UPDATE api_profiles
         grant_version = grant_version + 1, updated_at = $2, version = $3
     WHERE account_id = $1 AND deleted = 0 RETURNING profile_id";
 
-/// Answers the id of each.
+/// Returns the id of each.
 pub(crate) async fn delete_of_account(tx: &mut Tx, account_id: i64, now_ms: i64, version: i64) -> Result<Vec<i64>> {
     let rows = tx.fetch_all(DELETE_OF_ACCOUNT, args![account_id, now_ms, version]).await?;
     rows.iter().map(|row| Ok(row.get("profile_id")?)).collect()

@@ -59,7 +59,7 @@ pub(crate) async fn delete(tx: &mut Tx, account_id: i64, user_id: i64, id: i32) 
 const DELETE_OF_OWNER: &str = "DELETE FROM slack_webhooks
     WHERE account_id = $1 AND ($2 = 0 OR user_id = $2) AND created_at <= $3 RETURNING user_id, webhook_id AS id";
 
-/// Answers user and id of each.
+/// Returns user and id of each.
 pub(crate) async fn delete_of_owner(tx: &mut Tx, ended: &Ended) -> Result<Vec<(i64, i32)>> {
     tx.fetch_all(DELETE_OF_OWNER, of_owner(ended)).await?.iter().map(owned).collect()
 }

@@ -1,4 +1,4 @@
-//! Credentials of tools, of an organisation, and of clients in customer workspaces.
+//! Credentials of tools, of an organization, and of clients in customer workspaces.
 
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ pub async fn api_keys(golden: &mut Golden<'_>) {
     golden.call(By::Admin, "DELETE", hook, one, Value::Null).await;
 }
 
-/// Tokens of the organisation.
+/// Tokens of the organization.
 pub async fn organization_tokens(golden: &mut Golden<'_>) {
     const LIST: &str = "/core/v1/organizations/{organization}/api_tokens";
     const ONE: &str = "/core/v1/api_tokens/{api_token}";

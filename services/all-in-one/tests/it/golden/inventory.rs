@@ -13,7 +13,7 @@ const POSTMAN: &str = r#"{"info":{"_postman_id":"p1","name":"Old","schema":
 "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"},"item":[{"name":"One","request":{"method":"GET",
 "url":"http://old.test/one"}}]}"#;
 
-/// Answers the id of the collection that later calls are about.
+/// Returns the id of the collection that later calls are about.
 pub async fn calls(golden: &mut Golden<'_>) -> i64 {
     let shop = golden.create("/api/createCollection", "Shop").await;
     let capture = har(&[
