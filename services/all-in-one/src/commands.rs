@@ -10,10 +10,10 @@ pub(crate) async fn migrate(arguments: &ProcessArgs) -> Result<(), BoxError> {
     key_mark::open(&identity).await?;
     portolan_identity::migrate(&identity).await?;
     let inventory = store.service("inventory").await?;
-    portolan_meter::open(&inventory).await?;
+    key_mark::open(&inventory).await?;
+    portolan_inventory::migrate(&inventory).await?;
     for (db, migrations) in [
         (&store.service("tokens").await?, &portolan_tokens::MIGRATIONS),
-        (&inventory, &portolan_inventory::MIGRATIONS),
         (&store.service("imports").await?, &portolan_imports::MIGRATIONS),
         (&store.service("billing").await?, &portolan_billing::MIGRATIONS),
         (&store.service("gateway").await?, &portolan_gateway::MIGRATIONS),

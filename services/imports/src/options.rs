@@ -24,22 +24,6 @@ pub struct PostmanOptions {
     pub url: String,
 }
 
-/// The log of ingest records, which imports share with the inventory. Its other keys are part of the URL by the time
-/// it is read.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-pub struct LogOptions {
-    pub url: String,
-    pub topic: String,
-}
-
-impl LogOptions {
-    /// # Errors
-    /// Names the key and what is wrong with its value.
-    pub fn read(config: &Config) -> Result<Self, BoxError> {
-        Ok(config.section("log")?)
-    }
-}
-
 impl Options {
     /// # Errors
     /// Names the key and what is wrong with its value.

@@ -9,13 +9,7 @@ use portolan_log::Log;
 use portolan_runtime::{Opened, Process, Service, Tasks, process, process::BoxError, readiness::check, reseal};
 use tonic::service::Routes;
 
-use crate::{
-    deps::Deps,
-    model::sealed::SEALED,
-    options::{LogOptions, Options},
-    rpc::Rpc,
-    worker,
-};
+use crate::{deps::Deps, model::sealed::SEALED, options::Options, rpc::Rpc, worker};
 
 /// Room for the other members and the frame beside a body of the largest size.
 const MESSAGE_BYTES_MAX: usize = BODY_BYTES_MAX + 1024 * 1024;
@@ -28,7 +22,7 @@ impl Service for Imports {
     const PACKAGE: &'static str = "portolan.imports.v1";
 
     async fn open(process: &Process) -> Result<Opened, BoxError> {
-        let LogOptions { url, topic } = LogOptions::read(&process.config)?;
+        let portolan_runtime::options::LogOptions { url, topic, .. } = process.config.shared.log.clone();
         let store = process.store.clone();
         // Owned by each attempt: the future of a trait lends nothing to closures.
         let open = move || {

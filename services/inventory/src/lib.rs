@@ -57,7 +57,7 @@ mod writer;
 pub use deps::Deps;
 pub use error::Error;
 pub use ingest::{lag, log_readiness, oldest_unread, probe};
-pub use migrations::{MIGRATIONS, SERVICE};
+pub use migrations::{MIGRATIONS, SERVICE, migrate};
 pub use options::Options;
 pub use service::{Inventory, start};
 pub use unreadable::unreadable_settings;

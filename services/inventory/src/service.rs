@@ -13,14 +13,7 @@ use portolan_log::Log;
 use portolan_runtime::{Opened, Process, Service, Tasks, process, process::BoxError, readiness::check};
 use tonic::service::Routes;
 
-use crate::{
-    deps::Deps,
-    ingest::log_readiness,
-    migrations::SERVICE,
-    options::{HttpOptions, LogOptions, Options},
-    rpc::Rpc,
-    worker,
-};
+use crate::{deps::Deps, ingest::log_readiness, migrations::SERVICE, options::Options, rpc::Rpc, worker};
 
 /// Largest request: an import target or a list of 10,000 ids stays far below.
 const REQUEST_BYTES_MAX: usize = 4 << 20;
@@ -37,7 +30,7 @@ impl Service for Inventory {
     const PACKAGE: &'static str = "portolan.inventory.v1";
 
     async fn open(process: &Process) -> Result<Opened, BoxError> {
-        let LogOptions { url, topic } = LogOptions::read(&process.config)?;
+        let portolan_runtime::options::LogOptions { url, topic, .. } = process.config.shared.log.clone();
         let store = process.store.clone();
         // Owned by each attempt: the future of a trait lends nothing to closures.
         let open = move || {
@@ -64,7 +57,7 @@ impl Inventory {
         let deps = Deps::open(db.clone(), log, process.peers.clone())
             .await?
             .configured(&options)
-            .trusting(&HttpOptions::read(&process.config)?.trusted_proxies)
+            .trusting(&process.config.shared.http.trusted_proxies)
             .probing_in(std::env::current_exe().ok());
         let tasks = Tasks::default();
         let guard = portolan_outbox::guard(process, &db, process.remote_guard(), &tasks).await?;
