@@ -28,20 +28,12 @@ const PAGE_MAX: i64 = 1_000;
 
 const MIGRATIONS: Migrations = Migrations {
     service: "jobs",
-    steps: &[
-        Migration {
-            version: 1,
-            name: "jobs",
-            sqlite: include_str!("../migrations/sqlite/0001_jobs.sql"),
-            postgres: include_str!("../migrations/postgres/0001_jobs.sql"),
-        },
-        Migration {
-            version: 2,
-            name: "readers",
-            sqlite: include_str!("../migrations/sqlite/0002_readers.sql"),
-            postgres: include_str!("../migrations/postgres/0002_readers.sql"),
-        },
-    ],
+    steps: &[Migration {
+        version: 1,
+        name: "jobs",
+        sqlite: include_str!("../migrations/sqlite/0001_jobs.sql"),
+        postgres: include_str!("../migrations/postgres/0001_jobs.sql"),
+    }],
 };
 
 /// Brings the table to this version, beside those of the service that `db` belongs to.

@@ -18,20 +18,12 @@ const PRODUCER_MEMORY_S: i64 = 7 * 24 * 3_600;
 
 const MIGRATIONS: Migrations = Migrations {
     service: "log",
-    steps: &[
-        Migration {
-            version: 1,
-            name: "log",
-            sqlite: include_str!("../migrations/sqlite/0001_log.sql"),
-            postgres: include_str!("../migrations/postgres/0001_log.sql"),
-        },
-        Migration {
-            version: 2,
-            name: "rejected",
-            sqlite: include_str!("../migrations/sqlite/0002_rejected.sql"),
-            postgres: include_str!("../migrations/postgres/0002_rejected.sql"),
-        },
-    ],
+    steps: &[Migration {
+        version: 1,
+        name: "log",
+        sqlite: include_str!("../migrations/sqlite/0001_log.sql"),
+        postgres: include_str!("../migrations/postgres/0001_log.sql"),
+    }],
 };
 
 const INSERT_PARTITION: &str = "INSERT INTO log_partitions (topic, partition_id, next_offset, log_start_offset) \

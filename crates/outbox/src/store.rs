@@ -4,20 +4,12 @@ use crate::sink::Event;
 
 const MIGRATIONS: Migrations = Migrations {
     service: "outbox",
-    steps: &[
-        Migration {
-            version: 1,
-            name: "outbox",
-            sqlite: include_str!("../migrations/sqlite/0001_outbox.sql"),
-            postgres: include_str!("../migrations/postgres/0001_outbox.sql"),
-        },
-        Migration {
-            version: 55,
-            name: "keys",
-            sqlite: include_str!("../migrations/sqlite/0055_keys.sql"),
-            postgres: include_str!("../migrations/postgres/0055_keys.sql"),
-        },
-    ],
+    steps: &[Migration {
+        version: 1,
+        name: "outbox",
+        sqlite: include_str!("../migrations/sqlite/0001_outbox.sql"),
+        postgres: include_str!("../migrations/postgres/0001_outbox.sql"),
+    }],
 };
 
 const INSERT: &str = "INSERT INTO outbox (topic, event_id, payload, event_key, created_at) \

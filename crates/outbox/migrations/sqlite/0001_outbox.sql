@@ -3,7 +3,11 @@ CREATE TABLE outbox (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     topic TEXT NOT NULL,
     event_id TEXT NOT NULL,
+    -- Events of one key keep their order; those of different keys do not wait for each other.
+    event_key TEXT NOT NULL DEFAULT '',
     payload TEXT NOT NULL,
+    -- Unix seconds.
+    created_at BIGINT NOT NULL DEFAULT 0,
     UNIQUE (topic, event_id)
 );
 CREATE INDEX outbox_order ON outbox (topic, seq);
@@ -13,6 +17,17 @@ CREATE TABLE outbox_leases (
     topic TEXT PRIMARY KEY,
     owner TEXT NOT NULL,
     until BIGINT NOT NULL
+);
+
+-- Keys whose oldest event was not taken yet, and when it is tried again.
+CREATE TABLE outbox_waits (
+    topic TEXT NOT NULL,
+    event_key TEXT NOT NULL,
+    tries BIGINT NOT NULL,
+    -- Unix seconds.
+    due_at BIGINT NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (topic, event_key)
 );
 
 -- Events that their receiver will never take, with its reason.

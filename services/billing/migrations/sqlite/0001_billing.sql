@@ -1,11 +1,11 @@
--- Which organisation an account belongs to; an account never moves.
+-- Which organization an account belongs to; an account never moves.
 CREATE TABLE billing_accounts (
     account_id BIGINT NOT NULL PRIMARY KEY,
     organization_id TEXT NOT NULL
 );
 CREATE INDEX billing_accounts_by_organization ON billing_accounts (organization_id, account_id);
 
--- The plan of an organisation, and what the provider answered of it last.
+-- The plan of an organization, and what the provider answered of it last.
 CREATE TABLE billing_organizations (
     organization_id TEXT NOT NULL PRIMARY KEY,
     plan_id TEXT,
@@ -13,11 +13,13 @@ CREATE TABLE billing_organizations (
     is_customer BIGINT NOT NULL DEFAULT 0,
     -- Grows with every change of the plan; an answer asked for before the change is not kept.
     version BIGINT NOT NULL DEFAULT 0,
+    -- JSON, as the provider gave them; null before the first answer.
     entitlements TEXT,
     fetched_at BIGINT NOT NULL DEFAULT 0,
     fetched_version BIGINT NOT NULL DEFAULT -1
 );
 
+-- Since when an organization uses more of a feature than its plan gives.
 CREATE TABLE billing_overages (
     organization_id TEXT NOT NULL,
     feature TEXT NOT NULL,
@@ -55,18 +57,6 @@ CREATE TABLE usage_versions (
     PRIMARY KEY (account_id, feature)
 );
 
--- Recomputations: one row an organisation, due while `done` is behind `requested`.
-CREATE TABLE usage_refreshes (
-    organization_id TEXT NOT NULL PRIMARY KEY,
-    requested BIGINT NOT NULL,
-    done BIGINT NOT NULL,
-    requested_at BIGINT NOT NULL,
-    finished_at BIGINT NOT NULL,
-    differences TEXT NOT NULL,
-    lease_owner TEXT NOT NULL,
-    lease_until BIGINT NOT NULL
-);
-
 -- Usage for the billing provider: due while `reported` is not `value`; null was never reported.
 CREATE TABLE usage_reports (
     organization_id TEXT NOT NULL,
@@ -76,18 +66,21 @@ CREATE TABLE usage_reports (
     PRIMARY KEY (organization_id, feature)
 );
 
+-- Which process does what one alone may do.
 CREATE TABLE billing_leases (
     name TEXT NOT NULL PRIMARY KEY,
     owner TEXT NOT NULL,
     until BIGINT NOT NULL
 );
 
+-- Queries that were counted, so that a repeat counts once.
 CREATE TABLE agent_queries (
     account_id BIGINT NOT NULL,
     query_id TEXT NOT NULL,
     PRIMARY KEY (account_id, query_id)
 ) WITHOUT ROWID;
 
+-- What each device asked an agent, in sums.
 CREATE TABLE agent_analyses (
     account_id BIGINT NOT NULL,
     agent_id TEXT NOT NULL,
@@ -103,6 +96,7 @@ CREATE TABLE agent_analyses (
 CREATE INDEX agent_analyses_by_time ON agent_analyses (account_id, last_query_at);
 CREATE INDEX agent_analyses_by_user ON agent_analyses (account_id, user_name, last_query_at);
 
+-- The same queries by what they were about.
 CREATE TABLE agent_topics (
     account_id BIGINT NOT NULL,
     agent_id TEXT NOT NULL,
@@ -113,6 +107,7 @@ CREATE TABLE agent_topics (
     PRIMARY KEY (account_id, agent_id, device_id, topic, sub_topic)
 );
 
+-- Queries that were found harmful, by category, with the last one as the example.
 CREATE TABLE agent_harms (
     account_id BIGINT NOT NULL,
     agent_id TEXT NOT NULL,

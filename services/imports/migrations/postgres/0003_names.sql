@@ -1,1 +1,0 @@
-ALTER TABLE upload_operations ADD COLUMN name TEXT NOT NULL DEFAULT '';
