@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn needs_are_read_from_the_options() {
-        let policy = policy("/portolan.inventory.v1.InventoryService/CreateCollection").unwrap();
+        let policy = policy("/portolan.inventory.v1.CollectionService/CreateCollection").unwrap();
         assert_eq!(policy.who, Who::AnyOf(vec![(Feature::ApiCollections, Access::ReadWrite)]));
         assert_eq!(policy.audit, "collection.create");
     }
@@ -183,7 +183,7 @@ mod tests {
     fn our_own_routes_take_the_scopes_of_their_service() {
         let policy = policy("/portolan.imports.v1.ImportsService/ListJobs").unwrap();
         assert_eq!(policy.scopes, ["imports"]);
-        let documented = super::policy("/portolan.inventory.v1.InventoryService/CreateCollection").unwrap();
+        let documented = super::policy("/portolan.inventory.v1.CollectionService/CreateCollection").unwrap();
         assert!(documented.scopes.is_empty(), "an organization token acts in our own API only");
     }
 }

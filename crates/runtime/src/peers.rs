@@ -12,9 +12,8 @@ use portolan_api::{
     },
     imports::v1::uploads_service_client::UploadsServiceClient,
     inventory::v1::{
-        collection_directory_service_client::CollectionDirectoryServiceClient,
-        edge_feed_service_client::EdgeFeedServiceClient, inventory_service_client::InventoryServiceClient,
-        inventory_usage_service_client::InventoryUsageServiceClient, job_service_client::JobServiceClient,
+        collection_service_client::CollectionServiceClient, endpoint_service_client::EndpointServiceClient,
+        ingest_service_client::IngestServiceClient, job_service_client::JobServiceClient,
     },
     tokens::v1::{
         SettleEdgeRequest, api_keys_service_client::ApiKeysServiceClient, edge_service_client::EdgeServiceClient,
@@ -144,11 +143,6 @@ impl Peers {
         IdentityUsageServiceClient::with_interceptor(self.identity.clone(), self.as_service("identity"))
     }
 
-    /// Counts that inventory keeps for billing.
-    pub fn inventory_usage(&self) -> InventoryUsageServiceClient<Called<Channel>> {
-        InventoryUsageServiceClient::with_interceptor(self.inventory.clone(), self.as_service("inventory"))
-    }
-
     /// Asks identity to forget collections.
     pub fn collection_lists(&self) -> CollectionListsServiceClient<Called<Channel>> {
         CollectionListsServiceClient::with_interceptor(self.identity.clone(), self.as_service("identity"))
@@ -176,18 +170,19 @@ impl Peers {
         UploadsServiceClient::with_interceptor(self.imports.clone(), self.as_service("imports"))
     }
 
-    pub fn inventory(&self) -> InventoryServiceClient<Called<Channel>> {
-        InventoryServiceClient::with_interceptor(self.inventory.clone(), self.as_service("inventory"))
+    /// Collections of the inventory.
+    pub fn collections(&self) -> CollectionServiceClient<Called<Channel>> {
+        CollectionServiceClient::with_interceptor(self.inventory.clone(), self.as_service("inventory"))
     }
 
-    /// Names of collections.
-    pub fn collection_directory(&self) -> CollectionDirectoryServiceClient<Called<Channel>> {
-        CollectionDirectoryServiceClient::with_interceptor(self.inventory.clone(), self.as_service("inventory"))
+    /// Endpoints of the inventory, and the feed of those that the edge enforces.
+    pub fn endpoints(&self) -> EndpointServiceClient<Called<Channel>> {
+        EndpointServiceClient::with_interceptor(self.inventory.clone(), self.as_service("inventory"))
     }
 
-    /// The feed of endpoints for the edge.
-    pub fn edge_feed(&self) -> EdgeFeedServiceClient<Called<Channel>> {
-        EdgeFeedServiceClient::with_interceptor(self.inventory.clone(), self.as_service("inventory"))
+    /// How far the inventory has read, what it counts for billing, and room for the endpoints of imports.
+    pub fn ingest(&self) -> IngestServiceClient<Called<Channel>> {
+        IngestServiceClient::with_interceptor(self.inventory.clone(), self.as_service("inventory"))
     }
 
     /// The processes that decide at the edge.
@@ -216,9 +211,9 @@ impl Peers {
         BillingJobServiceClient::with_interceptor(self.billing.clone(), self.as_service("billing"))
     }
 
-    /// Calls with the rights of a user.
-    pub fn inventory_as(&self, caller: &Caller) -> InventoryServiceClient<Called<Channel>> {
-        InventoryServiceClient::with_interceptor(self.inventory.clone(), self.as_caller("inventory", caller))
+    /// Collections of the inventory, with the rights of a user.
+    pub fn collections_as(&self, caller: &Caller) -> CollectionServiceClient<Called<Channel>> {
+        CollectionServiceClient::with_interceptor(self.inventory.clone(), self.as_caller("inventory", caller))
     }
 
     /// Calls a service as a service of the installation, for clients that have no method here.

@@ -61,7 +61,7 @@ async fn measure() -> Result<(), BoxError> {
         edge_address,
         bare_address.parse()?,
         &descriptors,
-        &["portolan.inventory.v1.InventoryService"],
+        &["portolan.inventory.v1.CollectionService"],
     );
     let envoy = start_envoy(&envoy, directory.path(), &config, edge_address)?;
     let transcoded = Load::post(edge_address, PATH, "", BODY);

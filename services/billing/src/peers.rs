@@ -40,7 +40,7 @@ pub async fn recount(peers: &Peers, account_id: i64) -> Result<Vec<Recounted>> {
     let request = identity::RecountUsageRequest { account_id };
     let accounts = peers.identity_usage().recount_usage(request).await?.into_inner().counts;
     let request = inventory::RecountUsageRequest { account_id };
-    let endpoints = peers.inventory_usage().recount_usage(request).await?.into_inner().counts;
+    let endpoints = peers.ingest().recount_usage(request).await?.into_inner().counts;
     let accounts = accounts.into_iter().map(|count| Recounted {
         account_id,
         feature: count.feature,

@@ -112,7 +112,7 @@ pub async fn denied_features(peers: &Peers, account_id: i64) -> Result<Vec<Strin
 /// # Errors
 /// Those of inventory, `UNAVAILABLE`.
 pub async fn collection_ids(peers: &Peers, caller: &Caller) -> Result<Vec<i32>> {
-    let answer = peers.inventory_as(caller).list_basic_collections(ListBasicCollectionsRequest {}).await?;
+    let answer = peers.collections_as(caller).list_basic_collections(ListBasicCollectionsRequest {}).await?;
     Ok(answer.into_inner().api_collections.iter().map(|collection| collection.id).collect())
 }
 
@@ -121,5 +121,5 @@ pub async fn collection_ids(peers: &Peers, caller: &Caller) -> Result<Vec<i32>> 
 /// # Errors
 /// `UNAVAILABLE`.
 pub async fn count_endpoints(peers: &Peers, account_id: i64) -> Result<i64> {
-    Ok(peers.inventory().count_endpoints(CountEndpointsRequest { account_id }).await?.into_inner().endpoints)
+    Ok(peers.endpoints().count_endpoints(CountEndpointsRequest { account_id }).await?.into_inner().endpoints)
 }

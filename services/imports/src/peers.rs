@@ -9,7 +9,7 @@ use portolan_api::{
     inventory::v1::{
         self as inventory, EndpointCandidate, EndpointKey, EnsureImportTargetRequest, ExportOpenApiRequest,
         GetIngestPositionsRequest, ImportTarget, ReserveEndpointsRequest, SettleReservationRequest,
-        export_service_client::ExportServiceClient,
+        specification_service_client::SpecificationServiceClient,
     },
     tokens::v1 as tokens,
 };
@@ -44,7 +44,7 @@ pub async fn ensure_target(
             EnsureImportTargetRequest { collection_name: Some(name.to_owned()), clean_name: true, ..request }
         }
     };
-    let answer = peers.inventory_as(caller).ensure_import_target(request).await?;
+    let answer = peers.collections_as(caller).ensure_import_target(request).await?;
     Ok(answer.into_inner().target.map(target))
 }
 
@@ -64,7 +64,7 @@ fn target(target: ImportTarget) -> Target {
 /// `UNAVAILABLE`.
 pub async fn ingest_positions(peers: &Peers, account_id: i64) -> Result<HashMap<i32, i64>> {
     let request = GetIngestPositionsRequest { account_id };
-    Ok(peers.inventory().get_ingest_positions(request).await?.into_inner().next_offsets)
+    Ok(peers.ingest().get_ingest_positions(request).await?.into_inner().next_offsets)
 }
 
 /// Reserves room for endpoints under an id.
@@ -83,7 +83,7 @@ pub async fn reserve_endpoints(
     });
     let reservation_id = reservation_id.to_owned();
     let request = ReserveEndpointsRequest { account_id, reservation_id, candidates: candidates.collect() };
-    peers.inventory_usage().reserve_endpoints(request).await?;
+    peers.ingest().reserve_endpoints(request).await?;
     Ok(())
 }
 
@@ -95,7 +95,7 @@ pub async fn settle_reservation(peers: &Peers, reservation_id: String, positions
     let next_offsets =
         positions.iter().filter_map(|(partition, offset)| Some((i32::try_from(*partition).ok()?, *offset)));
     let request = SettleReservationRequest { reservation_id, next_offsets: next_offsets.collect() };
-    peers.inventory_usage().settle_reservation(request).await?;
+    peers.ingest().settle_reservation(request).await?;
     Ok(())
 }
 
@@ -189,8 +189,9 @@ impl<'p> Export<'p> {
     /// Those of the collection.
     pub async fn page(&mut self) -> Result<ExportPage> {
         let channel = self.peers.inventory.clone();
-        let mut client = ExportServiceClient::with_interceptor(channel, self.peers.as_caller("inventory", self.caller))
-            .max_decoding_message_size(EXPORT_BYTES_MAX);
+        let mut client =
+            SpecificationServiceClient::with_interceptor(channel, self.peers.as_caller("inventory", self.caller))
+                .max_decoding_message_size(EXPORT_BYTES_MAX);
         let page: inventory::ExportOpenApiResponse = client.export_open_api(self.request.clone()).await?.into_inner();
         let is_last = page.last_fetched_url.is_none();
         (self.request.last_fetched_url, self.request.last_fetched_method) =

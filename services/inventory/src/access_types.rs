@@ -105,12 +105,12 @@ pub(crate) async fn apply_step(
     policy: &AccessPolicy,
 ) -> Result<Step, Error> {
     let from = cursor.place();
-    let Some(collection_id) = store::collection_writes::next_plain(tx, account_id, from.collection_id).await? else {
+    let Some(collection_id) = store::collections::next_plain(tx, account_id, from.collection_id).await? else {
         return Ok(over(0));
     };
     let after_key = if i64::from(collection_id) == from.collection_id { from.key.as_str() } else { "" };
     let next_collection = || next(Cursor::At(Place::behind(collection_id)), 0);
-    store::collection_writes::hold(tx, account_id, collection_id).await?;
+    store::collections::hold(tx, account_id, collection_id).await?;
     let collection = store::collections::get_in(tx, account_id, collection_id).await?;
     if collection.is_none_or(|known| known.deleted || known.redacted) {
         return Ok(next_collection());
@@ -144,12 +144,12 @@ pub(crate) async fn apply_step(
 /// third party it is a third party's, else it keeps what it has.
 pub(crate) async fn reset_step(tx: &mut Tx, account_id: i64, cursor: &Cursor) -> Result<Step, Error> {
     let from = cursor.place();
-    let Some(collection_id) = store::collection_writes::next_plain(tx, account_id, from.collection_id).await? else {
+    let Some(collection_id) = store::collections::next_plain(tx, account_id, from.collection_id).await? else {
         return Ok(over(0));
     };
     let from = if i64::from(collection_id) == from.collection_id { from } else { Place::default() };
     let mut types = from.access_types;
-    store::collection_writes::hold(tx, account_id, collection_id).await?;
+    store::collections::hold(tx, account_id, collection_id).await?;
     let page = store::endpoints::page(tx, account_id, collection_id, &from.key, ENDPOINTS_PER_STEP).await?;
     types.extend(page.iter().filter(|(raw, _)| raw.proven).flat_map(|(raw, _)| raw.facts.access_types.iter().copied()));
     if let Some((last, _)) = page.last() {
@@ -162,7 +162,7 @@ pub(crate) async fn reset_step(tx: &mut Tx, account_id: i64, cursor: &Cursor) ->
         () => None,
     };
     if let Some(access_type) = access_type {
-        store::collection_writes::update_access_type(tx, account_id, collection_id, access_type).await?;
+        store::collections::update_access_type(tx, account_id, collection_id, access_type).await?;
     }
     Ok(next(Cursor::At(Place::behind(collection_id)), 1))
 }

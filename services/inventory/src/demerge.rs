@@ -37,7 +37,7 @@ use crate::{
     },
     store,
     view::View,
-    writer::{Changed, note_changes, retemplate, write_collection},
+    writer::{Changed, CollectionWriter, note_changes, retemplate},
 };
 
 /// Templates of one request.
@@ -207,7 +207,7 @@ async fn take_apart(
     }
     let mut changed = Changed { url_keys: BTreeSet::from([url_key]), ..Changed::default() };
     let mut catalog = retemplate(&mut tx, account_id, collection_id, &mut changed).await?;
-    let written = write_collection(&mut tx, account_id, collection_id, &mut catalog, deltas).await?;
+    let written = CollectionWriter::new(&mut tx, account_id, collection_id, &mut catalog).write(deltas).await?;
     changed.url_keys.extend(written.url_keys);
     finish(tx, caller, collection_id, changed, &json!({ "demerged": format!("{} {url}", method.name()) })).await
 }
@@ -370,7 +370,7 @@ async fn finish(
     after: &serde_json::Value,
 ) -> Result<(), Error> {
     let account_id = caller.account_id;
-    store::collection_writes::recount(&mut tx, account_id, collection_id).await?;
+    store::collections::recount(&mut tx, account_id, collection_id).await?;
     let change = Change::of("collection", collection_id).after(after);
     portolan_outbox::audit(&mut tx, caller, change).await?;
     store::demerged::raise_version(&mut tx).await?;

@@ -148,7 +148,7 @@ pub(crate) async fn step(tx: &mut Tx, account_id: i64, only: Option<i32>, cursor
     let place = 'looking: {
         for _ in 0..COLLECTIONS_PER_STEP {
             let following = match only {
-                None => store::collection_writes::next_plain(tx, account_id, from_id).await?,
+                None => store::collections::next_plain(tx, account_id, from_id).await?,
                 Some(id) => Some(id).filter(|id| i64::from(*id) >= from_id),
             };
             let Some(collection_id) = following else { break 'looking None };
@@ -156,7 +156,7 @@ pub(crate) async fn step(tx: &mut Tx, account_id: i64, only: Option<i32>, cursor
                 after_key.clear();
             }
             let limit = i64::try_from(ENDPOINTS_PER_STEP - done).unwrap_or_default();
-            store::collection_writes::hold(tx, account_id, collection_id).await?;
+            store::collections::hold(tx, account_id, collection_id).await?;
             let keys = store::endpoints::some_url_keys(tx, account_id, collection_id, &after_key, limit).await?;
             let texts: Vec<&str> = keys.iter().map(String::as_str).collect();
             for (group_id, count) in refresh(tx, account_id, collection_id, &texts).await? {

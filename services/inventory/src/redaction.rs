@@ -48,7 +48,7 @@ pub async fn update(
         let mut tx = deps.db.begin().await?;
         // Whoever writes the collection at this moment is waited for; who comes later reads the new rules.
         store::collections::lock(&mut tx, caller.account_id, i64::from(collection_id)).await?;
-        store::collection_writes::update_redacted(
+        store::collections::update_redacted(
             &mut tx,
             caller.account_id,
             collection_id,
@@ -82,7 +82,7 @@ pub(crate) async fn step(tx: &mut Tx, account_id: i64, collection_id: i32, curso
         return Ok(over(0));
     }
     if *cursor == Cursor::Others {
-        store::collection_writes::note_values_removed(tx, account_id, collection_id).await?;
+        store::collections::note_values_removed(tx, account_id, collection_id).await?;
         return Ok(over(0));
     }
     let after = match cursor {
@@ -93,7 +93,7 @@ pub(crate) async fn step(tx: &mut Tx, account_id: i64, collection_id: i32, curso
     let Some((last, _)) = page.last() else {
         store::demerged::forget_kept(tx, account_id, collection_id).await?;
         store::call_stats::forget_addresses(tx, account_id, collection_id).await?;
-        store::collection_writes::forget_removed_urls(tx, account_id, collection_id).await?;
+        store::collections::forget_removed_urls(tx, account_id, collection_id).await?;
         return Ok(next(Cursor::Others, 0));
     };
     let last = last.key.clone();

@@ -1,13 +1,9 @@
 use portolan_api::inventory::v1::{
-    access_type_service_server::AccessTypeServiceServer, api_platform_service_server::ApiPlatformServiceServer,
-    collection_directory_service_server::CollectionDirectoryServiceServer,
-    collection_write_service_server::CollectionWriteServiceServer, discovery_service_server::DiscoveryServiceServer,
-    drift_service_server::DriftServiceServer, edge_feed_service_server::EdgeFeedServiceServer,
-    endpoint_write_service_server::EndpointWriteServiceServer, export_service_server::ExportServiceServer,
-    group_preview_service_server::GroupPreviewServiceServer, group_service_server::GroupServiceServer,
-    ingest_service_server::IngestServiceServer, inventory_service_server::InventoryServiceServer,
-    inventory_usage_service_server::InventoryUsageServiceServer, job_service_server::JobServiceServer,
-    sensitive_data_service_server::SensitiveDataServiceServer,
+    collection_service_server::CollectionServiceServer, endpoint_service_server::EndpointServiceServer,
+    group_service_server::GroupServiceServer, ingest_service_server::IngestServiceServer,
+    job_service_server::JobServiceServer, parameter_service_server::ParameterServiceServer,
+    platform_service_server::PlatformServiceServer, sample_service_server::SampleServiceServer,
+    specification_service_server::SpecificationServiceServer, statistics_service_server::StatisticsServiceServer,
 };
 use portolan_log::Log;
 use portolan_runtime::{Opened, Process, Service, Tasks, process, process::BoxError, readiness::check};
@@ -90,21 +86,15 @@ fn routes(deps: Deps) -> Routes {
             )
         };
     }
-    add!(AccessTypeServiceServer);
-    add!(ApiPlatformServiceServer);
-    add!(CollectionDirectoryServiceServer);
-    add!(CollectionWriteServiceServer);
-    add!(DiscoveryServiceServer);
-    add!(DriftServiceServer);
-    add!(EdgeFeedServiceServer);
-    add!(EndpointWriteServiceServer);
-    add!(ExportServiceServer);
-    add!(GroupPreviewServiceServer);
+    add!(CollectionServiceServer);
+    add!(EndpointServiceServer);
     add!(GroupServiceServer);
-    add!(IngestServiceServer);
-    add!(InventoryServiceServer);
-    add!(InventoryUsageServiceServer, RESERVATION_BYTES_MAX);
+    add!(IngestServiceServer, RESERVATION_BYTES_MAX);
     add!(JobServiceServer);
-    add!(SensitiveDataServiceServer);
+    add!(ParameterServiceServer);
+    add!(PlatformServiceServer);
+    add!(SampleServiceServer);
+    add!(SpecificationServiceServer);
+    add!(StatisticsServiceServer);
     routes.routes()
 }

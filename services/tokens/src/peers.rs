@@ -106,7 +106,7 @@ pub async fn tenant_states(peers: &Peers, after_version: i64) -> Result<TenantSt
 /// `UNAVAILABLE`.
 pub async fn endpoint_changes(peers: &Peers, after_version: i64, page_size: i32) -> Result<EndpointChanges> {
     let request = ListEdgeEndpointsRequest { after_version, page_size };
-    let answer = peers.edge_feed().list_edge_endpoints(request).await?.into_inner();
+    let answer = peers.endpoints().list_edge_endpoints(request).await?.into_inner();
     let changes = answer.endpoints.into_iter().map(|change| {
         if change.removed {
             return EndpointChange::Removed(change.endpoint_id);
@@ -130,6 +130,6 @@ pub async fn endpoint_changes(peers: &Peers, after_version: i64, page_size: i32)
 /// `UNAVAILABLE`.
 pub async fn collection_names(peers: &Peers, account_id: i64, ids: Vec<i64>) -> Result<HashMap<i64, String>> {
     let request = NameCollectionsRequest { account_id, ids };
-    let named = peers.collection_directory().name_collections(request).await?.into_inner().collections;
+    let named = peers.collections().name_collections(request).await?.into_inner().collections;
     Ok(named.into_iter().map(|collection| (collection.id, collection.name)).collect())
 }

@@ -123,7 +123,7 @@ pub async fn failed_authentications_are_recorded(test: TestDb) {
             // Nothing of it comes through the edge of several processes.
             if is_one_process {
                 let channel = tonic::transport::Channel::from_shared(format!("http://{}", server.grpc)).unwrap();
-                let mut client = portolan_api::inventory::v1::inventory_service_client::InventoryServiceClient::new(
+                let mut client = portolan_api::inventory::v1::collection_service_client::CollectionServiceClient::new(
                     channel.connect().await.unwrap(),
                 );
                 let mut request = tonic::Request::new(portolan_api::inventory::v1::ListCollectionsRequest::default());

@@ -1,4 +1,7 @@
-use portolan_api::inventory::v1::{ListCollectionsRequest, inventory_service_client::InventoryServiceClient};
+use portolan_api::inventory::v1::{
+    ListCollectionsRequest, collection_service_client::CollectionServiceClient,
+    endpoint_service_client::EndpointServiceClient,
+};
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 use tonic::{Code, Request};
@@ -106,7 +109,8 @@ pub async fn keys_of_tools_stay_in_their_list(test: TestDb) {
 pub async fn grpc_takes_the_same_key(test: TestDb) {
     let server = Server::start(&test).await;
     let channel = tonic::transport::Channel::from_shared(format!("http://{}", server.grpc)).unwrap().connect().await;
-    let mut client = InventoryServiceClient::new(channel.unwrap());
+    let channel = channel.unwrap();
+    let mut client = CollectionServiceClient::new(channel.clone());
     let request = |key: Option<&str>| {
         let mut request = Request::new(ListCollectionsRequest::default());
         if let Some(key) = key {
@@ -121,5 +125,8 @@ pub async fn grpc_takes_the_same_key(test: TestDb) {
     let internal = portolan_api::inventory::v1::CountEndpointsRequest { account_id: 1_000_000 };
     let mut internal = Request::new(internal);
     internal.metadata_mut().insert("x-api-key", server.api_key.parse().unwrap());
-    assert_eq!(client.count_endpoints(internal).await.unwrap_err().code(), Code::PermissionDenied);
+    assert_eq!(
+        EndpointServiceClient::new(channel).count_endpoints(internal).await.unwrap_err().code(),
+        Code::PermissionDenied
+    );
 }

@@ -37,7 +37,7 @@ pub async fn a_trace_follows_a_request_over_every_hop(test: TestDb) {
     let request = server.request("/api/createCollection").header("x-api-key", &server.api_key).body(body);
     server.send(request.header("traceparent", traceparent)).await.unwrap().expect(200);
 
-    let wanted = ["request", "/portolan.inventory.v1.InventoryService/CreateCollection"];
+    let wanted = ["request", "/portolan.inventory.v1.CollectionService/CreateCollection"];
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         let spans = collector.of(&trace_id);

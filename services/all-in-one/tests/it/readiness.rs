@@ -46,7 +46,7 @@ async fn wait_for_health(server: &Server, service: &str, wanted: ServingStatus) 
     }
 }
 
-const INVENTORY: &str = "portolan.inventory.v1.InventoryService";
+const INVENTORY: &str = "portolan.inventory.v1.CollectionService";
 
 /// Postgres is cut off, then Redis dies: `/readyz` and gRPC health say so with the part that is missing, requests fail
 /// at once, liveness stays, and all is well again when the server is.

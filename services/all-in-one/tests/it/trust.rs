@@ -122,7 +122,7 @@ pub async fn a_peer_with_another_key_or_clock_is_a_fault_of_the_operator(test: T
         }
     };
     let internal = "/portolan.identity.v1.IdentityService/ListVerificationKeys";
-    for path in [internal, "/portolan.inventory.v1.InventoryService/ListCollections", "/grpc.health.v1.Health/Check"] {
+    for path in [internal, "/portolan.inventory.v1.CollectionService/ListCollections", "/grpc.health.v1.Health/Check"] {
         assert_eq!(
             call(path, Some(foreign.token_at(audience(path), now_s).unwrap())).await,
             (Code::Unavailable, "key".into()),
@@ -198,7 +198,7 @@ pub async fn a_token_opens_one_service(test: TestDb) {
     let channel = channel.unwrap();
     let lists = "/portolan.imports.v1.ImportsService/ListJobs";
     let usage = "/portolan.billing.v1.BillingService/GetUsage";
-    let collections = "/portolan.inventory.v1.InventoryService/ListCollections";
+    let collections = "/portolan.inventory.v1.CollectionService/ListCollections";
     let paths = [lists, usage, collections];
     assert!(paths.iter().all(|path| portolan_api::policy(path).is_some()), "an RPC has another name");
     let ask = async |path: &'static str, speaker: &str, audience: &str, caller: &str| {

@@ -44,7 +44,7 @@ pub async fn a_request_leaves_a_line(test: TestDb) {
         server.send(guess).await.unwrap().expect(401);
     }
     let channel = tonic::transport::Channel::from_shared(format!("http://{}", server.grpc)).unwrap();
-    let mut client = portolan_api::inventory::v1::inventory_service_client::InventoryServiceClient::new(
+    let mut client = portolan_api::inventory::v1::collection_service_client::CollectionServiceClient::new(
         channel.connect().await.unwrap(),
     );
     let mut call = tonic::Request::new(portolan_api::inventory::v1::ListCollectionsRequest::default());
@@ -77,7 +77,7 @@ pub async fn a_request_leaves_a_line(test: TestDb) {
     for part in [
         "portolan_build_info{program=\"portolan\"",
         "portolan_authentication_failures_total{reason=\"UNAUTHENTICATED\"} 5",
-        "portolan_gateway_request_seconds_bucket{method=\"InventoryService/CreateCollection\"",
+        "portolan_gateway_request_seconds_bucket{method=\"CollectionService/CreateCollection\"",
         "portolan_store_connections{service=",
         "process_resident_memory_bytes ",
         "portolan_jobs_oldest_seconds{service=\"billing\"} 0",

@@ -10,7 +10,7 @@ use portolan_api::identity::v1::{
     find_organization_request::By,
     identity_usage_service_server::{IdentityUsageService, IdentityUsageServiceServer},
 };
-use portolan_api::inventory::v1::inventory_usage_service_server::{InventoryUsageService, InventoryUsageServiceServer};
+use portolan_api::inventory::v1::ingest_service_server::{IngestService, IngestServiceServer};
 use portolan_api::{Error, Reason, identity, inventory};
 use portolan_authz::{Caller, CredentialKind, Grant, RequestInfo, Role, Scope, ServiceAuth};
 use portolan_billing::provider::{Provider, SigningKey};
@@ -72,7 +72,7 @@ impl World {
         routes.add_service(DirectoryServiceServer::new(owners.clone()));
         routes.add_service(IdentityUsageServiceServer::new(owners.clone()));
         peers.identity.connect_local(grpc(routes.routes()));
-        peers.inventory.connect_local(grpc(Routes::new(InventoryUsageServiceServer::new(owners.clone()))));
+        peers.inventory.connect_local(grpc(Routes::new(IngestServiceServer::new(owners.clone()))));
         let settings = Settings {
             refresh_s: 60,
             stale_s: 3_600,
@@ -174,7 +174,7 @@ impl IdentityUsageService for Owners {
 }
 
 #[tonic::async_trait]
-impl InventoryUsageService for Owners {
+impl IngestService for Owners {
     async fn recount_usage(
         &self,
         request: Request<inventory::v1::RecountUsageRequest>,
@@ -194,6 +194,27 @@ impl InventoryUsageService for Owners {
             version: version + 1,
         };
         Ok(Response::new(inventory::v1::RecountUsageResponse { counts: vec![count] }))
+    }
+
+    async fn get_ingest_positions(
+        &self,
+        _: Request<inventory::v1::GetIngestPositionsRequest>,
+    ) -> Answer<inventory::v1::GetIngestPositionsResponse> {
+        Err(Status::unimplemented("billing asks for no positions"))
+    }
+
+    async fn list_rejected_records(
+        &self,
+        _: Request<inventory::v1::ListRejectedRecordsRequest>,
+    ) -> Answer<inventory::v1::ListRejectedRecordsResponse> {
+        Err(Status::unimplemented("billing reads no records"))
+    }
+
+    async fn replay_rejected_record(
+        &self,
+        _: Request<inventory::v1::ReplayRejectedRecordRequest>,
+    ) -> Answer<inventory::v1::ReplayRejectedRecordResponse> {
+        Err(Status::unimplemented("billing reads no records"))
     }
 
     async fn reserve_endpoints(

@@ -10,9 +10,10 @@ use portolan_api::billing::v1::metering_service_server::{MeteringService, Meteri
 use portolan_api::common::v1::{
     CancelJobRequest, CancelJobResponse, GetJobRequest, GetJobResponse, Job, ListJobsRequest, ListJobsResponse,
 };
-use portolan_api::inventory::v1::export_service_server::{ExportService, ExportServiceServer};
-use portolan_api::inventory::v1::inventory_service_server::{InventoryService, InventoryServiceServer};
+use portolan_api::inventory::v1::collection_service_server::{CollectionService, CollectionServiceServer};
+use portolan_api::inventory::v1::ingest_service_server::{IngestService, IngestServiceServer};
 use portolan_api::inventory::v1::job_service_server::{JobService, JobServiceServer};
+use portolan_api::inventory::v1::specification_service_server::{SpecificationService, SpecificationServiceServer};
 use portolan_api::inventory::v1::*;
 use portolan_api::{Error, Reason};
 use portolan_log::Log;
@@ -57,8 +58,9 @@ impl Inventory {
 
     pub fn routes(&self) -> Routes {
         let mut routes = Routes::builder();
-        routes.add_service(InventoryServiceServer::new(self.clone()));
-        routes.add_service(ExportServiceServer::new(self.clone()));
+        routes.add_service(CollectionServiceServer::new(self.clone()));
+        routes.add_service(IngestServiceServer::new(self.clone()));
+        routes.add_service(SpecificationServiceServer::new(self.clone()));
         routes.add_service(JobServiceServer::new(self.clone()));
         routes.routes()
     }
@@ -172,40 +174,12 @@ impl BillingJobService for Inventory {
     }
 }
 
-#[tonic::async_trait]
-impl ExportService for Inventory {
-    /// Two endpoints, one a page.
-    async fn export_open_api(
-        &self,
-        request: Request<ExportOpenApiRequest>,
-    ) -> Result<Response<ExportOpenApiResponse>, Status> {
-        let second = request.into_inner().last_fetched_url.is_some();
-        let path = if second { "/b" } else { "/a" };
-        Ok(Response::new(ExportOpenApiResponse {
-            open_api_string: format!(r#"{{"openapi": "3.0.1", "paths": {{"{path}": {{"get": {{}}}}}}}}"#),
-            last_fetched_url: (!second).then(|| "/a".to_owned()),
-            last_fetched_method: (!second).then(|| "GET".to_owned()),
-            display_name: "Shop".to_owned(),
-        }))
-    }
-}
-
+/// An RPC service of the inventory that answers what stands in the block, and nothing else.
 macro_rules! inventory {
-    ($($name:ident: $request:ident => $response:ident,)*) => {
+    ($service:ident { $($served:item)* } $($name:ident: $request:ident => $response:ident,)*) => {
         #[tonic::async_trait]
-        impl InventoryService for Inventory {
-            async fn ensure_import_target(
-                &self,
-                request: Request<EnsureImportTargetRequest>,
-            ) -> Result<Response<EnsureImportTargetResponse>, Status> {
-                Ok(Response::new(EnsureImportTargetResponse { target: self.ensure(request.into_inner())? }))
-            }
-            async fn get_ingest_positions(
-                &self,
-                _: Request<GetIngestPositionsRequest>,
-            ) -> Result<Response<GetIngestPositionsResponse>, Status> {
-                Ok(Response::new(self.positions().await?))
-            }
+        impl $service for Inventory {
+            $($served)*
             $(async fn $name(&self, _: Request<$request>) -> Result<Response<$response>, Status> {
                 Err(Status::unimplemented("imports do not call this"))
             })*
@@ -214,19 +188,66 @@ macro_rules! inventory {
 }
 
 inventory! {
+    SpecificationService {
+        /// Two endpoints, one a page.
+        async fn export_open_api(
+            &self,
+            request: Request<ExportOpenApiRequest>,
+        ) -> Result<Response<ExportOpenApiResponse>, Status> {
+            let second = request.into_inner().last_fetched_url.is_some();
+            let path = if second { "/b" } else { "/a" };
+            Ok(Response::new(ExportOpenApiResponse {
+                open_api_string: format!(r#"{{"openapi": "3.0.1", "paths": {{"{path}": {{"get": {{}}}}}}}}"#),
+                last_fetched_url: (!second).then(|| "/a".to_owned()),
+                last_fetched_method: (!second).then(|| "GET".to_owned()),
+                display_name: "Shop".to_owned(),
+            }))
+        }
+    }
+    get_drift: GetDriftRequest => Drift,
+    list_declared_methods: ListDeclaredMethodsRequest => ListDeclaredMethodsResponse,
+    get_open_api_schema: GetOpenApiSchemaRequest => GetOpenApiSchemaResponse,
+    generate_open_api_file: GenerateOpenApiFileRequest => GenerateOpenApiFileResponse,
+}
+
+inventory! {
+    IngestService {
+        async fn get_ingest_positions(
+            &self,
+            _: Request<GetIngestPositionsRequest>,
+        ) -> Result<Response<GetIngestPositionsResponse>, Status> {
+            Ok(Response::new(self.positions().await?))
+        }
+    }
+    list_rejected_records: ListRejectedRecordsRequest => ListRejectedRecordsResponse,
+    replay_rejected_record: ReplayRejectedRecordRequest => ReplayRejectedRecordResponse,
+    recount_usage: RecountUsageRequest => RecountUsageResponse,
+    reserve_endpoints: ReserveEndpointsRequest => ReserveEndpointsResponse,
+    settle_reservation: SettleReservationRequest => SettleReservationResponse,
+}
+
+inventory! {
+    CollectionService {
+        async fn ensure_import_target(
+            &self,
+            request: Request<EnsureImportTargetRequest>,
+        ) -> Result<Response<EnsureImportTargetResponse>, Status> {
+            Ok(Response::new(EnsureImportTargetResponse { target: self.ensure(request.into_inner())? }))
+        }
+    }
     create_collection: CreateCollectionRequest => CreateCollectionResponse,
     list_collections: ListCollectionsRequest => ListCollectionsResponse,
     list_basic_collections: ListBasicCollectionsRequest => ListBasicCollectionsResponse,
     get_collection: GetCollectionRequest => GetCollectionResponse,
+    name_collections: NameCollectionsRequest => NameCollectionsResponse,
+    list_collections_of_hosts: ListCollectionsOfHostsRequest => ListCollectionsOfHostsResponse,
     update_collection_description: UpdateCollectionDescriptionRequest => UpdateCollectionDescriptionResponse,
+    rename_collection: RenameCollectionRequest => RenameCollectionResponse,
+    update_collection_tags: UpdateCollectionTagsRequest => UpdateCollectionTagsResponse,
+    toggle_test_scope: ToggleTestScopeRequest => ToggleTestScopeResponse,
+    deactivate_collections: DeactivateCollectionsRequest => DeactivateCollectionsResponse,
+    activate_collections: ActivateCollectionsRequest => ActivateCollectionsResponse,
+    redact_collection: RedactCollectionRequest => RedactCollectionResponse,
+    delete_collection: DeleteCollectionRequest => DeleteCollectionResponse,
     delete_collections: DeleteCollectionsRequest => DeleteCollectionsResponse,
-    update_endpoint_description: UpdateEndpointDescriptionRequest => UpdateEndpointDescriptionResponse,
-    list_endpoints: ListEndpointsRequest => ListEndpointsResponse,
-    list_endpoint_keys: ListEndpointKeysRequest => ListEndpointKeysResponse,
-    get_endpoint: GetEndpointRequest => GetEndpointResponse,
-    list_parameters: ListParametersRequest => ListParametersResponse,
-    list_sensitive_parameters: ListSensitiveParametersRequest => ListSensitiveParametersResponse,
-    list_samples: ListSamplesRequest => ListSamplesResponse,
-    generate_open_api_file: GenerateOpenApiFileRequest => GenerateOpenApiFileResponse,
-    count_endpoints: CountEndpointsRequest => CountEndpointsResponse,
 }

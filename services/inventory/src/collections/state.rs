@@ -27,8 +27,7 @@ pub async fn rename(deps: &Deps, caller: &Caller, collection_id: i32, name: Coll
         return Err(Reason::CollectionOfTraffic.into());
     }
     let (account_id, key) = (caller.account_id, name.key());
-    let renamed =
-        async || store::collection_writes::rename(&deps.db, account_id, collection_id, name.as_str(), &key).await;
+    let renamed = async || store::collections::rename(&deps.db, account_id, collection_id, name.as_str(), &key).await;
     match retrying(renamed).await {
         Ok(true) => Ok(()),
         // Two requests raced for the name.
@@ -64,7 +63,7 @@ pub async fn update_test_scope(deps: &Deps, caller: &Caller, ids: Vec<i32>, is_o
     retrying(|| async {
         let mut tx = deps.db.begin().await?;
         for id in &ids {
-            store::collection_writes::update_test_scope(&mut tx, caller.account_id, *id, is_out).await?;
+            store::collections::update_test_scope(&mut tx, caller.account_id, *id, is_out).await?;
         }
         tx.commit().await?;
         Ok::<_, Error>(())
@@ -114,7 +113,7 @@ pub async fn update_deactivated(
         }
         let (mut changed, mut job_ids) = (Vec::new(), Vec::new());
         for id in &ids {
-            if store::collection_writes::update_deactivated(&mut tx, caller.account_id, *id, is_deactivated).await? {
+            if store::collections::update_deactivated(&mut tx, caller.account_id, *id, is_deactivated).await? {
                 let task = Task::ComputeGroups { collection_id: Some(*id) };
                 job_ids.push(jobs::ask(deps, &mut tx, caller.account_id, task).await?);
                 changed.extend(store::collections::get_in(&mut tx, caller.account_id, *id).await?);

@@ -52,7 +52,7 @@ pub async fn update_tags(deps: &Deps, caller: &Caller, ids: Vec<i32>, change: Ta
         let mut tx = deps.db.begin().await?;
         let mut job_ids = Vec::new();
         for id in &ids {
-            store::collection_writes::hold(&mut tx, caller.account_id, *id).await?;
+            store::collections::hold(&mut tx, caller.account_id, *id).await?;
             let Some(known) = store::collections::get_in(&mut tx, caller.account_id, *id).await? else { continue };
             let before = made.lock().ok().and_then(|made| made.get(id).cloned());
             let tags = match before {
@@ -64,7 +64,7 @@ pub async fn update_tags(deps: &Deps, caller: &Caller, ids: Vec<i32>, change: Ta
                 return Err(too_long("tagsList", TAGS_MAX).into());
             }
             check_move(caller, &known.tags, &tags)?;
-            store::collection_writes::update_tags(&mut tx, caller.account_id, *id, &tags).await?;
+            store::collections::update_tags(&mut tx, caller.account_id, *id, &tags).await?;
             if let Ok(mut made) = made.lock() {
                 made.insert(*id, tags);
             }

@@ -59,7 +59,7 @@ async fn delete_of(deps: &Deps, caller: &Caller, collection_id: i32, url_keys: &
     store::belongings::delete_of_endpoints(&mut tx, account_id, collection_id, &texts, &raw_keys).await?;
     let mut changed = Changed { url_keys: url_keys.clone(), ..Changed::default() };
     retemplate(&mut tx, account_id, collection_id, &mut changed).await?;
-    store::collection_writes::recount(&mut tx, account_id, collection_id).await?;
+    store::collections::recount(&mut tx, account_id, collection_id).await?;
     let names: BTreeSet<String> = raws.iter().map(|raw| format!("{} {}", raw.method, raw.url)).collect();
     let change = Change::of("collection", collection_id).before(&json!({ "endpoints": names }));
     portolan_outbox::audit(&mut tx, caller, change).await?;

@@ -24,7 +24,7 @@ pub async fn current(deps: &Deps) -> Result<Arc<Rules>, Error> {
                     templates.insert((row.method.clone(), row.url.clone()));
                 }
             }
-            for (account_id, collection_id, host) in store::collection_writes::redacted(&mut tx).await? {
+            for (account_id, collection_id, host) in store::collections::redacted(&mut tx).await? {
                 rules.redacted.extend(targets(collection_id, host).map(|target| (account_id, target)));
             }
             rules

@@ -16,7 +16,7 @@ use crate::{
     },
     redaction, store,
     store::positions::Progress,
-    writer::{Changed, note_changes, write_collection},
+    writer::{Changed, CollectionWriter, note_changes},
 };
 
 /// Fault point before the commit of a batch.
@@ -74,7 +74,8 @@ pub async fn apply(
             redaction::strip_all(&mut deltas);
         }
         let mut catalog = catalogs.take(&mut tx, account_id, collection_id, version).await?;
-        let mut changed = write_collection(&mut tx, account_id, collection_id, &mut catalog, deltas).await?;
+        let writer = CollectionWriter::new(&mut tx, account_id, collection_id, &mut catalog);
+        let mut changed = writer.write(deltas).await?;
         if redacted {
             announce::without_urls(&mut changed.news);
         }
@@ -89,7 +90,7 @@ pub async fn apply(
     }
     note_changes(&mut tx, &changes).await?;
     for (account_id, collection_id) in collapsed_collections {
-        store::collection_writes::forget_removed_urls(&mut tx, account_id, collection_id).await?;
+        store::collections::forget_removed_urls(&mut tx, account_id, collection_id).await?;
     }
     for (account_id, news) in &news {
         announce::put(&mut tx, *account_id, news).await?;
@@ -148,7 +149,7 @@ async fn locked(tx: &mut Tx, batch: &Batch, mut fresh_ids: Vec<i32>) -> Result<L
         match store::collections::lock(tx, account_id, id).await? {
             Some(found) if found.deleted || found.deactivated => {
                 let count = parts.iter().map(|part| records_of(part)).sum();
-                store::collection_writes::add_dropped(tx, account_id, id, count).await?;
+                store::collections::add_dropped(tx, account_id, id, count).await?;
                 tracing::debug!(account_id, collection_id = id, count, "records of an inactive collection are dropped");
             }
             Some(found) if !found.is_group => {
@@ -169,7 +170,7 @@ async fn locked(tx: &mut Tx, batch: &Batch, mut fresh_ids: Vec<i32>) -> Result<L
                 }
                 _ => {
                     let count = parts.iter().map(|part| records_of(part)).sum();
-                    store::collection_writes::add_dropped(tx, account_id, i64::from(DEFAULT_ID), count).await?;
+                    store::collections::add_dropped(tx, account_id, i64::from(DEFAULT_ID), count).await?;
                     continue;
                 }
             },

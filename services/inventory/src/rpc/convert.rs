@@ -4,7 +4,7 @@ use portolan_api::inventory::v1 as pb;
 use portolan_engine::SubType;
 
 use crate::model::{
-    collections::{Collection, DAST_TAG, GEN_AI_TAG, MCP_TAG, Tag},
+    collections::{Collection, DAST_TAG, GEN_AI_TAG, MCP_TAG, NO_COLLECTION, Tag},
     conditions::Written,
     endpoints::{Activity, Endpoint, EndpointId},
     markings::Marked,
@@ -224,4 +224,14 @@ pub fn samples(calls: Calls) -> pb::SampleData {
         bucket_end_epoch: 0,
     };
     pb::SampleData { id: Some(id), samples: records, collection_ids }
+}
+
+/// An endpoint as a request names it; without a collection none is meant.
+pub fn endpoint_named(collection_id: Option<i32>, url: String, method: String) -> EndpointId {
+    EndpointId { collection_id: collection_id.unwrap_or(NO_COLLECTION), url, method }
+}
+
+/// Where a page begins, or how long it is; negative numbers count as zero.
+pub fn size(number: i32) -> usize {
+    usize::try_from(number).unwrap_or_default()
 }

@@ -7,6 +7,7 @@ use tonic::{Request, Response};
 
 use crate::{
     Error, collections, groups,
+    groups::preview,
     model::{
         collections::CollectionName,
         conditions::{Written, endpoint_named},
@@ -106,5 +107,28 @@ impl GroupService for Rpc {
         let job_id = groups::compute(&self.deps, &caller, request.collection_name).await?;
         runner::run_inline(&self.deps, caller.account_id, &job_id).await;
         Ok(Response::new(pb::ComputeGroupResponse { job_id }))
+    }
+
+    async fn list_matching_endpoints(
+        &self,
+        request: Request<pb::ListMatchingEndpointsRequest>,
+    ) -> Answer<pb::ListMatchingEndpointsResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let (conditions, skip) = (written(request.conditions), request.skip_tags_mismatch);
+        let found = preview::list(&self.deps, &caller, conditions, skip).await?;
+        let data = pb::MatchingEndpoints {
+            endpoints: found.activity.into_iter().map(convert::activity).collect(),
+            api_info_list: found.endpoints.into_iter().map(convert::endpoint).collect(),
+        };
+        Ok(Response::new(pb::ListMatchingEndpointsResponse { data: Some(data), api_count: found.count }))
+    }
+
+    async fn count_matching_endpoints(
+        &self,
+        request: Request<pb::CountMatchingEndpointsRequest>,
+    ) -> Answer<pb::CountMatchingEndpointsResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let count = preview::count(&self.deps, &caller, written(request.conditions)).await;
+        Ok(Response::new(pb::CountMatchingEndpointsResponse { api_count: count? }))
     }
 }

@@ -1,6 +1,6 @@
 //! The API platform.
 
-use portolan_api::inventory::{v1 as pb, v1::api_platform_service_server::ApiPlatformService};
+use portolan_api::inventory::{v1 as pb, v1::platform_service_server::PlatformService};
 use portolan_authz::Caller;
 use tonic::{Request, Response};
 
@@ -26,7 +26,7 @@ impl Rpc {
 }
 
 #[tonic::async_trait]
-impl ApiPlatformService for Rpc {
+impl PlatformService for Rpc {
     async fn list_platform_collections(
         &self,
         request: Request<pb::ListPlatformCollectionsRequest>,

@@ -3,7 +3,7 @@
 use portolan_store::{Error, Tx, args};
 
 const DELETE_MARKINGS: &str =
-    "DELETE FROM sensitive_markings WHERE account_id = $1 AND collection_id = $2 AND url_key IN ({keys})";
+    "DELETE FROM markings WHERE account_id = $1 AND collection_id = $2 AND url_key IN ({keys})";
 
 const DELETE_ISSUES: &str = "DELETE FROM issues WHERE account_id = $1 AND collection_id = $2 AND url_key IN ({keys})";
 
@@ -29,7 +29,7 @@ pub async fn delete_stats(tx: &mut Tx, account_id: i64, collection_id: i32, keys
 }
 
 const DELETE_OF_COLLECTION: [&str; 7] = [
-    "DELETE FROM sensitive_markings WHERE account_id = $1 AND collection_id = $2",
+    "DELETE FROM markings WHERE account_id = $1 AND collection_id = $2",
     "DELETE FROM issues WHERE account_id = $1 AND collection_id = $2",
     "DELETE FROM call_stats WHERE account_id = $1 AND collection_id = $2",
     "DELETE FROM declared_operations WHERE account_id = $1 AND collection_id = $2",

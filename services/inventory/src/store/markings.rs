@@ -9,7 +9,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT collection_id, url_key, url, method, response_code, is_header, name, sensitive ",
-            "FROM sensitive_markings WHERE account_id = $1 ",
+            "FROM markings WHERE account_id = $1 ",
             $rest
         )
     };
@@ -31,7 +31,7 @@ pub async fn of_collection(db: &Db, account_id: i64, collection_id: i32) -> Resu
     rows.iter().map(read).collect()
 }
 
-const COUNT_KNOWN: &str = "SELECT count(*) AS known FROM sensitive_markings \
+const COUNT_KNOWN: &str = "SELECT count(*) AS known FROM markings \
      WHERE account_id = $1 AND collection_id = $2 AND marking_key = $3";
 
 /// Whether the place has a mark.
@@ -41,7 +41,7 @@ pub async fn is_known(tx: &mut Tx, account_id: i64, place: &Place) -> Result<boo
 }
 
 static SAVE: Bulk<11> = Bulk::new(
-    "INSERT INTO sensitive_markings (account_id, collection_id, marking_key, url_key, url, method, response_code, \
+    "INSERT INTO markings (account_id, collection_id, marking_key, url_key, url, method, response_code, \
      is_header, name, sensitive, marked_at)",
     "ON CONFLICT (account_id, collection_id, marking_key) DO UPDATE SET sensitive = excluded.sensitive, \
      marked_at = excluded.marked_at",
@@ -67,7 +67,7 @@ pub async fn save(tx: &mut Tx, account_id: i64, places: &[Place], sensitive: boo
     tx.bulk(&SAVE, rows.collect::<Vec<[Value; 11]>>()).await.map(drop)
 }
 
-const DELETE: &str = "DELETE FROM sensitive_markings WHERE account_id = $1 AND collection_id = $2 AND marking_key = $3";
+const DELETE: &str = "DELETE FROM markings WHERE account_id = $1 AND collection_id = $2 AND marking_key = $3";
 
 pub async fn delete(db: &Db, account_id: i64, place: &Place) -> Result<(), Error> {
     db.execute(DELETE, args![account_id, place.collection_id, marking_key(place)]).await.map(drop)

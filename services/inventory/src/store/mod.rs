@@ -3,7 +3,6 @@
 pub mod access_types;
 pub mod belongings;
 pub mod call_stats;
-pub mod collection_writes;
 pub mod collections;
 pub mod data_types;
 pub mod demerged;

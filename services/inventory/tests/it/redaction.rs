@@ -15,7 +15,7 @@ const TABLES: [&str; 10] = [
     "demerged_urls",
     "jobs",
     "outbox",
-    "sensitive_markings",
+    "markings",
     "call_stats",
 ];
 

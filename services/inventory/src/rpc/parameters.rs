@@ -1,22 +1,48 @@
-//! Sensitive data.
+//! Parameters, data types and markings.
 
-use portolan_api::inventory::{v1 as pb, v1::sensitive_data_service_server::SensitiveDataService};
+use portolan_api::inventory::{v1 as pb, v1::parameter_service_server::ParameterService};
 use portolan_authz::Caller;
 use tonic::{Request, Response};
 
 use crate::{
     model::{
+        collections::NO_COLLECTION,
         data_types::{Changes, ConditionList, DataType, PredicateText},
         markings::Place,
-        parameters::Parameter,
+        parameters::{Parameter, SensitiveFilter},
     },
     parameters,
-    parameters::{data_types, markings},
-    rpc::{Answer, Rpc, convert},
+    parameters::{data_types, markings, recent},
+    rpc::{Answer, Rpc, convert, convert::endpoint_named},
 };
 
 #[tonic::async_trait]
-impl SensitiveDataService for Rpc {
+impl ParameterService for Rpc {
+    async fn list_parameters(&self, request: Request<pb::ListParametersRequest>) -> Answer<pb::ListParametersResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let id = endpoint_named(request.api_collection_id, request.url, request.method);
+        let found = parameters::list(&self.deps, &caller, &id).await?;
+        let params = found.into_iter().map(convert::parameter).collect();
+        Ok(Response::new(pb::ListParametersResponse { data: Some(pb::ParameterList { params }) }))
+    }
+
+    async fn list_sensitive_parameters(
+        &self,
+        request: Request<pb::ListSensitiveParametersRequest>,
+    ) -> Answer<pb::ListSensitiveParametersResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let filter = SensitiveFilter {
+            collection_id: request.api_collection_id.filter(|id| *id != NO_COLLECTION),
+            url: request.url,
+            method: request.method,
+            sub_type: request.sub_type,
+        };
+        let (found, marked) = parameters::list_sensitive(&self.deps, &caller, filter).await?;
+        let found = found.into_iter().map(convert::parameter);
+        let endpoints = found.chain(marked.into_iter().map(convert::marked)).collect();
+        Ok(Response::new(pb::ListSensitiveParametersResponse { data: Some(pb::SensitiveParameterList { endpoints }) }))
+    }
+
     async fn list_sensitive_of_urls(
         &self,
         request: Request<pb::ListSensitiveOfUrlsRequest>,
@@ -30,6 +56,28 @@ impl SensitiveDataService for Rpc {
         let data = Some(pb::SensitiveParameterList { endpoints });
         let response = Some(pb::ListSensitiveParametersResponse { data });
         Ok(Response::new(pb::ListSensitiveOfUrlsResponse { response }))
+    }
+
+    async fn list_recent_parameters(
+        &self,
+        request: Request<pb::ListRecentParametersRequest>,
+    ) -> Answer<pb::ListRecentParametersResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let (start, end) = (request.start_timestamp, request.end_timestamp);
+        let found = recent::recent(&self.deps, &caller, start, end).await?;
+        let endpoints = found.into_iter().map(convert::parameter).collect();
+        Ok(Response::new(pb::ListRecentParametersResponse { data: Some(pb::RecentParameterList { endpoints }) }))
+    }
+
+    async fn count_sub_types(&self, request: Request<pb::CountSubTypesRequest>) -> Answer<pb::CountSubTypesResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let (start, end) = (request.start_timestamp, request.end_timestamp);
+        let [requests, responses] = recent::count_types(&self.deps, &caller, start, end).await?;
+        let named = |counts: std::collections::BTreeMap<&str, i64>| {
+            counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
+        };
+        let map = pb::SubTypeCountMap { request: named(requests), response: named(responses) };
+        Ok(Response::new(pb::CountSubTypesResponse { sub_type_count_map: Some(map) }))
     }
 
     async fn list_markings(&self, request: Request<pb::ListMarkingsRequest>) -> Answer<pb::ListMarkingsResponse> {

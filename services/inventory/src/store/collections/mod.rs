@@ -1,3 +1,6 @@
+mod changes;
+
+pub use changes::*;
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
 use crate::model::{

@@ -1,36 +1,27 @@
-//! What the inventory knows as a whole.
+//! Statistics: coverage, issues, calls and what changed.
 
 use std::collections::HashMap;
 
-use portolan_api::inventory::{v1 as pb, v1::discovery_service_server::DiscoveryService};
+use portolan_api::inventory::{v1 as pb, v1::statistics_service_server::StatisticsService};
 use portolan_authz::Caller;
 use tonic::{Request, Response};
 
 use crate::{
-    collections, endpoints, export,
     model::{
         collections::NO_COLLECTION,
         endpoints::{Activity, EndpointId},
         issues::{Report, Severities},
     },
     parameters::{recent, recent::Query},
-    rpc::{Answer, Rpc, convert, endpoint_id},
-    samples,
+    rpc::{
+        Answer, Rpc, convert,
+        convert::{endpoint_named, size},
+    },
     statistics::{calls, calls::Class, issues, overview},
 };
 
 #[tonic::async_trait]
-impl DiscoveryService for Rpc {
-    async fn list_collections_of_hosts(
-        &self,
-        request: Request<pb::ListCollectionsOfHostsRequest>,
-    ) -> Answer<pb::ListCollectionsOfHostsResponse> {
-        let (caller, request) = Caller::split(request)?;
-        let found = collections::collections_of_hosts(&self.deps, &caller, request.device_host_names).await;
-        let api_collections = found?.into_iter().map(convert::basic_collection).collect();
-        Ok(Response::new(pb::ListCollectionsOfHostsResponse { api_collections }))
-    }
-
+impl StatisticsService for Rpc {
     async fn get_coverage(&self, request: Request<pb::GetCoverageRequest>) -> Answer<pb::GetCoverageResponse> {
         let (caller, request) = Caller::split(request)?;
         let tested = issues::coverage(&self.deps, &caller, &request.api_collection_ids).await?;
@@ -66,7 +57,7 @@ impl DiscoveryService for Rpc {
         let (caller, request) = Caller::split(request)?;
         let report = |issue: pb::IssueReport| Report {
             id: issue.id,
-            endpoint: endpoint_id(Some(issue.api_collection_id), issue.url, issue.method),
+            endpoint: endpoint_named(Some(issue.api_collection_id), issue.url, issue.method),
             severity: issue.severity,
             status: issue.status,
             tested_at: issue.tested_at,
@@ -80,12 +71,6 @@ impl DiscoveryService for Rpc {
             |(index, reason): (usize, &str)| pb::RejectedIssue { index: narrow(index), reason: reason.to_owned() };
         let rejected = rejected.into_iter().map(wrap).collect();
         Ok(Response::new(pb::BatchIngestIssuesResponse { accepted, rejected }))
-    }
-
-    async fn get_last_seen(&self, request: Request<pb::GetLastSeenRequest>) -> Answer<pb::GetLastSeenResponse> {
-        let (caller, _) = Caller::split(request)?;
-        let times = overview::last_seen(&self.deps, &caller).await?;
-        Ok(Response::new(pb::GetLastSeenResponse { last_seen: times.into_iter().collect() }))
     }
 
     async fn get_sensitive_info(
@@ -134,67 +119,6 @@ impl DiscoveryService for Rpc {
         Ok(Response::new(pb::GetLastCalculatedResponse { times }))
     }
 
-    async fn list_endpoint_activity(
-        &self,
-        request: Request<pb::ListEndpointActivityRequest>,
-    ) -> Answer<pb::ListEndpointActivityResponse> {
-        let (caller, request) = Caller::split(request)?;
-        let list = |found: Vec<Activity>| pb::EndpointActivityList {
-            endpoints: found.into_iter().map(convert::activity).collect(),
-        };
-        if request.api_collection_ids.is_empty() {
-            let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
-            let found = overview::activity(&self.deps, &caller, id).await?;
-            let list = Some(list(found));
-            return Ok(Response::new(pb::ListEndpointActivityResponse { list, list_by_collection: None }));
-        }
-        let lists = overview::activity_of_many(&self.deps, &caller, request.api_collection_ids).await;
-        let lists = lists?.into_iter().map(|(id, found)| (id, list(found))).collect();
-        let list_by_collection = Some(pb::EndpointActivityLists { lists });
-        Ok(Response::new(pb::ListEndpointActivityResponse { list: None, list_by_collection }))
-    }
-
-    async fn list_owned_endpoints(
-        &self,
-        request: Request<pb::ListOwnedEndpointsRequest>,
-    ) -> Answer<pb::ListOwnedEndpointsResponse> {
-        let (caller, request) = Caller::split(request)?;
-        let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
-        let (_, mut list) = endpoints::list(&self.deps, &caller, id).await?;
-        list.retain(|endpoint| endpoint.id.collection_id == id);
-        let api_info_list = list.into_iter().map(convert::endpoint).collect();
-        Ok(Response::new(pb::ListOwnedEndpointsResponse { api_info_list }))
-    }
-
-    async fn list_declared_methods(
-        &self,
-        request: Request<pb::ListDeclaredMethodsRequest>,
-    ) -> Answer<pb::ListDeclaredMethodsResponse> {
-        let (caller, request) = Caller::split(request)?;
-        let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
-        let methods = export::declared_methods(&self.deps, &caller, id).await?;
-        let wrap = |(path, names): (String, std::collections::BTreeSet<String>)| {
-            (path, pb::NameList { names: names.into_iter().collect() })
-        };
-        Ok(Response::new(pb::ListDeclaredMethodsResponse { data: methods.into_iter().map(wrap).collect() }))
-    }
-
-    async fn get_open_api_schema(
-        &self,
-        request: Request<pb::GetOpenApiSchemaRequest>,
-    ) -> Answer<pb::GetOpenApiSchemaResponse> {
-        let (caller, request) = Caller::split(request)?;
-        let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
-        let open_api_schema = export::declared_document(&self.deps, &caller, id).await?;
-        Ok(Response::new(pb::GetOpenApiSchemaResponse { open_api_schema }))
-    }
-
-    async fn has_endpoints(&self, request: Request<pb::HasEndpointsRequest>) -> Answer<pb::HasEndpointsResponse> {
-        let (caller, _) = Caller::split(request)?;
-        let has_endpoints = overview::has_endpoints(&self.deps, &caller).await?;
-        Ok(Response::new(pb::HasEndpointsResponse { has_endpoints }))
-    }
-
     async fn count_discovered(
         &self,
         request: Request<pb::CountDiscoveredRequest>,
@@ -226,65 +150,9 @@ impl DiscoveryService for Rpc {
         Ok(Response::new(pb::ListChangesResponse { data: Some(pb::ChangeList { endpoints, total }) }))
     }
 
-    async fn list_recent_parameters(
-        &self,
-        request: Request<pb::ListRecentParametersRequest>,
-    ) -> Answer<pb::ListRecentParametersResponse> {
-        let (caller, request) = Caller::split(request)?;
-        let (start, end) = (request.start_timestamp, request.end_timestamp);
-        let found = recent::recent(&self.deps, &caller, start, end).await?;
-        let endpoints = found.into_iter().map(convert::parameter).collect();
-        Ok(Response::new(pb::ListRecentParametersResponse { data: Some(pb::RecentParameterList { endpoints }) }))
-    }
-
-    async fn count_sub_types(&self, request: Request<pb::CountSubTypesRequest>) -> Answer<pb::CountSubTypesResponse> {
-        let (caller, request) = Caller::split(request)?;
-        let (start, end) = (request.start_timestamp, request.end_timestamp);
-        let [requests, responses] = recent::count_types(&self.deps, &caller, start, end).await?;
-        let named = |counts: std::collections::BTreeMap<&str, i64>| {
-            counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
-        };
-        let map = pb::SubTypeCountMap { request: named(requests), response: named(responses) };
-        Ok(Response::new(pb::CountSubTypesResponse { sub_type_count_map: Some(map) }))
-    }
-
-    async fn list_all_samples(
-        &self,
-        request: Request<pb::ListAllSamplesRequest>,
-    ) -> Answer<pb::ListAllSamplesResponse> {
-        let (caller, request) = Caller::split(request)?;
-        let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
-        let (skip, limit) = (size(request.skip), size(request.limit));
-        let found = samples::list_all(&self.deps, &caller, id, skip, limit).await?;
-        let sample_data_list = found.into_iter().map(convert::samples).collect();
-        Ok(Response::new(pb::ListAllSamplesResponse { sample_data_list }))
-    }
-
-    async fn list_sensitive_samples(
-        &self,
-        request: Request<pb::ListSensitiveSamplesRequest>,
-    ) -> Answer<pb::ListSensitiveSamplesResponse> {
-        let (caller, request) = Caller::split(request)?;
-        let id = endpoint_id(request.api_collection_id, request.url, request.method);
-        let found = samples::list_sensitive(&self.deps, &caller, &id).await?;
-        let parameter = |key: portolan_engine::ParameterKey| pb::ParameterId {
-            url: id.url.clone(),
-            method: id.method.to_ascii_uppercase(),
-            response_code: key.response_code,
-            is_header: key.is_header,
-            sub_type: Some(convert::sub_type(key.sub_type)),
-            param: key.name.into_string(),
-            api_collection_id: id.collection_id,
-            is_url_param: key.is_url_param,
-        };
-        let list = |keys: Vec<_>| pb::ParameterIdList { parameters: keys.into_iter().map(parameter).collect() };
-        let sensitive_sample_data = found.into_iter().map(|(record, keys)| (record, list(keys))).collect();
-        Ok(Response::new(pb::ListSensitiveSamplesResponse { sensitive_sample_data }))
-    }
-
     async fn get_call_stats(&self, request: Request<pb::GetCallStatsRequest>) -> Answer<pb::GetCallStatsResponse> {
         let (caller, request) = Caller::split(request)?;
-        let id = endpoint_id(request.api_collection_id, request.url, request.method);
+        let id = endpoint_named(request.api_collection_id, request.url, request.method);
         let (start, end) = (request.start_epoch, request.end_epoch);
         let counts = calls::calls(&self.deps, &caller, &id, start, end).await?;
         let wrap = |(ts, count): (i64, u64)| pb::CallCount { ts, count: i64::try_from(count).unwrap_or(i64::MAX) };
@@ -297,7 +165,7 @@ impl DiscoveryService for Rpc {
         request: Request<pb::GetAddressStatsRequest>,
     ) -> Answer<pb::GetAddressStatsResponse> {
         let (caller, request) = Caller::split(request)?;
-        let id = endpoint_id(request.api_collection_id, request.url, request.method);
+        let id = endpoint_named(request.api_collection_id, request.url, request.method);
         let (start, end) = (request.start_window, request.end_window);
         let classes = calls::classes(&self.deps, &caller, &id, start, end).await?;
         let wrap = |class: Class| {
@@ -314,14 +182,42 @@ impl DiscoveryService for Rpc {
         };
         Ok(Response::new(pb::GetAddressStatsResponse { bucket_stats: classes.into_iter().map(wrap).collect() }))
     }
+
+    async fn has_endpoints(&self, request: Request<pb::HasEndpointsRequest>) -> Answer<pb::HasEndpointsResponse> {
+        let (caller, _) = Caller::split(request)?;
+        let has_endpoints = overview::has_endpoints(&self.deps, &caller).await?;
+        Ok(Response::new(pb::HasEndpointsResponse { has_endpoints }))
+    }
+
+    async fn list_endpoint_activity(
+        &self,
+        request: Request<pb::ListEndpointActivityRequest>,
+    ) -> Answer<pb::ListEndpointActivityResponse> {
+        let (caller, request) = Caller::split(request)?;
+        let list = |found: Vec<Activity>| pb::EndpointActivityList {
+            endpoints: found.into_iter().map(convert::activity).collect(),
+        };
+        if request.api_collection_ids.is_empty() {
+            let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
+            let found = overview::activity(&self.deps, &caller, id).await?;
+            let list = Some(list(found));
+            return Ok(Response::new(pb::ListEndpointActivityResponse { list, list_by_collection: None }));
+        }
+        let lists = overview::activity_of_many(&self.deps, &caller, request.api_collection_ids).await;
+        let lists = lists?.into_iter().map(|(id, found)| (id, list(found))).collect();
+        let list_by_collection = Some(pb::EndpointActivityLists { lists });
+        Ok(Response::new(pb::ListEndpointActivityResponse { list: None, list_by_collection }))
+    }
+
+    async fn get_last_seen(&self, request: Request<pb::GetLastSeenRequest>) -> Answer<pb::GetLastSeenResponse> {
+        let (caller, _) = Caller::split(request)?;
+        let times = overview::last_seen(&self.deps, &caller).await?;
+        Ok(Response::new(pb::GetLastSeenResponse { last_seen: times.into_iter().collect() }))
+    }
 }
 
 fn severities(counts: Severities) -> pb::SeverityCounts {
     pb::SeverityCounts { counts: counts.into_iter().collect() }
-}
-
-fn size(number: i32) -> usize {
-    usize::try_from(number).unwrap_or_default()
 }
 
 /// Filters are an object of lists; null, and a value that is no list, stand for a list.

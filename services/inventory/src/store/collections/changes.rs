@@ -1,3 +1,5 @@
+//! What is changed of a collection that exists.
+
 use portolan_store::{Db, Error, Tx, args};
 
 use crate::{
