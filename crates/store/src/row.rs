@@ -90,6 +90,30 @@ impl FromColumn for bool {
     }
 }
 
+macro_rules! from_number {
+    ($($name:ident($number:ident);)*) => {$(
+        impl FromColumn for portolan_ids::$name {
+            fn read(row: &Row, position: usize) -> Result<Self, String> {
+                <$number>::read(row, position).map(Self)
+            }
+        }
+    )*};
+}
+
+portolan_ids::for_each_number!(from_number);
+
+macro_rules! from_text {
+    ($($name:ident;)*) => {$(
+        impl FromColumn for portolan_ids::$name {
+            fn read(row: &Row, position: usize) -> Result<Self, String> {
+                String::read(row, position).map(Self::from)
+            }
+        }
+    )*};
+}
+
+portolan_ids::for_each_text!(from_text);
+
 fn text(error: sqlx::Error) -> String {
     error.to_string()
 }

@@ -87,3 +87,25 @@ bind! {
     &Vec<u8>, Bytes, value => value.clone();
     &[u8], Bytes, value => value.to_vec();
 }
+
+macro_rules! bind_numbers {
+    ($($name:ident($number:ident);)*) => {
+        bind! {$(
+            portolan_ids::$name, I64, value => value.get().into();
+            &portolan_ids::$name, I64, value => value.get().into();
+        )*}
+    };
+}
+
+portolan_ids::for_each_number!(bind_numbers);
+
+macro_rules! bind_texts {
+    ($($name:ident;)*) => {
+        bind! {$(
+            portolan_ids::$name, Text, value => value.into();
+            &portolan_ids::$name, Text, value => value.as_str().to_owned();
+        )*}
+    };
+}
+
+portolan_ids::for_each_text!(bind_texts);

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use portolan_api::{Error, Reason, Result};
+use portolan_ids::AccountId;
 use serde_json::Value;
 
 use crate::{Deps, store};
@@ -55,7 +56,7 @@ pub struct Ingested {
 ///
 /// # Errors
 /// `BATCH_TOO_LARGE`, `UNAVAILABLE`.
-pub async fn ingest(deps: &Deps, account_id: i64, sent: &[Sent]) -> Result<Ingested> {
+pub async fn ingest(deps: &Deps, account_id: AccountId, sent: &[Sent]) -> Result<Ingested> {
     if sent.len() > BATCH_MAX {
         return Err(Error::new(Reason::BatchTooLarge).with("limit", BATCH_MAX).with("member", "agentQueries"));
     }
@@ -84,7 +85,7 @@ pub async fn ingest(deps: &Deps, account_id: i64, sent: &[Sent]) -> Result<Inges
 /// `USERNAME_REQUIRED`, `BILLING_MEMBER_REQUIRED`.
 pub async fn get(
     deps: &Deps,
-    account_id: i64,
+    account_id: AccountId,
     agent_id: Option<&str>,
     device_id: Option<&str>,
     username: Option<&str>,
@@ -104,7 +105,7 @@ pub async fn get(
 }
 
 /// The analyses of an account, those that changed last first.
-pub async fn list(deps: &Deps, account_id: i64) -> Result<Vec<Analysis>> {
+pub async fn list(deps: &Deps, account_id: AccountId) -> Result<Vec<Analysis>> {
     Ok(store::agents::list(&deps.db, account_id, LISTED_MAX).await?)
 }
 

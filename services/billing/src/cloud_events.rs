@@ -1,6 +1,7 @@
 //! CloudEvents 1.0 as usage.
 
 use portolan_api::{Error, Reason, Result};
+use portolan_ids::AccountId;
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -41,7 +42,7 @@ pub struct Ingested {
 ///
 /// # Errors
 /// `BATCH_TOO_LARGE`, `UNAVAILABLE`.
-pub async fn ingest(deps: &Deps, account_id: i64, sent: &[CloudEvent]) -> Result<Ingested> {
+pub async fn ingest(deps: &Deps, account_id: AccountId, sent: &[CloudEvent]) -> Result<Ingested> {
     if sent.len() > BATCH_MAX {
         return Err(Error::new(Reason::BatchTooLarge).with("limit", BATCH_MAX).with("member", "events"));
     }
@@ -60,7 +61,7 @@ pub async fn ingest(deps: &Deps, account_id: i64, sent: &[CloudEvent]) -> Result
     Ok(ingested)
 }
 
-fn read(account_id: i64, event: &CloudEvent, now: i64, window_s: i64) -> Result<Event, String> {
+fn read(account_id: AccountId, event: &CloudEvent, now: i64, window_s: i64) -> Result<Event, String> {
     let required = |value: &Option<String>, attribute: &str| match value.as_deref() {
         Some(value) if !value.is_empty() => Ok(value.to_owned()),
         _ => Err(format!("{attribute} is required")),
@@ -129,7 +130,7 @@ mod tests {
             data: None,
         };
         change(&mut event);
-        read(1, &event, 1_767_225_600, 90 * 86_400)
+        read(AccountId(1), &event, 1_767_225_600, 90 * 86_400)
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use portolan_api::Result;
+use portolan_ids::AccountId;
 
 use crate::model::{features, usage::Totals};
 use crate::{Deps, organizations, store};
@@ -15,7 +16,13 @@ pub use crate::model::entitlements::{Access, Entitlements, FeatureState, Overage
 /// # Errors
 /// `BILLING_PROVIDER_UNAVAILABLE` when the plan is not known, `UNAVAILABLE` when a part does not answer: then nothing
 /// more may be used.
-pub async fn check(deps: &Deps, account_id: i64, feature: &str, wanted: i64, usage: Option<i64>) -> Result<Verdict> {
+pub async fn check(
+    deps: &Deps,
+    account_id: AccountId,
+    feature: &str,
+    wanted: i64,
+    usage: Option<i64>,
+) -> Result<Verdict> {
     let organization_id = organizations::of_account(deps, account_id).await?;
     let entitlements = organizations::entitlements(deps, &organization_id).await?;
     let now = deps.clock.now();
@@ -58,7 +65,7 @@ pub async fn note_overages(
 ///
 /// # Errors
 /// As [`check`].
-pub async fn state(deps: &Deps, account_id: i64) -> Result<State> {
+pub async fn state(deps: &Deps, account_id: AccountId) -> Result<State> {
     let organization_id = organizations::of_account(deps, account_id).await?;
     let plan = organizations::entitlements(deps, &organization_id).await?;
     let now = deps.clock.now();

@@ -1,6 +1,7 @@
 //! Forgets what need not be known any longer: keys of events that would be refused for their age, and ended jobs.
 
 use portolan_api::Result;
+use portolan_ids::AccountId;
 
 use crate::{Deps, store};
 
@@ -21,7 +22,7 @@ pub async fn run(deps: &Deps, owner: &str) -> Result<()> {
         return Ok(());
     }
     deps.jobs.forget().await?;
-    let mut after = Some((i64::MIN, Vec::new()));
+    let mut after = Some((AccountId(i64::MIN), Vec::new()));
     while let Some(place) = after {
         after = store::usage::forget(&deps.db, place, now - deps.settings.event_window_s, KEYS).await?;
     }

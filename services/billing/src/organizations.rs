@@ -1,6 +1,7 @@
 //! Organizations as billing knows them: their accounts, and the plan each has.
 
 use portolan_api::{Error, Result};
+use portolan_ids::AccountId;
 
 use crate::model::{entitlements::Entitlements, organizations::Organization, subscriptions::Customer};
 use crate::peers::{self, By};
@@ -11,11 +12,11 @@ use crate::{Deps, store};
 ///
 /// # Errors
 /// `ORGANIZATION_NOT_FOUND`, `UNAVAILABLE`.
-pub async fn of_account(deps: &Deps, account_id: i64) -> Result<String> {
+pub async fn of_account(deps: &Deps, account_id: AccountId) -> Result<String> {
     if let Some(organization_id) = store::organizations::of_account(&deps.db, account_id).await? {
         return Ok(organization_id);
     }
-    let found = peers::organization(&deps.peers, By::AccountId(account_id)).await?;
+    let found = peers::organization(&deps.peers, By::AccountId(account_id.into())).await?;
     // An account that is being closed is no longer listed, but still belongs there.
     let account_ids = found.account_ids.iter().copied().chain([account_id]).collect::<Vec<_>>();
     store::organizations::insert(&deps.db, &found.id, &account_ids).await?;
@@ -23,7 +24,7 @@ pub async fn of_account(deps: &Deps, account_id: i64) -> Result<String> {
 }
 
 /// Asks identity for an organization and keeps its accounts.
-pub async fn refresh_accounts(deps: &Deps, organization_id: &str) -> Result<Vec<i64>> {
+pub async fn refresh_accounts(deps: &Deps, organization_id: &str) -> Result<Vec<AccountId>> {
     let found = peers::organization(&deps.peers, By::Id(organization_id.to_owned())).await?;
     store::organizations::insert(&deps.db, organization_id, &found.account_ids).await?;
     // Accounts that were closed stay: what they used is still to be set to nothing.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::Caller;
+use portolan_ids::AccountId;
 
 use crate::entitlements::{self, FeatureState};
 use crate::model::windows::Grain;
@@ -19,7 +20,7 @@ const PAGE_SIZE_MAX: i32 = 1_000;
 #[derive(Clone, Debug, Default)]
 pub struct Wish {
     pub feature: Option<String>,
-    pub account_id: Option<i64>,
+    pub account_id: Option<AccountId>,
     pub start: Option<i64>,
     pub end: Option<i64>,
     pub grain: Option<String>,
@@ -47,10 +48,10 @@ pub struct Reading {
 /// # Errors
 /// `USAGE_ACCOUNT_NOT_FOUND`, `USAGE_WINDOW_INVALID`, `USAGE_PAGE_INVALID`, `BILLING_PROVIDER_UNAVAILABLE`.
 pub async fn read(deps: &Deps, caller: &Caller, wish: &Wish) -> Result<Reading> {
-    let own = organizations::of_account(deps, caller.account_id).await?;
-    let account_id = wish.account_id.unwrap_or(caller.account_id);
+    let own = organizations::of_account(deps, caller.account_id.into()).await?;
+    let account_id = wish.account_id.unwrap_or(caller.account_id.into());
     let administers = caller.grant.administers_organization();
-    if account_id != caller.account_id {
+    if account_id != caller.account_id.into() {
         if !administers {
             return Err(Reason::UsageAccountNotFound.into());
         }
@@ -79,13 +80,13 @@ pub async fn read(deps: &Deps, caller: &Caller, wish: &Wish) -> Result<Reading> 
     let features = features.collect();
     let mut last_refresh = refresh::last(deps, &own).await?;
     if let Some(refresh) = &mut last_refresh {
-        refresh.differences.retain(|difference| administers || difference.account_id == caller.account_id);
+        refresh.differences.retain(|difference| administers || difference.account_id == caller.account_id.into());
     }
     Ok(Reading { features, windows, last_refresh, next_page_token })
 }
 
 /// The windows of one page, and the token of the next.
-async fn windows(deps: &Deps, account_id: i64, wish: &Wish) -> Result<(Vec<Window>, String)> {
+async fn windows(deps: &Deps, account_id: AccountId, wish: &Wish) -> Result<(Vec<Window>, String)> {
     let refused = |member: &str, detail: &str| {
         Err(Error::new(Reason::UsageWindowInvalid).with("member", member).with("detail", detail))
     };

@@ -1,6 +1,7 @@
 //! Recomputes the usage of organizations by jobs, an account a step.
 
 use portolan_api::Result;
+use portolan_ids::AccountId;
 use portolan_jobs::{Attempt, Error, Job, Step, Subject, Work};
 use portolan_store::Tx;
 
@@ -14,10 +15,10 @@ pub use crate::model::refresh::{Difference, Refresh};
 ///
 /// # Errors
 /// `ORGANIZATION_NOT_FOUND`, `UNAVAILABLE`.
-pub async fn request(deps: &Deps, account_id: i64) -> Result<()> {
+pub async fn request(deps: &Deps, account_id: AccountId) -> Result<()> {
     let organization_id = organizations::of_account(deps, account_id).await?;
     let subject = Subject { name: organization_id.clone(), ..Subject::default() };
-    deps.jobs.request(account_id, &Task::RefreshUsage { organization_id }, &subject).await?;
+    deps.jobs.request(account_id.into(), &Task::RefreshUsage { organization_id }, &subject).await?;
     Ok(())
 }
 
@@ -38,7 +39,7 @@ pub async fn last(deps: &Deps, organization_id: &str) -> Result<Option<Refresh>>
 /// What a step needs of others.
 pub enum Prepared {
     Recounted {
-        account_id: i64,
+        account_id: AccountId,
         counts: Vec<Recounted>,
     },
     /// Every account is done.
@@ -81,7 +82,7 @@ impl Work for Deps {
         let found = &differences[before..];
         for Difference { account_id, feature, recorded, counted } in found {
             let problem = "usage was recorded differently from what was counted; it is repaired";
-            tracing::warn!(account_id, feature, recorded, counted, "{problem}");
+            tracing::warn!(account_id = account_id.get(), feature, recorded, counted, "{problem}");
         }
         let done = i64::try_from(found.len()).unwrap_or(i64::MAX);
         Ok(Step::Next { cursor: Cursor { account_id: Some(*account_id), differences }, done })

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use portolan_api::{Error, Reason, Result};
+use portolan_ids::AccountId;
 
 use crate::{Deps, entitlements, organizations, store};
 
@@ -21,7 +22,7 @@ pub async fn record(deps: &Deps, events: &[Event]) -> Result<Vec<bool>> {
     if events.len() > BATCH_MAX {
         return Err(Error::new(Reason::BatchTooLarge).with("limit", BATCH_MAX).with("member", "events"));
     }
-    let mut first: HashMap<(i64, EventKey), usize> = HashMap::with_capacity(events.len());
+    let mut first: HashMap<(AccountId, EventKey), usize> = HashMap::with_capacity(events.len());
     for (index, event) in events.iter().enumerate() {
         first.entry((event.account_id, event.key)).or_insert(index);
     }
@@ -32,7 +33,7 @@ pub async fn record(deps: &Deps, events: &[Event]) -> Result<Vec<bool>> {
         return Ok(Vec::new());
     }
     let now = deps.clock.now();
-    let counted: HashSet<(i64, EventKey)> = store::usage::record(&deps.db, events, &distinct, now).await?;
+    let counted: HashSet<(AccountId, EventKey)> = store::usage::record(&deps.db, events, &distinct, now).await?;
     let is_new = |index: usize| {
         let key = (events[index].account_id, events[index].key);
         counted.contains(&key) && first.get(&key) == Some(&index)
@@ -62,7 +63,7 @@ pub async fn report(deps: &Deps, mut counts: Vec<Count>) -> Result<()> {
 
 /// Notes limits that were reached, so that the grace begins now. What fails here is made up for by the next question
 /// for the limit.
-async fn note_overages(deps: &Deps, account_ids: impl Iterator<Item = i64>) {
+async fn note_overages(deps: &Deps, account_ids: impl Iterator<Item = AccountId>) {
     for account_id in account_ids.collect::<HashSet<_>>() {
         let outcome = async {
             let organization_id = organizations::of_account(deps, account_id).await?;
@@ -75,7 +76,7 @@ async fn note_overages(deps: &Deps, account_ids: impl Iterator<Item = i64>) {
             Ok::<_, Error>(())
         };
         if let Err(error) = outcome.await {
-            tracing::warn!(account_id, %error, "limits were not looked at");
+            tracing::warn!(account_id = account_id.get(), %error, "limits were not looked at");
         }
     }
 }

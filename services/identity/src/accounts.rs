@@ -2,6 +2,7 @@
 
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::{Caller, Role, Scope};
+use portolan_ids::AccountId;
 use portolan_store::Tx;
 use serde_json::json;
 
@@ -24,7 +25,7 @@ const LIMITED: &str = "ACTIVE_ACCOUNTS";
 ///
 /// # Errors
 /// `ACCOUNT_NAME_INVALID`, `FEATURE_LIMIT_EXCEEDED`, `TOO_MANY_ACCOUNTS`.
-pub async fn create(deps: &Deps, caller: &Caller, name: &str) -> Result<(i64, Option<Opened>)> {
+pub async fn create(deps: &Deps, caller: &Caller, name: &str) -> Result<(AccountId, Option<Opened>)> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > ACCOUNT_NAME_CHARS_MAX {
         return Err(Reason::AccountNameInvalid.into());
@@ -32,11 +33,12 @@ pub async fn create(deps: &Deps, caller: &Caller, name: &str) -> Result<(i64, Op
     let mut tx = begin(deps, caller).await?;
     // The organization's row lock makes requests queue, so that the count is right.
     let account_id = store::next_id(&mut tx, "account").await?;
-    if store::count_own_accounts(&mut tx, caller.user_id).await? > ACCOUNTS_MAX {
+    if store::count_own_accounts(&mut tx, caller.user_id.into()).await? > ACCOUNTS_MAX {
         return Err(Error::new(Reason::TooManyAccounts).with("limit", ACCOUNTS_MAX + 1));
     }
     let made = store::insert_account(&mut tx, account_id, &caller.organization_id, name, deps.clock.now()).await?;
-    store::insert_first_membership(&mut tx, &made, (account_id, caller.user_id), None, &admin_everywhere()).await?;
+    store::insert_first_membership(&mut tx, &made, (account_id, caller.user_id.into()), None, &admin_everywhere())
+        .await?;
     let change = Change::of("account", account_id).after(&json!({ "name": name })).by("account.create");
     history::record(&deps.audit, &mut tx, caller, change).await?;
     let started = match caller.credential.is_key() {
@@ -45,7 +47,7 @@ pub async fn create(deps: &Deps, caller: &Caller, name: &str) -> Result<(i64, Op
     };
     let opened = match started {
         Some(started) => {
-            sessions::commit_ending(deps, tx, caller.user_id).await?;
+            sessions::commit_ending(deps, tx, caller.user_id.into()).await?;
             Some(sessions::opened(deps, started, account_id).await?)
         }
         None => {
@@ -81,8 +83,8 @@ pub(crate) async fn begin(deps: &Deps, caller: &Caller) -> Result<Tx> {
 ///
 /// # Errors
 /// `ACCOUNT_NOT_FOUND` also when the caller is no member; `SESSION_REQUIRED` for API keys.
-pub async fn switch(deps: &Deps, caller: &Caller, account_id: i64) -> Result<Opened> {
-    let own = store::list_accounts_of_user(&deps.db, caller.user_id).await?;
+pub async fn switch(deps: &Deps, caller: &Caller, account_id: AccountId) -> Result<Opened> {
+    let own = store::list_accounts_of_user(&deps.db, caller.user_id.into()).await?;
     if !own.contains_key(&account_id) {
         return Err(Reason::AccountNotFound.into());
     }
@@ -93,7 +95,7 @@ pub async fn switch(deps: &Deps, caller: &Caller, account_id: i64) -> Result<Ope
     let started = sessions::switch(deps, &mut tx, caller, account_id).await?;
     let change = Change::of("account", account_id).by("session.switch");
     history::record(&deps.audit, &mut tx, caller, change).await?;
-    sessions::commit_ending(deps, tx, caller.user_id).await?;
+    sessions::commit_ending(deps, tx, caller.user_id.into()).await?;
     sessions::opened(deps, started, account_id).await
 }
 
@@ -106,7 +108,7 @@ pub async fn update_names(deps: &Deps, caller: &Caller, username: &str, organiza
     let username =
         checked_name(username, "-", [Reason::UsernameEmpty, Reason::UsernameCharacters, Reason::UsernameTooLong])?;
     // The organization belongs to the whole account, so the API scope decides, whatever scope the call names.
-    let own = grants::get(deps, caller.account_id, caller.user_id, Scope::Api).await?;
+    let own = grants::get(deps, caller.account_id.into(), caller.user_id.into(), Scope::Api).await?;
     let organization = match own.base_role {
         Role::Admin if !own.administers_organization() => match organization.trim() {
             "" => None,
@@ -120,7 +122,7 @@ pub async fn update_names(deps: &Deps, caller: &Caller, username: &str, organiza
         _ => None,
     };
     let mut tx = deps.db.begin().await?;
-    store::update_user_name(&mut tx, caller.user_id, username).await?;
+    store::update_user_name(&mut tx, caller.user_id.into(), username).await?;
     if let Some(name) = organization {
         store::update_organization_name(&mut tx, &caller.organization_id, name).await?;
     }

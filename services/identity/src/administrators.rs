@@ -2,6 +2,7 @@
 
 use portolan_api::{Access, Feature, Reason, Result};
 use portolan_authz::Caller;
+use portolan_ids::UserId;
 use portolan_runtime::now_s;
 use serde_json::json;
 
@@ -28,9 +29,9 @@ pub async fn add(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
     grants::change(deps, [], |tx| {
         grants::work(async move {
             store::lock_administrators(tx, organization_id).await?;
-            store::lock_account(tx, account_id).await?;
-            let member = store::find_member(tx, account_id, login_key).await?.ok_or(Reason::UserNotFound)?;
-            let roles = store::list_custom_roles(&mut *tx, account_id).await?;
+            store::lock_account(tx, account_id.into()).await?;
+            let member = store::find_member(tx, account_id.into(), login_key).await?.ok_or(Reason::UserNotFound)?;
+            let roles = store::list_custom_roles(&mut *tx, account_id.into()).await?;
             let given = Rights::of(&roles, &member.membership, true);
             if !given.in_api().is_some_and(|grant| grant.allows(Feature::AdminActions, Access::ReadWrite)) {
                 return Err(Reason::AdministratorInvalid.into());
@@ -52,12 +53,12 @@ pub async fn add(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
 /// # Errors
 /// In this order: `ROLE_ABOVE_CALLER` when the caller has lost the authority meanwhile, `USER_NOT_FOUND` for who is no
 /// administrator, `LAST_ADMINISTRATOR`.
-pub async fn remove(deps: &Deps, caller: &Caller, user_id: i64) -> Result<()> {
+pub async fn remove(deps: &Deps, caller: &Caller, user_id: UserId) -> Result<()> {
     let (account_id, organization_id) = (caller.account_id, caller.organization_id.as_str());
     grants::change(deps, [], |tx| {
         grants::work(async move {
             store::lock_administrators(tx, organization_id).await?;
-            if !store::is_administrator(&mut **tx, account_id, caller.user_id).await? {
+            if !store::is_administrator(&mut **tx, account_id.into(), caller.user_id.into()).await? {
                 return Err(Reason::RoleAboveCaller.into());
             }
             let accounts = store::list_own_accounts(tx, organization_id, user_id).await?;

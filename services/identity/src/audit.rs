@@ -16,6 +16,7 @@ mod retention;
 mod verify;
 
 use portolan_api::{Error, Reason, Result};
+use portolan_ids::{AccountId, UserId};
 use portolan_outbox::AUTHENTICATION;
 use portolan_store::Db;
 
@@ -92,7 +93,7 @@ pub struct Filter {
 /// `PAGE_TOKEN_INVALID`, `AUDIT_FILTER_INVALID`.
 pub async fn list(
     db: &Db,
-    account_id: i64,
+    account_id: AccountId,
     filter: &Filter,
     page_size: Option<i64>,
     page_token: &str,
@@ -111,9 +112,9 @@ pub async fn list(
     let user_id = match filter.actor.trim() {
         "" => None,
         actor => match actor.parse() {
-            Ok(user_id) => Some(user_id),
+            Ok(user_id) => Some(UserId(user_id)),
             // A name that is nobody's did nothing.
-            Err(_) => Some(find_user_by_login(db, &login_key(actor)).await?.map_or(-1, |user| user.id)),
+            Err(_) => Some(find_user_by_login(db, &login_key(actor)).await?.map_or(UserId(-1), |user| user.id)),
         },
     };
     let milliseconds = |seconds: Option<i64>, otherwise| seconds.map_or(otherwise, |s| s.saturating_mul(1_000));

@@ -7,6 +7,7 @@ use std::sync::{
 
 use portolan_api::{Reason, Result};
 use portolan_authz::{Audience, CallerClaims, Credential, CredentialKind, FailedAuthentication, Scope, api_key_key};
+use portolan_ids::AccountId;
 use portolan_runtime::now_s;
 
 use crate::{Deps, model::known_keys::KnownKey, peers, sessions, store};
@@ -34,8 +35,8 @@ pub async fn authenticate(
         Credential::Session { session, access_token } => {
             let session = sessions::verify(deps, session, access_token).await?;
             let claims = CallerClaims {
-                account_id: session.account_id,
-                user_id: session.user_id,
+                account_id: session.account_id.into(),
+                user_id: session.user_id.into(),
                 organization_id: organization_of(deps, session.account_id).await?,
                 scope,
                 credential: CredentialKind::Session,
@@ -48,12 +49,12 @@ pub async fn authenticate(
                 iat: 0,
                 exp: 0,
             };
-            check_open(deps, &claims.organization_id, claims.account_id)?;
+            check_open(deps, &claims.organization_id, claims.account_id.into())?;
             deps.signing.sign(claims.to(audience)).await
         }
         Credential::CapabilitiesToken(token) => {
             let claims = deps.signing.verify(token).await?;
-            check_open(deps, &claims.organization_id, claims.account_id)?;
+            check_open(deps, &claims.organization_id, claims.account_id.into())?;
             if !claims.is_for(audience.service) {
                 return Err(Reason::Unauthenticated.into());
             }
@@ -75,7 +76,7 @@ async fn with_key(
 ) -> Result<(String, i64)> {
     let known = find_key(deps, key).await?;
     if known.valid_until.is_some_and(|until| now_s() >= until) {
-        return Err(FailedAuthentication::of_account(Reason::Unauthenticated, known.account_id));
+        return Err(FailedAuthentication::of_account(Reason::Unauthenticated, known.account_id.into()));
     }
     tell_use(deps, &known);
     check_open(deps, &known.organization_id, known.account_id)?;
@@ -87,8 +88,8 @@ async fn with_key(
         }
     }
     let claims = CallerClaims {
-        account_id: known.account_id,
-        user_id: known.user_id,
+        account_id: known.account_id.into(),
+        user_id: known.user_id.into(),
         organization_id: known.organization_id.clone(),
         scope,
         credential: known.kind,
@@ -137,11 +138,11 @@ async fn with_organization_token(
 ) -> Result<(String, i64)> {
     let token = peers::organization_token(&deps.peers, secret, client_address).await?;
     let account = match token.account_id {
-        0 => store::find_first_account_of_organization(&deps.db, &token.organization_id).await?,
+        AccountId(0) => store::find_first_account_of_organization(&deps.db, &token.organization_id).await?,
         made_in => store::find_own_account(&deps.db, &token.organization_id, made_in).await?,
     };
     let claims = CallerClaims {
-        account_id: account.ok_or(Reason::Unauthenticated)?,
+        account_id: account.ok_or(Reason::Unauthenticated)?.into(),
         user_id: 0,
         organization_id: token.organization_id,
         scope,
@@ -155,13 +156,13 @@ async fn with_organization_token(
         iat: 0,
         exp: 0,
     };
-    check_open(deps, &claims.organization_id, claims.account_id)?;
+    check_open(deps, &claims.organization_id, claims.account_id.into())?;
     deps.signing.sign(claims.to(audience)).await
 }
 
 /// Refuses the credentials of an organization that is not active.
-fn check_open(deps: &Deps, organization_id: &str, account_id: i64) -> Result<()> {
-    deps.suspended.check(organization_id).map_err(|error| FailedAuthentication::of_account(error, account_id))
+fn check_open(deps: &Deps, organization_id: &str, account_id: AccountId) -> Result<()> {
+    deps.suspended.check(organization_id).map_err(|error| FailedAuthentication::of_account(error, account_id.into()))
 }
 
 async fn find_key(deps: &Deps, key: &str) -> Result<Arc<KnownKey>> {
@@ -182,6 +183,6 @@ async fn find_key(deps: &Deps, key: &str) -> Result<Arc<KnownKey>> {
     deps.keys.read_strictly(&api_key_key(&portolan_runtime::digest(key)), owner, |_| None).await
 }
 
-async fn organization_of(deps: &Deps, account_id: i64) -> Result<String> {
+async fn organization_of(deps: &Deps, account_id: AccountId) -> Result<String> {
     Ok(store::find_organization_of_account(&deps.db, account_id).await?.ok_or(Reason::Unauthenticated)?)
 }

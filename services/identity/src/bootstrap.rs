@@ -80,7 +80,7 @@ async fn create_administrator(deps: &Deps, email: &str, password: &str) -> Resul
     let made = store::insert_account(&mut tx, account_id, &organization.id, ACCOUNT_NAME, now_s()).await?;
     store::insert_user(&mut tx, user_id, email, &users::login_key(email), &password_hash).await?;
     store::insert_first_membership(&mut tx, &made, (account_id, user_id), None, &admin_everywhere()).await?;
-    store::insert_administrator(&mut tx, &made, (account_id, &organization.id), user_id, now_s()).await?;
+    store::insert_administrator(&mut tx, &made, (account_id.into(), &organization.id), user_id, now_s()).await?;
     store::insert_first_start(&mut tx, KEY_FILE, account_id, user_id).await?;
     tx.commit().await?;
     Ok(true)

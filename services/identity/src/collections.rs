@@ -2,6 +2,7 @@
 
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::Caller;
+use portolan_ids::CollectionId;
 
 use crate::{Deps, peers};
 
@@ -12,7 +13,11 @@ const COLLECTIONS_MAX: usize = 10_000;
 ///
 /// # Errors
 /// `TOO_MANY_IDS`; `UNAVAILABLE` when inventory does not answer.
-pub(crate) async fn unknown(deps: &Deps, caller: &Caller, ids: Option<&[i32]>) -> Result<Option<i32>> {
+pub(crate) async fn unknown(
+    deps: &Deps,
+    caller: &Caller,
+    ids: Option<&[CollectionId]>,
+) -> Result<Option<CollectionId>> {
     let Some(ids) = ids.filter(|ids| !ids.is_empty()) else { return Ok(None) };
     if ids.len() > COLLECTIONS_MAX {
         return Err(Error::new(Reason::TooManyIds).with("limit", COLLECTIONS_MAX));

@@ -1,6 +1,7 @@
 //! Members who left: what they made in other services ends with their membership.
 
 use portolan_api::Result;
+use portolan_ids::{AccountId, UserId};
 use portolan_outbox::REVOCATIONS;
 use portolan_store::Tx;
 use serde_json::json;
@@ -8,7 +9,7 @@ use serde_json::json;
 use crate::{Deps, model::departures::Departure, peers};
 
 /// Everybody in an account.
-pub(crate) const EVERYBODY: i64 = 0;
+pub(crate) const EVERYBODY: UserId = UserId(0);
 
 /// Memberships that end with a transaction. From its commit on tokens learns of them until it has deleted their
 /// credentials, whatever happens to this process.
@@ -16,7 +17,7 @@ pub(crate) const EVERYBODY: i64 = 0;
 pub(crate) struct Departures(Vec<Departure>);
 
 /// Notes that users leave accounts, in the transaction that ends their memberships.
-pub(crate) async fn note(deps: &Deps, tx: &mut Tx, owners: Vec<(i64, i64)>) -> Result<Departures> {
+pub(crate) async fn note(deps: &Deps, tx: &mut Tx, owners: Vec<(AccountId, UserId)>) -> Result<Departures> {
     let mut noted = Vec::new();
     for (account_id, user_id) in owners {
         let ended_at = deps.clock.now();

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, marker::PhantomData, sync::Arc};
 
 use portolan_api::{Access, Error, Feature, Reason, Result};
 use portolan_authz::{Caller, Ended, Grant, Identities, Role, Scope, grant_key};
+use portolan_ids::{AccountId, CollectionId, UserId};
 use portolan_store::Tx;
 
 use crate::{
@@ -20,9 +21,11 @@ use crate::{
 const FORGET: &str = "collections.forget";
 
 /// Reads the grant through the cache. What is told to other processes is [`read`] instead.
-pub async fn get(deps: &Deps, account_id: i64, user_id: i64, scope: Scope) -> Result<Arc<Grant>> {
+pub async fn get(deps: &Deps, account_id: AccountId, user_id: UserId, scope: Scope) -> Result<Arc<Grant>> {
     let owner = || read(deps, account_id, user_id, scope);
-    deps.grants.read(&grant_key(account_id, user_id, scope), owner, |grant| grant.basis(account_id)).await
+    deps.grants
+        .read(&grant_key(account_id.into(), user_id.into(), scope), owner, |grant| grant.basis(account_id.into()))
+        .await
 }
 
 /// The work of a change: it lives as long as the transaction, and borrows from what outlives it.
@@ -83,7 +86,12 @@ pub(crate) async fn end_change<'env, T>(
 }
 
 /// Adds a collection to a restricted user's list; an unrestricted user already sees it.
-pub async fn add_collection(deps: &Deps, account_id: i64, user_id: i64, collection_id: i32) -> Result<()> {
+pub async fn add_collection(
+    deps: &Deps,
+    account_id: AccountId,
+    user_id: UserId,
+    collection_id: CollectionId,
+) -> Result<()> {
     change(deps, store::member_keys(account_id, user_id), |tx| {
         work(async move {
             store::lock_account(tx, account_id).await?;
@@ -104,7 +112,12 @@ pub async fn add_collection(deps: &Deps, account_id: i64, user_id: i64, collecti
 }
 
 /// Restricts a user to these collections; an empty list lifts the restriction.
-pub async fn set_collections(deps: &Deps, account_id: i64, user_id: i64, collection_ids: &[i32]) -> Result<()> {
+pub async fn set_collections(
+    deps: &Deps,
+    account_id: AccountId,
+    user_id: UserId,
+    collection_ids: &[CollectionId],
+) -> Result<()> {
     change(deps, store::member_keys(account_id, user_id), |tx| {
         work(async move { store::update_membership_collections(tx, account_id, user_id, collection_ids, false).await })
     })
@@ -113,8 +126,8 @@ pub async fn set_collections(deps: &Deps, account_id: i64, user_id: i64, collect
 
 /// Takes deleted collections out of every list of the account. A list that had nothing else restricts on: its holders
 /// see nothing until somebody gives them a collection, or lifts the restriction.
-pub async fn forget_collections(deps: &Deps, account_id: i64, deleted: &[i32]) -> Result<()> {
-    let without = |ids: &[i32]| ids.iter().copied().filter(|id| !deleted.contains(id)).collect::<Vec<_>>();
+pub async fn forget_collections(deps: &Deps, account_id: AccountId, deleted: &[CollectionId]) -> Result<()> {
+    let without = |ids: &[CollectionId]| ids.iter().copied().filter(|id| !deleted.contains(id)).collect::<Vec<_>>();
     let actor = &Actor { account_id, ..Actor::default() };
     change(deps, [], |tx| {
         work(async move {
@@ -146,7 +159,7 @@ pub async fn forget_collections(deps: &Deps, account_id: i64, deleted: &[i32]) -
 }
 
 /// Reads the grant from the database.
-pub async fn read(deps: &Deps, account_id: i64, user_id: i64, scope: Scope) -> Result<Grant> {
+pub async fn read(deps: &Deps, account_id: AccountId, user_id: UserId, scope: Scope) -> Result<Grant> {
     let Some(membership) = store::find_membership(&deps.db, account_id, user_id).await? else {
         return Ok(Grant::new(Role::NoAccess.name(), Role::NoAccess, None));
     };
@@ -162,7 +175,12 @@ pub async fn read(deps: &Deps, account_id: i64, user_id: i64, scope: Scope) -> R
 }
 
 /// What a member holds, as the transaction sees it; nothing for somebody who is none.
-pub(crate) async fn rights_of(tx: &mut Tx, roles: &[CustomRole], account_id: i64, user_id: i64) -> Result<Rights> {
+pub(crate) async fn rights_of(
+    tx: &mut Tx,
+    roles: &[CustomRole],
+    account_id: AccountId,
+    user_id: UserId,
+) -> Result<Rights> {
     match store::find_membership(&mut *tx, account_id, user_id).await? {
         Some(membership) => {
             let is_administrator = store::is_administrator(&mut *tx, account_id, user_id).await?;
@@ -177,7 +195,7 @@ pub(crate) async fn rights_of(tx: &mut Tx, roles: &[CustomRole], account_id: i64
 /// # Errors
 /// `ROLE_ABOVE_CALLER`.
 pub(crate) async fn must_cover(tx: &mut Tx, caller: &Caller, roles: &[CustomRole], touched: &[Rights]) -> Result<()> {
-    let own = rights_of(tx, roles, caller.account_id, caller.user_id).await?;
+    let own = rights_of(tx, roles, caller.account_id.into(), caller.user_id.into()).await?;
     if touched.iter().all(|rights| own.covers(rights)) { Ok(()) } else { Err(Reason::RoleAboveCaller.into()) }
 }
 
@@ -202,7 +220,7 @@ impl Identities for OwnIdentities {
     }
 
     fn grant(&self, account_id: i64, user_id: i64, scope: Scope) -> BoxFuture<'_, Result<Arc<Grant>>> {
-        Box::pin(get(&self.0, account_id, user_id, scope))
+        Box::pin(get(&self.0, account_id.into(), user_id.into(), scope))
     }
 
     fn verifying_keys(&self) -> BoxFuture<'_, Result<portolan_authz::VerifyingKeys>> {

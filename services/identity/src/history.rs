@@ -2,6 +2,7 @@
 
 use portolan_api::Result;
 use portolan_authz::Caller;
+use portolan_ids::{AccountId, UserId};
 use portolan_store::Tx;
 use serde::Serialize;
 
@@ -48,8 +49,8 @@ impl Change {
 /// Who did something, where no [`Caller`] exists: a person who just came in, or the operator.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Actor {
-    pub(crate) account_id: i64,
-    pub(crate) user_id: i64,
+    pub(crate) account_id: AccountId,
+    pub(crate) user_id: UserId,
     pub(crate) client_address: String,
 }
 
@@ -57,8 +58,8 @@ pub(crate) struct Actor {
 pub(crate) async fn record(keys: &AuditKeys, tx: &mut Tx, caller: &Caller, change: Change) -> Result<()> {
     caller.info.audited.set();
     let actor = Actor {
-        account_id: caller.account_id,
-        user_id: caller.user_id,
+        account_id: caller.account_id.into(),
+        user_id: caller.user_id.into(),
         client_address: caller.info.client_address.clone(),
     };
     let action = if change.action.is_empty() { caller.info.action } else { change.action };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use portolan_api::{Access, Error, Feature, Reason, Result};
 use portolan_authz::{Caller, Grant, Role, Scope};
+use portolan_ids::{AccountId, CollectionId, UserId};
 use portolan_store::Tx;
 use serde_json::json;
 
@@ -35,18 +36,18 @@ pub async fn update_role(
     role: &str,
     mapping: &BTreeMap<String, String>,
 ) -> Result<()> {
-    let closed = closed_scopes(deps, caller.account_id, mapping).await?;
-    let keys = keys_of(deps, caller.account_id, email).await?;
+    let closed = closed_scopes(deps, caller.account_id.into(), mapping).await?;
+    let keys = keys_of(deps, caller.account_id.into(), email).await?;
     let closed = &closed;
     grants::change(deps, keys, |tx| {
         grants::work(async move {
-            store::lock_account(tx, caller.account_id).await?;
-            let member = store::find_member(tx, caller.account_id, &users::login_key(email)).await?;
+            store::lock_account(tx, caller.account_id.into()).await?;
+            let member = store::find_member(tx, caller.account_id.into(), &users::login_key(email)).await?;
             let member = member.ok_or(Reason::MemberNotFound)?;
-            if member.user_id == caller.user_id {
+            if member.user_id == caller.user_id.into() {
                 return Err(Reason::SelfChange.into());
             }
-            let roles = store::list_custom_roles(&mut *tx, caller.account_id).await?;
+            let roles = store::list_custom_roles(&mut *tx, caller.account_id.into()).await?;
             let name = roles::canonical(&roles, role).ok_or(Reason::UserRoleInvalid)?;
             // A scope is closed by its mapping, not by a role.
             if name == Role::NoAccess.name() {
@@ -78,18 +79,18 @@ pub async fn update_scope_roles(
     email: &str,
     mapping: &BTreeMap<String, String>,
 ) -> Result<()> {
-    let closed = closed_scopes(deps, caller.account_id, mapping).await?;
-    let keys = keys_of(deps, caller.account_id, email).await?;
+    let closed = closed_scopes(deps, caller.account_id.into(), mapping).await?;
+    let keys = keys_of(deps, caller.account_id.into(), email).await?;
     let closed = &closed;
     grants::change(deps, keys, |tx| {
         grants::work(async move {
-            store::lock_account(tx, caller.account_id).await?;
-            let member = store::find_member(tx, caller.account_id, &users::login_key(email)).await?;
+            store::lock_account(tx, caller.account_id.into()).await?;
+            let member = store::find_member(tx, caller.account_id.into(), &users::login_key(email)).await?;
             let member = member.ok_or(Reason::UserNotFound)?;
-            if member.user_id == caller.user_id {
+            if member.user_id == caller.user_id.into() {
                 return Err(Reason::SelfChange.into());
             }
-            let roles = store::list_custom_roles(&mut *tx, caller.account_id).await?;
+            let roles = store::list_custom_roles(&mut *tx, caller.account_id.into()).await?;
             let scope_roles = match roles::default_mapping(&roles) {
                 default if mapping.is_empty() => default,
                 _ => checked_mapping(&roles, closed, mapping)?,
@@ -112,35 +113,35 @@ pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
         return Err(Reason::EmailInvalid.into());
     }
     let account_id = caller.account_id;
-    let keys = keys_of(deps, account_id, email).await?;
+    let keys = keys_of(deps, account_id.into(), email).await?;
     let email_key = &email_key;
     let (left, ended) = grants::end_change(deps, keys, |tx| {
         grants::work(async move {
-            store::lock_account(tx, account_id).await?;
-            let Some(member) = store::find_member(tx, account_id, email_key).await? else {
-                if !store::delete_invitation(tx, account_id, email_key).await? {
+            store::lock_account(tx, account_id.into()).await?;
+            let Some(member) = store::find_member(tx, account_id.into(), email_key).await? else {
+                if !store::delete_invitation(tx, account_id.into(), email_key).await? {
                     return Err(Reason::UserNotFound.into());
                 }
                 history::record(&deps.audit, tx, caller, Change::of("invitation", "").by("user.delete")).await?;
                 return Ok(None);
             };
-            if member.user_id == caller.user_id {
+            if member.user_id == caller.user_id.into() {
                 return Err(Reason::SelfChange.into());
             }
-            let roles = store::list_custom_roles(&mut *tx, account_id).await?;
-            let held = grants::rights_of(tx, &roles, account_id, member.user_id).await?;
+            let roles = store::list_custom_roles(&mut *tx, account_id.into()).await?;
+            let held = grants::rights_of(tx, &roles, account_id.into(), member.user_id).await?;
             grants::must_cover(tx, caller, &roles, &[held]).await?;
-            let admins_before = count_admins(tx, account_id).await?;
+            let admins_before = count_admins(tx, account_id.into()).await?;
             // Who leaves the vendor's account leaves its customer workspaces too.
-            let mut accounts = store::list_workspaces_of_member(tx, account_id, member.user_id).await?;
-            accounts.push(account_id);
+            let mut accounts = store::list_workspaces_of_member(tx, account_id.into(), member.user_id).await?;
+            accounts.push(account_id.into());
             for account in &accounts {
                 store::delete_membership(tx, *account, member.user_id).await?;
                 store::delete_sessions_of_member(tx, *account, member.user_id).await?;
                 store::delete_devices_of_member(tx, *account, member.user_id).await?;
             }
-            store::delete_administrator_who_left(tx, account_id, member.user_id).await?;
-            keep_an_admin(tx, account_id, admins_before).await?;
+            store::delete_administrator_who_left(tx, account_id.into(), member.user_id).await?;
+            keep_an_admin(tx, account_id.into(), admins_before).await?;
             let before = roles_json(member.membership.role.as_deref(), &member.membership.scope_roles);
             history::record(
                 &deps.audit,
@@ -167,26 +168,30 @@ pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
 ///
 /// # Errors
 /// `COLLECTIONS_OF_STRANGER`; `ROLE_COLLECTION_UNKNOWN`; `SELF_CHANGE`; `ROLE_ABOVE_CALLER`.
-pub async fn update_collections(deps: &Deps, caller: &Caller, lists: &BTreeMap<i64, Vec<i32>>) -> Result<()> {
-    let ids: Vec<i32> = lists.values().flatten().copied().collect();
+pub async fn update_collections(
+    deps: &Deps,
+    caller: &Caller,
+    lists: &BTreeMap<UserId, Vec<CollectionId>>,
+) -> Result<()> {
+    let ids: Vec<CollectionId> = lists.values().flatten().copied().collect();
     if let Some(id) = collections::unknown(deps, caller, Some(&ids)).await? {
         return Err(Error::new(Reason::RoleCollectionUnknown).with("id", id));
     }
-    let keys = lists.keys().flat_map(|user_id| store::member_keys(caller.account_id, *user_id));
+    let keys = lists.keys().flat_map(|user_id| store::member_keys(caller.account_id.into(), *user_id));
     grants::change(deps, keys, |tx| {
         grants::work(async move {
-            store::lock_account(tx, caller.account_id).await?;
-            let roles = store::list_custom_roles(&mut *tx, caller.account_id).await?;
+            store::lock_account(tx, caller.account_id.into()).await?;
+            let roles = store::list_custom_roles(&mut *tx, caller.account_id.into()).await?;
             for (user_id, ids) in lists {
-                let membership = store::find_membership(&mut *tx, caller.account_id, *user_id).await?;
+                let membership = store::find_membership(&mut *tx, caller.account_id.into(), *user_id).await?;
                 let stranger = || Error::new(Reason::CollectionsOfStranger).with("user", user_id);
                 let before = membership.ok_or_else(stranger)?.collection_ids;
-                if *user_id == caller.user_id {
+                if user_id.get() == caller.user_id {
                     return Err(Reason::SelfChange.into());
                 }
-                let held = grants::rights_of(tx, &roles, caller.account_id, *user_id).await?;
-                store::update_membership_collections(tx, caller.account_id, *user_id, ids, false).await?;
-                let given = grants::rights_of(tx, &roles, caller.account_id, *user_id).await?;
+                let held = grants::rights_of(tx, &roles, caller.account_id.into(), *user_id).await?;
+                store::update_membership_collections(tx, caller.account_id.into(), *user_id, ids, false).await?;
+                let given = grants::rights_of(tx, &roles, caller.account_id.into(), *user_id).await?;
                 grants::must_cover(tx, caller, &roles, &[held, given]).await?;
                 let change = Change::of("user", user_id).before(&before).after(ids).by("user.collections.update");
                 history::record(&deps.audit, tx, caller, change).await?;
@@ -198,19 +203,22 @@ pub async fn update_collections(deps: &Deps, caller: &Caller, lists: &BTreeMap<i
 }
 
 /// The collections of each member in the API scope; `None` for all.
-pub async fn list_collections(deps: &Deps, account_id: i64) -> Result<BTreeMap<i64, Option<Vec<i32>>>> {
+pub async fn list_collections(
+    deps: &Deps,
+    account_id: AccountId,
+) -> Result<BTreeMap<UserId, Option<Vec<CollectionId>>>> {
     let roles = store::list_custom_roles(&deps.db, account_id).await?;
     let members = store::list_members(&deps.db, account_id).await?;
     let lists = members.iter().map(|member| {
         let grant = rights::evaluate(&roles, &member.membership, Scope::Api);
-        (member.user_id, grant.collections().map(<[i32]>::to_vec))
+        (member.user_id, grant.collections().map(|ids| ids.iter().copied().map(CollectionId).collect()))
     });
     Ok(lists.collect())
 }
 
 /// A line of the team.
 pub struct TeamMember {
-    pub id: i64,
+    pub id: UserId,
     pub login: String,
     pub name: String,
     pub role: String,
@@ -219,7 +227,7 @@ pub struct TeamMember {
 }
 
 /// Members by id, then open invitations by address.
-pub async fn list(deps: &Deps, account_id: i64) -> Result<Vec<TeamMember>> {
+pub async fn list(deps: &Deps, account_id: AccountId) -> Result<Vec<TeamMember>> {
     let roles = store::list_custom_roles(&deps.db, account_id).await?;
     let members = store::list_members(&deps.db, account_id).await?;
     let mut team: Vec<_> = members
@@ -247,7 +255,7 @@ pub async fn list(deps: &Deps, account_id: i64) -> Result<Vec<TeamMember>> {
 }
 
 /// How many members are ADMIN where it counts: they may do account-wide things in the API scope.
-pub(crate) async fn count_admins(tx: &mut Tx, account_id: i64) -> Result<usize> {
+pub(crate) async fn count_admins(tx: &mut Tx, account_id: AccountId) -> Result<usize> {
     let roles = store::list_custom_roles(&mut *tx, account_id).await?;
     let members = store::list_members(&mut *tx, account_id).await?;
     let is_admin = |grant: &Grant| grant.allows(Feature::AdminActions, Access::ReadWrite);
@@ -255,7 +263,7 @@ pub(crate) async fn count_admins(tx: &mut Tx, account_id: i64) -> Result<usize> 
 }
 
 /// Refuses a change, made in this transaction, that took the last ADMIN away.
-pub(crate) async fn keep_an_admin(tx: &mut Tx, account_id: i64, admins_before: usize) -> Result<()> {
+pub(crate) async fn keep_an_admin(tx: &mut Tx, account_id: AccountId, admins_before: usize) -> Result<()> {
     if admins_before > 0 && count_admins(tx, account_id).await? == 0 {
         return Err(Reason::LastAdmin.into());
     }
@@ -266,7 +274,7 @@ pub(crate) async fn keep_an_admin(tx: &mut Tx, account_id: i64, admins_before: u
 /// Asked before a transaction: billing may have something to write.
 pub(crate) async fn closed_scopes(
     deps: &Deps,
-    account_id: i64,
+    account_id: AccountId,
     mapping: &BTreeMap<String, String>,
 ) -> Result<Vec<Scope>> {
     let mut closed = Vec::new();
@@ -288,8 +296,8 @@ pub(crate) async fn closed_scopes(
     Ok(closed)
 }
 
-async fn includes(deps: &Deps, account_id: i64, feature: &str) -> Result<bool> {
-    match deps.peers.check_limit(account_id, feature, 0).await {
+async fn includes(deps: &Deps, account_id: AccountId, feature: &str) -> Result<bool> {
+    match deps.peers.check_limit(account_id.into(), feature, 0).await {
         Ok(_) => Ok(true),
         Err(error) if error.reason() == Reason::FeatureNotInPlan => Ok(false),
         Err(error) => Err(error),
@@ -324,7 +332,7 @@ struct Given {
 }
 
 /// The grants of the member with this address, if there is one.
-async fn keys_of(deps: &Deps, account_id: i64, email: &str) -> Result<Vec<String>> {
+async fn keys_of(deps: &Deps, account_id: AccountId, email: &str) -> Result<Vec<String>> {
     let user = store::find_user_by_login(&deps.db, &users::login_key(email)).await?;
     Ok(user.into_iter().flat_map(|user| store::member_keys(account_id, user.id)).collect())
 }
@@ -340,13 +348,13 @@ async fn set_roles(
 ) -> Result<()> {
     let Given { primary, scope_roles } = given;
     let (account_id, user_id) = (caller.account_id, member.user_id);
-    let before = grants::rights_of(tx, roles, account_id, user_id).await?;
-    let admins_before = count_admins(tx, account_id).await?;
-    store::update_roles(tx, account_id, user_id, primary.as_deref(), &scope_roles).await?;
+    let before = grants::rights_of(tx, roles, account_id.into(), user_id).await?;
+    let admins_before = count_admins(tx, account_id.into()).await?;
+    store::update_roles(tx, account_id.into(), user_id, primary.as_deref(), &scope_roles).await?;
     // What the member had and what they get lies within what the caller has.
-    let after = grants::rights_of(tx, roles, account_id, user_id).await?;
+    let after = grants::rights_of(tx, roles, account_id.into(), user_id).await?;
     grants::must_cover(tx, caller, roles, &[before, after]).await?;
-    keep_an_admin(tx, account_id, admins_before).await?;
+    keep_an_admin(tx, account_id.into(), admins_before).await?;
     let before = roles_json(member.membership.role.as_deref(), &member.membership.scope_roles);
     let change = Change::of("user", user_id).before(&before).after(&roles_json(primary.as_deref(), &scope_roles));
     history::record(keys, tx, caller, change.by(action)).await

@@ -8,6 +8,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::{FailedAuthentication, Shown};
+use portolan_ids::UserId;
 use portolan_runtime::now_s;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -188,7 +189,7 @@ async fn finish_as(
                     if store::find_user_by_login(&deps.db, email_key).await?.is_some() {
                         return Err(Reason::UserExists.into());
                     }
-                    let user_id = store::next_id(tx, "user").await?;
+                    let user_id: UserId = store::next_id(tx, "user").await?;
                     let made = store::insert_user(tx, user_id, address_of_person, email_key, "").await?;
                     store::insert_identity(tx, &provider.issuer, subject, user_id, now_s()).await?;
                     (user_id, Some(made))

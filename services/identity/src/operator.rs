@@ -2,6 +2,7 @@
 //! password or key is lost. It works on the database, beside running processes.
 
 use portolan_api::{Access, Error, Feature, Reason, Result};
+use portolan_ids::{AccountId, UserId};
 use portolan_limit::Limits;
 use portolan_store::Db;
 
@@ -19,8 +20,8 @@ use crate::{
 
 /// Somebody an API key may belong to.
 pub struct Person {
-    pub account_id: i64,
-    pub user_id: i64,
+    pub account_id: AccountId,
+    pub user_id: UserId,
     pub login: String,
 }
 
@@ -62,7 +63,7 @@ pub async fn create(
     db: &Db,
     keys: &AuditKeys,
     login: &str,
-    account_id: Option<i64>,
+    account_id: Option<AccountId>,
     password: Option<String>,
 ) -> Result<String> {
     let login_key = users::login_key(login);
@@ -94,7 +95,7 @@ pub async fn create(
 ///
 /// # Errors
 /// `ACCOUNT_NOT_FOUND` for one without members; `USER_NOT_FOUND` when nobody of it fits.
-pub async fn find(db: &Db, account_id: Option<i64>, login: Option<&str>) -> Result<Person> {
+pub async fn find(db: &Db, account_id: Option<AccountId>, login: Option<&str>) -> Result<Person> {
     let account_id = account_id.unwrap_or(store::FIRST_ACCOUNT_ID);
     let members = store::list_members(db, account_id).await?;
     if members.is_empty() {
@@ -129,6 +130,6 @@ async fn hashed(password: Option<String>) -> Result<(String, String)> {
     Ok((password, hash))
 }
 
-fn no_account(account_id: i64) -> Error {
+fn no_account(account_id: AccountId) -> Error {
     Error::new(Reason::AccountNotFound).with("account_id", account_id)
 }

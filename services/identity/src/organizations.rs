@@ -1,6 +1,7 @@
 //! Organizations: who owns accounts, and whether they may be used.
 
 use portolan_api::{Reason, Result};
+use portolan_ids::AccountId;
 use portolan_store::Db;
 
 use crate::{
@@ -18,7 +19,7 @@ pub async fn admin_email(deps: &Deps, id: &str) -> Result<String> {
 }
 
 /// Finds an organization with its accounts.
-pub async fn find(deps: &Deps, by: &By) -> Result<Option<(Organization, Vec<i64>)>> {
+pub async fn find(deps: &Deps, by: &By) -> Result<Option<(Organization, Vec<AccountId>)>> {
     let Some(organization) = store::find_organization(&deps.db, by).await? else { return Ok(None) };
     let accounts = store::list_account_ids(&deps.db, &organization.id).await?;
     Ok(Some((organization, accounts)))

@@ -10,6 +10,7 @@ use portolan_api::{
     },
 };
 use portolan_authz::{Caller, CredentialKind};
+use portolan_ids::{AccountId, CollectionId, UserId};
 use portolan_runtime::Peers;
 
 use crate::model::{
@@ -25,9 +26,9 @@ pub async fn key_owner(peers: &Peers, key: &str) -> Result<KeyOwner> {
     let owner = peers.tokens().verify_api_key(VerifyApiKeyRequest { key: key.to_owned() }).await?.into_inner();
     Ok(KeyOwner {
         kind: CredentialKind::of_key(owner.utility()).ok_or(Reason::Unauthenticated)?,
-        id: owner.id,
-        account_id: owner.account_id,
-        user_id: owner.user_id,
+        id: owner.id.into(),
+        account_id: owner.account_id.into(),
+        user_id: owner.user_id.into(),
         valid_until: owner.valid_until,
     })
 }
@@ -36,8 +37,8 @@ pub async fn key_owner(peers: &Peers, key: &str) -> Result<KeyOwner> {
 ///
 /// # Errors
 /// `UNAVAILABLE`.
-pub async fn record_key_use(peers: &Peers, account_id: i64, api_key_id: i32, used_at: i64) -> Result<()> {
-    let request = RecordApiKeyUseRequest { account_id, api_key_id, used_at };
+pub async fn record_key_use(peers: &Peers, account_id: AccountId, api_key_id: i32, used_at: i64) -> Result<()> {
+    let request = RecordApiKeyUseRequest { account_id: account_id.into(), api_key_id, used_at };
     peers.api_keys().record_api_key_use(request).await?;
     Ok(())
 }
@@ -53,7 +54,7 @@ pub async fn organization_token(peers: &Peers, secret: &str, client_address: &st
     Ok(TokenOwner {
         id: token.id,
         organization_id: token.organization_id,
-        account_id: token.account_id,
+        account_id: token.account_id.into(),
         scopes: token.scopes,
         valid_until: token.valid_until,
     })
@@ -65,8 +66,8 @@ pub async fn organization_token(peers: &Peers, secret: &str, client_address: &st
 /// `UNAVAILABLE`.
 pub async fn revoke_credentials(peers: &Peers, departures: &[Departure]) -> Result<()> {
     let owner = |Departure { account_id, user_id, ended_at }: &Departure| CredentialOwner {
-        account_id: *account_id,
-        user_id: *user_id,
+        account_id: (*account_id).into(),
+        user_id: (*user_id).into(),
         ended_at: *ended_at,
     };
     let owners = departures.iter().map(owner).collect();
@@ -78,10 +79,10 @@ pub async fn revoke_credentials(peers: &Peers, departures: &[Departure]) -> Resu
 ///
 /// # Errors
 /// `UNAVAILABLE`.
-pub async fn live_keys(peers: &Peers, owners: &[(i64, i64)]) -> Result<Vec<String>> {
-    let owner = |(account_id, user_id): &(i64, i64)| CredentialOwner {
-        account_id: *account_id,
-        user_id: *user_id,
+pub async fn live_keys(peers: &Peers, owners: &[(AccountId, UserId)]) -> Result<Vec<String>> {
+    let owner = |(account_id, user_id): &(AccountId, UserId)| CredentialOwner {
+        account_id: (*account_id).into(),
+        user_id: (*user_id).into(),
         ended_at: 0,
     };
     let owners = owners.iter().map(owner).collect();
@@ -92,8 +93,12 @@ pub async fn live_keys(peers: &Peers, owners: &[(i64, i64)]) -> Result<Vec<Strin
 ///
 /// # Errors
 /// Those of tokens, `UNAVAILABLE`.
-pub async fn create_first_key(peers: &Peers, account_id: i64, user_id: i64, username: &str) -> Result<String> {
-    let request = CreateFirstApiKeyRequest { account_id, user_id, username: username.to_owned() };
+pub async fn create_first_key(peers: &Peers, account_id: AccountId, user_id: UserId, username: &str) -> Result<String> {
+    let request = CreateFirstApiKeyRequest {
+        account_id: account_id.into(),
+        user_id: user_id.into(),
+        username: username.to_owned(),
+    };
     Ok(peers.tokens().create_first_api_key(request).await?.into_inner().key)
 }
 
@@ -101,8 +106,9 @@ pub async fn create_first_key(peers: &Peers, account_id: i64, user_id: i64, user
 ///
 /// # Errors
 /// Those of billing, `UNAVAILABLE`.
-pub async fn denied_features(peers: &Peers, account_id: i64) -> Result<Vec<String>> {
-    let plan = peers.metering().get_entitlements(GetEntitlementsRequest { account_id }).await?.into_inner();
+pub async fn denied_features(peers: &Peers, account_id: AccountId) -> Result<Vec<String>> {
+    let plan =
+        peers.metering().get_entitlements(GetEntitlementsRequest { account_id: account_id.into() }).await?.into_inner();
     let denied = plan.entitlements.into_iter().filter(|one| !one.is_granted);
     Ok(denied.map(|one| one.feature).collect())
 }
@@ -111,15 +117,20 @@ pub async fn denied_features(peers: &Peers, account_id: i64) -> Result<Vec<Strin
 ///
 /// # Errors
 /// Those of inventory, `UNAVAILABLE`.
-pub async fn collection_ids(peers: &Peers, caller: &Caller) -> Result<Vec<i32>> {
+pub async fn collection_ids(peers: &Peers, caller: &Caller) -> Result<Vec<CollectionId>> {
     let answer = peers.collections_as(caller).list_basic_collections(ListBasicCollectionsRequest {}).await?;
-    Ok(answer.into_inner().api_collections.iter().map(|collection| collection.id).collect())
+    Ok(answer.into_inner().api_collections.iter().map(|collection| CollectionId(collection.id)).collect())
 }
 
 /// How many endpoints an account has.
 ///
 /// # Errors
 /// `UNAVAILABLE`.
-pub async fn count_endpoints(peers: &Peers, account_id: i64) -> Result<i64> {
-    Ok(peers.endpoints().count_endpoints(CountEndpointsRequest { account_id }).await?.into_inner().endpoints)
+pub async fn count_endpoints(peers: &Peers, account_id: AccountId) -> Result<i64> {
+    Ok(peers
+        .endpoints()
+        .count_endpoints(CountEndpointsRequest { account_id: account_id.into() })
+        .await?
+        .into_inner()
+        .endpoints)
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::Caller;
+use portolan_ids::UserId;
 use portolan_outbox::notice::{self, Notice};
 use portolan_runtime::now_s;
 use serde_json::json;
@@ -55,8 +56,8 @@ pub async fn subscribe(deps: &Deps, caller: &Caller, endpoint: &str, p256dh: &st
         auth: auth.to_owned(),
     };
     let mut tx = deps.db.begin().await?;
-    store::upsert_device(&mut tx, caller.account_id, caller.user_id, &device, now_s()).await?;
-    store::delete_old_devices(&mut tx, caller.account_id, caller.user_id, DEVICES_MAX).await?;
+    store::upsert_device(&mut tx, caller.account_id.into(), caller.user_id.into(), &device, now_s()).await?;
+    store::delete_old_devices(&mut tx, caller.account_id.into(), caller.user_id.into(), DEVICES_MAX).await?;
     let change = Change::of("push_device", &device.endpoint_digest[..16]).by("push.subscribe");
     history::record(&deps.audit, &mut tx, caller, change).await?;
     Ok(tx.commit().await?)
@@ -68,13 +69,13 @@ pub async fn notify(deps: &Deps, notice: &Notice, message_id: &str) -> Result<i6
     let account_id = notice.account_id;
     let cut = |text: &str, chars: usize| text.chars().take(chars).collect::<String>();
     let scopes = notice::scopes(notice);
-    let mut bodies: Vec<(i64, String)> = Vec::new();
-    for user_id in store::users_with_devices(&deps.db, account_id).await? {
+    let mut bodies: Vec<(UserId, String)> = Vec::new();
+    for user_id in store::users_with_devices(&deps.db, account_id.into()).await? {
         let mut grants = notice::Grants::new();
         for scope in &scopes {
-            grants.insert(*scope, grants::get(deps, account_id, user_id, *scope).await?);
+            grants.insert(*scope, grants::get(deps, account_id.into(), user_id, *scope).await?);
         }
-        bodies.extend(notice::text(notice, user_id, &grants).map(|body| (user_id, body)));
+        bodies.extend(notice::text(notice, user_id.into(), &grants).map(|body| (user_id, body)));
     }
     let id = if message_id.is_empty() { uuid::Uuid::now_v7().to_string() } else { message_id.to_owned() };
     let mut tx = deps.db.begin().await?;
@@ -86,7 +87,7 @@ pub async fn notify(deps: &Deps, notice: &Notice, message_id: &str) -> Result<i6
             "url": cut(&notice.url, ENDPOINT_BYTES_MAX / 2),
         });
         let payload = payload.to_string();
-        queued += store::insert_messages(&mut tx, account_id, user_id, &id, &payload, now_s()).await?;
+        queued += store::insert_messages(&mut tx, account_id.into(), user_id, &id, &payload, now_s()).await?;
     }
     tx.commit().await?;
     Ok(queued)

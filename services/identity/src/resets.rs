@@ -2,6 +2,7 @@
 
 use portolan_api::{Access, Error, Feature, Reason, Result};
 use portolan_authz::{Caller, Scope, Shown};
+use portolan_ids::{AccountId, UserId};
 
 use crate::{
     Deps, departures, failures, grants,
@@ -36,18 +37,18 @@ pub async fn create_for_member(deps: &Deps, caller: &Caller, email: &str) -> Res
     }
     let user = store::find_user_by_login(&deps.db, &email_key).await?;
     let user = user.ok_or(Reason::UserNotFound)?;
-    let membership = store::find_membership(&deps.db, caller.account_id, user.id).await?;
+    let membership = store::find_membership(&deps.db, caller.account_id.into(), user.id).await?;
     membership.ok_or(Reason::UserNotFound)?;
     // A password opens every account of its user, so the caller must administer all of them, and hold what it opens.
     for account_id in store::list_accounts_of_user(&deps.db, user.id).await?.into_keys() {
-        let own = grants::get(deps, account_id, caller.user_id, Scope::Api).await?;
+        let own = grants::get(deps, account_id, caller.user_id.into(), Scope::Api).await?;
         if !own.allows(Feature::AdminActions, Access::ReadWrite) {
             return Err(Reason::PasswordResetForeign.into());
         }
         let mut tx = deps.db.begin().await?;
         let roles = store::list_custom_roles(&mut tx, account_id).await?;
         let theirs = grants::rights_of(&mut tx, &roles, account_id, user.id).await?;
-        let own = grants::rights_of(&mut tx, &roles, account_id, caller.user_id).await?;
+        let own = grants::rights_of(&mut tx, &roles, account_id, caller.user_id.into()).await?;
         tx.rollback().await?;
         if !own.covers(&theirs) {
             return Err(Reason::RoleAboveCaller.into());
@@ -161,7 +162,7 @@ pub async fn redeem(
 }
 
 /// The keys of a user that go on working, after a letter that names them.
-async fn tell_keys(deps: &Deps, user_id: i64, places: &[(i64, i64)]) -> Result<Vec<String>> {
+async fn tell_keys(deps: &Deps, user_id: UserId, places: &[(AccountId, UserId)]) -> Result<Vec<String>> {
     let keys = peers::live_keys(&deps.peers, places).await?;
     if let (false, Some(user)) = (keys.is_empty(), store::find_user(&deps.db, user_id).await?) {
         deps.mail.send(Letter::keys_left(&user.login, &keys));

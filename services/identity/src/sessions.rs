@@ -3,6 +3,7 @@
 
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::{Caller, Ended, FailedAuthentication, session_key};
+use portolan_ids::{AccountId, UserId};
 use portolan_store::Tx;
 use subtle::ConstantTimeEq as _;
 
@@ -93,7 +94,13 @@ pub(crate) struct Started {
 }
 
 /// Writes a new session, as old as its origin.
-pub(crate) async fn start(deps: &Deps, tx: &mut Tx, user_id: i64, account_id: i64, origin: Origin) -> Result<Started> {
+pub(crate) async fn start(
+    deps: &Deps,
+    tx: &mut Tx,
+    user_id: UserId,
+    account_id: AccountId,
+    origin: Origin,
+) -> Result<Started> {
     let (session, access_token) = (random_token(), random_token());
     let digest = portolan_runtime::digest(&session);
     let sealed = |token: String| deps.secrets.seal(&ID_TOKEN.row(&digest), token.as_bytes());
@@ -111,7 +118,7 @@ pub(crate) async fn start(deps: &Deps, tx: &mut Tx, user_id: i64, account_id: i6
 }
 
 /// What a committed session answers.
-pub(crate) async fn opened(deps: &Deps, started: Started, account_id: i64) -> Result<Opened> {
+pub(crate) async fn opened(deps: &Deps, started: Started, account_id: AccountId) -> Result<Opened> {
     let Started { session, access_token, .. } = started;
     Ok(Opened { session, access_token, redirect: first_step(deps, account_id).await })
 }
@@ -121,26 +128,26 @@ pub(crate) async fn opened(deps: &Deps, started: Started, account_id: i64) -> Re
 ///
 /// # Errors
 /// `UNAUTHENTICATED` when the session has ended meanwhile.
-pub(crate) async fn switch(deps: &Deps, tx: &mut Tx, caller: &Caller, account_id: i64) -> Result<Started> {
+pub(crate) async fn switch(deps: &Deps, tx: &mut Tx, caller: &Caller, account_id: AccountId) -> Result<Started> {
     let before =
-        store::take_session(tx, caller.user_id, &caller.credential_id).await?.ok_or(Reason::Unauthenticated)?;
+        store::take_session(tx, caller.user_id.into(), &caller.credential_id).await?.ok_or(Reason::Unauthenticated)?;
     let origin = Origin { begun_at: before.created_at, id_token: id_token(deps, &before) };
-    start(deps, tx, caller.user_id, account_id, origin).await
+    start(deps, tx, caller.user_id.into(), account_id, origin).await
 }
 
 /// Commits the end of sessions of a user, and returns when no process serves a copy of them.
 ///
 /// # Errors
 /// When the store does not answer; whether they have ended is not known then.
-pub(crate) async fn commit_ending(deps: &Deps, tx: Tx, user_id: i64) -> Result<()> {
+pub(crate) async fn commit_ending(deps: &Deps, tx: Tx, user_id: UserId) -> Result<()> {
     end(deps, tx, user_id).await?.settle().await;
     Ok(())
 }
 
 /// The same for what has more to do before its answer, which may be done while the copies end.
-pub(crate) async fn end(deps: &Deps, tx: Tx, user_id: i64) -> Result<Ended> {
+pub(crate) async fn end(deps: &Deps, tx: Tx, user_id: UserId) -> Result<Ended> {
     tx.commit().await?;
-    Ok(deps.keys.changes().ended([session_key(user_id)]))
+    Ok(deps.keys.changes().ended([session_key(user_id.into())]))
 }
 
 /// Finds the session of a cookie and its access token.
@@ -153,7 +160,7 @@ pub async fn verify(deps: &Deps, session: &str, access_token: &str) -> Result<Se
     let now = deps.clock.now();
     let same_token = found.access_digest.as_bytes().ct_eq(portolan_runtime::digest(access_token).as_bytes());
     if !bool::from(same_token) || now - found.used_at > IDLE_MAX_S || now - found.created_at > AGE_MAX_S {
-        return Err(FailedAuthentication::of_account(Reason::Unauthenticated, found.account_id));
+        return Err(FailedAuthentication::of_account(Reason::Unauthenticated, found.account_id.into()));
     }
     if now - found.used_at >= TOUCH_EVERY_S {
         store::touch_session(&deps.db, &found.digest, now).await?;
@@ -177,10 +184,10 @@ pub async fn close(deps: &Deps, caller: &Caller, redirect_url: Option<&str>) -> 
         return Ok(target.to_owned());
     }
     let mut tx = deps.db.begin().await?;
-    let session = store::take_session(&mut tx, caller.user_id, &caller.credential_id).await?;
-    store::delete_sessions_of_user(&mut tx, caller.user_id).await?;
+    let session = store::take_session(&mut tx, caller.user_id.into(), &caller.credential_id).await?;
+    store::delete_sessions_of_user(&mut tx, caller.user_id.into()).await?;
     history::record(&deps.audit, &mut tx, caller, Change::of("session", &caller.credential_id).by("logout")).await?;
-    commit_ending(deps, tx, caller.user_id).await?;
+    commit_ending(deps, tx, caller.user_id.into()).await?;
     match session.and_then(|session| id_token(deps, &session)) {
         Some(id_token) => Ok(provider_logout(deps, &id_token, target).await.unwrap_or_else(|| target.to_owned())),
         None => Ok(target.to_owned()),
@@ -221,7 +228,7 @@ pub(crate) fn is_local_path(path: &str) -> bool {
 }
 
 /// Best effort: a login does not fail because the inventory cannot be asked.
-async fn first_step(deps: &Deps, account_id: i64) -> Option<String> {
+async fn first_step(deps: &Deps, account_id: AccountId) -> Option<String> {
     let is_empty = peers::count_endpoints(&deps.peers, account_id).await.is_ok_and(|endpoints| endpoints == 0);
     is_empty.then(|| "dashboard/quick-start".to_owned())
 }

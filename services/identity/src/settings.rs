@@ -3,6 +3,7 @@
 use ipnet::Ipv4Net;
 use portolan_api::{Reason, Result};
 use portolan_authz::Caller;
+use portolan_ids::AccountId;
 
 use crate::{
     Deps,
@@ -34,7 +35,7 @@ const ENTRIES_MAX: usize = 10_000;
 ///
 /// # Errors
 /// `ACCOUNT_NOT_FOUND` also for an account that has ended.
-pub async fn get(deps: &Deps, account_id: i64) -> Result<Settings> {
+pub async fn get(deps: &Deps, account_id: AccountId) -> Result<Settings> {
     if !store::is_open(&deps.db, account_id).await? {
         return Err(Reason::AccountNotFound.into());
     }
@@ -52,7 +53,7 @@ pub async fn get(deps: &Deps, account_id: i64) -> Result<Settings> {
 pub async fn set_private_cidrs(deps: &Deps, caller: &Caller, list: &[String]) -> Result<Vec<String>> {
     let list = checked(list, Reason::CidrInvalid, |entry| entry.contains('/') && entry.parse::<Ipv4Net>().is_ok())?;
     let mut tx = deps.db.begin().await?;
-    store::update_private_cidrs(&mut tx, caller.account_id, &list).await?;
+    store::update_private_cidrs(&mut tx, caller.account_id.into(), &list).await?;
     let change = Change::of("settings", "privateCidrList").after(&list).by("settings.private_cidrs.update");
     history::record(&deps.audit, &mut tx, caller, change).await?;
     tx.commit().await?;
@@ -66,7 +67,7 @@ pub async fn set_private_cidrs(deps: &Deps, caller: &Caller, list: &[String]) ->
 pub async fn set_partner_ips(deps: &Deps, caller: &Caller, list: &[String]) -> Result<Vec<String>> {
     let list = checked(list, Reason::IpInvalid, |entry| entry.parse::<std::net::Ipv4Addr>().is_ok())?;
     let mut tx = deps.db.begin().await?;
-    store::update_partner_ips(&mut tx, caller.account_id, &list).await?;
+    store::update_partner_ips(&mut tx, caller.account_id.into(), &list).await?;
     let change = Change::of("settings", "partnerIpList").after(&list).by("settings.partner_ips.update");
     history::record(&deps.audit, &mut tx, caller, change).await?;
     tx.commit().await?;

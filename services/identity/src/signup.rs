@@ -2,6 +2,7 @@
 
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::Shown;
+use portolan_ids::{AccountId, UserId};
 use portolan_store::Tx;
 
 use crate::{
@@ -107,9 +108,9 @@ pub(crate) async fn accept(
     deps: &Deps,
     tx: &mut RightsTx,
     code_digest: &str,
-    (user_id, made): (i64, Option<&Fresh>),
+    (user_id, made): (UserId, Option<&Fresh>),
     email_key: &str,
-) -> Result<i64> {
+) -> Result<AccountId> {
     let invalid = Reason::InvitationInvalid;
     let found = store::find_invitation_by_code(&deps.db, code_digest).await?.ok_or(invalid)?;
     // Roles cannot be deleted between the look at the invitation and the membership that names them.
@@ -163,7 +164,7 @@ async fn found(deps: &Deps, email: &str, email_key: &str, password: &str, addres
     store::insert_user(&mut tx, user_id, email, email_key, &hash).await?;
     store::insert_first_membership(&mut tx, &made, (account_id, user_id), None, &admin_everywhere()).await?;
     let now = deps.clock.now();
-    store::insert_administrator(&mut tx, &made, (account_id, &organization.id), user_id, now).await?;
+    store::insert_administrator(&mut tx, &made, (account_id.into(), &organization.id), user_id, now).await?;
     let actor = Actor { account_id, user_id, client_address: address.to_owned() };
     history::record_by(&deps.audit, &mut tx, &actor, Change::of("organization", &organization.id).by("user.sign_up"))
         .await?;

@@ -4,6 +4,7 @@
 //! - Every change that shuts or opens an account takes a version in its own transaction.
 
 use portolan_api::Result;
+use portolan_ids::AccountId;
 
 use crate::{Deps, model::tenants::Tenant, store::tenants as store};
 
@@ -13,6 +14,6 @@ pub async fn changes(deps: &Deps, after_version: i64) -> Result<Vec<Tenant>> {
 }
 
 /// Whether an account is open; an unknown one is not.
-pub async fn is_open(deps: &Deps, account_id: i64) -> Result<bool> {
+pub async fn is_open(deps: &Deps, account_id: AccountId) -> Result<bool> {
     store::is_open(&deps.db, account_id).await
 }

@@ -4,6 +4,7 @@ use std::{
 };
 
 use portolan_api::{Error, Reason, Result};
+use portolan_ids::AccountId;
 use portolan_limit::{Counter, Limit, Limits};
 
 const WINDOW: Duration = Duration::from_secs(15 * 60);
@@ -111,7 +112,7 @@ pub(crate) async fn forget_failures(limits: &Limits, login_key: &str) -> Result<
 ///
 /// # Errors
 /// `RATE_LIMITED`.
-pub(crate) async fn take_invite(limits: &Limits, account_id: i64, address: &str) -> Result<()> {
+pub(crate) async fn take_invite(limits: &Limits, account_id: AccountId, address: &str) -> Result<()> {
     let account = Counter::new(format!("invite/{account_id}"), INVITES_PER_ACCOUNT);
     take(limits, &[account, Counter::new(format!("invite-address/{}", network(address)), INVITES_PER_ADDRESS)]).await
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use portolan_api::{Reason, Result};
 use portolan_authz::Caller;
+use portolan_ids::{AccountId, UserId};
 
 use crate::{
     Deps,
@@ -16,7 +17,7 @@ pub struct Profile {
     pub user: User,
     /// The built-in role behind the user's role in the scope of the call.
     pub role: String,
-    pub accounts: BTreeMap<i64, String>,
+    pub accounts: BTreeMap<AccountId, String>,
     pub scope_roles: BTreeMap<String, String>,
     pub organization_id: String,
     pub organization_name: String,
@@ -26,7 +27,7 @@ pub struct Profile {
 ///
 /// # Errors
 /// `INTERNAL` when the login is taken.
-pub async fn create(deps: &Deps, new: NewUser<'_>) -> Result<i64> {
+pub async fn create(deps: &Deps, new: NewUser<'_>) -> Result<UserId> {
     let password_hash = deps.passwords.hash(new.password.to_owned()).await?;
     let mut tx = deps.db.begin().await?;
     let user_id = store::next_id(&mut tx, "user").await?;
@@ -39,7 +40,7 @@ pub async fn create(deps: &Deps, new: NewUser<'_>) -> Result<i64> {
 
 /// What [`create`] takes.
 pub struct NewUser<'a> {
-    pub account_id: i64,
+    pub account_id: AccountId,
     pub login: &'a str,
     pub password: &'a str,
     pub role: &'a str,
@@ -47,13 +48,13 @@ pub struct NewUser<'a> {
 
 /// The caller's own profile.
 pub async fn profile(deps: &Deps, caller: &Caller) -> Result<Profile> {
-    let user = store::find_user(&deps.db, caller.user_id).await?.ok_or(Reason::UserNotFound)?;
-    let membership = store::find_membership(&deps.db, caller.account_id, caller.user_id).await?;
+    let user = store::find_user(&deps.db, caller.user_id.into()).await?.ok_or(Reason::UserNotFound)?;
+    let membership = store::find_membership(&deps.db, caller.account_id.into(), caller.user_id.into()).await?;
     let organization_name = store::find_organization_name(&deps.db, &caller.organization_id).await?;
     Ok(Profile {
         user,
         role: caller.grant.base_role.name().to_owned(),
-        accounts: store::list_accounts_of_user(&deps.db, caller.user_id).await?,
+        accounts: store::list_accounts_of_user(&deps.db, caller.user_id.into()).await?,
         scope_roles: membership.ok_or(Reason::UserNotFound)?.scope_roles,
         organization_id: caller.organization_id.clone(),
         organization_name: organization_name.unwrap_or_default(),
@@ -64,7 +65,7 @@ pub async fn profile(deps: &Deps, caller: &Caller) -> Result<Profile> {
 ///
 /// # Errors
 /// `USER_NOT_FOUND`, also for users of other accounts.
-pub async fn get(deps: &Deps, account_id: i64, user_id: i64) -> Result<User> {
+pub async fn get(deps: &Deps, account_id: AccountId, user_id: UserId) -> Result<User> {
     store::find_membership(&deps.db, account_id, user_id).await?.ok_or(Reason::UserNotFound)?;
     Ok(store::find_user(&deps.db, user_id).await?.ok_or(Reason::UserNotFound)?)
 }

@@ -80,7 +80,7 @@ fn export_audit(deps: &Deps, tasks: &Tasks) {
                 Some(Err(error)) => tracing::error!(%error, "the audit is exported later"),
                 Some(Ok(months)) => {
                     for Exported { account_id, month, events, path } in months {
-                        tracing::info!(account_id, month, events, path = %path.display(), "a month has left the audit");
+                        tracing::info!(account_id = account_id.get(), month, events, path = %path.display(), "a month has left the audit");
                     }
                 }
             }

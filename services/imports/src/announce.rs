@@ -2,6 +2,7 @@
 //!
 //! The import has ended whether or not anybody hears of it, so a message that fails is logged and not repeated.
 
+use portolan_ids::UserId;
 use portolan_jobs::State;
 
 use crate::model::jobs::{Announcement, Job};
@@ -23,7 +24,7 @@ pub(crate) fn end(deps: &Deps, job: Job) {
     let (title, text) = text(&job);
     let announcement = Announcement {
         account_id: job.account_id,
-        user_id: job.user_id.unwrap_or(0),
+        user_id: job.user_id.unwrap_or(UserId(0)),
         job_id: job.job_id,
         title: title.to_owned(),
         text,

@@ -1,6 +1,7 @@
 //! Documents that are converted whole: OpenAPI, Postman, Imperva. Each item becomes an operation with its records.
 
 use portolan_formats::{Format, FormatError};
+use portolan_ids::CollectionId;
 use portolan_log::Positions;
 
 use crate::ingest::{Appender, CHUNK_BYTES_MAX, Chunks, message};
@@ -28,7 +29,7 @@ pub async fn convert(
 pub async fn fill(
     deps: &Deps,
     mut upload: Upload,
-    collection_id: i32,
+    collection_id: CollectionId,
     mut operations: Vec<Operation>,
 ) -> Result<Positions, Error> {
     let account_id = upload.account_id;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use portolan_api::Reason;
 use portolan_authz::{Caller, CredentialKind};
 use portolan_formats::{FormatError, har};
+use portolan_ids::CollectionId;
 use portolan_log::Message;
 use portolan_record::Source;
 use portolan_runtime::now_s;
@@ -29,7 +30,7 @@ pub struct HarImport {
     /// JSON text.
     pub content: Option<String>,
     /// Used without a name.
-    pub collection_id: i32,
+    pub collection_id: CollectionId,
     /// Made when no collection has it.
     pub collection_name: Option<String>,
     /// Answer after the records are in the inventory.
@@ -39,7 +40,7 @@ pub struct HarImport {
 /// What became of a capture.
 #[derive(Debug, PartialEq, Eq)]
 pub struct HarOutcome {
-    pub collection_id: i32,
+    pub collection_id: CollectionId,
     /// `Error in entry <n>: <reason>`, the first 10,000.
     pub errors: Vec<String>,
     /// Imported and skipped records are the entries of the capture.
@@ -59,16 +60,16 @@ pub async fn import(deps: &Deps, caller: &Caller, request: HarImport) -> Result<
             validate(deps, content.clone().ok_or(Reason::HarEmpty)?).await?;
             targets::resolve(deps, caller, Wanted::Named(name)).await?
         }
-        None => targets::resolve(deps, caller, Wanted::Id(request.collection_id)).await?,
+        None => targets::resolve(deps, caller, Wanted::Id(request.collection_id.into())).await?,
     };
     let target = target.ok_or(Reason::CollectionNotFound)?.plain()?;
     let converted = convert(deps, caller, content.ok_or(Reason::HarEmpty)?, &target).await?;
-    let mut appender = Appender::new(deps, ids::producer("har", caller.account_id, &caller.info.write_id));
+    let mut appender = Appender::new(deps, ids::producer("har", caller.account_id.into(), &caller.info.write_id));
     for chunk in converted.chunks {
         appender.append(chunk).await?;
     }
     if request.wait {
-        ingest::wait(deps, caller.account_id, &appender.positions(), WAIT).await;
+        ingest::wait(deps, caller.account_id.into(), &appender.positions(), WAIT).await;
     }
     Ok(HarOutcome {
         collection_id: target.collection_id,
@@ -99,7 +100,7 @@ async fn convert(deps: &Deps, caller: &Caller, content: Arc<String>, target: &Ta
     let source = if caller.credential == CredentialKind::BurpKey { Source::Burp } else { Source::Har };
     let (account_id, collection_id) = (caller.account_id, target.collection_id);
     let target =
-        portolan_formats::Target { account_id, collection_id: i64::from(collection_id), time: now_s(), source };
+        portolan_formats::Target { account_id, collection_id: collection_id.get().into(), time: now_s(), source };
     let permit = deps.converter().await;
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
@@ -108,7 +109,7 @@ async fn convert(deps: &Deps, caller: &Caller, content: Arc<String>, target: &Ta
         let summary = har::convert_slice(content.as_bytes(), &target, &mut |item| {
             match item {
                 har::Item::Record(record) => {
-                    let message = ingest::message(account_id, collection_id, record.to_json());
+                    let message = ingest::message(account_id.into(), collection_id, record.to_json());
                     let bytes = message.key.len() + message.value.len();
                     converted.chunks.extend(chunks.push(message, bytes));
                 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_formats::{Format, FormatError, imperva::Document};
+use portolan_ids::{AccountId, CollectionId};
 use portolan_record::Source;
 use portolan_runtime::now_s;
 
@@ -60,13 +61,13 @@ pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>, multiple
             collections.push(target);
         }
     }
-    let (converted, progress) = convert(deps, caller.account_id, document, by_host, multiple).await?;
-    let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
+    let (converted, progress) = convert(deps, caller.account_id.into(), document, by_host, multiple).await?;
+    let upload_id = ids::upload(caller.account_id.into(), &caller.info.write_id);
     let mut appender = Appender::new(deps, format!("upload/{}/{upload_id}", caller.account_id));
     for chunk in converted {
         appender.append(chunk).await?;
     }
-    ingest::wait(deps, caller.account_id, &appender.positions(), ingest::WAIT).await;
+    ingest::wait(deps, caller.account_id.into(), &appender.positions(), ingest::WAIT).await;
     let finished = Finished {
         format: Format::Imperva,
         collection_id: collections.first().map(|first| first.collection_id),
@@ -80,9 +81,9 @@ pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>, multiple
 
 async fn convert(
     deps: &Deps,
-    account_id: i64,
+    account_id: AccountId,
     document: Document,
-    by_host: BTreeMap<String, i32>,
+    by_host: BTreeMap<String, CollectionId>,
     multiple: bool,
 ) -> Result<(Vec<Vec<portolan_log::Message>>, Progress), Error> {
     let permit = deps.converter().await;
@@ -91,7 +92,7 @@ async fn convert(
         let place = |collection_id| Place { account_id, collection_id, path_only: false, time: now_s() };
         let targets = by_host.iter().map(|(host, id)| (host.clone(), place(*id).target(Source::Imperva))).collect();
         let default = place(by_host.values().copied().next().unwrap_or_default()).target(Source::Imperva);
-        let ids: HashMap<&str, i32> = by_host.iter().map(|(host, id)| (host.as_str(), *id)).collect();
+        let ids: HashMap<&str, CollectionId> = by_host.iter().map(|(host, id)| (host.as_str(), *id)).collect();
         let (mut messages, mut chunks) = (Vec::new(), Chunks::new(CHUNK_BYTES_MAX));
         let mut progress = Progress::default();
         for outcome in document.convert(&targets, default, multiple) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use portolan_api::Reason;
 use portolan_engine::{Detectors, EndpointDelta, Method, Verdict, observe};
+use portolan_ids::{AccountId, CollectionId};
 use portolan_log::{Message, Positions};
 use portolan_record::Record;
 use tokio::time::Instant;
@@ -19,7 +20,7 @@ pub const WAIT: Duration = Duration::from_secs(10);
 pub const CHUNK_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// The message of one record. All records of a collection share a key, so that one consumer sees them in order.
-pub fn message(account_id: i64, collection_id: i32, record: String) -> Message {
+pub fn message(account_id: AccountId, collection_id: CollectionId, record: String) -> Message {
     Message { key: format!("{account_id}:{collection_id}").into_bytes(), value: record.into_bytes() }
 }
 
@@ -111,7 +112,7 @@ async fn reserve(deps: &Deps, producer_id: &str, sequence: i64, chunk: &[Message
         return Ok(None);
     }
     let reservation_id = format!("{producer_id}/{sequence}");
-    peers::reserve_endpoints(&deps.peers, account_id, &reservation_id, candidates).await?;
+    peers::reserve_endpoints(&deps.peers, account_id.into(), &reservation_id, candidates).await?;
     Ok(Some(reservation_id))
 }
 
@@ -137,7 +138,7 @@ fn candidates(records: &[Vec<u8>]) -> Vec<Candidate> {
     let candidate = |((collection_id, _, _), delta): ((i32, Method, String), EndpointDelta)| {
         let raw = delta.raw_endpoint();
         Candidate {
-            collection_id,
+            collection_id: collection_id.into(),
             method: raw.method.name().to_owned(),
             url: raw.url,
             pinned: raw.pinned,
@@ -157,7 +158,7 @@ pub fn merge(into: &mut Positions, positions: Positions) {
 }
 
 /// Waits until the inventory has read everything of the account below `positions`; false when the time passed before.
-pub async fn wait(deps: &Deps, account_id: i64, positions: &Positions, timeout: Duration) -> bool {
+pub async fn wait(deps: &Deps, account_id: AccountId, positions: &Positions, timeout: Duration) -> bool {
     const PAUSE_MAX: Duration = Duration::from_millis(200);
     let deadline = Instant::now() + timeout;
     let mut pause = Duration::from_millis(2);
@@ -186,7 +187,9 @@ mod tests {
         let mut chunks = Chunks::new(10);
         let mut sizes = Vec::new();
         for bytes in [4, 6, 1, 30, 2] {
-            sizes.extend(chunks.push(message(1, 2, "x".repeat(bytes)), bytes).map(|chunk| chunk.len()));
+            sizes.extend(
+                chunks.push(message(AccountId(1), CollectionId(2), "x".repeat(bytes)), bytes).map(|chunk| chunk.len()),
+            );
         }
         sizes.extend(chunks.take().map(|chunk| chunk.len()));
         assert_eq!(sizes, [2, 1, 1, 1]);

@@ -2,6 +2,7 @@
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
+use portolan_ids::{CollectionId, UserId};
 use portolan_jobs::{NewJob, Readers, Record, Subject, new_id};
 use portolan_store::{Tx, retrying};
 use uuid::Uuid;
@@ -15,8 +16,8 @@ const PAGE_DEFAULT: i64 = 50;
 const PAGE_MAX: i64 = 100;
 
 /// A job of the caller, which a write makes once: the upload is named after the write.
-pub fn new(caller: &Caller, task: Task, upload_id: &str, collection: Option<(i32, &str)>) -> NewJob<Task> {
-    let readers = collection.map_or(Readers::Unrestricted, |(id, _)| Readers::Collection(id));
+pub fn new(caller: &Caller, task: Task, upload_id: &str, collection: Option<(CollectionId, &str)>) -> NewJob<Task> {
+    let readers = collection.map_or(Readers::Unrestricted, |(id, _)| Readers::Collection(id.get()));
     let name = collection.map(|(_, name)| name.to_owned()).unwrap_or_default();
     NewJob {
         account_id: caller.account_id,
@@ -92,7 +93,7 @@ pub async fn insert_with_file(deps: &Deps, job: NewJob<Task>) -> Result<Record, 
 
 /// Marks the upload of a job as failed that the job did not complete.
 pub async fn give_up(tx: &mut Tx, job: &Record) -> Result<(), portolan_store::Error> {
-    uploads::fail_open(tx, job.account_id, &job.key, job.error.as_deref().unwrap_or_default()).await
+    uploads::fail_open(tx, job.account_id.into(), &job.key, job.error.as_deref().unwrap_or_default()).await
 }
 
 /// Removes the file of an ended job.
@@ -123,11 +124,11 @@ impl Listed {
     /// Jobs tell of a collection, so they are shown to those who may see it; an import into several or unknown
     /// collections, to those who see all.
     fn visible(&self, caller: &Caller) -> bool {
-        let sees = |id| caller.grant.sees(id);
+        let sees = |id: CollectionId| caller.grant.sees(id.get());
         match self {
             Self::Own(job) => {
                 let sees_all = caller.grant.collections().is_none();
-                job.user_id == Some(caller.user_id) || job.collection_id.map_or(sees_all, sees)
+                job.user_id == Some(UserId(caller.user_id)) || job.collection_id.map_or(sees_all, sees)
             }
             Self::Other(job) => job.collection_id.is_none_or(sees),
         }
@@ -141,7 +142,7 @@ pub async fn get(deps: &Deps, caller: &Caller, job_id: &str) -> Result<Listed, E
     let id = Uuid::parse_str(job_id).map_err(|_| Reason::JobNotFound)?.to_string();
     let found = match deps.jobs.get(caller.account_id, &id).await? {
         Some(job) => Some(Listed::Own(Box::new(job.into()))),
-        None => peers::find_job(&deps.peers, caller.account_id, &id).await?.map(Listed::Other),
+        None => peers::find_job(&deps.peers, caller.account_id.into(), &id).await?.map(Listed::Other),
     };
     Ok(found.filter(|job| job.visible(caller)).ok_or(Reason::JobNotFound)?)
 }
@@ -161,7 +162,7 @@ pub async fn cancel(deps: &Deps, caller: &Caller, job_id: &str) -> Result<Listed
         Listed::Own(job) => {
             let cancelled = retrying(|| async {
                 let mut tx = deps.db.begin().await?;
-                let cancelled = deps.jobs.cancel(&mut tx, job.account_id, &job.job_id, CANCELLED).await?;
+                let cancelled = deps.jobs.cancel(&mut tx, job.account_id.into(), &job.job_id, CANCELLED).await?;
                 if let Some(cancelled) = &cancelled {
                     give_up(&mut tx, cancelled).await?;
                 }
@@ -174,7 +175,7 @@ pub async fn cancel(deps: &Deps, caller: &Caller, job_id: &str) -> Result<Listed
         }
         Listed::Other(job) if job.owner == JobOwner::Inventory => Err(refused(&job.kind).into()),
         Listed::Other(job) => {
-            let cancelled = peers::cancel_job(&deps.peers, caller.account_id, &job.job_id, CANCELLED).await?;
+            let cancelled = peers::cancel_job(&deps.peers, caller.account_id.into(), &job.job_id, CANCELLED).await?;
             Ok(Listed::Other(cancelled.ok_or(Reason::JobEnded)?))
         }
     }
@@ -210,7 +211,7 @@ pub async fn list(deps: &Deps, caller: &Caller, size: i32, token: &str) -> Resul
     let before = Place::parse(token)?.map(|place| (place.created_at, place.job_id));
     // One more, to know whether more follow.
     let room = i32::try_from(size + 1).unwrap_or(i32::MAX);
-    let theirs = peers::list_jobs(&deps.peers, caller.account_id, room, before.as_ref()).await?;
+    let theirs = peers::list_jobs(&deps.peers, caller.account_id.into(), room, before.as_ref()).await?;
     let own = deps.jobs.list(caller.account_id, room, before).await?;
     let own = own.into_iter().map(|job| Listed::Own(Box::new(job.into())));
     let mut listed: Vec<_> = own.chain(theirs.into_iter().map(Listed::Other)).collect();

@@ -3,6 +3,7 @@
 use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_formats::{Format, FormatError};
+use portolan_ids::CollectionId;
 use portolan_runtime::now_s;
 
 use crate::model::documents::Place;
@@ -22,24 +23,26 @@ pub async fn import(
     deps: &Deps,
     caller: &Caller,
     text: Option<String>,
-    collection_id: Option<i32>,
+    collection_id: Option<CollectionId>,
 ) -> Result<(String, Job), Error> {
-    let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
-    if let Some(upload) = rows::get(&deps.db, caller.account_id, &upload_id).await?
+    let upload_id = ids::upload(caller.account_id.into(), &caller.info.write_id);
+    if let Some(upload) = rows::get(&deps.db, caller.account_id.into(), &upload_id).await?
         && upload.status == UploadStatus::Succeeded
     {
         let job = jobs::finished(deps, caller, Task::ImportOpenApi, &upload_id, Finished::of(&upload)).await?;
         return Ok((upload_id, job));
     }
     let target = match collection_id {
-        None | Some(0 | -1) => None,
-        Some(id) => targets::resolve(deps, caller, Wanted::Id(id)).await?.map(Target::for_openapi).transpose()?,
+        None | Some(CollectionId(0) | CollectionId(-1)) => None,
+        Some(id) => {
+            targets::resolve(deps, caller, Wanted::Id(id.into())).await?.map(Target::for_openapi).transpose()?
+        }
     };
     let text = text.unwrap_or_default();
     let time = now_s();
     let place = Place {
-        account_id: caller.account_id,
-        collection_id: target.as_ref().map_or(0, |target| target.collection_id),
+        account_id: caller.account_id.into(),
+        collection_id: target.as_ref().map_or(CollectionId(0), |target| target.collection_id),
         path_only: target.as_ref().is_some_and(|target| target.is_host),
         time,
     };
@@ -53,7 +56,7 @@ pub async fn import(
             upload.collection_name = target.name;
             upload.collection_id = Some(target.collection_id);
             let positions = documents::fill(deps, upload.clone(), target.collection_id, converted.operations).await?;
-            ingest::wait(deps, caller.account_id, &positions, ingest::WAIT).await;
+            ingest::wait(deps, caller.account_id.into(), &positions, ingest::WAIT).await;
         }
         None => {
             upload.status = UploadStatus::Succeeded;

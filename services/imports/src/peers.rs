@@ -14,6 +14,7 @@ use portolan_api::{
     tokens::v1 as tokens,
 };
 use portolan_authz::Caller;
+use portolan_ids::{AccountId, CollectionId};
 use portolan_log::Positions;
 use portolan_runtime::Peers;
 
@@ -50,7 +51,7 @@ pub async fn ensure_target(
 
 fn target(target: ImportTarget) -> Target {
     Target {
-        collection_id: target.api_collection_id,
+        collection_id: target.api_collection_id.into(),
         name: target.name,
         is_host: target.host_name.is_some_and(|host| !host.is_empty()),
         is_group: target.r#type.as_deref() == Some("API_GROUP"),
@@ -62,8 +63,8 @@ fn target(target: ImportTarget) -> Target {
 ///
 /// # Errors
 /// `UNAVAILABLE`.
-pub async fn ingest_positions(peers: &Peers, account_id: i64) -> Result<HashMap<i32, i64>> {
-    let request = GetIngestPositionsRequest { account_id };
+pub async fn ingest_positions(peers: &Peers, account_id: AccountId) -> Result<HashMap<i32, i64>> {
+    let request = GetIngestPositionsRequest { account_id: account_id.into() };
     Ok(peers.ingest().get_ingest_positions(request).await?.into_inner().next_offsets)
 }
 
@@ -73,16 +74,17 @@ pub async fn ingest_positions(peers: &Peers, account_id: i64) -> Result<HashMap<
 /// `FEATURE_LIMIT_EXCEEDED`, `FEATURE_NOT_IN_PLAN`, `UNAVAILABLE`.
 pub async fn reserve_endpoints(
     peers: &Peers,
-    account_id: i64,
+    account_id: AccountId,
     reservation_id: &str,
     candidates: Vec<Candidate>,
 ) -> Result<()> {
     let candidates = candidates.into_iter().map(|candidate| {
         let Candidate { collection_id, method, url, pinned, proven, body_names } = candidate;
-        EndpointCandidate { collection_id, method, url, pinned, proven, body_names }
+        EndpointCandidate { collection_id: collection_id.into(), method, url, pinned, proven, body_names }
     });
     let reservation_id = reservation_id.to_owned();
-    let request = ReserveEndpointsRequest { account_id, reservation_id, candidates: candidates.collect() };
+    let request =
+        ReserveEndpointsRequest { account_id: account_id.into(), reservation_id, candidates: candidates.collect() };
     peers.ingest().reserve_endpoints(request).await?;
     Ok(())
 }
@@ -103,8 +105,8 @@ pub async fn settle_reservation(peers: &Peers, reservation_id: String, positions
 ///
 /// # Errors
 /// `UNAVAILABLE`.
-pub async fn find_job(peers: &Peers, account_id: i64, job_id: &str) -> Result<Option<OtherJob>> {
-    let request = common::GetJobRequest { account_id, job_id: job_id.to_owned() };
+pub async fn find_job(peers: &Peers, account_id: AccountId, job_id: &str) -> Result<Option<OtherJob>> {
+    let request = common::GetJobRequest { account_id: account_id.into(), job_id: job_id.to_owned() };
     let found = peers.inventory_jobs().get_job(request.clone()).await?.into_inner().job;
     if let Some(found) = found {
         return Ok(Some(other_job(JobOwner::Inventory, found)));
@@ -119,12 +121,13 @@ pub async fn find_job(peers: &Peers, account_id: i64, job_id: &str) -> Result<Op
 /// `UNAVAILABLE`.
 pub async fn list_jobs(
     peers: &Peers,
-    account_id: i64,
+    account_id: AccountId,
     page_size: i32,
     before: Option<&(i64, String)>,
 ) -> Result<Vec<OtherJob>> {
     let (before_created_at, before_job_id) = before.cloned().unwrap_or_default();
-    let request = common::ListJobsRequest { account_id, page_size, before_created_at, before_job_id };
+    let request =
+        common::ListJobsRequest { account_id: account_id.into(), page_size, before_created_at, before_job_id };
     let inventory = peers.inventory_jobs().list_jobs(request.clone()).await?.into_inner().jobs;
     let billing = peers.billing_jobs().list_jobs(request).await?.into_inner().jobs;
     let inventory = inventory.into_iter().map(|job| other_job(JobOwner::Inventory, job));
@@ -135,8 +138,12 @@ pub async fn list_jobs(
 ///
 /// # Errors
 /// `UNAVAILABLE`.
-pub async fn cancel_job(peers: &Peers, account_id: i64, job_id: &str, reason: &str) -> Result<Option<OtherJob>> {
-    let request = common::CancelJobRequest { account_id, job_id: job_id.to_owned(), reason: reason.to_owned() };
+pub async fn cancel_job(peers: &Peers, account_id: AccountId, job_id: &str, reason: &str) -> Result<Option<OtherJob>> {
+    let request = common::CancelJobRequest {
+        account_id: account_id.into(),
+        job_id: job_id.to_owned(),
+        reason: reason.to_owned(),
+    };
     let cancelled = peers.billing_jobs().cancel_job(request).await?.into_inner().job;
     Ok(cancelled.map(|job| other_job(JobOwner::Billing, job)))
 }
@@ -147,7 +154,7 @@ fn other_job(owner: JobOwner, job: common::Job) -> OtherJob {
         job_id: job.job_id,
         kind: job.kind,
         state: job.state,
-        collection_id: job.collection_id,
+        collection_id: job.collection_id.map(Into::into),
         done_items: job.done_items,
         error: job.error,
         created_at: job.created_at,
@@ -173,10 +180,10 @@ pub struct ExportPage {
 
 impl<'p> Export<'p> {
     /// The endpoints of `only`, each an address and a method; all of the collection when it is empty.
-    pub fn new(peers: &'p Peers, caller: &'p Caller, collection_id: i32, only: Vec<(String, String)>) -> Self {
-        let key = |(url, method)| EndpointKey { api_collection_id: collection_id, url, method };
+    pub fn new(peers: &'p Peers, caller: &'p Caller, collection_id: CollectionId, only: Vec<(String, String)>) -> Self {
+        let key = |(url, method)| EndpointKey { api_collection_id: collection_id.into(), url, method };
         let request = ExportOpenApiRequest {
-            api_collection_id: collection_id,
+            api_collection_id: collection_id.into(),
             api_info_key_list: only.into_iter().map(key).collect(),
             ..ExportOpenApiRequest::default()
         };
@@ -204,12 +211,12 @@ impl<'p> Export<'p> {
 pub async fn announce(peers: &Peers, announcement: Announcement) {
     let Announcement { account_id, user_id, job_id, title, text, collection_id } = announcement;
     let notice = Some(Notice {
-        account_id,
+        account_id: account_id.into(),
         title,
-        lines: vec![NoticeLine { text, api_collection_id: collection_id, scopes: Vec::new() }],
+        lines: vec![NoticeLine { text, api_collection_id: collection_id.map(Into::into), scopes: Vec::new() }],
         url: format!("/v1/jobs/{job_id}"),
         feature: Feature::ApiCollections.into(),
-        user_id,
+        user_id: user_id.into(),
     });
     let push = identity::NotifyAccountRequest { notice: notice.clone(), message_id: job_id.clone() };
     if let Err(status) = peers.notifications().notify_account(push).await {

@@ -7,6 +7,7 @@ use futures::{Stream, StreamExt as _};
 use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_formats::{Format, archive::is_archive, detect};
+use portolan_ids::CollectionId;
 use portolan_jobs::{NewJob, Pulse, Record, new_id};
 use sha2::{Digest as _, Sha256};
 
@@ -26,7 +27,7 @@ const PEEK_BYTES: u64 = 4 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub struct NewImport {
     /// Wins over the name.
-    pub collection_id: Option<i32>,
+    pub collection_id: Option<CollectionId>,
     pub collection_name: Option<String>,
     /// `gzip`, `zstd`, `identity` or empty. The file's first bytes decide; another encoding is refused.
     pub content_encoding: String,
@@ -46,7 +47,7 @@ pub async fn create(
     import: NewImport,
     pieces: impl Stream<Item = Result<Bytes, Error>>,
 ) -> Result<(String, String), Error> {
-    let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
+    let upload_id = ids::upload(caller.account_id.into(), &caller.info.write_id);
     if let Some(job) = deps.jobs.find(caller.account_id, &upload_id).await? {
         return repeated(job, pieces).await;
     }
@@ -54,7 +55,9 @@ pub async fn create(
         return Err(unreadable("its encoding is neither gzip nor zstd"));
     }
     let given = match import.collection_id {
-        Some(id) => Some(targets::resolve(deps, caller, Wanted::Id(id)).await?.ok_or(Reason::CollectionNotFound)?),
+        Some(id) => {
+            Some(targets::resolve(deps, caller, Wanted::Id(id.into())).await?.ok_or(Reason::CollectionNotFound)?)
+        }
         None => None,
     };
     let job_id = new_id();

@@ -14,7 +14,7 @@ pub async fn forget(deps: &Deps) -> Result<(), Error> {
             break;
         }
         for (account_id, upload_id) in old {
-            uploads::delete(&deps.db, account_id, &upload_id).await?;
+            uploads::delete(&deps.db, account_id.into(), &upload_id).await?;
         }
     }
     deps.jobs.forget().await?;

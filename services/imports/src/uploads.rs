@@ -2,6 +2,7 @@
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
+use portolan_ids::CollectionId;
 use portolan_jobs::{Job, Step};
 use portolan_log::Positions;
 use portolan_outbox::Change;
@@ -19,7 +20,7 @@ use crate::{Deps, Error, jobs, targets};
 
 /// An upload that the caller may read; to others it is as good as missing.
 async fn find(deps: &Deps, caller: &Caller, upload_id: &str) -> Result<Option<Upload>, Error> {
-    let upload = rows::get(&deps.db, caller.account_id, upload_id).await?;
+    let upload = rows::get(&deps.db, caller.account_id.into(), upload_id).await?;
     Ok(upload.filter(|upload| upload.is_readable(caller)))
 }
 
@@ -30,7 +31,7 @@ async fn find(deps: &Deps, caller: &Caller, upload_id: &str) -> Result<Option<Up
 pub async fn get(deps: &Deps, caller: &Caller, upload_id: &str) -> Result<(Upload, Vec<Operation>), Error> {
     let upload = find(deps, caller, upload_id).await?;
     let upload = upload.filter(|upload| !upload.kind.is_postman()).ok_or(Reason::UploadIdInvalid)?;
-    let operations = rows::list_with_errors(&deps.db, caller.account_id, upload_id).await?;
+    let operations = rows::list_with_errors(&deps.db, caller.account_id.into(), upload_id).await?;
     Ok((upload, operations))
 }
 
@@ -42,9 +43,9 @@ pub async fn postman_log(deps: &Deps, caller: &Caller, upload_id: Option<String>
     if upload.status != UploadStatus::Succeeded {
         return Ok(PostmanLog { upload, groups: Vec::new(), with_errors: Vec::new(), first: Vec::new() });
     }
-    let groups = rows::groups(&deps.db, account_id, upload_id).await?;
-    let with_errors = rows::list_with_errors(&deps.db, account_id, upload_id).await?;
-    let first = rows::list_first(&deps.db, account_id, upload_id).await?;
+    let groups = rows::groups(&deps.db, account_id.into(), upload_id).await?;
+    let with_errors = rows::list_with_errors(&deps.db, account_id.into(), upload_id).await?;
+    let first = rows::list_first(&deps.db, account_id.into(), upload_id).await?;
     Ok(PostmanLog { groups, with_errors, first, upload })
 }
 
@@ -61,12 +62,12 @@ async fn find_postman(deps: &Deps, caller: &Caller, upload_id: Option<String>) -
 pub async fn delete(deps: &Deps, caller: &Caller, upload_id: Option<String>) -> Result<(), Error> {
     let upload_id = upload_id.filter(|id| !id.trim().is_empty()).ok_or(Reason::UploadIdRequired)?;
     let upload = find(deps, caller, &upload_id).await?.ok_or(Reason::UploadNotFound)?;
-    let own = ids::upload(caller.account_id, &format!("delete/{upload_id}"));
+    let own = ids::upload(caller.account_id.into(), &format!("delete/{upload_id}"));
     let job = &jobs::new(caller, Task::DeleteUpload { upload_id: upload.upload_id }, &own, None);
     retrying(|| async {
         let mut tx = deps.db.begin().await?;
         if deps.jobs.add(&mut tx, job).await? {
-            rows::mark_deleted(&mut tx, caller.account_id, &upload_id).await?;
+            rows::mark_deleted(&mut tx, caller.account_id.into(), &upload_id).await?;
             portolan_outbox::audit(&mut tx, caller, Change::of("upload", &upload_id)).await?;
         }
         tx.commit().await?;
@@ -79,7 +80,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, upload_id: Option<String>) -> 
 
 /// Removes a part of an upload, the upload itself last.
 pub async fn remove_some(deps: &Deps, tx: &mut Tx, job: &Job<Task>, upload_id: &str) -> Result<Step<Cursor>, Error> {
-    let removed = rows::delete_some(tx, job.account_id, upload_id).await?;
+    let removed = rows::delete_some(tx, job.account_id.into(), upload_id).await?;
     if removed == 0 {
         return Ok(Step::Over { done: 0, outcome: Value::Null });
     }
@@ -107,18 +108,19 @@ pub async fn approve(
     let mut collection_id = upload.collection_id;
     if upload.ingested < import_type.ingests() {
         let mut positions = Positions::new();
-        let mut groups = rows::groups(&deps.db, account_id, upload_id).await?;
+        let mut groups = rows::groups(&deps.db, account_id.into(), upload_id).await?;
         if groups.is_empty() {
             let (name, collection_id) = (upload.collection_name.clone(), upload.collection_id);
             groups.push(Group { name, collection_id, ..Group::default() });
         }
         for group in groups {
             let wanted = match group.collection_id {
-                Some(id) => Wanted::Id(id),
+                Some(id) => Wanted::Id(id.into()),
                 None => Wanted::Titled(&group.name),
             };
             let target = targets::resolve(deps, caller, wanted).await?.ok_or(Reason::CollectionNotFound)?.plain()?;
-            rows::set_group_collection(&deps.db, account_id, upload_id, &group.group_id, target.collection_id).await?;
+            rows::set_group_collection(&deps.db, account_id.into(), upload_id, &group.group_id, target.collection_id)
+                .await?;
             collection_id = collection_id.or(Some(target.collection_id));
             // Each class has a producer of its own, so that its chunks are the same whichever call ingests it.
             for with_errors in [false, true] {
@@ -131,8 +133,8 @@ pub async fn approve(
             deps.db.fault("imports.approved_group").await?;
         }
         let kept = collection_id.unwrap_or_default();
-        rows::finish(&deps.db, account_id, upload_id, kept, import_type.ingests()).await?;
-        ingest::wait(deps, account_id, &positions, ingest::WAIT).await;
+        rows::finish(&deps.db, account_id.into(), upload_id, kept, import_type.ingests()).await?;
+        ingest::wait(deps, account_id.into(), &positions, ingest::WAIT).await;
     }
     let mut finished = Finished::of(&upload);
     finished.collection_id = collection_id;
@@ -140,7 +142,7 @@ pub async fn approve(
         finished.progress.total_items -= upload.parsed_with_errors;
         finished.progress.imported_items -= upload.parsed_with_errors;
     }
-    let own = ids::upload(account_id, &format!("approve/{upload_id}/{import_type:?}"));
+    let own = ids::upload(account_id.into(), &format!("approve/{upload_id}/{import_type:?}"));
     Ok(jobs::finished(deps, caller, Task::Approve, &own, finished).await?.job_id)
 }
 
@@ -148,7 +150,7 @@ async fn append_class(
     deps: &Deps,
     upload: &Upload,
     group_id: &str,
-    collection_id: i32,
+    collection_id: CollectionId,
     with_errors: bool,
 ) -> Result<Positions, Error> {
     let Upload { account_id, upload_id, .. } = upload;
@@ -166,7 +168,7 @@ async fn append_class(
         after = *last;
         for stored in page.iter().flat_map(|(_, stored)| stored.lines()) {
             let mut record = Record::parse(stored).map_err(portolan_api::Error::internal)?;
-            record.collection_id = i64::from(collection_id);
+            record.collection_id = collection_id.get().into();
             let message = ingest::message(*account_id, collection_id, record.to_json());
             if let Some(chunk) = chunks.push(message, stored.len()) {
                 appender.append(chunk).await?;

@@ -2,6 +2,7 @@
 
 use portolan_api::Result;
 use portolan_authz::Caller;
+use portolan_ids::{AccountId, ApiClientId, ProfileId};
 use portolan_runtime::digest;
 
 use crate::{
@@ -28,7 +29,12 @@ pub struct Patch {
 
 /// # Errors
 /// `VALIDATION_FAILED` for a page out of range.
-pub async fn list(deps: &Deps, account_id: i64, client_id: Option<i64>, page: Page) -> Result<Vec<Profile>> {
+pub async fn list(
+    deps: &Deps,
+    account_id: AccountId,
+    client_id: Option<ApiClientId>,
+    page: Page,
+) -> Result<Vec<Profile>> {
     store::list_legacy(&deps.db, &deps.secrets, account_id, client_id, page).await
 }
 
@@ -39,15 +45,15 @@ pub async fn list(deps: &Deps, account_id: i64, client_id: Option<i64>, page: Pa
 pub async fn create(
     deps: &Deps,
     caller: &Caller,
-    account_id: i64,
+    account_id: AccountId,
     client: Option<&str>,
     patch: Patch,
 ) -> Result<Shown> {
     let now = now_ms();
     let mut profile = Profile {
-        id: 0,
+        id: ProfileId(0),
         account_id,
-        client_id: 0,
+        client_id: ApiClientId(0),
         is_legacy: true,
         name: String::new(),
         active: true,
@@ -81,7 +87,7 @@ pub async fn create(
         return Ok(Shown { profile, issued: None });
     }
     profile.client_id = match client_id {
-        Some(id) => id,
+        Some(id) => id.into(),
         None => api_clients::default_legacy(deps, &mut tx, account_id, version).await?,
     };
     profiles::insert(deps, caller, tx, profile, version).await

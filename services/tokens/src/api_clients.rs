@@ -3,6 +3,7 @@
 
 use portolan_api::{Reason, Result};
 use portolan_authz::Caller;
+use portolan_ids::{AccountId, ApiClientId};
 use portolan_outbox::Change;
 use portolan_store::Tx;
 
@@ -24,7 +25,7 @@ const DEFAULT_NAME: &str = "Default";
 const DESCRIPTION_CHARS_MAX: usize = 10_000;
 
 /// One page of clients, and how many there are on all pages.
-pub async fn list(deps: &Deps, account_id: i64, filter: &Filter, page: Page) -> Result<(Vec<Listed>, i64)> {
+pub async fn list(deps: &Deps, account_id: AccountId, filter: &Filter, page: Page) -> Result<(Vec<Listed>, i64)> {
     let all = table::list(&deps.db, &deps.secrets, account_id).await?;
     let has_bundle = |client: &Client| {
         filter.cert_bundle_ids.is_empty() || client.cert_bundle_ids.iter().any(|id| filter.cert_bundle_ids.contains(id))
@@ -42,14 +43,14 @@ pub async fn list(deps: &Deps, account_id: i64, filter: &Filter, page: Page) -> 
 
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(deps: &Deps, account_id: i64, id: i64) -> Result<Listed> {
+pub async fn get(deps: &Deps, account_id: AccountId, id: i64) -> Result<Listed> {
     let all = table::list(&deps.db, &deps.secrets, account_id).await?;
-    Ok(all.into_iter().find(|listed| listed.client.id == id).ok_or(Reason::NotFound)?)
+    Ok(all.into_iter().find(|listed| listed.client.id == id.into()).ok_or(Reason::NotFound)?)
 }
 
 /// Whether a client of the first generation has this id.
-pub async fn is_legacy(deps: &Deps, account_id: i64, id: i64) -> Result<bool> {
-    let found = table::find(&deps.db, &deps.secrets, account_id, id).await?;
+pub async fn is_legacy(deps: &Deps, account_id: AccountId, id: i64) -> Result<bool> {
+    let found = table::find(&deps.db, &deps.secrets, account_id, id.into()).await?;
     Ok(found.is_some_and(|client| client.is_legacy))
 }
 
@@ -60,7 +61,7 @@ pub async fn is_legacy(deps: &Deps, account_id: i64, id: i64) -> Result<bool> {
 pub async fn create_legacy(
     deps: &Deps,
     caller: &Caller,
-    account_id: i64,
+    account_id: AccountId,
     name: Option<String>,
     project_id: Option<&str>,
 ) -> Result<Client> {
@@ -74,8 +75,15 @@ pub async fn create_legacy(
     let project_id = project_id.flatten();
     faults.refuse()?;
     let now = now_ms();
-    let client =
-        Client { account_id, is_legacy: true, name, project_id, created_at: now, updated_at: now, ..Client::default() };
+    let client = Client {
+        account_id,
+        is_legacy: true,
+        name,
+        project_id: project_id.map(Into::into),
+        created_at: now,
+        updated_at: now,
+        ..Client::default()
+    };
     insert(deps, caller, client).await
 }
 
@@ -83,7 +91,7 @@ pub async fn create_legacy(
 ///
 /// # Errors
 /// `VALIDATION_FAILED`.
-pub async fn create(deps: &Deps, caller: &Caller, account_id: i64, patch: Patch) -> Result<Client> {
+pub async fn create(deps: &Deps, caller: &Caller, account_id: AccountId, patch: Patch) -> Result<Client> {
     let now = now_ms();
     let mut client = Client { account_id, created_at: now, updated_at: now, ..Client::default() };
     let mut faults = Faults::default();
@@ -106,8 +114,8 @@ pub async fn create(deps: &Deps, caller: &Caller, account_id: i64, patch: Patch)
 ///
 /// # Errors
 /// `NOT_FOUND`, `VALIDATION_FAILED`.
-pub async fn update(deps: &Deps, caller: &Caller, account_id: i64, id: i64, patch: Patch) -> Result<()> {
-    let mut checked = table::find(&deps.db, &deps.secrets, account_id, id).await?.ok_or(Reason::NotFound)?;
+pub async fn update(deps: &Deps, caller: &Caller, account_id: AccountId, id: i64, patch: Patch) -> Result<()> {
+    let mut checked = table::find(&deps.db, &deps.secrets, account_id, id.into()).await?.ok_or(Reason::NotFound)?;
     let asks_collections = patch.auth.collection_ids.is_some() && !checked.is_legacy;
     let mut faults = Faults::default();
     merge(&mut checked, patch.clone(), &mut faults);
@@ -118,7 +126,7 @@ pub async fn update(deps: &Deps, caller: &Caller, account_id: i64, id: i64, patc
 
     let mut tx = deps.db.begin().await?;
     let version = changes::next(&mut tx).await?;
-    let before = table::find_in(&mut tx, &deps.secrets, account_id, id).await?.ok_or(Reason::NotFound)?;
+    let before = table::find_in(&mut tx, &deps.secrets, account_id, id.into()).await?.ok_or(Reason::NotFound)?;
     let mut client = before.clone();
     let mut faults = Faults::default();
     merge(&mut client, patch, &mut faults);
@@ -134,19 +142,24 @@ pub async fn update(deps: &Deps, caller: &Caller, account_id: i64, id: i64, patc
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn delete(deps: &Deps, caller: &Caller, account_id: i64, id: i64) -> Result<()> {
+pub async fn delete(deps: &Deps, caller: &Caller, account_id: AccountId, id: i64) -> Result<()> {
     let mut tx = deps.db.begin().await?;
     let version = changes::next(&mut tx).await?;
-    let client = table::find_in(&mut tx, &deps.secrets, account_id, id).await?.ok_or(Reason::NotFound)?;
+    let client = table::find_in(&mut tx, &deps.secrets, account_id, id.into()).await?.ok_or(Reason::NotFound)?;
     let now = now_ms();
-    table::delete(&mut tx, account_id, id, now, version).await?;
-    store::profiles::delete_of_client(&mut tx, account_id, id, now, version).await?;
+    table::delete(&mut tx, account_id, id.into(), now, version).await?;
+    store::profiles::delete_of_client(&mut tx, account_id, id.into(), now, version).await?;
     portolan_outbox::audit(&mut tx, caller, Change::of("apiClient", id).before(&client.described())).await?;
     deps.edge.commit(tx).await
 }
 
 /// The client that takes profiles for which none is named; made when it is first needed.
-pub(crate) async fn default_legacy(deps: &Deps, tx: &mut Tx, account_id: i64, version: i64) -> Result<i64> {
+pub(crate) async fn default_legacy(
+    deps: &Deps,
+    tx: &mut Tx,
+    account_id: AccountId,
+    version: i64,
+) -> Result<ApiClientId> {
     // A write of its own, so that the account has one such client whoever comes first.
     const WRITE: &str = "default client";
     if let Some(client) = table::find_by_write(tx, &deps.secrets, account_id, WRITE).await? {

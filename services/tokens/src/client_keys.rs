@@ -2,6 +2,7 @@
 
 use portolan_api::{Reason, Result};
 use portolan_authz::Caller;
+use portolan_ids::{AccountId, ApiClientId, ProfileId};
 
 use crate::{
     Deps, changes,
@@ -28,7 +29,12 @@ pub struct Patch {
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn list(deps: &Deps, account_id: i64, client_id: i64, page: Page) -> Result<(Vec<Profile>, i64)> {
+pub async fn list(
+    deps: &Deps,
+    account_id: AccountId,
+    client_id: ApiClientId,
+    page: Page,
+) -> Result<(Vec<Profile>, i64)> {
     if store::clients::find(&deps.db, &deps.secrets, account_id, client_id).await?.is_none() {
         return Err(Reason::NotFound.into());
     }
@@ -41,8 +47,8 @@ pub async fn list(deps: &Deps, account_id: i64, client_id: i64, page: Page) -> R
 pub async fn create(
     deps: &Deps,
     caller: &Caller,
-    account_id: i64,
-    client_id: i64,
+    account_id: AccountId,
+    client_id: ApiClientId,
     active: Option<bool>,
     patch: Patch,
 ) -> Result<Shown> {
@@ -53,7 +59,7 @@ pub async fn create(
     let client = store::clients::find_in(&mut tx, &deps.secrets, account_id, client_id).await?;
     let client = client.ok_or(Reason::NotFound)?;
     let mut profile = Profile {
-        id: 0,
+        id: ProfileId(0),
         account_id,
         client_id,
         is_legacy: false,

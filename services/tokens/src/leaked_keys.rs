@@ -2,6 +2,7 @@
 
 use portolan_api::Result;
 use portolan_authz::{RequestInfo, api_key_key};
+use portolan_ids::{AccountId, UserId};
 use portolan_outbox::{AUDIT, AuditEvent};
 use portolan_runtime::{digest, now_s};
 use portolan_store::Tx;
@@ -54,7 +55,7 @@ async fn revoke_api_key(deps: &Deps, info: &RequestInfo, digest: &str) -> Result
     let change = deps.key_changes.begin(keys.iter().map(|digest| api_key_key(digest))).await?;
     let mut tx = deps.db.begin().await?;
     api_keys::delete(&mut tx, key.account_id, key.user_id, key.id).await?;
-    record(&mut tx, info, key.account_id, key.user_id, "apiKey", &key.id.to_string()).await?;
+    record(&mut tx, info, key.account_id, key.user_id.into(), "apiKey", &key.id.to_string()).await?;
     tx.commit().await?;
     change.finish().await?;
     Ok(Some(Revoked::ApiKey))
@@ -65,7 +66,7 @@ async fn revoke_organization_token(deps: &Deps, info: &RequestInfo, digest: &str
     let mut tx = deps.db.begin().await?;
     let version = changes::next(&mut tx).await?;
     organization_tokens::delete(&mut tx, &token, now_ms() / 1000, version).await?;
-    record(&mut tx, info, 0, 0, "organizationToken", &token.id).await?;
+    record(&mut tx, info, AccountId(0), UserId(0).into(), "organizationToken", &token.id).await?;
     tx.commit().await?;
     Ok(Some(Revoked::OrganizationToken))
 }
@@ -85,10 +86,17 @@ async fn revoke_profile(deps: &Deps, info: &RequestInfo, digest: &str) -> Result
 }
 
 /// The audit of whose credential it was; nobody is known who did it.
-async fn record(tx: &mut Tx, info: &RequestInfo, account_id: i64, owner: i64, what: &str, id: &str) -> Result<()> {
+async fn record(
+    tx: &mut Tx,
+    info: &RequestInfo,
+    account_id: AccountId,
+    owner: i64,
+    what: &str,
+    id: &str,
+) -> Result<()> {
     let event = AuditEvent {
         event_id: uuid::Uuid::now_v7().to_string(),
-        account_id,
+        account_id: account_id.into(),
         user_id: owner,
         credential: "LEAKED".to_owned(),
         credential_id: id.to_owned(),

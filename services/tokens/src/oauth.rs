@@ -3,6 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::{FailedAuthentication, Shown};
+use portolan_ids::AccountId;
 use portolan_runtime::{digest, now_s};
 use subtle::ConstantTimeEq as _;
 
@@ -43,7 +44,7 @@ pub async fn create(deps: &Deps, request: Request, address: &str) -> Result<Acce
         if error.reason() == Reason::OauthInvalidClient {
             let (shown, reason) = (Shown::OauthClient, error.reason());
             let failure = FailedAuthentication::new(shown, &asked.client_id, address, reason);
-            deps.failures.note(failure.of(asked.account_id));
+            deps.failures.note(failure.of(asked.account_id.into()));
         }
     })
 }
@@ -53,7 +54,7 @@ pub async fn create(deps: &Deps, request: Request, address: &str) -> Result<Acce
 struct Asked {
     client_id: String,
     /// 0 for a client that nobody knows.
-    account_id: i64,
+    account_id: AccountId,
 }
 
 async fn create_for(deps: &Deps, request: Request, asked: &mut Asked) -> Result<AccessToken> {
@@ -72,7 +73,7 @@ async fn create_for(deps: &Deps, request: Request, asked: &mut Asked) -> Result<
     let version = changes::next(&mut tx).await?;
     // Read under the lock of the feed: a profile that is being disabled gets no token any more.
     let found = profiles::find_by_oauth_client(&mut tx, &deps.secrets, &client_id).await?;
-    asked.account_id = found.as_ref().map_or(0, |(profile, _)| profile.account_id);
+    asked.account_id = found.as_ref().map_or(AccountId(0), |(profile, _)| profile.account_id);
     let given = digest(&client_secret);
     // An unknown client takes the time of a wrong secret.
     let kept = found.as_ref().map_or("", |(_, digest)| digest.as_str());

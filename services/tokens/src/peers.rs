@@ -11,6 +11,7 @@ use portolan_api::{
     inventory::v1::{ListEdgeEndpointsRequest, NameCollectionsRequest},
 };
 use portolan_authz::{Grant, Scope};
+use portolan_ids::{AccountId, NamedCollectionId, UserId};
 use portolan_runtime::Peers;
 
 use crate::model::{
@@ -23,8 +24,8 @@ use crate::model::{
 ///
 /// # Errors
 /// Those of identity.
-pub async fn login(peers: &Peers, account_id: i64, user_id: i64) -> Result<String> {
-    let request = GetUserRequest { account_id, user_id };
+pub async fn login(peers: &Peers, account_id: AccountId, user_id: UserId) -> Result<String> {
+    let request = GetUserRequest { account_id: account_id.into(), user_id: user_id.into() };
     Ok(peers.identity().get_user(request).await?.into_inner().login)
 }
 
@@ -32,8 +33,9 @@ pub async fn login(peers: &Peers, account_id: i64, user_id: i64) -> Result<Strin
 ///
 /// # Errors
 /// Those of identity.
-pub async fn grant(peers: &Peers, account_id: i64, user_id: i64, scope: Scope) -> Result<Grant> {
-    let request = GetGrantRequest { account_id, user_id, scope: scope.name().to_owned() };
+pub async fn grant(peers: &Peers, account_id: AccountId, user_id: UserId, scope: Scope) -> Result<Grant> {
+    let request =
+        GetGrantRequest { account_id: account_id.into(), user_id: user_id.into(), scope: scope.name().to_owned() };
     Ok(Grant::from(peers.identity().get_grant(request).await?.into_inner()))
 }
 
@@ -67,7 +69,7 @@ async fn organization_by(peers: &Peers, by: By) -> Result<Option<Organization>> 
             OrganizationState::Suspended | OrganizationState::Unspecified => State::Suspended,
         };
         let OrganizationRecord { id, public_id, account_ids, .. } = found;
-        Organization { id, public_id, account_ids, state }
+        Organization { id, public_id, account_ids: account_ids.into_iter().map(Into::into).collect(), state }
     }))
 }
 
@@ -75,17 +77,20 @@ async fn organization_by(peers: &Peers, by: By) -> Result<Option<Organization>> 
 ///
 /// # Errors
 /// `MANAGED_USER_NOT_FOUND` unless it belongs to the vendor's account.
-pub async fn managed_account(peers: &Peers, vendor_account_id: i64, managed_user_id: &str) -> Result<i64> {
-    let request = ResolveManagedUserRequest { vendor_account_id, managed_user_id: managed_user_id.to_owned() };
-    Ok(peers.directory().resolve_managed_user(request).await?.into_inner().account_id)
+pub async fn managed_account(peers: &Peers, vendor_account_id: AccountId, managed_user_id: &str) -> Result<AccountId> {
+    let request = ResolveManagedUserRequest {
+        vendor_account_id: vendor_account_id.into(),
+        managed_user_id: managed_user_id.to_owned(),
+    };
+    Ok(peers.directory().resolve_managed_user(request).await?.into_inner().account_id.into())
 }
 
 /// Whether an account may act.
 ///
 /// # Errors
 /// `UNAVAILABLE`.
-pub async fn is_open(peers: &Peers, account_id: i64) -> Result<bool> {
-    let request = GetTenantStateRequest { account_id };
+pub async fn is_open(peers: &Peers, account_id: AccountId) -> Result<bool> {
+    let request = GetTenantStateRequest { account_id: account_id.into() };
     Ok(peers.tenants().get_tenant_state(request).await?.into_inner().open)
 }
 
@@ -96,7 +101,7 @@ pub async fn is_open(peers: &Peers, account_id: i64) -> Result<bool> {
 pub async fn tenant_states(peers: &Peers, after_version: i64) -> Result<TenantStates> {
     let request = ListTenantStatesRequest { after_version };
     let answer = peers.tenants().list_tenant_states(request).await?.into_inner();
-    let tenants = answer.tenants.into_iter().map(|tenant| (tenant.account_id, tenant.open)).collect();
+    let tenants = answer.tenants.into_iter().map(|tenant| (AccountId(tenant.account_id), tenant.open)).collect();
     Ok(TenantStates { tenants, last_version: answer.last_version })
 }
 
@@ -109,12 +114,12 @@ pub async fn endpoint_changes(peers: &Peers, after_version: i64, page_size: i32)
     let answer = peers.endpoints().list_edge_endpoints(request).await?.into_inner();
     let changes = answer.endpoints.into_iter().map(|change| {
         if change.removed {
-            return EndpointChange::Removed(change.endpoint_id);
+            return EndpointChange::Removed(change.endpoint_id.into());
         }
         EndpointChange::Put(Endpoint {
-            endpoint_id: change.endpoint_id,
-            account_id: change.account_id,
-            collection_id: change.api_collection_id,
+            endpoint_id: change.endpoint_id.into(),
+            account_id: change.account_id.into(),
+            collection_id: change.api_collection_id.into(),
             host: change.host,
             method: change.method,
             path: change.path,
@@ -128,8 +133,13 @@ pub async fn endpoint_changes(peers: &Peers, after_version: i64, page_size: i32)
 ///
 /// # Errors
 /// `UNAVAILABLE`.
-pub async fn collection_names(peers: &Peers, account_id: i64, ids: Vec<i64>) -> Result<HashMap<i64, String>> {
-    let request = NameCollectionsRequest { account_id, ids };
+pub async fn collection_names(
+    peers: &Peers,
+    account_id: AccountId,
+    ids: Vec<NamedCollectionId>,
+) -> Result<HashMap<NamedCollectionId, String>> {
+    let request =
+        NameCollectionsRequest { account_id: account_id.into(), ids: ids.into_iter().map(Into::into).collect() };
     let named = peers.collections().name_collections(request).await?.into_inner().collections;
-    Ok(named.into_iter().map(|collection| (collection.id, collection.name)).collect())
+    Ok(named.into_iter().map(|collection| (collection.id.into(), collection.name)).collect())
 }

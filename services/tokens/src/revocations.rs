@@ -2,6 +2,7 @@
 
 use portolan_api::{Error, Result};
 use portolan_authz::api_key_key;
+use portolan_ids::{AccountId, UserId};
 use portolan_outbox::{AUDIT, AuditEvent};
 use portolan_runtime::now_s;
 use portolan_store::Tx;
@@ -57,7 +58,7 @@ pub async fn revoke(deps: &Deps, owners: &[Ended]) -> Result<i32> {
 ///
 /// # Errors
 /// `INTERNAL` for more than [`OWNERS_MAX`].
-pub async fn live_keys(deps: &Deps, owners: &[(i64, i64)]) -> Result<Vec<String>> {
+pub async fn live_keys(deps: &Deps, owners: &[(AccountId, UserId)]) -> Result<Vec<String>> {
     if owners.len() > OWNERS_MAX {
         return Err(Error::internal(format!("{} owners at once", owners.len())));
     }
@@ -98,28 +99,28 @@ async fn revoke_one(deps: &Deps, ended: &Ended) -> Result<(i32, i32)> {
 async fn end_organization_tokens(tx: &mut Tx, ended: &Ended, version: i64) -> Result<i32> {
     let tokens = organization_tokens::delete_of_account(tx, ended, version).await?;
     for token_id in &tokens {
-        record(tx, ended.account_id, 0, "organizationToken", token_id).await?;
+        record(tx, ended.account_id, UserId(0), "organizationToken", token_id).await?;
     }
     i32::try_from(tokens.len()).map_err(Error::internal)
 }
 
 /// Ends what callers of protected APIs show in the name of an account; returns how many profiles there were.
-async fn end_profiles(tx: &mut Tx, account_id: i64, version: i64) -> Result<i32> {
+async fn end_profiles(tx: &mut Tx, account_id: AccountId, version: i64) -> Result<i32> {
     access_tokens::delete_of_account(tx, account_id).await?;
     let profiles = profiles::delete_of_account(tx, account_id, now_ms(), version).await?;
     clients::delete_of_account(tx, account_id, now_ms(), version).await?;
     for profile_id in &profiles {
-        record(tx, account_id, 0, "accessProfile", &profile_id.to_string()).await?;
+        record(tx, account_id, UserId(0), "accessProfile", &profile_id.to_string()).await?;
     }
     i32::try_from(profiles.len()).map_err(Error::internal)
 }
 
 /// Tells the audit whose credential ended; who ended the membership stands there already.
-async fn record(tx: &mut Tx, account_id: i64, user_id: i64, what: &str, id: &str) -> Result<()> {
+async fn record(tx: &mut Tx, account_id: AccountId, user_id: UserId, what: &str, id: &str) -> Result<()> {
     let event = AuditEvent {
         event_id: uuid::Uuid::now_v7().to_string(),
-        account_id,
-        user_id,
+        account_id: account_id.into(),
+        user_id: user_id.into(),
         action: ACTION.to_owned(),
         outcome: "DONE".to_owned(),
         resource: what.to_owned(),

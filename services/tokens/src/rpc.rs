@@ -80,17 +80,17 @@ impl TokensService for Rpc {
     async fn delete_api_key(&self, request: Request<DeleteApiKeyRequest>) -> RpcResult<DeleteApiKeyResponse> {
         let (caller, request) = Caller::split(request)?;
         let id = request.api_token_id;
-        let api_token_deleted =
-            keys::delete(&self.deps, &caller, id).await? || slack_webhooks::delete(&self.deps, &caller, id).await?;
+        let api_token_deleted = keys::delete(&self.deps, &caller, id.into()).await?
+            || slack_webhooks::delete(&self.deps, &caller, id.into()).await?;
         Ok(Response::new(DeleteApiKeyResponse { api_token_deleted }))
     }
 
     async fn verify_api_key(&self, request: Request<VerifyApiKeyRequest>) -> RpcResult<VerifyApiKeyResponse> {
         let keys::Found { key, valid_until } = keys::verify(&self.deps, &request.into_inner().key).await?;
         let mut response = VerifyApiKeyResponse {
-            id: key.id,
-            account_id: key.account_id,
-            user_id: key.user_id,
+            id: key.id.into(),
+            account_id: key.account_id.into(),
+            user_id: key.user_id.into(),
             utility: 0,
             valid_until,
         };
@@ -103,7 +103,9 @@ impl TokensService for Rpc {
         request: Request<CreateFirstApiKeyRequest>,
     ) -> RpcResult<CreateFirstApiKeyResponse> {
         let CreateFirstApiKeyRequest { account_id, user_id, username } = request.into_inner();
-        let key = keys::create_first(&self.deps, Owner { account_id, user_id, username }).await?;
+        let key =
+            keys::create_first(&self.deps, Owner { account_id: account_id.into(), user_id: user_id.into(), username })
+                .await?;
         Ok(Response::new(CreateFirstApiKeyResponse { key }))
     }
 }
@@ -118,12 +120,12 @@ fn utility(utility: keys::Utility) -> KeyUtility {
 
 fn render(key: keys::ApiKey, text: Option<String>) -> ApiKey {
     ApiKey {
-        id: key.id,
+        id: key.id.into(),
         key: text,
         utility: key.utility.name().to_owned(),
-        user_id: key.user_id,
+        user_id: key.user_id.into(),
         name: key.utility.name().to_lowercase(),
-        account_id: key.account_id,
+        account_id: key.account_id.into(),
         timestamp: key.created_at,
         username: key.username,
         expires_at: key.expires_at,
@@ -134,12 +136,12 @@ fn render(key: keys::ApiKey, text: Option<String>) -> ApiKey {
 /// A webhook as the documentation lists it: as a token whose key is its address.
 fn render_webhook(webhook: SlackWebhook) -> ApiKey {
     ApiKey {
-        id: webhook.id,
+        id: webhook.id.into(),
         key: Some(webhook.shown),
         utility: "SLACK".to_owned(),
-        user_id: webhook.user_id,
+        user_id: webhook.user_id.into(),
         name: webhook.name,
-        account_id: webhook.account_id,
+        account_id: webhook.account_id.into(),
         timestamp: webhook.created_at,
         username: webhook.username,
         expires_at: None,

@@ -11,6 +11,7 @@ use std::{
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::Caller;
 use portolan_fetch::Request;
+use portolan_ids::{AccountId, UserId, WebhookId};
 use portolan_outbox::{
     Change,
     notice::{self, Notice},
@@ -49,20 +50,20 @@ pub async fn create(deps: &Deps, caller: &Caller, url: &str, name: Option<&str>)
     let host = parsed.as_ref().and_then(|url| url.host_str()).ok_or(Reason::SlackWebhookInvalid)?;
     let name = name.map(str::trim).filter(|name| !name.is_empty()).unwrap_or(DEFAULT_NAME);
     let end: String = url.chars().skip(url.chars().count().saturating_sub(SHOWN_END_CHARS)).collect();
-    let username = peers::login(&deps.peers, caller.account_id, caller.user_id).await?;
+    let username = peers::login(&deps.peers, caller.account_id.into(), caller.user_id.into()).await?;
 
     let mut tx = deps.db.begin().await?;
     let webhook = SlackWebhook {
         id: sequences::next_key_id(&mut tx).await?,
-        account_id: caller.account_id,
-        user_id: caller.user_id,
+        account_id: caller.account_id.into(),
+        user_id: caller.user_id.into(),
         username,
         name: name.chars().take(NAME_CHARS_MAX).collect(),
         shown: format!("https://{host}/*********{end}"),
         created_at: now_s(),
     };
     let refused = |detail: String| Error::new(Reason::SlackWebhookRefused).with("detail", detail);
-    if table::count(&mut tx, caller.account_id).await? >= PER_ACCOUNT_MAX {
+    if table::count(&mut tx, caller.account_id.into()).await? >= PER_ACCOUNT_MAX {
         return Err(refused(format!("An account has at most {PER_ACCOUNT_MAX} Slack webhooks")));
     }
     if !table::insert(&mut tx, &webhook, url, &digest(url), &deps.secrets).await? {
@@ -76,13 +77,13 @@ pub async fn create(deps: &Deps, caller: &Caller, url: &str, name: Option<&str>)
 
 /// The caller's webhooks in the current account, the oldest first.
 pub async fn list(deps: &Deps, caller: &Caller) -> Result<Vec<SlackWebhook>> {
-    table::list(&deps.db, caller.account_id, caller.user_id).await
+    table::list(&deps.db, caller.account_id.into(), caller.user_id.into()).await
 }
 
 /// Deletes one of the caller's webhooks; answers false when the caller owns none with this id.
-pub async fn delete(deps: &Deps, caller: &Caller, id: i32) -> Result<bool> {
+pub async fn delete(deps: &Deps, caller: &Caller, id: WebhookId) -> Result<bool> {
     let mut tx = deps.db.begin().await?;
-    if !table::delete(&mut tx, caller.account_id, caller.user_id, id).await? {
+    if !table::delete(&mut tx, caller.account_id.into(), caller.user_id.into(), id).await? {
         return Ok(false);
     }
     portolan_outbox::audit(&mut tx, caller, Change::of("slackWebhook", id)).await?;
@@ -95,10 +96,10 @@ pub async fn delete(deps: &Deps, caller: &Caller, id: i32) -> Result<bool> {
 /// and the note of it posts once more.
 pub async fn notify(deps: &Deps, notice: &Notice, message_id: &str) -> Result<i32> {
     let account_id = notice.account_id;
-    let done = table::posted(&deps.db, account_id, message_id).await?;
-    let mut due = table::addresses(&deps.db, &deps.secrets, account_id).await?;
+    let done = table::posted(&deps.db, account_id.into(), message_id).await?;
+    let mut due = table::addresses(&deps.db, &deps.secrets, account_id.into()).await?;
     due.retain(|address| !done.contains(&address.id));
-    let mut texts: HashMap<i64, Option<String>> = HashMap::new();
+    let mut texts: HashMap<UserId, Option<String>> = HashMap::new();
     for address in &due {
         if let Entry::Vacant(place) = texts.entry(address.user_id) {
             place.insert(text_for(deps, notice, address.user_id).await?);
@@ -106,35 +107,47 @@ pub async fn notify(deps: &Deps, notice: &Notice, message_id: &str) -> Result<i3
     }
     let posts = due.into_iter().filter_map(|Address { id, user_id, url }| {
         let text = texts.get(&user_id).cloned().flatten()?;
-        Some(post(deps, account_id, message_id, id, url, text))
+        Some(post(deps, account_id.into(), message_id, id, url, text))
     });
     let taken: Vec<bool> = futures::future::join_all(posts).await.into_iter().collect::<Result<_>>()?;
     Ok(i32::try_from(taken.into_iter().filter(|taken| *taken).count()).unwrap_or(i32::MAX))
 }
 
 /// What the owner of a webhook may read of a notice.
-async fn text_for(deps: &Deps, notice: &Notice, user_id: i64) -> Result<Option<String>> {
+async fn text_for(deps: &Deps, notice: &Notice, user_id: UserId) -> Result<Option<String>> {
     let mut grants = notice::Grants::new();
     for scope in notice::scopes(notice) {
-        let grant = peers::grant(&deps.peers, notice.account_id, user_id, scope).await?;
+        let grant = peers::grant(&deps.peers, notice.account_id.into(), user_id, scope).await?;
         grants.insert(scope, Arc::new(grant));
     }
-    let text = notice::text(notice, user_id, &grants).map(|text| format!("{}: {text}", notice.title));
+    let text = notice::text(notice, user_id.into(), &grants).map(|text| format!("{}: {text}", notice.title));
     Ok(text.map(|text| text.chars().take(TEXT_CHARS_MAX).collect()))
 }
 
 /// Posts to one webhook and notes that it was done, whatever the answer; says whether the webhook took it.
-async fn post(deps: &Deps, account_id: i64, message_id: &str, id: i32, url: String, text: String) -> Result<bool> {
+async fn post(
+    deps: &Deps,
+    account_id: AccountId,
+    message_id: &str,
+    id: WebhookId,
+    url: String,
+    text: String,
+) -> Result<bool> {
     let request = Request::post(url).json(&json!({ "text": text }));
     let request = request.bytes_max(ANSWER_BYTES_MAX).redirects_max(0).time_max(ANSWER_TIME_MAX);
     let taken = match deps.fetch.send(request).await {
         Ok(answer) if answer.status.is_success() => true,
         Ok(answer) => {
-            tracing::warn!(account_id, id, status = answer.status.as_u16(), "a Slack webhook refused");
+            tracing::warn!(
+                account_id = account_id.get(),
+                id = id.get(),
+                status = answer.status.as_u16(),
+                "a Slack webhook refused"
+            );
             false
         }
         Err(error) => {
-            tracing::warn!(account_id, id, %error, "a Slack webhook did not answer");
+            tracing::warn!(account_id = account_id.get(), id = id.get(), %error, "a Slack webhook did not answer");
             false
         }
     };

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::Caller;
+use portolan_ids::{AccountId, NamedCollectionId};
 
 use crate::{
     Deps,
@@ -18,7 +19,7 @@ pub use crate::model::workspaces::{Page, id};
 ///
 /// # Errors
 /// `MANAGED_USER_NOT_FOUND` unless it belongs to the caller's account; `RATE_LIMITED`.
-pub async fn resolve(deps: &Deps, caller: &Caller, managed_user_id: &str) -> Result<i64> {
+pub async fn resolve(deps: &Deps, caller: &Caller, managed_user_id: &str) -> Result<AccountId> {
     let limit = deps.settings.management_rate_limit;
     if limit > 0
         && let Some(wait_s) = deps.rates.count(&format!("vendor/{}", caller.account_id), limit).await?
@@ -26,13 +27,17 @@ pub async fn resolve(deps: &Deps, caller: &Caller, managed_user_id: &str) -> Res
         return Err(Error::new(Reason::RateLimited).with("retry_after_seconds", wait_s));
     }
     if managed_user_id.is_empty() {
-        return Ok(caller.account_id);
+        return Ok(caller.account_id.into());
     }
-    peers::managed_account(&deps.peers, caller.account_id, managed_user_id).await
+    peers::managed_account(&deps.peers, caller.account_id.into(), managed_user_id).await
 }
 
 /// The names of those collections of an account that exist.
-pub async fn collection_names(deps: &Deps, account_id: i64, ids: Vec<i64>) -> Result<HashMap<i64, String>> {
+pub async fn collection_names(
+    deps: &Deps,
+    account_id: AccountId,
+    ids: Vec<NamedCollectionId>,
+) -> Result<HashMap<NamedCollectionId, String>> {
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
@@ -40,7 +45,12 @@ pub async fn collection_names(deps: &Deps, account_id: i64, ids: Vec<i64>) -> Re
 }
 
 /// Lists what is wrong with the collections of a profile or client: there must be one, and all must exist.
-pub(crate) async fn check_collections(deps: &Deps, account_id: i64, ids: &[i64], faults: &mut Faults) -> Result<()> {
+pub(crate) async fn check_collections(
+    deps: &Deps,
+    account_id: AccountId,
+    ids: &[NamedCollectionId],
+    faults: &mut Faults,
+) -> Result<()> {
     if ids.is_empty() {
         faults.add("api_collection_ids", BLANK);
         return Ok(());

@@ -1,5 +1,7 @@
 //! Organizations as billing knows them.
 
+use portolan_ids::AccountId;
+
 use super::entitlements::Entitlements;
 
 /// What is stored of an organization.
@@ -21,6 +23,6 @@ pub struct Organization {
 pub struct FoundOrganization {
     pub id: String,
     pub name: String,
-    pub account_ids: Vec<i64>,
+    pub account_ids: Vec<AccountId>,
     pub admin_email: String,
 }

@@ -1,5 +1,6 @@
 //! Recomputations of usage.
 
+use portolan_ids::AccountId;
 use serde::{Deserialize, Serialize};
 
 /// The jobs of billing.
@@ -18,14 +19,14 @@ impl portolan_jobs::Task for Task {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Cursor {
     /// The account of the last step.
-    pub account_id: Option<i64>,
+    pub account_id: Option<AccountId>,
     pub differences: Vec<Difference>,
 }
 
 /// Usage that was recorded differently from what its owner counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
-    pub account_id: i64,
+    pub account_id: AccountId,
     pub feature: String,
     pub recorded: i64,
     pub counted: i64,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use portolan_ids::AccountId;
 use sha2::{Digest as _, Sha256};
 
 use super::windows::Grain;
@@ -12,7 +13,7 @@ pub type EventKey = [u8; 16];
 /// Something was used.
 #[derive(Clone, Debug)]
 pub struct Event {
-    pub account_id: i64,
+    pub account_id: AccountId,
     pub key: EventKey,
     pub feature: String,
     pub value: i64,
@@ -23,7 +24,7 @@ pub struct Event {
 /// A count that another service keeps.
 #[derive(Clone, Debug)]
 pub struct Count {
-    pub account_id: i64,
+    pub account_id: AccountId,
     pub feature: String,
     pub count: i64,
     pub version: i64,
@@ -73,7 +74,7 @@ pub(crate) struct Change {
 }
 
 /// Account, grain, feature and beginning of a window; sorted, so that transactions lock rows in one order.
-pub(crate) type Changes<'e> = BTreeMap<(i64, Grain, &'e str, i64), Change>;
+pub(crate) type Changes<'e> = BTreeMap<(AccountId, Grain, &'e str, i64), Change>;
 
 /// The key of an event. Lengths keep source and id apart.
 pub fn event_key(source: &str, id: &str) -> EventKey {
@@ -87,7 +88,7 @@ pub fn event_key(source: &str, id: &str) -> EventKey {
 
 /// A count that its owner made anew.
 pub struct Recounted {
-    pub account_id: i64,
+    pub account_id: AccountId,
     pub feature: String,
     /// As the owner kept it before.
     pub kept: i64,
@@ -109,7 +110,7 @@ pub(crate) fn changes<'e>(events: impl Iterator<Item = &'e Event>) -> Changes<'e
 }
 
 /// Adds one change to every window that its moment lies in.
-pub(crate) fn add<'e>(changes: &mut Changes<'e>, account_id: i64, feature: &'e str, value: i64, at: i64) {
+pub(crate) fn add<'e>(changes: &mut Changes<'e>, account_id: AccountId, feature: &'e str, value: i64, at: i64) {
     for grain in Grain::ALL {
         let change = changes.entry((account_id, grain, feature, grain.start(at))).or_default();
         change.value = change.value.saturating_add(value);

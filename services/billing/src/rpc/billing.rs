@@ -3,6 +3,7 @@ use portolan_api::billing::v1::{
     UsageDifference, UsageRefresh, UsageWindow, billing_service_server::BillingService,
 };
 use portolan_authz::Caller;
+use portolan_ids::AccountId;
 use tonic::{Request, Response};
 
 use super::{Rpc, RpcResult, small};
@@ -14,7 +15,7 @@ impl BillingService for Rpc {
         let (caller, request) = Caller::split(request)?;
         let wish = readings::Wish {
             feature: request.feature.filter(|feature| !feature.is_empty()),
-            account_id: request.account_id,
+            account_id: request.account_id.map(AccountId),
             start: request.start_time,
             end: request.end_time,
             grain: request.grain,
@@ -58,7 +59,7 @@ impl BillingService for Rpc {
             time: event.time,
             data: event.data,
         });
-        let ingested = cloud_events::ingest(&self.deps, caller.account_id, &events.collect::<Vec<_>>()).await?;
+        let ingested = cloud_events::ingest(&self.deps, caller.account_id.into(), &events.collect::<Vec<_>>()).await?;
         let rejected =
             ingested.rejected.into_iter().map(|(index, reason)| RejectedItem { index: small(index), reason });
         Ok(Response::new(IngestUsageEventsResponse {
@@ -71,7 +72,7 @@ impl BillingService for Rpc {
 
 fn refresh(refresh: Refresh) -> UsageRefresh {
     let differences = refresh.differences.into_iter().map(|difference| UsageDifference {
-        account_id: difference.account_id,
+        account_id: difference.account_id.into(),
         feature: difference.feature,
         recorded: difference.recorded,
         counted: difference.counted,

@@ -21,7 +21,7 @@ impl MeteringService for Rpc {
             .events
             .into_iter()
             .map(|event| Event {
-                account_id: event.account_id,
+                account_id: event.account_id.into(),
                 key: event_key(&event.source, &event.id),
                 feature: event.feature,
                 value: event.value,
@@ -36,7 +36,7 @@ impl MeteringService for Rpc {
 
     async fn report_counts(&self, request: Request<ReportCountsRequest>) -> RpcResult<ReportCountsResponse> {
         let counts = request.into_inner().counts.into_iter().map(|count| Count {
-            account_id: count.account_id,
+            account_id: count.account_id.into(),
             feature: count.feature,
             count: count.count,
             version: count.version,
@@ -47,7 +47,7 @@ impl MeteringService for Rpc {
 
     async fn check_limit(&self, request: Request<CheckLimitRequest>) -> RpcResult<CheckLimitResponse> {
         let CheckLimitRequest { account_id, feature, wanted, usage } = request.into_inner();
-        let verdict = entitlements::check(&self.deps, account_id, &feature, wanted, usage).await?;
+        let verdict = entitlements::check(&self.deps, account_id.into(), &feature, wanted, usage).await?;
         let (verdict, room) = match verdict {
             Verdict::Allowed { room } => (check_limit_response::Verdict::Allowed, room),
             Verdict::NotInPlan => (check_limit_response::Verdict::NotInPlan, 0),
@@ -57,7 +57,7 @@ impl MeteringService for Rpc {
     }
 
     async fn get_entitlements(&self, request: Request<GetEntitlementsRequest>) -> RpcResult<GetEntitlementsResponse> {
-        let state = entitlements::state(&self.deps, request.into_inner().account_id).await?;
+        let state = entitlements::state(&self.deps, request.into_inner().account_id.into()).await?;
         let entitlements = state.features.iter().map(|feature| Entitlement {
             feature: feature.feature.clone(),
             is_granted: feature.is_granted,

@@ -1,5 +1,6 @@
 use std::collections::{HashMap, HashSet};
 
+use portolan_ids::AccountId;
 use portolan_store::{Bulk, Db, Error, Row, Tx, args, retrying};
 
 use crate::model::agents::{self, Addition, Analysis, Query, SeenHarm};
@@ -8,7 +9,7 @@ static INSERT_QUERIES: Bulk<2> =
     Bulk::new("INSERT INTO agent_queries (account_id, query_id)", "ON CONFLICT DO NOTHING RETURNING query_id");
 
 /// Claims the records, sorted by id, and adds the new ones, in one transaction; answers how many were new.
-pub async fn record(db: &Db, account_id: i64, queries: &[Query]) -> Result<usize, Error> {
+pub async fn record(db: &Db, account_id: AccountId, queries: &[Query]) -> Result<usize, Error> {
     retrying(|| async {
         let mut tx = db.begin().await?;
         let rows = queries.iter().map(|query| [account_id.into(), (&query.id).into()]);
@@ -58,7 +59,7 @@ WHERE account_id = $1 AND agent_id = $2 AND device_id = $3 AND category = $4
 
 async fn add(
     tx: &mut Tx,
-    account_id: i64,
+    account_id: AccountId,
     agent_id: &str,
     device_id: &str,
     addition: &Addition<'_>,
@@ -84,7 +85,7 @@ async fn add(
 
 const GET: &str = "SELECT * FROM agent_analyses WHERE account_id = $1 AND agent_id = $2 AND device_id = $3";
 
-pub async fn get(db: &Db, account_id: i64, agent_id: &str, device_id: &str) -> Result<Option<Analysis>, Error> {
+pub async fn get(db: &Db, account_id: AccountId, agent_id: &str, device_id: &str) -> Result<Option<Analysis>, Error> {
     db.fetch_optional(GET, args![account_id, agent_id, device_id]).await?.map(|row| analysis(&row)).transpose()
 }
 
@@ -92,7 +93,7 @@ const FIND_BY_USER: &str = "
 SELECT * FROM agent_analyses WHERE account_id = $1 AND user_name = $2
 ORDER BY last_query_at DESC, agent_id, device_id LIMIT 1";
 
-pub async fn find_by_user(db: &Db, account_id: i64, user_name: &str) -> Result<Option<Analysis>, Error> {
+pub async fn find_by_user(db: &Db, account_id: AccountId, user_name: &str) -> Result<Option<Analysis>, Error> {
     db.fetch_optional(FIND_BY_USER, args![account_id, user_name]).await?.map(|row| analysis(&row)).transpose()
 }
 
@@ -114,7 +115,7 @@ FROM agent_harms h JOIN (SELECT agent_id, device_id FROM agent_analyses WHERE ac
 ON a.agent_id = h.agent_id AND a.device_id = h.device_id WHERE h.account_id = $1";
 
 /// The analyses that changed last, whole, at one moment.
-pub async fn list(db: &Db, account_id: i64, limit: i64) -> Result<Vec<Analysis>, Error> {
+pub async fn list(db: &Db, account_id: AccountId, limit: i64) -> Result<Vec<Analysis>, Error> {
     let mut tx = db.begin_read().await?;
     let rows = tx.fetch_all(LIST, args![account_id, limit]).await?;
     let mut analyses = rows.iter().map(analysis).collect::<Result<Vec<_>, _>>()?;
@@ -156,7 +157,7 @@ SELECT category, queries, last_seen_at, last_reason FROM agent_harms
 WHERE account_id = $1 AND agent_id = $2 AND device_id = $3 ORDER BY category LIMIT $4";
 
 /// Adds topics and harms to an analysis.
-pub async fn fill(db: &Db, account_id: i64, analysis: &mut Analysis, limit: i64) -> Result<(), Error> {
+pub async fn fill(db: &Db, account_id: AccountId, analysis: &mut Analysis, limit: i64) -> Result<(), Error> {
     let args = || args![account_id, &analysis.agent_id, &analysis.device_id, limit];
     let (topics, harms) = (db.fetch_all(LIST_TOPICS, args()).await?, db.fetch_all(LIST_HARMS, args()).await?);
     for row in topics {

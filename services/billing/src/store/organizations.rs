@@ -1,3 +1,4 @@
+use portolan_ids::AccountId;
 use portolan_store::{Bulk, Db, Error, args, retrying};
 
 use crate::model::{
@@ -7,7 +8,7 @@ use crate::model::{
 
 const FIND_ORGANIZATION_OF_ACCOUNT: &str = "SELECT organization_id FROM billing_accounts WHERE account_id = $1";
 
-pub async fn of_account(db: &Db, account_id: i64) -> Result<Option<String>, Error> {
+pub async fn of_account(db: &Db, account_id: AccountId) -> Result<Option<String>, Error> {
     let row = db.fetch_optional(FIND_ORGANIZATION_OF_ACCOUNT, args![account_id]).await?;
     row.map(|row| row.get("organization_id")).transpose()
 }
@@ -19,7 +20,7 @@ const INSERT_ORGANIZATION: &str =
     "INSERT INTO billing_organizations (organization_id) VALUES ($1) ON CONFLICT DO NOTHING";
 
 /// Keeps an organization and its accounts; those that are known stay as they are.
-pub async fn insert(db: &Db, organization_id: &str, account_ids: &[i64]) -> Result<(), Error> {
+pub async fn insert(db: &Db, organization_id: &str, account_ids: &[AccountId]) -> Result<(), Error> {
     retrying(|| async {
         let mut tx = db.begin().await?;
         tx.execute(INSERT_ORGANIZATION, args![organization_id]).await?;
@@ -57,7 +58,7 @@ pub async fn list(db: &Db) -> Result<Vec<String>, Error> {
 
 const LIST_ACCOUNTS: &str = "SELECT account_id FROM billing_accounts WHERE organization_id = $1 ORDER BY account_id";
 
-pub async fn list_accounts(db: &Db, organization_id: &str) -> Result<Vec<i64>, Error> {
+pub async fn list_accounts(db: &Db, organization_id: &str) -> Result<Vec<AccountId>, Error> {
     db.fetch_all(LIST_ACCOUNTS, args![organization_id]).await?.iter().map(|row| row.get("account_id")).collect()
 }
 

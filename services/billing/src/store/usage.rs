@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 
+use portolan_ids::AccountId;
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args, retrying};
 
 use crate::model::{
@@ -20,7 +21,7 @@ pub async fn record(
     events: &[Event],
     distinct: &[usize],
     now: i64,
-) -> Result<HashSet<(i64, EventKey)>, Error> {
+) -> Result<HashSet<(AccountId, EventKey)>, Error> {
     retrying(|| async {
         let mut tx = db.begin().await?;
         let rows = distinct.iter().map(|index| {
@@ -52,21 +53,26 @@ DELETE FROM usage_events WHERE time < $3 AND (account_id > $1 OR (account_id = $
 
 /// Forgets the events of one page of keys that happened before a moment; answers where the next page begins. The walk
 /// along the keys needs no index that every event would have to be written to.
-pub async fn forget(db: &Db, after: (i64, Vec<u8>), before: i64, page: i64) -> Result<Option<(i64, Vec<u8>)>, Error> {
+pub async fn forget(
+    db: &Db,
+    after: (AccountId, Vec<u8>),
+    before: i64,
+    page: i64,
+) -> Result<Option<(AccountId, Vec<u8>)>, Error> {
     retrying(|| async {
         let key = Value::from(&after.1[..]);
         let Some(last) = db.fetch_optional(LAST_OF_PAGE, args![after.0, key.clone(), page - 1]).await? else {
             db.execute(FORGET, args![after.0, key, before]).await?;
             return Ok(None);
         };
-        let last: (i64, Vec<u8>) = (last.get("account_id")?, last.get("event_key")?);
+        let last: (AccountId, Vec<u8>) = (last.get("account_id")?, last.get("event_key")?);
         db.execute(FORGET_PAGE, args![after.0, key, before, last.0, Value::from(&last.1[..])]).await?;
         Ok(Some(last))
     })
     .await
 }
 
-fn event_id(row: &Row) -> Result<(i64, EventKey), Error> {
+fn event_id(row: &Row) -> Result<(AccountId, EventKey), Error> {
     let key: Vec<u8> = row.get("event_key")?;
     let key = key.try_into().map_err(|_| Error::Inconsistency("an event key has not 16 bytes".into()))?;
     Ok((row.get("account_id")?, key))
@@ -120,7 +126,7 @@ async fn set_total(tx: &mut Tx, count: &Count, now: i64) -> Result<(), Error> {
     apply(tx, &changes, now).await
 }
 
-async fn get_total(tx: &mut Tx, account_id: i64, feature: &str) -> Result<i64, Error> {
+async fn get_total(tx: &mut Tx, account_id: AccountId, feature: &str) -> Result<i64, Error> {
     let row = tx.fetch_optional(GET_TOTAL, args![account_id, feature]).await?;
     row.map_or(Ok(0), |row| row.get("value"))
 }
@@ -175,7 +181,7 @@ WHERE account_id = $1 AND ((grain = 'TOTAL' AND start_at = 0) OR (grain = 'MONTH
 ORDER BY feature";
 
 /// What an account uses, by feature.
-pub async fn account_totals(db: &Db, account_id: i64, now: i64) -> Result<Vec<FeatureTotal>, Error> {
+pub async fn account_totals(db: &Db, account_id: AccountId, now: i64) -> Result<Vec<FeatureTotal>, Error> {
     let mut totals = Vec::new();
     for row in db.fetch_all(ACCOUNT_TOTALS, args![account_id, Grain::Month.start(now)]).await? {
         let (feature, grain): (String, String) = (row.get("feature")?, row.get("grain")?);
@@ -192,7 +198,7 @@ fn is_present(feature: &str, grain: &str) -> bool {
 
 /// Which windows are asked for.
 pub struct WindowQuery<'q> {
-    pub account_id: i64,
+    pub account_id: AccountId,
     pub grain: Grain,
     /// `None` for every feature.
     pub feature: Option<&'q str>,

@@ -26,7 +26,7 @@ fn sent(id: usize) -> Sent {
 }
 
 async fn analyses(world: &World, account_id: i64) -> Vec<Analysis> {
-    let mut analyses = agents::list(&world.deps, account_id).await.unwrap();
+    let mut analyses = agents::list(&world.deps, account_id.into()).await.unwrap();
     analyses.sort_by(|a, b| a.agent_id.cmp(&b.agent_id));
     analyses
 }
@@ -41,7 +41,7 @@ pub async fn a_retry_storm_counts_once(test: TestDb) {
         senders.spawn(async move {
             records.shuffle(&mut rand::rng());
             for batch in records.chunks(40) {
-                while agents::ingest(&deps, ACCOUNT, batch).await.is_err() {}
+                while agents::ingest(&deps, ACCOUNT.into(), batch).await.is_err() {}
             }
         });
     }
@@ -69,7 +69,7 @@ pub async fn any_order_gives_the_same_analysis(test: TestDb) {
         let mut rest = records.as_slice();
         while !rest.is_empty() {
             let (batch, after) = rest.split_at(rand::random_range(1..=rest.len()));
-            agents::ingest(&world.deps, turn, batch).await.unwrap();
+            agents::ingest(&world.deps, turn.into(), batch).await.unwrap();
             rest = after;
         }
         let found = analyses(&world, turn).await;

@@ -3,6 +3,7 @@ use std::sync::atomic::Ordering;
 use portolan_api::Reason;
 use portolan_billing::entitlements::{self, Verdict};
 use portolan_billing::usage::{self, Count};
+use portolan_ids::AccountId;
 use portolan_testkit::TestDb;
 
 use crate::world::{ACCOUNT, SIBLING, World, reason};
@@ -11,12 +12,12 @@ const PLANS: &str =
     "default_plan = \"free\"\n[plans.free]\ngrace_s = 600\n[plans.free.features]\nACTIVE_ENDPOINTS = 10";
 
 async fn report(world: &World, account_id: i64, count: i64, version: i64) {
-    let count = Count { account_id, feature: "ACTIVE_ENDPOINTS".to_owned(), count, version };
+    let count = Count { account_id: account_id.into(), feature: "ACTIVE_ENDPOINTS".to_owned(), count, version };
     usage::report(&world.deps, vec![count]).await.unwrap();
 }
 
 async fn judge(world: &World, wanted: i64) -> Verdict {
-    entitlements::check(&world.deps, ACCOUNT, "ACTIVE_ENDPOINTS", wanted, None).await.unwrap()
+    entitlements::check(&world.deps, ACCOUNT.into(), "ACTIVE_ENDPOINTS", wanted, None).await.unwrap()
 }
 
 /// The grace begins when the usage reaches the limit, is not begun anew by more usage, and ends to the second; usage
@@ -62,8 +63,8 @@ pub async fn a_plan_that_is_not_known_allows_nothing(test: TestDb) {
     let world = World::built_in(test, PLANS).await;
     world.owners.is_down.store(true, Ordering::Relaxed);
     let ask = async |account_id, feature| entitlements::check(&world.deps, account_id, feature, 1, None).await;
-    assert_eq!(reason(ask(ACCOUNT, "ACTIVE_ENDPOINTS").await), Reason::Unavailable);
+    assert_eq!(reason(ask(ACCOUNT.into(), "ACTIVE_ENDPOINTS").await), Reason::Unavailable);
     world.owners.is_down.store(false, Ordering::Relaxed);
-    assert_eq!(reason(ask(77, "ACTIVE_ENDPOINTS").await), Reason::OrganizationNotFound);
-    assert_eq!(ask(ACCOUNT, "RBAC_FEATURE").await.unwrap(), Verdict::NotInPlan);
+    assert_eq!(reason(ask(AccountId(77), "ACTIVE_ENDPOINTS").await), Reason::OrganizationNotFound);
+    assert_eq!(ask(ACCOUNT.into(), "RBAC_FEATURE").await.unwrap(), Verdict::NotInPlan);
 }

@@ -14,7 +14,7 @@ use crate::world::{ACCOUNT, START, World};
 
 fn event(account_id: i64, id: usize, feature: &str, value: i64, time: i64) -> Event {
     let key = event_key("test", &id.to_string());
-    Event { account_id, key, feature: feature.to_owned(), value, time }
+    Event { account_id: account_id.into(), key, feature: feature.to_owned(), value, time }
 }
 
 /// Places where a transaction may end as if the process had been killed: before anything is written, after the claim,
@@ -146,7 +146,7 @@ pub async fn the_highest_version_counts(test: TestDb) {
     let counts: Vec<_> = (1..=40)
         .map(|version| {
             let count = (version * 37) % 11;
-            Count { account_id: ACCOUNT, feature: "ACTIVE_ENDPOINTS".to_owned(), count, version }
+            Count { account_id: ACCOUNT.into(), feature: "ACTIVE_ENDPOINTS".to_owned(), count, version }
         })
         .collect();
     let mut reporters = tokio::task::JoinSet::new();

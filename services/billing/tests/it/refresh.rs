@@ -15,7 +15,7 @@ pub async fn requests_share_a_run(test: TestDb) {
     let world = World::built_in(test, "").await;
     world.owners.endpoints.store(5, Ordering::Relaxed);
     for _ in 0..10 {
-        refresh::request(&world.deps, ACCOUNT).await.unwrap();
+        refresh::request(&world.deps, ACCOUNT.into()).await.unwrap();
     }
     world.owners.is_down.store(true, Ordering::Relaxed);
     world.run_jobs("first").await;
@@ -36,13 +36,13 @@ pub async fn requests_share_a_run(test: TestDb) {
 
     let spoil = "UPDATE usage_buckets SET value = 8 WHERE account_id = $1 AND grain = 'TOTAL'";
     world.deps.db.execute(spoil, args![ACCOUNT]).await.unwrap();
-    refresh::request(&world.deps, ACCOUNT).await.unwrap();
+    refresh::request(&world.deps, ACCOUNT.into()).await.unwrap();
     world.run_jobs("second").await;
     let feature = "ACTIVE_ENDPOINTS".to_owned();
-    let difference = Difference { account_id: ACCOUNT, feature, recorded: 8, counted: 5 };
+    let difference = Difference { account_id: ACCOUNT.into(), feature, recorded: 8, counted: 5 };
     assert_eq!(state().await.differences, [difference]);
     assert_eq!(world.total(ACCOUNT, "ACTIVE_ENDPOINTS").await.0, 5);
-    refresh::request(&world.deps, ACCOUNT).await.unwrap();
+    refresh::request(&world.deps, ACCOUNT.into()).await.unwrap();
     world.run_jobs("second").await;
     assert_eq!(state().await.differences, []);
     let ended = jobs().await;
@@ -61,8 +61,8 @@ pub async fn requests_share_a_run(test: TestDb) {
     }
     assert_eq!(paged, ended);
     // Another account of the organization that waits for the same run has a job of its own.
-    refresh::request(&world.deps, ACCOUNT).await.unwrap();
-    refresh::request(&world.deps, SIBLING).await.unwrap();
+    refresh::request(&world.deps, ACCOUNT.into()).await.unwrap();
+    refresh::request(&world.deps, SIBLING.into()).await.unwrap();
     let sibling = async || world.deps.jobs.list(SIBLING, 0, None).await.unwrap();
     assert_eq!((sibling().await[0].state, jobs().await.len()), (State::Pending, 4));
     world.run_jobs("second").await;
@@ -75,7 +75,7 @@ pub async fn what_is_old_is_forgotten(test: TestDb) {
     let world = World::built_in(test, "").await;
     let window_s = world.deps.settings.event_window_s;
     let event = |id: i64| Event {
-        account_id: ACCOUNT + id % 3,
+        account_id: (ACCOUNT + id % 3).into(),
         key: usage::event_key("test", &id.to_string()),
         feature: "TEST_RUNS".to_owned(),
         value: 1,
@@ -87,7 +87,7 @@ pub async fn what_is_old_is_forgotten(test: TestDb) {
     for batch in events.chunks(1_000) {
         usage::record(&world.deps, batch).await.unwrap();
     }
-    refresh::request(&world.deps, ACCOUNT).await.unwrap();
+    refresh::request(&world.deps, ACCOUNT.into()).await.unwrap();
     world.run_jobs("runner").await;
     let kept = async || {
         let row = world.deps.db.fetch_one("SELECT count(*) AS n FROM usage_events", args![]).await.unwrap();

@@ -41,11 +41,11 @@ fn wish(plan_id: &str) -> Wish {
 }
 
 async fn judge(world: &World) -> portolan_api::Result<Verdict> {
-    entitlements::check(&world.deps, ACCOUNT, "ACTIVE_ENDPOINTS", 1, None).await
+    entitlements::check(&world.deps, ACCOUNT.into(), "ACTIVE_ENDPOINTS", 1, None).await
 }
 
 async fn report(world: &World, feature: &str, count: i64, version: i64) {
-    let count = Count { account_id: ACCOUNT, feature: feature.to_owned(), count, version };
+    let count = Count { account_id: ACCOUNT.into(), feature: feature.to_owned(), count, version };
     usage::report(&world.deps, vec![count]).await.unwrap();
 }
 
@@ -57,8 +57,8 @@ pub async fn subscriptions_go_through_stigg(test: TestDb) {
     let customer = json!({"customerId": ORGANIZATION, "name": "Acme", "email": "admin@acme.example",
         "subscriptionParams": {"planId": "plan-free", "billingPeriod": "ANNUALLY"}});
     assert_eq!(server.get(|told| told.customers.clone()), [customer]);
-    let allowed = entitlements::check(&world.deps, ACCOUNT, "RBAC_FEATURE", 1, None).await.unwrap();
-    let refused = entitlements::check(&world.deps, ACCOUNT, "SSO_ONLY_LOGIN", 1, None).await.unwrap();
+    let allowed = entitlements::check(&world.deps, ACCOUNT.into(), "RBAC_FEATURE", 1, None).await.unwrap();
+    let refused = entitlements::check(&world.deps, ACCOUNT.into(), "SSO_ONLY_LOGIN", 1, None).await.unwrap();
     assert_eq!((allowed, refused), (Verdict::Allowed { room: -1 }, Verdict::NotInPlan));
 
     let pending = subscriptions::provision(&world.deps, &world.caller(), &wish("team")).await.unwrap();
@@ -113,7 +113,7 @@ pub async fn the_last_answer_serves_for_a_stated_time(test: TestDb) {
 /// it arrive as the same value again.
 pub async fn reports_wait_and_arrive_once(test: TestDb) {
     let (world, server) = world(test).await;
-    organizations::of_account(&world.deps, ACCOUNT).await.unwrap();
+    organizations::of_account(&world.deps, ACCOUNT.into()).await.unwrap();
     let values = |told: &Told| -> Vec<(Value, i64)> {
         let value = |usage: &Value| (usage["featureId"].clone(), usage["value"].as_i64().unwrap());
         told.usages.iter().map(value).collect()
@@ -158,7 +158,7 @@ pub async fn a_refused_report_holds_up_no_other(test: TestDb) {
     server.set(|told| told.unknown_feature = "feature-ap-is".to_owned());
     report(&world, "ACTIVE_ENDPOINTS", 1, 1).await;
     let event = usage::Event {
-        account_id: ACCOUNT,
+        account_id: ACCOUNT.into(),
         key: usage::event_key("test", "1"),
         feature: "TEST_RUNS".to_owned(),
         value: 3,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use portolan_api::{Error, Result};
+use portolan_ids::AccountId;
 use portolan_runtime::Secrets;
 use portolan_store::{Db, Tx};
 
@@ -37,15 +38,15 @@ pub async fn append(keys: &AuditKeys, tx: &mut Tx, events: impl IntoIterator<Ite
     let mut by_account = BTreeMap::<i64, Vec<Event>>::new();
     for mut event in events {
         // What belongs to no account belongs to the first, whose administrators operate the installation.
-        if event.account_id == 0 {
+        if event.account_id == AccountId(0) {
             event.account_id = FIRST_ACCOUNT_ID;
         }
-        by_account.entry(event.account_id).or_default().push(event);
+        by_account.entry(event.account_id.into()).or_default().push(event);
     }
     begin(keys, tx, by_account.keys().copied()).await?;
     let mut appended = 0;
     for (account_id, events) in by_account {
-        let head = store::lock_head(tx, account_id).await?;
+        let head = store::lock_head(tx, account_id.into()).await?;
         let head = head.ok_or_else(|| Error::internal(format!("the audit of account {account_id} has no head")))?;
         appended += extend(keys, tx, head, events).await?;
     }
@@ -85,7 +86,11 @@ pub(super) fn moved(keys: &AuditKeys, before: SealedHead, head: Head) -> Result<
     if known.is_some_and(|key| before.is_intact(&key)) {
         return Ok(head.sealed(&keys.current()));
     }
-    tracing::error!(account_id, seq = before.head.seq, "the head of the audit was changed by others; it is not sealed");
+    tracing::error!(
+        account_id = account_id.get(),
+        seq = before.head.seq,
+        "the head of the audit was changed by others; it is not sealed"
+    );
     Ok(before.broken(head))
 }
 
@@ -93,7 +98,7 @@ pub(super) fn moved(keys: &AuditKeys, before: SealedHead, head: Head) -> Result<
 async fn begin(keys: &AuditKeys, tx: &mut Tx, accounts: impl Iterator<Item = i64>) -> Result<()> {
     let mut missing = Vec::new();
     for account_id in accounts {
-        if !store::has_head(tx, account_id).await? {
+        if !store::has_head(tx, account_id.into()).await? {
             missing.push(account_id);
         }
     }
@@ -104,8 +109,8 @@ async fn begin(keys: &AuditKeys, tx: &mut Tx, accounts: impl Iterator<Item = i64
     let mut begun = Vec::new();
     for account_id in missing {
         // Another transaction may have begun it before the registry was locked.
-        if store::insert_head(tx, &Head::new(account_id).sealed(&keys.current())).await? {
-            begun.push(begin_event(account_id));
+        if store::insert_head(tx, &Head::new(account_id.into()).sealed(&keys.current())).await? {
+            begun.push(begin_event(account_id.into()));
         }
     }
     match registry {
@@ -144,10 +149,16 @@ async fn begin_registry(db: &Db, keys: &AuditKeys) -> Result<()> {
 
 /// A head that is older than keys.
 fn adopted(head: Head) -> Head {
-    Head { unkeyed_seq: head.seq, anchor_seq: 0, anchor_hash: Head::new(0).anchor_hash, signed_seq: 0, ..head }
+    Head {
+        unkeyed_seq: head.seq,
+        anchor_seq: 0,
+        anchor_hash: Head::new(AccountId(0)).anchor_hash,
+        signed_seq: 0,
+        ..head
+    }
 }
 
-fn begin_event(account_id: i64) -> Event {
+fn begin_event(account_id: AccountId) -> Event {
     Event {
         event_id: format!("{BEGIN}/{account_id}"),
         account_id: REGISTRY,

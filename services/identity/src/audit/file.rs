@@ -9,6 +9,7 @@ use std::{
 };
 
 use portolan_api::Error;
+use portolan_ids::AccountId;
 use portolan_store::Db;
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +33,7 @@ const VERSION: u32 = 1;
 #[serde(deny_unknown_fields)]
 struct Begin {
     portolan_audit: u32,
-    account_id: i64,
+    account_id: AccountId,
     month: String,
     anchor_seq: i64,
     anchor_hash: String,
@@ -61,7 +62,7 @@ impl Begin {
     }
 
     fn numbers(&self, end_seq: i64) -> [i64; 4] {
-        [self.account_id, self.anchor_seq, self.unkeyed_seq, end_seq]
+        [self.account_id.into(), self.anchor_seq, self.unkeyed_seq, end_seq]
     }
 
     fn texts<'a>(&'a self, end_hash: &'a str) -> [&'a str; 3] {
@@ -137,7 +138,9 @@ pub async fn verify_files(
         let failed = |error| Error::internal(format!("{}: {error}", path.display()));
         all.push((path.clone(), verify_file(keys, path, expected).map_err(failed)?));
     }
-    all.sort_by_key(|(_, verdict)| verdict.as_ref().map_or((0, 0), |file| (file.account_id, file.anchor_seq)));
+    all.sort_by_key(|(_, verdict)| {
+        verdict.as_ref().map_or((AccountId(0), 0), |file| (file.account_id, file.anchor_seq))
+    });
     let mut before: Option<WholeFile> = None;
     for (_, verdict) in &mut all {
         let Ok(file) = verdict else { continue };
@@ -164,7 +167,7 @@ pub async fn verify_files(
 /// A file that holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WholeFile {
-    pub account_id: i64,
+    pub account_id: AccountId,
     /// The calendar month of its first event in UTC, such as `2026-01`.
     pub month: String,
     /// The events are those after `anchor_seq`, up to `end_seq`.

@@ -1,6 +1,7 @@
 //! Heads that are signed, so that a chain can be held against what it was.
 
 use portolan_api::{Error, Result};
+use portolan_ids::AccountId;
 use portolan_store::{Db, Tx};
 use serde_json::json;
 
@@ -21,7 +22,7 @@ const BATCH: i64 = 100;
 ///
 /// # Errors
 /// Any of the store.
-pub async fn signed(db: &Db, keys: &AuditKeys) -> Result<(Vec<SignedHead>, Vec<i64>)> {
+pub async fn signed(db: &Db, keys: &AuditKeys) -> Result<(Vec<SignedHead>, Vec<AccountId>)> {
     let mut tx = db.begin_read().await?;
     let heads = store::list_heads(&mut tx).await?;
     tx.rollback().await?;
@@ -41,7 +42,7 @@ pub async fn signed(db: &Db, keys: &AuditKeys) -> Result<(Vec<SignedHead>, Vec<i
 /// # Errors
 /// Any of the store.
 pub async fn sign_moved(db: &Db, keys: &AuditKeys, has_receiver: bool) -> Result<Vec<SignedHead>> {
-    let (mut all, mut after) = (Vec::new(), i64::MIN);
+    let (mut all, mut after) = (Vec::new(), AccountId(i64::MIN));
     let mut changed = 0_u32;
     loop {
         let mut tx = db.begin().await?;
@@ -80,14 +81,18 @@ enum Signed {
     Never,
 }
 
-async fn sign(tx: &mut Tx, keys: &AuditKeys, account_id: i64) -> Result<Signed> {
+async fn sign(tx: &mut Tx, keys: &AuditKeys, account_id: AccountId) -> Result<Signed> {
     let Some(sealed) = store::lock_head(tx, account_id).await? else { return Ok(Signed::Before) };
     if sealed.head.signed_seq >= sealed.head.seq {
         return Ok(Signed::Before);
     }
     if !is_intact(keys, &sealed) {
         let seq = sealed.head.seq;
-        tracing::error!(account_id, seq, "the head of the audit was changed by others; it is not signed");
+        tracing::error!(
+            account_id = account_id.get(),
+            seq,
+            "the head of the audit was changed by others; it is not signed"
+        );
         return Ok(Signed::Never);
     }
     let head = Head { signed_seq: sealed.head.seq, ..sealed.head.clone() };
@@ -102,7 +107,7 @@ fn is_intact(keys: &AuditKeys, sealed: &SealedHead) -> bool {
 
 fn tell(head: &SignedHead) {
     let SignedHead { account_id, seq, count, time_ms, key_id, .. } = head;
-    tracing::info!(target: "audit", account_id, seq, count, time_ms, key_id, %head, "signed head");
+    tracing::info!(target: "audit", account_id = account_id.get(), seq, count, time_ms, key_id, %head, "signed head");
 }
 
 async fn send(tx: &mut Tx, head: &SignedHead) -> Result<()> {

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use portolan_api::{Error, Result};
+use portolan_ids::AccountId;
 use portolan_store::Db;
 use serde_json::json;
 use time::{Date, Month, OffsetDateTime};
@@ -27,7 +28,7 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// A month of a chain that is in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exported {
-    pub account_id: i64,
+    pub account_id: AccountId,
     pub month: String,
     pub events: i64,
     pub path: PathBuf,
@@ -67,7 +68,7 @@ pub async fn export(db: &Db, keys: &AuditKeys, directory: &Path, before_ms: i64)
     let heads = store::list_heads(&mut tx).await?;
     tx.rollback().await?;
     let mut all = Vec::new();
-    for SealedHead { head, .. } in heads.into_iter().filter(|sealed| sealed.head.account_id > 0) {
+    for SealedHead { head, .. } in heads.into_iter().filter(|sealed| sealed.head.account_id > AccountId(0)) {
         while let Some(exported) = export_month(db, keys, directory, head.account_id, before_ms).await? {
             all.push(exported);
         }
@@ -80,7 +81,7 @@ async fn export_month(
     db: &Db,
     keys: &AuditKeys,
     directory: &Path,
-    account_id: i64,
+    account_id: AccountId,
     before_ms: i64,
 ) -> Result<Option<Exported>> {
     let failed = |error: std::io::Error| Error::internal(format!("{}: {error}", directory.display()));
@@ -117,7 +118,7 @@ async fn export_month(
     tx.rollback().await?;
     if let Some(seq) = broken {
         tracing::error!(
-            account_id,
+            account_id = account_id.get(),
             seq,
             "the audit does not hold, so nothing of it leaves: see `portolan audit verify`"
         );

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portolan_api::Result;
+use portolan_ids::AccountId;
 use portolan_store::{Db, Tx};
 
 use super::keys::AuditKeys;
@@ -66,7 +67,7 @@ pub enum Fault {
 ///
 /// # Errors
 /// Any of the store.
-pub async fn verify_all(db: &Db, keys: &AuditKeys, expected: &[SignedHead]) -> Result<BTreeMap<i64, Verdict>> {
+pub async fn verify_all(db: &Db, keys: &AuditKeys, expected: &[SignedHead]) -> Result<BTreeMap<AccountId, Verdict>> {
     let mut tx = db.begin_read().await?;
     let begun = begun(&mut tx).await?;
     let found = store::accounts(&mut tx).await?;
@@ -85,13 +86,14 @@ pub async fn verify_all(db: &Db, keys: &AuditKeys, expected: &[SignedHead]) -> R
 }
 
 /// The accounts that the registry names.
-async fn begun(tx: &mut Tx) -> Result<BTreeSet<i64>> {
+async fn begun(tx: &mut Tx) -> Result<BTreeSet<AccountId>> {
     let (mut begun, mut seq) = (BTreeSet::new(), 0);
     loop {
         let page = store::after(tx, REGISTRY, seq, PAGE).await?;
         let Some(last) = page.last() else { return Ok(begun) };
         seq = last.seq;
-        let account = |entry: &Entry| serde_json::from_str::<Event>(&entry.event).ok()?.resource_id.parse::<i64>().ok();
+        let account =
+            |entry: &Entry| serde_json::from_str::<Event>(&entry.event).ok()?.resource_id.parse::<AccountId>().ok();
         begun.extend(page.iter().filter_map(account));
     }
 }
@@ -100,7 +102,7 @@ async fn begun(tx: &mut Tx) -> Result<BTreeSet<i64>> {
 ///
 /// # Errors
 /// Any of the store.
-pub async fn verify(db: &Db, keys: &AuditKeys, account_id: i64, expected: &[SignedHead]) -> Result<Verdict> {
+pub async fn verify(db: &Db, keys: &AuditKeys, account_id: AccountId, expected: &[SignedHead]) -> Result<Verdict> {
     let expected: Vec<_> = expected.iter().filter(|head| head.account_id == account_id).collect();
     // One moment for head and events, whatever is appended meanwhile.
     let mut tx = db.begin_read().await?;
@@ -114,7 +116,7 @@ pub async fn verify(db: &Db, keys: &AuditKeys, account_id: i64, expected: &[Sign
 
 type Checked<T> = Result<T, (i64, Fault)>;
 
-async fn check(tx: &mut Tx, keys: &AuditKeys, account_id: i64, expected: &[&SignedHead]) -> Result<Checked<i64>> {
+async fn check(tx: &mut Tx, keys: &AuditKeys, account_id: AccountId, expected: &[&SignedHead]) -> Result<Checked<i64>> {
     let Some(sealed) = store::find_head(tx, account_id).await? else {
         let has_events = !store::after(tx, account_id, i64::MIN, 1).await?.is_empty();
         let fault = match account_id {

@@ -1,5 +1,6 @@
 //! Events of the audit, and the chain that they make.
 
+use portolan_ids::{AccountId, UserId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -12,9 +13,9 @@ pub struct Event {
     /// Unique; an event is recorded once however often it is told.
     pub event_id: String,
     /// The account it happened in; 0 when none was known.
-    pub account_id: i64,
+    pub account_id: AccountId,
     /// Who did it; 0 for the installation itself.
-    pub user_id: i64,
+    pub user_id: UserId,
     /// The kind of what the actor presented; empty for the installation.
     pub credential: String,
     /// The id of that credential; never the credential.
@@ -51,7 +52,7 @@ const HEAD: &str = "audit head";
 const BROKEN: &str = "broken";
 
 /// The chain that names every other chain, by an event for each: a chain that is removed is missed.
-pub const REGISTRY: i64 = -1;
+pub const REGISTRY: AccountId = AccountId(-1);
 
 /// An event in its chain, for readers.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,11 +67,11 @@ pub struct Link {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    pub account_id: i64,
+    pub account_id: AccountId,
     /// From 1, without gaps.
     pub seq: i64,
     pub event_id: String,
-    pub user_id: i64,
+    pub user_id: UserId,
     pub action: String,
     pub time_ms: i64,
     /// JSON of an [`Event`].
@@ -84,7 +85,7 @@ pub struct Entry {
 impl Entry {
     /// The hash of an event that follows `before`.
     pub fn keyed_hash(&self, key: &Key, before: &str) -> String {
-        let numbers = [self.account_id, self.seq, self.user_id, self.time_ms];
+        let numbers = [self.account_id.get(), self.seq, self.user_id.get(), self.time_ms];
         key.mac(EVENT, &numbers, &[before, &self.event_id, &self.action, &self.event])
     }
 
@@ -105,7 +106,7 @@ impl Entry {
 /// Where a chain begins and ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    pub account_id: i64,
+    pub account_id: AccountId,
     /// The last event, and its hash in hex: the next event follows this one.
     pub seq: i64,
     pub hash: String,
@@ -120,7 +121,7 @@ pub struct Head {
 
 impl Head {
     /// Of a chain that begins.
-    pub fn new(account_id: i64) -> Self {
+    pub fn new(account_id: AccountId) -> Self {
         let first = hex::encode(FIRST);
         let (hash, anchor_hash) = (first.clone(), first);
         Self { account_id, seq: 0, hash, unkeyed_seq: 0, anchor_seq: 0, anchor_hash, signed_seq: 0 }
@@ -153,7 +154,7 @@ impl Head {
     }
 
     fn numbers(&self) -> [i64; 5] {
-        [self.account_id, self.seq, self.unkeyed_seq, self.anchor_seq, self.signed_seq]
+        [self.account_id.into(), self.seq, self.unkeyed_seq, self.anchor_seq, self.signed_seq]
     }
 
     fn texts(&self) -> [&str; 2] {
@@ -205,7 +206,7 @@ fn hash(before: &[u8; 32], seq: i64, event: &Event) -> [u8; 32] {
     } = event;
     let mut digest = Sha256::new();
     digest.update(before);
-    for number in [seq, *account_id, *user_id, *time_ms, *count] {
+    for number in [seq, (*account_id).into(), (*user_id).into(), *time_ms, *count] {
         digest.update(number.to_be_bytes());
     }
     let texts = [event_id, credential, credential_id, client_address, request_id, scope, action, outcome, reason];

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use portolan_ids::AccountId;
+
 use super::{audit::Head, audit_key::Key};
 
 const PURPOSE: &str = "audit signed head";
@@ -11,7 +13,7 @@ const PREFIX: &str = "audit-head:1:";
 /// The end of a chain at one moment, under a key of the installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedHead {
-    pub account_id: i64,
+    pub account_id: AccountId,
     /// The last event, and its hash in hex.
     pub seq: i64,
     pub hash: String,
@@ -59,7 +61,7 @@ impl SignedHead {
     }
 
     fn numbers(&self) -> [i64; 4] {
-        [self.account_id, self.seq, self.count, self.time_ms]
+        [self.account_id.into(), self.seq, self.count, self.time_ms]
     }
 }
 
@@ -78,7 +80,7 @@ impl FromStr for SignedHead {
         let [account_id, seq, count, time_ms, key_id, hash, signature] = parts[..] else { return Err(Unreadable) };
         let number = |text: &str| text.parse::<i64>().map_err(|_| Unreadable);
         Ok(Self {
-            account_id: number(account_id)?,
+            account_id: number(account_id)?.into(),
             seq: number(seq)?,
             count: number(count)?,
             time_ms: number(time_ms)?,
@@ -96,7 +98,7 @@ mod tests {
     #[test]
     fn a_head_is_read_back_and_every_part_is_signed() {
         let key = Key::new([7; 32]);
-        let head = Head { seq: 42, hash: "ab".repeat(32), anchor_seq: 2, ..Head::new(-1) };
+        let head = Head { seq: 42, hash: "ab".repeat(32), anchor_seq: 2, ..Head::new(AccountId(-1)) };
         let signed = SignedHead::sign(&head, &key, 1_700_000_000_000);
         let text = signed.to_string();
         assert!(signed.is_by(&key) && !signed.is_by(&Key::new([8; 32])) && signed.count == 40);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::Role;
+use portolan_ids::{AccountId, UserId};
 
 use super::{roles, users};
 
@@ -12,11 +13,11 @@ const EMAIL_CHARS_MAX: usize = 254;
 /// An invitation that was not accepted yet.
 #[derive(Clone)]
 pub struct Invitation {
-    pub account_id: i64,
+    pub account_id: AccountId,
     pub email: String,
     pub name: String,
     pub code_digest: String,
-    pub issuer_id: i64,
+    pub issuer_id: UserId,
     pub scope_roles: BTreeMap<String, String>,
     pub expires_at: i64,
 }

@@ -6,13 +6,14 @@ use std::{
 };
 
 use portolan_authz::{CredentialKind, Scope};
+use portolan_ids::{AccountId, ApiKeyId, UserId};
 use serde::{Deserialize, Serialize};
 
 /// The owner of a key, as tokens tells it.
 pub struct KeyOwner {
-    pub id: i32,
-    pub account_id: i64,
-    pub user_id: i64,
+    pub id: ApiKeyId,
+    pub account_id: AccountId,
+    pub user_id: UserId,
     pub kind: CredentialKind,
     /// Unix seconds from which on the secret is refused.
     pub valid_until: Option<i64>,
@@ -23,7 +24,7 @@ pub struct TokenOwner {
     pub id: String,
     pub organization_id: String,
     /// The account in which it was made; 0 for one that knows none.
-    pub account_id: i64,
+    pub account_id: AccountId,
     pub scopes: Vec<String>,
     pub valid_until: Option<i64>,
 }
@@ -35,8 +36,8 @@ pub(crate) type Slot = (Scope, String, String);
 #[derive(Serialize, Deserialize)]
 pub struct KnownKey {
     pub(crate) id: String,
-    pub(crate) account_id: i64,
-    pub(crate) user_id: i64,
+    pub(crate) account_id: AccountId,
+    pub(crate) user_id: UserId,
     pub(crate) kind: CredentialKind,
     pub(crate) organization_id: String,
     /// Unix seconds from which on this secret is refused.

@@ -1,12 +1,13 @@
 //! Customer workspaces.
 
+use portolan_ids::AccountId;
 use serde::Serialize;
 
 /// A customer workspace.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ManagedUser {
     /// Its account.
-    pub id: i64,
+    pub id: AccountId,
     pub name: String,
     pub external_id: Option<String>,
     #[serde(skip)]
@@ -20,7 +21,7 @@ pub struct ManagedUser {
 /// How a path names a customer workspace.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Key {
-    Id(i64),
+    Id(AccountId),
     ExternalId(String),
 }
 
@@ -41,7 +42,7 @@ mod tests {
 
     #[test]
     fn a_name_is_a_number_or_an_external_id() {
-        assert_eq!(Key::parse("42"), Some(Key::Id(42)));
+        assert_eq!(Key::parse("42"), Some(Key::Id(AccountId(42))));
         assert_eq!(Key::parse("E42"), Some(Key::ExternalId("42".into())));
         assert_eq!(Key::parse("Ea/b c"), Some(Key::ExternalId("a/b c".into())));
         for nothing in ["", "E", "A2300", "-1", "4 2", "99999999999999999999"] {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use portolan_authz::Role;
+use portolan_ids::{CollectionId, UserId};
 
 use super::roles;
 
@@ -11,7 +12,7 @@ pub struct Membership {
     pub role: Option<String>,
     pub scope_roles: BTreeMap<String, String>,
     /// `None` and empty: every collection, unless it was emptied.
-    pub collection_ids: Option<Vec<i32>>,
+    pub collection_ids: Option<Vec<CollectionId>>,
     /// Every collection of the list was deleted: the empty list restricts to none.
     pub is_emptied: bool,
 }
@@ -35,7 +36,7 @@ impl Membership {
 
 /// A user with what they are in an account.
 pub struct Member {
-    pub user_id: i64,
+    pub user_id: UserId,
     pub login: String,
     pub name: String,
     pub membership: Membership,

@@ -1,5 +1,7 @@
 //! Organizations.
 
+use portolan_ids::{AccountId, UserId};
+
 /// An organization.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Organization {
@@ -40,7 +42,7 @@ pub enum By {
     Id(String),
     PublicId(String),
     SubDomain(String),
-    Account(i64),
+    Account(AccountId),
 }
 
 /// An organization that is made.
@@ -55,7 +57,7 @@ pub struct NewOrganization {
 /// Who administers an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Administrator {
-    pub user_id: i64,
+    pub user_id: UserId,
     pub login: String,
     pub name: String,
     /// Unix seconds.

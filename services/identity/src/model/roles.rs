@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use portolan_authz::{Grant, Role, Scope, features_named};
+use portolan_ids::CollectionId;
 use serde::Serialize;
 
 /// A custom role of an account.
@@ -13,7 +14,7 @@ pub struct CustomRole {
     #[serde(serialize_with = "role_name")]
     pub base_role: Role,
     /// Empty: no restriction by the role.
-    pub collection_ids: Vec<i32>,
+    pub collection_ids: Vec<CollectionId>,
     /// Access groups and features; empty: everything of the base role.
     pub features: Vec<String>,
     pub opens_threat_protection: bool,
@@ -35,7 +36,11 @@ impl CustomRole {
     /// What the role gives to a holder without a list of their own.
     pub fn grant(&self) -> Grant {
         let is_restricted = !self.collection_ids.is_empty() || self.is_emptied;
-        let grant = Grant::new(&self.name, self.base_role, is_restricted.then(|| self.collection_ids.clone()));
+        let grant = Grant::new(
+            &self.name,
+            self.base_role,
+            is_restricted.then(|| self.collection_ids.iter().map(|id| id.get()).collect()),
+        );
         grant.with_custom_role(self.opens_threat_protection, self.allowed())
     }
 

@@ -1,12 +1,14 @@
 //! Sessions of people.
 
+use portolan_ids::{AccountId, UserId};
+
 /// A session as the server knows it.
 #[derive(Clone, Debug)]
 pub struct Session {
     pub digest: String,
     pub access_digest: String,
-    pub user_id: i64,
-    pub account_id: i64,
+    pub user_id: UserId,
+    pub account_id: AccountId,
     pub created_at: i64,
     pub used_at: i64,
     /// The provider's token of a single sign-on, sealed; its logout asks for it.

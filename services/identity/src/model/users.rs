@@ -1,9 +1,11 @@
 //! Users, whatever the account.
 
+use portolan_ids::UserId;
+
 /// A user, whatever the account.
 #[derive(Clone, Debug, PartialEq)]
 pub struct User {
-    pub id: i64,
+    pub id: UserId,
     /// E-mail address as given.
     pub login: String,
     pub name: String,

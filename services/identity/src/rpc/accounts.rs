@@ -25,7 +25,7 @@ impl AccountsService for Rpc {
 
     async fn switch_account(&self, request: Request<SwitchAccountRequest>) -> RpcResult<SwitchAccountResponse> {
         let (caller, request) = Caller::split(request)?;
-        let opened = accounts::switch(&self.deps, &caller, request.new_account_id).await?;
+        let opened = accounts::switch(&self.deps, &caller, request.new_account_id.into()).await?;
         Ok(Response::new(SwitchAccountResponse { access_token: opened.access_token, session: opened.session }))
     }
 
@@ -37,7 +37,8 @@ impl AccountsService for Rpc {
 
     async fn get_last_login(&self, request: Request<GetLastLoginRequest>) -> RpcResult<GetLastLoginResponse> {
         let (caller, _) = Caller::split(request)?;
-        let last_login_ts = users::get(&self.deps, caller.account_id, caller.user_id).await?.last_login_at;
+        let last_login_ts =
+            users::get(&self.deps, caller.account_id.into(), caller.user_id.into()).await?.last_login_at;
         Ok(Response::new(GetLastLoginResponse { last_login_ts }))
     }
 
@@ -61,7 +62,7 @@ impl AccountsService for Rpc {
             public_id: organization.public_id,
             name: organization.name,
             sub_domain: organization.sub_domain,
-            accounts,
+            accounts: accounts.into_iter().map(Into::into).collect(),
             state: organization.state.name().to_owned(),
         }))
     }
@@ -72,7 +73,7 @@ impl AccountsService for Rpc {
     ) -> RpcResult<ListAdministratorsResponse> {
         let (caller, _) = Caller::split(request)?;
         let found = administrators::list(&self.deps, &caller).await?.into_iter().map(|known| Administrator {
-            user_id: known.user_id,
+            user_id: known.user_id.into(),
             login: known.login,
             name: known.name,
             since: known.since,
@@ -94,7 +95,7 @@ impl AccountsService for Rpc {
         request: Request<RemoveAdministratorRequest>,
     ) -> RpcResult<RemoveAdministratorResponse> {
         let (caller, request) = Caller::split(request)?;
-        administrators::remove(&self.deps, &caller, request.user_id).await?;
+        administrators::remove(&self.deps, &caller, request.user_id.into()).await?;
         Ok(Response::new(RemoveAdministratorResponse {}))
     }
 
@@ -125,7 +126,7 @@ impl AccountsService for Rpc {
         request: Request<GetAdminSettingsRequest>,
     ) -> RpcResult<GetAdminSettingsResponse> {
         let (caller, _) = Caller::split(request)?;
-        let settings = settings::get(&self.deps, caller.account_id).await?;
+        let settings = settings::get(&self.deps, caller.account_id.into()).await?;
         Ok(Response::new(GetAdminSettingsResponse {
             account_settings: Some(AccountSettings {
                 private_cidr_list: settings.private_cidrs,

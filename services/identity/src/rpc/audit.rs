@@ -34,7 +34,7 @@ impl AuditLogService for Rpc {
         let ListAuditEventsRequest { actor, action, start_ts, end_ts, page_size, page_token } = request;
         let filter = Filter { actor, action, start_s: start_ts, end_s: end_ts };
         let (links, next_page_token) =
-            audit::list(&self.deps.db, caller.account_id, &filter, page_size, &page_token).await?;
+            audit::list(&self.deps.db, caller.account_id.into(), &filter, page_size, &page_token).await?;
         let audit_events = links.into_iter().map(record).collect();
         Ok(Response::new(ListAuditEventsResponse { audit_events, next_page_token }))
     }
@@ -45,8 +45,8 @@ fn event(wire: AuditEvent) -> Event {
     let AuditEvent { scope, action, outcome, reason, resource, resource_id, before, after, time_ms, count, .. } = wire;
     Event {
         event_id,
-        account_id,
-        user_id,
+        account_id: account_id.into(),
+        user_id: user_id.into(),
         credential,
         credential_id,
         client_address,
@@ -70,7 +70,7 @@ fn record(link: Link) -> AuditRecord {
     AuditRecord {
         sequence: link.seq,
         event_id: event.event_id,
-        user_id: event.user_id,
+        user_id: event.user_id.into(),
         credential: event.credential,
         credential_id: event.credential_id,
         client_address: event.client_address,

@@ -25,7 +25,7 @@ impl DirectoryService for Rpc {
             Some(WireBy::Id(id)) => By::Id(id),
             Some(WireBy::PublicId(id)) => By::PublicId(id),
             Some(WireBy::SubDomain(name)) => By::SubDomain(name),
-            Some(WireBy::AccountId(id)) => By::Account(id),
+            Some(WireBy::AccountId(id)) => By::Account(id.into()),
             None => return Ok(Response::new(FindOrganizationResponse::default())),
         };
         let found = organizations::find(&self.deps, &by).await?;
@@ -39,7 +39,7 @@ impl DirectoryService for Rpc {
             public_id: organization.public_id,
             name: organization.name,
             sub_domain: organization.sub_domain,
-            account_ids,
+            account_ids: account_ids.into_iter().map(Into::into).collect(),
             admin_email,
         });
         Ok(Response::new(FindOrganizationResponse { organization }))
@@ -49,7 +49,7 @@ impl DirectoryService for Rpc {
         &self,
         request: Request<GetAccountSettingsRequest>,
     ) -> RpcResult<GetAccountSettingsResponse> {
-        let settings = settings::get(&self.deps, request.into_inner().account_id).await?;
+        let settings = settings::get(&self.deps, request.into_inner().account_id.into()).await?;
         Ok(Response::new(GetAccountSettingsResponse {
             private_cidr_list: settings.private_cidrs,
             partner_ip_list: settings.partner_ips,
@@ -61,9 +61,9 @@ impl DirectoryService for Rpc {
         request: Request<ResolveManagedUserRequest>,
     ) -> RpcResult<ResolveManagedUserResponse> {
         let ResolveManagedUserRequest { vendor_account_id, managed_user_id } = request.into_inner();
-        let found = managed_users::find(&self.deps, vendor_account_id, &managed_user_id).await?;
+        let found = managed_users::find(&self.deps, vendor_account_id.into(), &managed_user_id).await?;
         let account_id = found.ok_or(portolan_api::Error::new(Reason::ManagedUserNotFound))?.id;
-        Ok(Response::new(ResolveManagedUserResponse { account_id }))
+        Ok(Response::new(ResolveManagedUserResponse { account_id: account_id.into() }))
     }
 }
 

@@ -40,11 +40,11 @@ impl IdentityService for Rpc {
         let profile = users::profile(&self.deps, &caller).await?;
         Ok(Response::new(GetMeResponse {
             user: Some(User {
-                id: profile.user.id,
+                id: profile.user.id.into(),
                 login: profile.user.login,
                 name: profile.user.name,
                 role: profile.role,
-                accounts: profile.accounts.into_iter().collect(),
+                accounts: profile.accounts.into_iter().map(|(id, name)| (id.get(), name)).collect(),
                 active_account: caller.account_id,
                 scope_role_mapping: profile.scope_roles.into_iter().collect(),
                 organization_id: profile.organization_id,
@@ -75,7 +75,7 @@ impl IdentityService for Rpc {
     async fn get_grant(&self, request: Request<GetGrantRequest>) -> RpcResult<GetGrantResponse> {
         let GetGrantRequest { account_id, user_id, scope } = request.into_inner();
         // From the database: who asks has looked into the cache, and fills it with what was read after that.
-        let grant = grants::read(&self.deps, account_id, user_id, Scope::parse(&scope)).await?;
+        let grant = grants::read(&self.deps, account_id.into(), user_id.into(), Scope::parse(&scope)).await?;
         Ok(Response::new((&grant).into()))
     }
 
@@ -90,7 +90,7 @@ impl IdentityService for Rpc {
 
     async fn get_user(&self, request: Request<GetUserRequest>) -> RpcResult<GetUserResponse> {
         let GetUserRequest { account_id, user_id } = request.into_inner();
-        let user = users::get(&self.deps, account_id, user_id).await?;
+        let user = users::get(&self.deps, account_id.into(), user_id.into()).await?;
         Ok(Response::new(GetUserResponse { login: user.login, name: user.name }))
     }
 
@@ -99,12 +99,12 @@ impl IdentityService for Rpc {
         request: Request<AddUserCollectionRequest>,
     ) -> RpcResult<AddUserCollectionResponse> {
         let AddUserCollectionRequest { account_id, user_id, collection_id } = request.into_inner();
-        grants::add_collection(&self.deps, account_id, user_id, collection_id).await?;
+        grants::add_collection(&self.deps, account_id.into(), user_id.into(), collection_id.into()).await?;
         Ok(Response::new(AddUserCollectionResponse {}))
     }
 
     async fn count_accounts(&self, request: Request<CountAccountsRequest>) -> RpcResult<CountAccountsResponse> {
-        let accounts = store::count_sibling_accounts(&self.deps.db, request.into_inner().account_id).await?;
+        let accounts = store::count_sibling_accounts(&self.deps.db, request.into_inner().account_id.into()).await?;
         Ok(Response::new(CountAccountsResponse { accounts }))
     }
 }

@@ -70,7 +70,7 @@ impl ManagedUsersService for Rpc {
 
 fn wire(workspace: ManagedUser) -> WireManagedUser {
     WireManagedUser {
-        id: workspace.id,
+        id: workspace.id.into(),
         name: workspace.name,
         external_id: workspace.external_id,
         notification_email: workspace.notification_email,

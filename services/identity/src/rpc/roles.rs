@@ -4,6 +4,7 @@ use portolan_api::identity::v1::{
     UpdateRoleResponse, roles_service_server::RolesService,
 };
 use portolan_authz::Caller;
+use portolan_ids::CollectionId;
 use tonic::{Request, Response};
 
 use super::{Rpc, RpcResult};
@@ -16,7 +17,7 @@ impl RolesService for Rpc {
         let input = RoleInput {
             name: request.role_name,
             base_role: request.base_role,
-            collection_ids: Some(request.api_collection_ids),
+            collection_ids: Some(request.api_collection_ids.into_iter().map(Into::into).collect()),
             features: Some(request.allowed_features_for_user),
             opens_threat_protection: Some(request.threat_protection_enabled),
             is_default: Some(request.default_invite_role),
@@ -30,7 +31,7 @@ impl RolesService for Rpc {
         let input = RoleInput {
             name: request.role_name,
             base_role: request.base_role,
-            collection_ids: request.api_collection_ids.map(|list| list.ids),
+            collection_ids: request.api_collection_ids.map(|list| list.ids.into_iter().map(CollectionId).collect()),
             features: request.allowed_features_for_user.map(|list| list.names),
             opens_threat_protection: request.threat_protection_enabled,
             is_default: request.default_invite_role,
@@ -47,11 +48,11 @@ impl RolesService for Rpc {
 
     async fn list_roles(&self, request: Request<ListRolesRequest>) -> RpcResult<ListRolesResponse> {
         let (caller, _) = Caller::split(request)?;
-        let roles = roles::list(&self.deps, caller.account_id).await?;
+        let roles = roles::list(&self.deps, caller.account_id.into()).await?;
         let roles = roles.into_iter().map(|role| CustomRole {
             base_role: role.base_role.name().to_owned(),
             name: role.name,
-            api_collection_ids: role.collection_ids,
+            api_collection_ids: role.collection_ids.into_iter().map(Into::into).collect(),
             default_invite_role: role.is_default,
             allowed_features_for_user: role.features,
             threat_protection_enabled: role.opens_threat_protection,

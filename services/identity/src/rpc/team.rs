@@ -9,6 +9,7 @@ use portolan_api::identity::v1::{
     team_service_server::TeamService,
 };
 use portolan_authz::Caller;
+use portolan_ids::{CollectionId, UserId};
 use tonic::{Request, Response};
 
 use super::{Rpc, RpcResult};
@@ -53,9 +54,9 @@ impl TeamService for Rpc {
 
     async fn list_team(&self, request: Request<ListTeamRequest>) -> RpcResult<ListTeamResponse> {
         let (caller, _) = Caller::split(request)?;
-        let team = members::list(&self.deps, caller.account_id).await?;
+        let team = members::list(&self.deps, caller.account_id.into()).await?;
         let members = team.into_iter().map(|member| TeamMember {
-            id: member.id,
+            id: member.id.into(),
             login: member.login,
             name: member.name,
             role: member.role,
@@ -96,8 +97,9 @@ impl TeamService for Rpc {
         request: Request<UpdateMemberCollectionsRequest>,
     ) -> RpcResult<UpdateMemberCollectionsResponse> {
         let (caller, request) = Caller::split(request)?;
-        let lists: BTreeMap<i64, Vec<i32>> =
-            request.user_collection_map.into_iter().map(|(user, list)| (user, list.ids)).collect();
+        let lists = request.user_collection_map.into_iter();
+        let lists: BTreeMap<_, Vec<_>> =
+            lists.map(|(user, list)| (UserId(user), list.ids.into_iter().map(CollectionId).collect())).collect();
         members::update_collections(&self.deps, &caller, &lists).await?;
         Ok(Response::new(UpdateMemberCollectionsResponse {}))
     }
@@ -107,12 +109,13 @@ impl TeamService for Rpc {
         request: Request<ListMemberCollectionsRequest>,
     ) -> RpcResult<ListMemberCollectionsResponse> {
         let (caller, _) = Caller::split(request)?;
-        let lists = members::list_collections(&self.deps, caller.account_id).await?;
-        let ids = |list: Option<Vec<i32>>| match list {
+        let lists = members::list_collections(&self.deps, caller.account_id.into()).await?;
+        let ids = |list: Option<Vec<CollectionId>>| match list {
             Some(list) if list.is_empty() => vec![NO_COLLECTION],
-            list => list.unwrap_or_default(),
+            list => list.unwrap_or_default().into_iter().map(CollectionId::get).collect(),
         };
-        let collections = lists.into_iter().map(|(user, list)| (user, CollectionIds { ids: ids(list) })).collect();
+        let lists = lists.into_iter().map(|(user, list)| (user.get(), CollectionIds { ids: ids(list) }));
+        let collections = lists.collect();
         Ok(Response::new(ListMemberCollectionsResponse { collections }))
     }
 

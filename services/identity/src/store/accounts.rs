@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
 
 use portolan_api::Result;
+use portolan_ids::{AccountId, UserId};
 use portolan_store::{Db, Tx, args};
 
 use super::{Fresh, one};
 
 /// The id of the first account of an installation.
-pub(crate) const FIRST_ACCOUNT_ID: i64 = 1_000_000;
+pub(crate) const FIRST_ACCOUNT_ID: AccountId = AccountId(1_000_000);
 
 const FIND_ORGANIZATION_NAME: &str = "SELECT name FROM organizations WHERE organization_id = $1";
 
@@ -18,7 +19,13 @@ pub(crate) async fn find_organization_name(db: &Db, id: &str) -> Result<Option<S
 const INSERT_ACCOUNT: &str =
     "INSERT INTO accounts (account_id, organization_id, name, created_at) VALUES ($1, $2, $3, $4)";
 
-pub(crate) async fn insert_account(tx: &mut Tx, id: i64, organization_id: &str, name: &str, now: i64) -> Result<Fresh> {
+pub(crate) async fn insert_account(
+    tx: &mut Tx,
+    id: AccountId,
+    organization_id: &str,
+    name: &str,
+    now: i64,
+) -> Result<Fresh> {
     one(tx.execute(INSERT_ACCOUNT, args![id, organization_id, name, now]).await?)?;
     Ok(Fresh::account(id))
 }
@@ -32,7 +39,7 @@ pub(crate) async fn count_accounts(db: &Db) -> Result<i64> {
 const COUNT_SIBLING_ACCOUNTS: &str = "SELECT count(*) AS accounts FROM accounts
     WHERE organization_id = (SELECT organization_id FROM accounts WHERE account_id = $1)";
 
-pub(crate) async fn count_sibling_accounts(db: &Db, account_id: i64) -> Result<i64> {
+pub(crate) async fn count_sibling_accounts(db: &Db, account_id: AccountId) -> Result<i64> {
     Ok(db.fetch_one(COUNT_SIBLING_ACCOUNTS, args![account_id]).await?.get("accounts")?)
 }
 
@@ -54,7 +61,7 @@ pub(crate) async fn count_open_accounts_held(tx: &mut Tx, organization_id: &str)
 
 const FIND_FIRST_ACCOUNT: &str = "SELECT min(account_id) AS account_id FROM accounts WHERE organization_id = $1";
 
-pub(crate) async fn find_first_account_of_organization(db: &Db, organization_id: &str) -> Result<Option<i64>> {
+pub(crate) async fn find_first_account_of_organization(db: &Db, organization_id: &str) -> Result<Option<AccountId>> {
     Ok(db.fetch_one(FIND_FIRST_ACCOUNT, args![organization_id]).await?.get("account_id")?)
 }
 
@@ -62,14 +69,18 @@ const FIND_OWN_ACCOUNT: &str =
     "SELECT account_id FROM accounts WHERE organization_id = $1 AND account_id = $2 AND state = 'ACTIVE'";
 
 /// The account, when it is an open one of the organization.
-pub(crate) async fn find_own_account(db: &Db, organization_id: &str, account_id: i64) -> Result<Option<i64>> {
+pub(crate) async fn find_own_account(
+    db: &Db,
+    organization_id: &str,
+    account_id: AccountId,
+) -> Result<Option<AccountId>> {
     let row = db.fetch_optional(FIND_OWN_ACCOUNT, args![organization_id, account_id]).await?;
     Ok(row.map(|row| row.get("account_id")).transpose()?)
 }
 
 const FIND_ORGANIZATION_OF_ACCOUNT: &str = "SELECT organization_id FROM accounts WHERE account_id = $1";
 
-pub(crate) async fn find_organization_of_account(db: &Db, account_id: i64) -> Result<Option<String>> {
+pub(crate) async fn find_organization_of_account(db: &Db, account_id: AccountId) -> Result<Option<String>> {
     let row = db.fetch_optional(FIND_ORGANIZATION_OF_ACCOUNT, args![account_id]).await?;
     Ok(row.map(|row| row.get("organization_id")).transpose()?)
 }
@@ -78,7 +89,7 @@ const LIST_ACCOUNTS_OF_USER: &str = "SELECT a.account_id, a.name FROM accounts a
     JOIN memberships m ON m.account_id = a.account_id WHERE m.user_id = $1 AND a.state = 'ACTIVE'
     ORDER BY a.account_id";
 
-pub(crate) async fn list_accounts_of_user(db: &Db, user_id: i64) -> Result<BTreeMap<i64, String>> {
+pub(crate) async fn list_accounts_of_user(db: &Db, user_id: UserId) -> Result<BTreeMap<AccountId, String>> {
     let rows = db.fetch_all(LIST_ACCOUNTS_OF_USER, args![user_id]).await?;
     rows.iter().map(|row| Ok((row.get("account_id")?, row.get("name")?))).collect()
 }
@@ -88,6 +99,6 @@ const COUNT_OWN_ACCOUNTS: &str = "SELECT count(*) AS accounts FROM memberships m
     WHERE m.user_id = $1 AND a.state = 'ACTIVE' AND a.vendor_account_id IS NULL";
 
 /// The accounts of a user, without customer workspaces.
-pub(crate) async fn count_own_accounts(tx: &mut Tx, user_id: i64) -> Result<i64> {
+pub(crate) async fn count_own_accounts(tx: &mut Tx, user_id: UserId) -> Result<i64> {
     Ok(tx.fetch_one(COUNT_OWN_ACCOUNTS, args![user_id]).await?.get("accounts")?)
 }

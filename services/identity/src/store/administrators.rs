@@ -1,6 +1,7 @@
 //! Who administers an organization. The authority is a grant of its own: no role of any account gives it.
 
 use portolan_api::Result;
+use portolan_ids::{AccountId, UserId};
 use portolan_store::{Db, Tx, args};
 
 use super::{Fresh, Reader, RightsTx, one};
@@ -14,10 +15,10 @@ pub(crate) async fn insert_administrator(
     tx: &mut Tx,
     founded: &Fresh,
     (account_id, organization_id): (i64, &str),
-    user_id: i64,
+    user_id: UserId,
     now: i64,
 ) -> Result<()> {
-    founded.must_be_of(account_id, user_id)?;
+    founded.must_be_of(account_id.into(), user_id)?;
     one(tx.execute(INSERT_ADMINISTRATOR, args![organization_id, user_id, now]).await?)
 }
 
@@ -26,7 +27,7 @@ const IS_ADMINISTRATOR: &str = "SELECT o.user_id FROM organization_administrator
     WHERE a.account_id = $1 AND o.user_id = $2 AND a.vendor_account_id IS NULL AND a.state = 'ACTIVE'";
 
 /// Whether the user administers the organization that the account belongs to. Nobody does in a customer workspace.
-pub(crate) async fn is_administrator(db: impl Reader, account_id: i64, user_id: i64) -> Result<bool> {
+pub(crate) async fn is_administrator(db: impl Reader, account_id: AccountId, user_id: UserId) -> Result<bool> {
     Ok(db.row(IS_ADMINISTRATOR, account_id, user_id).await?.is_some())
 }
 
@@ -37,7 +38,11 @@ const DELETE_ADMINISTRATOR: &str = "DELETE FROM organization_administrators WHER
         AND a.vendor_account_id IS NULL)";
 
 /// Ends the authority of somebody who is in none of the organization's own accounts any more.
-pub(crate) async fn delete_administrator_who_left(tx: &mut RightsTx, account_id: i64, user_id: i64) -> Result<()> {
+pub(crate) async fn delete_administrator_who_left(
+    tx: &mut RightsTx,
+    account_id: AccountId,
+    user_id: UserId,
+) -> Result<()> {
     tx.touch_member(account_id, user_id);
     tx.execute(DELETE_ADMINISTRATOR, args![account_id, user_id]).await?;
     Ok(())
@@ -64,7 +69,7 @@ const LIST_OWN_ACCOUNTS: &str = "SELECT m.account_id FROM memberships m JOIN acc
     WHERE a.organization_id = $1 AND m.user_id = $2 AND a.vendor_account_id IS NULL ORDER BY m.account_id";
 
 /// The organization's own accounts that a user is in: where authority over it is exercised.
-pub(crate) async fn list_own_accounts(tx: &mut Tx, organization_id: &str, user_id: i64) -> Result<Vec<i64>> {
+pub(crate) async fn list_own_accounts(tx: &mut Tx, organization_id: &str, user_id: UserId) -> Result<Vec<AccountId>> {
     let rows = tx.fetch_all(LIST_OWN_ACCOUNTS, args![organization_id, user_id]).await?;
     rows.iter().map(|row| Ok(row.get("account_id")?)).collect()
 }
@@ -82,8 +87,8 @@ const ADD_ADMINISTRATOR: &str = "INSERT INTO organization_administrators (organi
 /// Returns whether the user did not administer the organization before.
 pub(crate) async fn add_administrator(
     tx: &mut RightsTx,
-    (organization_id, accounts): (&str, &[i64]),
-    user_id: i64,
+    (organization_id, accounts): (&str, &[AccountId]),
+    user_id: UserId,
     now: i64,
 ) -> Result<bool> {
     accounts.iter().for_each(|account_id| tx.touch_member(*account_id, user_id));
@@ -96,8 +101,8 @@ const REMOVE_ADMINISTRATOR: &str =
 /// Returns whether the user administered the organization.
 pub(crate) async fn remove_administrator(
     tx: &mut RightsTx,
-    (organization_id, accounts): (&str, &[i64]),
-    user_id: i64,
+    (organization_id, accounts): (&str, &[AccountId]),
+    user_id: UserId,
 ) -> Result<bool> {
     accounts.iter().for_each(|account_id| tx.touch_member(*account_id, user_id));
     Ok(tx.execute(REMOVE_ADMINISTRATOR, args![organization_id, user_id]).await? == 1)

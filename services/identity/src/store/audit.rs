@@ -1,11 +1,12 @@
 use portolan_api::Result;
+use portolan_ids::{AccountId, UserId};
 use portolan_store::{Db, Row, Tx, args};
 
 use crate::model::audit::{Entry, Event, Head, Link, SealedHead};
 
 const HAS_HEAD: &str = "SELECT seq FROM audit_heads WHERE account_id = $1";
 
-pub(crate) async fn has_head(tx: &mut Tx, account_id: i64) -> Result<bool> {
+pub(crate) async fn has_head(tx: &mut Tx, account_id: AccountId) -> Result<bool> {
     Ok(tx.fetch_optional(HAS_HEAD, args![account_id]).await?.is_some())
 }
 
@@ -21,7 +22,7 @@ pub(crate) async fn insert_head(tx: &mut Tx, head: &SealedHead) -> Result<bool> 
 const LOCK_HEAD: &str = "UPDATE audit_heads SET seq = seq WHERE account_id = $1 RETURNING \
      account_id, seq, hash, unkeyed_seq, anchor_seq, anchor_hash, signed_seq, key_id, seal";
 
-pub(crate) async fn lock_head(tx: &mut Tx, account_id: i64) -> Result<Option<SealedHead>> {
+pub(crate) async fn lock_head(tx: &mut Tx, account_id: AccountId) -> Result<Option<SealedHead>> {
     tx.fetch_optional(LOCK_HEAD, args![account_id]).await?.as_ref().map(read_head).transpose()
 }
 
@@ -35,7 +36,7 @@ pub(crate) async fn update_head(tx: &mut Tx, head: &SealedHead) -> Result<()> {
 const FIND_HEAD: &str = "SELECT account_id, seq, hash, unkeyed_seq, anchor_seq, anchor_hash, signed_seq, key_id, seal \
      FROM audit_heads WHERE account_id = $1";
 
-pub(crate) async fn find_head(tx: &mut Tx, account_id: i64) -> Result<Option<SealedHead>> {
+pub(crate) async fn find_head(tx: &mut Tx, account_id: AccountId) -> Result<Option<SealedHead>> {
     tx.fetch_optional(FIND_HEAD, args![account_id]).await?.as_ref().map(read_head).transpose()
 }
 
@@ -50,14 +51,14 @@ const LIST_UNSIGNED: &str = "SELECT account_id FROM audit_heads WHERE seq > sign
      ORDER BY account_id LIMIT $2";
 
 /// Chains whose head has moved since it was signed.
-pub(crate) async fn list_unsigned(tx: &mut Tx, after: i64, limit: i64) -> Result<Vec<i64>> {
+pub(crate) async fn list_unsigned(tx: &mut Tx, after: AccountId, limit: i64) -> Result<Vec<AccountId>> {
     let rows = tx.fetch_all(LIST_UNSIGNED, args![after, limit]).await?;
     rows.iter().map(|row| Ok(row.get("account_id")?)).collect()
 }
 
 const EXISTS: &str = "SELECT seq FROM audit_events WHERE account_id = $1 AND event_id = $2";
 
-pub(crate) async fn exists(tx: &mut Tx, account_id: i64, event_id: &str) -> Result<bool> {
+pub(crate) async fn exists(tx: &mut Tx, account_id: AccountId, event_id: &str) -> Result<bool> {
     Ok(tx.fetch_optional(EXISTS, args![account_id, event_id]).await?.is_some())
 }
 
@@ -73,7 +74,7 @@ pub(crate) async fn insert(tx: &mut Tx, entry: &Entry) -> Result<()> {
 const AFTER: &str = "SELECT account_id, seq, event_id, user_id, action, time_ms, event, key_id, hash FROM audit_events
     WHERE account_id = $1 AND seq > $2 ORDER BY seq LIMIT $3";
 
-pub(crate) async fn after(tx: &mut Tx, account_id: i64, seq: i64, limit: i64) -> Result<Vec<Entry>> {
+pub(crate) async fn after(tx: &mut Tx, account_id: AccountId, seq: i64, limit: i64) -> Result<Vec<Entry>> {
     tx.fetch_all(AFTER, args![account_id, seq, limit]).await?.iter().map(read_entry).collect()
 }
 
@@ -81,13 +82,13 @@ const FIRST_SINCE: &str =
     "SELECT min(seq) AS seq FROM audit_events WHERE account_id = $1 AND seq > $2 AND time_ms >= $3";
 
 /// The first event behind a place whose time is not before this.
-pub(crate) async fn first_since(tx: &mut Tx, account_id: i64, after: i64, time_ms: i64) -> Result<Option<i64>> {
+pub(crate) async fn first_since(tx: &mut Tx, account_id: AccountId, after: i64, time_ms: i64) -> Result<Option<i64>> {
     Ok(tx.fetch_one(FIRST_SINCE, args![account_id, after, time_ms]).await?.get("seq")?)
 }
 
 const DELETE_UNTIL: &str = "DELETE FROM audit_events WHERE account_id = $1 AND seq <= $2";
 
-pub(crate) async fn delete_until(tx: &mut Tx, account_id: i64, seq: i64) -> Result<()> {
+pub(crate) async fn delete_until(tx: &mut Tx, account_id: AccountId, seq: i64) -> Result<()> {
     Ok(tx.execute(DELETE_UNTIL, args![account_id, seq]).await.map(drop)?)
 }
 
@@ -98,8 +99,8 @@ const LIST: &str = "SELECT seq, event, hash FROM audit_events WHERE account_id =
 /// The newest first, below a place in the chain.
 pub(crate) async fn list(
     db: &Db,
-    account_id: i64,
-    user_id: Option<i64>,
+    account_id: AccountId,
+    user_id: Option<UserId>,
     action: &str,
     (start_ms, end_ms): (i64, i64),
     below: i64,
@@ -113,7 +114,7 @@ pub(crate) async fn list(
 const ACCOUNTS: &str = "SELECT account_id FROM audit_heads UNION SELECT account_id FROM audit_events
     ORDER BY account_id";
 
-pub(crate) async fn accounts(tx: &mut Tx) -> Result<Vec<i64>> {
+pub(crate) async fn accounts(tx: &mut Tx) -> Result<Vec<AccountId>> {
     tx.fetch_all(ACCOUNTS, args![]).await?.iter().map(|row| Ok(row.get("account_id")?)).collect()
 }
 

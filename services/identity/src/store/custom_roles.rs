@@ -1,5 +1,6 @@
 use portolan_api::{Error, Result};
 use portolan_authz::Role;
+use portolan_ids::AccountId;
 use portolan_store::{Db, Row, Tx, args};
 
 use super::{AccountReader, RightsTx, one};
@@ -8,14 +9,14 @@ use crate::model::roles::CustomRole;
 const LIST_CUSTOM_ROLES: &str = "SELECT name, base_role, collection_ids, features, threat_protection, is_default,
     is_emptied FROM custom_roles WHERE account_id = $1 ORDER BY name_key";
 
-pub(crate) async fn list_custom_roles(db: impl AccountReader, account_id: i64) -> Result<Vec<CustomRole>> {
+pub(crate) async fn list_custom_roles(db: impl AccountReader, account_id: AccountId) -> Result<Vec<CustomRole>> {
     db.rows(LIST_CUSTOM_ROLES, account_id).await?.iter().map(custom_role).collect()
 }
 
 const FIND_CUSTOM_ROLE: &str = "SELECT name, base_role, collection_ids, features, threat_protection, is_default,
     is_emptied FROM custom_roles WHERE account_id = $1 AND name_key = $2";
 
-pub(crate) async fn find_custom_role(db: &Db, account_id: i64, name_key: &str) -> Result<Option<CustomRole>> {
+pub(crate) async fn find_custom_role(db: &Db, account_id: AccountId, name_key: &str) -> Result<Option<CustomRole>> {
     db.fetch_optional(FIND_CUSTOM_ROLE, args![account_id, name_key]).await?.as_ref().map(custom_role).transpose()
 }
 
@@ -24,7 +25,12 @@ const INSERT_CUSTOM_ROLE: &str = "INSERT INTO custom_roles
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
 
 /// False when a unique key stands against it: the name, or the single default.
-pub(crate) async fn insert_custom_role(tx: &mut Tx, account_id: i64, role: &CustomRole, now: i64) -> Result<bool> {
+pub(crate) async fn insert_custom_role(
+    tx: &mut Tx,
+    account_id: AccountId,
+    role: &CustomRole,
+    now: i64,
+) -> Result<bool> {
     let values = args![
         account_id,
         role.key(),
@@ -42,7 +48,7 @@ pub(crate) async fn insert_custom_role(tx: &mut Tx, account_id: i64, role: &Cust
 const UPDATE_CUSTOM_ROLE: &str = "UPDATE custom_roles SET base_role = $3, collection_ids = $4, features = $5,
     threat_protection = $6, is_default = $7, is_emptied = $8 WHERE account_id = $1 AND name_key = $2";
 
-pub(crate) async fn update_custom_role(tx: &mut RightsTx, account_id: i64, role: &CustomRole) -> Result<()> {
+pub(crate) async fn update_custom_role(tx: &mut RightsTx, account_id: AccountId, role: &CustomRole) -> Result<()> {
     tx.touch_role(account_id, &role.name);
     let values = args![
         account_id,
@@ -59,7 +65,7 @@ pub(crate) async fn update_custom_role(tx: &mut RightsTx, account_id: i64, role:
 
 const DELETE_CUSTOM_ROLE: &str = "DELETE FROM custom_roles WHERE account_id = $1 AND name_key = $2";
 
-pub(crate) async fn delete_custom_role(tx: &mut Tx, account_id: i64, name_key: &str) -> Result<()> {
+pub(crate) async fn delete_custom_role(tx: &mut Tx, account_id: AccountId, name_key: &str) -> Result<()> {
     one(tx.execute(DELETE_CUSTOM_ROLE, args![account_id, name_key]).await?)
 }
 

@@ -1,4 +1,5 @@
 use portolan_api::Result;
+use portolan_ids::{AccountId, UserId};
 use portolan_store::{Db, Tx, args};
 
 use super::one;
@@ -6,7 +7,7 @@ use crate::model::first_start::FirstStep;
 
 const INSERT_FIRST_START: &str = "INSERT INTO first_start (step, account_id, user_id) VALUES ($1, $2, $3)";
 
-pub(crate) async fn insert_first_start(tx: &mut Tx, step: &str, account_id: i64, user_id: i64) -> Result<()> {
+pub(crate) async fn insert_first_start(tx: &mut Tx, step: &str, account_id: AccountId, user_id: UserId) -> Result<()> {
     one(tx.execute(INSERT_FIRST_START, args![step, account_id, user_id]).await?)
 }
 

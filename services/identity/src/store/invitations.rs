@@ -1,4 +1,5 @@
 use portolan_api::{Error, Result};
+use portolan_ids::AccountId;
 use portolan_store::{Db, Row, Tx, args};
 
 use super::{AccountReader, one};
@@ -31,7 +32,11 @@ const LIST_INVITATIONS: &str = "SELECT account_id, email, name, code_digest, iss
     FROM invitations WHERE account_id = $1 ORDER BY email_key";
 
 /// Those that can still be accepted.
-pub(crate) async fn list_invitations(db: impl AccountReader, account_id: i64, now: i64) -> Result<Vec<Invitation>> {
+pub(crate) async fn list_invitations(
+    db: impl AccountReader,
+    account_id: AccountId,
+    now: i64,
+) -> Result<Vec<Invitation>> {
     let rows = db.rows(LIST_INVITATIONS, account_id).await?;
     let all = rows.iter().map(invitation).collect::<Result<Vec<_>>>()?;
     Ok(all.into_iter().filter(|invitation| invitation.expires_at > now).collect())
@@ -40,7 +45,7 @@ pub(crate) async fn list_invitations(db: impl AccountReader, account_id: i64, no
 const FIND_INVITATION: &str = "SELECT account_id, email, name, code_digest, issuer_id, scope_roles, expires_at
     FROM invitations WHERE account_id = $1 AND email_key = $2";
 
-pub(crate) async fn find_invitation(tx: &mut Tx, account_id: i64, email_key: &str) -> Result<Option<Invitation>> {
+pub(crate) async fn find_invitation(tx: &mut Tx, account_id: AccountId, email_key: &str) -> Result<Option<Invitation>> {
     tx.fetch_optional(FIND_INVITATION, args![account_id, email_key]).await?.as_ref().map(invitation).transpose()
 }
 
@@ -62,7 +67,7 @@ pub(crate) async fn take_invitation(tx: &mut Tx, code_digest: &str) -> Result<Op
 const DELETE_INVITATION: &str = "DELETE FROM invitations WHERE account_id = $1 AND email_key = $2";
 
 /// Returns whether there was one.
-pub(crate) async fn delete_invitation(tx: &mut Tx, account_id: i64, email_key: &str) -> Result<bool> {
+pub(crate) async fn delete_invitation(tx: &mut Tx, account_id: AccountId, email_key: &str) -> Result<bool> {
     Ok(tx.execute(DELETE_INVITATION, args![account_id, email_key]).await? == 1)
 }
 

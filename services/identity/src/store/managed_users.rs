@@ -1,4 +1,5 @@
 use portolan_api::Result;
+use portolan_ids::AccountId;
 use portolan_store::{Db, Row, Tx, args};
 
 use super::{Fresh, RightsTx, list_members, one, tenants};
@@ -11,7 +12,7 @@ const FIND_BY_EXTERNAL_ID: &str =
     "SELECT account_id, name, external_id, notification_email, origin_url, created_at, updated_at FROM accounts
     WHERE vendor_account_id = $1 AND external_id = $2 AND state = 'ACTIVE'";
 
-pub(crate) async fn find_managed_user(db: &Db, vendor_account_id: i64, key: &Key) -> Result<Option<ManagedUser>> {
+pub(crate) async fn find_managed_user(db: &Db, vendor_account_id: AccountId, key: &Key) -> Result<Option<ManagedUser>> {
     let row = match key {
         Key::Id(id) => db.fetch_optional(FIND_BY_ID, args![vendor_account_id, *id]).await?,
         Key::ExternalId(id) => db.fetch_optional(FIND_BY_EXTERNAL_ID, args![vendor_account_id, id]).await?,
@@ -37,7 +38,7 @@ const LIST: &str =
 
 pub(crate) async fn list_managed_users(
     db: &Db,
-    vendor_account_id: i64,
+    vendor_account_id: AccountId,
     offset: i64,
     limit: i64,
 ) -> Result<Vec<ManagedUser>> {
@@ -51,7 +52,7 @@ const INSERT: &str = "INSERT INTO accounts (account_id, organization_id, name, c
 /// `None` when another workspace of the vendor has the external id.
 pub(crate) async fn insert_managed_user(
     tx: &mut Tx,
-    vendor_account_id: i64,
+    vendor_account_id: AccountId,
     organization_id: &str,
     new: &ManagedUser,
 ) -> Result<Option<Fresh>> {
@@ -74,9 +75,9 @@ const IS_TAKEN: &str = "SELECT account_id FROM accounts
 
 pub(crate) async fn is_external_id_taken(
     tx: &mut Tx,
-    vendor_account_id: i64,
+    vendor_account_id: AccountId,
     external_id: &str,
-    account_id: i64,
+    account_id: AccountId,
 ) -> Result<bool> {
     Ok(tx.fetch_optional(IS_TAKEN, args![vendor_account_id, external_id, account_id]).await?.is_some())
 }
@@ -87,7 +88,7 @@ const UPDATE: &str = "UPDATE accounts SET name = $3, external_id = $4, notificat
 /// `None` when a racing workspace took the external id.
 pub(crate) async fn update_managed_user(
     tx: &mut Tx,
-    vendor_account_id: i64,
+    vendor_account_id: AccountId,
     workspace: &ManagedUser,
 ) -> Result<Option<()>> {
     let ManagedUser { id, name, external_id, notification_email, origin_url, updated_at, .. } = workspace;
@@ -115,7 +116,7 @@ const DELETE_INVITATIONS: &str = "DELETE FROM invitations WHERE account_id = $1"
 const DELETE_DEVICES: &str = "DELETE FROM push_devices WHERE account_id = $1";
 
 /// Ends an account with everything that lets people in; false when it has ended already.
-pub(crate) async fn close_account(tx: &mut RightsTx, account_id: i64, now: i64) -> Result<bool> {
+pub(crate) async fn close_account(tx: &mut RightsTx, account_id: AccountId, now: i64) -> Result<bool> {
     for member in list_members(&mut *tx, account_id).await? {
         tx.touch_member(account_id, member.user_id);
     }
@@ -132,6 +133,6 @@ pub(crate) async fn close_account(tx: &mut RightsTx, account_id: i64, now: i64) 
 const IS_WORKSPACE: &str = "SELECT account_id FROM accounts
     WHERE account_id = $1 AND (vendor_account_id IS NOT NULL OR state <> 'ACTIVE')";
 
-pub(crate) async fn is_customer_workspace(db: &Db, account_id: i64) -> Result<bool> {
+pub(crate) async fn is_customer_workspace(db: &Db, account_id: AccountId) -> Result<bool> {
     Ok(db.fetch_optional(IS_WORKSPACE, args![account_id]).await?.is_some())
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use portolan_api::{Error, Result};
+use portolan_ids::{AccountId, CollectionId, UserId};
 use portolan_store::{Row, Tx, args};
 
 use super::{AccountReader, Fresh, Reader, RightsTx, one};
@@ -9,21 +10,21 @@ use crate::model::members::{Member, Membership};
 const LOCK_ACCOUNT: &str = "UPDATE accounts SET access_version = access_version + 1 WHERE account_id = $1";
 
 /// Makes changes of this account's roles and members wait for each other until the transaction ends.
-pub(crate) async fn lock_account(tx: &mut Tx, account_id: i64) -> Result<()> {
+pub(crate) async fn lock_account(tx: &mut Tx, account_id: AccountId) -> Result<()> {
     one(tx.execute(LOCK_ACCOUNT, args![account_id]).await?)
 }
 
 const LIST_MEMBERS: &str = "SELECT m.user_id, u.login, u.name, m.role, m.scope_roles, m.collection_ids,
     m.is_emptied FROM memberships m JOIN users u ON u.user_id = m.user_id WHERE m.account_id = $1 ORDER BY m.user_id";
 
-pub(crate) async fn list_members(db: impl AccountReader, account_id: i64) -> Result<Vec<Member>> {
+pub(crate) async fn list_members(db: impl AccountReader, account_id: AccountId) -> Result<Vec<Member>> {
     db.rows(LIST_MEMBERS, account_id).await?.iter().map(member).collect()
 }
 
 const FIND_MEMBER: &str = "SELECT m.user_id, u.login, u.name, m.role, m.scope_roles, m.collection_ids,
     m.is_emptied FROM memberships m JOIN users u ON u.user_id = m.user_id WHERE m.account_id = $1 AND u.login_key = $2";
 
-pub(crate) async fn find_member(tx: &mut Tx, account_id: i64, login_key: &str) -> Result<Option<Member>> {
+pub(crate) async fn find_member(tx: &mut Tx, account_id: AccountId, login_key: &str) -> Result<Option<Member>> {
     tx.fetch_optional(FIND_MEMBER, args![account_id, login_key]).await?.as_ref().map(member).transpose()
 }
 
@@ -31,8 +32,8 @@ const UPDATE_ROLES: &str = "UPDATE memberships SET role = $3, scope_roles = $4 W
 
 pub(crate) async fn update_roles(
     tx: &mut RightsTx,
-    account_id: i64,
-    user_id: i64,
+    account_id: AccountId,
+    user_id: UserId,
     role: Option<&str>,
     scope_roles: &BTreeMap<String, String>,
 ) -> Result<()> {
@@ -44,7 +45,7 @@ pub(crate) async fn update_roles(
 const DELETE_MEMBERSHIP: &str = "DELETE FROM memberships WHERE account_id = $1 AND user_id = $2";
 
 /// Returns whether there was one.
-pub(crate) async fn delete_membership(tx: &mut RightsTx, account_id: i64, user_id: i64) -> Result<bool> {
+pub(crate) async fn delete_membership(tx: &mut RightsTx, account_id: AccountId, user_id: UserId) -> Result<bool> {
     tx.touch_member(account_id, user_id);
     Ok(tx.execute(DELETE_MEMBERSHIP, args![account_id, user_id]).await? == 1)
 }
@@ -53,7 +54,11 @@ const LIST_WORKSPACES_OF_MEMBER: &str = "SELECT m.account_id FROM memberships m
     JOIN accounts a ON a.account_id = m.account_id WHERE a.vendor_account_id = $1 AND m.user_id = $2";
 
 /// The customer workspaces of a vendor account that a user is in.
-pub(crate) async fn list_workspaces_of_member(tx: &mut Tx, vendor_account_id: i64, user_id: i64) -> Result<Vec<i64>> {
+pub(crate) async fn list_workspaces_of_member(
+    tx: &mut Tx,
+    vendor_account_id: AccountId,
+    user_id: UserId,
+) -> Result<Vec<AccountId>> {
     let rows = tx.fetch_all(LIST_WORKSPACES_OF_MEMBER, args![vendor_account_id, user_id]).await?;
     rows.iter().map(|row| Ok(row.get("account_id")?)).collect()
 }
@@ -73,8 +78,8 @@ const INSERT_MEMBERSHIP: &str = "INSERT INTO memberships (account_id, user_id, r
 /// Lets a user into an account.
 pub(crate) async fn insert_membership(
     tx: &mut RightsTx,
-    account_id: i64,
-    user_id: i64,
+    account_id: AccountId,
+    user_id: UserId,
     scope_roles: &BTreeMap<String, String>,
 ) -> Result<()> {
     tx.touch_member(account_id, user_id);
@@ -85,7 +90,7 @@ pub(crate) async fn insert_membership(
 pub(crate) async fn insert_first_membership(
     tx: &mut Tx,
     of: &Fresh,
-    (account_id, user_id): (i64, i64),
+    (account_id, user_id): (AccountId, UserId),
     role: Option<&str>,
     scope_roles: &BTreeMap<String, String>,
 ) -> Result<()> {
@@ -95,8 +100,8 @@ pub(crate) async fn insert_first_membership(
 
 async fn insert(
     tx: &mut Tx,
-    account_id: i64,
-    user_id: i64,
+    account_id: AccountId,
+    user_id: UserId,
     role: Option<&str>,
     scope_roles: &BTreeMap<String, String>,
 ) -> Result<()> {
@@ -107,7 +112,11 @@ async fn insert(
 const FIND_MEMBERSHIP: &str =
     "SELECT role, scope_roles, collection_ids, is_emptied FROM memberships WHERE account_id = $1 AND user_id = $2";
 
-pub(crate) async fn find_membership(db: impl Reader, account_id: i64, user_id: i64) -> Result<Option<Membership>> {
+pub(crate) async fn find_membership(
+    db: impl Reader,
+    account_id: AccountId,
+    user_id: UserId,
+) -> Result<Option<Membership>> {
     db.row(FIND_MEMBERSHIP, account_id, user_id).await?.as_ref().map(membership).transpose()
 }
 
@@ -127,9 +136,9 @@ const UPDATE_MEMBERSHIP_COLLECTIONS: &str =
 
 pub(crate) async fn update_membership_collections(
     tx: &mut RightsTx,
-    account_id: i64,
-    user_id: i64,
-    ids: &[i32],
+    account_id: AccountId,
+    user_id: UserId,
+    ids: &[CollectionId],
     is_emptied: bool,
 ) -> Result<()> {
     tx.touch_member(account_id, user_id);

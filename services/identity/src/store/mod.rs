@@ -21,6 +21,7 @@ mod usage;
 mod users;
 
 use portolan_api::{Error, Result};
+use portolan_ids::{AccountId, UserId};
 use portolan_store::{Db, Row, Tx, args};
 
 pub(crate) use self::{
@@ -31,40 +32,40 @@ pub(crate) use self::{
 
 const NEXT_ID: &str = "UPDATE identity_sequences SET next = next + 1 WHERE name = $1 RETURNING next - 1 AS id";
 
-pub(crate) async fn next_id(tx: &mut Tx, sequence: &str) -> Result<i64> {
-    Ok(tx.fetch_one(NEXT_ID, args![sequence]).await?.get("id")?)
+pub(crate) async fn next_id<Id: From<i64>>(tx: &mut Tx, sequence: &str) -> Result<Id> {
+    Ok(tx.fetch_one(NEXT_ID, args![sequence]).await?.get::<i64>("id")?.into())
 }
 
 /// A read of many rows that may stand inside a transaction.
 pub(crate) trait AccountReader {
-    async fn rows(self, sql: &'static str, account_id: i64) -> Result<Vec<Row>>;
+    async fn rows(self, sql: &'static str, account_id: AccountId) -> Result<Vec<Row>>;
 }
 
 impl AccountReader for &Db {
-    async fn rows(self, sql: &'static str, account_id: i64) -> Result<Vec<Row>> {
+    async fn rows(self, sql: &'static str, account_id: AccountId) -> Result<Vec<Row>> {
         Ok(self.fetch_all(sql, args![account_id]).await?)
     }
 }
 
 impl AccountReader for &mut Tx {
-    async fn rows(self, sql: &'static str, account_id: i64) -> Result<Vec<Row>> {
+    async fn rows(self, sql: &'static str, account_id: AccountId) -> Result<Vec<Row>> {
         Ok(self.fetch_all(sql, args![account_id]).await?)
     }
 }
 
 /// A read that may stand inside a transaction.
 pub(crate) trait Reader {
-    async fn row(self, sql: &'static str, account_id: i64, user_id: i64) -> Result<Option<Row>>;
+    async fn row(self, sql: &'static str, account_id: AccountId, user_id: UserId) -> Result<Option<Row>>;
 }
 
 impl Reader for &Db {
-    async fn row(self, sql: &'static str, account_id: i64, user_id: i64) -> Result<Option<Row>> {
+    async fn row(self, sql: &'static str, account_id: AccountId, user_id: UserId) -> Result<Option<Row>> {
         Ok(self.fetch_optional(sql, args![account_id, user_id]).await?)
     }
 }
 
 impl Reader for &mut Tx {
-    async fn row(self, sql: &'static str, account_id: i64, user_id: i64) -> Result<Option<Row>> {
+    async fn row(self, sql: &'static str, account_id: AccountId, user_id: UserId) -> Result<Option<Row>> {
         Ok(self.fetch_optional(sql, args![account_id, user_id]).await?)
     }
 }

@@ -1,4 +1,5 @@
 use portolan_api::Result;
+use portolan_ids::UserId;
 use portolan_store::{Db, Tx, args};
 
 use super::one;
@@ -41,7 +42,7 @@ pub(crate) async fn take_oidc_login(db: &Db, state_digest: &str, now: i64) -> Re
 
 const FIND_IDENTITY: &str = "SELECT user_id FROM user_identities WHERE issuer = $1 AND subject = $2";
 
-pub(crate) async fn find_identity(tx: &mut Tx, issuer: &str, subject: &str) -> Result<Option<i64>> {
+pub(crate) async fn find_identity(tx: &mut Tx, issuer: &str, subject: &str) -> Result<Option<UserId>> {
     let row = tx.fetch_optional(FIND_IDENTITY, args![issuer, subject]).await?;
     Ok(row.map(|row| row.get("user_id")).transpose()?)
 }
@@ -49,12 +50,12 @@ pub(crate) async fn find_identity(tx: &mut Tx, issuer: &str, subject: &str) -> R
 const INSERT_IDENTITY: &str =
     "INSERT INTO user_identities (issuer, subject, user_id, created_at) VALUES ($1, $2, $3, $4)";
 
-pub(crate) async fn insert_identity(tx: &mut Tx, issuer: &str, subject: &str, user_id: i64, now: i64) -> Result<()> {
+pub(crate) async fn insert_identity(tx: &mut Tx, issuer: &str, subject: &str, user_id: UserId, now: i64) -> Result<()> {
     one(tx.execute(INSERT_IDENTITY, args![issuer, subject, user_id, now]).await?)
 }
 
 const TOUCH_USER: &str = "UPDATE users SET last_login_at = $2 WHERE user_id = $1";
 
-pub(crate) async fn touch_user(tx: &mut Tx, user_id: i64, now: i64) -> Result<()> {
+pub(crate) async fn touch_user(tx: &mut Tx, user_id: UserId, now: i64) -> Result<()> {
     one(tx.execute(TOUCH_USER, args![user_id, now]).await?)
 }

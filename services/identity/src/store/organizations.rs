@@ -1,4 +1,5 @@
 use portolan_api::{Error, Result};
+use portolan_ids::AccountId;
 use portolan_store::{Db, Row, Tx, args};
 
 use super::{one, tenants};
@@ -48,7 +49,7 @@ pub(crate) async fn list_closed_organizations(db: &Db) -> Result<Vec<Organizatio
 const LIST_ACCOUNT_IDS: &str = "SELECT account_id FROM accounts WHERE organization_id = $1 AND state = 'ACTIVE'
     ORDER BY account_id";
 
-pub(crate) async fn list_account_ids(db: &Db, organization_id: &str) -> Result<Vec<i64>> {
+pub(crate) async fn list_account_ids(db: &Db, organization_id: &str) -> Result<Vec<AccountId>> {
     let rows = db.fetch_all(LIST_ACCOUNT_IDS, args![organization_id]).await?;
     rows.iter().map(|row| Ok(row.get("account_id")?)).collect()
 }

@@ -1,4 +1,5 @@
 use portolan_api::Result;
+use portolan_ids::{AccountId, UserId};
 use portolan_store::{Db, Row, Tx, args};
 
 use super::one;
@@ -9,7 +10,13 @@ const UPSERT_DEVICE: &str = "INSERT INTO push_devices
     ON CONFLICT (account_id, user_id, endpoint_digest) DO UPDATE SET p256dh = excluded.p256dh, auth = excluded.auth,
         created_at = excluded.created_at";
 
-pub(crate) async fn upsert_device(tx: &mut Tx, account_id: i64, user_id: i64, device: &Device, now: i64) -> Result<()> {
+pub(crate) async fn upsert_device(
+    tx: &mut Tx,
+    account_id: AccountId,
+    user_id: UserId,
+    device: &Device,
+    now: i64,
+) -> Result<()> {
     let Device { endpoint_digest, endpoint, p256dh, auth } = device;
     one(tx.execute(UPSERT_DEVICE, args![account_id, user_id, endpoint_digest, endpoint, p256dh, auth, now]).await?)
 }
@@ -19,14 +26,14 @@ const DELETE_OLD_DEVICES: &str = "DELETE FROM push_devices WHERE account_id = $1
         ORDER BY created_at DESC, endpoint_digest LIMIT $3)";
 
 /// Keeps the newest devices of a user.
-pub(crate) async fn delete_old_devices(tx: &mut Tx, account_id: i64, user_id: i64, kept: i64) -> Result<()> {
+pub(crate) async fn delete_old_devices(tx: &mut Tx, account_id: AccountId, user_id: UserId, kept: i64) -> Result<()> {
     tx.execute(DELETE_OLD_DEVICES, args![account_id, user_id, kept]).await?;
     Ok(())
 }
 
 const DELETE_DEVICES_OF_MEMBER: &str = "DELETE FROM push_devices WHERE account_id = $1 AND user_id = $2";
 
-pub(crate) async fn delete_devices_of_member(tx: &mut Tx, account_id: i64, user_id: i64) -> Result<()> {
+pub(crate) async fn delete_devices_of_member(tx: &mut Tx, account_id: AccountId, user_id: UserId) -> Result<()> {
     tx.execute(DELETE_DEVICES_OF_MEMBER, args![account_id, user_id]).await?;
     Ok(())
 }
@@ -45,7 +52,7 @@ pub(crate) async fn delete_device(tx: &mut Tx, due: &Due) -> Result<()> {
 
 const USERS_WITH_DEVICES: &str = "SELECT DISTINCT user_id FROM push_devices WHERE account_id = $1 ORDER BY user_id";
 
-pub(crate) async fn users_with_devices(db: &Db, account_id: i64) -> Result<Vec<i64>> {
+pub(crate) async fn users_with_devices(db: &Db, account_id: AccountId) -> Result<Vec<UserId>> {
     let rows = db.fetch_all(USERS_WITH_DEVICES, args![account_id]).await?;
     rows.iter().map(|row| Ok(row.get("user_id")?)).collect()
 }
@@ -58,8 +65,8 @@ const INSERT_MESSAGES: &str = "INSERT INTO push_messages
 /// One row a device of the user; those that are there already stay as they are.
 pub(crate) async fn insert_messages(
     tx: &mut Tx,
-    account_id: i64,
-    user_id: i64,
+    account_id: AccountId,
+    user_id: UserId,
     message_id: &str,
     payload: &str,
     now: i64,

@@ -1,4 +1,5 @@
 use portolan_api::Result;
+use portolan_ids::UserId;
 use portolan_store::{Tx, args};
 
 const TAKE_PLACE: &str = "INSERT INTO password_resets (user_id, origin, token_digest, created_at)
@@ -9,7 +10,7 @@ const TAKE_PLACE: &str = "INSERT INTO password_resets (user_id, origin, token_di
 /// Replaces the user's token of this origin if it was made at or before `replaced_before`; false otherwise.
 pub(crate) async fn insert_reset(
     tx: &mut Tx,
-    user_id: i64,
+    user_id: UserId,
     origin: &str,
     token_digest: &str,
     now: i64,
@@ -20,7 +21,7 @@ pub(crate) async fn insert_reset(
 
 const FIND_CREATED_AT: &str = "SELECT created_at FROM password_resets WHERE user_id = $1 AND origin = $2";
 
-pub(crate) async fn find_reset_time(tx: &mut Tx, user_id: i64, origin: &str) -> Result<i64> {
+pub(crate) async fn find_reset_time(tx: &mut Tx, user_id: UserId, origin: &str) -> Result<i64> {
     let row = tx.fetch_optional(FIND_CREATED_AT, args![user_id, origin]).await?;
     Ok(row.map(|row| row.get("created_at")).transpose()?.unwrap_or_default())
 }
@@ -28,14 +29,14 @@ pub(crate) async fn find_reset_time(tx: &mut Tx, user_id: i64, origin: &str) -> 
 const TAKE_RESET: &str = "DELETE FROM password_resets WHERE token_digest = $1 AND created_at > $2 RETURNING user_id";
 
 /// Uses a token up and answers whose it was.
-pub(crate) async fn take_reset(tx: &mut Tx, token_digest: &str, created_after: i64) -> Result<Option<i64>> {
+pub(crate) async fn take_reset(tx: &mut Tx, token_digest: &str, created_after: i64) -> Result<Option<UserId>> {
     let row = tx.fetch_optional(TAKE_RESET, args![token_digest, created_after]).await?;
     Ok(row.map(|row| row.get("user_id")).transpose()?)
 }
 
 const DELETE_RESETS: &str = "DELETE FROM password_resets WHERE user_id = $1";
 
-pub(crate) async fn delete_resets(tx: &mut Tx, user_id: i64) -> Result<()> {
+pub(crate) async fn delete_resets(tx: &mut Tx, user_id: UserId) -> Result<()> {
     tx.execute(DELETE_RESETS, args![user_id]).await?;
     Ok(())
 }

@@ -13,6 +13,7 @@ use std::{
 
 use portolan_api::{Error, Result};
 use portolan_authz::{Change, Ended, Scope, grant_key, role_key};
+use portolan_ids::{AccountId, UserId};
 use portolan_store::{Db, Row, Tx};
 
 use super::{AccountReader, Reader};
@@ -62,14 +63,14 @@ impl RightsTx {
         self.missing
     }
 
-    pub(super) fn touch_member(&mut self, account_id: i64, user_id: i64) {
+    pub(super) fn touch_member(&mut self, account_id: AccountId, user_id: UserId) {
         for key in member_keys(account_id, user_id) {
             self.touch(key);
         }
     }
 
-    pub(super) fn touch_role(&mut self, account_id: i64, name: &str) {
-        self.touch(role_key(account_id, name));
+    pub(super) fn touch_role(&mut self, account_id: AccountId, name: &str) {
+        self.touch(role_key(account_id.into(), name));
     }
 
     fn touch(&mut self, key: String) {
@@ -80,8 +81,8 @@ impl RightsTx {
 }
 
 /// The grants of a member, one a scope.
-pub(crate) fn member_keys(account_id: i64, user_id: i64) -> impl Iterator<Item = String> {
-    Scope::ALL.into_iter().map(move |scope| grant_key(account_id, user_id, scope))
+pub(crate) fn member_keys(account_id: AccountId, user_id: UserId) -> impl Iterator<Item = String> {
+    Scope::ALL.into_iter().map(move |scope| grant_key(account_id.into(), user_id.into(), scope))
 }
 
 impl Deref for RightsTx {
@@ -99,34 +100,34 @@ impl DerefMut for RightsTx {
 }
 
 impl AccountReader for &mut RightsTx {
-    async fn rows(self, sql: &'static str, account_id: i64) -> Result<Vec<Row>> {
+    async fn rows(self, sql: &'static str, account_id: AccountId) -> Result<Vec<Row>> {
         (&mut self.tx).rows(sql, account_id).await
     }
 }
 
 impl Reader for &mut RightsTx {
-    async fn row(self, sql: &'static str, account_id: i64, user_id: i64) -> Result<Option<Row>> {
+    async fn row(self, sql: &'static str, account_id: AccountId, user_id: UserId) -> Result<Option<Row>> {
         (&mut self.tx).row(sql, account_id, user_id).await
     }
 }
 
 /// A user or an account that the transaction at hand makes: nobody can have read what they hold, or what is held there.
 pub(crate) struct Fresh {
-    user_id: Option<i64>,
-    account_id: Option<i64>,
+    user_id: Option<UserId>,
+    account_id: Option<AccountId>,
 }
 
 impl Fresh {
-    pub(super) fn user(user_id: i64) -> Self {
+    pub(super) fn user(user_id: UserId) -> Self {
         Self { user_id: Some(user_id), account_id: None }
     }
 
-    pub(super) fn account(account_id: i64) -> Self {
+    pub(super) fn account(account_id: AccountId) -> Self {
         Self { user_id: None, account_id: Some(account_id) }
     }
 
     /// Refuses a membership of which neither side is new.
-    pub(super) fn must_be_of(&self, account_id: i64, user_id: i64) -> Result<()> {
+    pub(super) fn must_be_of(&self, account_id: AccountId, user_id: UserId) -> Result<()> {
         if self.user_id == Some(user_id) || self.account_id == Some(account_id) {
             return Ok(());
         }

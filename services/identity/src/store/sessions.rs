@@ -1,4 +1,5 @@
 use portolan_api::Result;
+use portolan_ids::{AccountId, UserId};
 use portolan_store::{Db, Row, Tx, args};
 
 use super::one;
@@ -26,7 +27,7 @@ const TAKE_SESSION: &str = "DELETE FROM sessions WHERE user_id = $1 AND substr(s
     RETURNING session_digest, access_digest, user_id, account_id, created_at, used_at, id_token";
 
 /// Ends the session that a caller token names; of two who replace one session, one gets it.
-pub(crate) async fn take_session(tx: &mut Tx, user_id: i64, credential_id: &str) -> Result<Option<Session>> {
+pub(crate) async fn take_session(tx: &mut Tx, user_id: UserId, credential_id: &str) -> Result<Option<Session>> {
     tx.fetch_optional(TAKE_SESSION, args![user_id, credential_id]).await?.as_ref().map(session).transpose()
 }
 
@@ -39,14 +40,14 @@ pub(crate) async fn touch_session(db: &Db, digest: &str, now: i64) -> Result<()>
 
 const DELETE_SESSIONS_OF_USER: &str = "DELETE FROM sessions WHERE user_id = $1";
 
-pub(crate) async fn delete_sessions_of_user(tx: &mut Tx, user_id: i64) -> Result<()> {
+pub(crate) async fn delete_sessions_of_user(tx: &mut Tx, user_id: UserId) -> Result<()> {
     tx.execute(DELETE_SESSIONS_OF_USER, args![user_id]).await?;
     Ok(())
 }
 
 const DELETE_SESSIONS_OF_MEMBER: &str = "DELETE FROM sessions WHERE account_id = $1 AND user_id = $2";
 
-pub(crate) async fn delete_sessions_of_member(tx: &mut Tx, account_id: i64, user_id: i64) -> Result<()> {
+pub(crate) async fn delete_sessions_of_member(tx: &mut Tx, account_id: AccountId, user_id: UserId) -> Result<()> {
     tx.execute(DELETE_SESSIONS_OF_MEMBER, args![account_id, user_id]).await?;
     Ok(())
 }
@@ -81,14 +82,14 @@ pub(crate) async fn is_login_place(db: &Db, login_key: &str, place_digest: &str)
 const UPSERT_LOGIN_PLACE: &str = "INSERT INTO login_places (user_id, place_digest, used_at) VALUES ($1, $2, $3)
     ON CONFLICT (user_id, place_digest) DO UPDATE SET used_at = excluded.used_at";
 
-pub(crate) async fn upsert_login_place(tx: &mut Tx, user_id: i64, place_digest: &str, now: i64) -> Result<()> {
+pub(crate) async fn upsert_login_place(tx: &mut Tx, user_id: UserId, place_digest: &str, now: i64) -> Result<()> {
     one(tx.execute(UPSERT_LOGIN_PLACE, args![user_id, place_digest, now]).await?)
 }
 
 const DELETE_LOGIN_PLACES_OF_USER: &str = "DELETE FROM login_places WHERE user_id = $1";
 
 /// Every network is a new one to the user again.
-pub(crate) async fn delete_login_places_of_user(tx: &mut Tx, user_id: i64) -> Result<()> {
+pub(crate) async fn delete_login_places_of_user(tx: &mut Tx, user_id: UserId) -> Result<()> {
     tx.execute(DELETE_LOGIN_PLACES_OF_USER, args![user_id]).await?;
     Ok(())
 }

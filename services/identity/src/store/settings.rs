@@ -1,4 +1,5 @@
 use portolan_api::{Error, Result};
+use portolan_ids::AccountId;
 use portolan_store::{Db, Tx, args};
 
 use super::one;
@@ -7,13 +8,13 @@ use crate::model::settings::Settings;
 const IS_OPEN: &str = "SELECT account_id FROM accounts WHERE account_id = $1 AND state = 'ACTIVE'";
 
 /// Whether there is such an account, and it has not ended.
-pub(crate) async fn is_open(db: &Db, account_id: i64) -> Result<bool> {
+pub(crate) async fn is_open(db: &Db, account_id: AccountId) -> Result<bool> {
     Ok(db.fetch_optional(IS_OPEN, args![account_id]).await?.is_some())
 }
 
 const FIND_SETTINGS: &str = "SELECT private_cidrs, partner_ips FROM account_settings WHERE account_id = $1";
 
-pub(crate) async fn find_settings(db: &Db, account_id: i64) -> Result<Settings> {
+pub(crate) async fn find_settings(db: &Db, account_id: AccountId) -> Result<Settings> {
     let Some(row) = db.fetch_optional(FIND_SETTINGS, args![account_id]).await? else { return Ok(Settings::default()) };
     let list = |text: String| serde_json::from_str(&text).map_err(Error::internal);
     Ok(Settings { private_cidrs: list(row.get("private_cidrs")?)?, partner_ips: list(row.get("partner_ips")?)? })
@@ -22,7 +23,7 @@ pub(crate) async fn find_settings(db: &Db, account_id: i64) -> Result<Settings> 
 const UPSERT_PRIVATE_CIDRS: &str = "INSERT INTO account_settings (account_id, private_cidrs, partner_ips)
     VALUES ($1, $2, '[]') ON CONFLICT (account_id) DO UPDATE SET private_cidrs = excluded.private_cidrs";
 
-pub(crate) async fn update_private_cidrs(tx: &mut Tx, account_id: i64, list: &[String]) -> Result<()> {
+pub(crate) async fn update_private_cidrs(tx: &mut Tx, account_id: AccountId, list: &[String]) -> Result<()> {
     let list = serde_json::to_string(list).map_err(Error::internal)?;
     one(tx.execute(UPSERT_PRIVATE_CIDRS, args![account_id, list]).await?)
 }
@@ -30,7 +31,7 @@ pub(crate) async fn update_private_cidrs(tx: &mut Tx, account_id: i64, list: &[S
 const UPSERT_PARTNER_IPS: &str = "INSERT INTO account_settings (account_id, private_cidrs, partner_ips)
     VALUES ($1, '[]', $2) ON CONFLICT (account_id) DO UPDATE SET partner_ips = excluded.partner_ips";
 
-pub(crate) async fn update_partner_ips(tx: &mut Tx, account_id: i64, list: &[String]) -> Result<()> {
+pub(crate) async fn update_partner_ips(tx: &mut Tx, account_id: AccountId, list: &[String]) -> Result<()> {
     let list = serde_json::to_string(list).map_err(Error::internal)?;
     one(tx.execute(UPSERT_PARTNER_IPS, args![account_id, list]).await?)
 }

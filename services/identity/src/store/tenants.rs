@@ -1,4 +1,5 @@
 use portolan_api::Result;
+use portolan_ids::AccountId;
 use portolan_store::{Db, Row, Tx, args};
 
 use super::next_id;
@@ -9,8 +10,8 @@ const SEQUENCE: &str = "tenant_state";
 const NOTE_ACCOUNT: &str = "UPDATE accounts SET state_version = $2 WHERE account_id = $1";
 
 /// Gives the change of an account's state its version.
-pub(crate) async fn note_account(tx: &mut Tx, account_id: i64) -> Result<()> {
-    let version = next_id(tx, SEQUENCE).await?;
+pub(crate) async fn note_account(tx: &mut Tx, account_id: AccountId) -> Result<()> {
+    let version: i64 = next_id(tx, SEQUENCE).await?;
     tx.execute(NOTE_ACCOUNT, args![account_id, version]).await?;
     Ok(())
 }
@@ -19,7 +20,7 @@ const NOTE_ORGANIZATION: &str = "UPDATE organizations SET state_version = $2 WHE
 
 /// Gives the change of an organization's state its version.
 pub(crate) async fn note_organization(tx: &mut Tx, id: &str) -> Result<()> {
-    let version = next_id(tx, SEQUENCE).await?;
+    let version: i64 = next_id(tx, SEQUENCE).await?;
     tx.execute(NOTE_ORGANIZATION, args![id, version]).await?;
     Ok(())
 }
@@ -46,6 +47,6 @@ const FIND_OPEN: &str = "SELECT a.account_id FROM accounts a
     JOIN organizations o ON o.organization_id = a.organization_id
     WHERE a.account_id = $1 AND a.state = 'ACTIVE' AND o.state = 'ACTIVE'";
 
-pub(crate) async fn is_open(db: &Db, account_id: i64) -> Result<bool> {
+pub(crate) async fn is_open(db: &Db, account_id: AccountId) -> Result<bool> {
     Ok(db.fetch_optional(FIND_OPEN, args![account_id]).await?.is_some())
 }

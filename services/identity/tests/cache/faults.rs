@@ -8,6 +8,7 @@ use std::{
 
 use portolan_authz::{Cache, Grant, Redis, Scope};
 use portolan_identity::{Deps, grants};
+use portolan_ids::UserId;
 use portolan_testkit::{RedisServer, TestDb, changes_of_test};
 
 use crate::world::{ACCOUNT, identity, member};
@@ -141,10 +142,10 @@ pub async fn no_answered_change_is_unseen(test: TestDb) {
 
 /// One change, which is answered, refused, or cut off between its announcement and its answer. Tells whether it was not
 /// refused.
-async fn write(deps: &Deps, user: i64, change: i32, dies: bool, answered: &AtomicI32, counts: &Counts) -> bool {
+async fn write(deps: &Deps, user: UserId, change: i32, dies: bool, answered: &AtomicI32, counts: &Counts) -> bool {
     let began = Instant::now();
     let deps = deps.clone();
-    let writer = tokio::spawn(async move { grants::set_collections(&deps, ACCOUNT, user, &[change]).await });
+    let writer = tokio::spawn(async move { grants::set_collections(&deps, ACCOUNT, user, &[change.into()]).await });
     if dies && change % 2 == 0 {
         tokio::time::sleep(Duration::from_micros(rand::random::<u64>() % 6_000)).await;
         writer.abort();
@@ -167,7 +168,7 @@ async fn write(deps: &Deps, user: i64, change: i32, dies: bool, answered: &Atomi
     true
 }
 
-async fn read(deps: &Deps, user: i64, answered: &AtomicI32, counts: &Counts) {
+async fn read(deps: &Deps, user: UserId, answered: &AtomicI32, counts: &Counts) {
     let floor = answered.load(Ordering::SeqCst);
     let Ok(grant) = grants::get(deps, ACCOUNT, user, Scope::Api).await else { return };
     counts.reads.fetch_add(1, Ordering::SeqCst);

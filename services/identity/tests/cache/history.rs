@@ -6,6 +6,7 @@ use portolan_identity::{
     Deps, grants, members,
     roles::{self, RoleInput},
 };
+use portolan_ids::{CollectionId, UserId};
 use portolan_testkit::TestDb;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -100,6 +101,10 @@ struct Naive {
     roles: BTreeMap<String, CustomRole>,
     /// `None` for who was removed.
     members: Vec<Option<Member>>,
+}
+
+fn typed(ids: &[i32]) -> Vec<CollectionId> {
+    ids.iter().copied().map(CollectionId).collect()
 }
 
 fn listed(ids: Vec<i32>) -> List {
@@ -214,7 +219,7 @@ struct History<'a> {
     processes: &'a [Deps; 2],
     root: &'a Caller,
     round: usize,
-    users: Vec<i64>,
+    users: Vec<UserId>,
     naive: Naive,
 }
 
@@ -248,7 +253,7 @@ impl<'a> History<'a> {
         RoleInput {
             name: self.name(&format!("r{role}")),
             base_role: BASES[draft.base].name().to_owned(),
-            collection_ids: draft.collections.clone(),
+            collection_ids: draft.collections.as_deref().map(typed),
             features: draft.features.as_ref().map(|list| list.iter().map(|n| FEATURES[*n].to_owned()).collect()),
             opens_threat_protection: draft.opens_threat_protection,
             is_default: None,
@@ -292,17 +297,17 @@ impl<'a> History<'a> {
             Event::Restrict { user, collections } => {
                 let Some(member) = self.naive.members[*user].as_mut() else { return Ok(()) };
                 member.list = listed(collections.clone());
-                (Ok(()), grants::set_collections(deps, ACCOUNT, self.users[*user], collections).await)
+                (Ok(()), grants::set_collections(deps, ACCOUNT, self.users[*user], &typed(collections)).await)
             }
             Event::Add { user, collection } => {
                 self.add(*user, *collection);
-                (Ok(()), grants::add_collection(deps, ACCOUNT, self.users[*user], *collection).await)
+                (Ok(()), grants::add_collection(deps, ACCOUNT, self.users[*user], CollectionId(*collection)).await)
             }
             Event::Forget(deleted) => {
                 let roles = self.naive.roles.values_mut().map(|role| &mut role.list);
                 let members = self.naive.members.iter_mut().flatten().map(|member| &mut member.list);
                 roles.chain(members).flatten().for_each(|list| list.retain(|id| !deleted.contains(id)));
-                (Ok(()), grants::forget_collections(deps, ACCOUNT, deleted).await)
+                (Ok(()), grants::forget_collections(deps, ACCOUNT, &typed(deleted)).await)
             }
             Event::Remove(user) => {
                 let expected = self.naive.members[*user].take().map(drop).ok_or(Reason::UserNotFound);

@@ -11,13 +11,14 @@ use portolan_api::billing::v1::{
 };
 use portolan_authz::{Cache, Caller, CredentialKind, Grant, RequestInfo, Role, Scope};
 use portolan_identity::{Deps, Options, users};
+use portolan_ids::{AccountId, UserId};
 use portolan_runtime::{Config, GrpcService, Keys, Peers, Secrets};
 use portolan_store::{Store, args};
 use portolan_testkit::TestDb;
 use tonic::{Request, Response, Status, body::Body, codegen::http, service::Routes};
 use tower::{ServiceExt, util::BoxCloneSyncService};
 
-pub const ACCOUNT: i64 = 1_000_000;
+pub const ACCOUNT: AccountId = AccountId(1_000_000);
 pub const PASSWORD: &str = "a password of its own";
 
 /// Identity as one more process on the test's database would have it, with its own connections.
@@ -33,12 +34,12 @@ pub async fn identity(test: &TestDb, grants: Cache<Grant>) -> Deps {
 }
 
 /// Makes the account, with a member of it, and returns the member.
-pub async fn member(deps: &Deps, login: &str) -> i64 {
+pub async fn member(deps: &Deps, login: &str) -> UserId {
     with_role(deps, login, "MEMBER").await
 }
 
 /// The same in another role.
-pub async fn with_role(deps: &Deps, login: &str, role: &str) -> i64 {
+pub async fn with_role(deps: &Deps, login: &str, role: &str) -> UserId {
     let organization = "INSERT INTO organizations (organization_id, public_id, name, state, created_at)
         VALUES ('o', 'org_o', 'o', 'ACTIVE', 0) ON CONFLICT DO NOTHING";
     deps.db.execute(organization, args![]).await.unwrap();
@@ -51,10 +52,10 @@ pub async fn with_role(deps: &Deps, login: &str, role: &str) -> i64 {
 }
 
 /// A caller as the guard makes one, for an ADMIN of the account.
-pub fn admin(user_id: i64, credential_id: &str) -> Caller {
+pub fn admin(user_id: UserId, credential_id: &str) -> Caller {
     Caller {
-        account_id: ACCOUNT,
-        user_id,
+        account_id: ACCOUNT.into(),
+        user_id: user_id.into(),
         organization_id: "o".into(),
         scope: Scope::Api,
         credential: CredentialKind::Session,

@@ -10,13 +10,14 @@ use portolan_identity::{
         sealed::AUDIT_KEY,
     },
 };
+use portolan_ids::{AccountId, UserId};
 use portolan_runtime::{Keys, Secrets};
 use portolan_store::{Db, Dialect, Value, args};
 use portolan_testkit::TestDb;
 
 use crate::world::{ACCOUNT, identity};
 
-const OTHER: i64 = 1_000_007;
+const OTHER: AccountId = AccountId(1_000_007);
 const EVENTS: i64 = 4;
 const TABLES: [&str; 2] = ["audit_events", "audit_heads"];
 
@@ -25,13 +26,21 @@ fn sql(text: String) -> &'static str {
     text.leak()
 }
 
-fn event(account_id: i64, n: i64) -> Event {
+fn event(account_id: AccountId, n: i64) -> Event {
     let (id, time_ms) = (format!("event-{n}"), 1_700_000_000_000 + n);
     let (user_id, action) = (7, "role.create".to_owned());
-    Event { event_id: id, account_id, user_id, action, after: format!("{{\"n\":{n}}}"), time_ms, ..Event::default() }
+    Event {
+        event_id: id,
+        account_id,
+        user_id: user_id.into(),
+        action,
+        after: format!("{{\"n\":{n}}}"),
+        time_ms,
+        ..Event::default()
+    }
 }
 
-async fn append(deps: &Deps, account_id: i64, n: i64) {
+async fn append(deps: &Deps, account_id: AccountId, n: i64) {
     let mut tx = deps.db.begin().await.unwrap();
     assert_eq!(audit::append(&deps.audit, &mut tx, [event(account_id, n)]).await.unwrap(), 1);
     tx.commit().await.unwrap();
@@ -48,12 +57,12 @@ async fn audited(test: &TestDb) -> Deps {
     deps
 }
 
-async fn verdicts(deps: &Deps, expected: &[SignedHead]) -> BTreeMap<i64, Verdict> {
+async fn verdicts(deps: &Deps, expected: &[SignedHead]) -> BTreeMap<AccountId, Verdict> {
     audit::verify_all(&deps.db, &deps.audit, expected).await.unwrap()
 }
 
 /// The accounts whose chain does not hold, and where.
-async fn broken(deps: &Deps, expected: &[SignedHead]) -> BTreeMap<i64, i64> {
+async fn broken(deps: &Deps, expected: &[SignedHead]) -> BTreeMap<AccountId, i64> {
     let all = verdicts(deps, expected).await.into_iter();
     all.filter_map(|(account_id, verdict)| match verdict {
         Verdict::Broken { seq, .. } => Some((account_id, seq)),
@@ -64,7 +73,7 @@ async fn broken(deps: &Deps, expected: &[SignedHead]) -> BTreeMap<i64, i64> {
 
 async fn heads(deps: &Deps) -> Vec<SignedHead> {
     let (signed, changed) = audit::signed(&deps.db, &deps.audit).await.unwrap();
-    assert_eq!(changed, Vec::<i64>::new());
+    assert_eq!(changed, Vec::<AccountId>::new());
     signed
 }
 
@@ -183,7 +192,7 @@ pub async fn a_chain_cannot_be_made_anew(test: TestDb) {
     for last in 0..EVENTS {
         run(&deps.db, format!("DELETE {events} AND seq > {last}")).await;
         let hash = format!("(SELECT max(hash) {events} AND seq = {last})");
-        let hash = if last == 0 { format!("'{}'", Head::new(0).hash) } else { hash };
+        let hash = if last == 0 { format!("'{}'", Head::new(AccountId(0)).hash) } else { hash };
         run(&deps.db, format!("UPDATE audit_heads SET seq = {last}, hash = {hash} WHERE account_id = {ACCOUNT}")).await;
         assert!(broken(&deps, &[]).await.contains_key(&ACCOUNT), "cut after {last}");
         // The next event does not cover up for it, and nothing of it is signed.
@@ -200,7 +209,7 @@ pub async fn a_chain_cannot_be_made_anew(test: TestDb) {
         let mut head = Head::new(ACCOUNT);
         for n in 1..=EVENTS {
             let before = head.hash.clone();
-            let mut entry = head.link(&foreign, &Event { user_id: 8, ..event(ACCOUNT, n) }).unwrap();
+            let mut entry = head.link(&foreign, &Event { user_id: UserId(8), ..event(ACCOUNT, n) }).unwrap();
             if named.is_empty() {
                 entry.hash = entry.plain_hash(&before).unwrap();
                 head.hash.clone_from(&entry.hash);
@@ -331,7 +340,7 @@ pub async fn a_head_that_was_kept_shows_what_was_set_back(test: TestDb) {
 pub async fn a_chain_that_is_older_than_keys_goes_on(test: TestDb) {
     let deps = audited(&test).await;
     // As the version before wrote it.
-    let mut before = Head::new(0).hash;
+    let mut before = Head::new(AccountId(0)).hash;
     for seq in 1..=EVENTS {
         let mut entry =
             Head { seq: seq - 1, ..Head::new(ACCOUNT) }.link(&deps.audit.current(), &event(ACCOUNT, seq)).unwrap();

@@ -3,6 +3,7 @@ use portolan_identity::{
     grants,
     roles::{self, RoleInput},
 };
+use portolan_ids::CollectionId;
 use portolan_store::args;
 use portolan_testkit::TestDb;
 
@@ -29,7 +30,7 @@ pub async fn the_database_keeps_one_default_role(test: TestDb) {
 pub async fn forgetting_twice_changes_nothing(test: TestDb) {
     let deps = identity(&test, Cache::memory()).await;
     let user = member(&deps, "ann@example.org").await;
-    grants::set_collections(&deps, ACCOUNT, user, &[3, 4]).await.unwrap();
+    grants::set_collections(&deps, ACCOUNT, user, &[CollectionId(3), CollectionId(4)]).await.unwrap();
     let events = async || {
         let count = "SELECT count(*) AS n FROM audit_events WHERE action = 'collections.forget'";
         deps.db.fetch_one(count, args![]).await.unwrap().get::<i64>("n").unwrap()
@@ -42,7 +43,8 @@ pub async fn forgetting_twice_changes_nothing(test: TestDb) {
         (vec![4, 3], vec![], 2),
         (vec![4], vec![], 2),
     ] {
-        grants::forget_collections(&deps, ACCOUNT, &deleted).await.unwrap();
+        let ids: Vec<_> = deleted.iter().copied().map(CollectionId).collect();
+        grants::forget_collections(&deps, ACCOUNT, &ids).await.unwrap();
         assert_eq!((seen().await, events().await), (Some(left), expected), "{deleted:?}");
     }
     grants::set_collections(&deps, ACCOUNT, user, &[]).await.unwrap();

@@ -12,6 +12,7 @@ use portolan_identity::{
     Deps, administrators, grants, members,
     roles::{self, RoleInput},
 };
+use portolan_ids::{CollectionId, UserId};
 use portolan_store::args;
 use portolan_testkit::TestDb;
 
@@ -43,7 +44,7 @@ impl Dice {
 /// What a user holds, scope by scope.
 type Held = Vec<GetGrantResponse>;
 
-async fn held(deps: &Deps, user_id: i64) -> Held {
+async fn held(deps: &Deps, user_id: UserId) -> Held {
     let mut held = Held::new();
     for scope in SCOPES {
         held.push((&grants::read(deps, ACCOUNT, user_id, scope).await.unwrap()).into());
@@ -88,15 +89,15 @@ fn excess(giver: &GetGrantResponse, before: &GetGrantResponse, after: &GetGrantR
     found
 }
 
-async fn caller(deps: &Deps, user_id: i64) -> Caller {
+async fn caller(deps: &Deps, user_id: UserId) -> Caller {
     let grant = grants::read(deps, ACCOUNT, user_id, Scope::Api).await.unwrap();
     Caller { grant: Arc::new(grant), ..admin(user_id, "") }
 }
 
 /// One call of somebody, whatever the guard would say of it.
-async fn call(deps: &Deps, dice: &mut Dice, caller: &Caller, logins: &BTreeMap<i64, String>) -> (String, bool) {
+async fn call(deps: &Deps, dice: &mut Dice, caller: &Caller, logins: &BTreeMap<UserId, String>) -> (String, bool) {
     let names: Vec<&str> = BUILT_IN.into_iter().chain(CUSTOM).collect();
-    let ids: Vec<i64> = logins.keys().copied().collect();
+    let ids: Vec<UserId> = logins.keys().copied().collect();
     let target = dice.any(&ids);
     let login = &logins[&target];
     let mapping = |dice: &mut Dice| -> BTreeMap<String, String> {
@@ -108,7 +109,7 @@ async fn call(deps: &Deps, dice: &mut Dice, caller: &Caller, logins: &BTreeMap<i
         base_role: dice.any(&BUILT_IN[..6]).to_owned(),
         collection_ids: dice
             .any(&[None, Some([1, 2].as_slice()), Some(&[1]), Some(&[]), Some(&[3])])
-            .map(<[i32]>::to_vec),
+            .map(|ids| ids.iter().copied().map(CollectionId).collect()),
         features: dice
             .any(&[None, Some(["ADMIN"].as_slice()), Some(&["INVENTORY", "USER"]), Some(&[])])
             .map(|list| list.iter().map(|name| (*name).to_owned()).collect()),
@@ -150,7 +151,7 @@ async fn call(deps: &Deps, dice: &mut Dice, caller: &Caller, logins: &BTreeMap<i
 }
 
 /// Gives everyone the role of the start, and to some a custom one.
-async fn begin(deps: &Deps, ids: &[i64]) {
+async fn begin(deps: &Deps, ids: &[UserId]) {
     let first = admin(ids[0], "");
     let role = "UPDATE memberships SET role = $3, scope_roles = '{}', collection_ids = NULL, is_emptied = 0
         WHERE account_id = $1 AND user_id = $2";
@@ -163,7 +164,7 @@ async fn begin(deps: &Deps, ids: &[i64]) {
     deps.db.execute(founder, args![ids[0]]).await.unwrap();
     for (name, base_role, collection_ids, features, holder) in [
         ("Narrow", "ADMIN", None, Some(vec!["ADMIN".to_owned(), "INVENTORY".to_owned()]), ids[1]),
-        ("Pair", "MEMBER", Some(vec![1, 2]), None, ids[2]),
+        ("Pair", "MEMBER", Some(vec![CollectionId(1), CollectionId(2)]), None, ids[2]),
         ("Single", "MEMBER", None, Some(vec!["DEBUG_INFO".to_owned()]), ids[3]),
     ] {
         let (name, base_role) = (name.to_owned(), base_role.to_owned());
@@ -180,7 +181,7 @@ pub async fn nobody_gains_what_the_giver_does_not_hold(test: TestDb) {
         let login = format!("u{number}@example.org");
         logins.insert(with_role(&deps, &login, role).await, login);
     }
-    let ids: Vec<i64> = logins.keys().copied().collect();
+    let ids: Vec<UserId> = logins.keys().copied().collect();
     let (mut taken, mut log) = (0, Vec::new());
     for history in 0..HISTORIES {
         let mut dice = Dice(history + 1);

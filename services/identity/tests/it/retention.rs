@@ -13,7 +13,7 @@ use crate::world::{ACCOUNT, identity};
 
 async fn append(deps: &Deps, n: i64, day: &str) {
     let time_ms = audit::month_start_ms(&day[..7]).unwrap() + (day[8..].parse::<i64>().unwrap() - 1) * 86_400_000;
-    let event = Event { event_id: n.to_string(), account_id: ACCOUNT, user_id: n, time_ms, ..Event::default() };
+    let event = Event { event_id: n.to_string(), account_id: ACCOUNT, user_id: n.into(), time_ms, ..Event::default() };
     audit::record(&deps.db, &deps.audit, vec![event]).await.unwrap();
 }
 

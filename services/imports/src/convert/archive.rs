@@ -88,7 +88,7 @@ mod tests {
             writer.write_all(text.as_bytes()).unwrap();
         }
         let bytes = writer.finish().unwrap().into_inner();
-        let place = Place { account_id: 1, collection_id: 2, path_only: false, time: 3 };
+        let place = Place { account_id: AccountId(1), collection_id: CollectionId(2), path_only: false, time: 3 };
         let converted = convert(&bytes, &place).unwrap();
         let urls: Vec<_> = converted.operations.iter().map(|operation| &*operation.url).collect();
         assert_eq!(urls, ["/orders", "https://a.example/one", "https://a.example/two"]);

@@ -2,6 +2,7 @@
 
 use portolan_formats::FormatError;
 use portolan_formats::openapi::{ErrorType, ImportError};
+use portolan_ids::{AccountId, CollectionId};
 use portolan_record::{Record, Source, URL_BYTES_MAX};
 
 use super::jobs::NOTES_MAX;
@@ -27,9 +28,9 @@ pub struct Converted {
 /// Where the records of a document go.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
-    pub account_id: i64,
+    pub account_id: AccountId,
     /// 0 while the collection is not known.
-    pub collection_id: i32,
+    pub collection_id: CollectionId,
     /// The target is a host collection, whose endpoints are paths.
     pub path_only: bool,
     /// Unix seconds.
@@ -39,7 +40,12 @@ pub struct Place {
 impl Place {
     pub fn target(&self, source: Source) -> portolan_formats::Target {
         let Self { account_id, collection_id, time, .. } = *self;
-        portolan_formats::Target { account_id, collection_id: i64::from(collection_id), time, source }
+        portolan_formats::Target {
+            account_id: account_id.into(),
+            collection_id: collection_id.get().into(),
+            time,
+            source,
+        }
     }
 }
 

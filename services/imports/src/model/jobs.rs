@@ -1,6 +1,7 @@
 //! Jobs: work that goes on after its request was answered, and how far it is.
 
 use portolan_formats::Format;
+use portolan_ids::{AccountId, CollectionId, UserId};
 use portolan_jobs::{Readers, Record, State};
 use portolan_log::Positions;
 use serde::{Deserialize, Serialize};
@@ -112,14 +113,14 @@ pub struct Cursor {
 /// A job of this service as its readers see it.
 #[derive(Clone, Debug)]
 pub struct Job {
-    pub account_id: i64,
+    pub account_id: AccountId,
     pub job_id: String,
     pub kind: String,
     /// Who asked for it.
-    pub user_id: Option<i64>,
+    pub user_id: Option<UserId>,
     pub state: State,
     pub format: Option<Format>,
-    pub collection_id: Option<i32>,
+    pub collection_id: Option<CollectionId>,
     pub collection_name: String,
     pub progress: Progress,
     pub bytes_done: i64,
@@ -147,14 +148,14 @@ impl From<Record> for Job {
         // A capture is read twice, once to check and once to convert, so that each pass counts half.
         let read = if format == Some(Format::Har) { record.bytes_done / 2 } else { record.bytes_done };
         Self {
-            account_id: record.account_id,
+            account_id: record.account_id.into(),
             job_id: record.job_id,
             kind: record.kind,
-            user_id: record.subject.user_id,
+            user_id: record.subject.user_id.map(Into::into),
             state: record.state,
             format,
             collection_id: match record.subject.readers {
-                Readers::Collection(id) => Some(id),
+                Readers::Collection(id) => Some(id.into()),
                 Readers::Account | Readers::Unrestricted => None,
             },
             collection_name: record.subject.name,
@@ -172,7 +173,7 @@ impl From<Record> for Job {
 #[derive(Clone, Debug)]
 pub struct Finished {
     pub format: Format,
-    pub collection_id: Option<i32>,
+    pub collection_id: Option<CollectionId>,
     pub collection_name: String,
     pub progress: Progress,
 }
@@ -264,7 +265,7 @@ pub struct OtherJob {
     pub job_id: String,
     pub kind: String,
     pub state: String,
-    pub collection_id: Option<i32>,
+    pub collection_id: Option<CollectionId>,
     pub done_items: i64,
     pub error: Option<String>,
     /// Unix seconds.
@@ -275,11 +276,11 @@ pub struct OtherJob {
 /// What an account is told of a job.
 #[derive(Clone, Debug)]
 pub struct Announcement {
-    pub account_id: i64,
+    pub account_id: AccountId,
     /// Who asked for the job.
-    pub user_id: i64,
+    pub user_id: UserId,
     pub job_id: String,
     pub title: String,
     pub text: String,
-    pub collection_id: Option<i32>,
+    pub collection_id: Option<CollectionId>,
 }

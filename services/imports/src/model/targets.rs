@@ -1,6 +1,7 @@
 //! The collections that imports fill.
 
 use portolan_api::Reason;
+use portolan_ids::CollectionId;
 
 /// How a request names its collection.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +17,7 @@ pub enum Wanted<'a> {
 /// A collection that an import may fill.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    pub collection_id: i32,
+    pub collection_id: CollectionId,
     pub name: String,
     /// Filled by live traffic; its endpoints are paths without a host.
     pub is_host: bool,

@@ -3,6 +3,7 @@
 use portolan_authz::Caller;
 use portolan_formats::Format;
 use portolan_formats::openapi::ImportError;
+use portolan_ids::{AccountId, CollectionId, UserId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UploadStatus {
@@ -67,9 +68,9 @@ pub enum Ingested {
 /// An uploaded document.
 #[derive(Clone, Debug)]
 pub struct Upload {
-    pub account_id: i64,
+    pub account_id: AccountId,
     /// Who uploaded it; 0 when that is not known.
-    pub user_id: i64,
+    pub user_id: UserId,
     /// 24 hex digits.
     pub upload_id: String,
     pub kind: UploadKind,
@@ -79,7 +80,7 @@ pub struct Upload {
     /// The Postman workspace that it was fetched from.
     pub workspace_id: String,
     /// Where its operations were ingested.
-    pub collection_id: Option<i32>,
+    pub collection_id: Option<CollectionId>,
     pub collection_name: String,
     /// Operations of the document: the next three add up to it.
     pub total: i64,
@@ -100,7 +101,7 @@ pub struct Group {
     pub name: String,
     pub errors: Vec<ImportError>,
     /// Where it was ingested.
-    pub collection_id: Option<i32>,
+    pub collection_id: Option<CollectionId>,
     /// It names itself as its version asks.
     pub has_info: bool,
 }
@@ -130,13 +131,13 @@ pub enum ImportType {
 /// Whose an upload is.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner {
-    pub account_id: i64,
-    pub user_id: i64,
+    pub account_id: AccountId,
+    pub user_id: UserId,
 }
 
 impl From<&Caller> for Owner {
     fn from(caller: &Caller) -> Self {
-        Self { account_id: caller.account_id, user_id: caller.user_id }
+        Self { account_id: caller.account_id.into(), user_id: caller.user_id.into() }
     }
 }
 
@@ -144,8 +145,8 @@ impl Upload {
     /// Whether the caller may read it: their own, one of a collection that they see, and, of several or unknown
     /// collections, whoever sees all of them.
     pub fn is_readable(&self, caller: &Caller) -> bool {
-        let is_own = self.user_id != 0 && self.user_id == caller.user_id;
-        let sees = |id| caller.grant.sees(id);
+        let is_own = self.user_id != UserId(0) && self.user_id == UserId(caller.user_id);
+        let sees = |id: CollectionId| caller.grant.sees(id.get());
         is_own
             || caller.grant.collections().is_none()
             || !self.kind.is_postman() && self.collection_id.is_some_and(sees)

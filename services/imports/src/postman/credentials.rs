@@ -2,6 +2,7 @@
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
+use portolan_ids::AccountId;
 use portolan_outbox::Change;
 use portolan_runtime::now_s;
 use portolan_store::{Tx, retrying};
@@ -26,10 +27,10 @@ pub async fn save(
     let api_key = api_key.ok_or_else(|| required("api_key"))?;
     let workspace_id = workspace_id.ok_or_else(|| required("workspace_id"))?;
     let credential = Credential { api_key: api_key.trim().to_owned(), workspace_id: workspace_id.trim().to_owned() };
-    let row = &seal(deps, caller.account_id, &credential);
+    let row = &seal(deps, caller.account_id.into(), &credential);
     retrying(|| async {
         let mut tx = deps.db.begin().await?;
-        rows::put(&mut tx, caller.account_id, row, caller.user_id, now_s()).await?;
+        rows::put(&mut tx, caller.account_id.into(), row, caller.user_id.into(), now_s()).await?;
         audit(&mut tx, caller, &row.workspace_id).await?;
         tx.commit().await?;
         Ok(())
@@ -44,14 +45,14 @@ pub async fn audit(tx: &mut Tx, caller: &Caller, workspace_id: &str) -> Result<(
 }
 
 /// A credential as it is kept for an account.
-pub fn seal(deps: &Deps, account_id: i64, credential: &Credential) -> Sealed {
+pub fn seal(deps: &Deps, account_id: AccountId, credential: &Credential) -> Sealed {
     let sealed = deps.secrets.seal(&POSTMAN_KEY.row(account_id), credential.api_key.as_bytes());
     Sealed { workspace_id: credential.workspace_id.clone(), api_key: hex::encode(sealed) }
 }
 
 /// # Errors
 /// When it was sealed for another account, or with another key.
-fn open(deps: &Deps, account_id: i64, sealed: Sealed) -> Result<Credential, Error> {
+fn open(deps: &Deps, account_id: AccountId, sealed: Sealed) -> Result<Credential, Error> {
     let key = hex::decode(&sealed.api_key).map_err(portolan_api::Error::internal)?;
     let key = deps.secrets.open(&POSTMAN_KEY.row(account_id), &key).map_err(portolan_api::Error::internal)?;
     let api_key = String::from_utf8(key).map_err(portolan_api::Error::internal)?;
@@ -59,7 +60,7 @@ fn open(deps: &Deps, account_id: i64, sealed: Sealed) -> Result<Credential, Erro
 }
 
 /// The credential of an account.
-pub async fn find(deps: &Deps, account_id: i64) -> Result<Option<Credential>, Error> {
+pub async fn find(deps: &Deps, account_id: AccountId) -> Result<Option<Credential>, Error> {
     let found = rows::get(&deps.db, account_id).await?;
     found.map(|sealed| open(deps, account_id, sealed)).transpose()
 }
@@ -68,7 +69,7 @@ pub async fn find(deps: &Deps, account_id: i64) -> Result<Option<Credential>, Er
 ///
 /// # Errors
 /// `POSTMAN_CREDENTIAL_REQUIRED`.
-pub async fn get(deps: &Deps, account_id: i64) -> Result<Credential, Error> {
+pub async fn get(deps: &Deps, account_id: AccountId) -> Result<Credential, Error> {
     let found = find(deps, account_id).await?.filter(|credential| !credential.api_key.is_empty());
     Ok(found.ok_or(Reason::PostmanCredentialRequired)?)
 }

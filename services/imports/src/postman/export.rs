@@ -4,6 +4,7 @@ use std::io::Read as _;
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
+use portolan_ids::CollectionId;
 use portolan_jobs::{Attempt, NewJob};
 use serde_json::Value;
 
@@ -26,11 +27,11 @@ const SCHEMA_BYTES_MAX: u64 = 256 * 1024 * 1024;
 pub async fn create(
     deps: &Deps,
     caller: &Caller,
-    collection_id: i32,
+    collection_id: CollectionId,
     only: Vec<(String, String)>,
 ) -> Result<String, Error> {
-    credentials::get(deps, caller.account_id).await?;
-    let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
+    credentials::get(deps, caller.account_id.into()).await?;
+    let upload_id = ids::upload(caller.account_id.into(), &caller.info.write_id);
     if let Some(job) = deps.jobs.find(caller.account_id, &upload_id).await? {
         return Ok(job.job_id);
     }
@@ -47,7 +48,7 @@ pub async fn create(
 async fn document(
     deps: &Deps,
     caller: &Caller,
-    collection_id: i32,
+    collection_id: CollectionId,
     only: Vec<(String, String)>,
 ) -> Result<(String, Value), Error> {
     let mut export = Export::new(&deps.peers, caller, collection_id, only);
@@ -82,7 +83,7 @@ fn merged(mut whole: Value, page: Value) -> Value {
 /// # Errors
 /// What may go better later.
 pub async fn run(deps: &Deps, job: &Attempt<Task>, name: &str) -> Result<End, Error> {
-    let credential = match credentials::get(deps, job.account_id).await {
+    let credential = match credentials::get(deps, job.account_id.into()).await {
         Ok(credential) => credential,
         Err(Error::Refused(error)) if error.reason() == Reason::PostmanCredentialRequired => {
             return Ok(End::Failed(error.text()));

@@ -3,6 +3,7 @@
 use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_formats::{Format, FormatError};
+use portolan_ids::CollectionId;
 use portolan_runtime::now_s;
 
 use crate::model::documents::Place;
@@ -18,13 +19,18 @@ use crate::{Deps, Error, documents, jobs};
 /// # Errors
 /// `POSTMAN_FILE_INVALID`, `POSTMAN_FILE_WITHOUT_INFO`; then nothing is stored.
 pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>) -> Result<(String, Job), Error> {
-    let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
+    let upload_id = ids::upload(caller.account_id.into(), &caller.info.write_id);
     let mut notes = Vec::new();
-    let upload = match rows::get(&deps.db, caller.account_id, &upload_id).await? {
+    let upload = match rows::get(&deps.db, caller.account_id.into(), &upload_id).await? {
         Some(upload) => upload,
         None => {
             let text = text.unwrap_or_default().into_bytes();
-            let place = Place { account_id: caller.account_id, collection_id: 0, path_only: false, time: now_s() };
+            let place = Place {
+                account_id: caller.account_id.into(),
+                collection_id: CollectionId(0),
+                path_only: false,
+                time: now_s(),
+            };
             let converted =
                 documents::convert(deps, Format::Postman, text, place).await?.map_err(|error| match error {
                     FormatError::NotPostman(_) => Reason::PostmanFileWithoutInfo,

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_formats::postman::{Document, RequestOutcome};
+use portolan_ids::{AccountId, CollectionId};
 use portolan_outbox::Change;
 use portolan_record::Source;
 use portolan_runtime::now_s;
@@ -33,17 +34,22 @@ pub async fn save(
     deps: &Deps,
     caller: &Caller,
     postman_collection_id: Option<String>,
-    collection_id: i32,
+    collection_id: CollectionId,
 ) -> Result<(), Error> {
     let uid = postman_collection_id.map(|id| id.trim().to_owned()).filter(|id| !id.is_empty());
-    let credential = credentials::get(deps, caller.account_id).await?;
+    let credential = credentials::get(deps, caller.account_id.into()).await?;
     let uid =
         uid.ok_or_else(|| portolan_api::Error::new(Reason::MemberRequired).with("member", "postmanCollectionId"))?;
-    let target = targets::resolve(deps, caller, Wanted::Id(collection_id)).await?.ok_or(Reason::CollectionNotFound)?;
+    let target =
+        targets::resolve(deps, caller, Wanted::Id(collection_id.into())).await?.ok_or(Reason::CollectionNotFound)?;
     let client = Client::new(deps, &credential.api_key, PATIENCE_OF_REQUEST, None);
     let text = client.collection(&uid).await.map_err(|error: ApiError| Error::from(error))?;
-    let place =
-        Place { account_id: caller.account_id, collection_id: target.collection_id, path_only: false, time: now_s() };
+    let place = Place {
+        account_id: caller.account_id.into(),
+        collection_id: target.collection_id,
+        path_only: false,
+        time: now_s(),
+    };
     let permit = deps.converter().await;
     let converted = tokio::task::spawn_blocking(move || {
         let _permit = permit;
@@ -53,7 +59,7 @@ pub async fn save(
     let specification = &specification;
     retrying(|| async {
         let mut tx = deps.db.begin().await?;
-        rows::put(&mut tx, caller.account_id, collection_id, specification, caller.user_id).await?;
+        rows::put(&mut tx, caller.account_id.into(), collection_id, specification, caller.user_id.into()).await?;
         let change = Change::of("specification", collection_id).after(&json!({ "name": specification.name }));
         portolan_outbox::audit(&mut tx, caller, change).await?;
         tx.commit().await?;
@@ -63,7 +69,11 @@ pub async fn save(
 }
 
 /// The specification of a collection.
-pub async fn find(deps: &Deps, account_id: i64, collection_id: i32) -> Result<Option<Specification>, Error> {
+pub async fn find(
+    deps: &Deps,
+    account_id: AccountId,
+    collection_id: CollectionId,
+) -> Result<Option<Specification>, Error> {
     Ok(rows::get(&deps.db, account_id, collection_id).await?)
 }
 
@@ -144,7 +154,7 @@ mod tests {
         let text = r#"{"collection": {"info": {"name": "Shop"}, "item": [{"name": "get", "request": {"method": "GET",
             "url": "https://h/u/:id?page=secret", "header": [{"key": "x", "value": "secret"}]},
             "response": [{"code": 200, "status": "OK", "body": "secret"}]}]}}"#;
-        let place = Place { account_id: 1, collection_id: 2, path_only: false, time: 3 };
+        let place = Place { account_id: AccountId(1), collection_id: CollectionId(2), path_only: false, time: 3 };
         let found = convert(text.as_bytes(), &place).unwrap();
         let document: Value = serde_json::from_str(&found.content).unwrap();
         assert_eq!((found.name.as_str(), &document["info"]["title"]), ("Shop", &json!("Shop")));

@@ -23,7 +23,8 @@ impl ImportsService for Rpc {
     async fn import_open_api(&self, request: Request<ImportOpenApiRequest>) -> RpcResult<ImportOpenApiResponse> {
         let (caller, request) = Caller::split(request)?;
         let (upload_id, job) =
-            openapi::import(&self.deps, &caller, request.open_api_string, request.api_collection_id).await?;
+            openapi::import(&self.deps, &caller, request.open_api_string, request.api_collection_id.map(Into::into))
+                .await?;
         let (job_id, notes) = (job.job_id, job.progress.notes);
         Ok(Response::new(ImportOpenApiResponse { upload_id, job_id, notes }))
     }
@@ -55,13 +56,13 @@ impl ImportsService for Rpc {
         let skip_kafka = request.skip_kafka.and_then(json_text).is_some_and(|flag| flag.eq_ignore_ascii_case("true"));
         let import = HarImport {
             content: request.har_string.or(request.hs_file).or(content),
-            collection_id: request.api_collection_id,
+            collection_id: request.api_collection_id.into(),
             collection_name: request.api_collection_name,
             wait: skip_kafka,
         };
         let outcome = har::import(&self.deps, &caller, import).await?;
         Ok(Response::new(ImportHarResponse {
-            api_collection_id: outcome.collection_id,
+            api_collection_id: outcome.collection_id.into(),
             har_errors: outcome.errors,
             skip_kafka,
             imported_records: outcome.imported,
@@ -73,7 +74,7 @@ impl ImportsService for Rpc {
         let (caller, mut messages) = Caller::split(request)?;
         let first = messages.message().await?.unwrap_or_default();
         let import = NewImport {
-            collection_id: first.collection_id,
+            collection_id: first.collection_id.map(Into::into),
             collection_name: first.collection_name,
             content_encoding: first.content_encoding,
             file_name: first.file_name,
@@ -113,7 +114,7 @@ fn listed_message(job: Listed) -> Job {
             job_id: job.job_id,
             kind: job.kind,
             state: job.state,
-            collection_id: job.collection_id,
+            collection_id: job.collection_id.map(Into::into),
             total_items: job.done_items,
             imported_items: job.done_items,
             error: job.error,
@@ -131,7 +132,7 @@ fn job_message(job: model::jobs::Job) -> Job {
         kind: job.kind,
         state: job.state.name().to_owned(),
         format: job.format.map_or("", format_name).to_owned(),
-        collection_id: job.collection_id,
+        collection_id: job.collection_id.map(Into::into),
         collection_name: Some(job.collection_name).filter(|name| !name.is_empty()),
         total_items: job.progress.total_items,
         imported_items: job.progress.imported_items,

@@ -26,7 +26,7 @@ impl PostmanService for Rpc {
         request: Request<pb::GetPostmanCredentialRequest>,
     ) -> RpcResult<pb::GetPostmanCredentialResponse> {
         let (caller, _) = Caller::split(request)?;
-        let found = credentials::find(&self.deps, caller.account_id).await?;
+        let found = credentials::find(&self.deps, caller.account_id.into()).await?;
         let postman_cred = found.map(|credential| pb::PostmanCredential {
             api_key: credential.masked_key(),
             workspace_id: credential.workspace_id,
@@ -60,7 +60,7 @@ impl PostmanService for Rpc {
         request: Request<pb::ListPostmanCollectionsRequest>,
     ) -> RpcResult<pb::ListPostmanCollectionsResponse> {
         let (caller, _) = Caller::split(request)?;
-        let credential = credentials::get(&self.deps, caller.account_id).await?;
+        let credential = credentials::get(&self.deps, caller.account_id.into()).await?;
         let client = Client::new(&self.deps, &credential.api_key, PATIENCE_OF_REQUEST, None);
         let found = client.collections().await.map_err(Error::from)?;
         let collections = found.into_iter().map(|found| pb::PostmanCollectionName { uid: found.id, name: found.name });
@@ -122,7 +122,7 @@ impl PostmanService for Rpc {
     ) -> RpcResult<pb::SavePostmanCollectionResponse> {
         let (caller, request) = Caller::split(request)?;
         let (id, collection_id) = (request.postman_collection_id, request.api_collection_id);
-        specification::save(&self.deps, &caller, id, collection_id).await?;
+        specification::save(&self.deps, &caller, id, collection_id.into()).await?;
         Ok(Response::new(pb::SavePostmanCollectionResponse {}))
     }
 
@@ -132,7 +132,7 @@ impl PostmanService for Rpc {
     ) -> RpcResult<pb::ExportToPostmanResponse> {
         let (caller, request) = Caller::split(request)?;
         let only = request.api_info_key_list.into_iter().map(|key| (key.url, key.method)).collect();
-        let job_id = export::create(&self.deps, &caller, request.api_collection_id, only).await?;
+        let job_id = export::create(&self.deps, &caller, request.api_collection_id.into(), only).await?;
         Ok(Response::new(pb::ExportToPostmanResponse { job_id }))
     }
 }

@@ -19,7 +19,7 @@ impl SourcesService for Rpc {
         let outcome = imperva::import(&self.deps, &caller, request.imperva_string, multiple).await?;
         let message = format!("Imperva schema imported successfully. Collection: {}", outcome.host);
         let collections = outcome.collections.into_iter().map(|collection| ImportedCollection {
-            api_collection_id: collection.collection_id,
+            api_collection_id: collection.collection_id.into(),
             name: collection.name,
         });
         Ok(Response::new(ImportImpervaResponse {
@@ -46,7 +46,7 @@ impl SourcesService for Rpc {
         };
         let (target, job_id) = url_import::create(&self.deps, &caller, import, request.collection_name).await?;
         Ok(Response::new(ImportUrlResponse {
-            api_collection_id: target.collection_id,
+            api_collection_id: target.collection_id.into(),
             collection_name: target.name,
             job_id,
         }))

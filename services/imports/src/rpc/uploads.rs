@@ -15,13 +15,13 @@ use crate::postman::specification;
 impl UploadsService for Rpc {
     async fn redact_uploads(&self, request: Request<RedactUploadsRequest>) -> RpcResult<RedactUploadsResponse> {
         let request = request.into_inner();
-        let uploads = maintenance::redact(&self.deps, request.account_id, request.collection_id).await?;
+        let uploads = maintenance::redact(&self.deps, request.account_id.into(), request.collection_id.into()).await?;
         Ok(Response::new(RedactUploadsResponse { uploads }))
     }
 
     async fn delete_uploads(&self, request: Request<DeleteUploadsRequest>) -> RpcResult<DeleteUploadsResponse> {
         let request = request.into_inner();
-        let uploads = maintenance::delete(&self.deps, request.account_id, request.collection_id).await?;
+        let uploads = maintenance::delete(&self.deps, request.account_id.into(), request.collection_id.into()).await?;
         Ok(Response::new(DeleteUploadsResponse { uploads }))
     }
 
@@ -30,7 +30,7 @@ impl UploadsService for Rpc {
         request: Request<GetSpecificationRequest>,
     ) -> RpcResult<GetSpecificationResponse> {
         let request = request.into_inner();
-        let found = specification::find(&self.deps, request.account_id, request.collection_id).await?;
+        let found = specification::find(&self.deps, request.account_id.into(), request.collection_id.into()).await?;
         let specification =
             found.map(|found| Specification { name: found.name, content: found.content, updated_at: found.updated_at });
         Ok(Response::new(GetSpecificationResponse { specification }))

@@ -1,3 +1,4 @@
+use portolan_ids::{AccountId, CollectionId, UserId};
 use portolan_store::{Db, Error, Tx, args, retrying};
 
 use crate::model::specifications::Specification;
@@ -10,10 +11,10 @@ ON CONFLICT (account_id, collection_id) DO UPDATE SET name = excluded.name, cont
 
 pub async fn put(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     specification: &Specification,
-    user_id: i64,
+    user_id: UserId,
 ) -> Result<(), Error> {
     let Specification { name, content, updated_at } = specification;
     tx.execute(PUT, args![account_id, collection_id, name, content, user_id, *updated_at]).await.map(drop)
@@ -22,7 +23,7 @@ pub async fn put(
 const GET: &str = "
 SELECT name, content, updated_at FROM import_specifications WHERE account_id = $1 AND collection_id = $2";
 
-pub async fn get(db: &Db, account_id: i64, collection_id: i32) -> Result<Option<Specification>, Error> {
+pub async fn get(db: &Db, account_id: AccountId, collection_id: CollectionId) -> Result<Option<Specification>, Error> {
     let row = db.fetch_optional(GET, args![account_id, collection_id]).await?;
     row.map(|row| {
         Ok(Specification { name: row.get("name")?, content: row.get("content")?, updated_at: row.get("updated_at")? })
@@ -32,7 +33,7 @@ pub async fn get(db: &Db, account_id: i64, collection_id: i32) -> Result<Option<
 
 const DELETE: &str = "DELETE FROM import_specifications WHERE account_id = $1 AND collection_id = $2";
 
-pub async fn delete(db: &Db, account_id: i64, collection_id: i32) -> Result<(), Error> {
+pub async fn delete(db: &Db, account_id: AccountId, collection_id: CollectionId) -> Result<(), Error> {
     let args = || args![account_id, collection_id];
     retrying(|| async { db.execute(DELETE, args()).await.map(drop) }).await
 }

@@ -9,6 +9,7 @@ use portolan_authz::{
     FailedAuthentication,
     Shown::{EdgeAccessToken, EdgeSignedToken, EdgeToken, Unreadable},
 };
+use portolan_ids::AccountId;
 use portolan_jwks::{Jws, serde_json};
 use portolan_path::StrictPath;
 use portolan_runtime::now_s;
@@ -29,7 +30,7 @@ use super::{
 use crate::model::edge::{Digest, digest_of};
 
 pub(super) async fn decide(edge: &Inner, call: &Call<'_>) -> Verdict {
-    let mut addressed = 0;
+    let mut addressed = AccountId(0);
     match check(edge, call, &mut addressed).await {
         Ok(verdict) => verdict,
         Err(refusal) => {
@@ -42,7 +43,7 @@ pub(super) async fn decide(edge: &Inner, call: &Call<'_>) -> Verdict {
 }
 
 /// Puts a credential that was refused into the audit of the account that was called.
-fn note_failure(edge: &Inner, call: &Call<'_>, account_id: i64, reason: Reason) {
+fn note_failure(edge: &Inner, call: &Call<'_>, account_id: AccountId, reason: Reason) {
     let query = call.target.split_once('?').map_or("", |(_, query)| query);
     let (shown, text) = match Credential::find(call.headers, query) {
         Some(Credential::Token(text)) => (EdgeToken, text),
@@ -56,11 +57,11 @@ fn note_failure(edge: &Inner, call: &Call<'_>, account_id: i64, reason: Reason) 
     };
     let address = client(edge, call).map(|address| address.to_string());
     let failure = FailedAuthentication::new(shown, &text, &address.unwrap_or_default(), reason);
-    edge.failures.note(failure.of(account_id));
+    edge.failures.note(failure.of(account_id.into()));
 }
 
 /// `addressed` becomes the account whose endpoint is called, once it is known.
-async fn check(edge: &Inner, call: &Call<'_>, addressed: &mut i64) -> Result<Verdict, Refusal> {
+async fn check(edge: &Inner, call: &Call<'_>, addressed: &mut AccountId) -> Result<Verdict, Refusal> {
     if !edge.fresh.is_current(&edge.settings) {
         return Err(Refusal::NotReady);
     }

@@ -8,6 +8,7 @@ use std::{
 
 use portolan_api::{Reason, Result};
 use portolan_authz::{FailedAuthentication, Shown};
+use portolan_ids::AccountId;
 use portolan_jwks::KeySets;
 use portolan_outbox::FailureLog;
 use portolan_runtime::{Process, process::BoxError};
@@ -92,7 +93,7 @@ impl Edge {
     }
 
     /// Hosts that several accounts name and that are bound to none, with those accounts.
-    pub async fn contested_hosts(&self) -> Vec<(String, Vec<i64>)> {
+    pub async fn contested_hosts(&self) -> Vec<(String, Vec<AccountId>)> {
         self.ready().await;
         self.0.routes().contested()
     }
@@ -144,7 +145,7 @@ impl Edge {
     /// When the store does not answer.
     pub async fn shadow_endpoints(
         &self,
-        account_id: i64,
+        account_id: AccountId,
         after: &[String; 3],
         limit: i64,
     ) -> Result<Vec<ShadowEndpoint>> {

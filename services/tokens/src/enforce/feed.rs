@@ -9,6 +9,7 @@
 use std::time::{Duration, Instant};
 
 use portolan_api::Result;
+use portolan_ids::ProfileId;
 use portolan_runtime::now_s;
 use tokio_util::sync::CancellationToken;
 
@@ -97,7 +98,7 @@ async fn read_profiles(edge: &Inner, after: i64) -> Result<()> {
         apply(edge, page);
     }
     // A client carries settings of its profiles.
-    let mut next = (after + 1, i64::MIN);
+    let mut next = (after + 1, ProfileId(i64::MIN));
     loop {
         let page = store::profiles_of_clients(&edge.db, next, PAGE_ROWS).await?;
         let Some(last) = page.last() else { return Ok(()) };

@@ -1,5 +1,7 @@
 use std::collections::HashMap;
 
+use portolan_ids::AccountId;
+
 use super::host::{host_name, without_port};
 
 /// What is set for each protected host.
@@ -15,7 +17,7 @@ pub struct HostSettings {
     /// Requests for what is in no inventory pass; otherwise they are answered 404.
     pub allows_unknown: bool,
     /// The account that the host is bound to. Without it the only account whose inventory names the host.
-    pub account_id: Option<i64>,
+    pub account_id: Option<AccountId>,
     /// The name of the host in the inventory, where that differs.
     pub alias: Option<String>,
 }
@@ -84,10 +86,13 @@ mod tests {
     fn each_host_has_its_own_settings() {
         let hosts = Hosts::parse("A.example.:80 account=7 unknown=allow, b.example as=C.example, * account=1", false);
         let hosts = hosts.unwrap();
-        assert_eq!(*hosts.of("a.example"), HostSettings { allows_unknown: true, account_id: Some(7), alias: None });
-        assert_eq!(hosts.of("a.example:8080").account_id, Some(7));
+        assert_eq!(
+            *hosts.of("a.example"),
+            HostSettings { allows_unknown: true, account_id: Some(AccountId(7)), alias: None }
+        );
+        assert_eq!(hosts.of("a.example:8080").account_id, Some(AccountId(7)));
         assert_eq!(hosts.of("b.example").alias.as_deref(), Some("c.example"));
-        assert_eq!(hosts.of("other").account_id, Some(1));
+        assert_eq!(hosts.of("other").account_id, Some(AccountId(1)));
         for bad in ["a account=x", "a unknown=maybe", "a b", "a/b", "a as=b/c"] {
             assert!(Hosts::parse(bad, false).is_err(), "{bad}");
         }

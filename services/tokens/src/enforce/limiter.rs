@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use portolan_ids::ProfileId;
 use portolan_limit::{Counter, Limit, Limits};
 use portolan_runtime::{Process, process::BoxError};
 use portolan_store::{Db, Dialect};
@@ -31,7 +32,7 @@ impl Limiter {
     ///
     /// # Errors
     /// With the seconds until there is room again; or when the counters cannot be reached.
-    pub async fn take(&self, profile_id: i64, policy: &Policy) -> Result<(), Refusal> {
+    pub async fn take(&self, profile_id: ProfileId, policy: &Policy) -> Result<(), Refusal> {
         let counters = |is_durable: bool| -> Vec<Counter> {
             let windows = policy.0.iter().filter(|window| (window.length > PASSING_MAX) == is_durable);
             windows.map(|window| counter(profile_id, *window)).collect()
@@ -47,7 +48,7 @@ impl Limiter {
     }
 }
 
-fn counter(profile_id: i64, Window { calls_max, length }: Window) -> Counter {
+fn counter(profile_id: ProfileId, Window { calls_max, length }: Window) -> Counter {
     Counter::new(format!("edge/{profile_id}/{}", length.as_secs()), Limit { max: calls_max, window: length })
 }
 

@@ -1,5 +1,7 @@
 use std::{collections::HashMap, time::Duration};
 
+use portolan_ids::PolicyId;
+
 /// How much a profile may call: each window on its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy(pub Vec<Window>);
@@ -14,7 +16,7 @@ pub struct Window {
 /// The policies of the installation.
 #[derive(Clone, Debug, Default)]
 pub struct Policies {
-    by_id: HashMap<i64, Policy>,
+    by_id: HashMap<PolicyId, Policy>,
     /// For profiles whose client names none, or one that is not set.
     default: Policy,
 }
@@ -52,7 +54,7 @@ impl Policies {
         Ok(policies)
     }
 
-    pub fn of(&self, policy_id: Option<i64>) -> &Policy {
+    pub fn of(&self, policy_id: Option<PolicyId>) -> &Policy {
         policy_id.and_then(|id| self.by_id.get(&id)).unwrap_or(&self.default)
     }
 }
@@ -66,9 +68,9 @@ mod tests {
         let policies = Policies::parse("100/60", "7=5/1+1000/2592000, 8=").unwrap();
         let window = |calls_max, seconds| Window { calls_max, length: Duration::from_secs(seconds) };
         assert_eq!(policies.of(None).0, [window(100, 60)]);
-        assert_eq!(policies.of(Some(9)).0, [window(100, 60)]);
-        assert_eq!(policies.of(Some(7)).0, [window(5, 1), window(1000, 2_592_000)]);
-        assert_eq!(policies.of(Some(8)).0, []);
+        assert_eq!(policies.of(Some(PolicyId(9))).0, [window(100, 60)]);
+        assert_eq!(policies.of(Some(PolicyId(7))).0, [window(5, 1), window(1000, 2_592_000)]);
+        assert_eq!(policies.of(Some(PolicyId(8))).0, []);
         for bad in ["100", "0/60", "100/0", "a/b"] {
             assert!(Policy::parse(bad).is_err(), "{bad}");
         }

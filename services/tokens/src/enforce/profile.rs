@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 
+use portolan_ids::{AccountId, ApiClientId, CollectionId, PolicyId, ProfileId};
 use portolan_jwks::{Key, Rules, Source};
 
 use portolan_proxies::Ranges;
@@ -10,9 +11,9 @@ use crate::model::edge::{Digest, ProfileRow, parse_digest};
 /// One credential of a client as the edge needs it: what finds it, what verifies it, what it may call.
 #[derive(Debug)]
 pub struct Profile {
-    pub id: i64,
-    pub account_id: i64,
-    pub client_id: i64,
+    pub id: ProfileId,
+    pub account_id: AccountId,
+    pub client_id: ApiClientId,
     pub active: bool,
     /// Of the token, or of the key that a claim carries. None for OAuth2, whose secret only buys access tokens.
     pub digest: Option<Digest>,
@@ -21,10 +22,10 @@ pub struct Profile {
     pub allow: Ranges,
     pub deny: Ranges,
     /// Sorted.
-    pub collection_ids: Vec<i32>,
+    pub collection_ids: Vec<CollectionId>,
     /// Preflight requests for the collections pass without a credential.
     pub allow_preflight: bool,
-    pub policy_id: Option<i64>,
+    pub policy_id: Option<PolicyId>,
     /// Access tokens of another number are dead.
     pub grant_version: i64,
     /// Set when the caller must show a certificate.
@@ -67,7 +68,7 @@ impl Profile {
         let is_readable = allow.is_some() && deny.is_some() && !matches!(mtls, Some(None));
         let auth = if is_readable { auth(&row) } else { None };
         if auth.is_none() {
-            tracing::warn!(profile_id = row.profile_id, "the stored settings of a profile cannot be used");
+            tracing::warn!(profile_id = row.profile_id.get(), "the stored settings of a profile cannot be used");
         }
         let mut collection_ids = row.collection_ids;
         collection_ids.sort_unstable();
@@ -89,7 +90,7 @@ impl Profile {
     }
 
     /// Whether one of these collections may be called.
-    pub fn reaches(&self, collection_ids: &[i32]) -> bool {
+    pub fn reaches(&self, collection_ids: &[CollectionId]) -> bool {
         collection_ids.iter().any(|id| self.collection_ids.binary_search(id).is_ok())
     }
 

@@ -3,19 +3,21 @@ use std::{
     sync::Arc,
 };
 
+use portolan_ids::{AccountId, CollectionId, ProfileId};
+
 use super::profile::Profile;
 use crate::model::edge::{AccessToken, Digest};
 
 /// All profiles by what callers show.
 #[derive(Default)]
 pub struct Profiles {
-    by_id: HashMap<i64, Arc<Profile>>,
+    by_id: HashMap<ProfileId, Arc<Profile>>,
     by_digest: HashMap<Digest, Arc<Profile>>,
     access_tokens: HashMap<Digest, AccessToken>,
     /// Claims that profiles carry their key in, beside the usual ones, with how many do.
     claims: BTreeMap<String, usize>,
     /// Account and collection for which active profiles let preflight requests pass, with how many do.
-    preflights: HashMap<(i64, i32), usize>,
+    preflights: HashMap<(AccountId, CollectionId), usize>,
 }
 
 impl Profiles {
@@ -35,7 +37,7 @@ impl Profiles {
         self.by_id.insert(profile.id, profile);
     }
 
-    pub fn remove(&mut self, profile_id: i64) {
+    pub fn remove(&mut self, profile_id: ProfileId) {
         let Some(profile) = self.by_id.remove(&profile_id) else { return };
         if let Some(digest) = profile.digest
             // A digest may have moved on to another profile in the same batch.
@@ -81,7 +83,7 @@ impl Profiles {
     }
 
     /// Whether some active profile of the account lets preflight requests for one of these collections pass.
-    pub fn allow_preflight(&self, account_id: i64, collection_ids: &[i32]) -> bool {
+    pub fn allow_preflight(&self, account_id: AccountId, collection_ids: &[CollectionId]) -> bool {
         !self.preflights.is_empty() && collection_ids.iter().any(|id| self.preflights.contains_key(&(account_id, *id)))
     }
 
@@ -103,7 +105,7 @@ impl Profiles {
     }
 }
 
-fn preflights(profile: &Profile) -> impl Iterator<Item = (i64, i32)> {
-    let ids: &[i32] = if profile.active && profile.allow_preflight { &profile.collection_ids } else { &[] };
+fn preflights(profile: &Profile) -> impl Iterator<Item = (AccountId, CollectionId)> {
+    let ids: &[CollectionId] = if profile.active && profile.allow_preflight { &profile.collection_ids } else { &[] };
     ids.iter().map(|id| (profile.account_id, *id))
 }

@@ -9,6 +9,8 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
+use portolan_ids::{AccountId, CollectionId, EndpointId};
+
 use super::{
     host::{host_name, without_port},
     hosts::Hosts,
@@ -21,28 +23,28 @@ use crate::model::edge::Endpoint;
 pub struct Routes {
     hosts_settings: Hosts,
     hosts: HashMap<Box<str>, Host>,
-    places: HashMap<i64, Place>,
+    places: HashMap<EndpointId, Place>,
     /// Accounts in whose name nothing passes: closed ones, and those of organizations that are not active.
-    shut: HashSet<i64>,
+    shut: HashSet<AccountId>,
 }
 
 struct Host {
     trie: Trie,
     /// The accounts that name the host, each with how many endpoints. Hardly ever more than one.
-    accounts: Vec<(i64, usize)>,
+    accounts: Vec<(AccountId, usize)>,
 }
 
 struct Place {
     host: Box<str>,
     node: Node,
-    account_id: i64,
+    account_id: AccountId,
 }
 
 /// What is known of the resource that a request asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found {
     /// The collections that hold it, of one account.
-    Endpoint { account_id: i64, collection_ids: Vec<i32> },
+    Endpoint { account_id: AccountId, collection_ids: Vec<CollectionId> },
     /// It is known and switched off.
     Inactive,
     /// Its account is shut.
@@ -52,7 +54,7 @@ pub enum Found {
     /// Its path is known, and a server may take the method for one of those that are known.
     OtherMethod,
     /// It is in no inventory; the account is the one that owns the host.
-    Unknown { account_id: Option<i64> },
+    Unknown { account_id: Option<AccountId> },
 }
 
 impl Routes {
@@ -79,7 +81,7 @@ impl Routes {
         self.places.insert(endpoint_id, Place { host: name.as_ref().into(), node, account_id });
     }
 
-    pub fn remove(&mut self, endpoint_id: i64) {
+    pub fn remove(&mut self, endpoint_id: EndpointId) {
         let Some(place) = self.places.remove(&endpoint_id) else { return };
         let Some(host) = self.hosts.get_mut(&place.host) else { return };
         host.trie.remove(place.node, endpoint_id);
@@ -93,7 +95,7 @@ impl Routes {
     }
 
     /// Opens or shuts an account.
-    pub fn set_open(&mut self, account_id: i64, is_open: bool) {
+    pub fn set_open(&mut self, account_id: AccountId, is_open: bool) {
         if is_open {
             self.shut.remove(&account_id);
         } else {
@@ -102,7 +104,13 @@ impl Routes {
     }
 
     /// Finds what a request is for. `bound_account` is the account that the proxy itself named for this route.
-    pub fn find(&self, host: &str, path: &[Cow<'_, str>], method: Method<'_>, bound_account: Option<i64>) -> Found {
+    pub fn find(
+        &self,
+        host: &str,
+        path: &[Cow<'_, str>],
+        method: Method<'_>,
+        bound_account: Option<AccountId>,
+    ) -> Found {
         let settings = self.hosts_settings.of(host);
         let name = settings.alias.as_deref().unwrap_or(host);
         let known = [Some(name), Some(without_port(name)).filter(|without| *without != name)];
@@ -140,7 +148,7 @@ impl Routes {
     }
 
     /// The account of a host that is not bound.
-    fn owner(&self, known: [Option<&Host>; 2]) -> Result<i64, Found> {
+    fn owner(&self, known: [Option<&Host>; 2]) -> Result<AccountId, Found> {
         let names = || known.into_iter().flatten().flat_map(|host| &host.accounts).map(|(account_id, _)| *account_id);
         let mut open = names().filter(|account_id| !self.is_shut(*account_id));
         match open.next() {
@@ -151,12 +159,12 @@ impl Routes {
         }
     }
 
-    fn is_shut(&self, account_id: i64) -> bool {
+    fn is_shut(&self, account_id: AccountId) -> bool {
         !self.shut.is_empty() && self.shut.contains(&account_id)
     }
 
     /// The hosts that several open accounts name and that are bound to none, with those accounts.
-    pub fn contested(&self) -> Vec<(String, Vec<i64>)> {
+    pub fn contested(&self) -> Vec<(String, Vec<AccountId>)> {
         let names = self.hosts.iter().filter(|(name, _)| !name.is_empty());
         let names = names.map(|(name, host)| (&**name, host));
         let unbound = names.filter(|(name, _)| self.hosts_settings.of(name).account_id.is_none());
@@ -187,7 +195,7 @@ impl Routes {
 }
 
 /// Endpoints of one account at one place.
-fn found<'t>(account_id: i64, targets: impl Iterator<Item = &'t Target>) -> Found {
+fn found<'t>(account_id: AccountId, targets: impl Iterator<Item = &'t Target>) -> Found {
     let mut collection_ids: Vec<_> =
         targets.filter(|target| target.active).map(|target| target.collection_id).collect();
     if collection_ids.is_empty() {
@@ -214,9 +222,9 @@ fn inventory_host(host: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
-    fn endpoint(endpoint_id: i64, account_id: i64, host: &str, path: &str) -> Endpoint {
-        let collection_id = endpoint_id as i32 * 10;
-        let (host, path) = (host.to_owned(), path.to_owned());
+    fn endpoint(number: i32, account: i64, host: &str, path: &str) -> Endpoint {
+        let (endpoint_id, account_id) = (EndpointId(number.into()), AccountId(account));
+        let (collection_id, host, path) = (CollectionId(number * 10), host.to_owned(), path.to_owned());
         Endpoint { endpoint_id, account_id, collection_id, host, method: "GET".into(), path, active: true }
     }
 
@@ -233,7 +241,7 @@ mod tests {
 
     fn collections(routes: &Routes, host: &str, path: &str, method: &str) -> Option<Vec<i32>> {
         match find(routes, host, path, method) {
-            Found::Endpoint { collection_ids, .. } => Some(collection_ids),
+            Found::Endpoint { collection_ids, .. } => Some(collection_ids.into_iter().map(Into::into).collect()),
             Found::Inactive => Some(vec![]),
             _ => None,
         }
@@ -271,19 +279,19 @@ mod tests {
             for path in ["/x", "/admin", "/other"] {
                 assert_eq!(find(&routes, "a.example", path, "GET"), Found::Contested);
             }
-            assert_eq!(routes.contested(), [("a.example".to_owned(), vec![1, 2])]);
-            routes.remove(1);
+            assert_eq!(routes.contested(), [("a.example".to_owned(), vec![AccountId(1), AccountId(2)])]);
+            routes.remove(EndpointId(1));
             assert_eq!(collections(&routes, "a.example", "/admin", "GET"), Some(vec![20]));
             routes.put(&endpoint(3, 1, "a.example", "/x"));
             assert_eq!(find(&routes, "a.example", "/x", "GET"), Found::Contested);
-            routes.set_open(2, false);
+            routes.set_open(AccountId(2), false);
             assert_eq!(collections(&routes, "a.example", "/x", "GET"), Some(vec![30]), "a shut account names nothing");
         }
         let mut bound = routes("a.example account=2", &[one, two]);
         assert_eq!(collections(&bound, "a.example", "/admin", "GET"), Some(vec![20]));
         assert_eq!(collections(&bound, "a.example", "/x", "GET"), None);
         assert!(bound.contested().is_empty());
-        bound.remove(2);
+        bound.remove(EndpointId(2));
         assert_eq!(collections(&bound, "a.example", "/x", "GET"), None, "the binding stays");
         bound.put(&endpoint(4, 2, "a.example", "/admin"));
         assert_eq!(collections(&bound, "a.example", "/admin", "GET"), Some(vec![40]));
@@ -294,18 +302,18 @@ mod tests {
         for (mine, theirs) in [("a.example", "a.example:8080"), ("a.example:8080", "a.example")] {
             let routes = routes("", &[endpoint(1, 1, mine, "/x"), endpoint(2, 2, theirs, "/x")]);
             assert_eq!(find(&routes, "a.example:8080", "/x", "GET"), Found::Contested);
-            assert_eq!(routes.contested().last().unwrap().1, [1, 2]);
+            assert_eq!(routes.contested().last().unwrap().1, [AccountId(1), AccountId(2)]);
         }
     }
 
     #[test]
     fn nothing_of_a_shut_account_passes() {
         let mut routes = routes("a.example unknown=allow", &[endpoint(1, 1, "a.example", "/x")]);
-        routes.set_open(1, false);
+        routes.set_open(AccountId(1), false);
         for (path, method) in [("/x", "GET"), ("/x", "POST"), ("/other", "GET"), ("/x", "OPTIONS")] {
             assert_eq!(find(&routes, "a.example", path, method), Found::Shut, "{method} {path}");
         }
-        routes.set_open(1, true);
+        routes.set_open(AccountId(1), true);
         assert_eq!(collections(&routes, "a.example", "/x", "GET"), Some(vec![10]));
     }
 
@@ -315,7 +323,7 @@ mod tests {
         routes.put(&Endpoint { active: false, ..endpoint(1, 1, "a.example", "/x") });
         assert_eq!(collections(&routes, "a.example", "/x", "GET"), Some(vec![]));
         assert_eq!(collections(&routes, "a.example", "/X", "GET"), Some(vec![]), "what is let through folds case");
-        routes.remove(1);
+        routes.remove(EndpointId(1));
         assert_eq!(collections(&routes, "a.example", "/x", "GET"), None);
         assert!(routes.is_empty());
     }
@@ -330,10 +338,10 @@ mod tests {
         assert_eq!(collections(&open, "a.example", "/x", "OPTIONS"), Some(vec![10, 20]));
         assert_eq!(collections(&open, "a.example", "/x", "POST"), Some(vec![20]));
         assert_eq!(find(&open, "a.example", "/x", "TRACE"), Found::OtherMethod);
-        assert_eq!(find(&open, "a.example", "/y", "TRACE"), Found::Unknown { account_id: Some(1) });
-        assert_eq!(find(&open, "a.example", "/y", "OPTIONS"), Found::Unknown { account_id: Some(1) });
+        assert_eq!(find(&open, "a.example", "/y", "TRACE"), Found::Unknown { account_id: Some(AccountId(1)) });
+        assert_eq!(find(&open, "a.example", "/y", "OPTIONS"), Found::Unknown { account_id: Some(AccountId(1)) });
         let closed = routes("", &all);
-        assert_eq!(find(&closed, "a.example", "/x", "OPTIONS"), Found::Unknown { account_id: Some(1) });
+        assert_eq!(find(&closed, "a.example", "/x", "OPTIONS"), Found::Unknown { account_id: Some(AccountId(1)) });
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::{
 };
 
 use portolan_engine::{Detectors, template};
+use portolan_ids::AccountId;
 use portolan_path::StrictPath;
 use portolan_runtime::now_s;
 
@@ -24,7 +25,7 @@ pub struct Shadow {
 }
 
 impl Shadow {
-    pub(super) fn saw(&self, account_id: Option<i64>, host: &str, method: &str, path: &StrictPath<'_>) {
+    pub(super) fn saw(&self, account_id: Option<AccountId>, host: &str, method: &str, path: &StrictPath<'_>) {
         let url = format!("/{}", path.segments.join("/"));
         let (url, _) = template::shape(&url, &self.detectors);
         let known_method = method.len() <= 16 && method.bytes().all(|byte| byte.is_ascii_uppercase());
@@ -69,14 +70,14 @@ mod tests {
         let shadow = Shadow::default();
         for id in 0..50 {
             let path = format!("/users/{id}");
-            shadow.saw(Some(1), "a.example", "GET", &StrictPath::parse(&path).unwrap());
+            shadow.saw(Some(AccountId(1)), "a.example", "GET", &StrictPath::parse(&path).unwrap());
         }
         let seen = shadow.take();
         assert_eq!(seen.len(), 1, "{seen:?}");
         assert_eq!(seen.values().next().unwrap().calls, 50);
         let word = |n: usize| (0..6).map(|i| char::from(b'a' + ((n >> (i * 4)) & 15) as u8)).collect::<String>();
         for n in 0..5_000 {
-            shadow.saw(Some(1), "a.example", "GET", &StrictPath::parse(&format!("/{}", word(n))).unwrap());
+            shadow.saw(Some(AccountId(1)), "a.example", "GET", &StrictPath::parse(&format!("/{}", word(n))).unwrap());
         }
         let seen = shadow.take();
         assert_eq!(seen.len(), DISTINCT_MAX + 1);

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use portolan_ids::{AccountId, CollectionId, EndpointId};
 use portolan_path::{Kind, Segment, Template, Variable};
 
 /// A place in the trie that stays the same as long as the trie lives.
@@ -13,9 +14,9 @@ const ANY_METHOD: &str = "ANY";
 /// One endpoint at a place: who owns it, and whether it is switched on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
-    pub endpoint_id: i64,
-    pub account_id: i64,
-    pub collection_id: i32,
+    pub endpoint_id: EndpointId,
+    pub account_id: AccountId,
+    pub collection_id: CollectionId,
     pub active: bool,
 }
 
@@ -33,7 +34,7 @@ impl Trie {
         self.0.insert(&read(template), (method.into(), target))
     }
 
-    pub fn remove(&mut self, node: Node, endpoint_id: i64) {
+    pub fn remove(&mut self, node: Node, endpoint_id: EndpointId) {
         self.0.retain(node, |(_, target)| target.endpoint_id != endpoint_id);
     }
 
@@ -88,12 +89,12 @@ mod tests {
         if segment.starts_with('{') { Some(Kind::String) } else { Kind::of_token(segment) }
     }
 
-    fn target(endpoint_id: i64) -> Target {
-        Target { endpoint_id, account_id: 1, collection_id: 1, active: true }
+    fn target(endpoint_id: EndpointId) -> Target {
+        Target { endpoint_id, account_id: AccountId(1), collection_id: CollectionId(1), active: true }
     }
 
     /// The same decision without any index: every template is tried, the best kept.
-    fn naive(templates: &[(String, &'static str)], path: &[Cow<'_, str>], method: &str) -> Vec<i64> {
+    fn naive(templates: &[(String, &'static str)], path: &[Cow<'_, str>], method: &str) -> Vec<EndpointId> {
         let rank = |template: &str| -> Option<Vec<usize>> {
             let segments: Vec<_> = template_segments(template).collect();
             if segments.len() != path.len() {
@@ -106,7 +107,8 @@ mod tests {
             segments.iter().zip(path).map(rank_of).collect()
         };
         let ranked = templates.iter().enumerate().filter(|(_, (_, of))| *of == method);
-        let ranked: Vec<_> = ranked.filter_map(|(id, (template, _))| Some((rank(template)?, id as i64))).collect();
+        let ranked: Vec<_> =
+            ranked.filter_map(|(id, (template, _))| Some((rank(template)?, EndpointId(id as i64)))).collect();
         let best = ranked.iter().map(|(rank, _)| rank).min();
         ranked.iter().filter(|(rank, _)| Some(rank) == best).map(|(_, id)| *id).collect()
     }
@@ -133,7 +135,7 @@ mod tests {
                 .collect();
             let mut trie = Trie::new(false);
             let nodes: Vec<_> =
-                templates.iter().enumerate().map(|(id, (t, method))| trie.insert(t, method, target(id as i64))).collect();
+                templates.iter().enumerate().map(|(id, (t, method))| trie.insert(t, method, target(EndpointId(id as i64)))).collect();
             let agree = |trie: &Trie, left: &dyn Fn(i64) -> bool| {
                 for path in &paths {
                     let path: Vec<_> = path.iter().map(|segment| Cow::Borrowed(segment.as_str())).collect();
@@ -153,7 +155,7 @@ mod tests {
             };
             agree(&trie, &|_| true)?;
             for (id, node) in nodes.iter().enumerate().filter(|(id, _)| id % 2 == 0) {
-                trie.remove(*node, id as i64);
+                trie.remove(*node, EndpointId(id as i64));
             }
             agree(&trie, &|id| id % 2 == 1)?;
         }
@@ -163,7 +165,7 @@ mod tests {
     fn literals_are_compared_decoded_and_on_request_without_case() {
         let find = |ignores_case, path: &str| {
             let mut trie = Trie::new(ignores_case);
-            trie.insert("/Caf%C3%A9/STRING", "GET", target(1));
+            trie.insert("/Caf%C3%A9/STRING", "GET", target(EndpointId(1)));
             let path: Vec<_> = path.split('/').map(Cow::Borrowed).collect();
             trie.find(&path, "GET", |_| true).len()
         };
@@ -173,10 +175,10 @@ mod tests {
     #[test]
     fn a_template_without_an_endpoint_that_counts_yields_to_the_next() {
         let mut trie = Trie::new(false);
-        trie.insert("/users/me", "GET", Target { account_id: 2, ..target(1) });
-        trie.insert("/users/STRING", "GET", target(2));
-        let found = trie.find(&["users".into(), "me".into()], "GET", |target| target.account_id == 1);
-        assert_eq!(found[0].endpoint_id, 2);
+        trie.insert("/users/me", "GET", Target { account_id: AccountId(2), ..target(EndpointId(1)) });
+        trie.insert("/users/STRING", "GET", target(EndpointId(2)));
+        let found = trie.find(&["users".into(), "me".into()], "GET", |target| target.account_id == AccountId(1));
+        assert_eq!(found[0].endpoint_id, EndpointId(2));
     }
 
     #[test]
@@ -192,17 +194,17 @@ mod tests {
         .into_iter()
         .enumerate()
         {
-            trie.insert(template, method, target(id as i64));
+            trie.insert(template, method, target(EndpointId(id as i64)));
         }
         let find = |path: &str, method: &str| {
             let path: Vec<_> = path.split('/').skip(1).map(Cow::Borrowed).collect();
             trie.find(&path, method, |_| true).first().map(|target| target.endpoint_id)
         };
-        assert_eq!(find("/jobs/7:cancel", "POST"), Some(1));
-        assert_eq!(find("/jobs/7", "POST"), Some(0));
-        assert_eq!(find("/files/x/y", "PUT"), Some(2));
-        assert_eq!((find("/files/a", "GET"), find("/files/a", "PUT")), (Some(3), Some(2)));
-        assert_eq!(find("/Set('k')/value", "GET"), Some(4));
+        assert_eq!(find("/jobs/7:cancel", "POST"), Some(EndpointId(1)));
+        assert_eq!(find("/jobs/7", "POST"), Some(EndpointId(0)));
+        assert_eq!(find("/files/x/y", "PUT"), Some(EndpointId(2)));
+        assert_eq!((find("/files/a", "GET"), find("/files/a", "PUT")), (Some(EndpointId(3)), Some(EndpointId(2))));
+        assert_eq!(find("/Set('k')/value", "GET"), Some(EndpointId(4)));
         assert_eq!(find("/files", "GET"), None);
     }
 }

@@ -1,6 +1,7 @@
 use std::{collections::HashMap, net::IpAddr};
 
 use portolan_api::Reason;
+use portolan_ids::{AccountId, ApiClientId, ProfileId};
 
 use super::credential::Removed;
 
@@ -18,7 +19,7 @@ pub struct Call<'a> {
     /// Of the caller, in PEM; empty without one.
     pub certificate: &'a str,
     /// The account that the proxy names for the route.
-    pub bound_account: Option<i64>,
+    pub bound_account: Option<AccountId>,
 }
 
 /// What becomes of a request.
@@ -35,8 +36,8 @@ pub enum Verdict {
 /// Who calls, for the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    pub profile_id: i64,
-    pub client_id: i64,
+    pub profile_id: ProfileId,
+    pub client_id: ApiClientId,
     /// Verified claims as base64url JSON; none when the credential carries none.
     pub claims: Option<String>,
 }

@@ -1,3 +1,4 @@
+use portolan_ids::{AccountId, ApiClientId, CertBundleId, PolicyId, PortalId, ProjectId};
 use serde_json::json;
 
 use super::auth_settings::{AuthPatch, AuthSettings};
@@ -5,19 +6,19 @@ use super::auth_settings::{AuthPatch, AuthSettings};
 /// Who calls protected APIs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Client {
-    pub id: i64,
-    pub account_id: i64,
+    pub id: ApiClientId,
+    pub account_id: AccountId,
     pub is_legacy: bool,
     pub name: String,
     pub description: Option<String>,
-    pub project_id: Option<i64>,
-    pub api_portal_id: Option<i64>,
+    pub project_id: Option<ProjectId>,
+    pub api_portal_id: Option<PortalId>,
     pub email: Option<String>,
-    pub api_policy_id: Option<i64>,
+    pub api_policy_id: Option<PolicyId>,
     pub auth: AuthSettings,
     pub mtls_enabled: Option<bool>,
     pub validation_formula: Option<String>,
-    pub cert_bundle_ids: Vec<i64>,
+    pub cert_bundle_ids: Vec<CertBundleId>,
     /// Unix milliseconds.
     pub created_at: i64,
     pub updated_at: i64,
@@ -36,23 +37,23 @@ pub struct Listed {
 pub struct Patch {
     pub name: Option<Option<String>>,
     pub description: Option<Option<String>>,
-    pub project_id: Option<Option<i64>>,
-    pub api_portal_id: Option<Option<i64>>,
+    pub project_id: Option<Option<ProjectId>>,
+    pub api_portal_id: Option<Option<PortalId>>,
     pub email: Option<Option<String>>,
-    pub api_policy_id: Option<Option<i64>>,
+    pub api_policy_id: Option<Option<PolicyId>>,
     pub auth: AuthPatch,
     pub mtls_enabled: Option<Option<bool>>,
     pub validation_formula: Option<Option<String>>,
-    pub cert_bundle_ids: Option<Vec<i64>>,
+    pub cert_bundle_ids: Option<Vec<CertBundleId>>,
 }
 
 /// Which clients are asked for.
 #[derive(Clone, Debug)]
 pub struct Filter {
     pub legacy_only: bool,
-    pub project_id: Option<i64>,
+    pub project_id: Option<ProjectId>,
     /// Any of these; none means every client.
-    pub cert_bundle_ids: Vec<i64>,
+    pub cert_bundle_ids: Vec<CertBundleId>,
 }
 
 impl Client {

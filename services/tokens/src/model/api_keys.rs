@@ -1,11 +1,12 @@
 use portolan_api::{Reason, Result};
+use portolan_ids::{AccountId, ApiKeyId, UserId};
 
 /// A key as it is listed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiKey {
-    pub id: i32,
-    pub account_id: i64,
-    pub user_id: i64,
+    pub id: ApiKeyId,
+    pub account_id: AccountId,
+    pub user_id: UserId,
     pub username: String,
     pub utility: Utility,
     /// First 3 and last 4 characters.
@@ -78,7 +79,7 @@ impl Utility {
 
 /// Whose a key is.
 pub struct Owner {
-    pub account_id: i64,
-    pub user_id: i64,
+    pub account_id: AccountId,
+    pub user_id: UserId,
     pub username: String,
 }

@@ -1,6 +1,7 @@
 //! How callers of protected APIs prove who they are, and which collections they reach. The settings of a profile of the
 //! first generation, of a client of the second.
 
+use portolan_ids::NamedCollectionId;
 use portolan_jwks::Key;
 
 use super::{
@@ -49,7 +50,7 @@ impl AuthType {
 pub struct AuthSettings {
     /// `None` on a client of the first generation.
     pub auth_type: Option<AuthType>,
-    pub collection_ids: Vec<i64>,
+    pub collection_ids: Vec<NamedCollectionId>,
     /// `hmac` or `rsa`.
     pub jwt_method: Option<String>,
     pub jwt_secret: Option<String>,
@@ -68,7 +69,7 @@ pub struct AuthSettings {
 #[derive(Clone, Debug, Default)]
 pub struct AuthPatch {
     pub auth_type: Option<Option<String>>,
-    pub collection_ids: Option<Vec<i64>>,
+    pub collection_ids: Option<Vec<NamedCollectionId>>,
     pub jwt_method: Option<Option<String>>,
     pub jwt_secret: Option<Option<String>>,
     pub oidc_issuer: Option<Option<String>>,
@@ -118,7 +119,7 @@ impl AuthSettings {
         if let Some(mut ids) = patch.collection_ids {
             ids.sort_unstable();
             ids.dedup();
-            self.collection_ids = ids;
+            self.collection_ids = ids.into_iter().collect();
         }
         self.check(faults);
     }

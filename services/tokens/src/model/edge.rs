@@ -1,5 +1,6 @@
 //! What the edge decides by and counts, as it is stored and told.
 
+use portolan_ids::{AccountId, ApiClientId, CollectionId, EndpointId, PolicyId, ProfileId};
 use portolan_runtime::sealed::Place;
 
 /// SHA-256 of a credential.
@@ -20,16 +21,16 @@ pub fn digest_of(secret: &str) -> Digest {
 /// A profile and its client as they are stored, with opened secrets.
 #[derive(Clone, Debug, Default)]
 pub struct ProfileRow {
-    pub profile_id: i64,
-    pub account_id: i64,
-    pub client_id: i64,
+    pub profile_id: ProfileId,
+    pub account_id: AccountId,
+    pub client_id: ApiClientId,
     pub active: bool,
     pub auth_type: String,
     /// Hex.
     pub secret_digest: Option<String>,
     pub ip_allow_list: Vec<String>,
     pub ip_deny_list: Vec<String>,
-    pub collection_ids: Vec<i32>,
+    pub collection_ids: Vec<CollectionId>,
     pub jwt_method: Option<String>,
     pub jwt_secret: Option<Vec<u8>>,
     pub oidc_issuer: Option<String>,
@@ -38,7 +39,7 @@ pub struct ProfileRow {
     pub required_claims: Vec<String>,
     pub allowed_issuers: Vec<String>,
     pub allow_preflight: bool,
-    pub policy_id: Option<i64>,
+    pub policy_id: Option<PolicyId>,
     pub grant_version: i64,
     pub mtls_enabled: bool,
     pub validation_formula: Option<String>,
@@ -58,7 +59,7 @@ pub struct ProfileChange {
 /// A token that the OAuth2 endpoint gave out.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessToken {
-    pub profile_id: i64,
+    pub profile_id: ProfileId,
     pub grant_version: i64,
     /// Unix seconds.
     pub expires_at: i64,
@@ -67,9 +68,9 @@ pub struct AccessToken {
 /// The state of an endpoint, as the inventory tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    pub endpoint_id: i64,
-    pub account_id: i64,
-    pub collection_id: i32,
+    pub endpoint_id: EndpointId,
+    pub account_id: AccountId,
+    pub collection_id: CollectionId,
     /// Empty for every host of the account.
     pub host: String,
     pub method: String,
@@ -82,7 +83,7 @@ pub struct Endpoint {
 pub enum EndpointChange {
     Put(Endpoint),
     /// With the id of the endpoint.
-    Removed(i64),
+    Removed(EndpointId),
 }
 
 /// A part of that feed.
@@ -99,7 +100,7 @@ pub struct EndpointChanges {
 #[derive(Debug)]
 pub struct TenantStates {
     /// Accounts, each with whether it is open.
-    pub tenants: Vec<(i64, bool)>,
+    pub tenants: Vec<(AccountId, bool)>,
     pub last_version: i64,
 }
 
@@ -107,7 +108,7 @@ pub struct TenantStates {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ShadowKey {
     /// 0 when the host belongs to no account.
-    pub account_id: i64,
+    pub account_id: AccountId,
     pub host: String,
     pub method: String,
     /// With identifiers replaced by their kinds.

@@ -1,3 +1,4 @@
+use portolan_ids::AccountId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -16,7 +17,7 @@ pub struct Token {
     /// UUID of the owner.
     pub organization_id: String,
     /// The account in which it was made and acts; 0 for the first of the organization.
-    pub account_id: i64,
+    pub account_id: AccountId,
     pub name: String,
     pub scopes: Vec<String>,
     pub networks: Vec<String>,
@@ -131,13 +132,13 @@ impl Annotation {
 /// Where tokens are looked for: in the account in which they were made.
 pub(crate) struct Place {
     pub(crate) organization_id: String,
-    pub(crate) account_id: i64,
+    pub(crate) account_id: AccountId,
     /// The account of the organization in which tokens act that name none.
     pub(crate) is_first: bool,
 }
 
 impl Place {
-    pub(crate) fn of(account_id: i64, organization: &Organization) -> Self {
+    pub(crate) fn of(account_id: AccountId, organization: &Organization) -> Self {
         Self {
             organization_id: organization.id.clone(),
             account_id,

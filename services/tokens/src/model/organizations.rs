@@ -1,10 +1,12 @@
+use portolan_ids::AccountId;
+
 /// An organization as identity has it.
 #[derive(Clone, Debug)]
 pub struct Organization {
     /// UUID.
     pub id: String,
     pub public_id: String,
-    pub account_ids: Vec<i64>,
+    pub account_ids: Vec<AccountId>,
     pub state: State,
 }
 

@@ -1,3 +1,4 @@
+use portolan_ids::{AccountId, ApiClientId, ProfileId};
 use serde_json::json;
 
 use super::{
@@ -8,9 +9,9 @@ use super::{
 /// One credential of a client.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
-    pub id: i64,
-    pub account_id: i64,
-    pub client_id: i64,
+    pub id: ProfileId,
+    pub account_id: AccountId,
+    pub client_id: ApiClientId,
     /// Its settings are its own; else they are those of its client.
     pub is_legacy: bool,
     pub name: String,
@@ -67,8 +68,8 @@ pub struct Shown {
 /// Which profile of an account, and of which generation or client.
 #[derive(Clone, Copy, Debug)]
 pub struct Which {
-    pub account_id: i64,
-    pub id: i64,
+    pub account_id: AccountId,
+    pub id: ProfileId,
     pub within: Within,
 }
 
@@ -77,7 +78,7 @@ pub enum Within {
     /// Access profiles of the first generation.
     Legacy,
     /// The keys of this client, whatever its generation.
-    Client(i64),
+    Client(ApiClientId),
 }
 
 impl Profile {

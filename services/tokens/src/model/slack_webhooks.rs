@@ -1,9 +1,11 @@
+use portolan_ids::{AccountId, UserId, WebhookId};
+
 /// Where messages for an account go, without the address.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SlackWebhook {
-    pub id: i32,
-    pub account_id: i64,
-    pub user_id: i64,
+    pub id: WebhookId,
+    pub account_id: AccountId,
+    pub user_id: UserId,
     pub username: String,
     pub name: String,
     /// Host and last characters.
@@ -14,7 +16,7 @@ pub struct SlackWebhook {
 
 /// Where messages for a webhook are posted.
 pub struct Address {
-    pub id: i32,
-    pub user_id: i64,
+    pub id: WebhookId,
+    pub user_id: UserId,
     pub url: String,
 }

@@ -8,9 +8,9 @@ const PER_PAGE_MAX: i64 = 100;
 ///
 /// # Errors
 /// `NOT_FOUND` for anything but digits, since no id has that form.
-pub fn id(text: &str) -> Result<i64> {
+pub fn id<Id: From<i64>>(text: &str) -> Result<Id> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    Ok(digits.then(|| text.parse().ok()).flatten().ok_or(Reason::NotFound)?)
+    Ok(digits.then(|| text.parse::<i64>().ok()).flatten().ok_or(Reason::NotFound)?.into())
 }
 
 /// Which part of a list is asked for.

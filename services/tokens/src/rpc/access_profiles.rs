@@ -29,7 +29,7 @@ impl AccessProfilesService for Rpc {
         let (caller, request) = Caller::split(request)?;
         let account_id = workspaces::resolve(&self.deps, &caller, &request.managed_user_id).await?;
         let page = Page::read(request.page, request.per_page)?;
-        let found = access_profiles::list(&self.deps, account_id, request.api_client_id, page).await?;
+        let found = access_profiles::list(&self.deps, account_id, request.api_client_id.map(Into::into), page).await?;
         Ok(Response::new(ListAccessProfilesResponse { result: found.into_iter().map(item).collect() }))
     }
 
@@ -47,7 +47,7 @@ impl AccessProfilesService for Rpc {
                 given,
                 request,
                 given.single("auth_type", request.auth_type),
-                given.list("api_collection_ids", request.api_collection_ids)
+                given.list("api_collection_ids", request.api_collection_ids.into_iter().map(Into::into).collect())
             ),
         };
         let client = Some(request.api_client_id.as_str()).filter(|text| !text.is_empty());
@@ -70,7 +70,7 @@ impl AccessProfilesService for Rpc {
                 given,
                 request,
                 given.single("auth_type", request.auth_type),
-                given.list("api_collection_ids", request.api_collection_ids)
+                given.list("api_collection_ids", request.api_collection_ids.into_iter().map(Into::into).collect())
             ),
         };
         let shown = access_profiles::update(&self.deps, &caller, which, patch).await?;
@@ -117,7 +117,8 @@ impl AccessProfilesService for Rpc {
         let (caller, request) = Caller::split(request)?;
         let account_id = workspaces::resolve(&self.deps, &caller, &request.managed_user_id).await?;
         let page = Page::read(request.page, request.per_page)?;
-        let filter = Filter { legacy_only: true, project_id: request.project_id, cert_bundle_ids: Vec::new() };
+        let filter =
+            Filter { legacy_only: true, project_id: request.project_id.map(Into::into), cert_bundle_ids: Vec::new() };
         let (found, _) = api_clients::list(&self.deps, account_id, &filter, page).await?;
         let result = found.into_iter().map(|listed| legacy_client(listed.client)).collect();
         Ok(Response::new(ListLegacyClientsResponse { result }))
@@ -166,10 +167,10 @@ impl Rpc {
         let auth_type = profile.auth_type().name().to_owned();
         let is_hidden = !self.deps.settings.show_jwt_secret && profile.auth.jwt_method.as_deref() == Some("hmac");
         AccessProfile {
-            id: profile.id,
+            id: profile.id.into(),
             name: profile.name,
-            api_client_id: profile.client_id,
-            api_collection_ids: profile.auth.collection_ids,
+            api_client_id: profile.client_id.into(),
+            api_collection_ids: profile.auth.collection_ids.into_iter().map(Into::into).collect(),
             active: profile.active,
             auth_type,
             secret,
@@ -202,11 +203,11 @@ fn successor(profile: &Profile, managed_user_id: &str) -> String {
 
 fn item(profile: Profile) -> AccessProfileItem {
     AccessProfileItem {
-        id: profile.id,
+        id: profile.id.into(),
         auth_type: profile.auth_type().name().to_owned(),
         name: profile.name,
-        api_client_id: profile.client_id,
-        api_collection_ids: profile.auth.collection_ids,
+        api_client_id: profile.client_id.into(),
+        api_collection_ids: profile.auth.collection_ids.into_iter().map(Into::into).collect(),
         active: profile.active,
         created_at: iso(profile.created_at),
         updated_at: iso(profile.updated_at),
@@ -215,10 +216,10 @@ fn item(profile: Profile) -> AccessProfileItem {
 
 fn legacy_client(client: Client) -> LegacyClient {
     LegacyClient {
-        id: client.id,
+        id: client.id.into(),
         name: client.name,
         created_at: iso(client.created_at),
         updated_at: iso(client.updated_at),
-        project_id: client.project_id,
+        project_id: client.project_id.map(Into::into),
     }
 }

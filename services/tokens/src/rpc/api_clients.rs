@@ -10,6 +10,7 @@ use portolan_api::tokens::v1::{
     api_clients_service_server::ApiClientsService,
 };
 use portolan_authz::Caller;
+use portolan_ids::{AccountId, ApiClientId, NamedCollectionId};
 use tonic::{Request, Response};
 
 use super::{Given, Rpc, RpcResult, iso};
@@ -28,8 +29,11 @@ impl ApiClientsService for Rpc {
         let (caller, request) = Caller::split(request)?;
         let account_id = workspaces::resolve(&self.deps, &caller, &request.managed_user_id).await?;
         let page = Page::read(request.page, request.per_page)?;
-        let filter =
-            Filter { legacy_only: false, project_id: request.project_id, cert_bundle_ids: request.cert_bundle_ids };
+        let filter = Filter {
+            legacy_only: false,
+            project_id: request.project_id.map(Into::into),
+            cert_bundle_ids: request.cert_bundle_ids.into_iter().map(Into::into).collect(),
+        };
         let (found, count) = api_clients::list(&self.deps, account_id, &filter, page).await?;
         let ids = found.iter().flat_map(|listed| listed.client.auth.collection_ids.clone()).collect();
         let names = workspaces::collection_names(&self.deps, account_id, ids).await?;
@@ -44,18 +48,19 @@ impl ApiClientsService for Rpc {
         let patch = Patch {
             name: Some(request.name),
             description: given.single("description", request.description),
-            project_id: given.single("project_id", request.project_id),
-            api_portal_id: given.single("api_portal_id", request.api_portal_id),
+            project_id: given.single("project_id", request.project_id.map(Into::into)),
+            api_portal_id: given.single("api_portal_id", request.api_portal_id.map(Into::into)),
             email: given.single("email", request.email),
-            api_policy_id: given.single("api_policy_id", request.api_policy_id),
+            api_policy_id: given.single("api_policy_id", request.api_policy_id.map(Into::into)),
             mtls_enabled: given.single("mtls_enabled", request.mtls_enabled),
             validation_formula: given.single("validation_formula", request.validation_formula),
-            cert_bundle_ids: given.list("cert_bundle_ids", request.cert_bundle_ids),
+            cert_bundle_ids: given
+                .list("cert_bundle_ids", request.cert_bundle_ids.into_iter().map(Into::into).collect()),
             auth: auth_patch!(
                 given,
                 request,
                 given.single("auth_type", request.auth_type),
-                given.list("api_collection_ids", request.api_collection_ids)
+                given.list("api_collection_ids", request.api_collection_ids.into_iter().map(Into::into).collect())
             ),
         };
         let client = api_clients::create(&self.deps, &caller, account_id, patch).await?;
@@ -75,20 +80,25 @@ impl ApiClientsService for Rpc {
         let patch = Patch {
             name: Some(request.name),
             description: given.single("description", request.description),
-            project_id: given.single("project_id", request.project_id),
+            project_id: given.single("project_id", request.project_id.map(Into::into)),
             email: given.single("email", request.email),
-            api_policy_id: given.single("api_policy_id", request.api_policy_id),
-            auth: auth_patch!(given, request, None, Some(request.api_collection_ids)),
+            api_policy_id: given.single("api_policy_id", request.api_policy_id.map(Into::into)),
+            auth: auth_patch!(
+                given,
+                request,
+                None,
+                Some(request.api_collection_ids.into_iter().map(Into::into).collect())
+            ),
             ..Patch::default()
         };
-        api_clients::update(&self.deps, &caller, account_id, id, patch).await?;
+        api_clients::update(&self.deps, &caller, account_id, id.into(), patch).await?;
         Ok(Response::new(UpdateApiClientResponse { data: Some(self.client(account_id, id).await?) }))
     }
 
     async fn delete_api_client(&self, request: Request<DeleteApiClientRequest>) -> RpcResult<DeleteApiClientResponse> {
         let (caller, request) = Caller::split(request)?;
         let (account_id, id) = self.which_client(&caller, &request.managed_user_id, &request.api_client_id).await?;
-        api_clients::delete(&self.deps, &caller, account_id, id).await?;
+        api_clients::delete(&self.deps, &caller, account_id, id.into()).await?;
         Ok(Response::new(DeleteApiClientResponse { success: true }))
     }
 
@@ -159,7 +169,12 @@ impl ApiClientsService for Rpc {
 }
 
 impl Rpc {
-    async fn which_client(&self, caller: &Caller, managed_user_id: &str, client_id: &str) -> Result<(i64, i64)> {
+    async fn which_client(
+        &self,
+        caller: &Caller,
+        managed_user_id: &str,
+        client_id: &str,
+    ) -> Result<(AccountId, ApiClientId)> {
         let account_id = workspaces::resolve(&self.deps, caller, managed_user_id).await?;
         Ok((account_id, workspaces::id(client_id)?))
     }
@@ -169,19 +184,19 @@ impl Rpc {
         Ok(Which { account_id, id: workspaces::id(path.2)?, within: Within::Client(client_id) })
     }
 
-    async fn client(&self, account_id: i64, id: i64) -> Result<ApiClient> {
-        let listed = api_clients::get(&self.deps, account_id, id).await?;
+    async fn client(&self, account_id: AccountId, id: ApiClientId) -> Result<ApiClient> {
+        let listed = api_clients::get(&self.deps, account_id, id.into()).await?;
         let ids = listed.client.auth.collection_ids.clone();
         let names = workspaces::collection_names(&self.deps, account_id, ids).await?;
         Ok(wire(listed, &names))
     }
 }
 
-fn wire(listed: Listed, names: &HashMap<i64, String>) -> ApiClient {
+fn wire(listed: Listed, names: &HashMap<NamedCollectionId, String>) -> ApiClient {
     let client = listed.client;
-    let named = |id: &i64| Some(NamedId { id: *id, name: names.get(id)?.clone() });
+    let named = |id: &NamedCollectionId| Some(NamedId { id: id.get(), name: names.get(id)?.clone() });
     ApiClient {
-        id: client.id,
+        id: client.id.into(),
         name: client.name,
         description: client.description,
         active_api_keys_count: listed.active_keys,
@@ -196,9 +211,13 @@ fn wire(listed: Listed, names: &HashMap<i64, String>) -> ApiClient {
         api_token: None,
         mtls_enabled: client.mtls_enabled,
         validation_formula: client.validation_formula,
-        cert_bundle_ids: client.cert_bundle_ids,
+        cert_bundle_ids: client.cert_bundle_ids.into_iter().map(Into::into).collect(),
         allow_preflight: client.auth.allow_preflight.then_some(true),
-        api_policies: client.api_policy_id.map(|id| NamedId { id, name: format!("Policy {id}") }).into_iter().collect(),
+        api_policies: client
+            .api_policy_id
+            .map(|id| NamedId { id: id.into(), name: format!("Policy {id}") })
+            .into_iter()
+            .collect(),
         // A collection that was deleted since is no longer reachable.
         api_collections: client.auth.collection_ids.iter().filter_map(named).collect(),
     }
@@ -207,7 +226,7 @@ fn wire(listed: Listed, names: &HashMap<i64, String>) -> ApiClient {
 fn key(profile: Profile, issued: Option<Issued>) -> ClientKey {
     let IssuedMembers { secret: auth_token, oauth_client_id, oauth_client_secret } = IssuedMembers::of(issued);
     ClientKey {
-        id: profile.id,
+        id: profile.id.into(),
         auth_type: profile.auth_type().name().to_owned(),
         name: profile.name,
         ip_allow_list: profile.ip_allow_list,

@@ -19,7 +19,7 @@ impl ApiKeysService for Rpc {
         let (caller, request) = Caller::split(request)?;
         let grace_s = request.grace_period_seconds.unwrap_or_default();
         let (key, secret, previous_valid_until) =
-            api_keys::rotate(&self.deps, &caller, request.api_key_id, grace_s).await?;
+            api_keys::rotate(&self.deps, &caller, request.api_key_id.into(), grace_s).await?;
         Ok(Response::new(RotateApiKeyResponse { api_key: Some(render(key, secret)), previous_valid_until }))
     }
 
@@ -36,7 +36,8 @@ impl ApiKeysService for Rpc {
     ) -> RpcResult<CreateSlackWebhookResponse> {
         let (caller, request) = Caller::split(request)?;
         let made = slack_webhooks::create(&self.deps, &caller, &request.url, request.name.as_deref()).await?;
-        let webhook = WireWebhook { id: made.id, name: made.name, url: made.shown, create_time: made.created_at };
+        let webhook =
+            WireWebhook { id: made.id.into(), name: made.name, url: made.shown, create_time: made.created_at };
         Ok(Response::new(CreateSlackWebhookResponse { slack_webhook: Some(webhook) }))
     }
 
@@ -45,7 +46,7 @@ impl ApiKeysService for Rpc {
         request: Request<DeleteSlackWebhookRequest>,
     ) -> RpcResult<DeleteSlackWebhookResponse> {
         let (caller, request) = Caller::split(request)?;
-        if !slack_webhooks::delete(&self.deps, &caller, request.slack_webhook_id).await? {
+        if !slack_webhooks::delete(&self.deps, &caller, request.slack_webhook_id.into()).await? {
             return Err(portolan_api::Error::new(Reason::NotFound).into());
         }
         Ok(Response::new(DeleteSlackWebhookResponse {}))
@@ -53,7 +54,7 @@ impl ApiKeysService for Rpc {
 
     async fn record_api_key_use(&self, request: Request<RecordApiKeyUseRequest>) -> RpcResult<RecordApiKeyUseResponse> {
         let RecordApiKeyUseRequest { account_id, api_key_id, used_at } = request.into_inner();
-        api_keys::record_use(&self.deps, account_id, api_key_id, used_at).await?;
+        api_keys::record_use(&self.deps, account_id.into(), api_key_id.into(), used_at).await?;
         Ok(Response::new(RecordApiKeyUseResponse {}))
     }
 

@@ -4,6 +4,7 @@ use portolan_api::{
     tokens::v1::{self as pb, edge_service_server::EdgeService},
 };
 use portolan_authz::Caller;
+use portolan_ids::AccountId;
 use tonic::{Request, Response, Status};
 
 use crate::{enforce::Edge, model::edge::ShadowEndpoint};
@@ -31,7 +32,7 @@ impl EdgeService for EdgeRpc {
         let (caller, request) = Caller::split(request)?;
         let size = if request.page_size < 1 { PAGE_DEFAULT } else { request.page_size.min(PAGE_MAX) };
         let after = read_token(&request.page_token).ok_or(portolan_api::Error::new(Reason::PageTokenInvalid))?;
-        let mut found = self.edge.shadow_endpoints(caller.account_id, &after, i64::from(size) + 1).await?;
+        let mut found = self.edge.shadow_endpoints(caller.account_id.into(), &after, i64::from(size) + 1).await?;
         let has_more = found.len() > size as usize;
         found.truncate(size as usize);
         let next_page_token = found.last().filter(|_| has_more).map(write_token).unwrap_or_default();
@@ -52,7 +53,10 @@ impl EdgeService for EdgeRpc {
         _: Request<pb::ListContestedHostsRequest>,
     ) -> Result<Response<pb::ListContestedHostsResponse>, Status> {
         let contested = self.edge.contested_hosts().await;
-        let render = |(host, account_ids)| pb::ContestedHost { host, account_ids };
+        let render = |(host, accounts): (String, Vec<AccountId>)| pb::ContestedHost {
+            host,
+            account_ids: accounts.into_iter().map(Into::into).collect(),
+        };
         Ok(Response::new(pb::ListContestedHostsResponse { hosts: contested.into_iter().map(render).collect() }))
     }
 

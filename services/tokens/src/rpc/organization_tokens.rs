@@ -97,7 +97,7 @@ impl OrganizationTokensService for Rpc {
             id: token.id,
             organization_id: token.organization_id,
             scopes: token.scopes,
-            account_id: token.account_id,
+            account_id: token.account_id.into(),
             valid_until: token.expires_at,
         }))
     }

@@ -2,6 +2,7 @@ use portolan_api::tokens::v1::{
     ListLiveKeysRequest, ListLiveKeysResponse, RevokeCredentialsRequest, RevokeCredentialsResponse,
     revocation_service_server::RevocationService,
 };
+use portolan_ids::{AccountId, UserId};
 use tonic::{Request, Response};
 
 use super::{Rpc, RpcResult};
@@ -14,8 +15,8 @@ impl RevocationService for Rpc {
         request: Request<RevokeCredentialsRequest>,
     ) -> RpcResult<RevokeCredentialsResponse> {
         let owners = request.into_inner().owners.into_iter().map(|owner| Ended {
-            account_id: owner.account_id,
-            user_id: (owner.user_id != 0).then_some(owner.user_id),
+            account_id: owner.account_id.into(),
+            user_id: (owner.user_id != 0).then_some(owner.user_id.into()),
             ended_at: owner.ended_at,
         });
         let revoked = revocations::revoke(&self.deps, &owners.collect::<Vec<_>>()).await?;
@@ -23,7 +24,8 @@ impl RevocationService for Rpc {
     }
 
     async fn list_live_keys(&self, request: Request<ListLiveKeysRequest>) -> RpcResult<ListLiveKeysResponse> {
-        let owners = request.into_inner().owners.into_iter().map(|owner| (owner.account_id, owner.user_id));
+        let owners =
+            request.into_inner().owners.into_iter().map(|owner| (AccountId(owner.account_id), UserId(owner.user_id)));
         let api_keys = revocations::live_keys(&self.deps, &owners.collect::<Vec<_>>()).await?;
         Ok(Response::new(ListLiveKeysResponse { api_keys }))
     }

@@ -1,4 +1,5 @@
 use portolan_api::Result;
+use portolan_ids::AccountId;
 use portolan_store::{Tx, args};
 
 use crate::model::profiles::Profile;
@@ -29,7 +30,7 @@ pub(crate) async fn delete_expired(tx: &mut Tx, now_s: i64) -> Result<()> {
 
 const DELETE_OF_ACCOUNT: &str = "DELETE FROM access_tokens WHERE account_id = $1";
 
-pub(crate) async fn delete_of_account(tx: &mut Tx, account_id: i64) -> Result<()> {
+pub(crate) async fn delete_of_account(tx: &mut Tx, account_id: AccountId) -> Result<()> {
     tx.execute(DELETE_OF_ACCOUNT, args![account_id]).await?;
     Ok(())
 }

@@ -1,4 +1,5 @@
 use portolan_api::{Error, Result};
+use portolan_ids::{AccountId, ApiKeyId, UserId};
 use portolan_store::{Db, Row, Tx, args};
 
 use super::owners::{of_owner, owned};
@@ -33,13 +34,13 @@ const FIND_BY_WRITE: &str = "SELECT account_id, key_id, user_id, username, utili
     expires_at, last_used_at, rotation_write_id
     FROM api_keys WHERE account_id = $1 AND write_id = $2";
 
-pub(crate) async fn find_by_write(tx: &mut Tx, account_id: i64, write_id: &str) -> Result<Option<ApiKey>> {
+pub(crate) async fn find_by_write(tx: &mut Tx, account_id: AccountId, write_id: &str) -> Result<Option<ApiKey>> {
     tx.fetch_optional(FIND_BY_WRITE, args![account_id, write_id]).await?.as_ref().map(api_key).transpose()
 }
 
 const DELETE_BY_WRITE: &str = "DELETE FROM api_keys WHERE account_id = $1 AND write_id = $2";
 
-pub(crate) async fn delete_by_write(tx: &mut Tx, account_id: i64, write_id: &str) -> Result<()> {
+pub(crate) async fn delete_by_write(tx: &mut Tx, account_id: AccountId, write_id: &str) -> Result<()> {
     tx.execute(DELETE_BY_WRITE, args![account_id, write_id]).await?;
     Ok(())
 }
@@ -48,7 +49,7 @@ const LIST: &str = "SELECT account_id, key_id, user_id, username, utility, key_s
     last_used_at, rotation_write_id
     FROM api_keys WHERE account_id = $1 AND user_id = $2 ORDER BY key_id";
 
-pub(crate) async fn list(db: &Db, account_id: i64, user_id: i64) -> Result<Vec<ApiKey>> {
+pub(crate) async fn list(db: &Db, account_id: AccountId, user_id: UserId) -> Result<Vec<ApiKey>> {
     db.fetch_all(LIST, args![account_id, user_id]).await?.iter().map(api_key).collect()
 }
 
@@ -56,7 +57,12 @@ const FIND_DIGESTS: &str =
     "SELECT key_digest, previous_digest FROM api_keys WHERE account_id = $1 AND user_id = $2 AND key_id = $3";
 
 /// The digests of the secrets that a key has: its own, and the one before the last rotation. None for no key.
-pub(crate) async fn list_digests(db: &Db, account_id: i64, user_id: i64, key_id: i32) -> Result<Vec<String>> {
+pub(crate) async fn list_digests(
+    db: &Db,
+    account_id: AccountId,
+    user_id: UserId,
+    key_id: ApiKeyId,
+) -> Result<Vec<String>> {
     let Some(row) = db.fetch_optional(FIND_DIGESTS, args![account_id, user_id, key_id]).await? else {
         return Ok(Vec::new());
     };
@@ -81,7 +87,7 @@ const DELETE_OF_OWNER: &str = "DELETE FROM api_keys
     WHERE account_id = $1 AND ($2 = 0 OR user_id = $2) AND created_at <= $3 RETURNING user_id, key_id AS id";
 
 /// Returns user and id of each.
-pub(crate) async fn delete_of_owner(tx: &mut Tx, ended: &Ended) -> Result<Vec<(i64, i32)>> {
+pub(crate) async fn delete_of_owner(tx: &mut Tx, ended: &Ended) -> Result<Vec<(UserId, ApiKeyId)>> {
     tx.fetch_all(DELETE_OF_OWNER, of_owner(ended)).await?.iter().map(owned).collect()
 }
 
@@ -89,7 +95,12 @@ const FIND: &str = "SELECT account_id, key_id, user_id, username, utility, key_s
     last_used_at, rotation_write_id
     FROM api_keys WHERE account_id = $1 AND user_id = $2 AND key_id = $3";
 
-pub(crate) async fn find(tx: &mut Tx, account_id: i64, user_id: i64, key_id: i32) -> Result<Option<ApiKey>> {
+pub(crate) async fn find(
+    tx: &mut Tx,
+    account_id: AccountId,
+    user_id: UserId,
+    key_id: ApiKeyId,
+) -> Result<Option<ApiKey>> {
     tx.fetch_optional(FIND, args![account_id, user_id, key_id]).await?.as_ref().map(api_key).transpose()
 }
 
@@ -118,14 +129,14 @@ pub(crate) async fn find_previous_until(tx: &mut Tx, key: &ApiKey) -> Result<Opt
 const RECORD_USE: &str = "UPDATE api_keys SET last_used_at = $3
     WHERE account_id = $1 AND key_id = $2 AND last_used_at < $3";
 
-pub(crate) async fn record_use(db: &Db, account_id: i64, key_id: i32, used_at: i64) -> Result<()> {
+pub(crate) async fn record_use(db: &Db, account_id: AccountId, key_id: ApiKeyId, used_at: i64) -> Result<()> {
     db.execute(RECORD_USE, args![account_id, key_id, used_at]).await?;
     Ok(())
 }
 
 const DELETE: &str = "DELETE FROM api_keys WHERE account_id = $1 AND user_id = $2 AND key_id = $3";
 
-pub(crate) async fn delete(tx: &mut Tx, account_id: i64, user_id: i64, key_id: i32) -> Result<bool> {
+pub(crate) async fn delete(tx: &mut Tx, account_id: AccountId, user_id: UserId, key_id: ApiKeyId) -> Result<bool> {
     Ok(tx.execute(DELETE, args![account_id, user_id, key_id]).await? == 1)
 }
 

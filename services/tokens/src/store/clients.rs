@@ -1,4 +1,5 @@
 use portolan_api::{Error, Result};
+use portolan_ids::{AccountId, ApiClientId};
 use portolan_runtime::Secrets;
 use portolan_store::{Db, Row, Tx, args};
 
@@ -99,7 +100,13 @@ const DELETE: &str = "UPDATE api_clients
     SET deleted = 1, jwt_secret = NULL, write_id = 'deleted/' || client_id, updated_at = $3, version = $4
     WHERE account_id = $1 AND client_id = $2";
 
-pub(crate) async fn delete(tx: &mut Tx, account_id: i64, id: i64, now_ms: i64, version: i64) -> Result<()> {
+pub(crate) async fn delete(
+    tx: &mut Tx,
+    account_id: AccountId,
+    id: ApiClientId,
+    now_ms: i64,
+    version: i64,
+) -> Result<()> {
     tx.execute(DELETE, args![account_id, id, now_ms, version]).await?;
     Ok(())
 }
@@ -108,7 +115,7 @@ const DELETE_OF_ACCOUNT: &str = "UPDATE api_clients
     SET deleted = 1, jwt_secret = NULL, write_id = 'deleted/' || client_id, updated_at = $2, version = $3
     WHERE account_id = $1 AND deleted = 0";
 
-pub(crate) async fn delete_of_account(tx: &mut Tx, account_id: i64, now_ms: i64, version: i64) -> Result<()> {
+pub(crate) async fn delete_of_account(tx: &mut Tx, account_id: AccountId, now_ms: i64, version: i64) -> Result<()> {
     tx.execute(DELETE_OF_ACCOUNT, args![account_id, now_ms, version]).await?;
     Ok(())
 }
@@ -118,11 +125,16 @@ const FIND: &str = "SELECT account_id, client_id, is_legacy, name, description, 
     required_claims, allowed_issuers, mtls_enabled, validation_formula, cert_bundle_ids, created_at, updated_at,
     allow_preflight FROM api_clients WHERE account_id = $1 AND client_id = $2 AND deleted = 0";
 
-pub(crate) async fn find(db: &Db, secrets: &Secrets, account_id: i64, id: i64) -> Result<Option<Client>> {
+pub(crate) async fn find(db: &Db, secrets: &Secrets, account_id: AccountId, id: ApiClientId) -> Result<Option<Client>> {
     db.fetch_optional(FIND, args![account_id, id]).await?.map(|row| client(&row, secrets)).transpose()
 }
 
-pub(crate) async fn find_in(tx: &mut Tx, secrets: &Secrets, account_id: i64, id: i64) -> Result<Option<Client>> {
+pub(crate) async fn find_in(
+    tx: &mut Tx,
+    secrets: &Secrets,
+    account_id: AccountId,
+    id: ApiClientId,
+) -> Result<Option<Client>> {
     tx.fetch_optional(FIND, args![account_id, id]).await?.map(|row| client(&row, secrets)).transpose()
 }
 
@@ -135,7 +147,7 @@ const FIND_BY_WRITE: &str = "SELECT account_id, client_id, is_legacy, name, desc
 pub(crate) async fn find_by_write(
     tx: &mut Tx,
     secrets: &Secrets,
-    account_id: i64,
+    account_id: AccountId,
     write_id: &str,
 ) -> Result<Option<Client>> {
     tx.fetch_optional(FIND_BY_WRITE, args![account_id, write_id]).await?.map(|row| client(&row, secrets)).transpose()
@@ -151,7 +163,7 @@ const LIST: &str = "SELECT c.account_id, c.client_id, c.is_legacy, c.name, c.des
         AND p.deleted = 0 AND p.active = 1) AS active_keys
     FROM api_clients c WHERE c.account_id = $1 AND c.deleted = 0 ORDER BY c.client_id";
 
-pub(crate) async fn list(db: &Db, secrets: &Secrets, account_id: i64) -> Result<Vec<Listed>> {
+pub(crate) async fn list(db: &Db, secrets: &Secrets, account_id: AccountId) -> Result<Vec<Listed>> {
     let listed = |row: &Row| {
         Ok(Listed { client: client(row, secrets)?, keys: row.get("keys")?, active_keys: row.get("active_keys")? })
     };

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use portolan_api::{Error, Result};
+use portolan_ids::{AccountId, ApiClientId, ProfileId};
 use portolan_store::{Db, Row, Tx, args};
 use serde::de::DeserializeOwned;
 
@@ -92,7 +93,7 @@ const PROFILES_OF_CLIENTS: &str = concat!(
 );
 
 /// Profiles of clients that changed, after this client version and profile.
-pub(crate) async fn profiles_of_clients(db: &Db, after: (i64, i64), limit: i64) -> Result<Vec<ProfileChange>> {
+pub(crate) async fn profiles_of_clients(db: &Db, after: (i64, ProfileId), limit: i64) -> Result<Vec<ProfileChange>> {
     db.fetch_all(PROFILES_OF_CLIENTS, args![after.0, after.1, limit]).await?.iter().map(profile).collect()
 }
 
@@ -107,7 +108,7 @@ fn list<T: DeserializeOwned>(json: &str, name: &'static str, is_readable: &Cell<
 fn profile(row: &Row) -> Result<ProfileChange> {
     let flag = |name: &str| Ok::<_, Error>(row.get::<i64>(name)? != 0);
     let is_legacy = flag("is_legacy")?;
-    let (profile_id, client_id): (i64, i64) = (row.get("profile_id")?, row.get("client_id")?);
+    let (profile_id, client_id): (ProfileId, ApiClientId) = (row.get("profile_id")?, row.get("client_id")?);
     // Settings stand on the profile in the first generation and on the client in the second.
     let of = |own: &'static str, of_client: &'static str| if is_legacy { own } else { of_client };
     let text = |own, of_client| row.get::<Option<String>>(of(own, of_client));
@@ -123,7 +124,7 @@ fn profile(row: &Row) -> Result<ProfileChange> {
         version: row.get("version")?,
         client_version: row.get("c_version")?,
         is_there: !flag("deleted")? && !flag("c_deleted")?,
-        place: if is_legacy { PROFILE_SECRET.row(profile_id) } else { CLIENT_SECRET.row(client_id) },
+        place: if is_legacy { PROFILE_SECRET.row(profile_id.get()) } else { CLIENT_SECRET.row(client_id.get()) },
         row: ProfileRow {
             profile_id,
             account_id: row.get("account_id")?,
@@ -195,7 +196,7 @@ const LIST_SHADOW: &str = "SELECT host, method, path, calls, first_seen, last_se
 /// Shadow endpoints of an account after this host, method and path.
 pub(crate) async fn list_shadow(
     db: &Db,
-    account_id: i64,
+    account_id: AccountId,
     after: &[String; 3],
     limit: i64,
 ) -> Result<Vec<ShadowEndpoint>> {

@@ -146,7 +146,7 @@ pub(crate) async fn delete_of_account(tx: &mut Tx, ended: &Ended, version: i64) 
 
 /// What tokens that name no account have in the column, where they are known; elsewhere the account again.
 fn unnamed(place: &Place) -> i64 {
-    if place.is_first { 0 } else { place.account_id }
+    if place.is_first { 0 } else { place.account_id.into() }
 }
 
 fn token(row: &Row) -> Result<Token> {

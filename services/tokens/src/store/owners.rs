@@ -1,5 +1,6 @@
 use portolan_api::Result;
-use portolan_store::{Row, Value, args};
+use portolan_ids::UserId;
+use portolan_store::{FromColumn, Row, Value, args};
 
 use crate::model::revocations::Ended;
 
@@ -9,6 +10,6 @@ pub(super) fn of_owner(ended: &Ended) -> Vec<Value> {
 }
 
 /// User and id of what was deleted.
-pub(super) fn owned(row: &Row) -> Result<(i64, i32)> {
+pub(super) fn owned<Id: FromColumn>(row: &Row) -> Result<(UserId, Id)> {
     Ok((row.get("user_id")?, row.get("id")?))
 }

@@ -1,4 +1,5 @@
 use portolan_api::{Error, Result};
+use portolan_ids::{AccountId, ApiClientId, ProfileId};
 use portolan_runtime::Secrets;
 use portolan_store::{Db, Row, Tx, args};
 
@@ -111,8 +112,8 @@ const DELETE_OF_CLIENT: &str = "UPDATE api_profiles
 
 pub(crate) async fn delete_of_client(
     tx: &mut Tx,
-    account_id: i64,
-    client_id: i64,
+    account_id: AccountId,
+    client_id: ApiClientId,
     now_ms: i64,
     version: i64,
 ) -> Result<()> {
@@ -126,7 +127,12 @@ const DELETE_OF_ACCOUNT: &str = "UPDATE api_profiles
     WHERE account_id = $1 AND deleted = 0 RETURNING profile_id";
 
 /// Returns the id of each.
-pub(crate) async fn delete_of_account(tx: &mut Tx, account_id: i64, now_ms: i64, version: i64) -> Result<Vec<i64>> {
+pub(crate) async fn delete_of_account(
+    tx: &mut Tx,
+    account_id: AccountId,
+    now_ms: i64,
+    version: i64,
+) -> Result<Vec<ProfileId>> {
     let rows = tx.fetch_all(DELETE_OF_ACCOUNT, args![account_id, now_ms, version]).await?;
     rows.iter().map(|row| Ok(row.get("profile_id")?)).collect()
 }
@@ -148,7 +154,12 @@ macro_rules! select {
 
 const FIND: &str = select!("", "account_id = $1 AND profile_id = $2 AND deleted = 0");
 
-pub(crate) async fn find(tx: &mut Tx, secrets: &Secrets, account_id: i64, id: i64) -> Result<Option<Profile>> {
+pub(crate) async fn find(
+    tx: &mut Tx,
+    secrets: &Secrets,
+    account_id: AccountId,
+    id: ProfileId,
+) -> Result<Option<Profile>> {
     tx.fetch_optional(FIND, args![account_id, id]).await?.map(|row| profile(&row, secrets)).transpose()
 }
 
@@ -157,7 +168,7 @@ const FIND_BY_WRITE: &str = select!("", "account_id = $1 AND write_id = $2");
 pub(crate) async fn find_by_write(
     tx: &mut Tx,
     secrets: &Secrets,
-    account_id: i64,
+    account_id: AccountId,
     write_id: &str,
 ) -> Result<Option<Profile>> {
     tx.fetch_optional(FIND_BY_WRITE, args![account_id, write_id]).await?.map(|row| profile(&row, secrets)).transpose()
@@ -189,8 +200,8 @@ const LIST_LEGACY: &str = select!(
 pub(crate) async fn list_legacy(
     db: &Db,
     secrets: &Secrets,
-    account_id: i64,
-    client_id: Option<i64>,
+    account_id: AccountId,
+    client_id: Option<ApiClientId>,
     page: Page,
 ) -> Result<Vec<Profile>> {
     let values = args![account_id, client_id.unwrap_or_default(), page.per_page, page.offset()];
@@ -203,8 +214,8 @@ const LIST_OF_CLIENT: &str =
 pub(crate) async fn list_of_client(
     db: &Db,
     secrets: &Secrets,
-    account_id: i64,
-    client_id: i64,
+    account_id: AccountId,
+    client_id: ApiClientId,
     page: Page,
 ) -> Result<Vec<Profile>> {
     let values = args![account_id, client_id, page.per_page, page.offset()];
@@ -214,7 +225,7 @@ pub(crate) async fn list_of_client(
 const COUNT_OF_CLIENT: &str =
     "SELECT count(*) AS n FROM api_profiles WHERE account_id = $1 AND client_id = $2 AND deleted = 0";
 
-pub(crate) async fn count_of_client(db: &Db, account_id: i64, client_id: i64) -> Result<i64> {
+pub(crate) async fn count_of_client(db: &Db, account_id: AccountId, client_id: ApiClientId) -> Result<i64> {
     Ok(db.fetch_one(COUNT_OF_CLIENT, args![account_id, client_id]).await?.get("n")?)
 }
 

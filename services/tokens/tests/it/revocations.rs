@@ -1,3 +1,4 @@
+use portolan_ids::{AccountId, UserId};
 use portolan_store::args;
 use portolan_testkit::TestDb;
 use portolan_tokens::{
@@ -28,7 +29,9 @@ async fn check(World { deps, .. }: &World) {
         VALUES ('organization', $1, 'n', '[]', '[]', $2, '[]', $3, $3, $1, $1, 1, $4)";
     let mut secrets = Vec::new();
     // Made there before the end, made there after it (in an account of the same id), made elsewhere.
-    for (id, created_at, account_id) in [("a", 100, ACCOUNT), ("b", 201, ACCOUNT), ("c", 100, ACCOUNT + 1)] {
+    for (id, created_at, account_id) in
+        [("a", 100, ACCOUNT), ("b", 201, ACCOUNT), ("c", 100, AccountId(ACCOUNT.get() + 1))]
+    {
         let secret = secret::generate(Kind::OrganizationToken);
         let digest = portolan_runtime::digest(&secret);
         deps.db.execute(insert, args![id, digest, created_at as i64, account_id]).await.unwrap();
@@ -36,7 +39,7 @@ async fn check(World { deps, .. }: &World) {
     }
     let ended = |user_id| Ended { account_id: ACCOUNT, user_id, ended_at: 200 };
     // Who leaves takes none of them along: they belong to the account.
-    assert_eq!(revocations::revoke(deps, &[ended(Some(1))]).await.unwrap(), 0);
+    assert_eq!(revocations::revoke(deps, &[ended(Some(UserId(1)))]).await.unwrap(), 0);
     assert_eq!(alive(deps, &secrets).await, ["a", "b", "c"]);
     assert_eq!(revocations::revoke(deps, &[ended(None)]).await.unwrap(), 1);
     assert_eq!(alive(deps, &secrets).await, ["b", "c"]);

@@ -39,7 +39,7 @@ async fn check(World { deps, .. }: &World) {
     assert_eq!(listed[1].client.auth.jwt_secret, None);
 
     let renamed = api_clients::Patch { name: Some(Some("other".to_owned())), ..api_clients::Patch::default() };
-    api_clients::update(deps, &caller("rename"), ACCOUNT, broken, renamed).await.unwrap();
+    api_clients::update(deps, &caller("rename"), ACCOUNT, broken.into(), renamed).await.unwrap();
     assert_eq!(
         kept(&deps.db, CLIENTS).await,
         std::slice::from_ref(&sealed),
@@ -64,8 +64,8 @@ async fn check(World { deps, .. }: &World) {
 
     let mut patch = api_clients::Patch { name: Some(Some("other".to_owned())), ..api_clients::Patch::default() };
     patch.auth.jwt_secret = Some(Some("a shared secret of 32 bytes here".to_owned()));
-    api_clients::update(deps, &caller("anew"), ACCOUNT, broken, patch).await.unwrap();
+    api_clients::update(deps, &caller("anew"), ACCOUNT, broken.into(), patch).await.unwrap();
     assert_ne!(kept(&deps.db, CLIENTS).await, [sealed], "a new secret takes the place of the old one");
-    let listed = api_clients::get(deps, ACCOUNT, broken).await.unwrap();
+    let listed = api_clients::get(deps, ACCOUNT, broken.into()).await.unwrap();
     assert_eq!(listed.client.auth.jwt_secret.as_deref(), Some("a shared secret of 32 bytes here"));
 }

@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
 use portolan_authz::{Caller, CredentialKind, Grant, RequestInfo, Role, Scope};
+use portolan_ids::AccountId;
 use portolan_runtime::{Config, Process};
 use portolan_testkit::TestDb;
 use portolan_tokens::{Deps, Options};
 
-pub const ACCOUNT: i64 = 1_000_000;
+pub const ACCOUNT: AccountId = AccountId(1_000_000);
 
 /// The service on a database of its own, without other services.
 pub struct World {
@@ -35,7 +36,7 @@ pub async fn in_place<F: Future<Output = ()>>(case: impl FnOnce() -> F + Send + 
 /// An administrator of [`ACCOUNT`]; each write has an id of its own.
 pub fn caller(write_id: &str) -> Caller {
     Caller {
-        account_id: ACCOUNT,
+        account_id: ACCOUNT.into(),
         user_id: 1,
         organization_id: "organization".to_owned(),
         scope: Scope::Api,
