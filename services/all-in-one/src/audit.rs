@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use portolan_identity::audit::{
     AuditKeys, Exported, REGISTRY, SignedHead, Verdict, export, month_start_ms, signed, verify_all, verify_files,
 };
+use portolan_ids::AccountId;
 use portolan_runtime::{Process, ProcessArgs, process::BoxError};
 use portolan_store::Db;
 
@@ -153,6 +154,6 @@ async fn heads(arguments: &ProcessArgs) -> Result<(), BoxError> {
     }
 }
 
-fn name(account_id: i64) -> String {
+fn name(account_id: AccountId) -> String {
     if account_id == REGISTRY { "registry of chains".to_owned() } else { format!("account {account_id}") }
 }

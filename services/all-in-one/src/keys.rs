@@ -87,7 +87,7 @@ async fn create(arguments: &CreateArgs) -> Result<(), BoxError> {
     let (identity, tokens) = (process.db("identity").await?, process.db("tokens").await?);
     identity.migrate(&portolan_identity::MIGRATIONS).await?;
     tokens.migrate(&portolan_tokens::MIGRATIONS).await?;
-    let owner = operator::find(&identity, arguments.account, arguments.user.as_deref()).await?;
+    let owner = operator::find(&identity, arguments.account.map(Into::into), arguments.user.as_deref()).await?;
     let (account_id, user_id, username) = (owner.account_id, owner.user_id, owner.login.clone());
     let secret = api_keys::create_for(&tokens, Owner { account_id, user_id, username }).await?;
     operator::note_key(&identity, &audit::open(&identity, &process.secrets("identity")?).await?, &owner).await?;

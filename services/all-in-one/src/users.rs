@@ -55,7 +55,9 @@ pub(crate) async fn run(command: &UsersCommand) -> Result<(), BoxError> {
             let limits = process.durable_limits(&db).await?;
             operator::reset_password(&db, &keys, &limits, login, given).await
         }
-        UsersCommand::Create(created) => operator::create(&db, &keys, login, created.account, given).await,
+        UsersCommand::Create(created) => {
+            operator::create(&db, &keys, login, created.account.map(Into::into), given).await
+        }
     };
     let password = password.map_err(|error| format!("{login}: {error}"))?;
     if person.password_stdin {

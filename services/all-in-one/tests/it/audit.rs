@@ -48,11 +48,11 @@ pub async fn every_write_and_refusal_is_recorded(test: TestDb) {
     assert!(!events.iter().any(|event| event.contains(&key)), "a secret stands in the audit");
 
     let keys = server.audit_keys(&db).await;
-    let whole = audit::verify(&db, &keys, ACCOUNT, &[]).await.unwrap();
+    let whole = audit::verify(&db, &keys, ACCOUNT.into(), &[]).await.unwrap();
     assert_eq!(whole, Verdict::Whole { events: events.len() as i64 });
     let broken = async |sql: &'static str| {
         db.execute(sql, args![ACCOUNT]).await.unwrap();
-        audit::verify(&db, &keys, ACCOUNT, &[]).await.unwrap()
+        audit::verify(&db, &keys, ACCOUNT.into(), &[]).await.unwrap()
     };
     let edit = "UPDATE audit_events SET event = replace(event, 'Watched', 'Another') WHERE account_id = $1";
     assert!(matches!(broken(edit).await, Verdict::Broken { fault: Fault::Changed, .. }));

@@ -153,7 +153,7 @@ pub async fn a_group_alone_is_read_everywhere(test: TestDb) {
     let made = server.post("/api/createCustomCollection", new).await.expect(200).json();
     let group = id_of(&made);
     let user_id = create(&deps, 1_000_000, "reader@example.org", "MEMBER").await;
-    grants::set_collections(&deps, 1_000_000, user_id, &[group]).await.unwrap();
+    grants::set_collections(&deps, 1_000_000.into(), user_id.into(), &[group.into()]).await.unwrap();
     let person = Person::log_in(&server, "reader@example.org").await;
     let read = async |path: &str, body: Value| person.post(path, body).await.expect(200).json();
 

@@ -134,7 +134,9 @@ pub async fn an_upload_has_an_owner(test: TestDb) {
     let shown = server.create_collection("Shown").await;
     let user_id = create(&deps, 1_000_000, "restricted@example.org", "MEMBER").await;
     let list = [i32::try_from(shown).unwrap()];
-    portolan_identity::grants::set_collections(&deps, 1_000_000, user_id, &list).await.unwrap();
+    portolan_identity::grants::set_collections(&deps, 1_000_000.into(), user_id.into(), &list.map(Into::into))
+        .await
+        .unwrap();
     let person = Person::log_in(&server, "restricted@example.org").await;
     let document = json!({ "openAPIString": DOCUMENT });
     let spec = async |answer: Answer| answer.expect(200).json();

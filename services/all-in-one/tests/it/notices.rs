@@ -97,9 +97,14 @@ pub async fn readers_are_told_of_what_they_may_read(test: TestDb) {
     server.post("/v1/slackWebhooks", json!({"url": format!("{slack_urls}0")})).await.expect(200);
     let deps = identity(&test, &server).await;
     let user_id = create(&deps, 1_000_000, "reader@example.org", "MEMBER").await;
-    portolan_identity::grants::set_collections(&deps, 1_000_000, user_id, &[i32::try_from(other).unwrap()])
-        .await
-        .unwrap();
+    portolan_identity::grants::set_collections(
+        &deps,
+        1_000_000.into(),
+        user_id.into(),
+        &[i32::try_from(other).unwrap().into()],
+    )
+    .await
+    .unwrap();
     let reader = Person::log_in(&server, "reader@example.org").await;
     let hook = json!({"url": format!("{slack_urls}1")});
     reader.post("/v1/slackWebhooks", hook).await.expect(200);

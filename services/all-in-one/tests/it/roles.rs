@@ -41,8 +41,8 @@ impl<'a> Person<'a> {
 }
 
 pub async fn create(deps: &Deps, account_id: i64, login: &str, role: &str) -> i64 {
-    let user = users::NewUser { account_id, login, password: PASSWORD, role };
-    users::create(deps, user).await.unwrap()
+    let user = users::NewUser { account_id: account_id.into(), login, password: PASSWORD, role };
+    users::create(deps, user).await.unwrap().into()
 }
 
 /// What a role may not do is refused with its name; what it may, it may.
@@ -78,7 +78,9 @@ pub async fn a_restricted_user_sees_their_own_collections(test: TestDb) {
     let deps = identity(&test, &server).await;
     let (shown, hidden) = (server.create_collection("Shown").await, server.create_collection("Hidden").await);
     let user_id = create(&deps, 1_000_000, "restricted@example.org", "MEMBER").await;
-    grants::set_collections(&deps, 1_000_000, user_id, &[i32::try_from(shown).unwrap()]).await.unwrap();
+    grants::set_collections(&deps, 1_000_000.into(), user_id.into(), &[i32::try_from(shown).unwrap().into()])
+        .await
+        .unwrap();
     let person = Person::log_in(&server, "restricted@example.org").await;
     let names = async || {
         let list = person.post("/api/getAllCollections", json!({})).await.expect(200).json();

@@ -68,6 +68,8 @@ fn capture(bytes: &[u8], place: &Place) -> Result<Converted, FormatError> {
 mod tests {
     use std::io::{Cursor, Write as _};
 
+    use portolan_ids::{AccountId, CollectionId};
+
     use super::*;
 
     /// Documents of every kind in one archive are one import; what is wrong with one is told with its name.
