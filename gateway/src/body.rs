@@ -12,10 +12,11 @@ use http::{HeaderMap, header};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 use portolan_api::{Error, Reason};
+use portolan_runtime::budget::Hold;
 use tokio::time::{Instant, Sleep, timeout};
 use tower::BoxError;
 
-use crate::{budget::Hold, codec::put_tag_bytes};
+use crate::codec::put_tag_bytes;
 
 /// Longest silence of a client that is sending a body.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
@@ -164,8 +165,9 @@ fn piece_prefix(number: u32, len: usize) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use portolan_runtime::budget::{BodyBudget, Owner};
+
     use super::*;
-    use crate::budget::{BodyBudget, Owner};
 
     #[tokio::test]
     async fn a_body_is_read_up_to_the_limit() {

@@ -3,12 +3,12 @@
 
 use axum::body::Body;
 use http::{Method, Request, header};
+use portolan_runtime::budget::{BodyBudget, Owner};
 use prost_reflect::DynamicMessage;
 use tokio::runtime::Runtime;
 
 use crate::{
     body::RequestBody,
-    budget::{BodyBudget, Owner},
     call::FRAME_HEADER_BYTES,
     codec::{self, Secrets},
     dialect::Asked,

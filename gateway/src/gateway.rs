@@ -16,12 +16,14 @@ use bytes::Bytes;
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use portolan_api::{Error, Reason, Who, access};
-use portolan_runtime::telemetry;
+use portolan_runtime::{
+    budget::{Hold, Owner},
+    telemetry,
+};
 use tracing::Instrument;
 
 use crate::{
     body::RequestBody,
-    budget::{Hold, Owner},
     call::{self, FRAME_HEADER_BYTES},
     codec::{self, Secrets},
     deprecation,

@@ -16,7 +16,6 @@
 
 mod authenticator;
 mod body;
-mod budget;
 mod call;
 mod codec;
 mod cookie;
@@ -42,7 +41,6 @@ mod serve;
 use std::sync::Arc;
 
 pub use authenticator::GuardAuthenticator;
-pub use budget::BodyBudget;
 pub use codec::PlanError;
 pub use deprecation::sunset;
 #[cfg(fuzzing)]
@@ -50,6 +48,7 @@ pub use fuzzing::Transcoder;
 pub use idempotency_table::{IdempotencyTable, MIGRATIONS};
 pub use options::Options;
 pub use origin::Site;
+pub use portolan_runtime::budget::BodyBudget;
 pub use ports::{
     Arrival, Authenticator, Backend, Backends, Begin, GatewayDeps, IdempotencyId, IdempotencyStore, Identified,
     Readiness, StoredAnswer,

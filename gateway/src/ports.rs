@@ -6,11 +6,11 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use portolan_api::{Error, MethodPolicy};
-use portolan_runtime::readiness::Part;
+use portolan_runtime::{budget::BodyBudget, readiness::Part};
 use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt, util::BoxCloneSyncService};
 
-use crate::{budget::BodyBudget, origin::Site};
+use crate::origin::Site;
 
 /// A service of the installation: a channel, or the service itself in the same process.
 pub type Backend = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;

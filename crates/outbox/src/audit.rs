@@ -4,10 +4,11 @@ use portolan_api::{Reason, identity::v1::AuditEvent};
 use portolan_authz::{Caller, CallerClaims, FailedAuthentication};
 use portolan_store::{Error, Tx};
 
-use crate::{AUDIT, put};
-
-/// The values before and after are cut to this length each, so that a batch of events fits one message.
-const VALUE_BYTES_MAX: usize = 16 * 1024;
+use crate::{
+    AUDIT,
+    bounds::{bounded, bounded_json},
+    put,
+};
 
 /// What a write did, beside what is known of its caller.
 #[derive(Clone, Debug, Default)]
@@ -28,14 +29,14 @@ impl Change {
     /// The JSON of the thing before the change; no secret belongs in it.
     #[must_use]
     pub fn before(mut self, value: &serde_json::Value) -> Self {
-        self.before = cut(value);
+        self.before = bounded_json(value.to_string());
         self
     }
 
     /// The JSON of the thing after the change; no secret belongs in it.
     #[must_use]
     pub fn after(mut self, value: &serde_json::Value) -> Self {
-        self.after = cut(value);
+        self.after = bounded_json(value.to_string());
         self
     }
 
@@ -52,11 +53,16 @@ impl Change {
 /// # Errors
 /// Any of the store.
 pub async fn audit(tx: &mut Tx, caller: &Caller, change: Change) -> Result<(), Error> {
-    put_event(tx, &event(caller, change)).await
+    put_event(tx, event(caller, change)).await
 }
 
-pub(crate) async fn put_event(tx: &mut Tx, event: &AuditEvent) -> Result<(), Error> {
-    let payload = serde_json::to_string(event).map_err(|error| Error::Other(error.to_string()))?;
+/// Puts an event into the audit that is nobody's [`Change`]; its texts are cut to their bounds.
+///
+/// # Errors
+/// Any of the store.
+pub async fn put_event(tx: &mut Tx, event: AuditEvent) -> Result<(), Error> {
+    let event = bounded(event);
+    let payload = serde_json::to_string(&event).map_err(|error| Error::Other(error.to_string()))?;
     put(tx, AUDIT, &event.account_id.to_string(), &event.event_id, &payload).await
 }
 
@@ -144,28 +150,4 @@ pub(crate) fn failed_others(count: i64) -> AuditEvent {
 
 fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_millis() as i64)
-}
-
-/// Compact JSON; a value that is too long becomes a JSON string of its beginning.
-fn cut(value: &serde_json::Value) -> String {
-    let text = value.to_string();
-    if text.len() <= VALUE_BYTES_MAX {
-        return text;
-    }
-    let end = (0..=VALUE_BYTES_MAX / 2).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
-    serde_json::Value::from(format!("{}…", &text[..end])).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_values_are_cut_to_json() {
-        let long = serde_json::json!({ "names": "ü\"".repeat(VALUE_BYTES_MAX) });
-        let text = cut(&long);
-        assert!(text.len() <= 2 * VALUE_BYTES_MAX, "{}", text.len());
-        assert!(serde_json::from_str::<String>(&text).unwrap().starts_with("{\"names\""));
-        assert_eq!(cut(&serde_json::json!({"a": 1})), "{\"a\":1}");
-    }
 }

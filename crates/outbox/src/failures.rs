@@ -132,10 +132,10 @@ impl Shared {
         if !due.is_empty() || others > 0 {
             let mut tx = self.db.begin().await?;
             for (_, failure, count) in &due {
-                put_event(&mut tx, &failed(failure, *count)).await?;
+                put_event(&mut tx, failed(failure, *count)).await?;
             }
             if others > 0 {
-                put_event(&mut tx, &failed_others(others)).await?;
+                put_event(&mut tx, failed_others(others)).await?;
             }
             tx.commit().await?;
         }

@@ -24,6 +24,7 @@
 //! Start reading at [`put`], then at [`Relay`].
 
 mod audit;
+mod bounds;
 mod failures;
 mod log;
 pub mod notice;
@@ -33,7 +34,8 @@ mod start;
 mod store;
 mod topic;
 
-pub use audit::{AUTHENTICATION, Change, audit, event};
+pub use audit::{AUTHENTICATION, Change, audit, event, put_event};
+pub use bounds::{bounded_json, bounded_text};
 pub use failures::FailureLog;
 pub use log::AuditLog;
 pub use portolan_api::identity::v1::AuditEvent;

@@ -98,19 +98,20 @@ impl Shared {
         }
         let mut tx = self.db.begin().await?;
         for (kind, Repeated { claims, reason, count }) in counted {
-            put_event(&mut tx, &refusal(kind.path, &claims, reason, count)).await?;
+            put_event(&mut tx, refusal(kind.path, &claims, reason, count)).await?;
         }
         tx.commit().await
     }
 
     async fn write(&self, event: portolan_api::identity::v1::AuditEvent) {
+        let (account_id, action) = (event.account_id, event.action.clone());
         let outcome = async {
             let mut tx = self.db.begin().await?;
-            put_event(&mut tx, &event).await?;
+            put_event(&mut tx, event).await?;
             tx.commit().await
         };
         if let Err(error) = outcome.await {
-            tracing::error!(account_id = event.account_id, action = event.action, %error, "an audit event is lost");
+            tracing::error!(account_id, action, %error, "an audit event is lost");
         }
     }
 }

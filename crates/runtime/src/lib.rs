@@ -9,7 +9,9 @@
 pub mod accept;
 mod address;
 mod balance;
+mod bodies;
 mod breaker;
+pub mod budget;
 mod caches;
 mod channel;
 mod config;

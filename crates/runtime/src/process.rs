@@ -11,8 +11,8 @@ use tokio::net::TcpListener;
 use tonic::service::Routes;
 
 use crate::{
-    Config, Keys, Peers, Readiness, RemoteIdentities, Secrets, Stop, Tls, caches::Caches, directory, grpc_routes,
-    key_mark, key_watch, merge, readiness::check, serve_grpc, stores, telemetry,
+    Config, Keys, Peers, Readiness, RemoteIdentities, Secrets, Stop, Tls, budget::BodyBudget, caches::Caches,
+    directory, grpc_routes, key_mark, key_watch, merge, readiness::check, serve_grpc, stores, telemetry,
 };
 
 /// Work that goes on after the listeners have closed is cut off after this.
@@ -352,13 +352,14 @@ where
             if !metrics.is_empty() {
                 telemetry::serve_metrics(listen("metrics.addr", metrics).await?, readiness);
             }
-            Ok::<_, BoxError>((listener, routes, built.guard, tls, built.on_stop))
+            let bodies = BodyBudget::read(&config)?;
+            Ok::<_, BoxError>((listener, routes, built.guard, bodies, tls, built.on_stop))
         };
         let Some(started) = stop.unless_told(start).await else { return Ok(()) };
-        let (listener, routes, guard, tls, on_stop) = started?;
+        let (listener, routes, guard, bodies, tls, on_stop) = started?;
         println!("{package} ready grpc={}", listener.local_addr()?);
         let work = async {
-            serve_grpc(listener, routes, guard, tls, stop.after_delay(&config)).await?;
+            serve_grpc(listener, routes, guard, bodies, tls, stop.after_delay(&config)).await?;
             on_stop.await;
             Ok::<_, BoxError>(())
         };

@@ -14,6 +14,8 @@ use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
 use crate::{
     Readiness,
     accept::{self, Connections, Placed},
+    bodies::BodiesLayer,
+    budget::BodyBudget,
     observe::ObserveLayer,
     tls::{Tls, certificate_fault},
 };
@@ -25,6 +27,9 @@ const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 /// … and is cut off when it does not answer in this time.
 const KEEPALIVE_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// Calls of one connection at the same time; what is beyond waits at the peer.
+const CALLS_MAX: u32 = 1_000;
 
 /// How often health is brought to what readiness is.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -97,7 +102,7 @@ async fn report(
     missing
 }
 
-/// Serves gRPC until `stop`, then lets calls under way end. With `tls` only peers that show a certificate of the
+/// Serves gRPC until `stop`, then lets calls under way end. What callers send counts in `bodies`. With `tls` only peers that show a certificate of the
 /// installation's authority are served.
 ///
 /// # Errors
@@ -106,14 +111,17 @@ pub async fn serve_grpc(
     listener: TcpListener,
     routes: Routes,
     guard: Guard,
+    bodies: BodyBudget,
     tls: Option<Arc<Tls>>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let server = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIME_MAX))
+        .max_concurrent_streams(CALLS_MAX)
         .layer(ObserveLayer)
         .layer(GuardLayer(guard))
+        .layer(BodiesLayer(bodies))
         .add_routes(routes);
     let (stopping, stopped) = watch::channel(false);
     let stop = async move {

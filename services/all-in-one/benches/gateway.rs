@@ -182,7 +182,15 @@ async fn guarded_service() -> Result<(), BoxError> {
         // Without a shared cache each request would ask identity for the grant: the one process keeps it in memory.
         None => memory_guard(&process).await?,
     };
-    Ok(serve_grpc(listener, routes(), guard, None, std::future::pending()).await?)
+    Ok(serve_grpc(
+        listener,
+        routes(),
+        guard,
+        portolan_gateway::BodyBudget::new(1 << 30, 1 << 30),
+        None,
+        std::future::pending(),
+    )
+    .await?)
 }
 
 /// The gateway with identity in its process.

@@ -10,8 +10,9 @@ use portolan_imports::Imports;
 use portolan_inventory::Inventory;
 use portolan_log::Log;
 use portolan_runtime::{
-    DirectoryLock, GrpcService, Opened, Process, ProcessArgs, Readiness, Service as _, Stop, Tasks, grpc_routes,
-    guarded, merge,
+    DirectoryLock, GrpcService, Opened, Process, ProcessArgs, Readiness, Service as _, Stop, Tasks,
+    budget::BodyBudget,
+    grpc_routes, guarded, merge,
     process::{BoxError, listen, look_at_cache, tell_connections, waiting, within_drain_time},
     readiness::check,
     serve_grpc, telemetry,
@@ -66,9 +67,10 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
             .map(|(_, routes)| routes.clone())
             .chain([grpc_routes(&packages, readiness.clone()).await?]),
     );
+    let (guard, bodies) = (services.guard.clone(), BodyBudget::read(&process.config)?);
     let grpc =
-        tokio::spawn(serve_grpc(grpc, all, services.guard.clone(), process.tls.clone(), stopping(stopped.clone())));
-    let router = portolan_gateway::router(gateway(&process, &services, readiness).await?)?;
+        tokio::spawn(serve_grpc(grpc, all, guard, bodies.clone(), process.tls.clone(), stopping(stopped.clone())));
+    let router = portolan_gateway::router(gateway(&process, &services, readiness, bodies).await?)?;
     tell_connections(&process.store).await?;
     let http_address = http.local_addr()?;
     let http = tokio::spawn(portolan_gateway::serve(http, router, process.http_tls()?, stopping(stopped)));
@@ -164,7 +166,12 @@ impl Services {
     }
 }
 
-async fn gateway(process: &Process, services: &Services, readiness: Arc<Readiness>) -> Result<GatewayDeps, BoxError> {
+async fn gateway(
+    process: &Process,
+    services: &Services,
+    readiness: Arc<Readiness>,
+    bodies: BodyBudget,
+) -> Result<GatewayDeps, BoxError> {
     let mut backends = Backends::default();
     for (package, service) in &services.guarded {
         backends.insert(package, service.clone());
@@ -178,6 +185,6 @@ async fn gateway(process: &Process, services: &Services, readiness: Arc<Readines
         readiness,
         idempotency: Arc::new(IdempotencyTable::open(db).await?),
         sunset: options.sunset,
-        bodies: portolan_gateway::BodyBudget::read(&process.config)?,
+        bodies,
     })
 }

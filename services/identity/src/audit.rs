@@ -74,6 +74,8 @@ fn received(keys: &AuditKeys, mut event: Event) -> Event {
 /// Page size when none is asked for, and the largest.
 const PAGE_SIZE_DEFAULT: i64 = 50;
 const PAGE_SIZE_MAX: i64 = 1_000;
+/// Text of one page, which fits a message of gRPC; a page of longer events ends earlier.
+const PAGE_BYTES_MAX: usize = 2 << 20;
 
 /// What to list.
 #[derive(Clone, Debug, Default)]
@@ -120,10 +122,14 @@ pub async fn list(
     let milliseconds = |seconds: Option<i64>, otherwise| seconds.map_or(otherwise, |s| s.saturating_mul(1_000));
     let range = (milliseconds(filter.start_s, 0), milliseconds(filter.end_s, i64::MAX));
     let mut links = store::list(db, account_id, user_id, &filter.action, range, below, size + 1).await?;
-    let more = links.len() as i64 > size;
-    if more {
-        links.pop();
-    }
+    let mut bytes = 0;
+    let fitting = links.iter().take_while(|link| {
+        bytes += link.event.text_bytes();
+        bytes <= PAGE_BYTES_MAX
+    });
+    let fitting = fitting.count().clamp(1, usize::try_from(size).unwrap_or(1));
+    let more = links.len() > fitting;
+    links.truncate(fitting);
     let next = links.last().filter(|_| more).map(|link| link.seq.to_string());
     Ok((links, next.unwrap_or_default()))
 }

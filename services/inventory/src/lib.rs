@@ -30,6 +30,8 @@ pub mod endpoints;
 mod error;
 pub mod export;
 pub mod feed;
+#[cfg(any(fuzzing, test))]
+mod fuzzing;
 pub mod groups;
 pub mod ingest;
 mod jobs;
@@ -56,6 +58,8 @@ mod writer;
 
 pub use deps::Deps;
 pub use error::Error;
+#[cfg(fuzzing)]
+pub use fuzzing::{Tables, check_rules};
 pub use ingest::{lag, log_readiness, oldest_unread, probe};
 pub use migrations::{MIGRATIONS, SERVICE, migrate};
 pub use options::Options;

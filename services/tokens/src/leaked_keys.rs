@@ -3,7 +3,7 @@
 use portolan_api::Result;
 use portolan_authz::{RequestInfo, api_key_key};
 use portolan_ids::{AccountId, UserId};
-use portolan_outbox::{AUDIT, AuditEvent};
+use portolan_outbox::AuditEvent;
 use portolan_runtime::{digest, now_s};
 use portolan_store::Tx;
 
@@ -110,6 +110,5 @@ async fn record(
         count: 1,
         ..AuditEvent::default()
     };
-    let payload = serde_json::to_string(&event).map_err(portolan_api::Error::internal)?;
-    Ok(portolan_outbox::put(tx, AUDIT, &event.account_id.to_string(), &event.event_id, &payload).await?)
+    Ok(portolan_outbox::put_event(tx, event).await?)
 }

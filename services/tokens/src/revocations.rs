@@ -3,7 +3,7 @@
 use portolan_api::{Error, Result};
 use portolan_authz::api_key_key;
 use portolan_ids::{AccountId, UserId};
-use portolan_outbox::{AUDIT, AuditEvent};
+use portolan_outbox::AuditEvent;
 use portolan_runtime::now_s;
 use portolan_store::Tx;
 
@@ -129,6 +129,5 @@ async fn record(tx: &mut Tx, account_id: AccountId, user_id: UserId, what: &str,
         count: 1,
         ..AuditEvent::default()
     };
-    let payload = serde_json::to_string(&event).map_err(Error::internal)?;
-    Ok(portolan_outbox::put(tx, AUDIT, &event.account_id.to_string(), &event.event_id, &payload).await?)
+    Ok(portolan_outbox::put_event(tx, event).await?)
 }

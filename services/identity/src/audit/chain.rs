@@ -36,7 +36,8 @@ pub async fn open(db: &Db, secrets: &Secrets) -> Result<AuditKeys> {
 pub async fn append(keys: &AuditKeys, tx: &mut Tx, events: impl IntoIterator<Item = Event>) -> Result<i64> {
     // In one order everywhere, so that two transactions never wait for each other.
     let mut by_account = BTreeMap::<i64, Vec<Event>>::new();
-    for mut event in events {
+    for event in events {
+        let mut event = event.bounded();
         // What belongs to no account belongs to the first, whose administrators operate the installation.
         if event.account_id == AccountId(0) {
             event.account_id = FIRST_ACCOUNT_ID;

@@ -1,6 +1,7 @@
 //! Events of the audit, and the chain that they make.
 
 use portolan_ids::{AccountId, UserId};
+use portolan_outbox::{bounded_json, bounded_text};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -41,6 +42,29 @@ pub struct Event {
     pub time_ms: i64,
     /// How many equal refusals it stands for; 1 for what was done.
     pub count: i64,
+}
+
+impl Event {
+    /// The event as it is kept: no text is so long that a page of the audit could not be told.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        Self {
+            credential_id: bounded_text(self.credential_id),
+            client_address: bounded_text(self.client_address),
+            request_id: bounded_text(self.request_id),
+            action: bounded_text(self.action),
+            reason: bounded_text(self.reason),
+            resource_id: bounded_text(self.resource_id),
+            before: bounded_json(self.before),
+            after: bounded_json(self.after),
+            ..self
+        }
+    }
+
+    /// Of the texts without a length of their own.
+    pub fn text_bytes(&self) -> usize {
+        self.resource_id.len() + self.before.len() + self.after.len()
+    }
 }
 
 /// What stands before the first event.

@@ -1,6 +1,8 @@
 use portolan_authz::{Cache, Scope};
 use portolan_identity::{
+    audit::{self, Filter},
     grants,
+    model::audit::{Event, Link},
     roles::{self, RoleInput},
 };
 use portolan_ids::CollectionId;
@@ -49,4 +51,42 @@ pub async fn forgetting_twice_changes_nothing(test: TestDb) {
     }
     grants::set_collections(&deps, ACCOUNT, user, &[]).await.unwrap();
     assert_eq!(seen().await, None, "a list that is cleared by hand restricts nothing");
+}
+
+/// Whatever a change was, the audit keeps a bounded part of it that says so, and every page fits a message of gRPC.
+pub async fn long_events_are_cut_and_a_page_of_them_fits_a_message(test: TestDb) {
+    const EVENTS: usize = 150;
+    const MESSAGE_BYTES_MAX: usize = 4 << 20;
+    let deps = identity(&test, Cache::memory()).await;
+    let long = format!("[\"{}\"]", "x".repeat(100_000));
+    let event = |n: usize| Event {
+        event_id: format!("long-{n}"),
+        account_id: ACCOUNT,
+        action: "long".to_owned(),
+        resource_id: "y".repeat(100_000),
+        before: long.clone(),
+        after: long.clone(),
+        time_ms: 1_700_000_000_000,
+        ..Event::default()
+    };
+    let mut tx = deps.db.begin().await.unwrap();
+    audit::append(&deps.audit, &mut tx, (0..EVENTS).map(event)).await.unwrap();
+    tx.commit().await.unwrap();
+    let filter = Filter { action: "long".to_owned(), ..Filter::default() };
+    let (mut token, mut seen) = (String::new(), Vec::new());
+    loop {
+        let (links, next) = audit::list(&deps.db, ACCOUNT, &filter, Some(1_000), &token).await.unwrap();
+        let bytes: usize = links.iter().map(|link| serde_json::to_string(&link.event).unwrap().len()).sum();
+        assert!((1..MESSAGE_BYTES_MAX).contains(&bytes), "{bytes}");
+        for Link { event, .. } in links {
+            assert!(event.resource_id.ends_with('…') && event.after.ends_with("…\""), "{}", event.resource_id);
+            seen.push(event.event_id);
+        }
+        if next.is_empty() {
+            break;
+        }
+        token = next;
+    }
+    let all: Vec<String> = (0..EVENTS).rev().map(|n| format!("long-{n}")).collect();
+    assert_eq!(seen, all);
 }

@@ -20,6 +20,7 @@ portolan_testkit::suite! {
     equal_work::a_reset_costs_the_same_for_everybody,
     lists::the_database_keeps_one_default_role,
     lists::forgetting_twice_changes_nothing,
+    lists::long_events_are_cut_and_a_page_of_them_fits_a_message,
     order::nobody_gains_what_the_giver_does_not_hold,
     order::authority_is_given_by_holders,
     chain::every_change_of_a_row_is_found,

@@ -25,7 +25,7 @@ pub mod rejected;
 mod repeats;
 mod rules;
 mod set_aside;
-mod write;
+pub(crate) mod write;
 
 pub use lag::{Unread, lag, log_readiness, oldest_unread, positions};
 pub use partition::TURN;

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
+use portolan_engine::template::Catalog;
 use portolan_runtime::now_s;
 use portolan_store::Tx;
 
@@ -60,12 +61,45 @@ pub async fn apply(
         store::producers::save(&mut tx, source, partition, (lane, producer_id), mark, now_s()).await?;
     }
     insert_defaults(&mut tx, &new_accounts).await?;
+    let Some(written) = put(&mut tx, catalogs, batch, fresh_ids).await? else { return Ok(Outcome::Overtaken) };
+    deps.db.fault(WRITTEN).await?;
+    tx.commit().await?;
+    deps.note_default(&new_accounts);
+    for Written { account_id, collection_id, version, catalog } in written {
+        catalogs.put(account_id, collection_id, version, catalog);
+    }
+    Ok(Outcome::Written)
+}
+
+/// A collection as it is written, with what is to be remembered of it.
+pub struct Written {
+    account_id: i64,
+    collection_id: i32,
+    version: i64,
+    catalog: Catalog,
+}
+
+#[cfg(any(fuzzing, test))]
+impl Written {
+    /// Account and collection.
+    pub fn place(&self) -> (i64, i32) {
+        (self.account_id, self.collection_id)
+    }
+}
+
+/// Adds a batch to the tables; nothing when the rules that it was read by have changed.
+pub async fn put(
+    tx: &mut Tx,
+    catalogs: &Catalogs,
+    batch: &Batch,
+    fresh_ids: Vec<i32>,
+) -> Result<Option<Vec<Written>>, Error> {
     let mut written = Vec::new();
     let mut news: BTreeMap<i64, Vec<News>> = BTreeMap::new();
-    let locked = locked(&mut tx, batch, fresh_ids).await?;
+    let locked = locked(tx, batch, fresh_ids).await?;
     // Whoever changes the rules of a collection holds it, so they stay as they are from here to the commit.
-    if store::demerged::version(&mut tx).await? != batch.rules.version {
-        return Ok(Outcome::Overtaken);
+    if store::demerged::version(tx).await? != batch.rules.version {
+        return Ok(None);
     }
     let mut changes: BTreeMap<(i64, i32), Changed> = BTreeMap::new();
     let mut collapsed_collections = Vec::new();
@@ -73,35 +107,29 @@ pub async fn apply(
         if redacted {
             redaction::strip_all(&mut deltas);
         }
-        let mut catalog = catalogs.take(&mut tx, account_id, collection_id, version).await?;
-        let writer = CollectionWriter::new(&mut tx, account_id, collection_id, &mut catalog);
+        let mut catalog = catalogs.take(tx, account_id, collection_id, version).await?;
+        let writer = CollectionWriter::new(tx, account_id, collection_id, &mut catalog);
         let mut changed = writer.write(deltas).await?;
         if redacted {
             announce::without_urls(&mut changed.news);
         }
         news.entry(account_id).or_default().append(&mut changed.news);
-        let collapsed = redacted && redaction::collapse(&mut tx, account_id, collection_id, &changed.url_keys).await?;
+        let collapsed = redacted && redaction::collapse(tx, account_id, collection_id, &changed.url_keys).await?;
         changes.insert((account_id, collection_id), changed);
         if collapsed {
             collapsed_collections.push((account_id, collection_id));
         } else {
-            written.push((account_id, collection_id, version, catalog));
+            written.push(Written { account_id, collection_id, version, catalog });
         }
     }
-    note_changes(&mut tx, &changes).await?;
+    note_changes(tx, &changes).await?;
     for (account_id, collection_id) in collapsed_collections {
-        store::collections::forget_removed_urls(&mut tx, account_id, collection_id).await?;
+        store::collections::forget_removed_urls(tx, account_id, collection_id).await?;
     }
     for (account_id, news) in &news {
-        announce::put(&mut tx, *account_id, news).await?;
+        announce::put(tx, *account_id, news).await?;
     }
-    deps.db.fault(WRITTEN).await?;
-    tx.commit().await?;
-    deps.note_default(&new_accounts);
-    for (account_id, collection_id, version, catalog) in written {
-        catalogs.put(account_id, collection_id, version, catalog);
-    }
-    Ok(Outcome::Written)
+    Ok(Some(written))
 }
 
 /// How many hosts of the batch have no collection yet.

@@ -1,4 +1,4 @@
-//! The memory of request bodies: one budget for the process, and a share of it for each owner.
+//! The memory of request bodies, by REST and gRPC alike: one budget for the process, and a share of it for each owner.
 //!
 //! An owner is the account of a credential, or the address of a client without one. What a body holds counts from its
 //! arrival to the answer. Small bodies count for nobody: connections are bounded, and so is what they hold together.
@@ -10,7 +10,8 @@ use std::{
 };
 
 use portolan_api::{Error, Reason};
-use portolan_runtime::{Config, options::HttpOptions, process::BoxError};
+
+use crate::{Config, error::BoxError, options::HttpOptions};
 
 /// Bodies up to this are read whatever is under way.
 const FREE_BYTES: usize = 16 * 1024;
@@ -35,13 +36,13 @@ struct Held {
 
 /// Who is charged for a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Owner {
+pub enum Owner {
     Account(i64),
     Address(IpAddr),
 }
 
 /// What one body holds of the budget; it is given back at the end.
-pub(crate) struct Hold {
+pub struct Hold {
     budget: BodyBudget,
     owner: Owner,
     /// Of the body, with those that do not count.
@@ -64,7 +65,8 @@ impl BodyBudget {
         Self(Arc::new(Shared { bytes_max, share, held: Mutex::default() }))
     }
 
-    pub(crate) fn hold(&self, owner: Owner) -> Hold {
+    /// Nothing yet, for a body of this owner.
+    pub fn hold(&self, owner: Owner) -> Hold {
         Hold { budget: self.clone(), owner, read: 0, counted: 0 }
     }
 
@@ -105,20 +107,29 @@ impl Hold {
     }
 }
 
-impl Drop for Hold {
-    fn drop(&mut self) {
-        if self.counted == 0 {
+impl Hold {
+    /// Gives back what is held; the next bytes are those of another message.
+    pub fn release(&mut self) {
+        self.read = 0;
+        let counted = std::mem::take(&mut self.counted);
+        if counted == 0 {
             return;
         }
         let mut held = self.budget.lock();
-        held.bytes -= self.counted;
+        held.bytes -= counted;
         if let Some(own) = held.by_owner.get_mut(&self.owner) {
-            *own -= self.counted;
+            *own -= counted;
             if *own == 0 {
                 held.by_owner.remove(&self.owner);
             }
         }
         metrics::gauge!("portolan_bodies_bytes").set(u32::try_from(held.bytes).unwrap_or(u32::MAX));
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 
