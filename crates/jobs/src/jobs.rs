@@ -297,6 +297,14 @@ impl<T: Task> Jobs<T> {
         store::is_active(&self.db, needs, job_id).await
     }
 
+    /// Bytes that the jobs of an account are to read which are not over.
+    ///
+    /// # Errors
+    /// Any of the store.
+    pub async fn active_bytes(&self, account_id: i64) -> Result<i64, Error> {
+        store::active_bytes(&self.db, account_id).await
+    }
+
     /// When the oldest job was asked for that is not over, in Unix seconds.
     ///
     /// # Errors

@@ -23,6 +23,8 @@ const AGE_MAX_S: i64 = 300;
 /// Least free space of the data directory, in bytes.
 const FREE_BYTES_MIN: u64 = 1 << 30;
 
+/// Settings that one line tells of.
+const SETTINGS_SHOWN: usize = 100;
 /// Hosts that one line tells of.
 const CONTESTED_SHOWN: usize = 10;
 
@@ -116,11 +118,23 @@ async fn store(config: &Config) -> Finding {
 
 /// Settings that are skipped since this version does not understand them.
 async fn stored_settings(config: &Config) -> Finding {
+    let text = |error: portolan_store::Error| error.to_string();
     let store = existing(config).await?;
-    let found = portolan_inventory::unreadable_settings(&store).await.map_err(|error| error.to_string())?;
+    let mut found = portolan_inventory::unreadable_settings(&store).await.map_err(|error| error.to_string())?;
+    for (service, settings) in [
+        ("identity", portolan_identity::STORED.as_slice()),
+        ("tokens", portolan_tokens::STORED.as_slice()),
+        ("billing", portolan_billing::STORED.as_slice()),
+    ] {
+        let db = store.service(service).await.map_err(text)?;
+        found.extend(portolan_store::setting::unreadable(&db, settings).await.map_err(text)?);
+    }
     match found.as_slice() {
         [] => Ok("all are understood".into()),
-        found => Err(format!("skipped: {}", found.join("; "))),
+        found => {
+            let shown = &found[..found.len().min(SETTINGS_SHOWN)];
+            Err(format!("{} are skipped: {}", found.len(), shown.join("; ")))
+        }
     }
 }
 

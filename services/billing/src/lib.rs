@@ -40,7 +40,7 @@ mod worker;
 
 pub use deps::Deps;
 pub use migrations::MIGRATIONS;
-pub use model::plans::Plans;
+pub use model::{plans::Plans, stored::STORED};
 pub use options::{BillingOptions, Options, Settings, StiggOptions};
 pub use portolan_jobs::Clock;
 pub use service::{Billing, plans};

@@ -65,6 +65,6 @@ pub use bootstrap::{FirstStart, first_start};
 pub use clock::Clock;
 pub use deps::Deps;
 pub use migrations::{MIGRATIONS, migrate};
-pub use model::sealed::SEALED;
+pub use model::{sealed::SEALED, stored::STORED};
 pub use options::{AdminOptions, AuditOptions, IdentityOptions, MailOptions, OidcOptions, Options};
 pub use service::Identity;

@@ -54,7 +54,7 @@ impl Deps {
     ) -> portolan_api::Result<Self> {
         db.migrate(&MIGRATIONS).await.map_err(portolan_api::Error::internal)?;
         portolan_outbox::open(&db).await.map_err(portolan_api::Error::internal)?;
-        let spool = Arc::new(Spool::new(data_dir));
+        let spool = Arc::new(Spool::new(data_dir, options.imports.spool_bytes_share));
         let spool_id = spool.id().await.map_err(portolan_api::Error::internal)?.into();
         let retention_s = i64::from(options.imports.retention_days).saturating_mul(DAY_S);
         let jobs = Jobs::open(db.clone(), Clock::system()).await.map_err(portolan_api::Error::internal)?;

@@ -1,6 +1,9 @@
 use portolan_api::Reason;
 use portolan_store::Repeatable;
 
+/// When to come back: an import is read in seconds to minutes.
+const RETRY_AFTER_SECONDS: u32 = 30;
+
 /// Why an import could not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -50,6 +53,10 @@ impl Error {
         match self {
             Self::Refused(error) => error,
             Self::Spool(error) if error.kind() == std::io::ErrorKind::StorageFull => Reason::SpoolFull.into(),
+            Self::Spool(error) if error.kind() == std::io::ErrorKind::QuotaExceeded => {
+                let error = portolan_api::Error::new(Reason::SpoolShareExceeded).with("limit", error);
+                error.with("retry_after_seconds", RETRY_AFTER_SECONDS)
+            }
             other if other.transient() => portolan_api::Error::unavailable(other),
             other => portolan_api::Error::internal(other),
         }

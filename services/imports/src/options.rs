@@ -15,6 +15,8 @@ pub struct Options {
 pub struct ImportsOptions {
     /// Days after which ended jobs and reviewed uploads are removed.
     pub retention_days: u32,
+    /// What files of one account may take of the spool before they are read.
+    pub spool_bytes_share: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -39,8 +39,8 @@ pub struct NewImport {
 /// Nothing stays of an upload that breaks off.
 ///
 /// # Errors
-/// Those of the collection, `FORMAT_UNKNOWN`, `UPLOAD_UNREADABLE`, `SPOOL_FULL`, the errors of the stream, and `IDEMPOTENCY_KEY_REUSED`
-/// when another file was sent under the same write id.
+/// Those of the collection, `FORMAT_UNKNOWN`, `UPLOAD_UNREADABLE`, `SPOOL_FULL`, `SPOOL_SHARE_EXCEEDED`, the errors of the
+/// stream, and `IDEMPOTENCY_KEY_REUSED` when another file was sent under the same write id.
 pub async fn create(
     deps: &Deps,
     caller: &Caller,
@@ -61,7 +61,9 @@ pub async fn create(
         None => None,
     };
     let job_id = new_id();
-    let mut file = deps.spool.create(&job_id).await?;
+    let waiting = deps.jobs.active_bytes(caller.account_id).await?;
+    let share = deps.spool.share(caller.account_id, waiting)?;
+    let mut file = deps.spool.create(&job_id, share).await?;
     let mut prefix = Vec::new();
     let mut decided = None;
     let mut pieces = std::pin::pin!(pieces);

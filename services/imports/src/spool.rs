@@ -1,8 +1,10 @@
 //! The directory of raw files: written durably, read decompressed and bounded, removed when their job ends.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use portolan_jobs::Pulse;
@@ -21,6 +23,8 @@ const RATIO_FREE_BYTES: u64 = 64 * 1024 * 1024;
 /// Names of files that are not complete.
 const PARTIAL_SUFFIX: &str = ".part";
 const ID_FILE: &str = "spool-id";
+/// Files that one account sends at once; each holds a MiB in memory.
+const FILES_MAX: usize = 32;
 /// Pieces are collected before they are written.
 const WRITE_BYTES: usize = 1024 * 1024;
 /// Uploads leave this part of the disk free, up to a bound: the database may lie beside them.
@@ -31,11 +35,85 @@ const FREE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 pub struct Spool {
     directory: PathBuf,
     id: OnceCell<String>,
+    shares: Arc<Shares>,
+}
+
+/// What accounts send at this moment.
+struct Shares {
+    bytes_max: u64,
+    sending: Mutex<HashMap<i64, Sending>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Sending {
+    files: usize,
+    bytes: u64,
+}
+
+impl Shares {
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, Sending>> {
+        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The part of one file in what its account may have in the spool; given back when it is dropped.
+pub struct Share {
+    shares: Arc<Shares>,
+    account_id: i64,
+    /// Of files that are complete and not read yet.
+    waiting: u64,
+    bytes: u64,
+}
+
+impl Share {
+    /// # Errors
+    /// `QuotaExceeded` with the bound.
+    fn grow(&mut self, bytes: u64) -> io::Result<()> {
+        let bytes_max = self.shares.bytes_max;
+        let mut sending = self.shares.lock();
+        let own = sending.entry(self.account_id).or_default();
+        if self.waiting.saturating_add(own.bytes).saturating_add(bytes) > bytes_max {
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, format!("{bytes_max} bytes together")));
+        }
+        own.bytes += bytes;
+        self.bytes += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut sending = self.shares.lock();
+        if let Some(own) = sending.get_mut(&self.account_id) {
+            own.files -= 1;
+            own.bytes -= self.bytes;
+            if own.files == 0 {
+                sending.remove(&self.account_id);
+            }
+        }
+    }
 }
 
 impl Spool {
-    pub fn new(data_dir: &Path) -> Self {
-        Self { directory: data_dir.join("uploads"), id: OnceCell::new() }
+    /// An account may have so many bytes in it that are not read yet.
+    pub fn new(data_dir: &Path, bytes_share: u64) -> Self {
+        let shares = Arc::new(Shares { bytes_max: bytes_share, sending: Mutex::default() });
+        Self { directory: data_dir.join("uploads"), id: OnceCell::new(), shares }
+    }
+
+    /// The share of a new file of an account, of whose files `waiting` bytes are not read yet.
+    ///
+    /// # Errors
+    /// `QuotaExceeded` with the bound, when the account sends too many files at once.
+    pub fn share(&self, account_id: i64, waiting: i64) -> io::Result<Share> {
+        let mut sending = self.shares.lock();
+        let own = sending.entry(account_id).or_default();
+        if own.files >= FILES_MAX {
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, format!("{FILES_MAX} at once")));
+        }
+        own.files += 1;
+        let waiting = u64::try_from(waiting).unwrap_or(u64::MAX);
+        Ok(Share { shares: self.shares.clone(), account_id, waiting, bytes: 0 })
     }
 
     /// The id of the directory, which is made when it is missing. What uploads left that broke off long ago is removed
@@ -106,13 +184,13 @@ impl Spool {
     }
 
     /// Begins a file; it gets its name when it is complete.
-    pub async fn create(&self, name: &str) -> io::Result<Partial> {
+    pub async fn create(&self, name: &str, share: Share) -> io::Result<Partial> {
         self.id().await?;
         check_room(&self.directory)?;
         let path = self.directory.join(format!("{name}.{}{PARTIAL_SUFFIX}", Uuid::new_v4()));
         let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).await?;
         let (digest, complete) = (Sha256::new(), self.path(name));
-        Ok(Partial { file, pending: Vec::new(), bytes: 0, digest, path: Some(path), complete })
+        Ok(Partial { file, pending: Vec::new(), bytes: 0, digest, path: Some(path), complete, share })
     }
 
     /// Opens a complete file for reading, decompressed.
@@ -152,6 +230,7 @@ pub struct Partial {
     digest: Sha256,
     path: Option<PathBuf>,
     complete: PathBuf,
+    share: Share,
 }
 
 impl Partial {
@@ -166,6 +245,7 @@ impl Partial {
     }
 
     pub async fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.share.grow(piece.len() as u64)?;
         self.bytes += piece.len() as u64;
         self.digest.update(piece);
         self.pending.extend_from_slice(piece);
@@ -287,6 +367,29 @@ mod tests {
         assert_eq!(read([gzip(b"{\"log\""), gzip(b": {}}")].concat()).unwrap(), text);
         assert_eq!(read(zstd::encode_all(&text[..], 3).unwrap()).unwrap(), text);
         assert_eq!(read(Vec::new()).unwrap(), b"");
+    }
+
+    #[tokio::test]
+    async fn a_share_bounds_its_account_alone_and_comes_back() {
+        let directory = std::env::temp_dir().join(Uuid::new_v4().to_string());
+        let spool = Spool::new(&directory, 100);
+        let file = async |account_id, waiting| spool.create("file", spool.share(account_id, waiting).unwrap()).await;
+        let (mut first, mut second) = (file(1, 30).await.unwrap(), file(1, 30).await.unwrap());
+        first.write(&[7; 40]).await.unwrap();
+        second.write(&[7; 30]).await.unwrap();
+        let refused = second.write(&[7; 1]).await.unwrap_err();
+        assert_eq!(
+            (refused.kind(), refused.to_string().as_str()),
+            (io::ErrorKind::QuotaExceeded, "100 bytes together")
+        );
+        file(2, 0).await.unwrap().write(&[7; 100]).await.unwrap();
+        drop(first);
+        second.write(&[7; 40]).await.unwrap();
+        let all: Vec<Share> = (1..FILES_MAX).map(|_| spool.share(1, 0).unwrap()).collect();
+        assert_eq!(spool.share(1, 0).map(drop).unwrap_err().to_string(), "32 at once");
+        drop((second, all));
+        spool.share(1, 0).unwrap();
+        std::fs::remove_dir_all(directory).unwrap();
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub mod workspaces;
 
 pub use deps::Deps;
 pub use migrations::MIGRATIONS;
-pub use model::{sealed::SEALED, secret};
+pub use model::{sealed::SEALED, secret, stored::STORED};
 pub use options::{EdgeOptions, Options, Settings, TokensOptions};
 pub use rates::Rates;
 pub use service::{Tokens, check, edge_token};

@@ -14,7 +14,10 @@ fuzz_target!(|bytes: &[u8]| {
             collection.convert(&target, &mut |outcome| {
                 assert!(!outcome.records.is_empty() || !outcome.errors.is_empty());
                 for record in &outcome.records {
-                    assert_eq!(&Record::parse(&record.to_json()).unwrap(), record);
+                    // What exceeds a bound is refused by whoever takes it.
+                    if let Ok(json) = record.to_bounded_json() {
+                        assert_eq!(&Record::parse(&json).unwrap(), record);
+                    }
                 }
                 ControlFlow::Continue(())
             });

@@ -77,6 +77,14 @@ pub(crate) async fn oldest_active(db: &Db) -> Result<Option<i64>, Error> {
 
 const SELECT_ATTEMPTS: &str = "SELECT attempts FROM jobs WHERE service = $1 AND account_id = $2 AND job_id = $3";
 
+const SELECT_ACTIVE_BYTES: &str = "SELECT cast(coalesce(sum(bytes_total), 0) AS BIGINT) AS bytes FROM jobs \
+     WHERE service = $1 AND account_id = $2 AND active_name IS NOT NULL";
+
+/// Bytes that the jobs of an account are to read which are not over.
+pub(crate) async fn active_bytes(db: &Db, account_id: i64) -> Result<i64, Error> {
+    db.fetch_one(SELECT_ACTIVE_BYTES, args![db.service(), account_id]).await?.get("bytes")
+}
+
 /// Attempts since the job last came further, with the one under way.
 pub(crate) async fn attempts(db: &Db, key: &Key) -> Result<Option<i64>, Error> {
     let row = db.fetch_optional(SELECT_ATTEMPTS, args![db.service(), key.account_id, &key.job_id]).await?;

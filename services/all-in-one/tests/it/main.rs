@@ -123,6 +123,7 @@ portolan_testkit::suite! {
     canary::one_tenant_harms_no_other,
     isolation::no_setting_stops_ingest,
     poison::no_stored_event_stops_its_topic,
+    poison::no_stored_setting_harms_what_stands_beside_it,
     isolation::what_is_set_aside_is_seen_and_replayed,
     isolation::two_streams_of_one_length_are_told_apart,
     isolation::a_full_disk_is_borne,

@@ -1,6 +1,8 @@
 //! What is stored and cannot be understood, such as what another version wrote, costs nobody else anything.
 
-use portolan_store::args;
+use std::collections::BTreeSet;
+
+use portolan_store::{Dialect, Setting, Sql, args};
 use portolan_testkit::TestDb;
 use serde_json::json;
 
@@ -88,4 +90,196 @@ pub async fn no_stored_event_stops_its_topic(test: TestDb) {
     for topic in TOPICS {
         assert!(line.contains(&format!(" of {topic} were refused for good, the last: ")), "{line}");
     }
+}
+
+/// Text columns that hold JSON and are no settings: what was seen, and what is under way.
+const DATA: [(&str, &str); 18] = [
+    ("accounts", "name"),
+    ("audit_events", "event"),
+    ("call_stats", "addresses"),
+    ("call_stats", "minutes"),
+    ("endpoint_reservations", "positions"),
+    ("endpoints", "bodies"),
+    ("endpoints", "facts"),
+    ("jobs", "arguments"),
+    ("jobs", "cursor"),
+    ("jobs", "outcome"),
+    ("jobs", "subject"),
+    ("outbox", "payload"),
+    ("outbox_rejected", "payload"),
+    ("parameters", "facts"),
+    ("samples", "record"),
+    ("specifications", "shape"),
+    ("upload_operations", "errors"),
+    ("uploads", "errors"),
+];
+
+/// Those of the inventory, which [`crate::isolation::no_setting_stops_ingest`] spoils.
+const INVENTORY: [(&str, &str); 3] =
+    [("collections", "conditions"), ("collections", "tags"), ("data_types", "definition")];
+
+fn forms() -> Vec<(&'static str, String)> {
+    vec![
+        ("older form", json!({"version": 1, "list": "a,b"}).to_string()),
+        ("truncated", r#"["a", "b"#.to_owned()),
+        ("unknown words", json!({"GALAXY": ["MAGIC", null]}).to_string()),
+        ("deep", "[".repeat(200_000)),
+        ("hostile size", json!(["x".repeat(HOSTILE_BYTES)]).to_string()),
+    ]
+}
+
+/// Every setting that services keep, as the services list them.
+fn settings() -> Vec<(&'static str, Setting)> {
+    let of = |service: &'static str, list: &[Setting]| list.iter().map(move |one| (service, *one)).collect::<Vec<_>>();
+    let lists = [
+        of("identity", &portolan_identity::STORED),
+        of("tokens", &portolan_tokens::STORED),
+        of("billing", &portolan_billing::STORED),
+    ];
+    lists.concat()
+}
+
+/// A setting of each kind in the first account.
+async fn make_settings(server: &Server, test: &TestDb) {
+    let id = server.create_collection("Poisoned").await;
+    let role = json!({"roleName": "AUDITORS", "baseRole": "GUEST", "apiCollectionIds": [id]});
+    server.post("/api/createCustomRole", role).await.expect(200);
+    let deps = crate::roles::identity(test, server).await;
+    let user = crate::roles::create(&deps, 1_000_000, "auditor@example.org", "AUDITORS").await;
+    portolan_identity::grants::set_collections(&deps, 1_000_000, user, &[i32::try_from(id).unwrap()]).await.unwrap();
+    let invite = json!({"inviteeName": "New", "inviteeEmail": "new@example.org", "scopeRoleMapping": {"API": "GUEST"}});
+    server.post("/api/inviteUsers", invite).await.expect(200);
+    server.post("/api/updatePrivateCidrIps", json!({"privateCidrList": ["10.0.0.0/8"]})).await.expect(200);
+    server.post("/api/updatePartnerIps", json!({"partnerIpList": ["192.0.2.1"]})).await.expect(200);
+    let profile = json!({"name": "First", "api_collection_ids": [id], "auth_type": "token"});
+    server.post("/api/api_access_profiles", profile).await.expect(200);
+    let client = json!({"name": "Second", "api_collection_ids": [id], "auth_type": "token", "cert_bundle_ids": [1]});
+    let client = server.post("/api/v2/api_clients", client).await.expect(200).json();
+    let client = client["data"]["id"].as_i64().or(client["id"].as_i64()).unwrap_or_else(|| panic!("{client}"));
+    server
+        .post(&format!("/api/v2/api_clients/{client}/api_keys"), json!({"name": "Key", "active": true}))
+        .await
+        .expect(200);
+    let (organization, _) = crate::katapult::organization(test).await;
+    let token = json!({"organization": {"id": organization},
+        "properties": {"name": "CI", "scopes": ["api_tokens"], "authorized_ip_addresses": ["127.0.0.0/8"]}});
+    server.post("/core/v1/organizations/organization/api_tokens", token).await.expect(200);
+}
+
+/// Reads of everything that the settings are for.
+async fn reads(server: &Server, test: &TestDb) -> Vec<(String, u16, String)> {
+    let (organization, _) = crate::katapult::organization(test).await;
+    let tokens = format!("/core/v1/organizations/organization/api_tokens?organization[id]={organization}");
+    let mut answers = Vec::new();
+    for path in [
+        "/api/getCustomRoles",
+        "/api/getTeamData",
+        "/api/getAllCollections",
+        "/api/fetchAdminSettings",
+        "/api/fetchApiTokens",
+    ] {
+        let answer = server.post(path, json!({})).await;
+        answers.push((path.to_owned(), answer.status, answer.body));
+    }
+    for path in ["/api/api_access_profiles", "/api/api_clients", "/api/v2/api_clients", "/v1/usage", &tokens] {
+        let answer = server.get(path).await;
+        answers.push((path.to_owned(), answer.status, answer.body));
+    }
+    let login = json!({"username": "auditor@example.org", "password": "a password of its own"}).to_string();
+    let answer = server.send(server.request("/auth/login").body(login)).await.unwrap();
+    answers.push(("/auth/login".to_owned(), answer.status, answer.body));
+    answers
+}
+
+/// Every stored setting in each form that no version of today writes is skipped: what it is for is closed, everything else
+/// of its account and of others goes on, and `doctor` names table, row and reason. A text column that is neither a setting
+/// nor data fails here.
+pub async fn no_stored_setting_harms_what_stands_beside_it(test: TestDb) {
+    let server = Server::start(&test).await;
+    make_settings(&server, &test).await;
+    let other = crate::isolation::tenant(&server, &test).await;
+    for (path, status, body) in reads(&server, &test).await {
+        assert_eq!(status, 200, "{path}: {body}");
+    }
+    expect_every_column_is_known(&test).await;
+    let admin: i64 = {
+        let db = test.store.service("identity").await.unwrap();
+        let first = "SELECT min(user_id) AS id FROM memberships WHERE account_id = 1000000";
+        db.fetch_one(first, args![]).await.unwrap().get("id").unwrap()
+    };
+    let mut understood = Vec::new();
+    for (service, setting) in settings() {
+        let db = test.store.service(service).await.unwrap();
+        let Setting { table, owner, key, column, .. } = setting;
+        let is_own = format!("cast({owner} AS TEXT) <> '2000000' AND cast({key} AS TEXT) <> '{admin}'");
+        let kept = Sql::assembled(format!("SELECT cast({key} AS TEXT), {column} FROM {table} WHERE {is_own}"));
+        let kept = db.fetch_all(kept, args![]).await.unwrap();
+        let kept: Vec<(String, Option<String>)> =
+            kept.iter().map(|row| (row.get(0).unwrap(), row.get(1).unwrap())).collect();
+        let name = format!("{table}.{column}");
+        assert!(kept.iter().any(|(_, value)| value.is_some()), "{name}: no row has it, so nothing is spoiled");
+        for (form, text) in forms() {
+            let spoil = Sql::assembled(format!("UPDATE {table} SET {column} = $1 WHERE {is_own}"));
+            assert!(db.execute(spoil, args![&text]).await.unwrap() > 0, "{name}");
+            let lines = portolan_store::setting::unreadable(&db, &[setting]).await.unwrap();
+            if lines.is_empty() {
+                understood.push(format!("{name}, {form}"));
+            }
+            assert!(lines.iter().all(|line| line.contains(table) && line.len() < 1_000), "{lines:?}");
+            for (path, status, body) in reads(&server, &test).await {
+                assert!(status < 500, "{name}, {form}: {path} {status} {body}");
+            }
+            other.post("/api/getAllCollections", json!({})).await.expect(200);
+        }
+        let restore = Sql::assembled(format!("UPDATE {table} SET {column} = $1 WHERE cast({key} AS TEXT) = $2"));
+        for (key, value) in kept {
+            db.execute(restore.clone(), args![value, key]).await.unwrap();
+        }
+    }
+    assert_eq!(understood, Vec::<String>::new(), "not seen by `doctor`");
+    for (path, status, body) in reads(&server, &test).await {
+        assert_eq!(status, 200, "{path}: {body}");
+    }
+    let db = test.store.service("identity").await.unwrap();
+    let spoil = "UPDATE custom_roles SET features = '[\"MAGIC\"]' WHERE account_id = 1000000";
+    db.execute(spoil, args![]).await.unwrap();
+    let doctor = tokio::process::Command::new(env!("CARGO_BIN_EXE_portolan"))
+        .args(["doctor", "--data-dir"])
+        .arg(&server.data_dir)
+        .env("PORTOLAN__STORE__URL", &test.url)
+        .output();
+    let printed = String::from_utf8_lossy(&doctor.await.unwrap().stdout).into_owned();
+    let line = printed.lines().find(|line| line.contains("stored settings")).unwrap();
+    let shown = "account 1000000, custom_roles AUDITORS, features: MAGIC is unknown";
+    assert!(line.starts_with("FAIL") && line.contains(shown), "{line}");
+}
+
+/// Of a database in which every setting was made.
+async fn expect_every_column_is_known(test: &TestDb) {
+    let mut known: BTreeSet<(String, String)> =
+        DATA.iter().chain(&INVENTORY).map(|(table, column)| (table.to_string(), column.to_string())).collect();
+    known.extend(settings().iter().map(|(_, one)| (one.table.to_owned(), one.column.to_owned())));
+    let mut unknown = BTreeSet::new();
+    for service in ["identity", "tokens", "inventory", "imports", "billing"] {
+        let db = test.store.service(service).await.unwrap();
+        let columns = match db.dialect() {
+            Dialect::Sqlite => {
+                "SELECT m.name AS tab, c.name AS col FROM sqlite_master m JOIN pragma_table_info(m.name) c
+                WHERE m.type = 'table' AND upper(c.type) = 'TEXT'"
+            }
+            Dialect::Postgres => {
+                "SELECT cast(table_name AS text) AS tab, cast(column_name AS text) AS col
+                FROM information_schema.columns WHERE table_schema = current_schema() AND data_type = 'text'"
+            }
+        };
+        for row in db.fetch_all(columns, args![]).await.unwrap() {
+            let (table, column): (String, String) = (row.get("tab").unwrap(), row.get("col").unwrap());
+            let holds = format!("SELECT count(*) AS n FROM {table} WHERE {column} LIKE '[%' OR {column} LIKE '{{%'");
+            let rows = db.fetch_one(Sql::assembled(holds), args![]).await.unwrap().get::<i64>("n").unwrap();
+            if rows > 0 && !known.contains(&(table.clone(), column.clone())) {
+                unknown.insert((table, column));
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "neither settings nor data: {unknown:?}");
 }

@@ -7,6 +7,7 @@ pub mod organizations;
 pub mod plans;
 pub mod refresh;
 pub mod reports;
+pub mod stored;
 pub mod subscriptions;
 pub mod usage;
 pub mod windows;

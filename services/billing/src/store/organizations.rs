@@ -1,5 +1,5 @@
 use portolan_ids::AccountId;
-use portolan_store::{Bulk, Db, Error, args, retrying};
+use portolan_store::{Bulk, Db, Error, args, retrying, setting::understood};
 
 use crate::model::{
     entitlements::{Entitlements, Overages},
@@ -38,8 +38,8 @@ WHERE organization_id = $1";
 pub async fn get(db: &Db, organization_id: &str) -> Result<Option<Organization>, Error> {
     let Some(row) = db.fetch_optional(GET_ORGANIZATION, args![organization_id]).await? else { return Ok(None) };
     let entitlements: Option<String> = row.get("entitlements")?;
-    let entitlements = entitlements.map(|json| serde_json::from_str::<Entitlements>(&json)).transpose();
-    let entitlements = entitlements.map_err(|error| Error::Inconsistency(format!("entitlements: {error}")))?;
+    // Of a plan that is not understood nothing is known: it is asked for anew.
+    let entitlements = entitlements.and_then(|json| understood::<Entitlements>("entitlements", &json));
     Ok(Some(Organization {
         plan_id: row.get("plan_id")?,
         is_customer: row.get("is_customer")?,

@@ -18,5 +18,6 @@ pub mod sealed;
 pub mod sessions;
 pub mod settings;
 pub mod signing_keys;
+pub mod stored;
 pub mod tenants;
 pub mod users;

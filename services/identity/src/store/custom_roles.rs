@@ -1,10 +1,13 @@
 use portolan_api::{Error, Result};
 use portolan_authz::Role;
 use portolan_ids::AccountId;
-use portolan_store::{Db, Row, Tx, args};
+use portolan_store::{Db, Row, Tx, args, setting::understood};
 
 use super::{AccountReader, RightsTx, one};
 use crate::model::roles::CustomRole;
+
+/// The only feature of a role whose features are not understood.
+const UNREADABLE: &str = "UNREADABLE";
 
 const LIST_CUSTOM_ROLES: &str = "SELECT name, base_role, collection_ids, features, threat_protection, is_default,
     is_emptied FROM custom_roles WHERE account_id = $1 ORDER BY name_key";
@@ -77,13 +80,16 @@ fn custom_role(row: &Row) -> Result<CustomRole> {
     let base_role: String = row.get("base_role")?;
     let collection_ids: String = row.get("collection_ids")?;
     let features: String = row.get("features")?;
+    // What cannot be understood opens nothing.
+    let collection_ids = understood("custom_roles.collection_ids", &collection_ids);
+    let features = understood("custom_roles.features", &features).unwrap_or_else(|| vec![UNREADABLE.to_owned()]);
     Ok(CustomRole {
         name: row.get("name")?,
         base_role: Role::parse(&base_role).unwrap_or(Role::NoAccess),
-        collection_ids: serde_json::from_str(&collection_ids).map_err(Error::internal)?,
-        features: serde_json::from_str(&features).map_err(Error::internal)?,
+        is_emptied: row.get("is_emptied")? || collection_ids.is_none(),
+        collection_ids: collection_ids.unwrap_or_default(),
+        features,
         opens_threat_protection: row.get("threat_protection")?,
         is_default: row.get("is_default")?,
-        is_emptied: row.get("is_emptied")?,
     })
 }

@@ -1,6 +1,6 @@
 use portolan_api::{Error, Result};
 use portolan_ids::AccountId;
-use portolan_store::{Db, Row, Tx, args};
+use portolan_store::{Db, Row, Tx, args, setting::understood};
 
 use super::{AccountReader, one};
 use crate::model::{invitations::Invitation, users::login_key};
@@ -39,21 +39,21 @@ pub(crate) async fn list_invitations(
 ) -> Result<Vec<Invitation>> {
     let rows = db.rows(LIST_INVITATIONS, account_id).await?;
     let all = rows.iter().map(invitation).collect::<Result<Vec<_>>>()?;
-    Ok(all.into_iter().filter(|invitation| invitation.expires_at > now).collect())
+    Ok(all.into_iter().flatten().filter(|invitation| invitation.expires_at > now).collect())
 }
 
 const FIND_INVITATION: &str = "SELECT account_id, email, name, code_digest, issuer_id, scope_roles, expires_at
     FROM invitations WHERE account_id = $1 AND email_key = $2";
 
 pub(crate) async fn find_invitation(tx: &mut Tx, account_id: AccountId, email_key: &str) -> Result<Option<Invitation>> {
-    tx.fetch_optional(FIND_INVITATION, args![account_id, email_key]).await?.as_ref().map(invitation).transpose()
+    tx.fetch_optional(FIND_INVITATION, args![account_id, email_key]).await?.as_ref().map_or(Ok(None), invitation)
 }
 
 const FIND_BY_CODE: &str = "SELECT account_id, email, name, code_digest, issuer_id, scope_roles, expires_at
     FROM invitations WHERE code_digest = $1";
 
 pub(crate) async fn find_invitation_by_code(db: &Db, code_digest: &str) -> Result<Option<Invitation>> {
-    db.fetch_optional(FIND_BY_CODE, args![code_digest]).await?.as_ref().map(invitation).transpose()
+    db.fetch_optional(FIND_BY_CODE, args![code_digest]).await?.as_ref().map_or(Ok(None), invitation)
 }
 
 const TAKE_INVITATION: &str = "DELETE FROM invitations WHERE code_digest = $1
@@ -61,7 +61,7 @@ const TAKE_INVITATION: &str = "DELETE FROM invitations WHERE code_digest = $1
 
 /// Removes it; of two who accept one invitation, one gets it.
 pub(crate) async fn take_invitation(tx: &mut Tx, code_digest: &str) -> Result<Option<Invitation>> {
-    tx.fetch_optional(TAKE_INVITATION, args![code_digest]).await?.as_ref().map(invitation).transpose()
+    tx.fetch_optional(TAKE_INVITATION, args![code_digest]).await?.as_ref().map_or(Ok(None), invitation)
 }
 
 const DELETE_INVITATION: &str = "DELETE FROM invitations WHERE account_id = $1 AND email_key = $2";
@@ -71,15 +71,17 @@ pub(crate) async fn delete_invitation(tx: &mut Tx, account_id: AccountId, email_
     Ok(tx.execute(DELETE_INVITATION, args![account_id, email_key]).await? == 1)
 }
 
-fn invitation(row: &Row) -> Result<Invitation> {
+/// Nothing for one whose roles are not understood: nobody is let in by it.
+fn invitation(row: &Row) -> Result<Option<Invitation>> {
     let scope_roles: String = row.get("scope_roles")?;
-    Ok(Invitation {
+    let Some(scope_roles) = understood("invitations.scope_roles", &scope_roles) else { return Ok(None) };
+    Ok(Some(Invitation {
         account_id: row.get("account_id")?,
         email: row.get("email")?,
         name: row.get("name")?,
         code_digest: row.get("code_digest")?,
         issuer_id: row.get("issuer_id")?,
-        scope_roles: serde_json::from_str(&scope_roles).map_err(Error::internal)?,
+        scope_roles,
         expires_at: row.get("expires_at")?,
-    })
+    }))
 }

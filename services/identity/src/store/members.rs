@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 
 use portolan_api::{Error, Result};
+use portolan_authz::Role;
 use portolan_ids::{AccountId, CollectionId, UserId};
-use portolan_store::{Row, Tx, args};
+use portolan_store::{Row, Tx, args, setting::understood};
 
 use super::{AccountReader, Fresh, Reader, RightsTx, one};
 use crate::model::members::{Member, Membership};
@@ -123,12 +124,14 @@ pub(crate) async fn find_membership(
 fn membership(row: &Row) -> Result<Membership> {
     let scope_roles: String = row.get("scope_roles")?;
     let collection_ids: Option<String> = row.get("collection_ids")?;
-    Ok(Membership {
-        role: row.get("role")?,
-        scope_roles: serde_json::from_str(&scope_roles).map_err(Error::internal)?,
-        collection_ids: collection_ids.map(|ids| serde_json::from_str(&ids)).transpose().map_err(Error::internal)?,
-        is_emptied: row.get("is_emptied")?,
-    })
+    // What cannot be understood opens nothing.
+    let (role, scope_roles) = match understood("memberships.scope_roles", &scope_roles) {
+        Some(scope_roles) => (row.get("role")?, scope_roles),
+        None => (Some(Role::NoAccess.name().to_owned()), BTreeMap::new()),
+    };
+    let known = collection_ids.map(|ids| understood("memberships.collection_ids", &ids));
+    let is_emptied = row.get("is_emptied")? || matches!(known, Some(None));
+    Ok(Membership { role, scope_roles, collection_ids: known.map(Option::unwrap_or_default), is_emptied })
 }
 
 const UPDATE_MEMBERSHIP_COLLECTIONS: &str =

@@ -1,6 +1,6 @@
 use portolan_api::{Error, Result};
 use portolan_ids::AccountId;
-use portolan_store::{Db, Tx, args};
+use portolan_store::{Db, Tx, args, setting::understood};
 
 use super::one;
 use crate::model::settings::Settings;
@@ -16,8 +16,9 @@ const FIND_SETTINGS: &str = "SELECT private_cidrs, partner_ips FROM account_sett
 
 pub(crate) async fn find_settings(db: &Db, account_id: AccountId) -> Result<Settings> {
     let Some(row) = db.fetch_optional(FIND_SETTINGS, args![account_id]).await? else { return Ok(Settings::default()) };
-    let list = |text: String| serde_json::from_str(&text).map_err(Error::internal);
-    Ok(Settings { private_cidrs: list(row.get("private_cidrs")?)?, partner_ips: list(row.get("partner_ips")?)? })
+    let list =
+        |column: &'static str| Ok::<_, Error>(understood(column, &row.get::<String>(column)?).unwrap_or_default());
+    Ok(Settings { private_cidrs: list("private_cidrs")?, partner_ips: list("partner_ips")? })
 }
 
 const UPSERT_PRIVATE_CIDRS: &str = "INSERT INTO account_settings (account_id, private_cidrs, partner_ips)

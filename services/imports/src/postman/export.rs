@@ -38,7 +38,9 @@ pub async fn create(
     let (name, document) = document(deps, caller, collection_id, only).await?;
     let task = Task::ExportPostman { name: name.clone() };
     let job = jobs::new(caller, task, &upload_id, Some((collection_id, &name)));
-    let mut file = deps.spool.create(&job.job_id).await?;
+    let waiting = deps.jobs.active_bytes(caller.account_id).await?;
+    let share = deps.spool.share(caller.account_id, waiting)?;
+    let mut file = deps.spool.create(&job.job_id, share).await?;
     file.write(document.to_string().as_bytes()).await?;
     let bytes_total = i64::try_from(file.finish().await?).unwrap_or(i64::MAX);
     Ok(jobs::insert_with_file(deps, NewJob { bytes_total, ..job }).await?.job_id)

@@ -15,4 +15,5 @@ pub mod scopes;
 pub mod sealed;
 pub mod secret;
 pub mod slack_webhooks;
+pub mod stored;
 pub mod workspaces;

@@ -1,10 +1,10 @@
-use portolan_api::{Error, Result};
+use portolan_api::Result;
 use portolan_ids::{AccountId, ApiClientId};
 use portolan_runtime::Secrets;
-use portolan_store::{Db, Row, Tx, args};
+use portolan_store::{Db, Row, Tx, args, setting::understood};
 
 use super::{
-    lists::{json, list_of},
+    lists::{Unread, json, list_of, skipping},
     sealed::{open_into, sealed},
 };
 use crate::model::{
@@ -126,7 +126,7 @@ const FIND: &str = "SELECT account_id, client_id, is_legacy, name, description, 
     allow_preflight FROM api_clients WHERE account_id = $1 AND client_id = $2 AND deleted = 0";
 
 pub(crate) async fn find(db: &Db, secrets: &Secrets, account_id: AccountId, id: ApiClientId) -> Result<Option<Client>> {
-    db.fetch_optional(FIND, args![account_id, id]).await?.map(|row| client(&row, secrets)).transpose()
+    db.fetch_optional(FIND, args![account_id, id]).await?.map_or(Ok(None), |row| skipping(client(&row, secrets)))
 }
 
 pub(crate) async fn find_in(
@@ -135,7 +135,7 @@ pub(crate) async fn find_in(
     account_id: AccountId,
     id: ApiClientId,
 ) -> Result<Option<Client>> {
-    tx.fetch_optional(FIND, args![account_id, id]).await?.map(|row| client(&row, secrets)).transpose()
+    tx.fetch_optional(FIND, args![account_id, id]).await?.map_or(Ok(None), |row| skipping(client(&row, secrets)))
 }
 
 const FIND_BY_WRITE: &str = "SELECT account_id, client_id, is_legacy, name, description, project_id, api_portal_id,
@@ -150,7 +150,9 @@ pub(crate) async fn find_by_write(
     account_id: AccountId,
     write_id: &str,
 ) -> Result<Option<Client>> {
-    tx.fetch_optional(FIND_BY_WRITE, args![account_id, write_id]).await?.map(|row| client(&row, secrets)).transpose()
+    tx.fetch_optional(FIND_BY_WRITE, args![account_id, write_id])
+        .await?
+        .map_or(Ok(None), |row| skipping(client(&row, secrets)))
 }
 
 const LIST: &str = "SELECT c.account_id, c.client_id, c.is_legacy, c.name, c.description, c.project_id,
@@ -167,13 +169,19 @@ pub(crate) async fn list(db: &Db, secrets: &Secrets, account_id: AccountId) -> R
     let listed = |row: &Row| {
         Ok(Listed { client: client(row, secrets)?, keys: row.get("keys")?, active_keys: row.get("active_keys")? })
     };
-    db.fetch_all(LIST, args![account_id]).await?.iter().map(listed).collect()
+    let rows = db.fetch_all(LIST, args![account_id]).await?;
+    rows.iter().filter_map(|row| skipping(listed(row)).transpose()).collect()
 }
 
-fn client(row: &Row, secrets: &Secrets) -> Result<Client> {
+fn client(row: &Row, secrets: &Secrets) -> std::result::Result<Client, Unread> {
     let id = row.get("client_id")?;
     let auth_type: String = row.get("auth_type")?;
-    let mut auth = auth(row, AuthType::parse(&auth_type))?;
+    // Clients of the first generation have none.
+    let auth_type = match auth_type.as_str() {
+        "" => None,
+        name => Some(AuthType::parse(name).ok_or(Unread::NotUnderstood)?),
+    };
+    let mut auth = auth(row, auth_type)?;
     open_into(&mut auth, row, secrets, &CLIENT_SECRET.row(id))?;
     Ok(Client {
         id,
@@ -189,7 +197,7 @@ fn client(row: &Row, secrets: &Secrets) -> Result<Client> {
         mtls_enabled: row.get("mtls_enabled")?,
         validation_formula: row.get("validation_formula")?,
         cert_bundle_ids: match row.get::<Option<String>>("cert_bundle_ids")? {
-            Some(text) => serde_json::from_str(&text).map_err(Error::internal)?,
+            Some(text) => understood("cert_bundle_ids", &text).ok_or(Unread::NotUnderstood)?,
             None => Vec::new(),
         },
         created_at: row.get("created_at")?,
@@ -198,7 +206,7 @@ fn client(row: &Row, secrets: &Secrets) -> Result<Client> {
 }
 
 /// The columns of settings, which profiles and clients share, without the secret.
-pub(super) fn auth(row: &Row, auth_type: Option<AuthType>) -> Result<AuthSettings> {
+pub(super) fn auth(row: &Row, auth_type: Option<AuthType>) -> std::result::Result<AuthSettings, Unread> {
     Ok(AuthSettings {
         auth_type,
         collection_ids: list_of(row, "collection_ids")?,

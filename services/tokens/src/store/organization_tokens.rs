@@ -1,7 +1,7 @@
 use portolan_api::Result;
 use portolan_store::{Db, Row, Tx, args};
 
-use super::lists::{json, list_of};
+use super::lists::{Unread, json, list_of, skipping};
 use crate::model::{
     organization_tokens::{Place, Token},
     revocations::Ended,
@@ -38,7 +38,9 @@ const FIND_BY_WRITE: &str =
     FROM organization_tokens WHERE organization_id = $1 AND write_id = $2";
 
 pub(crate) async fn find_by_write(tx: &mut Tx, organization_id: &str, write_id: &str) -> Result<Option<Token>> {
-    tx.fetch_optional(FIND_BY_WRITE, args![organization_id, write_id]).await?.as_ref().map(token).transpose()
+    tx.fetch_optional(FIND_BY_WRITE, args![organization_id, write_id])
+        .await?
+        .map_or(Ok(None), |row| skipping(token(&row)))
 }
 
 const FIND: &str = "SELECT organization_id, token_id, name, scopes, networks, expires_at, rate_limit, annotations,
@@ -49,9 +51,7 @@ pub(crate) async fn find(tx: &mut Tx, place: &Place, id: &str) -> Result<Option<
     let unnamed = unnamed(place);
     tx.fetch_optional(FIND, args![&place.organization_id, place.account_id, unnamed, id])
         .await?
-        .as_ref()
-        .map(token)
-        .transpose()
+        .map_or(Ok(None), |row| skipping(token(&row)))
 }
 
 const FIND_BY_DIGEST: &str = "SELECT organization_id, token_id, name, scopes, networks, expires_at, rate_limit,
@@ -59,7 +59,7 @@ const FIND_BY_DIGEST: &str = "SELECT organization_id, token_id, name, scopes, ne
     FROM organization_tokens WHERE secret_digest = $1 AND deleted = 0";
 
 pub(crate) async fn find_by_digest(db: &Db, digest: &str) -> Result<Option<Token>> {
-    db.fetch_optional(FIND_BY_DIGEST, args![digest]).await?.as_ref().map(token).transpose()
+    db.fetch_optional(FIND_BY_DIGEST, args![digest]).await?.map_or(Ok(None), |row| skipping(token(&row)))
 }
 
 const FIND_BY_ID: &str =
@@ -68,7 +68,7 @@ const FIND_BY_ID: &str =
     FROM organization_tokens WHERE token_id = $1 AND deleted = 0";
 
 pub(crate) async fn find_by_id(db: &Db, id: &str) -> Result<Option<Token>> {
-    db.fetch_optional(FIND_BY_ID, args![id]).await?.as_ref().map(token).transpose()
+    db.fetch_optional(FIND_BY_ID, args![id]).await?.map_or(Ok(None), |row| skipping(token(&row)))
 }
 
 const LIST: &str = "SELECT organization_id, token_id, name, scopes, networks, expires_at, rate_limit, annotations,
@@ -78,7 +78,7 @@ const LIST: &str = "SELECT organization_id, token_id, name, scopes, networks, ex
 
 pub(crate) async fn list(db: &Db, place: &Place, limit: i64, offset: i64) -> Result<Vec<Token>> {
     let values = args![&place.organization_id, place.account_id, unnamed(place), limit, offset];
-    db.fetch_all(LIST, values).await?.iter().map(token).collect()
+    db.fetch_all(LIST, values).await?.iter().filter_map(|row| skipping(token(row)).transpose()).collect()
 }
 
 const COUNT: &str = "SELECT count(*) AS n FROM organization_tokens
@@ -149,7 +149,7 @@ fn unnamed(place: &Place) -> i64 {
     if place.is_first { 0 } else { place.account_id.into() }
 }
 
-fn token(row: &Row) -> Result<Token> {
+fn token(row: &Row) -> std::result::Result<Token, Unread> {
     Ok(Token {
         id: row.get("token_id")?,
         organization_id: row.get("organization_id")?,

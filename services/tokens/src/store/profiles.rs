@@ -1,11 +1,11 @@
-use portolan_api::{Error, Result};
+use portolan_api::Result;
 use portolan_ids::{AccountId, ApiClientId, ProfileId};
 use portolan_runtime::Secrets;
 use portolan_store::{Db, Row, Tx, args};
 
 use super::{
     clients::auth,
-    lists::{json, list_of},
+    lists::{Unread, json, list_of, skipping},
     sealed::{open_into, sealed},
 };
 use crate::model::{auth_settings::AuthType, profiles::Profile, sealed::PROFILE_SECRET, workspaces::Page};
@@ -160,7 +160,7 @@ pub(crate) async fn find(
     account_id: AccountId,
     id: ProfileId,
 ) -> Result<Option<Profile>> {
-    tx.fetch_optional(FIND, args![account_id, id]).await?.map(|row| profile(&row, secrets)).transpose()
+    tx.fetch_optional(FIND, args![account_id, id]).await?.map_or(Ok(None), |row| skipping(profile(&row, secrets)))
 }
 
 const FIND_BY_WRITE: &str = select!("", "account_id = $1 AND write_id = $2");
@@ -171,7 +171,9 @@ pub(crate) async fn find_by_write(
     account_id: AccountId,
     write_id: &str,
 ) -> Result<Option<Profile>> {
-    tx.fetch_optional(FIND_BY_WRITE, args![account_id, write_id]).await?.map(|row| profile(&row, secrets)).transpose()
+    tx.fetch_optional(FIND_BY_WRITE, args![account_id, write_id])
+        .await?
+        .map_or(Ok(None), |row| skipping(profile(&row, secrets)))
 }
 
 const FIND_BY_OAUTH_CLIENT: &str = select!(", secret_digest", "oauth_client_id = $1 AND deleted = 0");
@@ -183,13 +185,15 @@ pub(crate) async fn find_by_oauth_client(
     oauth_client_id: &str,
 ) -> Result<Option<(Profile, String)>> {
     let row = tx.fetch_optional(FIND_BY_OAUTH_CLIENT, args![oauth_client_id]).await?;
-    row.map(|row| Ok((profile(&row, secrets)?, row.get("secret_digest")?))).transpose()
+    let Some(row) = row else { return Ok(None) };
+    let Some(profile) = skipping(profile(&row, secrets))? else { return Ok(None) };
+    Ok(Some((profile, row.get("secret_digest")?)))
 }
 
 const FIND_BY_DIGEST: &str = select!("", "secret_digest = $1 AND deleted = 0");
 
 pub(crate) async fn find_by_digest(tx: &mut Tx, secrets: &Secrets, digest: &str) -> Result<Option<Profile>> {
-    tx.fetch_optional(FIND_BY_DIGEST, args![digest]).await?.map(|row| profile(&row, secrets)).transpose()
+    tx.fetch_optional(FIND_BY_DIGEST, args![digest]).await?.map_or(Ok(None), |row| skipping(profile(&row, secrets)))
 }
 
 const LIST_LEGACY: &str = select!(
@@ -205,7 +209,11 @@ pub(crate) async fn list_legacy(
     page: Page,
 ) -> Result<Vec<Profile>> {
     let values = args![account_id, client_id.unwrap_or_default(), page.per_page, page.offset()];
-    db.fetch_all(LIST_LEGACY, values).await?.iter().map(|row| profile(row, secrets)).collect()
+    db.fetch_all(LIST_LEGACY, values)
+        .await?
+        .iter()
+        .filter_map(|row| skipping(profile(row, secrets)).transpose())
+        .collect()
 }
 
 const LIST_OF_CLIENT: &str =
@@ -219,7 +227,11 @@ pub(crate) async fn list_of_client(
     page: Page,
 ) -> Result<Vec<Profile>> {
     let values = args![account_id, client_id, page.per_page, page.offset()];
-    db.fetch_all(LIST_OF_CLIENT, values).await?.iter().map(|row| profile(row, secrets)).collect()
+    db.fetch_all(LIST_OF_CLIENT, values)
+        .await?
+        .iter()
+        .filter_map(|row| skipping(profile(row, secrets)).transpose())
+        .collect()
 }
 
 const COUNT_OF_CLIENT: &str =
@@ -229,11 +241,10 @@ pub(crate) async fn count_of_client(db: &Db, account_id: AccountId, client_id: A
     Ok(db.fetch_one(COUNT_OF_CLIENT, args![account_id, client_id]).await?.get("n")?)
 }
 
-fn profile(row: &Row, secrets: &Secrets) -> Result<Profile> {
+fn profile(row: &Row, secrets: &Secrets) -> std::result::Result<Profile, Unread> {
     let id = row.get("profile_id")?;
     let auth_type: String = row.get("auth_type")?;
-    let auth_type =
-        AuthType::parse(&auth_type).ok_or_else(|| Error::internal(format!("stored auth_type {auth_type}")))?;
+    let auth_type = AuthType::parse(&auth_type).ok_or(Unread::NotUnderstood)?;
     let mut auth = auth(row, Some(auth_type))?;
     open_into(&mut auth, row, secrets, &PROFILE_SECRET.row(id))?;
     Ok(Profile {
