@@ -1,7 +1,9 @@
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sqlx::{AnyPool, Error as DriverError, SqlSafeStr as _, Transaction};
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyPool, Error as DriverError, SqlSafeStr as _, Transaction};
 
 use crate::fault::Kind;
 use crate::reach::Reach;
@@ -20,14 +22,49 @@ pub struct Db {
 struct Shared {
     dialect: Dialect,
     service: String,
-    writer: AnyPool,
-    readers: AnyPool,
+    pools: Pools,
     faults: Faults,
     /// Where an SQLite file lies.
     directory: Option<Arc<Path>>,
     /// Where a Postgres server is.
     reach: Option<Arc<Reach>>,
     makes: bool,
+}
+
+/// The connections of a handle.
+#[derive(Clone)]
+pub(crate) struct Pools {
+    pub writer: AnyPool,
+    pub readers: AnyPool,
+    /// How many wait for the writer.
+    pub waiting: Arc<AtomicUsize>,
+}
+
+impl Pools {
+    pub fn new(writer: AnyPool, readers: AnyPool) -> Self {
+        Self { writer, readers, waiting: Arc::default() }
+    }
+
+    async fn writer(&self) -> Result<PoolConnection<Any>, DriverError> {
+        let _waits = Waits::for_turn(&self.waiting);
+        self.writer.acquire().await
+    }
+}
+
+/// Somebody who waits, until they go away.
+struct Waits<'w>(&'w AtomicUsize);
+
+impl<'w> Waits<'w> {
+    fn for_turn(waiting: &'w AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Free space in bytes below which no write of any size can be promised.
@@ -37,14 +74,14 @@ impl Db {
     pub(crate) fn new(
         dialect: Dialect,
         service: &str,
-        [writer, readers]: [AnyPool; 2],
+        pools: Pools,
         faults: Faults,
         directory: Option<Arc<Path>>,
         reach: Option<Arc<Reach>>,
         makes: bool,
     ) -> Self {
         let service = service.to_owned();
-        Self { shared: Arc::new(Shared { dialect, service, writer, readers, faults, directory, reach, makes }) }
+        Self { shared: Arc::new(Shared { dialect, service, pools, faults, directory, reach, makes }) }
     }
 
     /// Whether tables may be made here; see [`crate::Store::open_existing`].
@@ -62,6 +99,12 @@ impl Db {
 
     pub fn dialect(&self) -> Dialect {
         self.shared.dialect
+    }
+
+    /// Whether others wait for the connection of a write that is under way: on SQLite there is one for all services of a
+    /// process, on Postgres a service has several.
+    pub fn is_awaited(&self) -> bool {
+        self.shared.pools.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// The name this handle was opened for.
@@ -100,16 +143,19 @@ impl Db {
     async fn begin_as(&self, mode: Mode) -> Result<Tx, Error> {
         let shared = &*self.shared;
         shared.faults.pass(fault::BEGIN).await?;
-        let (pool, statement) = match (mode, shared.dialect) {
+        let statement = match (mode, shared.dialect) {
             // IMMEDIATE takes the write lock at once: a later upgrade could fail after reads were already used.
             // Postgres locks rows as statements touch them, and writes of one row wait for each other alike.
-            (Mode::Write, Dialect::Sqlite) => (&shared.writer, "BEGIN IMMEDIATE"),
-            (Mode::Write, Dialect::Postgres) => (&shared.writer, "BEGIN"),
+            (Mode::Write, Dialect::Sqlite) => "BEGIN IMMEDIATE",
+            (Mode::Write, Dialect::Postgres) => "BEGIN",
             // A deferred SQLite transaction fixes its snapshot at its first read, REPEATABLE READ does the same.
-            (Mode::Read, Dialect::Sqlite) => (&shared.readers, "BEGIN DEFERRED"),
-            (Mode::Read, Dialect::Postgres) => (&shared.readers, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
+            (Mode::Read, Dialect::Sqlite) => "BEGIN DEFERRED",
+            (Mode::Read, Dialect::Postgres) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
-        let connection = self.reaching(pool.acquire()).await?;
+        let connection = match mode {
+            Mode::Write => self.reaching(shared.pools.writer()).await?,
+            Mode::Read => self.reaching(shared.pools.readers.acquire()).await?,
+        };
         // A caller that goes away in the middle must not leave a transaction behind of which the driver does not know: the
         // next user of the connection would be in it. So it is begun to its end, and rolled back where nobody waits.
         let begun = tokio::spawn(Transaction::begin(connection, Some(statement.into_sql_str())));
@@ -125,7 +171,7 @@ impl Db {
         let sql = sql.into().into_driver();
         let args = value::into_driver(args)?;
         self.shared.faults.pass(fault::EXECUTE).await?;
-        let mut connection = self.reaching(self.shared.writer.acquire()).await?;
+        let mut connection = self.reaching(self.shared.pools.writer()).await?;
         let outcome = self.reaching(sqlx::query_with(sql, args).execute(&mut *connection)).await;
         let done = outcome.map_err(Error::while_committing)?;
         match self.shared.faults.strike(fault::COMMITTED) {
@@ -139,7 +185,7 @@ impl Db {
         let sql = sql.into().into_driver();
         let args = value::into_driver(args)?;
         self.shared.faults.pass(fault::FETCH).await?;
-        let rows = self.reaching(sqlx::query_with(sql, args).fetch_all(&self.shared.readers)).await?;
+        let rows = self.reaching(sqlx::query_with(sql, args).fetch_all(&self.shared.pools.readers)).await?;
         Ok(rows.into_iter().map(Row).collect())
     }
 
@@ -148,7 +194,7 @@ impl Db {
         let sql = sql.into().into_driver();
         let args = value::into_driver(args)?;
         self.shared.faults.pass(fault::FETCH).await?;
-        Ok(self.reaching(sqlx::query_with(sql, args).fetch_optional(&self.shared.readers)).await?.map(Row))
+        Ok(self.reaching(sqlx::query_with(sql, args).fetch_optional(&self.shared.pools.readers)).await?.map(Row))
     }
 
     /// The first row of a query that always has one.
@@ -174,7 +220,7 @@ impl Db {
             return Ok(());
         }
         self.shared.faults.pass(fault::EXECUTE).await?;
-        let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.shared.writer);
+        let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.shared.pools.writer);
         let is_busy: i64 = Row(self.reaching(row).await?).get(0)?;
         match is_busy {
             0 => Ok(()),

@@ -7,20 +7,20 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyPool, AssertSqlSafe, Connection as _};
 
+use crate::db::Pools;
 use crate::{Error, driver};
 
 /// The database file inside the directory that the URL names.
 pub(crate) const FILE_NAME: &str = "portolan.db";
 /// Read connections per file: reads are short and served by one thread each.
-const READERS: u32 = 4;
+const READERS: u32 = 8;
 /// Other processes on the same file hold its write lock for one transaction at a time.
 const BUSY_TIMEOUT_MS: u32 = 5_000;
 
 /// The one writer and the readers of a file.
 #[derive(Clone)]
 pub(crate) struct Sqlite {
-    pub writer: AnyPool,
-    pub readers: AnyPool,
+    pub pools: Pools,
     pub directory: Arc<Path>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) async fn open(directory: &str) -> Result<Sqlite, Error> {
     let writer = pool(&url("rwc"), 1, writer_pragmas).await?;
     let readers = pool(&url("rw"), READERS, reader_pragmas).await?;
     let directory = file.parent().unwrap_or(Path::new("/")).into();
-    Ok(Sqlite { writer, readers, directory })
+    Ok(Sqlite { pools: Pools::new(writer, readers), directory })
 }
 
 fn file_in(directory: &str) -> Result<PathBuf, Error> {

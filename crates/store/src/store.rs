@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::db::Pools;
 use crate::driver::Usage;
 use crate::postgres::{self, Connections, Postgres};
 use crate::reach::Reach;
@@ -78,7 +79,7 @@ impl Store {
     /// How full the pools are at this moment, by service.
     pub fn usage(&self) -> Vec<Usage> {
         match &self.backend {
-            Backend::Sqlite(Sqlite { readers, .. }) => vec![Usage::of("readers", readers)],
+            Backend::Sqlite(Sqlite { pools, .. }) => vec![Usage::of("readers", &pools.readers)],
             Backend::Postgres(postgres) => postgres.usage(),
         }
     }
@@ -115,12 +116,12 @@ impl Store {
     pub async fn service(&self, name: &str) -> Result<Db, Error> {
         check_service(name)?;
         let (dialect, pools, directory, reach) = match &self.backend {
-            Backend::Sqlite(Sqlite { writer, readers, directory }) => {
-                (Dialect::Sqlite, [writer.clone(), readers.clone()], Some(directory.clone()), None)
+            Backend::Sqlite(Sqlite { pools, directory }) => {
+                (Dialect::Sqlite, pools.clone(), Some(directory.clone()), None)
             }
             Backend::Postgres(postgres) => {
                 let pool = postgres.pool(name, self.connections, self.makes).await?;
-                (Dialect::Postgres, [pool.clone(), pool], None, Some(postgres.reach.clone()))
+                (Dialect::Postgres, Pools::new(pool.clone(), pool), None, Some(postgres.reach.clone()))
             }
         };
         Ok(Db::new(dialect, name, pools, self.faults.clone(), directory, reach, self.makes))
@@ -144,7 +145,7 @@ impl Store {
     /// [`Error::Configuration`] on Postgres, which has tools of its own; [`Error::Unavailable`] when the file exists or
     /// cannot be written.
     pub async fn snapshot(&self, file: &Path) -> Result<(), Error> {
-        let Backend::Sqlite(Sqlite { writer, .. }) = &self.backend else {
+        let Backend::Sqlite(Sqlite { pools: Pools { writer, .. }, .. }) = &self.backend else {
             return Err(Error::Configuration("a Postgres database is backed up by its own tools".into()));
         };
         let path = file.to_str().ok_or_else(|| Error::Configuration("the path of a snapshot must be UTF-8".into()))?;
@@ -161,7 +162,7 @@ impl Store {
     /// Waits for running transactions and closes every connection. Later calls answer [`Error::Unavailable`].
     pub async fn close(&self) {
         match &self.backend {
-            Backend::Sqlite(Sqlite { writer, readers, .. }) => {
+            Backend::Sqlite(Sqlite { pools: Pools { writer, readers, .. }, .. }) => {
                 readers.close().await;
                 // The writer goes last: closing it checkpoints and removes the write-ahead log.
                 writer.close().await;

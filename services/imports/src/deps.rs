@@ -5,12 +5,13 @@ use portolan_jobs::{Clock, Jobs};
 use portolan_log::Log;
 use portolan_runtime::{Peers, Secrets};
 use portolan_store::Db;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{migrations::MIGRATIONS, model::jobs::Task, options::Options, spool::Spool};
+use crate::{migrations::MIGRATIONS, model::jobs::Task, options::Options, spool::Spool, turns::Turns};
 
 /// Documents converted in memory at once; each may take some hundred MiB and a whole core.
-const CONVERTERS_MAX: usize = 2;
+const DOCUMENTS_MAX: usize = 2;
+/// The same of captures, which come with requests that wait for them.
+const CAPTURES_MAX: usize = 2;
 /// A job that reads nothing, waits for nobody who said how long, and notes no progress for this long hangs.
 const STALL_MAX: Duration = Duration::from_secs(900);
 const DAY_S: i64 = 24 * 60 * 60;
@@ -34,7 +35,10 @@ pub struct Deps {
     /// Jobs whose file lies in the spool need this.
     pub(crate) spool_id: Arc<str>,
     pub(crate) jobs: Jobs<Task>,
-    converters: Arc<Semaphore>,
+    /// For documents of any format, most of them of jobs.
+    pub(crate) documents: Turns,
+    /// For captures that came with a request.
+    pub(crate) captures: Turns,
 }
 
 impl Deps {
@@ -70,7 +74,8 @@ impl Deps {
             postman_url: postman_url.into(),
             retention_s,
             stall_max: STALL_MAX,
-            converters: Arc::new(Semaphore::new(CONVERTERS_MAX)),
+            documents: Turns::new(DOCUMENTS_MAX),
+            captures: Turns::new(CAPTURES_MAX),
             spool,
             spool_id,
             jobs,
@@ -81,11 +86,5 @@ impl Deps {
     #[must_use]
     pub fn stalling_after(self, stall_max: Duration) -> Self {
         Self { stall_max, ..self }
-    }
-
-    /// A turn to convert a document in memory.
-    pub(crate) async fn converter(&self) -> Option<OwnedSemaphorePermit> {
-        // The semaphore is never closed.
-        self.converters.clone().acquire_owned().await.ok()
     }
 }

@@ -17,9 +17,9 @@ pub async fn convert(
     text: Vec<u8>,
     place: Place,
 ) -> Result<Result<Converted, FormatError>, Error> {
-    let permit = deps.converter().await;
+    let turn = deps.documents.take(place.account_id).await;
     let converted = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+        let _turn = turn;
         convert::document(format, &text, &place)
     });
     Ok(converted.await?)

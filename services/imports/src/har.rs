@@ -57,7 +57,7 @@ pub async fn import(deps: &Deps, caller: &Caller, request: HarImport) -> Result<
     let content = request.content.filter(|text| !text.trim().is_empty()).map(Arc::new);
     let target = match &request.collection_name {
         Some(name) => {
-            validate(deps, content.clone().ok_or(Reason::HarEmpty)?).await?;
+            validate(deps, caller.account_id, content.clone().ok_or(Reason::HarEmpty)?).await?;
             targets::resolve(deps, caller, Wanted::Named(name)).await?
         }
         None => targets::resolve(deps, caller, Wanted::Id(request.collection_id.into())).await?,
@@ -87,10 +87,10 @@ struct Converted {
     skipped: i64,
 }
 
-async fn validate(deps: &Deps, content: Arc<String>) -> Result<(), Error> {
-    let permit = deps.converter().await;
+async fn validate(deps: &Deps, account_id: i64, content: Arc<String>) -> Result<(), Error> {
+    let turn = deps.captures.take(account_id).await;
     tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+        let _turn = turn;
         har::validate_slice(content.as_bytes()).map(drop).map_err(invalid)
     })
     .await?
@@ -101,9 +101,9 @@ async fn convert(deps: &Deps, caller: &Caller, content: Arc<String>, target: &Ta
     let (account_id, collection_id) = (caller.account_id, target.collection_id);
     let target =
         portolan_formats::Target { account_id, collection_id: collection_id.get().into(), time: now_s(), source };
-    let permit = deps.converter().await;
+    let turn = deps.captures.take(account_id).await;
     tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+        let _turn = turn;
         let mut converted = Converted::default();
         let mut chunks = Chunks::new(APPEND_BYTES_MAX);
         let summary = har::convert_slice(content.as_bytes(), &target, &mut |item| {

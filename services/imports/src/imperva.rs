@@ -41,9 +41,9 @@ pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>, multiple
     if text.len() > BYTES_MAX {
         return Err(Reason::ImpervaTooLarge.into());
     }
-    let permit = deps.converter().await;
+    let turn = deps.documents.take(caller.account_id).await;
     let parsed = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+        let _turn = turn;
         Document::parse(text.as_bytes()).map(|document| (document.hosts(), document))
     });
     let (hosts, document) = parsed.await?.map_err(invalid)?;
@@ -86,9 +86,9 @@ async fn convert(
     by_host: BTreeMap<String, CollectionId>,
     multiple: bool,
 ) -> Result<(Vec<Vec<portolan_log::Message>>, Progress), Error> {
-    let permit = deps.converter().await;
+    let turn = deps.documents.take(account_id).await;
     let converted = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+        let _turn = turn;
         let place = |collection_id| Place { account_id, collection_id, path_only: false, time: now_s() };
         let targets = by_host.iter().map(|(host, id)| (host.clone(), place(*id).target(Source::Imperva))).collect();
         let default = place(by_host.values().copied().next().unwrap_or_default()).target(Source::Imperva);

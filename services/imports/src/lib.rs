@@ -39,6 +39,7 @@ mod service;
 mod spool;
 mod store;
 mod targets;
+mod turns;
 mod uploads;
 mod url_import;
 mod worker;

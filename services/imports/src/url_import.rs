@@ -171,9 +171,9 @@ fn record(job: &Job<Task>, import: &UrlImport, answer: &Answer) -> Record<'stati
 async fn har(deps: &Deps, job: &Job<Task>, text: Vec<u8>) -> Result<Option<Progress>, Error> {
     let (account_id, collection_id, time) =
         (job.account_id, job.subject.collection_id().unwrap_or_default(), job.created_at);
-    let permit = deps.converter().await;
+    let turn = deps.documents.take(account_id).await;
     let converted = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+        let _turn = turn;
         har::validate_slice(&text).ok()?;
         let target =
             portolan_formats::Target { account_id, collection_id: i64::from(collection_id), time, source: Source::Har };

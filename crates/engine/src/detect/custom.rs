@@ -58,7 +58,10 @@ impl Predicate {
             return Err(format!("has more than {PATTERN_CHARACTERS_MAX} characters"));
         }
         // Compiled alone first: a stray bracket must not close the group around it.
-        let build = |pattern: &str| RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).nest_limit(50).build();
+        let build = |pattern: &str| {
+            let mut builder = RegexBuilder::new(pattern);
+            builder.size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX).nest_limit(50).build()
+        };
         build(pattern).map_err(reason)?;
         Ok(Self::Regex(build(&format!("^(?:{pattern})$")).map_err(reason)?))
     }

@@ -50,9 +50,9 @@ pub async fn save(
         path_only: false,
         time: now_s(),
     };
-    let permit = deps.converter().await;
+    let turn = deps.documents.take(caller.account_id).await;
     let converted = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+        let _turn = turn;
         convert(&text, &place)
     });
     let specification = converted.await?.ok_or(Reason::PostmanFileInvalid)?;

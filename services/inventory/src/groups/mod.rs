@@ -32,6 +32,12 @@ use crate::{
     store,
 };
 
+/// Groups of one account.
+const GROUPS_MAX: usize = 500;
+
+/// Patterns in their conditions.
+const PATTERNS_MAX: usize = 200;
+
 /// Creates a group, and asks for the job that finds its members. A repetition of the same write returns the same group.
 ///
 /// # Errors
@@ -43,6 +49,7 @@ pub async fn create(
     written: Vec<Written>,
 ) -> Result<(Collection, String), Error> {
     let conditions = understood(deps, caller, written).await?;
+    expect_room(deps, caller, None, conditions.patterns()).await?;
     let new = NewCollection { name, kind: Some(GROUP_KIND), conditions: Some(conditions.to_json()) };
     let group = collections::insert(deps, caller, new).await?;
     Ok((group, find_members(deps, caller.account_id).await?))
@@ -56,6 +63,7 @@ pub async fn create(
 pub async fn update(deps: &Deps, caller: &Caller, group_id: i32, written: Vec<Written>) -> Result<String, Error> {
     let understood = understood(deps, caller, written).await?;
     access::writable(deps, caller, group_id).await?;
+    expect_room(deps, caller, Some(group_id), understood.patterns()).await?;
     change(deps, caller, group_id, |known| {
         let mut conditions = understood.clone();
         conditions.keep_by_hand(&Conditions::stored(known));
@@ -83,6 +91,7 @@ pub async fn add_endpoints(
         Some(_) => return Err(Reason::GroupInvalidToAdd.into()),
         None => {
             let name = CollectionName::parse(name)?;
+            expect_room(deps, caller, None, 0).await?;
             let conditions = Some(Conditions::default().to_json());
             collections::insert(deps, caller, NewCollection { name, kind: Some(GROUP_KIND), conditions }).await?
         }
@@ -122,6 +131,31 @@ pub async fn remove_endpoints(
     })
     .await?;
     find_members(deps, caller.account_id).await.map(Some)
+}
+
+/// Each record of an account is held against the conditions of all its groups, so there is an end of them.
+///
+/// # Errors
+/// `LIST_TOO_LONG` when the account has too many groups with a new one, or patterns with these.
+async fn expect_room(deps: &Deps, caller: &Caller, changed: Option<i32>, patterns: usize) -> Result<(), Error> {
+    let mut tx = deps.db.begin_read().await?;
+    let mut others = store::groups::conditions(&mut tx, caller.account_id).await?;
+    tx.rollback().await?;
+    others.retain(|(id, _)| Some(*id) != changed);
+    if changed.is_none() && others.len() >= GROUPS_MAX {
+        return Err(too_long("groups of one account", GROUPS_MAX).into());
+    }
+    if patterns == 0 {
+        return Ok(());
+    }
+    let counted = tokio::task::spawn_blocking(move || {
+        others.iter().map(|(_, conditions)| Conditions::stored(conditions).patterns()).sum::<usize>()
+    });
+    let of_others = counted.await.map_err(|error| Error::Internal(format!("counting patterns: {error}")))?;
+    if of_others + patterns > PATTERNS_MAX {
+        return Err(too_long("patterns in the groups of one account", PATTERNS_MAX).into());
+    }
+    Ok(())
 }
 
 /// Makes a group a grant of its own to those whose list names it, or ends that.

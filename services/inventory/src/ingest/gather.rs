@@ -15,6 +15,7 @@ use crate::{
         batch::Batch,
         lanes,
         lanes::{Lanes, Step, Verdict},
+        pace::Pace,
         probe,
         repeats::{Marks, Repeats},
         rules, set_aside,
@@ -58,6 +59,7 @@ pub struct Place<'p> {
     pub partition: i64,
     pub lanes: &'p Lanes,
     pub suspects: &'p Suspects,
+    pub pace: Pace,
     pub stop: &'p CancellationToken,
 }
 
@@ -79,7 +81,7 @@ pub async fn gather(
     place: &Place<'_>,
     step: &mut Step,
 ) -> Result<Option<Gathered>, Error> {
-    let Place { partition, lanes, suspects, stop } = *place;
+    let Place { partition, lanes, suspects, pace, stop } = *place;
     let mut rules = rules::current(deps).await?;
     let batch = Batch { rules: rules.clone(), ..Batch::default() };
     let mut gathered = Gathered { batch, marks: Marks::default(), bytes: 0 };
@@ -91,14 +93,14 @@ pub async fn gather(
     let mut end = None;
     let mut under_work: Option<Range<i64>> = None;
     let mut pieces = 0;
-    while gathered.bytes < BATCH_BYTES_MAX
+    while gathered.bytes < BATCH_BYTES_MAX.min(pace.bytes_max())
         && gathered.batch.endpoints() < endpoints_max
         && gathered.batch.kept_bytes() < BATCH_KEPT_BYTES_MAX
         && started.elapsed() < time_max
         && !stop.is_cancelled()
         && !step.is_over()
     {
-        let bytes_max = if suspects.offsets.contains(&step.next) { 1 } else { FETCH_BYTES_MAX };
+        let bytes_max = if suspects.offsets.contains(&step.next) { 1 } else { FETCH_BYTES_MAX.min(pace.bytes_max()) };
         let fetched = match deps.log.fetch(partition, step.next, bytes_max).await {
             // What was read before is written first.
             Err(_) if step.next > step.from => break,

@@ -15,6 +15,7 @@ use crate::{
         batch::{Batch, Rejected},
         gather::{Gathered, Place, gather},
         lanes::{Lanes, Step},
+        pace::{Held, Pace},
         repeats::Repeats,
         set_aside, write,
         write::Outcome,
@@ -68,11 +69,11 @@ async fn consume(
     wait: &mut Duration,
 ) -> Result<(), Error> {
     store::positions::ensure(&deps.db, deps.log.source(), partition).await?;
-    let mut repeats = Repeats::default();
+    let (mut repeats, mut pace) = (Repeats::default(), Pace::default());
     let Some((mut lanes, mut suspects)) = take(deps, partition, stop).await? else { return Ok(()) };
     while !stop.is_cancelled() {
         let mut step = lanes.step(Instant::now());
-        let place = Place { partition, lanes: &lanes, suspects: &suspects, stop };
+        let place = Place { partition, lanes: &lanes, suspects: &suspects, pace, stop };
         let gathered = match gather(deps, &mut repeats, &place, &mut step).await {
             // What lies before it is read first, so that only the position can stand at what is unreadable.
             Err(Error::Log(portolan_log::Error::Damaged { .. })) if step.is_scan() && lanes.is_behind() => {
@@ -122,9 +123,10 @@ async fn consume(
             written => written?,
         };
         match written {
-            Some(written) => {
+            Some((written, held)) => {
                 repeats.commit(&gathered.marks);
                 lanes = written;
+                pace = held.map_or(pace, |held| pace.after(gathered.bytes, held));
             }
             None => {
                 repeats.forget();
@@ -143,7 +145,8 @@ async fn consume(
     Ok(())
 }
 
-/// Writes what a step has read, and how far it read; nothing when another consumer was faster.
+/// Writes what a step has read, and how far it read, and tells how the write went if there was one; nothing when another
+/// consumer was faster.
 async fn write(
     deps: &Deps,
     catalogs: &Catalogs,
@@ -151,12 +154,12 @@ async fn write(
     lanes: &Lanes,
     step: &Step,
     gathered: &Gathered,
-) -> Result<Option<Lanes>, Error> {
+) -> Result<Option<(Lanes, Option<Held>)>, Error> {
     let Gathered { batch, marks, .. } = gathered;
     let after = lanes.after(step);
     let progress = lanes.progress(&after);
     if !progress.is_any() {
-        return Ok(Some(after));
+        return Ok(Some((after, None)));
     }
     let rejected = batch.rejected.iter().map(|Rejected { record, reason, is_of_nobody }| {
         let mut rejected = set_aside::rejected(partition, record, reason.clone());
@@ -168,16 +171,16 @@ async fn write(
     if !step.is_scan() {
         deps.db.fault(TURN).await?;
     }
-    let outcome = retrying(|| write::apply(deps, catalogs, partition, &progress, batch, marks)).await?;
-    if outcome == Outcome::Overtaken {
-        return Ok(None);
-    }
+    let held = match retrying(|| write::apply(deps, catalogs, partition, &progress, batch, marks)).await? {
+        Outcome::Written(held) => held,
+        Outcome::Overtaken => return Ok(None),
+    };
     publish(deps, partition, after.position());
     report(partition, step, batch);
     if progress.next_offset != progress.expected {
         deps.log.trim(partition, after.position()).await?;
     }
-    Ok(Some(after.committed()))
+    Ok(Some((after.committed(), Some(held))))
 }
 
 /// Where the partition stands, once nobody else works on it; nothing when `stop` comes before.

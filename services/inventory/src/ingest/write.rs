@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    time::Instant,
+};
 
 use portolan_engine::template::Catalog;
 use portolan_runtime::now_s;
@@ -9,7 +12,7 @@ use crate::{
     announce::News,
     catalogs::Catalogs,
     defaults::insert_defaults,
-    ingest::{batch::Batch, repeats::Marks},
+    ingest::{batch::Batch, pace::Held, repeats::Marks},
     model::{
         collections::DEFAULT_ID,
         deltas,
@@ -29,7 +32,7 @@ const HOST_ATTEMPTS_MAX: u32 = 3;
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    Written,
+    Written(Held),
     /// Another consumer has written since the position was read; nothing is written.
     Overtaken,
 }
@@ -53,6 +56,7 @@ pub async fn apply(
     let new_accounts = deps.without_default(accounts);
 
     let mut tx = deps.db.begin().await?;
+    let started = Instant::now();
     let source = deps.log.source();
     if !store::positions::advance(&mut tx, source, partition, progress).await? {
         return Ok(Outcome::Overtaken);
@@ -63,12 +67,14 @@ pub async fn apply(
     insert_defaults(&mut tx, &new_accounts).await?;
     let Some(written) = put(&mut tx, catalogs, batch, fresh_ids).await? else { return Ok(Outcome::Overtaken) };
     deps.db.fault(WRITTEN).await?;
+    let is_awaited = deps.db.is_awaited();
     tx.commit().await?;
+    let held = Held { time: started.elapsed(), is_awaited };
     deps.note_default(&new_accounts);
     for Written { account_id, collection_id, version, catalog } in written {
         catalogs.put(account_id, collection_id, version, catalog);
     }
-    Ok(Outcome::Written)
+    Ok(Outcome::Written(held))
 }
 
 /// A collection as it is written, with what is to be remembered of it.

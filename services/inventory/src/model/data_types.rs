@@ -1,4 +1,7 @@
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
 use portolan_api::{Error, Reason};
 use portolan_engine::{Conditions, CustomRule, CustomType, Detectors, PiiType, Position, Predicate, SubType};
@@ -42,6 +45,14 @@ pub struct DataType {
     /// Unix seconds; 0 for a built-in kind that was never switched.
     pub created_at: i64,
     pub updated_at: i64,
+}
+
+impl DataType {
+    /// How many patterns it holds.
+    pub(crate) fn patterns(&self) -> usize {
+        let lists = [&self.definition.key_conditions, &self.definition.value_conditions].into_iter().flatten();
+        lists.flat_map(|list| &list.predicates).filter(|predicate| predicate.kind == "REGEX").count()
+    }
 }
 
 /// How a kind of an account's making is recognized, and what follows.
@@ -127,12 +138,35 @@ pub(crate) fn set<T>(known: &mut T, wanted: Option<T>) {
 #[derive(Debug, Default)]
 pub struct DetectorSet {
     pub(crate) common: Detectors,
-    pub(crate) accounts: HashMap<i64, Detectors>,
+    pub(crate) accounts: HashMap<i64, Arc<OfAccount>>,
+}
+
+/// The detectors of one account, with the kinds that they follow from.
+#[derive(Debug)]
+pub struct OfAccount {
+    rows: Vec<DataType>,
+    detectors: Detectors,
+}
+
+impl OfAccount {
+    pub(crate) fn new(rows: Vec<DataType>) -> Self {
+        Self { detectors: detectors_of(&rows), rows }
+    }
 }
 
 impl DetectorSet {
     pub fn of(&self, account_id: i64) -> &Detectors {
-        self.accounts.get(&account_id).unwrap_or(&self.common)
+        self.accounts.get(&account_id).map_or(&self.common, |own| &own.detectors)
+    }
+
+    /// The same detectors where these accounts have these kinds; those of an account whose kinds are other than before are
+    /// made anew, which takes a while.
+    pub(crate) fn with(&self, by_account: BTreeMap<i64, Vec<DataType>>) -> Self {
+        let accounts = by_account.into_iter().map(|(account_id, rows)| {
+            let known = self.accounts.get(&account_id).filter(|known| known.rows == rows).cloned();
+            (account_id, known.unwrap_or_else(|| Arc::new(OfAccount::new(rows))))
+        });
+        Self { common: Detectors::default(), accounts: accounts.collect() }
     }
 }
 
@@ -284,4 +318,39 @@ fn short(member: &str, value: &str) -> Result<(), Error> {
         return Err(invalid(member, format!("holds a text of more than {TEXT_CHARACTERS_MAX} characters")));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What one account changes costs no other account anything.
+    #[test]
+    fn detectors_of_other_accounts_stay() {
+        let kind = |name: &str, value: &str| DataType {
+            name: name.to_owned(),
+            built_in: false,
+            active: true,
+            definition: Definition {
+                key_conditions: Some(ConditionList {
+                    operator: "OR".to_owned(),
+                    predicates: vec![PredicateText {
+                        kind: "REGEX".to_owned(),
+                        value: value.to_owned(),
+                        values: Vec::new(),
+                    }],
+                }),
+                ..Definition::default()
+            },
+            unreadable: None,
+            created_at: 0,
+            updated_at: 0,
+        };
+        let first = DetectorSet::default().with([(1, vec![kind("A", "a")]), (2, vec![kind("B", "b")])].into());
+        let second = first.with([(1, vec![kind("A", "c")]), (2, vec![kind("B", "b")])].into());
+        assert!(Arc::ptr_eq(&first.accounts[&2], &second.accounts[&2]), "made anew for the change of another one");
+        assert!(!Arc::ptr_eq(&first.accounts[&1], &second.accounts[&1]));
+        assert_eq!(second.with([(2, vec![kind("B", "b")])].into()).accounts.len(), 1, "an account without kinds");
+        assert_eq!(kind("A", "a").patterns(), 1);
+    }
 }

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
-use portolan_engine::{Detectors, SubType};
+use portolan_engine::SubType;
 use portolan_runtime::now_s;
 use portolan_store::retrying;
 
@@ -15,9 +15,7 @@ use crate::{
     Deps, Error,
     model::{
         collections::CollectionName,
-        data_types::{
-            Changes, DataType, Definition, DetectorSet, built_in, detectors_of, invalid, positions, rule, switched,
-        },
+        data_types::{Changes, DataType, Definition, DetectorSet, built_in, invalid, positions, rule, switched},
         text,
     },
     store,
@@ -25,6 +23,9 @@ use crate::{
 
 /// Kinds that one account may define.
 const TYPES_MAX: usize = 200;
+
+/// Patterns in the kinds of one account.
+const PATTERNS_MAX: usize = 200;
 
 const PAGE_DEFAULT: usize = 200;
 
@@ -43,8 +44,10 @@ pub async fn detectors(deps: &Deps) -> Result<Arc<DetectorSet>, Error> {
     for (account_id, row) in store::data_types::list_all(&deps.db).await? {
         by_account.entry(account_id).or_default().push(row);
     }
-    let accounts = by_account.into_iter().map(|(account_id, rows)| (account_id, detectors_of(&rows))).collect();
-    let set = Arc::new(DetectorSet { common: Detectors::default(), accounts });
+    // Patterns of hundreds of kinds would hold up the other tasks of this thread.
+    let before = kept.as_ref().map(|(_, set)| set.clone()).unwrap_or_default();
+    let made = tokio::task::spawn_blocking(move || Arc::new(before.with(by_account)));
+    let set = made.await.map_err(|error| Error::Internal(format!("the detectors of accounts: {error}")))?;
     *kept = Some((version, set.clone()));
     Ok(set)
 }
@@ -91,6 +94,7 @@ pub async fn create(deps: &Deps, caller: &Caller, name: &str, wanted: Changes) -
     if known.iter().filter(|known| !known.built_in).count() >= TYPES_MAX {
         return Err(portolan_api::Error::new(Reason::TooManyDataTypes).with("limit", TYPES_MAX).into());
     }
+    expect_few_patterns(&known, &created)?;
     match store::data_types::insert(&deps.db, caller.account_id, &created).await? {
         true => Ok(created),
         false => Err(taken()),
@@ -124,7 +128,10 @@ pub async fn update(deps: &Deps, caller: &Caller, name: &str, wanted: Changes) -
     known.updated_at = now;
     match known.built_in {
         true => _ = positions(&known.definition)?,
-        false => _ = rule(&known)?,
+        false => {
+            rule(&known)?;
+            expect_few_patterns(&store::data_types::list(&deps.db, caller.account_id).await?, &known)?;
+        }
     }
     retrying(|| store::data_types::save(&deps.db, caller.account_id, &known)).await?;
     Ok(known)
@@ -141,6 +148,19 @@ pub async fn delete(deps: &Deps, caller: &Caller, name: &str) -> Result<(), Erro
         true => Ok(()),
         false => Err(not_found(&name)),
     }
+}
+
+/// # Errors
+/// `DATA_TYPE_INVALID` when the account has too many patterns with those of this kind: each takes memory and time at every
+/// record.
+fn expect_few_patterns(all: &[DataType], wanted: &DataType) -> Result<(), Error> {
+    let others: usize = all.iter().filter(|known| known.name != wanted.name).map(DataType::patterns).sum();
+    if wanted.patterns() > 0 && others + wanted.patterns() > PATTERNS_MAX {
+        let detail =
+            format!("and valueConditions of all data types of an account hold at most {PATTERNS_MAX} patterns");
+        return Err(invalid("keyConditions", detail).into());
+    }
+    Ok(())
 }
 
 fn not_found(name: &str) -> Error {

@@ -433,3 +433,37 @@ pub async fn tags_of_specifications_count(test: TestDb) {
     ingest(&deps, "new", &[declared("/cats", &["shop"], 9), declared("/books", &["pets"], 9)]).await;
     assert_eq!(shown(&deps, group).await, ["GET /books"]);
 }
+
+/// Each record of an account is held against its groups: there is an end of them and of their patterns, which one account
+/// reaches for itself alone.
+pub async fn groups_and_their_patterns_have_an_end(test: TestDb) {
+    let (deps, me, other) = (deps(&test).await, admin(ACCOUNT), admin(ACCOUNT + 1));
+    let patterns = |count| vec![condition("REGEX", "OR", r#"{"regex":"^/a"}"#); count];
+    let refused = |outcome: Result<i32, Error>| outcome.map_err(|error| error.reason());
+    for n in 0..10 {
+        group(&deps, &me, &format!("P{n}"), patterns(20)).await.unwrap();
+    }
+    assert_eq!(refused(group(&deps, &me, "More", patterns(1)).await), Err(Some(Reason::ListTooLong)));
+    assert_eq!(refused(group(&deps, &other, "Many", patterns(21)).await), Err(Some(Reason::ListTooLong)));
+    group(&deps, &other, "Other", patterns(20)).await.unwrap();
+    let plain = group(&deps, &me, "Plain", Vec::new()).await.unwrap();
+    let update = groups::update(&deps, &me, plain, patterns(1)).await;
+    assert_eq!(update.map(drop).map_err(|error| error.reason()), Err(Some(Reason::ListTooLong)));
+    // Fewer than before are no more.
+    let all = collections::list(&deps, &me).await.unwrap();
+    let first = all.iter().find(|known| known.name.as_deref() == Some("P0")).unwrap().id;
+    groups::update(&deps, &me, first, patterns(19)).await.unwrap();
+
+    let mut tx = deps.db.begin().await.unwrap();
+    let copy = "INSERT INTO collections (account_id, collection_id, name, kind, conditions, created_at)
+        VALUES ($1, $2, $3, 'API_GROUP', '[]', 0)";
+    for n in 0..500_i64 {
+        let row = portolan_store::args![ACCOUNT + 1, 1_000_000 + n, format!("G{n}")];
+        tx.execute(copy, row).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(refused(group(&deps, &other, "Next", Vec::new()).await), Err(Some(Reason::ListTooLong)));
+    let added = groups::add_endpoints(&deps, &other, Some("Next".into()), Some(vec![id(0, "GET", "/a")])).await;
+    assert!(added.is_err_and(|error| error.reason() == Some(Reason::ListTooLong)));
+    group(&deps, &me, "Mine", Vec::new()).await.unwrap();
+}

@@ -55,6 +55,7 @@ portolan_testkit::suite! {
     endpoints::sensitive_parameters_are_listed,
     fairness::a_flood_delays_its_account_alone,
     fairness::an_unreadable_row_delays_its_account_alone,
+    groups::groups_and_their_patterns_have_an_end,
     groups::members_do_not_depend_on_order,
     groups::members_follow_their_collections,
     groups::additions_stand_beside_conditions,

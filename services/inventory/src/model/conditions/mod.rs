@@ -14,8 +14,14 @@ use crate::model::{conditions::rule::Rule, endpoints::EndpointId, text::too_long
 /// Conditions of one group.
 const CONDITIONS_MAX: usize = 100;
 
-/// Lists of conditions that are kept compiled.
+/// Those among them that hold a pattern, which takes up to a MiB.
+const PATTERNS_MAX: usize = 20;
+
+/// Lists of conditions that are kept compiled…
 const COMPILED_MAX: usize = 1_000;
+
+/// … and patterns in them.
+const COMPILED_PATTERNS_MAX: usize = 500;
 
 /// Which endpoints a group shows: all conditions of AND must hold, and one of those of OR if there are any. Without
 /// conditions none is shown. Endpoints that were added by hand are shown beside these, whatever the others select.
@@ -34,7 +40,16 @@ impl Conditions {
             return Err(too_long("conditions", CONDITIONS_MAX));
         }
         let read = |(index, written): (usize, Written)| Condition::parse(index + 1, written);
+        let patterns = written.iter().filter(|written| written.kind.ends_with("REGEX")).count();
+        if patterns > PATTERNS_MAX {
+            return Err(too_long("conditions with patterns", PATTERNS_MAX));
+        }
         Ok(Self { list: written.into_iter().enumerate().map(read).collect::<Result<_, Error>>()? })
+    }
+
+    /// How many of them hold a pattern.
+    pub fn patterns(&self) -> usize {
+        self.list.iter().filter(|condition| condition.has_pattern()).count()
     }
 
     /// Stored conditions, compiled once for as long as they stay in memory. One that cannot be understood matches nothing,
@@ -50,7 +65,8 @@ impl Conditions {
             tracing::warn!(reason, "a stored condition of a group is skipped");
         }
         let mut compiled = lock();
-        if compiled.len() >= COMPILED_MAX {
+        let patterns: usize = compiled.values().map(|known| known.patterns()).sum();
+        if compiled.len() >= COMPILED_MAX || patterns + conditions.patterns() > COMPILED_PATTERNS_MAX {
             compiled.clear();
         }
         compiled.insert(json.to_owned(), conditions.clone());
@@ -293,6 +309,9 @@ mod tests {
             parse(json!(vec![json!({"type": "", "operator": ""}); 101])).unwrap_err().reason(),
             Reason::ListTooLong
         );
+        let patterns =
+            json!(vec![json!({"type": "REGEX", "operator": "OR", "data": {"regex": "a"}}); PATTERNS_MAX + 1]);
+        assert_eq!(parse(patterns).unwrap_err().reason(), Reason::ListTooLong);
     }
 
     #[test]

@@ -89,6 +89,11 @@ pub struct Seen<'a> {
 }
 
 impl Condition {
+    /// Whether it holds a compiled pattern.
+    pub(super) fn has_pattern(&self) -> bool {
+        matches!(self.rule, Rule::Url(_) | Rule::Host(_))
+    }
+
     pub(super) fn unreadable(stored: Written, reason: String) -> Self {
         let operator = if stored.operator == "OR" { Operator::Or } else { Operator::And };
         Self { operator, rule: Rule::Unreadable(Box::new(Unreadable { stored, reason })), within: None, by_hand: false }
@@ -229,6 +234,6 @@ pub fn method(name: &str) -> Option<Method> {
 }
 
 pub(crate) fn pattern(text: &str) -> Result<Regex, Error> {
-    let compiled = RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).build();
+    let compiled = RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX).build();
     compiled.map_err(|_| Reason::PatternInvalid.into())
 }

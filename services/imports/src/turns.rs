@@ -1,0 +1,68 @@
+//! Turns to convert in memory, which takes a core and some hundred MiB: a few at once, and one of an account, so that
+//! nobody's documents keep others waiting for longer than one of them takes.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Accounts remembered; beyond this those that do nothing are forgotten.
+const ACCOUNTS_MAX: usize = 1_000;
+
+/// Turns of one kind of work; cheap to clone.
+#[derive(Clone)]
+pub struct Turns {
+    places: Arc<Semaphore>,
+    accounts: Arc<Mutex<HashMap<i64, Arc<Semaphore>>>>,
+}
+
+/// A turn; it ends when it is dropped.
+pub struct Turn {
+    _place: Option<OwnedSemaphorePermit>,
+    _own: Option<OwnedSemaphorePermit>,
+}
+
+impl Turns {
+    pub fn new(places: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(places)), accounts: Arc::default() }
+    }
+
+    /// Waits for the turn of an account. The semaphores are never closed.
+    pub async fn take(&self, account_id: impl Into<i64>) -> Turn {
+        let own = self.own(account_id.into()).acquire_owned().await.ok();
+        Turn { _place: self.places.clone().acquire_owned().await.ok(), _own: own }
+    }
+
+    fn own(&self, account_id: i64) -> Arc<Semaphore> {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        if accounts.len() >= ACCOUNTS_MAX {
+            accounts.retain(|_, own| Arc::strong_count(own) > 1);
+        }
+        accounts.entry(account_id).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_account_has_one_turn_at_a_time_and_leaves_the_others_theirs() {
+        let turns = Turns::new(2);
+        let first = turns.take(1).await;
+        let mut second = Box::pin(turns.take(1));
+        assert!(futures::poll!(&mut second).is_pending());
+        let other = turns.take(2).await;
+        assert!(futures::poll!(Box::pin(turns.take(3))).is_pending(), "there are two places");
+        drop(first);
+        let second = second.await;
+        drop((other, second));
+        turns.take(3).await;
+        for account_id in 0..2 * i64::try_from(ACCOUNTS_MAX).unwrap() {
+            turns.take(account_id).await;
+        }
+        assert!(turns.accounts.lock().unwrap().len() <= ACCOUNTS_MAX);
+    }
+}
