@@ -23,6 +23,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 const BATCH: i64 = 200;
 /// A delivery that takes longer is repeated.
 const DELIVERY_MAX: Duration = Duration::from_secs(10);
+/// A key whose events take longer, such as those for a webhook that hangs, waits for as long while others have their turn.
+const TURN_MAX: Duration = Duration::from_secs(2);
 /// Longer than a delivery with its writes; a process that died is succeeded after this time.
 const LEASE_S: i64 = 30;
 /// The first wait after a failed delivery, doubled up to the last.
@@ -33,16 +35,31 @@ const KEY_WAIT_MAX_S: i64 = 30;
 /// Keys that are delivered side by side after a delivery of all failed. When the receiver takes nothing of so many, it is
 /// away, and the others need not ask.
 const KEYS_AT_ONCE: usize = 8;
+/// Why a key waits whose turn is over.
+const SLOW: &str = "its receiver is slow";
 /// What is kept and logged of a reason.
 const REASON_CHARACTERS_MAX: usize = 500;
 /// How often the age of the oldest event is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(10);
 
 /// Delivers the events of a process's outboxes. Several processes on one database share the work by a lease.
-#[derive(Default)]
 pub struct Relay {
     dbs: Vec<Db>,
     sinks: HashMap<&'static str, Arc<dyn Sink>>,
+    patience: Patience,
+}
+
+#[derive(Clone, Copy)]
+struct Patience {
+    delivery_max: Duration,
+    turn_max: Duration,
+}
+
+impl Default for Relay {
+    fn default() -> Self {
+        let patience = Patience { delivery_max: DELIVERY_MAX, turn_max: TURN_MAX };
+        Self { dbs: Vec::new(), sinks: HashMap::new(), patience }
+    }
 }
 
 /// A relay at work.
@@ -78,6 +95,12 @@ impl Relay {
         self
     }
 
+    /// With other times than those of a process: of one delivery, and of the turn of a key.
+    #[must_use]
+    pub fn with_patience(self, delivery_max: Duration, turn_max: Duration) -> Self {
+        Self { patience: Patience { delivery_max, turn_max }, ..self }
+    }
+
     /// Begins to deliver.
     pub fn start(self) -> RelayHandle {
         let (stop, stopped) = watch::channel(false);
@@ -88,6 +111,7 @@ impl Relay {
                     db: db.clone(),
                     topic,
                     sink: sink.clone(),
+                    patience: self.patience,
                     owner: format!("{:032x}", uuid::Uuid::new_v4().as_u128()),
                 };
                 tasks.spawn(task.run(stopped.clone()));
@@ -109,6 +133,7 @@ struct Task {
     db: Db,
     topic: &'static str,
     sink: Arc<dyn Sink>,
+    patience: Patience,
     owner: String,
 }
 
@@ -198,11 +223,26 @@ impl Task {
     }
 
     /// Delivers the events of one key one by one, in their order, and returns how many left the outbox. Those that the
-    /// receiver will never take are put aside; at one that it takes later the key waits.
+    /// receiver will never take are put aside; at one that it takes later the key waits, and so it does when its turn is
+    /// over.
     async fn deliver_key(&self, events: &[Event]) -> Result<usize, String> {
         let Some(key) = events.first().map(|event| event.key.as_str()) else { return Ok(0) };
         let tries = store::tries(&self.db, self.topic, key).await.map_err(text)?;
+        let started = Instant::now();
         for (settled, event) in events.iter().enumerate() {
+            if settled > 0 && started.elapsed() > self.patience.turn_max {
+                // Longer than the others take for all of theirs before it is asked again.
+                let wait_s = i64::try_from(started.elapsed().max(DELIVERY_MAX).as_secs()).unwrap_or(KEY_WAIT_MAX_S);
+                tracing::info!(
+                    topic = self.topic,
+                    key,
+                    settled,
+                    wait_s,
+                    "events of others go before those of a slow receiver"
+                );
+                store::hold(&self.db, self.topic, key, 0, now_s() + wait_s, SLOW).await.map_err(text)?;
+                return Ok(settled);
+            }
             match self.deliver(std::slice::from_ref(event)).await {
                 Ok(()) => store::remove(&self.db, std::slice::from_ref(event)).await.map_err(text)?,
                 Err(Failure::Later(reason)) => {
@@ -227,7 +267,7 @@ impl Task {
     async fn deliver(&self, events: &[Event]) -> Result<(), Failure> {
         // A fault of the program met by one event must not stop all behind it.
         let delivery = AssertUnwindSafe(self.sink.deliver(events)).catch_unwind();
-        match tokio::time::timeout(DELIVERY_MAX, delivery).await {
+        match tokio::time::timeout(self.patience.delivery_max, delivery).await {
             Ok(Ok(outcome)) => outcome.map_err(short),
             Ok(Err(_)) => Err(Failure::Never("the delivery panicked".to_owned())),
             Err(_) => Err(Failure::Later("the receiver does not answer".to_owned())),

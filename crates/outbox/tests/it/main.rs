@@ -17,6 +17,7 @@ portolan_testkit::suite! {
     failures_repeat_until_taken,
     refused_for_good_is_put_aside,
     a_waiting_key_holds_back_no_other,
+    a_slow_receiver_of_one_key_holds_back_no_other,
     two_relays_share_one_outbox,
     an_attack_costs_a_bounded_number_of_events,
 }
@@ -170,6 +171,50 @@ async fn a_waiting_key_holds_back_no_other(test: TestDb) {
     let place = |id: &str| taken.iter().position(|known| known == id).unwrap();
     assert!(taken.len() == 24 && place("held 0") < place("behind"), "{taken:?}");
     assert_eq!(left(&test, "outbox").await, 0);
+}
+
+/// Takes the events of one account after a while each, as a webhook that hangs does.
+struct SlowForOne(Receiver);
+
+impl Sink for SlowForOne {
+    fn deliver<'a>(&'a self, events: &'a [Event]) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            for event in events.iter().filter(|event| event.key == "slow") {
+                let is_again = self.0.taken().contains(&event.id);
+                tokio::time::sleep(if is_again { Duration::ZERO } else { Duration::from_millis(200) }).await;
+            }
+            self.0.deliver(events).await
+        })
+    }
+}
+
+/// However many events wait for a receiver that is slow for one key, those of others arrive, also those that come later.
+async fn a_slow_receiver_of_one_key_holds_back_no_other(test: TestDb) {
+    const BACKLOG: usize = 1_000;
+    open(&test.db).await.unwrap();
+    put_keyed(&test, "slow", (0..BACKLOG).map(|n| format!("slow {n}")), "{}").await;
+    put_keyed(&test, "free", ["first".to_owned()], "{}").await;
+    let receiver = Receiver::default();
+    let (delivery_max, turn_max) = (Duration::from_millis(500), Duration::from_millis(300));
+    let relay = Relay::default().sink("t", SlowForOne(receiver.clone())).with_db(&test.db);
+    let relay = relay.with_patience(delivery_max, turn_max).start();
+    let arrives = async |id: &str| {
+        for _ in 0..200 {
+            if receiver.taken().iter().any(|taken| taken == id) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{id} does not arrive: {:?}", receiver.taken());
+    };
+    arrives("first").await;
+    put_keyed(&test, "free", ["later".to_owned()], "{}").await;
+    arrives("later").await;
+    assert!(left(&test, "outbox").await > 900, "the slow ones were not slow");
+    relay.stop().await;
+    let slow: Vec<String> = receiver.taken().into_iter().filter(|id| id.starts_with("slow")).collect();
+    let ordered: Vec<String> = (0..slow.len()).map(|n| format!("slow {n}")).collect();
+    assert!(!slow.is_empty() && slow == ordered, "{slow:?}");
 }
 
 /// Two processes on one database deliver everything, in order, by turns: the lease of the first ends with it.
