@@ -8,7 +8,7 @@ use hyper_util::{
 };
 use portolan_runtime::{
     Tls,
-    accept::{self, Connections},
+    accept::{self, Connections, Placed},
     secured,
 };
 use tokio::net::TcpListener;
@@ -55,17 +55,18 @@ pub async fn serve(listener: TcpListener, router: axum::Router, tls: Option<Arc<
         let service = hyper_util::service::TowerToHyperService::new(service);
         let (server, watcher, tls) = (server.clone(), connections.watcher(), tls.clone());
         tokio::spawn(async move {
-            let _place = place;
             // A connection that breaks off is the client's business.
             match tls {
                 None if accept::speaks(&stream).await => {
-                    let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
+                    let stream = TokioIo::new(Placed::new(stream, place));
+                    let connection = server.serve_connection(stream, service).into_owned();
                     let _ = watcher.watch(connection).await;
                 }
                 None => {}
                 Some(tls) => {
                     if let Some(stream) = secured(&tls, stream).await {
-                        let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
+                        let stream = TokioIo::new(Placed::new(stream, place));
+                        let connection = server.serve_connection(stream, service).into_owned();
                         let _ = watcher.watch(connection).await;
                     }
                 }

@@ -14,11 +14,14 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::Sleep,
 };
 use tonic::transport::server::Connected;
 
 /// A peer that has not sent the first bytes of a request or of an HTTP/2 preface in this time is cut off.
 const FIRST_BYTES_TIME_MAX: Duration = Duration::from_secs(10);
+/// A peer that takes nothing of its answers for so long is cut off, with what waits for it in memory.
+const STALL_TIME_MAX: Duration = Duration::from_secs(60);
 /// How often a preface that came in part is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// What an HTTP/2 connection begins with (RFC 9113, 3.4).
@@ -85,15 +88,29 @@ impl Drop for Place {
     }
 }
 
-/// A connection with its place.
+/// A connection with its place. It ends when its peer does not read.
 pub struct Placed<S> {
     stream: S,
     _place: Place,
+    stall_time_max: Duration,
+    /// Since the peer takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Placed<S> {
     pub fn new(stream: S, place: Place) -> Self {
-        Self { stream, _place: place }
+        Self { stream, _place: place, stall_time_max: STALL_TIME_MAX, stalled: None }
+    }
+
+    /// Fails a write that waits for too long.
+    fn in_time<T>(&mut self, context: &mut Context, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.stalled = None;
+            return outcome;
+        }
+        let time_max = self.stall_time_max;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(time_max)));
+        stalled.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -113,11 +130,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Placed<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Placed<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.in_time(context, outcome)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let outcome = Pin::new(&mut self.stream).poll_flush(context);
+        self.in_time(context, outcome)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context) -> Poll<io::Result<()>> {
@@ -133,7 +152,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Placed<S> {
         context: &mut Context,
         slices: &[io::IoSlice],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.in_time(context, outcome)
     }
 }
 
@@ -157,6 +177,29 @@ pub async fn speaks(stream: &TcpStream) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A peer that reads nothing is cut off; one that reads slowly is not.
+    #[tokio::test]
+    async fn a_peer_that_does_not_read_is_cut_off() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let connections = Connections::with_max(4);
+        let (own, mut peer) = tokio::io::duplex(8);
+        let place = connections.enter(IpAddr::from([192, 0, 2, 1])).unwrap();
+        let stall_time_max = Duration::from_millis(400);
+        let mut slow = Placed { stall_time_max, ..Placed::new(own, place) };
+        let reader = tokio::spawn(async move {
+            let mut piece = [0; 8];
+            for _ in 0..3 {
+                tokio::time::sleep(stall_time_max / 10).await;
+                peer.read_exact(&mut piece).await.unwrap();
+            }
+            peer
+        });
+        slow.write_all(&[7; 24]).await.unwrap();
+        let _peer = reader.await.unwrap();
+        let error = slow.write_all(&[7; 24]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
 
     #[test]
     fn places_are_bounded_and_given_back() {

@@ -13,6 +13,7 @@ mod distributed;
 mod documented;
 mod edge;
 mod faults;
+mod floods;
 mod front;
 mod golden;
 mod group_parts;
@@ -130,6 +131,8 @@ portolan_testkit::suite! {
     isolation::a_full_spool_is_borne,
     isolation::strangers_make_nothing_grow,
     isolation::silent_clients_keep_nobody_out,
+    floods::floods_of_frames_harm_nobody,
+    floods::bodies_of_both_ports_share_one_budget,
     katapult::scopes_open_the_routes_of_profiles,
     katapult::the_scope_imports_imports,
     katapult::the_five_operations,

@@ -147,6 +147,16 @@ impl Server {
         self.children.iter().filter_map(Child::id).collect()
     }
 
+    /// The most that each process has held in memory, together.
+    pub fn memory_kib(&self) -> u64 {
+        let peak = |pid: &u32| {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+            let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap().to_owned();
+            line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+        };
+        self.pids().iter().map(peak).sum()
+    }
+
     /// `kill -9`; fine for a process that is dead already.
     pub async fn kill(mut self) -> PathBuf {
         for child in &mut self.children {
