@@ -182,6 +182,7 @@ CREATE TABLE call_stats (
 );
 -- Old hours are found without a look at the others.
 CREATE INDEX call_stats_hour ON call_stats (hour);
+CREATE INDEX call_stats_with_addresses ON call_stats (hour) WHERE addresses <> '{}';
 
 -- Findings of testers, reported by them.
 CREATE TABLE issues (

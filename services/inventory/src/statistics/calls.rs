@@ -17,7 +17,10 @@ use crate::{
 };
 
 /// Hours of raw URLs that one statement forgets.
-const FORGOTTEN_AT_ONCE: i64 = 5_000;
+const FORGOTTEN_AT_ONCE: i64 = 1_000;
+
+/// For how long it is known who called: a thousand addresses every five minutes take far more room than their number.
+const ADDRESSES_KEPT_S: i64 = 7 * 24 * 3_600;
 
 /// Times from here on are seconds where minutes are asked for.
 const SECONDS_FROM: i64 = 1_000_000_000;
@@ -105,20 +108,25 @@ pub async fn classes(deps: &Deps, caller: &Caller, id: &EndpointId, start: i64, 
     Ok(if windows == 0 { Vec::new() } else { classes })
 }
 
-/// Forgets the calls of more than the configured days ago, some at a time, so that nobody waits for long.
+/// Forgets the calls of more than the configured days ago, and the addresses of more than a week ago, some at a time, so that nobody waits for long.
 ///
 /// # Errors
 /// When the tables cannot be written.
 pub async fn forget_old(deps: &Deps) -> Result<u64, Error> {
-    let oldest = (now_s() - deps.call_stats_s).div_euclid(3_600);
+    let oldest = |kept_s: i64| (now_s() - kept_s).div_euclid(3_600);
+    let (calls, addresses) = (oldest(deps.call_stats_s), oldest(deps.call_stats_s.min(ADDRESSES_KEPT_S)));
+    let is_more = |some: u64| some >= FORGOTTEN_AT_ONCE.unsigned_abs();
     let mut forgotten = 0;
     loop {
-        let some = retrying(|| store::call_stats::delete_older(&deps.db, oldest, FORGOTTEN_AT_ONCE)).await?;
+        let some = retrying(|| store::call_stats::delete_older(&deps.db, calls, FORGOTTEN_AT_ONCE)).await?;
         forgotten += some;
-        if some < FORGOTTEN_AT_ONCE.unsigned_abs() {
-            return Ok(forgotten);
+        if !is_more(some) {
+            break;
         }
     }
+    let db = &deps.db;
+    while is_more(retrying(|| store::call_stats::forget_older_addresses(db, addresses, FORGOTTEN_AT_ONCE)).await?) {}
+    Ok(forgotten)
 }
 
 fn label(class: usize) -> String {

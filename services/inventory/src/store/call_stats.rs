@@ -108,6 +108,15 @@ pub async fn delete_older(db: &Db, hour: i64, limit: i64) -> Result<u64, Error> 
     db.execute(DELETE_OLDER, args![hour, limit]).await
 }
 
+const FORGET_OLD_ADDRESSES: &str = "UPDATE call_stats SET addresses = '{}' \
+     WHERE (account_id, collection_id, endpoint_key, hour) IN \
+     (SELECT account_id, collection_id, endpoint_key, hour FROM call_stats WHERE addresses <> '{}' AND hour < $1 LIMIT $2)";
+
+/// Forgets some of the addresses that called before an hour since the epoch, of every account.
+pub async fn forget_older_addresses(db: &Db, hour: i64, limit: i64) -> Result<u64, Error> {
+    db.execute(FORGET_OLD_ADDRESSES, args![hour, limit]).await
+}
+
 fn read(row: &Row) -> Result<Hour, Error> {
     Ok(Hour { minutes: json(row, "minutes")?, addresses: json(row, "addresses")? })
 }

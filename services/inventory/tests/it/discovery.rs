@@ -248,7 +248,7 @@ pub async fn reported_issues_are_counted(test: TestDb) {
     assert_eq!(issues::coverage(&deps, &restricted, &[]).await.unwrap().len(), 1);
 }
 
-/// Calls are counted for the configured days.
+/// Calls are counted for the configured days, and their addresses for a week of them.
 pub async fn old_calls_are_forgotten(test: TestDb) {
     let deps = deps(&test).await;
     let collection = create(&deps, ACCOUNT, "A").await;
@@ -258,6 +258,12 @@ pub async fn old_calls_are_forgotten(test: TestDb) {
     ingest(&deps, "p", &[at(0), at(2), at(6), at(9)]).await;
     let id = id(collection.id, "GET", "https://api.example.com/books");
     let counted = async |deps: &Deps| calls::calls(deps, &admin(ACCOUNT), &id, 0, 0).await.unwrap().len();
+    assert_eq!(counted(&deps).await, 4);
+    let called = r#"UPDATE call_stats SET addresses = '{"0":{"192.0.2.1":1}}'"#;
+    deps.db.execute(called, Vec::new()).await.unwrap();
+    assert_eq!(calls::forget_old(&deps).await.unwrap(), 0);
+    let told = "SELECT count(*) AS n FROM call_stats WHERE addresses <> '{}'";
+    assert_eq!(deps.db.fetch_one(told, Vec::new()).await.unwrap().get::<i64>("n").unwrap(), 3, "those of a week");
     assert_eq!(counted(&deps).await, 4);
     let days = ("PORTOLAN__INVENTORY__CALL_STATS_DAYS".to_owned(), "5".to_owned());
     let config = portolan_runtime::Config::load(".".into(), None, [days]).unwrap();
