@@ -451,7 +451,7 @@ pub async fn groups_and_their_patterns_have_an_end(test: TestDb) {
     assert_eq!(update.map(drop).map_err(|error| error.reason()), Err(Some(Reason::ListTooLong)));
     // Fewer than before are no more.
     let all = collections::list(&deps, &me).await.unwrap();
-    let first = all.iter().find(|known| known.name.as_deref() == Some("P0")).unwrap().id;
+    let first = all.iter().find(|known| known.name == "P0").unwrap().id;
     groups::update(&deps, &me, first, patterns(19)).await.unwrap();
 
     let mut tx = deps.db.begin().await.unwrap();
