@@ -78,11 +78,12 @@ impl Tables {
         };
         let records: Vec<Stored> = lines.zip(0..).map(stored).collect();
         let policy = Arc::new(AccessPolicy::new(["10.0.0.0/8"], ["198.51.100.0/24"], []));
-        let rules = Arc::new(Rules { policies: [(ACCOUNT, policy)].into(), ..Rules::default() });
-        let batch = batch::fold(&records, rules, &self.detectors);
-        assert_eq!(batch.records + batch.rejected.len(), records.len());
         self.runtime.block_on(async {
             let mut tx = self.db.begin().await.expect("a transaction");
+            let version = store::demerged::version(&mut tx).await.expect("the version of the rules");
+            let rules = Arc::new(Rules { version, policies: [(ACCOUNT, policy)].into(), ..Rules::default() });
+            let batch = batch::fold(&records, rules, &self.detectors);
+            assert_eq!(batch.records + batch.rejected.len(), records.len());
             let accounts: Vec<i64> = batch.deltas.keys().map(|(account_id, _)| *account_id).collect();
             insert_defaults(&mut tx, &accounts).await.expect("default collections");
             let first = written(&mut tx, &batch).await;
