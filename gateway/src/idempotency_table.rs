@@ -8,13 +8,12 @@ use std::{
 
 use futures::future::BoxFuture;
 use portolan_api::{Error, Result};
-use portolan_runtime::now_s;
-use portolan_store::{Db, Dialect, Migration, Migrations, Row, args};
+use portolan_runtime::{key_mark, now_s};
+use portolan_store::{Db, Dialect, Migration, Migrations, Row, Tables, args};
 
 use crate::ports::{Begin, IdempotencyId, IdempotencyStore, StoredAnswer};
 
-/// The tables of the gateway.
-pub const MIGRATIONS: Migrations = Migrations {
+const MIGRATIONS: Migrations = Migrations {
     service: "gateway",
     steps: &[Migration {
         version: 1,
@@ -23,6 +22,10 @@ pub const MIGRATIONS: Migrations = Migrations {
         postgres: include_str!("../migrations/postgres/0001_gateway.sql"),
     }],
 };
+
+/// What the gateway owns in the store, with the tables of the libraries beside its own.
+pub const TABLES: Tables =
+    Tables { service: "gateway", parts: &[&key_mark::MIGRATIONS, &portolan_outbox::MIGRATIONS, &MIGRATIONS] };
 
 /// How long an answer can be repeated.
 const KEPT_S: i64 = 24 * 60 * 60;
@@ -44,7 +47,7 @@ impl IdempotencyTable {
     /// # Errors
     /// When the store cannot be reached or migrated.
     pub async fn open(db: Db) -> Result<Self> {
-        db.migrate(&MIGRATIONS).await?;
+        db.migrate_tables(&TABLES).await?;
         // A SQLite file has one process, and that is this one: whoever held a key is gone.
         if db.dialect() == Dialect::Sqlite {
             db.execute(FREE_ALL, args![]).await?;

@@ -32,6 +32,7 @@ mod options;
 mod origin;
 mod pages;
 mod ports;
+mod process;
 mod query;
 mod reference;
 mod reply;
@@ -45,7 +46,7 @@ pub use codec::PlanError;
 pub use deprecation::sunset;
 #[cfg(fuzzing)]
 pub use fuzzing::Transcoder;
-pub use idempotency_table::{IdempotencyTable, MIGRATIONS};
+pub use idempotency_table::{IdempotencyTable, TABLES};
 pub use options::Options;
 pub use origin::Site;
 pub use portolan_runtime::budget::BodyBudget;
@@ -53,6 +54,7 @@ pub use ports::{
     Arrival, Authenticator, Backend, Backends, Begin, GatewayDeps, IdempotencyId, IdempotencyStore, Identified,
     Readiness, StoredAnswer,
 };
+pub use process::main;
 pub use reference::{openapi, route_list};
 pub use routes::ContractError;
 pub use serve::serve;

@@ -26,7 +26,8 @@ pub const ENDED: &str = "job.ended";
 const PAGE_DEFAULT: i64 = 100;
 const PAGE_MAX: i64 = 1_000;
 
-const MIGRATIONS: Migrations = Migrations {
+/// The table of jobs, which stands beside those of a service.
+pub const MIGRATIONS: Migrations = Migrations {
     service: "jobs",
     steps: &[Migration {
         version: 1,
@@ -35,14 +36,6 @@ const MIGRATIONS: Migrations = Migrations {
         postgres: include_str!("../migrations/postgres/0001_jobs.sql"),
     }],
 };
-
-/// Brings the table to this version, beside those of the service that `db` belongs to.
-///
-/// # Errors
-/// When the store cannot be reached or migrated.
-pub async fn migrate(db: &Db) -> Result<(), Error> {
-    db.migrate_library(&MIGRATIONS).await
-}
 
 /// The present time, handed in so that leases and retention can be tested.
 #[derive(Clone)]
@@ -104,7 +97,7 @@ impl<T: Task> Jobs<T> {
     /// # Errors
     /// When the store cannot be reached or migrated.
     pub async fn open(db: Db, clock: Clock) -> Result<Self, Error> {
-        migrate(&db).await?;
+        db.migrate_library(&MIGRATIONS).await?;
         let pace = Pace { lease_s: LEASE_S, renew_every: Duration::from_secs(2) };
         let (seal, wake) = (Seal::default(), Arc::default());
         Ok(Self { db, clock, pace, seal, kept_s: KEPT_S, wake, tasks: PhantomData })

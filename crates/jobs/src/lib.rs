@@ -43,7 +43,7 @@
 //!    ```
 //!
 //! 2. Open [`Jobs`] beside the service's tables and keep it in its dependencies: `Jobs::open(db, Clock::system())`. The
-//!    command `migrate` of the program calls [`migrate`] for the service.
+//!    tables of the service list [`MIGRATIONS`].
 //! 3. Implement [`Work`] for the dependencies: a `match` on `job.task` in [`Work::step`] hands the transaction, the
 //!    arguments and `job.cursor` to the noun that knows them, which returns [`Step::Next`] with where the next step
 //!    begins, or [`Step::Over`]. A step should be short enough that other writers do not wait for it. What needs another
@@ -85,7 +85,7 @@ mod wire;
 pub use attempt::Attempt;
 pub use error::Error;
 pub use job::{Job, NewJob, Readers, Record, State, Step, Subject, Task, new_id};
-pub use jobs::{ATTEMPTS_MAX, Clock, ENDED, Jobs, KEPT_S, LEASE_S, PREPARED, STEPPED, migrate};
+pub use jobs::{ATTEMPTS_MAX, Clock, ENDED, Jobs, KEPT_S, LEASE_S, MIGRATIONS, PREPARED, STEPPED};
 pub use pulse::Pulse;
 pub use run::Work;
 pub use seal::ARGUMENTS;

@@ -19,3 +19,4 @@ mod table;
 
 pub use limit::{Counter, Decision, Limit};
 pub use limits::Limits;
+pub use table::MIGRATIONS;

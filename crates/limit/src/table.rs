@@ -5,7 +5,8 @@ use portolan_store::{Db, Error, Migration, Migrations, args, retrying};
 
 use crate::{Counter, Decision};
 
-const MIGRATIONS: Migrations = Migrations {
+/// The table of counts, which stands beside those of a service.
+pub const MIGRATIONS: Migrations = Migrations {
     service: "limit",
     steps: &[Migration {
         version: 1,

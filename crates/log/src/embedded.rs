@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use portolan_store::{Bulk, Db, Migration, Migrations, Row, Store, Value, args, now_s, retrying};
+use portolan_store::{Bulk, Db, Migration, Migrations, Row, Store, Tables, Value, args, now_s, retrying};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -25,6 +25,9 @@ const MIGRATIONS: Migrations = Migrations {
         postgres: include_str!("../migrations/postgres/0001_log.sql"),
     }],
 };
+
+/// The tables of the log; with a broker too, whose rejected records they keep.
+pub const TABLES: Tables = Tables { service: "log", parts: &[&MIGRATIONS] };
 
 const INSERT_PARTITION: &str = "INSERT INTO log_partitions (topic, partition_id, next_offset, log_start_offset) \
      VALUES ($1, $2, 0, 0) ON CONFLICT DO NOTHING";
@@ -58,16 +61,6 @@ const MOVE_START: &str = "UPDATE log_partitions SET log_start_offset = coalesce(
      WHERE topic = $1 AND partition_id = $2";
 const DELETE_PRODUCERS: &str = "DELETE FROM log_producers WHERE topic = $1 AND created_at < $2";
 
-/// Brings the tables of the log to this version; with a broker too, whose rejected records they keep.
-///
-/// # Errors
-/// When the store cannot be reached or migrated.
-pub async fn migrate(store: &Store) -> Result<Db, Error> {
-    let db = store.service("log").await?;
-    db.migrate(&MIGRATIONS).await?;
-    Ok(db)
-}
-
 /// One topic in the tables of the store.
 pub(crate) struct Embedded {
     db: Db,
@@ -78,7 +71,7 @@ pub(crate) struct Embedded {
 
 impl Embedded {
     pub async fn open(topic: &str, store: &Store) -> Result<Self, Error> {
-        let db = migrate(store).await?;
+        let db = store.migrate(&TABLES).await?;
         for partition in 0..PARTITIONS {
             db.execute(INSERT_PARTITION, args![topic, partition]).await?;
         }

@@ -21,12 +21,14 @@ mod error;
 mod kafka;
 mod log;
 mod message;
+mod open;
 mod partition;
 mod rejected;
 
-pub use embedded::migrate;
+pub use embedded::TABLES;
 pub use error::Error;
 pub use log::{Log, is_there};
 pub use message::{Message, Positions, ProducerMark, Stored};
+pub use open::open;
 pub use partition::{PARTITIONS, partition_of};
 pub use rejected::{Accounts, Place, Rejected};

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use portolan_store::Store;
 
-use crate::embedded::{Embedded, migrate};
+use crate::embedded::{Embedded, TABLES};
 use crate::kafka::Kafka;
 use crate::message::{MESSAGE_BYTES_MAX, Message, Positions, Stored};
 use crate::rejected::{Accounts, Place, Rejected, Rejects};
@@ -52,12 +52,12 @@ impl Log {
         match url.split_once(':') {
             Some(("embedded", "")) => {
                 let embedded = Embedded::open(topic, store).await?;
-                let rejects = Rejects::new(migrate(store).await?, topic);
+                let rejects = Rejects::new(store.migrate(&TABLES).await?, topic);
                 Ok(Self { backend: Arc::new(Backend::Embedded(embedded)), rejects: Arc::new(rejects) })
             }
             Some(("kafka", servers)) => {
                 let kafka = Kafka::open(servers, topic).await?;
-                let rejects = Rejects::new(migrate(store).await?, kafka.source());
+                let rejects = Rejects::new(store.migrate(&TABLES).await?, kafka.source());
                 Ok(Self { backend: Arc::new(Backend::Kafka(kafka)), rejects: Arc::new(rejects) })
             }
             // The URL is not repeated: it may hold a password.

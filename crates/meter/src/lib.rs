@@ -25,7 +25,8 @@ use tokio::task::JoinSet;
 
 pub use recount::{Recount, recount};
 
-const MIGRATIONS: Migrations = Migrations {
+/// The tables of counts, which stand beside those of a service and need those of the outbox.
+pub const MIGRATIONS: Migrations = Migrations {
     service: "meter",
     steps: &[Migration {
         version: 1,

@@ -42,5 +42,5 @@ pub use portolan_api::identity::v1::AuditEvent;
 pub use relay::{Relay, RelayHandle};
 pub use sink::{AuditService, Event, Failure, NoticeService, RevocationService, Sink, UsageService};
 pub use start::{guard, start};
-pub use store::{Refused, Waiting, open, put, refused, waiting};
+pub use store::{MIGRATIONS, Refused, Waiting, open, put, refused, waiting};
 pub use topic::{AUDIT, AUDIT_HEADS, NOTICE, REVOCATIONS, USAGE};

@@ -2,7 +2,8 @@ use portolan_store::{Db, Error, Migration, Migrations, Tx, args, now_s};
 
 use crate::sink::Event;
 
-const MIGRATIONS: Migrations = Migrations {
+/// The tables of the outbox, which stand beside those of a service.
+pub const MIGRATIONS: Migrations = Migrations {
     service: "outbox",
     steps: &[Migration {
         version: 1,

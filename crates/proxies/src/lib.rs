@@ -18,4 +18,4 @@ pub use address::address;
 pub use forwarded::{Element, forwarded};
 pub use lines::lines;
 pub use proxies::{HOPS_MAX, Proxies};
-pub use ranges::{Ranges, range};
+pub use ranges::{PRIVATE_RANGES, Ranges, range};

@@ -2,6 +2,24 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+/// IPv4 ranges that count as private where an account has no list of its own: those of private networks, loopback, and
+/// whatever else is not routed between networks.
+pub const PRIVATE_RANGES: [&str; 13] = [
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "224.0.0.0/4",
+    "192.0.2.0/24",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "255.255.255.255/32",
+    "100.64.0.0/10",
+    "192.88.99.0/24",
+    "240.0.0.0/4",
+];
+
 /// Addresses and ranges, as options and profiles list them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ranges(Vec<IpNet>);

@@ -9,7 +9,8 @@ use portolan_store::{Db, Error, Migration, Migrations, args};
 
 use crate::{Config, Keys, error::BoxError};
 
-const MIGRATIONS: Migrations = Migrations {
+/// The table of the mark.
+pub const MIGRATIONS: Migrations = Migrations {
     service: "secret_key",
     steps: &[Migration {
         version: 1,

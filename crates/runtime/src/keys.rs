@@ -95,7 +95,7 @@ impl Keys {
             Some(service) => {
                 format!("is the derived key of {own}, and this is {service}: `portolan keys derive {service}`")
             }
-            None => format!("is the derived key of {own}; one process with every service needs the root key"),
+            None => format!("is the derived key of {own}; a process of several services needs the root key"),
         };
         Err(SecretsError::form(&self.path, problem))
     }

@@ -142,6 +142,22 @@ pub struct PeersOptions {
 }
 
 impl PeersOptions {
+    /// Without addresses of these services, which run in the process itself.
+    pub fn forget(&mut self, services: &[&str]) {
+        let Self { identity, tokens, inventory, imports, billing } = self;
+        for (service, address) in [
+            ("identity", identity),
+            ("tokens", tokens),
+            ("inventory", inventory),
+            ("imports", imports),
+            ("billing", billing),
+        ] {
+            if services.contains(&service) {
+                address.clear();
+            }
+        }
+    }
+
     /// The addresses of each service, by its name.
     pub fn each(&self) -> [(&'static str, &str); 5] {
         let Self { identity, tokens, inventory, imports, billing } = self;

@@ -6,7 +6,7 @@ use portolan_authz::{Cache, Changes, GRANTS, Guard, INSTALLATION, Redis};
 use portolan_fetch::Fetch;
 use portolan_limit::Limits;
 use portolan_proxies::Proxies;
-use portolan_store::{Db, Dialect, Store};
+use portolan_store::{Db, Dialect, Store, Tables};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
@@ -100,27 +100,42 @@ impl Process {
     pub async fn open(config: Config) -> Result<Self, BoxError> {
         directory::prepare(&config)?;
         let (store, db) = stores::opened(&config, SERVICES[0]).await?;
-        Self::keyed(config, store, &db, None).await
+        Self::keyed(config, store, &db, &[]).await
     }
 
-    /// Opens what a service that is a process of its own shares with the others, and waits for a store that is not there
-    /// yet. Identity makes the first key.
+    /// Opens what the services of one process share with those of others, and waits for a store that is not there yet.
+    /// Identity makes the first key. `tables` are those of the services, of which there is one at least.
     ///
     /// # Errors
     /// What is not configured, by the names of the variables; whatever else keeps the process from starting.
-    pub async fn of_service(config: Config, service: &str) -> Result<Self, BoxError> {
-        expect_shared(&config, service)?;
+    pub async fn of_services(config: Config, services: &[&str], tables: &[Tables]) -> Result<Self, BoxError> {
+        expect_shared(&config, services)?;
+        stores::expect_known(&config, tables).await?;
         directory::prepare(&config)?;
-        let (store, db) = stores::opened(&config, service).await?;
-        Self::keyed(config, store, &db, Some(service)).await
+        let (store, db) = stores::opened(&config, services[0]).await?;
+        let process = Self::keyed(config, store, &db, services).await?;
+        for service in &services[1..] {
+            let db = process.db(service).await?;
+            key_mark::open(&db).await?;
+            key_mark::keys(&db, &process.config, false).await?;
+        }
+        Ok(process)
+    }
+
+    /// The same process as one of its services sees it, which speaks to others by its own name.
+    #[must_use]
+    pub fn speaking_as(&self, service: &str) -> Self {
+        let mut process = self.clone();
+        process.peers.auth = process.peers.auth.speaking_as(service).named(&program());
+        process
     }
 
     /// Opens an installation that is there, for a command that looks at it or changes rows of it. Nothing is made.
     ///
     /// # Errors
-    /// What was looked for and is not there.
-    pub async fn existing(config: Config) -> Result<Self, BoxError> {
-        let store = existing_store(&config).await?;
+    /// What was looked for and is not there; data of an earlier version.
+    pub async fn existing(config: Config, tables: &[Tables]) -> Result<Self, BoxError> {
+        let store = existing_store(&config, tables).await?;
         let keys = Keys::load(&config.secret_key_file())?;
         let db = store.service(SERVICES[0]).await?;
         key_mark::open(&db).await?;
@@ -129,14 +144,18 @@ impl Process {
         Self::with(config, store, keys, &speaker)
     }
 
-    /// Of one service, or of all.
-    async fn keyed(config: Config, store: Store, db: &Db, service: Option<&str>) -> Result<Self, BoxError> {
+    /// Of these services; of all where none is named.
+    async fn keyed(config: Config, store: Store, db: &Db, services: &[&str]) -> Result<Self, BoxError> {
         key_mark::open(db).await?;
-        let makes = service.is_none_or(|service| service == SERVICES[0]);
+        let makes = services.is_empty() || services.contains(&SERVICES[0]);
         let keys = key_mark::keys(db, &config, makes).await?;
-        keys.expect(service)?;
+        let only = match services {
+            [service] => Some(*service),
+            _ => None,
+        };
+        keys.expect(only)?;
         key_watch::start(&keys, db);
-        Self::with(config, store, keys, service.unwrap_or(INSTALLATION))
+        Self::with(config, store, keys, only.unwrap_or(INSTALLATION))
     }
 
     fn with(config: Config, store: Store, keys: Arc<Keys>, speaker: &str) -> Result<Self, BoxError> {
@@ -273,9 +292,13 @@ impl Process {
     }
 }
 
-/// What every process of several must be told, since a default of its own would be another installation.
-fn expect_shared(config: &Config, own: &str) -> Result<(), BoxError> {
-    let peers = config.shared.peers.each().into_iter().filter(|(service, _)| *service != own);
+/// Refuses a configuration that lacks what every process of several must be told, since a default of its own would be
+/// another installation. `own` are the services of the process, whose addresses it does not need.
+///
+/// # Errors
+/// The variables that are not set.
+pub fn expect_shared(config: &Config, own: &[&str]) -> Result<(), BoxError> {
+    let peers = config.shared.peers.each().into_iter().filter(|(service, _)| !own.contains(service));
     let peers = peers.map(|(service, addresses)| (format!("PEERS__{}", service.to_uppercase()), addresses));
     let told = std::iter::once(("STORE__URL".to_owned(), config.shared.store.url.as_str())).chain(peers);
     let missing = told.filter(|(_, value)| value.is_empty());
@@ -283,8 +306,8 @@ fn expect_shared(config: &Config, own: &str) -> Result<(), BoxError> {
     if missing.is_empty() {
         return Ok(());
     }
-    Err(format!("{own} is one process of several and must be told what they share; not set: {}", missing.join(", "))
-        .into())
+    let (own, missing) = (own.join(","), missing.join(", "));
+    Err(format!("{own} is one process of several and must be told what they share; not set: {missing}").into())
 }
 
 /// A service that is ready to be served.
@@ -325,47 +348,59 @@ impl Built {
 }
 
 /// Runs the services of one proto package as a process of their own until SIGTERM or SIGINT.
-pub async fn run_service<F>(package: &'static str, build: impl FnOnce(Process) -> F) -> ExitCode
+///
+/// # Errors
+/// Whatever keeps the process from starting, worded for its operator; a listener that fails later.
+pub async fn run_service<F>(
+    package: &'static str,
+    tables: &'static [Tables],
+    build: impl FnOnce(Process) -> F,
+) -> Result<(), BoxError>
 where
     F: Future<Output = Result<Built, BoxError>>,
 {
-    let result = async {
-        let stop = Stop::listen()?;
-        // One provider for every TLS connection of the process.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let config = parse(package).load()?;
-        let _telemetry = telemetry::init(&config, package)?;
-        let start = async {
-            let listener = listen("grpc.addr", &config.shared.grpc.addr).await?;
-            let service = package.split('.').nth(1).unwrap_or(package);
-            let process = Process::of_service(config.clone(), service).await?;
-            let tls = process.tls.clone();
-            let readiness = process.readiness(&process.db(service).await?);
-            let store = process.store.clone();
-            stores::look_at_cache(process.redis.as_ref()).await;
-            let built = build(process).await?;
-            stores::tell_connections(&store).await?;
-            let parts = built.checks.into_iter();
-            let readiness = parts.fold(readiness, |all, (name, check)| all.with(name, check)).shared();
-            let routes = merge([grpc_routes(&[package], readiness.clone()).await?, built.routes]);
-            let metrics = &config.shared.metrics.addr;
-            if !metrics.is_empty() {
-                telemetry::serve_metrics(listen("metrics.addr", metrics).await?, readiness);
-            }
-            let bodies = BodyBudget::read(&config)?;
-            Ok::<_, BoxError>((listener, routes, built.guard, bodies, tls, built.on_stop))
-        };
-        let Some(started) = stop.unless_told(start).await else { return Ok(()) };
-        let (listener, routes, guard, bodies, tls, on_stop) = started?;
-        println!("{package} ready grpc={}", listener.local_addr()?);
-        let work = async {
-            serve_grpc(listener, routes, guard, bodies, tls, stop.after_delay(&config)).await?;
-            on_stop.await;
-            Ok::<_, BoxError>(())
-        };
-        within_drain_time(work).await.unwrap_or(Ok(()))
+    let stop = Stop::listen()?;
+    // One provider for every TLS connection of the process.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let config = parse(package).load()?;
+    let _telemetry = telemetry::init(&config, package)?;
+    let start = async {
+        let listener = listen("grpc.addr", &config.shared.grpc.addr).await?;
+        let service = package.split('.').nth(1).unwrap_or(package);
+        let process = Process::of_services(config.clone(), &[service], tables).await?;
+        let tls = process.tls.clone();
+        let readiness = process.readiness(&process.db(service).await?);
+        let store = process.store.clone();
+        stores::look_at_cache(process.redis.as_ref()).await;
+        let built = build(process).await?;
+        stores::tell_connections(&store).await?;
+        let parts = built.checks.into_iter();
+        let readiness = parts.fold(readiness, |all, (name, check)| all.with(name, check)).shared();
+        let routes = merge([grpc_routes(&[package], readiness.clone()).await?, built.routes]);
+        let metrics = &config.shared.metrics.addr;
+        if !metrics.is_empty() {
+            telemetry::serve_metrics(listen("metrics.addr", metrics).await?, readiness);
+        }
+        let bodies = BodyBudget::read(&config)?;
+        Ok::<_, BoxError>((listener, routes, built.guard, bodies, tls, built.on_stop))
     };
-    finish(result.await)
+    let Some(started) = stop.unless_told(start).await else { return Ok(()) };
+    let (listener, routes, guard, bodies, tls, on_stop) = started?;
+    println!("{package} ready grpc={}", listener.local_addr()?);
+    let work = async {
+        serve_grpc(listener, routes, guard, bodies, tls, stop.after_delay(&config)).await?;
+        on_stop.await;
+        Ok::<_, BoxError>(())
+    };
+    within_drain_time(work).await.unwrap_or(Ok(()))
+}
+
+/// Runs the work of a program on a runtime with a thread for each core.
+pub fn run(work: impl Future<Output = Result<(), BoxError>>) -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => finish(runtime.block_on(work)),
+        Err(error) => finish(Err(error.into())),
+    }
 }
 
 /// Listens on the address that a configuration key holds.
@@ -396,7 +431,7 @@ pub fn finish(result: Result<(), BoxError>) -> ExitCode {
 pub use crate::{
     error::BoxError,
     stop::is_draining,
-    stores::{existing_store, look_at_cache, redis, tell_connections, waiting},
+    stores::{existing_store, expect_known, look_at_cache, redis, tell_connections, waiting},
 };
 
 /// Runs the work of a process until it ends, or is cut off [`DRAIN_TIME_MAX`] after the signal; then `None`.

@@ -5,10 +5,14 @@
 
 use std::time::Duration;
 
-use portolan_store::{Db, Error};
+use portolan_store::{Db, Error, Value};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Secrets, Tasks, sealed::Column};
+use crate::{
+    Secrets, Tasks,
+    sealed::{Column, SealedRow},
+    secrets::KeyId,
+};
 
 /// How often the keys are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -64,25 +68,18 @@ pub fn start(tasks: &Tasks, db: &Db, secrets: &Secrets, columns: Columns) {
 /// When the store does not answer; what was done stays.
 pub async fn pass(db: &Db, secrets: &Secrets, columns: Columns) -> Result<Pass, Error> {
     let mut done = Pass::default();
-    for column in columns {
-        for former in secrets.former_key_ids() {
-            let mut after = None;
-            loop {
-                let rows = column.page(db, &former, after.as_ref()).await?;
-                let Some(last) = rows.last() else { break };
-                after = Some(last.id.clone());
-                for row in &rows {
-                    match secrets.open_row(row) {
-                        Ok(value) => {
-                            let is_written = column.replace(db, row, &secrets.seal(&row.place, &value)).await?;
-                            done.resealed += i64::from(is_written);
-                        }
-                        Err(_) => done.damaged += 1,
-                    }
+    let mut pages = Pages::of(db, secrets, columns);
+    while let Some((column, rows)) = pages.next().await? {
+        for row in &rows {
+            match secrets.open_row(row) {
+                Ok(value) => {
+                    let is_written = column.replace(db, row, &secrets.seal(&row.place, &value)).await?;
+                    done.resealed += i64::from(is_written);
                 }
-                db.fault("reseal.page").await?;
+                Err(_) => done.damaged += 1,
             }
         }
+        db.fault("reseal.page").await?;
     }
     Ok(done)
 }
@@ -93,18 +90,41 @@ pub async fn pass(db: &Db, secrets: &Secrets, columns: Columns) -> Result<Pass, 
 /// When the store does not answer.
 pub async fn remaining(db: &Db, secrets: &Secrets, columns: Columns) -> Result<Remaining, Error> {
     let mut found = Remaining::default();
-    for column in columns {
-        for former in secrets.former_key_ids() {
-            let mut after = None;
-            loop {
-                let rows = column.page(db, &former, after.as_ref()).await?;
-                let Some(last) = rows.last() else { break };
-                after = Some(last.id.clone());
-                let opens = rows.iter().filter(|row| secrets.open_row(row).is_ok()).count() as i64;
-                found.values += opens;
-                found.damaged += rows.len() as i64 - opens;
-            }
-        }
+    let mut pages = Pages::of(db, secrets, columns);
+    while let Some((_, rows)) = pages.next().await? {
+        let opens = rows.iter().filter(|row| secrets.open_row(row).is_ok()).count() as i64;
+        found.values += opens;
+        found.damaged += rows.len() as i64 - opens;
     }
     Ok(found)
+}
+
+/// What stands under former keys, column by column, in the order of the rows' ids.
+struct Pages<'a> {
+    db: &'a Db,
+    /// The column that is read comes last.
+    left: Vec<(&'static Column, KeyId)>,
+    after: Option<Value>,
+}
+
+impl<'a> Pages<'a> {
+    fn of(db: &'a Db, secrets: &Secrets, columns: Columns) -> Self {
+        let former = secrets.former_key_ids();
+        let left = columns.iter().flat_map(|column| former.iter().map(move |key| (*column, *key)));
+        Self { db, left: left.rev().collect(), after: None }
+    }
+
+    /// The next rows, one at least; `None` at the end.
+    async fn next(&mut self) -> Result<Option<(&'static Column, Vec<SealedRow>)>, Error> {
+        while let Some((column, former)) = self.left.last() {
+            let rows = column.page(self.db, former, self.after.as_ref()).await?;
+            if let Some(last) = rows.last() {
+                self.after = Some(last.id.clone());
+                return Ok(Some((column, rows)));
+            }
+            self.left.pop();
+            self.after = None;
+        }
+        Ok(None)
+    }
 }

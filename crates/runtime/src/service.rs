@@ -21,12 +21,13 @@
 use std::{future::Future, process::ExitCode};
 
 use portolan_authz::Guard;
+use portolan_store::Tables;
 use tonic::service::Routes;
 
 use crate::{
     Tasks,
     error::BoxError,
-    process::{Built, Process, run_service},
+    process::{Built, Process, run, run_service},
 };
 
 /// A service of the installation.
@@ -35,6 +36,8 @@ pub trait Service {
     const NAME: &'static str;
     /// The proto package whose services it serves.
     const PACKAGE: &'static str;
+    /// What it owns in the store, and what of others its process brings to this version.
+    const TABLES: &'static [Tables];
 
     /// Reads its options, migrates its tables and begins its tasks.
     fn open(process: &Process) -> impl Future<Output = Result<Opened, BoxError>> + Send;
@@ -50,12 +53,7 @@ pub struct Opened {
 
 /// Runs a service as a process of its own until SIGTERM or SIGINT.
 pub fn main<S: Service>() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return crate::process::finish(Err(error.into())),
-    };
-    runtime.block_on(run_service(S::PACKAGE, async |process| {
+    run(run_service(S::PACKAGE, S::TABLES, async |process| {
         let Opened { routes, guard, tasks } = S::open(&process).await?;
         let mut built = Built::new(routes, guard);
         for (name, check) in tasks.checks() {

@@ -3,13 +3,28 @@
 use std::{path::PathBuf, time::Duration};
 
 use portolan_authz::{CertificateFiles, Redis};
-use portolan_store::{Db, Dialect, Store, Usage};
+use portolan_store::{Db, Dialect, Store, Tables, Usage};
 
 use crate::{Config, error::BoxError, measures};
 
 /// Pauses between looks at a server that is not there yet: each twice as long as the one before, up to the longest.
 const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Refuses a store that an earlier version wrote, before anything is made or changed in it or in the data directory. A
+/// server is waited for. `tables` are those of the services of the process.
+///
+/// # Errors
+/// What was found, where, and that it is to be imported again.
+pub async fn expect_known(config: &Config, tables: &[Tables]) -> Result<(), BoxError> {
+    let url = config.store_url();
+    let look = async || Store::expect_known(&url, tables).await;
+    match Store::sqlite_file(&url) {
+        Some(_) => look().await?,
+        None => waiting("the store", portolan_store::Error::transient, look).await?,
+    }
+    Ok(())
+}
 
 /// Opens the store of a process and the tables of its first service. A server is waited for; a file is there or not.
 ///
@@ -36,11 +51,12 @@ pub(crate) async fn opened(config: &Config, service: &str) -> Result<(Store, Db)
     Ok((store, db))
 }
 
-/// Opens a store that is there, and makes none.
+/// Opens a store that is there, and makes none. `tables` are those that the caller knows.
 ///
 /// # Errors
-/// Names what was looked for, and by what it is named.
-pub async fn existing_store(config: &Config) -> Result<Store, BoxError> {
+/// Names what was looked for, and by what it is named; what an earlier version wrote, as [`expect_known`].
+pub async fn existing_store(config: &Config, tables: &[Tables]) -> Result<Store, BoxError> {
+    Store::expect_known(&config.store_url(), tables).await?;
     let store = Store::open_existing(&config.store_url()).await;
     let store = store.map_err(|error| format!("{error}; --data-dir or PORTOLAN__STORE__URL names the installation"))?;
     Ok(store.with_connections(config.store_connections()))

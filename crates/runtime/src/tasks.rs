@@ -39,7 +39,8 @@ impl Tasks {
         self.needs.lock().unwrap_or_else(PoisonError::into_inner).push((name, check));
     }
 
-    pub(crate) fn checks(&self) -> Vec<(&'static str, Check)> {
+    /// What was named by [`Tasks::needs`].
+    pub fn checks(&self) -> Vec<(&'static str, Check)> {
         self.needs.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

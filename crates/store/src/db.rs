@@ -7,6 +7,7 @@ use sqlx::{Any, AnyPool, Error as DriverError, SqlSafeStr as _, Transaction};
 
 use crate::fault::Kind;
 use crate::reach::Reach;
+use crate::sqlite::FILE_NAME;
 use crate::tx::{Mode, Tx};
 use crate::{Dialect, Error, Faults, Row, Sql, Value, fault, value};
 
@@ -87,6 +88,15 @@ impl Db {
     /// Whether tables may be made here; see [`crate::Store::open_existing`].
     pub(crate) fn makes(&self) -> bool {
         self.shared.makes
+    }
+
+    /// Where the tables are, as messages name it: the file, or the schema and its server.
+    pub(crate) fn place(&self) -> String {
+        match (&self.shared.directory, &self.shared.reach) {
+            (Some(directory), _) => directory.join(FILE_NAME).display().to_string(),
+            (None, Some(reach)) => format!("the schema {} of {}", self.shared.service, reach.name()),
+            (None, None) => self.shared.service.clone(),
+        }
     }
 
     /// Work that waits for a connection first.

@@ -28,6 +28,14 @@ pub enum Error {
     /// The answer contradicts what the program relies on: a missing row, a null, a value out of range.
     #[error("stored data contradicts an invariant: {0}")]
     Inconsistency(String),
+    /// The steps that made the tables are no beginning of this program's: a version before wrote the data. `place` is
+    /// the file, or the schema and its server; `found` is the step that differs.
+    #[error(
+        "{place} holds data that an earlier version of Portolan wrote, which this version does not read ({found}). \
+         Nothing was changed. Start with a new data directory or database and import again what it was made from; \
+         docs/operations/upgrade.md says how"
+    )]
+    Foreign { place: String, found: String },
     /// The tables do not fit the program.
     #[error("migration of {service}: {reason}")]
     Migration { service: String, reason: String },

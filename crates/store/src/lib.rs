@@ -10,8 +10,8 @@
 //! - All handles of one [`Store`] on one SQLite file share one writer connection; reads run beside it.
 //! - A transaction with a failed statement never commits, on either database.
 //! - `commit` answers `Ok` only for a durable transaction (SQLite `synchronous=FULL`, Postgres as its server is set).
-//! - Migrations run once, in order, under a lock; an edited applied migration stops the start, and so does a database
-//!   from which a newer program took something away.
+//! - Migrations run once, in order, under a lock. A database whose applied steps are no beginning of the program's is
+//!   refused before anything is changed, and so is one from which a newer program took something away.
 //! - Statement text is a constant of the program; values travel as arguments only.
 //!
 //! Start reading at [`Store`], then [`Db`] and [`Tx`].
@@ -22,6 +22,7 @@ mod dialect;
 mod driver;
 mod error;
 mod fault;
+mod ledger;
 mod migrate;
 mod postgres;
 mod reach;
@@ -30,6 +31,7 @@ mod row;
 pub mod setting;
 mod sql;
 mod sqlite;
+mod steps;
 mod store;
 mod tx;
 mod value;
@@ -40,13 +42,13 @@ pub use dialect::Dialect;
 pub use driver::Usage;
 pub use error::Error;
 pub use fault::{FaultPoint, Faults};
-pub use migrate::{Migration, Migrations};
 pub use postgres::Connections;
 pub use reach::Reach;
 pub use retry::{Repeatable, retrying};
 pub use row::{ColumnIndex, FromColumn, Row};
 pub use setting::Setting;
 pub use sql::Sql;
+pub use steps::{Migration, Migrations, Tables};
 pub use store::Store;
 pub use tx::Tx;
 pub use value::{Type, Value};

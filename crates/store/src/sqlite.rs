@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyPool, AssertSqlSafe, Connection as _};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection as _};
 
 use crate::db::Pools;
 use crate::{Error, driver};
@@ -40,6 +40,22 @@ pub(crate) async fn open(directory: &str) -> Result<Sqlite, Error> {
     let readers = pool(&url("rw"), READERS, reader_pragmas).await?;
     let directory = file.parent().unwrap_or(Path::new("/")).into();
     Ok(Sqlite { pools: Pools::new(writer, readers), directory })
+}
+
+/// Opens a file to be read and nothing else; `None` where there is none, or an empty one.
+pub(crate) async fn look(file: &Path) -> Result<Option<AnyConnection>, Error> {
+    let length = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
+    if length(file) == 0 {
+        return Ok(None);
+    }
+    let unreadable = |error: std::io::Error| Error::Unavailable(format!("{}: {error}", file.display()));
+    let file = file.canonicalize().map_err(unreadable)?;
+    let mut log = file.clone().into_os_string();
+    log.push("-wal");
+    // Without a log the file is all there is, and reading it as one that nobody writes makes no file beside it.
+    let immutable = if length(Path::new(&log)) == 0 { "&immutable=true" } else { "" };
+    let url = format!("sqlite://{}?mode=ro{immutable}", encoded(&file));
+    Ok(Some(AnyConnection::connect_with(&driver::options(&url)?).await?))
 }
 
 fn file_in(directory: &str) -> Result<PathBuf, Error> {

@@ -9,7 +9,7 @@ use portolan_ids::AccountId;
 use portolan_runtime::{Process, ProcessArgs, process::BoxError};
 use portolan_store::Db;
 
-use crate::commands::say;
+use crate::{commands::say, roles::TABLES};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum AuditCommand {
@@ -63,9 +63,9 @@ pub(crate) async fn run(command: &AuditCommand) -> Result<(), BoxError> {
 }
 
 async fn open(arguments: &ProcessArgs) -> Result<(Db, AuditKeys), BoxError> {
-    let process = Process::existing(arguments.load()?).await?;
+    let process = Process::existing(arguments.load()?, &TABLES).await?;
     let db = process.db("identity").await?;
-    db.migrate(&portolan_identity::MIGRATIONS).await?;
+    db.migrate_tables(&portolan_identity::TABLES).await?;
     let keys = AuditKeys::read(&db, &process.secrets("identity")?).await?;
     Ok((db, keys))
 }

@@ -11,7 +11,7 @@ use portolan_runtime::{
 };
 use portolan_store::Store;
 
-use crate::commands::say;
+use crate::{commands::say, roles::TABLES};
 
 /// The database in a backup.
 const DATABASE: &str = "portolan.db";
@@ -34,7 +34,7 @@ pub(crate) async fn backup(arguments: &BackupArgs) -> Result<(), BoxError> {
     if Store::sqlite_file(&config.store_url()).is_none() {
         return Err("a Postgres database is backed up by its own tools".into());
     }
-    let store = existing_store(&config).await?;
+    let store = existing_store(&config, &TABLES).await?;
     let target = &arguments.directory;
     fs::create_dir(target).map_err(|error| named(target, error))?;
     restrict(target)?;
@@ -61,7 +61,7 @@ pub(crate) async fn backup(arguments: &BackupArgs) -> Result<(), BoxError> {
 }
 
 /// Puts a backup in place of a data directory that has no database yet. Nothing must run on it.
-pub(crate) fn restore(arguments: &BackupArgs) -> Result<(), BoxError> {
+pub(crate) async fn restore(arguments: &BackupArgs) -> Result<(), BoxError> {
     let config = arguments.process.load()?;
     let source = &arguments.directory;
     let database = Store::sqlite_file(&config.store_url()).ok_or("a Postgres database is restored by its own tools")?;
@@ -71,6 +71,7 @@ pub(crate) fn restore(arguments: &BackupArgs) -> Result<(), BoxError> {
     if database.exists() {
         return Err(format!("{} exists: move it away first", database.display()).into());
     }
+    Store::expect_known(&format!("sqlite:{}", source.display()), &TABLES).await?;
     for folder in [Some(config.data_dir.as_path()), database.parent()].into_iter().flatten() {
         fs::create_dir_all(folder).map_err(|error| named(folder, error))?;
         restrict(folder)?;

@@ -1,32 +1,20 @@
-use portolan_runtime::{Keys, ProcessArgs, Secrets, key_mark, process::BoxError};
+use portolan_runtime::{
+    Keys, ProcessArgs, Secrets,
+    process::{self, BoxError},
+};
 use portolan_store::Store;
+
+use crate::roles::TABLES;
 
 /// Brings the tables of every service and of the gateway to this version, and ends. It needs the store and nothing else:
 /// no secret key, no certificates, no log server, no peer.
 pub(crate) async fn migrate(arguments: &ProcessArgs) -> Result<(), BoxError> {
     let config = arguments.load()?;
+    process::expect_known(&config, &TABLES).await?;
     let store = Store::connect(&config.store_url()).await?;
-    let identity = store.service("identity").await?;
-    key_mark::open(&identity).await?;
-    portolan_identity::migrate(&identity).await?;
-    let inventory = store.service("inventory").await?;
-    key_mark::open(&inventory).await?;
-    portolan_inventory::migrate(&inventory).await?;
-    for (db, migrations) in [
-        (&store.service("tokens").await?, &portolan_tokens::MIGRATIONS),
-        (&store.service("imports").await?, &portolan_imports::MIGRATIONS),
-        (&store.service("billing").await?, &portolan_billing::MIGRATIONS),
-        (&store.service("gateway").await?, &portolan_gateway::MIGRATIONS),
-    ] {
-        key_mark::open(db).await?;
-        portolan_outbox::open(db).await?;
-        db.migrate(migrations).await?;
+    for tables in &TABLES {
+        store.migrate(tables).await?;
     }
-    for service in ["inventory", "imports", "billing"] {
-        portolan_jobs::migrate(&store.service(service).await?).await?;
-    }
-    portolan_limit::Limits::in_table(&store.service("tokens").await?).await?;
-    portolan_log::migrate(&store).await?;
     store.close().await;
     // Without the user and password that a URL may hold.
     say(format_args!("migrated {}", config.store_url().split('@').next_back().unwrap_or_default()));

@@ -12,7 +12,7 @@ use portolan_runtime::{
 use portolan_store::Store;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
-use crate::commands::say;
+use crate::{commands::say, roles::TABLES};
 
 /// Longest wait for one part.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -45,6 +45,12 @@ pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
         print(name, &finding);
     };
     note("configuration", Ok("every key is known".into()));
+    // Everything that follows needs tables of this version; a store that does not answer is told below.
+    if let Err(error @ portolan_store::Error::Foreign { .. }) = Store::expect_known(&config.store_url(), &TABLES).await
+    {
+        note("store", Err(error.to_string()));
+        return Err("the other checks need data of this version".into());
+    }
     note("secret key", bounded(secret_key(&config)).await);
     note("disk", disk(&config));
     note("store", bounded(store(&config)).await);
@@ -103,7 +109,7 @@ fn disk(config: &Config) -> Finding {
 
 /// The store as it is: a doctor makes nothing.
 async fn existing(config: &Config) -> Result<Store, String> {
-    existing_store(config).await.map_err(|error| error.to_string())
+    existing_store(config, &TABLES).await.map_err(|error| error.to_string())
 }
 
 async fn store(config: &Config) -> Finding {

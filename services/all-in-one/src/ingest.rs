@@ -7,7 +7,7 @@ use portolan_log::{Accounts, Log};
 use portolan_runtime::process::BoxError;
 use portolan_runtime::{Process, ProcessArgs};
 
-use crate::commands::say;
+use crate::{commands::say, roles::TABLES};
 
 /// Records read from the log's table at once.
 const PAGE: u32 = 100;
@@ -52,7 +52,7 @@ pub(crate) async fn run(command: &IngestCommand) -> Result<(), BoxError> {
         IngestCommand::Rejected(RejectedArgs { process, .. }) => process,
         IngestCommand::Replay(PlaceArgs { process, .. }) | IngestCommand::Skip(PlaceArgs { process, .. }) => process,
     };
-    let process = Process::existing(args.load()?).await?;
+    let process = Process::existing(args.load()?, &TABLES).await?;
     let log = Log::open(&process.config.shared.log.url, &process.config.shared.log.topic, &process.store).await?;
     match command {
         IngestCommand::Rejected(RejectedArgs { values, .. }) => list(&log, *values).await,

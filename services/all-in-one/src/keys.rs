@@ -19,7 +19,7 @@ use portolan_tokens::{
     secret::{Kind, SECRET_CHARS},
 };
 
-use crate::{commands::say, derive, rotate};
+use crate::{commands::say, derive, roles::TABLES, rotate};
 
 #[derive(Subcommand)]
 pub(crate) enum KeysCommand {
@@ -83,10 +83,10 @@ pub(crate) async fn run(command: &KeysCommand) -> ExitCode {
 }
 
 async fn create(arguments: &CreateArgs) -> Result<(), BoxError> {
-    let process = Process::existing(arguments.process.load()?).await?;
+    let process = Process::existing(arguments.process.load()?, &TABLES).await?;
     let (identity, tokens) = (process.db("identity").await?, process.db("tokens").await?);
-    identity.migrate(&portolan_identity::MIGRATIONS).await?;
-    tokens.migrate(&portolan_tokens::MIGRATIONS).await?;
+    identity.migrate_tables(&portolan_identity::TABLES).await?;
+    tokens.migrate_tables(&portolan_tokens::TABLES).await?;
     let owner = operator::find(&identity, arguments.account.map(Into::into), arguments.user.as_deref()).await?;
     let (account_id, user_id, username) = (owner.account_id, owner.user_id, owner.login.clone());
     let secret = api_keys::create_for(&tokens, Owner { account_id, user_id, username }).await?;

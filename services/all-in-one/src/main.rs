@@ -11,8 +11,10 @@ mod import;
 mod ingest;
 mod keys;
 mod organizations;
+mod roles;
 mod rotate;
 mod schema;
+mod services;
 mod up;
 mod usage;
 mod users;
@@ -35,8 +37,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Starts everything in one process.
-    Up(ProcessArgs),
+    /// Starts everything in one process, or the services that are named.
+    Up(up::UpArgs),
     /// Imports files into the inventory of a running installation.
     Import(import::ImportArgs),
     /// Tells what differs between two specifications, or between a collection's specifications and its traffic.
@@ -102,7 +104,7 @@ async fn main() -> ExitCode {
         Command::ProbeRecord => portolan_inventory::probe(),
         Command::Doctor(arguments) => process::finish(doctor::run(&arguments).await),
         Command::Backup(arguments) => process::finish(backup::backup(&arguments).await),
-        Command::Restore(arguments) => process::finish(backup::restore(&arguments)),
+        Command::Restore(arguments) => process::finish(backup::restore(&arguments).await),
         Command::Usage(arguments) => usage::run(&arguments).await,
         Command::Openapi => process::finish(commands::openapi()),
         Command::Version => {

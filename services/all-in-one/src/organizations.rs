@@ -7,7 +7,7 @@ use portolan_identity::{
 };
 use portolan_runtime::{Process, ProcessArgs, process::BoxError};
 
-use crate::commands::say;
+use crate::{commands::say, roles::TABLES};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum OrganizationsCommand {
@@ -32,9 +32,9 @@ pub(crate) async fn run(command: &OrganizationsCommand) -> Result<(), BoxError> 
         OrganizationsCommand::List(arguments) => arguments,
         OrganizationsCommand::Suspend(named) | OrganizationsCommand::Activate(named) => &named.process,
     };
-    let process = Process::existing(arguments.load()?).await?;
+    let process = Process::existing(arguments.load()?, &TABLES).await?;
     let db = process.db("identity").await?;
-    db.migrate(&portolan_identity::MIGRATIONS).await?;
+    db.migrate_tables(&portolan_identity::TABLES).await?;
     let (name, state) = match command {
         OrganizationsCommand::List(_) => {
             for organization in list(&db).await? {

@@ -13,7 +13,7 @@ use portolan_runtime::{
 };
 use portolan_store::{Db, Store};
 
-use crate::commands::say;
+use crate::{commands::say, roles::TABLES};
 
 /// Every process has looked at its key file meanwhile, also one that is busy.
 const SETTLE: Duration = Duration::from_secs(3);
@@ -50,7 +50,7 @@ pub(crate) struct RotateArgs {
 
 pub(crate) async fn run(arguments: &RotateArgs) -> Result<(), BoxError> {
     let config = arguments.process.load()?;
-    let store = existing_store(&config).await?;
+    let store = existing_store(&config, &TABLES).await?;
     let keys = Keys::load(&config.secret_key_file())?;
     key_mark::check(&store.service("identity").await?, &keys).await?;
     loop {

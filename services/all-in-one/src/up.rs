@@ -1,190 +1,175 @@
-//! Everything in one process: the same services, gateway and calls as in six, over channels that stay in it.
+//! The services in one process, all of them or those that are named: the same as in six, over channels that stay in the
+//! process where both ends are in it.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 
-use portolan_authz::Guard;
-use portolan_billing::Billing;
-use portolan_gateway::{Backends, GatewayDeps, GuardAuthenticator, IdempotencyTable, Site};
-use portolan_identity::Identity;
-use portolan_imports::Imports;
-use portolan_inventory::Inventory;
-use portolan_log::Log;
+use portolan_gateway::GatewayDeps;
 use portolan_runtime::{
-    DirectoryLock, GrpcService, Opened, Process, ProcessArgs, Readiness, Service as _, Stop, Tasks,
+    Config, DirectoryLock, Process, ProcessArgs, Stop,
     budget::BodyBudget,
-    grpc_routes, guarded, merge,
-    process::{BoxError, listen, look_at_cache, tell_connections, waiting, within_drain_time},
-    readiness::check,
+    grpc_routes, merge,
+    process::{BoxError, expect_known, expect_shared, listen, look_at_cache, tell_connections, within_drain_time},
     serve_grpc, telemetry,
 };
-use portolan_tokens::Tokens;
-use tokio::sync::watch;
-use tonic::service::Routes;
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+use crate::{
+    roles::{Role, Roles},
+    services::Services,
+};
+
+/// What is started.
+#[derive(clap::Args)]
+pub(crate) struct UpArgs {
+    #[command(flatten)]
+    process: ProcessArgs,
+    /// Starts these alone, separated by commas, and reaches the others at the addresses of [peers].
+    #[arg(long, value_name = "SERVICE,…", value_enum, value_delimiter = ',')]
+    services: Vec<Role>,
+}
 
 /// Starts, prints the line `portolan ready …` on standard output, and serves until SIGTERM or SIGINT.
-pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
+pub(crate) async fn run(arguments: &UpArgs) -> Result<(), BoxError> {
     let told = Stop::listen()?;
-    let config = arguments.load()?;
+    let mut config = arguments.process.load()?;
+    let roles = Roles::named(&arguments.services);
     let _telemetry = telemetry::init(&config, "portolan")?;
     let equal_ports = config.equal_ports();
     if !equal_ports.is_empty() {
         return Err(equal_ports.join("; ").into());
     }
-    let _lock = DirectoryLock::take(&config)?;
     let start = async {
-        let http = listen("http.addr", &config.shared.http.addr).await?;
-        let grpc = listen("grpc.addr", &config.shared.grpc.addr).await?;
-        let process = Process { is_whole: true, ..Process::open(config.clone()).await? };
-        look_at_cache(process.redis.as_ref()).await;
-        let services = Services::open(&process).await?;
-        let admin = portolan_identity::Options::read(&config)?.admin;
-        portolan_identity::first_start(&services.identity, &admin, &config.data_dir).await?.tell();
-        Ok::<_, BoxError>((http, grpc, process, services))
+        let lock = enter(&mut config, &roles).await?;
+        let http =
+            if roles.have(Role::Gateway) { Some(listen("http.addr", &config.shared.http.addr).await?) } else { None };
+        let grpc = if roles.serve_grpc() { Some(listen("grpc.addr", &config.shared.grpc.addr).await?) } else { None };
+        let process = match roles.are_all() {
+            true => Process { is_whole: true, ..Process::open(config).await? },
+            false => Process::of_services(config, &roles.names(), &roles.tables()).await?,
+        };
+        let started = serve(&process, &roles, http, grpc).await?;
+        Ok::<_, BoxError>((lock, process, started))
     };
     let Some(started) = told.unless_told(start).await else { return Ok(()) };
-    let (http, grpc, process, services) = started?;
-    let config = &process.config;
+    let (_lock, process, Started { services, servers, http, grpc, stop }) = started?;
 
-    let (store, log) = (process.store.clone(), services.log.clone());
-    let readiness = process
-        .readiness(&services.identity.db)
-        .with("log", check(move || portolan_inventory::log_readiness(store.clone(), log.clone())))
-        .shared();
-    if !config.shared.metrics.addr.is_empty() {
-        telemetry::serve_metrics(listen("metrics.addr", &config.shared.metrics.addr).await?, readiness.clone());
+    let data = process.config.data_dir.display();
+    let mut ready = "portolan ready".to_owned();
+    if !roles.are_all() {
+        ready += &format!(" services={}", roles.names().join(","));
     }
-    let (stop, stopped) = watch::channel(false);
-    let stopping = |mut stopped: watch::Receiver<bool>| async move {
-        // A sender that is gone means the same as its signal.
-        let _ = stopped.wait_for(|stop| *stop).await;
-    };
-    let grpc_address = grpc.local_addr()?;
-    let packages = services.routes.iter().map(|(package, _)| *package).collect::<Vec<_>>();
-    let all = merge(
-        services
-            .routes
-            .iter()
-            .map(|(_, routes)| routes.clone())
-            .chain([grpc_routes(&packages, readiness.clone()).await?]),
-    );
-    let (guard, bodies) = (services.guard.clone(), BodyBudget::read(&process.config)?);
-    let grpc =
-        tokio::spawn(serve_grpc(grpc, all, guard, bodies.clone(), process.tls.clone(), stopping(stopped.clone())));
-    let router = portolan_gateway::router(gateway(&process, &services, readiness, bodies).await?)?;
-    tell_connections(&process.store).await?;
-    let http_address = http.local_addr()?;
-    let http = tokio::spawn(portolan_gateway::serve(http, router, process.http_tls()?, stopping(stopped)));
-
-    let data = config.data_dir.display();
-    println!("portolan ready http=http://{http_address} grpc={grpc_address} data={data}");
-    if config.data_dir.join("admin-api-key").exists() {
-        eprintln!("the API key is in {data}/admin-api-key; try:");
-        eprintln!(
-            "  curl -s http://{http_address}/api/getAllCollections -H \"x-api-key: $(cat {data}/admin-api-key)\" \
-             -H 'content-type: application/json' -d '{{}}'"
-        );
-    } else {
-        eprintln!("{data}/admin-api-key is not there any more; `portolan keys create --data-dir {data}` makes a key");
+    if let Some(address) = http {
+        ready += &format!(" http=http://{address}");
     }
-    told.after_delay(config).await;
+    if let Some(address) = grpc {
+        ready += &format!(" grpc={address}");
+    }
+    println!("{ready} data={data}");
+    if let (true, Some(address)) = (roles.are_all(), http) {
+        tell_first_call(&process.config, address);
+    }
+    told.after_delay(&process.config).await;
     stop.send_replace(true);
     let drained = async {
-        let _ = tokio::join!(http, grpc);
+        for server in servers {
+            // A server that failed has said so.
+            let _ = server.await;
+        }
         services.stop().await;
     };
     within_drain_time(drained).await;
     Ok(())
 }
 
-/// The services of the process, connected to each other.
-pub(crate) struct Services {
-    identity: portolan_identity::Deps,
-    guard: Guard,
-    /// By proto package, without guards.
-    routes: Vec<(&'static str, Routes)>,
-    /// By proto package, with guards.
-    guarded: Vec<(&'static str, GrpcService)>,
-    relay: portolan_outbox::RelayHandle,
-    meter: portolan_meter::FoldHandle,
-    /// Of imports, inventory, tokens, identity and billing, in the order of their ends.
-    tasks: [Tasks; 5],
-    log: Log,
+/// Takes the data directory. What is not configured, and data of an earlier version, is refused before anything is made or
+/// changed.
+async fn enter(config: &mut Config, roles: &Roles) -> Result<Option<DirectoryLock>, BoxError> {
+    if !roles.are_all() {
+        let names = roles.names();
+        config.shared.peers.forget(&names);
+        expect_shared(config, &names)?;
+    }
+    expect_known(config, &roles.tables()).await?;
+    DirectoryLock::take(config)
 }
 
-impl Services {
-    /// Migrates and opens every service.
-    pub(crate) async fn open(process: &Process) -> Result<Self, BoxError> {
-        let peers = &process.peers;
-        let config = &process.config;
-        let open = async || Log::open(&config.shared.log.url, &config.shared.log.topic, &process.store).await;
-        // Tables are there or not; a broker is waited for.
-        let is_away = |error: &portolan_log::Error| matches!(error, portolan_log::Error::Broker(_));
-        let log = waiting("the log", is_away, open).await?;
-
-        let (Opened { routes: identity_routes, guard, tasks: identity_tasks }, identity) =
-            Identity::open_with_deps(process).await?;
-        let Opened { routes: tokens_routes, tasks: tokens_tasks, .. } = Tokens::open(process).await?;
-        let Opened { routes: inventory_routes, tasks: inventory, .. } =
-            Inventory::open_on(process, log.clone()).await?;
-        let Opened { routes: imports_routes, tasks: imports, .. } = Imports::open_on(process, log.clone()).await?;
-
-        let Opened { routes: billing_routes, tasks: billing_tasks, .. } = Billing::open(process).await?;
-
-        let routes = vec![
-            (Identity::PACKAGE, identity_routes),
-            (Tokens::PACKAGE, tokens_routes),
-            (Inventory::PACKAGE, inventory_routes),
-            (Imports::PACKAGE, imports_routes),
-            (Billing::PACKAGE, billing_routes),
-        ];
-        // The guard of identity serves all: it asks identity without the wire, which every request would pay for.
-        let guard = guard.with_audit(Arc::new(portolan_outbox::AuditLog::new(identity.db.clone())));
-        let channels = [&peers.identity, &peers.tokens, &peers.inventory, &peers.imports, &peers.billing];
-        let mut services = Vec::new();
-        for ((package, routes), channel) in routes.iter().zip(channels) {
-            let service = guarded(routes.clone(), guard.clone());
-            channel.connect_local(service.clone());
-            services.push((*package, service));
-        }
-        let mut relay = portolan_outbox::Relay::to_services(peers);
-        for service in ["identity", "tokens", "inventory", "imports"] {
-            relay = relay.with_db(&process.db(service).await?);
-        }
-        let relay = relay.start();
-        let meter = portolan_meter::start(&[process.db("identity").await?, process.db("inventory").await?]);
-        let tasks = [imports, inventory, tokens_tasks, identity_tasks, billing_tasks];
-        Ok(Self { identity, guard, routes, guarded: services, relay, meter, tasks, log })
-    }
-
-    /// Ends background work at its next safe point.
-    pub(crate) async fn stop(self) {
-        for tasks in self.tasks {
-            tasks.stop().await;
-        }
-        self.meter.stop().await;
-        self.relay.stop().await;
-    }
+/// What serves until it is told to stop.
+struct Started {
+    services: Services,
+    servers: Vec<JoinHandle<()>>,
+    http: Option<SocketAddr>,
+    grpc: Option<SocketAddr>,
+    stop: watch::Sender<bool>,
 }
 
-async fn gateway(
+async fn serve(
     process: &Process,
-    services: &Services,
-    readiness: Arc<Readiness>,
-    bodies: BodyBudget,
-) -> Result<GatewayDeps, BoxError> {
-    let mut backends = Backends::default();
-    for (package, service) in &services.guarded {
-        backends.insert(package, service.clone());
+    roles: &Roles,
+    http: Option<TcpListener>,
+    grpc: Option<TcpListener>,
+) -> Result<Started, BoxError> {
+    let config = &process.config;
+    look_at_cache(process.redis.as_ref()).await;
+    let services = Services::open(process, roles).await?;
+    if let (true, Some(identity)) = (process.is_whole, services.identity()) {
+        let admin = portolan_identity::Options::read(config)?.admin;
+        portolan_identity::first_start(identity, &admin, &config.data_dir).await?.tell();
     }
-    let options = portolan_gateway::Options::read(&process.config)?;
-    let db = process.db("gateway").await?;
-    Ok(GatewayDeps {
-        backends,
-        authenticator: Arc::new(GuardAuthenticator::new(services.guard.clone(), process.peers.auth.clone())),
-        site: Site::new(&options.public_url, process.proxies.clone())?,
-        readiness,
-        idempotency: Arc::new(IdempotencyTable::open(db).await?),
-        sunset: options.sunset,
-        bodies,
-    })
+    let db = process.db(roles.names()[0]).await?;
+    let own = services.needs(process, process.readiness(&db)).shared();
+    // One budget for what callers send, by either port.
+    let bodies = BodyBudget::read(config)?;
+    let (stop, stopped) = watch::channel(false);
+    let stopping = |mut stopped: watch::Receiver<bool>| async move {
+        // A sender that is gone means the same as its signal.
+        let _ = stopped.wait_for(|stop| *stop).await;
+    };
+    if !config.shared.metrics.addr.is_empty() {
+        telemetry::serve_metrics(listen("metrics.addr", &config.shared.metrics.addr).await?, own.clone());
+    }
+    let mut started = Started { services, servers: Vec::new(), http: None, grpc: None, stop };
+    let services = &started.services;
+    if let Some(listener) = grpc {
+        started.grpc = Some(listener.local_addr()?);
+        let health = grpc_routes(&services.packages(), own.clone()).await?;
+        let routes = merge(services.routes().chain([health]));
+        let (guard, tls) = (services.guard.clone(), process.tls.clone());
+        let served = serve_grpc(listener, routes, guard, bodies.clone(), tls, stopping(stopped.clone()));
+        started.servers.push(tokio::spawn(async move {
+            if let Err(error) = served.await {
+                tracing::error!(%error, "the gRPC server ended");
+            }
+        }));
+    }
+    if let Some(listener) = http {
+        started.http = Some(listener.local_addr()?);
+        // By the name of its guard: a token that the guard is given is made for who speaks.
+        let gateway = if process.is_whole { process.clone() } else { process.speaking_as(roles.names()[0]) };
+        let readiness = services.needs(process, process.readiness_with_peers(&db)).shared();
+        let backends = services.backends(process);
+        let deps = GatewayDeps::open(&gateway, backends, services.guard.clone(), readiness, bodies).await?;
+        let router = portolan_gateway::router(deps)?;
+        started.servers.push(tokio::spawn(portolan_gateway::serve(
+            listener,
+            router,
+            process.http_tls()?,
+            stopping(stopped),
+        )));
+    }
+    tell_connections(&process.store).await?;
+    Ok(started)
+}
+
+/// Says how the first call is made.
+fn tell_first_call(config: &Config, http: SocketAddr) {
+    let data = config.data_dir.display();
+    if config.data_dir.join("admin-api-key").exists() {
+        eprintln!("the API key is in {data}/admin-api-key; try:");
+        eprintln!(
+            "  curl -s http://{http}/api/getAllCollections -H \"x-api-key: $(cat {data}/admin-api-key)\" \
+             -H 'content-type: application/json' -d '{{}}'"
+        );
+    } else {
+        eprintln!("{data}/admin-api-key is not there any more; `portolan keys create --data-dir {data}` makes a key");
+    }
 }

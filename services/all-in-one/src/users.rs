@@ -6,7 +6,7 @@ use std::io::BufRead as _;
 use portolan_identity::{audit, operator};
 use portolan_runtime::{Process, ProcessArgs, process::BoxError};
 
-use crate::commands::say;
+use crate::{commands::say, roles::TABLES};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum UsersCommand {
@@ -44,9 +44,9 @@ pub(crate) async fn run(command: &UsersCommand) -> Result<(), BoxError> {
         UsersCommand::ResetPassword(person) => person,
         UsersCommand::Create(created) => &created.person,
     };
-    let process = Process::existing(person.process.load()?).await?;
+    let process = Process::existing(person.process.load()?, &TABLES).await?;
     let db = process.db("identity").await?;
-    db.migrate(&portolan_identity::MIGRATIONS).await?;
+    db.migrate_tables(&portolan_identity::TABLES).await?;
     let keys = audit::open(&db, &process.secrets("identity")?).await?;
     let given = if person.password_stdin { Some(read_line()?) } else { None };
     let login = person.login.trim();

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     classifier::Classifier,
-    migrations::MIGRATIONS,
+    migrations::TABLES,
     model::{plans::Plans, refresh::Task},
     options::Settings,
     provider::Provider,
@@ -42,7 +42,7 @@ impl Deps {
         clock: Clock,
         settings: Settings,
     ) -> Result<Self> {
-        db.migrate(&MIGRATIONS).await?;
+        db.migrate_tables(&TABLES).await?;
         let jobs = Jobs::open(db.clone(), clock.clone()).await?;
         let (provider, plans) = (Arc::new(provider), Arc::new(plans));
         let (classifier, fetching) = (Classifier::default(), Arc::default());

@@ -39,7 +39,7 @@ pub mod usage;
 mod worker;
 
 pub use deps::Deps;
-pub use migrations::MIGRATIONS;
+pub use migrations::TABLES;
 pub use model::{plans::Plans, stored::STORED};
 pub use options::{BillingOptions, Options, Settings, StiggOptions};
 pub use portolan_jobs::Clock;

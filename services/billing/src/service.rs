@@ -7,10 +7,12 @@ use portolan_api::billing::v1::{
 };
 use portolan_jobs::Clock;
 use portolan_runtime::{Opened, Process, Secrets, Service, Tasks, process::BoxError};
+use portolan_store::Tables;
 use tonic::service::Routes;
 
 use crate::{
     deps::Deps,
+    migrations::TABLES,
     model::{plans::Plans, subscriptions::SigningKey},
     options::{Options, ProviderName, StiggOptions},
     provider::{
@@ -27,6 +29,7 @@ pub struct Billing;
 impl Service for Billing {
     const NAME: &'static str = "billing";
     const PACKAGE: &'static str = "portolan.billing.v1";
+    const TABLES: &'static [Tables] = &[TABLES];
 
     async fn open(process: &Process) -> Result<Opened, BoxError> {
         let options = Options::read(&process.config)?;

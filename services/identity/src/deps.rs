@@ -12,7 +12,7 @@ use crate::{
     audit::{self, AuditKeys, HeadReceiver},
     clock::Clock,
     mail::Mail,
-    migrations::migrate,
+    migrations::TABLES,
     model::known_keys::KnownKey,
     options::Options,
     passwords::Passwords,
@@ -69,7 +69,7 @@ impl Deps {
         keys: Cache<KnownKey>,
         options: &Options,
     ) -> Result<Self> {
-        migrate(&db).await?;
+        db.migrate_tables(&TABLES).await?;
         let signing = Signing::open(&db, &secrets).await?;
         let fetch = Fetch::new(options.fetch.clone());
         let allow_http = options.fetch.allow_private;

@@ -64,7 +64,7 @@ mod worker;
 pub use bootstrap::{FirstStart, first_start};
 pub use clock::Clock;
 pub use deps::Deps;
-pub use migrations::{MIGRATIONS, migrate};
+pub use migrations::TABLES;
 pub use model::{sealed::SEALED, stored::STORED};
 pub use options::{AdminOptions, AuditOptions, IdentityOptions, MailOptions, OidcOptions, Options};
 pub use service::Identity;

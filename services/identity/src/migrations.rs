@@ -1,8 +1,7 @@
-use portolan_api::Error;
-use portolan_limit::Limits;
-use portolan_store::{Db, Migration, Migrations};
+use portolan_runtime::key_mark;
+use portolan_store::{Migration, Migrations, Tables};
 
-pub const MIGRATIONS: Migrations = Migrations {
+const MIGRATIONS: Migrations = Migrations {
     service: "identity",
     steps: &[Migration {
         version: 1,
@@ -12,14 +11,14 @@ pub const MIGRATIONS: Migrations = Migrations {
     }],
 };
 
-/// Brings the tables of the service, and those of the libraries beside them, to this version.
-///
-/// # Errors
-/// When the store cannot be reached or migrated.
-pub async fn migrate(db: &Db) -> Result<(), Error> {
-    portolan_meter::open(db).await?;
-    portolan_outbox::open(db).await?;
-    db.migrate(&MIGRATIONS).await?;
-    Limits::in_table(db).await?;
-    Ok(())
-}
+/// What the service owns in the store, with the tables of the libraries beside its own.
+pub const TABLES: Tables = Tables {
+    service: "identity",
+    parts: &[
+        &key_mark::MIGRATIONS,
+        &portolan_outbox::MIGRATIONS,
+        &portolan_meter::MIGRATIONS,
+        &MIGRATIONS,
+        &portolan_limit::MIGRATIONS,
+    ],
+};

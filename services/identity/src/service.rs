@@ -11,9 +11,12 @@ use portolan_api::identity::v1::{
 };
 use portolan_authz::{API_KEYS, GRANTS, Guard};
 use portolan_runtime::{Opened, PeerLimits, Process, Service, Tasks, guarded, process::BoxError, reseal};
+use portolan_store::Tables;
 use tonic::service::Routes;
 
-use crate::{deps::Deps, grants::OwnIdentities, model::sealed::SEALED, options::Options, rpc::Rpc, worker};
+use crate::{
+    deps::Deps, grants::OwnIdentities, migrations::TABLES, model::sealed::SEALED, options::Options, rpc::Rpc, worker,
+};
 
 /// The identity service.
 pub struct Identity;
@@ -21,6 +24,7 @@ pub struct Identity;
 impl Service for Identity {
     const NAME: &'static str = "identity";
     const PACKAGE: &'static str = "portolan.identity.v1";
+    const TABLES: &'static [Tables] = &[TABLES];
 
     async fn open(process: &Process) -> Result<Opened, BoxError> {
         Ok(Self::open_with_deps(process).await?.0)

@@ -4,6 +4,7 @@ use ipnet::Ipv4Net;
 use portolan_api::{Reason, Result};
 use portolan_authz::Caller;
 use portolan_ids::AccountId;
+use portolan_proxies::PRIVATE_RANGES;
 
 use crate::{
     Deps,
@@ -12,22 +13,6 @@ use crate::{
     store,
 };
 
-/// What counts as private when an account has no list of its own.
-const PRIVATE_RANGES: [&str; 13] = [
-    "10.0.0.0/8",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-    "224.0.0.0/4",
-    "192.0.2.0/24",
-    "198.51.100.0/24",
-    "203.0.113.0/24",
-    "255.255.255.255/32",
-    "100.64.0.0/10",
-    "192.88.99.0/24",
-    "240.0.0.0/4",
-];
 /// Longest list that is taken.
 const ENTRIES_MAX: usize = 10_000;
 

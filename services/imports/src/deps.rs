@@ -6,7 +6,7 @@ use portolan_log::Log;
 use portolan_runtime::{Peers, Secrets};
 use portolan_store::Db;
 
-use crate::{migrations::MIGRATIONS, model::jobs::Task, options::Options, spool::Spool, turns::Turns};
+use crate::{migrations::TABLES, model::jobs::Task, options::Options, spool::Spool, turns::Turns};
 
 /// Documents converted in memory at once; each may take some hundred MiB and a whole core.
 const DOCUMENTS_MAX: usize = 2;
@@ -56,8 +56,7 @@ impl Deps {
         data_dir: &Path,
         options: &Options,
     ) -> portolan_api::Result<Self> {
-        db.migrate(&MIGRATIONS).await.map_err(portolan_api::Error::internal)?;
-        portolan_outbox::open(&db).await.map_err(portolan_api::Error::internal)?;
+        db.migrate_tables(&TABLES).await.map_err(portolan_api::Error::internal)?;
         let spool = Arc::new(Spool::new(data_dir, options.imports.spool_bytes_share));
         let spool_id = spool.id().await.map_err(portolan_api::Error::internal)?.into();
         let retention_s = i64::from(options.imports.retention_days).saturating_mul(DAY_S);

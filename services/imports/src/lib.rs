@@ -47,7 +47,7 @@ mod worker;
 use error::Error;
 
 pub use deps::Deps;
-pub use migrations::MIGRATIONS;
+pub use migrations::TABLES;
 pub use model::sealed::SEALED;
 pub use options::{ImportsOptions, Options, PostmanOptions};
 pub use service::{Imports, routes, start};

@@ -6,10 +6,11 @@ use portolan_api::{
     options::BODY_BYTES_MAX,
 };
 use portolan_log::Log;
-use portolan_runtime::{Opened, Process, Service, Tasks, process, process::BoxError, readiness::check, reseal};
+use portolan_runtime::{Opened, Process, Service, Tasks, process::BoxError, readiness::check, reseal};
+use portolan_store::Tables;
 use tonic::service::Routes;
 
-use crate::{deps::Deps, model::sealed::SEALED, options::Options, rpc::Rpc, worker};
+use crate::{deps::Deps, migrations::TABLES, model::sealed::SEALED, options::Options, rpc::Rpc, worker};
 
 /// Room for the other members and the frame beside a body of the largest size.
 const MESSAGE_BYTES_MAX: usize = BODY_BYTES_MAX + 1024 * 1024;
@@ -20,16 +21,10 @@ pub struct Imports;
 impl Service for Imports {
     const NAME: &'static str = "imports";
     const PACKAGE: &'static str = "portolan.imports.v1";
+    const TABLES: &'static [Tables] = &[TABLES, portolan_log::TABLES];
 
     async fn open(process: &Process) -> Result<Opened, BoxError> {
-        let portolan_runtime::options::LogOptions { url, topic, .. } = process.config.shared.log.clone();
-        let store = process.store.clone();
-        // Owned by each attempt: the future of a trait lends nothing to closures.
-        let open = move || {
-            let (url, topic, store) = (url.clone(), topic.clone(), store.clone());
-            async move { Log::open(&url, &topic, &store).await }
-        };
-        let log = process::waiting("the log", portolan_log::Error::transient, open).await?;
+        let log = portolan_log::open(process).await?;
         let opened = Self::open_on(process, log.clone()).await?;
         opened.tasks.needs("log", check(move || portolan_log::is_there(log.clone())));
         Ok(opened)

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::{
     Error,
-    migrations::migrate,
+    migrations::TABLES,
     model::jobs::Task,
     model::{data_types::DetectorSet, rules::Rules},
     options::Options,
@@ -66,7 +66,7 @@ impl Deps {
     /// # Errors
     /// When the store cannot be reached or migrated.
     pub async fn open(db: Db, log: Log, peers: Peers) -> Result<Self, Error> {
-        migrate(&db).await?;
+        db.migrate_tables(&TABLES).await?;
         let jobs = Jobs::open(db.clone(), Clock::system()).await?;
         let shared = Shared {
             ids: tokio::sync::Mutex::new(0..0),

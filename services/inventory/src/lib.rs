@@ -61,7 +61,7 @@ pub use error::Error;
 #[cfg(fuzzing)]
 pub use fuzzing::{Tables, check_rules};
 pub use ingest::{lag, log_readiness, oldest_unread, probe};
-pub use migrations::{MIGRATIONS, SERVICE, migrate};
+pub use migrations::{SERVICE, TABLES};
 pub use options::Options;
 pub use service::{Inventory, start};
 pub use unreadable::unreadable_settings;

@@ -1,12 +1,10 @@
-use portolan_store::{Db, Migration, Migrations};
-
-use crate::Error;
+use portolan_runtime::key_mark;
+use portolan_store::{Migration, Migrations, Tables};
 
 /// The name of the service in the store.
 pub const SERVICE: &str = "inventory";
 
-/// The tables of this service.
-pub const MIGRATIONS: Migrations = Migrations {
+const MIGRATIONS: Migrations = Migrations {
     service: SERVICE,
     steps: &[Migration {
         version: 1,
@@ -16,12 +14,14 @@ pub const MIGRATIONS: Migrations = Migrations {
     }],
 };
 
-/// Brings the tables of the service, and those of the libraries beside them, to this version.
-///
-/// # Errors
-/// When the store cannot be reached or migrated.
-pub async fn migrate(db: &Db) -> Result<(), Error> {
-    portolan_meter::open(db).await?;
-    portolan_outbox::open(db).await?;
-    Ok(db.migrate(&MIGRATIONS).await?)
-}
+/// What the service owns in the store, with the tables of the libraries beside its own.
+pub const TABLES: Tables = Tables {
+    service: SERVICE,
+    parts: &[
+        &key_mark::MIGRATIONS,
+        &portolan_outbox::MIGRATIONS,
+        &portolan_meter::MIGRATIONS,
+        &MIGRATIONS,
+        &portolan_jobs::MIGRATIONS,
+    ],
+};

@@ -8,6 +8,7 @@ use std::{
 
 use portolan_api::Reason;
 use portolan_engine::AccessPolicy;
+use portolan_proxies::PRIVATE_RANGES;
 
 use crate::{
     Deps, Error,
@@ -17,23 +18,6 @@ use crate::{
 
 /// A change of an account's ranges holds for new calls after this long.
 const POLICY_FRESH: Duration = Duration::from_secs(5);
-
-/// Private ranges of an account that has none of its own, where identity cannot be asked.
-const PRIVATE_RANGES: [&str; 13] = [
-    "10.0.0.0/8",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-    "224.0.0.0/4",
-    "192.0.2.0/24",
-    "198.51.100.0/24",
-    "203.0.113.0/24",
-    "255.255.255.255/32",
-    "100.64.0.0/10",
-    "192.88.99.0/24",
-    "240.0.0.0/4",
-];
 
 /// The policies of accounts that were asked for a moment ago.
 pub fn fresh(deps: &Deps) -> HashMap<i64, Arc<AccessPolicy>> {

@@ -6,10 +6,18 @@ use portolan_api::inventory::v1::{
     specification_service_server::SpecificationServiceServer, statistics_service_server::StatisticsServiceServer,
 };
 use portolan_log::Log;
-use portolan_runtime::{Opened, Process, Service, Tasks, process, process::BoxError, readiness::check};
+use portolan_runtime::{Opened, Process, Service, Tasks, process::BoxError, readiness::check};
+use portolan_store::Tables;
 use tonic::service::Routes;
 
-use crate::{deps::Deps, ingest::log_readiness, migrations::SERVICE, options::Options, rpc::Rpc, worker};
+use crate::{
+    deps::Deps,
+    ingest::log_readiness,
+    migrations::{SERVICE, TABLES},
+    options::Options,
+    rpc::Rpc,
+    worker,
+};
 
 /// Largest request: an import target or a list of 10,000 ids stays far below.
 const REQUEST_BYTES_MAX: usize = 4 << 20;
@@ -24,16 +32,10 @@ pub struct Inventory;
 impl Service for Inventory {
     const NAME: &'static str = SERVICE;
     const PACKAGE: &'static str = "portolan.inventory.v1";
+    const TABLES: &'static [Tables] = &[TABLES, portolan_log::TABLES];
 
     async fn open(process: &Process) -> Result<Opened, BoxError> {
-        let portolan_runtime::options::LogOptions { url, topic, .. } = process.config.shared.log.clone();
-        let store = process.store.clone();
-        // Owned by each attempt: the future of a trait lends nothing to closures.
-        let open = move || {
-            let (url, topic, store) = (url.clone(), topic.clone(), store.clone());
-            async move { Log::open(&url, &topic, &store).await }
-        };
-        let log = process::waiting("the log", portolan_log::Error::transient, open).await?;
+        let log = portolan_log::open(process).await?;
         let opened = Self::open_on(process, log.clone()).await?;
         let store = process.store.clone();
         opened.tasks.needs("log", check(move || log_readiness(store.clone(), log.clone())));

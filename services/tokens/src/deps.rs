@@ -6,7 +6,7 @@ use portolan_store::Db;
 
 use crate::{
     enforce::Edge,
-    migrations::MIGRATIONS,
+    migrations::TABLES,
     options::{Options, Settings},
     rates::Rates,
 };
@@ -36,10 +36,9 @@ impl Deps {
     /// # Errors
     /// What is wrong with the options of the edge; when the store cannot be reached or migrated.
     pub async fn open(process: &Process, db: Db, options: &Options) -> Result<Self, BoxError> {
+        db.migrate_tables(&TABLES).await?;
         let failures = FailureLog::new(db.clone());
         let edge = Edge::open(process, db.clone(), failures.clone(), &options.edge).await?;
-        db.migrate(&MIGRATIONS).await?;
-        portolan_outbox::open(&db).await?;
         Ok(Self {
             db,
             peers: process.peers.clone(),

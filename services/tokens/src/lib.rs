@@ -41,7 +41,7 @@ mod worker;
 pub mod workspaces;
 
 pub use deps::Deps;
-pub use migrations::MIGRATIONS;
+pub use migrations::TABLES;
 pub use model::{sealed::SEALED, secret, stored::STORED};
 pub use options::{EdgeOptions, Options, Settings, TokensOptions};
 pub use rates::Rates;

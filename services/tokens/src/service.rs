@@ -6,11 +6,13 @@ use portolan_api::tokens::v1::{
     revocation_service_server::RevocationServiceServer, tokens_service_server::TokensServiceServer,
 };
 use portolan_runtime::{Config, Opened, Process, Secrets, Service, Tasks, process::BoxError, reseal};
+use portolan_store::Tables;
 use tonic::service::Routes;
 
 use crate::{
     deps::Deps,
     enforce,
+    migrations::TABLES,
     model::sealed::SEALED,
     options::Options,
     rpc::{Rpc, check::Check, edge::EdgeRpc},
@@ -23,6 +25,7 @@ pub struct Tokens;
 impl Service for Tokens {
     const NAME: &'static str = "tokens";
     const PACKAGE: &'static str = "portolan.tokens.v1";
+    const TABLES: &'static [Tables] = &[TABLES];
 
     async fn open(process: &Process) -> Result<Opened, BoxError> {
         let options = Options::read(&process.config)?;

@@ -16,6 +16,7 @@ portolan_testkit::suite! {
     faults::retrying_repeats_what_wrote_nothing,
     migrations::apply_once_and_in_order,
     migrations::processes_starting_together_apply_once,
+    migrations::are_looked_at_before_anything_is_changed,
     migrations::refuse_edited_and_unknown_databases,
     migrations::serve_the_program_of_before,
     migrations::a_failing_script_changes_nothing,

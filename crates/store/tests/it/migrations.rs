@@ -1,4 +1,4 @@
-use portolan_store::{Db, Error, Migration, Migrations, Store, args};
+use portolan_store::{Db, Error, Migration, Migrations, Store, Tables, args};
 use portolan_testkit::TestDb;
 
 const fn step(version: i64, script: &'static str) -> Migration {
@@ -18,8 +18,10 @@ async fn notes(db: &Db) -> i64 {
 
 fn refused(outcome: Result<(), Error>, part: &str) {
     match outcome {
-        Err(Error::Migration { reason, .. }) => assert!(reason.contains(part), "{reason}"),
-        other => panic!("expected a migration error about {part:?}, got {other:?}"),
+        Err(error @ (Error::Migration { .. } | Error::Foreign { .. })) => {
+            assert!(error.to_string().contains(part), "{error}");
+        }
+        other => panic!("expected a refusal about {part:?}, got {other:?}"),
     }
 }
 
@@ -72,16 +74,49 @@ pub async fn refuse_edited_and_unknown_databases(test: TestDb) {
     let db = &test.db;
     db.migrate(&SECOND).await.expect("migrate");
     let cases: [(&'static [Migration], &str); 3] = [
-        (const { &[step(1, "SELECT 1"), step(3, TEXTS)] }, "edited"),
+        (const { &[step(1, "SELECT 1"), step(3, TEXTS)] }, "step 1 step of test is another one"),
         (const { &[step(1, NOTES), step(2, "SELECT 1"), step(3, TEXTS)] }, "missing below"),
         (const { &[step(3, TEXTS), step(1, NOTES)] }, "does not follow"),
     ];
     for (steps, part) in cases {
         refused(db.migrate(&Migrations { service: "test", steps }).await, part);
     }
-    refused(db.migrate(&Migrations { service: "test", steps: const { &[step(3, TEXTS)] } }).await, "newer program");
+    let without_first = Migrations { service: "test", steps: const { &[step(3, TEXTS)] } };
+    refused(db.migrate(&without_first).await, "step 1 step of test is unknown");
     refused(db.migrate(&Migrations { service: "other", steps: &[] }).await, "belongs to");
     db.migrate(&SECOND).await.expect("the tables are as before");
+}
+
+/// A look at a database tells whose it is, changes nothing of it, and makes none.
+pub async fn are_looked_at_before_anything_is_changed(test: TestDb) {
+    const SQUASHED: Migrations = Migrations { service: "test", steps: &[step(1, TEXTS)] };
+    const OTHER: Migrations = Migrations { service: "other", steps: &[step(1, NOTES)] };
+    const BOTH: Tables = Tables { service: "test", parts: &[&OTHER, &SECOND] };
+    let file = Store::sqlite_file(&test.url);
+    if let Some(file) = &file {
+        let absent = file.parent().unwrap().join("absent");
+        Store::expect_known(&format!("sqlite:{}", absent.display()), &[BOTH]).await.unwrap();
+        assert!(!absent.exists());
+    }
+    Store::expect_known(&test.url, &[BOTH]).await.expect("an empty database is anybody's");
+    test.db.migrate(&FIRST).await.unwrap();
+    Store::expect_known(&test.url, &[BOTH]).await.expect("a beginning of the steps is known");
+    let listed = || file.as_ref().map(|file| std::fs::read_dir(file.parent().unwrap()).unwrap().count());
+    for is_open in [true, false] {
+        if !is_open {
+            test.store.close().await;
+        }
+        let content = file.as_ref().map(|file| std::fs::read(file).unwrap());
+        let before = listed();
+        let error =
+            Store::expect_known(&test.url, &[Tables { service: "test", parts: &[&SQUASHED] }]).await.unwrap_err();
+        assert!(matches!(&error, Error::Foreign { found, .. } if found.contains("step 1 step of test")), "{error}");
+        let place = file.as_ref().map_or("the schema test of Postgres at".into(), |file| file.display().to_string());
+        assert!(error.to_string().starts_with(&place), "{error}");
+        assert_eq!((file.as_ref().map(|file| std::fs::read(file).unwrap()), listed()), (content, before));
+    }
+    let elsewhere = Tables { service: "elsewhere", parts: &[&OTHER] };
+    Store::expect_known(&test.url, &[elsewhere]).await.expect("the records of others are passed over");
 }
 
 /// All steps of a start are one transaction.

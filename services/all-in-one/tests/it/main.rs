@@ -11,6 +11,7 @@ mod commands;
 mod credentials;
 mod distributed;
 mod documented;
+mod earlier_data;
 mod edge;
 mod faults;
 mod floods;
@@ -51,6 +52,7 @@ mod tenants;
 mod throttle;
 mod trust;
 mod up_distributed;
+mod up_services;
 mod watched;
 mod workato;
 
@@ -182,6 +184,8 @@ portolan_testkit::suite! {
     operations::the_doctor_names_what_is_wrong,
     operations::the_program_of_before_serves_newer_tables,
     operations::migrate_leaves_nothing_to_a_start,
+    earlier_data::is_refused_by_every_command,
+    up_services::what_cannot_be_started_is_named,
     commands::of_the_documentation_run,
     operator::commands_make_nothing,
     operator::an_embedded_database_has_one_process,
@@ -204,12 +208,14 @@ portolan_testkit::suite! {
     distributed::a_rolling_restart_fails_no_request,
     faults::what_a_client_sees_of_each_fault;
     PORTOLAN_TEST_ENVOY @postgres:
+    earlier_data::is_refused_by_each_process,
     up_distributed::a_dead_process_ends_the_others,
     up_distributed::an_address_in_use_is_named;
     PORTOLAN_TEST_POSTGRES_BIN @postgres:
     managed::servers_are_spoken_to_over_tls,
     managed::a_store_that_comes_later_is_waited_for;
     PORTOLAN_TEST_POSTGRES @postgres:
+    up_services::two_processes_are_an_installation,
     operations::a_user_without_the_right_to_make_serves;
     PORTOLAN_TEST_REDIS @postgres:
     replicas::a_change_at_one_counts_at_the_other,

@@ -113,14 +113,67 @@ impl Server {
         Self { children: vec![child], http, grpc, data_dir, api_key, client: reqwest::Client::new() }
     }
 
+    /// Two processes by `up --services`, of which the first has the gateway.
+    pub async fn start_two(test: &TestDb, data_dir: PathBuf) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let parts = [&["gateway", "identity", "billing"][..], &["tokens", "inventory", "imports"]];
+        let ports = [portolan_testkit::free_port(), portolan_testkit::free_port()];
+        let http = format!("127.0.0.1:{}", portolan_testkit::free_port());
+        let peers = parts.iter().zip(ports).flat_map(|(services, port)| {
+            let services = services.iter().filter(|service| **service != "gateway");
+            services.map(move |service| (format!("PORTOLAN__PEERS__{}", service.to_uppercase()), port))
+        });
+        let peers: Vec<_> = peers.map(|(name, port)| (name, format!("http://127.0.0.1:{port}"))).collect();
+        let start = |(services, port): (&&[&str], u16)| {
+            Command::new(env!("CARGO_BIN_EXE_portolan"))
+                .args([
+                    "up",
+                    "--services",
+                    &services.join(","),
+                    "--grpc",
+                    &format!("127.0.0.1:{port}"),
+                    "--http",
+                    &http,
+                ])
+                .arg("--data-dir")
+                .arg(&data_dir)
+                .env("PORTOLAN__STORE__URL", &test.url)
+                .env("PORTOLAN__ADMIN__PASSWORD", "correct horse battery staple")
+                .env("RUST_LOG", "warn")
+                .envs(peers.iter().cloned())
+                .stdout(Stdio::null())
+                .kill_on_drop(true)
+                .spawn()
+                .unwrap()
+        };
+        let children = parts.iter().zip(ports).map(start).collect();
+        Self::when_answering(children, [format!("http://{http}"), format!("127.0.0.1:{}", ports[0])], data_dir).await
+    }
+
+    /// Ends each process by SIGTERM.
+    pub async fn terminate(self) -> Vec<(u32, std::process::ExitStatus)> {
+        let mut ends = Vec::new();
+        for mut child in self.children {
+            let pid = child.id().expect("it runs");
+            assert!(std::process::Command::new("kill").args(["-TERM", &pid.to_string()]).status().unwrap().success());
+            ends.push((pid, tokio::time::timeout(PATIENCE, child.wait()).await.expect("SIGTERM ends it").unwrap()));
+        }
+        ends
+    }
+
     /// Six processes, whatever form the tests run on.
     pub async fn start_six(test: &TestDb, data_dir: PathBuf, variables: &[(&str, &str)]) -> Self {
         // The client wants a provider even for plain HTTP; a second installation changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let six = six::Six::start(&test.url, &data_dir, 1, variables);
         let (http, grpc) = (format!("http://{}", six.address), six.address.clone());
-        let client = reqwest::Client::new();
         let children = six.processes.into_iter().map(|process| process.child).collect();
+        Self::when_answering(children, [http, grpc], data_dir).await
+    }
+
+    /// Processes that have begun, when they answer together.
+    async fn when_answering(children: Vec<Child>, [http, grpc]: [String; 2], data_dir: PathBuf) -> Self {
+        let client = reqwest::Client::new();
         let mut server = Self { children, http, grpc, data_dir, api_key: String::new(), client };
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
@@ -130,7 +183,7 @@ impl Server {
             if !server.api_key.is_empty() && server.send(probe).await.is_ok_and(|answer| answer.status == 200) {
                 return server;
             }
-            assert!(tokio::time::Instant::now() < deadline, "six processes are not ready in time");
+            assert!(tokio::time::Instant::now() < deadline, "the processes are not ready in time");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

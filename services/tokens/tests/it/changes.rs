@@ -1,13 +1,13 @@
 use std::time::Duration;
 
 use portolan_testkit::TestDb;
-use portolan_tokens::{MIGRATIONS, changes};
+use portolan_tokens::{TABLES, changes};
 
 /// Numbers of the change feed become visible in their order: who takes a later one waits until the earlier is committed
 /// or given up, so a reader that polls by number misses nothing.
 pub async fn numbers_become_visible_in_order(test: TestDb) {
     let db = test.store.service("tokens").await.unwrap();
-    db.migrate(&MIGRATIONS).await.unwrap();
+    db.migrate_tables(&TABLES).await.unwrap();
     let mut first = db.begin().await.unwrap();
     let one = changes::next(&mut first).await.unwrap();
     let mut later = tokio::spawn({
