@@ -17,6 +17,7 @@ pub struct GuardAuthenticator {
 }
 
 impl GuardAuthenticator {
+    /// Asks `guard` who calls, and speaks to the services by `auth`.
     pub fn new(guard: Guard, auth: ServiceAuth) -> Self {
         Self { guard, auth }
     }

@@ -27,7 +27,9 @@ pub struct Request<'a> {
     pub reason: Option<Reason>,
     /// Whether it failed by a fault of ours.
     pub failed: bool,
+    /// From the arrival of the request to the end of its answer.
     pub seconds: f64,
+    /// As in the header `x-request-id`.
     pub request_id: &'a str,
 }
 

@@ -8,6 +8,7 @@ use crate::{
     descriptors, options,
 };
 
+/// What a domain function returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The `domain` of `google.rpc.ErrorInfo` in every error of this installation.
@@ -23,6 +24,7 @@ pub struct Error {
 }
 
 impl Error {
+    /// An error of the catalogue, without values for its text.
     pub fn new(reason: Reason) -> Self {
         Self { reason, metadata: HashMap::new(), cause: None }
     }
@@ -49,6 +51,7 @@ impl Error {
         self.metadata.remove(name)
     }
 
+    /// What it is in the catalogue, which decides its status and its text.
     pub fn reason(&self) -> Reason {
         self.reason
     }

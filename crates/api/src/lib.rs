@@ -22,36 +22,43 @@ pub use prost_reflect;
 pub use seldom::Seldom;
 
 /// Shared vocabulary: options and the error catalogue.
+#[allow(missing_docs, reason = "generated from proto files, whose comments it has")]
 pub mod common {
     pub mod v1 {
         tonic::include_proto!("portolan.common.v1");
     }
 }
+#[allow(missing_docs, reason = "generated from proto files, whose comments it has")]
 pub mod google {
     pub mod api {
         tonic::include_proto!("google.api");
     }
 }
+#[allow(missing_docs, reason = "generated from proto files, whose comments it has")]
 pub mod identity {
     pub mod v1 {
         tonic::include_proto!("portolan.identity.v1");
     }
 }
+#[allow(missing_docs, reason = "generated from proto files, whose comments it has")]
 pub mod tokens {
     pub mod v1 {
         tonic::include_proto!("portolan.tokens.v1");
     }
 }
+#[allow(missing_docs, reason = "generated from proto files, whose comments it has")]
 pub mod inventory {
     pub mod v1 {
         tonic::include_proto!("portolan.inventory.v1");
     }
 }
+#[allow(missing_docs, reason = "generated from proto files, whose comments it has")]
 pub mod imports {
     pub mod v1 {
         tonic::include_proto!("portolan.imports.v1");
     }
 }
+#[allow(missing_docs, reason = "generated from proto files, whose comments it has")]
 pub mod billing {
     pub mod v1 {
         tonic::include_proto!("portolan.billing.v1");

@@ -14,10 +14,12 @@ pub fn http_rule(method: &MethodDescriptor) -> Option<HttpRule> {
     message(&method.options(), "google.api.http")
 }
 
+/// Who may call a method; `None` where the contract does not say.
 pub fn access_rule(method: &MethodDescriptor) -> Option<AccessRule> {
     message(&method.options(), "portolan.common.v1.access")
 }
 
+/// The JSON contract that a method's route belongs to.
 pub fn dialect(method: &MethodDescriptor) -> Dialect {
     number(&method.options(), "portolan.common.v1.dialect").and_then(|n| Dialect::try_from(n).ok()).unwrap_or_default()
 }
@@ -43,6 +45,7 @@ pub fn error_member(method: &MethodDescriptor) -> bool {
     matches!(value(&method.options(), "portolan.common.v1.error_member"), Some(Value::Bool(true)))
 }
 
+/// The kinds of API keys that may call a method beside sessions.
 pub fn also_for_keys(method: &MethodDescriptor) -> Vec<KeyUtility> {
     match value(&method.options(), "portolan.common.v1.also_for_keys") {
         Some(Value::List(items)) => {
@@ -83,17 +86,27 @@ pub fn from_header(field: &FieldDescriptor) -> String {
 /// Where the JSON form of a field differs from the general rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FieldOptions {
+    /// An answer leaves it out when it is not set, in place of null.
     pub omit_unset: bool,
+    /// An empty list is null in an answer.
     pub null_if_empty: bool,
+    /// Its text is a JSON value, and stands in an answer as such.
     pub raw_json: bool,
+    /// It is never stored for a repeat: a repeated answer leaves it out.
     pub secret: bool,
+    /// It takes the raw body of a streamed request, in pieces.
     pub raw_body: bool,
+    /// It takes the names of the JSON members that a request gave, and is nothing that clients see.
     pub given_members: bool,
+    /// In the dialect of Katapult: the argument must be there.
     pub required: bool,
+    /// In the dialect of Katapult: seconds, which must be a JSON number.
     pub unix_time: bool,
+    /// Where an answer has it: in the body, or in a header or cookie.
     pub carrier: Carrier,
 }
 
+/// The options of a field.
 pub fn field(field: &FieldDescriptor) -> FieldOptions {
     let options = field.options();
     let flag = |name: &str| matches!(value(&options, name), Some(Value::Bool(true)));

@@ -10,7 +10,9 @@ use crate::{
 pub enum Who {
     /// No rule stands beside the RPC: everyone is refused.
     Nobody,
+    /// Everybody, without a credential.
     Public,
+    /// Whoever has a credential that counts.
     AnyUser,
     /// Other services of the installation.
     Internal,
@@ -27,7 +29,9 @@ pub enum Who {
 pub struct MethodPolicy {
     /// The gRPC path, `/package.Service/Method`.
     pub path: String,
+    /// Who may call it.
     pub who: Who,
+    /// The JSON contract of its route.
     pub dialect: Dialect,
     /// Audit name; empty when the RPC changes nothing.
     pub audit: String,
@@ -37,6 +41,7 @@ pub struct MethodPolicy {
     pub also_for_keys: Vec<KeyUtility>,
     /// Scopes of organization tokens, one of which suffices; none: organization tokens may not call it.
     pub scopes: Vec<String>,
+    /// Set where the route is deprecated, with what replaces it.
     pub deprecation: Option<Deprecation>,
     /// The feature that the plan of the caller's organization must still allow; empty for most RPCs.
     pub metered: String,
@@ -53,7 +58,9 @@ pub struct MethodPolicy {
 /// Whether a request can carry rights, and whether it can bound them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RightsCarried {
+    /// A call may hand rights to somebody.
     pub carries: bool,
+    /// The rights that it hands out are compared with the caller's.
     pub bounds: bool,
 }
 

@@ -16,6 +16,7 @@ const KINDS_MAX: usize = 256;
 pub struct Seldom(Mutex<Option<HashMap<String, (Instant, u64)>>>);
 
 impl Seldom {
+    /// Lets the first event pass.
     pub const fn new() -> Self {
         Self(Mutex::new(None))
     }

@@ -10,6 +10,7 @@ use crate::{Grant, Scope};
 
 /// What the caller presented at the edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is the credential of its name")]
 pub enum CredentialKind {
     Session,
     ExternalApiKey,
@@ -20,6 +21,7 @@ pub enum CredentialKind {
 }
 
 impl CredentialKind {
+    /// In caller tokens and in the audit.
     pub fn name(self) -> &'static str {
         match self {
             Self::Session => "SESSION",
@@ -30,6 +32,7 @@ impl CredentialKind {
         }
     }
 
+    /// The kind of a key that was made for this use; `None` for an unknown one.
     pub fn of_key(utility: KeyUtility) -> Option<Self> {
         match utility {
             KeyUtility::ExternalApi => Some(Self::ExternalApiKey),
@@ -39,6 +42,7 @@ impl CredentialKind {
         }
     }
 
+    /// Whether it is an API key, in contrast to a session or an organization token.
     pub fn is_key(self) -> bool {
         self != Self::Session
     }
@@ -79,10 +83,12 @@ pub struct RequestInfo {
 pub struct Audited(Arc<AtomicBool>);
 
 impl Audited {
+    /// Notes that the handler has recorded the call itself.
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the handler has recorded the call itself.
     pub fn get(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -91,13 +97,20 @@ impl Audited {
 /// A user who was authenticated, with what they may do at this moment.
 #[derive(Clone, Debug)]
 pub struct Caller {
+    /// The account that the call acts in.
     pub account_id: i64,
     pub user_id: i64,
+    /// The organization of the account, a UUID.
     pub organization_id: String,
+    /// The product scope that the call names.
     pub scope: Scope,
+    /// What the caller showed.
     pub credential: CredentialKind,
+    /// Tells credentials of one kind apart; never a secret.
     pub credential_id: String,
+    /// What is known of the request.
     pub info: RequestInfo,
+    /// What the caller may do and see in the scope.
     pub grant: Arc<Grant>,
     /// The signed token, to be passed on to other services.
     pub token: Arc<str>,

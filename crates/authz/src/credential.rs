@@ -12,13 +12,13 @@ pub const ORGANIZATION_TOKEN_PREFIX: &str = "pto";
 /// A credential as it was presented at the edge.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credential {
+    /// An API key, as it was sent.
     ApiKey(String),
-    Session {
-        session: String,
-        access_token: String,
-    },
+    /// The cookies or the bearer token of a session.
+    Session { session: String, access_token: String },
     /// A Bearer value in JWS form.
     CapabilitiesToken(String),
+    /// An organization token, as it was sent.
     OrganizationToken(String),
 }
 

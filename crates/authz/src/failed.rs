@@ -3,6 +3,7 @@ use sha2::{Digest as _, Sha256};
 
 /// What kind of credential was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "each is the credential of its name")]
 pub enum Shown {
     Password,
     ApiKey,
@@ -28,6 +29,7 @@ pub enum Shown {
 }
 
 impl Shown {
+    /// In the audit.
     pub fn name(self) -> &'static str {
         match self {
             Self::Password => "PASSWORD",
@@ -53,11 +55,14 @@ impl Shown {
 /// A credential that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedAuthentication {
+    /// The kind of credential that was refused.
     pub shown: Shown,
     /// SHA-256 in hex of what names the credential: a login, a client's id, or the credential itself. Never anything of a
     /// password.
     pub subject: String,
+    /// From where it came.
     pub client_address: String,
+    /// Why it was refused.
     pub reason: Reason,
     /// Whose it was or would have been; 0 where nobody is known.
     pub account_id: i64,
@@ -74,6 +79,7 @@ impl FailedAuthentication {
         Self { shown, subject, client_address: client_address.to_owned(), reason, account_id: 0, user_id: 0 }
     }
 
+    /// The same failure, of a credential that belongs to this account.
     #[must_use]
     pub fn of(self, account_id: i64) -> Self {
         Self { account_id, ..self }

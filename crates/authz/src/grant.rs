@@ -9,6 +9,7 @@ use crate::{Role, role_key, weigh::Weigh};
 pub struct Grant {
     /// The role as the user holds it: a built-in name or that of a custom role.
     pub role: String,
+    /// The built-in role that bounds it.
     pub base_role: Role,
     readable: u64,
     writable: u64,
@@ -136,6 +137,7 @@ impl Grant {
         self.collections.as_deref()
     }
 
+    /// Whether the collection is among those that it opens.
     pub fn sees(&self, collection_id: i32) -> bool {
         self.collections().is_none_or(|ids| ids.binary_search(&collection_id).is_ok())
     }

@@ -25,6 +25,7 @@ use crate::{
 /// Where an error carries the fault of the peer to its answer.
 const PEER_FAULT: &str = "peer_fault";
 
+/// A future behind a pointer, for traits that are used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What a guard asks identity.
@@ -81,6 +82,7 @@ pub struct Guard {
 }
 
 impl Guard {
+    /// A guard that asks `identities` who a credential belongs to and trusts the tokens that `services` signs.
     pub fn new(identities: Arc<dyn Identities>, services: ServiceAuth) -> Self {
         let proxies = Arc::default();
         let verifier = CallerVerifier::default();
@@ -481,6 +483,7 @@ impl<S> Layer<S> for GuardLayer {
     }
 }
 
+/// A service behind a [`Guard`]; made by [`GuardLayer`].
 #[derive(Clone)]
 pub struct GuardService<S> {
     guard: Guard,

@@ -5,6 +5,7 @@ use Feature::*;
 
 /// A built-in role. A custom role stands on one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is the documented role of its name")]
 pub enum Role {
     Admin,
     Member,
@@ -82,6 +83,7 @@ impl Role {
         }
     }
 
+    /// Every role, the one with the most rights first.
     pub const ALL: [Self; 7] = [
         Self::Admin,
         Self::Member,
@@ -115,6 +117,7 @@ impl Role {
         }
     }
 
+    /// The role of a documented name; `None` for the name of a custom role and for any other text.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.name() == name)
     }

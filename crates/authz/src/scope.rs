@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 /// The product scope that a call is made in; it selects the entry of the user's scope-role mapping.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[allow(missing_docs, reason = "each is the product of its name")]
 pub enum Scope {
     #[default]
     Api,
@@ -14,6 +15,7 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// Every scope.
     pub const ALL: [Self; 6] = [Self::Api, Self::Mcp, Self::GenAi, Self::Agentic, Self::Dast, Self::Endpoint];
 
     /// Any case; absent, empty and unknown names mean API.
@@ -28,6 +30,7 @@ impl Scope {
         }
     }
 
+    /// As in `x-context-source` and in stored roles.
     pub fn name(self) -> &'static str {
         match self {
             Self::Api => "API",

@@ -30,12 +30,18 @@ pub struct Audience<'a> {
 /// Who calls, as signed by identity. No role: that is read at the moment of use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallerClaims {
+    /// The account that the caller acts in.
     pub account_id: i64,
     pub user_id: i64,
+    /// The organization of the account, a UUID.
     pub organization_id: String,
+    /// The product scope that the request names.
     pub scope: Scope,
+    /// What the caller showed.
     pub credential: CredentialKind,
+    /// Tells credentials of one kind apart; never a secret.
     pub credential_id: String,
+    /// From where the request came; empty where that is not known.
     pub client_address: String,
     /// Scopes of an organization token.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -51,6 +57,7 @@ pub struct CallerClaims {
     pub azp: String,
     /// Unix seconds.
     pub iat: i64,
+    /// Unix seconds at which the token ends.
     pub exp: i64,
 }
 

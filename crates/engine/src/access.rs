@@ -10,6 +10,7 @@ use crate::Headers;
 /// Who reaches an endpoint, by the addresses of its calls. In the order of their weight, the widest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[allow(missing_docs, reason = "each is the documented access type of its name")]
 pub enum AccessType {
     Private,
     ThirdParty,
@@ -18,8 +19,10 @@ pub enum AccessType {
 }
 
 impl AccessType {
+    /// Every access type.
     pub const ALL: [Self; 4] = [Self::Private, Self::ThirdParty, Self::Partner, Self::Public];
 
+    /// As the contract spells it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Private => "PRIVATE",
@@ -29,6 +32,7 @@ impl AccessType {
         }
     }
 
+    /// The access type of a documented name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.name() == name)
     }

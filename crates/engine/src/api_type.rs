@@ -7,6 +7,7 @@ use crate::headers::Headers;
 /// The protocol an endpoint speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
+#[allow(missing_docs, reason = "each is the protocol of its name")]
 pub enum ApiType {
     Rest,
     Graphql,
@@ -16,8 +17,10 @@ pub enum ApiType {
 }
 
 impl ApiType {
+    /// Every API type.
     pub const ALL: [Self; 5] = [Self::Rest, Self::Graphql, Self::Grpc, Self::Soap, Self::Websocket];
 
+    /// What one call speaks, by its URL, the headers of the request, and the request's body.
     pub fn of_call(method: Method, url: &str, headers: &Headers<'_>, payload: &str) -> Self {
         let is_upgrade = || headers.get("upgrade").is_some_and(|value| value.trim().eq_ignore_ascii_case("websocket"));
         if method == Method::Ws || is_upgrade() {
@@ -39,6 +42,7 @@ impl ApiType {
         }
     }
 
+    /// As the contract spells it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Rest => "REST",
@@ -49,6 +53,7 @@ impl ApiType {
         }
     }
 
+    /// The API type of a documented name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|api_type| api_type.name() == name)
     }

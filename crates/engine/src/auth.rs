@@ -20,6 +20,7 @@ const CERTIFICATES: [(&str, u32); 6] = [
 
 /// How a call proves who makes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "each is the documented authentication type of its name")]
 pub enum AuthType {
     Unauthenticated,
     Basic,
@@ -37,6 +38,7 @@ pub enum AuthType {
 pub struct AuthSet(u16);
 
 impl AuthType {
+    /// Every authentication type.
     pub const ALL: [Self; 9] = [
         Self::Unauthenticated,
         Self::Basic,
@@ -49,6 +51,7 @@ impl AuthType {
         Self::SessionToken,
     ];
 
+    /// As the contract spells it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Unauthenticated => "UNAUTHENTICATED",
@@ -63,6 +66,7 @@ impl AuthType {
         }
     }
 
+    /// The authentication type of a documented name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|auth| auth.name() == name)
     }
@@ -104,10 +108,12 @@ impl AuthSet {
         schemes.iter().map(of_scheme).collect()
     }
 
+    /// Its members, in the order of [`AuthType::ALL`].
     pub fn iter(self) -> impl Iterator<Item = AuthType> {
         AuthType::ALL.into_iter().filter(move |auth| self.0 & bit(*auth) != 0)
     }
 
+    /// Whether it has this member.
     pub fn contains(self, auth: AuthType) -> bool {
         self.0 & bit(auth) != 0
     }

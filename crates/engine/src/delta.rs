@@ -16,8 +16,11 @@ const HOSTS_MAX: usize = 50;
 /// made and joined in any way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndpointDelta {
+    /// The method of every call in it.
     pub method: Method,
+    /// The URL as it was called, without query.
     pub raw_url: String,
+    /// A specification names the endpoint.
     pub declared: bool,
     /// Whether any record proves the endpoint.
     pub proven: bool,
@@ -25,6 +28,7 @@ pub struct EndpointDelta {
     pub status_counts: BTreeMap<i32, u64>,
     /// Further URLs of a declared operation, the smallest 50.
     pub addresses: BTreeSet<String>,
+    /// Status codes that a specification names.
     pub declared_codes: BTreeSet<i32>,
     /// Unix seconds of the oldest record.
     pub first_seen: i64,
@@ -34,13 +38,17 @@ pub struct EndpointDelta {
     pub discovered: Option<i64>,
     /// The smallest 50.
     pub hosts: BTreeSet<String>,
+    /// Each combination of authentication types that one call had.
     pub auth_sets: BTreeSet<AuthSet>,
+    /// What its calls speak.
     pub api_types: BTreeSet<ApiType>,
     /// What the addresses of its calls say; noted by the caller, who knows the account's ranges.
     pub access_types: BTreeSet<AccessType>,
     /// The oldest record of each source, in Unix seconds.
     pub sources: BTreeMap<Source, i64>,
+    /// What a specification says of it.
     pub declaration: Option<DeclaredFacts>,
+    /// Its parameters, each with what was seen of it.
     pub parameters: BTreeMap<ParameterKey, Aggregate>,
 }
 
@@ -50,7 +58,9 @@ pub struct EndpointDelta {
 pub struct DeclaredFacts {
     /// Unix seconds.
     pub time: i64,
+    /// In the words of the specification.
     pub description: Option<String>,
+    /// The specification marks it as deprecated.
     pub deprecated: bool,
     /// Sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -63,11 +73,17 @@ pub struct DeclaredFacts {
 pub struct Aggregate {
     /// Number of records that showed the parameter.
     pub count: u64,
+    /// Unix seconds.
     pub first_seen: i64,
+    /// Unix seconds.
     pub last_seen: i64,
+    /// Values that were seen, up to a bound.
     pub values: Values,
+    /// The smallest number that was seen.
     pub min: Option<i64>,
+    /// The largest number that was seen.
     pub max: Option<i64>,
+    /// A value was sensitive where it stood.
     pub sensitive: bool,
 }
 
@@ -83,6 +99,7 @@ pub enum Values {
 
 /// What a parameter's values look like as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the documented domain of its name")]
 pub enum Domain {
     Enum,
     Range,
@@ -90,6 +107,7 @@ pub enum Domain {
 }
 
 impl EndpointDelta {
+    /// The delta of one call.
     pub fn new(observation: Observation) -> Self {
         let mut delta = Self {
             method: observation.method,
@@ -266,6 +284,7 @@ impl Aggregate {
         }
     }
 
+    /// What the values seen so far say of those to come.
     pub fn domain(&self, sub_type: SubType) -> Domain {
         match self.values {
             Values::Few(_) => Domain::Enum,
@@ -276,6 +295,7 @@ impl Aggregate {
 }
 
 impl Values {
+    /// Takes in one value; beyond the bound all that is known is that they are many.
     pub fn add(&mut self, value: impl Into<CompactString>) {
         if let Self::Few(values) = self {
             values.insert(value.into());
@@ -296,6 +316,7 @@ impl Values {
 }
 
 impl Domain {
+    /// As the contract spells it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Enum => "ENUM",

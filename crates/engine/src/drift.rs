@@ -12,8 +12,11 @@ const CHANGES_MAX: usize = 50;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Shape {
+    /// The specification marks the endpoint as deprecated.
     pub deprecated: bool,
+    /// Status codes of its answers.
     pub codes: BTreeSet<i32>,
+    /// How callers authenticate, by the names of the contract.
     pub auth: BTreeSet<String>,
     /// Place and name, as a reader calls it, to what is declared.
     pub parameters: BTreeMap<String, Parameter>,
@@ -25,6 +28,7 @@ pub struct Shape {
 pub struct Parameter {
     /// Type and format, such as `string date-time`.
     pub kind: String,
+    /// Every call has it.
     pub required: bool,
 }
 

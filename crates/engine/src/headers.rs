@@ -27,6 +27,7 @@ impl<'a> Headers<'a> {
         self.iter().find(|(other, _)| *other == name).map(|(_, value)| value)
     }
 
+    /// Names and values, in the order of the record.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.entries.iter().map(|(name, value)| (&**name, &**value))
     }

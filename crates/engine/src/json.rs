@@ -5,6 +5,7 @@ pub const DEPTH_MAX: usize = 64;
 
 /// A scalar as it stands in the text.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "each is the JSON value of its name")]
 pub enum Scalar<'a> {
     Null,
     Bool(bool),
@@ -15,10 +16,13 @@ pub enum Scalar<'a> {
 
 /// Receives a document in order. A container inside an array is entered without a key.
 pub trait Visitor<'a> {
+    /// A member of an object begins.
     fn enter_key(&mut self, key: Cow<'a, str>);
+    /// An array begins.
     fn enter_array(&mut self);
     /// Leaves the innermost key or array.
     fn leave(&mut self);
+    /// A value without parts.
     fn scalar(&mut self, value: Scalar<'a>);
 }
 

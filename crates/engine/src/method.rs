@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 /// The verb of an endpoint. A verb outside the list is [`Method::Other`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
+#[allow(missing_docs, reason = "each is the HTTP method of its name")]
 pub enum Method {
     Get,
     Post,
@@ -23,6 +24,7 @@ pub enum Method {
 }
 
 impl Method {
+    /// Every method that is told apart.
     pub const ALL: [Self; 14] = [
         Self::Get,
         Self::Post,
@@ -46,6 +48,7 @@ impl Method {
         Self::ALL.into_iter().find(|method| method.name().eq_ignore_ascii_case(text)).unwrap_or(Self::Other)
     }
 
+    /// In capital letters.
     pub fn name(self) -> &'static str {
         match self {
             Self::Get => "GET",

@@ -14,6 +14,7 @@ use crate::{ApiType, Detectors, Method, REQUEST, SubType, body, declared, host};
 /// What one record says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
+    /// The record is not looked at, for this reason.
     Dropped(DropReason),
     /// One entry per endpoint that the record speaks of.
     Seen(Vec<Observation>),
@@ -35,10 +36,12 @@ pub enum DropReason {
 /// One endpoint as one record shows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observation {
+    /// The method of the call.
     pub method: Method,
     /// The template of the record's URL alone, without query and fragment; absolute if the record's is. The URL of a
     /// declared operation is the one that the document gives.
     pub raw_url: String,
+    /// The host that was called, in lower case and without a default port.
     pub host: Option<String>,
     /// A success (2xx, 302, or an upgrade), a request of Postman without answer, or a declaration. Any other answer counts only under
     /// its status, and shows no parameters and no authentication.
@@ -53,12 +56,17 @@ pub struct Observation {
     pub declared_codes: Vec<i32>,
     /// Unix seconds; 0 when the sender did not know.
     pub time: i64,
+    /// How the record reached the inventory.
     pub source: Source,
     /// One set for a call; one for each alternative of a declaration.
     pub auth_sets: Vec<AuthSet>,
+    /// What the call speaks.
     pub api_type: ApiType,
+    /// Every parameter of the call, each once.
     pub parameters: Vec<Sighting>,
+    /// In the words of a specification.
     pub description: Option<String>,
+    /// A specification marks the endpoint as deprecated.
     pub deprecated: bool,
     /// What a specification sorts the operation under, sorted.
     pub tags: Vec<String>,
@@ -87,6 +95,7 @@ pub fn observe(record: &Record<'_>, detectors: &Detectors) -> Verdict {
 }
 
 impl DropReason {
+    /// In counts of dropped records.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pending => "PENDING",

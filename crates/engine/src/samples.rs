@@ -24,6 +24,7 @@ pub struct Samples {
 }
 
 impl Sample {
+    /// A call at this time (Unix seconds), as it is shown.
     pub fn new(time: i64, text: impl Into<String>) -> Self {
         let text = text.into();
         let full: [u8; 32] = Sha256::digest(text.as_bytes()).into();
@@ -39,6 +40,7 @@ impl Samples {
         &self.list
     }
 
+    /// Takes in one sample; the oldest beyond the bound leaves.
     pub fn add(&mut self, sample: Sample) {
         let order = |sample: &Sample| (Reverse(sample.time), sample.digest);
         let Err(place) = self.list.binary_search_by_key(&order(&sample), order) else { return };
@@ -48,6 +50,7 @@ impl Samples {
         }
     }
 
+    /// Takes in those of another set.
     pub fn merge(&mut self, other: Self) {
         other.list.into_iter().for_each(|sample| self.add(sample));
     }

@@ -36,11 +36,15 @@ const NO_LEAVES: [Leaf; LEAVES] = [Leaf { at: u32::MAX, kind: 0 }; LEAVES];
 pub struct ParameterKey {
     /// -1 for the request, else the status of the response.
     pub response_code: i32,
+    /// It is a header.
     pub is_header: bool,
+    /// It is a variable segment of the path.
     pub is_url_param: bool,
+    /// It is a member of the query.
     pub is_query_param: bool,
     /// Header or query name; body leaf joined by `#` with `$` for an array level; the 0-based segment of a URL parameter.
     pub name: CompactString,
+    /// What its values are: one name with values of two types counts twice.
     pub sub_type: SubType,
 }
 
@@ -54,11 +58,13 @@ impl ParameterKey {
 /// One parameter with one value, as one record shows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sighting {
+    /// Which parameter it is.
     pub key: ParameterKey,
     /// At most [`VALUE_BYTES_MAX`] bytes. Nothing for null, for a declaration without example, and for credentials.
     pub value: Option<CompactString>,
     /// The integer part of a number, at the nearest end of the range if it lies outside.
     pub number: Option<i64>,
+    /// The value is sensitive where it stands.
     pub sensitive: bool,
     /// The same record showed the same parameter before, so it counts no further.
     pub repeats: bool,
@@ -66,6 +72,7 @@ pub struct Sighting {
 
 /// Where the parameters of one message part stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the part of a call of its name")]
 pub enum Place {
     Header,
     Url,
@@ -75,6 +82,7 @@ pub enum Place {
 
 /// Gathers the sightings of one record.
 pub struct Sightings<'d> {
+    /// What values are recognized by.
     pub detectors: &'d Detectors,
     list: Vec<Sighting>,
     /// Where in the list the part begins that may yet be taken back.
@@ -88,6 +96,7 @@ pub struct Sightings<'d> {
 }
 
 impl<'d> Sightings<'d> {
+    /// Nothing seen yet.
     pub fn new(detectors: &'d Detectors) -> Self {
         Self {
             detectors,

@@ -11,6 +11,7 @@ use crate::Policy;
 
 /// Turns a name into its addresses.
 pub trait Resolve: Send + Sync {
+    /// The addresses of a host; none is an error of the caller's.
     fn resolve(&self, host: &str) -> Pin<Box<dyn Future<Output = std::io::Result<Vec<IpAddr>>> + Send + '_>>;
 }
 

@@ -1,6 +1,7 @@
 /// Why a call gave no answer. The texts are shown to the person who gave the URL, so they tell nothing of the network
 /// the installation stands in: a closed port, a silent one and a name without address read alike.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the text of each variant says when it occurs")]
 pub enum FetchError {
     #[error("the URL cannot be read")]
     InvalidUrl,

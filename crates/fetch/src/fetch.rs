@@ -20,7 +20,9 @@ pub struct Fetch {
 /// An answer, whatever its status.
 #[derive(Clone, Debug)]
 pub struct Response {
+    /// Of the last hop.
     pub status: StatusCode,
+    /// Of the last hop.
     pub headers: HeaderMap,
     /// Where the answer came from, after redirects.
     pub url: Url,
@@ -41,6 +43,7 @@ impl Response {
 }
 
 impl Fetch {
+    /// A client that goes where the policy lets it.
     pub fn new(policy: Policy) -> Self {
         Self::with_resolver(policy, Arc::new(SystemResolver))
     }

@@ -17,8 +17,11 @@ pub struct Policy {
 /// A host name, `*.` and a name for all hosts below it, an address, or a range of addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostPattern {
+    /// Exactly this host, in lower case.
     Name(String),
+    /// Every host below this domain, in lower case.
     Below(String),
+    /// Every address of a range.
     Range(IpNet),
 }
 

@@ -28,6 +28,7 @@ const OF_THE_CONNECTION: [HeaderName; 7] = [
 ];
 
 impl Request {
+    /// A request without headers and body.
     pub fn new(method: Method, url: impl Into<String>) -> Self {
         Self {
             method,
@@ -40,10 +41,12 @@ impl Request {
         }
     }
 
+    /// A GET.
     pub fn get(url: impl Into<String>) -> Self {
         Self::new(Method::GET, url)
     }
 
+    /// A POST.
     pub fn post(url: impl Into<String>) -> Self {
         Self::new(Method::POST, url)
     }
@@ -71,6 +74,7 @@ impl Request {
         self
     }
 
+    /// With a body, sent as it is.
     #[must_use]
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();

@@ -28,6 +28,7 @@ const RATIO_FREE_BYTES: u64 = 4 * 1024 * 1024;
 /// The documents of an archive.
 #[derive(Debug)]
 pub struct Archive {
+    /// Those that are of a known format, in the order of the archive.
     pub documents: Vec<Member>,
     /// What is left out and why.
     pub notes: Vec<ImportError>,
@@ -38,7 +39,9 @@ pub struct Archive {
 pub struct Member {
     /// Its path in the archive; of several files that are one document, that of their folder.
     pub name: String,
+    /// What it was recognized as.
     pub format: Format,
+    /// Its content, unpacked.
     pub bytes: Vec<u8>,
 }
 

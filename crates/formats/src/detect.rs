@@ -6,6 +6,7 @@ use crate::{foreign, text};
 /// A file format that this crate converts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
+    /// An HTTP Archive.
     Har,
     /// OpenAPI 3.x, Swagger 1.2 and 2.0, AsyncAPI 2 and 3, as JSON or YAML; GraphQL as schema or introspection; gRPC as
     /// set of descriptors or `.proto` file.

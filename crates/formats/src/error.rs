@@ -1,5 +1,6 @@
 /// Why a whole file is refused. The text is meant for the person who sent the file.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the text of each variant says when it occurs")]
 pub enum FormatError {
     #[error("not a HAR file: {0}")]
     NotHar(String),

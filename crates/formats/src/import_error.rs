@@ -14,7 +14,9 @@ pub enum ErrorType {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportError {
+    /// What is wrong, for the one who wrote the document.
     pub error: String,
+    /// Whether it can be imported all the same.
     pub error_type: ErrorType,
 }
 

@@ -3,6 +3,7 @@ use std::time::Duration;
 /// Why a step was not done.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
+    /// The store did not answer or refused.
     #[error(transparent)]
     Store(#[from] portolan_store::Error),
     /// It may go better later. The account reads the public text, the log has the cause.
@@ -17,6 +18,7 @@ pub enum Error {
     /// The process ends: the attempt counts for nothing.
     #[error("the process is ending")]
     Stopping,
+    /// A step ended by a panic, with its message.
     #[error("the work panicked: {0}")]
     Panicked(String),
     /// There was no sign of life for so long.

@@ -45,6 +45,7 @@ pub enum Readers {
 pub struct Subject {
     /// Of jobs that [`Jobs::ask`](crate::Jobs::ask) makes, one of a kind and name is active at a time.
     pub name: String,
+    /// Who sees the job.
     pub readers: Readers,
     /// Who asked for it; nobody where the installation did.
     pub user_id: Option<i64>,
@@ -63,10 +64,13 @@ impl Subject {
 /// A job that a write makes once.
 #[derive(Clone, Debug)]
 pub struct NewJob<T> {
+    /// The account that it works for.
     pub account_id: i64,
     /// Of [`new_id`].
     pub job_id: String,
+    /// What is to be done.
     pub task: T,
+    /// What it is about.
     pub subject: Subject,
     /// Names the write: repeated, it meets the job that it made before.
     pub key: String,
@@ -86,15 +90,20 @@ pub fn new_id() -> String {
 pub enum State {
     /// Waits for a worker, for the first time or for the next attempt.
     Pending,
+    /// A worker has it.
     Running,
+    /// It is done.
     Succeeded,
+    /// It ended with an error that no repeat mends.
     Failed,
+    /// Somebody ended it.
     Cancelled,
 }
 
 impl State {
     const ALL: [Self; 5] = [Self::Pending, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled];
 
+    /// As the contract spells it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pending => "PENDING",
@@ -118,20 +127,29 @@ impl State {
 /// A job as its readers see it. What cannot be read of it is left out: one row hides no other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
+    /// The account that it works for.
     pub account_id: i64,
+    /// A UUID.
     pub job_id: String,
+    /// The name of its task.
     pub kind: String,
+    /// What it is about.
     pub subject: Subject,
+    /// How far it is.
     pub state: State,
     /// The arguments with their kind; null when they are sealed or cannot be read.
     pub arguments: Value,
     /// Of the write that made it; empty for those of [`Jobs::ask`](crate::Jobs::ask).
     pub key: String,
+    /// What a worker must have to do it; empty when any can.
     pub needs: String,
     /// How far the work is; null before the first step.
     pub cursor: Value,
+    /// Items that its steps counted.
     pub done_items: i64,
+    /// Of `bytes_total`.
     pub bytes_done: i64,
+    /// 0 when it is not known.
     pub bytes_total: i64,
     /// What the last step said; null before, and where it said nothing.
     pub outcome: Value,
@@ -139,19 +157,26 @@ pub struct Record {
     pub error: Option<String>,
     /// Unix seconds.
     pub created_at: i64,
+    /// Unix seconds of the last change.
     pub updated_at: i64,
 }
 
 /// A job as the work on it sees it.
 #[derive(Clone, Debug)]
 pub struct Job<T: Task> {
+    /// The account that it works for.
     pub account_id: i64,
+    /// A UUID.
     pub job_id: String,
+    /// What is to be done.
     pub task: T,
+    /// What it is about.
     pub subject: Subject,
     /// Of the write that made it; empty for those of [`Jobs::ask`](crate::Jobs::ask).
     pub key: String,
+    /// Where the next step begins.
     pub cursor: T::Cursor,
+    /// Items that the steps before counted.
     pub done_items: i64,
     /// Unix seconds; the same at every attempt.
     pub created_at: i64,

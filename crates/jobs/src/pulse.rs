@@ -23,6 +23,7 @@ impl Pulse {
         self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// How many bytes of its input the job has read.
     pub fn bytes_read(&self) -> u64 {
         self.bytes_read.load(Ordering::Relaxed)
     }

@@ -30,6 +30,7 @@ const DIED: &str = "The process died at every attempt";
 
 /// How the steps of a service's jobs are done.
 pub trait Work: Clone + Send + Sync + 'static {
+    /// The kinds of job that it does.
     type Task: Task;
     /// What a step needs of others.
     type Prepared: Send + Sync + 'static;

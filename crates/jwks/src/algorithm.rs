@@ -1,5 +1,6 @@
 /// The signature algorithms that are known here (RFC 7518, RFC 8037, RFC 9864).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "each is the algorithm of its name in RFC 7518 and RFC 8037")]
 pub enum Algorithm {
     Hs256,
     Rs256,

@@ -15,6 +15,7 @@ pub struct Rules {
 
 /// The claim that a token fails for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the text of each variant says when it occurs")]
 pub enum ClaimError {
     #[error("the token has expired")]
     Expired,

@@ -29,15 +29,18 @@ pub enum Source {
 /// The answer of a provider.
 #[derive(Clone, Debug, Default)]
 pub struct Fetched {
+    /// The body of the answer.
     pub body: Vec<u8>,
     /// The header Cache-Control, empty without one.
     pub cache_control: String,
 }
 
+/// What [`HttpGet::get`] returns.
 pub type FetchFuture<'a> = Pin<Box<dyn Future<Output = Result<Fetched, String>> + Send + 'a>>;
 
 /// One HTTP GET. Only an answer of 200 within the bound is a success; the text of a failure goes to the log.
 pub trait HttpGet: Send + Sync {
+    /// The document at a URL, of at most so many bytes; the error says what is wrong, for the log.
     fn get<'a>(&'a self, url: &'a str, bytes_max: usize) -> FetchFuture<'a>;
 }
 
@@ -68,6 +71,7 @@ impl Entry {
 }
 
 impl KeySets {
+    /// Empty: each set is fetched when it is first asked for.
     pub fn new(get: Arc<dyn HttpGet>, settings: Settings) -> Self {
         Self { get, settings, entries: Arc::default() }
     }

@@ -11,10 +11,13 @@ const HEADER_BYTES_MAX: usize = 4 * 1024;
 /// A JWS in compact form that has been read and not yet verified; the payload may be anything.
 #[derive(Clone, Debug)]
 pub struct Compact {
+    /// What the header names.
     pub algorithm: Algorithm,
     /// Picks one key of a configured set; otherwise only a text.
     pub kid: Option<String>,
+    /// What the header says that it is.
     pub typ: Option<String>,
+    /// What is signed, decoded.
     pub payload: Vec<u8>,
     signing_input: String,
     signature: String,
@@ -23,6 +26,7 @@ pub struct Compact {
 /// A [`Compact`] whose payload is a set of claims.
 #[derive(Clone, Debug)]
 pub struct Jws {
+    /// Its parts, not verified yet.
     pub compact: Compact,
     /// True only after [`Compact::verify`]; before that they may look up which profile is meant and nothing more.
     pub claims: Map<String, Value>,
@@ -30,6 +34,7 @@ pub struct Jws {
 
 /// Why a text is no acceptable token. Callers of the edge see none of this, the log does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the text of each variant says when it occurs")]
 pub enum JwsError {
     #[error("the token is too long")]
     TooLong,

@@ -33,6 +33,7 @@ pub struct Key {
 
 /// Why a text or a JSON Web Key is no usable key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the text of each variant says when it occurs")]
 pub enum KeyError {
     #[error("is not a public key: expected a PEM public key, a PEM certificate or an ssh-rsa line")]
     Form,
@@ -165,10 +166,12 @@ impl Key {
         Self { kid: None, algorithms, decoding, fingerprint: digest.finalize().into() }
     }
 
+    /// The id that its set gives it.
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
+    /// What it verifies.
     pub fn algorithms(&self) -> &[Algorithm] {
         &self.algorithms
     }

@@ -18,6 +18,7 @@ pub struct KeySet {
 
 /// Why an answer is no key set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the text of each variant says when it occurs")]
 pub enum SetError {
     #[error("the key set is too large")]
     TooLarge,
@@ -58,10 +59,12 @@ impl KeySet {
         self.keys.iter().any(|key| key.kid() == Some(kid))
     }
 
+    /// How many keys it has.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
+    /// Whether it has none.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }

@@ -5,11 +5,14 @@ use sha2::{Digest as _, Sha256};
 /// At most `max` in each window of this length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
+    /// How many count in one window.
     pub max: u64,
+    /// How long a window lasts; it begins with the first that counts.
     pub window: Duration,
 }
 
 impl Limit {
+    /// So many in 60 seconds.
     pub const fn per_minute(max: u64) -> Self {
         Self { max, window: Duration::from_secs(60) }
     }
@@ -20,6 +23,7 @@ impl Limit {
 pub struct Counter {
     /// The kind, and a digest of the one: callers choose names of any length, and of what they choose nothing is kept.
     pub subject: String,
+    /// What the subject may use.
     pub limit: Limit,
 }
 

@@ -7,13 +7,16 @@ use crate::{Counter, Decision, memory, redis, table};
 /// Counters, wherever they are. Clones share them.
 #[derive(Clone)]
 pub enum Limits {
+    /// In this process alone.
     Memory(memory::Memory),
+    /// In Redis, for every process.
     Redis(Redis),
     /// In the table `limit_counts` of a service, opened by [`Limits::in_table`].
     Table(Db),
 }
 
 impl Limits {
+    /// Counters in the memory of this process.
     pub fn memory() -> Self {
         Self::Memory(memory::Memory::default())
     }

@@ -21,6 +21,7 @@ pub enum Error {
     /// The broker does not answer, or refuses.
     #[error("broker: {0}")]
     Broker(String),
+    /// The store did not answer or refused.
     #[error(transparent)]
     Store(#[from] portolan_store::Error),
 }

@@ -17,14 +17,18 @@ pub type Positions = BTreeMap<i64, i64>;
 pub struct Message {
     /// Records of one key keep their order.
     pub key: Vec<u8>,
+    /// What readers get.
     pub value: Vec<u8>,
 }
 
 /// A record as read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
+    /// Its place in its partition.
     pub offset: i64,
+    /// What chose its partition.
     pub key: Bytes,
+    /// What was appended.
     pub value: Bytes,
     /// Who wrote it, where the log itself does not keep a repeated append from writing twice.
     pub producer: Option<ProducerMark>,
@@ -33,7 +37,9 @@ pub struct Stored {
 /// The place of a record among those of its producer. A producer writes in ascending order of sequence and index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProducerMark {
+    /// Who appended it.
     pub producer_id: Arc<str>,
+    /// The number that its producer gave it.
     pub sequence: i64,
     /// Among the records of one append.
     pub index: i64,

@@ -16,11 +16,15 @@ const BYTES_MAX: i64 = 64 << 20;
 /// A record that is set aside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rejected {
+    /// Where it stood in the log.
     pub partition: i64,
+    /// Where it stood in its partition.
     pub offset: i64,
     /// The account that the record names; nothing when it could not be told.
     pub account_id: Option<i64>,
+    /// Why it was not taken.
     pub reason: String,
+    /// As it was appended.
     pub key: Vec<u8>,
     /// Empty for a batch that the log cannot read.
     pub value: Vec<u8>,
@@ -31,12 +35,10 @@ pub struct Rejected {
 /// Which records are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accounts {
+    /// Every account, and records of none.
     All,
     /// Those of one account, with those of no known account where `unknown`.
-    Of {
-        account_id: i64,
-        unknown: bool,
-    },
+    Of { account_id: i64, unknown: bool },
 }
 
 /// The place of a record in the list, which goes from the newest to the oldest.
@@ -44,11 +46,14 @@ pub enum Accounts {
 pub struct Place {
     /// Unix seconds.
     pub created_at: i64,
+    /// Of the log.
     pub partition: i64,
+    /// In the partition.
     pub offset: i64,
 }
 
 impl Rejected {
+    /// Where it stood.
     pub fn place(&self) -> Place {
         Place { created_at: self.created_at, partition: self.partition, offset: self.offset }
     }

@@ -19,14 +19,17 @@ const CLAIM: &str = "INSERT INTO meter_counts (account_id, feature, count, versi
 /// A count that was made anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recount {
+    /// What is counted.
     pub feature: String,
     /// As kept before, deltas that waited included.
     pub kept: i64,
+    /// What there is.
     pub counted: i64,
     /// The version of `kept`, when billing had acknowledged it.
     pub settled_version: Option<i64>,
     /// The count after the repair, and its version.
     pub count: i64,
+    /// Of the count after the recount.
     pub version: i64,
 }
 

@@ -55,7 +55,9 @@ pub async fn put(tx: &mut Tx, topic: &str, key: &str, event_id: &str, payload: &
 /// Events on their way, by topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
+    /// To which service and RPC they go.
     pub topic: String,
+    /// How many wait.
     pub events: i64,
     /// Of the oldest one, in seconds.
     pub age_s: i64,
@@ -84,7 +86,9 @@ const SELECT_REASON: &str =
 /// Events that their receiver will never take, by topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
+    /// To which service and RPC they went.
     pub topic: String,
+    /// How many were refused.
     pub events: i64,
     /// Of the last one.
     pub reason: String,

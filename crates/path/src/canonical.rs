@@ -11,10 +11,13 @@ use crate::host::canonical_authority;
 pub struct CanonicalUrl<'a> {
     /// `http://host`, with a port that is not the scheme's own; empty for a URL without a host.
     pub origin: Cow<'a, str>,
+    /// Its path, with normal percent-encoding and without dot segments.
     pub path: Cow<'a, str>,
     /// Without `?`.
     pub query: Option<&'a str>,
+    /// Its scheme is `ws` or `wss`.
     pub is_websocket: bool,
+    /// It had a user or a password, which are left out.
     pub had_credentials: bool,
 }
 

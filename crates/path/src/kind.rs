@@ -1,5 +1,6 @@
 /// What a variable stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "each is the kind of segment of its name")]
 pub enum Kind {
     Integer,
     Float,

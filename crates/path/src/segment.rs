@@ -1,8 +1,11 @@
 use crate::Kind;
 
+/// One segment of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Segment {
+    /// This text.
     Literal(String),
+    /// Anything that the variable takes.
     Variable(Variable),
     /// At least one literal and one variable, and no two variables side by side.
     Mixed(Vec<Part>),
@@ -13,14 +16,18 @@ pub enum Segment {
 /// A part of a mixed segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
+    /// This text.
     Literal(String),
+    /// Anything that the variable takes.
     Variable(Variable),
 }
 
+/// What stands for the varying segments of paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
     /// Empty where nobody gave one.
     pub name: String,
+    /// What it takes.
     pub kind: Kind,
 }
 
@@ -51,6 +58,7 @@ impl Segment {
         }
     }
 
+    /// Its variables, from left to right.
     pub fn variables(&self) -> impl Iterator<Item = &Variable> {
         let (one, parts): (_, &[Part]) = match self {
             Self::Literal(_) => (None, &[]),
@@ -63,10 +71,12 @@ impl Segment {
         }))
     }
 
+    /// Whether it has no variable.
     pub fn is_literal(&self) -> bool {
         matches!(self, Self::Literal(_))
     }
 
+    /// Whether both take the same texts, whatever their variables are called.
     pub fn has_shape_of(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Literal(left), Self::Literal(right)) => left == right,

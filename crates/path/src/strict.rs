@@ -5,6 +5,7 @@ use crate::{PATH_BYTES_MAX, SEGMENTS_MAX};
 /// The path of a request as its upstream will read it, in decoded segments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StrictPath<'a> {
+    /// Its segments, decoded.
     pub segments: Vec<Cow<'a, str>>,
 }
 

@@ -9,7 +9,9 @@ use crate::{Kind, words};
 /// Two templates have one shape when they match the same paths: names do not count, kinds do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
+    /// From left to right.
     pub segments: Vec<Segment>,
+    /// A slash follows the last segment.
     pub ends_with_slash: bool,
 }
 

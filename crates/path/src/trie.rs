@@ -62,6 +62,7 @@ impl<T> NodeData<T> {
 }
 
 impl<T> Trie<T> {
+    /// Without templates; literals then match in any case where `ignores_case` is set.
     pub fn new(ignores_case: bool) -> Self {
         Self {
             literals: HashMap::new(),

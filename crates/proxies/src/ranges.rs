@@ -49,6 +49,7 @@ impl Ranges {
         self.0.iter().any(|network| network.contains(&address))
     }
 
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

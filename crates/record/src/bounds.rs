@@ -12,6 +12,7 @@ pub const RECORD_BYTES_MAX: usize = 5 * 1024 * 1024;
 
 /// Which bound a record exceeds. The text is for the person who sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the text of each variant says what was exceeded, and by what")]
 pub enum BoundExceeded {
     #[error("the URL has {0} bytes; at most {URL_BYTES_MAX} are taken")]
     UrlBytes(usize),

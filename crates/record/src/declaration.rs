@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Declaration {
+    /// The specification marks it as deprecated.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub deprecated: bool,
+    /// One line on what it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
     /// The groups that the document sorts the operation into.
@@ -17,6 +19,7 @@ pub struct Declaration {
     pub addresses: Vec<String>,
     /// Declared response status codes; ranges and `default` are left out.
     pub response_codes: Vec<i32>,
+    /// Of path, query, headers, cookies, and body.
     pub parameters: Vec<DeclaredParameter>,
     /// One entry per alternative of the effective security requirement; empty means no authentication is declared.
     pub auth: Vec<AuthAlternative>,
@@ -31,6 +34,7 @@ pub struct Declaration {
 pub struct Specification {
     /// The same for the same text.
     pub id: String,
+    /// As its author called it.
     pub title: String,
     /// What the document says of itself.
     pub version: String,
@@ -40,6 +44,7 @@ pub struct Specification {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeclaredParameter {
+    /// Where a call has it.
     pub location: Location,
     /// The status of the response that holds it; -1 for the request.
     pub response_code: i32,
@@ -52,8 +57,10 @@ pub struct DeclaredParameter {
     /// JSON Schema type: `string`, `integer`, `number`, `boolean`, `object`, `array`, `null`, or empty when unknown.
     #[serde(default)]
     pub schema_type: String,
+    /// As the schema names it, such as `date-time`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
+    /// A call without it is refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub required: bool,
     /// Example and enum values written in the document, as text; at most 5.
@@ -61,8 +68,10 @@ pub struct DeclaredParameter {
     pub examples: Vec<String>,
 }
 
+/// Where a call has a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "each is the part of a call of its name")]
 pub enum Location {
     Path,
     Query,
@@ -75,11 +84,14 @@ pub enum Location {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum AuthAlternative {
+    /// This scheme.
     One(DeclaredAuth),
+    /// Every one of these together.
     All(Vec<DeclaredAuth>),
 }
 
 impl AuthAlternative {
+    /// Its schemes.
     pub fn schemes(&self) -> &[DeclaredAuth] {
         match self {
             Self::One(scheme) => std::slice::from_ref(scheme),
@@ -97,6 +109,7 @@ impl From<DeclaredAuth> for AuthAlternative {
 /// The kind of a declared security scheme, in the terms of OpenAPI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "each is the security scheme of its name in OpenAPI")]
 pub enum DeclaredAuth {
     ApiKey,
     Basic,

@@ -8,9 +8,11 @@ use crate::{BoundExceeded, Declaration, Source, bounds};
 /// One record of the ingest topic. Text members borrow from the parsed bytes where they need no unescaping.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record<'a> {
+    /// The account that it is for.
     pub account_id: i64,
     /// The target collection (`akto_vxlan_id`); 0 when the record names none.
     pub collection_id: i64,
+    /// How it reached the inventory.
     pub source: Source,
     /// As sent: any case, any verb.
     pub method: Cow<'a, str>,
@@ -20,10 +22,13 @@ pub struct Record<'a> {
     pub protocol: Cow<'a, str>,
     /// A JSON object of name to value, as text; empty means none.
     pub request_headers: Cow<'a, str>,
+    /// The body of the request, empty where there is none.
     pub request_payload: Cow<'a, str>,
     /// A JSON object of name to value, as text; empty means none.
     pub response_headers: Cow<'a, str>,
+    /// The body of the answer, empty where there is none.
     pub response_payload: Cow<'a, str>,
+    /// Of the answer.
     pub status_code: i32,
     /// Reason phrase.
     pub status: Cow<'a, str>,
@@ -31,6 +36,7 @@ pub struct Record<'a> {
     pub time: i64,
     /// Client address; the text `null` for imports.
     pub ip: Cow<'a, str>,
+    /// The address that was called, empty where it is not known.
     pub dest_ip: Cow<'a, str>,
     /// 1 incoming, 2 outgoing.
     pub direction: i32,
@@ -38,11 +44,13 @@ pub struct Record<'a> {
     pub pending: bool,
     /// A JSON object of collection tags, as text; empty means none.
     pub tags: Cow<'a, str>,
+    /// What a specification says of the call.
     pub declaration: Option<Box<Declaration>>,
 }
 
 /// Why a record cannot be read. The text goes to the operator beside the rejected record.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the text of each variant says when it occurs")]
 pub enum RecordError {
     #[error("record is not a JSON object of the documented form: {0}")]
     Json(#[from] serde_json::Error),

@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 /// Where a record comes from. An unknown name makes the record unreadable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[allow(missing_docs, reason = "each is the documented source of its name")]
 pub enum Source {
     Har,
     Pcap,

@@ -61,6 +61,7 @@ impl BodyBudget {
         Ok(Self::new(bodies_bytes_max, bodies_bytes_share))
     }
 
+    /// At most `bytes_max` bytes in all, and `share` for each account or anonymous address.
     pub fn new(bytes_max: usize, share: usize) -> Self {
         Self(Arc::new(Shared { bytes_max, share, held: Mutex::default() }))
     }

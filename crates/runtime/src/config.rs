@@ -13,6 +13,7 @@ const DRAIN_MS_MAX: u64 = 5_000;
 /// The configuration of a process.
 #[derive(Clone)]
 pub struct Config {
+    /// Where keys, uploads, and an embedded database lie.
     pub data_dir: PathBuf,
     /// The sections that processes share.
     pub shared: Shared,
@@ -25,6 +26,7 @@ pub struct Config {
 pub struct ConfigError(Vec<String>);
 
 impl ConfigError {
+    /// Each problem begins with its key.
     pub fn problems(&self) -> &[String] {
         &self.0
     }
@@ -235,6 +237,7 @@ impl Config {
         }
     }
 
+    /// The file of the root key, or of the derived keys of one service.
     pub fn secret_key_file(&self) -> PathBuf {
         match self.shared.secrets.key_file.as_str() {
             "" => self.data_dir.join("secret-key"),

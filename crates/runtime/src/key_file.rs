@@ -13,12 +13,16 @@ use portolan_authz::{SERVICES, SPEAKERS, road_key};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+/// Why the keys of an installation cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretsError {
+    /// The file cannot be read or written.
     #[error("secret key file {path}: {source}", path = path.display())]
     File { path: PathBuf, source: std::io::Error },
+    /// The file holds something else.
     #[error("secret key file {path} {problem}", path = path.display())]
     Form { path: PathBuf, problem: String },
+    /// A sealed value does not open.
     #[error("a sealed value cannot be opened with the configured secret key")]
     Sealed,
 }

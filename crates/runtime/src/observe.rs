@@ -24,6 +24,7 @@ impl<S> Layer<S> for ObserveLayer {
     }
 }
 
+/// A service whose calls are counted and traced; made by [`ObserveLayer`].
 #[derive(Clone)]
 pub struct Observe<S> {
     inner: S,

@@ -1,6 +1,8 @@
 //! The sections of the configuration that processes share, key by key as `default.toml` documents them. What a service
 //! alone reads is a struct of that service.
 
+#![allow(missing_docs, reason = "`default.toml` says what each key means")]
+
 use std::num::NonZeroU32;
 
 use schemars::JsonSchema;

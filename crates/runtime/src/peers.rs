@@ -33,11 +33,17 @@ const SETTLE_WAIT: Duration = Duration::from_secs(5);
 /// The other services of the installation.
 #[derive(Clone)]
 pub struct Peers {
+    /// The way to users, roles, grants, and the audit.
     pub identity: Channel,
+    /// The way to API keys, profiles, and the edge.
     pub tokens: Channel,
+    /// The way to collections, endpoints, and ingest.
     pub inventory: Channel,
+    /// The way to uploads and their jobs.
     pub imports: Channel,
+    /// The way to plans, limits, and usage.
     pub billing: Channel,
+    /// Signs what this process says to them.
     pub auth: ServiceAuth,
 }
 
@@ -114,6 +120,7 @@ impl Peers {
         Ok(())
     }
 
+    /// Users, sessions, and grants.
     pub fn identity(&self) -> IdentityServiceClient<Called<Channel>> {
         IdentityServiceClient::with_interceptor(self.identity.clone(), self.as_service("identity"))
     }
@@ -148,6 +155,7 @@ impl Peers {
         CollectionListsServiceClient::with_interceptor(self.identity.clone(), self.as_service("identity"))
     }
 
+    /// Owners of API keys.
     pub fn tokens(&self) -> TokensServiceClient<Called<Channel>> {
         TokensServiceClient::with_interceptor(self.tokens.clone(), self.as_service("tokens"))
     }
@@ -157,10 +165,12 @@ impl Peers {
         ApiKeysServiceClient::with_interceptor(self.tokens.clone(), self.as_service("tokens"))
     }
 
+    /// The ends of credentials whose owner has gone.
     pub fn revocations(&self) -> RevocationServiceClient<Called<Channel>> {
         RevocationServiceClient::with_interceptor(self.tokens.clone(), self.as_service("tokens"))
     }
 
+    /// Owners of organization tokens.
     pub fn organization_tokens(&self) -> OrganizationTokensServiceClient<Called<Channel>> {
         OrganizationTokensServiceClient::with_interceptor(self.tokens.clone(), self.as_service("tokens"))
     }

@@ -72,12 +72,15 @@ impl ProcessArgs {
 /// What every process has.
 #[derive(Clone)]
 pub struct Process {
+    /// What it was told.
     pub config: Config,
+    /// The database of its services.
     pub store: Store,
     /// The root key, or the derived keys of the one service of the process.
     pub keys: Arc<Keys>,
     /// Where `cache.url` names one.
     pub redis: Option<Redis>,
+    /// The ways to the services of the installation.
     pub peers: Peers,
     /// Certificates of the connections between services, where they are configured.
     pub tls: Option<Arc<Tls>>,
@@ -312,7 +315,9 @@ pub fn expect_shared(config: &Config, own: &[&str]) -> Result<(), BoxError> {
 
 /// A service that is ready to be served.
 pub struct Built {
+    /// What it serves.
     pub routes: Routes,
+    /// Goes before all of it.
     pub guard: Guard,
     /// What the service needs beside store and cache.
     pub checks: Vec<(&'static str, crate::readiness::Check)>,

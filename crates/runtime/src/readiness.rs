@@ -19,10 +19,13 @@ pub type Check = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<String, Stri
 /// What one part was found to be.
 #[derive(Clone, Debug)]
 pub struct Part {
+    /// As `/readyz` names it.
     pub name: String,
     /// Whether it is another process of the installation.
     pub is_peer: bool,
+    /// A detail, or what is wrong.
     pub state: Result<String, String>,
+    /// When that was found.
     pub looked_at: Instant,
 }
 

@@ -25,6 +25,7 @@ pub type Columns = &'static [&'static Column];
 /// What a pass did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pass {
+    /// Values that stand under the current key since.
     pub resealed: i64,
     /// Values that name a former key and do not open under it: nothing will open them.
     pub damaged: i64,
@@ -33,6 +34,7 @@ pub struct Pass {
 /// What stands under a former key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Remaining {
+    /// Values that open under the former key.
     pub values: i64,
     /// As in [`Pass`].
     pub damaged: i64,

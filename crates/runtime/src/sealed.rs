@@ -26,14 +26,18 @@ impl std::fmt::Display for Place {
 /// What names the rows of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowId {
+    /// A BIGINT.
     Number,
+    /// A TEXT.
     Text,
 }
 
 /// How a column holds bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
+    /// In a BLOB or BYTEA.
     Bytes,
+    /// In lower-case hex, in a TEXT.
     Hex,
 }
 
@@ -41,9 +45,13 @@ pub enum Form {
 /// table, over all accounts.
 #[derive(Debug)]
 pub struct Column {
+    /// The table that it stands in.
     pub table: &'static str,
+    /// Its name there.
     pub name: &'static str,
+    /// What tells the rows of the table apart.
     pub row_id: RowId,
+    /// How values are written.
     pub form: Form,
     #[doc(hidden)]
     pub page: &'static str,
@@ -83,8 +91,11 @@ macro_rules! sealed_column {
 /// A sealed value where it stands.
 #[derive(Clone, Debug)]
 pub struct SealedRow {
+    /// Of the row.
     pub id: Value,
+    /// What the value is bound to.
     pub place: Place,
+    /// The value as it stands there.
     pub sealed: Vec<u8>,
 }
 

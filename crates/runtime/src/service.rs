@@ -45,9 +45,11 @@ pub trait Service {
 
 /// A service that is ready to be served.
 pub struct Opened {
+    /// Its proto services, without a guard.
     pub routes: Routes,
     /// Of a process that runs this service alone.
     pub guard: Guard,
+    /// What runs by itself.
     pub tasks: Tasks,
 }
 

@@ -178,9 +178,13 @@ fn edit_distance(a: &str, b: &str) -> usize {
 
 /// A key as `default.toml` documents it.
 pub struct Documented {
+    /// The table of the file.
     pub section: String,
+    /// In the table.
     pub key: String,
+    /// What holds where nothing else is said.
     pub default: serde_json::Value,
+    /// What it means, as `default.toml` says it.
     pub description: String,
 }
 

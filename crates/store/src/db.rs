@@ -107,6 +107,7 @@ impl Db {
         }
     }
 
+    /// Which database it is.
     pub fn dialect(&self) -> Dialect {
         self.shared.dialect
     }

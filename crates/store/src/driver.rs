@@ -15,8 +15,11 @@ pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Usage {
     /// The service that it is of.
     pub service: String,
+    /// Connections that somebody has.
     pub busy: u32,
+    /// Connections that are open and free.
     pub idle: u32,
+    /// Connections that may be open.
     pub max: u32,
 }
 

@@ -38,6 +38,7 @@ pub struct Connections {
 }
 
 impl Connections {
+    /// What all pools together may open.
     pub fn total(&self) -> u32 {
         self.pools.saturating_mul(self.pool_max)
     }

@@ -16,10 +16,12 @@ impl Row {
         T::read(self, position).map_err(|reason| Error::Inconsistency(format!("column {position}: {reason}")))
     }
 
+    /// How many columns it has.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
+    /// Whether it has none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -27,6 +29,7 @@ impl Row {
 
 /// How a column is named: `usize` or `&str`.
 pub trait ColumnIndex {
+    /// Its place in the row, from 0.
     fn position(&self, row: &Row) -> Result<usize, Error>;
 }
 

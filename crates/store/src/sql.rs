@@ -6,7 +6,9 @@ use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 /// find every place that builds statements.
 #[derive(Clone, Debug)]
 pub enum Sql {
+    /// A constant of the program.
     Literal(&'static str),
+    /// Put together of constants; never of values.
     Assembled(Arc<str>),
 }
 

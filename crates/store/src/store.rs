@@ -127,6 +127,7 @@ impl Store {
         Ok(Db::new(dialect, name, pools, self.faults.clone(), directory, reach, self.makes))
     }
 
+    /// Which database it is.
     pub fn dialect(&self) -> Dialect {
         match self.backend {
             Backend::Sqlite(_) => Dialect::Sqlite,

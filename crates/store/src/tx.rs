@@ -34,6 +34,7 @@ impl Tx {
         Self { transaction, dialect, faults, reach, failed: false }
     }
 
+    /// Which database it is in.
     pub fn dialect(&self) -> Dialect {
         self.dialect
     }

@@ -3,6 +3,7 @@ use sqlx::{Arguments, Error as DriverError};
 
 /// The database type of a null: Postgres must know it, because a prepared statement fixes its argument types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the type of its name")]
 pub enum Type {
     I64,
     F64,
@@ -12,6 +13,7 @@ pub enum Type {
 
 /// One argument of a statement. `Option<T>` converts into a null of the type of `T`.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "each holds a value of the type of its name; `Null` says of which type it is none")]
 pub enum Value {
     Null(Type),
     I64(i64),

@@ -28,14 +28,17 @@ impl Certificates {
         Self { folder: folder.to_owned() }
     }
 
+    /// The file of the authority.
     pub fn ca(&self) -> String {
         self.file("ca.crt")
     }
 
+    /// The file of the certificate.
     pub fn cert(&self) -> String {
         self.file("tls.crt")
     }
 
+    /// The file of its key.
     pub fn key(&self) -> String {
         self.file("tls.key")
     }

@@ -12,6 +12,7 @@ const SERVICE: &str = "test";
 pub struct TestDb {
     /// The handle of the service `test`. Services under test open their own by `store.service(…)`.
     pub db: Db,
+    /// The database itself.
     pub store: Store,
     /// To open the same database a second time, as another process would.
     pub url: String,

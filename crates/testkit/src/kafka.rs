@@ -68,10 +68,12 @@ impl KafkaServer {
         server
     }
 
+    /// Where clients with a password are answered.
     pub fn sasl_address(&self) -> String {
         format!("127.0.0.1:{}", self.sasl_port)
     }
 
+    /// Where clients without one are answered.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }

@@ -27,6 +27,7 @@ pub struct PostgresServer {
 }
 
 impl PostgresServer {
+    /// Of its user, with characters that a URL must escape.
     pub const PASSWORD: &str = "p@ss:word";
 
     /// Starts the programs of the folder that the environment names.
@@ -79,10 +80,12 @@ impl PostgresServer {
         Self { port, _process: process, _directory: directory }
     }
 
+    /// Where it listens.
     pub fn port(&self) -> u16 {
         self.port
     }
 
+    /// With the user and the password.
     pub fn url(&self) -> String {
         format!("postgres://postgres:p%40ss%3Aword@127.0.0.1:{}/postgres", self.port)
     }

@@ -7,6 +7,7 @@ use std::{
 pub(crate) struct Process(Child);
 
 impl Process {
+    /// Starts it; it is killed when this is dropped.
     pub fn spawn(command: &mut Command) -> std::io::Result<Self> {
         command.spawn().map(Self)
     }

@@ -64,6 +64,7 @@ impl RedisServer {
         Ok(())
     }
 
+    /// Where it listens.
     pub fn url(&self) -> String {
         match self.secured {
             None => format!("redis://127.0.0.1:{}", self.port),

@@ -17,6 +17,7 @@ const GRANTED: [&str; 4] = ["RBAC_FEATURE", "AKTO_EXTERNAL_API", "API_COLLECTION
 /// How the server answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Mood {
+    /// It does what it is asked for.
     #[default]
     Well,
     /// Status 500, before anything is done.
@@ -30,14 +31,19 @@ pub enum Mood {
 /// What the server was told, and how it is to answer.
 #[derive(Default)]
 pub struct Told {
+    /// How it answers from now on.
     pub mood: Mood,
+    /// What it was asked to provision.
     pub customers: Vec<Value>,
+    /// What it was asked to subscribe.
     pub subscriptions: Vec<Value>,
     /// Usages in the order of arrival.
     pub usages: Vec<Value>,
+    /// How often it was called.
     pub calls: usize,
     /// Limit of ACTIVE_ENDPOINTS.
     pub limit: i64,
+    /// Seconds of grace that its entitlements have.
     pub grace_s: i64,
     /// A subscription begins without a checkout.
     pub is_paid: bool,
@@ -48,11 +54,14 @@ pub struct Told {
 /// The server; it listens until the process of the test ends.
 #[derive(Clone, Default)]
 pub struct StiggServer {
+    /// What it was told so far.
     pub told: Arc<Mutex<Told>>,
+    /// Where it listens.
     pub url: String,
 }
 
 impl StiggServer {
+    /// Listens on a free port until the test ends.
     pub async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/graphql", listener.local_addr().unwrap());
@@ -62,10 +71,12 @@ impl StiggServer {
         server
     }
 
+    /// Changes how it answers.
     pub fn set(&self, change: impl FnOnce(&mut Told)) {
         change(&mut self.told.lock().unwrap());
     }
 
+    /// Looks at what it was told.
     pub fn get<T>(&self, read: impl FnOnce(&Told) -> T) -> T {
         read(&self.told.lock().unwrap())
     }

@@ -46,6 +46,7 @@ pub struct Case {
 type CaseFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Case {
+    /// A case for both databases.
     pub fn new<F>(path: &str, body: impl Fn(TestDb) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,

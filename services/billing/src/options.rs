@@ -1,3 +1,5 @@
+#![allow(missing_docs, reason = "`default.toml` says what each key means")]
+
 use portolan_runtime::{Config, Reader, process::BoxError};
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -1,3 +1,5 @@
+#![allow(missing_docs, reason = "`default.toml` says what each key means")]
+
 use std::path::PathBuf;
 
 use portolan_fetch::Policy;

@@ -55,6 +55,7 @@ pub enum Cache<V> {
 
 /// What a look-up found.
 pub enum Lookup<V> {
+    /// The value that is kept.
     Hit(Arc<V>),
     /// Read from the owner, then fill the lease if there is one.
     Miss(Option<Lease<V>>),
@@ -91,6 +92,7 @@ impl<V> Clone for Cache<V> {
 }
 
 impl<V> Cache<V> {
+    /// A cache in the memory of this process, for values that no other process changes.
     pub fn memory() -> Self {
         Self::Memory(Memory::default())
     }

@@ -15,12 +15,17 @@ pub(super) const CUSTOM_VALUE_BYTES_MAX: usize = 64 << 10;
 /// How a kind of data of an account is recognized, and what follows.
 #[derive(Debug)]
 pub struct CustomRule {
+    /// The type that a match gives.
     pub custom: CustomType,
+    /// What the name must fulfill; `None` for every name.
     pub keys: Option<Conditions>,
+    /// What the value must fulfill; `None` for every value.
     pub values: Option<Conditions>,
     /// Both must hold where both are given; else one is enough.
     pub both: bool,
+    /// A match is sensitive wherever it stands.
     pub sensitive_always: bool,
+    /// Where a match is sensitive, unless it is always.
     pub sensitive_positions: Vec<Position>,
     /// Its values are never kept.
     pub redacted: bool,
@@ -31,11 +36,13 @@ pub struct CustomRule {
 pub struct Conditions {
     /// All must hold; else one is enough.
     pub all: bool,
+    /// Each of them, joined by the operator.
     pub predicates: Vec<Predicate>,
 }
 
 /// One test on a text.
 #[derive(Debug)]
+#[allow(missing_docs, reason = "each is the documented predicate of its name")]
 pub enum Predicate {
     /// The whole text matches.
     Regex(Regex),

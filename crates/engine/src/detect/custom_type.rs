@@ -28,6 +28,7 @@ impl CustomType {
         NAMES.read().unwrap_or_else(PoisonError::into_inner).get(name).copied().map(Self)
     }
 
+    /// As the account spells it.
     pub fn name(self) -> &'static str {
         self.0
     }

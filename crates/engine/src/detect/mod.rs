@@ -82,6 +82,7 @@ struct ValueTest {
 /// What a value was found to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Detected {
+    /// What the value is.
     pub sub_type: SubType,
     /// The value is one that documents use as an example or that names the own machine, so it gives nothing away.
     pub reserved: bool,

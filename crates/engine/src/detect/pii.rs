@@ -343,10 +343,12 @@ impl PiiType {
         (0..TABLE.len()).map(|index| Self(index as u8))
     }
 
+    /// The type of a documented name.
     pub fn from_name(name: &str) -> Option<Self> {
         BY_NAME.get(name).copied()
     }
 
+    /// As the contract spells it.
     pub fn name(self) -> &'static str {
         self.entry().name
     }
@@ -356,6 +358,7 @@ impl PiiType {
         self.entry().active
     }
 
+    /// Whether it is sensitive by default, in requests and in answers.
     pub fn is_sensitive(self) -> bool {
         self.entry().sensitive
     }

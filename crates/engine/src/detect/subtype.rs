@@ -8,6 +8,7 @@ pub const REQUEST: i32 = -1;
 
 /// What a value is, as found by the detectors. One parameter can show several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "each is the documented data type of its name")]
 pub enum SubType {
     Null,
     True,
@@ -36,6 +37,7 @@ pub enum SubType {
 
 /// The family that a subtype belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the JSON type of its name")]
 pub enum SuperType {
     Boolean,
     Integer,
@@ -46,6 +48,7 @@ pub enum SuperType {
 
 /// Where in an exchange a value stands. Query and URL parameters are request payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "each is the part of a call of its name")]
 pub enum Position {
     RequestHeader,
     RequestPayload,
@@ -81,6 +84,7 @@ impl SubType {
         Self::PLAIN.into_iter().chain(PiiType::all().map(Self::Pii))
     }
 
+    /// As the contract spells it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Null => "NULL",
@@ -120,6 +124,7 @@ impl SubType {
         Self::from_name(name).unwrap_or_else(|| Self::Custom(CustomType::named(name)))
     }
 
+    /// The JSON type of its values.
     pub fn super_type(self) -> SuperType {
         match self {
             Self::True | Self::False => SuperType::Boolean,
@@ -147,6 +152,7 @@ impl SubType {
         }
     }
 
+    /// Whether a value of the type is sensitive where it stands.
     pub fn is_sensitive_at(self, position: Position) -> bool {
         self.sensitive_always() || self.sensitive_positions().contains(&position)
     }
@@ -158,6 +164,7 @@ impl SubType {
 }
 
 impl SuperType {
+    /// As the contract spells it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Boolean => "BOOLEAN",
@@ -180,6 +187,7 @@ impl Position {
         }
     }
 
+    /// As the contract spells it.
     pub fn name(self) -> &'static str {
         match self {
             Self::RequestHeader => "REQUEST_HEADER",

@@ -13,6 +13,7 @@ use crate::Method;
 /// What has to be known of a raw URL to place it. Facts only grow: the union of two is what both say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RawEndpoint {
+    /// The method of its calls.
     pub method: Method,
     /// The raw URL, as [`shape`](super::shape) gives it.
     pub url: String,
@@ -25,6 +26,7 @@ pub struct RawEndpoint {
     pub proven: bool,
     /// Taken out of a template by hand: keeps its own URL and takes in no other.
     pub never_merge: bool,
+    /// Names of members that stand in its bodies.
     pub bodies: BodyNames,
 }
 

@@ -29,8 +29,11 @@ pub struct Catalog {
 /// A raw URL whose effective URL is new or changed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Change {
+    /// The method of the endpoint.
     pub method: Method,
+    /// Its URL as it was called.
     pub raw_url: String,
+    /// The template that stands for it from now on.
     pub effective_url: String,
 }
 
@@ -148,6 +151,7 @@ impl Catalog {
         self.raws.len()
     }
 
+    /// Whether it knows no endpoint.
     pub fn is_empty(&self) -> bool {
         self.raws.is_empty()
     }

@@ -31,6 +31,7 @@ impl Default for Declared {
 pub(super) struct Address {
     /// With a port that is not usual; empty when the URL names none.
     pub host: String,
+    /// Its path.
     pub template: Template,
 }
 

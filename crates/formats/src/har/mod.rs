@@ -22,18 +22,18 @@ use scan::{Entry, ReaderFeed, Scanner, SliceFeed, Visit};
 #[expect(clippy::large_enum_variant, reason = "nearly every item is a record, and each lives for one call")]
 #[derive(Debug, PartialEq)]
 pub enum Item<'a> {
+    /// One call.
     Record(Record<'a>),
     /// `index` counts from 1; `reason` is a phrase for the person who sent the file.
-    Refused {
-        index: u64,
-        reason: String,
-    },
+    Refused { index: u64, reason: String },
 }
 
 /// What a pass over a HAR has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
+    /// Entries that became records.
     pub records: u64,
+    /// Entries that did not.
     pub refused: u64,
 }
 

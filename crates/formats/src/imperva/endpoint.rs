@@ -25,11 +25,13 @@ const MEDIA_TYPES: [&str; 10] = [
 pub struct EndpointOutcome {
     /// Lower-case; empty when the endpoint names none, which is then refused.
     pub host: String,
+    /// As the file has it.
     pub url: String,
     /// Upper-case.
     pub method: String,
     /// Empty when the endpoint cannot be converted; `errors` then says why.
     pub records: Vec<Record<'static>>,
+    /// What is wrong with it; an endpoint without errors is imported.
     pub errors: Vec<ImportError>,
 }
 

@@ -13,5 +13,6 @@ pub struct OperationOutcome {
     pub method: String,
     /// `None` when the operation cannot be converted; `errors` then says why.
     pub record: Option<Record<'static>>,
+    /// What was read differently from how it was written, or not at all.
     pub errors: Vec<ImportError>,
 }

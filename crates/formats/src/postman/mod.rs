@@ -101,6 +101,7 @@ impl Document {
         }
     }
 
+    /// Its collections: one, or those of a workspace.
     pub fn collections(&self) -> impl Iterator<Item = Collection<'_>> {
         let listed = self.root.get("collections").and_then(Node::as_list).unwrap_or_default();
         let found = std::iter::once(&self.root).chain(listed).filter_map(collection_at);
@@ -126,6 +127,7 @@ impl<'d> Collection<'d> {
         id.and_then(Node::scalar).filter(|id| !id.trim().is_empty())
     }
 
+    /// As its author called it.
     pub fn name(&self) -> Option<String> {
         let name = self.info().and_then(|info| info.get("name")).or_else(|| self.node.get("name"));
         name.and_then(Node::scalar).map(|name| name.trim().to_owned()).filter(|name| !name.is_empty())

@@ -13,5 +13,6 @@ pub struct RequestOutcome {
     pub method: String,
     /// Empty when the request cannot be converted; `errors` then says why.
     pub records: Vec<Record<'static>>,
+    /// What was read differently from how it was written, or not at all.
     pub errors: Vec<ImportError>,
 }
