@@ -29,24 +29,35 @@ const TOKENS_MAX: i64 = 1_000_000_000;
 /// A record as it was sent.
 #[derive(Clone, Debug, Default)]
 pub struct Sent {
+    /// Tells queries of the account apart: a repeat counts once.
     pub id: Option<String>,
+    /// Which agent was asked.
     pub agent_id: Option<String>,
+    /// From which device.
     pub device_id: Option<String>,
     pub user_name: Option<String>,
+    /// What was asked; judged, and not kept.
     pub query: Option<String>,
+    /// What the agent answered; not kept.
     pub response: Option<String>,
     /// Unix milliseconds.
     pub timestamp: Option<i64>,
+    /// Of the query, as the agent counts them.
     pub input_tokens: Option<i64>,
+    /// Of the answer.
     pub output_tokens: Option<i64>,
+    /// In place of the topic that the text is found to have.
     pub topic: Option<String>,
+    /// As `topic`.
     pub sub_topic: Option<String>,
 }
 
 /// What became of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ingested {
+    /// How many count.
     pub accepted: usize,
+    /// How many counted before.
     pub duplicates: usize,
     /// Position and reason.
     pub rejected: Vec<(usize, String)>,

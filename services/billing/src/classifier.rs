@@ -16,8 +16,11 @@ pub enum Classifier {
 /// What a text is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
+    /// What the text is about.
     pub topic: &'static str,
+    /// More closely.
     pub sub_topic: &'static str,
+    /// What is harmful in it.
     pub harm: Option<Harm>,
 }
 
@@ -102,6 +105,7 @@ const HARMFUL: [Harmful; 7] = [
 const OTHER: (&str, &str) = ("Other", "General");
 
 impl Classifier {
+    /// Judges a text by the words in it.
     pub fn classify(self, text: &str) -> Verdict {
         match self {
             Self::Keywords => by_keywords(text),

@@ -20,10 +20,15 @@ const OUTSIDE: &str = "cloudevents:";
 /// An event as it was sent.
 #[derive(Clone, Debug, Default)]
 pub struct CloudEvent {
+    /// `1.0`.
     pub specversion: Option<String>,
+    /// Tells events of a source apart.
     pub id: Option<String>,
+    /// Who counted.
     pub source: Option<String>,
+    /// The attribute `type`: the feature.
     pub kind: Option<String>,
+    /// RFC 3339.
     pub time: Option<String>,
     /// JSON text.
     pub data: Option<String>,
@@ -32,7 +37,9 @@ pub struct CloudEvent {
 /// What became of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ingested {
+    /// How many count.
     pub accepted: usize,
+    /// How many counted before.
     pub duplicates: usize,
     /// Position and reason.
     pub rejected: Vec<(usize, String)>,

@@ -17,12 +17,19 @@ use crate::{
 /// What the service works with.
 #[derive(Clone)]
 pub struct Deps {
+    /// The tables of the service.
     pub db: Db,
+    /// The other services.
     pub peers: Peers,
+    /// Who says what an organization may use.
     pub provider: Arc<Provider>,
+    /// What the built-in provider sells.
     pub plans: Arc<Plans>,
+    /// What windows and leases end by.
     pub clock: Clock,
+    /// Times and rules of the configuration.
     pub settings: Settings,
+    /// Recomputations.
     pub jobs: Jobs<Task>,
     pub(crate) classifier: Classifier,
     /// One question to the provider at a time.

@@ -19,27 +19,41 @@ const PAGE_SIZE_MAX: i32 = 1_000;
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Wish {
+    /// One feature; every one where it is not named.
     pub feature: Option<String>,
+    /// One account; the whole organization where none is named.
     pub account_id: Option<AccountId>,
+    /// Unix seconds from which on windows are wanted.
     pub start: Option<i64>,
+    /// Unix seconds before which they begin.
     pub end: Option<i64>,
+    /// The length of the windows, by name.
     pub grain: Option<String>,
+    /// How many windows at most.
     pub page_size: Option<i32>,
+    /// As the page before gave it; empty for the first.
     pub page_token: String,
 }
 
 /// The present use of one feature.
 pub struct FeatureReading {
+    /// What the plan gives, and what is used.
     pub state: FeatureState,
     /// Of the account.
     pub usage: i64,
+    /// Unix seconds of the last event; 0 without one.
     pub recorded_at: i64,
 }
 
+/// Usage, as it is shown.
 pub struct Reading {
+    /// By name.
     pub features: Vec<FeatureReading>,
+    /// Where windows were asked for, the oldest first.
     pub windows: Vec<Window>,
+    /// The last recomputation.
     pub last_refresh: Option<Refresh>,
+    /// Empty at the end.
     pub next_page_token: String,
 }
 

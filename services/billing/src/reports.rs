@@ -11,6 +11,7 @@ use crate::{Deps, organizations, store};
 const REPORTS_MAX: i64 = 500;
 /// One process reports at a time.
 pub const LEASE: &str = "usage reports";
+/// How long one process alone reports, in seconds.
 pub const LEASE_S: i64 = 60;
 
 /// Writes down what an organization uses now, to be told.

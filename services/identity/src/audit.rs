@@ -86,6 +86,7 @@ pub struct Filter {
     pub action: String,
     /// Unix seconds; the first that counts, and the first that does not.
     pub start_s: Option<i64>,
+    /// Unix seconds before which events happened.
     pub end_s: Option<i64>,
 }
 

@@ -29,17 +29,25 @@ const NAME_CHARS_MAX: usize = 100;
 /// What an inviter says.
 #[derive(Clone, Debug, Default)]
 pub struct Invite {
+    /// Who is invited.
     pub email: String,
+    /// How they are called until they say it themselves.
     pub name: String,
+    /// Their role, built-in or custom.
     pub role: String,
+    /// Roles by product scope, in place of `role`.
     pub mapping: BTreeMap<String, String>,
+    /// The address that the link begins with, where the configuration has none.
     pub website: String,
 }
 
 /// What the inviter gets.
 pub struct Invited {
+    /// Where the invited person joins; it holds the code.
     pub link: String,
+    /// The role that they will have.
     pub role: String,
+    /// The role in each product scope.
     pub scope_roles: BTreeMap<String, String>,
 }
 

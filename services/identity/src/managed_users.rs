@@ -72,9 +72,13 @@ pub async fn create(deps: &Deps, caller: &Caller, new: ManagedUser) -> Result<Ma
 /// What an update gives; the inner `None` clears.
 #[derive(Clone, Debug, Default)]
 pub struct Update {
+    /// Of each member: `None` leaves it as it is, `Some(None)` clears it.
     pub name: Option<Option<String>>,
+    /// The vendor's own id.
     pub external_id: Option<Option<String>>,
+    /// Where notices go.
     pub notification_email: Option<Option<String>>,
+    /// Where the vendor embeds the workspace.
     pub origin_url: Option<Option<String>>,
 }
 

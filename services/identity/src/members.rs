@@ -218,11 +218,17 @@ pub async fn list_collections(
 
 /// A line of the team.
 pub struct TeamMember {
+    /// The user; of an invitation the one who invited.
     pub id: UserId,
+    /// Their e-mail address.
     pub login: String,
+    /// How they are called.
     pub name: String,
+    /// In the scope that is asked about.
     pub role: String,
+    /// The role in each product scope.
     pub scope_roles: BTreeMap<String, String>,
+    /// They were invited and have not joined yet.
     pub is_invitation: bool,
 }
 

@@ -28,6 +28,7 @@ const LIFE_S: i64 = 10 * 60;
 
 /// A login that begins.
 pub struct Begun {
+    /// Where the browser goes.
     pub location: String,
     /// For the browser to bring back.
     pub state: String,

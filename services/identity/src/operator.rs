@@ -20,8 +20,10 @@ use crate::{
 
 /// Somebody an API key may belong to.
 pub struct Person {
+    /// The account that they are found in.
     pub account_id: AccountId,
     pub user_id: UserId,
+    /// Their e-mail address.
     pub login: String,
 }
 

@@ -22,7 +22,9 @@ const BY_USER: &str = "user";
 
 /// A token with the page that takes it.
 pub struct Reset {
+    /// Shown once.
     pub token: String,
+    /// Where a new password is chosen; it holds the token.
     pub url: String,
 }
 

@@ -25,11 +25,17 @@ const FEATURES_MAX: usize = 100;
 /// Members of a role as a caller gives them.
 #[derive(Clone, Debug, Default)]
 pub struct RoleInput {
+    /// Unique in the account, whatever its case.
     pub name: String,
+    /// The built-in role that bounds it.
     pub base_role: String,
+    /// What it opens; `None` leaves it as it is.
     pub collection_ids: Option<Vec<CollectionId>>,
+    /// Access groups and features; `None` leaves them as they are.
     pub features: Option<Vec<String>>,
+    /// `None` leaves it as it is.
     pub opens_threat_protection: Option<bool>,
+    /// `None` leaves it as it is.
     pub is_default: Option<bool>,
 }
 

@@ -31,7 +31,9 @@ const PASSWORD_CHARS_MAX: usize = 1024;
 
 /// What a login answers.
 pub struct Opened {
+    /// The value of the session's cookie.
     pub session: String,
+    /// The value of its bearer token.
     pub access_token: String,
     /// Where the client goes next when the account has no endpoint yet.
     pub redirect: Option<String>,

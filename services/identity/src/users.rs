@@ -17,9 +17,13 @@ pub struct Profile {
     pub user: User,
     /// The built-in role behind the user's role in the scope of the call.
     pub role: String,
+    /// The names of their accounts.
     pub accounts: BTreeMap<AccountId, String>,
+    /// The role in each product scope, in the account of the session.
     pub scope_roles: BTreeMap<String, String>,
+    /// Of that account.
     pub organization_id: String,
+    /// As its administrator calls it.
     pub organization_name: String,
 }
 
@@ -40,9 +44,13 @@ pub async fn create(deps: &Deps, new: NewUser<'_>) -> Result<UserId> {
 
 /// What [`create`] takes.
 pub struct NewUser<'a> {
+    /// The account that they join.
     pub account_id: AccountId,
+    /// Their e-mail address.
     pub login: &'a str,
+    /// In clear; its hash is kept.
     pub password: &'a str,
+    /// Their role, built-in or custom.
     pub role: &'a str,
 }
 

@@ -20,8 +20,11 @@ use crate::{
 /// What a request says of a key; `None` stays, an inner `None` clears.
 #[derive(Clone, Debug, Default)]
 pub struct Patch {
+    /// Of each member: `None` leaves it as it is, `Some(None)` is a null in the request.
     pub name: Option<Option<String>>,
+    /// Addresses and ranges; empty allows every one.
     pub ip_allow_list: Option<Vec<String>>,
+    /// Addresses and ranges; they win over those that are allowed.
     pub ip_deny_list: Option<Vec<String>>,
 }
 

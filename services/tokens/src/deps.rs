@@ -14,13 +14,17 @@ use crate::{
 /// What the service works with.
 #[derive(Clone)]
 pub struct Deps {
+    /// The tables of the service.
     pub db: Db,
+    /// The other services.
     pub peers: Peers,
     /// Through which changes of API keys are announced to those who cache their owners.
     pub key_changes: Changes,
     /// Seals what must be readable again.
     pub secrets: Secrets,
+    /// Bounds and times of the configuration.
     pub settings: Settings,
+    /// Counts what credentials use.
     pub rates: Rates,
     /// Credentials that were refused, on their way into the audit.
     pub failures: FailureLog,

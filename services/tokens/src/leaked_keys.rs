@@ -18,6 +18,7 @@ const ACTION: &str = "leakedKey.revoke";
 
 /// What was ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the kind of credential of its name")]
 pub enum Revoked {
     ApiKey,
     OrganizationToken,
@@ -25,6 +26,7 @@ pub enum Revoked {
 }
 
 impl Revoked {
+    /// As notices spell it.
     pub fn name(self) -> &'static str {
         match self {
             Self::ApiKey => "API_KEY",

@@ -21,8 +21,11 @@ const CLIENT_CREDENTIALS: &str = "client_credentials";
 /// What a client asks with.
 #[derive(Debug, Default)]
 pub struct Request {
+    /// `client_credentials`.
     pub grant_type: Option<String>,
+    /// Which profile it is.
     pub client_id: Option<String>,
+    /// What proves it.
     pub client_secret: Option<String>,
     /// The header `authorization`.
     pub authorization: Option<String>,
@@ -31,6 +34,7 @@ pub struct Request {
 /// An access token that was just made.
 #[derive(Debug)]
 pub struct AccessToken {
+    /// Shown once.
     pub token: String,
     /// Seconds.
     pub expires_in: i64,

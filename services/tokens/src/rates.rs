@@ -8,6 +8,7 @@ use portolan_limit::{Counter, Limit, Limits};
 pub struct Rates(Limits);
 
 impl Rates {
+    /// Counts in `limits`.
     pub fn new(limits: Limits) -> Self {
         Self(limits)
     }

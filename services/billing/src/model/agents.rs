@@ -5,48 +5,67 @@ use std::collections::{BTreeMap, HashMap};
 /// Why a text is harmful.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Harm {
+    /// What kind of harm it is.
     pub category: &'static str,
+    /// Why it was found.
     pub reason: &'static str,
 }
 
 /// A record that counts.
 #[derive(Clone, Debug)]
 pub struct Query {
+    /// Tells queries of the account apart.
     pub id: String,
+    /// Which agent was asked.
     pub agent_id: String,
+    /// From which device.
     pub device_id: String,
     pub user_name: String,
     /// Unix milliseconds.
     pub time: i64,
+    /// Of the query.
     pub input_tokens: i64,
+    /// Of the answer.
     pub output_tokens: i64,
+    /// What it is about.
     pub topic: String,
+    /// More closely.
     pub sub_topic: String,
+    /// What is harmful in it.
     pub harm: Option<Harm>,
 }
 
 /// What is known of an agent on a device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Analysis {
+    /// Which agent was asked.
     pub agent_id: String,
+    /// From which device.
     pub device_id: String,
     /// Of the latest query.
     pub user_name: String,
+    /// Of all queries.
     pub input_tokens: i64,
+    /// Of all answers.
     pub output_tokens: i64,
+    /// How many there were.
     pub queries: i64,
     /// Unix milliseconds.
     pub last_query_at: i64,
+    /// Queries by topic and sub-topic.
     pub topics: BTreeMap<String, BTreeMap<String, i64>>,
+    /// Harmful queries by category.
     pub harms: BTreeMap<String, SeenHarm>,
 }
 
 /// Harmful queries of one category.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SeenHarm {
+    /// How many there were.
     pub queries: i64,
     /// Unix milliseconds.
     pub last_seen_at: i64,
+    /// Why the last one was found.
     pub last_reason: String,
 }
 
@@ -69,11 +88,17 @@ impl Analysis {
 /// What new records add to one agent on one device.
 #[derive(Default)]
 pub(crate) struct Addition<'q> {
+    /// Of these queries.
     pub input_tokens: i64,
+    /// Of their answers.
     pub output_tokens: i64,
+    /// How many there are.
     pub queries: i64,
+    /// The last of them.
     pub latest: Option<&'q Query>,
+    /// Queries by topic and sub-topic.
     pub topics: BTreeMap<(&'q str, &'q str), i64>,
+    /// Harmful queries by category.
     pub harms: BTreeMap<&'static str, HarmCount<'q>>,
 }
 

@@ -12,6 +12,7 @@ pub const UNLIMITED: i64 = -1;
 /// What a plan says of one feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Access {
+    /// The plan has the feature.
     pub is_granted: bool,
     /// [`UNLIMITED`], also of a feature without a number.
     pub limit: i64,
@@ -20,7 +21,9 @@ pub struct Access {
 /// What the plan of an organization includes at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entitlements {
+    /// Of the provider.
     pub plan_id: String,
+    /// As the provider calls the kind of plan.
     pub plan_type: String,
     /// For how long features work on after a limit was reached.
     pub grace_s: i64,
@@ -28,6 +31,7 @@ pub struct Entitlements {
     pub expired: bool,
     /// Features that are not listed are granted without limit.
     pub everything: bool,
+    /// What it gives, by feature.
     pub features: BTreeMap<String, Access>,
 }
 
@@ -35,10 +39,10 @@ pub struct Entitlements {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// So much more; [`UNLIMITED`] is without end.
-    Allowed {
-        room: i64,
-    },
+    Allowed { room: i64 },
+    /// The plan has no such feature.
     NotInPlan,
+    /// The plan gives less than is used.
     LimitExceeded,
 }
 
@@ -46,6 +50,7 @@ pub enum Verdict {
 pub type Overages = BTreeMap<String, i64>;
 
 impl Entitlements {
+    /// What the plan gives of a feature.
     pub fn access(&self, feature: &str) -> Access {
         let unlisted = Access { is_granted: self.everything, limit: UNLIMITED };
         let access = self.features.get(feature).copied().unwrap_or(unlisted);
@@ -89,9 +94,13 @@ impl Entitlements {
 /// One feature of an organization: what the plan says, and what is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeatureState {
+    /// What is counted.
     pub feature: String,
+    /// The plan has it.
     pub is_granted: bool,
+    /// How much of it the plan gives; -1 without a limit.
     pub limit: i64,
+    /// How much of it is used.
     pub usage: i64,
     /// Unix seconds; -1 when the usage is below the limit.
     pub overage_first_detected: i64,
@@ -99,8 +108,11 @@ pub struct FeatureState {
 
 /// The plan of an organization, with what is used of it.
 pub struct State {
+    /// Whose state it is.
     pub organization_id: String,
+    /// What it may use.
     pub plan: Entitlements,
+    /// Of the plan; grows with every change.
     pub version: i64,
     /// By name: what is metered, what the plan lists, and what services count.
     pub features: Vec<FeatureState>,

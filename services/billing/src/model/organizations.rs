@@ -11,18 +11,25 @@ pub struct Organization {
     pub plan_id: Option<String>,
     /// The provider knows it as a customer.
     pub is_customer: bool,
+    /// Grows with every change of the plan.
     pub version: i64,
     /// What the provider answered last, when, and under which version.
     pub entitlements: Option<Entitlements>,
+    /// Unix seconds of the provider's last answer; 0 before the first.
     pub fetched_at: i64,
+    /// The version for which it was asked.
     pub fetched_version: i64,
 }
 
 /// An organization as identity has it.
 #[derive(Clone, Debug, Default)]
 pub struct FoundOrganization {
+    /// A UUID.
     pub id: String,
+    /// As its administrator calls it.
     pub name: String,
+    /// Its accounts.
     pub account_ids: Vec<AccountId>,
+    /// Of its first administrator.
     pub admin_email: String,
 }

@@ -65,6 +65,7 @@ impl Plans {
         Self::parse(DEFAULT).expect("the compiled-in plans are valid")
     }
 
+    /// Whether there is a plan of this id.
     pub fn contains(&self, plan_id: &str) -> bool {
         self.plans.contains_key(plan_id)
     }

@@ -20,24 +20,32 @@ impl portolan_jobs::Task for Task {
 pub struct Cursor {
     /// The account of the last step.
     pub account_id: Option<AccountId>,
+    /// What the steps so far have found.
     pub differences: Vec<Difference>,
 }
 
 /// Usage that was recorded differently from what its owner counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
+    /// Where the count is kept.
     pub account_id: AccountId,
+    /// What is counted.
     pub feature: String,
+    /// What billing had.
     pub recorded: i64,
+    /// What there is.
     pub counted: i64,
 }
 
 /// The last recomputation of an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refresh {
+    /// As the contract spells it.
     pub state: &'static str,
+    /// Unix seconds.
     pub requested_at: i64,
     /// Of the last one that ended; 0 when none has.
     pub finished_at: i64,
+    /// What it has found.
     pub differences: Vec<Difference>,
 }

@@ -5,27 +5,39 @@ pub struct SigningKey(Vec<u8>);
 
 /// An organization as the provider is told of it.
 pub struct Customer<'c> {
+    /// The id of the organization.
     pub id: &'c str,
+    /// As invoices call it.
     pub name: &'c str,
+    /// Where invoices go.
     pub email: &'c str,
 }
 
 /// A subscription that is asked for.
 pub struct Order<'o> {
+    /// Who orders.
     pub customer_id: &'o str,
+    /// What is ordered.
     pub plan_id: &'o str,
+    /// How often it is paid.
     pub period: Period,
+    /// Where the browser goes after the payment.
     pub success_url: &'o str,
+    /// Where it goes without one.
     pub cancel_url: &'o str,
 }
 
+/// How often a plan is paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Period {
+    /// Each month.
     Monthly,
+    /// Each year.
     Annually,
 }
 
 impl Period {
+    /// The period of a documented name.
     pub fn parse(name: &str) -> Option<Self> {
         match name {
             "monthly" | "MONTHLY" => Some(Self::Monthly),
@@ -34,6 +46,7 @@ impl Period {
         }
     }
 
+    /// As the contract spells it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Monthly => "MONTHLY",
@@ -52,6 +65,7 @@ pub enum Checkout {
 }
 
 impl SigningKey {
+    /// Signs under a key of any length.
     pub fn new(key: impl Into<Vec<u8>>) -> Self {
         Self(key.into())
     }

@@ -13,9 +13,13 @@ pub type EventKey = [u8; 16];
 /// Something was used.
 #[derive(Clone, Debug)]
 pub struct Event {
+    /// Whose usage it is.
     pub account_id: AccountId,
+    /// Tells events apart: a repeat counts once.
     pub key: EventKey,
+    /// What is counted.
     pub feature: String,
+    /// How much was used.
     pub value: i64,
     /// Unix seconds.
     pub time: i64,
@@ -24,9 +28,13 @@ pub struct Event {
 /// A count that another service keeps.
 #[derive(Clone, Debug)]
 pub struct Count {
+    /// Whose count it is.
     pub account_id: AccountId,
+    /// What is counted.
     pub feature: String,
+    /// How much there is.
     pub count: i64,
+    /// Grows with every change: the highest is the truth.
     pub version: i64,
 }
 
@@ -40,10 +48,12 @@ impl Totals {
         self.0.get(feature).copied().unwrap_or(0)
     }
 
+    /// Notes how much is used of a feature.
     pub fn set(&mut self, feature: &str, usage: i64) {
         self.0.insert(feature.to_owned(), usage);
     }
 
+    /// Every feature of which something is known.
     pub fn features(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
@@ -52,24 +62,33 @@ impl Totals {
 /// One window that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
+    /// What is counted.
     pub feature: String,
+    /// Unix seconds.
     pub start: i64,
+    /// How much was used in it.
     pub value: i64,
+    /// By how many events.
     pub events: i64,
 }
 
 /// Sums of an account's feature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeatureTotal {
+    /// What is counted.
     pub feature: String,
+    /// How much is used.
     pub usage: i64,
+    /// Unix seconds of the last event; 0 without one.
     pub recorded_at: i64,
 }
 
 /// By how much the sums of a window change.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Change {
+    /// How much was used.
     pub value: i64,
+    /// By how many events.
     pub events: i64,
 }
 
@@ -88,15 +107,19 @@ pub fn event_key(source: &str, id: &str) -> EventKey {
 
 /// A count that its owner made anew.
 pub struct Recounted {
+    /// Whose count it is.
     pub account_id: AccountId,
+    /// What is counted.
     pub feature: String,
     /// As the owner kept it before.
     pub kept: i64,
+    /// What there is.
     pub counted: i64,
     /// Of `kept`, when everything before it had been reported.
     pub settled_version: Option<i64>,
     /// The count after the recount, and its version.
     pub count: i64,
+    /// Of the count after the recount.
     pub version: i64,
 }
 

@@ -5,16 +5,21 @@ use time::{Date, OffsetDateTime, UtcOffset};
 /// A length of window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Grain {
+    /// From a full hour of UTC.
     Hour,
+    /// From midnight of UTC.
     Day,
+    /// From the first of a month, in UTC.
     Month,
     /// All of time; begins at 0.
     Total,
 }
 
 impl Grain {
+    /// Every one of them.
     pub const ALL: [Self; 4] = [Self::Hour, Self::Day, Self::Month, Self::Total];
 
+    /// As the contract and the table spell it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Hour => "HOUR",

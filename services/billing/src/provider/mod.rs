@@ -10,6 +10,7 @@ pub use crate::model::subscriptions::{Checkout, Customer, Order, Period, Signing
 pub enum Provider {
     /// Plans of the plans file; subscribing costs nothing.
     BuiltIn(SigningKey),
+    /// The service of that name.
     Stigg(stigg::Stigg),
 }
 

@@ -33,8 +33,11 @@ const REPORT_USAGE: &str =
 /// How to reach Stigg.
 #[derive(Clone)]
 pub struct StiggConfig {
+    /// Of its GraphQL interface.
     pub url: String,
+    /// By which it knows the installation.
     pub server_key: String,
+    /// By which it knows customers.
     pub signing_key: String,
     /// The plan of a new customer; empty for none.
     pub first_plan_id: String,
@@ -53,8 +56,11 @@ pub struct Stigg {
 /// One usage to report, as the value that it is set to.
 #[derive(Clone, Debug)]
 pub struct Report {
+    /// Whose usage it is.
     pub customer_id: String,
+    /// What is counted, by Stigg's id.
     pub feature_id: String,
+    /// How much of it is used.
     pub value: i64,
 }
 

@@ -167,13 +167,17 @@ pub async fn verify_files(
 /// A file that holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WholeFile {
+    /// Whose chain it is of.
     pub account_id: AccountId,
     /// The calendar month of its first event in UTC, such as `2026-01`.
     pub month: String,
     /// The events are those after `anchor_seq`, up to `end_seq`.
     pub anchor_seq: i64,
+    /// The hash that its first event follows, in hex.
     pub anchor_hash: String,
+    /// The number of its last event.
     pub end_seq: i64,
+    /// The hash of its last event, in hex.
     pub end_hash: String,
 }
 

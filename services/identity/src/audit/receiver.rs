@@ -17,6 +17,7 @@ pub struct HeadReceiver {
 }
 
 impl HeadReceiver {
+    /// Sends signed heads to this URL.
     pub fn new(fetch: Fetch, url: &str) -> Self {
         Self { fetch, url: url.to_owned() }
     }

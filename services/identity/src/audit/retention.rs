@@ -28,9 +28,13 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// A month of a chain that is in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exported {
+    /// Whose events have left.
     pub account_id: AccountId,
+    /// As `2026-01`, in UTC.
     pub month: String,
+    /// How many have left.
     pub events: i64,
+    /// The file that they are in.
     pub path: PathBuf,
 }
 

@@ -28,6 +28,7 @@ pub enum Verdict {
 
 /// What is wrong with a chain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the text of each variant says what is wrong with the chain")]
 pub enum Fault {
     #[error("an event is missing")]
     Missing,

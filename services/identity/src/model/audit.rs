@@ -21,6 +21,7 @@ pub struct Event {
     pub credential: String,
     /// The id of that credential; never the credential.
     pub credential_id: String,
+    /// From where the call came; empty where that is not known.
     pub client_address: String,
     /// Joins the event to logs and answers.
     pub request_id: String,
@@ -34,9 +35,11 @@ pub struct Event {
     pub reason: String,
     /// What kind of thing it was done to.
     pub resource: String,
+    /// Which thing was changed; empty where none is named.
     pub resource_id: String,
     /// JSON of the thing, without secrets; empty when there is nothing to say.
     pub before: String,
+    /// What it is since, as JSON; empty where it is gone.
     pub after: String,
     /// Unix milliseconds.
     pub time_ms: i64,
@@ -81,7 +84,9 @@ pub const REGISTRY: AccountId = AccountId(-1);
 /// An event in its chain, for readers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Link {
+    /// Its number in the chain, from 1.
     pub seq: i64,
+    /// What happened.
     pub event: Event,
     /// Hex.
     pub hash: String,
@@ -91,12 +96,16 @@ pub struct Link {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
+    /// Whose chain it is of.
     pub account_id: AccountId,
     /// From 1, without gaps.
     pub seq: i64,
+    /// A repeat of it is not recorded again.
     pub event_id: String,
     pub user_id: UserId,
+    /// What was done, as the contract names it.
     pub action: String,
+    /// Unix milliseconds.
     pub time_ms: i64,
     /// JSON of an [`Event`].
     pub event: String,
@@ -130,14 +139,17 @@ impl Entry {
 /// Where a chain begins and ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
+    /// Whose chain it is.
     pub account_id: AccountId,
     /// The last event, and its hash in hex: the next event follows this one.
     pub seq: i64,
+    /// Of that event, in hex.
     pub hash: String,
     /// Up to which event the chain is older than keys.
     pub unkeyed_seq: i64,
     /// The last event that has left the database, 0 when none has, and its hash: what is here follows it.
     pub anchor_seq: i64,
+    /// The hash that the first event of the database follows, in hex.
     pub anchor_hash: String,
     /// Up to which event the head was signed.
     pub signed_seq: i64,
@@ -172,6 +184,7 @@ impl Head {
         Ok(entry)
     }
 
+    /// The head with its MAC under a key.
     pub fn sealed(self, key: &Key) -> SealedHead {
         let seal = key.mac(HEAD, &self.numbers(), &self.texts());
         SealedHead { key_id: key.id.clone(), seal, head: self }
@@ -189,9 +202,11 @@ impl Head {
 /// A head as its row holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedHead {
+    /// What is sealed.
     pub head: Head,
     /// The key of the seal; empty for a head that is older than keys.
     pub key_id: String,
+    /// The MAC, in hex; empty without a key.
     pub seal: String,
 }
 

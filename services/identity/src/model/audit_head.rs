@@ -13,15 +13,19 @@ const PREFIX: &str = "audit-head:1:";
 /// The end of a chain at one moment, under a key of the installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedHead {
+    /// Whose chain it is.
     pub account_id: AccountId,
     /// The last event, and its hash in hex.
     pub seq: i64,
+    /// Of the last event, in hex.
     pub hash: String,
     /// How many events were in the database; the ones before had left it.
     pub count: i64,
     /// Unix milliseconds at which it was signed.
     pub time_ms: i64,
+    /// The key that signed it.
     pub key_id: String,
+    /// A MAC over all of it, in hex.
     pub signature: String,
 }
 
@@ -31,6 +35,7 @@ pub struct SignedHead {
 pub struct Unreadable;
 
 impl SignedHead {
+    /// Signs a head as it is at this moment.
     pub fn sign(head: &Head, key: &Key, time_ms: i64) -> Self {
         let mut signed = Self {
             account_id: head.account_id,

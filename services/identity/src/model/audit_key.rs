@@ -14,11 +14,13 @@ pub struct Key {
 const ID_CHARS: usize = 16;
 
 impl Key {
+    /// A key of these bytes.
     pub fn new(bytes: [u8; 32]) -> Self {
         let id = mac(&bytes, "key id", &[], &[])[..ID_CHARS].to_owned();
         Self { id, bytes }
     }
 
+    /// What it is made of.
     pub fn bytes(&self) -> &[u8; 32] {
         &self.bytes
     }

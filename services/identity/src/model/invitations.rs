@@ -13,12 +13,19 @@ const EMAIL_CHARS_MAX: usize = 254;
 /// An invitation that was not accepted yet.
 #[derive(Clone)]
 pub struct Invitation {
+    /// The account that they will join.
     pub account_id: AccountId,
+    /// Who is invited.
     pub email: String,
+    /// How they are called until they say it themselves.
     pub name: String,
+    /// SHA-256 of the code of the link, in hex.
     pub code_digest: String,
+    /// Who invited them.
     pub issuer_id: UserId,
+    /// The role in each product scope.
     pub scope_roles: BTreeMap<String, String>,
+    /// Unix seconds.
     pub expires_at: i64,
 }
 

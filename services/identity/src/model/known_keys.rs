@@ -11,9 +11,12 @@ use serde::{Deserialize, Serialize};
 
 /// The owner of a key, as tokens tells it.
 pub struct KeyOwner {
+    /// The key.
     pub id: ApiKeyId,
+    /// The account that it acts in.
     pub account_id: AccountId,
     pub user_id: UserId,
+    /// What it may be used for.
     pub kind: CredentialKind,
     /// Unix seconds from which on the secret is refused.
     pub valid_until: Option<i64>,
@@ -21,11 +24,15 @@ pub struct KeyOwner {
 
 /// The owner of an organization token, as tokens tells it.
 pub struct TokenOwner {
+    /// The token.
     pub id: String,
+    /// Whose it is, a UUID.
     pub organization_id: String,
     /// The account in which it was made; 0 for one that knows none.
     pub account_id: AccountId,
+    /// What it opens.
     pub scopes: Vec<String>,
+    /// Unix seconds at which it ends.
     pub valid_until: Option<i64>,
 }
 

@@ -8,20 +8,27 @@ use serde::Serialize;
 pub struct ManagedUser {
     /// Its account.
     pub id: AccountId,
+    /// As the vendor calls it.
     pub name: String,
+    /// The vendor's own id.
     pub external_id: Option<String>,
+    /// Where notices go.
     #[serde(skip)]
     pub notification_email: Option<String>,
+    /// Where the vendor embeds it.
     pub origin_url: Option<String>,
     /// Unix seconds.
     pub created_at: i64,
+    /// Unix seconds.
     pub updated_at: i64,
 }
 
 /// How a path names a customer workspace.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Key {
+    /// By the id of the workspace.
     Id(AccountId),
+    /// By the vendor's own id.
     ExternalId(String),
 }
 

@@ -9,7 +9,9 @@ use super::roles;
 
 /// What a user is in an account.
 pub struct Membership {
+    /// In every scope that `scope_roles` does not name.
     pub role: Option<String>,
+    /// The role in each product scope.
     pub scope_roles: BTreeMap<String, String>,
     /// `None` and empty: every collection, unless it was emptied.
     pub collection_ids: Option<Vec<CollectionId>>,
@@ -37,8 +39,11 @@ impl Membership {
 /// A user with what they are in an account.
 pub struct Member {
     pub user_id: UserId,
+    /// Their e-mail address.
     pub login: String,
+    /// How they are called.
     pub name: String,
+    /// What they are in the account.
     pub membership: Membership,
 }
 

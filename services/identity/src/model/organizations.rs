@@ -9,20 +9,27 @@ pub struct Organization {
     pub id: String,
     /// `org_…`
     pub public_id: String,
+    /// As its administrator calls it.
     pub name: String,
+    /// Unique in the installation.
     pub sub_domain: String,
+    /// Whether its people and credentials are served.
     pub state: State,
 }
 
 /// Whether an organization may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
+    /// They are.
     Active,
+    /// They are not, by a decision of the operator.
     Suspended,
+    /// They are not yet.
     NotActivated,
 }
 
 impl State {
+    /// As the contract spells it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Active => "ACTIVE",
@@ -31,6 +38,7 @@ impl State {
         }
     }
 
+    /// The state of a documented name.
     pub fn parse(name: &str) -> Option<Self> {
         [Self::Active, Self::Suspended, Self::NotActivated].into_iter().find(|state| state.name() == name)
     }
@@ -39,18 +47,27 @@ impl State {
 /// A name that an organization is found by.
 #[derive(Clone, Debug)]
 pub enum By {
+    /// By its UUID.
     Id(String),
+    /// By its public id.
     PublicId(String),
+    /// By its sub-domain.
     SubDomain(String),
+    /// By one of its accounts.
     Account(AccountId),
 }
 
 /// An organization that is made.
 pub struct NewOrganization {
+    /// A UUID.
     pub id: String,
+    /// How the contract names it.
     pub public_id: String,
+    /// As its administrator calls it.
     pub name: String,
+    /// Unique in the installation.
     pub sub_domain: String,
+    /// Unix seconds.
     pub created_at: i64,
 }
 
@@ -58,7 +75,9 @@ pub struct NewOrganization {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Administrator {
     pub user_id: UserId,
+    /// Their e-mail address.
     pub login: String,
+    /// How they are called.
     pub name: String,
     /// Unix seconds.
     pub since: i64,

@@ -11,13 +11,16 @@ use serde::Serialize;
 pub struct CustomRole {
     /// As it was created.
     pub name: String,
+    /// The built-in role that bounds it.
     #[serde(serialize_with = "role_name")]
     pub base_role: Role,
     /// Empty: no restriction by the role.
     pub collection_ids: Vec<CollectionId>,
     /// Access groups and features; empty: everything of the base role.
     pub features: Vec<String>,
+    /// Its holders see threat protection.
     pub opens_threat_protection: bool,
+    /// Those who are invited without a role get it.
     pub is_default: bool,
     /// Every collection of its list was deleted: the empty list restricts to none.
     pub is_emptied: bool,
@@ -51,6 +54,7 @@ impl CustomRole {
     }
 }
 
+/// Tells names apart that differ in more than case.
 pub fn key(name: &str) -> String {
     name.trim().to_ascii_uppercase()
 }

@@ -5,10 +5,13 @@ use portolan_ids::UserId;
 /// A user, whatever the account.
 #[derive(Clone, Debug, PartialEq)]
 pub struct User {
+    /// Unique in the installation.
     pub id: UserId,
     /// E-mail address as given.
     pub login: String,
+    /// How they are called.
     pub name: String,
+    /// In the form of PHC; empty without a password.
     pub password_hash: String,
     /// Unix seconds; 0 for never.
     pub last_login_at: i64,

@@ -72,6 +72,7 @@ fn basic_token(value: &str) -> Option<String> {
 /// What must not reach the upstream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Removed {
+    /// Names of headers, in lower case.
     pub headers: Vec<String>,
     /// Names as they stand in the query.
     pub parameters: Vec<String>,
@@ -121,6 +122,7 @@ pub fn shown(authorization: &str) -> impl Iterator<Item = Shown> {
 pub enum Shown {
     /// A token by Basic.
     Token,
+    /// A bearer token.
     Bearer(Credential),
 }
 

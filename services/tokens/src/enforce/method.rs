@@ -7,6 +7,7 @@ const COMMON: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPT
 /// case is one method to the edge and another to its upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Method<'a> {
+    /// In capital letters.
     pub name: &'a str,
     /// A server that does not know a method may take it for another one.
     pub is_common: bool,

@@ -9,7 +9,9 @@ pub struct Policy(pub Vec<Window>);
 /// So many calls in so long a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
+    /// How many calls pass in one window.
     pub calls_max: u64,
+    /// How long a window lasts.
     pub length: Duration,
 }
 
@@ -54,6 +56,7 @@ impl Policies {
         Ok(policies)
     }
 
+    /// The policy of this id; the default one where there is none.
     pub fn of(&self, policy_id: Option<PolicyId>) -> &Policy {
         policy_id.and_then(|id| self.by_id.get(&id)).unwrap_or(&self.default)
     }

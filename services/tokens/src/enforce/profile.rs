@@ -11,20 +11,27 @@ use crate::model::edge::{Digest, ProfileRow, parse_digest};
 /// One credential of a client as the edge needs it: what finds it, what verifies it, what it may call.
 #[derive(Debug)]
 pub struct Profile {
+    /// The profile.
     pub id: ProfileId,
+    /// The account that it belongs to.
     pub account_id: AccountId,
+    /// The client whose credential it is.
     pub client_id: ApiClientId,
+    /// Whether anything passes with it.
     pub active: bool,
     /// Of the token, or of the key that a claim carries. None for OAuth2, whose secret only buys access tokens.
     pub digest: Option<Digest>,
+    /// How callers prove who they are.
     pub auth: Auth,
     /// Empty allows every address.
     pub allow: Ranges,
+    /// Addresses that are refused, whatever is allowed.
     pub deny: Ranges,
     /// Sorted.
     pub collection_ids: Vec<CollectionId>,
     /// Preflight requests for the collections pass without a credential.
     pub allow_preflight: bool,
+    /// How many calls it may make.
     pub policy_id: Option<PolicyId>,
     /// Access tokens of another number are dead.
     pub grant_version: i64,
@@ -35,8 +42,11 @@ pub struct Profile {
 /// How a caller proves to be the profile's.
 #[derive(Debug)]
 pub enum Auth {
+    /// By a secret, which stands for the profile.
     Token,
+    /// By an access token of the token endpoint.
     OAuth2,
+    /// By a signed token of their own.
     Signed(Box<Signed>),
     /// What is stored cannot be used; nobody gets in.
     Unusable,
@@ -45,16 +55,22 @@ pub enum Auth {
 /// How tokens of a `jwt` or `oidc` profile are verified.
 #[derive(Debug)]
 pub struct Signed {
+    /// What signatures are verified by.
     pub keys: Keys,
     /// The claim that carries the profile's key; none means the usual ones.
     pub claim: Option<String>,
+    /// Claims that a token must have.
     pub required: Vec<String>,
+    /// Whose tokens count; empty for everybody's.
     pub allowed_issuers: Vec<String>,
 }
 
+/// Where the keys of signed tokens come from.
 #[derive(Debug)]
 pub enum Keys {
+    /// One key, which stands in the profile.
     Own(Key),
+    /// A key set at a URL.
     Published(Source),
 }
 
@@ -94,6 +110,7 @@ impl Profile {
         collection_ids.iter().any(|id| self.collection_ids.binary_search(id).is_ok())
     }
 
+    /// The claim that finds the profile, where it is found by one.
     pub fn claim(&self) -> Option<&str> {
         match &self.auth {
             Auth::Signed(signed) => signed.claim.as_deref(),
@@ -129,6 +146,7 @@ fn auth(row: &ProfileRow) -> Option<Auth> {
 }
 
 impl Signed {
+    /// What is checked in the claims of a token.
     pub fn rules(&self, leeway_s: u32, requires_exp: bool) -> Rules {
         Rules { required: self.required.clone(), allowed_issuers: self.allowed_issuers.clone(), leeway_s, requires_exp }
     }

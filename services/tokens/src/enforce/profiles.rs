@@ -37,6 +37,7 @@ impl Profiles {
         self.by_id.insert(profile.id, profile);
     }
 
+    /// Forgets a profile.
     pub fn remove(&mut self, profile_id: ProfileId) {
         let Some(profile) = self.by_id.remove(&profile_id) else { return };
         if let Some(digest) = profile.digest
@@ -63,14 +64,17 @@ impl Profiles {
         }
     }
 
+    /// Takes in an access token.
     pub fn put_access_token(&mut self, digest: Digest, token: AccessToken) {
         self.access_tokens.insert(digest, token);
     }
 
+    /// Forgets access tokens that have ended.
     pub fn forget_expired(&mut self, now_s: i64) {
         self.access_tokens.retain(|_, token| token.expires_at > now_s);
     }
 
+    /// The profile of a secret.
     pub fn by_digest(&self, digest: &Digest) -> Option<Arc<Profile>> {
         self.by_digest.get(digest).cloned()
     }
@@ -92,14 +96,17 @@ impl Profiles {
         self.claims.keys().map(String::as_str)
     }
 
+    /// Every profile, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Profile> {
         self.by_id.values().map(|profile| &**profile)
     }
 
+    /// How many there are.
     pub fn len(&self) -> usize {
         self.by_id.len()
     }
 
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

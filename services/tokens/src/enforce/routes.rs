@@ -58,6 +58,7 @@ pub enum Found {
 }
 
 impl Routes {
+    /// Without endpoints.
     pub fn new(hosts_settings: Hosts) -> Self {
         Self { hosts_settings, hosts: HashMap::new(), places: HashMap::new(), shut: HashSet::new() }
     }
@@ -81,6 +82,7 @@ impl Routes {
         self.places.insert(endpoint_id, Place { host: name.as_ref().into(), node, account_id });
     }
 
+    /// Forgets an endpoint.
     pub fn remove(&mut self, endpoint_id: EndpointId) {
         let Some(place) = self.places.remove(&endpoint_id) else { return };
         let Some(host) = self.hosts.get_mut(&place.host) else { return };
@@ -181,14 +183,17 @@ impl Routes {
         contested
     }
 
+    /// Whether calls of unknown endpoints pass on this host.
     pub fn allows_unknown(&self, host: &str) -> bool {
         self.hosts_settings.of(host).allows_unknown
     }
 
+    /// How many endpoints there are.
     pub fn len(&self) -> usize {
         self.places.len()
     }
 
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -8,7 +8,9 @@ use crate::options::EdgeOptions;
 /// What is configured for the edge.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Which account a host belongs to, and whether unknown endpoints pass.
     pub hosts: Hosts,
+    /// How many calls pass.
     pub policies: Policies,
     /// Proxies in front of the edge that may say whom they speak for.
     pub proxies: Proxies,
@@ -22,6 +24,7 @@ pub struct Settings {
     pub profiles_age_max: Duration,
     /// The same for endpoints.
     pub endpoints_age_max: Duration,
+    /// How key sets are fetched and kept.
     pub jwks: portolan_jwks::Settings,
     /// Shared with the proxies; empty for the derived one.
     pub token: String,

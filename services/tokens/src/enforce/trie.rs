@@ -14,9 +14,13 @@ const ANY_METHOD: &str = "ANY";
 /// One endpoint at a place: who owns it, and whether it is switched on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
+    /// The endpoint.
     pub endpoint_id: EndpointId,
+    /// The account that it belongs to.
     pub account_id: AccountId,
+    /// The collection that it is in.
     pub collection_id: CollectionId,
+    /// Whether calls of the collection pass.
     pub active: bool,
 }
 

@@ -8,7 +8,9 @@ use super::credential::Removed;
 /// A request as the proxy describes it.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
+    /// As it was sent.
     pub method: &'a str,
+    /// As it was sent, with or without a port.
     pub host: &'a str,
     /// Path and query.
     pub target: &'a str,
@@ -25,18 +27,22 @@ pub struct Call<'a> {
 /// What becomes of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
+    /// The call passes.
     Pass {
         /// None for a resource outside the inventory.
         caller: Option<Caller>,
         removed: Removed,
     },
+    /// It does not.
     Refuse(Refusal),
 }
 
 /// Who calls, for the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
+    /// The credential that opened.
     pub profile_id: ProfileId,
+    /// Whose it is.
     pub client_id: ApiClientId,
     /// Verified claims as base64url JSON; none when the credential carries none.
     pub claims: Option<String>,
@@ -44,6 +50,7 @@ pub struct Caller {
 
 /// Why a request is refused. What callers see of it is the status alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the documented refusal of its name")]
 pub enum Refusal {
     /// Proxy and upstream might read the request in two ways.
     Ambiguous,
@@ -73,6 +80,7 @@ pub enum Refusal {
 const STATUS_OUTSIDE_COLLECTIONS: u16 = 403;
 
 impl Refusal {
+    /// The HTTP status that the caller gets.
     pub fn status(self) -> u16 {
         match self {
             Self::Ambiguous => 400,

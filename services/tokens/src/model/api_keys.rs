@@ -4,13 +4,17 @@ use portolan_ids::{AccountId, ApiKeyId, UserId};
 /// A key as it is listed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiKey {
+    /// Unique in the installation.
     pub id: ApiKeyId,
+    /// The account that it acts in.
     pub account_id: AccountId,
     pub user_id: UserId,
     pub username: String,
+    /// What it is for.
     pub utility: Utility,
     /// First 3 and last 4 characters.
     pub start: String,
+    /// The last characters, to be shown.
     pub end: String,
     /// Unix seconds.
     pub created_at: i64,
@@ -32,6 +36,7 @@ impl ApiKey {
 /// A key that was found by a secret.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
+    /// The key.
     pub key: ApiKey,
     /// From which moment on this secret is refused: the key expires, or a grace period ends.
     pub valid_until: Option<i64>,
@@ -45,6 +50,7 @@ impl Found {
 
 /// What a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the documented use of its name")]
 pub enum Utility {
     Burp,
     Cicd,
@@ -52,6 +58,7 @@ pub enum Utility {
 }
 
 impl Utility {
+    /// As the contract spells it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Burp => "BURP",
@@ -79,6 +86,7 @@ impl Utility {
 
 /// Whose a key is.
 pub struct Owner {
+    /// The account that their keys act in.
     pub account_id: AccountId,
     pub user_id: UserId,
     pub username: String,

@@ -26,6 +26,7 @@ pub enum AuthType {
 }
 
 impl AuthType {
+    /// As the contract spells it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Token => "token",
@@ -35,6 +36,7 @@ impl AuthType {
         }
     }
 
+    /// The type of a documented name.
     pub fn parse(name: &str) -> Option<Self> {
         [Self::Token, Self::Jwt, Self::Oauth2, Self::Oidc].into_iter().find(|kind| kind.name() == name)
     }
@@ -50,16 +52,23 @@ impl AuthType {
 pub struct AuthSettings {
     /// `None` on a client of the first generation.
     pub auth_type: Option<AuthType>,
+    /// Which collections may be called.
     pub collection_ids: Vec<NamedCollectionId>,
     /// `hmac` or `rsa`.
     pub jwt_method: Option<String>,
+    /// An HMAC secret or an RSA public key.
     pub jwt_secret: Option<String>,
     /// The stored form of a secret that cannot be opened. It stays until another secret takes its place.
     pub unopened_secret: Option<Vec<u8>>,
+    /// Whose tokens count.
     pub oidc_issuer: Option<String>,
+    /// Where the issuer's keys are; found by discovery where it is not set.
     pub oidc_jwks_uri: Option<String>,
+    /// The claim that finds the profile.
     pub access_profile_claim: Option<String>,
+    /// Claims that a token must have.
     pub required_claims: Vec<String>,
+    /// Whose tokens count; empty for everybody's.
     pub allowed_issuers: Vec<String>,
     /// Preflight requests for the collections pass without a credential.
     pub allow_preflight: bool,
@@ -68,15 +77,25 @@ pub struct AuthSettings {
 /// What a request sets; `None` stays, an inner `None` clears.
 #[derive(Clone, Debug, Default)]
 pub struct AuthPatch {
+    /// Of each member: `None` leaves it as it is, `Some(None)` is a null in the request.
     pub auth_type: Option<Option<String>>,
+    /// As of [`AuthSettings`], here and below.
     pub collection_ids: Option<Vec<NamedCollectionId>>,
+    /// As of [`AuthSettings`].
     pub jwt_method: Option<Option<String>>,
+    /// As of [`AuthSettings`].
     pub jwt_secret: Option<Option<String>>,
+    /// As of [`AuthSettings`].
     pub oidc_issuer: Option<Option<String>>,
+    /// As of [`AuthSettings`].
     pub oidc_jwks_uri: Option<Option<String>>,
+    /// As of [`AuthSettings`].
     pub access_profile_claim: Option<Option<String>>,
+    /// As of [`AuthSettings`].
     pub required_claims: Option<Vec<String>>,
+    /// As of [`AuthSettings`].
     pub allowed_issuers: Option<Vec<String>>,
+    /// As of [`AuthSettings`].
     pub allow_preflight: Option<Option<bool>>,
 }
 

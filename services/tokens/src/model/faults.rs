@@ -12,6 +12,7 @@ const TEXT_CHARS_MAX: usize = 255;
 pub(crate) struct Faults(BTreeMap<&'static str, Vec<String>>);
 
 impl Faults {
+    /// Notes what is wrong with a field.
     pub fn add(&mut self, field: &'static str, fault: impl Into<String>) {
         self.0.entry(field).or_default().push(fault.into());
     }
@@ -24,6 +25,7 @@ impl Faults {
         self.length(field, name);
     }
 
+    /// Notes a text that is too long.
     pub fn length(&mut self, field: &'static str, text: &str) {
         if text.chars().count() > TEXT_CHARS_MAX {
             self.add(field, format!("is too long (maximum is {TEXT_CHARS_MAX} characters)"));

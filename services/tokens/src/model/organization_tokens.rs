@@ -13,58 +13,79 @@ const LARGE_SET: i64 = 1000;
 /// A token as it is known without its secret.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Token {
+    /// Public, `tok_` and 16 letters or digits.
     pub id: String,
     /// UUID of the owner.
     pub organization_id: String,
     /// The account in which it was made and acts; 0 for the first of the organization.
     pub account_id: AccountId,
+    /// As its maker calls it.
     pub name: String,
+    /// What it opens.
     pub scopes: Vec<String>,
+    /// Addresses and ranges that may use it; empty for every one.
     pub networks: Vec<String>,
     /// Unix seconds.
     pub expires_at: Option<i64>,
     /// Requests a minute; `None` means the configured default.
     pub rate_limit: Option<i64>,
+    /// In the order in which they were given.
     pub annotations: Vec<Annotation>,
+    /// Unix seconds.
     pub created_at: i64,
     /// The write that made the secret.
     pub secret_write_id: String,
 }
 
+/// A note on a token, for its maker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Annotation {
+    /// As it was given.
     pub key: String,
+    /// As it was given.
     pub value: Option<String>,
 }
 
 /// What is to be set; `None` stays as it is.
 #[derive(Clone, Debug, Default)]
 pub struct Properties {
+    /// Of each member: `None` where the request has none.
     pub name: Option<String>,
+    /// Addresses and ranges.
     pub networks: Option<Vec<String>>,
     /// The inner `None` means never.
     pub expires_at: Option<Option<i64>>,
+    /// What it opens.
     pub scopes: Option<Vec<String>>,
+    /// Notes for its maker.
     pub annotations: Option<Vec<Annotation>>,
 }
 
 /// Which organization a caller means.
 pub enum Lookup {
+    /// By its public id.
     Id(String),
+    /// By the sub-domain of its organization.
     SubDomain(String),
 }
 
 /// One page of tokens.
 #[derive(Debug)]
 pub struct Page {
+    /// Those of the page.
     pub tokens: Vec<Token>,
+    /// The public id of their organization.
     pub organization: String,
+    /// Of the page, from 1.
     pub number: i64,
+    /// How many a page has at most.
     pub per_page: i64,
+    /// How many there are in all.
     pub total: i64,
 }
 
 impl Page {
+    /// Whether there are more than one page has.
     pub fn is_large(&self) -> bool {
         self.total > LARGE_SET
     }
@@ -73,8 +94,11 @@ impl Page {
 /// A token with the public id of its organization, and its secret when it was just made.
 #[derive(Debug)]
 pub struct Shown {
+    /// The token.
     pub token: Token,
+    /// The public id of its organization.
     pub organization: String,
+    /// Where it was made by this call; shown once.
     pub secret: Option<String>,
 }
 

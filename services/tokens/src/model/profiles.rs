@@ -9,21 +9,33 @@ use super::{
 /// One credential of a client.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
+    /// Unique in the installation.
     pub id: ProfileId,
+    /// The account that it belongs to.
     pub account_id: AccountId,
+    /// The client whose credential it is.
     pub client_id: ApiClientId,
     /// Its settings are its own; else they are those of its client.
     pub is_legacy: bool,
+    /// As its vendor calls it.
     pub name: String,
+    /// Whether anything passes with it.
     pub active: bool,
     /// Unix milliseconds, as the other times.
     pub active_since: Option<i64>,
+    /// Addresses and ranges; empty allows every one.
     pub ip_allow_list: Vec<String>,
+    /// Addresses and ranges; they win.
     pub ip_deny_list: Vec<String>,
+    /// How callers prove who they are.
     pub auth: AuthSettings,
+    /// What the token endpoint knows it by.
     pub oauth_client_id: Option<String>,
+    /// Access tokens of another number do not count.
     pub grant_version: i64,
+    /// Unix milliseconds.
     pub created_at: i64,
+    /// Unix milliseconds.
     pub updated_at: i64,
     /// The write that made the secret.
     pub secret_write_id: String,
@@ -32,6 +44,7 @@ pub struct Profile {
 /// A credential that was just made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Issued {
+    /// Shown once.
     pub secret: String,
     /// `oauth2` only.
     pub oauth_client_id: Option<String>,
@@ -42,11 +55,14 @@ pub struct Issued {
 pub struct IssuedMembers {
     /// Of a profile without OAuth2.
     pub secret: Option<String>,
+    /// What the token endpoint knows it by.
     pub oauth_client_id: Option<String>,
+    /// Shown once.
     pub oauth_client_secret: Option<String>,
 }
 
 impl IssuedMembers {
+    /// The members of an answer.
     pub fn of(issued: Option<Issued>) -> Self {
         match issued {
             Some(Issued { secret, oauth_client_id: None }) => Self { secret: Some(secret), ..Self::default() },
@@ -61,18 +77,24 @@ impl IssuedMembers {
 /// A profile with its credential when that was just made.
 #[derive(Debug)]
 pub struct Shown {
+    /// The profile.
     pub profile: Profile,
+    /// What was made by this call.
     pub issued: Option<Issued>,
 }
 
 /// Which profile of an account, and of which generation or client.
 #[derive(Clone, Copy, Debug)]
 pub struct Which {
+    /// The account that it belongs to.
     pub account_id: AccountId,
+    /// The profile.
     pub id: ProfileId,
+    /// The generation that the caller asks in.
     pub within: Within,
 }
 
+/// Where a profile is looked for.
 #[derive(Clone, Copy, Debug)]
 pub enum Within {
     /// Access profiles of the first generation.
@@ -82,6 +104,7 @@ pub enum Within {
 }
 
 impl Profile {
+    /// How callers prove who they are.
     pub fn auth_type(&self) -> AuthType {
         self.auth.auth_type.unwrap_or(AuthType::Token)
     }

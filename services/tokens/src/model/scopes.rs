@@ -60,6 +60,7 @@ const ALL: &[&str] = &[
     "access_profiles:read",
 ];
 
+/// Whether a token can have this scope.
 pub fn is_known(scope: &str) -> bool {
     ALL.contains(&scope)
 }

@@ -22,8 +22,10 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
     pub const ALL: [Self; 2] = [Self::ApiKey, Self::OrganizationToken];
 
+    /// What secrets of the kind begin with, so that scanners know them.
     pub fn prefix(self) -> &'static str {
         match self {
             Self::ApiKey => "ptk",

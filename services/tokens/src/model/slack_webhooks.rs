@@ -3,10 +3,13 @@ use portolan_ids::{AccountId, UserId, WebhookId};
 /// Where messages for an account go, without the address.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SlackWebhook {
+    /// Unique in the installation, among API keys too.
     pub id: WebhookId,
+    /// Whose messages go there.
     pub account_id: AccountId,
     pub user_id: UserId,
     pub username: String,
+    /// As its maker calls it.
     pub name: String,
     /// Host and last characters.
     pub shown: String,
@@ -16,7 +19,9 @@ pub struct SlackWebhook {
 
 /// Where messages for a webhook are posted.
 pub struct Address {
+    /// The webhook.
     pub id: WebhookId,
     pub user_id: UserId,
+    /// In clear.
     pub url: String,
 }

@@ -16,7 +16,9 @@ pub fn id<Id: From<i64>>(text: &str) -> Result<Id> {
 /// Which part of a list is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Page {
+    /// Of the page, from 1.
     pub number: i64,
+    /// How many a page has at most.
     pub per_page: i64,
 }
 
@@ -39,6 +41,7 @@ impl Page {
         Ok(page)
     }
 
+    /// How many come before it.
     pub fn offset(self) -> i64 {
         (self.number - 1).saturating_mul(self.per_page)
     }
