@@ -99,6 +99,7 @@ impl Audited {
 pub struct Caller {
     /// The account that the call acts in.
     pub account_id: i64,
+    /// The user that calls; 0 for an organization token.
     pub user_id: i64,
     /// The organization of the account, a UUID.
     pub organization_id: String,

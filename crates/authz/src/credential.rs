@@ -11,6 +11,7 @@ pub const ORGANIZATION_TOKEN_PREFIX: &str = "pto";
 
 /// A credential as it was presented at the edge.
 #[derive(Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each holds the credential of its name as it was sent")]
 pub enum Credential {
     /// An API key, as it was sent.
     ApiKey(String),

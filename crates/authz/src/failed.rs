@@ -66,6 +66,7 @@ pub struct FailedAuthentication {
     pub reason: Reason,
     /// Whose it was or would have been; 0 where nobody is known.
     pub account_id: i64,
+    /// As `account_id`.
     pub user_id: i64,
 }
 

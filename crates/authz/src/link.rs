@@ -56,6 +56,7 @@ struct Inner {
 #[derive(Clone)]
 pub struct Session {
     number: u64,
+    /// Shared by every caller.
     pub connection: MultiplexedConnection,
     /// What every key of this run begins with.
     pub prefix: Arc<str>,

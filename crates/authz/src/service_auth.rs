@@ -79,6 +79,7 @@ struct ServiceClaims {
 
 /// Why a service token does not count. Who made it is what it says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the text of each variant says what its fields are")]
 pub enum Distrusted {
     /// The text is no service token: nobody of an installation sent it.
     Foreign,

@@ -32,6 +32,7 @@ pub struct Audience<'a> {
 pub struct CallerClaims {
     /// The account that the caller acts in.
     pub account_id: i64,
+    /// The user that calls; 0 for an organization token.
     pub user_id: i64,
     /// The organization of the account, a UUID.
     pub organization_id: String,

@@ -1,4 +1,5 @@
 /// What a value weighs in memory.
 pub trait Weigh {
+    /// About how much memory it takes.
     fn bytes(&self) -> usize;
 }

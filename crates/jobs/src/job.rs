@@ -184,6 +184,7 @@ pub struct Job<T: Task> {
 
 /// What a step did.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the text of each variant says what its fields are")]
 pub enum Step<C> {
     /// The next step begins at the cursor.
     Next { cursor: C, done: i64 },

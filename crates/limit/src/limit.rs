@@ -38,6 +38,7 @@ impl Counter {
 
 /// Whether something may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the text of each variant says what its fields are")]
 pub enum Decision {
     /// It was counted; `left` more fit the tightest window.
     Allowed { left: u64 },

@@ -2,6 +2,7 @@ use portolan_store::Repeatable;
 
 /// Why the log could not answer.
 #[derive(Clone, Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the text of each variant says what its fields are")]
 pub enum Error {
     /// The log's URL or topic cannot be used.
     #[error("log configuration: {0}")]

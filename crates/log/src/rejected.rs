@@ -34,6 +34,7 @@ pub struct Rejected {
 
 /// Which records are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the text of each variant says what its fields are")]
 pub enum Accounts {
     /// Every account, and records of none.
     All,

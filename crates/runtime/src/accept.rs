@@ -98,6 +98,7 @@ pub struct Placed<S> {
 }
 
 impl<S> Placed<S> {
+    /// A stream that keeps its place for as long as it is open.
     pub fn new(stream: S, place: Place) -> Self {
         Self { stream, _place: place, stall_time_max: STALL_TIME_MAX, stalled: None }
     }

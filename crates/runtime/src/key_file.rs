@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 /// Why the keys of an installation cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the text of each variant says what its fields are")]
 pub enum SecretsError {
     /// The file cannot be read or written.
     #[error("secret key file {path}: {source}", path = path.display())]

@@ -4,6 +4,7 @@ use sqlx::sqlite::SqliteError;
 
 /// Why the store could not answer. The text is for operators, never for callers of the API.
 #[derive(Clone, Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the text of each variant says what its fields are")]
 pub enum Error {
     /// A row with this key exists. On Postgres `constraint` is the constraint's name, on SQLite the columns as
     /// `table.column, table.column`.

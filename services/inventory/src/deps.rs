@@ -34,9 +34,13 @@ const CALL_STATS_DAYS: i64 = 90;
 /// What the service works with; cheap to clone. One per process.
 #[derive(Clone)]
 pub struct Deps {
+    /// The tables of the service.
     pub db: Db,
+    /// Where records come from.
     pub log: Log,
+    /// The other services.
     pub peers: Peers,
+    /// Durable work.
     pub jobs: Jobs<Task>,
     /// Proxies whose forwarding headers count.
     pub(crate) trusted_proxies: Arc<[String]>,

@@ -7,8 +7,10 @@ pub enum Error {
     /// The request is refused; the reason is public.
     #[error(transparent)]
     Refused(#[from] portolan_api::Error),
+    /// The store did not answer or refused.
     #[error(transparent)]
     Store(#[from] portolan_store::Error),
+    /// The log did not answer or refused.
     #[error(transparent)]
     Log(#[from] portolan_log::Error),
     /// Stored JSON cannot be read, or a task of this process ended without an answer.

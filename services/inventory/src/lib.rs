@@ -21,11 +21,13 @@ mod access;
 pub mod access_types;
 mod announce;
 mod catalogs;
+/// What may be done with collections.
 pub mod collections;
 mod defaults;
 pub mod demerge;
 mod deps;
 pub mod drift;
+/// What may be done with endpoints.
 pub mod endpoints;
 mod error;
 pub mod export;
@@ -37,8 +39,10 @@ pub mod ingest;
 mod jobs;
 mod members;
 mod migrations;
+/// What things are.
 pub mod model;
 mod options;
+/// What may be done with parameters.
 pub mod parameters;
 mod peers;
 pub mod platform;
@@ -49,6 +53,7 @@ mod rpc;
 pub mod runner;
 pub mod samples;
 mod service;
+/// Counts over endpoints, calls, and issues.
 pub mod statistics;
 mod store;
 mod unreadable;

@@ -48,15 +48,20 @@ const FIRST_VERSION: &str = "1.0";
 /// A collection as the platform shows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlatformCollection {
+    /// The collection.
     pub collection: Collection,
+    /// What the platform adds to it.
     pub row: PlatformRow,
 }
 
 /// What an import of a document brought.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Imported {
+    /// How many operations the document has.
     pub total: usize,
+    /// What is wrong with those that were not taken.
     pub failures: Vec<String>,
+    /// How many were not taken.
     pub failed: usize,
 }
 

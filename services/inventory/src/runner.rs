@@ -19,7 +19,9 @@ const INLINE_MAX: Duration = Duration::from_secs(2);
 
 /// What a step needs of others.
 pub enum Prepared {
+    /// The step needs nothing.
     Nothing,
+    /// The address ranges of its account.
     Policy(AccessPolicy),
 }
 

@@ -7,6 +7,7 @@ use super::times::{GENERATION_MS, LEASE_MS, TOMBSTONE_MS, VALUE_MS};
 
 /// What stands under a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the text of each variant says what its fields are")]
 pub enum Slot<V> {
     Value {
         value: V,
@@ -25,14 +26,18 @@ pub enum Slot<V> {
 /// What a value rests on: a key, and the generation of it that was read before the value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Basis {
+    /// Of the value that it follows from.
     pub key: String,
+    /// What it was when it was read.
     pub generation: u64,
 }
 
 /// What a look-up found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found<V> {
+    /// A value that counts.
     Hit(V),
+    /// None, or one that no longer counts.
     Miss,
     /// The reader has a lease now, which covers this basis.
     Leased(Option<Basis>),
@@ -51,10 +56,12 @@ impl<V> Default for Slots<V> {
 }
 
 impl<V> Slots<V> {
+    /// How many values are kept.
     pub fn len(&self) -> usize {
         self.by_key.len()
     }
 
+    /// Whether none is kept.
     pub fn is_empty(&self) -> bool {
         self.by_key.is_empty()
     }

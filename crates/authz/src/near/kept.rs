@@ -1,5 +1,6 @@
 /// What a strict read found.
 pub struct Kept<V> {
+    /// What is kept.
     pub value: V,
     /// What it weighs, with its key.
     pub bytes: usize,

@@ -77,6 +77,7 @@ impl<'a> SplitUrl<'a> {
 pub struct Found<'a> {
     /// Place among the path's segments, from 0.
     pub index: usize,
+    /// The segment as it stands in the path.
     pub token: &'a str,
 }
 

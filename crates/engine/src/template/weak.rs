@@ -34,6 +34,7 @@ pub struct BodyNames {
 }
 
 impl BodyNames {
+    /// Takes in the name of a member of a request body.
     pub fn add_request(&mut self, name: &str) {
         insert(&mut self.request, digest(name));
     }
@@ -43,6 +44,7 @@ impl BodyNames {
         self.responses.entry(code).or_default();
     }
 
+    /// Takes in the name of a member of an answer with this status.
     pub fn add_response(&mut self, code: i32, name: &str) {
         insert(self.responses.entry(code).or_default(), digest(name));
     }

@@ -21,6 +21,7 @@ use scan::{Entry, ReaderFeed, Scanner, SliceFeed, Visit};
 /// One entry of a HAR.
 #[expect(clippy::large_enum_variant, reason = "nearly every item is a record, and each lives for one call")]
 #[derive(Debug, PartialEq)]
+#[allow(missing_docs, reason = "the text of each variant says what its fields are")]
 pub enum Item<'a> {
     /// One call.
     Record(Record<'a>),

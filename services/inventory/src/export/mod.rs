@@ -24,7 +24,9 @@ const PAGE: usize = 100;
 /// What to write.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
+    /// What is exported.
     pub collection_id: i32,
+    /// Also the headers of requests.
     pub include_headers: bool,
     /// URL and method where the page before ended.
     pub after: Option<(String, String)>,

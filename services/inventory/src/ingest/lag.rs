@@ -6,9 +6,11 @@ use crate::{Deps, Error, store};
 /// The oldest record that the inventory does not have yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unread {
+    /// Where it stands.
     pub partition: i64,
     /// Where the partition stands.
     pub offset: i64,
+    /// For how long it has waited, in seconds.
     pub age_s: i64,
 }
 

@@ -16,6 +16,7 @@ const ADDRESS_BYTES_MAX: usize = 64;
 /// Calls of one raw URL by hour since the epoch. Adding up is commutative and associative.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Calls {
+    /// By the hour since 1970.
     pub hours: BTreeMap<i64, Hour>,
 }
 

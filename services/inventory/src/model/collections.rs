@@ -21,13 +21,16 @@ const NAME_CHARACTERS_MAX: usize = 60;
 /// Longest list of ids in a request.
 pub(crate) const IDS_MAX: usize = 10_000;
 
+/// Its endpoints belong to an MCP server.
 pub const MCP_TAG: &str = "mcp-server";
 
+/// Its endpoints belong to a generative model.
 pub const GEN_AI_TAG: &str = "gen-ai";
 
 /// The value of [`GEN_AI_TAG`] that an import from an address gives; such collections are in the scope API as well.
 pub(crate) const GEN_AI_IMPORT: &str = "Gen AI Import";
 
+/// Its endpoints were made by a scan.
 pub const DAST_TAG: &str = "dast";
 
 /// The source of the tags that an endpoint agent gives.
@@ -36,8 +39,11 @@ const ENDPOINT_SOURCE: &str = "ENDPOINT";
 /// A set of endpoints under one name: filled by imports, or by the traffic of one host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Collection {
+    /// Unique in the account.
     pub id: i32,
+    /// Unique in the account.
     pub name: String,
+    /// In the words of its maker.
     pub description: Option<String>,
     /// Unix seconds.
     pub created_at: i64,
@@ -45,15 +51,23 @@ pub struct Collection {
     pub host_name: Option<String>,
     /// `API_GROUP`; nothing for a plain collection.
     pub kind: Option<String>,
+    /// In the order in which they were given.
     pub tags: Vec<Tag>,
+    /// What it was set to, in place of what its calls say.
     pub access_type: Option<String>,
+    /// Values of its calls are not kept.
     pub redacted: bool,
+    /// It is left out of what others count and enforce.
     pub deactivated: bool,
+    /// It is not to be tested.
     pub out_of_testing_scope: bool,
+    /// The installation made it by itself.
     pub automated: bool,
+    /// How many endpoints it has.
     pub endpoint_count: i64,
     /// The write that made it.
     pub write_id: Option<String>,
+    /// It is gone, and what it had is being removed.
     pub deleted: bool,
     /// What a group shows, as stored; nothing for a plain collection.
     pub conditions: Option<String>,
@@ -103,8 +117,11 @@ pub(crate) struct NewCollection {
 /// A tag of a collection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tag {
+    /// As it was given.
     pub key_name: String,
+    /// As it was given.
     pub value: String,
+    /// Who set it.
     pub source: Option<String>,
     /// Unix seconds.
     pub updated_at: i64,
@@ -119,10 +136,12 @@ impl Collection {
         }
     }
 
+    /// Whether its members are chosen by conditions.
     pub fn is_group(&self) -> bool {
         self.kind.as_deref() == Some(GROUP_KIND)
     }
 
+    /// Whether it has a tag of this name, whatever its value.
     pub fn has_tag(&self, key_name: &str) -> bool {
         self.tags.iter().any(|tag| tag.key_name == key_name)
     }
@@ -192,6 +211,7 @@ impl CollectionName {
         Self::parse(Some(clean))
     }
 
+    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }

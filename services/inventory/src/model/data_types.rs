@@ -36,14 +36,19 @@ const STRUCTURAL: [SubType; 9] = [
 /// A kind of data as an account has it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DataType {
+    /// Unique in the account.
     pub name: String,
+    /// It is one of the installation's own.
     pub built_in: bool,
+    /// Values are looked at for it.
     pub active: bool,
+    /// What it recognizes.
     pub definition: Definition,
     /// Why the stored definition cannot be read, if it cannot.
     pub unreadable: Option<String>,
     /// Unix seconds; 0 for a built-in kind that was never switched.
     pub created_at: i64,
+    /// Unix seconds.
     pub updated_at: i64,
 }
 
@@ -59,47 +64,69 @@ impl DataType {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Definition {
+    /// What a name must fulfill.
     pub key_conditions: Option<ConditionList>,
+    /// What a value must fulfill.
     pub value_conditions: Option<ConditionList>,
     /// `AND` or `OR`.
     pub operator: String,
+    /// A match is sensitive wherever it stands.
     pub sensitive_always: bool,
+    /// Where a match is sensitive, unless it is always.
     pub sensitive_positions: Vec<String>,
     /// The account has set where a built-in kind is sensitive.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub sensitivity_set: bool,
+    /// Matches are not kept.
     pub redacted: bool,
+    /// As the contract spells it.
     pub priority: String,
+    /// As the contract spells them.
     pub categories: Vec<String>,
 }
 
+/// Predicates, and how they are joined.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ConditionList {
     /// `AND` or `OR`.
     pub operator: String,
+    /// In the order in which they were given.
     pub predicates: Vec<PredicateText>,
 }
 
+/// A predicate as the contract spells it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PredicateText {
+    /// Its type.
     pub kind: String,
+    /// What it compares with, where that is one text.
     pub value: String,
+    /// What it compares with, where that is a list.
     pub values: Vec<String>,
 }
 
 /// What a caller wants changed; absent members stay.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
+    /// Of each member: `None` leaves it as it is.
     pub active: Option<bool>,
+    /// As of [`Definition`], here and below; `Some(None)` removes them.
     pub key_conditions: Option<Option<ConditionList>>,
+    /// As of [`Definition`].
     pub value_conditions: Option<Option<ConditionList>>,
+    /// As of [`Definition`].
     pub operator: Option<String>,
+    /// As of [`Definition`].
     pub sensitive_always: Option<bool>,
+    /// As of [`Definition`].
     pub sensitive_positions: Option<Vec<String>>,
+    /// As of [`Definition`].
     pub redacted: Option<bool>,
+    /// As of [`Definition`].
     pub priority: Option<String>,
+    /// As of [`Definition`].
     pub categories: Option<Vec<String>>,
 }
 
@@ -155,6 +182,7 @@ impl OfAccount {
 }
 
 impl DetectorSet {
+    /// Those of an account; the built-in ones where it has none of its own.
     pub fn of(&self, account_id: i64) -> &Detectors {
         self.accounts.get(&account_id).map_or(&self.common, |own| &own.detectors)
     }

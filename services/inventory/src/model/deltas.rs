@@ -25,10 +25,13 @@ pub enum Target {
 /// What a batch says of one raw URL and method.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delta {
+    /// What its records say of it.
     pub seen: EndpointDelta,
+    /// The newest of its calls.
     pub samples: Samples,
     /// Its template is taken apart, so the URL stands for itself.
     pub apart: bool,
+    /// How often it was called.
     pub calls: Calls,
     /// What each specification declares of it.
     pub declared: Declared,

@@ -14,12 +14,16 @@ pub struct Declared(pub BTreeMap<String, Operation>);
 pub struct Operation {
     /// Unix seconds of the import, then the place in the log.
     pub at: (i64, i64),
+    /// Of the specification.
     pub title: String,
+    /// Of the specification.
     pub version: String,
+    /// What it says of the operation.
     pub shape: Shape,
 }
 
 impl Declared {
+    /// Takes in what a specification says; the later one of a title counts.
     pub fn add(&mut self, declaration: &Declaration, source: Source, time: i64, offset: i64) {
         // Without a name, all declarations of a source are one specification.
         let Specification { id, title, version } = match &declaration.specification {
@@ -36,6 +40,7 @@ impl Declared {
         other.0.into_iter().for_each(|(id, operation)| self.insert(id, operation));
     }
 
+    /// Whether no specification names it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -52,17 +57,24 @@ impl Declared {
 /// What differs in a collection.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Drift {
+    /// The collection has a specification.
     pub documented: bool,
+    /// Endpoints that are called and that no specification names.
     pub shadow: Vec<Place>,
+    /// Endpoints that a specification names and that nobody calls.
     pub orphan: Vec<Place>,
+    /// Deprecated endpoints that are called.
     pub zombie: Vec<Place>,
+    /// What the last version of each specification changed.
     pub specifications: Vec<Change>,
 }
 
 /// An endpoint or a declared operation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
+    /// A template.
     pub url: String,
+    /// In capital letters.
     pub method: String,
     /// Unix seconds; 0 when no call was seen.
     pub last_seen: i64,
@@ -71,12 +83,18 @@ pub struct Place {
 /// What the newest import of a specification changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
+    /// Of the specification.
     pub title: String,
+    /// The one that was imported last.
     pub version: String,
+    /// The one before it.
     pub previous_version: Option<String>,
     /// Unix seconds.
     pub declared_at: i64,
+    /// Operations that it has and the one before has not.
     pub added: Vec<Place>,
+    /// Operations that the one before has and it has not.
     pub removed: Vec<Place>,
+    /// Operations of both, with what differs.
     pub changed: Vec<(Place, Vec<String>)>,
 }

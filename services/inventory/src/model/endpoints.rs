@@ -9,9 +9,11 @@ use crate::model::{collections::Tag, keys};
 /// An endpoint by what its parameters show.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Activity {
+    /// Which endpoint it is.
     pub id: EndpointId,
     /// Unix seconds of the first sight of a parameter, else of the endpoint.
     pub started_at: i64,
+    /// How many it has.
     pub parameters: i64,
 }
 
@@ -24,9 +26,11 @@ const NEW_S: i64 = 30 * 24 * 3_600;
 /// How callers name an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointId {
+    /// The collection that it is in.
     pub collection_id: i32,
     /// The effective URL: static, or a template.
     pub url: String,
+    /// In capital letters.
     pub method: String,
 }
 
@@ -40,9 +44,13 @@ impl EndpointId {
 /// What is stored of one raw URL with one method.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RawEndpoint {
+    /// What its rows are found by.
     pub key: String,
+    /// In capital letters.
     pub method: String,
+    /// As it was called, without query.
     pub raw_url: String,
+    /// The template that it belongs to.
     pub url: String,
     /// A 2xx or 302 answer or a declaration was seen.
     pub proven: bool,
@@ -50,7 +58,9 @@ pub struct RawEndpoint {
     pub first_seen: i64,
     /// Unix seconds.
     pub last_seen: i64,
+    /// What was seen of it.
     pub facts: Facts,
+    /// As somebody wrote it.
     pub description: Option<String>,
     /// Unix seconds; of several raw URLs of one endpoint the last description counts.
     pub described_at: i64,
@@ -60,24 +70,29 @@ pub struct RawEndpoint {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Facts {
+    /// A specification names it.
     pub declared: bool,
     /// Calls by status code.
     pub status_counts: BTreeMap<i32, u64>,
     /// Further URLs of a declared operation, at its other servers.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub addresses: BTreeSet<String>,
+    /// Status codes that a specification names.
     pub declared_codes: BTreeSet<i32>,
     /// Unix seconds of the oldest record that proves the endpoint.
     pub discovered: Option<i64>,
+    /// Hosts on which it was called.
     pub hosts: BTreeSet<String>,
     /// Every distinct set of authentication types seen together.
     pub auth_sets: BTreeSet<AuthSet>,
+    /// What its calls speak.
     pub api_types: BTreeSet<ApiType>,
     /// What the addresses of its calls say.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub access_types: BTreeSet<AccessType>,
     /// The source to the time of its first record.
     pub sources: BTreeMap<Source, i64>,
+    /// What a specification says of it.
     pub declaration: Option<DeclaredFacts>,
     /// Taken out of a template by hand.
     pub never_merge: bool,
@@ -94,18 +109,25 @@ impl Facts {
 /// An endpoint: the raw URLs of one effective URL together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
+    /// Which endpoint it is.
     pub id: EndpointId,
+    /// Each combination of authentication types that one call had.
     pub auth_sets: BTreeSet<AuthSet>,
+    /// Who reaches it.
     pub access_types: BTreeSet<AccessType>,
+    /// What it speaks.
     pub api_type: ApiType,
+    /// Status codes of its answers, in their order.
     pub response_codes: Vec<i32>,
     /// Unix seconds.
     pub discovered_at: i64,
     /// Unix seconds.
     pub last_seen: i64,
+    /// One of its parameters is.
     pub is_sensitive: bool,
     /// 0 to 5.
     pub risk_score: f64,
+    /// When each source showed it last, in Unix seconds.
     pub sources: BTreeMap<Source, i64>,
     /// What a user wrote, else what a specification says.
     pub description: Option<String>,

@@ -3,25 +3,36 @@ use portolan_engine::template::SplitUrl;
 /// What became of one effective URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
+    /// What its rows are found by.
     pub url_key: String,
     /// Nothing for an endpoint that was never there.
     pub endpoint_id: Option<i64>,
+    /// What the edge is told.
     pub shown: Shown,
+    /// It is gone.
     pub removed: bool,
 }
 
 /// The state of an endpoint at its last change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EdgeEndpoint {
+    /// Its number in the feed.
     pub version: i64,
+    /// Unique in the installation.
     pub endpoint_id: i64,
+    /// The account that it belongs to.
     pub account_id: i64,
+    /// The collection that it is in.
     pub collection_id: i32,
     /// Of the collection.
     pub host_name: Option<String>,
+    /// In capital letters.
     pub method: String,
+    /// A template, with or without a host.
     pub url: String,
+    /// Whether calls of the collection pass.
     pub active: bool,
+    /// It is gone.
     pub removed: bool,
 }
 
@@ -47,7 +58,9 @@ impl EdgeEndpoint {
 /// An endpoint as the raw rows show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
+    /// In capital letters.
     pub method: String,
+    /// A template, with or without a host.
     pub url: String,
     /// Unix seconds.
     pub discovered_at: i64,

@@ -8,7 +8,10 @@ pub(crate) type Counts = BTreeMap<i32, i64>;
 
 /// Something about the endpoints of one owner that one group shows.
 pub struct OfGroup<T> {
+    /// Whose it is.
     pub group_id: i32,
+    /// The collection that the endpoint belongs to.
     pub owner_id: i32,
+    /// What is told of the group.
     pub value: T,
 }

@@ -11,10 +11,13 @@ const STATUSES: [&str; 3] = ["OPEN", "FIXED", "IGNORED"];
 /// One finding, or a test without.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
+    /// A repeat of it replaces it.
     pub id: String,
+    /// Which endpoint it is about.
     pub endpoint: EndpointId,
     /// Empty for a test without finding.
     pub severity: String,
+    /// As the contract spells it.
     pub status: String,
     /// Unix seconds.
     pub tested_at: i64,
@@ -40,8 +43,12 @@ pub(crate) fn fault(report: &Report) -> Option<&'static str> {
 
 /// Open issues of endpoints that are there.
 pub struct Open {
+    /// A template.
     pub url: String,
+    /// In capital letters.
     pub method: String,
+    /// As the contract spells it.
     pub severity: String,
+    /// How many are open.
     pub count: i64,
 }

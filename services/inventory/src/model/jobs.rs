@@ -10,6 +10,7 @@ use serde_json::Value;
 /// What a job does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the text of each variant says what its fields are")]
 pub enum Task {
     /// Removes what a deleted collection held, here and elsewhere.
     DeleteCollection { collection_id: i32 },
@@ -45,6 +46,7 @@ impl Task {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cursor {
+    /// At the beginning.
     #[default]
     Start,
     /// In the one collection of the job, behind this raw key.

@@ -7,17 +7,22 @@ use crate::model::{endpoints::EndpointId, keys};
 /// A parameter, whatever its types.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
+    /// Of the endpoint.
     pub collection_id: i32,
+    /// A template.
     pub url: String,
     /// Upper case.
     pub method: String,
     /// -1 for the request.
     pub response_code: i32,
+    /// It is a header.
     pub is_header: bool,
+    /// As calls spell it.
     pub name: String,
 }
 
 impl Place {
+    /// What its rows are found by.
     pub fn url_key(&self) -> String {
         keys::endpoint_key(&self.method, &self.url)
     }
@@ -26,8 +31,11 @@ impl Place {
 /// What a user said of a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marked {
+    /// Which parameter it is.
     pub place: Place,
+    /// What its rows are found by.
     pub url_key: String,
+    /// What it was marked as.
     pub sensitive: bool,
 }
 
@@ -47,6 +55,7 @@ impl FromIterator<Marked> for Markings {
 }
 
 impl Markings {
+    /// Whether nothing is marked.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -7,8 +7,11 @@ use crate::model::endpoints::{EndpointId, RawEndpoint};
 /// A parameter of an endpoint with one of the types that its values were found to have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
+    /// Whose it is.
     pub endpoint: EndpointId,
+    /// Which parameter it is.
     pub key: ParameterKey,
+    /// What was seen of it.
     pub seen: Aggregate,
     /// Left out where many endpoints are listed.
     pub with_values: bool,
@@ -19,8 +22,11 @@ pub struct Parameter {
 /// A stored parameter of one raw URL.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RawParameter {
+    /// What the rows of its endpoint are found by.
     pub endpoint_key: String,
+    /// Which parameter it is.
     pub key: ParameterKey,
+    /// What was seen of it.
     pub seen: Aggregate,
 }
 
@@ -29,7 +35,9 @@ pub struct RawParameter {
 pub struct SensitiveFilter {
     /// Nothing for every collection that the caller may see.
     pub collection_id: Option<i32>,
+    /// Of one endpoint alone.
     pub url: Option<String>,
+    /// Of one method alone.
     pub method: Option<String>,
     /// This type anywhere, sensitive or not.
     pub sub_type: Option<String>,

@@ -15,6 +15,7 @@ pub struct Rules {
     pub version: i64,
     /// Method and URL of the templates that are taken apart.
     pub demerged: HashMap<(i64, Target), HashSet<(String, String)>>,
+    /// Accounts with what of them is not kept.
     pub redacted: HashSet<(i64, Target)>,
     /// Absent for an account that was not met yet.
     pub policies: HashMap<i64, Arc<AccessPolicy>>,
@@ -42,6 +43,7 @@ impl Rules {
                 .is_some_and(|templates| templates.contains(&(method.to_owned(), url.to_owned())))
     }
 
+    /// Whether values of this are not kept.
     pub fn is_redacted(&self, account_id: i64, target: &Target) -> bool {
         !self.redacted.is_empty() && self.redacted.contains(&(account_id, target.clone()))
     }

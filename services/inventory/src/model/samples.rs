@@ -6,6 +6,7 @@ pub const SAMPLES_MAX: usize = 10;
 /// The stored calls of one endpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Calls {
+    /// Whose they are.
     pub endpoint: EndpointId,
     /// The groups that show it.
     pub group_ids: Vec<i32>,

@@ -2,6 +2,7 @@
 
 use portolan_api::{Error, Reason};
 
+/// A text is longer than `limit` characters.
 pub fn too_long(member: &str, limit: usize) -> Error {
     Error::new(Reason::ListTooLong).with("member", member).with("limit", limit)
 }

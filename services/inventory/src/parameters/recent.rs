@@ -34,9 +34,11 @@ const SEARCH_CHARACTERS_MIN: usize = 3;
 /// Which parameters are asked for, and in which order.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
+    /// As the contract spells it.
     pub sort_key: String,
     /// 1 ascending, else descending.
     pub sort_order: i32,
+    /// How many are passed over.
     pub skip: usize,
     /// 0 means 50.
     pub limit: usize,
@@ -44,12 +46,15 @@ pub struct Query {
     pub filters: HashMap<String, Vec<Value>>,
     /// Member name to `OR`, `AND` or `NOT`.
     pub operators: HashMap<String, String>,
+    /// Unix seconds.
     pub start: i64,
     /// 0 means now.
     pub end: i64,
+    /// Sensitive ones alone.
     pub sensitive: bool,
     /// With `sensitive`: requests or responses only.
     pub request: Option<bool>,
+    /// What names hold; empty for every one.
     pub search: String,
 }
 

@@ -56,6 +56,7 @@ pub async fn calls(
 /// How many addresses fell into one class of calls, over the windows that had calls.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Class {
+    /// As the contract spells it.
     pub label: String,
     /// By number.
     pub addresses: Vec<u64>,

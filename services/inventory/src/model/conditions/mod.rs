@@ -112,15 +112,18 @@ impl Conditions {
         self.list.iter().map(Condition::written).collect()
     }
 
+    /// Whether there is none: nothing is selected then.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
+    /// As they are stored.
     pub fn to_json(&self) -> String {
         // Texts and numbers always serialize.
         serde_json::to_string(&self.written()).unwrap_or_else(|_| "[]".to_owned())
     }
 
+    /// Whether they select an endpoint.
     pub fn matches(&self, seen: &Seen<'_>) -> bool {
         if self.list.iter().any(|condition| condition.by_hand && condition.matches(seen)) {
             return true;

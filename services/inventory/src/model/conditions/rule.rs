@@ -21,6 +21,7 @@ pub const ENDPOINTS_MAX: usize = 10_000;
 /// One condition, understood.
 #[derive(Clone, Debug)]
 pub struct Condition {
+    /// How it is joined to those before it.
     pub operator: Operator,
     pub(super) rule: Rule,
     /// The collections that whoever wrote it could see; nothing for all.
@@ -29,10 +30,13 @@ pub struct Condition {
     pub(super) by_hand: bool,
 }
 
+/// How conditions are joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Operator {
+    /// Both must hold.
     And,
+    /// One must hold.
     Or,
 }
 
@@ -63,11 +67,15 @@ pub(super) struct TagQuery(String);
 /// A condition as a caller writes it, and as it is stored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Written {
+    /// As the contract spells it.
     #[serde(rename = "type")]
     pub kind: String,
+    /// As the contract spells it.
     pub operator: String,
+    /// What the kind takes.
     #[serde(default)]
     pub data: Value,
+    /// The collections that its writer sees; `None` for every one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<BTreeSet<i32>>,
     /// Stored only: no caller can say it.
@@ -78,13 +86,17 @@ pub struct Written {
 /// What conditions look at.
 #[derive(Clone, Debug)]
 pub struct Seen<'a> {
+    /// Which endpoint it is.
     pub id: &'a EndpointId,
+    /// Of its collection.
     pub host_name: Option<&'a str>,
     /// Of the collection.
     pub tags: &'a [Tag],
     /// Of the endpoint itself.
     pub endpoint_tags: Vec<Tag>,
+    /// How its callers authenticate.
     pub auth: BTreeSet<AuthType>,
+    /// Who reaches it.
     pub access: BTreeSet<AccessType>,
 }
 
