@@ -39,10 +39,13 @@ impl Backends {
 /// What is known of a request before its body is read.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival<'a> {
+    /// As they came.
     pub headers: &'a HeaderMap,
     /// The address of the client, as the connection and the trusted proxies before it tell it.
     pub client: IpAddr,
+    /// What stands beside the RPC in the contract.
     pub policy: &'static MethodPolicy,
+    /// As in the header `x-request-id`.
     pub request_id: &'a str,
 }
 
@@ -68,8 +71,11 @@ pub trait Authenticator: Send + Sync + 'static {
 /// The first answer to a request with an `Idempotency-Key`, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredAnswer {
+    /// Of the answer.
     pub status: u16,
+    /// Those that a repeat has as well.
     pub headers: Vec<(String, String)>,
+    /// Of the answer.
     pub body: Bytes,
 }
 
@@ -120,10 +126,15 @@ impl Readiness for portolan_runtime::Readiness {
 /// Everything the gateway needs of the process around it.
 #[derive(Clone)]
 pub struct GatewayDeps {
+    /// The services, by package.
     pub backends: Backends,
+    /// Says who calls.
     pub authenticator: Arc<dyn Authenticator>,
+    /// Keeps answers for repeats.
     pub idempotency: Arc<dyn IdempotencyStore>,
+    /// What `/readyz` says.
     pub readiness: Arc<dyn Readiness>,
+    /// Under which addresses browsers reach it.
     pub site: Site,
     /// Until when deprecated routes are served, as in the header `Sunset`; named only when configured.
     pub sunset: Option<HeaderValue>,

@@ -14,6 +14,7 @@ const PATH_BYTES_MAX: usize = 8 * 1024;
 
 /// The contract cannot be served.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the text of each variant says what is wrong with the contract")]
 pub enum ContractError {
     #[error("{rpc}: {problem}")]
     Route { rpc: String, problem: String },

@@ -35,6 +35,7 @@ pub struct Sent {
     pub agent_id: Option<String>,
     /// From which device.
     pub device_id: Option<String>,
+    /// Who asked.
     pub user_name: Option<String>,
     /// What was asked; judged, and not kept.
     pub query: Option<String>,

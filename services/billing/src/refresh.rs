@@ -37,6 +37,7 @@ pub async fn last(deps: &Deps, organization_id: &str) -> Result<Option<Refresh>>
 }
 
 /// What a step needs of others.
+#[allow(missing_docs, reason = "each is what a step of its name was given")]
 pub enum Prepared {
     Recounted {
         account_id: AccountId,

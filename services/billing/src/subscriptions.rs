@@ -10,17 +10,24 @@ use crate::{Deps, domains, organizations, store};
 /// A subscription as it is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Wish {
+    /// The organization, as the client names it.
     pub customer_id: Option<String>,
+    /// What is ordered.
     pub plan_id: Option<String>,
+    /// How often it is paid, by name.
     pub billing_period: Option<String>,
+    /// Where the browser goes after the payment.
     pub success_url: Option<String>,
+    /// Where it goes without one.
     pub cancel_url: Option<String>,
 }
 
 /// What a client does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
+    /// Where the browser pays; empty where nothing is to be paid.
     pub checkout_url: String,
+    /// As the contract spells it.
     pub status: &'static str,
 }
 

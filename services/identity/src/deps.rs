@@ -25,8 +25,11 @@ use crate::{
 /// What identity works with.
 #[derive(Clone)]
 pub struct Deps {
+    /// The tables of the service.
     pub db: Db,
+    /// The other services.
     pub peers: Peers,
+    /// Seals what must be readable again.
     pub secrets: Secrets,
     /// Under which the audit is chained.
     pub audit: AuditKeys,

@@ -22,6 +22,7 @@ use crate::{
 pub struct Person {
     /// The account that they are found in.
     pub account_id: AccountId,
+    /// The user.
     pub user_id: UserId,
     /// Their e-mail address.
     pub login: String,

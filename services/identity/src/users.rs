@@ -14,6 +14,7 @@ use crate::{
 
 /// What a user sees of themselves.
 pub struct Profile {
+    /// The user.
     pub user: User,
     /// The built-in role behind the user's role in the scope of the call.
     pub role: String,

@@ -20,6 +20,7 @@ pub struct Query {
     pub agent_id: String,
     /// From which device.
     pub device_id: String,
+    /// Who asked.
     pub user_name: String,
     /// Unix milliseconds.
     pub time: i64,

@@ -102,6 +102,7 @@ pub struct Entry {
     pub seq: i64,
     /// A repeat of it is not recorded again.
     pub event_id: String,
+    /// Who did it; 0 for nobody who is known.
     pub user_id: UserId,
     /// What was done, as the contract names it.
     pub action: String,

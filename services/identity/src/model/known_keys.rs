@@ -15,6 +15,7 @@ pub struct KeyOwner {
     pub id: ApiKeyId,
     /// The account that it acts in.
     pub account_id: AccountId,
+    /// Whose rights it has.
     pub user_id: UserId,
     /// What it may be used for.
     pub kind: CredentialKind,

@@ -38,6 +38,7 @@ impl Membership {
 
 /// A user with what they are in an account.
 pub struct Member {
+    /// The user.
     pub user_id: UserId,
     /// Their e-mail address.
     pub login: String,

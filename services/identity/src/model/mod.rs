@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod audit_head;
+/// Keys that chain the audit.
 pub mod audit_key;
 pub mod departures;
 pub mod first_start;

@@ -74,6 +74,7 @@ pub struct NewOrganization {
 /// Who administers an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Administrator {
+    /// The user.
     pub user_id: UserId,
     /// Their e-mail address.
     pub login: String,

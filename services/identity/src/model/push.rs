@@ -22,6 +22,7 @@ pub struct Due {
     pub account_id: AccountId,
     /// A repeat of it is not sent again.
     pub message_id: String,
+    /// Whose device it is for.
     pub user_id: UserId,
     /// Which device it is for.
     pub endpoint_digest: String,

@@ -9,11 +9,13 @@ pub struct Session {
     pub digest: String,
     /// SHA-256 of the access token, in hex.
     pub access_digest: String,
+    /// Who is signed in.
     pub user_id: UserId,
     /// The account that it acts in.
     pub account_id: AccountId,
     /// Unix seconds.
     pub created_at: i64,
+    /// Unix seconds of the last use.
     pub used_at: i64,
     /// The provider's token of a single sign-on, sealed; its logout asks for it.
     pub id_token: Option<Vec<u8>>,

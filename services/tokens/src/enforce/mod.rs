@@ -25,6 +25,7 @@ mod method;
 mod mtls;
 mod path;
 mod policy;
+/// What a credential opens, and how it is proven.
 pub mod profile;
 mod profiles;
 mod proxy_tokens;

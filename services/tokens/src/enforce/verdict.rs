@@ -26,6 +26,7 @@ pub struct Call<'a> {
 
 /// What becomes of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the text of each variant says what its fields are")]
 pub enum Verdict {
     /// The call passes.
     Pass {

@@ -8,7 +8,9 @@ pub struct ApiKey {
     pub id: ApiKeyId,
     /// The account that it acts in.
     pub account_id: AccountId,
+    /// Whose rights it has.
     pub user_id: UserId,
+    /// Their login.
     pub username: String,
     /// What it is for.
     pub utility: Utility,
@@ -88,6 +90,8 @@ impl Utility {
 pub struct Owner {
     /// The account that their keys act in.
     pub account_id: AccountId,
+    /// Whose rights their keys have.
     pub user_id: UserId,
+    /// Their login.
     pub username: String,
 }

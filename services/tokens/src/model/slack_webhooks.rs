@@ -7,7 +7,9 @@ pub struct SlackWebhook {
     pub id: WebhookId,
     /// Whose messages go there.
     pub account_id: AccountId,
+    /// Who made it.
     pub user_id: UserId,
+    /// Their login.
     pub username: String,
     /// As its maker calls it.
     pub name: String,
@@ -21,6 +23,7 @@ pub struct SlackWebhook {
 pub struct Address {
     /// The webhook.
     pub id: WebhookId,
+    /// Who made it.
     pub user_id: UserId,
     /// In clear.
     pub url: String,
