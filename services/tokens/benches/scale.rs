@@ -27,12 +27,12 @@ fn cost(profile_count: usize, endpoint_count: usize) -> f64 {
     let mut profiles = Profiles::default();
     for id in 0..profile_count {
         let row = ProfileRow {
-            profile_id: id as i64,
-            account_id: 1,
+            profile_id: (id as i64).into(),
+            account_id: 1.into(),
             auth_type: "token".into(),
             active: true,
             secret_digest: Some(hex::encode(digest_of(&secret(id)))),
-            collection_ids: vec![1],
+            collection_ids: vec![1.into()],
             ..ProfileRow::default()
         };
         profiles.put(Profile::new(row));
@@ -40,9 +40,9 @@ fn cost(profile_count: usize, endpoint_count: usize) -> f64 {
     let mut routes = Routes::new(Hosts::default());
     for id in 0..endpoint_count {
         routes.put(&Endpoint {
-            endpoint_id: id as i64,
-            account_id: 1,
-            collection_id: 1,
+            endpoint_id: (id as i64).into(),
+            account_id: 1.into(),
+            collection_id: 1.into(),
             host: host(id),
             method: "GET".into(),
             path: format!("/v1/area{}/thing{}/INTEGER", id % 97, id),

@@ -16,7 +16,7 @@ pub struct Client {
     pub name: String,
     /// As its vendor describes it.
     pub description: Option<String>,
-    /// Kept and shown, without effect.
+    /// Lists can be of one project; nothing else follows from it.
     pub project_id: Option<ProjectId>,
     /// Kept and shown, without effect.
     pub api_portal_id: Option<PortalId>,
@@ -30,7 +30,7 @@ pub struct Client {
     pub mtls_enabled: Option<bool>,
     /// What the certificate must fulfill.
     pub validation_formula: Option<String>,
-    /// Kept and shown, without effect.
+    /// Lists can be of some of them; nothing else follows from them.
     pub cert_bundle_ids: Vec<CertBundleId>,
     /// Unix milliseconds.
     pub created_at: i64,
