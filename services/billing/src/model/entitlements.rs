@@ -37,6 +37,7 @@ pub struct Entitlements {
 
 /// Whether more of a feature may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the text of each variant says what its fields are")]
 pub enum Verdict {
     /// So much more; [`UNLIMITED`] is without end.
     Allowed { room: i64 },

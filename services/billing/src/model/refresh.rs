@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// The jobs of billing.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the text of each variant says what its fields are")]
 pub enum Task {
     /// Lets every owner of a count make it anew, and sets what is recorded to it.
     RefreshUsage { organization_id: String },

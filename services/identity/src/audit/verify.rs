@@ -19,6 +19,7 @@ const PAGE: i64 = 500;
 
 /// What a check of a chain found.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the text of each variant says what its fields are")]
 pub enum Verdict {
     /// Every link holds.
     Whole { events: i64 },
