@@ -37,7 +37,9 @@ struct Held {
 /// Who is charged for a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
+    /// The account of a credential.
     Account(i64),
+    /// The address of a client without one.
     Address(IpAddr),
 }
 

@@ -17,11 +17,13 @@ const REASON_CHARS_MAX: usize = 200;
 /// A column that holds settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
+    /// The table that it stands in.
     pub table: &'static str,
     /// The column that says whose the row is.
     pub owner: &'static str,
     /// The column that tells the rows of an owner apart.
     pub key: &'static str,
+    /// Its name there.
     pub column: &'static str,
     /// Why a value is not understood.
     pub check: fn(&str) -> Result<(), String>,

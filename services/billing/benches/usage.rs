@@ -66,7 +66,7 @@ async fn fill(deps: &Deps, from: usize, to: usize) -> Duration {
     let mut taken = Duration::ZERO;
     for first in (from..to).step_by(BATCH_MAX) {
         let event = |number: usize| Event {
-            account_id: 1,
+            account_id: 1.into(),
             key: event_key("bench", &number.to_string()),
             feature: FEATURES[number % 4].to_owned(),
             value: 1,

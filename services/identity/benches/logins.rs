@@ -13,6 +13,7 @@ use std::{
 
 use portolan_authz::{Audience, Cache, Credential, Scope};
 use portolan_identity::{Deps, authentication, grants, sessions};
+use portolan_ids::UserId;
 use portolan_testkit::TestDb;
 use world::{ACCOUNT, PASSWORD};
 
@@ -66,7 +67,7 @@ fn login(person: usize) -> String {
 }
 
 /// The median, in microseconds, of what every request of a session asks identity: who it is, and what they may do.
-async fn other_calls(deps: &Deps, session: &Credential, user: i64) -> f64 {
+async fn other_calls(deps: &Deps, session: &Credential, user: UserId) -> f64 {
     let mut samples = Vec::new();
     let until = Instant::now() + TIME;
     while Instant::now() < until {

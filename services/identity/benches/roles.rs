@@ -14,6 +14,7 @@ use std::{
 use portolan_api::{Access, Feature};
 use portolan_authz::{Cache, Grant, Lookup, Redis, Role, Scope, grant_key};
 use portolan_identity::{Deps, grants};
+use portolan_ids::UserId;
 use portolan_store::args;
 use portolan_testkit::{RedisServer, TestDb};
 use world::ACCOUNT;
@@ -46,10 +47,10 @@ fn grant(collections: i32) -> Grant {
 
 /// Puts a grant into the cache under a key of its own; the second lease covers the role that it rests on.
 async fn fill(cache: &Cache<Grant>, user: i64, grant: Grant) -> String {
-    let (key, grant) = (grant_key(ACCOUNT, user, Scope::Api), Arc::new(grant));
+    let (key, grant) = (grant_key(ACCOUNT.0, user, Scope::Api), Arc::new(grant));
     for _ in 0..2 {
         if let Lookup::Miss(Some(lease)) = cache.get(&key).await {
-            lease.fill_on(grant.clone(), grant.basis(ACCOUNT).as_deref()).await;
+            lease.fill_on(grant.clone(), grant.basis(ACCOUNT.0).as_deref()).await;
         }
     }
     key
@@ -155,8 +156,8 @@ async fn from_copies(url: &str) {
     for _ in 0..ROUNDS {
         let began = Instant::now();
         for call in 0..CALLS {
-            let key = grant_key(ACCOUNT, 1, Scope::Api);
-            let held = cache.read(&key, owner, |grant: &Grant| grant.basis(ACCOUNT)).await.unwrap();
+            let key = grant_key(ACCOUNT.0, 1, Scope::Api);
+            let held = cache.read(&key, owner, |grant: &Grant| grant.basis(ACCOUNT.0)).await.unwrap();
             black_box(held.allows(Feature::ApiCollections, Access::ReadWrite) && held.sees(call as i32 % FEW as i32));
         }
         samples.push(began.elapsed().as_nanos() as f64 / f64::from(CALLS));
@@ -185,7 +186,7 @@ async fn from_the_database() {
     row(&format!("the same with {MANY_COLLECTIONS} collections against {FEW}"), wide, among, "1 ×");
 }
 
-async fn read(deps: &Deps, user: i64, calls: u32) -> f64 {
+async fn read(deps: &Deps, user: UserId, calls: u32) -> f64 {
     let mut samples = Vec::new();
     for _ in 0..ROUNDS {
         let began = Instant::now();
