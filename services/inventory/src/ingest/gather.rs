@@ -90,17 +90,19 @@ pub async fn gather(
         true => (ALONE_TIME_MAX, BATCH_ENDPOINTS_MAX),
         false => (TIME_MAX, SHARED_ENDPOINTS_MAX),
     };
+    // A scan goes on past the share of each account, to the records of those who wait; a turn is of one account.
+    let bytes_max = if step.is_scan() { BATCH_BYTES_MAX } else { BATCH_BYTES_MAX.min(pace.bytes_max()) };
     let mut end = None;
     let mut under_work: Option<Range<i64>> = None;
     let mut pieces = 0;
-    while gathered.bytes < BATCH_BYTES_MAX.min(pace.bytes_max())
+    while gathered.bytes < bytes_max
         && gathered.batch.endpoints() < endpoints_max
         && gathered.batch.kept_bytes() < BATCH_KEPT_BYTES_MAX
         && started.elapsed() < time_max
         && !stop.is_cancelled()
         && !step.is_over()
     {
-        let bytes_max = if suspects.offsets.contains(&step.next) { 1 } else { FETCH_BYTES_MAX.min(pace.bytes_max()) };
+        let bytes_max = if suspects.offsets.contains(&step.next) { 1 } else { FETCH_BYTES_MAX.min(bytes_max) };
         let fetched = match deps.log.fetch(partition, step.next, bytes_max).await {
             // What was read before is written first.
             Err(_) if step.next > step.from => break,
