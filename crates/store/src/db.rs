@@ -7,7 +7,6 @@ use sqlx::{Any, AnyPool, Error as DriverError, SqlSafeStr as _, Transaction};
 
 use crate::fault::Kind;
 use crate::reach::Reach;
-use crate::sqlite::FILE_NAME;
 use crate::tx::{Mode, Tx};
 use crate::{Dialect, Error, Faults, Row, Sql, Value, fault, value};
 
@@ -90,10 +89,10 @@ impl Db {
         self.shared.makes
     }
 
-    /// Where the tables are, as messages name it: the file, or the schema and its server.
+    /// Where the tables are, as messages name it: the directory of the file, or the schema and its server.
     pub(crate) fn place(&self) -> String {
         match (&self.shared.directory, &self.shared.reach) {
-            (Some(directory), _) => directory.join(FILE_NAME).display().to_string(),
+            (Some(directory), _) => format!("the database in {}", directory.display()),
             (None, Some(reach)) => format!("the schema {} of {}", self.shared.service, reach.name()),
             (None, None) => self.shared.service.clone(),
         }
