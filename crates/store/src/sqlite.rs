@@ -12,8 +12,9 @@ use crate::{Error, driver};
 
 /// The database file inside the directory that the URL names.
 pub(crate) const FILE_NAME: &str = "portolan.db";
-/// Read connections per file: reads are short and served by one thread each.
-const READERS: u32 = 8;
+/// Read connections per file: reads are short and served by one thread each, for which the C library sets 64 MiB of address
+/// space aside.
+const READERS: u32 = 4;
 /// Other processes on the same file hold its write lock for one transaction at a time.
 const BUSY_TIMEOUT_MS: u32 = 5_000;
 
