@@ -243,6 +243,7 @@ pub(crate) async fn message(
         Some(limit) => body.read(limit, hold).await?,
         None => Bytes::new(),
     };
+    let body = rules.unpack(asked, body, hold)?;
     let mut message = vec![0; FRAME_HEADER_BYTES];
     rules.to_wire(asked, &body, &mut message)?;
     Ok((Message::Unary(message), digest(&body)))

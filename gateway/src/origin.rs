@@ -4,7 +4,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, HeaderName, header, request::Parts};
-use portolan_api::{Error, MethodPolicy, Reason, Result, Who};
+use portolan_api::{Dialect, Error, MethodPolicy, Reason, Result, Who};
 use portolan_authz::SESSION_COOKIE;
 use portolan_proxies::{Proxies, forwarded, lines};
 use url::Url;
@@ -35,14 +35,19 @@ impl Site {
         self.proxies.client(peer, headers)
     }
 
-    /// Refuses a state-changing call with a session cookie whose `Origin`, or without one `Sec-Fetch-Site`, names another
-    /// site. Clients that are no browsers send neither; a browser cannot leave them out.
+    /// Refuses a state-changing call whose `Origin`, or without one `Sec-Fetch-Site`, names another site, when it has a
+    /// session cookie, or is a form that anybody may send: pages of other sites send forms without asking. Clients that are
+    /// no browsers send neither header; a browser cannot leave them out.
     ///
     /// # Errors
     /// `ORIGIN_NOT_ALLOWED`.
     pub(crate) fn check(&self, parts: &Parts, peer: IpAddr, policy: &MethodPolicy) -> Result<()> {
         let headers = &parts.headers;
-        if policy.audit.is_empty() || policy.who == Who::Public || !has_session(headers) {
+        let may_ride = match policy.who {
+            Who::Public => policy.dialect == Dialect::Akto && !is_json(headers),
+            _ => !policy.audit.is_empty() && has_session(headers),
+        };
+        if !may_ride {
             return Ok(());
         }
         let origins = lines(headers, header::ORIGIN.as_str());
@@ -114,6 +119,12 @@ fn origin_of(text: &str) -> Option<Url> {
 fn host_of(scheme: &str, host: &str) -> Option<Url> {
     let is_host = !host.is_empty() && !host.contains(['/', '\\', '?', '#', '@', ' ', '\t']);
     is_host.then(|| Url::parse(&format!("{scheme}://{host}")).ok())?
+}
+
+/// A content type that pages of other sites may send only after they have asked.
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
 }
 
 fn has_session(headers: &HeaderMap) -> bool {

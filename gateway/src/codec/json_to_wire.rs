@@ -13,6 +13,15 @@ use super::{
 /// Lists and objects inside each other. serde_json holds the same limit for what it parses; this one is for raw JSON.
 const DEPTH_MAX: usize = 128;
 
+/// Which JSON values stand for a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Those of its type alone.
+    Strict,
+    /// Also a text of digits for a number, and `"true"` or `"false"` for a flag.
+    TextsAsValues,
+}
+
 /// Appends the wire form of a JSON object to `out`. An empty body is an empty object.
 ///
 /// With `only`, the object is the value of that field. Unknown members are ignored and null is the same as absent.
@@ -22,13 +31,14 @@ pub(crate) fn json_to_wire(
     id: MessageId,
     only: Option<usize>,
     json: &[u8],
+    manner: Manner,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
     let not_json = |detail: &dyn fmt::Display| Error::new(Reason::BodyNotJson).with("detail", detail);
     let json = std::str::from_utf8(json).map_err(|_| not_json(&"it is not UTF-8"))?;
     let json = if json.is_empty() { "{}" } else { json };
 
-    let mut encoder = Encoder { plans, out: std::mem::take(out), refusal: None };
+    let mut encoder = Encoder { plans, manner, out: std::mem::take(out), refusal: None };
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let root = MessageSeed { encoder: &mut encoder, id, only };
     let parsed = root.deserialize(&mut deserializer).and_then(|()| deserializer.end());
@@ -44,6 +54,7 @@ pub(crate) fn json_to_wire(
 /// What the visitors share. A refusal waits here while serde's own error unwinds the stack.
 struct Encoder<'p> {
     plans: &'p Plans,
+    manner: Manner,
     out: Vec<u8>,
     refusal: Option<Refusal>,
 }
@@ -220,7 +231,11 @@ impl<'p> ValueSeed<'_, 'p> {
         let tag = (self.place != Place::PackedItem).then_some(number);
         // A default without presence is not written, as in every protobuf encoder.
         let skip_default = self.place == Place::Member && self.field.label == Label::Implicit;
-        let Encoder { plans, out, .. } = &mut *self.encoder;
+        let Encoder { plans, manner, out, .. } = &mut *self.encoder;
+        let value = match manner {
+            Manner::Strict => value,
+            Manner::TextsAsValues => value.as_told(self.field.kind),
+        };
         match put_scalar(plans, self.field, tag, skip_default, value, out) {
             Ok(()) => Ok(true),
             Err(Some(refusal)) => Err(self.encoder.refuse(refusal)),

@@ -15,9 +15,9 @@ mod text;
 mod wire;
 mod wire_to_json;
 
-pub(crate) use json_to_wire::json_to_wire;
+pub(crate) use json_to_wire::{Manner, json_to_wire};
 pub use plan::PlanError;
-pub(crate) use plan::{MessageId, Plans};
+pub(crate) use plan::{FieldPlan, Kind, MessageId, MessagePlan, Plans};
 pub(crate) use text::text_to_wire;
 pub(crate) use wire::put_tag_bytes;
 pub(crate) use wire_to_json::{Answer, Secrets, wire_to_json};

@@ -9,7 +9,7 @@ use prost::Message;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage, Value as Proto};
 use serde_json::{Map, Value, json};
 
-use super::{MessageId, Plans, Secrets, json_to_wire, wire_to_json};
+use super::{Manner, MessageId, Plans, Secrets, json_to_wire, wire_to_json};
 
 fn named(name: &str) -> MessageDescriptor {
     descriptors().get_message_by_name(&format!("portolan.{name}")).expect(name)
@@ -38,7 +38,7 @@ fn to_json(message: &MessageDescriptor, wire: &[u8]) -> Value {
 fn to_wire(message: &MessageDescriptor, json: &str) -> Result<DynamicMessage, portolan_api::Error> {
     let (plans, ids) = plans();
     let mut wire = Vec::new();
-    json_to_wire(plans, ids[message.full_name()], None, json.as_bytes(), &mut wire)?;
+    json_to_wire(plans, ids[message.full_name()], None, json.as_bytes(), Manner::Strict, &mut wire)?;
     Ok(DynamicMessage::decode(message.clone(), wire.as_slice()).unwrap())
 }
 
@@ -326,6 +326,31 @@ fn documented_leniencies() {
     let har = to_wire(&named("imports.v1.ImportHarRequest"), r#"{"content":{"log": 1e999},"skipKafka":true}"#).unwrap();
     assert_eq!(har.get_field_by_name("content").unwrap().as_str(), Some(r#"{"log": 1e999}"#));
     assert_eq!(har.get_field_by_name("skip_kafka").unwrap().as_str(), Some("true"));
+}
+
+#[test]
+fn texts_stand_for_numbers_and_flags_where_the_manner_says_so() {
+    let (plans, ids) = plans();
+    let told = |name: &str, json: &str| {
+        let message = named(name);
+        let mut wire = Vec::new();
+        let written =
+            json_to_wire(plans, ids[message.full_name()], None, json.as_bytes(), Manner::TextsAsValues, &mut wire);
+        written.map(|()| wire).map_err(|error| error.text())
+    };
+    let strict = |name: &str, json: &str| to_wire(&named(name), json).unwrap().encode_to_vec();
+    let deletes = "inventory.v1.DeleteCollectionsRequest";
+    let texts = r#"{"apiCollections":[{"id":"7"}],"apiCollectionIds":["1","-2"]}"#;
+    let numbers = r#"{"apiCollections":[{"id":7}],"apiCollectionIds":[1,-2]}"#;
+    assert_eq!(told(deletes, texts).unwrap(), strict(deletes, numbers));
+    for wrong in ["\"1.5\"", "\"\"", "\" 1\"", "\"+1\"", "\"0x1\"", "\"99999999999999999999\"", "\"true\""] {
+        let refused = told("inventory.v1.GetCollectionRequest", &format!(r#"{{"apiCollectionId":{wrong}}}"#));
+        assert!(refused.unwrap_err().starts_with("apiCollectionId: must be a whole number"), "{wrong}");
+    }
+    // A text is a text, whatever it says.
+    let name = "inventory.v1.CreateCollectionRequest";
+    assert_eq!(told(name, r#"{"collectionName":"12"}"#).unwrap(), strict(name, r#"{"collectionName":"12"}"#));
+    assert_eq!(told(name, r#"{"collectionName":12}"#).unwrap_err(), "collectionName: must be a text");
 }
 
 #[test]

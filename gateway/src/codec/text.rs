@@ -61,6 +61,30 @@ pub(super) enum Scalar<'j> {
     Raw(&'j str),
 }
 
+impl Scalar<'_> {
+    /// The number or flag that a text says, where one is wanted; anything else as it is.
+    pub fn as_told(self, kind: Kind) -> Self {
+        let Scalar::Text(text) = self else { return self };
+        let is_number = matches!(kind.wire_type(), WireType::Varint | WireType::Fixed32 | WireType::Fixed64)
+            && !matches!(kind, Kind::Bool | Kind::Enum(_));
+        let told = match (kind, text) {
+            (Kind::Bool, "true") => Some(Scalar::Bool(true)),
+            (Kind::Bool, "false") => Some(Scalar::Bool(false)),
+            _ if is_number && is_whole(text) => {
+                text.parse().map(Scalar::Signed).or_else(|_| text.parse().map(Scalar::Unsigned)).ok()
+            }
+            _ => None,
+        };
+        told.unwrap_or(self)
+    }
+}
+
+/// Digits, after a minus or nothing.
+fn is_whole(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Writes one value, with a tag when `tag` has a number. `Err(None)` is a wrong type.
 pub(super) fn put_scalar(
     plans: &Plans,

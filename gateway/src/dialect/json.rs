@@ -6,7 +6,7 @@ use portolan_api::{Error, Reason, Who, options::BODY_BYTES_MAX};
 
 use super::asked::Asked;
 use crate::{
-    codec,
+    codec::{self, Manner},
     query::{encode_cookies, encode_params, encode_query},
     routes::BodyRule,
 };
@@ -25,7 +25,12 @@ pub(super) fn body_limit(asked: &Asked<'_>, is_empty: bool) -> Result<Option<usi
     if !takes_json(asked) && asked.headers().contains_key(header::CONTENT_TYPE) && !is_empty {
         return Err(Reason::ContentTypeUnsupported.into());
     }
-    Ok(Some(if asked.route.rpc.policy.who == Who::Public { PUBLIC_BYTES_MAX } else { BODY_BYTES_MAX }))
+    Ok(Some(bytes_max(asked)))
+}
+
+/// Most bytes of a body on this route.
+pub(super) fn bytes_max(asked: &Asked<'_>) -> usize {
+    if asked.route.rpc.policy.who == Who::Public { PUBLIC_BYTES_MAX } else { BODY_BYTES_MAX }
 }
 
 /// Appends the request message.
@@ -40,7 +45,7 @@ pub(super) fn to_wire(asked: &Asked<'_>, body: &Bytes, out: &mut Vec<u8>) -> Res
         }
         out.reserve(body.len());
         let only = if let BodyRule::Field(index) = route.body { Some(index) } else { None };
-        codec::json_to_wire(plans, route.rpc.request, only, body, out)?;
+        codec::json_to_wire(plans, route.rpc.request, only, body, Manner::Strict, out)?;
     }
     encode_query(plans, route, asked.query(), out)?;
     encode_params(plans, route, asked.values, out)?;

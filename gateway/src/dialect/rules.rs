@@ -6,7 +6,10 @@ use portolan_api::{Dialect, Error};
 use serde_json::Value;
 
 use super::{asked::Asked, json};
-use crate::query::{encode_params, encode_query};
+use crate::{
+    budget::Hold,
+    query::{encode_params, encode_query},
+};
 
 /// In which form the failures of a path are told.
 #[derive(Clone, Copy)]
@@ -42,6 +45,11 @@ pub(crate) trait Rules: Sync {
     /// known to be empty.
     fn body_limit(&self, asked: &Asked<'_>, is_empty: bool) -> Result<Option<usize>, Error> {
         json::body_limit(asked, is_empty)
+    }
+
+    /// The body as it was before its client packed it.
+    fn unpack(&self, _asked: &Asked<'_>, body: Bytes, _hold: &mut Hold) -> Result<Bytes, Error> {
+        Ok(body)
     }
 
     /// Appends the request message of a route with a unary request.

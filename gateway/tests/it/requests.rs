@@ -57,7 +57,8 @@ async fn failures_in_the_form_of_the_route() {
         ("POST", "/api/createCollection", &json[..], r#"{"collectionName":"down"}"#, 503, "UNAVAILABLE"),
         ("POST", "/api/createCollection", &json[..], r#"{"collectionName":"panic"}"#, 500, "INTERNAL"),
         ("POST", "/api/createCollection", &["content-type: text/plain"][..], "{}", 415, "CONTENT_TYPE_UNSUPPORTED"),
-        ("POST", "/api/createCollection", &[][..], "{}", 415, "CONTENT_TYPE_UNSUPPORTED"),
+        ("POST", "/api/createCollection", &[][..], "[]", 415, "CONTENT_TYPE_UNSUPPORTED"),
+        ("POST", "/api/createCollection", &[][..], "{}", 422, "COLLECTION_NAME_INVALID"),
         ("GET", "/api/createCollection", &[][..], "", 405, "VERB_NOT_ALLOWED"),
         ("POST", "/api/createCollection/", &json[..], "{}", 404, "PATH_UNKNOWN"),
         ("POST", "//api/createCollection", &json[..], "{}", 404, "PATH_UNKNOWN"),
@@ -82,6 +83,31 @@ async fn failures_in_the_form_of_the_route() {
     assert_eq!((wrong.headers["allow"].as_str(), wrong.json()["status"].as_u64()), ("GET, HEAD, OPTIONS", Some(405)));
     assert_eq!(gateway.send("OPTIONS", "/v1/jobs", &[], "").await.status, 204);
     assert_eq!(gateway.send("POST", "/api_tokens/x", &[], "").await.json()["error"]["code"], "route_not_found");
+}
+
+/// Forms and bodies without a type are read on every route of the dialect, and from other sites on none that is open.
+#[tokio::test]
+async fn forms_are_objects_in_one_dialect() {
+    let gateway = Harness::start().await;
+    let form = "content-type: application/x-www-form-urlencoded";
+    let parts = "content-type: multipart/form-data; boundary=b";
+    let body = "--b\r\ncontent-disposition: form-data; name=\"collectionName\"\r\n\r\na \u{e9}\r\n--b--\r\n";
+    let typed = r#"{"collectionName":"a \u00e9"}"#;
+    let bodies = [(vec![form], "collectionName=a+%C3%A9"), (vec![parts], body), (vec![], typed), (vec![form], typed)];
+    for (headers, body) in &bodies {
+        let answer = gateway.send("POST", "/api/createCollection", headers, body).await;
+        assert_eq!(answer.json()["apiCollections"][0]["name"], "a \u{e9}", "{headers:?} {}", answer.body);
+        let other = gateway.send("POST", "/v1/profiles", headers, body).await;
+        assert!(other.status >= 400, "{headers:?} {}", other.body);
+    }
+    let answer = gateway.post("/api/getCollection", r#"{"apiCollectionId":"1"}"#).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    for (origin, status) in [("origin: https://evil.test", 403), ("sec-fetch-site: cross-site", 403), ("x: y", 200)] {
+        let login = gateway.send("POST", "/auth/login", &[form, origin], "username=a&password=b").await;
+        assert_eq!(login.status, status, "{origin} {}", login.body);
+    }
+    let asked = ["content-type: application/json", "origin: https://evil.test"];
+    assert_eq!(gateway.send("POST", "/auth/login", &asked, r#"{"username":"a","password":"b"}"#).await.status, 200);
 }
 
 #[tokio::test]

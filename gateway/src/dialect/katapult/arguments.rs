@@ -12,7 +12,10 @@ use prost_reflect::Kind;
 use serde_json::{Map, Value};
 
 use super::{super::asked::Asked, check, params};
-use crate::{codec, routes::param_of};
+use crate::{
+    codec::{self, Manner},
+    routes::param_of,
+};
 
 /// Parameter that may hold the arguments as JSON text, for clients that send no JSON body.
 const ARGUMENTS: &str = "_arguments";
@@ -44,7 +47,7 @@ pub(super) fn to_wire(asked: &Asked<'_>, body: &[u8], out: &mut Vec<u8>) -> Resu
     }
     let checked = check::message(&message, arguments)?;
     let json = Value::from(checked).to_string();
-    codec::json_to_wire(asked.plans(), route.rpc.request, None, json.as_bytes(), out)
+    codec::json_to_wire(asked.plans(), route.rpc.request, None, json.as_bytes(), Manner::Strict, out)
 }
 
 /// Everything that was given, as one object.

@@ -14,7 +14,10 @@ use super::{
     json,
     rules::{Form, Rules, Told},
 };
-use crate::{codec, query::encode_headers};
+use crate::{
+    codec::{self, Manner},
+    query::encode_headers,
+};
 
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const OAUTH_ERROR: &str = "OauthError";
@@ -55,7 +58,7 @@ impl Rules for Workato {
             return json::to_wire(asked, body, out);
         }
         let body = form::to_json(asked.headers(), body)?;
-        codec::json_to_wire(asked.plans(), asked.route.rpc.request, None, &body, out)?;
+        codec::json_to_wire(asked.plans(), asked.route.rpc.request, None, &body, Manner::Strict, out)?;
         encode_headers(asked.plans(), asked.route, asked.headers(), out)
     }
 
