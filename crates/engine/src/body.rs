@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use crate::credentials::is_credential_of_query;
+use crate::credentials::{is_credential, is_credential_of_query};
 use crate::detect::{Detected, jwt_payload};
 use crate::headers::Headers;
 use crate::json::{self, Scalar, Visitor};
@@ -12,7 +12,7 @@ const PAIRS_MAX: usize = 1000;
 
 /// Gathers the parameters of a body by its content type. A body of no known form gives none.
 pub fn read(text: &str, code: i32, headers: &Headers<'_>, sightings: &mut Sightings<'_>) {
-    let text = without_guard(text.trim_start_matches('\u{feff}').trim());
+    let text = without_guard(text.trim_start_matches(['\u{feff}', '\u{1e}']).trim());
     if text.is_empty() {
         return;
     }
@@ -81,12 +81,12 @@ pub fn read_pairs(text: &str, code: i32, place: Place, sightings: &mut Sightings
         }
         let name = normal_key(cut(&name, NAME_BYTES_MAX));
         let value = decoded(value);
-        if place == Place::Query && is_credential_of_query(&name, &value) {
-            let found = sightings.detectors.detect_text(&name, &value);
-            sightings.add(code, place, &name, found, Some(&value), true);
-        } else {
-            sightings.add_text(code, place, &name, &name, &value);
-        }
+        let is_secret = match place {
+            Place::Query => is_credential_of_query(&name, &value),
+            _ => is_credential(&name),
+        };
+        let found = sightings.detectors.detect_text(&name, &value);
+        sightings.add(code, place, &name, found, Some(&value), is_secret);
     }
 }
 
@@ -108,9 +108,15 @@ fn decoded(text: &str) -> Cow<'_, str> {
 
 /// Says whether the text was JSON; if not, nothing of it is gathered.
 fn read_json(text: &str, code: i32, sightings: &mut Sightings<'_>) -> bool {
+    read_json_below("", text, code, sightings)
+}
+
+/// As [`read_json`], with a name that stands before those of the leaves.
+fn read_json_below(name: &str, text: &str, code: i32, sightings: &mut Sightings<'_>) -> bool {
     sightings.attempt(|sightings| {
-        let mut leaves =
-            Leaves { sightings, code, path: String::with_capacity(64), key: (0, 0), outer: Vec::with_capacity(8) };
+        let mut path = String::with_capacity(64);
+        path.push_str(name);
+        let mut leaves = Leaves { sightings, code, key: (0, path.len()), path, outer: Vec::with_capacity(8) };
         json::walk(text, &mut leaves).is_ok()
     })
 }
@@ -131,7 +137,12 @@ fn read_multipart(text: &str, content_type: &str, code: i32, sightings: &mut Sig
             sightings.add(code, Place::Body, &name, file, None, false);
         } else {
             let content = content.strip_suffix("\r\n").or_else(|| content.strip_suffix('\n')).unwrap_or(content);
-            sightings.add_text(code, Place::Body, &name, &name, content);
+            let inner = content.trim();
+            if inner.starts_with(['{', '[']) && read_json_below(&name, inner, code, sightings) {
+                continue;
+            }
+            let found = sightings.detectors.detect_text(&name, content);
+            sightings.add(code, Place::Body, &name, found, Some(content), is_credential(&name));
         }
     }
 }
@@ -202,7 +213,8 @@ impl<'a> Visitor<'a> for Leaves<'_, '_> {
             Scalar::Number(digits) => (self.sightings.detectors.detect_number(self.key(), digits), Some(*digits)),
             Scalar::Text(text) => (self.sightings.detectors.detect_text(self.key(), text), Some(&**text)),
         };
-        self.sightings.add(self.code, Place::Body, &self.path, found, text, false);
+        let is_secret = matches!(value, Scalar::Text(_)) && is_credential(self.key());
+        self.sightings.add(self.code, Place::Body, &self.path, found, text, is_secret);
     }
 }
 
@@ -284,6 +296,8 @@ mod tests {
     fn multipart_fields_have_values_and_files_have_none() {
         let text = "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\njane@mail.org\r\n--x\r\n\
             content-disposition: form-data; name=f; filename=\"a.txt\"\r\nContent-Type: text/plain\r\n\r\nhello\r\n--x--\r\n";
+        let nested = text.replace("jane@mail.org", r#"{"to":"jane@mail.org","list":[1]}"#);
+        assert_eq!(names(&nested, REQUEST, "multipart/form-data; boundary=x"), ["a#to", "a#list#$", "f"]);
         let found = leaves(text, REQUEST, "multipart/form-data; boundary=\"x\"");
         let expected =
             [("a".to_string(), "EMAIL", Some("jane@mail.org".to_string())), ("f".to_string(), "GENERIC", None)];
@@ -299,6 +313,24 @@ mod tests {
         assert!(names("function f() { return {} }", 200, "text/javascript").is_empty());
         assert_eq!(names("<a><b>1</b></a>", 200, "application/xml"), ["a#b"]);
         assert!(names("<html><b>1</b></html>", 200, "text/html").is_empty());
+    }
+
+    #[test]
+    fn sequences_of_documents_are_read() {
+        for text in ["\u{1e}{\"a\":1}\n\u{1e}{\"b\":2}\n", "{\"a\":1}\n{\"b\":2}"] {
+            assert_eq!(names(text, 200, "application/json-seq"), ["a", "b"]);
+        }
+    }
+
+    #[test]
+    fn values_of_credentials_are_left_out() {
+        let text = r#"{"password":"Winter-2031","access_token":"q","token_count":"7","hook":"ghp_abcdefghijklmnopqrstuvwxyz0123456789"}"#;
+        let kept = |text: &str, content_type: &str| -> Vec<String> {
+            leaves(text, REQUEST, content_type).into_iter().filter_map(|(name, _, value)| value.map(|_| name)).collect()
+        };
+        assert_eq!(kept(text, "application/json"), ["token_count"]);
+        let form = "password=Winter-2031&client_secret=q&token_count=7";
+        assert_eq!(kept(form, "application/x-www-form-urlencoded"), ["token_count"]);
     }
 
     #[test]

@@ -38,7 +38,7 @@ const TOKENS: [&str; 14] = [
 const SESSIONS: [&str; 5] = ["sessiontoken", "sessionid", "sessid", "sessionkey", "jsessionid"];
 
 /// Names that are credentials as a whole.
-const WHOLE: [&str; 6] = ["cookie", "token", "auth", "sig", "signature", "pwd"];
+const WHOLE: [&str; 5] = ["cookie", "token", "auth", "sig", "pwd"];
 
 /// Whether a header or a parameter of a query is a credential. The name may be in any case.
 pub fn is_credential(name: &str) -> bool {
@@ -55,6 +55,16 @@ pub fn is_credential_of_query(name: &str, value: &str) -> bool {
 fn is_key(name: &str, value: &str) -> bool {
     name.eq_ignore_ascii_case("key") && is_random_key(value)
 }
+
+/// Whether a text is an address whose query or fragment holds a credential.
+pub fn holds_credential(text: &str) -> bool {
+    let Some((_, pairs)) = text.split_once(['?', '#']) else { return false };
+    let pairs = pairs.split(['&', '?', '#']).take(PAIRS_MAX).filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(_, value)| !value.is_empty()).any(|(name, value)| is_credential_of_query(name, value))
+}
+
+/// Pairs of an address that are looked at.
+const PAIRS_MAX: usize = 100;
 
 /// How a call proves who makes it by a parameter of its query.
 pub fn of_query(name: &str, value: &str) -> Option<AuthType> {
@@ -80,7 +90,7 @@ fn has_credential_at_end(name: &str) -> bool {
         b'n' => &["sessiontoken", "authorization"],
         b'd' => &["sessionid", "sessid", "password", "passwd"],
         b't' => &["secret"],
-        b'e' => &["setcookie", "passphrase"],
+        b'e' => &["setcookie", "passphrase", "signature"],
         b'l' => &["credential"],
         b's' => &["credentials"],
         _ => return false,
@@ -145,6 +155,7 @@ mod tests {
             "apiKey",
             "x-auth-token",
             "X-Amz-Security-Token",
+            "X-Amz-Signature",
             "x-session-token",
             "access_token",
             "clientSecret",
@@ -180,6 +191,8 @@ mod tests {
         assert_eq!(of_query("key", random), Some(AuthType::ApiKey));
         assert_eq!(of_query("key", "orders"), None);
         assert!(is_credential_of_query("Key", random) && !is_credential_of_query("sort", random));
+        assert!(holds_credential("https://h/cb?a=1&access_token=x") && holds_credential("/cb#id_token=x"));
+        assert!(!holds_credential("https://h/list?page_token=x") && !holds_credential("/a?token="));
         assert!(!is_credential_of_query("key", "summer-sale-2024-banner"));
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::auth::AuthSet;
 use crate::sighting::{PARAMETERS_MAX, ParameterKey, Sighting, VALUES_MAX, compared_names};
 use crate::template::{BodyNames, RawEndpoint};
-use crate::{AccessType, ApiType, Method, Observation, SubType};
+use crate::{AccessType, ApiType, EndpointKind, Method, Observation, SubType};
 
 /// Hosts and addresses kept of one raw URL, the smallest: callers choose the header, so there is no end to them.
 const HOSTS_MAX: usize = 50;
@@ -42,6 +42,8 @@ pub struct EndpointDelta {
     pub auth_sets: BTreeSet<AuthSet>,
     /// What its calls speak.
     pub api_types: BTreeSet<ApiType>,
+    /// What its calls are for those who look for APIs.
+    pub kinds: BTreeSet<EndpointKind>,
     /// What the addresses of its calls say; noted by the caller, who knows the account's ranges.
     pub access_types: BTreeSet<AccessType>,
     /// The oldest record of each source, in Unix seconds.
@@ -65,6 +67,9 @@ pub struct DeclaredFacts {
     /// Sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// The names of the variables of the path, in their order; empty where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<String>,
 }
 
 /// What is known of one parameter.
@@ -123,6 +128,7 @@ impl EndpointDelta {
             hosts: BTreeSet::new(),
             auth_sets: BTreeSet::new(),
             api_types: BTreeSet::new(),
+            kinds: BTreeSet::new(),
             access_types: BTreeSet::new(),
             sources: BTreeMap::new(),
             declaration: None,
@@ -148,6 +154,7 @@ impl EndpointDelta {
                 description: observation.description,
                 deprecated: observation.deprecated,
                 tags: observation.tags,
+                variables: observation.variables,
             };
             self.declaration = self.declaration.take().max(Some(facts));
         } else {
@@ -159,6 +166,7 @@ impl EndpointDelta {
             self.add_hosts(observation.host);
             self.auth_sets.extend(observation.auth_sets);
             self.api_types.insert(observation.api_type);
+            self.kinds.insert(observation.kind);
         }
         for sighting in observation.parameters {
             let Sighting { key, value, number, sensitive, repeats } = sighting;
@@ -201,6 +209,7 @@ impl EndpointDelta {
         self.add_hosts(other.hosts);
         self.auth_sets.extend(other.auth_sets);
         self.api_types.extend(other.api_types);
+        self.kinds.extend(other.kinds);
         self.access_types.extend(other.access_types);
         for (source, time) in other.sources {
             note_oldest(&mut self.sources, source, time);

@@ -1,15 +1,16 @@
 use std::collections::BTreeSet;
 
 use portolan_path::{CanonicalUrl, Segment, Template, without_matrix};
-use portolan_record::{Declaration, Record, Source};
+use portolan_record::{Declaration, Location, Record, Source};
 
 use crate::auth::AuthSet;
-use crate::credentials::{self, is_credential};
+use crate::credentials::{self, holds_credential, is_credential};
 use crate::detect::Detected;
+use crate::endpoint_kind::Call;
 use crate::headers::Headers;
 use crate::sighting::{NAME_BYTES_MAX, Place, Sighting, Sightings, compared_names, cut, without_nul};
 use crate::template::{BodyNames, RawEndpoint, SplitUrl, decoded, shape, without_query};
-use crate::{ApiType, Detectors, Method, REQUEST, SubType, body, declared, host};
+use crate::{ApiType, Detectors, EndpointKind, Method, REQUEST, body, declared, host};
 
 /// What one record says.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +63,8 @@ pub struct Observation {
     pub auth_sets: Vec<AuthSet>,
     /// What the call speaks.
     pub api_type: ApiType,
+    /// What the call is for those who look for APIs.
+    pub kind: EndpointKind,
     /// Every parameter of the call, each once.
     pub parameters: Vec<Sighting>,
     /// In the words of a specification.
@@ -70,6 +73,8 @@ pub struct Observation {
     pub deprecated: bool,
     /// What a specification sorts the operation under, sorted.
     pub tags: Vec<String>,
+    /// What a specification calls the variables of the path, in their order; empty where it calls one nothing.
+    pub variables: Vec<String>,
 }
 
 /// Reads one record. The result depends on the record and the detectors alone.
@@ -162,6 +167,7 @@ fn observe_call(record: &Record<'_>, method: Method, headers: &Headers<'_>, dete
     let (raw_url, segments) = shape(&url, detectors);
     // No server sends other codes, and each kept code costs an entry.
     let status = if (0..1000).contains(&record.status_code) { record.status_code } else { 0 };
+    let response_headers = Headers::parse(&record.response_headers);
     let proves_endpoint = matches!(status, 101 | 200..300 | 302) || (record.source == Source::Postman && status == 0);
     let mut sightings = Sightings::new(detectors);
     if proves_endpoint {
@@ -174,11 +180,23 @@ fn observe_call(record: &Record<'_>, method: Method, headers: &Headers<'_>, dete
         add_headers(headers, REQUEST, &mut sightings);
         body::read(&record.request_payload, REQUEST, headers, &mut sightings);
         if status > 0 {
-            let response_headers = Headers::parse(&record.response_headers);
             add_headers(&response_headers, status, &mut sightings);
             body::read(&record.response_payload, status, &response_headers, &mut sightings);
         }
     }
+    let api_type = match canonical.is_websocket || status == 101 {
+        true => ApiType::Websocket,
+        false => ApiType::of_call(method, &url, headers, &record.request_payload),
+    };
+    let kind = EndpointKind::of_call(&Call {
+        method,
+        path: &canonical.path,
+        query: canonical.query.unwrap_or_default(),
+        api_type,
+        request: headers,
+        response: &response_headers,
+        request_payload: &record.request_payload,
+    });
     Observation {
         method,
         host: host::host_of(headers),
@@ -194,14 +212,13 @@ fn observe_call(record: &Record<'_>, method: Method, headers: &Headers<'_>, dete
         } else {
             Vec::new()
         },
-        api_type: match canonical.is_websocket || status == 101 {
-            true => ApiType::Websocket,
-            false => ApiType::of_call(method, &url, headers, &record.request_payload),
-        },
+        api_type,
+        kind,
         parameters: sightings.finish(),
         description: None,
         deprecated: false,
         tags: Vec::new(),
+        variables: Vec::new(),
         raw_url: raw_url.into_owned(),
     }
 }
@@ -234,6 +251,7 @@ fn observe_declaration(
     if auth_sets.is_empty() {
         auth_sets.push(AuthSet::from_iter([]));
     }
+    let api_type = ApiType::of_call(method, url, &headers, &record.request_payload);
     Observation {
         method,
         raw_url: url.to_string(),
@@ -246,8 +264,15 @@ fn observe_declaration(
         time: record.time,
         source: record.source,
         auth_sets,
-        api_type: ApiType::of_call(method, url, &headers, &record.request_payload),
+        api_type,
+        kind: match api_type {
+            ApiType::Websocket => EndpointKind::Websocket,
+            ApiType::Graphql => EndpointKind::Graphql,
+            ApiType::Grpc | ApiType::Soap => EndpointKind::Rpc,
+            ApiType::Rest => EndpointKind::Api,
+        },
         parameters: sightings.finish(),
+        variables: variables(declaration),
         description: declaration.summary.as_deref().map(|summary| without_nul(summary).into_owned()),
         deprecated: declaration.deprecated,
         tags: declaration
@@ -259,6 +284,23 @@ fn observe_declaration(
             .collect(),
     }
 }
+
+/// The names of the variables of the path, as far as they can stand in a document.
+fn variables(declaration: &Declaration) -> Vec<String> {
+    let mut named: Vec<(usize, &str)> = declaration
+        .parameters
+        .iter()
+        .filter(|parameter| parameter.location == Location::Path)
+        .filter_map(|parameter| Some((parameter.name.parse().ok()?, parameter.label.as_deref().unwrap_or_default())))
+        .collect();
+    named.sort_by_key(|(index, _)| *index);
+    let names = named.into_iter().flat_map(|(_, label)| label.split(','));
+    names.take(VARIABLES_MAX).map(|name| without_nul(cut(name, VARIABLE_BYTES_MAX)).into_owned()).collect()
+}
+
+/// Variables of a path whose names are kept, and the bytes of each.
+const VARIABLES_MAX: usize = 100;
+const VARIABLE_BYTES_MAX: usize = 100;
 
 fn add_segment(index: usize, token: &str, sightings: &mut Sightings<'_>) {
     sightings.add_text(REQUEST, Place::Url, &index.to_string(), "", &decoded(token));
@@ -272,7 +314,7 @@ fn add_headers(headers: &Headers<'_>, code: i32, sightings: &mut Sightings<'_>) 
             true => Detected { sub_type: sightings.detectors.detect_credential(&name, value), reserved: false },
             false => sightings.detectors.detect_text(&name, value),
         };
-        let is_secret = is_credential || found.sub_type == SubType::Jwt;
+        let is_secret = is_credential || holds_credential(value);
         sightings.add(code, Place::Header, &name, found, Some(value), is_secret);
     }
 }
@@ -280,7 +322,8 @@ fn add_headers(headers: &Headers<'_>, code: i32, sightings: &mut Sightings<'_>) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portolan_record::{DeclaredAuth, DeclaredParameter, Location};
+    use crate::SubType;
+    use portolan_record::{DeclaredAuth, DeclaredParameter};
 
     fn seen(record: &Record<'_>) -> Observation {
         match observe(record, &Detectors::default()) {

@@ -38,6 +38,11 @@ impl Policy {
     /// Checks what can be checked without a resolver, and returns the URL in its one spelling: `0x7f.1` is
     /// `127.0.0.1` by then.
     pub(crate) fn check(&self, url: &str) -> Result<Url, FetchError> {
+        // The parser takes the first segment of a path for a host that is missing.
+        let authority = url.trim().split_once(':').and_then(|(_, rest)| rest.strip_prefix("//"));
+        if authority.is_none_or(|rest| rest.is_empty() || rest.starts_with(['/', '\\'])) {
+            return Err(FetchError::InvalidUrl);
+        }
         let url = Url::parse(url.trim()).map_err(|_| FetchError::InvalidUrl)?;
         self.check_url(&url)?;
         Ok(url)

@@ -1,5 +1,5 @@
 //! Zip archives of documents: each member that is of an accepted format is one, the `.proto` files together are one, and
-//! so are the `.bru` files of a folder.
+//! so are the `.bru` files of a folder. Descriptions may point into other files of their archive.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read as _};
@@ -7,6 +7,7 @@ use std::io::{Cursor, Read as _};
 use serde_json::Value;
 use zip::ZipArchive;
 
+use crate::bundle::Files;
 use crate::foreign::{self, BruFiles, ProtoSources};
 pub use crate::members::is_archive;
 use crate::notes::{Notes, cut};
@@ -58,6 +59,7 @@ impl Archive {
         let mut documents = Vec::new();
         let (mut protos, mut brus) = (ProtoSources::new(), BTreeMap::<String, BruFiles>::new());
         let collections: Vec<String> = files.iter().filter_map(|(path, _)| folder_of(path, "bruno.json")).collect();
+        let mut others = Vec::new();
         for (path, content) in files {
             let extension = path.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
             match extension.as_deref() {
@@ -70,18 +72,10 @@ impl Archive {
                     brus.entry(folder).or_default().insert(own, text);
                 }
                 _ if folder_of(&path, "bruno.json").is_some() => {}
-                _ => match detect(&content) {
-                    Some(format) if !is_archive(&content) => {
-                        documents.push(Member { name: path, format, bytes: content });
-                    }
-                    _ => {
-                        let kind = unknown(&content);
-                        let kind = kind.split(';').next().unwrap_or_default();
-                        notes.warn(format!("{} is left out: {kind}", cut(&path)));
-                    }
-                },
+                _ => others.push((path, content)),
             }
         }
+        documents.append(&mut documents_of(others, &mut notes)?);
         if !protos.is_empty() {
             let name = shared_folder(protos.keys());
             let root = foreign::description_of_sources(&protos)?.unpack(&mut notes);
@@ -102,6 +96,39 @@ impl Archive {
         }
         Ok(Self { documents, notes })
     }
+}
+
+/// Each file that is a document by itself, with the files that it points into.
+fn documents_of(files: Vec<(String, Vec<u8>)>, notes: &mut Notes) -> Result<Vec<Member>, FormatError> {
+    let mut files = Files::new(files, ARCHIVE_BYTES_MAX);
+    let (mut formats, mut bundles) = (Vec::new(), BTreeMap::new());
+    for path in files.paths.clone() {
+        let content = files.get(&path).unwrap_or_default();
+        let format = detect(content).filter(|_| !is_archive(content));
+        if format == Some(Format::OpenApi)
+            && let Some(bundle) = files.bundled(&path, notes)?
+        {
+            bundles.insert(path.clone(), bundle);
+        }
+        formats.push((path, format));
+    }
+    let mut documents = Vec::new();
+    for (path, format) in formats {
+        match format {
+            Some(Format::OpenApi) if files.is_part(&path) => {}
+            Some(format) => {
+                let bytes = bundles.remove(&path).unwrap_or_else(|| files.take(&path));
+                documents.push(Member { name: path, format, bytes });
+            }
+            None if files.is_used(&path) => {}
+            None => {
+                let kind = unknown(files.get(&path).unwrap_or_default());
+                let kind = kind.split(';').next().unwrap_or_default();
+                notes.warn(format!("{} is left out: {kind}", cut(&path)));
+            }
+        }
+    }
+    Ok(documents)
 }
 
 /// The files of an archive, decompressed within the bounds, by their paths.

@@ -15,6 +15,7 @@
 //! Start at [`detect`], then [`har::convert_reader`], [`openapi::Document::parse`] and [`postman::Document::parse`].
 
 pub mod archive;
+mod bundle;
 mod detect;
 mod error;
 mod foreign;

@@ -94,6 +94,17 @@ impl Map {
         self.entries.iter().map(|(name, node)| (&**name, node))
     }
 
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut Node)> {
+        self.entries.iter_mut().map(|(name, node)| (&**name, node))
+    }
+
+    /// The map with one more member, which counts before one of its name.
+    pub(crate) fn with(self, name: &str, node: Node) -> Self {
+        let mut entries = self.entries.into_vec();
+        entries.push((name.into(), node));
+        Self::new(entries, &mut |_| {})
+    }
+
     pub(crate) fn at(&self, position: usize) -> Option<(&str, &Node)> {
         self.entries.get(position).map(|(name, node)| (&**name, node))
     }

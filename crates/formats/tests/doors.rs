@@ -72,6 +72,58 @@ fn an_archive_gives_each_of_its_documents() {
     assert_eq!(Archive::read(&captures).unwrap().documents.len(), 2);
 }
 
+/// Paths, parameters and schemas in files of their own, as generators of projects lay them out.
+#[test]
+fn files_of_an_archive_point_into_each_other() {
+    let members: [(&str, &[u8]); 6] = [
+        (
+            "api/openapi.yaml",
+            b"openapi: 3.1.0\ninfo: {title: Shop, version: '1'}\nservers: [{url: 'https://shop.example/v1'}]\npaths:\n  \
+              /orders/{orderId}: {$ref: paths/order.yaml}\n  /stock: {$ref: 'paths/all.yaml#/stock'}\n  /far: {$ref: \
+              'https://other.example/far.yaml'}\n  /gone: {$ref: '../../gone.yaml'}\n",
+        ),
+        (
+            "api/paths/order.yaml",
+            b"parameters: [{$ref: '../parameters.json#/orderId'}]\nget: {responses: {'200': {content: {application/json: \
+              {schema: {$ref: '../schemas/order.yaml'}}}}}}\n",
+        ),
+        ("api/paths/all.yaml", b"stock: {post: {requestBody: {$ref: '#/body'}}}\nbody: {content: {application/json: {schema: \
+            {type: object, properties: {sku: {type: string}}}}}}\n"),
+        ("api/parameters.json", br#"{"orderId": {"in": "path", "name": "orderId", "required": true, "schema": {"type": "integer"}}}"#),
+        (
+            "api/schemas/order.yaml",
+            b"type: object\nproperties: {total: {type: number}, next: {$ref: order.yaml}, buyer: {$ref: '#/$defs/buyer'}}\n\
+              $defs: {buyer: {type: object, properties: {email: {type: string, format: email}}}}\n",
+        ),
+        ("README.md", b"# Shop\n"),
+    ];
+    let read = Archive::read(&archive(&members, CompressionMethod::Deflated)).unwrap();
+    let names: Vec<_> = read.documents.iter().map(|member| &*member.name).collect();
+    let notes: Vec<_> = read.notes.iter().map(|note| &*note.error).collect();
+    assert_eq!((names, notes), (vec!["api/openapi.yaml"], vec!["README.md is left out: this is a Markdown text"]));
+    let document = openapi::Document::parse(&read.documents[0].bytes).unwrap();
+    let mut found = Vec::new();
+    for outcome in document.operations(&target(Source::OpenApi)) {
+        assert_eq!(outcome.errors, []);
+        let declared = outcome.record.as_ref().unwrap().declaration.as_ref().unwrap();
+        let names: Vec<_> = declared.parameters.iter().map(|parameter| &*parameter.name).collect();
+        found.push(format!("{} {} {}", outcome.method, outcome.url, names.join(" ")));
+    }
+    assert_eq!(
+        found,
+        [
+            "GET https://shop.example/v1/orders/INTEGER 2 content-type total next buyer#email",
+            "POST https://shop.example/v1/stock content-type sku",
+        ]
+    );
+    let errors: Vec<_> = document.errors().iter().map(|error| &*error.error).collect();
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    assert!(
+        errors[0].starts_with("path /far cannot be read: reference https://other.example/far.yaml points to another")
+    );
+    assert!(errors[1].starts_with("path /gone cannot be read: reference ../../gone.yaml points to another document"));
+}
+
 #[test]
 fn archives_are_bounded_and_refused_with_a_reason() {
     let refused = |bytes: &[u8], expected: &str| {

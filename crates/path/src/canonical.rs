@@ -2,6 +2,7 @@ use std::borrow::Cow;
 
 use crate::escape::normalized;
 use crate::host::canonical_authority;
+use crate::matrix::without_sessions;
 
 /// A URL in its one spelling (RFC 3986, 6.2), taken apart.
 ///
@@ -62,15 +63,23 @@ pub fn canonical_url(url: &str) -> Cow<'_, str> {
     }
 }
 
-/// The URL without its user information, which is a credential.
+/// The URL without what is a credential in it wherever it stands: user information, the ids of sessions among matrix
+/// parameters, and the fragment, which is sent to nobody.
 pub fn without_credentials(url: &str) -> Cow<'_, str> {
+    let url = url.split_once('#').map_or(url, |(before, _)| before);
     let scheme =
         url.find("://").filter(|at| url[..*at].bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+'));
-    let Some(start) = scheme.map(|at| at + 3) else { return Cow::Borrowed(url) };
-    let end = url[start..].find(['/', '?', '#', '\\']).map_or(url.len(), |at| start + at);
-    match url[start..end].rfind('@') {
-        Some(at) => Cow::Owned(format!("{}{}", &url[..start], &url[start + at + 1..])),
-        None => Cow::Borrowed(url),
+    let start = scheme.map_or(0, |at| at + 3);
+    let end = url[start..].find(['/', '?', '\\']).map_or(url.len(), |at| start + at);
+    let query = url[end..].find('?').map_or(url.len(), |at| end + at);
+    let user = url[start..end].rfind('@').filter(|_| scheme.is_some());
+    let path = without_sessions(&url[end..query]);
+    match (user, &path) {
+        (None, Cow::Borrowed(_)) => Cow::Borrowed(url),
+        (user, path) => {
+            let host = user.map_or(start, |at| start + at + 1);
+            Cow::Owned(format!("{}{}{path}{}", &url[..start], &url[host..end], &url[query..]))
+        }
     }
 }
 
@@ -146,6 +155,10 @@ mod tests {
         }
         assert_eq!(without_credentials("https://u:p@h/a@b?c=d@e"), "https://h/a@b?c=d@e");
         assert_eq!(without_credentials("/a@b?next=https://x@y"), "/a@b?next=https://x@y");
+        assert_eq!(
+            without_credentials("https://h/a;v=1;JSESSIONID=q.1/b;sid=z?c=;sid=1#t=2"),
+            "https://h/a;v=1/b?c=;sid=1"
+        );
         let canonical = CanonicalUrl::parse("wss://u:p@h/x?y=1#z");
         assert!(canonical.is_websocket && canonical.had_credentials);
         assert_eq!(canonical.query, Some("y=1"));

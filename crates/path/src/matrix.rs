@@ -22,6 +22,26 @@ pub fn without_matrix(path: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
+/// What servers call the id of a session among matrix parameters, in lower case.
+const SESSIONS: [&str; 6] = ["jsessionid", "sid", "sessionid", "session_id", "phpsessid", "aspsessionid"];
+
+/// The path without the matrix parameters that are ids of sessions.
+pub(crate) fn without_sessions(path: &str) -> Cow<'_, str> {
+    let is_session = |parameter: &str| {
+        let name = parameter.split_once('=').map(|(name, _)| name.to_ascii_lowercase());
+        name.is_some_and(|name| SESSIONS.contains(&&*name))
+    };
+    if !path.split(['/', ';']).any(is_session) {
+        return Cow::Borrowed(path);
+    }
+    let kept = path.split('/').map(|segment| {
+        let mut parts = segment.split(';');
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.filter(|part| !is_session(part)).fold(first, |kept, part| format!("{kept};{part}"))
+    });
+    Cow::Owned(kept.collect::<Vec<_>>().join("/"))
+}
+
 /// A segment and its parameters. All that follows the first parameter has to be one.
 fn split(segment: &str) -> (&str, &str) {
     let outside = segment.rfind([')', '}']).map_or(0, |at| at + 1);

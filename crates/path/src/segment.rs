@@ -71,6 +71,18 @@ impl Segment {
         }))
     }
 
+    pub(crate) fn variables_mut(&mut self) -> impl Iterator<Item = &mut Variable> {
+        let (one, parts): (_, &mut [Part]) = match self {
+            Self::Literal(_) => (None, &mut []),
+            Self::Variable(variable) | Self::Greedy(variable) => (Some(variable), &mut []),
+            Self::Mixed(parts) => (None, parts),
+        };
+        one.into_iter().chain(parts.iter_mut().filter_map(|part| match part {
+            Part::Variable(variable) => Some(variable),
+            Part::Literal(_) => None,
+        }))
+    }
+
     /// Whether it has no variable.
     pub fn is_literal(&self) -> bool {
         matches!(self, Self::Literal(_))

@@ -108,6 +108,18 @@ impl Template {
         self.segments.iter().flat_map(Segment::variables)
     }
 
+    /// Gives the variables these names, in their order. An empty name, one that an earlier variable has, and one that
+    /// cannot stand in braces leave a variable without one.
+    pub fn name_variables<S: AsRef<str>>(&mut self, names: &[S]) {
+        let mut taken = std::collections::BTreeSet::new();
+        let mut names = names.iter().map(AsRef::as_ref);
+        for variable in self.segments.iter_mut().flat_map(Segment::variables_mut) {
+            let name = names.next().unwrap_or_default();
+            let fits = !name.is_empty() && !name.contains(['{', '}', '/', '?', '#', '+', '*', '=', ',']);
+            variable.name = if fits && taken.insert(name) { name.to_owned() } else { String::new() };
+        }
+    }
+
     /// Whether both match the same paths.
     pub fn has_shape_of(&self, other: &Self) -> bool {
         self.ends_with_slash == other.ends_with_slash

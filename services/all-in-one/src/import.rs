@@ -24,6 +24,8 @@ const LOCAL_KEY_FILE: &str = "./data/admin-api-key";
 const REFUSALS_SHOWN: usize = 20;
 const ENDPOINTS_SHOWN: usize = 40;
 const NOTES_SHOWN: usize = 20;
+/// What the note of an operation says that has no endpoint of its own.
+const SHARES: &str = " shares the endpoint of ";
 /// Longest text of one cell, in characters.
 const CELL_CHARS_MAX: usize = 160;
 /// A server that restarts is waited for this long while a job runs.
@@ -63,8 +65,10 @@ pub(crate) async fn run(arguments: ImportArgs) -> ExitCode {
     let mut all_imported = true;
     for file in &arguments.files {
         let name = shown_name(file);
+        let begun = Instant::now();
         match import(&server, &arguments, file).await {
             Ok(job) => {
+                let job = Job { seconds: begun.elapsed().as_secs_f64(), ..job };
                 if let Some(reason) = job.failure() {
                     eprintln!("error: {name}: {}", clean(reason));
                     all_imported = false;
@@ -264,6 +268,9 @@ struct Job {
     bytes_done: u64,
     bytes_total: u64,
     error: Option<String>,
+    /// From the first byte sent to the last record in the inventory.
+    #[serde(skip)]
+    seconds: f64,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -298,6 +305,18 @@ struct Endpoint {
     id: EndpointId,
     #[serde(default)]
     actual_auth_type: Vec<String>,
+    #[serde(default)]
+    kind: String,
+    /// With the names of variables.
+    #[serde(default)]
+    url_template: String,
+}
+
+impl Endpoint {
+    /// Whether it is a page or a part of one, which lists of APIs leave to the end.
+    fn is_folded(&self) -> bool {
+        ["page", "asset"].contains(&self.kind.as_str())
+    }
 }
 
 #[derive(Clone, Deserialize)]
@@ -350,7 +369,8 @@ impl Collection {
         let kinds = |endpoint: &Endpoint| collection.types(endpoint).map_or(0, BTreeSet::len);
         let mut order: Vec<_> = collection.endpoints.iter().enumerate().collect();
         order.sort_by_cached_key(|(_, endpoint)| {
-            (std::cmp::Reverse(kinds(endpoint)), endpoint.id.url.clone(), endpoint.id.method.clone())
+            let is_folded = endpoint.is_folded();
+            (is_folded, std::cmp::Reverse(kinds(endpoint)), endpoint.id.url.clone(), endpoint.id.method.clone())
         });
         let order: Vec<usize> = order.into_iter().map(|(index, _)| index).collect();
         let mut endpoints: Vec<_> = std::mem::take(&mut collection.endpoints).into_iter().map(Some).collect();
@@ -381,20 +401,32 @@ async fn report(server: &Server, done: &[(String, Job)], all_refusals: bool) -> 
         let name = named.and_then(|(_, job)| job.collection_name.as_deref()).unwrap_or_default();
         say(format_args!("\nEndpoints of {} (collection {id})", clean(name)));
         let mut rows = table(["Method", "URL", "Auth", "Sensitive"]);
-        for endpoint in collection.endpoints.iter().take(ENDPOINTS_SHOWN) {
+        let apis = collection.endpoints.iter().filter(|endpoint| !endpoint.is_folded()).count();
+        for endpoint in collection.endpoints[..apis].iter().take(ENDPOINTS_SHOWN) {
             let types = collection.types(endpoint).into_iter().flatten().cloned().collect::<Vec<_>>().join(", ");
             let auth = endpoint.actual_auth_type.join(", ");
-            rows.add_row([&endpoint.id.method, &endpoint.id.url, &auth, &types].map(|text| clean(text)));
+            rows.add_row([&endpoint.id.method, &endpoint.url_template, &auth, &types].map(|text| clean(text)));
         }
         say(rows);
-        more(collection.endpoints.len(), ENDPOINTS_SHOWN);
+        more(apis, ENDPOINTS_SHOWN);
+        print_folded(&collection.endpoints[apis..]);
     }
     Ok(())
 }
 
+/// How many pages and files of pages the table leaves out.
+fn print_folded(folded: &[Endpoint]) {
+    if folded.is_empty() {
+        return;
+    }
+    let assets = folded.iter().filter(|endpoint| endpoint.kind == "asset").count();
+    let pages = folded.len() - assets;
+    say(format_args!("left out: {assets} assets (scripts, styles, pictures, fonts, media) and {pages} pages"));
+}
+
 fn files_table(done: &[(String, Job)], collections: &BTreeMap<i64, Collection>) -> Table {
     let mut rows =
-        table(["File", "Format", "Collection", "Items", "Imported", "Refused", "Endpoints", "Sensitive parameters"]);
+        table(["File", "Format", "Collection", "Items", "Imported", "Refused", "Endpoints", "Shared", "Sensitive", "Seconds"]);
     for (name, job) in done {
         let collection = job.collection_id.and_then(|id| collections.get(&id));
         let count = |of: fn(&Collection) -> usize| collection.map_or_else(String::new, |known| of(known).to_string());
@@ -406,7 +438,9 @@ fn files_table(done: &[(String, Job)], collections: &BTreeMap<i64, Collection>) 
             job.imported_items.to_string(),
             job.refused_items.to_string(),
             count(|known| known.endpoints.len()),
+            job.notes.iter().filter(|note| note.contains(SHARES)).count().to_string(),
             count(|known| known.sensitive_parameters),
+            format!("{:.1}", job.seconds),
         ]);
     }
     rows

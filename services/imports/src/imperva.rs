@@ -47,7 +47,7 @@ pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>, multiple
         Document::parse(text.as_bytes()).map(|document| (document.hosts(), document))
     });
     let (hosts, document) = parsed.await?.map_err(invalid)?;
-    if document.endpoint_count() == 0 {
+    if document.is_empty() {
         return Err(Reason::ImpervaUnreadable.into());
     }
     let first_host = hosts.first().cloned().ok_or(Reason::ImpervaWithoutHost)?;

@@ -3,6 +3,7 @@ mod postman;
 mod sources;
 mod uploads;
 
+use portolan_api::Reason;
 use portolan_api::imports::v1::{self as pb, LogRow};
 use portolan_formats::openapi::{ErrorType, ImportError};
 use tonic::{Response, Status};
@@ -35,6 +36,34 @@ fn json_text(json: String) -> Option<String> {
         _ if json.trim() == "null" => None,
         _ => Some(json),
     }
+}
+
+/// The text of a member that holds an object.
+///
+/// # Errors
+/// `MEMBER_TYPE`.
+fn object_text(member: &str, json: Option<String>) -> Result<Option<String>, Error> {
+    let json = json.filter(|json| json.trim() != "null");
+    match &json {
+        Some(text) if !text.trim_start().starts_with('{') => Err(wrong(member, "must be an object")),
+        _ => Ok(json),
+    }
+}
+
+/// A member that is `true` or `false`, or one of the two as a text; without it `false`.
+///
+/// # Errors
+/// `MEMBER_TYPE`.
+fn flag(member: &str, json: Option<String>) -> Result<bool, Error> {
+    match json.and_then(json_text).map(|text| text.trim().to_ascii_lowercase()).as_deref() {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(wrong(member, "must be true or false")),
+    }
+}
+
+fn wrong(member: &str, detail: &str) -> Error {
+    portolan_api::Error::new(Reason::MemberType).with("member", member).with("detail", detail).into()
 }
 
 /// Rows under a header row; nothing when there is no row.

@@ -189,9 +189,11 @@ impl Detectors {
         }
     }
 
-    /// Whether values of a kind are never kept.
+    /// Whether values of a kind are never kept: secrets, and what the account redacts.
     pub fn is_redacted(&self, sub_type: SubType) -> bool {
         match sub_type {
+            SubType::Jwt => true,
+            SubType::Pii(pii) if pii.is_secret() => true,
             SubType::Custom(custom) => self.custom.iter().any(|rule| rule.custom == custom && rule.redacted),
             _ => self.redacted.contains(&sub_type),
         }

@@ -52,6 +52,7 @@ const WORDS: &[&str] = &[
     "personalnumber",
     "personalcode",
     "personidentifier",
+    "personid",
     "citizenid",
     "citizennumber",
     "socialsecurity",

@@ -36,11 +36,17 @@ struct Entry {
     name: &'static str,
     active: bool,
     sensitive: bool,
+    /// Who knows a value may act under it.
+    secret: bool,
     rule: Rule,
 }
 
 const fn entry(name: &'static str, active: bool, sensitive: bool, rule: Rule) -> Entry {
-    Entry { name, active, sensitive, rule }
+    Entry { name, active, sensitive, secret: false, rule }
+}
+
+const fn credential(name: &'static str, rule: Rule) -> Entry {
+    Entry { name, active: true, sensitive: true, secret: true, rule }
 }
 
 const fn key(name: &'static str, text: &'static str) -> Entry {
@@ -61,7 +67,7 @@ const fn place(name: &'static str, part: &'static str, pattern: &'static str) ->
 }
 
 const fn secret(name: &'static str, part: &'static str, pattern: &'static str) -> Entry {
-    entry(name, true, true, Rule::Value(part, pattern))
+    credential(name, Rule::Value(part, pattern))
 }
 
 const fn national(name: &'static str, rule: &'static National) -> Entry {
@@ -90,7 +96,7 @@ static TABLE: &[Entry] = &[
         "dynamodb.",
         r"(?:https?://)?(?:[a-z0-9-]+\.)?dynamodb\.[a-z0-9-]+\.amazonaws\.com(?:/\S*)?",
     ),
-    entry("PASSWORD", true, true, Rule::Key(keys::names_a_password)),
+    credential("PASSWORD", Rule::Key(keys::names_a_password)),
     key("TOKEN", "token"),
     key("SECRET", "secret"),
     key("DATABASE", "database"),
@@ -249,11 +255,11 @@ static TABLE: &[Entry] = &[
     secret("MERCADO PAGO TOKEN", "-", "(?:APP_USR|TEST)-[0-9]{15,17}-[0-9]{6}-[0-9a-f]{32}-[0-9]{6,12}"),
     secret("BUILDKITE TOKEN", "bk", "bk(?:ua|at|aj)_[0-9a-f]{40}"),
     secret("CIRCLECI TOKEN", "CCIP", "CCIP(?:RJ|AT)_[A-Za-z0-9]{22}_[0-9a-f]{40}"),
-    entry("URL WITH CREDENTIALS", true, true, Rule::Test("://@", secrets::is_url_with_password)),
-    entry("BASIC CREDENTIALS", true, true, Rule::Test(" BASIC", secrets::is_basic)),
-    entry("SESSION COOKIE", true, true, Rule::Test("=;", secrets::is_session_cookie)),
-    entry("CLIENT SECRET", true, true, Rule::Pair(keys::names_a_client_secret, secrets::is_chosen)),
-    entry("API KEY", true, true, Rule::Pair(keys::names_an_api_key, secrets::is_token)),
+    credential("URL WITH CREDENTIALS", Rule::Test("://@", secrets::is_url_with_password)),
+    credential("BASIC CREDENTIALS", Rule::Test(" BASIC", secrets::is_basic)),
+    credential("SESSION COOKIE", Rule::Test("=;", secrets::is_session_cookie)),
+    credential("CLIENT SECRET", Rule::Pair(keys::names_a_client_secret, secrets::is_chosen)),
+    credential("API KEY", Rule::Pair(keys::names_an_api_key, secrets::is_token)),
     entry("PAN CARD", false, true, Rule::Value("", "[A-Z]{5}[0-9]{4}[A-Z]")),
     entry("US MEDICARE HEALTH INSURANCE CLAIM NUMBER", false, true, Rule::Value("", "[0-9]{9}[A-Z][0-9A-Z]?")),
     entry("INDIAN UNIQUE HEALTH IDENTIFICATION", false, true, Rule::Value("", "[0-9]{14}")),
@@ -320,7 +326,12 @@ static TABLE: &[Entry] = &[
     entry("IMEI", false, true, Rule::National(&national::IMEI)),
     entry("JAPANESE SOCIAL INSURANCE NUMBER", false, true, Rule::Value("", "[0-9]{12}")),
     entry("MAC ADDRESS", false, true, Rule::Value("", "(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}")),
-    entry("CRYPTO ADDRESS", false, true, Rule::Value("", "bc1[02-9ac-hj-np-z]{11,71}|0x[0-9a-fA-F]{40}")),
+    entry(
+        "CRYPTO ADDRESS",
+        false,
+        true,
+        Rule::Value("", "bc1[02-9ac-hj-np-z]{11,71}|0x[0-9a-fA-F]{40}|[13][1-9A-HJ-NP-Za-km-z]{25,34}"),
+    ),
     entry(
         "US ADDRESS",
         false,
@@ -361,6 +372,11 @@ impl PiiType {
     /// Whether it is sensitive by default, in requests and in answers.
     pub fn is_sensitive(self) -> bool {
         self.entry().sensitive
+    }
+
+    /// Whether its values are never kept, since who knows one may act under it.
+    pub(super) fn is_secret(self) -> bool {
+        self.entry().secret
     }
 
     /// The place in the table.

@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io::Read as _;
 
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use portolan_record::{BoundExceeded, RECORD_BYTES_MAX, Record};
 use serde::Deserialize;
@@ -177,11 +179,40 @@ fn decode(base64: &str, mime: &Text<'_>) -> Cow<'static, str> {
     } else {
         LENIENT.decode(base64)
     };
-    let text = bytes.ok().and_then(|bytes| match String::from_utf8(bytes) {
-        Ok(text) => Some(text),
-        Err(other) => in_charset(other.as_bytes(), mime),
+    let text = bytes.ok().map(unpacked).and_then(|bytes| match String::from_utf8(bytes) {
+        Ok(text) if !text.contains('\0') => Some(text),
+        Ok(text) => without_mark(text.as_bytes()),
+        Err(other) => in_charset(other.as_bytes(), mime).or_else(|| without_mark(other.as_bytes())),
     });
     Cow::Owned(text.filter(|text| !text.contains('\0')).unwrap_or_default())
+}
+
+/// Bodies that a proxy wrote as they were sent are still compressed.
+fn unpacked(bytes: Vec<u8>) -> Vec<u8> {
+    let is_zlib =
+        |first: u8, second: u8| first == 0x78 && (u16::from(first) << 8 | u16::from(second)).is_multiple_of(31);
+    let mut plain = Vec::new();
+    let read = match bytes[..] {
+        [0x1f, 0x8b, ..] => MultiGzDecoder::new(&*bytes).take(UNPACKED_BYTES_MAX).read_to_end(&mut plain),
+        [first, second, ..] if is_zlib(first, second) => {
+            ZlibDecoder::new(&*bytes).take(UNPACKED_BYTES_MAX).read_to_end(&mut plain)
+        }
+        _ => return bytes,
+    };
+    if read.is_ok() { plain } else { bytes }
+}
+
+/// Of a compressed body, what a record could hold.
+const UNPACKED_BYTES_MAX: u64 = RECORD_BYTES_MAX as u64;
+
+/// JSON in UTF-16 without a byte-order mark: its first character is of ASCII, so that one of two bytes is zero.
+fn without_mark(bytes: &[u8]) -> Option<String> {
+    let encoding = match bytes {
+        [0, b'{' | b'[' | b'"', ..] => encoding_rs::UTF_16BE,
+        [b'{' | b'[' | b'"', 0, ..] => encoding_rs::UTF_16LE,
+        _ => return None,
+    };
+    encoding.decode_without_bom_handling_and_without_replacement(bytes).map(Cow::into_owned)
 }
 
 /// A text that is not UTF-8: in the encoding of its byte-order mark, else in the charset that its media type names.

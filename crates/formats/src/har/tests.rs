@@ -1,5 +1,7 @@
 use portolan_record::{RECORD_BYTES_MAX, Source};
 
+use base64::Engine as _;
+
 use super::*;
 
 fn target() -> Target {
@@ -227,6 +229,36 @@ fn the_sink_stops_the_pass() {
     };
     let summary = convert_slice(text.as_bytes(), &target(), &mut stop).unwrap();
     assert_eq!((summary.records, seen), (1, 1));
+}
+
+/// Proxies write bodies as they were sent.
+#[test]
+fn bodies_in_base64_are_unpacked_and_read_in_their_encoding() {
+    use std::io::Write as _;
+
+    let text = r#"{"mail":"ü"}"#;
+    let packed = |plain: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(plain).unwrap();
+        encoder.finish().unwrap()
+    };
+    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    zlib.write_all(text.as_bytes()).unwrap();
+    let wide = |bytes_of: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes_of).collect::<Vec<u8>>();
+    for body in [
+        packed(text.as_bytes()),
+        zlib.finish().unwrap(),
+        wide(u16::to_le_bytes),
+        wide(u16::to_be_bytes),
+        packed(&wide(u16::to_le_bytes)),
+    ] {
+        let base64 = base64::prelude::BASE64_STANDARD.encode(body);
+        let entry = format!(
+            r#"{{"request":{{"method":"GET","url":"https://h/a"}},"response":{{"status":200,"content":{{"mimeType":"application/json","encoding":"base64","text":"{base64}"}}}}}}"#
+        );
+        let Item::Record(record) = one(&entry) else { panic!("refused") };
+        assert_eq!(record.response_payload, text);
+    }
 }
 
 #[test]

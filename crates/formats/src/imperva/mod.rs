@@ -5,7 +5,7 @@
 
 mod endpoint;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::tree::{self, Node};
 use crate::{FormatError, Target, text};
@@ -36,15 +36,17 @@ impl Document {
         }
     }
 
-    /// The hosts that the file names, in order, each once.
+    /// The hosts that the file names, in order, each once; also those of services without traffic.
     pub fn hosts(&self) -> Vec<String> {
-        let mut hosts = Vec::new();
-        for (host, _) in self.endpoints() {
-            if !host.is_empty() && !hosts.contains(&host) {
-                hosts.push(host);
-            }
-        }
+        let mut seen = HashSet::new();
+        let mut hosts: Vec<String> = self.places().map(|(host, _)| host).collect();
+        hosts.retain(|host| !host.is_empty() && seen.insert(host.clone()));
         hosts
+    }
+
+    /// Whether the file describes nothing, not even a service.
+    pub fn is_empty(&self) -> bool {
+        self.places().next().is_none()
     }
 
     /// How many outcomes [`Document::convert`] yields.
@@ -75,15 +77,24 @@ impl Document {
 
     /// Every endpoint with its host.
     fn endpoints(&self) -> impl Iterator<Item = (String, &Node)> {
+        self.places().filter_map(|(host, node)| Some((host, node?)))
+    }
+
+    /// Every service, and every endpoint behind its service, with their hosts.
+    fn places(&self) -> impl Iterator<Item = (String, Option<&Node>)> {
         self.parts().flat_map(|part| {
-            let own = list(part.get("data")).map(|node| (host_of(node), node));
+            let own = list(part.get("data")).map(|node| (host_of(node), Some(node)));
             let services = list(part.get("services")).flat_map(|service| {
                 let host = host_of(service);
-                list(service.get("traffic")).map(move |node| {
-                    let node = node.get("data").unwrap_or(node);
-                    let own = host_of(node);
-                    (if own.is_empty() { host.clone() } else { own }, node)
-                })
+                let traffic = list(service.get("traffic")).map({
+                    let host = host.clone();
+                    move |node| {
+                        let node = node.get("data").unwrap_or(node);
+                        let own = host_of(node);
+                        (if own.is_empty() { host.clone() } else { own }, Some(node))
+                    }
+                });
+                std::iter::once((host, None)).chain(traffic)
             });
             own.chain(services)
         })

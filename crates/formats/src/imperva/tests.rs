@@ -50,7 +50,10 @@ fn services_lists_and_endpoints_without_a_body_are_read() {
     };
     let expected = ["GET https://a.example/x 1", "GET https://c.example/y 1", "DELETE https://b.example:8443/z 1"];
     assert_eq!(lines(services), expected);
-    assert_eq!(Document::parse(services.as_bytes()).unwrap().hosts(), ["a.example", "c.example", "b.example:8443"]);
+    assert_eq!(
+        Document::parse(services.as_bytes()).unwrap().hosts(),
+        ["a.example", "c.example", "b.example:8443", "d.example"]
+    );
     assert_eq!(lines(&format!("[{services}, {DATA}]")).len(), 4);
 }
 

@@ -5,13 +5,14 @@ use std::collections::HashSet;
 use super::methods;
 use super::operation::Operation;
 use super::refs::{Refs, reference};
+use crate::bundle::FILES_MEMBER;
 use crate::notes::{Calls, Notes, cut, listed};
 use crate::tree::{Map, Node};
 
 const CALLS: Calls = Calls { noun: "operation", is_call: is_operation };
 
 /// Members of the outermost object, of versions 2.0 and 3.x.
-const ROOT: [&str; 23] = [
+const ROOT: [&str; 24] = [
     "openapi",
     "swagger",
     "$self",
@@ -35,6 +36,7 @@ const ROOT: [&str; 23] = [
     "security",
     "tags",
     "externalDocs",
+    FILES_MEMBER,
 ];
 
 const COMPONENTS: [&str; 11] = [

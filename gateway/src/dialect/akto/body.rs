@@ -20,7 +20,9 @@ pub(super) enum Form {
     /// `application/x-www-form-urlencoded`.
     Pairs,
     /// `multipart/form-data`.
-    Parts { boundary: String },
+    Parts {
+        boundary: String,
+    },
 }
 
 impl Form {
@@ -153,7 +155,9 @@ mod tests {
 
     #[test]
     fn the_form_follows_the_content_type() {
-        let form = |content_type: &'static str, body: &str| Form::of(&headers(&[("content-type", content_type)]), body.as_bytes());
+        let form = |content_type: &'static str, body: &str| {
+            Form::of(&headers(&[("content-type", content_type)]), body.as_bytes())
+        };
         assert_eq!(form("application/json; charset=latin1", "x").unwrap(), Form::Json);
         assert_eq!(form("Application/X-WWW-Form-Urlencoded", "a=1").unwrap(), Form::Pairs);
         assert_eq!(form("application/x-www-form-urlencoded", " {}").unwrap(), Form::Json);
@@ -188,7 +192,8 @@ mod tests {
     fn json_is_read_in_its_charset() {
         let read = |content_type: &'static str, body: &'static [u8]| {
             let body = Bytes::from_static(body);
-            text(&headers(&[("content-type", content_type)]), &body).map(|text| String::from_utf8(text.into_owned()).unwrap())
+            text(&headers(&[("content-type", content_type)]), &body)
+                .map(|text| String::from_utf8(text.into_owned()).unwrap())
         };
         assert_eq!(read("application/json; charset=iso-8859-1", b"\"\xe9\"").unwrap(), "\"é\"");
         assert_eq!(read("application/json; charset=utf-8", "\"é\"".as_bytes()).unwrap(), "\"é\"");

@@ -10,7 +10,7 @@ use portolan_api::imports::v1::{
 use portolan_authz::Caller;
 use tonic::{Request, Response, Streaming};
 
-use super::{Rpc, RpcResult, collection_error, json_text, log_rows};
+use super::{Rpc, RpcResult, collection_error, flag, log_rows, object_text};
 use crate::har::{self, HarImport};
 use crate::jobs::Listed;
 use crate::model::jobs::format_name;
@@ -52,8 +52,8 @@ impl ImportsService for Rpc {
 
     async fn import_har(&self, request: Request<ImportHarRequest>) -> RpcResult<ImportHarResponse> {
         let (caller, request) = Caller::split(request)?;
-        let content = request.content.and_then(json_text);
-        let skip_kafka = request.skip_kafka.and_then(json_text).is_some_and(|flag| flag.eq_ignore_ascii_case("true"));
+        let content = object_text("content", request.content)?;
+        let skip_kafka = flag("skipKafka", request.skip_kafka)?;
         let import = HarImport {
             content: request.har_string.or(request.hs_file).or(content),
             collection_id: request.api_collection_id.into(),

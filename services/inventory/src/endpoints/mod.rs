@@ -1,6 +1,6 @@
 mod deletion;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 pub use deletion::delete;
 use portolan_api::Reason;
@@ -12,7 +12,7 @@ use crate::{
     Deps, Error, access,
     model::{
         collections::{Collection, NO_COLLECTION},
-        endpoints::{Endpoint, EndpointId, RawEndpoint, grouped},
+        endpoints::{Endpoint, EndpointId, RawEndpoint, grouped, severity_weight},
         keys, text,
     },
     store,
@@ -102,6 +102,19 @@ async fn assemble(
         Endpoint::of(collection_id, raws, is_sensitive, now)
     });
     let mut endpoints: Vec<Endpoint> = endpoints.collect();
+    let tested: HashMap<_, _> = store::issues::tested(&deps.db, account_id, collection_id).await?.into_iter().collect();
+    if !tested.is_empty() {
+        let mut scores: HashMap<String, f64> = HashMap::new();
+        for (key, severity, count) in store::issues::severities(&deps.db, account_id, collection_id).await? {
+            *scores.entry(key).or_default() += severity_weight(&severity) * count as f64;
+        }
+        for endpoint in &mut endpoints {
+            let key = endpoint.id.url_key();
+            if let Some(last_tested) = tested.get(&key) {
+                endpoint.note_tests(*last_tested, scores.get(&key).copied().unwrap_or_default());
+            }
+        }
+    }
     let mut showing = store::groups::by_collection(&deps.db, account_id, collection_id).await?;
     if !showing.is_empty() {
         for endpoint in &mut endpoints {

@@ -1,15 +1,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use portolan_engine::{Aggregate, ParameterKey, REQUEST, template::SplitUrl};
-use portolan_path::{Kind, Part, Segment};
+use portolan_engine::{ParameterKey, REQUEST, is_credential, template::SplitUrl};
+use portolan_path::Kind;
 use serde_json::{Map, Value, json};
 
-use crate::{
-    export::{schema, schema::Seen},
-    model::collections::Collection,
+use crate::export::{
+    names::{NamedPath, named_path, operation_id},
+    operation::{Head, Operation},
+    schema,
+    schema::Seen,
+    security::Schemes,
 };
 
-/// Methods that a document can hold.
+/// Methods that a path item of every version can hold.
 const METHODS: [&str; 8] = ["GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"];
 
 /// Methods whose request body is described.
@@ -20,83 +23,133 @@ const LEFT_OUT: [&str; 6] = ["accept", "authorization", "connection", "content-l
 
 const JSON: &str = "application/json";
 
-/// One endpoint with what the document says of it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Operation {
-    pub(super) url: String,
-    pub(super) method: String,
-    /// Also of statuses without a body.
-    pub(super) response_codes: BTreeSet<i32>,
-    pub(super) description: Option<String>,
-    pub(super) deprecated: bool,
-    pub(super) parameters: BTreeMap<ParameterKey, Aggregate>,
-}
-
 /// The document of some operations.
-pub(super) fn write(collection: &Collection, operations: &[Operation], include_headers: bool) -> Value {
+pub(super) fn write(head: &Head, operations: &[Operation], include_headers: bool) -> Value {
     let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+    let mut origins_of: BTreeMap<String, String> = BTreeMap::new();
     let origins: BTreeSet<&str> = operations.iter().map(|operation| SplitUrl::new(&operation.url).origin).collect();
     let common = if origins.len() == 1 { origins.first().copied() } else { None };
-    for operation in operations.iter().filter(|operation| METHODS.contains(&operation.method.as_str())) {
+    let (mut schemes, mut ids, mut is_newest) = (Schemes::default(), BTreeSet::new(), false);
+    for operation in operations {
         let split = SplitUrl::new(&operation.url);
-        let method = operation.method.to_ascii_lowercase();
-        let written = write_operation(operation, include_headers, common.is_none());
-        // URLs that differ only in their origin or in the kind of a segment share a path of the document: names tell
-        // them apart, so that none is lost.
-        let mut round = 0;
-        loop {
-            let path = path_of(&split, round);
-            let item = paths.entry(path).or_default();
-            if !item.contains_key(&method) {
-                item.insert(method, named(written, round));
-                break;
+        let method = Member::of(&operation.method);
+        is_newest |= method.is_newest();
+        // URLs that differ only in their origin or in the kind of a segment share a path of the document: a fragment,
+        // which no client sends, or names tell them apart, so that none is lost.
+        let (mut round, mut fragment) = (0, String::new());
+        let (named, key) = loop {
+            let named = named_path(&split, &operation.variables, round);
+            let key = format!("{}{fragment}", named.path);
+            if !paths.get(&key).is_some_and(|item| method.stands_in(item)) {
+                break (named, key);
             }
-            if !has_variable(&split) {
-                // A static path has no name to change: the operation is reachable at each of the servers.
-                add_servers(item.get_mut(&method), &written);
-                break;
+            let is_of_origin = origins_of.get(&key).is_none_or(|origin| origin == split.origin);
+            if !is_of_origin && fragment.is_empty() {
+                fragment = format!("#{}", split.origin.replace("://", "-"));
+            } else if named.variables.is_empty() {
+                round += 1;
+                fragment = format!("#{}", round + 1);
+            } else {
+                round += 1;
             }
-            round += 1;
+        };
+        let mut written = write_operation(operation, &split, &named, include_headers);
+        written["operationId"] = operation_id(&operation.method, &named.path, &mut ids).into();
+        if let Some(security) = schemes.require(operation) {
+            written["security"] = security;
         }
+        if common.is_none() && !split.origin.is_empty() {
+            written["servers"] = json!([server(split.origin)]);
+        }
+        origins_of.insert(key.clone(), split.origin.to_owned());
+        method.put(paths.entry(key).or_default(), written);
     }
-    let mut document = json!({
-        "openapi": "3.0.1",
-        "info": {
-            "title": collection.display_name(),
-            "version": "1.0.0",
-            "description": "Endpoints of the collection as observed and declared.",
-        },
-        "paths": paths,
-    });
-    let server = match (&collection.host_name, common) {
-        (_, Some(origin)) if !origin.is_empty() => Some(origin.to_owned()),
-        (Some(host), _) => Some(format!("https://{host}")),
+    let mut info = json!({"title": head.title, "version": head.version});
+    if let Some(description) = &head.description {
+        info["description"] = description.as_str().into();
+    }
+    let version = match (is_newest, schemes.is_newer()) {
+        (true, _) => "3.2.0",
+        (false, true) => "3.1.0",
+        (false, false) => "3.0.1",
+    };
+    let mut document = json!({"openapi": version, "info": info, "paths": paths});
+    let own = match (&head.host_name, common) {
+        (_, Some(origin)) if !origin.is_empty() => Some(server(origin)),
+        (Some(host), _) => Some(server(&format!("https://{host}"))),
         _ => None,
     };
-    if let Some(url) = server {
-        document["servers"] = json!([{"url": url}]);
+    if let Some(own) = own {
+        document["servers"] = json!([own]);
+    }
+    if let Some(schemes) = schemes.written() {
+        document["components"] = json!({"securitySchemes": schemes});
     }
     document
 }
 
-fn write_operation(operation: &Operation, include_headers: bool, with_server: bool) -> Value {
+/// Where an operation stands in its path item.
+enum Member {
+    Plain(String),
+    Additional(String),
+}
+
+impl Member {
+    fn of(method: &str) -> Self {
+        match method {
+            "ANY" => Self::Plain("x-amazon-apigateway-any-method".to_owned()),
+            "QUERY" => Self::Plain("query".to_owned()),
+            plain if METHODS.contains(&plain) => Self::Plain(plain.to_ascii_lowercase()),
+            other => Self::Additional(other.to_owned()),
+        }
+    }
+
+    /// Whether only version 3.2 has it.
+    fn is_newest(&self) -> bool {
+        matches!(self, Self::Additional(_)) || matches!(self, Self::Plain(name) if name == "query")
+    }
+
+    fn stands_in(&self, item: &Map<String, Value>) -> bool {
+        match self {
+            Self::Plain(name) => item.contains_key(name),
+            Self::Additional(name) => item.get("additionalOperations").is_some_and(|known| known.get(name).is_some()),
+        }
+    }
+
+    fn put(self, item: &mut Map<String, Value>, operation: Value) {
+        match self {
+            Self::Plain(name) => _ = item.insert(name, operation),
+            Self::Additional(name) => {
+                item.entry("additionalOperations").or_insert_with(|| json!({}))[name] = operation;
+            }
+        }
+    }
+}
+
+/// A server. Braces of the origin are text, and not the variables that they would be here.
+fn server(origin: &str) -> Value {
+    match origin.split_once("://") {
+        Some((scheme, host)) if host.contains(['{', '}']) => {
+            json!({"url": format!("{scheme}://{{host}}"), "variables": {"host": {"default": host}}})
+        }
+        _ => json!({"url": origin}),
+    }
+}
+
+fn write_operation(operation: &Operation, split: &SplitUrl<'_>, named: &NamedPath, include_headers: bool) -> Value {
     let Operation { url, method, .. } = operation;
+    let summary = || format!("{method} request for endpoint {url}");
     let mut written = json!({
-        "operationId": format!("{url}-{method}"),
-        "summary": format!("{method} request for endpoint {url}"),
+        "summary": operation.summary.clone().unwrap_or_else(summary),
         "responses": responses(operation, include_headers),
     });
-    let split = SplitUrl::new(url);
-    if with_server && !split.origin.is_empty() {
-        written["servers"] = json!([{"url": split.origin}]);
-    }
     if let Some(description) = operation.description.as_deref().filter(|text| !text.is_empty()) {
         written["description"] = Value::from(description);
     }
     if operation.deprecated {
         written["deprecated"] = Value::Bool(true);
     }
-    let parameters = request_parameters(operation, &split, include_headers);
+    let parameters = request_parameters(operation, split, named, include_headers);
     if !parameters.is_empty() {
         written["parameters"] = Value::from(parameters);
     }
@@ -110,81 +163,36 @@ fn write_operation(operation: &Operation, include_headers: bool, with_server: bo
     written
 }
 
-/// The path of the document: variable segments become `{param1}` and so on.
-fn path_of(split: &SplitUrl<'_>, round: usize) -> String {
-    let mut number = 0;
-    let segments: Vec<String> = split
-        .segments()
-        .map(|segment| {
-            let mut name = || {
-                number += 1;
-                format!("{{{}}}", parameter_name(number, round))
-            };
-            match Segment::of_words(segment) {
-                Segment::Literal(text) => text,
-                Segment::Variable(_) | Segment::Greedy(_) => name(),
-                Segment::Mixed(parts) => parts
-                    .into_iter()
-                    .map(|part| match part {
-                        Part::Literal(text) => text,
-                        Part::Variable(_) => name(),
-                    })
-                    .collect(),
-            }
-        })
-        .collect();
-    let url = split.with_segments(segments.iter().map(String::as_str));
-    let path = &url[split.origin.len()..];
-    if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
-}
-
-fn parameter_name(number: usize, round: usize) -> String {
-    if round == 0 { format!("param{number}") } else { format!("param{number}_{round}") }
-}
-
-fn has_variable(split: &SplitUrl<'_>) -> bool {
-    split.segments().any(|segment| !Segment::of_words(segment).is_literal())
-}
-
-/// Gives the path parameters the names they have in this round.
-fn named(mut operation: Value, round: usize) -> Value {
-    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten();
-    for (index, parameter) in parameters.filter(|parameter| parameter["in"] == "path").enumerate() {
-        parameter["name"] = Value::from(parameter_name(index + 1, round));
-    }
-    operation
-}
-
-fn add_servers(known: Option<&mut Value>, other: &Value) {
-    let servers = other.get("servers").and_then(Value::as_array);
-    if let Some(known) = known
-        && let (Some(known), Some(servers)) = (known.get_mut("servers").and_then(Value::as_array_mut), servers)
-    {
-        known.extend(servers.iter().cloned());
-    }
-}
-
-fn request_parameters(operation: &Operation, split: &SplitUrl<'_>, include_headers: bool) -> Vec<Value> {
+fn request_parameters(
+    operation: &Operation,
+    split: &SplitUrl<'_>,
+    named: &NamedPath,
+    include_headers: bool,
+) -> Vec<Value> {
     let mut written = Vec::new();
     let in_path = named_seen(operation, |key| key.is_url_param);
-    for (index, segment) in split.segments().enumerate() {
-        for variable in Segment::of_words(segment).variables() {
-            let schema = match variable.kind {
-                Kind::Integer => json!({"type": "integer"}),
-                Kind::Float => json!({"type": "number"}),
-                _ => {
-                    let seen = in_path.get(index.to_string().as_str()).map(Seen::schema);
-                    seen.filter(|schema| schema["type"] == "string").unwrap_or_else(|| json!({"type": "string"}))
-                }
-            };
-            written.push(json!({"name": "", "in": "path", "required": true, "schema": schema}));
-        }
+    // Names of URL parameters count empty segments too.
+    let places: Vec<usize> =
+        split.segments().enumerate().filter(|(_, text)| !text.is_empty()).map(|(at, _)| at).collect();
+    for variable in &named.variables {
+        let schema = match variable.kind {
+            Kind::Integer => json!({"type": "integer"}),
+            Kind::Float => json!({"type": "number"}),
+            _ => {
+                let place = places.get(variable.segment).copied().unwrap_or(variable.segment).to_string();
+                let seen = in_path.get(place.as_str()).map(Seen::schema);
+                seen.filter(|schema| schema["type"] == "string").unwrap_or_else(|| json!({"type": "string"}))
+            }
+        };
+        written.push(json!({"name": variable.name, "in": "path", "required": true, "schema": schema}));
     }
     let query = named_seen(operation, |key| key.is_query_param);
     written.extend(query.iter().map(|(name, seen)| parameter(name, "query", seen)));
     if include_headers {
         let headers = named_seen(operation, |key| key.response_code == REQUEST && key.is_header);
-        let described = headers.iter().filter(|(name, _)| !LEFT_OUT.contains(name) && !name.starts_with(':'));
+        // Credentials are told as requirements.
+        let is_described = |name: &str| !LEFT_OUT.contains(&name) && !name.starts_with(':') && !is_credential(name);
+        let described = headers.iter().filter(|(name, _)| is_described(name));
         written.extend(described.map(|(name, seen)| parameter(name, "header", seen)));
     }
     written
@@ -247,49 +255,52 @@ fn media_type(operation: &Operation) -> &'static str {
 mod tests {
     use super::*;
 
-    fn document(urls: &[&str]) -> Value {
-        let operation = |url: &&str| Operation { url: (*url).to_owned(), method: "GET".into(), ..Operation::default() };
-        let collection = Collection {
-            id: 1,
-            name: "Payments".into(),
-            description: None,
-            created_at: 0,
-            host_name: None,
-            kind: None,
-            tags: Vec::new(),
-            access_type: None,
-            redacted: false,
-            deactivated: false,
-            out_of_testing_scope: false,
-            automated: false,
-            endpoint_count: 0,
-            write_id: None,
-            deleted: false,
-            conditions: None,
-            values_removed: true,
-            made_by: None,
-            sharing: Default::default(),
+    fn document(endpoints: &[(&str, &str)]) -> Value {
+        let operation = |(method, url): &(&str, &str)| Operation {
+            url: (*url).to_owned(),
+            method: (*method).to_owned(),
+            ..Operation::default()
         };
-        write(&collection, &urls.iter().map(operation).collect::<Vec<_>>(), true)
+        let head = Head { title: "Payments".into(), version: "1.0.0".into(), description: None, host_name: None };
+        write(&head, &endpoints.iter().map(operation).collect::<Vec<_>>(), true)
     }
 
     #[test]
     fn one_origin_is_the_server_of_all() {
-        let document = document(&["https://a.example/v/INTEGER", "https://a.example/x"]);
+        let document = document(&[("GET", "https://a.example/v/INTEGER"), ("GET", "https://a.example/x")]);
         assert_eq!(document["servers"][0]["url"], "https://a.example");
         let operation = &document["paths"]["/v/{param1}"]["get"];
         assert_eq!(operation["parameters"][0]["schema"]["type"], "integer");
         assert_eq!(operation["parameters"][0]["name"], "param1");
+        assert_eq!(operation["operationId"], "get_v_by_param1");
         assert!(operation.get("servers").is_none());
         assert_eq!(operation["responses"]["default"]["description"], "No answer is known");
     }
 
     #[test]
     fn paths_that_meet_are_told_apart() {
-        let document = document(&["/v/INTEGER", "/v/STRING", "https://a.example/x", "https://b.example/x"]);
+        let document = document(&[
+            ("GET", "/v/INTEGER"),
+            ("GET", "/v/STRING"),
+            ("GET", "https://a.example/x"),
+            ("GET", "https://b.example/x"),
+            ("GET", "http://{{host}}/x"),
+        ]);
         let paths = document["paths"].as_object().unwrap();
-        assert_eq!(paths.keys().collect::<Vec<_>>(), ["/v/{param1_1}", "/v/{param1}", "/x"]);
+        let keys: Vec<_> = paths.keys().collect();
+        assert_eq!(keys, ["/v/{param1_1}", "/v/{param1}", "/x", "/x#http-{{host}}", "/x#https-b.example"]);
         assert_eq!(paths["/v/{param1_1}"]["get"]["parameters"][0]["name"], "param1_1");
-        assert_eq!(paths["/x"]["get"]["servers"].as_array().unwrap().len(), 2);
+        assert_eq!(paths["/x#https-b.example"]["get"]["servers"], json!([{"url": "https://b.example"}]));
+        let variable = json!([{"url": "http://{host}", "variables": {"host": {"default": "{{host}}"}}}]);
+        assert_eq!(paths["/x#http-{{host}}"]["get"]["servers"], variable);
+    }
+
+    #[test]
+    fn every_method_has_a_place() {
+        let document = document(&[("QUERY", "/a"), ("PURGE", "/a"), ("ANY", "/a")]);
+        assert_eq!(document["openapi"], "3.2.0");
+        let item = &document["paths"]["/a"];
+        assert!(item["query"].is_object() && item["additionalOperations"]["PURGE"].is_object());
+        assert!(item["x-amazon-apigateway-any-method"].is_object());
     }
 }

@@ -1,7 +1,10 @@
-//! Collections as OpenAPI 3.0.1 documents, a page of endpoints at a time, from what is known of their parameters.
+//! Collections as OpenAPI documents, of version 3.0.1 where that can say all, a page of endpoints at a time, from what is known of their parameters.
 
 mod document;
+mod names;
+mod operation;
 mod schema;
+mod security;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -12,8 +15,13 @@ use portolan_engine::template::SplitUrl;
 use crate::{
     Deps, Error, access, drift, endpoints,
     endpoints::proven_urls,
-    export::document::Operation,
-    model::{collections::Collection, endpoints::RawEndpoint, keys, parameters, parameters::RawParameter},
+    export::operation::{Head, Operation},
+    model::{
+        collections::Collection,
+        endpoints::{RawEndpoint, variables_of},
+        keys, parameters,
+        parameters::RawParameter,
+    },
     parameters::data_types,
     store,
 };
@@ -67,7 +75,13 @@ pub async fn generate(deps: &Deps, caller: &Caller, selection: Selection) -> Res
         operations.extend(load(deps, caller.account_id, owner, &ids).await?);
     }
     operations.sort_by(|a, b| (&a.url, &a.method).cmp(&(&b.url, &b.method)));
-    let document = document::write(&collection, &operations, selection.include_headers);
+    let head = Head {
+        title: collection.display_name(),
+        version: "1.0.0".to_owned(),
+        description: Some("Endpoints of the collection as observed and declared.".to_owned()),
+        host_name: collection.host_name.clone(),
+    };
+    let document = document::write(&head, &operations, selection.include_headers);
     let next = ids.pop().filter(|_| more).cloned();
     Ok(Page { document: serde_json::to_string(&document)?, next })
 }
@@ -115,11 +129,15 @@ async fn load(
         let answered = parameters.keys().map(|key| &key.response_code);
         let response_codes = seen.chain(answered).copied().filter(|code| (100..600).contains(code)).collect();
         let declared = || facts().filter_map(|facts| facts.declaration.as_ref()).max();
+        let variables = variables_of(&url, &raws);
         let written = raws.iter().filter(|raw| raw.description.is_some()).max_by_key(|raw| raw.described_at);
         Operation {
             url,
             method,
+            variables,
             response_codes,
+            summary: None,
+            auth_sets: facts().flat_map(|facts| facts.auth_sets.iter().copied()).collect(),
             description: match written {
                 Some(raw) => raw.description.clone(),
                 None => declared().and_then(|declaration| declaration.description.clone()),
@@ -170,6 +188,18 @@ pub async fn declared_document(deps: &Deps, caller: &Caller, collection_id: i32)
     }
     tx.rollback().await?;
     let ids: Vec<(String, String)> = ids.into_iter().collect();
-    let operations = load(deps, caller.account_id, collection.id, &ids).await?;
-    Ok(serde_json::to_string(&document::write(&collection, &operations, true))?)
+    let mut operations = load(deps, caller.account_id, collection.id, &ids).await?;
+    for operation in &mut operations {
+        operation.summary = operation.description.take();
+    }
+    // Of several specifications the newest names the document.
+    let newest = store::specifications::list(&deps.db, caller.account_id, collection.id).await?.into_iter().next();
+    let (title, version) = newest.map(|row| (row.title, row.version)).unwrap_or_default();
+    let head = Head {
+        title: if title.is_empty() { collection.display_name() } else { title },
+        version: if version.is_empty() { "1.0.0".to_owned() } else { version },
+        description: None,
+        host_name: collection.host_name.clone(),
+    };
+    Ok(serde_json::to_string(&document::write(&head, &operations, true))?)
 }

@@ -217,8 +217,8 @@ fn read_one<'v>(value: &'v [u8], detectors: &DetectorSet) -> Result<(Record<'v>,
             record.time = now_s();
         }
         let credentials = match without_credentials(&record.path) {
-            Cow::Owned(path) => Some(path),
-            Cow::Borrowed(_) => None,
+            path if path.len() == record.path.len() => None,
+            path => Some(path.into_owned()),
         };
         // The record is kept as a sample, a credential of its URL is not.
         let json = match credentials {

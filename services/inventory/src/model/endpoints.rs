@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use portolan_engine::{AccessType, ApiType, AuthSet, AuthType, DeclaredFacts};
+use portolan_engine::{AccessType, ApiType, AuthSet, AuthType, DeclaredFacts, EndpointKind, template::SplitUrl};
+use portolan_path::Template;
 use portolan_record::Source;
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +88,9 @@ pub struct Facts {
     pub auth_sets: BTreeSet<AuthSet>,
     /// What its calls speak.
     pub api_types: BTreeSet<ApiType>,
+    /// What its calls are for those who look for APIs.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub kinds: BTreeSet<EndpointKind>,
     /// What the addresses of its calls say.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub access_types: BTreeSet<AccessType>,
@@ -117,6 +121,10 @@ pub struct Endpoint {
     pub access_types: BTreeSet<AccessType>,
     /// What it speaks.
     pub api_type: ApiType,
+    /// What it is for those who look for APIs.
+    pub kind: EndpointKind,
+    /// The URL with the names of its variables in braces.
+    pub template: String,
     /// Status codes of its answers, in their order.
     pub response_codes: Vec<i32>,
     /// Unix seconds.
@@ -125,6 +133,12 @@ pub struct Endpoint {
     pub last_seen: i64,
     /// One of its parameters is.
     pub is_sensitive: bool,
+    /// Unix seconds; 0 when it was never tested.
+    pub last_tested: i64,
+    /// Unix seconds of the newest fact that the scores rest on.
+    pub last_calculated: i64,
+    /// What its open issues weigh together.
+    pub severity_score: f64,
     /// 0 to 5.
     pub risk_score: f64,
     /// When each source showed it last, in Unix seconds.
@@ -145,6 +159,14 @@ impl Endpoint {
             true => vec![AuthType::Unauthenticated],
             false => all.into_iter().collect(),
         }
+    }
+
+    /// Takes in what testers report of it.
+    pub(crate) fn note_tests(&mut self, last_tested: i64, severity_score: f64) {
+        self.last_tested = last_tested;
+        self.last_calculated = self.last_calculated.max(last_tested);
+        self.severity_score = severity_score;
+        self.risk_score += severity_risk(severity_score);
     }
 
     /// The raw rows of one effective URL as one endpoint; nothing when none of them proves it.
@@ -171,10 +193,15 @@ impl Endpoint {
             access_types: facts().flat_map(|facts| facts.access_types.iter().copied()).collect(),
             // A special protocol outweighs plain calls beside it.
             api_type: facts().flat_map(|facts| facts.api_types.iter().copied()).max().unwrap_or(ApiType::Rest),
+            kind: facts().flat_map(|facts| facts.kinds.iter().copied()).min().unwrap_or(EndpointKind::Api),
+            template: named_url(raws),
             response_codes: codes.into_iter().collect(),
             discovered_at,
             last_seen: raws.iter().map(|raw| raw.last_seen).max().unwrap_or_default(),
             is_sensitive,
+            last_tested: 0,
+            last_calculated: raws.iter().map(|raw| raw.last_seen).max().unwrap_or_default(),
+            severity_score: 0.0,
             risk_score: f64::from(u8::from(is_new) + u8::from(is_sensitive) + u8::from(is_public)),
             sources,
             group_ids: Vec::new(),
@@ -184,6 +211,44 @@ impl Endpoint {
                 None => declared().and_then(|declaration| declaration.description.clone()),
             },
         })
+    }
+}
+
+/// The effective URL of the rows with the names of its variables: those that the newest declaration gives, else numbers.
+fn named_url(raws: &[RawEndpoint]) -> String {
+    let url = raws.first().map(|raw| raw.url.as_str()).unwrap_or_default();
+    let split = SplitUrl::new(url);
+    let mut template = Template::of_words(split.path);
+    template.name_variables(&variables_of(url, raws));
+    format!("{}{}", split.origin, template.names())
+}
+
+/// The names of the variables of an effective URL in their order, by the newest declaration that names each of them;
+/// none where there is no such.
+pub(crate) fn variables_of(url: &str, raws: &[RawEndpoint]) -> Vec<String> {
+    let count = Template::of_words(SplitUrl::new(url).path).variables().count();
+    let declarations = raws.iter().filter_map(|raw| raw.facts.declaration.as_ref());
+    let newest = declarations.filter(|known| known.variables.len() == count).max();
+    newest.map(|known| known.variables.clone()).unwrap_or_default()
+}
+
+/// What an open issue of a severity adds to the score of its endpoint.
+pub(crate) fn severity_weight(severity: &str) -> f64 {
+    match severity {
+        "CRITICAL" | "HIGH" => 100.0,
+        "MEDIUM" => 10.0,
+        "LOW" => 1.0,
+        _ => 0.0,
+    }
+}
+
+/// What the score of open issues adds to the risk of an endpoint.
+fn severity_risk(severity_score: f64) -> f64 {
+    match severity_score {
+        score if score >= 100.0 => 2.0,
+        score if score >= 10.0 => 1.0,
+        score if score > 0.0 => 0.5,
+        _ => 0.0,
     }
 }
 
@@ -259,8 +324,13 @@ mod tests {
     #[test]
     fn a_written_description_outweighs_a_declared_one() {
         let mut raw = raw("/a/x", 200, &[]);
-        raw.facts.declaration =
-            Some(DeclaredFacts { time: 1, description: Some("declared".into()), deprecated: false, tags: Vec::new() });
+        raw.facts.declaration = Some(DeclaredFacts {
+            time: 1,
+            description: Some("declared".into()),
+            deprecated: false,
+            tags: Vec::new(),
+            variables: Vec::new(),
+        });
         let description = |raw: &RawEndpoint| Endpoint::of(1, std::slice::from_ref(raw), false, 0).unwrap().description;
         assert_eq!(description(&raw).as_deref(), Some("declared"));
         raw.description = Some(String::new());

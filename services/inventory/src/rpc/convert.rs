@@ -65,6 +65,9 @@ pub fn basic_collection(collection: Collection) -> pb::BasicApiCollection {
         r#type: collection.kind,
         automated: collection.automated,
         access_type: collection.access_type,
+        skills: Vec::new(),
+        registry_status: None,
+        base_risk_score: 0.0,
     }
 }
 
@@ -124,10 +127,10 @@ pub fn endpoint(endpoint: Endpoint) -> pb::ApiInfo {
         response_codes: endpoint.response_codes,
         discovered_timestamp: endpoint.discovered_at,
         last_seen: endpoint.last_seen,
-        last_tested: 0,
-        last_calculated_time: 0,
+        last_tested: endpoint.last_tested,
+        last_calculated_time: endpoint.last_calculated,
         is_sensitive: endpoint.is_sensitive,
-        severity_score: 0.0,
+        severity_score: endpoint.severity_score,
         risk_score: endpoint.risk_score,
         threat_score: 0.0,
         violations: Default::default(),
@@ -135,6 +138,8 @@ pub fn endpoint(endpoint: Endpoint) -> pb::ApiInfo {
         sources: endpoint.sources.iter().map(source).collect(),
         description: endpoint.description,
         tags_list: endpoint.tags.iter().map(tag).collect(),
+        kind: endpoint.kind.name().to_owned(),
+        url_template: endpoint.template,
         id: Some(endpoint_id(endpoint.id)),
     }
 }
@@ -142,6 +147,7 @@ pub fn endpoint(endpoint: Endpoint) -> pb::ApiInfo {
 pub fn parameter(parameter: Parameter) -> pb::SingleTypeInfo {
     let Parameter { endpoint, key, seen, with_values, group_ids } = parameter;
     let elements = || seen.values.list().map(str::to_owned).collect();
+    let unique_count = i64::try_from(seen.values.list().count()).unwrap_or(i64::MAX);
     pb::SingleTypeInfo {
         url: endpoint.url,
         method: endpoint.method,
@@ -160,7 +166,7 @@ pub fn parameter(parameter: Parameter) -> pb::SingleTypeInfo {
         values: with_values.then(|| pb::ParameterValues { elements: elements() }),
         min_value: seen.min.unwrap_or(NO_MIN),
         max_value: seen.max.unwrap_or(NO_MAX),
-        unique_count: 0,
+        unique_count,
         public_count: 0,
         api_collection_id: endpoint.collection_id,
         collection_ids: std::iter::once(endpoint.collection_id).chain(group_ids).collect(),

@@ -87,6 +87,24 @@ pub async fn open_of_groups(
     rows.iter().map(read).collect()
 }
 
+const SELECT_TESTED: &str = "SELECT DISTINCT url_key, last_tested FROM api_endpoints \
+     WHERE account_id = $1 AND collection_id = $2 AND last_tested > 0 AND removed = 0";
+
+/// When the endpoints of a collection were last tested, by the key of the URL; those that were.
+pub async fn tested(db: &Db, account_id: i64, collection_id: i32) -> Result<Vec<(String, i64)>, Error> {
+    let rows = db.fetch_all(SELECT_TESTED, args![account_id, collection_id]).await?;
+    rows.iter().map(|row| Ok((row.get("url_key")?, row.get("last_tested")?))).collect()
+}
+
+const SELECT_SEVERITIES: &str = "SELECT url_key, severity, count(*) AS issues FROM issues \
+     WHERE account_id = $1 AND collection_id = $2 AND status = 'OPEN' AND severity <> '' GROUP BY url_key, severity";
+
+/// The open issues of a collection by the key of the URL, and their severity.
+pub async fn severities(db: &Db, account_id: i64, collection_id: i32) -> Result<Vec<(String, String, i64)>, Error> {
+    let rows = db.fetch_all(SELECT_SEVERITIES, args![account_id, collection_id]).await?;
+    rows.iter().map(|row| Ok((row.get("url_key")?, row.get("severity")?, row.get("issues")?))).collect()
+}
+
 fn read_open(row: &Row) -> Result<Open, Error> {
     Ok(Open {
         url: row.get("url")?,
