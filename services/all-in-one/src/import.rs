@@ -2,7 +2,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::IsTerminal as _;
+use std::io::{Cursor, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -13,10 +13,12 @@ use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::io::AsyncRead;
 use tokio_util::io::{InspectReader, ReaderStream};
 use uuid::Uuid;
 
 use crate::commands::say;
+use crate::folder;
 
 /// Where the first start leaves the key of the administrator.
 const LOCAL_KEY_FILE: &str = "./data/admin-api-key";
@@ -37,7 +39,8 @@ const PIECE_BYTES: usize = 256 * 1024;
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ImportArgs {
     /// HAR captures, OpenAPI, Swagger and AsyncAPI documents, GraphQL schemas, Postman collections, exports of Insomnia and
-    /// Bruno, saved items of Burp and Imperva schemas, plain, gzip or zstd; `-` reads standard input.
+    /// Bruno, saved items of Burp and Imperva schemas, plain, gzip, zstd or in a zip archive; a folder is sent as one
+    /// archive, `-` reads standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Collection to fill, made when there is none; without it the file's title or first host names it.
@@ -98,12 +101,17 @@ async fn import(server: &Server, arguments: &ImportArgs, file: &Path) -> Result<
     let name = shown_name(file);
     let is_input = file == Path::new("-");
     let path = if is_input { Path::new("/dev/stdin") } else { file };
-    let reader = tokio::fs::File::open(path).await.map_err(|error| error.to_string())?;
-    let metadata = reader.metadata().await.map_err(|error| error.to_string())?;
-    if metadata.is_dir() {
-        return Err("it is a directory".to_owned());
-    }
-    let bytes = metadata.len();
+    let opened = tokio::fs::File::open(path).await.map_err(|error| error.to_string())?;
+    let metadata = opened.metadata().await.map_err(|error| error.to_string())?;
+    let (reader, bytes): (Box<dyn AsyncRead + Send + Unpin>, u64) = if metadata.is_dir() {
+        let path = path.to_owned();
+        let packed = tokio::task::spawn_blocking(move || folder::archive(&path)).await;
+        let packed = packed.map_err(|error| error.to_string())??;
+        let bytes = packed.len() as u64;
+        (Box::new(Cursor::new(packed)), bytes)
+    } else {
+        (Box::new(opened), metadata.len())
+    };
     let bar = progress_bar(bytes);
     bar.set_message(format!("sending {}", clean(&name)));
     let counted = bar.clone();
@@ -425,8 +433,18 @@ fn print_folded(folded: &[Endpoint]) {
 }
 
 fn files_table(done: &[(String, Job)], collections: &BTreeMap<i64, Collection>) -> Table {
-    let mut rows =
-        table(["File", "Format", "Collection", "Items", "Imported", "Refused", "Endpoints", "Shared", "Sensitive", "Seconds"]);
+    let mut rows = table([
+        "File",
+        "Format",
+        "Collection",
+        "Items",
+        "Imported",
+        "Refused",
+        "Endpoints",
+        "Shared",
+        "Sensitive",
+        "Seconds",
+    ]);
     for (name, job) in done {
         let collection = job.collection_id.and_then(|id| collections.get(&id));
         let count = |of: fn(&Collection) -> usize| collection.map_or_else(String::new, |known| of(known).to_string());

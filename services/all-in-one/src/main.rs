@@ -7,6 +7,7 @@ mod commands;
 mod derive;
 mod diff;
 mod doctor;
+mod folder;
 mod import;
 mod ingest;
 mod keys;

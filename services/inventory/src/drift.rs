@@ -16,7 +16,7 @@ use portolan_path::Segment;
 use portolan_store::Tx;
 
 use crate::{
-    Deps, Error, access,
+    Deps, Error, access, kept,
     model::{
         drift::{Change, Declared, Drift, Place},
         endpoints::RawEndpoint,
@@ -106,6 +106,20 @@ pub async fn get(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<Dri
         }
         drift.specifications.push(change);
         current.extend(operations);
+    }
+    if let Some(kept) = kept::of(deps, account_id, collection.id).await? {
+        drift.documented = true;
+        let (title, version, declared_at) = (kept.title, kept.version, kept.updated_at);
+        drift.specifications.push(Change {
+            title,
+            version,
+            previous_version: None,
+            declared_at,
+            added: Vec::new(),
+            removed: Vec::new(),
+            changed: Vec::new(),
+        });
+        current.extend(kept.operations);
     }
     let mut tx = deps.db.begin_read().await?;
     let raws = store::endpoints::list(&mut tx, account_id, collection.id).await?;

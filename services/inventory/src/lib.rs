@@ -37,6 +37,7 @@ mod fuzzing;
 pub mod groups;
 pub mod ingest;
 mod jobs;
+mod kept;
 mod members;
 mod migrations;
 /// What things are.

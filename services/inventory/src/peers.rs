@@ -8,7 +8,7 @@ use portolan_api::{
         AddUserCollectionRequest, FindOrganizationRequest, ForgetCollectionsRequest, GetAccountSettingsRequest,
         ResolveManagedUserRequest, find_organization_request::By,
     },
-    imports::v1::{DeleteUploadsRequest, RedactUploadsRequest},
+    imports::v1::{DeleteUploadsRequest, GetSpecificationRequest, RedactUploadsRequest, Specification},
 };
 use portolan_authz::Caller;
 use portolan_runtime::Peers;
@@ -75,6 +75,29 @@ pub async fn forget_collection(peers: &Peers, account_id: i64, collection_id: i3
     let request = ForgetCollectionsRequest { account_id, collection_ids: vec![collection_id] };
     peers.collection_lists().forget_collections(request).await?;
     Ok(())
+}
+
+/// A specification that a user keeps for a collection.
+pub struct KeptSpecification {
+    pub name: String,
+    /// An OpenAPI document as JSON text.
+    pub content: String,
+    /// Unix seconds.
+    pub updated_at: i64,
+}
+
+/// The specification that a user keeps for a collection, if any.
+///
+/// # Errors
+/// `UNAVAILABLE`.
+pub async fn kept_specification(
+    peers: &Peers,
+    account_id: i64,
+    collection_id: i32,
+) -> Result<Option<KeptSpecification>> {
+    let request = GetSpecificationRequest { account_id, collection_id };
+    let kept = peers.uploads().get_specification(request).await?.into_inner().specification;
+    Ok(kept.map(|Specification { name, content, updated_at }| KeptSpecification { name, content, updated_at }))
 }
 
 /// Has the values in raw uploads of a collection removed. It bears being told twice.

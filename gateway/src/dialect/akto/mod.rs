@@ -92,7 +92,10 @@ impl Rules for Akto {
         let schema = json!({
             "type": "object",
             "required": ["actionErrors"],
-            "properties": { "actionErrors": { "type": "array", "items": { "type": "string" } } },
+            "properties": {
+                "actionErrors": { "type": "array", "items": { "type": "string" } },
+                "error": { "type": "string", "description": "The first text again, on the routes that document it." },
+            },
         });
         vec![(self.error_schema_name(false), schema)]
     }

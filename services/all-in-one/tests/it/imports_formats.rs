@@ -106,7 +106,9 @@ pub async fn files_of_other_tools_become_endpoints(test: TestDb) {
     expected.sort_unstable();
     expected.dedup();
     for (_, url) in expected.iter().map(|endpoint| endpoint.split_once(' ').unwrap()) {
-        assert!(printed.contains(url), "{url} is not in {printed}");
+        // The command prints the names of variables.
+        let literal = url.split("INTEGER").next().unwrap();
+        assert!(printed.contains(literal), "{url} is not in {printed}");
     }
     let list = server.post("/api/getAllCollections", json!({})).await.expect(200).json();
     let all = list["apiCollections"].as_array().unwrap().iter().find(|collection| collection["name"] == "All").unwrap();

@@ -189,6 +189,12 @@ pub async fn a_workspace_reaches_the_inventory(test: TestDb) {
         .post("/api/savePostmanCollection", json!({"postmanCollectionId": "1-c1", "apiCollectionId": id}))
         .await
         .expect(200);
+    // What is kept is compared with, and nothing of it is ingested.
+    let of_it = json!({"apiCollectionId": id});
+    let methods = server.post("/api/fetchAllUrlsAndMethods", of_it.clone()).await.expect(200).json();
+    assert!(!methods["data"].as_object().unwrap().is_empty(), "{methods}");
+    let stored = server.post("/api/fetchOpenApiSchema", of_it).await.expect(200).body;
+    assert!(stored.contains("Books"), "{stored}");
     let export = server.post("/api/createPostmanApi", json!({"apiCollectionId": id})).await.expect(200).json();
     let job = server.wait_for_job(export["jobId"].as_str().unwrap()).await;
     assert_eq!((&job["state"], &job["kind"]), (&json!("SUCCEEDED"), &json!("export.postman")));

@@ -6,6 +6,7 @@ mod bad_input;
 mod billing;
 mod billing_stigg;
 mod canary;
+mod client_bodies;
 mod collections;
 mod commands;
 mod credentials;
@@ -13,6 +14,7 @@ mod distributed;
 mod documented;
 mod earlier_data;
 mod edge;
+mod exports;
 mod faults;
 mod floods;
 mod front;
@@ -105,6 +107,12 @@ portolan_testkit::suite! {
     imports::an_upload_has_an_owner,
     imports::a_streamed_file_becomes_a_job,
     imports::the_command_imports_a_file,
+    client_bodies::bodies_of_real_clients_are_read,
+    client_bodies::members_of_another_type_are_named,
+    client_bodies::captures_tell_time_place_and_secrets,
+    client_bodies::services_without_traffic_make_collections,
+    exports::documents_come_back_as_the_same_endpoints,
+    exports::the_command_shows_apis_first_and_sends_folders,
     imports_formats::files_of_other_tools_become_endpoints,
     imports_formats::what_is_refused_is_named_and_leaves_nothing,
     imports_formats::what_a_reading_notes_is_told_everywhere,

@@ -251,6 +251,21 @@ impl Server {
         Ok(Answer { status, headers, body: response.text().await? })
     }
 
+    /// Starts a new measure of the largest memory, where the system has one.
+    pub fn forget_peak(&self) {
+        if let Some(id) = self.children.first().and_then(Child::id) {
+            let _ = std::fs::write(format!("/proc/{id}/clear_refs"), "5");
+        }
+    }
+
+    /// The largest resident memory of the first process, in MiB; 0 where the system does not tell.
+    pub fn peak_mib(&self) -> u64 {
+        let status = self.children.first().and_then(Child::id).map(|id| format!("/proc/{id}/status"));
+        let status = status.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+        line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or_default() / 1024
+    }
+
     pub async fn create_collection(&self, name: &str) -> i64 {
         let answer = self.post("/api/createCollection", json!({ "collectionName": name })).await.expect(200);
         answer.json()["apiCollections"][0]["id"].as_i64().unwrap()

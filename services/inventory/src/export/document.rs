@@ -38,7 +38,7 @@ pub(super) fn write(head: &Head, operations: &[Operation], include_headers: bool
         // which no client sends, or names tell them apart, so that none is lost.
         let (mut round, mut fragment) = (0, String::new());
         let (named, key) = loop {
-            let named = named_path(&split, &operation.variables, round);
+            let named = named_path(&operation.url, &operation.variables, round);
             let key = format!("{}{fragment}", named.path);
             if !paths.get(&key).is_some_and(|item| method.stands_in(item)) {
                 break (named, key);

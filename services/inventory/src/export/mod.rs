@@ -16,6 +16,7 @@ use crate::{
     Deps, Error, access, drift, endpoints,
     endpoints::proven_urls,
     export::operation::{Head, Operation},
+    kept,
     model::{
         collections::Collection,
         endpoints::{RawEndpoint, variables_of},
@@ -160,7 +161,10 @@ pub async fn declared_methods(
 ) -> Result<BTreeMap<String, BTreeSet<String>>, Error> {
     let collection = access::readable(deps, caller, collection_id).await?.ok_or(Reason::CollectionNotFound)?;
     let mut methods: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for operation in drift::current_operations(deps, caller.account_id, collection.id).await? {
+    let mut operations = drift::current_operations(deps, caller.account_id, collection.id).await?;
+    operations
+        .extend(kept::of(deps, caller.account_id, collection.id).await?.into_iter().flat_map(|kept| kept.operations));
+    for operation in operations {
         let path = &operation.url[SplitUrl::new(&operation.url).origin.len()..];
         methods.entry(path.to_owned()).or_default().insert(operation.method);
     }
@@ -174,6 +178,14 @@ pub async fn declared_methods(
 pub async fn declared_document(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<String, Error> {
     let missing = || portolan_api::Error::new(Reason::OpenapiSchemaNotFound).with("id", collection_id);
     let collection = access::readable(deps, caller, collection_id).await?.ok_or_else(missing)?;
+    // Of several specifications the newest counts, and the kept one is answered as it is.
+    let newest = store::specifications::list(&deps.db, caller.account_id, collection.id).await?.into_iter().next();
+    let declared_at = newest.as_ref().map_or(i64::MIN, |row| row.declared_at);
+    if let Some(kept) = kept::of(deps, caller.account_id, collection.id).await?
+        && kept.updated_at >= declared_at
+    {
+        return Ok(kept.document);
+    }
     let declared = drift::current_operations(deps, caller.account_id, collection.id).await?;
     if declared.is_empty() {
         return Err(missing().into());
@@ -192,8 +204,6 @@ pub async fn declared_document(deps: &Deps, caller: &Caller, collection_id: i32)
     for operation in &mut operations {
         operation.summary = operation.description.take();
     }
-    // Of several specifications the newest names the document.
-    let newest = store::specifications::list(&deps.db, caller.account_id, collection.id).await?.into_iter().next();
     let (title, version) = newest.map(|row| (row.title, row.version)).unwrap_or_default();
     let head = Head {
         title: if title.is_empty() { collection.display_name() } else { title },

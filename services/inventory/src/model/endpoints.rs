@@ -217,16 +217,16 @@ impl Endpoint {
 /// The effective URL of the rows with the names of its variables: those that the newest declaration gives, else numbers.
 fn named_url(raws: &[RawEndpoint]) -> String {
     let url = raws.first().map(|raw| raw.url.as_str()).unwrap_or_default();
-    let split = SplitUrl::new(url);
-    let mut template = Template::of_words(split.path);
+    let (origin, path) = url.split_at(SplitUrl::new(url).origin.len());
+    let mut template = Template::of_words(path);
     template.name_variables(&variables_of(url, raws));
-    format!("{}{}", split.origin, template.names())
+    format!("{origin}{}", template.names())
 }
 
 /// The names of the variables of an effective URL in their order, by the newest declaration that names each of them;
 /// none where there is no such.
 pub(crate) fn variables_of(url: &str, raws: &[RawEndpoint]) -> Vec<String> {
-    let count = Template::of_words(SplitUrl::new(url).path).variables().count();
+    let count = Template::of_words(&url[SplitUrl::new(url).origin.len()..]).variables().count();
     let declarations = raws.iter().filter_map(|raw| raw.facts.declaration.as_ref());
     let newest = declarations.filter(|known| known.variables.len() == count).max();
     newest.map(|known| known.variables.clone()).unwrap_or_default()
