@@ -3,13 +3,11 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use portolan_api::{Dialect, Error};
+use portolan_runtime::budget::Hold;
 use serde_json::Value;
 
 use super::{asked::Asked, json};
-use crate::{
-    budget::Hold,
-    query::{encode_params, encode_query},
-};
+use crate::query::{encode_params, encode_query};
 
 /// In which form the failures of a path are told.
 #[derive(Clone, Copy)]

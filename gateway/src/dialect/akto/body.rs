@@ -8,7 +8,7 @@ use flate2::read::MultiGzDecoder;
 use http::{HeaderMap, header};
 use portolan_api::{Error, Reason};
 
-use crate::budget::Hold;
+use portolan_runtime::budget::Hold;
 
 /// Bytes that are unpacked before what they hold is counted again.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -147,7 +147,7 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
-    use crate::budget::{BodyBudget, Owner};
+    use portolan_runtime::budget::{BodyBudget, Owner};
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()

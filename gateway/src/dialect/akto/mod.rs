@@ -8,6 +8,7 @@ mod form;
 
 use bytes::Bytes;
 use portolan_api::{Dialect, Error, Reason};
+use portolan_runtime::budget::Hold;
 use serde_json::{Value, json};
 
 use super::{
@@ -16,7 +17,6 @@ use super::{
     rules::{Rules, Told},
 };
 use crate::{
-    budget::Hold,
     codec::{self, Manner},
     query::{encode_cookies, encode_params, encode_query},
     routes::BodyRule,
