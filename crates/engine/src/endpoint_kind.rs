@@ -8,10 +8,13 @@ use crate::{ApiType, Method};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EndpointKind {
+    /// Messages after an upgrade.
     Websocket,
+    /// The body is a query.
     Graphql,
     /// gRPC, SOAP and JSON-RPC: the body names the procedure.
     Rpc,
+    /// What programs call.
     Api,
     /// A document that a browser shows.
     Page,
@@ -93,6 +96,7 @@ const ASSET_DESTINATIONS: [&str; 14] = [
 const PAGE_DESTINATIONS: [&str; 3] = ["document", "frame", "iframe"];
 
 impl EndpointKind {
+    /// Its name, as lists show it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Websocket => "websocket",
