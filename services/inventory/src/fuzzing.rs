@@ -17,7 +17,7 @@ use crate::{
     catalogs::Catalogs,
     defaults::insert_defaults,
     ingest::{batch, write},
-    migrations::{SERVICE, migrate},
+    migrations::TABLES,
     model::{
         collections::Tag,
         conditions::{Conditions, Seen, Written},
@@ -56,9 +56,7 @@ impl Tables {
         let directory = parent.join(format!("portolan-tables-{}", uuid::Uuid::new_v4()));
         let db = runtime.block_on(async {
             let store = Store::connect(&format!("sqlite:{}", directory.display())).await.expect("a store");
-            let db = store.service(SERVICE).await.expect("a service");
-            migrate(&db).await.expect("the tables");
-            db
+            store.migrate(&TABLES).await.expect("the tables")
         });
         let detectors = DetectorSet { common: portolan_engine::Detectors::new(PiiType::all()), ..Default::default() };
         Self { runtime, db, detectors, directory }
