@@ -1,6 +1,6 @@
 # `make` prints the targets. Tools that are not on the machine are installed into ./.local, which can be deleted.
 .DEFAULT_GOAL := help
-.PHONY: help run up-distributed install build check test test-sqlite lint fmt proto-lint deploy-lint docs audit golden bench canary security fuzz clean
+.PHONY: help run up-distributed install build check test test-sqlite lint fmt proto-lint deploy-lint docs audit golden bench canary soak security fuzz clean
 
 CARGO ?= cargo
 TOOLS := $(CURDIR)/.local/tools
@@ -67,6 +67,9 @@ security: ## print the security bar with the tests that hold each line
 canary: ## serve one tenant while another sends everything that is bad, for CANARY_SECONDS (600), in both forms
 	PORTOLAN_CANARY_S=$${CANARY_SECONDS:-600} deploy/dev/test-env.sh run sh -c \
 	    '$(CARGO) test --release --locked -p portolan --test it -- canary:: && deploy/dev/test-six.sh canary'
+
+soak: ## six processes under a mixed load for SOAK_SECONDS (1800), then a table of everything that grew
+	PORTOLAN_TEST_SCHEMATHESIS=none deploy/dev/test-env.sh run deploy/dev/soak
 
 fuzz: ## run each parser and the transcoder on changed inputs for FUZZ_SECONDS (60) each
 	deploy/dev/fuzz

@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, reque
 use portolan_api::{Error, Reason, Who, access};
 use portolan_runtime::{
     budget::{Hold, Owner},
-    telemetry,
+    record_seconds, telemetry,
 };
 use tracing::Instrument;
 
@@ -86,14 +86,14 @@ pub(crate) async fn handle(State(gateway): State<Arc<Gateway>>, request: Request
         account_id = tracing::field::Empty, credential_id = tracing::field::Empty
     );
     telemetry::adopt(&span, request.headers());
-    let work = dispatch(&gateway, request, &request_id, &mut seen).instrument(span);
+    let work = dispatch(&gateway, request, &request_id, &mut seen).instrument(span.clone());
     let mut reply = match AssertUnwindSafe(work).catch_unwind().await {
         Ok(reply) => reply,
         Err(_) => render(&Error::internal("a request panicked"), Form::of_path(uri.path()), request_id.text()),
     };
     dialect::of_path(uri.path()).finish(reply.headers_mut());
     reply::finish(reply.headers_mut(), &request_id.value);
-    seen.tell(&reply, started.elapsed().as_secs_f64(), &request_id);
+    seen.tell(&reply, started.elapsed().as_secs_f64(), &request_id, &span);
     reply.map(Body::from)
 }
 
@@ -114,7 +114,7 @@ impl Default for Seen {
 }
 
 impl Seen {
-    fn tell(self, reply: &Reply, seconds: f64, request_id: &RequestId) {
+    fn tell(self, reply: &Reply, seconds: f64, request_id: &RequestId, span: &tracing::Span) {
         let status = reply.status();
         let reason = reply.headers().get("x-portolan-error").and_then(|reason| reason.to_str().ok());
         if status == StatusCode::UNAUTHORIZED {
@@ -136,7 +136,7 @@ impl Seen {
         }
         metrics::counter!("portolan_gateway_requests_total", "method" => self.label.clone(), "status" => code)
             .increment(1);
-        metrics::histogram!("portolan_gateway_request_seconds", "method" => self.label).record(seconds);
+        record_seconds("portolan_gateway_request_seconds", &self.label, seconds, span, request_id.text());
     }
 }
 

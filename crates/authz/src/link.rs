@@ -1,7 +1,7 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, LazyLock, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -10,7 +10,7 @@ use std::{
 use portolan_api::{Error, Seldom};
 use redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _,
-    RedisError, TlsCertificates, aio::MultiplexedConnection, io::tcp::TcpSettings,
+    RedisError, Script, TlsCertificates, aio::MultiplexedConnection, io::tcp::TcpSettings,
 };
 
 /// A call that may be answered without Redis waits this long.
@@ -142,7 +142,13 @@ impl Redis {
     /// # Errors
     /// `UNAVAILABLE`.
     pub async fn ping(&self) -> Result<(), Error> {
-        let ping = async |mut session: Session| redis::cmd("PING").query_async::<()>(&mut session.connection).await;
+        // A replica, a full memory and a user with too few rights answer PING all the same: this writes as changes do.
+        static SCRIPT: LazyLock<Script> =
+            LazyLock::new(|| Script::new("redis.call('SET', KEYS[1], '1', 'PX', '1000') return 0"));
+        let ping = async |mut session: Session| {
+            let key = format!("portolan:{}:ready", session.installation);
+            SCRIPT.key(key).invoke_async::<()>(&mut session.connection).await
+        };
         self.patient(ping).await
     }
 

@@ -72,6 +72,11 @@ pub(crate) struct Embedded {
 impl Embedded {
     pub async fn open(topic: &str, store: &Store) -> Result<Self, Error> {
         let db = store.migrate(&TABLES).await?;
+        if !store.makes() && db.fetch_all(SELECT_OFFSETS, args![topic]).await?.is_empty() {
+            return Err(Error::Configuration(format!(
+                "the topic {topic} does not exist there: log.topic must be that of the processes, which make it at their start"
+            )));
+        }
         for partition in 0..PARTITIONS {
             db.execute(INSERT_PARTITION, args![topic, partition]).await?;
         }

@@ -39,7 +39,8 @@ pub async fn is_there(log: Log) -> Result<String, String> {
 impl Log {
     /// Opens a topic. `embedded:` keeps it in the store's database, `kafka://host:port[,host:port]` in a broker, where the
     /// topic and that of rejected records, `<topic>.rejected`, are made when missing. Behind `?` the URL may say `tls=true`,
-    /// `ca`, `cert` and `key` (PEM files), `sasl` (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512), `user` and `password`.
+    /// `ca`, `cert` and `key` (PEM files), `sasl` (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512), `user` and `password`. On a store
+    /// that makes nothing the topic must be there.
     ///
     /// # Errors
     /// [`Error::Configuration`] for any other URL and for a topic name that is empty, longer than 200 bytes or holds a
@@ -56,7 +57,7 @@ impl Log {
                 Ok(Self { backend: Arc::new(Backend::Embedded(embedded)), rejects: Arc::new(rejects) })
             }
             Some(("kafka", servers)) => {
-                let kafka = Kafka::open(servers, topic).await?;
+                let kafka = Kafka::open(servers, topic, store.makes()).await?;
                 let rejects = Rejects::new(store.migrate(&TABLES).await?, kafka.source());
                 Ok(Self { backend: Arc::new(Backend::Kafka(kafka)), rejects: Arc::new(rejects) })
             }
@@ -196,6 +197,15 @@ impl Log {
             Backend::Embedded(log) => log.trim_producers(now).await,
             Backend::Kafka(..) => Ok(0),
         }
+    }
+
+    /// Forgets the rejected records that were set aside before a time (Unix seconds), some at a time, and returns their
+    /// number. What a broker holds of them stays as long as its own retention says.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn trim_rejected(&self, before: i64) -> Result<u64, Error> {
+        Ok(self.rejects.trim(before).await?)
     }
 
     /// Sets records aside, each with its reason. A repetition for the same offset changes nothing.

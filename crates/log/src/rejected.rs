@@ -10,6 +10,8 @@ use portolan_store::{Bulk, Db, Error, Row, Value, args, retrying};
 
 /// Records kept of one account.
 const RECORDS_MAX: i64 = 1_000;
+/// Records that one statement forgets.
+const TRIMMED_AT_ONCE: i64 = 1_000;
 /// Bytes of their values.
 const BYTES_MAX: i64 = 64 << 20;
 
@@ -78,6 +80,8 @@ const SELECT: &str = "SELECT partition_id, record_offset, reason, value, created
      ORDER BY created_at DESC, partition_id, record_offset DESC LIMIT $7";
 const COUNT: &str = "SELECT count(*) AS records FROM log_rejected WHERE topic = $1";
 const DELETE: &str = "DELETE FROM log_rejected WHERE topic = $1 AND partition_id = $2 AND record_offset = $3";
+const DELETE_OLDER: &str = "DELETE FROM log_rejected WHERE topic = $1 AND (partition_id, record_offset) IN \
+     (SELECT partition_id, record_offset FROM log_rejected WHERE topic = $1 AND created_at < $2 LIMIT $3)";
 // The newest stays, whatever its size.
 const DELETE_OLDEST: &str = "DELETE FROM log_rejected WHERE topic = $1 AND account_id = $2 \
      AND (partition_id, record_offset) IN (SELECT partition_id, record_offset FROM (SELECT partition_id, record_offset, \
@@ -140,6 +144,18 @@ impl Rejects {
 
     pub async fn count(&self) -> Result<i64, Error> {
         self.db.fetch_one(COUNT, args![&self.topic]).await?.get("records")
+    }
+
+    /// Forgets what was set aside before a time.
+    pub async fn trim(&self, before: i64) -> Result<u64, Error> {
+        let mut trimmed = 0;
+        loop {
+            let some = retrying(|| self.db.execute(DELETE_OLDER, args![&self.topic, before, TRIMMED_AT_ONCE])).await?;
+            trimmed += some;
+            if some < TRIMMED_AT_ONCE.unsigned_abs() {
+                return Ok(trimmed);
+            }
+        }
     }
 
     /// Forgets a record; false when it was not there.

@@ -41,12 +41,16 @@ const SLOW: &str = "its receiver is slow";
 const REASON_CHARACTERS_MAX: usize = 500;
 /// How often the age of the oldest event is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(10);
+/// How often events that were refused long ago are forgotten, and how many by one statement.
+const FORGET_EVERY: Duration = Duration::from_secs(3_600);
+const FORGOTTEN_AT_ONCE: i64 = 500;
 
 /// Delivers the events of a process's outboxes. Several processes on one database share the work by a lease.
 pub struct Relay {
     dbs: Vec<Db>,
     sinks: HashMap<&'static str, Arc<dyn Sink>>,
     patience: Patience,
+    refused_kept_s: i64,
 }
 
 #[derive(Clone, Copy)]
@@ -58,7 +62,7 @@ struct Patience {
 impl Default for Relay {
     fn default() -> Self {
         let patience = Patience { delivery_max: DELIVERY_MAX, turn_max: TURN_MAX };
-        Self { dbs: Vec::new(), sinks: HashMap::new(), patience }
+        Self { dbs: Vec::new(), sinks: HashMap::new(), patience, refused_kept_s: i64::MAX }
     }
 }
 
@@ -82,6 +86,13 @@ impl Relay {
     #[must_use]
     pub fn sink(mut self, topic: &'static str, sink: impl Sink + 'static) -> Self {
         self.sinks.insert(topic, Arc::new(sink));
+        self
+    }
+
+    /// For how long events are kept that were refused for good; for ever where nothing is said.
+    #[must_use]
+    pub fn keeping_refused(mut self, seconds: i64) -> Self {
+        self.refused_kept_s = seconds;
         self
     }
 
@@ -112,6 +123,7 @@ impl Relay {
                     topic,
                     sink: sink.clone(),
                     patience: self.patience,
+                    refused_kept_s: self.refused_kept_s,
                     owner: format!("{:032x}", uuid::Uuid::new_v4().as_u128()),
                 };
                 tasks.spawn(task.run(stopped.clone()));
@@ -134,14 +146,22 @@ struct Task {
     topic: &'static str,
     sink: Arc<dyn Sink>,
     patience: Patience,
+    refused_kept_s: i64,
     owner: String,
 }
 
 impl Task {
     async fn run(self, mut stopped: watch::Receiver<bool>) {
         let mut wait = WAIT_FIRST;
-        let mut measured: Option<Instant> = None;
+        let (mut measured, mut forgotten): (Option<Instant>, Option<Instant>) = (None, None);
         loop {
+            if forgotten.is_none_or(|at| at.elapsed() >= FORGET_EVERY) {
+                let before = now_s().saturating_sub(self.refused_kept_s);
+                if let Err(error) = store::forget_rejected(&self.db, self.topic, before, FORGOTTEN_AT_ONCE).await {
+                    tracing::warn!(topic = self.topic, %error, "events that were refused long ago stay for now");
+                }
+                forgotten = Some(Instant::now());
+            }
             if measured.is_none_or(|at| at.elapsed() >= MEASURE_EVERY) {
                 self.measure().await;
                 measured = Some(Instant::now());

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use portolan_authz::Guard;
-use portolan_runtime::{Process, Tasks};
+use portolan_runtime::{Process, Tasks, options::kept_s};
 use portolan_store::{Db, Error};
 
 use crate::{AuditLog, Relay, RelayHandle, open};
@@ -13,7 +13,8 @@ use crate::{AuditLog, Relay, RelayHandle, open};
 pub async fn start(process: &Process, db: &Db, guard: Guard) -> Result<(Guard, RelayHandle), Error> {
     open(db).await?;
     let guard = guard.with_audit(Arc::new(AuditLog::new(db.clone())));
-    Ok((guard, Relay::to_services(&process.peers).with_db(db).start()))
+    let kept_s = kept_s(process.config.shared.retention.refused_events_days);
+    Ok((guard, Relay::to_services(&process.peers).keeping_refused(kept_s).with_db(db).start()))
 }
 
 /// The guard of a service, which records in its outbox, with the relay among its tasks. In a process with

@@ -160,6 +160,15 @@ pub(crate) async fn reject(db: &Db, topic: &str, event: &Event, reason: &str, no
     tx.commit().await
 }
 
+const FORGET_REJECTED: &str = "DELETE FROM outbox_rejected WHERE topic = $1 AND event_id IN \
+     (SELECT event_id FROM outbox_rejected WHERE topic = $1 AND rejected_at < $2 LIMIT $3)";
+
+/// Forgets the events of a topic that were refused before a time, `limit` at a time.
+pub(crate) async fn forget_rejected(db: &Db, topic: &str, before: i64, limit: i64) -> Result<(), Error> {
+    while db.execute(FORGET_REJECTED, args![topic, before, limit]).await? == limit.unsigned_abs() {}
+    Ok(())
+}
+
 /// Takes or renews the right to deliver a topic; false while another process holds it.
 pub(crate) async fn take_lease(db: &Db, topic: &str, owner: &str, until: i64, now: i64) -> Result<bool, Error> {
     Ok(db.execute(TAKE_LEASE, args![topic, owner, until, now]).await? == 1)

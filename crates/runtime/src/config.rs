@@ -3,7 +3,11 @@ use std::{net::SocketAddr, path::PathBuf};
 use portolan_proxies::Proxies;
 use serde::de::DeserializeOwned;
 
-use crate::{address::Address, options::Shared, settings::Settings};
+use crate::{
+    address::Address,
+    options::{RETENTION_DAYS_MAX, RetentionOptions, Shared},
+    settings::Settings,
+};
 
 /// A transaction and a read beside it.
 const CONNECTIONS_MIN: u32 = 2;
@@ -237,6 +241,30 @@ impl Config {
         }
     }
 
+    /// The files of certificates that are configured, by their keys.
+    pub fn certificate_files(&self) -> Vec<(&'static str, PathBuf)> {
+        let Shared { store, cache, log, tls, .. } = &self.shared;
+        let files = [
+            ("tls.cert", &tls.cert),
+            ("tls.ca", &tls.ca),
+            ("store.ca", &store.ca),
+            ("store.cert", &store.cert),
+            ("cache.ca", &cache.ca),
+            ("cache.cert", &cache.cert),
+            ("log.ca", &log.ca),
+            ("log.cert", &log.cert),
+        ];
+        files.into_iter().filter(|(_, path)| !path.is_empty()).map(|(key, path)| (key, path.into())).collect()
+    }
+
+    /// The files of private keys of certificates that are configured, by their keys.
+    pub fn private_key_files(&self) -> Vec<(&'static str, PathBuf)> {
+        let Shared { store, cache, log, tls, .. } = &self.shared;
+        let files =
+            [("tls.key", &tls.key), ("store.key", &store.key), ("cache.key", &cache.key), ("log.key", &log.key)];
+        files.into_iter().filter(|(_, path)| !path.is_empty()).map(|(key, path)| (key, path.into())).collect()
+    }
+
     /// The file of the root key, or of the derived keys of one service.
     pub fn secret_key_file(&self) -> PathBuf {
         match self.shared.secrets.key_file.as_str() {
@@ -288,6 +316,11 @@ impl Config {
         if log.url != "embedded:" && !log.url.strip_prefix("kafka://").is_some_and(is_broker_list) {
             problems.push("log.url: `embedded:` or `kafka://host:port[,host:port]`".to_owned());
         }
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let is_topic = (1..=200).contains(&log.topic.len()) && log.topic.bytes().all(is_plain);
+        if !is_topic || log.topic.bytes().all(|byte| byte == b'.') {
+            problems.push("log.topic must have 1 to 200 letters, digits, `.`, `_` and `-`".to_owned());
+        }
         for (service, addresses) in self.shared.peers.each() {
             for address in addresses.split(',').map(str::trim).filter(|address| !address.is_empty()) {
                 if Address::parse(address).is_none() {
@@ -308,6 +341,15 @@ impl Config {
         }
         if drain.delay_ms > DRAIN_MS_MAX {
             problems.push(format!("drain.delay_ms must be a number from 0 to {DRAIN_MS_MAX}"));
+        }
+        let RetentionOptions { rejected_records_days, refused_events_days } = self.shared.retention;
+        for (key, days) in [
+            ("retention.rejected_records_days", rejected_records_days),
+            ("retention.refused_events_days", refused_events_days),
+        ] {
+            if days > RETENTION_DAYS_MAX {
+                problems.push(format!("{key} must be 0 to 36,500"));
+            }
         }
         if !telemetry.otlp_endpoint.is_empty() && !is_http_url(&telemetry.otlp_endpoint) {
             problems.push("telemetry.otlp_endpoint must be http://host or https://host".to_owned());
@@ -361,6 +403,7 @@ impl Shared {
             metrics: settings.usable("metrics", problems)?,
             tls: settings.usable("tls", problems)?,
             peers: settings.usable("peers", problems)?,
+            retention: settings.usable("retention", problems)?,
             fetch: settings.usable("fetch", problems)?,
         })
     }

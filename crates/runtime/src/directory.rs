@@ -4,7 +4,7 @@ use std::{
     fs::{self, File, Permissions, TryLockError},
     io::{Read as _, Seek as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use portolan_store::Store;
@@ -87,6 +87,23 @@ fn shut(path: &Path, mode: u32) -> Result<(), BoxError> {
         format!("{shown} can be read by others, and its mode cannot be changed ({error}): chmod {mode:o} {shown}")
             .into()
     })
+}
+
+/// What others may read of the data directory, where it is this user's to shut.
+pub fn open_to_others(config: &Config) -> Vec<PathBuf> {
+    let owner = rustix::process::geteuid().as_raw();
+    let is_open = |path: &Path| {
+        let data = fs::symlink_metadata(path);
+        data.is_ok_and(|data| !data.is_symlink() && data.uid() == owner && data.mode() & 0o077 != 0)
+    };
+    let mut paths = vec![config.data_dir.clone()];
+    paths.extend(FILES.map(|name| config.data_dir.join(name)));
+    let uploads = config.data_dir.join("uploads");
+    let files = fs::read_dir(&uploads).into_iter().flatten().flatten().map(|entry| entry.path());
+    paths.extend(files.collect::<Vec<_>>());
+    paths.push(uploads);
+    paths.retain(|path| is_open(path));
+    paths
 }
 
 /// Holds an embedded database for this process; let go when dropped, and when the process ends in any way.

@@ -4,11 +4,12 @@ use std::{
 };
 
 use http::{Request, Response};
+use portolan_authz::REQUEST_ID_HEADER;
 use tonic::{Code, body::Body};
 use tower::{Layer, Service};
 use tracing::Instrument as _;
 
-use crate::telemetry;
+use crate::{exemplars, telemetry};
 
 type BoxFuture<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -56,7 +57,9 @@ where
             credential_id = tracing::field::Empty
         );
         telemetry::adopt(&span, request.headers());
-        let answer = self.inner.call(request).instrument(span);
+        let request_id = request.headers().get(REQUEST_ID_HEADER).and_then(|id| id.to_str().ok());
+        let request_id = request_id.unwrap_or_default().to_owned();
+        let answer = self.inner.call(request).instrument(span.clone());
         Box::pin(async move {
             let answer = answer.await;
             let code = match &answer {
@@ -68,7 +71,7 @@ where
             };
             let seconds = started.elapsed().as_secs_f64();
             metrics::counter!("portolan_rpc_requests_total", "method" => method, "code" => name(code)).increment(1);
-            metrics::histogram!("portolan_rpc_seconds", "method" => method).record(seconds);
+            exemplars::record_seconds("portolan_rpc_seconds", method, seconds, &span, &request_id);
             answer
         })
     }

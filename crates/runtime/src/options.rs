@@ -22,6 +22,7 @@ pub struct Shared {
     pub metrics: MetricsOptions,
     pub tls: TlsOptions,
     pub peers: PeersOptions,
+    pub retention: RetentionOptions,
     pub fetch: FetchOptions,
 }
 
@@ -141,6 +142,24 @@ pub struct PeersOptions {
     pub inventory: String,
     pub imports: String,
     pub billing: String,
+}
+
+/// Days for which what was refused is kept; 0 for ever.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionOptions {
+    #[schemars(range(max = 36_500))]
+    pub rejected_records_days: u32,
+    #[schemars(range(max = 36_500))]
+    pub refused_events_days: u32,
+}
+
+/// Most days that anything is kept for.
+pub const RETENTION_DAYS_MAX: u32 = 36_500;
+
+/// How long something is kept, in seconds, by an option in days where 0 stands for ever.
+pub fn kept_s(days: u32) -> i64 {
+    if days == 0 { i64::MAX } else { i64::from(days) * 86_400 }
 }
 
 impl PeersOptions {

@@ -12,7 +12,7 @@ use tonic::service::Routes;
 
 use crate::{
     Config, Keys, Peers, Readiness, RemoteIdentities, Secrets, Stop, Tls, budget::BodyBudget, caches::Caches,
-    directory, grpc_routes, key_mark, key_watch, merge, readiness::check, serve_grpc, stores, telemetry,
+    directory, grpc_routes, key_mark, key_watch, merge, readiness::check, serve_grpc, stores, telemetry, tls,
 };
 
 /// Work that goes on after the listeners have closed is cut off after this.
@@ -163,6 +163,7 @@ impl Process {
 
     fn with(config: Config, store: Store, keys: Arc<Keys>, speaker: &str) -> Result<Self, BoxError> {
         let tls = Tls::open(&config)?;
+        tls::tell_ends_of_stores(&config);
         let auth = keys.auth(speaker).named(&program());
         let peers = Peers::with_tls(&config, auth, tls.clone())?;
         let fetch = Fetch::new(config.fetch_policy()?);

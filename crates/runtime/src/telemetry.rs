@@ -25,7 +25,7 @@ use tracing_subscriber::{EnvFilter, Layer as _, fmt, layer::SubscriberExt as _, 
 use crate::{
     Config, Readiness,
     error::BoxError,
-    measures,
+    exemplars, measures,
     options::{AccessLog, LogForm},
 };
 
@@ -112,6 +112,17 @@ pub fn inject(headers: &mut HeaderMap) {
     }
 }
 
+/// The trace of a span that leaves the process.
+pub(crate) fn trace_id(span: &Span) -> Option<String> {
+    use opentelemetry::trace::TraceContextExt as _;
+    if !EXPORTS.load(Ordering::Relaxed) {
+        return None;
+    }
+    let context = span.context();
+    let context = context.span().span_context().clone();
+    (context.is_valid() && context.is_sampled()).then(|| context.trace_id().to_string())
+}
+
 struct Headers<'h>(&'h HeaderMap);
 
 impl Extractor for Headers<'_> {
@@ -138,7 +149,7 @@ impl Injector for HeadersMut<'_> {
 pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Bounds of the buckets of every duration, in seconds: histograms of several instances add up.
-const BUCKETS_S: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+pub(crate) const BUCKETS_S: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
 /// Starts to collect metrics; answers their text at each call. A process that collects already gets an empty text.
 /// Must be called inside a runtime.
@@ -158,6 +169,17 @@ pub fn metrics_text() -> MetricsText {
     Arc::new(move || handle.render())
 }
 
+/// The metrics in the form that is asked for.
+fn exposed(text: &str, headers: &HeaderMap) -> ([(HeaderName, &'static str); 1], String) {
+    let accepted = headers.get_all(http::header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let is_open = accepted.into_iter().any(|accepted| accepted.contains(exemplars::OPEN_METRICS));
+    let content_type = |value| [(http::header::CONTENT_TYPE, value)];
+    match is_open {
+        true => (content_type(exemplars::OPEN_METRICS_TYPE), exemplars::open_metrics(text)),
+        false => (content_type(exemplars::PROMETHEUS_TYPE), text.to_owned()),
+    }
+}
+
 /// Serves `/metrics`, `/healthz` (the process) and `/readyz` (what it needs) for a process that has no gateway, until the
 /// process ends.
 pub fn serve_metrics(listener: tokio::net::TcpListener, readiness: Arc<Readiness>) {
@@ -167,7 +189,7 @@ pub fn serve_metrics(listener: tokio::net::TcpListener, readiness: Arc<Readiness
         Some(missing) => (http::StatusCode::SERVICE_UNAVAILABLE, missing),
     };
     let router = axum::Router::new()
-        .route("/metrics", axum::routing::get(async move || text()))
+        .route("/metrics", axum::routing::get(async move |headers: HeaderMap| exposed(&text(), &headers)))
         .route("/healthz", axum::routing::get(async || "ok"))
         .route("/livez", axum::routing::get(async || "ok"))
         .route("/readyz", axum::routing::get(ready));

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
@@ -77,9 +77,7 @@ impl Tls {
     /// Publishes when the own certificate and the authorities end, whichever of each is first.
     fn tell_ends(&self) {
         for (key, path) in [("tls.cert", &self.cert), ("tls.ca", &self.ca)] {
-            if let Some(end) = first_end(path) {
-                metrics::gauge!("portolan_certificate_end_timestamp_seconds", "file" => key).set(end as f64);
-            }
+            tell_end(key, path);
         }
     }
 
@@ -144,6 +142,20 @@ fn is_of_certificate(error: &rustls::Error) -> bool {
     }
 }
 
+fn tell_end(key: &'static str, path: &Path) {
+    if let Some(end) = first_end(path) {
+        metrics::gauge!("portolan_certificate_end_timestamp_seconds", "file" => key).set(end as f64);
+    }
+}
+
+/// Publishes when the certificates end that servers of others are spoken to with.
+pub(crate) fn tell_ends_of_stores(config: &Config) {
+    let files: Vec<_> = config.certificate_files().into_iter().filter(|(key, _)| !key.starts_with("tls.")).collect();
+    if !files.is_empty() {
+        measures::also(move || files.iter().for_each(|(key, path)| tell_end(key, path)));
+    }
+}
+
 fn changed_at(files: [&PathBuf; 3]) -> Vec<SystemTime> {
     let time =
         |path: &PathBuf| std::fs::metadata(path).and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
@@ -151,13 +163,34 @@ fn changed_at(files: [&PathBuf; 3]) -> Vec<SystemTime> {
 }
 
 /// The first end among the certificates of a file, in Unix seconds.
-fn first_end(path: &PathBuf) -> Option<i64> {
-    let certificates = CertificateDer::pem_file_iter(path).ok()?.filter_map(Result::ok);
-    let ends = certificates.filter_map(|certificate| {
-        let (_, parsed) = x509_parser::parse_x509_certificate(&certificate).ok()?;
-        Some(parsed.validity().not_after.timestamp())
-    });
-    ends.min()
+fn first_end(path: &Path) -> Option<i64> {
+    certificate_times(path).ok().map(|(_, end)| end)
+}
+
+/// From when, and until when, every certificate of a file counts, in Unix seconds.
+///
+/// # Errors
+/// What is wrong with the file, without its name.
+pub fn certificate_times(path: &Path) -> Result<(i64, i64), String> {
+    let text = std::fs::read(path).map_err(|error| error.to_string())?;
+    let mut times: Option<(i64, i64)> = None;
+    for certificate in CertificateDer::pem_slice_iter(&text) {
+        let certificate = certificate.map_err(|error| format!("no PEM: {error}"))?;
+        let (_, parsed) = x509_parser::parse_x509_certificate(&certificate)
+            .map_err(|error| format!("a certificate cannot be read: {error}"))?;
+        let (start, end) = (parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp());
+        times = Some(times.map_or((start, end), |known| (known.0.max(start), known.1.min(end))));
+    }
+    times.ok_or_else(|| "it holds no certificate in PEM".to_owned())
+}
+
+/// Whether a file holds a private key.
+///
+/// # Errors
+/// What is wrong with the file, without its name.
+pub fn expect_private_key(path: &Path) -> Result<(), String> {
+    let text = std::fs::read(path).map_err(|error| error.to_string())?;
+    PrivateKeyDer::from_pem_slice(&text).map(drop).map_err(|_| "it holds no private key in PEM".to_owned())
 }
 
 fn load(cert: &PathBuf, key: &PathBuf, ca: &PathBuf) -> Result<(Arc<ServerConfig>, ClientTlsConfig), BoxError> {

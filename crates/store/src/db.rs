@@ -215,6 +215,20 @@ impl Db {
         self.fetch_optional(sql, args).await?.ok_or_else(|| DriverError::RowNotFound.into())
     }
 
+    /// The clock of the server in Unix seconds; `None` where the database is a file.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn server_clock_s(&self) -> Result<Option<i64>, Error> {
+        match self.dialect() {
+            Dialect::Sqlite => Ok(None),
+            Dialect::Postgres => {
+                let sql = "SELECT cast(extract(epoch FROM clock_timestamp()) AS bigint) AS clock_s";
+                self.fetch_one(sql, Vec::new()).await?.get("clock_s").map(Some)
+            }
+        }
+    }
+
     /// Returns once the database answers a query.
     pub async fn ping(&self) -> Result<(), Error> {
         self.fetch_one("SELECT 1", Vec::new()).await.map(drop)

@@ -127,6 +127,11 @@ impl Store {
         Ok(Db::new(dialect, name, pools, self.faults.clone(), directory, reach, self.makes))
     }
 
+    /// Whether what is missing may be made: false for commands that look at what is there.
+    pub fn makes(&self) -> bool {
+        self.makes
+    }
+
     /// Which database it is.
     pub fn dialect(&self) -> Dialect {
         match self.backend {

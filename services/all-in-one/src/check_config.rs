@@ -1,8 +1,17 @@
 //! `portolan check-config`: every problem of a configuration at once, found by what reads it at a start.
 
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
 use portolan_fetch::Fetch;
 use portolan_identity::{mail::Mail, provider::Provider};
-use portolan_runtime::{Config, ConfigError, Keys, Peers, ProcessArgs, Tls, options::Shared, process::BoxError};
+use portolan_runtime::{
+    Config, ConfigError, Keys, Peers, ProcessArgs, Tls, certificate_times, expect_private_key, options::Shared,
+    process::BoxError,
+};
 
 use crate::commands::say;
 
@@ -57,27 +66,20 @@ fn beyond(config: &Config) -> Result<Vec<String>, BoxError> {
         let one = of(config, &[key])?;
         note(key, portolan_tokens::check(&one).map_err(|error| error.to_string()));
     }
-    let Shared { store, cache, log, tls, secrets, .. } = &config.shared;
-    if !secrets.key_file.is_empty() || config.secret_key_file().exists() {
-        note("secrets.key_file", Keys::load(&config.secret_key_file()).map(drop).map_err(|error| error.to_string()));
+    let Shared { tls, secrets, http, .. } = &config.shared;
+    let key_file = config.secret_key_file();
+    if !secrets.key_file.is_empty() || key_file.exists() {
+        note("secrets.key_file", Keys::load(&key_file).map(drop).map_err(|error| error.to_string()));
+        note("secrets.key_file", own_alone(&key_file));
     }
-    for (key, path) in [
-        ("tls.cert", &tls.cert),
-        ("tls.key", &tls.key),
-        ("tls.ca", &tls.ca),
-        ("store.ca", &store.ca),
-        ("store.cert", &store.cert),
-        ("store.key", &store.key),
-        ("cache.ca", &cache.ca),
-        ("cache.cert", &cache.cert),
-        ("cache.key", &cache.key),
-        ("log.ca", &log.ca),
-        ("log.cert", &log.cert),
-        ("log.key", &log.key),
-    ] {
-        if !path.is_empty() {
-            note(key, std::fs::File::open(path).map(drop).map_err(|error| format!("{path}: {error}")));
-        }
+    for (key, path) in config.certificate_files() {
+        note(key, certificates(&path).map_err(|problem| format!("{}: {problem}", path.display())));
+    }
+    for (key, path) in config.private_key_files() {
+        note(key, expect_private_key(&path).map_err(|problem| format!("{}: {problem}", path.display())));
+    }
+    if http.tls && tls.cert.is_empty() {
+        note("http.tls", Err("needs tls.cert, tls.key and tls.ca".to_owned()));
     }
     let is_readable = [&tls.cert, &tls.key, &tls.ca].iter().all(|path| std::fs::File::open(path).is_ok());
     if is_readable {
@@ -107,6 +109,29 @@ fn beyond(config: &Config) -> Result<Vec<String>, BoxError> {
     note("mail.smtp_url", Mail::open(&options.mail).map(drop));
     note("oidc.algorithms", Provider::open(&options, &Fetch::new(options.fetch.clone())).map(drop));
     Ok(problems)
+}
+
+/// Whether every certificate of a file counts at this moment.
+fn certificates(path: &Path) -> Result<(), String> {
+    let (start, end) = certificate_times(path)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs() as i64);
+    match (start > now, end <= now) {
+        (true, _) => Err("a certificate does not count yet".to_owned()),
+        (_, true) => Err("a certificate has ended".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// Whether everybody may read a file. Its group may: a mounted secret belongs to one.
+fn own_alone(path: &Path) -> Result<(), String> {
+    match std::fs::metadata(path) {
+        Ok(data) if data.permissions().mode() & 0o007 != 0 => {
+            let shown = path.display();
+            Err(format!("{shown} can be read by everybody: chmod 600 {shown}"))
+        }
+        // What keeps it from being read at all is told by the reader of keys.
+        _ => Ok(()),
+    }
 }
 
 /// The defaults, with these keys as they are configured.

@@ -5,7 +5,7 @@ use portolan_runtime::{
     documented,
     options::{
         CacheOptions, DrainOptions, FetchOptions, GrpcOptions, HttpOptions, LogOptions, MetricsOptions, PeersOptions,
-        SecretsOptions, StoreOptions, TelemetryOptions, TlsOptions,
+        RetentionOptions, SecretsOptions, StoreOptions, TelemetryOptions, TlsOptions,
     },
     process::BoxError,
 };
@@ -32,6 +32,7 @@ fn schema() -> Value {
         ("metrics", section::<MetricsOptions>()),
         ("tls", section::<TlsOptions>()),
         ("peers", section::<PeersOptions>()),
+        ("retention", section::<RetentionOptions>()),
         ("fetch", section::<FetchOptions>()),
         ("admin", section::<portolan_identity::AdminOptions>()),
         ("audit", section::<portolan_identity::AuditOptions>()),

@@ -10,7 +10,8 @@ use portolan_imports::Imports;
 use portolan_inventory::Inventory;
 use portolan_log::Log;
 use portolan_runtime::{
-    Channel, GrpcService, Opened, Process, Readiness, Service, Tasks, guarded, process::BoxError, readiness::check,
+    Channel, GrpcService, Opened, Process, Readiness, Service, Tasks, guarded, options::kept_s, process::BoxError,
+    readiness::check,
 };
 use portolan_tokens::Tokens;
 use tonic::service::Routes;
@@ -152,7 +153,8 @@ async fn open_each<'p>(
 
 /// Begins the one relay and the one meter of a whole process.
 async fn serve_all(process: &Process, tasks: &Tasks) -> Result<(), BoxError> {
-    let mut relay = portolan_outbox::Relay::to_services(&process.peers);
+    let mut relay = portolan_outbox::Relay::to_services(&process.peers)
+        .keeping_refused(kept_s(process.config.shared.retention.refused_events_days));
     for service in ["identity", "tokens", "inventory", "imports"] {
         relay = relay.with_db(&process.db(service).await?);
     }

@@ -85,7 +85,7 @@ pub async fn ingest(deps: &Deps, account_id: AccountId, sent: &[Sent]) -> Result
     }
     queries.sort_by(|a, b| a.id.cmp(&b.id));
     if !queries.is_empty() {
-        ingested.accepted = store::agents::record(&deps.db, account_id, &queries).await?;
+        ingested.accepted = store::agents::record(&deps.db, account_id, &queries, now_ms / 1_000).await?;
     }
     ingested.duplicates += queries.len() - ingested.accepted;
     Ok(ingested)

@@ -1,8 +1,14 @@
 #![allow(missing_docs, reason = "`default.toml` says what each key means")]
 
-use portolan_runtime::{Config, Reader, process::BoxError};
+use portolan_runtime::{
+    Config, Reader,
+    options::{RETENTION_DAYS_MAX, kept_s},
+    process::BoxError,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+const DAY_S: i64 = 86_400;
 
 /// What an operator configures of billing: the sections `billing` and `stigg`, key by key as `default.toml` documents
 /// them.
@@ -21,6 +27,9 @@ pub struct BillingOptions {
     pub stale_s: i64,
     pub report_s: i64,
     pub event_window_days: i64,
+    pub usage_hours_days: u32,
+    pub usage_days_days: u32,
+    pub agents_days: u32,
     pub email_domain_rule: bool,
 }
 
@@ -52,6 +61,11 @@ pub struct Settings {
     pub report_s: i64,
     /// Events from outside that are older are not taken, so that their keys need not be known for ever.
     pub event_window_s: i64,
+    /// For how long sums by the hour are kept, and by the day.
+    pub hours_s: i64,
+    pub days_s: i64,
+    /// For how long queries to agents are known by their ids, and an agent on a device without a query by its analysis.
+    pub agents_s: i64,
     /// Whether users of the domain of an organization's administrator get its customer token.
     pub email_domain_rule: bool,
 }
@@ -76,6 +90,11 @@ impl Options {
             let is_url = ["http://", "https://"].iter().any(|scheme| stigg.url.starts_with(scheme));
             reader.expect(is_url, || "stigg.url must start with `http://` or `https://`".to_owned());
         }
+        let pairs = stigg.feature_ids.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+        for pair in pairs {
+            let is_pair = pair.split_once('=').is_some_and(|(feature, id)| !feature.is_empty() && !id.is_empty());
+            reader.expect(is_pair, || format!("stigg.feature_ids must hold FEATURE=ID, not `{pair}`"));
+        }
         for (key, seconds) in [
             ("billing.refresh_s", billing.refresh_s),
             ("billing.stale_s", billing.stale_s),
@@ -87,11 +106,22 @@ impl Options {
         reader.expect((1..=3_650).contains(&billing.event_window_days), || {
             "billing.event_window_days must be a number of days from 1 to 3650".to_owned()
         });
+        for (key, days) in [
+            ("billing.usage_hours_days", billing.usage_hours_days),
+            ("billing.usage_days_days", billing.usage_days_days),
+            ("billing.agents_days", billing.agents_days),
+        ] {
+            reader.expect(days <= RETENTION_DAYS_MAX, || format!("{key} must be 0 to 36,500"));
+        }
     }
 
     pub(crate) fn settings(&self) -> Settings {
         let BillingOptions { refresh_s, stale_s, report_s, event_window_days, email_domain_rule, .. } = self.billing;
-        let event_window_s = event_window_days.saturating_mul(86_400);
-        Settings { refresh_s, stale_s, report_s, event_window_s, email_domain_rule }
+        let event_window_s = event_window_days.saturating_mul(DAY_S);
+        // An event that is still taken must not begin anew a window whose other events are forgotten.
+        let hours_s = kept_s(self.billing.usage_hours_days).max(event_window_s + DAY_S);
+        let days_s = kept_s(self.billing.usage_days_days).max(event_window_s + DAY_S);
+        let agents_s = kept_s(self.billing.agents_days);
+        Settings { refresh_s, stale_s, report_s, event_window_s, hours_s, days_s, agents_s, email_domain_rule }
     }
 }

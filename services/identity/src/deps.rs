@@ -56,6 +56,8 @@ pub struct Deps {
     pub(crate) open_signup: bool,
     /// The e-mail domains that may be invited; empty for every one.
     pub(crate) invite_domains: Vec<String>,
+    /// For how long invitations and links to reset a password are kept after they have ended.
+    pub(crate) ended_links_s: i64,
     pub(crate) suspended: Suspended,
 }
 
@@ -85,6 +87,7 @@ impl Deps {
             limits: Limits::in_table(&db).await?,
             clock: Clock::default(),
             invite_domains: options.invite_domains(),
+            ended_links_s: i64::from(options.identity.ended_links_days) * 86_400,
             passwords: Passwords::default(),
             signing,
             mail: Mail::open(&options.mail).map_err(Error::internal)?,

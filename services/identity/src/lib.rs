@@ -46,6 +46,7 @@ pub mod provider;
 pub mod push;
 mod random;
 pub mod resets;
+pub mod retention;
 pub mod roles;
 mod rpc;
 mod service;

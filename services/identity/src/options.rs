@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use portolan_fetch::Policy;
-use portolan_runtime::{Config, Reader, is_http_url, process::BoxError};
+use portolan_runtime::{Config, Reader, is_http_url, options::RETENTION_DAYS_MAX, process::BoxError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -25,6 +25,7 @@ pub struct Options {
 pub struct IdentityOptions {
     pub open_signup: bool,
     pub invite_domains: String,
+    pub ended_links_days: u32,
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -116,8 +117,16 @@ impl Options {
             let is_good = url.trim().is_empty() || is_http_url(url);
             reader.expect(is_good, || format!("{key} must be http://host or https://host"));
         }
+        for domain in self.invite_domains().iter().filter(|domain| *domain != "own") {
+            let is_domain = domain.split('.').all(|label| !label.is_empty()) && domain.bytes().all(is_of_host);
+            reader.expect(is_domain, || {
+                format!("identity.invite_domains must hold names such as example.org, and `own`: not `{domain}`")
+            });
+        }
+        let is_good = (1..=RETENTION_DAYS_MAX).contains(&self.identity.ended_links_days);
+        reader.expect(is_good, || "identity.ended_links_days must be 1 to 36,500".to_owned());
         let problem = || "audit.keep_days must be 0 to 36,500".to_owned();
-        reader.expect(audit.keep_days <= 36_500, problem);
+        reader.expect(audit.keep_days <= RETENTION_DAYS_MAX, problem);
         let parts = admin.email.split_once('@');
         let is_email = parts.is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
         reader.expect(is_email && !admin.email.contains(char::is_whitespace), || {
@@ -154,4 +163,9 @@ impl Options {
         let domains = self.identity.invite_domains.split(',').map(|domain| domain.trim().to_lowercase());
         domains.filter(|domain| !domain.is_empty()).collect()
     }
+}
+
+/// Of the letters of a domain; one beyond ASCII is written as people do.
+fn is_of_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_') || !byte.is_ascii()
 }

@@ -20,10 +20,10 @@ use crate::{
 };
 
 /// A session ends when it was not used for this long, and at the latest after the second.
-const IDLE_MAX_S: i64 = 60 * 60;
-const AGE_MAX_S: i64 = 7 * 24 * 60 * 60;
+pub(crate) const IDLE_MAX_S: i64 = 60 * 60;
+pub(crate) const AGE_MAX_S: i64 = 7 * 24 * 60 * 60;
 /// How long a network counts as one where somebody has signed in.
-const PLACE_LIFE_S: i64 = 90 * 24 * 60 * 60;
+pub(crate) const PLACE_LIFE_S: i64 = 90 * 24 * 60 * 60;
 /// The time of use is written at most this often.
 const TOUCH_EVERY_S: i64 = 60;
 /// Longest password that is looked at; hashing more is work for an attacker's benefit.
@@ -208,17 +208,6 @@ async fn provider_logout(deps: &Deps, id_token: &str, target: &str) -> Option<St
 fn id_token(deps: &Deps, session: &Session) -> Option<String> {
     let sealed = session.id_token.as_deref()?;
     String::from_utf8(deps.secrets.open(&ID_TOKEN.row(&session.digest), sealed).ok()?).ok()
-}
-
-/// Removes the rows of sessions that have ended.
-pub(crate) async fn sweep(deps: &Deps) {
-    let now = deps.clock.now();
-    if let Err(error) = store::delete_ended_sessions(&deps.db, now - IDLE_MAX_S, now - AGE_MAX_S).await {
-        tracing::warn!(%error, "ended sessions could not be removed");
-    }
-    if let Err(error) = store::delete_login_places(&deps.db, now - PLACE_LIFE_S).await {
-        tracing::warn!(%error, "networks of old logins could not be removed");
-    }
 }
 
 /// Browsers read `//host` and `/\host` as another origin.

@@ -14,6 +14,8 @@ use crate::{
 
 /// A key signs for a day; the one before stays valid, so that tokens on their way are still verified.
 const KEY_LIFE_S: i64 = 24 * 60 * 60;
+/// A key that is older, and none of those that verify, is removed.
+const KEY_MEMORY_S: i64 = 7 * KEY_LIFE_S;
 /// Keys that verify at a time.
 pub(crate) const VALID_KEYS: usize = 2;
 
@@ -60,6 +62,11 @@ impl Signing {
         }
         self.verifier.verify(token)
     }
+}
+
+/// Removes keys that have verified nothing for days: whoever gets hold of the database finds none of the past.
+pub(crate) async fn forget_old_keys(db: &Db, now: i64) -> Result<()> {
+    store::delete_old_signing_keys(db, now - KEY_MEMORY_S, VALID_KEYS).await
 }
 
 /// The public keys that verify at this moment.

@@ -12,7 +12,7 @@ use crate::{
     audit::{self, Exported},
     first_start,
     options::AdminOptions,
-    push, sessions,
+    push, retention,
 };
 
 /// The operator's command works on the database, so the bound on its effect is this.
@@ -36,7 +36,7 @@ pub(crate) fn start(deps: &Deps, tasks: &Tasks) {
     let worker = deps.clone();
     tasks.spawn(async move |stop| {
         while stop.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
-            sessions::sweep(&worker).await;
+            retention::sweep(&worker).await;
         }
     });
     sign_heads(deps, tasks);

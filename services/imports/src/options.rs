@@ -1,6 +1,6 @@
 #![allow(missing_docs, reason = "`default.toml` says what each key means")]
 
-use portolan_runtime::{Config, is_http_url, process::BoxError};
+use portolan_runtime::{Config, is_http_url, options::RETENTION_DAYS_MAX, process::BoxError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -34,6 +34,9 @@ impl Options {
     pub fn read(config: &Config) -> Result<Self, BoxError> {
         let mut reader = config.reader();
         let options = Self { imports: reader.section("imports")?, postman: reader.section("postman")? };
+        reader.expect((1..=RETENTION_DAYS_MAX).contains(&options.imports.retention_days), || {
+            "imports.retention_days must be 1 to 36,500".to_owned()
+        });
         reader
             .expect(is_http_url(&options.postman.url), || "postman.url must be http://host or https://host".to_owned());
         Ok(reader.finish(options)?)

@@ -7,7 +7,7 @@ use std::{
 use portolan_engine::AccessPolicy;
 use portolan_jobs::{Clock, Jobs};
 use portolan_log::{Log, Positions};
-use portolan_runtime::Peers;
+use portolan_runtime::{Peers, options::kept_s};
 use portolan_store::Db;
 use tokio::sync::watch;
 
@@ -46,9 +46,19 @@ pub struct Deps {
     pub(crate) trusted_proxies: Arc<[String]>,
     /// How long calls are counted by minute.
     pub(crate) call_stats_s: i64,
+    /// How long the rest is kept.
+    pub(crate) kept: Kept,
     /// The program that [`crate::probe`] runs in, apart from this process; none in a library.
     pub(crate) probe_program: Option<Arc<std::path::Path>>,
     pub(crate) shared: Arc<Shared>,
+}
+
+/// For how long something is kept, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kept {
+    pub closed_issues_s: i64,
+    pub samples_s: i64,
+    pub rejected_s: i64,
 }
 
 /// State that all clones share.
@@ -88,15 +98,24 @@ impl Deps {
             jobs,
             trusted_proxies: Arc::new([]),
             call_stats_s,
+            kept: Kept { closed_issues_s: i64::MAX, samples_s: i64::MAX, rejected_s: i64::MAX },
             probe_program: None,
             shared: Arc::new(shared),
         })
     }
 
-    /// Counts calls by minute for as long as the options say.
+    /// Keeps what grows by the day for as long as the options say.
     #[must_use]
     pub fn configured(self, options: &Options) -> Self {
-        Self { call_stats_s: i64::from(options.call_stats_days) * DAY_S, ..self }
+        let (closed_issues_s, samples_s) = (kept_s(options.closed_issues_days), kept_s(options.samples_days));
+        let kept = Kept { closed_issues_s, samples_s, ..self.kept };
+        Self { call_stats_s: i64::from(options.call_stats_days) * DAY_S, kept, ..self }
+    }
+
+    /// Keeps records that could not be read for so many days, and for ever with 0.
+    #[must_use]
+    pub fn keeping_rejected(self, days: u32) -> Self {
+        Self { kept: Kept { rejected_s: kept_s(days), ..self.kept }, ..self }
     }
 
     /// Tries suspicious records in a process of this program, whose `main` calls [`crate::probe`].

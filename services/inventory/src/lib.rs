@@ -50,6 +50,7 @@ pub mod platform;
 mod policies;
 pub mod redaction;
 pub mod reservations;
+pub mod retention;
 mod rpc;
 pub mod runner;
 pub mod samples;

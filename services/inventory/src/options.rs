@@ -1,6 +1,6 @@
 #![allow(missing_docs, reason = "`default.toml` says what each key means")]
 
-use portolan_runtime::{Config, process::BoxError};
+use portolan_runtime::{Config, options::RETENTION_DAYS_MAX, process::BoxError};
 use serde::Deserialize;
 
 /// What an operator configures of the inventory: the section `inventory`, key by key as `default.toml` documents it.
@@ -9,10 +9,11 @@ use serde::Deserialize;
 pub struct Options {
     /// Days for which calls are counted by minute.
     pub call_stats_days: u32,
+    /// Days for which issues that are not open are kept.
+    pub closed_issues_days: u32,
+    /// Days for which samples are kept.
+    pub samples_days: u32,
 }
-
-/// Most days of `call_stats_days`.
-const CALL_STATS_DAYS_MAX: u32 = 36_500;
 
 impl Options {
     /// # Errors
@@ -20,9 +21,15 @@ impl Options {
     pub fn read(config: &Config) -> Result<Self, BoxError> {
         let mut reader = config.reader();
         let options: Self = reader.section("inventory")?;
-        reader.expect((1..=CALL_STATS_DAYS_MAX).contains(&options.call_stats_days), || {
+        reader.expect((1..=RETENTION_DAYS_MAX).contains(&options.call_stats_days), || {
             "inventory.call_stats_days must be 1 to 36,500".to_owned()
         });
+        for (key, days) in [
+            ("inventory.closed_issues_days", options.closed_issues_days),
+            ("inventory.samples_days", options.samples_days),
+        ] {
+            reader.expect(days <= RETENTION_DAYS_MAX, || format!("{key} must be 0 to 36,500"));
+        }
         Ok(reader.finish(options)?)
     }
 }

@@ -55,6 +55,7 @@ impl Inventory {
         let deps = Deps::open(db.clone(), log, process.peers.clone())
             .await?
             .configured(&options)
+            .keeping_rejected(process.config.shared.retention.rejected_records_days)
             .trusting(&process.config.shared.http.trusted_proxies)
             .probing_in(std::env::current_exe().ok());
         let tasks = Tasks::default();

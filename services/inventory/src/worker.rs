@@ -13,12 +13,16 @@ use crate::{
     Deps, Error,
     catalogs::Catalogs,
     ingest::{attempts, partition},
+    retention,
     statistics::calls,
     store,
 };
 
 /// Sequences of producers are kept for days, so an hour more does no harm.
 const FORGET_EVERY: Duration = Duration::from_secs(3_600);
+
+/// What is looked for along whole tables is looked for once a day.
+const FORGET_ALL_EVERY: Duration = Duration::from_secs(24 * 3_600);
 
 /// Nobody repeats an append later than this.
 const PRODUCER_MEMORY_S: i64 = 7 * 24 * 3_600;
@@ -43,6 +47,7 @@ pub fn start(deps: &Deps, tasks: &Tasks) {
 
 /// Keeps what is remembered of old appends and old calls from growing.
 async fn forget_old(deps: Deps, stop: CancellationToken) {
+    let mut forgotten_at: Option<Instant> = None;
     loop {
         if let Err(error) = deps.log.trim_producers(now_s()).await {
             tracing::warn!(%error, "old producers stay in the log for now");
@@ -55,6 +60,12 @@ async fn forget_old(deps: Deps, stop: CancellationToken) {
         }
         if let Err(error) = calls::forget_old(&deps).await {
             tracing::warn!(%error, "old calls stay counted for now");
+        }
+        if forgotten_at.is_none_or(|at| at.elapsed() >= FORGET_ALL_EVERY) {
+            match retention::forget_old(&deps).await {
+                Ok(()) => forgotten_at = Some(Instant::now()),
+                Err(error) => tracing::warn!(%error, "old issues, samples and rejected records stay for now"),
+            }
         }
         tokio::select! {
             () = stop.cancelled() => return,

@@ -41,8 +41,9 @@ pub(crate) struct Kafka {
 }
 
 impl Kafka {
-    /// `rest`: what stands behind `kafka:`. Makes the topic and that of rejected records when they are missing.
-    pub async fn open(rest: &str, topic: &str) -> Result<Self, Error> {
+    /// `rest`: what stands behind `kafka:`. The topic and that of rejected records are made when they are missing, or else,
+    /// where nothing may be made, expected.
+    pub async fn open(rest: &str, topic: &str, makes: bool) -> Result<Self, Error> {
         let cluster = Cluster::parse(rest)?;
         let servers = cluster.servers().to_owned();
         let link = Link::to(cluster);
@@ -55,8 +56,13 @@ impl Kafka {
         let explain = link.clone();
         let (partitions, cluster_id) = link
             .cut_off(async {
-                make_topics(&admin, topic, &link).await?;
+                if makes {
+                    make_topics(&admin, topic, &link).await?;
+                }
                 let looked = tokio::task::spawn_blocking(move || {
+                    if !makes {
+                        expect_topic(&admin, &name, &explain)?;
+                    }
                     let count = partition_count(&admin, &name, &explain)?;
                     Ok((count, admin.inner().fetch_cluster_id(TIMEOUT).unwrap_or_default()))
                 });
@@ -171,6 +177,17 @@ async fn make_topics(admin: &AdminClient<Failures>, topic: &str, link: &Link) ->
         }
     }
     Ok(())
+}
+
+/// Asks for all topics: a question for one makes it at brokers that make topics by themselves.
+fn expect_topic(admin: &AdminClient<Failures>, topic: &str, link: &Link) -> Result<(), Error> {
+    let metadata = admin.inner().fetch_metadata(None, TIMEOUT).map_err(|error| link.explain(error))?;
+    if metadata.topics().iter().any(|found| found.name() == topic) {
+        return Ok(());
+    }
+    Err(Error::Configuration(format!(
+        "the topic {topic} does not exist there: log.topic must be that of the processes, which make it at their start"
+    )))
 }
 
 fn is_refused(code: RDKafkaErrorCode) -> bool {

@@ -16,6 +16,7 @@ portolan_testkit::suite! {
     rolled_back_events_never_arrive,
     failures_repeat_until_taken,
     refused_for_good_is_put_aside,
+    refused_long_ago_is_forgotten,
     a_waiting_key_holds_back_no_other,
     a_slow_receiver_of_one_key_holds_back_no_other,
     two_relays_share_one_outbox,
@@ -266,4 +267,31 @@ async fn an_attack_costs_a_bounded_number_of_events(test: TestDb) {
     assert_eq!(events.iter().map(|event| event.count).sum::<i64>(), told);
     let others: Vec<_> = events.iter().filter(|event| event.credential == "OTHERS").collect();
     assert!(others.len() == 1 && others[0].count > 9_900, "{others:?}");
+}
+
+/// Events that were refused longer ago than they are kept go, of the own topic, in several steps; younger ones stay.
+async fn refused_long_ago_is_forgotten(test: TestDb) {
+    open(&test.db).await.unwrap();
+    let now = portolan_store::now_s();
+    let insert =
+        "INSERT INTO outbox_rejected (topic, event_id, payload, reason, rejected_at) VALUES ($1, $2, '{}', '', $3)";
+    let mut tx = test.db.begin().await.unwrap();
+    for n in 0..1_200 {
+        tx.execute(insert, portolan_store::args!["t", n.to_string(), now - 1_000]).await.unwrap();
+    }
+    tx.execute(insert, portolan_store::args!["t", "young", now - 10]).await.unwrap();
+    tx.execute(insert, portolan_store::args!["other", "old", now - 1_000]).await.unwrap();
+    tx.commit().await.unwrap();
+    let receiver = Receiver::default();
+    let relay = || Relay::default().sink("t", receiver.clone()).with_db(&test.db);
+    let all = relay().start();
+    put_all(&test, ["for ever".to_owned()], "{}").await;
+    receiver.wait_for(1).await;
+    all.stop().await;
+    assert_eq!(left(&test, "outbox_rejected").await, 1_202, "nothing is said of how long");
+    let some = relay().keeping_refused(500).start();
+    put_all(&test, ["for a time".to_owned()], "{}").await;
+    receiver.wait_for(2).await;
+    some.stop().await;
+    assert_eq!(left(&test, "outbox_rejected").await, 2);
 }

@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeSet,
     path::Path,
     sync::{
         Arc, Mutex,
@@ -29,8 +30,11 @@ pub async fn a_trace_follows_a_request_over_every_hop(test: TestDb) {
     tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
 
     let data_dir = tempfile::tempdir().unwrap().keep();
-    let variables = [("PORTOLAN__TELEMETRY__OTLP_ENDPOINT", endpoint.as_str())];
-    let server = Server::start_with(&test, data_dir, &variables).await;
+    let metrics = format!("127.0.0.1:{}", portolan_testkit::free_port());
+    let variables =
+        [("PORTOLAN__TELEMETRY__OTLP_ENDPOINT", endpoint.as_str()), ("PORTOLAN__METRICS__ADDR", metrics.as_str())];
+    let program = env!("CARGO_BIN_EXE_portolan");
+    let server = Server::start_program(program, &test, data_dir, &variables, std::process::Stdio::inherit()).await;
     let trace_id = format!("{:032x}", rand::random::<u128>() | 1);
     let traceparent = format!("00-{trace_id}-00f067aa0ba902b7-01");
     let body = json!({ "collectionName": "Traced" }).to_string();
@@ -41,25 +45,35 @@ pub async fn a_trace_follows_a_request_over_every_hop(test: TestDb) {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         let spans = collector.of(&trace_id);
-        if wanted.iter().all(|name| spans.iter().any(|(span, _)| span == name)) {
-            let parent_of = |name: &str| spans.iter().find(|(span, _)| span == name).unwrap().1.clone();
+        if wanted.iter().all(|name| spans.iter().any(|(span, ..)| span == name)) {
+            let parent_of = |name: &str| spans.iter().find(|(span, ..)| span == name).unwrap().1.clone();
             assert_eq!(parent_of("request"), "00f067aa0ba902b7", "the gateway's span is the caller's child");
-            return;
+            for name in wanted {
+                let told = &spans.iter().find(|(span, ..)| span == name).unwrap().2;
+                assert!(["account_id", "credential_id"].iter().all(|key| told.contains(*key)), "{name}: {told:?}");
+            }
+            break;
         }
         assert!(tokio::time::Instant::now() < deadline, "spans of the trace: {spans:?}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    let open = reqwest::Client::new().get(format!("http://{metrics}/metrics"));
+    let open = open.header("accept", "application/openmetrics-text").send().await.unwrap().text().await.unwrap();
+    for series in ["portolan_gateway_request_seconds_bucket{", "portolan_rpc_seconds_bucket{"] {
+        let example = format!(" # {{trace_id=\"{trace_id}\"}} ");
+        assert!(open.lines().any(|line| line.starts_with(series) && line.contains(&example)), "{series}: {open}");
+    }
 }
 
-/// Spans as they come, by hex trace id: name and hex id of the parent.
+/// Spans as they come, by hex trace id: name, hex id of the parent, and what is told of it.
 #[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<(String, String, String)>>>);
+struct Collector(Arc<Mutex<Vec<(String, String, String, BTreeSet<String>)>>>);
 
 impl Collector {
-    fn of(&self, trace_id: &str) -> Vec<(String, String)> {
+    fn of(&self, trace_id: &str) -> Vec<(String, String, BTreeSet<String>)> {
         let spans = self.0.lock().unwrap();
         let found = spans.iter().filter(|(trace, ..)| trace == trace_id);
-        found.map(|(_, name, parent)| (name.clone(), parent.clone())).collect()
+        found.map(|(_, name, parent, told)| (name.clone(), parent.clone(), told.clone())).collect()
     }
 }
 
@@ -73,7 +87,10 @@ impl TraceService for Collector {
         let resources = request.into_inner().resource_spans.into_iter();
         let spans = resources.flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans);
         let mut kept = self.0.lock().unwrap();
-        kept.extend(spans.map(|span| (hex(&span.trace_id), span.name, hex(&span.parent_span_id))));
+        kept.extend(spans.map(|span| {
+            let told = span.attributes.into_iter().filter(|told| told.value.is_some()).map(|told| told.key).collect();
+            (hex(&span.trace_id), span.name, hex(&span.parent_span_id), told)
+        }));
         Ok(tonic::Response::new(ExportTraceServiceResponse::default()))
     }
 }

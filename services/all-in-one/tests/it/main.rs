@@ -190,6 +190,7 @@ portolan_testkit::suite! {
     kill::nothing_is_lost_or_counted_twice,
     operations::a_backup_is_restored,
     operations::the_doctor_names_what_is_wrong,
+    operations::the_doctor_names_place_and_cause,
     operations::the_program_of_before_serves_newer_tables,
     operations::migrate_leaves_nothing_to_a_start,
     earlier_data::is_refused_by_every_command,
@@ -224,11 +225,13 @@ portolan_testkit::suite! {
     managed::a_store_that_comes_later_is_waited_for;
     PORTOLAN_TEST_POSTGRES @postgres:
     up_services::two_processes_are_an_installation,
+    watched::faults_leave_the_series_of_the_alerts,
     operations::a_user_without_the_right_to_make_serves;
     PORTOLAN_TEST_REDIS @postgres:
     replicas::a_change_at_one_counts_at_the_other,
     replicas::failures_are_counted_together;
     PORTOLAN_TEST_REDIS_SERVER @postgres:
+    operations::the_doctor_sees_what_a_user_may_not,
     stale_grants::two_processes_and_a_failing_redis_grant_nothing_old,
     readiness::a_store_that_is_gone_is_told_within_a_second;
     PORTOLAN_TEST_ENVOY @sqlite:

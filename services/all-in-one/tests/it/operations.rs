@@ -189,3 +189,97 @@ async fn steps(test: &TestDb) -> Vec<(String, String, i64)> {
     }
     steps
 }
+
+/// Each fault is one line that names what was looked at, what keeps it from answering, and what to do.
+pub async fn the_doctor_names_place_and_cause(test: TestDb) {
+    if !test.url.starts_with("postgres") {
+        return;
+    }
+    let server = Server::start(&test).await;
+    let nobody = format!("127.0.0.1:{}", portolan_testkit::free_port());
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("ended"), include_str!("ended.crt")).unwrap();
+    let ended = place.path().join("ended").display().to_string();
+    let doctor = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portolan"));
+        command.args(["doctor", "--data-dir"]).arg(&server.data_dir).env("PORTOLAN__STORE__URL", &test.url);
+        command.env("PORTOLAN__HTTP__ADDR", server.http.trim_start_matches("http://"));
+        command.env("PORTOLAN__GRPC__ADDR", &server.grpc);
+        let variables = variables.iter().map(|(name, value)| (format!("PORTOLAN__{name}"), *value));
+        let output = command.envs(variables).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (well, text) = doctor(&[]);
+    assert!(well && text.lines().all(|line| line.starts_with("ok    ")), "{text}");
+    let expect = |text: &str, part: &str, sought: &[&str]| {
+        let line = text.lines().find(|line| line.starts_with(&format!("FAIL  {part}")));
+        let line = line.unwrap_or_else(|| panic!("no failure of {part}: {text}"));
+        assert!(sought.iter().all(|sought| line.contains(sought)), "{sought:?}: {line}");
+    };
+    let mode = |mode| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(&server.data_dir, mode).unwrap();
+    };
+    mode(0o755);
+    let (well, text) = doctor(&[
+        ("CACHE__URL", &format!("redis://user:secret@{nobody}")),
+        ("LOG__TOPIC", "another"),
+        ("HTTP__ADDR", &server.grpc),
+        ("PEERS__TOKENS", "http://nowhere.invalid:50052"),
+        ("PEERS__BILLING", &format!("http://{nobody}")),
+        ("PEERS__IMPORTS", &server.http),
+        ("MAIL__SMTP_URL", &format!("smtp://user:secret@{nobody}")),
+        ("MAIL__FROM", "portolan@example.org"),
+        ("MAIL__PUBLIC_URL", "https://portolan.example.org"),
+        ("TELEMETRY__OTLP_ENDPOINT", "http://collector.invalid:4317"),
+        ("STORE__CA", &ended),
+    ]);
+    mode(0o700);
+    assert!(!well && !text.contains("secret@"), "{text}");
+    expect(&text, "data directory", &["chmod"]);
+    expect(&text, "certificates", &["store.ca", &ended, "ended"]);
+    expect(&text, "cache", &[&nobody, "refused"]);
+    expect(&text, "gateway", &[&server.grpc]);
+    expect(&text, "tokens at http://nowhere.invalid", &["nowhere.invalid:50052 is not found", "is tokens started?"]);
+    expect(&text, "billing", &[&nobody, "refused", "is billing started?"]);
+    expect(&text, "imports", &[]);
+    expect(&text, "other servers", &["mail.smtp_url", &nobody, "telemetry.otlp_endpoint", "collector.invalid:4317"]);
+
+    for (url, sought) in [
+        ("postgres://portolan:secret@nowhere.invalid/portolan".to_owned(), "nowhere.invalid"),
+        (format!("postgres://portolan:secret@{nobody}/portolan"), nobody.as_str()),
+        (test.url.rsplit_once('/').unwrap().0.to_owned() + "/none_of_this_name", "none_of_this_name"),
+    ] {
+        let (well, text) = doctor(&[("STORE__URL", &url)]);
+        assert!(!well && !text.contains("secret@"), "{text}");
+        for part in ["store", "secret key", "outbox", "log"] {
+            expect(&text, part, &[sought]);
+        }
+    }
+    let (_, text) = doctor(&[("LOG__TOPIC", "another")]);
+    expect(&text, "log", &["the topic another does not exist", "log.topic"]);
+    let (_, text) = doctor(&[("LOG__URL", &format!("kafka://{nobody}"))]);
+    expect(&text, "log", &[&nobody]);
+}
+
+/// A user of Redis that may ask and not write keeps the cache from being well, for the doctor as for readiness.
+pub async fn the_doctor_sees_what_a_user_may_not(test: TestDb) {
+    let redis = portolan_testkit::RedisServer::start();
+    let mut connection = redis::Client::open(redis.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let rights = ["on", ">narrow", "~portolan:*", "&portolan:*", "+@read", "+@connection", "+info", "+time"];
+    let mut command = redis::cmd("ACL");
+    command.arg("SETUSER").arg("narrow").arg(&rights);
+    command.query_async::<()>(&mut connection).await.unwrap();
+    let url = redis.url().replace("redis://", "redis://narrow:narrow@");
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portolan"));
+    command.args(["doctor", "--data-dir"]).arg(data_dir.path()).env("PORTOLAN__STORE__URL", &test.url);
+    let output = command.env("PORTOLAN__CACHE__URL", &url).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().find(|line| line.starts_with("FAIL  cache")).unwrap_or_else(|| panic!("{text}"));
+    assert!(line.contains("NOPERM") && line.contains("Redis at 127.0.0.1"), "{line}");
+    command.env("PORTOLAN__CACHE__URL", redis.url());
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.lines().any(|line| line.starts_with("ok    cache")), "{text}");
+}

@@ -315,6 +315,19 @@ pub async fn every_mistake_is_told_at_once(test: TestDb) {
         ("peers.identity", "identity:50051"),
         ("peers.billing", "http://billing"),
         ("inventory.call_stats_days", "0"),
+        ("inventory.closed_issues_days", "40000"),
+        ("inventory.samples_days", "some"),
+        ("retention.rejected_records_days", "40000"),
+        ("retention.refused_events_days", "-1"),
+        ("billing.usage_hours_days", "40000"),
+        ("billing.usage_days_days", "40000"),
+        ("billing.agents_days", "40000"),
+        ("identity.ended_links_days", "0"),
+        ("identity.invite_domains", "someone@example.org"),
+        ("tokens.slack_urls", "hooks.slack.com"),
+        ("log.topic", "two words"),
+        ("stigg.feature_ids", "ACTIVE_ENDPOINTS"),
+        ("edge.token", "with spaces in it"),
         ("imports.retention_days", "many"),
         ("postman.url", "api.getpostman.com"),
         ("billing.provider", "other"),
@@ -351,6 +364,7 @@ pub async fn every_mistake_is_told_at_once(test: TestDb) {
         let output = portolan(place.path(), &["check-config"], &[(name, value)]);
         assert!(!output.status.success(), "{name}={value} alone: {}", text(&output));
     }
+    told_of_files(place.path());
     let equal = [("PORTOLAN__HTTP__ADDR", "127.0.0.1:8080"), ("PORTOLAN__GRPC__ADDR", "0.0.0.0:8080")];
     let output = portolan(place.path(), &["check-config"], &equal);
     assert!(!output.status.success() && text(&output).contains("same port 8080"), "{}", text(&output));
@@ -368,6 +382,59 @@ pub async fn every_mistake_is_told_at_once(test: TestDb) {
         assert!(all.replace("\\n", "\n").lines().any(is_told), "{key} at {line}: {all}");
     }
     assert!(all.contains("did you mean mail.public_url?"), "{all}");
+}
+
+/// Files that are there and cannot be what they are named as.
+fn told_of_files(place: &Path) {
+    let files = place.join("files");
+    std::fs::create_dir(&files).unwrap();
+    portolan_testkit::Certificates::write(&files);
+    let write = |name: &str, text: &str| std::fs::write(files.join(name), text).unwrap();
+    write("empty", "");
+    write("noise", "-----BEGIN CERTIFICATE-----\nnoise\n-----END CERTIFICATE-----\n");
+    write("ended", include_str!("ended.crt"));
+    let key = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [7; 32]);
+    write("open-key", &key);
+    std::fs::set_permissions(files.join("open-key"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let path = |name: &str| files.join(name).display().to_string();
+    let whole = [("TLS__CERT", path("tls.crt")), ("TLS__KEY", path("tls.key")), ("TLS__CA", path("ca.crt"))];
+    let check = |changed: &[(&str, String)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portolan"));
+        command.arg("check-config").current_dir(place);
+        for (name, value) in whole.iter().chain(changed) {
+            command.env(format!("PORTOLAN__{name}"), value);
+        }
+        let output = command.output().unwrap();
+        (output.status.success(), text(&output))
+    };
+    assert!(check(&[]).0, "{}", check(&[]).1);
+    let postgres = ("STORE__URL", "postgres://db.example.org/portolan".to_owned());
+    for (changed, sought) in [
+        (vec![("TLS__CERT", path("empty"))], ["tls.cert", "no certificate"]),
+        (vec![("TLS__CERT", path("noise"))], ["tls.cert", "noise"]),
+        (vec![("TLS__CERT", path("tls.key"))], ["tls.cert", "no certificate"]),
+        (vec![("TLS__KEY", path("tls.crt"))], ["tls.key", "no private key"]),
+        (vec![("TLS__KEY", path("other.key"))], ["tls.key", "No such file"]),
+        (vec![("TLS__CA", files.display().to_string())], ["tls.ca", "directory"]),
+        (vec![("TLS__CA", path("ended"))], ["tls.ca", "has ended"]),
+        (vec![postgres.clone(), ("STORE__CA", path("ended"))], ["store.ca", "has ended"]),
+        (vec![postgres, ("STORE__CA", path("tls.key"))], ["store.ca", "no certificate"]),
+        (vec![("SECRETS__KEY_FILE", path("open-key"))], ["secrets.key_file", "chmod 600"]),
+        (vec![("SECRETS__KEY_FILE", files.display().to_string())], ["secrets.key_file", "directory"]),
+        (
+            vec![
+                ("HTTP__TLS", "true".into()),
+                ("TLS__CERT", String::new()),
+                ("TLS__KEY", String::new()),
+                ("TLS__CA", String::new()),
+            ],
+            ["http.tls", "needs tls.cert"],
+        ),
+    ] {
+        let (is_usable, text) = check(&changed);
+        assert!(!is_usable && sought.iter().all(|part| text.contains(part)), "{changed:?}: {sought:?}: {text}");
+    }
+    std::fs::remove_dir_all(&files).unwrap();
 }
 
 /// A process that is one of several is told what it shares, or does not start.

@@ -5,7 +5,10 @@ use std::path::Path;
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 
-use crate::server::{PATIENCE, Server};
+use crate::{
+    proxy::{Proxy, Road},
+    server::{PATIENCE, Server},
+};
 
 /// Lines of a log in JSON whose message is this one.
 fn lines(log: &Path, message: &str) -> Vec<Value> {
@@ -74,6 +77,16 @@ pub async fn a_request_leaves_a_line(test: TestDb) {
     assert!(!std::fs::read_to_string(&log).unwrap().contains(&server.api_key), "no secret");
 
     server.get("/metrics").await.expect(404);
+    let open = reqwest::Client::new().get(&metrics_url).header("accept", "application/openmetrics-text; version=1.0.0");
+    let open = open.send().await.unwrap();
+    assert!(
+        open.headers()["content-type"].to_str().unwrap().starts_with("application/openmetrics-text; version=1.0.0")
+    );
+    let open = open.text().await.unwrap();
+    let bucket = "portolan_gateway_request_seconds_bucket{method=\"InventoryService/CreateCollection\"";
+    let example = |line: &str| line.starts_with(bucket) && line.contains(" # {request_id=\"watched-1\"} ");
+    assert!(open.lines().any(example) && open.ends_with("# EOF\n"), "{open}");
+    assert!(!read(&metrics_url).await.contains(" # {"), "Prometheus text has no examples");
     for part in [
         "portolan_build_info{program=\"portolan\"",
         "portolan_authentication_failures_total{reason=\"UNAUTHENTICATED\"} 5",
@@ -90,4 +103,123 @@ pub async fn a_request_leaves_a_line(test: TestDb) {
             metrics = read(&metrics_url).await;
         }
     }
+}
+
+/// The series of `alerts-test.yaml`: a name with labels, except those that Prometheus adds and the ones that tell an
+/// installation of six from this one.
+fn alerted_series() -> Vec<(String, Vec<String>)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = std::fs::read_to_string(root.join("deploy/observability/alerts-test.yaml")).unwrap();
+    let mut all = Vec::new();
+    for line in text.lines().filter_map(|line| line.split_once("series: '")) {
+        let series = line.1.split('\'').next().unwrap();
+        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+        let labels = labels.trim_end_matches('}').split(", ").map(str::to_owned).filter(|label| {
+            let name = label.split('=').next().unwrap();
+            !["", "instance", "job", "program"].contains(&name)
+        });
+        // Whether somebody answers is asked by Prometheus itself.
+        if name != "up" {
+            all.push((name.to_owned(), labels.collect::<Vec<_>>()));
+        }
+    }
+    all
+}
+
+/// The faults that alerts are for leave the very series, by name and labels, that the tests of the alerts are made of; none
+/// of those that count faults is there, or above 0, before.
+pub async fn faults_leave_the_series_of_the_alerts(test: TestDb) {
+    let rest = test.url.strip_prefix("postgres://").expect("the case is for Postgres");
+    let (server_part, database) = rest.split_once('/').unwrap();
+    let (user, address) = server_part.split_once('@').unwrap();
+    let postgres = Proxy::start(address).await;
+    let own = test.at(format!("postgres://{user}@127.0.0.1:{}/{database}", postgres.port));
+    let place = tempfile::tempdir().unwrap().keep();
+    let certificates = portolan_testkit::Certificates::write(&place.join("tls"));
+    let (cert, key, ca) = (certificates.cert(), certificates.key(), certificates.ca());
+    let metrics = format!("127.0.0.1:{}", portolan_testkit::free_port());
+    // So few descriptors that there is soon no place for clients.
+    let program = place.join("portolan");
+    let script = format!("#!/bin/sh\nulimit -n 320\nexec {} \"$@\"\n", env!("CARGO_BIN_EXE_portolan"));
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let variables = [
+        ("PORTOLAN__METRICS__ADDR", metrics.as_str()),
+        ("PORTOLAN__TLS__CERT", &cert),
+        ("PORTOLAN__TLS__KEY", &key),
+        ("PORTOLAN__TLS__CA", &ca),
+        ("RUST_LOG", "off"),
+    ];
+    let server = Server::start_program(
+        program.to_str().unwrap(),
+        &own,
+        place.join("data"),
+        &variables,
+        std::process::Stdio::null(),
+    )
+    .await;
+    let metrics_url = format!("http://{metrics}/metrics");
+    let series = alerted_series();
+    assert!(series.len() > 20, "{series:?}");
+    let is_told = |text: &str, (name, labels): &(String, Vec<String>), above: f64| {
+        let prefixes = [format!("{name}{{"), format!("{name} ")];
+        let is_it = |line: &&str| prefixes.iter().any(|prefix| line.starts_with(prefix.as_str()));
+        text.lines().filter(is_it).any(|line| {
+            labels.iter().all(|label| line.contains(label.as_str()))
+                && line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() > above
+        })
+    };
+    server.post("/api/me", json!({})).await.expect(200);
+    let before = read(&metrics_url).await;
+    for one in series.iter().filter(|(name, labels)| name.ends_with("_total") && labels[..] != ["status=\"200\""]) {
+        assert!(!is_told(&before, one, 0.0), "{one:?} before any fault: {before}");
+    }
+
+    // Credentials that do not count, a process with another key, a record that is none, an event that is none.
+    server.send(server.request("/api/me").header("x-api-key", "guess").body("{}")).await.unwrap().expect(401);
+    let pem = |path: &str| std::fs::read(path).unwrap();
+    let tls = tonic::transport::ClientTlsConfig::new()
+        .ca_certificate(tonic::transport::Certificate::from_pem(pem(&ca)))
+        .identity(tonic::transport::Identity::from_pem(pem(&cert), pem(&key)))
+        .domain_name("127.0.0.1");
+    let channel = tonic::transport::Channel::from_shared(format!("https://{}", server.grpc)).unwrap();
+    let channel = channel.tls_config(tls).unwrap().connect().await.unwrap();
+    let foreign = portolan_authz::ServiceAuth::new(&[7; 32]).named("portolan-foreign").token("inventory").unwrap();
+    let headers = vec![(portolan_authz::SERVICE_HEADER, foreign.as_ref().to_owned())];
+    let path = "/portolan.inventory.v1.InventoryService/ListCollections";
+    assert!(crate::guards::call(&channel, path, &headers, Vec::new()).await.is_err());
+    let log = portolan_log::Log::open("embedded:", "akto.api.logs", &test.store).await.unwrap();
+    let mut messages = Vec::new();
+    for n in 0..64 {
+        messages.push(portolan_log::Message { key: format!("{n}").into_bytes(), value: b"no record".to_vec() });
+    }
+    log.append("watched", 1, messages).await.unwrap();
+    let identity = test.store.service("identity").await.unwrap();
+    let event = "INSERT INTO outbox (topic, event_id, payload, event_key, created_at) \
+                 VALUES ('usage', 'none', 'no event', 'none', 0)";
+    identity.execute(event, Vec::new()).await.unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..200 {
+        clients.push(tokio::net::TcpStream::connect(server.http.trim_start_matches("http://")).await.unwrap());
+    }
+    // A client without a place is cut off, which the connections of before do not notice.
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    drop(clients);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let missing = async |is_cut: bool| loop {
+        let text = read(&metrics_url).await;
+        let is_of_cut = |labels: &[String]| labels.iter().any(|label| label == "status=\"503\"");
+        let wanted = series.iter().filter(|(_, labels)| is_of_cut(labels) == is_cut);
+        let missing: Vec<_> =
+            wanted.filter(|one| !is_told(&text, one, if one.0.ends_with("_total") { 0.0 } else { -1.0 })).collect();
+        if missing.is_empty() {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{missing:#?} in {text}");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    };
+    missing(false).await;
+    postgres.set(Road::Cut);
+    server.post("/api/createCollection", json!({ "collectionName": "Meanwhile" })).await.expect(503);
+    missing(true).await;
 }

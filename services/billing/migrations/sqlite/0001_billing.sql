@@ -77,8 +77,11 @@ CREATE TABLE billing_leases (
 CREATE TABLE agent_queries (
     account_id BIGINT NOT NULL,
     query_id TEXT NOT NULL,
+    -- When it was told here, whatever time it names.
+    recorded_at BIGINT NOT NULL,
     PRIMARY KEY (account_id, query_id)
 ) WITHOUT ROWID;
+CREATE INDEX agent_queries_by_age ON agent_queries (recorded_at);
 
 -- What each device asked an agent, in sums.
 CREATE TABLE agent_analyses (
@@ -91,6 +94,7 @@ CREATE TABLE agent_analyses (
     queries BIGINT NOT NULL,
     last_query_at BIGINT NOT NULL,
     last_query_id TEXT NOT NULL,
+    recorded_at BIGINT NOT NULL,
     PRIMARY KEY (account_id, agent_id, device_id)
 );
 CREATE INDEX agent_analyses_by_time ON agent_analyses (account_id, last_query_at);

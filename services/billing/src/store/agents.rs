@@ -5,19 +5,21 @@ use portolan_store::{Bulk, Db, Error, Row, Tx, args, retrying};
 
 use crate::model::agents::{self, Addition, Analysis, Query, SeenHarm};
 
-static INSERT_QUERIES: Bulk<2> =
-    Bulk::new("INSERT INTO agent_queries (account_id, query_id)", "ON CONFLICT DO NOTHING RETURNING query_id");
+static INSERT_QUERIES: Bulk<3> = Bulk::new(
+    "INSERT INTO agent_queries (account_id, query_id, recorded_at)",
+    "ON CONFLICT DO NOTHING RETURNING query_id",
+);
 
 /// Claims the records, sorted by id, and adds the new ones, in one transaction; answers how many were new.
-pub async fn record(db: &Db, account_id: AccountId, queries: &[Query]) -> Result<usize, Error> {
+pub async fn record(db: &Db, account_id: AccountId, queries: &[Query], now: i64) -> Result<usize, Error> {
     retrying(|| async {
         let mut tx = db.begin().await?;
-        let rows = queries.iter().map(|query| [account_id.into(), (&query.id).into()]);
+        let rows = queries.iter().map(|query| [account_id.into(), (&query.id).into(), now.into()]);
         let claimed = tx.bulk_returning(&INSERT_QUERIES, rows).await?;
         let claimed = claimed.iter().map(|row| row.get("query_id")).collect::<Result<HashSet<String>, _>>()?;
         let additions = agents::additions(queries.iter().filter(|query| claimed.contains(&query.id)));
         for ((agent_id, device_id), addition) in additions {
-            add(&mut tx, account_id, agent_id, device_id, &addition).await?;
+            add(&mut tx, account_id, (agent_id, device_id), &addition, now).await?;
         }
         db.fault("agents.added").await?;
         tx.commit().await?;
@@ -28,12 +30,12 @@ pub async fn record(db: &Db, account_id: AccountId, queries: &[Query]) -> Result
 
 const ADD_ANALYSIS: &str = "
 INSERT INTO agent_analyses (account_id, agent_id, device_id, user_name, input_tokens, output_tokens, queries,
-    last_query_at, last_query_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    last_query_at, last_query_id, recorded_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (account_id, agent_id, device_id) DO UPDATE SET
     input_tokens = agent_analyses.input_tokens + excluded.input_tokens,
     output_tokens = agent_analyses.output_tokens + excluded.output_tokens,
-    queries = agent_analyses.queries + excluded.queries";
+    queries = agent_analyses.queries + excluded.queries, recorded_at = excluded.recorded_at";
 
 /// The later query names the user; of two at one moment, the one with the larger id.
 const SET_LATEST: &str = "
@@ -60,14 +62,14 @@ WHERE account_id = $1 AND agent_id = $2 AND device_id = $3 AND category = $4
 async fn add(
     tx: &mut Tx,
     account_id: AccountId,
-    agent_id: &str,
-    device_id: &str,
+    (agent_id, device_id): (&str, &str),
     addition: &Addition<'_>,
+    now: i64,
 ) -> Result<(), Error> {
     let Some(latest) = addition.latest else { return Ok(()) };
     let Addition { input_tokens, output_tokens, queries, .. } = addition;
     let Query { id, user_name, time, .. } = latest;
-    let row = args![account_id, agent_id, device_id, user_name, input_tokens, output_tokens, queries, time, id];
+    let row = args![account_id, agent_id, device_id, user_name, input_tokens, output_tokens, queries, time, id, now];
     tx.execute(ADD_ANALYSIS, row).await?;
     tx.execute(SET_LATEST, args![account_id, agent_id, device_id, user_name, time, id]).await?;
     let topics = addition.topics.iter().map(|((topic, sub_topic), queries)| {
@@ -81,6 +83,46 @@ async fn add(
         tx.execute(SET_LATEST_HARM, args![account_id, agent_id, device_id, *category, time, id, *reason]).await?;
     }
     Ok(())
+}
+
+const FORGET_QUERIES: &str = "
+DELETE FROM agent_queries WHERE (account_id, query_id) IN (
+    SELECT account_id, query_id FROM agent_queries WHERE recorded_at < $1 LIMIT $2)";
+
+/// Forgets some of the queries that were told before a moment, and returns how many.
+pub async fn forget_queries(db: &Db, before: i64, limit: i64) -> Result<u64, Error> {
+    retrying(|| db.execute(FORGET_QUERIES, args![before, limit])).await
+}
+
+const SILENT: &str = "SELECT account_id, agent_id, device_id FROM agent_analyses WHERE recorded_at < $1 LIMIT $2";
+
+/// The analysis goes first: one that a query has just changed stays, with all that belongs to it.
+const FORGET_ANALYSIS: &str = "
+DELETE FROM agent_analyses WHERE account_id = $1 AND agent_id = $2 AND device_id = $3 AND recorded_at < $4";
+
+const FORGET_PARTS: [&str; 2] = [
+    "DELETE FROM agent_topics WHERE account_id = $1 AND agent_id = $2 AND device_id = $3",
+    "DELETE FROM agent_harms WHERE account_id = $1 AND agent_id = $2 AND device_id = $3",
+];
+
+/// Forgets some of the analyses whose last query was told before a moment, and returns how many were looked at.
+pub async fn forget_analyses(db: &Db, before: i64, limit: i64) -> Result<usize, Error> {
+    let silent = db.fetch_all(SILENT, args![before, limit]).await?;
+    for row in &silent {
+        let (agent_id, device_id): (String, String) = (row.get("agent_id")?, row.get("device_id")?);
+        let account_id: i64 = row.get("account_id")?;
+        retrying(|| async {
+            let mut tx = db.begin().await?;
+            if tx.execute(FORGET_ANALYSIS, args![account_id, &agent_id, &device_id, before]).await? == 1 {
+                for statement in FORGET_PARTS {
+                    tx.execute(statement, args![account_id, &agent_id, &device_id]).await?;
+                }
+            }
+            tx.commit().await
+        })
+        .await?;
+    }
+    Ok(silent.len())
 }
 
 const GET: &str = "SELECT * FROM agent_analyses WHERE account_id = $1 AND agent_id = $2 AND device_id = $3";

@@ -72,6 +72,24 @@ pub async fn forget(
     .await
 }
 
+const NEXT_ACCOUNT: &str = "SELECT account_id FROM usage_buckets WHERE account_id > $1 ORDER BY account_id LIMIT 1";
+
+/// The first account after this one of which anything is counted.
+pub async fn next_account(db: &Db, after: i64) -> Result<Option<AccountId>, Error> {
+    db.fetch_optional(NEXT_ACCOUNT, args![after]).await?.map(|row| row.get("account_id")).transpose()
+}
+
+/// By the features of the account, so that the primary key leads to the oldest windows of each.
+const FORGET_WINDOWS: &str = "
+DELETE FROM usage_buckets WHERE account_id = $1 AND grain = $2 AND (feature, start_at) IN (
+    SELECT feature, start_at FROM usage_buckets WHERE account_id = $1 AND grain = $2 AND start_at < $3
+        AND feature IN (SELECT feature FROM usage_buckets WHERE account_id = $1 AND grain = 'TOTAL') LIMIT $4)";
+
+/// Forgets some of an account's windows that began before a moment, and returns how many.
+pub async fn forget_windows(db: &Db, account_id: AccountId, grain: Grain, before: i64, limit: i64) -> Result<u64, Error> {
+    retrying(|| db.execute(FORGET_WINDOWS, args![account_id, grain.name(), before, limit])).await
+}
+
 fn event_id(row: &Row) -> Result<(AccountId, EventKey), Error> {
     let key: Vec<u8> = row.get("event_key")?;
     let key = key.try_into().map_err(|_| Error::Inconsistency("an event key has not 16 bytes".into()))?;

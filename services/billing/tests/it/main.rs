@@ -19,6 +19,7 @@ portolan_testkit::suite! {
     agents::any_order_gives_the_same_analysis,
     refresh::requests_share_a_run,
     refresh::what_is_old_is_forgotten,
+    refresh::what_grows_by_the_day_leaves,
     stigg::subscriptions_go_through_stigg,
     stigg::the_last_answer_serves_for_a_stated_time,
     stigg::reports_wait_and_arrive_once,

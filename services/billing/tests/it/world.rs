@@ -78,6 +78,9 @@ impl World {
             stale_s: 3_600,
             report_s: 60,
             event_window_s: 90 * 86_400,
+            hours_s: 400 * 86_400,
+            days_s: 1_830 * 86_400,
+            agents_s: 400 * 86_400,
             email_domain_rule: false,
         };
         let db = test.store.service("billing").await.unwrap();

@@ -71,6 +71,14 @@ pub(crate) async fn delete_invitation(tx: &mut Tx, account_id: AccountId, email_
     Ok(tx.execute(DELETE_INVITATION, args![account_id, email_key]).await? == 1)
 }
 
+const DELETE_ENDED: &str = "DELETE FROM invitations WHERE expires_at < $1";
+
+/// Removes those that ended before a time.
+pub(crate) async fn delete_ended_invitations(db: &Db, expired_before: i64) -> Result<()> {
+    db.execute(DELETE_ENDED, args![expired_before]).await?;
+    Ok(())
+}
+
 /// Nothing for one whose roles are not understood: nobody is let in by it.
 fn invitation(row: &Row) -> Result<Option<Invitation>> {
     let scope_roles: String = row.get("scope_roles")?;

@@ -1,6 +1,6 @@
 use portolan_api::Result;
 use portolan_ids::UserId;
-use portolan_store::{Tx, args};
+use portolan_store::{Db, Tx, args};
 
 const TAKE_PLACE: &str = "INSERT INTO password_resets (user_id, origin, token_digest, created_at)
     VALUES ($1, $2, $3, $4)
@@ -32,6 +32,14 @@ const TAKE_RESET: &str = "DELETE FROM password_resets WHERE token_digest = $1 AN
 pub(crate) async fn take_reset(tx: &mut Tx, token_digest: &str, created_after: i64) -> Result<Option<UserId>> {
     let row = tx.fetch_optional(TAKE_RESET, args![token_digest, created_after]).await?;
     Ok(row.map(|row| row.get("user_id")).transpose()?)
+}
+
+const DELETE_OLD_RESETS: &str = "DELETE FROM password_resets WHERE created_at < $1";
+
+/// Removes tokens that were made before a time.
+pub(crate) async fn delete_old_resets(db: &Db, created_before: i64) -> Result<()> {
+    db.execute(DELETE_OLD_RESETS, args![created_before]).await?;
+    Ok(())
 }
 
 const DELETE_RESETS: &str = "DELETE FROM password_resets WHERE user_id = $1";

@@ -28,3 +28,12 @@ pub(crate) async fn list_signing_keys(db: &Db, count: usize) -> Result<Vec<Signi
     };
     rows.iter().map(key).collect()
 }
+
+const DELETE_OLD_SIGNING_KEYS: &str = "DELETE FROM signing_keys WHERE created_at < $1
+    AND key_id NOT IN (SELECT key_id FROM signing_keys ORDER BY created_at DESC, key_id LIMIT $2)";
+
+/// Removes keys that were made before a time, except the newest.
+pub(crate) async fn delete_old_signing_keys(db: &Db, created_before: i64, kept: usize) -> Result<()> {
+    db.execute(DELETE_OLD_SIGNING_KEYS, args![created_before, kept as i64]).await?;
+    Ok(())
+}

@@ -12,10 +12,11 @@ use portolan_identity::{
     Clock, Deps, accounts,
     invitations::{self, Invite},
     model::sessions::Session,
-    resets,
+    resets, retention,
     sessions::{self, Opened},
     signup,
 };
+use portolan_store::args;
 use portolan_testkit::TestDb;
 
 use crate::world::{PASSWORD, admin, identity, with_role};
@@ -138,4 +139,39 @@ pub async fn a_reset_token_is_good_for_two_hours_and_once(test: TestDb) {
     hand.move_by(2 * HOUR - 1);
     assert_eq!(redeem(&new, "a much newer password").await, Ok(()));
     sessions::open(&deps, "ann@example.org", "a much newer password", "192.0.2.1").await.unwrap();
+}
+
+/// Sessions, invitations, reset links and keys go some time after their end, and nothing that still counts goes.
+pub async fn what_has_ended_is_removed(test: TestDb) {
+    let (deps, hand) = world(&test).await;
+    let root = with_role(&deps, "root@example.org", "ADMIN").await;
+    with_role(&deps, "ann@example.org", "MEMBER").await;
+    let caller = admin(root, "");
+    let invite = async |email: &str| {
+        let invite = Invite { email: email.into(), role: "MEMBER".into(), ..Invite::default() };
+        invitations::create(&deps, &caller, invite).await.unwrap()
+    };
+    let count = async |table: &str| {
+        let sql = portolan_store::Sql::assembled(format!("SELECT count(*) AS n FROM {table}"));
+        deps.db.fetch_one(sql, args![]).await.unwrap().get::<i64>("n").unwrap()
+    };
+    let kept = async || {
+        retention::sweep(&deps).await;
+        let counts = [count("sessions").await, count("invitations").await, count("password_resets").await];
+        (counts, count("signing_keys").await)
+    };
+    invite("bob@example.org").await;
+    resets::create_for_member(&deps, &caller, "ann@example.org").await.unwrap();
+    sessions::open(&deps, "ann@example.org", PASSWORD, "192.0.2.1").await.unwrap();
+    let key = "INSERT INTO signing_keys (key_id, public_key, private_key, created_at) VALUES ($1, $2, $2, $3)";
+    for (id, age) in [("today", 0), ("yesterday", DAY), ("older", 3 * DAY), ("oldest", 8 * DAY)] {
+        deps.db.execute(key, args![id, vec![0_u8], START - age]).await.unwrap();
+    }
+    // The one that identity made for itself is older than all of them by this clock.
+    assert_eq!(kept().await, ([1, 1, 1], 3));
+    hand.move_by(90 * DAY);
+    assert_eq!(kept().await, ([0, 1, 1], 2), "links are kept for a time after their end, and two keys for ever");
+    invite("eve@example.org").await;
+    hand.move_by(7 * DAY + 1);
+    assert_eq!(kept().await, ([0, 1, 0], 2));
 }

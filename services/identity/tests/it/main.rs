@@ -16,6 +16,7 @@ portolan_testkit::suite! {
     clock::a_session_ends_however_much_it_is_used,
     clock::an_invitation_is_good_for_a_week,
     clock::a_reset_token_is_good_for_two_hours_and_once,
+    clock::what_has_ended_is_removed,
     equal_work::a_login_costs_the_same_for_everybody,
     equal_work::a_reset_costs_the_same_for_everybody,
     lists::the_database_keeps_one_default_role,

@@ -43,6 +43,14 @@ pub async fn note_test(
     Ok(tx.execute(NOTE_TEST, args![account_id, collection_id, url_key, tested_at]).await? == 1)
 }
 
+const FORGET_CLOSED: &str = "DELETE FROM issues WHERE (account_id, issue_id) IN (SELECT account_id, issue_id FROM issues \
+     WHERE (status <> 'OPEN' OR severity = '') AND updated_at < $1 LIMIT $2)";
+
+/// Forgets some of the issues that are closed, and of the tests without a finding, that were told last before a time.
+pub async fn forget_closed(db: &Db, before: i64, limit: i64) -> Result<u64, Error> {
+    db.execute(FORGET_CLOSED, args![before, limit]).await
+}
+
 const SELECT_OPEN: &str = "SELECT i.collection_id, e.url, e.method, i.severity, count(*) AS issues FROM issues i \
      JOIN api_endpoints e ON e.account_id = i.account_id AND e.collection_id = i.collection_id \
          AND e.url_key = i.url_key AND e.removed = 0 \

@@ -99,3 +99,36 @@ const DELETE: &str = "DELETE FROM samples WHERE account_id = $1 AND collection_i
 pub async fn delete(tx: &mut Tx, account_id: i64, collection_id: i32, keys: &[&str]) -> Result<(), Error> {
     super::delete_by_keys(tx, DELETE, account_id, collection_id, keys).await
 }
+
+/// The place of a sample, which the walk over all of them goes along.
+pub type Place = (i64, i64, String, String);
+
+const LAST_OF_PAGE: &str = "SELECT account_id, collection_id, endpoint_key, sample_key FROM samples \
+     WHERE (account_id, collection_id, endpoint_key, sample_key) > ($1, $2, $3, $4) \
+     ORDER BY account_id, collection_id, endpoint_key, sample_key LIMIT 1 OFFSET $5";
+const FORGET: &str = "DELETE FROM samples WHERE time < $5 \
+     AND (account_id, collection_id, endpoint_key, sample_key) > ($1, $2, $3, $4)";
+const FORGET_PAGE: &str = "DELETE FROM samples WHERE time < $5 \
+     AND (account_id, collection_id, endpoint_key, sample_key) > ($1, $2, $3, $4) \
+     AND (account_id, collection_id, endpoint_key, sample_key) <= ($6, $7, $8, $9)";
+
+/// Forgets the samples of one page of places that are from before a time, and returns where the next page begins. The
+/// walk needs no index that ingest would have to write.
+pub async fn forget_page(db: &Db, after: &Place, before: i64, page: i64) -> Result<Option<Place>, Error> {
+    let (account_id, collection_id, endpoint_key, sample_key) = after;
+    let from = || args![account_id, collection_id, endpoint_key, sample_key];
+    let mut arguments = from();
+    arguments.push((page - 1).into());
+    let last = db.fetch_optional(LAST_OF_PAGE, arguments).await?;
+    let mut arguments = from();
+    arguments.push(before.into());
+    let Some(last) = last else {
+        db.execute(FORGET, arguments).await?;
+        return Ok(None);
+    };
+    let last: Place =
+        (last.get("account_id")?, last.get("collection_id")?, last.get("endpoint_key")?, last.get("sample_key")?);
+    arguments.extend(args![last.0, last.1, &last.2, &last.3]);
+    db.execute(FORGET_PAGE, arguments).await?;
+    Ok(Some(last))
+}

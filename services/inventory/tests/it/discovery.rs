@@ -6,7 +6,7 @@ use portolan_inventory::{
     Deps, collections,
     model::{endpoints::EndpointId, issues::Report},
     parameters::{recent, recent::Query},
-    samples,
+    retention, samples,
     statistics::{calls, issues, overview},
 };
 use portolan_record::Source;
@@ -271,4 +271,54 @@ pub async fn old_calls_are_forgotten(test: TestDb) {
     assert_eq!(calls::forget_old(&bounded).await.unwrap(), 2);
     assert_eq!(calls::forget_old(&bounded).await.unwrap(), 0);
     assert_eq!(counted(&bounded).await, 2);
+}
+
+/// Closed issues, tests without a finding, samples and rejected records go when they are older than they are kept, in more
+/// than one step; open issues stay.
+pub async fn what_grows_by_the_day_is_forgotten(test: TestDb) {
+    let deps = deps(&test).await;
+    let collection = create(&deps, ACCOUNT, "A").await;
+    let now = portolan_runtime::now_s();
+    let day = 24 * 3_600;
+    let at = |n: i64, days: i64| {
+        call(collection.id, "GET", &format!("https://api.example.com/books{n}/list"), now - days * day)
+    };
+    ingest(&deps, "p", &[at(1, 0), at(2, 9), at(3, 2), at(4, 9)]).await;
+    let mut tx = deps.db.begin().await.unwrap();
+    let issue = "INSERT INTO issues (account_id, issue_id, collection_id, url_key, severity, status, updated_at) \
+         VALUES ($1, $2, 1, '', $3, $4, $5)";
+    let mut insert = async |id: &str, severity: &str, status: &str, days: i64| {
+        tx.execute(issue, portolan_store::args![ACCOUNT, id, severity, status, now - days * day]).await.unwrap();
+    };
+    for n in 0..retention::STEP + 10 {
+        insert(&n.to_string(), "HIGH", ["FIXED", "IGNORED"][n as usize % 2], 9).await;
+    }
+    insert("clean", "", "OPEN", 9).await;
+    insert("open", "LOW", "OPEN", 9).await;
+    insert("young", "LOW", "FIXED", 2).await;
+    tx.commit().await.unwrap();
+    let rejected = |offset: i64, days: i64| portolan_log::Rejected {
+        offset,
+        reason: "unreadable".to_owned(),
+        created_at: now - days * day,
+        ..portolan_log::Rejected::default()
+    };
+    deps.log.reject(&[rejected(900, 9), rejected(901, 2)]).await.unwrap();
+    let counts = async |deps: &Deps| {
+        retention::forget_old(deps).await.unwrap();
+        let count = async |sql: &'static str| deps.db.fetch_one(sql, vec![]).await.unwrap().get::<i64>(0).unwrap();
+        let issues = count("SELECT count(*) FROM issues").await;
+        (issues, count("SELECT count(*) FROM samples").await, deps.log.rejected_count().await.unwrap())
+    };
+    let all = (retention::STEP + 13, 4, 2);
+    assert_eq!(counts(&deps.clone().keeping_rejected(0)).await, all, "0 is for ever");
+    let set = |issues: &str, samples: &str| {
+        let variable = |key: &str, value: &str| (format!("PORTOLAN__INVENTORY__{key}"), value.to_owned());
+        let variables = [variable("CLOSED_ISSUES_DAYS", issues), variable("SAMPLES_DAYS", samples)];
+        let config = portolan_runtime::Config::load(".".into(), None, variables).unwrap();
+        deps.clone().configured(&portolan_inventory::Options::read(&config).unwrap())
+    };
+    assert_eq!(counts(&set("10", "10").keeping_rejected(10)).await, all, "all are young enough");
+    assert_eq!(counts(&set("5", "5").keeping_rejected(5)).await, (2, 2, 1));
+    assert_eq!(counts(&set("1", "1").keeping_rejected(1)).await, (1, 1, 0));
 }

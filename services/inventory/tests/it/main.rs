@@ -65,6 +65,7 @@ portolan_testkit::suite! {
     groups::answers_name_the_groups,
     groups::tags_of_specifications_count,
     discovery::old_calls_are_forgotten,
+    discovery::what_grows_by_the_day_is_forgotten,
     ingest::new_sensitive_data_is_told_once,
     sensitive::redacted_kinds_leave_no_value,
     ingest::order_and_batches_do_not_matter,
