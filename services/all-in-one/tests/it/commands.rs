@@ -90,3 +90,86 @@ pub async fn of_the_documentation_run(test: TestDb) {
         "samples are imported: {answer}"
     );
 }
+
+/// Every page of the documentation.
+fn all_pages(root: &Path) -> Vec<PathBuf> {
+    let mut pages = ["README.md", "CONTRIBUTING.md", "deploy/README.md", "deploy/kubernetes/README.md"]
+        .map(|page| root.join(page))
+        .to_vec();
+    for folder in ["docs", "docs/guides", "docs/operations", "docs/reference"] {
+        let entries = std::fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        pages.extend(entries.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
+    }
+    pages
+}
+
+/// What pages name exists: commands of the program, targets of make, keys of the configuration, files of the checkout.
+pub async fn names_of_the_documentation_exist(test: TestDb) {
+    if !test.url.starts_with("sqlite") {
+        return;
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+    let makefile = std::fs::read_to_string(root.join("Makefile")).unwrap();
+    let keys: Vec<_> = portolan_runtime::documented()
+        .iter()
+        .map(|known| format!("{}__{}", known.section, known.key).to_uppercase())
+        .collect();
+    let mut unknown = Vec::new();
+    let mut known_commands = std::collections::BTreeMap::new();
+    let is_command = |words: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_portolan")).args(words).arg("--help").output().unwrap();
+        output.status.success()
+    };
+    let (mut commands, mut names) = (0, 0);
+    for page in all_pages(&root) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let page = page.strip_prefix(&root).unwrap().display().to_string();
+        // What stands between backticks in a line, or in a block.
+        for piece in text.split('`').skip(1).step_by(2).flat_map(str::lines) {
+            let piece = piece.trim().trim_start_matches("$ ");
+            let words: Vec<&str> = piece.split([' ', '\t']).collect();
+            let is_word = |word: &&&str| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+            match words.as_slice() {
+                ["portolan", first, ..] if first.starts_with(|c: char| c.is_ascii_lowercase()) && *first != "ready" => {
+                    // The command, and its own command where it has one: the rest are arguments.
+                    let path: Vec<&str> = words[1..].iter().take_while(is_word).take(2).copied().collect();
+                    commands += 1;
+                    let exists = *known_commands.entry(path.join(" ")).or_insert_with(|| is_command(&path));
+                    if !exists {
+                        unknown.push(format!("{page}: {piece}"));
+                    }
+                }
+                ["make", target, ..] if is_word(&target) => {
+                    commands += 1;
+                    if !makefile.lines().any(|line| line.starts_with(&format!("{target}:"))) {
+                        unknown.push(format!("{page}: {piece}"));
+                    }
+                }
+                _ => {}
+            }
+            for word in words {
+                let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                let name = word.split('=').next().unwrap().trim_start_matches("PORTOLAN__");
+                let is_key =
+                    name.contains("__") && name.bytes().all(|b| b.is_ascii_uppercase() || b"_0123456789".contains(&b));
+                if is_key && name != "SECTION__KEY" {
+                    names += 1;
+                    if !keys.iter().any(|key| key == name) {
+                        unknown.push(format!("{page}: {word}"));
+                    }
+                }
+                let is_file =
+                    ["deploy/", "crates/", "services/", "gateway/src/", "docs/"].iter().any(|at| word.starts_with(at));
+                let is_literal = word.bytes().all(|byte| byte.is_ascii_graphic() && !b"*<>{}$:".contains(&byte));
+                if is_file && is_literal {
+                    names += 1;
+                    if !root.join(word).exists() {
+                        unknown.push(format!("{page}: {word}"));
+                    }
+                }
+            }
+        }
+    }
+    assert!(commands > 20 && names > 50, "{commands} commands, {names} names");
+    assert!(unknown.is_empty(), "these do not exist: {unknown:#?}");
+}

@@ -196,6 +196,7 @@ portolan_testkit::suite! {
     earlier_data::is_refused_by_every_command,
     up_services::what_cannot_be_started_is_named,
     commands::of_the_documentation_run,
+    commands::names_of_the_documentation_exist,
     operator::commands_make_nothing,
     operator::an_embedded_database_has_one_process,
     operator::a_lost_key_is_told_at_the_start,

@@ -83,7 +83,7 @@ pub async fn a_request_leaves_a_line(test: TestDb) {
         open.headers()["content-type"].to_str().unwrap().starts_with("application/openmetrics-text; version=1.0.0")
     );
     let open = open.text().await.unwrap();
-    let bucket = "portolan_gateway_request_seconds_bucket{method=\"InventoryService/CreateCollection\"";
+    let bucket = "portolan_gateway_request_seconds_bucket{method=\"CollectionService/CreateCollection\"";
     let example = |line: &str| line.starts_with(bucket) && line.contains(" # {request_id=\"watched-1\"} ");
     assert!(open.lines().any(example) && open.ends_with("# EOF\n"), "{open}");
     assert!(!read(&metrics_url).await.contains(" # {"), "Prometheus text has no examples");
@@ -186,7 +186,7 @@ pub async fn faults_leave_the_series_of_the_alerts(test: TestDb) {
     let channel = channel.tls_config(tls).unwrap().connect().await.unwrap();
     let foreign = portolan_authz::ServiceAuth::new(&[7; 32]).named("portolan-foreign").token("inventory").unwrap();
     let headers = vec![(portolan_authz::SERVICE_HEADER, foreign.as_ref().to_owned())];
-    let path = "/portolan.inventory.v1.InventoryService/ListCollections";
+    let path = "/portolan.inventory.v1.CollectionService/ListCollections";
     assert!(crate::guards::call(&channel, path, &headers, Vec::new()).await.is_err());
     let log = portolan_log::Log::open("embedded:", "akto.api.logs", &test.store).await.unwrap();
     let mut messages = Vec::new();

@@ -86,7 +86,13 @@ DELETE FROM usage_buckets WHERE account_id = $1 AND grain = $2 AND (feature, sta
         AND feature IN (SELECT feature FROM usage_buckets WHERE account_id = $1 AND grain = 'TOTAL') LIMIT $4)";
 
 /// Forgets some of an account's windows that began before a moment, and returns how many.
-pub async fn forget_windows(db: &Db, account_id: AccountId, grain: Grain, before: i64, limit: i64) -> Result<u64, Error> {
+pub async fn forget_windows(
+    db: &Db,
+    account_id: AccountId,
+    grain: Grain,
+    before: i64,
+    limit: i64,
+) -> Result<u64, Error> {
     retrying(|| db.execute(FORGET_WINDOWS, args![account_id, grain.name(), before, limit])).await
 }
 

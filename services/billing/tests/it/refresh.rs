@@ -120,7 +120,7 @@ pub async fn what_grows_by_the_day_leaves(test: TestDb) {
     let world = World::built_in(test, "").await;
     let hours = forget::KEYS / 2 + 500;
     let event = |account_id: i64, feature: &str, hour: i64| Event {
-        account_id,
+        account_id: account_id.into(),
         key: usage::event_key(feature, &format!("{account_id}/{hour}")),
         feature: feature.to_owned(),
         value: 1,
@@ -142,7 +142,7 @@ pub async fn what_grows_by_the_day_leaves(test: TestDb) {
         timestamp: Some(0),
         ..Sent::default()
     };
-    agents::ingest(&world.deps, ACCOUNT, &[query("1", "silent"), query("2", "talking")]).await.unwrap();
+    agents::ingest(&world.deps, ACCOUNT.into(), &[query("1", "silent"), query("2", "talking")]).await.unwrap();
     let count = async |table: &'static str| {
         let sql = portolan_store::Sql::assembled(format!("SELECT count(*) AS n FROM {table}"));
         world.deps.db.fetch_one(sql, args![]).await.unwrap().get::<i64>("n").unwrap()
@@ -156,7 +156,7 @@ pub async fn what_grows_by_the_day_leaves(test: TestDb) {
     assert_eq!((grain("HOUR").await, count("agent_queries").await), (3 * hours, 2), "all are young enough");
 
     world.hand.move_by(world.deps.settings.hours_s - 24 * 3_600);
-    agents::ingest(&world.deps, ACCOUNT, &[query("3", "talking")]).await.unwrap();
+    agents::ingest(&world.deps, ACCOUNT.into(), &[query("3", "talking")]).await.unwrap();
     forget::run(&world.deps, "first").await.unwrap();
     assert_eq!((grain("HOUR").await, grain("DAY").await), (3 * 25, days), "those of the last day are young enough");
     world.hand.move_by(24 * 3_600 + 1);
@@ -166,7 +166,7 @@ pub async fn what_grows_by_the_day_leaves(test: TestDb) {
     for table in tables {
         assert_eq!(count(table).await, 1, "{table}: what belongs to the device that talks");
     }
-    let repeated = agents::ingest(&world.deps, ACCOUNT, &[query("3", "talking")]).await.unwrap();
+    let repeated = agents::ingest(&world.deps, ACCOUNT.into(), &[query("3", "talking")]).await.unwrap();
     assert_eq!(repeated.duplicates, 1);
     world.hand.move_by(world.deps.settings.days_s);
     forget::run(&world.deps, "first").await.unwrap();
