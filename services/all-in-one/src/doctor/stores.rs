@@ -87,9 +87,16 @@ pub(super) async fn cache(config: &Config) -> Finding {
 /// Whether the server takes as many connections as one process with every service may open.
 pub(super) async fn connections(config: &Config) -> Finding {
     let store = existing(config).await?;
+    // A schema that is not there yet takes no connection; where none is, the server says why.
+    let (mut opened, mut refused) = (0, None);
     for service in ["identity", "tokens", "inventory", "imports", "billing", "gateway", "log"] {
-        // A schema that is not there yet takes no connection.
-        let _ = store.service(service).await;
+        match store.service(service).await {
+            Ok(_) => opened += 1,
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    if let (0, Some(error)) = (opened, refused) {
+        return Err(text(error));
     }
     let found = store.connections().await.map_err(text)?;
     store.close().await;
