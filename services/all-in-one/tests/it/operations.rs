@@ -265,7 +265,16 @@ pub async fn the_doctor_names_place_and_cause(test: TestDb) {
 /// A user of Redis that may ask and not write keeps the cache from being well, for the doctor as for readiness.
 pub async fn the_doctor_sees_what_a_user_may_not(test: TestDb) {
     let redis = portolan_testkit::RedisServer::start();
-    let mut connection = redis::Client::open(redis.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let client = redis::Client::open(redis.url()).unwrap();
+    let deadline = tokio::time::Instant::now() + crate::server::PATIENCE;
+    let mut connection = loop {
+        // It takes connections a moment after its start.
+        match client.get_multiplexed_async_connection().await {
+            Ok(connection) => break connection,
+            Err(error) => assert!(tokio::time::Instant::now() < deadline, "{error}"),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
     let rights = ["on", ">narrow", "~portolan:*", "&portolan:*", "+@read", "+@connection", "+info", "+time"];
     let mut command = redis::cmd("ACL");
     command.arg("SETUSER").arg("narrow").arg(&rights);

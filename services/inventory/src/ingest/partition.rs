@@ -167,7 +167,8 @@ async fn write(
         rejected.account_id = rejected.account_id.filter(|_| !is_of_nobody);
         rejected
     });
-    deps.log.reject(&rejected.collect::<Vec<_>>()).await?;
+    let rejected: Vec<_> = rejected.collect();
+    deps.log.reject(&rejected).await?;
     if !step.is_scan() {
         deps.db.fault(TURN).await?;
     }
@@ -175,6 +176,7 @@ async fn write(
         Outcome::Written(held) => held,
         Outcome::Overtaken => return Ok(None),
     };
+    set_aside::count(partition, rejected.len());
     publish(deps, partition, after.position());
     report(partition, step, batch);
     if progress.next_offset != progress.expected {

@@ -21,7 +21,7 @@ pub async fn record(deps: &Deps, partition: i64, record: &Stored, deaths: i64) -
     let reason = format!("{REASON_DEATHS} ({deaths} times)");
     deps.log.reject(&[rejected(partition, record, reason)]).await?;
     tracing::error!(partition, offset = record.offset, deaths, "a record at which processes died is set aside");
-    count(partition);
+    count(partition, 1);
     Ok(())
 }
 
@@ -59,8 +59,9 @@ fn unread(partition: i64, offset: i64, reason: String) -> Rejected {
     Rejected { partition, offset, reason, created_at: now_s(), ..Rejected::default() }
 }
 
-fn count(partition: i64) {
-    metrics::counter!("portolan_ingest_set_aside_total", "partition" => partition.to_string()).increment(1);
+pub(super) fn count(partition: i64, records: usize) {
+    metrics::counter!("portolan_ingest_set_aside_total", "partition" => partition.to_string())
+        .increment(records as u64);
 }
 
 /// Moves a partition on that stands at the position, behind what was set aside.
@@ -69,7 +70,7 @@ async fn moved(db: &Db, log: &Log, partition: i64, position: i64, next: i64) -> 
     if cursor.next_offset != position {
         return Ok(false);
     }
-    count(partition);
+    count(partition, 1);
     let mut tx = db.begin().await?;
     let moved = store::positions::advance(&mut tx, log.source(), partition, &Progress::to(&cursor, next)).await?;
     tx.commit().await?;
