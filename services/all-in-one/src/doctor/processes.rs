@@ -181,7 +181,7 @@ fn refusal(status: &tonic::Status) -> String {
         Some("key") => "it runs with another secret key: give every process the same secrets.key_file".to_owned(),
         Some("clock") => "its clock differs from the one here by more than 30 s: set both by NTP".to_owned(),
         _ if status.code() == tonic::Code::NotFound => "another service listens there".to_owned(),
-        _ => chain(status),
+        _ => format!("{}: {}", status.code(), status.message()),
     }
 }
 
