@@ -120,6 +120,14 @@ impl Keys {
         self.state().file.current.mark.clone()
     }
 
+    /// Tells which keys there are, and which of them is used, the same of root keys and of those derived from them.
+    pub fn state_mark(&self) -> String {
+        let state = self.state();
+        let mark =
+            |generation: &Option<Generation>| generation.as_ref().map(|one| one.mark.clone()).unwrap_or_default();
+        format!("{}/{}/{}", mark(&state.file.next), state.file.current.mark, mark(&state.file.former))
+    }
+
     /// Whether one of the keys has this mark.
     pub fn has_mark(&self, mark: &str) -> bool {
         self.state().generations().any(|generation| generation.mark == mark)

@@ -21,6 +21,7 @@ mod exemplars;
 mod identities;
 mod key_file;
 pub mod key_mark;
+pub mod key_readers;
 mod key_watch;
 mod keys;
 mod limits;

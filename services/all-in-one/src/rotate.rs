@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 use portolan_runtime::{
-    Config, DirectoryLock, Keys, ProcessArgs, Secrets, Stage, key_mark,
+    Config, DirectoryLock, Keys, ProcessArgs, Secrets, Stage, key_mark, key_readers,
     process::{BoxError, existing_store},
     reseal::{self, Columns, Remaining},
     write_private,
@@ -15,8 +15,8 @@ use portolan_store::{Db, Store};
 
 use crate::{commands::say, roles::TABLES};
 
-/// Every process has looked at its key file meanwhile, also one that is busy.
-const SETTLE: Duration = Duration::from_secs(3);
+/// A process that starts has told what it has read.
+const SETTLE: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Nothing was sealed anew for so long: nobody does it.
 const IDLE_MAX: Duration = Duration::from_secs(60);
@@ -44,6 +44,9 @@ pub(crate) struct RotateArgs {
     /// Seals anew by itself, where no process runs. An embedded database tells that by itself.
     #[arg(long)]
     offline: bool,
+    /// How long it waits for processes that have not read the key file as it is.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    wait: u64,
     #[command(flatten)]
     process: ProcessArgs,
 }
@@ -54,6 +57,7 @@ pub(crate) async fn run(arguments: &RotateArgs) -> Result<(), BoxError> {
     let keys = Keys::load(&config.secret_key_file())?;
     key_mark::check(&store.service("identity").await?, &keys).await?;
     loop {
+        hear_everybody(arguments, &store, &keys).await?;
         let stage = keys.stage();
         if stage == Stage::Changed {
             reseal_all(arguments, &config, &store, &keys).await?;
@@ -76,6 +80,43 @@ pub(crate) async fn run(arguments: &RotateArgs) -> Result<(), BoxError> {
             return Ok(());
         }
         tokio::time::sleep(SETTLE).await;
+    }
+}
+
+/// Returns when every process that is there has read the key file as it is: until then it neither opens what stands under
+/// a key that comes, nor hears who speaks under it.
+async fn hear_everybody(arguments: &RotateArgs, store: &Store, keys: &Keys) -> Result<(), BoxError> {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(arguments.wait);
+    let mut told = None;
+    loop {
+        let mut behind = Vec::new();
+        for service in MARKED {
+            let db = store.service(service).await?;
+            match key_mark::open(&db).await {
+                Ok(()) => {
+                    let count = key_readers::behind(&db, keys).await?;
+                    behind.extend((count > 0).then(|| format!("{count} of {service}")));
+                }
+                // No process of its own has served it.
+                Err(portolan_store::Error::Migration { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if behind.is_empty() {
+            return Ok(());
+        }
+        let behind = behind.join(", ");
+        if tokio::time::Instant::now() >= deadline {
+            return Err(format!(
+                "processes have not read the key file as it is: {behind}. Give it to them, and call this again"
+            )
+            .into());
+        }
+        if told.as_ref() != Some(&behind) {
+            say(format_args!("waits for processes that have not read the key file as it is: {behind}"));
+            told = Some(behind);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
