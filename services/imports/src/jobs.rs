@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::model::jobs::{Finished, Job, JobOwner, OtherJob, Task, Told};
 use crate::store::uploads;
-use crate::{Deps, Error, announce, peers};
+use crate::{Deps, Error, announce, peers, sight::Sight};
 
 /// Jobs per page when the caller names no number, and at most.
 const PAGE_DEFAULT: i64 = 50;
@@ -121,18 +121,30 @@ impl Listed {
         }
     }
 
-    /// Jobs tell of a collection, so they are shown to those who may see it; an import into several or unknown
-    /// collections, to those who see all.
-    fn visible(&self, caller: &Caller) -> bool {
-        let sees = |id: CollectionId| caller.grant.sees(id.get());
+    fn collection_id(&self) -> Option<CollectionId> {
         match self {
-            Self::Own(job) => {
-                let sees_all = caller.grant.collections().is_none();
-                job.user_id == Some(UserId(caller.user_id)) || job.collection_id.map_or(sees_all, sees)
-            }
-            Self::Other(job) => job.collection_id.is_none_or(sees),
+            Self::Own(job) => job.collection_id,
+            Self::Other(job) => job.collection_id,
         }
     }
+
+    /// Whether the caller may read it whatever they see: their own, and what other services do to the whole account,
+    /// which tells of no collection.
+    fn is_open_to(&self, caller: &Caller) -> bool {
+        match self {
+            Self::Own(job) => caller.user_id != 0 && job.user_id == Some(UserId(caller.user_id)),
+            Self::Other(job) => job.collection_id.is_none(),
+        }
+    }
+}
+
+/// Jobs tell of a collection, so they are shown to those who see it; an import into several or unknown collections to
+/// those who see all.
+async fn visible(deps: &Deps, caller: &Caller, mut jobs: Vec<Listed>) -> Result<Vec<Listed>, Error> {
+    let ids = jobs.iter().filter(|job| !job.is_open_to(caller)).filter_map(Listed::collection_id);
+    let sight = Sight::of(deps, caller, ids).await?;
+    jobs.retain(|job| job.is_open_to(caller) || sight.shows(job.collection_id()));
+    Ok(jobs)
 }
 
 /// # Errors
@@ -144,7 +156,8 @@ pub async fn get(deps: &Deps, caller: &Caller, job_id: &str) -> Result<Listed, E
         Some(job) => Some(Listed::Own(Box::new(job.into()))),
         None => peers::find_job(&deps.peers, caller.account_id.into(), &id).await?.map(Listed::Other),
     };
-    Ok(found.filter(|job| job.visible(caller)).ok_or(Reason::JobNotFound)?)
+    let found = visible(deps, caller, found.into_iter().collect()).await?;
+    Ok(found.into_iter().next().ok_or(Reason::JobNotFound)?)
 }
 
 /// Why a job ended that its reader cancelled.
@@ -220,6 +233,5 @@ pub async fn list(deps: &Deps, caller: &Caller, size: i32, token: &str) -> Resul
     listed.truncate(usize::try_from(size).unwrap_or(usize::MAX));
     let next = listed.last().filter(|_| more).map(Listed::place);
     let token = next.map_or(String::new(), |(created_at, job_id)| format!("{created_at}~{job_id}"));
-    listed.retain(|job| job.visible(caller));
-    Ok((listed, token))
+    Ok((visible(deps, caller, listed).await?, token))
 }

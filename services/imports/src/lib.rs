@@ -36,6 +36,7 @@ mod receive;
 mod retention;
 mod rpc;
 mod service;
+mod sight;
 mod spool;
 mod store;
 mod targets;

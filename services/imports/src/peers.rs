@@ -1,15 +1,15 @@
 //! What imports ask other services: the one place here that speaks their messages.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use portolan_api::{
-    Feature, Result,
+    Error, Feature, Reason, Result,
     common::v1::{self as common, Notice, NoticeLine},
     identity::v1 as identity,
     inventory::v1::{
         self as inventory, EndpointCandidate, EndpointKey, EnsureImportTargetRequest, ExportOpenApiRequest,
-        GetIngestPositionsRequest, ImportTarget, ReserveEndpointsRequest, SettleReservationRequest,
-        specification_service_client::SpecificationServiceClient,
+        GetCollectionRequest, GetIngestPositionsRequest, ImportTarget, NameCollectionsRequest, ReserveEndpointsRequest,
+        SettleReservationRequest, specification_service_client::SpecificationServiceClient,
     },
     tokens::v1 as tokens,
 };
@@ -47,6 +47,35 @@ pub async fn ensure_target(
     };
     let answer = peers.collections_as(caller).ensure_import_target(request).await?;
     Ok(answer.into_inner().target.map(target))
+}
+
+/// Those of the collections that exist in an account.
+///
+/// # Errors
+/// `UNAVAILABLE`.
+pub async fn existing_collections(
+    peers: &Peers,
+    account_id: i64,
+    ids: &BTreeSet<CollectionId>,
+) -> Result<BTreeSet<CollectionId>> {
+    let request = NameCollectionsRequest { account_id, ids: ids.iter().map(|id| i64::from(id.get())).collect() };
+    let named = peers.collections().name_collections(request).await?.into_inner().collections;
+    Ok(named.into_iter().filter_map(|named| i32::try_from(named.id).ok()).map(CollectionId).collect())
+}
+
+/// Whether the caller sees a collection, in the scope that they named.
+///
+/// # Errors
+/// `UNAVAILABLE`.
+pub async fn sees_collection(peers: &Peers, caller: &Caller, id: CollectionId) -> Result<bool> {
+    let request = GetCollectionRequest { api_collection_id: id.get() };
+    match peers.collections_as(caller).get_collection(request).await {
+        Ok(answer) => Ok(!answer.into_inner().api_collections.is_empty()),
+        Err(status) => match Error::from_status(&status) {
+            error if error.reason() == Reason::Unavailable || error.reason() == Reason::Internal => Err(error),
+            error => Ok(error.reason() == Reason::CollectionDeactivated),
+        },
+    }
 }
 
 fn target(target: ImportTarget) -> Target {

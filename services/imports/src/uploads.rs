@@ -16,12 +16,18 @@ use crate::model::jobs::{Cursor, Finished, Task};
 use crate::model::targets::Wanted;
 use crate::model::uploads::{Group, ImportType, Operation, PostmanLog, Upload, UploadStatus};
 use crate::store::uploads as rows;
-use crate::{Deps, Error, jobs, targets};
+use crate::{Deps, Error, jobs, sight::Sight, targets};
 
-/// An upload that the caller may read; to others it is as good as missing.
+/// An upload that the caller may read: their own, one of a collection that they see, and, of several or unknown
+/// collections, whoever sees all of them. To others it is as good as missing.
 async fn find(deps: &Deps, caller: &Caller, upload_id: &str) -> Result<Option<Upload>, Error> {
-    let upload = rows::get(&deps.db, caller.account_id.into(), upload_id).await?;
-    Ok(upload.filter(|upload| upload.is_readable(caller)))
+    let Some(upload) = rows::get(&deps.db, caller.account_id.into(), upload_id).await? else { return Ok(None) };
+    if upload.is_of(caller) {
+        return Ok(Some(upload));
+    }
+    let sight = Sight::of(deps, caller, upload.collection_id.filter(|_| !upload.kind.is_postman())).await?;
+    let is_shown = if upload.kind.is_postman() { sight.shows_all() } else { sight.shows(upload.collection_id) };
+    Ok(Some(upload).filter(|_| is_shown))
 }
 
 /// An upload and its operations that have errors, in document order.

@@ -142,14 +142,8 @@ impl From<&Caller> for Owner {
 }
 
 impl Upload {
-    /// Whether the caller may read it: their own, one of a collection that they see, and, of several or unknown
-    /// collections, whoever sees all of them.
-    pub fn is_readable(&self, caller: &Caller) -> bool {
-        let is_own = self.user_id != UserId(0) && self.user_id == UserId(caller.user_id);
-        let sees = |id: CollectionId| caller.grant.sees(id.get());
-        is_own
-            || caller.grant.collections().is_none()
-            || !self.kind.is_postman() && self.collection_id.is_some_and(sees)
+    pub fn is_of(&self, caller: &Caller) -> bool {
+        self.user_id != UserId(0) && self.user_id == UserId(caller.user_id)
     }
 }
 
