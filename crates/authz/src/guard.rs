@@ -245,9 +245,14 @@ impl Guard {
         {
             return Err(missing.into());
         }
-        // What an RPC gives without an end is not given by what has one.
-        if policy.rights.carries && !policy.rights.bounds && claims.valid_until.is_some() {
-            return Err(Error::new(Reason::CredentialBounded).with("bound", "ends at a set time"));
+        // What an RPC gives without bounds is not given by what has some.
+        let bound = match (claims.valid_until, claims.has_networks) {
+            (Some(_), _) => "ends at a set time",
+            (None, true) => "is bounded to addresses",
+            (None, false) => return Ok((scope, grant)),
+        };
+        if policy.rights.carries && !policy.rights.bounds {
+            return Err(Error::new(Reason::CredentialBounded).with("bound", bound));
         }
         Ok((scope, grant))
     }
@@ -411,7 +416,12 @@ fn allow_role(policy: &MethodPolicy, grant: &Grant) -> Result<(), Error> {
         Who::Scoped if !grant.allows(Feature::AdminActions, Access::ReadWrite) => {
             return Err(Reason::PermissionDenied.into());
         }
-        Who::VendorAdmin if grant.base_role != Role::Admin => return Err(Reason::NotFound.into()),
+        // A role made of ADMIN may have less than an ADMIN has.
+        Who::VendorAdmin
+            if grant.base_role != Role::Admin || !grant.allows(Feature::AdminActions, Access::ReadWrite) =>
+        {
+            return Err(Reason::NotFound.into());
+        }
         _ => {}
     }
     if grant.base_role == Role::NoAccess {

@@ -50,6 +50,9 @@ pub struct CallerClaims {
     /// Unix seconds from which on the credential is refused; `None` for one without an end, and for sessions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<i64>,
+    /// Whether the credential may be used from some addresses only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_networks: bool,
     /// The services that take the token: the one that is called, and those that it calls with the same rights.
     #[serde(default)]
     pub aud: Vec<String>,

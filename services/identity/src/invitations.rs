@@ -79,8 +79,15 @@ pub async fn create(deps: &Deps, caller: &Caller, invite: Invite) -> Result<Invi
         }
     };
     // Nobody hands out, in any scope, what they do not hold there.
-    let given = Rights::of_mapping(&roles, &scope_roles);
-    grants::must_cover(&mut tx, caller, &roles, &[given]).await?;
+    let mut touched = vec![Rights::of_mapping(&roles, &scope_roles)];
+    // Nor does an invitation take the place of one that gives more.
+    let open = store::find_invitation(&mut tx, caller.account_id.into(), &email).await?;
+    if let Some(open) =
+        open.filter(|open| open.issuer_id != caller.user_id.into() && open.expires_at > deps.clock.now())
+    {
+        touched.push(Rights::of_mapping(&roles, &open.scope_roles));
+    }
+    grants::must_cover(&mut tx, caller, &roles, &touched).await?;
     let invitation = Invitation {
         account_id: caller.account_id.into(),
         email: invite.email.trim().to_owned(),
@@ -124,7 +131,8 @@ async fn check_domain(deps: &Deps, tx: &mut Tx, account_id: AccountId, email: &s
 /// Withdraws an invitation.
 ///
 /// # Errors
-/// `INVITATION_NOT_FOUND`; `INVITATION_NOT_YOURS` for a caller who is neither its issuer nor an ADMIN.
+/// `INVITATION_NOT_FOUND`; `INVITATION_NOT_YOURS` for a caller who is neither its issuer nor an ADMIN; `ROLE_ABOVE_CALLER`
+/// for an ADMIN of less than it gives.
 pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
     let email_key = users::login_key(email);
     let own = grants::get(deps, caller.account_id.into(), caller.user_id.into(), Scope::Api).await?;
@@ -132,8 +140,13 @@ pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
     store::lock_account(&mut tx, caller.account_id.into()).await?;
     let invitation = store::find_invitation(&mut tx, caller.account_id.into(), &email_key).await?;
     let invitation = invitation.ok_or(Reason::InvitationNotFound)?;
-    if invitation.issuer_id != caller.user_id.into() && own.base_role != Role::Admin {
-        return Err(Reason::InvitationNotYours.into());
+    if invitation.issuer_id != caller.user_id.into() {
+        if own.base_role != Role::Admin {
+            return Err(Reason::InvitationNotYours.into());
+        }
+        let roles = store::list_custom_roles(&mut tx, caller.account_id.into()).await?;
+        let given = Rights::of_mapping(&roles, &invitation.scope_roles);
+        grants::must_cover(&mut tx, caller, &roles, &[given]).await?;
     }
     store::delete_invitation(&mut tx, caller.account_id.into(), &email_key).await?;
     let change = Change::of("invitation", &portolan_runtime::digest(&email_key)[..16]);

@@ -57,6 +57,7 @@ pub async fn organization_token(peers: &Peers, secret: &str, client_address: &st
         account_id: token.account_id.into(),
         scopes: token.scopes,
         valid_until: token.valid_until,
+        has_networks: token.has_networks,
     })
 }
 

@@ -288,7 +288,7 @@ impl Provider {
             _ => false,
         };
         let for_other = text("azp").is_some_and(|party| party != self.client_id);
-        if !for_us || for_other || text("nonce") != Some(nonce) || text("sub").is_none() {
+        if !for_us || for_other || text("nonce") != Some(nonce) || text("sub").is_none_or(str::is_empty) {
             return Err(refused());
         }
         Ok(jws.claims)

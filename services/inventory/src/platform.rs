@@ -68,10 +68,14 @@ pub struct Imported {
 /// The caller as an ADMIN of a workspace; of the own account without an id.
 ///
 /// # Errors
-/// `MANAGED_USER_NOT_FOUND` unless the workspace belongs to the caller's account.
+/// `MANAGED_USER_NOT_FOUND` unless the workspace belongs to the caller's account, and for a caller without authority over
+/// the organization.
 pub async fn act_in(deps: &Deps, caller: &Caller, managed_user_id: &str) -> Result<Caller, Error> {
     if managed_user_id.is_empty() {
         return Ok(caller.clone());
+    }
+    if !caller.grant.administers_organization() {
+        return Err(Reason::ManagedUserNotFound.into());
     }
     let account_id = peers::workspace(&deps.peers, caller.account_id, managed_user_id).await?;
     Ok(Caller { account_id, ..caller.clone() })

@@ -6,7 +6,7 @@ use portolan_ids::{AccountId, ApiClientId, ProfileId};
 use portolan_runtime::digest;
 
 use crate::{
-    Deps, api_clients, changes,
+    Deps, api_clients, bounds, changes,
     clock::now_ms,
     model::{
         auth_settings::{AuthPatch, AuthSettings, check_addresses},
@@ -44,7 +44,7 @@ pub async fn list(
 /// Makes a profile, which is active at once. `client`: `None` for the client `Default`; its text as it was given.
 ///
 /// # Errors
-/// `VALIDATION_FAILED`.
+/// `VALIDATION_FAILED`; `CREDENTIAL_BOUNDED` for a profile that reaches further than the calling credential.
 pub async fn create(
     deps: &Deps,
     caller: &Caller,
@@ -83,6 +83,7 @@ pub async fn create(
         faults.add("auth_type", BLANK);
     }
     apply(deps, &mut profile, Patch { name: Some(patch.name.flatten()), ..patch }, true, faults).await?;
+    bounds::must_cover_profile(&bounds::of(deps, caller).await?, &profile)?;
     let write_id = &caller.info.write_id;
     let mut tx = deps.db.begin().await?;
     let version = changes::next(&mut tx).await?;
@@ -99,8 +100,10 @@ pub async fn create(
 /// Changes what is given. A secret is made when the kind of authentication becomes one that has a secret.
 ///
 /// # Errors
-/// `NOT_FOUND`, `VALIDATION_FAILED`.
+/// `NOT_FOUND`, `VALIDATION_FAILED`; `CREDENTIAL_BOUNDED` for a profile that reaches further than the calling credential,
+/// before or after.
 pub async fn update(deps: &Deps, caller: &Caller, which: Which, patch: Patch) -> Result<Shown> {
+    let own = bounds::of(deps, caller).await?;
     // Checked on what is there now; the change itself is applied to what is there under the lock.
     let mut tx = deps.db.begin_read().await?;
     let mut checked = profiles::find(deps, &mut tx, which).await?;
@@ -116,6 +119,7 @@ pub async fn update(deps: &Deps, caller: &Caller, which: Which, patch: Patch) ->
     let mut faults = Faults::default();
     merge(&mut profile, patch, &mut faults);
     faults.refuse()?;
+    [&before, &profile].into_iter().try_for_each(|profile| bounds::must_cover_profile(&own, profile))?;
     let is_new_kind = profile.auth_type() != before.auth_type();
     let issued = (is_new_kind && profile.auth_type().has_own_secret()).then(|| profile.issue(write_id));
     if is_new_kind && issued.is_none() {

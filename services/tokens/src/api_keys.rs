@@ -80,11 +80,19 @@ pub async fn list(deps: &Deps, caller: &Caller) -> Result<Vec<ApiKey>> {
 }
 
 /// Deletes one of the caller's keys; answers false when the caller owns none with this id.
+///
+/// # Errors
+/// `CREDENTIAL_BOUNDED` when the calling key ends earlier.
 pub async fn delete(deps: &Deps, caller: &Caller, key_id: ApiKeyId) -> Result<bool> {
     let digests = store::list_digests(&deps.db, caller.account_id.into(), caller.user_id.into(), key_id).await?;
     if digests.is_empty() {
         return Ok(false);
     }
+    let own = bounds::of(deps, caller).await?;
+    let mut tx = deps.db.begin_read().await?;
+    let found = store::find(&mut tx, caller.account_id.into(), caller.user_id.into(), key_id).await?;
+    drop(tx);
+    must_cover(&own, found.and_then(|key| key.expires_at))?;
     let change = deps.key_changes.begin(digests.iter().map(|digest| portolan_authz::api_key_key(digest))).await?;
     let mut tx = deps.db.begin().await?;
     let deleted = store::delete(&mut tx, caller.account_id.into(), caller.user_id.into(), key_id).await?;
@@ -168,12 +176,9 @@ pub async fn verify(deps: &Deps, key: &str) -> Result<Found> {
     }
 }
 
-/// A key with an end makes and renews keys that end with it at the latest.
+/// A key with an end makes, renews and ends keys that end with it at the latest.
 fn must_cover(own: &Bounds, ends_at: Option<i64>) -> Result<()> {
-    match own.exceeded(&Bounds { ends_at, ..Bounds::default() }) {
-        None => Ok(()),
-        Some(bound) => Err(Error::new(Reason::CredentialBounded).with("bound", bound)),
-    }
+    bounds::must_cover(own, &Bounds { ends_at, ..Bounds::default() })
 }
 
 fn time_invalid(member: &str, detail: &str) -> Error {

@@ -5,9 +5,27 @@ use portolan_authz::{Caller, CredentialKind};
 
 use crate::{
     Deps,
-    model::bounds::Bounds,
+    model::{bounds::Bounds, profiles::Profile},
     store::{api_keys, organization_tokens},
 };
+
+/// Refuses what gives a caller of the edge more than the calling credential has: a profile has no end, and is bounded to
+/// the addresses of its list.
+///
+/// # Errors
+/// `CREDENTIAL_BOUNDED`.
+pub(crate) fn must_cover_profile(own: &Bounds, given: &Profile) -> Result<()> {
+    must_cover(own, &Bounds { networks: given.ip_allow_list.clone(), ..Bounds::default() })
+}
+
+/// # Errors
+/// `CREDENTIAL_BOUNDED` for what reaches further.
+pub(crate) fn must_cover(own: &Bounds, given: &Bounds) -> Result<()> {
+    match own.exceeded(given) {
+        None => Ok(()),
+        Some(bound) => Err(Error::new(Reason::CredentialBounded).with("bound", bound)),
+    }
+}
 
 /// Those of the calling credential, as they stand at this moment.
 ///

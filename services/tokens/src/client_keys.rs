@@ -5,7 +5,7 @@ use portolan_authz::Caller;
 use portolan_ids::{AccountId, ApiClientId, ProfileId};
 
 use crate::{
-    Deps, changes,
+    Deps, bounds, changes,
     clock::now_ms,
     model::{
         auth_settings::{AuthSettings, check_addresses},
@@ -46,7 +46,7 @@ pub async fn list(
 }
 
 /// # Errors
-/// `NOT_FOUND`, `VALIDATION_FAILED`.
+/// `NOT_FOUND`, `VALIDATION_FAILED`; `CREDENTIAL_BOUNDED` for a key that reaches further than the calling credential.
 pub async fn create(
     deps: &Deps,
     caller: &Caller,
@@ -57,6 +57,7 @@ pub async fn create(
 ) -> Result<Shown> {
     let now = now_ms();
     let write_id = &caller.info.write_id;
+    let own = bounds::of(deps, caller).await?;
     let mut tx = deps.db.begin().await?;
     let version = changes::next(&mut tx).await?;
     let client = store::clients::find_in(&mut tx, &deps.secrets, account_id, client_id).await?;
@@ -87,6 +88,7 @@ pub async fn create(
     }
     merge(&mut profile, patch, &mut faults);
     faults.refuse()?;
+    bounds::must_cover_profile(&own, &profile)?;
     if let Some(profile) = table::find_by_write(&mut tx, &deps.secrets, account_id, write_id).await? {
         return Ok(Shown { profile, issued: None });
     }
@@ -94,8 +96,10 @@ pub async fn create(
 }
 
 /// # Errors
-/// `NOT_FOUND`, `VALIDATION_FAILED`.
+/// `NOT_FOUND`, `VALIDATION_FAILED`; `CREDENTIAL_BOUNDED` for a key that reaches further than the calling credential, before
+/// or after.
 pub async fn update(deps: &Deps, caller: &Caller, which: Which, patch: Patch) -> Result<Profile> {
+    let own = bounds::of(deps, caller).await?;
     let mut tx = deps.db.begin().await?;
     let version = changes::next(&mut tx).await?;
     let before = profiles::find(deps, &mut tx, which).await?;
@@ -103,6 +107,7 @@ pub async fn update(deps: &Deps, caller: &Caller, which: Which, patch: Patch) ->
     let mut faults = Faults::default();
     merge(&mut profile, patch, &mut faults);
     faults.refuse()?;
+    [&before, &profile].into_iter().try_for_each(|profile| bounds::must_cover_profile(&own, profile))?;
     profile.updated_at = now_ms();
     table::update(&mut tx, &profile, None, &deps.secrets, version).await?;
     profiles::record(&mut tx, caller, &before, &profile).await?;

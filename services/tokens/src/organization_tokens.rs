@@ -85,7 +85,8 @@ pub async fn create(deps: &Deps, caller: &Caller, lookup: Lookup, properties: Pr
         scopes: wanted,
         networks: properties.networks.unwrap_or_default(),
         expires_at: properties.expires_at.flatten(),
-        rate_limit: None,
+        // A limited token makes what is limited as it is.
+        rate_limit: own.rate_limit,
         annotations: properties.annotations.unwrap_or_default(),
         created_at: now,
         secret_write_id: caller.info.write_id.clone(),

@@ -13,14 +13,14 @@ use portolan_runtime::digest;
 use portolan_store::Tx;
 
 use crate::{
-    Deps, changes,
+    Deps, bounds, changes,
     clock::now_ms,
     store::{profiles as store, sequences},
 };
 
 pub use crate::model::profiles::{Issued, IssuedMembers, Profile, Shown, Which, Within};
 
-/// Keeps a new profile with its first credential, and ends the transaction.
+/// Keeps a new profile with its first credential, and ends the transaction. The caller's own bounds must cover it.
 pub(crate) async fn insert(
     deps: &Deps,
     caller: &Caller,
@@ -38,11 +38,15 @@ pub(crate) async fn insert(
 }
 
 /// # Errors
-/// `NOT_FOUND`.
+/// `NOT_FOUND`; `CREDENTIAL_BOUNDED` for a profile that is switched on and reaches further than the calling credential.
 pub async fn set_active(deps: &Deps, caller: &Caller, which: Which, active: bool) -> Result<Profile> {
+    let own = bounds::of(deps, caller).await?;
     let mut tx = deps.db.begin().await?;
     let version = changes::next(&mut tx).await?;
     let before = find(deps, &mut tx, which).await?;
+    if active {
+        bounds::must_cover_profile(&own, &before)?;
+    }
     if before.active == active {
         return Ok(before);
     }
@@ -58,12 +62,15 @@ pub async fn set_active(deps: &Deps, caller: &Caller, which: Which, active: bool
 /// Gives a profile a new secret; the old one is dead from the same moment.
 ///
 /// # Errors
-/// `NOT_FOUND`; `REFRESH_NOT_POSSIBLE` for callers that sign for themselves.
+/// `NOT_FOUND`; `CREDENTIAL_BOUNDED` for a profile that reaches further than the calling credential;
+/// `REFRESH_NOT_POSSIBLE` for callers that sign for themselves.
 pub async fn refresh(deps: &Deps, caller: &Caller, which: Which) -> Result<Shown> {
     let write_id = &caller.info.write_id;
+    let own = bounds::of(deps, caller).await?;
     let mut tx = deps.db.begin().await?;
     let version = changes::next(&mut tx).await?;
     let before = find(deps, &mut tx, which).await?;
+    bounds::must_cover_profile(&own, &before)?;
     if !before.auth_type().has_own_secret() {
         return Err(Reason::RefreshNotPossible.into());
     }

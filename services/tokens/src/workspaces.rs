@@ -18,7 +18,8 @@ pub use crate::model::workspaces::{Page, id};
 /// The account behind the id of a managed user; the caller's own without one. Counts one request of the caller's account.
 ///
 /// # Errors
-/// `MANAGED_USER_NOT_FOUND` unless it belongs to the caller's account; `RATE_LIMITED`.
+/// `MANAGED_USER_NOT_FOUND` unless it belongs to the caller's account, and for a caller without authority over the
+/// organization; `RATE_LIMITED`.
 pub async fn resolve(deps: &Deps, caller: &Caller, managed_user_id: &str) -> Result<AccountId> {
     let limit = deps.settings.management_rate_limit;
     if limit > 0
@@ -28,6 +29,10 @@ pub async fn resolve(deps: &Deps, caller: &Caller, managed_user_id: &str) -> Res
     }
     if managed_user_id.is_empty() {
         return Ok(caller.account_id.into());
+    }
+    // Customers are the organization's, as the list of them is.
+    if !caller.grant.administers_organization() {
+        return Err(Reason::ManagedUserNotFound.into());
     }
     peers::managed_account(&deps.peers, caller.account_id.into(), managed_user_id).await
 }

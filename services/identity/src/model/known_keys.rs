@@ -35,6 +35,8 @@ pub struct TokenOwner {
     pub scopes: Vec<String>,
     /// Unix seconds at which it ends.
     pub valid_until: Option<i64>,
+    /// Whether it may be used from some addresses only.
+    pub has_networks: bool,
 }
 
 /// What a token is made for: scope, address of the client, and who speaks to whom.

@@ -23,7 +23,7 @@ impl Bounds {
         let holds =
             |range: &String| networks::parse(range).is_some_and(|range| ranges.iter().any(|own| own.contains(&range)));
         let is_wider = !self.networks.is_empty() && (given.networks.is_empty() || !given.networks.iter().all(holds));
-        let is_faster = self.rate_limit.is_some_and(|own| given.rate_limit.is_some_and(|given| given > own));
+        let is_faster = self.rate_limit.is_some_and(|own| given.rate_limit.is_none_or(|given| given > own));
         match (ends_later, is_wider, is_faster) {
             (true, ..) => Some("ends earlier"),
             (_, true, _) => Some("is bounded to addresses"),
@@ -84,5 +84,8 @@ mod tests {
         assert!(covers(&all[2], &all[1]) && !covers(&all[1], &all[2]));
         assert!(covers(&all[3], &all[4]) && !covers(&all[4], &all[3]));
         assert!(covers(&all[1], &all[6]) && !covers(&all[6], &all[1]));
+        let limited = |rate_limit| Bounds { rate_limit, ..Bounds::default() };
+        assert!(covers(&limited(None), &limited(Some(9))) && covers(&limited(Some(9)), &limited(Some(8))));
+        assert!(!covers(&limited(Some(9)), &limited(Some(10))) && !covers(&limited(Some(9)), &limited(None)));
     }
 }

@@ -30,6 +30,10 @@ impl EdgeService for EdgeRpc {
         request: Request<pb::ListShadowEndpointsRequest>,
     ) -> Result<Response<pb::ListShadowEndpointsResponse>, Status> {
         let (caller, request) = Caller::split(request)?;
+        // They are in no collection: whoever sees some collections alone sees none of them.
+        if caller.grant.collections().is_some() {
+            return Ok(Response::new(pb::ListShadowEndpointsResponse::default()));
+        }
         let size = if request.page_size < 1 { PAGE_DEFAULT } else { request.page_size.min(PAGE_MAX) };
         let after = read_token(&request.page_token).ok_or(portolan_api::Error::new(Reason::PageTokenInvalid))?;
         let mut found = self.edge.shadow_endpoints(caller.account_id.into(), &after, i64::from(size) + 1).await?;

@@ -99,6 +99,7 @@ impl OrganizationTokensService for Rpc {
             scopes: token.scopes,
             account_id: token.account_id.into(),
             valid_until: token.expires_at,
+            has_networks: !token.networks.is_empty(),
         }))
     }
 }
