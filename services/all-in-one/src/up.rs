@@ -59,7 +59,7 @@ pub(crate) async fn run(arguments: &UpArgs) -> Result<(), BoxError> {
         ready += &format!(" services={}", roles.names().join(","));
     }
     if let Some(address) = http {
-        ready += &format!(" http=http://{address}");
+        ready += &format!(" http={}://{address}", scheme(&process.config));
     }
     if let Some(address) = grpc {
         ready += &format!(" grpc={address}");
@@ -160,13 +160,18 @@ async fn serve(
     Ok(started)
 }
 
+/// By which HTTP is spoken.
+fn scheme(config: &Config) -> &'static str {
+    if config.shared.http.tls { "https" } else { "http" }
+}
+
 /// Says how the first call is made.
 fn tell_first_call(config: &Config, http: SocketAddr) {
-    let data = config.data_dir.display();
+    let (data, scheme) = (config.data_dir.display(), scheme(config));
     if config.data_dir.join("admin-api-key").exists() {
         eprintln!("the API key is in {data}/admin-api-key; try:");
         eprintln!(
-            "  curl -s http://{http}/api/getAllCollections -H \"x-api-key: $(cat {data}/admin-api-key)\" \
+            "  curl -s {scheme}://{http}/api/getAllCollections -H \"x-api-key: $(cat {data}/admin-api-key)\" \
              -H 'content-type: application/json' -d '{{}}'"
         );
     } else {

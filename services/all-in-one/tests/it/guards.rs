@@ -4,8 +4,10 @@ use std::{
 };
 
 use bytes::{Buf as _, BufMut as _};
-use portolan_api::{Dialect, Error, KeyUtility, MethodPolicy, Reason, Who, policies};
-use portolan_authz::{CALLER_HEADER, Credential, Identities as _, Role, SERVICE_HEADER, Scope, service_of};
+use portolan_api::{Access, Dialect, Error, Feature, KeyUtility, MethodPolicy, Reason, Who, policies};
+use portolan_authz::{
+    CALLER_HEADER, Credential, Identities as _, Role, SERVICE_HEADER, Scope, features_named, service_of,
+};
 use portolan_identity::grants::OwnIdentities;
 use portolan_store::args;
 use portolan_testkit::TestDb;
@@ -38,6 +40,8 @@ enum Kind {
     Nobody,
     /// In the first account, without authority over the organization.
     Role(Role),
+    /// The same, of a custom role that narrows a built-in one to a feature.
+    Custom(Role, &'static str),
     /// The first ADMIN, who administers the organization.
     Administrator,
     /// Of another account of the organization.
@@ -45,7 +49,24 @@ enum Kind {
     /// Of a customer workspace.
     WorkspaceAdmin,
     Key(KeyUtility),
+    /// Of the first ADMIN, with an end.
+    EndingKey,
+    /// An organization token with these scopes, and whether it is bounded to addresses.
+    Token(&'static [&'static str], bool),
 }
+
+/// Roles that are less than their name says, each by one feature.
+const CUSTOM: [(Role, &str); 4] = [
+    (Role::Admin, "ADMIN_ACTIONS"),
+    (Role::Admin, "INVENTORY"),
+    (Role::Member, "INVITE_MEMBERS"),
+    (Role::Guest, "BILLING"),
+];
+const TOKENS: [(&[&str], bool); 3] = [
+    (&["identity:read", "access_profiles:read"], false),
+    (&["api_tokens", "access_profiles", "identity", "inventory"], true),
+    (&["billing", "imports"], false),
+];
 
 pub type Headers = Vec<(&'static str, String)>;
 
@@ -57,6 +78,7 @@ struct Caller {
 
 /// What the contract says, written down once more and without the guard.
 fn expected(policy: &MethodPolicy, kind: Kind) -> Option<Reason> {
+    let bounded = (policy.rights.carries && !policy.rights.bounds).then_some(Reason::CredentialBounded);
     match (&policy.who, kind) {
         (Who::Nobody | Who::Internal, _) => Some(Reason::NotCallable),
         (Who::Public, _) => None,
@@ -67,15 +89,34 @@ fn expected(policy: &MethodPolicy, kind: Kind) -> Option<Reason> {
         (Who::Scoped, Kind::Key(_)) => Some(Reason::PermissionDenied),
         (_, Kind::Key(_)) => Some(Reason::KeyNotAllowed),
         (_, Kind::Administrator) => None,
-        (_, Kind::Role(Role::Admin) | Kind::SecondAdmin | Kind::WorkspaceAdmin) => policy.organization,
-        (Who::VendorAdmin, Kind::Role(_)) => Some(Reason::NotFound),
-        (Who::Scoped, Kind::Role(_)) => Some(Reason::PermissionDenied),
-        (_, Kind::Role(Role::NoAccess)) => Some(Reason::NoProductAccess),
-        (Who::AnyUser, Kind::Role(_)) => policy.organization,
-        (Who::AnyOf(needs), Kind::Role(role)) => {
-            let meets = needs.iter().any(|(feature, access)| role.features(*access) & 1 << *feature as i32 != 0);
-            if meets { policy.organization } else { Some(Reason::RoleHasNoAccess) }
+        (_, Kind::EndingKey) => bounded,
+        (who, Kind::Token(scopes, has_networks)) => {
+            match policy.scopes.iter().any(|own| scopes.contains(&own.as_str())) {
+                true => bounded.filter(|_| has_networks),
+                false if *who == Who::VendorAdmin => Some(Reason::NotFound),
+                false => Some(Reason::ScopeNotGranted),
+            }
         }
+        (_, Kind::SecondAdmin | Kind::WorkspaceAdmin) => policy.organization,
+        (who, Kind::Role(role)) => expected_of_role(policy, who, role, u64::MAX),
+        (who, Kind::Custom(role, feature)) => {
+            let allowed = features_named(feature).unwrap() | 1 << Feature::UserActions as i32;
+            expected_of_role(policy, who, role, allowed)
+        }
+    }
+}
+
+fn expected_of_role(policy: &MethodPolicy, who: &Who, role: Role, allowed: u64) -> Option<Reason> {
+    let has = |feature: Feature, access: Access| role.features(access) & allowed & 1 << feature as i32 != 0;
+    let is_admin = has(Feature::AdminActions, Access::ReadWrite);
+    match who {
+        Who::VendorAdmin if !is_admin => Some(Reason::NotFound),
+        Who::Scoped if !is_admin => Some(Reason::PermissionDenied),
+        _ if role == Role::NoAccess => Some(Reason::NoProductAccess),
+        Who::AnyOf(needs) if !needs.iter().any(|(feature, access)| has(*feature, *access)) => {
+            Some(Reason::RoleHasNoAccess)
+        }
+        _ => policy.organization,
     }
 }
 
@@ -92,10 +133,11 @@ pub fn exempt(check: &str) -> BTreeSet<&'static str> {
     parts.filter(|(name, _)| *name == check).map(|(_, path)| path).collect()
 }
 
-/// Every RPC of the contract, called over gRPC by nobody, by each role, and by keys of tools: refused with the reason
-/// that its rule gives, or, when it only reads, let through.
+/// Every RPC of the contract, called over gRPC by nobody, by each role and by narrowed ones, by keys of tools, by bounded
+/// credentials and by tokens: refused with the reason that its rule gives, or, when it only reads, let through.
 pub async fn every_rpc_refuses_whom_its_rule_refuses(test: TestDb) {
-    let server = Server::start(&test).await;
+    let data_dir = tempfile::tempdir().unwrap().keep();
+    let server = Server::start_with(&test, data_dir, &[("PORTOLAN__TOKENS__ORGANIZATION_RATE_LIMIT", "100000")]).await;
     let callers = callers(&test, &server).await;
     let gateway = portolan_runtime::Keys::load(&server.data_dir.join("secret-key")).unwrap().auth("gateway");
     let channel = Channel::from_shared(format!("http://{}", server.grpc)).unwrap().connect().await.unwrap();
@@ -147,11 +189,19 @@ async fn callers(test: &TestDb, server: &Server) -> Vec<Caller> {
         SELECT 2000000, organization_id, 'Other', 0, NULL FROM accounts WHERE account_id = 1000000
         UNION ALL SELECT 3000000, organization_id, 'Customer', 0, 1000000 FROM accounts WHERE account_id = 1000000";
     deps.db.execute(accounts, args![]).await.unwrap();
-    let in_first = Role::ALL.map(|role| (Kind::Role(role), 1_000_000, role));
-    let elsewhere = [(Kind::SecondAdmin, 2_000_000, Role::Admin), (Kind::WorkspaceAdmin, 3_000_000, Role::Admin)];
-    for (kind, account_id, role) in in_first.into_iter().chain(elsewhere) {
-        let login = format!("{}-{account_id}@guards.example.org", role.name().to_lowercase());
-        create(&deps, account_id, &login, role.name()).await;
+    let mut people: Vec<_> =
+        Role::ALL.iter().map(|role| (Kind::Role(*role), 1_000_000, role.name().to_owned())).collect();
+    people.push((Kind::SecondAdmin, 2_000_000, Role::Admin.name().to_owned()));
+    people.push((Kind::WorkspaceAdmin, 3_000_000, Role::Admin.name().to_owned()));
+    for (base, feature) in CUSTOM {
+        let name = format!("{}-{feature}", base.name());
+        let role = json!({"roleName": name, "baseRole": base.name(), "allowedFeaturesForUser": [feature]});
+        server.post("/api/createCustomRole", role).await.expect(200);
+        people.push((Kind::Custom(base, feature), 1_000_000, name));
+    }
+    for (kind, account_id, role) in people {
+        let login = format!("{}-{account_id}@guards.example.org", role.to_lowercase());
+        create(&deps, account_id, &login, &role).await;
         let person = Person::log_in(server, &login).await;
         let session = person.cookie.split_once('=').unwrap().1.to_owned();
         let credential = Credential::Session { session, access_token: person.token.clone() };
@@ -162,11 +212,29 @@ async fn callers(test: &TestDb, server: &Server) -> Vec<Caller> {
     }
     let bearer = vec![("authorization", format!("Bearer {}", server.api_key))];
     callers.push(Caller { kind: Kind::Administrator, headers: [vec![("x-api-key", server.api_key.clone())], bearer] });
-    for (utility, name) in [(KeyUtility::Burp, "BURP"), (KeyUtility::Cicd, "CICD")] {
-        let made = server.post("/api/addApiToken", json!({ "tokenUtility": name })).await.expect(200).json();
+    for (kind, name, ends_at) in [
+        (Kind::Key(KeyUtility::Burp), "BURP", None),
+        (Kind::Key(KeyUtility::Cicd), "CICD", None),
+        (Kind::EndingKey, "EXTERNAL_API", Some(4_000_000_000_i64)),
+    ] {
+        let mut body = json!({ "tokenUtility": name });
+        if let Some(at) = ends_at {
+            body["expiresAt"] = json!(at);
+        }
+        let made = server.post("/api/addApiToken", body).await.expect(200).json();
         let key = made["apiTokenList"][0]["key"].as_str().unwrap().to_owned();
         let bearer = vec![("authorization", format!("Bearer {key}"))];
-        callers.push(Caller { kind: Kind::Key(utility), headers: [vec![("x-api-key", key)], bearer] });
+        callers.push(Caller { kind, headers: [vec![("x-api-key", key)], bearer] });
+    }
+    let organization = server.get("/v1/organization").await.expect(200).json();
+    let tokens = format!("/core/v1/organizations/{}/api_tokens", organization["publicId"].as_str().unwrap());
+    for (scopes, has_networks) in TOKENS {
+        let networks = if has_networks { json!(["127.0.0.0/8", "::1"]) } else { json!([]) };
+        let new = json!({"properties": {"name": "guards", "scopes": scopes, "authorized_ip_addresses": networks}});
+        let made = server.call("POST", &tokens, &server.api_key, new).await.expect(200).json();
+        let bearer =
+            vec![("authorization", format!("Bearer {}", made["api_token"]["secret"].as_str().unwrap().to_owned()))];
+        callers.push(Caller { kind: Kind::Token(scopes, has_networks), headers: [bearer.clone(), bearer] });
     }
     callers
 }

@@ -5,6 +5,7 @@ mod audit;
 mod bad_input;
 mod billing;
 mod billing_stigg;
+mod bounds;
 mod canary;
 mod client_bodies;
 mod collections;
@@ -21,6 +22,7 @@ mod front;
 mod golden;
 mod group_parts;
 mod guards;
+mod https;
 mod identity_leavers;
 mod identity_refusals;
 mod identity_team;
@@ -48,6 +50,7 @@ mod roles;
 mod rotation;
 mod sealing;
 mod server;
+mod single_sign_on;
 mod six;
 mod stale_grants;
 mod tenants;
@@ -66,18 +69,22 @@ portolan_testkit::suite! {
     credentials::grpc_takes_the_same_key,
     guards::every_rpc_refuses_whom_its_rule_refuses,
     tenants::no_rpc_reaches_another_account,
+    tenants::no_rpc_shows_a_hidden_collection,
     trust::a_token_opens_one_service,
     operator::files_are_for_their_owner_alone,
     sealing::values_open_in_their_own_row_alone,
     rotation::a_rotation_keeps_everything_open,
     rotation::a_rotation_needs_no_process,
+    rotation::a_rotation_waits_for_who_has_not_read_the_key,
     group_parts::a_revoked_collection_leaves_the_groups,
     group_parts::a_group_alone_is_read_everywhere,
     rights::a_customer_is_no_vendor,
     rights::a_token_acts_where_it_was_made,
     rights::nobody_hands_out_more_than_they_hold,
     rights::a_scope_belongs_to_the_thing,
-    rights::bounded_keys_make_bounded_things,
+    rights::customers_are_the_organizations,
+    bounds::bounded_keys_make_bounded_things,
+    bounds::tokens_of_addresses_make_what_is_of_them,
     rights::every_rpc_that_can_carry_rights_is_known,
     throttle::a_sign_up_clears_no_login,
     roles::a_role_bounds_what_a_user_may,
@@ -93,8 +100,12 @@ portolan_testkit::suite! {
     identity_leavers::deleted_collections_leave_every_list,
     identity_refusals::every_refusal_has_its_text,
     identity_ways_in::letters_go_out,
-    identity_ways_in::a_provider_lets_people_in,
-    identity_ways_in::providers_of_every_shape_let_people_in,
+    single_sign_on::a_provider_lets_people_in,
+    single_sign_on::providers_of_every_shape_let_people_in,
+    single_sign_on::tokens_of_no_login_let_nobody_in,
+    single_sign_on::metadata_speak_for_their_own_issuer,
+    https::clients_show_a_certificate_of_the_authority,
+    https::certificates_are_needed,
     identity_ways_in::links_lead_somewhere,
     identity_ways_in::browsers_get_messages,
     collections::create_then_list,
@@ -268,5 +279,6 @@ portolan_testkit::suite! {
     edge::providers_are_asked_with_care,
     edge::each_kind_withstands_the_same_attacks,
     edge::forwarded_addresses_count_for_nothing_by_default,
+    edge::a_number_of_proxies_tells_who_calls,
     edge::each_signed_kind_checks_its_claims,
 }

@@ -185,3 +185,29 @@ pub async fn a_rotation_needs_no_process(test: TestDb) {
     assert_eq!(after.stage(), Stage::Settled);
     assert_eq!(values(&test, &after).await, (all - 1, 0));
 }
+
+/// A process that has not read the key file as it is holds the next stage up, and is named; one that is gone does not.
+pub async fn a_rotation_waits_for_who_has_not_read_the_key(test: TestDb) {
+    let server = Server::start(&test).await;
+    let before = keys(&server.data_dir);
+    let db = test.store.service("identity").await.unwrap();
+    let insert = "INSERT INTO secret_key_readers (reader_id, state, told_at) VALUES ($1, $2, $3)";
+    db.execute(insert, args!["gone", "another", 1]).await.unwrap();
+    db.execute(insert, args!["slow", "another", 4_000_000_000_i64]).await.unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portolan"));
+    command.args(["keys", "rotate", "--wait", "1", "--data-dir"]).arg(&server.data_dir);
+    let output = command.env("PORTOLAN__STORE__URL", &test.url).kill_on_drop(true).output().await.unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("1 of identity"), "{text}");
+    let during = keys(&server.data_dir);
+    assert_eq!((during.stage(), during.mark()), (Stage::Settled, before.mark()));
+
+    // It reads the file.
+    db.execute("UPDATE secret_key_readers SET told_at = 1 WHERE reader_id = 'slow'", args![]).await.unwrap();
+    rotate(&test, &server.data_dir, &["--wait", "30"], None).await;
+    assert_ne!(keys(&server.data_dir).mark(), before.mark());
+    // Whoever runs has told what it has read.
+    let told = db.fetch_optional("SELECT COUNT(*) AS readers FROM secret_key_readers", args![]).await.unwrap().unwrap();
+    assert!(told.get::<i64>("readers").unwrap() > 0);
+    server.post("/api/getAllCollections", json!({})).await.expect(200);
+}

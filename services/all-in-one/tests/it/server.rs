@@ -107,7 +107,7 @@ impl Server {
             let rest = line.split_once(name).unwrap_or_else(|| panic!("{line}")).1;
             rest.split(' ').next().unwrap().to_owned()
         };
-        assert!(line.starts_with("portolan ready http=http://"), "{line}");
+        assert!(line.starts_with("portolan ready http=http"), "{line}");
         let api_key = std::fs::read_to_string(data_dir.join("admin-api-key")).unwrap();
         let (http, grpc) = (part("http="), part("grpc="));
         Self { children: vec![child], http, grpc, data_dir, api_key, client: reqwest::Client::new() }

@@ -1,5 +1,6 @@
 //! The edge as callers meet it: a real Envoy asks Portolan about each request.
 
+mod addresses;
 mod audited;
 mod gate;
 mod matrix;
@@ -13,7 +14,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 
-pub use self::{audited::*, matrix::*, signed::*, tenants::*};
+pub use self::{addresses::*, audited::*, matrix::*, signed::*, tenants::*};
 use self::{
     gate::{Gate, HOST},
     provider::{Pair, Provider, hs256, rs256},
