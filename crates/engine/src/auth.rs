@@ -1,9 +1,12 @@
+use std::cell::RefCell;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use portolan_record::DeclaredAuth;
 
 use crate::detect::{is_jwt, letters_of};
 use crate::headers::Headers;
+use crate::memory::Memory;
 
 /// What the names of headers that carry a key contain.
 const KEYS: [(&str, u32); 2] = [named("apikey"), named("passkey")];
@@ -77,13 +80,14 @@ impl AuthSet {
     pub fn of_request(headers: &Headers<'_>) -> Self {
         let mut found = 0;
         for (name, value) in headers.iter().filter(|(name, _)| *name != "cookie") {
-            found |= of_credential(name, value);
-            found |= bit_if(contains_any_joined(name, &KEYS), AuthType::ApiKey);
-            found |= bit_if(contains_any_joined(name, &CERTIFICATES) && !value.trim().is_empty(), AuthType::Mtls);
+            let said = NameFacts::of(name);
+            found |= said.of_value(value);
+            found |= bit_if(said.names_a_key, AuthType::ApiKey);
+            found |= bit_if(said.names_a_certificate && !value.trim().is_empty(), AuthType::Mtls);
             found |= bit_if(name != "authorization" && is_jwt(value), AuthType::Jwt);
         }
         for (name, value) in headers.cookies().filter(|(_, value)| !value.contains('=')) {
-            found |= of_credential(&name.to_ascii_lowercase(), value);
+            found |= NameFacts::of(&name.to_ascii_lowercase()).of_value(value);
             found |= bit_if(is_jwt(value), AuthType::Jwt);
         }
         Self::from_bits(found)
@@ -164,14 +168,40 @@ fn bit_if(condition: bool, auth: AuthType) -> u16 {
     if condition { bit(auth) } else { 0 }
 }
 
-/// What headers and cookies have in common: a scheme in front of the value, or a name that says what it is.
-fn of_credential(name: &str, value: &str) -> u16 {
-    let scheme = match scheme_of(value) {
-        Some(scheme) if scheme.eq_ignore_ascii_case("bearer") => bit(AuthType::Bearer),
-        Some(scheme) if scheme.eq_ignore_ascii_case("basic") => bit(AuthType::Basic),
-        _ => bit_if(matches!(name, "authorization" | "auth"), AuthType::AuthorizationHeader),
-    };
-    scheme | bit_if(names_a_session(name), AuthType::SessionToken)
+/// What the name of a header or a cookie says.
+#[derive(Clone, Copy, Debug, Default)]
+struct NameFacts {
+    names_a_key: bool,
+    names_a_certificate: bool,
+    names_a_session: bool,
+    is_authorization: bool,
+}
+
+thread_local! {
+    static NAMES: RefCell<Memory<NameFacts>> = const { RefCell::new(Memory::new()) };
+}
+
+impl NameFacts {
+    /// What a name in lower case says.
+    fn of(name: &str) -> Self {
+        let find = || Self {
+            names_a_key: contains_any_joined(name, &KEYS),
+            names_a_certificate: contains_any_joined(name, &CERTIFICATES),
+            names_a_session: names_a_session(name),
+            is_authorization: matches!(name, "authorization" | "auth"),
+        };
+        NAMES.with_borrow_mut(|memory| memory.get(1, name, find))
+    }
+
+    /// What headers and cookies have in common: a scheme in front of the value, or a name that says what it is.
+    fn of_value(self, value: &str) -> u16 {
+        let scheme = match scheme_of(value) {
+            Some(scheme) if scheme.eq_ignore_ascii_case("bearer") => bit(AuthType::Bearer),
+            Some(scheme) if scheme.eq_ignore_ascii_case("basic") => bit(AuthType::Basic),
+            _ => bit_if(self.is_authorization, AuthType::AuthorizationHeader),
+        };
+        scheme | bit_if(self.names_a_session, AuthType::SessionToken)
+    }
 }
 
 fn names_a_session(name: &str) -> bool {

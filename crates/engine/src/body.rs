@@ -243,9 +243,9 @@ mod tests {
         let mut sightings = Sightings::new(&detectors);
         let headers = serde_json::json!({ "content-type": content_type }).to_string();
         read(text, code, &Headers::parse(&headers), &mut sightings);
-        sightings
-            .finish()
-            .into_iter()
+        let mut list = sightings.finish();
+        list.sort_by(|left, right| (&left.key, &left.value).cmp(&(&right.key, &right.value)));
+        list.into_iter()
             .map(|found| (found.key.name.into(), found.key.sub_type.name(), found.value.map(String::from)))
             .collect()
     }

@@ -1,7 +1,10 @@
 //! Which headers and parameters carry a credential, by their names. Their values are never kept.
 
+use std::cell::RefCell;
+
 use crate::AuthType;
 use crate::detect::is_random_key;
+use crate::memory::Memory;
 
 /// What the names of keys end with, without separators.
 const KEYS: [&str; 9] = [
@@ -40,8 +43,16 @@ const SESSIONS: [&str; 5] = ["sessiontoken", "sessionid", "sessid", "sessionkey"
 /// Names that are credentials as a whole.
 const WHOLE: [&str; 5] = ["cookie", "token", "auth", "sig", "pwd"];
 
+thread_local! {
+    static NAMES: RefCell<Memory<bool>> = const { RefCell::new(Memory::new()) };
+}
+
 /// Whether a header or a parameter of a query is a credential. The name may be in any case.
 pub fn is_credential(name: &str) -> bool {
+    NAMES.with_borrow_mut(|memory| memory.get(1, name, || names_a_credential(name)))
+}
+
+fn names_a_credential(name: &str) -> bool {
     let name = name.trim_start_matches(['x', 'X']).trim_start_matches(['-', '_']);
     has_credential_at_end(name) || WHOLE.iter().any(|whole| name.eq_ignore_ascii_case(whole))
 }

@@ -131,6 +131,14 @@ impl Observation {
     }
 }
 
+/// The raw URL of calls to a path: its one spelling, without query, fragment, matrix parameters and user information, and
+/// with its kind in place of each segment that is visibly an identifier. Once more it changes nothing.
+pub fn raw_url_of(path: &str, detectors: &Detectors) -> String {
+    let path = without_nul(path);
+    let url = CanonicalUrl::parse(&path).without_query();
+    shape(&without_matrix(&url), detectors).0.into_owned()
+}
+
 /// The URL parameters that a raw URL has only as part of its effective URL: for each segment that is literal in the one
 /// and variable in the other, a sighting of the token. They count once for every record of the raw URL.
 pub fn joined_parameters(raw_url: &str, effective_url: &str, detectors: &Detectors) -> Vec<Sighting> {
@@ -324,6 +332,7 @@ mod tests {
     use super::*;
     use crate::SubType;
     use portolan_record::{DeclaredAuth, DeclaredParameter};
+    use proptest::prelude::*;
 
     fn seen(record: &Record<'_>) -> Observation {
         match observe(record, &Detectors::default()) {
@@ -367,7 +376,11 @@ mod tests {
             (201, "ip", "IP_ADDRESS", Some("8.8.8.8")),
             (201, "content-type", "GENERIC", Some("application/json")),
         ];
-        assert_eq!(shown(&observation), expected);
+        let mut shown = shown(&observation);
+        shown.sort_unstable();
+        let mut sorted = expected;
+        sorted.sort_unstable();
+        assert_eq!(shown, sorted);
         let counted = observation.parameters.iter().filter(|found| found.key.name == "page" && !found.repeats);
         assert_eq!(counted.count(), 1);
         let sensitive: Vec<_> = observation.parameters.iter().filter(|found| found.sensitive).collect();
@@ -461,6 +474,17 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!((&*found[0].key.name, found[0].key.sub_type), ("1", SubType::Email));
         assert!(found[0].key.is_url_param && found[0].sensitive);
+    }
+
+    proptest! {
+        #[test]
+        fn a_raw_url_is_its_own(
+            path in "(/(v[0-9]|[a-z]{0,6}|@[a-z]{2,5}|[0-9]{1,8}|[A-Za-z0-9]{6,12}|[0-9a-f]{8}|20[0-9]{2}-[01][0-9](-[0-3][0-9])?|[a-z]{3}%40[a-z]{3}\\.org)([:.@'(,)=-]([a-z0-9]{1,6}|csv|png|js|com|cancel|[0-9]{4}))?){1,4}/?"
+        ) {
+            let detectors = Detectors::default();
+            let once = raw_url_of(&path, &detectors);
+            prop_assert_eq!(raw_url_of(&once, &detectors), once, "{}", path);
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use crate::detect::Detected;
-use crate::{Detectors, Position, REQUEST, SubType};
+use crate::{Detectors, Position, REQUEST, SubType, memory};
 
 /// Parameters tracked of one part of a message (header, URL, query or body); of more, the ones with the smallest names
 /// are.
@@ -179,6 +179,9 @@ impl<'d> Sightings<'d> {
 
     /// The sightings, each parameter counting once.
     pub fn finish(mut self) -> Vec<Sighting> {
+        if settle_few(&mut self.list) {
+            return self.list;
+        }
         let has_repeats = self.has_repeats;
         settle_if(&mut self.list, |list, order| {
             has_repeats || list.len() > PARAMETERS_MAX || has_repeated_key(list, order)
@@ -215,7 +218,8 @@ pub fn cut(text: &str, bytes_max: usize) -> &str {
 }
 
 fn kept_value(text: &str) -> CompactString {
-    without_nul(cut(text, VALUE_BYTES_MAX)).into()
+    let text = if text.len() <= VALUE_BYTES_MAX { text } else { cut(text, VALUE_BYTES_MAX) };
+    without_nul(text).into()
 }
 
 fn integer_part(text: &str) -> Option<i64> {
@@ -228,6 +232,83 @@ fn integer_part(text: &str) -> Option<i64> {
 /// record changes nothing in the end: what one pass drops, a later one would drop as well.
 fn settle(list: &mut Vec<Sighting>) {
     settle_if(list, |_, _| true);
+}
+
+/// As [`settle`], without a change of the order, for as many sightings as most records show; false when there are more.
+fn settle_few(list: &mut Vec<Sighting>) -> bool {
+    const PLACES: usize = 4 * FEW;
+    const NONE: u8 = u8::MAX;
+    if list.len() > FEW {
+        return false;
+    }
+    // By a digest of the key the first sighting of it, and by a sighting the next of its key and how many they are.
+    let (mut places, mut nexts, mut counts) = ([NONE; PLACES], [NONE; FEW], [0_u8; FEW]);
+    let (mut dropped, mut sensitive) = (0_u64, 0_u64);
+    for at in 0..list.len() {
+        let mut place = key_digest(&list[at].key) % PLACES;
+        let first = loop {
+            match places[place] {
+                NONE => {
+                    places[place] = at as u8;
+                    break at;
+                }
+                known if list[usize::from(known)].key == list[at].key => break usize::from(known),
+                _ => place = (place + 1) % PLACES,
+            }
+        };
+        sensitive |= u64::from(list[at].sensitive) << first;
+        if first == at {
+            continue;
+        }
+        counts[first] += 1;
+        if usize::from(counts[first]) >= VALUES_MAX {
+            return false;
+        }
+        let mut last = first;
+        loop {
+            let (known, new) = (&list[last], &list[at]);
+            if known.value == new.value && known.number == new.number {
+                dropped |= 1 << at;
+                break;
+            }
+            match nexts[last] {
+                NONE => {
+                    nexts[last] = at as u8;
+                    break;
+                }
+                next => last = usize::from(next),
+            }
+        }
+    }
+    let count = list.len();
+    for first in 0..count {
+        let mut at = first;
+        while nexts[at] != NONE {
+            // A chain is met at its first sighting before it is met at others.
+            let next = usize::from(std::mem::replace(&mut nexts[at], NONE));
+            list[next].repeats = true;
+            list[next].sensitive |= sensitive >> first & 1 == 1;
+            at = next;
+        }
+        if at != first || counts[first] > 0 {
+            list[first].sensitive |= sensitive >> first & 1 == 1;
+        }
+    }
+    if dropped != 0 {
+        let mut at = 0;
+        list.retain(|_| {
+            at += 1;
+            dropped >> (at - 1) & 1 == 0
+        });
+    }
+    true
+}
+
+/// A digest of where a parameter stands and what it is called.
+fn key_digest(key: &ParameterKey) -> usize {
+    let part = u64::from(key.response_code.cast_unsigned()) << 8 | (key.name.len() as u64) << 3;
+    let place = u64::from(key.is_header) << 2 | u64::from(key.is_url_param) << 1 | u64::from(key.is_query_param);
+    memory::digest(part ^ place, memory::ends(key.name.as_bytes()))
 }
 
 /// Settles the list if the condition, which sees the sorted order, holds; else leaves it as it is.
@@ -400,6 +481,32 @@ mod tests {
         assert_eq!(list.iter().map(|sighting| sighting.number).max(), Some(Some(19_999)));
         let values: std::collections::BTreeSet<_> = list.iter().map(|sighting| &sighting.value).collect();
         assert!(values.len() >= VALUES_MAX && list.len() <= VALUES_MAX + 2);
+    }
+
+    #[test]
+    fn few_sightings_settle_as_many_do() {
+        let detectors = Detectors::default();
+        let mut seed = 7_u64;
+        let mut next = |bound: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % bound
+        };
+        for round in 0..300 {
+            let mut sightings = Sightings::new(&detectors);
+            let names = 1 + next(20);
+            for _ in 0..next(80) {
+                let (name, value) = (format!("name{}", next(names)), format!("{}", next(1 + round)));
+                let value = if next(9) == 0 { format!("jane{value}@mail.org") } else { value };
+                let place = [Place::Body, Place::Query, Place::Header][next(3) as usize];
+                sightings.add_text(if next(4) == 0 { 404 } else { 200 }, place, &name, &name, &value);
+            }
+            let mut many = sightings.list.clone();
+            settle(&mut many);
+            let mut few = sightings.finish();
+            few.sort_by(compare);
+            mark_repeats(&mut few);
+            assert_eq!(few, many);
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@
 
 mod bounds;
 mod declaration;
+mod quick;
 mod record;
 mod source;
 

@@ -3,7 +3,10 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{BoundExceeded, Declaration, Source, bounds};
+use crate::{
+    BoundExceeded, Declaration, Source, bounds,
+    quick::{self, Members},
+};
 
 /// One record of the ingest topic. Text members borrow from the parsed bytes where they need no unescaping.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -72,44 +75,64 @@ impl<'a> Record<'a> {
     /// unreadable, when `source` is unknown, or when the record exceeds a bound.
     pub fn parse(json: &'a str) -> Result<Self, RecordError> {
         bounds::check_size(json.len())?;
-        let wire: Wire<'a> = serde_json::from_str(json)?;
-        let source = match text(wire.source)? {
+        let (members, declaration) = match quick::read(json) {
+            Some(members) => (members, None),
+            None => serde_json::from_str::<Wire<'a>>(json)?.members()?,
+        };
+        let [
+            method,
+            path,
+            protocol,
+            request_headers,
+            request_payload,
+            response_headers,
+            response_payload,
+            status_code,
+            status,
+            time,
+            ip,
+            dest_ip,
+            direction,
+            account_id,
+            collection_id,
+            pending,
+            source,
+            tags,
+        ] = members;
+        let source = match source {
             name if name.is_empty() => Source::Other,
             name => serde_json::from_value(serde_json::Value::String(name.to_string()))
                 .map_err(|_| RecordError::UnknownSource(name.into_owned()))?,
         };
-        let method = text(wire.method)?;
-        let path = text(wire.path)?;
         if method.is_empty() {
             return Err(RecordError::Missing("method"));
         }
         if path.is_empty() {
             return Err(RecordError::Missing("path"));
         }
-        let pending = text(wire.is_pending)?;
         let record = Self {
-            account_id: number(wire.akto_account_id, "akto_account_id")?.unwrap_or(0),
-            collection_id: text(wire.akto_vxlan_id)?.parse().unwrap_or(0).max(0),
+            account_id: number(&account_id, "akto_account_id")?.unwrap_or(0),
+            collection_id: collection_id.parse().unwrap_or(0).max(0),
             source,
             method,
             path,
-            protocol: text(wire.protocol)?,
-            request_headers: text(wire.request_headers)?,
-            request_payload: text(wire.request_payload)?,
-            response_headers: text(wire.response_headers)?,
-            response_payload: text(wire.response_payload)?,
-            status_code: number(wire.status_code, "statusCode")?
+            protocol,
+            request_headers,
+            request_payload,
+            response_headers,
+            response_payload,
+            status_code: number(&status_code, "statusCode")?
                 .ok_or(RecordError::Missing("statusCode"))?
                 .try_into()
                 .map_err(|_| RecordError::NotANumber("statusCode"))?,
-            status: text(wire.status)?,
-            time: number(wire.time, "time")?.ok_or(RecordError::Missing("time"))?.max(0),
-            ip: text(wire.ip)?,
-            dest_ip: text(wire.dest_ip)?,
-            direction: text(wire.direction)?.parse().unwrap_or(1),
+            status,
+            time: number(&time, "time")?.ok_or(RecordError::Missing("time"))?.max(0),
+            ip,
+            dest_ip,
+            direction: direction.parse().unwrap_or(1),
             pending: !matches!(&*pending, "" | "false"),
-            tags: text(wire.tags)?,
-            declaration: wire.declaration,
+            tags,
+            declaration,
         };
         record.check_bounds()?;
         Ok(record)
@@ -236,52 +259,49 @@ struct WireOut<'r> {
     declaration: Option<&'r Declaration>,
 }
 
+impl<'a> Wire<'a> {
+    /// The members in the order of [`quick::NAMES`], and what is declared.
+    fn members(self) -> Result<(Members<'a>, Option<Box<Declaration>>), RecordError> {
+        let members = [
+            text(self.method)?,
+            text(self.path)?,
+            text(self.protocol)?,
+            text(self.request_headers)?,
+            text(self.request_payload)?,
+            text(self.response_headers)?,
+            text(self.response_payload)?,
+            text(self.status_code)?,
+            text(self.status)?,
+            text(self.time)?,
+            text(self.ip)?,
+            text(self.dest_ip)?,
+            text(self.direction)?,
+            text(self.akto_account_id)?,
+            text(self.akto_vxlan_id)?,
+            text(self.is_pending)?,
+            text(self.source)?,
+            text(self.tags)?,
+        ];
+        Ok((members, self.declaration))
+    }
+}
+
 /// The text of a member that may be a string, a number, a boolean, an object written in place, or null.
 fn text(value: Option<&RawValue>) -> Result<Cow<'_, str>, RecordError> {
     let Some(value) = value else { return Ok(Cow::Borrowed("")) };
     let raw = value.get();
     match raw.as_bytes().first() {
-        Some(b'"') => {
-            let inner = &raw[1..raw.len() - 1];
-            match unescaped(inner) {
-                Some(text) => Ok(text),
-                None => Ok(Cow::Owned(serde_json::from_str(raw)?)),
-            }
-        }
+        Some(b'"') => Ok(serde_json::from_str::<Text<'_>>(raw)?.0),
         _ if raw == "null" => Ok(Cow::Borrowed("")),
         _ => Ok(Cow::Borrowed(raw)),
     }
 }
 
-/// The text of a string whose escapes are of one letter each, as most are that hold JSON; nothing for others.
-fn unescaped(inner: &str) -> Option<Cow<'_, str>> {
-    let next = |text: &str| text.bytes().position(|byte| byte == b'\\');
-    let Some(mut at) = next(inner) else { return Some(Cow::Borrowed(inner)) };
-    let mut text = String::with_capacity(inner.len());
-    let mut rest = inner;
-    loop {
-        text.push_str(&rest[..at]);
-        text.push(match rest.as_bytes().get(at + 1)? {
-            b'"' => '"',
-            b'\\' => '\\',
-            b'/' => '/',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            _ => return None,
-        });
-        rest = &rest[at + 2..];
-        match next(rest) {
-            Some(found) => at = found,
-            None => break,
-        }
-    }
-    text.push_str(rest);
-    Some(Cow::Owned(text))
-}
+/// A text, borrowed where it needs no unescaping.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-fn number(value: Option<&RawValue>, name: &'static str) -> Result<Option<i64>, RecordError> {
-    let text = text(value)?;
+fn number(text: &str, name: &'static str) -> Result<Option<i64>, RecordError> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);

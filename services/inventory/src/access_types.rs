@@ -154,7 +154,10 @@ pub(crate) async fn reset_step(tx: &mut Tx, account_id: i64, cursor: &Cursor) ->
     types.extend(page.iter().filter(|(raw, _)| raw.proven).flat_map(|(raw, _)| raw.facts.access_types.iter().copied()));
     if let Some((last, _)) = page.last() {
         let collection_id = i64::from(collection_id);
-        return Ok(next(Cursor::At(Place { collection_id, key: last.key.clone(), access_types: types }), 0));
+        return Ok(next(
+            Cursor::At(Place { collection_id, key: last.key.clone(), access_types: types, ..Place::default() }),
+            0,
+        ));
     }
     let access_type = match () {
         () if types.contains(&AccessType::Public) => Some("Internal"),

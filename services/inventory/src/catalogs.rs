@@ -72,6 +72,27 @@ impl Catalogs {
     }
 }
 
+/// The catalog of the one collection that a job works on, so that not every step reads all of its raw URLs.
+#[derive(Default)]
+pub struct OneCatalog {
+    kept: Mutex<Option<((i64, i32), Entry)>>,
+}
+
+impl OneCatalog {
+    /// The catalog of a collection that stands at an ingest version, if it is remembered.
+    pub fn take(&self, account_id: i64, collection_id: i32, version: i64) -> Option<Catalog> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let is_wanted = kept.0 == (account_id, collection_id) && kept.1.version == version;
+        is_wanted.then_some(kept.1.catalog)
+    }
+
+    /// Remembers a catalog, whether or not the step is committed: it is that of a version that is.
+    pub fn put(&self, account_id: i64, collection_id: i32, version: i64, catalog: Catalog) {
+        let entry = Entry { catalog, version, used: 0 };
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(((account_id, collection_id), entry));
+    }
+}
+
 /// The catalog of a collection, from the tables.
 pub async fn load(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<Catalog, Error> {
     let mut catalog = Catalog::default();

@@ -30,7 +30,7 @@ use crate::{
     model::{
         collections::NO_COLLECTION,
         conditions::method,
-        deltas::{Delta, Deltas, Target, concrete_url, to_delta, to_row},
+        deltas::{Delta, Deltas, Target, concrete_url, take_away, to_delta, to_row},
         endpoints::{EndpointId, Facts, RawEndpoint},
         keys,
         text::too_long,
@@ -344,21 +344,6 @@ async fn restore(
         ]
     });
     Ok(store::samples::insert(tx, rows.collect()).await?)
-}
-
-/// Takes the calls that were shown twice out of the counters; sets know them already.
-fn take_away(delta: &mut EndpointDelta, replayed: &EndpointDelta) {
-    for (code, count) in &replayed.status_counts {
-        if let Some(known) = delta.status_counts.get_mut(code) {
-            *known = known.saturating_sub(*count);
-        }
-    }
-    delta.status_counts.retain(|_, count| *count > 0);
-    let proofs: u64 = replayed.status_counts.values().sum();
-    for (key, seen) in &mut delta.parameters {
-        let shown = replayed.parameters.get(key).map_or(if key.is_url_param { proofs } else { 0 }, |seen| seen.count);
-        seen.count = seen.count.saturating_sub(shown);
-    }
 }
 
 /// Ends a change of templates: counts, groups, lists, consumers.

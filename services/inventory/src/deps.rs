@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::{
     Error,
+    catalogs::OneCatalog,
     migrations::TABLES,
     model::jobs::Task,
     model::{data_types::DetectorSet, rules::Rules},
@@ -70,6 +71,8 @@ pub(crate) struct Shared {
     rules: Mutex<Option<Arc<Rules>>>,
     /// Address ranges of accounts, with the moment when they were asked for.
     pub policies: Mutex<HashMap<i64, (Instant, Arc<AccessPolicy>)>>,
+    /// The raw URLs of the collection whose templates are being brought to other rules.
+    pub retemplated: OneCatalog,
     /// The detectors of all accounts, with the version of what they follow from.
     pub detectors: tokio::sync::Mutex<Option<(i64, Arc<DetectorSet>)>>,
 }
@@ -88,6 +91,7 @@ impl Deps {
             positions: watch::Sender::new(Positions::new()),
             rules: Mutex::default(),
             policies: Mutex::default(),
+            retemplated: OneCatalog::default(),
             detectors: tokio::sync::Mutex::default(),
         };
         let call_stats_s = CALL_STATS_DAYS * DAY_S;

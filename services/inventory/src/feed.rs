@@ -4,12 +4,14 @@
 //! - A row is there, and not removed, exactly when a raw URL of its effective URL is proven.
 //! - Versions become visible in their order: who read version n has missed nothing below n.
 
+use std::collections::BTreeMap;
+
 use portolan_runtime::now_s;
 use portolan_store::Tx;
 
 use crate::{
     Deps, Error,
-    model::feed::{Change, EdgeEndpoint},
+    model::feed::{Change, EdgeEndpoint, TakenOver},
     store::feed,
 };
 
@@ -19,16 +21,24 @@ const PAGE_DEFAULT: i64 = 1_000;
 /// Changes of one answer at most.
 const PAGE_MAX: i64 = 10_000;
 
-/// Brings the rows of these effective URLs up to date with the raw rows. The transaction holds the collection, and takes
-/// no other lock after this.
-pub async fn refresh(tx: &mut Tx, account_id: i64, collection_id: i32, url_keys: &[&str]) -> Result<(), Error> {
+/// Brings the rows of these effective URLs up to date with the raw rows; `taken_over` is what some of them take over. The
+/// transaction holds the collection, and takes no other lock after this.
+pub async fn refresh(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    url_keys: &[&str],
+    taken_over: &BTreeMap<String, TakenOver>,
+) -> Result<(), Error> {
     let shown = feed::shown(tx, account_id, collection_id, url_keys).await?;
     let mut known = feed::known(tx, account_id, collection_id, url_keys).await?;
     let mut changes = Vec::new();
     for (url_key, shown) in shown {
         let row = known.remove(&url_key);
-        if row.as_ref().is_none_or(|row| row.removed || row.shown != shown) {
-            changes.push(Change { url_key, endpoint_id: row.map(|row| row.endpoint_id), shown, removed: false });
+        let taken_over = taken_over.get(&url_key).copied().unwrap_or_default();
+        if taken_over != TakenOver::default() || row.as_ref().is_none_or(|row| row.removed || row.shown != shown) {
+            let endpoint_id = row.map(|row| row.endpoint_id);
+            changes.push(Change { url_key, endpoint_id, shown, removed: false, taken_over });
         }
     }
     let mut gone: Vec<_> = known.into_iter().filter(|(_, row)| !row.removed).collect();
@@ -38,6 +48,7 @@ pub async fn refresh(tx: &mut Tx, account_id: i64, collection_id: i32, url_keys:
         endpoint_id: Some(row.endpoint_id),
         shown: row.shown,
         removed: true,
+        taken_over: TakenOver::default(),
     }));
     if changes.is_empty() {
         return Ok(());

@@ -50,6 +50,8 @@ pub mod platform;
 mod policies;
 pub mod redaction;
 pub mod reservations;
+/// What is stored, brought to the rules of templates in force.
+pub mod retemplating;
 pub mod retention;
 mod rpc;
 pub mod runner;

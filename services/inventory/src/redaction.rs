@@ -218,7 +218,7 @@ fn sample_rows(account_id: i64, collection_id: i32, samples: BTreeMap<String, Ve
     rows.collect()
 }
 
-fn masked_sample(json: &str, url: &str) -> Sample {
+pub(crate) fn masked_sample(json: &str, url: &str) -> Sample {
     match Record::parse(json) {
         Ok(record) => Sample::new(record.time, masked(&record, url)),
         // Nothing else was ever stored; if it was, it is no longer.

@@ -1,6 +1,6 @@
 //! What each kind of job does, a step at a time.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use portolan_engine::AccessPolicy;
 use portolan_jobs::{Attempt, Error as JobError, Job, Work};
@@ -10,8 +10,12 @@ use crate::{
     Deps, Error, access_types,
     collections::removal,
     members,
-    model::jobs::{Cursor, Step, Task},
-    peers, policies, redaction,
+    model::{
+        data_types::DetectorSet,
+        jobs::{Cursor, Step, Task},
+    },
+    parameters::data_types,
+    peers, policies, redaction, retemplating,
 };
 
 /// A request works on the job that it asked for this long before it leaves it to the background.
@@ -23,6 +27,8 @@ pub enum Prepared {
     Nothing,
     /// The address ranges of its account.
     Policy(AccessPolicy),
+    /// What tells kinds of data in the account.
+    Detectors(Arc<DetectorSet>),
 }
 
 impl Work for Deps {
@@ -35,6 +41,7 @@ impl Work for Deps {
             (Task::ApplyAccessTypes, _) => {
                 return Ok(Prepared::Policy(policies::at_this_moment(self, account_id).await?));
             }
+            (Task::ApplyTemplateRules, _) => return Ok(Prepared::Detectors(data_types::detectors(self).await?)),
             (Task::DeleteCollection { collection_id }, Cursor::Others) => {
                 peers::forget_collection(&self.peers, account_id, *collection_id).await?;
                 self.empty_log().await?;
@@ -61,7 +68,10 @@ impl Work for Deps {
             (Task::ApplyAccessTypes, Prepared::Policy(policy)) => {
                 access_types::apply_step(tx, account_id, cursor, policy).await?
             }
-            (Task::ApplyAccessTypes, Prepared::Nothing) => {
+            (Task::ApplyTemplateRules, Prepared::Detectors(detectors)) => {
+                retemplating::step(self, tx, account_id, cursor, detectors.of(account_id)).await?
+            }
+            (Task::ApplyAccessTypes | Task::ApplyTemplateRules, _) => {
                 return Err(JobError::Never("Internal error: a step was not prepared".to_owned()));
             }
             (Task::ResetCollectionAccessTypes, _) => access_types::reset_step(tx, account_id, cursor).await?,

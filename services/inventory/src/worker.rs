@@ -13,7 +13,7 @@ use crate::{
     Deps, Error,
     catalogs::Catalogs,
     ingest::{attempts, partition},
-    retention,
+    retemplating, retention,
     statistics::calls,
     store,
 };
@@ -43,6 +43,8 @@ pub fn start(deps: &Deps, tasks: &Tasks) {
     tasks.spawn(async move |stop| forget_old(old, stop).await);
     tasks.spawn(async move |stop| measure_lag(lag, stop).await);
     tasks.spawn(async move |stop| attempts::show_life(db, stop).await);
+    let rules = own();
+    tasks.spawn(async move |stop| retemplating::ask_where_due(rules, stop).await);
 }
 
 /// Keeps what is remembered of old appends and old calls from growing.

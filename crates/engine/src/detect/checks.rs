@@ -4,6 +4,8 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
+use super::phone;
+
 /// A token longer than this is not decoded to see whether it is a JWT.
 const JWT_BYTES_MAX: usize = 16 * 1024;
 
@@ -226,7 +228,7 @@ pub fn is_phone_number(value: &str) -> bool {
     if !(7..=15).contains(&digits) || !bytes[1..].iter().all(|byte| byte.is_ascii_digit() || b" -().".contains(byte)) {
         return false;
     }
-    phonenumber::parse(None, value).is_ok_and(|number| phonenumber::is_valid(&number))
+    phone::is_valid(value)
 }
 
 /// A telephone number as it is written at home, or with `00` in front of the country's code. The key has said that it is
@@ -237,7 +239,7 @@ pub fn is_national_phone_number(value: &str) -> bool {
         return false;
     }
     if let Some(rest) = value.strip_prefix("00") {
-        return phonenumber::parse(None, format!("+{rest}")).is_ok_and(|number| phonenumber::is_valid(&number));
+        return phone::is_valid(&format!("+{rest}"));
     }
     // A number of a plan that the value does not name; most have nine digits or more.
     let first = value.bytes().find(u8::is_ascii_digit);
@@ -254,7 +256,7 @@ pub fn is_bracketed_phone_number(value: &str) -> bool {
     let digits: String = value.chars().filter(char::is_ascii_digit).collect();
     digits.len() == 10
         && value.bytes().all(|byte| byte.is_ascii_digit() || b"() -.".contains(&byte))
-        && phonenumber::parse(None, format!("+1{digits}")).is_ok_and(|number| phonenumber::is_valid(&number))
+        && phone::is_valid(&format!("+1{digits}"))
 }
 
 /// A telephone number that is kept free for films and documents: 555-0100 to 555-0199 of North America, and the ranges

@@ -11,6 +11,7 @@ mod facts;
 mod keys;
 mod kinds;
 mod national;
+mod phone;
 mod pii;
 mod rules;
 mod secrets;
@@ -19,6 +20,7 @@ mod subtype;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
+pub(crate) use checks::is_email;
 use checks::{is_bracketed_phone_number, is_national_phone_number, is_reserved_phone_number};
 pub use checks::{is_credit_card, is_iban, is_jwt, is_phone_number, is_ssn, is_url, is_uuid, is_vin, jwt_payload};
 pub use custom::{Conditions, CustomRule, PATTERN_CHARACTERS_MAX, Predicate};

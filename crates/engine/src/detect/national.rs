@@ -104,9 +104,14 @@ impl National {
         if !alone && !fits(self.named) && !fits(self.alone) {
             return false;
         }
-        let places: Vec<u32> = value.chars().filter_map(|character| character.to_digit(36)).collect();
-        (self.check)(&places)
-            && (self.is_named(key) || (alone && !keys::names_a_thing(key) && (self.alone_check)(&places)))
+        let (mut places, mut count) = ([0; BYTES_MAX], 0);
+        for (place, digit) in places.iter_mut().zip(value.chars().filter_map(|character| character.to_digit(36))) {
+            *place = digit;
+            count += 1;
+        }
+        let places = &places[..count];
+        (self.check)(places)
+            && (self.is_named(key) || (alone && !keys::names_a_thing(key) && (self.alone_check)(places)))
     }
 
     /// Whether the key speaks of the identifier.

@@ -11,10 +11,15 @@
 //!
 //! Nothing is stored under an effective URL, so a merge loses nothing and can be undone.
 
+/// The version of these rules. It rises with each change after which the same calls make other templates; what is stored
+/// under an older one is then brought to the rules of today.
+pub const RULES_VERSION: i64 = 1;
+
 mod assign;
 mod catalog;
 mod declared;
 mod dictionary;
+mod identifiers;
 mod look;
 mod segment;
 mod space;

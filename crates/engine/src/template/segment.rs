@@ -1,6 +1,10 @@
 use std::borrow::Cow;
 
 use super::dictionary::is_word;
+use super::identifiers::{
+    file_of, handle, is_date_list_or_version, is_digest, is_domain, is_period, is_resource_name, looks_random,
+    looks_shuffled,
+};
 use crate::{Detectors, SubType};
 
 /// The kind of a variable segment.
@@ -101,8 +105,9 @@ pub fn shape<'a>(url: &'a str, detectors: &Detectors) -> (Cow<'a, str>, Vec<Foun
     let is_single = !split.path.contains('/');
     let mut found = Vec::new();
     let mut shaped: Vec<(usize, Cow<'static, str>)> = Vec::new();
+    let mut previous = None;
     for (index, token) in split.segments().enumerate() {
-        match variable_of(token, is_single, detectors) {
+        match variable_of(token, previous.replace(token), is_single, detectors) {
             Some(Shape::Whole(variable)) => {
                 found.push(Found { index, token });
                 shaped.push((index, Cow::Borrowed(variable.token())));
@@ -134,7 +139,12 @@ enum Shape<'a> {
     Parts(String, Vec<&'a str>),
 }
 
-fn variable_of<'a>(token: &'a str, is_single: bool, detectors: &Detectors) -> Option<Shape<'a>> {
+fn variable_of<'a>(
+    token: &'a str,
+    previous: Option<&str>,
+    is_single: bool,
+    detectors: &Detectors,
+) -> Option<Shape<'a>> {
     let bytes = token.as_bytes();
     // Most segments are words without a digit; only an e-mail address, a key or a phone number is anything else.
     let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
@@ -148,6 +158,9 @@ fn variable_of<'a>(token: &'a str, is_single: bool, detectors: &Detectors) -> Op
     if is_word(token) {
         return None;
     }
+    if let Some(name) = handle(token) {
+        return Some(Shape::Parts(format!("@{}", Variable::String.token()), vec![name]));
+    }
     let text = decoded(token);
     if let Some(variable) = number(&text) {
         return Some(Shape::Whole(variable));
@@ -155,7 +168,10 @@ fn variable_of<'a>(token: &'a str, is_single: bool, detectors: &Detectors) -> Op
     if is_object_id(token) {
         return Some(Shape::Whole(Variable::ObjectId));
     }
-    if crate::detect::is_uuid(token) || is_date_list_or_version(token) {
+    if crate::detect::is_uuid(token) || is_date_list_or_version(token) || is_period(token, previous) {
+        return Some(Shape::Whole(Variable::String));
+    }
+    if is_resource_name(token) || (previous.is_some() && is_domain(token)) {
         return Some(Shape::Whole(Variable::String));
     }
     if let Some(parts) = parts_of(token) {
@@ -165,35 +181,9 @@ fn variable_of<'a>(token: &'a str, is_single: bool, detectors: &Detectors) -> Op
     if !is_single && !matches!(detected(), SubType::Generic | SubType::Other) {
         return Some(Shape::Whole(Variable::String));
     }
-    looks_random(token).then_some(Shape::Whole(Variable::String))
-}
-
-/// Names of algorithms and standards, which have as many digits as an identifier.
-const STANDARDS: [&str; 16] = [
-    "sha224",
-    "sha256",
-    "sha384",
-    "sha512",
-    "sha3-256",
-    "sha3-512",
-    "ed25519",
-    "curve25519",
-    "iso8601",
-    "rfc3339",
-    "x25519",
-    "aes128",
-    "aes256",
-    "base64url",
-    "es256k",
-    "iso3166",
-];
-
-fn looks_random(token: &str) -> bool {
-    let digits = token.bytes().filter(u8::is_ascii_digit).count();
-    token.len() >= 6
-        && digits >= 3
-        && token.bytes().any(|byte| byte.is_ascii_alphabetic())
-        && !STANDARDS.iter().any(|name| name.eq_ignore_ascii_case(token))
+    // Digits of an ending say nothing: `seg-17.m4s`.
+    let is_random = file_of(token).is_none() && (looks_random(token) || looks_shuffled(token));
+    is_random.then_some(Shape::Whole(Variable::String))
 }
 
 /// Whether a part of a segment is visibly an identifier, and its kind.
@@ -201,36 +191,14 @@ fn identifier(part: &str) -> Option<Variable> {
     if let Some(variable) = number(part) {
         return Some(variable);
     }
-    (is_digest(part) || crate::detect::is_uuid(part) || is_date_list_or_version(part) || looks_random(part))
-        .then_some(Variable::String)
+    let is_any = is_digest(part)
+        || crate::detect::is_uuid(part)
+        || is_date_list_or_version(part)
+        || looks_random(part)
+        || looks_shuffled(part)
+        || crate::detect::is_email(part);
+    is_any.then_some(Variable::String)
 }
-
-/// A date, a list of numbers, or a version of three numbers.
-fn is_date_list_or_version(token: &str) -> bool {
-    let bytes = token.as_bytes();
-    if !bytes.first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b'-') {
-        return false;
-    }
-    let numbers = |separator: char| {
-        let mut parts = token.split(separator);
-        parts.clone().count() > 1 && parts.all(|part| Variable::of_number(part).is_some())
-    };
-    let is_date = bytes.len() == 10
-        && bytes
-            .iter()
-            .enumerate()
-            .all(|(at, byte)| if matches!(at, 4 | 7) { *byte == b'-' } else { byte.is_ascii_digit() });
-    let is_version =
-        token.split('.').count() == 3 && token.split('.').all(|part| part.len() <= 4 && part.parse::<u16>().is_ok());
-    is_date || is_version || numbers(',') || numbers(';')
-}
-
-/// Endings of files. What stands before one may be an identifier.
-const SUFFIXES: [&str; 42] = [
-    "7z", "avif", "bin", "bmp", "css", "csv", "doc", "docx", "gif", "gz", "htm", "html", "ics", "jpeg", "jpg", "js",
-    "json", "m3u8", "m4a", "map", "md", "mjs", "mov", "mp3", "mp4", "ndjson", "parquet", "pdf", "png", "svg", "tar",
-    "ts", "txt", "wav", "webm", "webp", "woff2", "xls", "xlsx", "xml", "yaml", "zip",
-];
 
 /// A segment that has its variable in a part: a custom verb, keys in parentheses, the name of a file.
 fn parts_of(token: &str) -> Option<Shape<'_>> {
@@ -247,10 +215,7 @@ fn parts_of(token: &str) -> Option<Shape<'_>> {
     {
         return keys_of(name, keys);
     }
-    let (front, suffix) = token.rsplit_once('.')?;
-    if !SUFFIXES.iter().any(|known| known.eq_ignore_ascii_case(suffix)) {
-        return None;
-    }
+    let (front, suffix) = file_of(token)?;
     // The digest of a build: `app.3f2a91bc.js`.
     if !crate::detect::is_uuid(front)
         && let Some(at) = front.rfind(['.', '-']).filter(|at| *at > 0)
@@ -258,13 +223,12 @@ fn parts_of(token: &str) -> Option<Shape<'_>> {
     {
         return Some(Shape::Parts(format!("{}STRING.{suffix}", &front[..=at]), vec![&front[at + 1..]]));
     }
-    identifier(front).map(|kind| Shape::Parts(format!("{}.{suffix}", kind.token()), vec![front]))
-}
-
-fn is_digest(part: &str) -> bool {
-    part.len() >= 8
-        && part.bytes().any(|byte| byte.is_ascii_digit())
-        && part.bytes().all(|byte| byte.is_ascii_hexdigit())
+    // Pictures for screens of other densities: `706@2x.png`.
+    let (front, scale) = match front.rsplit_once('@') {
+        Some((name, "1x" | "2x" | "3x" | "4x")) => (name, &front[name.len()..]),
+        _ => (front, ""),
+    };
+    identifier(front).map(|kind| Shape::Parts(format!("{}{scale}.{suffix}", kind.token()), vec![front]))
 }
 
 /// The keys of OData: `('ALFKI')`, `(7)`, `(OrderID=7,Line='x')`.
@@ -353,6 +317,25 @@ mod tests {
             ("/a/jane%40mail.org", "/a/STRING"),
             ("/a/jane@mail.org/b", "/a/STRING/b"),
             ("/a/10.1.2.3", "/a/STRING"),
+            ("/@octocat", "/@STRING"),
+            ("/@acme%2Fcore/1.2.3", "/@STRING/STRING"),
+            ("/users/@me", "/users/@me"),
+            ("/usage/2024-01-01..2024-02-01", "/usage/STRING"),
+            ("/archive/2024-05", "/archive/STRING"),
+            ("/admin/api/2024-10/shops", "/admin/api/2024-10/shops"),
+            ("/reports/2024-Q1", "/reports/STRING"),
+            ("/reports/2024W05", "/reports/STRING"),
+            ("/trains/03:34", "/trains/STRING"),
+            ("/trains/03:99", "/trains/03:99"),
+            ("/s/aB3xY9", "/s/STRING"),
+            ("/s/s3Bucket", "/s/s3Bucket"),
+            ("/queues/arn:aws:sns:eu-west-1:1:orders", "/queues/STRING"),
+            ("/domains/acme-shop.com/records", "/domains/STRING/records"),
+            ("/socket.io/x", "/socket.io/x"),
+            ("/users/jane@mail.org:block", "/users/STRING:block"),
+            ("/tiles/706@2x.png", "/tiles/INTEGER@2x.png"),
+            ("/hls/seg-17.m4s", "/hls/seg-17.m4s"),
+            ("/hls/seg-1537.m4s", "/hls/STRING.m4s"),
             ("/a/+14155552671", "/a/INTEGER"),
             ("/a/ab123c", "/a/STRING"),
             ("/a/ab12cd", "/a/ab12cd"),

@@ -2,6 +2,7 @@
 
 mod labelled;
 mod services;
+mod strangers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

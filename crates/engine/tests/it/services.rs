@@ -85,15 +85,42 @@ fn value(kind: &str, number: usize) -> String {
 }
 
 /// One call with the style of its service and the operation that it is of.
-struct Call {
-    style: &'static str,
-    service: &'static str,
-    operation: &'static str,
-    raw: RawEndpoint,
-    url: String,
+pub struct Call {
+    pub style: &'static str,
+    pub service: &'static str,
+    pub operation: &'static str,
+    pub raw: RawEndpoint,
+    pub url: String,
 }
 
-fn calls() -> Vec<Call> {
+impl Call {
+    /// A successful call whose answer has these names.
+    pub fn new(
+        detectors: &Detectors,
+        (style, service, operation): (&'static str, &'static str, &'static str),
+        method: &str,
+        url: String,
+        names: &str,
+    ) -> Self {
+        let body: Vec<_> =
+            names.split(',').filter(|name| !name.is_empty()).map(|name| format!(r#""{name}":1"#)).collect();
+        let record = Record {
+            source: Source::Har,
+            method: method.into(),
+            path: url.clone().into(),
+            response_headers: r#"{"content-type":"application/json"}"#.into(),
+            response_payload: if body.is_empty() { String::new() } else { format!("{{{}}}", body.join(",")) }.into(),
+            status_code: 200,
+            time: 1,
+            ..Record::default()
+        };
+        let Verdict::Seen(list) = observe(&record, detectors) else { panic!("seen: {url}") };
+        let delta = EndpointDelta::new(list.into_iter().next().unwrap());
+        Self { style, service, operation, raw: delta.raw_endpoint(), url }
+    }
+}
+
+pub fn calls() -> Vec<Call> {
     let detectors = Detectors::default();
     let mut calls = Vec::new();
     for (row, line) in SET.lines().filter(|line| !line.starts_with('#')).enumerate() {
@@ -115,23 +142,8 @@ fn calls() -> Vec<Call> {
             if !seen.insert(url.clone()) {
                 continue;
             }
-            let body: Vec<_> =
-                names.split(',').filter(|name| !name.is_empty()).map(|name| format!(r#""{name}":1"#)).collect();
-            let record = Record {
-                source: Source::Har,
-                method: method.into(),
-                path: url.clone().into(),
-                response_headers: r#"{"content-type":"application/json"}"#.into(),
-                response_payload: if body.is_empty() { String::new() } else { format!("{{{}}}", body.join(",")) }
-                    .into(),
-                status_code: 200,
-                time: 1,
-                ..Record::default()
-            };
-            let Verdict::Seen(list) = observe(&record, &detectors) else { panic!("seen: {url}") };
-            let delta = EndpointDelta::new(list.into_iter().next().unwrap());
             let operation = &line[..line.len() - names.len()];
-            calls.push(Call { style, service, operation, raw: delta.raw_endpoint(), url });
+            calls.push(Call::new(&detectors, (style, service, operation), method, url, names));
         }
     }
     calls
@@ -151,7 +163,7 @@ fn vendors(url: &str) -> String {
 }
 
 #[derive(Default)]
-struct Score {
+pub struct Score {
     true_pairs: usize,
     claimed: usize,
     right: usize,
@@ -164,18 +176,18 @@ impl Score {
         self.right += usize::from(is_same && is_claimed);
     }
 
-    fn precision(&self) -> f64 {
+    pub fn precision(&self) -> f64 {
         if self.claimed == 0 { 1.0 } else { self.right as f64 / self.claimed as f64 }
     }
 
-    fn recall(&self) -> f64 {
+    pub fn recall(&self) -> f64 {
         if self.true_pairs == 0 { 1.0 } else { self.right as f64 / self.true_pairs as f64 }
     }
 }
 
-#[test]
-fn calls_of_one_operation_are_one_endpoint() {
-    let calls = calls();
+/// The scores of our rules and of the vendor's by style, printed, and what ours take wrongly. Our rules in their plain
+/// form and step by step have to agree.
+pub fn scores(calls: &[Call]) -> (BTreeMap<&'static str, [Score; 2]>, BTreeSet<String>) {
     let raws: Vec<_> = calls.iter().map(|call| call.raw.clone()).collect();
     let ours = assign_all(&raws);
     let mut catalog = Catalog::default();
@@ -183,7 +195,7 @@ fn calls_of_one_operation_are_one_endpoint() {
     for (raw, url) in raws.iter().zip(&ours) {
         assert_eq!(catalog.effective(raw.method, &raw.url).as_ref(), Some(url));
     }
-    let mut scores: BTreeMap<&str, [Score; 2]> = BTreeMap::new();
+    let mut scores: BTreeMap<&'static str, [Score; 2]> = BTreeMap::new();
     let mut wrong = BTreeSet::new();
     for (at, left) in calls.iter().enumerate() {
         for (right, url) in calls.iter().zip(&ours).skip(at + 1) {
@@ -211,6 +223,13 @@ fn calls_of_one_operation_are_one_endpoint() {
         println!("{style:<12} {pairs:>6} {precision:>9.3} {recall:>7.3} {other:>17.3} {least:>7.3}");
     }
     wrong.iter().for_each(|line| println!("{line}"));
+    (scores, wrong)
+}
+
+#[test]
+fn calls_of_one_operation_are_one_endpoint() {
+    let calls = calls();
+    let (scores, wrong) = scores(&calls);
     let services: BTreeSet<_> = calls.iter().map(|call| call.service).collect();
     assert!(services.len() >= 20, "{}", services.len());
     let [our, vendor] = &scores["all"];

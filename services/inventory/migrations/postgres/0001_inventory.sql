@@ -34,6 +34,9 @@ CREATE TABLE collections (
     -- Records that came while it was deactivated.
     dropped_records BIGINT NOT NULL DEFAULT 0,
     ingest_version BIGINT NOT NULL DEFAULT 0,
+    -- The version of the rules of templates that everything in it follows: below the program's own, it is still to be
+    -- brought to them; -1 while that is done.
+    rules_version BIGINT NOT NULL DEFAULT 0,
     write_id TEXT,
     deleted_at BIGINT,
     PRIMARY KEY (account_id, collection_id)

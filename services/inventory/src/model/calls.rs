@@ -55,6 +55,33 @@ impl Calls {
     }
 }
 
+impl Calls {
+    /// Takes calls out that are counted elsewhere.
+    pub fn take_away(&mut self, other: &Self) {
+        for (hour, calls) in &other.hours {
+            let Some(known) = self.hours.get_mut(hour) else { continue };
+            for (minute, count) in &calls.minutes {
+                take(&mut known.minutes, minute, *count);
+            }
+            for (window, addresses) in &calls.addresses {
+                let Some(own) = known.addresses.get_mut(window) else { continue };
+                addresses.0.iter().for_each(|(address, count)| take(&mut own.0, address, *count));
+            }
+            known.addresses.retain(|_, window| !window.0.is_empty());
+        }
+        self.hours.retain(|_, hour| !hour.minutes.is_empty());
+    }
+}
+
+fn take<K: Ord>(counts: &mut BTreeMap<K, u64>, key: &K, count: u64) {
+    if let Some(known) = counts.get_mut(key) {
+        *known = known.saturating_sub(count);
+        if *known == 0 {
+            counts.remove(key);
+        }
+    }
+}
+
 impl Hour {
     /// Adds what other records say of the same hour.
     pub fn merge(&mut self, other: Self) {
@@ -98,6 +125,9 @@ mod tests {
         let mut joined = sum(&backwards[..1_000]);
         joined.merge(sum(&backwards[1_000..]));
         assert_eq!(joined, sum(&all));
+        let mut rest = sum(&all[..10]);
+        rest.take_away(&sum(&all[3..10]));
+        assert_eq!(rest, sum(&all[..3]));
         assert!(joined.hours[&0].addresses.values().all(|window| window.0.len() <= ADDRESSES_MAX));
         assert_eq!(joined.hours[&0].minutes.values().sum::<u64>(), 3_000);
     }

@@ -102,6 +102,21 @@ pub(crate) fn to_delta(
     }
 }
 
+/// Takes calls that are counted elsewhere out of the counters; sets stay as they are.
+pub(crate) fn take_away(delta: &mut EndpointDelta, replayed: &EndpointDelta) {
+    for (code, count) in &replayed.status_counts {
+        if let Some(known) = delta.status_counts.get_mut(code) {
+            *known = known.saturating_sub(*count);
+        }
+    }
+    delta.status_counts.retain(|_, count| *count > 0);
+    let proofs: u64 = replayed.status_counts.values().sum();
+    for (key, seen) in &mut delta.parameters {
+        let shown = replayed.parameters.get(key).map_or(if key.is_url_param { proofs } else { 0 }, |seen| seen.count);
+        seen.count = seen.count.saturating_sub(shown);
+    }
+}
+
 pub(crate) fn to_row(key: String, url: String, seen: EndpointDelta, never_merge: bool) -> RawEndpoint {
     RawEndpoint {
         key,

@@ -11,6 +11,25 @@ pub struct Change {
     pub shown: Shown,
     /// It is gone.
     pub removed: bool,
+    /// What it takes over with this change.
+    pub taken_over: TakenOver,
+}
+
+/// What an endpoint takes over from those that became part of it, beside what it has itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TakenOver {
+    /// Calls of one of them are not let through.
+    pub inactive: bool,
+    /// Unix seconds of the last test of any.
+    pub last_tested: i64,
+}
+
+impl TakenOver {
+    /// Takes over what another has too.
+    pub fn join(&mut self, other: Self) {
+        self.inactive |= other.inactive;
+        self.last_tested = self.last_tested.max(other.last_tested);
+    }
 }
 
 /// The state of an endpoint at its last change.

@@ -22,6 +22,8 @@ pub enum Task {
     ApplyAccessTypes,
     /// Derives the access types of collections from those of their endpoints.
     ResetCollectionAccessTypes,
+    /// Brings what is stored to the rules of templates that are in force.
+    ApplyTemplateRules,
 }
 
 impl portolan_jobs::Task for Task {
@@ -34,7 +36,7 @@ impl Task {
         let collection_id = match self {
             Self::DeleteCollection { collection_id } | Self::RedactCollection { collection_id } => Some(*collection_id),
             Self::ComputeGroups { collection_id } => *collection_id,
-            Self::ApplyAccessTypes | Self::ResetCollectionAccessTypes => None,
+            Self::ApplyAccessTypes | Self::ResetCollectionAccessTypes | Self::ApplyTemplateRules => None,
         };
         let name = collection_id.map_or_else(String::new, |id| id.to_string());
         let readers = collection_id.map_or(Readers::Account, Readers::Collection);
@@ -77,6 +79,9 @@ pub struct Place {
     /// In it, the access types of what is done.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub access_types: BTreeSet<AccessType>,
+    /// In it, every raw URL has its shape of today.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shaped: bool,
 }
 
 impl Place {

@@ -9,13 +9,14 @@ use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_engine::SubType;
 use portolan_runtime::now_s;
-use portolan_store::retrying;
+use portolan_store::{Tx, retrying};
 
 use crate::{
-    Deps, Error,
+    Deps, Error, jobs,
     model::{
         collections::CollectionName,
         data_types::{Changes, DataType, Definition, DetectorSet, built_in, invalid, positions, rule, switched},
+        jobs::Task,
         text,
     },
     store,
@@ -95,8 +96,20 @@ pub async fn create(deps: &Deps, caller: &Caller, name: &str, wanted: Changes) -
         return Err(portolan_api::Error::new(Reason::TooManyDataTypes).with("limit", TYPES_MAX).into());
     }
     expect_few_patterns(&known, &created)?;
-    match store::data_types::insert(&deps.db, caller.account_id, &created).await? {
-        true => Ok(created),
+    let inserted = retrying(|| async {
+        let mut tx = deps.db.begin().await?;
+        let inserted = store::data_types::insert(&mut tx, caller.account_id, &created).await?;
+        if inserted {
+            apply_to_urls(deps, &mut tx, caller.account_id).await?;
+        }
+        tx.commit().await?;
+        Ok::<_, Error>(inserted)
+    });
+    match inserted.await? {
+        true => {
+            deps.jobs.notify();
+            Ok(created)
+        }
         false => Err(taken()),
     }
 }
@@ -124,6 +137,7 @@ pub async fn update(deps: &Deps, caller: &Caller, name: &str, wanted: Changes) -
         )
         .into());
     }
+    let was_active = known.active;
     wanted.apply(&mut known);
     known.updated_at = now;
     match known.built_in {
@@ -133,7 +147,17 @@ pub async fn update(deps: &Deps, caller: &Caller, name: &str, wanted: Changes) -
             expect_few_patterns(&store::data_types::list(&deps.db, caller.account_id).await?, &known)?;
         }
     }
-    retrying(|| store::data_types::save(&deps.db, caller.account_id, &known)).await?;
+    retrying(|| async {
+        let mut tx = deps.db.begin().await?;
+        store::data_types::save(&mut tx, caller.account_id, &known).await?;
+        if !known.built_in || known.active != was_active {
+            apply_to_urls(deps, &mut tx, caller.account_id).await?;
+        }
+        tx.commit().await?;
+        Ok::<_, Error>(())
+    })
+    .await?;
+    deps.jobs.notify();
     Ok(known)
 }
 
@@ -144,8 +168,20 @@ pub async fn update(deps: &Deps, caller: &Caller, name: &str, wanted: Changes) -
 pub async fn delete(deps: &Deps, caller: &Caller, name: &str) -> Result<(), Error> {
     let name = name.to_uppercase();
     text::no_nul("name", &name)?;
-    match retrying(|| store::data_types::delete(&deps.db, caller.account_id, &name)).await? {
-        true => Ok(()),
+    let deleted = retrying(|| async {
+        let mut tx = deps.db.begin().await?;
+        let deleted = store::data_types::delete(&mut tx, caller.account_id, &name).await?;
+        if deleted {
+            apply_to_urls(deps, &mut tx, caller.account_id).await?;
+        }
+        tx.commit().await?;
+        Ok::<_, Error>(deleted)
+    });
+    match deleted.await? {
+        true => {
+            deps.jobs.notify();
+            Ok(())
+        }
         false => Err(not_found(&name)),
     }
 }
@@ -161,6 +197,12 @@ fn expect_few_patterns(all: &[DataType], wanted: &DataType) -> Result<(), Error>
         return Err(invalid("keyConditions", detail).into());
     }
     Ok(())
+}
+
+/// Kinds of data tell identifiers in URLs too: endpoints that are there follow a change of them.
+async fn apply_to_urls(deps: &Deps, tx: &mut Tx, account_id: i64) -> Result<(), Error> {
+    store::templates::reset(tx, account_id).await?;
+    jobs::ask(deps, tx, account_id, Task::ApplyTemplateRules).await.map(drop)
 }
 
 fn not_found(name: &str) -> Error {

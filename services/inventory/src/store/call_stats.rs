@@ -75,6 +75,21 @@ pub async fn add(tx: &mut Tx, account_id: i64, collection_id: i32, calls: Vec<(S
 const SELECT_ALL: &str = "SELECT endpoint_key, hour, minutes, addresses FROM call_stats \
      WHERE account_id = $1 AND collection_id = $2 AND endpoint_key IN ({keys})";
 
+/// All calls of some raw endpoints.
+pub async fn of_endpoints(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    endpoint_keys: &[&str],
+) -> Result<HashMap<String, Calls>, Error> {
+    let mut found: HashMap<String, Calls> = HashMap::new();
+    for row in by_keys(tx, SELECT_ALL, account_id, collection_id, endpoint_keys).await? {
+        let calls = found.entry(row.get("endpoint_key")?).or_default();
+        calls.hours.entry(row.get("hour")?).or_default().merge(read(&row)?);
+    }
+    Ok(found)
+}
+
 /// Puts the calls of some raw endpoints together under one of them, without their addresses.
 pub async fn join(
     tx: &mut Tx,

@@ -46,11 +46,9 @@ const INSERT: &str = "INSERT INTO data_types \
      ON CONFLICT DO NOTHING";
 
 /// False when the name is taken.
-pub async fn insert(db: &Db, account_id: i64, wanted: &DataType) -> Result<bool, Error> {
-    let mut tx = db.begin().await?;
-    let inserted = write(&mut tx, INSERT, account_id, wanted).await? == 1;
+pub async fn insert(tx: &mut Tx, account_id: i64, wanted: &DataType) -> Result<bool, Error> {
+    let inserted = write(tx, INSERT, account_id, wanted).await? == 1;
     tx.execute(RAISE_VERSION, args![]).await?;
-    tx.commit().await?;
     Ok(inserted)
 }
 
@@ -59,21 +57,17 @@ const SAVE: &str = "INSERT INTO data_types \
      ON CONFLICT (account_id, name) DO UPDATE SET active = excluded.active, definition = excluded.definition, \
      updated_at = excluded.updated_at";
 
-pub async fn save(db: &Db, account_id: i64, wanted: &DataType) -> Result<(), Error> {
-    let mut tx = db.begin().await?;
-    write(&mut tx, SAVE, account_id, wanted).await?;
-    tx.execute(RAISE_VERSION, args![]).await?;
-    tx.commit().await
+pub async fn save(tx: &mut Tx, account_id: i64, wanted: &DataType) -> Result<(), Error> {
+    write(tx, SAVE, account_id, wanted).await?;
+    tx.execute(RAISE_VERSION, args![]).await.map(drop)
 }
 
 const DELETE: &str = "DELETE FROM data_types WHERE account_id = $1 AND name = $2";
 
 /// False when there is none.
-pub async fn delete(db: &Db, account_id: i64, name: &str) -> Result<bool, Error> {
-    let mut tx = db.begin().await?;
+pub async fn delete(tx: &mut Tx, account_id: i64, name: &str) -> Result<bool, Error> {
     let deleted = tx.execute(DELETE, args![account_id, name]).await? == 1;
     tx.execute(RAISE_VERSION, args![]).await?;
-    tx.commit().await?;
     Ok(deleted)
 }
 

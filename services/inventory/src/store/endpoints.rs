@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use portolan_engine::template::BodyNames;
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
@@ -115,18 +117,18 @@ pub async fn count_proven(tx: &mut Tx, account_id: i64, collection_id: i32, url_
     rows.iter().map(|row| row.get::<i64>("endpoints")).sum()
 }
 
-const SELECT_URL_KEYS: &str = "SELECT DISTINCT url_key FROM endpoints \
+const SELECT_URLS: &str = "SELECT endpoint_key, url FROM endpoints \
      WHERE account_id = $1 AND collection_id = $2 AND endpoint_key IN ({keys})";
 
-/// The effective URLs of raw endpoints, as keys.
-pub async fn url_keys(
+/// The effective URLs of raw endpoints, by their keys.
+pub async fn urls(
     tx: &mut Tx,
     account_id: i64,
     collection_id: i32,
     endpoint_keys: &[&str],
-) -> Result<Vec<String>, Error> {
-    let rows = super::by_keys(tx, SELECT_URL_KEYS, account_id, collection_id, endpoint_keys).await?;
-    rows.iter().map(|row| row.get("url_key")).collect()
+) -> Result<HashMap<String, String>, Error> {
+    let rows = super::by_keys(tx, SELECT_URLS, account_id, collection_id, endpoint_keys).await?;
+    rows.iter().map(|row| Ok((row.get("endpoint_key")?, row.get("url")?))).collect()
 }
 
 const UPDATE_DESCRIPTION: &str = "UPDATE endpoints SET description = $4, described_at = $5 \

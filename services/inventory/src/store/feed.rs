@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, HashMap};
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
 use crate::{
-    model::feed::{Change, EdgeEndpoint, Shown},
+    model::feed::{Change, EdgeEndpoint, Shown, TakenOver},
     store::by_keys,
 };
 
@@ -58,14 +58,36 @@ pub async fn reserve_versions(tx: &mut Tx, count: i64) -> Result<i64, Error> {
     tx.fetch_one(RESERVE_VERSIONS, args![count]).await?.get("first_version")
 }
 
-// Whether an endpoint is let through is the callers' own column: it is set at the first row only.
-static SAVE: Bulk<10> = Bulk::new(
+// Whether an endpoint is let through, and when it was tested, is the callers' own: what is there changes by what it takes
+// over alone.
+static SAVE: Bulk<12> = Bulk::new(
     "INSERT INTO api_endpoints (account_id, collection_id, url_key, endpoint_id, method, url, discovered_at, \
-     updated_at, version, removed)",
+     updated_at, version, removed, active, last_tested)",
     "ON CONFLICT (account_id, collection_id, url_key) DO UPDATE SET method = excluded.method, url = excluded.url, \
      discovered_at = excluded.discovered_at, updated_at = excluded.updated_at, version = excluded.version, \
-     removed = excluded.removed",
+     removed = excluded.removed, \
+     active = CASE WHEN excluded.active = 0 THEN 0 ELSE api_endpoints.active END, \
+     last_tested = CASE WHEN excluded.last_tested > api_endpoints.last_tested THEN excluded.last_tested \
+         ELSE api_endpoints.last_tested END",
 );
+
+const SELECT_STATES: &str = "SELECT url_key, active, last_tested FROM api_endpoints WHERE account_id = $1 \
+     AND collection_id = $2 AND (active = 0 OR last_tested > 0) AND removed = 0 AND url_key IN ({keys})";
+
+/// What callers said of the endpoints at these effective URLs, where they said anything.
+pub async fn states(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    url_keys: &[&str],
+) -> Result<BTreeMap<String, TakenOver>, Error> {
+    let rows = by_keys(tx, SELECT_STATES, account_id, collection_id, url_keys).await?;
+    let read = |row: &Row| {
+        let state = TakenOver { inactive: !row.get::<bool>("active")?, last_tested: row.get("last_tested")? };
+        Ok((row.get("url_key")?, state))
+    };
+    rows.iter().map(read).collect()
+}
 
 /// Writes changed rows, the first under the version `first_version`.
 pub async fn save(
@@ -88,9 +110,11 @@ pub async fn save(
             now.into(),
             version.into(),
             change.removed.into(),
+            (!change.taken_over.inactive).into(),
+            change.taken_over.last_tested.into(),
         ]
     });
-    tx.bulk(&SAVE, rows.collect::<Vec<[Value; 10]>>()).await.map(drop)
+    tx.bulk(&SAVE, rows.collect::<Vec<[Value; 12]>>()).await.map(drop)
 }
 
 const SELECT_ID_RANGE: &str = "SELECT min(endpoint_id) AS low, max(endpoint_id) AS high FROM api_endpoints \

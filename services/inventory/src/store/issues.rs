@@ -29,6 +29,13 @@ pub async fn save(tx: &mut Tx, account_id: i64, url_key: &str, report: &Report) 
     tx.execute(SAVE, row).await.map(drop)
 }
 
+const MOVE: &str = "UPDATE issues SET url_key = $4 WHERE account_id = $1 AND collection_id = $2 AND url_key = $3";
+
+/// Reports the findings at one effective URL at another.
+pub async fn move_to(tx: &mut Tx, account_id: i64, collection_id: i32, from: &str, to: &str) -> Result<(), Error> {
+    tx.execute(MOVE, args![account_id, collection_id, from, to]).await.map(drop)
+}
+
 const NOTE_TEST: &str = "UPDATE api_endpoints SET last_tested = CASE WHEN last_tested < $4 THEN $4 ELSE last_tested END \
      WHERE account_id = $1 AND collection_id = $2 AND url_key = $3 AND removed = 0";
 

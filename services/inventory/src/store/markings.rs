@@ -49,28 +49,66 @@ static SAVE: Bulk<11> = Bulk::new(
 
 /// Writes marks; no place stands there twice.
 pub async fn save(tx: &mut Tx, account_id: i64, places: &[Place], sensitive: bool, now: i64) -> Result<(), Error> {
-    let rows = places.iter().map(|place| {
-        [
-            account_id.into(),
-            place.collection_id.into(),
-            marking_key(place).into(),
-            place.url_key().into(),
-            (&place.url).into(),
-            (&place.method).into(),
-            place.response_code.into(),
-            place.is_header.into(),
-            (&place.name).into(),
-            sensitive.into(),
-            now.into(),
-        ]
-    });
+    let rows = places.iter().map(|place| row(account_id, place, sensitive, now));
     tx.bulk(&SAVE, rows.collect::<Vec<[Value; 11]>>()).await.map(drop)
+}
+
+const SELECT_OF_URLS: &str = "SELECT collection_id, url_key, url, method, response_code, is_header, name, sensitive, \
+     marked_at FROM markings WHERE account_id = $1 AND collection_id = $2 AND url_key IN ({keys}) \
+     ORDER BY marking_key";
+
+/// The marks at these effective URLs, with when they were set.
+pub async fn of_urls(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    url_keys: &[&str],
+) -> Result<Vec<(Marked, i64)>, Error> {
+    let rows = super::by_keys(tx, SELECT_OF_URLS, account_id, collection_id, url_keys).await?;
+    rows.iter().map(|row| Ok((read(row)?, row.get("marked_at")?))).collect()
+}
+
+// Of two marks of one place, the one that hides more counts.
+static ADD: Bulk<11> = Bulk::new(
+    "INSERT INTO markings (account_id, collection_id, marking_key, url_key, url, method, response_code, \
+     is_header, name, sensitive, marked_at)",
+    "ON CONFLICT (account_id, collection_id, marking_key) DO UPDATE SET \
+     sensitive = CASE WHEN excluded.sensitive = 1 THEN 1 ELSE markings.sensitive END",
+);
+
+/// Adds marks to those that are there; no place stands there twice.
+pub async fn add(tx: &mut Tx, account_id: i64, marks: &[(Place, bool, i64)]) -> Result<(), Error> {
+    let rows = marks.iter().map(|(place, sensitive, marked_at)| row(account_id, place, *sensitive, *marked_at));
+    tx.bulk(&ADD, rows.collect::<Vec<[Value; 11]>>()).await.map(drop)
+}
+
+const DELETE_OF_URLS: &str =
+    "DELETE FROM markings WHERE account_id = $1 AND collection_id = $2 AND url_key IN ({keys})";
+
+pub async fn delete_of_urls(tx: &mut Tx, account_id: i64, collection_id: i32, keys: &[&str]) -> Result<(), Error> {
+    super::delete_by_keys(tx, DELETE_OF_URLS, account_id, collection_id, keys).await
 }
 
 const DELETE: &str = "DELETE FROM markings WHERE account_id = $1 AND collection_id = $2 AND marking_key = $3";
 
 pub async fn delete(db: &Db, account_id: i64, place: &Place) -> Result<(), Error> {
     db.execute(DELETE, args![account_id, place.collection_id, marking_key(place)]).await.map(drop)
+}
+
+fn row(account_id: i64, place: &Place, sensitive: bool, marked_at: i64) -> [Value; 11] {
+    [
+        account_id.into(),
+        place.collection_id.into(),
+        marking_key(place).into(),
+        place.url_key().into(),
+        (&place.url).into(),
+        (&place.method).into(),
+        place.response_code.into(),
+        place.is_header.into(),
+        (&place.name).into(),
+        sensitive.into(),
+        marked_at.into(),
+    ]
 }
 
 fn marking_key(place: &Place) -> String {

@@ -18,6 +18,7 @@ pub mod producers;
 pub mod reservations;
 pub mod samples;
 pub mod specifications;
+pub mod templates;
 pub mod totals;
 pub mod usage;
 

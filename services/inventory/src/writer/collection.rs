@@ -17,7 +17,7 @@ use crate::{
         samples::SAMPLES_MAX,
     },
     store,
-    writer::{Changed, apart, apart::Demerged},
+    writer::{Changed, Moves, apart, apart::Demerged},
 };
 
 /// Adds deltas to what is stored of one collection that the transaction holds: [`write`](Self::write) loads what is
@@ -73,12 +73,13 @@ impl Templates {
     }
 }
 
-/// Endpoints that a write may have moved, and where.
-struct Moves {
+/// What a write changes of endpoints.
+struct Differences {
     /// Effective URLs whose endpoints may be new, gone, or other than before.
     url_keys: BTreeSet<String>,
     /// The new effective URL of raw URLs that the deltas do not name.
     updates: Vec<(String, (Method, String))>,
+    moves: Moves,
 }
 
 impl<'t> CollectionWriter<'t> {
@@ -97,8 +98,8 @@ impl<'t> CollectionWriter<'t> {
             self.fold(&mut stored, key, delta, &mut folded).await?;
         }
         let updates = self.template(&stored.demerged, &mut folded).await?;
-        let moves = self.diff(&mut stored.places, &folded.rows, updates).await?;
-        self.save(folded, moves).await
+        let differences = self.diff(&mut stored.places, &folded.rows, updates).await?;
+        self.save(folded, differences).await
     }
 
     async fn load(&mut self, deltas: &Deltas) -> Result<Stored, Error> {
@@ -208,22 +209,35 @@ impl<'t> CollectionWriter<'t> {
         places: &mut HashMap<String, Place>,
         rows: &[(RawEndpoint, BodyNames)],
         updates: Vec<(String, (Method, String))>,
-    ) -> Result<Moves, Error> {
+    ) -> Result<Differences, Error> {
         let moved: Vec<&str> = updates.iter().map(|(key, _)| key.as_str()).collect();
-        let left = store::endpoints::url_keys(self.tx, self.account_id, self.collection_id, &moved).await?;
-        let mut url_keys: BTreeSet<String> = left.into_iter().collect();
+        let left = store::endpoints::urls(self.tx, self.account_id, self.collection_id, &moved).await?;
+        let (mut moves, mut url_keys) = (Moves::default(), BTreeSet::new());
+        for (key, (method, url)) in &updates {
+            if let Some(old) = left.get(key) {
+                url_keys.insert(keys::endpoint_key(method.name(), old));
+                moves.add(method.name(), old, url);
+            }
+        }
         url_keys.extend(updates.iter().map(|(_, (method, url))| keys::endpoint_key(method.name(), url)));
         for (row, _) in rows {
             let old = places.remove(&row.key);
             if old.as_ref() != Some(&place(row)) {
                 url_keys.insert(keys::endpoint_key(&row.method, &row.url));
-                url_keys.extend(old.map(|old| keys::endpoint_key(&row.method, &old.url)));
+                if let Some(old) = old {
+                    url_keys.insert(keys::endpoint_key(&row.method, &old.url));
+                    moves.add(&row.method, &old.url, &row.url);
+                }
             }
         }
-        Ok(Moves { url_keys, updates })
+        Ok(Differences { url_keys, updates, moves })
     }
 
-    async fn save(self, folded: Folded, Moves { url_keys, updates }: Moves) -> Result<Changed, Error> {
+    async fn save(
+        self,
+        folded: Folded,
+        Differences { url_keys, updates, moves }: Differences,
+    ) -> Result<Changed, Error> {
         let Self { tx, account_id, collection_id, .. } = self;
         let affected: Vec<&str> = url_keys.iter().map(String::as_str).collect();
         let before = store::endpoints::count_proven(tx, account_id, collection_id, &affected).await?;
@@ -242,7 +256,7 @@ impl<'t> CollectionWriter<'t> {
         if after != before {
             store::collections::add_endpoints(tx, account_id, collection_id, after - before).await?;
         }
-        Ok(Changed { url_keys, news })
+        Ok(Changed { url_keys, news, moves })
     }
 
     /// Finds out which samples stay: removes those that newer ones displace and notes the rows to insert.

@@ -1,12 +1,16 @@
 mod apart;
+mod carry;
 mod collection;
+mod reshape;
 mod retemplate;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(crate) use carry::Moves;
 pub use collection::CollectionWriter;
 use portolan_store::Tx;
-pub(crate) use retemplate::retemplate;
+pub(crate) use reshape::{Form, reshape};
+pub(crate) use retemplate::{Entry, destination, entry_of, keep_apart, move_to, retemplate};
 
 use crate::{Error, announce::News, feed, members, model::groups::Counts};
 
@@ -17,10 +21,18 @@ pub struct Changed {
     pub url_keys: BTreeSet<String>,
     /// Sensitive parameters that their endpoints did not have before.
     pub news: Vec<News>,
+    /// Where stored raw URLs went from one effective URL to another.
+    pub moves: Moves,
 }
 
-/// Brings groups, their counts and the list of endpoints up to date with what was written, each lock in its turn.
+/// Brings what was said of endpoints, groups, their counts and the list of endpoints up to date with what was written,
+/// each lock in its turn.
 pub async fn note_changes(tx: &mut Tx, changes: &BTreeMap<(i64, i32), Changed>) -> Result<(), Error> {
+    let mut taken_over = BTreeMap::new();
+    for ((account_id, collection_id), changed) in changes.iter().filter(|(_, changed)| !changed.moves.is_empty()) {
+        let states = carry::carry(tx, *account_id, *collection_id, &changed.moves).await?;
+        taken_over.insert((*account_id, *collection_id), states);
+    }
     let mut counts: BTreeMap<i64, Counts> = BTreeMap::new();
     for ((account_id, collection_id), changed) in changes {
         let url_keys: Vec<&str> = changed.url_keys.iter().map(String::as_str).collect();
@@ -33,7 +45,8 @@ pub async fn note_changes(tx: &mut Tx, changes: &BTreeMap<(i64, i32), Changed>) 
     }
     for ((account_id, collection_id), changed) in changes {
         let url_keys: Vec<&str> = changed.url_keys.iter().map(String::as_str).collect();
-        feed::refresh(tx, *account_id, *collection_id, &url_keys).await?;
+        let states = taken_over.remove(&(*account_id, *collection_id)).unwrap_or_default();
+        feed::refresh(tx, *account_id, *collection_id, &url_keys, &states).await?;
     }
     Ok(())
 }

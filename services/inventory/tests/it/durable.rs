@@ -16,7 +16,7 @@ use crate::harness::{ACCOUNT, admin, call, create, deps, deps_without_identity, 
 const ATTEMPTS: u32 = 5;
 
 /// Runs what is due; each of the first steps dies before its commit, and another worker takes up the job.
-async fn run_with_deaths(deps: &Deps) {
+pub async fn run_with_deaths(deps: &Deps) {
     for death in 0..3 {
         deps.db.faults().at(STEPPED).times(ATTEMPTS).fail();
         let stop = CancellationToken::new();

@@ -14,6 +14,7 @@ mod harness;
 mod ingest;
 mod openapi;
 mod redaction;
+mod retemplating;
 mod sensitive;
 
 portolan_testkit::suite! {
@@ -82,6 +83,9 @@ portolan_testkit::suite! {
     sensitive::private_parameters_are_told_apart,
     openapi::pages_follow_each_other,
     redaction::a_deletion_leaves_no_bytes,
+    retemplating::kinds_of_data_apply_to_what_is_there,
+    retemplating::older_rules_give_way,
+    retemplating::what_was_said_follows,
     redaction::no_value_is_left,
     redaction::nothing_is_stored_first;
     PORTOLAN_TEST_KAFKA @sqlite:

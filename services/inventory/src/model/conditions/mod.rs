@@ -201,6 +201,25 @@ impl Conditions {
         changed
     }
 
+    /// Puts in the place of each single endpoint what it became: `became` names the URLs, and whether the endpoint itself
+    /// is gone. Says whether any list changed; a full list takes in no more.
+    pub fn follow<'m>(&mut self, became: impl Fn(&EndpointId) -> Option<(&'m BTreeSet<String>, bool)>) -> bool {
+        let mut changed = false;
+        for condition in &mut self.list {
+            let Rule::Custom(endpoints) = &mut condition.rule else { continue };
+            let moved: Vec<_> = endpoints.iter().filter_map(|id| Some((id.clone(), became(id)?))).collect();
+            changed |= !moved.is_empty();
+            for (id, (urls, is_gone)) in moved {
+                if is_gone {
+                    endpoints.remove(&id);
+                }
+                let room = ENDPOINTS_MAX.saturating_sub(endpoints.len());
+                endpoints.extend(urls.iter().take(room).map(|url| EndpointId { url: url.clone(), ..id.clone() }));
+            }
+        }
+        changed
+    }
+
     /// Bounds every condition to the collections that its writer sees.
     pub fn bound(&mut self, collection_ids: &[i32]) {
         for condition in &mut self.list {

@@ -1,6 +1,7 @@
 mod changes;
 
 pub use changes::*;
+use portolan_engine::template::RULES_VERSION;
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
 use crate::model::{
@@ -33,8 +34,8 @@ pub async fn reserve_ids(db: &Db, count: i64) -> Result<i64, Error> {
 }
 
 const INSERT: &str = "INSERT INTO collections \
-     (account_id, collection_id, name, name_key, created_at, tags, write_id, kind, conditions, made_by, sharing) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING";
+     (account_id, collection_id, name, name_key, created_at, tags, write_id, kind, conditions, made_by, sharing, \
+      rules_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING";
 
 /// Inserts a collection or group; false when its name or id is taken.
 pub async fn insert(tx: &mut Tx, account_id: i64, collection: &Collection) -> Result<bool, Error> {
@@ -51,7 +52,8 @@ pub async fn insert(tx: &mut Tx, account_id: i64, collection: &Collection) -> Re
         collection.kind.clone(),
         collection.conditions.clone(),
         collection.made_by,
-        sharing_number(collection.sharing)
+        sharing_number(collection.sharing),
+        RULES_VERSION
     ];
     Ok(tx.execute(INSERT, row).await? == 1)
 }
@@ -63,8 +65,8 @@ pub async fn set_tags(tx: &mut Tx, account_id: i64, collection_id: i32, tags: &[
 }
 
 const INSERT_HOST: &str = "INSERT INTO collections \
-     (account_id, collection_id, name, name_key, host_name, host_key, created_at) VALUES ($1, $2, $3, $4, $3, $3, $5) \
-     ON CONFLICT DO NOTHING";
+     (account_id, collection_id, name, name_key, host_name, host_key, created_at, rules_version) \
+     VALUES ($1, $2, $3, $4, $3, $3, $5, $6) ON CONFLICT DO NOTHING";
 
 /// Inserts the collection of a host, lower case; false when the host has one, or when `named` and another collection
 /// has the host as its name.
@@ -77,7 +79,7 @@ pub async fn insert_host(
     created_at: i64,
 ) -> Result<bool, Error> {
     let name_key = named.then_some(host);
-    Ok(tx.execute(INSERT_HOST, args![account_id, collection_id, host, name_key, created_at]).await? == 1)
+    Ok(tx.execute(INSERT_HOST, args![account_id, collection_id, host, name_key, created_at, RULES_VERSION]).await? == 1)
 }
 
 const SELECT_HOST_ID: &str = "SELECT collection_id FROM collections WHERE account_id = $1 AND host_key = $2";
@@ -178,15 +180,16 @@ pub async fn sum_endpoints(db: &Db, account_id: i64) -> Result<i64, Error> {
     db.fetch_one(SUM_ENDPOINTS, args![account_id]).await?.get("endpoints")
 }
 
-static INSERT_DEFAULT: Bulk<5> = Bulk::new(
-    "INSERT INTO collections (account_id, collection_id, name, name_key, created_at)",
+static INSERT_DEFAULT: Bulk<6> = Bulk::new(
+    "INSERT INTO collections (account_id, collection_id, name, name_key, created_at, rules_version)",
     "ON CONFLICT DO NOTHING",
 );
 
 /// Gives each account its default collection.
 pub async fn insert_default(tx: &mut Tx, account_ids: &[i64], name: &str, now: i64) -> Result<(), Error> {
     let row = |account_id: &i64| {
-        [Value::from(account_id), Value::from(0_i64), name.into(), name.to_lowercase().into(), Value::from(now)]
+        let (id, version) = (Value::from(0_i64), Value::from(RULES_VERSION));
+        [Value::from(account_id), id, name.into(), name.to_lowercase().into(), Value::from(now), version]
     };
     tx.bulk(&INSERT_DEFAULT, account_ids.iter().map(row)).await.map(drop)
 }
