@@ -51,8 +51,16 @@ async fn open(store: &Store) -> Deps {
     let db = store.service("billing").await.expect("open the service");
     let config = Config::load("data".into(), None, []).expect("the defaults are usable");
     let peers = Peers::new(&config, ServiceAuth::new(&[7; 32])).expect("no peers are remote");
-    let settings =
-        Settings { refresh_s: 60, stale_s: 60, report_s: 60, event_window_s: 90 * 86_400, email_domain_rule: false };
+    let settings = Settings {
+        refresh_s: 60,
+        stale_s: 60,
+        report_s: 60,
+        event_window_s: 90 * 86_400,
+        hours_s: 90 * 86_400,
+        days_s: 800 * 86_400,
+        agents_s: 400 * 86_400,
+        email_domain_rule: false,
+    };
     let provider = Provider::BuiltIn(SigningKey::new("key"));
     let clock = Clock::new(|| START);
     let deps = Deps::new(db, peers, provider, Plans::compiled_in(), clock, settings).await.expect("migrate");
