@@ -47,7 +47,8 @@ async fn expect_known_file(file: &Path, tables: &[Tables]) -> Result<(), Error> 
 }
 
 async fn expect_known_schemas(url: &str, reach: &Reach, tables: &[Tables]) -> Result<(), Error> {
-    let mut connection = AnyConnection::connect_with(&driver::options(url)?).await?;
+    let connected = AnyConnection::connect_with(&driver::options(url)?).await;
+    let mut connection = connected.map_err(|error| Error::from(error).at(&reach.name()))?;
     let looked = async {
         let ledgers = "SELECT cast(schemaname AS text) FROM pg_tables WHERE tablename = 'store_migrations'";
         let schemas: Vec<(String,)> = sqlx::query_as(ledgers).fetch_all(&mut connection).await?;

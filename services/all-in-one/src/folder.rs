@@ -75,7 +75,7 @@ mod tests {
             fs::write(folder.path().join(name), name).unwrap();
         }
         let packed = zip::ZipArchive::new(Cursor::new(archive(folder.path()).unwrap())).unwrap();
-        let mut names: Vec<_> = packed.file_names().map(|name| name.unwrap().to_owned()).collect();
+        let mut names: Vec<_> = packed.file_names().map(|name| name.unwrap().into_owned()).collect();
         names.sort();
         assert_eq!(names, ["api/openapi.yaml", "api/paths/pets.yaml"]);
     }

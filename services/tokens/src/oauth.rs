@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::{
     Deps, changes,
-    model::secret,
+    model::{profiles::Profile, secret},
     peers,
     store::{access_tokens, profiles},
 };
@@ -72,31 +72,41 @@ async fn create_for(deps: &Deps, request: Request, asked: &mut Asked) -> Result<
     }
     let (client_id, client_secret) = client(request)?;
     asked.client_id.clone_from(&client_id);
-    let now = now_s();
-    let mut tx = deps.db.begin().await?;
-    let version = changes::next(&mut tx).await?;
-    // Read under the lock of the feed: a profile that is being disabled gets no token any more.
-    let found = profiles::find_by_oauth_client(&mut tx, &deps.secrets, &client_id).await?;
-    asked.account_id = found.as_ref().map_or(AccountId(0), |(profile, _)| profile.account_id);
     let given = digest(&client_secret);
-    // An unknown client takes the time of a wrong secret.
-    let kept = found.as_ref().map_or("", |(_, digest)| digest.as_str());
-    let is_right = kept.len() == given.len() && bool::from(kept.as_bytes().ct_eq(given.as_bytes()));
-    let profile = found.map(|(profile, _)| profile).filter(|profile| is_right && profile.active);
-    let refused = || {
-        Error::new(Reason::OauthInvalidClient).with("detail", "the client is unknown, disabled or not authenticated")
-    };
-    let profile = profile.ok_or_else(refused)?;
-    // Asked last, so that a token costs identity nothing until the client is known. An account that shuts after this ends
-    // the token at the edge.
+    let mut tx = deps.db.begin_read().await?;
+    let found = profiles::find_by_oauth_client(&mut tx, &deps.secrets, &client_id).await?;
+    tx.rollback().await?;
+    asked.account_id = found.as_ref().map_or(AccountId(0), |(profile, _)| profile.account_id);
+    let profile = authenticated(found, &given)?;
+    // Asked last, so that a token costs identity nothing until the client is known, and while no transaction is held. An
+    // account that shuts after this ends the token at the edge.
     if !peers::is_open(&deps.peers, profile.account_id).await? {
         return Err(refused());
     }
+    let now = now_s();
+    let mut tx = deps.db.begin().await?;
+    let version = changes::next(&mut tx).await?;
+    // Read again under the lock of the feed: a profile that is being disabled gets no token any more.
+    let found = profiles::find_by_oauth_client(&mut tx, &deps.secrets, &client_id).await?;
+    let profile = authenticated(found, &given)?;
     let token = secret::random_hex();
     access_tokens::delete_expired(&mut tx, now).await?;
     access_tokens::insert(&mut tx, &profile, &digest(&token), now, now + LIFE_S, version).await?;
     deps.edge.commit(tx).await?;
     Ok(AccessToken { token, expires_in: LIFE_S - 1 })
+}
+
+/// The profile of a client with this digest of a secret, when it is active.
+fn authenticated(found: Option<(Profile, String)>, given: &str) -> Result<Profile> {
+    // An unknown client takes the time of a wrong secret.
+    let kept = found.as_ref().map_or("", |(_, digest)| digest.as_str());
+    let is_right = kept.len() == given.len() && bool::from(kept.as_bytes().ct_eq(given.as_bytes()));
+    let profile = found.map(|(profile, _)| profile).filter(|profile| is_right && profile.active);
+    profile.ok_or_else(refused)
+}
+
+fn refused() -> Error {
+    Error::new(Reason::OauthInvalidClient).with("detail", "the client is unknown, disabled or not authenticated")
 }
 
 /// The client's id and secret, from the header or the body but not from both.

@@ -65,8 +65,12 @@ impl Options {
         reader.expect(options.tokens.management_rate_limit >= 0, || {
             "tokens.management_rate_limit must be a whole number, 0 or more".to_owned()
         });
-        let is_sent = options.edge.token.bytes().all(|byte| byte.is_ascii_graphic());
-        reader.expect(is_sent, || "edge.token must hold visible ASCII characters alone, as a header does".to_owned());
+        let token = options.edge.token.as_str();
+        let is_sent = token.trim() == token && token.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        reader.expect(is_sent, || {
+            "edge.token must hold visible ASCII characters, with spaces between them at most, as a header does"
+                .to_owned()
+        });
         for prefix in options.settings().slack_urls {
             let is_url = is_http_url(&prefix);
             reader.expect(is_url, || format!("tokens.slack_urls must begin with http(s)://host, not `{prefix}`"));

@@ -5,6 +5,7 @@
 //! does a line that nothing breaks.
 
 mod graph;
+mod held;
 mod source;
 
 use std::{
@@ -122,6 +123,38 @@ fn arrows_run_down_and_in_no_circle() {
     let gone: Vec<_> = known.difference(&found).cloned().collect();
     assert!(new.is_empty(), "the rules of the layers are broken anew:\n{}", new.join("\n"));
     assert!(gone.is_empty(), "strike these lines from layers.txt, since nothing breaks them:\n{}", gone.join("\n"));
+}
+
+/// A transaction holds a connection, and on SQLite every other write: nothing that may take its time is asked meanwhile.
+#[test]
+fn no_transaction_is_held_while_others_are_asked() {
+    let module = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let held = "pub async fn a(deps: &Deps) {\n    let mut tx = deps.db.begin().await?;\n    b(deps).await?;\n    tx.commit().await?;\n}\n";
+    let asks = "async fn b(deps: &Deps) {\n    peers::is_open(deps).await\n}\n";
+    assert_eq!(held::offenders(&[module("m", held), module("m", asks)]).len(), 1);
+    assert!(held::offenders(&[module("m", held), module("n", asks)]).is_empty(), "another module's function");
+    let after =
+        held.replace("    b(deps).await?;\n", "").replace("commit().await?;", "commit().await?;\n    b(deps).await?;");
+    assert!(held::offenders(&[module("m", &after), module("m", asks)]).is_empty());
+    let given = "async fn c(tx: &mut Tx) {\n    peers::is_open(deps).await\n}\n";
+    assert_eq!(held::offenders(&[module("m", given)]).len(), 1);
+    let mut found = Vec::new();
+    for name in SERVICES {
+        let folder = root().join("services").join(name).join("src");
+        let mut paths = Vec::new();
+        files(&folder, &mut paths);
+        let texts = paths.iter().filter(|path| !path.ends_with("peers.rs")).map(|path| {
+            let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let parent = path.parent().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+            (if stem == "mod" { parent } else { stem }, fs::read_to_string(path).unwrap())
+        });
+        found.extend(held::offenders(&texts.collect::<Vec<_>>()).into_iter().map(|place| format!("{name} {place}")));
+    }
+    assert!(
+        found.is_empty(),
+        "a transaction is held across a call of another service or of Redis:\n{}",
+        found.join("\n")
+    );
 }
 
 /// Names of fields that stand in more than one word of a message: no other text is spelled like them by accident.

@@ -65,9 +65,12 @@ pub async fn a_trace_follows_a_request_over_every_hop(test: TestDb) {
     }
 }
 
-/// Spans as they come, by hex trace id: name, hex id of the parent, and what is told of it.
+/// Hex trace id, name, hex id of the parent, and what is told of it.
+type Span = (String, String, String, BTreeSet<String>);
+
+/// Spans as they come.
 #[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<(String, String, String, BTreeSet<String>)>>>);
+struct Collector(Arc<Mutex<Vec<Span>>>);
 
 impl Collector {
     fn of(&self, trace_id: &str) -> Vec<(String, String, BTreeSet<String>)> {

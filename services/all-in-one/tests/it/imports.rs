@@ -227,7 +227,7 @@ pub async fn the_command_imports_a_file(test: TestDb) {
     let output = run("books.yaml", DOCUMENT).await;
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(printed.contains("https://shop.example.org/v1/books/INTEGER") && printed.contains("EMAIL"), "{printed}");
+    assert!(printed.contains("https://shop.example.org/v1/books/{id}") && printed.contains("EMAIL"), "{printed}");
     let mut capture: Value = serde_json::from_str(&har(&[("GET", "http://api.test/me", "", 200, "{}")])).unwrap();
     capture["log"]["entries"].as_array_mut().unwrap().push(json!({}));
     let output = run("partial.har", &capture.to_string()).await;

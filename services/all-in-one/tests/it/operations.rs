@@ -286,7 +286,7 @@ pub async fn the_doctor_sees_what_a_user_may_not(test: TestDb) {
     let output = command.env("PORTOLAN__CACHE__URL", &url).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text.lines().find(|line| line.starts_with("FAIL  cache")).unwrap_or_else(|| panic!("{text}"));
-    assert!(line.contains("NOPERM") && line.contains("Redis at 127.0.0.1"), "{line}");
+    assert!(line.contains("no permissions") && line.contains("Redis at 127.0.0.1"), "{line}");
     command.env("PORTOLAN__CACHE__URL", redis.url());
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);

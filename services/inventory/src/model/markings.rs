@@ -5,7 +5,7 @@ use portolan_engine::{Aggregate, ParameterKey};
 use crate::model::{endpoints::EndpointId, keys};
 
 /// A parameter, whatever its types.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// Of the endpoint.
     pub collection_id: i32,

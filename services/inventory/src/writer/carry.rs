@@ -84,21 +84,17 @@ async fn carry_marks(
         return Ok(());
     }
     // By place, so that none stands there twice; of two marks the one that hides more counts.
-    let mut added: BTreeMap<(String, String, i32, bool, String), (bool, i64)> = BTreeMap::new();
+    let mut added: BTreeMap<Place, (bool, i64)> = BTreeMap::new();
     for (mark, marked_at) in marks {
         let (place, Some(known)) = (&mark.place, known.get(&mark.url_key)) else { continue };
         for to in known.to {
-            let key = (to.clone(), place.method.clone(), place.response_code, place.is_header, place.name.clone());
-            let added = added.entry(key).or_insert((mark.sensitive, marked_at));
+            let place = Place { collection_id, url: to.clone(), ..place.clone() };
+            let added = added.entry(place).or_insert((mark.sensitive, marked_at));
             *added = (added.0 || mark.sensitive, added.1.max(marked_at));
         }
     }
-    let added: Vec<_> = added
-        .into_iter()
-        .map(|((url, method, response_code, is_header, name), (sensitive, marked_at))| {
-            (Place { collection_id, url, method, response_code, is_header, name }, sensitive, marked_at)
-        })
-        .collect();
+    let added: Vec<_> =
+        added.into_iter().map(|(place, (sensitive, marked_at))| (place, sensitive, marked_at)).collect();
     store::markings::add(tx, account_id, &added).await?;
     Ok(store::markings::delete_of_urls(tx, account_id, collection_id, gone).await?)
 }

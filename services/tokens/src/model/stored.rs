@@ -37,7 +37,7 @@ fn client_auth_type(name: &str) -> Result<(), String> {
 }
 
 fn known_scopes(text: &str) -> Result<(), String> {
-    unknown(parsed(text)?, |name| scopes::is_known(name))
+    unknown(parsed(text)?, scopes::is_known)
 }
 
 fn ranges(text: &str) -> Result<(), String> {
