@@ -178,11 +178,11 @@ pub async fn declared_methods(
 pub async fn declared_document(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<String, Error> {
     let missing = || portolan_api::Error::new(Reason::OpenapiSchemaNotFound).with("id", collection_id);
     let collection = access::readable(deps, caller, collection_id).await?.ok_or_else(missing)?;
-    // Of several specifications the newest counts, and the kept one is answered as it is.
+    // Of several specifications the newest counts, of one second that which was ingested; the kept one is returned as it is.
     let newest = store::specifications::list(&deps.db, caller.account_id, collection.id).await?.into_iter().next();
     let declared_at = newest.as_ref().map_or(i64::MIN, |row| row.declared_at);
     if let Some(kept) = kept::of(deps, caller.account_id, collection.id).await?
-        && kept.updated_at >= declared_at
+        && kept.updated_at > declared_at
     {
         return Ok(kept.document);
     }
