@@ -4,10 +4,12 @@
 use std::{net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, HeaderName, header, request::Parts};
-use portolan_api::{Dialect, Error, MethodPolicy, Reason, Result, Who};
+use portolan_api::{Error, MethodPolicy, Reason, Result, Who};
 use portolan_authz::SESSION_COOKIE;
 use portolan_proxies::{Proxies, forwarded, lines};
 use url::Url;
+
+use crate::dialect;
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -44,7 +46,7 @@ impl Site {
     pub(crate) fn check(&self, parts: &Parts, peer: IpAddr, policy: &MethodPolicy) -> Result<()> {
         let headers = &parts.headers;
         let may_ride = match policy.who {
-            Who::Public => policy.dialect == Dialect::Akto && !is_json(headers),
+            Who::Public => dialect::of(policy.dialect).takes_forms() && !is_json(headers),
             _ => !policy.audit.is_empty() && has_session(headers),
         };
         if !may_ride {

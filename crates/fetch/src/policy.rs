@@ -39,8 +39,9 @@ impl Policy {
     /// `127.0.0.1` by then.
     pub(crate) fn check(&self, url: &str) -> Result<Url, FetchError> {
         // The parser takes the first segment of a path for a host that is missing.
-        let authority = url.trim().split_once(':').and_then(|(_, rest)| rest.strip_prefix("//"));
-        if authority.is_none_or(|rest| rest.is_empty() || rest.starts_with(['/', '\\'])) {
+        let (scheme, rest) = url.trim().split_once(':').unwrap_or_default();
+        let is_web = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+        if is_web && rest.strip_prefix("//").is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '\\'])) {
             return Err(FetchError::InvalidUrl);
         }
         let url = Url::parse(url.trim()).map_err(|_| FetchError::InvalidUrl)?;

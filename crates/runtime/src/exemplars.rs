@@ -3,13 +3,21 @@
 use std::{
     collections::HashMap,
     fmt::Write as _,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use crate::telemetry::{BUCKETS_S, trace_id};
+/// Bounds of the buckets of every duration, in seconds: histograms of several instances add up.
+pub(crate) const BUCKETS_S: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// Whether spans leave the process; without a collector no request pays for reading and writing their headers.
+pub(crate) static EXPORTS: AtomicBool = AtomicBool::new(false);
 
 /// What was asked for as a header of content, and what is answered then.
 pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text";
@@ -108,6 +116,17 @@ fn of_line<'a>(all: &'a HashMap<&'static str, HashMap<String, Slots>>, line: &st
         }
     };
     slots[place].as_ref()
+}
+
+/// The trace of a span that leaves the process.
+fn trace_id(span: &Span) -> Option<String> {
+    use opentelemetry::trace::TraceContextExt as _;
+    if !EXPORTS.load(Ordering::Relaxed) {
+        return None;
+    }
+    let context = span.context();
+    let context = context.span().span_context().clone();
+    (context.is_valid() && context.is_sampled()).then(|| context.trace_id().to_string())
 }
 
 #[cfg(test)]

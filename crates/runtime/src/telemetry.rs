@@ -2,10 +2,7 @@
 
 use std::{
     io::IsTerminal as _,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -30,9 +27,6 @@ use crate::{
 };
 
 const METRICS_FOLD_EVERY: Duration = Duration::from_secs(5);
-
-/// Whether spans leave the process; without a collector no request pays for reading and writing their headers.
-static EXPORTS: AtomicBool = AtomicBool::new(false);
 
 /// Sends the last spans when dropped; hold it until the process ends.
 #[must_use = "the last spans are sent when this is dropped"]
@@ -69,7 +63,7 @@ pub fn init(config: &Config, service: &str) -> Result<Telemetry, BoxError> {
         let spans = EnvFilter::new("info,h2=off,hyper=off,tonic=off,tower=off,sqlx=warn");
         tracing_opentelemetry::layer().with_tracer(provider.tracer("portolan")).with_filter(spans)
     });
-    EXPORTS.store(provider.is_some(), Ordering::Relaxed);
+    exemplars::EXPORTS.store(provider.is_some(), Ordering::Relaxed);
     // A second start in one process, as tests do, keeps the first logger.
     let _ = tracing_subscriber::registry().with(lines).with(traces).try_init();
     Ok(Telemetry { provider })
@@ -98,7 +92,7 @@ impl Drop for Telemetry {
 
 /// Makes the span a child of the one that the headers name.
 pub fn adopt(span: &Span, headers: &HeaderMap) {
-    if EXPORTS.load(Ordering::Relaxed) {
+    if exemplars::EXPORTS.load(Ordering::Relaxed) {
         let parent = TraceContextPropagator::new().extract(&Headers(headers));
         // A span that began already keeps the parent it has.
         let _ = span.set_parent(parent);
@@ -107,20 +101,9 @@ pub fn adopt(span: &Span, headers: &HeaderMap) {
 
 /// Writes the current span into the headers of an outgoing call, in place of what they name.
 pub fn inject(headers: &mut HeaderMap) {
-    if EXPORTS.load(Ordering::Relaxed) {
+    if exemplars::EXPORTS.load(Ordering::Relaxed) {
         TraceContextPropagator::new().inject_context(&Span::current().context(), &mut HeadersMut(headers));
     }
-}
-
-/// The trace of a span that leaves the process.
-pub(crate) fn trace_id(span: &Span) -> Option<String> {
-    use opentelemetry::trace::TraceContextExt as _;
-    if !EXPORTS.load(Ordering::Relaxed) {
-        return None;
-    }
-    let context = span.context();
-    let context = context.span().span_context().clone();
-    (context.is_valid() && context.is_sampled()).then(|| context.trace_id().to_string())
 }
 
 struct Headers<'h>(&'h HeaderMap);
@@ -148,13 +131,10 @@ impl Injector for HeadersMut<'_> {
 /// Returns the metrics of the process as Prometheus text.
 pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
 
-/// Bounds of the buckets of every duration, in seconds: histograms of several instances add up.
-pub(crate) const BUCKETS_S: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
-
 /// Starts to collect metrics; answers their text at each call. A process that collects already gets an empty text.
 /// Must be called inside a runtime.
 pub fn metrics_text() -> MetricsText {
-    let builder = PrometheusBuilder::new().set_buckets(&BUCKETS_S);
+    let builder = PrometheusBuilder::new().set_buckets(&exemplars::BUCKETS_S);
     let Ok(handle) = builder.and_then(PrometheusBuilder::install_recorder) else { return Arc::new(String::new) };
     measures::tell_build();
     let kept = handle.clone();

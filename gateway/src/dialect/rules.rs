@@ -45,6 +45,11 @@ pub(crate) trait Rules: Sync {
         json::body_limit(asked, is_empty)
     }
 
+    /// Whether a route that is open to all reads other bodies than JSON, such as the forms that any page may send.
+    fn takes_forms(&self) -> bool {
+        false
+    }
+
     /// The body as it was before its client packed it.
     fn unpack(&self, _asked: &Asked<'_>, body: Bytes, _hold: &mut Hold) -> Result<Bytes, Error> {
         Ok(body)

@@ -34,6 +34,10 @@ impl Rules for Akto {
         "akto"
     }
 
+    fn takes_forms(&self) -> bool {
+        true
+    }
+
     fn prefixes(&self) -> &'static [&'static str] {
         &["/api", "/auth", "/signup-email"]
     }

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use portolan_runtime::{Config, Keys, certificate_times, expect_private_key, key_mark, open_to_others};
 
-use super::{Finding, stores::existing};
+use super::{finding::Finding, stores::existing};
 
 /// Least free space of the data directory, in bytes.
 const FREE_BYTES_MIN: u64 = 1 << 30;

@@ -1,5 +1,6 @@
 //! Looks at a running installation from the outside and at what it stands on, and says what is wrong.
 
+mod finding;
 mod machine;
 mod processes;
 mod stores;
@@ -9,13 +10,11 @@ use std::time::Duration;
 use portolan_runtime::{ProcessArgs, process::BoxError};
 use portolan_store::Store;
 
+use self::finding::Finding;
 use crate::{commands::say, roles::TABLES};
 
 /// Longest wait for one part.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What a part was found to be, or what is wrong with it and what mends it.
-type Finding = Result<String, String>;
 
 /// Prints a line for each check and ends with an error when one of them failed.
 pub(crate) async fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {

@@ -8,7 +8,7 @@ use portolan_runtime::{Channel, Config, Keys, Peers, Tls};
 use reqwest::StatusCode;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
-use super::Finding;
+use super::finding::Finding;
 
 /// Hosts that one line tells of.
 const CONTESTED_SHOWN: usize = 10;
@@ -51,6 +51,8 @@ pub(super) async fn gateway(config: &Config) -> Finding {
 
 /// Servers of others, as far as a connection tells.
 pub(super) async fn others(config: &Config) -> Finding {
+    let by_stigg = portolan_billing::Options::read(config)
+        .is_ok_and(|options| matches!(options.billing.provider, portolan_billing::ProviderName::Stigg));
     let mut servers = Vec::new();
     for (key, default_port) in [
         ("mail.smtp_url", 25),
@@ -59,7 +61,7 @@ pub(super) async fn others(config: &Config) -> Finding {
         ("telemetry.otlp_endpoint", 4_317),
         ("stigg.url", 443),
     ] {
-        let is_used = key != "stigg.url" || config.get("billing.provider") == "stigg";
+        let is_used = key != "stigg.url" || by_stigg;
         if is_used && !config.get(key).trim().is_empty() {
             servers.push((key, server_of(config.get(key), default_port)));
         }

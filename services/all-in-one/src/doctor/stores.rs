@@ -9,7 +9,7 @@ use portolan_runtime::{
 };
 use portolan_store::Store;
 
-use super::Finding;
+use super::finding::Finding;
 use crate::roles::TABLES;
 
 /// Records that may wait for the inventory before it counts as late.
