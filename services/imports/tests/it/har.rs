@@ -55,6 +55,8 @@ pub async fn a_refused_capture_changes_nothing(test: TestDb) {
     refused(&world, ImportHarRequest { api_collection_id: PLAIN, ..Default::default() }, Reason::HarEmpty, "Empty")
         .await;
     refused(&world, capture("[]", PLAIN), Reason::HarInvalid, "Not a HAR file: ").await;
+    let quoted = ImportHarRequest { content: serde_json::to_string(CAPTURE).ok(), ..Default::default() };
+    refused(&world, quoted, Reason::MemberType, "content: must be an object").await;
     refused(&world, named(""), Reason::HarEmpty, "Empty content").await;
     refused(&world, named(r#"{"log":{"entries":[{"#), Reason::HarInvalid, "Not a HAR file: line 1").await;
     assert_eq!(world.inventory.names(), names);
