@@ -41,7 +41,8 @@ impl Policy {
         // The parser takes the first segment of a path for a host that is missing.
         let (scheme, rest) = url.trim().split_once(':').unwrap_or_default();
         let is_web = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
-        if is_web && rest.strip_prefix("//").is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '\\'])) {
+        let host = rest.strip_prefix("//").filter(|rest| !rest.is_empty() && !rest.starts_with(['/', '\\']));
+        if is_web && rest.starts_with('/') && host.is_none() {
             return Err(FetchError::InvalidUrl);
         }
         let url = Url::parse(url.trim()).map_err(|_| FetchError::InvalidUrl)?;
