@@ -96,7 +96,7 @@ async fn run() -> Result<(), BoxError> {
     let Some(started) = stop.unless_told(start).await else { return Ok(()) };
     let (listener, process, router, relay) = started?;
     let tls = process.http_tls()?;
-    let scheme = if tls.is_some() { "https" } else { "http" };
+    let scheme = process.config.shared.http.scheme();
     println!("{PROGRAM} ready http={scheme}://{}", listener.local_addr()?);
     let work = async {
         crate::serve(listener, router, tls, stop.after_delay(&process.config)).await;

@@ -75,6 +75,13 @@ pub struct HttpOptions {
     pub bodies_bytes_share: usize,
 }
 
+impl HttpOptions {
+    /// By which HTTP is spoken: `https` where the gateway has certificates.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls { "https" } else { "http" }
+    }
+}
+
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GrpcOptions {

@@ -13,6 +13,8 @@ const BYTES_MAX: usize = 4 << 20;
 const PAGE: i64 = 500;
 /// What is told of a value that is not understood.
 const REASON_CHARS_MAX: usize = 200;
+/// What is told of a name that is not known.
+const NAME_CHARS_MAX: usize = 100;
 
 /// A column that holds settings.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +31,18 @@ pub struct Setting {
     pub check: fn(&str) -> Result<(), String>,
 }
 
+impl Setting {
+    /// One of an account, in a table whose rows name theirs by `account_id`.
+    pub const fn of_account(
+        table: &'static str,
+        key: &'static str,
+        column: &'static str,
+        check: fn(&str) -> Result<(), String>,
+    ) -> Self {
+        Self { table, owner: "account_id", key, column, check }
+    }
+}
+
 /// A value as it is stored in JSON.
 ///
 /// # Errors
@@ -37,7 +51,7 @@ pub fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     if text.len() > BYTES_MAX {
         return Err(format!("it has {} bytes, of at most {BYTES_MAX}", text.len()));
     }
-    serde_json::from_str(text).map_err(|error| short(&error.to_string()))
+    serde_json::from_str(text).map_err(|error| short(&error.to_string(), REASON_CHARS_MAX))
 }
 
 /// The same where nothing stands in for a value that is not understood; the log says so.
@@ -58,9 +72,16 @@ pub fn is<T: DeserializeOwned>(text: &str) -> Result<(), String> {
 /// # Errors
 /// Names the one that cannot.
 pub fn is_list_of<T: FromStr>(text: &str) -> Result<(), String> {
-    let list: Vec<String> = parsed(text)?;
-    match list.into_iter().find(|entry| entry.parse::<T>().is_err()) {
-        Some(entry) => Err(format!("{} is unknown", short(&entry))),
+    are_known(parsed::<Vec<String>>(text)?, |entry| entry.parse::<T>().is_ok())
+}
+
+/// Whether all of these names are known.
+///
+/// # Errors
+/// Names the first that is not.
+pub fn are_known(names: impl IntoIterator<Item = String>, is_known: impl Fn(&str) -> bool) -> Result<(), String> {
+    match names.into_iter().find(|name| !is_known(name)) {
+        Some(name) => Err(format!("{} is unknown", short(&name, NAME_CHARS_MAX))),
         None => Ok(()),
     }
 }
@@ -92,6 +113,6 @@ pub async fn unreadable(db: &Db, settings: &[Setting]) -> Result<Vec<String>, Er
     Ok(found)
 }
 
-fn short(text: &str) -> String {
-    text.chars().take(REASON_CHARS_MAX).collect()
+fn short(text: &str, chars_max: usize) -> String {
+    text.chars().take(chars_max).collect()
 }

@@ -59,7 +59,7 @@ pub(crate) async fn run(arguments: &UpArgs) -> Result<(), BoxError> {
         ready += &format!(" services={}", roles.names().join(","));
     }
     if let Some(address) = http {
-        ready += &format!(" http={}://{address}", scheme(&process.config));
+        ready += &format!(" http={}://{address}", process.config.shared.http.scheme());
     }
     if let Some(address) = grpc {
         ready += &format!(" grpc={address}");
@@ -160,14 +160,9 @@ async fn serve(
     Ok(started)
 }
 
-/// By which HTTP is spoken.
-fn scheme(config: &Config) -> &'static str {
-    if config.shared.http.tls { "https" } else { "http" }
-}
-
 /// Says how the first call is made.
 fn tell_first_call(config: &Config, http: SocketAddr) {
-    let (data, scheme) = (config.data_dir.display(), scheme(config));
+    let (data, scheme) = (config.data_dir.display(), config.shared.http.scheme());
     if config.data_dir.join("admin-api-key").exists() {
         eprintln!("the API key is in {data}/admin-api-key; try:");
         eprintln!(

@@ -5,11 +5,11 @@ use std::{
 
 use portolan_engine::{
     Method,
-    template::{Catalog, RawEndpoint},
+    template::{Catalog, RawEndpoint as CatalogEntry},
 };
 use portolan_store::Tx;
 
-use crate::{Error, store};
+use crate::{Error, model::endpoints::RawEndpoint, store};
 
 /// Raw URLs of all remembered catalogs together, about half a kilobyte each. The catalog in use is beyond this.
 const RAWS_MAX: usize = 200_000;
@@ -95,6 +95,16 @@ impl OneCatalog {
 
 /// The catalog of a collection, from the tables.
 pub async fn load(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<Catalog, Error> {
+    load_each(tx, account_id, collection_id, |_| ()).await
+}
+
+/// As [`load`], and shows each raw URL of the collection on the way.
+pub async fn load_each(
+    tx: &mut Tx,
+    account_id: i64,
+    collection_id: i32,
+    mut show: impl FnMut(&RawEndpoint) + Send,
+) -> Result<Catalog, Error> {
     let mut catalog = Catalog::default();
     let mut after = String::new();
     loop {
@@ -102,7 +112,8 @@ pub async fn load(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<Ca
         let Some((last, _)) = page.last() else { return Ok(catalog) };
         after.clone_from(&last.key);
         for (raw, bodies) in page {
-            catalog.update(&RawEndpoint {
+            show(&raw);
+            catalog.update(&CatalogEntry {
                 method: Method::parse(&raw.method),
                 pinned: raw.facts.declared,
                 addresses: raw.facts.addresses,

@@ -17,9 +17,10 @@ use portolan_store::{Tx, retrying};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Deps, Error, jobs,
+    Deps, Error, catalogs, jobs,
     model::{
         deltas::Target,
+        endpoints::RawEndpoint,
         jobs::{Cursor, Place, Step, Task, next, over},
         keys,
     },
@@ -36,7 +37,7 @@ const MOVED_PER_STEP: usize = 500;
 /// Raw URLs whose endpoint is looked up in one transaction.
 const LOOKED_UP_PER_STEP: usize = 20_000;
 
-/// Rows read at once while the catalog of a collection is built.
+/// Rows read at once while raw URLs are looked up.
 const PAGE: i64 = 2_000;
 
 /// How long the start waits for a store that does not answer.
@@ -187,16 +188,9 @@ async fn assign(deps: &Deps, tx: &mut Tx, account_id: i64, collection_id: i32, p
 /// The catalog of a collection from its rows, and whether these are as it says: raw URLs that would join a template that
 /// was taken apart by hand are marked first.
 async fn load(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<(Catalog, bool), Error> {
-    let (mut catalog, mut raws, mut after) = (Catalog::default(), Vec::new(), String::new());
-    loop {
-        let page = store::endpoints::page(tx, account_id, collection_id, &after, PAGE).await?;
-        let Some((last, _)) = page.last() else { break };
-        after.clone_from(&last.key);
-        for (raw, bodies) in page {
-            catalog.update(&writer::entry_of(&raw, bodies));
-            raws.push((Method::parse(&raw.method), raw.raw_url));
-        }
-    }
+    let mut raws = Vec::new();
+    let note = |raw: &RawEndpoint| raws.push((Method::parse(&raw.method), raw.raw_url.clone()));
+    let mut catalog = catalogs::load_each(tx, account_id, collection_id, note).await?;
     let has_marked = writer::keep_apart(tx, account_id, collection_id, &mut catalog, &raws).await?;
     Ok((catalog, !has_marked))
 }

@@ -292,14 +292,7 @@ pub async fn no_setting_stops_ingest(test: TestDb) {
         server.post("/api/uploadHar", upload).await.expect(200);
         let found = server.endpoints(id).await;
         assert!(found.iter().any(|name| name.contains(&format!("round{round}"))), "{column} {text}: {found:?}");
-        let doctor = tokio::process::Command::new(env!("CARGO_BIN_EXE_portolan"))
-            .args(["doctor", "--data-dir"])
-            .arg(&server.data_dir)
-            .env("PORTOLAN__STORE__URL", &test.url)
-            .output()
-            .await
-            .unwrap();
-        let printed = String::from_utf8_lossy(&doctor.stdout).into_owned();
+        let printed = server.doctor(&test).await;
         let line = printed.lines().find(|line| line.contains("stored settings")).unwrap();
         assert!(line.starts_with("FAIL") && line.contains("account 1000000"), "{column} {text}: {line}");
     }

@@ -80,12 +80,7 @@ pub async fn no_stored_event_stops_its_topic(test: TestDb) {
             assert_eq!(of.count(), 2, "{topic}, {form}: {rejected:?}");
         }
     }
-    let doctor = tokio::process::Command::new(env!("CARGO_BIN_EXE_portolan"))
-        .args(["doctor", "--data-dir"])
-        .arg(&server.data_dir)
-        .env("PORTOLAN__STORE__URL", &test.url)
-        .output();
-    let printed = String::from_utf8_lossy(&doctor.await.unwrap().stdout).into_owned();
+    let printed = server.doctor(&test).await;
     let line = printed.lines().find(|line| line.contains("outbox: ")).unwrap();
     for topic in TOPICS {
         assert!(line.contains(&format!(" of {topic} were refused for good, the last: ")), "{line}");
@@ -255,12 +250,7 @@ pub async fn no_stored_setting_harms_what_stands_beside_it(test: TestDb) {
     let db = test.store.service("identity").await.unwrap();
     let spoil = "UPDATE custom_roles SET features = '[\"MAGIC\"]' WHERE account_id = 1000000";
     db.execute(spoil, args![]).await.unwrap();
-    let doctor = tokio::process::Command::new(env!("CARGO_BIN_EXE_portolan"))
-        .args(["doctor", "--data-dir"])
-        .arg(&server.data_dir)
-        .env("PORTOLAN__STORE__URL", &test.url)
-        .output();
-    let printed = String::from_utf8_lossy(&doctor.await.unwrap().stdout).into_owned();
+    let printed = server.doctor(&test).await;
     let line = printed.lines().find(|line| line.contains("stored settings")).unwrap();
     let shown = "account 1000000, custom_roles AUDITORS, features: MAGIC is unknown";
     assert!(line.starts_with("FAIL") && line.contains(shown), "{line}");

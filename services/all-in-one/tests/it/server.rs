@@ -195,6 +195,13 @@ impl Server {
         AuditKeys::read(identity, &secrets).await.unwrap()
     }
 
+    /// What `portolan doctor` prints of its data directory and of the store of the test.
+    pub async fn doctor(&self, test: &TestDb) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portolan"));
+        command.args(["doctor", "--data-dir"]).arg(&self.data_dir).env("PORTOLAN__STORE__URL", &test.url);
+        String::from_utf8_lossy(&command.output().await.unwrap().stdout).into_owned()
+    }
+
     /// Of each process.
     pub fn pids(&self) -> Vec<u32> {
         self.children.iter().filter_map(Child::id).collect()

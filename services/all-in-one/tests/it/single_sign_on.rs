@@ -64,6 +64,17 @@ struct Provider {
     challenge: Arc<Mutex<String>>,
 }
 
+/// Of an installation that lets people in by a provider.
+fn variables_of<'p>(provider: &'p Provider, algorithms: &'p str) -> [(&'static str, &'p str); 5] {
+    [
+        ("PORTOLAN__OIDC__ISSUER", provider.issuer.as_str()),
+        ("PORTOLAN__OIDC__CLIENT_ID", "portolan"),
+        ("PORTOLAN__OIDC__CLIENT_SECRET", "a secret of the client"),
+        ("PORTOLAN__OIDC__ALGORITHMS", algorithms),
+        ("PORTOLAN__MAIL__PUBLIC_URL", PUBLIC_URL),
+    ]
+}
+
 async fn provider() -> Provider {
     provider_of(Shape::default()).await
 }
@@ -277,15 +288,8 @@ type Said = (Value, Value);
 
 async fn let_in(test: &TestDb, policy: &str, shape: Shape, logins: Vec<(Said, u16)>) {
     let provider = provider_of(shape).await;
-    let variables = [
-        ("PORTOLAN__STORE__URL", ""),
-        ("PORTOLAN__OIDC__ISSUER", provider.issuer.as_str()),
-        ("PORTOLAN__OIDC__CLIENT_ID", "portolan"),
-        ("PORTOLAN__OIDC__CLIENT_SECRET", "a secret of the client"),
-        ("PORTOLAN__OIDC__ALGORITHMS", "ES256"),
-        ("PORTOLAN__OIDC__EMAIL_VERIFIED", policy),
-        ("PORTOLAN__MAIL__PUBLIC_URL", PUBLIC_URL),
-    ];
+    let more = [("PORTOLAN__STORE__URL", ""), ("PORTOLAN__OIDC__EMAIL_VERIFIED", policy)];
+    let variables = [&variables_of(&provider, "ES256")[..], &more].concat();
     let server = Server::start_with(test, data_dir(), &variables).await;
     let query = invite(&server, "ann@example.org").await;
     for ((claims, mut info), status) in logins {
@@ -310,13 +314,7 @@ async fn let_in(test: &TestDb, policy: &str, shape: Shape, logins: Vec<(Said, u1
 /// By single sign-on come people who are invited; who they are is issuer and subject.
 pub async fn a_provider_lets_people_in(test: TestDb) {
     let provider = provider().await;
-    let variables = [
-        ("PORTOLAN__OIDC__ISSUER", provider.issuer.as_str()),
-        ("PORTOLAN__OIDC__CLIENT_ID", "portolan"),
-        ("PORTOLAN__OIDC__CLIENT_SECRET", "a secret of the client"),
-        ("PORTOLAN__OIDC__ALGORITHMS", "ES256"),
-        ("PORTOLAN__MAIL__PUBLIC_URL", PUBLIC_URL),
-    ];
+    let variables = variables_of(&provider, "ES256");
     let server = Server::start_with(&test, data_dir(), &variables).await;
     let plain = |_: &mut Value| {};
     sign_on(&server, &provider, "s1", "", plain).await.expect_error(403, "Ask an admin to invite you");
@@ -385,13 +383,7 @@ pub async fn tokens_of_no_login_let_nobody_in(test: TestDb) {
         return;
     }
     let provider = provider().await;
-    let variables = [
-        ("PORTOLAN__OIDC__ISSUER", provider.issuer.as_str()),
-        ("PORTOLAN__OIDC__CLIENT_ID", "portolan"),
-        ("PORTOLAN__OIDC__CLIENT_SECRET", "a secret of the client"),
-        ("PORTOLAN__OIDC__ALGORITHMS", "ES256,RS256"),
-        ("PORTOLAN__MAIL__PUBLIC_URL", PUBLIC_URL),
-    ];
+    let variables = variables_of(&provider, "ES256,RS256");
     let server = Server::start_with(&test, data_dir(), &variables).await;
     let query = invite(&server, "ann@example.org").await;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();

@@ -10,7 +10,7 @@ pub(crate) use carry::Moves;
 pub use collection::CollectionWriter;
 use portolan_store::Tx;
 pub(crate) use reshape::{Form, reshape};
-pub(crate) use retemplate::{Entry, destination, entry_of, keep_apart, move_to, retemplate};
+pub(crate) use retemplate::{Entry, destination, keep_apart, move_to, retemplate};
 
 use crate::{Error, announce::News, feed, members, model::groups::Counts};
 

@@ -1,37 +1,18 @@
 use std::collections::HashMap;
 
-use portolan_engine::{
-    Method,
-    template::{BodyNames, Catalog, RawEndpoint as CatalogEntry},
-};
+use portolan_engine::{Method, template::Catalog};
 use portolan_store::Tx;
 
 use super::apart;
 use crate::{
-    Error,
+    Error, catalogs,
     model::{endpoints::RawEndpoint, keys},
     store,
     writer::Changed,
 };
 
-/// Rows read at once while a collection is looked through.
-const PAGE: i64 = 2_000;
-
 /// A raw URL as the rows have it: method, key, raw URL, effective URL.
 pub(crate) type Entry = (Method, String, String, String);
-
-/// What the catalog has to know of a row.
-pub(crate) fn entry_of(raw: &RawEndpoint, bodies: BodyNames) -> CatalogEntry {
-    CatalogEntry {
-        method: Method::parse(&raw.method),
-        pinned: raw.facts.declared,
-        addresses: raw.facts.addresses.clone(),
-        proven: raw.proven,
-        never_merge: raw.facts.never_merge,
-        url: raw.raw_url.clone(),
-        bodies,
-    }
-}
 
 /// Gives every raw URL of a collection that the transaction holds the effective URL that follows from what is stored,
 /// and returns the catalog of it.
@@ -41,18 +22,11 @@ pub(crate) async fn retemplate(
     collection_id: i32,
     changed: &mut Changed,
 ) -> Result<Catalog, Error> {
-    let mut catalog = Catalog::default();
     let mut places: Vec<Entry> = Vec::new();
-    let mut after = String::new();
-    loop {
-        let page = store::endpoints::page(tx, account_id, collection_id, &after, PAGE).await?;
-        let Some((last, _)) = page.last() else { break };
-        after.clone_from(&last.key);
-        for (raw, bodies) in page {
-            catalog.update(&entry_of(&raw, bodies));
-            places.push((Method::parse(&raw.method), raw.key, raw.raw_url, raw.url));
-        }
-    }
+    let note = |raw: &RawEndpoint| {
+        places.push((Method::parse(&raw.method), raw.key.clone(), raw.raw_url.clone(), raw.url.clone()));
+    };
+    let catalog = catalogs::load_each(tx, account_id, collection_id, note).await?;
     for place in places {
         move_raw(tx, account_id, collection_id, &catalog, place, changed).await?;
     }
