@@ -139,11 +139,20 @@ impl Listed {
 }
 
 /// Jobs tell of a collection, so they are shown to those who see it; an import into several or unknown collections to
-/// those who see all.
+/// those who see all. Of what is done to the whole account the others see that it is done, and no count.
 async fn visible(deps: &Deps, caller: &Caller, mut jobs: Vec<Listed>) -> Result<Vec<Listed>, Error> {
     let ids = jobs.iter().filter(|job| !job.is_open_to(caller)).filter_map(Listed::collection_id);
     let sight = Sight::of(deps, caller, ids).await?;
     jobs.retain(|job| job.is_open_to(caller) || sight.shows(job.collection_id()));
+    for job in &mut jobs {
+        // Its counts are those of collections that the caller may not see.
+        if let Listed::Other(job) = job
+            && job.collection_id.is_none()
+            && !sight.shows_all()
+        {
+            (job.done_items, job.error) = (0, None);
+        }
+    }
     Ok(jobs)
 }
 

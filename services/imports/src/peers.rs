@@ -63,6 +63,13 @@ pub async fn existing_collections(
     Ok(named.into_iter().filter_map(|named| i32::try_from(named.id).ok()).map(CollectionId).collect())
 }
 
+/// The names of the product scopes that a collection belongs to; none of one that does not exist.
+async fn scopes_of(peers: &Peers, account_id: AccountId, id: CollectionId) -> Result<Vec<String>> {
+    let request = NameCollectionsRequest { account_id: account_id.into(), ids: vec![id.get().into()] };
+    let named = peers.collections().name_collections(request).await?.into_inner().collections;
+    Ok(named.into_iter().flat_map(|named| named.scopes).collect())
+}
+
 /// Whether the caller sees a collection, in the scope that they named.
 ///
 /// # Errors
@@ -239,10 +246,20 @@ impl<'p> Export<'p> {
 /// Tells an account of a job. Whoever does not hear of it is told in the log.
 pub async fn announce(peers: &Peers, announcement: Announcement) {
     let Announcement { account_id, user_id, job_id, title, text, collection_id } = announcement;
+    let scopes = match collection_id {
+        Some(id) => match scopes_of(peers, account_id, id).await {
+            Ok(scopes) => scopes,
+            Err(error) => {
+                tracing::warn!(job_id, %error, "nobody was told of the end of an import");
+                return;
+            }
+        },
+        None => Vec::new(),
+    };
     let notice = Some(Notice {
         account_id: account_id.into(),
         title,
-        lines: vec![NoticeLine { text, api_collection_id: collection_id.map(Into::into), scopes: Vec::new() }],
+        lines: vec![NoticeLine { text, api_collection_id: collection_id.map(Into::into), scopes }],
         url: format!("/v1/jobs/{job_id}"),
         feature: Feature::ApiCollections.into(),
         user_id: user_id.into(),

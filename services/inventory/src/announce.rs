@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, HashMap, btree_map::Entry};
 
 use portolan_api::Feature;
-use portolan_authz::Scope;
 use portolan_engine::{ParameterKey, SubType, template::BodyNames};
 use portolan_outbox::{
     NOTICE,
@@ -89,11 +88,10 @@ pub(crate) async fn put(tx: &mut Tx, account_id: i64, news: &[News]) -> Result<(
             Entry::Vacant(place) => place.insert(store::collections::get_in(tx, account_id, news.collection_id).await?),
         };
         let Some(collection) = collection else { continue };
-        let scopes = Scope::ALL.into_iter().filter(|scope| collection.in_scope(*scope));
         lines.push(NoticeLine {
             text: line(news, &collection.name),
             api_collection_id: Some(collection.id),
-            scopes: scopes.map(|scope| scope.name().to_owned()).collect(),
+            scopes: collection.scopes(),
         });
     }
     let notice = Notice {

@@ -3,6 +3,8 @@
 //! A short run stands in the suite. `make canary` runs it for `PORTOLAN_CANARY_S` seconds, quiet and hostile each.
 
 use std::{
+    cmp::Reverse,
+    collections::BTreeMap,
     path::Path,
     sync::{
         Arc,
@@ -31,7 +33,7 @@ const SILENT: usize = 100;
 /// What the ordinary tenant met.
 #[derive(Default)]
 struct Met {
-    took: Vec<Duration>,
+    took: Vec<(Duration, String)>,
     failures: Vec<String>,
     /// From the call of an upload until its endpoint was listed.
     arrivals: Vec<Duration>,
@@ -39,9 +41,22 @@ struct Met {
 
 impl Met {
     fn percentile(&self, share: f64) -> Duration {
-        let mut took = self.took.clone();
+        let mut took: Vec<Duration> = self.took.iter().map(|(took, _)| *took).collect();
         took.sort_unstable();
         took.get(((took.len() as f64 * share) as usize).min(took.len().saturating_sub(1))).copied().unwrap_or_default()
+    }
+
+    /// The median and the longest time of each path, the longest first.
+    fn by_path(&self) -> Vec<String> {
+        let mut paths: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
+        self.took.iter().for_each(|(took, path)| paths.entry(path).or_default().push(*took));
+        let mut paths: Vec<_> = paths.into_iter().collect();
+        paths.iter_mut().for_each(|(_, took)| took.sort_unstable());
+        paths.sort_by_key(|(_, took)| Reverse(took.last().copied()));
+        let line = |(path, took): (&str, Vec<Duration>)| {
+            format!("{path} {:.0?} to {:.0?}", took[took.len() / 2], took[took.len() - 1])
+        };
+        paths.into_iter().map(line).collect()
     }
 }
 
@@ -83,6 +98,7 @@ pub async fn one_tenant_harms_no_other(test: TestDb) {
         busy / calm,
         ms(met.arrivals.iter().max().copied().unwrap_or_default()),
     );
+    eprintln!("canary, median and longest: quiet {:?}, hostile {:?}", quiet.by_path(), met.by_path());
     assert_eq!((&quiet.failures, &met.failures), (&Vec::new(), &Vec::new()));
     assert!(!met.arrivals.is_empty(), "the other tenant did nothing");
     let deadline = Instant::now() + PATIENCE;
@@ -144,7 +160,7 @@ async fn ordinary(person: &Person<'_>, time: Duration, first: u64) -> Met {
 async fn call(met: &mut Met, person: &Person<'_>, path: &str, body: Value) -> Value {
     let started = Instant::now();
     let answer = person.post(path, body).await;
-    met.took.push(started.elapsed());
+    met.took.push((started.elapsed(), path.to_owned()));
     if answer.status != 200 {
         met.failures.push(format!("{path}: {} {}", answer.status, answer.body));
         return Value::Null;

@@ -7,7 +7,7 @@ use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 
 use crate::roles::{Person, create, identity};
-use crate::server::{Server, har};
+use crate::server::{Answer, Server, har};
 
 const MAIL: &str = r#"{"mail":"jane@mail.org","ip":"8.8.8.8"}"#;
 
@@ -110,6 +110,17 @@ pub async fn a_revoked_collection_leaves_the_groups(test: TestDb) {
         let shown = shown.expect(200).json();
         assert_eq!(shown["apiInfoList"].as_array().unwrap().len(), 5, "{group} of {own} and {given}: {shown}");
     }
+
+    // What groups look at is counted for those alone who see all of it.
+    let counts = |jobs: Answer| {
+        let jobs = jobs.expect(200).json();
+        let is_of_groups = |job: &&Value| job["kind"] == "compute-groups" && job.get("collectionId").is_none();
+        let jobs: Vec<Value> = jobs["jobs"].as_array().unwrap().iter().filter(is_of_groups).cloned().collect();
+        jobs.iter().map(|job| job["totalItems"].as_i64().unwrap_or(0)).collect::<Vec<_>>()
+    };
+    let (all, own_view) = (counts(server.get("/v1/jobs").await), counts(person.get("/v1/jobs").await));
+    assert!(all.iter().any(|count| *count > 0), "{all:?}");
+    assert!(own_view.len() == all.len() && own_view.iter().all(|count| *count == 0), "{own_view:?}");
 
     list(&[kept, own, given]).await;
     add(&server, i64::from(taken), "taken.test", &["/later"]).await;

@@ -387,6 +387,10 @@ pub async fn what_is_checked_at_each_use(test: TestDb) {
         check_error(server.call("POST", LIST, &other, body).await, 403, code, json!({}));
     }
     identity.execute("UPDATE organizations SET state = 'ACTIVE'", Vec::new()).await.unwrap();
+    let deadline = tokio::time::Instant::now() + crate::server::PATIENCE;
+    while server.call("GET", &list, &other, Value::Null).await.status != 200 {
+        assert!(tokio::time::Instant::now() < deadline, "the organization is not ACTIVE");
+    }
 
     // The window is a minute of the clock: at most one of three rounds begins in a later one.
     let (_, busy) = create(&server, &test, json!({"name": "busy", "scopes": ["api_tokens"]})).await;

@@ -194,6 +194,7 @@ portolan_testkit::suite! {
     inventory_writes::single_endpoints_are_added_and_removed,
     inventory_writes::conditions_are_previewed,
     notices::new_sensitive_data_is_told_once,
+    notices::imports_are_told_in_the_scope_of_their_collection,
     notices::readers_are_told_of_what_they_may_read,
     golden::documented_calls_answer_exactly,
     billing::a_recomputation_repairs_and_reports,

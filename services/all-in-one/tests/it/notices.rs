@@ -82,6 +82,54 @@ pub async fn new_sensitive_data_is_told_once(test: TestDb) {
     assert_eq!(shown(), [message(second), message(first)]);
 }
 
+/// The end of an import is told in the product scope of its collection.
+pub async fn imports_are_told_in_the_scope_of_their_collection(test: TestDb) {
+    let hooks = [Posted::default(), Posted::default()];
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let slack_urls = format!("http://{}/slack/", listener.local_addr().unwrap());
+    let router = Router::new().route("/slack/0", keeper(&hooks[0])).route("/slack/1", keeper(&hooks[1]));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let variables = [("PORTOLAN__TOKENS__SLACK_URLS", slack_urls.as_str()), ("PORTOLAN__FETCH__ALLOW_PRIVATE", "true")];
+    let data_dir = tempfile::tempdir().unwrap().keep();
+    let server = Server::start_with(&test, data_dir, &variables).await;
+    let deps = identity(&test, &server).await;
+    create(&deps, 1_000_000, "scanner@example.org", "MEMBER").await;
+    server.post("/v1/slackWebhooks", json!({"url": format!("{slack_urls}0")})).await.expect(200);
+    let scanner = Person::log_in(&server, "scanner@example.org").await;
+    scanner.post("/v1/slackWebhooks", json!({"url": format!("{slack_urls}1")})).await.expect(200);
+    let mapping = json!({"email": "scanner@example.org", "scopeRoleMapping": {"API": "NO_ACCESS", "DAST": "MEMBER"}});
+    server.post("/api/updateUserScopeRoleMapping", mapping).await.expect(200);
+
+    let text = |body: &Vec<u8>| String::from_utf8(body.clone()).unwrap();
+    let told = |hook: usize| hooks[hook].lock().unwrap().iter().map(text).collect::<Vec<_>>();
+    let names = [("API", "Of the API"), ("DAST", "Of a scan")];
+    for (scope, name) in names {
+        let call = async |path: &str, body: Value| {
+            let request = server.request(path).header("x-api-key", &server.api_key).header("x-context-source", scope);
+            server.send(request.body(body.to_string())).await.unwrap().expect(200).json()
+        };
+        let made = call("/api/createCollection", json!({ "collectionName": name })).await;
+        let document = json!({"openapi": "3.0.3", "info": {"title": "D", "version": "1"}, "paths": {"/declared": {
+            "get": {"responses": {"200": {"description": "good"}}}}}});
+        let id = &made["apiCollections"][0]["id"];
+        let import = json!({"openAPIString": document.to_string(), "apiCollectionId": id});
+        call("/api/importDataFromOpenApiSpec", import).await;
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !told(0).iter().any(|text| text.contains(name)) {
+            assert!(tokio::time::Instant::now() < deadline, "{name}: {:?}", told(0));
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+    // Messages of an account keep their order.
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while told(1).is_empty() {
+        assert!(tokio::time::Instant::now() < deadline, "nothing is told");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let told = told(1);
+    assert!(told.len() == 1 && told[0].contains("Of a scan"), "{told:?}");
+}
+
 /// Whoever may not see a collection is not told of it, in no channel; who may is told of theirs alone.
 pub async fn readers_are_told_of_what_they_may_read(test: TestDb) {
     let hooks = [Posted::default(), Posted::default()];

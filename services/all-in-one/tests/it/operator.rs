@@ -327,7 +327,7 @@ pub async fn every_mistake_is_told_at_once(test: TestDb) {
         ("tokens.slack_urls", "hooks.slack.com"),
         ("log.topic", "two words"),
         ("stigg.feature_ids", "ACTIVE_ENDPOINTS"),
-        ("edge.token", "with spaces in it"),
+        ("edge.token", " space before it"),
         ("imports.retention_days", "many"),
         ("postman.url", "api.getpostman.com"),
         ("billing.provider", "other"),

@@ -331,6 +331,14 @@ pub async fn nobody_hands_out_more_than_they_hold(test: TestDb) {
         let answer = admin.post(path, body).await;
         assert!(answer.status == 422 && answer.body.contains(refused), "{path}: {} {}", answer.status, answer.body);
     }
+    // Nor does an invitation to less take the place of one to more.
+    let invite = |role: &str| json!({"inviteeEmail": "rival@x.org", "inviteeName": "R", "inviteeRole": role});
+    server.post("/api/inviteUsers", invite("ADMIN")).await.expect(200);
+    let member = Person::log_in(&server, "m@x.org").await;
+    let answer = member.post("/api/inviteUsers", invite("GUEST")).await;
+    assert!(answer.status == 422 && answer.body.contains(refused), "{} {}", answer.status, answer.body);
+    server.post("/api/inviteUsers", invite("GUEST")).await.expect(200);
+    member.post("/api/inviteUsers", invite("GUEST")).await.expect(200);
     // What an inviter lost before the acceptance is not given any more.
     let invite = json!({"inviteeEmail": "late@x.org", "inviteeName": "L", "inviteeRole": "MEMBER"});
     let link = Person::log_in(&server, "m@x.org").await.post("/api/inviteUsers", invite).await.expect(200).json();

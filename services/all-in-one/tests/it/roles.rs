@@ -38,6 +38,12 @@ impl<'a> Person<'a> {
         let request = self.server.request(path).header("cookie", &self.cookie).header("access-token", &self.token);
         self.server.send(request.body(body.to_string())).await.unwrap()
     }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        let request = reqwest::Client::new().get(format!("{}{path}", self.server.http));
+        let request = request.header("cookie", &self.cookie).header("access-token", &self.token);
+        self.server.send(request).await.unwrap()
+    }
 }
 
 pub async fn create(deps: &Deps, account_id: i64, login: &str, role: &str) -> i64 {

@@ -175,12 +175,12 @@ pub async fn get(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<Opt
     Ok(found)
 }
 
-/// The names of those of an account's collections that exist, whoever sees them.
-pub async fn names(deps: &Deps, account_id: i64, ids: &[i64]) -> Result<Vec<(i64, String)>, Error> {
+/// Those of an account's collections that exist, whoever sees them.
+pub async fn existing(deps: &Deps, account_id: i64, ids: &[i64]) -> Result<Vec<Collection>, Error> {
     ensure_default(deps, account_id).await?;
-    let collections = store::collections::list(&deps.db, account_id).await?;
-    let named = collections.into_iter().map(|collection| (i64::from(collection.id), collection.name));
-    Ok(named.filter(|(id, _)| ids.contains(id)).collect())
+    let mut collections = store::collections::list(&deps.db, account_id).await?;
+    collections.retain(|collection| ids.contains(&i64::from(collection.id)));
+    Ok(collections)
 }
 
 /// Those whose name and host match the patterns, any case; a blank pattern matches all.

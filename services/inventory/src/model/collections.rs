@@ -150,6 +150,12 @@ impl Collection {
     pub fn in_scope(&self, scope: Scope) -> bool {
         in_scope(&self.tags, scope)
     }
+
+    /// The names of the product scopes that it belongs to.
+    pub fn scopes(&self) -> Vec<String> {
+        let scopes = Scope::ALL.into_iter().filter(|scope| self.in_scope(*scope));
+        scopes.map(|scope| scope.name().to_owned()).collect()
+    }
 }
 
 /// Whether tags put a collection into a product scope.

@@ -7,7 +7,7 @@ use tonic::{Request, Response};
 use crate::{
     Error, access, collections,
     collections::TagChange,
-    model::collections::CollectionName,
+    model::collections::{Collection, CollectionName},
     redaction,
     rpc::{Answer, Rpc, convert},
     runner,
@@ -75,8 +75,10 @@ impl CollectionService for Rpc {
         request: Request<pb::NameCollectionsRequest>,
     ) -> Answer<pb::NameCollectionsResponse> {
         let pb::NameCollectionsRequest { account_id, ids } = request.into_inner();
-        let named = collections::names(&self.deps, account_id, &ids).await?;
-        let collections = named.into_iter().map(|(id, name)| pb::CollectionName { id, name }).collect();
+        let existing = collections::existing(&self.deps, account_id, &ids).await?;
+        let name =
+            |known: Collection| pb::CollectionName { id: known.id.into(), scopes: known.scopes(), name: known.name };
+        let collections = existing.into_iter().map(name).collect();
         Ok(tonic::Response::new(pb::NameCollectionsResponse { collections }))
     }
 
