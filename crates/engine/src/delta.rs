@@ -1,16 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use compact_str::CompactString;
-use portolan_record::Source;
 use serde::{Deserialize, Serialize};
 
-use crate::auth::AuthSet;
+use crate::facts::{DeclaredFacts, Facts, least};
 use crate::sighting::{PARAMETERS_MAX, ParameterKey, Sighting, VALUES_MAX, compared_names};
 use crate::template::{BodyNames, RawEndpoint};
-use crate::{AccessType, ApiType, EndpointKind, Method, Observation, SubType};
-
-/// Hosts and addresses kept of one raw URL, the smallest: callers choose the header, so there is no end to them.
-const HOSTS_MAX: usize = 50;
+use crate::{Method, Observation, SubType};
 
 /// What a number of records say of one raw URL and method. Adding up is commutative and associative, so batches can be
 /// made and joined in any way.
@@ -20,56 +16,16 @@ pub struct EndpointDelta {
     pub method: Method,
     /// The URL as it was called, without query.
     pub raw_url: String,
-    /// A specification names the endpoint.
-    pub declared: bool,
     /// Whether any record proves the endpoint.
     pub proven: bool,
-    /// Number of calls by status.
-    pub status_counts: BTreeMap<i32, u64>,
-    /// Further URLs of a declared operation, the smallest 50.
-    pub addresses: BTreeSet<String>,
-    /// Status codes that a specification names.
-    pub declared_codes: BTreeSet<i32>,
     /// Unix seconds of the oldest record.
     pub first_seen: i64,
     /// Unix seconds of the newest record.
     pub last_seen: i64,
-    /// Unix seconds of the oldest record that proves the endpoint.
-    pub discovered: Option<i64>,
-    /// The smallest 50.
-    pub hosts: BTreeSet<String>,
-    /// Each combination of authentication types that one call had.
-    pub auth_sets: BTreeSet<AuthSet>,
-    /// What its calls speak.
-    pub api_types: BTreeSet<ApiType>,
-    /// What its calls are for those who look for APIs.
-    pub kinds: BTreeSet<EndpointKind>,
-    /// What the addresses of its calls say; noted by the caller, who knows the account's ranges.
-    pub access_types: BTreeSet<AccessType>,
-    /// The oldest record of each source, in Unix seconds.
-    pub sources: BTreeMap<Source, i64>,
-    /// What a specification says of it.
-    pub declaration: Option<DeclaredFacts>,
+    /// What its records show of the endpoint itself.
+    pub facts: Facts,
     /// Its parameters, each with what was seen of it.
     pub parameters: BTreeMap<ParameterKey, Aggregate>,
-}
-
-/// What the newest declaration says.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DeclaredFacts {
-    /// Unix seconds.
-    pub time: i64,
-    /// In the words of the specification.
-    pub description: Option<String>,
-    /// The specification marks it as deprecated.
-    pub deprecated: bool,
-    /// Sorted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<String>,
-    /// The names of the variables of the path, in their order; empty where there is none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub variables: Vec<String>,
 }
 
 /// What is known of one parameter.
@@ -117,21 +73,10 @@ impl EndpointDelta {
         let mut delta = Self {
             method: observation.method,
             raw_url: observation.raw_url.clone(),
-            declared: false,
             proven: false,
-            status_counts: BTreeMap::new(),
-            addresses: BTreeSet::new(),
-            declared_codes: BTreeSet::new(),
             first_seen: observation.time,
             last_seen: observation.time,
-            discovered: None,
-            hosts: BTreeSet::new(),
-            auth_sets: BTreeSet::new(),
-            api_types: BTreeSet::new(),
-            kinds: BTreeSet::new(),
-            access_types: BTreeSet::new(),
-            sources: BTreeMap::new(),
-            declaration: None,
+            facts: Facts::default(),
             parameters: BTreeMap::new(),
         };
         delta.fold(observation);
@@ -143,30 +88,30 @@ impl EndpointDelta {
         let time = observation.time;
         self.first_seen = self.first_seen.min(time);
         self.last_seen = self.last_seen.max(time);
-        self.declared |= observation.declared;
         self.proven |= observation.proves_endpoint;
+        let facts = &mut self.facts;
+        facts.declared |= observation.declared;
         if observation.declared {
-            self.declared_codes.extend(observation.declared_codes);
-            self.addresses.extend(observation.addresses);
-            limit(&mut self.addresses);
-            let facts = DeclaredFacts {
+            facts.declared_codes.extend(observation.declared_codes);
+            facts.add_addresses(observation.addresses);
+            let declared = DeclaredFacts {
                 time,
                 description: observation.description,
                 deprecated: observation.deprecated,
                 tags: observation.tags,
                 variables: observation.variables,
             };
-            self.declaration = self.declaration.take().max(Some(facts));
+            facts.declaration = facts.declaration.take().max(Some(declared));
         } else {
-            *self.status_counts.entry(observation.status_code).or_default() += 1;
+            *facts.status_counts.entry(observation.status_code).or_default() += 1;
         }
-        note_oldest(&mut self.sources, observation.source, time);
+        facts.note_source(observation.source, time);
         if observation.proves_endpoint {
-            self.discovered = Some(self.discovered.map_or(time, |discovered| discovered.min(time)));
-            self.add_hosts(observation.host);
-            self.auth_sets.extend(observation.auth_sets);
-            self.api_types.insert(observation.api_type);
-            self.kinds.insert(observation.kind);
+            facts.discovered = Some(facts.discovered.map_or(time, |discovered| discovered.min(time)));
+            facts.add_hosts(observation.host);
+            facts.auth_sets.extend(observation.auth_sets);
+            facts.api_types.insert(observation.api_type);
+            facts.kinds.insert(observation.kind);
         }
         for sighting in observation.parameters {
             let Sighting { key, value, number, sensitive, repeats } = sighting;
@@ -195,26 +140,10 @@ impl EndpointDelta {
 
     /// Adds what other records say of the same raw URL and method.
     pub fn merge(&mut self, other: Self) {
-        self.declared |= other.declared;
         self.proven |= other.proven;
         self.first_seen = self.first_seen.min(other.first_seen);
         self.last_seen = self.last_seen.max(other.last_seen);
-        self.discovered = least(self.discovered, other.discovered);
-        for (code, count) in other.status_counts {
-            *self.status_counts.entry(code).or_default() += count;
-        }
-        self.declared_codes.extend(other.declared_codes);
-        self.addresses.extend(other.addresses);
-        limit(&mut self.addresses);
-        self.add_hosts(other.hosts);
-        self.auth_sets.extend(other.auth_sets);
-        self.api_types.extend(other.api_types);
-        self.kinds.extend(other.kinds);
-        self.access_types.extend(other.access_types);
-        for (source, time) in other.sources {
-            note_oldest(&mut self.sources, source, time);
-        }
-        self.declaration = self.declaration.take().max(other.declaration);
+        self.facts.merge(other.facts);
         for (key, aggregate) in other.parameters {
             match self.parameters.entry(key) {
                 std::collections::btree_map::Entry::Vacant(place) => _ = place.insert(aggregate),
@@ -227,24 +156,19 @@ impl EndpointDelta {
     /// What the catalog of templates has to know of it.
     pub fn raw_endpoint(&self) -> RawEndpoint {
         let mut bodies = BodyNames::default();
-        for code in self.status_counts.keys().filter(|code| matches!(**code, 101 | 200..300 | 302)) {
+        for code in self.facts.status_counts.keys().filter(|code| matches!(**code, 101 | 200..300 | 302)) {
             bodies.add_code(*code);
         }
         compared_names(self.parameters.keys(), &mut bodies);
         RawEndpoint {
             method: self.method,
             url: self.raw_url.clone(),
-            pinned: self.declared,
-            addresses: self.addresses.clone(),
+            pinned: self.facts.declared,
+            addresses: self.facts.addresses.clone(),
             proven: self.proven,
-            never_merge: false,
+            never_merge: self.facts.never_merge,
             bodies,
         }
-    }
-
-    fn add_hosts(&mut self, hosts: impl IntoIterator<Item = String>) {
-        self.hosts.extend(hosts);
-        limit(&mut self.hosts);
     }
 
     /// Keeps the parameters with the smallest names of each part of a message. What is dropped here would be dropped
@@ -263,12 +187,6 @@ impl EndpointDelta {
             count += 1;
             count <= PARAMETERS_MAX
         });
-    }
-}
-
-fn limit(texts: &mut BTreeSet<String>) {
-    while texts.len() > HOSTS_MAX {
-        texts.pop_last();
     }
 }
 
@@ -332,18 +250,6 @@ impl Domain {
             Self::Range => "RANGE",
             Self::Any => "ANY",
         }
-    }
-}
-
-fn note_oldest(sources: &mut BTreeMap<Source, i64>, source: Source, time: i64) {
-    sources.entry(source).and_modify(|oldest| *oldest = (*oldest).min(time)).or_insert(time);
-}
-
-/// The smaller of two, where one may be missing.
-fn least(left: Option<i64>, right: Option<i64>) -> Option<i64> {
-    match (left, right) {
-        (Some(left), Some(right)) => Some(left.min(right)),
-        (one, other) => one.or(other),
     }
 }
 

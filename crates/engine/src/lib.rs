@@ -24,6 +24,7 @@ mod delta;
 mod detect;
 pub mod drift;
 mod endpoint_kind;
+mod facts;
 mod headers;
 mod host;
 mod json;
@@ -39,12 +40,13 @@ pub use access::{AccessPolicy, AccessType};
 pub use api_type::ApiType;
 pub use auth::{AuthSet, AuthType};
 pub use credentials::is_credential;
-pub use delta::{Aggregate, DeclaredFacts, Domain, EndpointDelta, Values};
+pub use delta::{Aggregate, Domain, EndpointDelta, Values};
 pub use detect::{
     Conditions, CustomRule, CustomType, Detected, Detectors, PATTERN_CHARACTERS_MAX, PiiType, Position, Predicate,
     REQUEST, SubType, SuperType, is_phone_number,
 };
 pub use endpoint_kind::EndpointKind;
+pub use facts::{DeclaredFacts, Facts};
 pub use headers::Headers;
 pub use host::{SPECIAL_CHAR_HOST, host_of};
 pub use method::Method;

@@ -89,7 +89,7 @@ fn names(endpoints: &Endpoints) -> Vec<&str> {
 }
 
 fn auth(endpoint: &EndpointDelta) -> Vec<Vec<&'static str>> {
-    endpoint.auth_sets.iter().map(|set| set.iter().map(|auth| auth.name()).collect()).collect()
+    endpoint.facts.auth_sets.iter().map(|set| set.iter().map(|auth| auth.name()).collect()).collect()
 }
 
 fn parameters(endpoint: &EndpointDelta) -> BTreeSet<String> {
@@ -207,7 +207,7 @@ fn sockets_are_endpoints_and_tunnels_are_none() {
         names(&found),
         ["GET https://chat7781.harbour.test/rooms/INTEGER", "GET https://node20456.harbour.test/rooms/INTEGER",]
     );
-    assert!(found.values().all(|endpoint| endpoint.api_types.contains(&ApiType::Websocket)));
+    assert!(found.values().all(|endpoint| endpoint.facts.api_types.contains(&ApiType::Websocket)));
 }
 
 #[test]
@@ -367,7 +367,7 @@ fn an_upgrade_of_a_capture_is_an_endpoint() {
     assert_eq!(records[0].time, 1_628_775_357);
     let found = endpoints(&records);
     assert_eq!(names(&found), ["GET http://127.0.0.1:60906/status"]);
-    assert!(found.values().all(|endpoint| endpoint.api_types.contains(&ApiType::Websocket)));
+    assert!(found.values().all(|endpoint| endpoint.facts.api_types.contains(&ApiType::Websocket)));
 }
 
 /// A call that the service makes is no endpoint of it, and the report names it.

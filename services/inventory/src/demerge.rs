@@ -13,7 +13,8 @@ use std::{
 use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_engine::{
-    Aggregate, Detectors, EndpointDelta, Method, ParameterKey, Sample, Samples, Verdict, joined_parameters, observe,
+    Aggregate, Detectors, EndpointDelta, Facts, Method, ParameterKey, Sample, Samples, Verdict, joined_parameters,
+    observe,
     template::{BodyNames, SplitUrl, decoded, shape},
 };
 use portolan_outbox::Change;
@@ -31,7 +32,7 @@ use crate::{
         collections::NO_COLLECTION,
         conditions::method,
         deltas::{Delta, Deltas, Target, concrete_url, take_away, to_delta, to_row},
-        endpoints::{EndpointId, Facts, RawEndpoint},
+        endpoints::{EndpointId, RawEndpoint},
         keys,
         text::too_long,
     },
@@ -324,7 +325,8 @@ async fn restore(
     }
     let Some(mut whole) = whole else { return Ok(()) };
     let parameters = std::mem::take(&mut whole.parameters);
-    let row = to_row(key.clone(), url.to_owned(), whole, false);
+    whole.facts.never_merge = false;
+    let row = to_row(key.clone(), url.to_owned(), whole);
     store::endpoints::save(tx, account_id, collection_id, [(&row, &bodies)]).await?;
     if let Some((text, described_at)) = description {
         store::endpoints::describe(tx, account_id, collection_id, &key, &text, described_at).await?;
@@ -403,9 +405,10 @@ fn concrete_deltas(samples: &[String], url: &str, target: &Target) -> Deltas {
                     known.samples.add(sample);
                 }
                 None => {
-                    let seen = EndpointDelta::new(observation);
+                    let mut seen = EndpointDelta::new(observation);
+                    seen.facts.never_merge = true;
                     let samples = [sample].into_iter().collect();
-                    deltas.insert(key, Delta { samples, ..Delta::new(seen, true) });
+                    deltas.insert(key, Delta { samples, ..Delta::new(seen) });
                 }
             }
         }

@@ -188,8 +188,8 @@ async fn collapse_one(
     store::samples::delete(tx, account_id, collection_id, &raw_keys).await?;
     store::endpoints::delete(tx, account_id, collection_id, &raw_keys).await?;
     store::call_stats::join(tx, account_id, collection_id, &raw_keys, &key).await?;
-    let mut row = to_row(key.clone(), url.to_owned(), whole, false);
-    row.facts.never_merge = raws.iter().any(|raw| raw.raw_url == *url && raw.facts.never_merge);
+    whole.facts.never_merge = raws.iter().any(|raw| raw.raw_url == *url && raw.facts.never_merge);
+    let row = to_row(key.clone(), url.to_owned(), whole);
     store::endpoints::save(tx, account_id, collection_id, [(&row, &bodies)]).await?;
     if let Some(RawEndpoint { description: Some(text), described_at, .. }) = described {
         store::endpoints::describe(tx, account_id, collection_id, &key, text, *described_at).await?;

@@ -143,14 +143,15 @@ impl Batch {
         let raw_url = is_redacted.then(|| observation.raw_url.clone());
         let deltas = self.deltas.entry((account_id, target)).or_default();
         let delta = match deltas.entry(key) {
-            Entry::Vacant(place) => place.insert(Delta::new(EndpointDelta::new(observation), apart)),
+            Entry::Vacant(place) => place.insert(Delta::new(EndpointDelta::new(observation))),
             Entry::Occupied(known) => {
                 let known = known.into_mut();
                 known.seen.fold(observation);
                 known
             }
         };
-        delta.seen.access_types.extend(access_type);
+        delta.seen.facts.never_merge |= apart;
+        delta.seen.facts.access_types.extend(access_type);
         if is_call {
             delta.calls.add(time, if is_redacted { "" } else { &record.ip });
         }

@@ -216,7 +216,8 @@ async fn locked(tx: &mut Tx, batch: &Batch, mut fresh_ids: Vec<i32>) -> Result<L
 
 /// How many records made these deltas.
 fn records_of(deltas: &Deltas) -> i64 {
-    let calls = |delta: &Delta| delta.seen.status_counts.values().sum::<u64>() + u64::from(delta.seen.declared);
+    let calls =
+        |delta: &Delta| delta.seen.facts.status_counts.values().sum::<u64>() + u64::from(delta.seen.facts.declared);
     i64::try_from(deltas.values().map(calls).sum::<u64>()).unwrap_or(i64::MAX)
 }
 

@@ -6,12 +6,7 @@ use portolan_engine::{
 };
 use portolan_record::Record;
 
-use crate::model::{
-    calls::Calls,
-    drift::Declared,
-    endpoints::{Facts, RawEndpoint},
-    text,
-};
+use crate::model::{calls::Calls, drift::Declared, endpoints::RawEndpoint, text};
 
 /// Where a record belongs, before it is known which collections exist.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,8 +24,6 @@ pub struct Delta {
     pub seen: EndpointDelta,
     /// The newest of its calls.
     pub samples: Samples,
-    /// Its template is taken apart, so the URL stands for itself.
-    pub apart: bool,
     /// How often it was called.
     pub calls: Calls,
     /// What each specification declares of it.
@@ -42,8 +35,8 @@ pub type Deltas = BTreeMap<String, Delta>;
 
 impl Delta {
     /// A delta without samples and calls yet.
-    pub fn new(seen: EndpointDelta, apart: bool) -> Self {
-        Self { seen, samples: Samples::default(), calls: Calls::default(), declared: Declared::default(), apart }
+    pub fn new(seen: EndpointDelta) -> Self {
+        Self { seen, samples: Samples::default(), calls: Calls::default(), declared: Declared::default() }
     }
 }
 
@@ -56,7 +49,6 @@ pub fn merge(known: &mut Deltas, other: Deltas) {
                 let known = known.get_mut();
                 known.seen.merge(delta.seen);
                 known.samples.merge(delta.samples);
-                known.apart |= delta.apart;
                 known.calls.merge(delta.calls);
                 known.declared.merge(delta.declared);
             }
@@ -79,45 +71,33 @@ pub(crate) fn to_delta(
     row: RawEndpoint,
     parameters: BTreeMap<ParameterKey, Aggregate>,
 ) -> EndpointDelta {
-    let facts = row.facts;
     EndpointDelta {
         method,
         raw_url: row.raw_url,
-        declared: facts.declared,
         proven: row.proven,
-        status_counts: facts.status_counts,
-        addresses: facts.addresses,
-        declared_codes: facts.declared_codes,
         first_seen: row.first_seen,
         last_seen: row.last_seen,
-        discovered: facts.discovered,
-        hosts: facts.hosts,
-        auth_sets: facts.auth_sets,
-        api_types: facts.api_types,
-        kinds: facts.kinds,
-        access_types: facts.access_types,
-        sources: facts.sources,
-        declaration: facts.declaration,
+        facts: row.facts,
         parameters,
     }
 }
 
 /// Takes calls that are counted elsewhere out of the counters; sets stay as they are.
 pub(crate) fn take_away(delta: &mut EndpointDelta, replayed: &EndpointDelta) {
-    for (code, count) in &replayed.status_counts {
-        if let Some(known) = delta.status_counts.get_mut(code) {
+    for (code, count) in &replayed.facts.status_counts {
+        if let Some(known) = delta.facts.status_counts.get_mut(code) {
             *known = known.saturating_sub(*count);
         }
     }
-    delta.status_counts.retain(|_, count| *count > 0);
-    let proofs: u64 = replayed.status_counts.values().sum();
+    delta.facts.status_counts.retain(|_, count| *count > 0);
+    let proofs: u64 = replayed.facts.status_counts.values().sum();
     for (key, seen) in &mut delta.parameters {
         let shown = replayed.parameters.get(key).map_or(if key.is_url_param { proofs } else { 0 }, |seen| seen.count);
         seen.count = seen.count.saturating_sub(shown);
     }
 }
 
-pub(crate) fn to_row(key: String, url: String, seen: EndpointDelta, never_merge: bool) -> RawEndpoint {
+pub(crate) fn to_row(key: String, url: String, seen: EndpointDelta) -> RawEndpoint {
     RawEndpoint {
         key,
         method: seen.method.name().to_owned(),
@@ -126,21 +106,7 @@ pub(crate) fn to_row(key: String, url: String, seen: EndpointDelta, never_merge:
         proven: seen.proven,
         first_seen: seen.first_seen,
         last_seen: seen.last_seen,
-        facts: Facts {
-            declared: seen.declared,
-            status_counts: seen.status_counts,
-            addresses: seen.addresses,
-            declared_codes: seen.declared_codes,
-            discovered: seen.discovered,
-            hosts: seen.hosts,
-            auth_sets: seen.auth_sets,
-            api_types: seen.api_types,
-            kinds: seen.kinds,
-            access_types: seen.access_types,
-            sources: seen.sources,
-            declaration: seen.declaration,
-            never_merge,
-        },
+        facts: seen.facts,
         description: None,
         described_at: 0,
     }

@@ -1,9 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use portolan_engine::{AccessType, ApiType, AuthSet, AuthType, DeclaredFacts, EndpointKind, template::SplitUrl};
+use portolan_engine::{AccessType, ApiType, AuthSet, AuthType, EndpointKind, Facts, template::SplitUrl};
 use portolan_path::Template;
 use portolan_record::Source;
-use serde::{Deserialize, Serialize};
 
 use crate::model::{collections::Tag, keys};
 
@@ -59,55 +58,12 @@ pub struct RawEndpoint {
     pub first_seen: i64,
     /// Unix seconds.
     pub last_seen: i64,
-    /// What was seen of it.
+    /// What no query selects by.
     pub facts: Facts,
     /// As somebody wrote it.
     pub description: Option<String>,
     /// Unix seconds; of several raw URLs of one endpoint the last description counts.
     pub described_at: i64,
-}
-
-/// The part of a raw endpoint that no query selects by.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Facts {
-    /// A specification names it.
-    pub declared: bool,
-    /// Calls by status code.
-    pub status_counts: BTreeMap<i32, u64>,
-    /// Further URLs of a declared operation, at its other servers.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    pub addresses: BTreeSet<String>,
-    /// Status codes that a specification names.
-    pub declared_codes: BTreeSet<i32>,
-    /// Unix seconds of the oldest record that proves the endpoint.
-    pub discovered: Option<i64>,
-    /// Hosts on which it was called.
-    pub hosts: BTreeSet<String>,
-    /// Every distinct set of authentication types seen together.
-    pub auth_sets: BTreeSet<AuthSet>,
-    /// What its calls speak.
-    pub api_types: BTreeSet<ApiType>,
-    /// What its calls are for those who look for APIs.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    pub kinds: BTreeSet<EndpointKind>,
-    /// What the addresses of its calls say.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    pub access_types: BTreeSet<AccessType>,
-    /// The source to the time of its first record.
-    pub sources: BTreeMap<Source, i64>,
-    /// What a specification says of it.
-    pub declaration: Option<DeclaredFacts>,
-    /// Taken out of a template by hand.
-    pub never_merge: bool,
-}
-
-impl Facts {
-    /// Records that prove the endpoint, each of which showed its URL.
-    pub fn proofs(&self) -> u64 {
-        let proving = |(code, _): &(&i32, &u64)| matches!(code, 0 | 101 | 200..300 | 302);
-        self.status_counts.iter().filter(proving).map(|(_, count)| count).sum()
-    }
 }
 
 /// An endpoint: the raw URLs of one effective URL together.
@@ -280,6 +236,8 @@ pub(crate) fn grouped(rows: Vec<RawEndpoint>) -> BTreeMap<(String, String), Vec<
 
 #[cfg(test)]
 mod tests {
+    use portolan_engine::DeclaredFacts;
+
     use super::*;
 
     fn raw(url: &str, status: i32, auth: &[AuthType]) -> RawEndpoint {

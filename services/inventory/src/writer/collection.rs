@@ -132,20 +132,19 @@ impl<'t> CollectionWriter<'t> {
         let touched: BTreeSet<ParameterKey> = delta.seen.parameters.keys().cloned().collect();
 
         let entry = delta.seen.raw_endpoint();
-        let (mut bodies, mut url, mut never_merge) = (BodyNames::default(), String::new(), delta.apart);
+        let (mut bodies, mut url) = (BodyNames::default(), String::new());
         let mut seen = delta.seen;
         if let Some((row, row_bodies)) = stored.rows.remove(&key) {
             bodies = row_bodies;
             url.clone_from(&row.url);
-            never_merge |= row.facts.never_merge;
             seen.merge(to_delta(seen.method, row, parameters));
         }
         bodies.absorb(&entry.bodies);
         let entry = CatalogEntry {
             bodies: bodies.clone(),
-            never_merge,
-            pinned: seen.declared,
-            addresses: seen.addresses.clone(),
+            never_merge: seen.facts.never_merge,
+            pinned: seen.facts.declared,
+            addresses: seen.facts.addresses.clone(),
             proven: seen.proven,
             ..entry
         };
@@ -173,7 +172,7 @@ impl<'t> CollectionWriter<'t> {
         if !delta.declared.is_empty() {
             folded.declared.insert(key.clone(), (seen.method, seen.raw_url.clone(), delta.declared));
         }
-        folded.rows.push((to_row(key, url, seen, never_merge), bodies));
+        folded.rows.push((to_row(key, url, seen), bodies));
         Ok(())
     }
 

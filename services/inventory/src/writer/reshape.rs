@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, HashMap, btree_map::Entry};
 
 use portolan_engine::{
-    Aggregate, Detectors, EndpointDelta, Method, ParameterKey, Sample, Samples, Values, Verdict, joined_parameters,
-    observe, raw_url_of,
+    Aggregate, Detectors, EndpointDelta, Facts, Method, ParameterKey, Sample, Samples, Values, Verdict,
+    joined_parameters, observe, raw_url_of,
     template::{BodyNames, SplitUrl},
 };
 use portolan_path::Segment;
@@ -164,21 +164,24 @@ fn cut(
     let has_left = !parts.is_empty();
     let mut pieces: Vec<_> =
         parts.into_iter().map(|(url, piece)| (keys::endpoint_key(method.name(), &url), piece)).collect();
-    let proofs = proofs(&rest);
+    let proofs = rest.facts.proofs();
     let mut rest_bodies = bodies;
     if has_left && proofs == 0 {
         // What proved the endpoint has left; other answers are counted where they were.
         rest = EndpointDelta {
             proven: false,
-            discovered: None,
-            auth_sets: Default::default(),
-            api_types: Default::default(),
-            access_types: Default::default(),
+            facts: Facts {
+                discovered: None,
+                auth_sets: Default::default(),
+                api_types: Default::default(),
+                access_types: Default::default(),
+                ..rest.facts
+            },
             parameters: BTreeMap::new(),
             ..rest
         };
         rest_bodies = BodyNames::default();
-        if rest.status_counts.is_empty() {
+        if rest.facts.status_counts.is_empty() {
             return pieces;
         }
     } else if has_left {
@@ -193,12 +196,6 @@ fn cut(
     pieces
 }
 
-/// Records that prove the endpoint, each of which showed its URL.
-fn proofs(seen: &EndpointDelta) -> u64 {
-    let proving = |(code, _): &(&i32, &u64)| matches!(code, 0 | 101 | 200..300 | 302);
-    seen.status_counts.iter().filter(proving).map(|(_, count)| count).sum()
-}
-
 /// Adds the parameters of the segments that are variable in the new form alone.
 fn add_parameters(form: &Form<'_>, seen: &mut EndpointDelta, old: &str, new: &str, count: u64) {
     if old == new || count == 0 {
@@ -209,7 +206,7 @@ fn add_parameters(form: &Form<'_>, seen: &mut EndpointDelta, old: &str, new: &st
         sighting.value.into_iter().for_each(|value| values.add(value));
         let mut found = Aggregate {
             count,
-            first_seen: seen.discovered.unwrap_or(seen.first_seen),
+            first_seen: seen.facts.discovered.unwrap_or(seen.first_seen),
             last_seen: seen.last_seen,
             values,
             min: sighting.number,
@@ -239,7 +236,7 @@ fn seen_at(form: &Form<'_>, record: &str, url: &str, whole: &EndpointDelta) -> O
     calls.add(record.time, if form.is_redacted { "" } else { &record.ip });
     let mut seen = EndpointDelta::new(observation);
     // Which addresses are whose is not asked again.
-    seen.access_types.clone_from(&whole.access_types);
+    seen.facts.access_types.clone_from(&whole.facts.access_types);
     if form.is_redacted {
         redaction::strip(&mut seen);
     }
@@ -300,11 +297,10 @@ async fn put(
     for (key, piece) in pieces {
         let Piece { method, url, mut seen, mut bodies, samples: kept_samples, calls: piece_calls, described: text } =
             piece;
-        let (mut row_url, mut never_merge, mut known_text) = (url, false, None);
+        let (mut row_url, mut known_text) = (url, None);
         if let Some((row, known)) = kept.remove(&key) {
             bodies.absorb(&known);
             row_url.clone_from(&row.url);
-            never_merge = row.facts.never_merge;
             known_text = row.description.clone().map(|text| (text, row.described_at));
             seen.merge(to_delta(method, row, parameters.remove(&key).unwrap_or_default()));
         }
@@ -324,7 +320,7 @@ async fn put(
             [account_id.into(), collection_id.into(), (&key).into(), digest.into(), sample.time.into(), text]
         }));
         calls.push((key.clone(), piece_calls));
-        rows.push((to_row(key, row_url, seen, never_merge), bodies));
+        rows.push((to_row(key, row_url, seen), bodies));
     }
     let affected_keys: Vec<&str> = affected.iter().map(String::as_str).collect();
     let before = store::endpoints::count_proven(tx, account_id, collection_id, &affected_keys).await?;
