@@ -15,6 +15,8 @@ pub(super) struct Facts {
     pub pairs: u8,
     pub speaks_of_iban: bool,
     pub names_a_phone: bool,
+    /// It speaks of an identifier of some country.
+    pub names_an_identifier: bool,
 }
 
 thread_local! {

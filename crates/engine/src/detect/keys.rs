@@ -25,7 +25,7 @@ impl Compact {
         &self.bytes[..self.len] == text.as_bytes()
     }
 
-    fn ends_with(&self, text: &str) -> bool {
+    pub fn ends_with(&self, text: &str) -> bool {
         self.bytes[..self.len].ends_with(text.as_bytes())
     }
 }
@@ -47,6 +47,11 @@ pub const fn letters_of(text: &str) -> u32 {
 /// Whether one of the words of the key, split at separators and capitals, is the word.
 pub(super) fn has_word(key: &str, word: &str) -> bool {
     words(key).any(|part| part.eq_ignore_ascii_case(word))
+}
+
+/// Whether the last of the key's words is the word.
+pub(super) fn has_last_word(key: &str, word: &str) -> bool {
+    words(key).last().is_some_and(|part| part.eq_ignore_ascii_case(word))
 }
 
 /// Words of things that are counted, tracked or measured. What stands under them is no personal data, whatever it looks
@@ -160,7 +165,8 @@ pub(super) fn speaks_of(key: &str, word: &str) -> bool {
     compact_speaks_of(key, &Compact::new(key), word)
 }
 
-fn compact_speaks_of(key: &str, compact: &Compact, word: &str) -> bool {
+/// The same for a key whose compact form is at hand.
+pub(super) fn compact_speaks_of(key: &str, compact: &Compact, word: &str) -> bool {
     if word.len() > 4 { compact.contains(word) } else { compact.is(word) || has_word(key, word) }
 }
 
@@ -221,8 +227,12 @@ pub(super) fn names_a_property(key: &str) -> bool {
         "set",
         "title",
         "placeholder",
+        "in",
+        "color",
     ];
+    const PLACES: [&str; 5] = ["pagetoken", "nexttoken", "continuationtoken", "synctoken", "cursortoken"];
     words(key).skip(1).last().is_some_and(|word| LAST.iter().any(|known| known.eq_ignore_ascii_case(word)))
+        || PLACES.iter().any(|place| Compact::new(key).ends_with(place))
 }
 
 /// Whether the first word asks something of the data or allows it: `hasPassword`, `maxRetries`.
@@ -259,6 +269,8 @@ pub(super) fn names_a_password(key: &str) -> bool {
         "şifre",
         "heslo",
         "jelszo",
+        "motpasse",
+        "passwordhash",
     ];
     const WHOLE: &[&str] = &["пароль", "密码", "密碼", "パスワード", "비밀번호", "κωδικός", "סיסמה", "كلمةالمرور"];
     let compact = Compact::new(key);
@@ -303,7 +315,14 @@ pub(super) fn names_a_client_secret(key: &str) -> bool {
         "encryptionkey",
         "signingkey",
         "totpsecret",
+        "otpsecret",
+        "awssecret",
+        "secretaccess",
         "masterkey",
+        "aeskey",
+        "wpakey",
+        "presharedkey",
+        "psk",
     ];
     let compact = Compact::new(key);
     ENDS.iter().any(|end| compact.ends_with(end))
@@ -368,8 +387,20 @@ pub(super) fn names_a_session(key: &str) -> bool {
 /// Whether four dotted numbers under the key are a version.
 pub(super) fn names_a_version(key: &str) -> bool {
     const WORDS: &[&str] = &[
-        "ver", "build", "firmware", "release", "oid", "netmask", "mask", "path", "section", "chapter", "plugin",
-        "driver", "revision",
+        "ver",
+        "identifier",
+        "build",
+        "firmware",
+        "release",
+        "oid",
+        "netmask",
+        "mask",
+        "path",
+        "section",
+        "chapter",
+        "plugin",
+        "driver",
+        "revision",
     ];
     let compact = Compact::new(key);
     compact.contains("version") || compact.contains("netmask") || WORDS.iter().any(|word| has_word(key, word))

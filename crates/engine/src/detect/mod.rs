@@ -11,6 +11,7 @@ mod facts;
 mod keys;
 mod kinds;
 mod national;
+mod personal;
 mod phone;
 mod pii;
 mod rules;
@@ -53,6 +54,8 @@ pub struct Detectors {
     values: ValueRules,
     /// Identifiers of countries.
     national: Vec<(&'static National, SubType)>,
+    /// What keys call them.
+    identifiers: national::Names,
     /// The same by a length of their texts, since most values have the length of few.
     national_by_bytes: Vec<OfLength>,
     pairs: Vec<(PairRule, SubType)>,
@@ -110,6 +113,7 @@ impl Detectors {
             keys: Vec::new(),
             values: ValueRules::default(),
             national: Vec::new(),
+            identifiers: national::Names::default(),
             national_by_bytes: vec![OfLength::default(); national::BYTES_MAX + 1],
             pairs: Vec::new(),
             tests: Vec::new(),
@@ -144,6 +148,7 @@ impl Detectors {
                 Rule::Iban => detectors.iban = Some(sub_type),
             }
         }
+        detectors.identifiers = national::Names::new(detectors.national.iter().map(|(national, _)| *national));
         detectors
     }
 
@@ -215,7 +220,7 @@ impl Detectors {
         }
         let facts = self.facts(key);
         if let Some(sub_type) = facts.kind {
-            return Detected { sub_type, reserved: is_password(sub_type) && secrets::is_placeholder(value) };
+            return Detected { sub_type, reserved: is_proof(sub_type) && secrets::is_placeholder(value) };
         }
         if value.len() > VALUE_BYTES_MAX {
             let key = || {
@@ -236,7 +241,8 @@ impl Detectors {
             return found(sub_type);
         }
         let kinds = kinds_of(digits);
-        let known = self.values.find(digits, kinds).or_else(|| self.detect_national(key, digits, kinds, false));
+        let facts = self.facts(key);
+        let known = self.values.find(digits, kinds).or_else(|| self.detect_national(key, facts, digits, kinds, false));
         if let Some(sub_type) = known {
             return found(sub_type);
         }
@@ -288,6 +294,7 @@ impl Detectors {
                 pairs: pairs.fold(0, |bits, (at, (pair, _))| bits | u8::from((pair.key)(key)) << at),
                 speaks_of_iban: keys::speaks_of(key, "iban"),
                 names_a_phone: keys::names_a_phone(key),
+                names_an_identifier: self.identifiers.is_any(key, letters),
             }
         })
     }
@@ -299,7 +306,7 @@ impl Detectors {
         {
             return Some(sub_type);
         }
-        let by_value = self.values.find(value, kinds).or_else(|| self.detect_national(key, value, kinds, true));
+        let by_value = self.values.find(value, kinds).or_else(|| self.detect_national(key, facts, value, kinds, true));
         if by_value.is_some() || value.len() < SECRET_BYTES_MIN || kinds & (LETTER | WIDE) == 0 {
             return by_value;
         }
@@ -308,11 +315,11 @@ impl Detectors {
         self.detect_by_test(value, kinds).or_else(|| by_pair().map(|(_, (_, found))| *found))
     }
 
-    fn detect_national(&self, key: &str, value: &str, kinds: Kinds, is_text: bool) -> Option<SubType> {
+    fn detect_national(&self, key: &str, facts: Facts, value: &str, kinds: Kinds, is_text: bool) -> Option<SubType> {
         if !(6..=24).contains(&value.len()) || kinds & DIGIT == 0 {
             return None;
         }
-        if names_ssn(key, value) {
+        if facts.names_an_identifier && names_ssn(key, value) {
             return Some(SubType::Ssn);
         }
         // Blanks around the value do not count, and are of the kinds of blanks and signs, or wide.
@@ -324,7 +331,12 @@ impl Detectors {
             return None;
         }
         let value = trimmed;
-        let known = || of_length.list.iter().filter(|(national, _)| national.is_match(key, value, is_text));
+        let known = || {
+            of_length
+                .list
+                .iter()
+                .filter(|(national, _)| national.is_match(key, value, is_text, facts.names_an_identifier))
+        };
         // A number may be one of several countries; the one that the key names is it.
         let named = known().find(|(national, _)| national.is_name(key) || national.is_own_name(key));
         named.or_else(|| known().next()).map(|(_, sub_type)| *sub_type)
@@ -336,8 +348,9 @@ pub(crate) fn is_random_key(value: &str) -> bool {
     secrets::is_random_key(value)
 }
 
-fn is_password(sub_type: SubType) -> bool {
-    sub_type.name() == "PASSWORD"
+/// Kinds that a key alone tells and under which templates and masks stand as well.
+fn is_proof(sub_type: SubType) -> bool {
+    ["PASSWORD", "SECRET", "TOKEN", "PIN", "AUTH", "ENCRYPT", "SESSIONID", "ONE-TIME CODE"].contains(&sub_type.name())
 }
 
 /// A shorter value is no secret that is told by its grammar or by a key.
@@ -414,7 +427,7 @@ fn detect_built_in(key: &str, facts: Facts, value: &str, kinds: Kinds) -> Detect
 fn names_ssn(key: &str, value: &str) -> bool {
     matches!(value.len(), 9 | 11)
         && national::US_SSN_DIGITS.is_own_name(key)
-        && national::US_SSN_DIGITS.is_match(key, value, false)
+        && national::US_SSN_DIGITS.is_match(key, value, false, true)
 }
 
 /// Digits with an optional minus, or the same with one decimal point.

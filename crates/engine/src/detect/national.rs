@@ -1,15 +1,21 @@
 //! National identifiers whose last characters follow from the others, and a few whose grammar alone is rare enough.
 
+mod americas;
+mod asia_africa;
 mod europe;
+mod taxpayers;
 mod world;
 
 use std::collections::BTreeSet;
 
 use super::checksum::is_day_and_month;
-use super::keys;
+use super::keys::{self, Compact};
 use super::kinds::{CLASSES, DIGIT, KINDS, Kinds, LETTER, UPPER};
 
+pub(super) use americas::*;
+pub(super) use asia_africa::*;
 pub(super) use europe::*;
+pub(super) use taxpayers::*;
 pub(super) use world::*;
 
 /// How the identifier of one country is written and checked.
@@ -32,7 +38,27 @@ pub(super) struct National {
 
 /// Whether the key speaks of an identifier of a person, of whatever country.
 pub(super) fn names_a_person(key: &str) -> bool {
-    WORDS.iter().any(|word| keys::speaks_of(key, word))
+    let compact = Compact::new(key);
+    WORDS.iter().any(|word| keys::compact_speaks_of(key, &compact, word))
+}
+
+/// What keys call identifiers, with the letters of each, so that most keys are told by theirs alone.
+#[derive(Debug, Default)]
+pub(super) struct Names(Vec<(u32, &'static str)>);
+
+impl Names {
+    /// The names of some identifiers, and those that every country uses.
+    pub fn new<'n>(list: impl Iterator<Item = &'n National>) -> Self {
+        let own = list.chain([&US_SSN_DIGITS]).flat_map(|national| national.words);
+        let words: BTreeSet<_> = own.chain(WORDS).copied().collect();
+        Self(words.into_iter().map(|word| (keys::letters_of(word), word)).collect())
+    }
+
+    /// Whether the key, whose letters are given as bits, speaks of any.
+    pub fn is_any(&self, key: &str, letters: u32) -> bool {
+        let compact = Compact::new(key);
+        self.0.iter().any(|(own, word)| letters & own == *own && keys::compact_speaks_of(key, &compact, word))
+    }
 }
 
 /// Longest form of any.
@@ -93,15 +119,16 @@ impl National {
         })
     }
 
-    /// Whether the value is one. `is_text` is false for a number of JSON, which is one only where the key says so.
-    pub fn is_match(&self, key: &str, value: &str, is_text: bool) -> bool {
+    /// Whether the value is one. `is_text` is false for a number of JSON, which is one only where the key says so;
+    /// `may_be_named` is false where the key is known to speak of no identifier at all.
+    pub fn is_match(&self, key: &str, value: &str, is_text: bool, may_be_named: bool) -> bool {
         let value = value.trim();
         if !(6..=BYTES_MAX).contains(&value.len()) {
             return false;
         }
         let fits = |masks: &[&str]| masks.iter().any(|mask| is_of_mask(value, mask));
         let alone = is_text && fits(self.alone);
-        if !alone && !fits(self.named) && !fits(self.alone) {
+        if !alone && (!may_be_named || (!fits(self.named) && !fits(self.alone))) {
             return false;
         }
         let (mut places, mut count) = ([0; BYTES_MAX], 0);
@@ -111,17 +138,20 @@ impl National {
         }
         let places = &places[..count];
         (self.check)(places)
-            && (self.is_named(key) || (alone && !keys::names_a_thing(key) && (self.alone_check)(places)))
+            && ((may_be_named && self.is_named(key))
+                || (alone && !keys::names_a_thing(key) && (self.alone_check)(places)))
     }
 
     /// Whether the key speaks of the identifier.
     pub fn is_named(&self, key: &str) -> bool {
-        self.words.iter().chain(WORDS).any(|word| keys::speaks_of(key, word))
+        let compact = Compact::new(key);
+        self.words.iter().chain(WORDS).any(|word| keys::compact_speaks_of(key, &compact, word))
     }
 
     /// Whether the key speaks of the identifier by a name of its own.
     pub fn is_own_name(&self, key: &str) -> bool {
-        self.words.iter().any(|word| keys::speaks_of(key, word))
+        let compact = Compact::new(key);
+        self.words.iter().any(|word| keys::compact_speaks_of(key, &compact, word))
     }
 
     /// Whether the key is the name of this identifier and of no other.

@@ -1,11 +1,11 @@
 use std::sync::LazyLock;
 
 use super::national::{self, National};
-use super::{keys, secrets};
+use super::{keys, personal, secrets};
 
 /// One kind of personal or secret data beyond the built-in subtypes, found by the name of a key or by a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PiiType(u8);
+pub struct PiiType(u16);
 
 /// How a kind is recognized.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +57,11 @@ const fn word(name: &'static str, text: &'static str) -> Entry {
     entry(name, false, true, Rule::KeyWord(text))
 }
 
+/// Something about a person that the name of its field tells.
+const fn personal(name: &'static str, test: fn(&str) -> bool) -> Entry {
+    entry(name, false, true, Rule::Key(test))
+}
+
 const fn aws(name: &'static str, part: &'static str, pattern: &'static str) -> Entry {
     entry(name, true, true, Rule::Value(part, pattern))
 }
@@ -82,6 +87,7 @@ const fn plain(name: &'static str, part: &'static str, pattern: &'static str) ->
 static TABLE: &[Entry] = &[
     entry("USERNAME", true, true, Rule::KeyContains("username")),
     aws("AWS ACCESS KEY ID", "A", "(?:A3T[A-Z0-9]|AKIA|AGPA|AIDA|AROA|AIPA|ANPA|ANVA|ASIA)[A-Z0-9]{16}"),
+    secret("AWS SIGNED URL", "X-Amz-Signature=", r"https?://\S+X-Amz-Signature=[0-9a-f]{64}\S*"),
     aws(
         "AWS S3 BUCKET URL",
         "s3",
@@ -115,6 +121,21 @@ static TABLE: &[Entry] = &[
     key("INVOICE", "invoice"),
     key("SESSIONID", "sessionid"),
     key("ENCRYPT", "encrypt"),
+    personal("PERSON NAME", personal::names_a_person),
+    personal("DATE OF BIRTH", personal::names_a_birthday),
+    personal("PERSONAL TRAIT", personal::names_a_trait),
+    personal("SPECIAL CATEGORY", personal::names_a_special_category),
+    personal("HEALTH", personal::names_health),
+    personal("POSTAL ADDRESS", personal::names_a_place),
+    personal("GEOLOCATION", personal::names_a_position),
+    personal("CARD DATA", personal::names_card_data),
+    personal("BANK ACCOUNT", personal::names_an_account),
+    personal("INCOME", personal::names_means),
+    personal("ONE-TIME CODE", personal::names_a_proof),
+    personal("IDENTITY DOCUMENT", personal::names_a_document),
+    personal("LICENSE PLATE", personal::names_a_plate),
+    personal("DEVICE IDENTIFIER", personal::names_a_device),
+    personal("MEMBERSHIP NUMBER", personal::names_membership),
     secret("GCP API KEY", "AIza", r"AIza[0-9A-Za-z_-]{35}"),
     secret("MAILCHIMP API KEY", "-us", r"[0-9a-f]{32}-us[0-9]{1,2}"),
     secret("NPM TOKEN", "npm_", r"npm_[A-Za-z0-9]{36}"),
@@ -255,6 +276,17 @@ static TABLE: &[Entry] = &[
     secret("MERCADO PAGO TOKEN", "-", "(?:APP_USR|TEST)-[0-9]{15,17}-[0-9]{6}-[0-9a-f]{32}-[0-9]{6,12}"),
     secret("BUILDKITE TOKEN", "bk", "bk(?:ua|at|aj)_[0-9a-f]{40}"),
     secret("CIRCLECI TOKEN", "CCIP", "CCIP(?:RJ|AT)_[A-Za-z0-9]{22}_[0-9a-f]{40}"),
+    secret(
+        "PASSWORD HASH",
+        "$",
+        r"\$(?:2[abxy]?|argon2(?:id|i|d)|scrypt|s0|[156y]|apr1|pbkdf2[a-z0-9-]*|bcrypt-sha256)\$\S{20,}",
+    ),
+    secret("PASSWORD HASH OF FRAMEWORKS", "$", r"(?:pbkdf2|argon2|scrypt|bcrypt)[a-z0-9_-]*\$+[^\s$]+\$\S{20,}"),
+    secret("PASSWORD HASH OF DIRECTORIES", "}", r"\{(?:SSHA|SSHA256|SSHA512|SHA|CRYPT|BCRYPT|bcrypt)\}\S{20,}"),
+    secret("BEARER TOKEN", "earer ", r"(?i)bearer [A-Za-z0-9._~+/-]{16,}=*"),
+    secret("OTP AUTH URL", "otpauth://", r"otpauth://(?:totp|hotp)/\S*[?&]secret=[A-Za-z2-7=]{8,}\S*"),
+    secret("AZURE SHARED ACCESS SIGNATURE", "sig=", r"(?:https?://\S+[?&]|\?)?\S*\bsig=[A-Za-z0-9%+/=_-]{40,}\S*"),
+    secret("GOOGLE SIGNED URL", "X-Goog-Signature=", r"https?://\S+X-Goog-Signature=[0-9a-f]{64,}\S*"),
     credential("URL WITH CREDENTIALS", Rule::Test("://@", secrets::is_url_with_password)),
     credential("BASIC CREDENTIALS", Rule::Test(" BASIC", secrets::is_basic)),
     credential("SESSION COOKIE", Rule::Test("=;", secrets::is_session_cookie)),
@@ -320,6 +352,54 @@ static TABLE: &[Entry] = &[
     national("RUSSIAN TAXPAYER NUMBER", &national::RUSSIAN_INN),
     national("UKRAINIAN TAXPAYER NUMBER", &national::UKRAINIAN_RNOKPP),
     national("KAZAKH IDENTITY NUMBER", &national::KAZAKH_IIN),
+    national("US ADOPTION TAXPAYER NUMBER", &national::US_ATIN),
+    national("US TAX PREPARER NUMBER", &national::US_PTIN),
+    national("CANADIAN HEALTH NUMBER", &national::CANADIAN_HEALTH_NUMBER),
+    national("DOMINICAN IDENTITY NUMBER", &national::DOMINICAN_CEDULA),
+    national("VENEZUELAN TAXPAYER NUMBER", &national::VENEZUELAN_RIF),
+    national("PERUVIAN IDENTITY NUMBER", &national::PERUVIAN_DNI),
+    national("COLOMBIAN TAXPAYER NUMBER", &national::COLOMBIAN_NIT),
+    national("URUGUAYAN IDENTITY NUMBER", &national::URUGUAYAN_ID),
+    national("CUBAN IDENTITY NUMBER", &national::CUBAN_ID),
+    national("MALAYSIAN IDENTITY NUMBER", &national::MALAYSIAN_NRIC),
+    national("INDONESIAN IDENTITY NUMBER", &national::INDONESIAN_NIK),
+    national("INDONESIAN TAXPAYER NUMBER", &national::INDONESIAN_NPWP),
+    national("PAKISTANI IDENTITY NUMBER", &national::PAKISTANI_CNIC),
+    national("INDIAN VOTER NUMBER", &national::INDIAN_VOTER_ID),
+    national("INDIAN VIRTUAL NUMBER", &national::INDIAN_VIRTUAL_ID),
+    national("EMIRATES IDENTITY NUMBER", &national::EMIRATES_ID),
+    national("SAUDI IDENTITY NUMBER", &national::SAUDI_ID),
+    national("IRANIAN NATIONAL CODE", &national::IRANIAN_ID),
+    national("EGYPTIAN IDENTITY NUMBER", &national::EGYPTIAN_ID),
+    national("SRI LANKAN IDENTITY NUMBER", &national::SRI_LANKAN_NIC),
+    national("MAURITIAN IDENTITY NUMBER", &national::MAURITIAN_ID),
+    national("GHANAIAN TAXPAYER NUMBER", &national::GHANAIAN_TIN),
+    national("GHANAIAN CARD NUMBER", &national::GHANA_CARD),
+    national("KENYAN TAXPAYER NUMBER", &national::KENYAN_PIN),
+    national("SOUTH AFRICAN TAXPAYER NUMBER", &national::SOUTH_AFRICAN_TAX_NUMBER),
+    national("VIETNAMESE TAXPAYER NUMBER", &national::VIETNAMESE_TAXPAYER_NUMBER),
+    national("UK TAXPAYER REFERENCE", &national::UK_TAXPAYER_REFERENCE),
+    national("UK PUPIL NUMBER", &national::UK_PUPIL_NUMBER),
+    national("FRENCH TAXPAYER NUMBER", &national::FRENCH_TAXPAYER_NUMBER),
+    national("POLISH TAXPAYER NUMBER", &national::POLISH_TAXPAYER_NUMBER),
+    national("AUSTRIAN TAXPAYER NUMBER", &national::AUSTRIAN_TAXPAYER_NUMBER),
+    national("GERMAN TAX NUMBER", &national::GERMAN_TAX_NUMBER),
+    national("BULGARIAN FOREIGNER NUMBER", &national::BULGARIAN_FOREIGNER_NUMBER),
+    national("DUTCH EDUCATION NUMBER", &national::DUTCH_EDUCATION_NUMBER),
+    national("DUTCH CARD NUMBER", &national::DUTCH_CARD_NUMBER),
+    national("LUXEMBOURGISH NATIONAL NUMBER", &national::LUXEMBOURGISH_NUMBER),
+    national("FINNISH TAX NUMBER", &national::FINNISH_TAX_NUMBER),
+    national("ARGENTINE IDENTITY NUMBER", &national::ARGENTINE_DNI),
+    national("COSTA RICAN IDENTITY NUMBER", &national::COSTA_RICAN_ID),
+    national("COLOMBIAN IDENTITY NUMBER", &national::COLOMBIAN_NUIP),
+    national("EGYPTIAN TAXPAYER NUMBER", &national::EGYPTIAN_TAX_NUMBER),
+    national("VIETNAMESE IDENTITY NUMBER", &national::VIETNAMESE_ID),
+    national("PHILIPPINE SOCIAL SECURITY NUMBER", &national::PHILIPPINE_SSS),
+    national("NIGERIAN IDENTITY NUMBER", &national::NIGERIAN_NIN),
+    national("AZERBAIJANI PERSONAL CODE", &national::AZERBAIJANI_PERSONAL_CODE),
+    national("MEXICAN SOCIAL SECURITY NUMBER", &national::MEXICAN_SOCIAL_SECURITY_NUMBER),
+    national("HUNGARIAN PERSONAL NUMBER", &national::HUNGARIAN_PERSONAL_NUMBER),
+    entry("US EMPLOYER NUMBER", false, true, Rule::National(&national::US_EMPLOYER_NUMBER)),
     entry("US PROVIDER NUMBER", false, true, Rule::National(&national::US_NPI)),
     entry("US DEA NUMBER", false, true, Rule::National(&national::US_DEA_NUMBER)),
     entry("US ROUTING NUMBER", false, true, Rule::National(&national::US_ROUTING_NUMBER)),
@@ -351,7 +431,7 @@ static BY_NAME: LazyLock<std::collections::HashMap<&'static str, PiiType>> =
 impl PiiType {
     /// Every kind, in the order in which they are tried.
     pub fn all() -> impl Iterator<Item = Self> {
-        (0..TABLE.len()).map(|index| Self(index as u8))
+        (0..TABLE.len()).map(|index| Self(index as u16))
     }
 
     /// The type of a documented name.

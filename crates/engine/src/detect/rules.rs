@@ -38,7 +38,9 @@ impl KeyRule {
             Self::Contains { text, letters: own } => {
                 letters & own == *own && Compact::new(key).contains(text) && !keys::names_a_property(key)
             }
-            Self::Word { text, letters: own } => letters & own == *own && keys::has_word(key, text),
+            Self::Word { text, letters: own } => {
+                letters & own == *own && keys::has_word(key, text) && !keys::names_a_property(key)
+            }
             Self::Test(test) => test(key),
         }
     }

@@ -6,7 +6,7 @@ use super::declared::{Address, is_of_method};
 use super::dictionary::stays_literal;
 use super::look::{Look, is_constant, verb_of};
 use super::segment::{SplitUrl, Variable, is_templatable};
-use super::weak::{BodyNames, Member, cores};
+use super::weak::{Below, BodyNames, Member, cores};
 use super::wider::{folded, is_wider};
 use crate::Method;
 
@@ -163,12 +163,12 @@ fn weak_urls<'a>(facts: &BTreeMap<(Method, &'a str), RawEndpoint>) -> BTreeMap<(
         let all: Vec<_> = members
             .iter()
             .filter_map(|(token, urls)| {
-                Some(Member { is_pooled: *is_pooled, ..member(facts, *method, token, urls.first()?) })
+                Some(Member { is_pooled: *is_pooled, ..member(facts, *method, (*index, token), urls.first()?) })
             })
             .collect();
         let cores = cores(all.iter().copied());
         for (token, url) in members.iter().flat_map(|(token, urls)| urls.iter().map(move |url| (token, url))) {
-            if cores.iter().any(|core| all[*core].agrees_with(&member(facts, *method, token, url))) {
+            if cores.iter().any(|core| all[*core].agrees_with(&member(facts, *method, (*index, token), url))) {
                 folds.insert(prefix(url, *index));
             }
         }
@@ -195,11 +195,13 @@ fn weak_urls<'a>(facts: &BTreeMap<(Method, &'a str), RawEndpoint>) -> BTreeMap<(
 fn member<'f>(
     facts: &'f BTreeMap<(Method, &'f str), RawEndpoint>,
     method: Method,
-    token: &str,
+    (index, token): (usize, &str),
     url: &'f str,
 ) -> Member<'f> {
     let look = Look::of(token).expect("only open segments make groups");
-    Member { look, bodies: &facts[&(method, url)].bodies, is_pooled: false }
+    let before = index.checked_sub(1).and_then(|before| SplitUrl::new(url).segments().nth(before));
+    let below = before.map_or(Below::Literal, Below::of);
+    Member { look, bodies: &facts[&(method, url)].bodies, is_pooled: false, below }
 }
 
 /// A token as the groups of other segments see it.

@@ -6,7 +6,7 @@ use super::declared::{Address, Declared};
 use super::segment::SplitUrl;
 use super::space::{PlaceDigest, Space};
 use super::symbols::Symbols;
-use super::weak::{COMPARED_MAX, Member, cores};
+use super::weak::{Below, COMPARED_MAX, Member, cores};
 use crate::Method;
 use portolan_path::Segment;
 
@@ -249,7 +249,12 @@ impl Catalog {
     fn refold(&self, group: &mut Group, at: usize, is_pooled: bool, index: usize) -> Vec<usize> {
         let member = |index: usize| {
             let raw = &self.raws[index];
-            self.symbols.look(raw.tokens[at]).map(|look| Member { look, bodies: &raw.facts.bodies, is_pooled })
+            let below = match at.checked_sub(1) {
+                Some(before) => self.symbols.below(raw.tokens[before]),
+                None => Below::Literal,
+            };
+            let look = self.symbols.look(raw.tokens[at]);
+            look.map(|look| Member { look, bodies: &raw.facts.bodies, is_pooled, below })
         };
         let indexes: Vec<usize> =
             group.members.values().filter_map(|urls| urls.values().next().copied()).take(COMPARED_MAX).collect();

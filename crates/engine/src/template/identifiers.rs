@@ -270,6 +270,27 @@ pub(super) fn file_of(token: &str) -> Option<(&str, &str)> {
     token.rsplit_once('.').filter(|(_, suffix)| SUFFIXES.iter().any(|known| known.eq_ignore_ascii_case(suffix)))
 }
 
+/// Base64 whose end says so: `VXNlcjo0NzE5OA==`, also when its sign is escaped.
+pub(super) fn is_padded(token: &str) -> bool {
+    let Some(front) = token.strip_suffix('=') else {
+        return token.strip_suffix("%3D").is_some_and(|front| is_base64(front.strip_suffix("%3D").unwrap_or(front)));
+    };
+    is_base64(front.strip_suffix('=').unwrap_or(front))
+}
+
+fn is_base64(text: &str) -> bool {
+    text.len() >= 6 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'%'))
+}
+
+/// A language and a country in the spelling of the standard: `de-DE`.
+pub(super) fn is_standard_locale(token: &str) -> bool {
+    let bytes = token.as_bytes();
+    bytes.len() == 5
+        && matches!(bytes[2], b'-' | b'_')
+        && bytes[..2].iter().all(u8::is_ascii_lowercase)
+        && bytes[3..].iter().all(u8::is_ascii_uppercase)
+}
+
 pub(super) fn is_digest(part: &str) -> bool {
     part.len() >= 8
         && part.bytes().any(|byte| byte.is_ascii_digit())

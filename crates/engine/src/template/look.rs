@@ -26,7 +26,7 @@ impl Look {
             return Self::of(&token[..token.len() - verb.len()]);
         }
         let is_capital = token.bytes().all(|byte| byte.is_ascii_uppercase());
-        if (is_capital && (2..=3).contains(&token.len())) || is_locale(token) {
+        if (is_capital && (2..=3).contains(&token.len())) || is_locale(token) || is_code(token) {
             return Some(Self::Id);
         }
         if token.is_empty() || Variable::of_token(token).is_some() || is_constant(token) {
@@ -71,12 +71,13 @@ impl Look {
             Self::Id if is_rich => 4,
             Self::Name if is_rich => 2,
             Self::Id | Self::Name => 1,
+            Self::Slug(3..) if !is_rich => 1,
             _ if !is_rich => 0,
             Self::Slug(3..) => 4,
             Self::Slug(_) => 3,
             Self::Word if names > RICH => 3,
             Self::Word => 2,
-            Self::Plural => 1,
+            Self::Plural => 0,
         }
     }
 }
@@ -240,6 +241,72 @@ const CONSTANTS: &[&str] = &[
     "index",
     "home",
     "root",
+    "pay",
+    "refund",
+    "ship",
+    "track",
+    "transfer",
+    "withdraw",
+    "deposit",
+    "charge",
+    "redeem",
+    "authorize",
+    "capture",
+    "void",
+    "follow",
+    "unfollow",
+    "like",
+    "unlike",
+    "vote",
+    "block",
+    "unblock",
+    "mute",
+    "unmute",
+    "join",
+    "leave",
+    "invite",
+    "assign",
+    "unassign",
+    "complete",
+    "finish",
+    "promote",
+    "demote",
+    "subscribe",
+    "unsubscribe",
+    "rotate",
+    "suspend",
+    "reactivate",
+    "schedule",
+    "reschedule",
+    "deploy",
+    "rollback",
+    "backup",
+    "calculate",
+    "estimate",
+    "convert",
+    "translate",
+    "analyze",
+    "generate",
+    "connect",
+    "disconnect",
+    "checkout",
+    "hourly",
+    "daily",
+    "weekly",
+    "monthly",
+    "quarterly",
+    "yearly",
+    "annual",
+    "mine",
+    "general",
+    "billing",
+    "security",
+    "followers",
+    "following",
+    "cpu",
+    "memory",
+    "disk",
+    "network",
 ];
 
 /// Verbs with which names of calls begin: `getOcrText`, `find_by_iban`.
@@ -295,12 +362,24 @@ const VERBS: &[&str] = &[
     "merge",
     "move",
     "copy",
+    "post",
+    "put",
+    "patch",
+    "make",
+    "change",
+    "edit",
+    "revoke",
+    "invite",
+    "publish",
+    "archive",
+    "restore",
 ];
 
 /// Whether the token names what is done or which view is asked for, or holds a variable in one of its parts.
 pub(super) fn is_constant(token: &str) -> bool {
     CONSTANTS.iter().any(|known| known.eq_ignore_ascii_case(token))
         || is_call(token)
+        || is_dotted_call(token)
         || !verb_of(token).is_empty()
         || (Variable::of_token(token).is_none() && !Segment::of_words(token).is_literal())
 }
@@ -309,20 +388,99 @@ pub(super) fn is_constant(token: &str) -> bool {
 pub(super) fn verb_of(token: &str) -> &str {
     let Some(at) = token.rfind(':').filter(|at| *at > 0) else { return "" };
     let verb = &token[at + 1..];
+    if is_reverse_domain(&token[..at]) {
+        return "";
+    }
     let is_verb = verb.len() >= 3 && verb.bytes().all(|byte| byte.is_ascii_alphabetic());
     if is_verb { &token[at..] } else { "" }
 }
 
 /// A verb with something behind it, in the spelling of programs.
 fn is_call(token: &str) -> bool {
+    // `GetUser` as `getUser`.
     let end = token
         .bytes()
+        .skip(1)
         .position(|byte| byte.is_ascii_uppercase() || matches!(byte, b'_' | b'-'))
+        .map(|end| end + 1)
         .filter(|end| (2..token.len() - 1).contains(end));
     end.is_some_and(|end| {
-        VERBS.contains(&&token[..end])
+        VERBS.iter().any(|verb| verb.len() == end && is_of_first_letter(verb, &token[..end]))
             && token.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_' || byte == b'-')
     })
+}
+
+/// Whether a word is the other, whose first letter may be a capital.
+fn is_of_first_letter(word: &str, other: &str) -> bool {
+    let (word, other) = (word.as_bytes(), other.as_bytes());
+    word[0] == other[0].to_ascii_lowercase() && word[1..] == other[1..]
+}
+
+/// A noun and what is done with it: `chat.postMessage`, `users.list`.
+fn is_dotted_call(token: &str) -> bool {
+    let Some((noun, verb)) = token.rsplit_once('.') else { return false };
+    let is_noun = !noun.is_empty() && noun.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'.');
+    is_noun
+        && super::identifiers::file_of(token).is_none()
+        && (is_call(verb)
+            || CONSTANTS.iter().any(|known| known.eq_ignore_ascii_case(verb))
+            || VERBS.iter().any(|known| known.eq_ignore_ascii_case(verb)))
+}
+
+/// Names as packages have them, from the domain downwards: `com.acme`, which coordinates follow by a colon.
+fn is_reverse_domain(front: &str) -> bool {
+    const TOPS: [&str; 8] = ["com", "org", "net", "io", "dev", "edu", "gov", "app"];
+    front.split_once('.').is_some_and(|(top, rest)| TOPS.contains(&top) && !rest.is_empty())
+}
+
+/// A word that is one of a closed set of values: the code of a language, as `it`, `no`, `is`, a month, a day of the week.
+fn is_code(token: &str) -> bool {
+    const CODES: [&str; 43] = [
+        "am",
+        "as",
+        "be",
+        "da",
+        "de",
+        "el",
+        "en",
+        "es",
+        "et",
+        "fa",
+        "fi",
+        "he",
+        "hi",
+        "is",
+        "it",
+        "la",
+        "mi",
+        "my",
+        "no",
+        "or",
+        "pi",
+        "so",
+        "ta",
+        "to",
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+    ];
+    CODES.contains(&token)
 }
 
 /// `en-US`, `pt_br`.

@@ -13,7 +13,7 @@
 
 /// The version of these rules. It rises with each change after which the same calls make other templates; what is stored
 /// under an older one is then brought to the rules of today.
-pub const RULES_VERSION: i64 = 1;
+pub const RULES_VERSION: i64 = 2;
 
 mod assign;
 mod catalog;

@@ -2,8 +2,8 @@ use std::borrow::Cow;
 
 use super::dictionary::is_word;
 use super::identifiers::{
-    file_of, handle, is_date_list_or_version, is_digest, is_domain, is_period, is_resource_name, looks_random,
-    looks_shuffled,
+    file_of, handle, is_date_list_or_version, is_digest, is_domain, is_padded, is_period, is_resource_name,
+    is_standard_locale, looks_random, looks_shuffled,
 };
 use crate::{Detectors, SubType};
 
@@ -149,7 +149,7 @@ fn variable_of<'a>(
     // Most segments are words without a digit; only an e-mail address, a key or a phone number is anything else.
     let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
     if digits == 0
-        && !bytes.iter().any(|byte| matches!(byte, b'@' | b'%' | b':' | b'.' | b'\''))
+        && !bytes.iter().any(|byte| matches!(byte, b'@' | b'%' | b':' | b'.' | b'\'' | b'='))
         && bytes.len() != 24
         && bytes.len() != 36
     {
@@ -182,7 +182,7 @@ fn variable_of<'a>(
         return Some(Shape::Whole(Variable::String));
     }
     // Digits of an ending say nothing: `seg-17.m4s`.
-    let is_random = file_of(token).is_none() && (looks_random(token) || looks_shuffled(token));
+    let is_random = file_of(token).is_none() && (looks_random(token) || looks_shuffled(token) || is_padded(token));
     is_random.then_some(Shape::Whole(Variable::String))
 }
 
@@ -228,7 +228,8 @@ fn parts_of(token: &str) -> Option<Shape<'_>> {
         Some((name, "1x" | "2x" | "3x" | "4x")) => (name, &front[name.len()..]),
         _ => (front, ""),
     };
-    identifier(front).map(|kind| Shape::Parts(format!("{}{scale}.{suffix}", kind.token()), vec![front]))
+    let kind = identifier(front).or_else(|| is_standard_locale(front).then_some(Variable::String));
+    kind.map(|kind| Shape::Parts(format!("{}{scale}.{suffix}", kind.token()), vec![front]))
 }
 
 /// The keys of OData: `('ALFKI')`, `(7)`, `(OrderID=7,Line='x')`.
@@ -320,6 +321,10 @@ mod tests {
             ("/@octocat", "/@STRING"),
             ("/@acme%2Fcore/1.2.3", "/@STRING/STRING"),
             ("/users/@me", "/users/@me"),
+            ("/nodes/VXNlcjo0NzE5OA==", "/nodes/STRING"),
+            ("/nodes/VXNlcjo0NzE5OA%3D%3D", "/nodes/STRING"),
+            ("/i18n/de-DE.json", "/i18n/STRING.json"),
+            ("/i18n/messages.json", "/i18n/messages.json"),
             ("/usage/2024-01-01..2024-02-01", "/usage/STRING"),
             ("/archive/2024-05", "/archive/STRING"),
             ("/admin/api/2024-10/shops", "/admin/api/2024-10/shops"),

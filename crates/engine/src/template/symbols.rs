@@ -6,6 +6,7 @@ use portolan_path::{Part, Segment};
 use super::assign::{covers, is_open};
 use super::look::{Look, verb_of};
 use super::segment::Variable;
+use super::weak::Below;
 use super::wider::{folded, is_wider};
 
 /// The tokens of all URLs, each looked up in the dictionary once.
@@ -31,6 +32,8 @@ struct Symbol {
     folded: Option<u32>,
     /// It has a verb, which stays.
     has_verb: bool,
+    /// What follows it stands below that.
+    below: Below,
     /// For a token of which a part is variable, the same with a text in place of each.
     widest: Option<String>,
 }
@@ -59,7 +62,8 @@ impl Symbols {
             self.mixed.entry(widest.clone()).or_default().push(id);
         }
         let has_verb = !verb_of(token).is_empty();
-        self.entries.push(Symbol { text, variable, is_open, look, folded: None, has_verb, widest });
+        let below = Below::of(token);
+        self.entries.push(Symbol { text, variable, is_open, look, folded: None, has_verb, below, widest });
         if look.is_some() {
             let folded = self.intern(&folded(token));
             self.entries[id as usize].folded = Some(folded);
@@ -116,6 +120,10 @@ impl Symbols {
 
     pub fn look(&self, token: u32) -> Option<Look> {
         self.entries[token as usize].look
+    }
+
+    pub fn below(&self, token: u32) -> Below {
+        self.entries[token as usize].below
     }
 
     pub fn is_masked_at(&self, token: u32, at: usize) -> bool {

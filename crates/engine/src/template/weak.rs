@@ -1,8 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use portolan_path::Segment;
 use serde::{Deserialize, Serialize};
 
 use super::look::{Look, RICH};
+use super::segment::Variable;
 
 /// Names kept for the request and for each response of a raw URL. The smallest digests are kept, so the selection does
 /// not depend on the order in which the names came.
@@ -87,6 +89,28 @@ pub(super) struct Member<'b> {
     pub bodies: &'b BodyNames,
     /// The URLs of the group differ in other values too, so only what calls show tells that they belong together.
     pub is_pooled: bool,
+    pub below: Below,
+}
+
+/// What stands in front of the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Below {
+    Literal,
+    /// A text that may be a name, behind which a name of its things may follow: `/repos/kim42/hello-world`.
+    Text,
+    /// An identifier, so that a word names what belongs to the identified thing: `/users/7/followers`.
+    Identifier,
+}
+
+impl Below {
+    pub fn of(before: &str) -> Self {
+        match Variable::of_token(before) {
+            Some(Variable::Integer | Variable::Float | Variable::ObjectId) => Self::Identifier,
+            Some(Variable::String | Variable::Versioned) => Self::Text,
+            None if before.ends_with(')') && !Segment::of_words(before).is_literal() => Self::Identifier,
+            None => Self::Literal,
+        }
+    }
 }
 
 impl Member<'_> {
@@ -98,7 +122,13 @@ impl Member<'_> {
 
     fn points(&self) -> usize {
         let names = self.bodies.names();
-        if self.is_pooled && names < RICH { 0 } else { self.look.points(names) }
+        match (self.below, self.look) {
+            _ if self.is_pooled && names < RICH => 0,
+            (Below::Identifier | Below::Text, Look::Word | Look::Plural) => 0,
+            (Below::Identifier, Look::Slug(..=2)) => 0,
+            (Below::Identifier, Look::Name) => 1,
+            (_, look) => look.points(names),
+        }
     }
 }
 
@@ -194,7 +224,7 @@ mod tests {
     }
 
     fn cores_of(look: Look, members: &[BodyNames]) -> Vec<usize> {
-        cores(members.iter().map(|bodies| Member { look, bodies, is_pooled: false }))
+        cores(members.iter().map(|bodies| Member { look, bodies, is_pooled: false, below: Below::Literal }))
     }
 
     #[test]
@@ -218,12 +248,30 @@ mod tests {
             (Look::Slug(2), 5, 4),
             (Look::Word, 5, 4),
             (Look::Word, 3, 5),
-            (Look::Plural, 5, 10),
         ] {
             assert!(!cores_of(look, &alike(few, shown)).is_empty(), "{look:?}");
             assert!(cores_of(look, &alike(few - 1, shown)).is_empty(), "{look:?}");
         }
         assert!(cores_of(Look::Word, &alike(60, 2)).is_empty());
+        assert!(cores_of(Look::Plural, &alike(60, 5)).is_empty());
+    }
+
+    #[test]
+    fn words_behind_an_identifier_name_its_things() {
+        let bodies = names(0..0, &[(200, 0..5)]);
+        let count = |look: Look, before: &str| {
+            let below = Below::of(before);
+            let members = vec![Member { look, bodies: &bodies, is_pooled: false, below }; 9];
+            cores(members.into_iter()).len()
+        };
+        for before in ["INTEGER", "OBJECT_ID", "Products(INTEGER)"] {
+            for look in [Look::Word, Look::Slug(2), Look::Name] {
+                assert_eq!(count(look, before), 0, "{look:?} {before}");
+            }
+            assert_eq!((count(Look::Id, before), count(Look::Slug(3), before)), (1, 1), "{before}");
+        }
+        assert_eq!((count(Look::Word, "STRING"), count(Look::Slug(2), "STRING")), (0, 1));
+        assert_eq!((count(Look::Word, "teams"), count(Look::Word, "@STRING")), (1, 1));
     }
 
     #[test]

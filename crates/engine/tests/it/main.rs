@@ -1,5 +1,6 @@
 //! The engine over captures of real browsers. The folder with `har/*.har` comes from `PORTOLAN_TEST_DATA`.
 
+mod fields;
 mod labelled;
 mod services;
 mod strangers;

@@ -39,7 +39,7 @@ fn calls_of_strangers_are_told_apart() {
 }
 
 /// The version of the rules, and a digest of the templates that they make of both sets.
-const SEEN: (i64, u64) = (1, 0x2584_b770_e6de_4943);
+const SEEN: (i64, u64) = (2, 0x591f_9989_ad44_7a32);
 
 /// What is stored is brought to other rules by their version, so no change of them may go without another.
 #[test]

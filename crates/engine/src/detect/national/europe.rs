@@ -78,11 +78,15 @@ pub(in crate::detect) static BELGIAN_NATIONAL_NUMBER: National = of(
     },
 );
 
-pub(in crate::detect) static DUTCH_BSN: National =
-    of(&[], &["999999999", "9999.99.999"], &["bsn", "burgerservicenummer", "sofinummer"], |n| {
+pub(in crate::detect) static DUTCH_BSN: National = of(
+    &[],
+    &["999999999", "9999.99.999"],
+    &["bsn", "burgerservicenummer", "citizenservicenumber", "sofinummer"],
+    |n| {
         let sum = weighted(n, &[9, 8, 7, 6, 5, 4, 3, 2]) as i64 - i64::from(n[8]);
         !is_same(n) && sum % 11 == 0
-    });
+    },
+);
 
 pub(in crate::detect) static SWEDISH_PERSONNUMMER: National = of(
     &["999999-9999", "999999+9999", "99999999-9999"],
@@ -208,19 +212,22 @@ pub(in crate::detect) static IRISH_PPS: National =
         LETTERS[((weighted(n, &[8, 7, 6, 5, 4, 3, 2]) + second * 9) % 23) as usize] == letter(n[7])
     });
 
-/// United Kingdom: some letters, and some pairs of them, are never given out.
-pub(in crate::detect) static UK_NINO: National = of(
-    &["AA999999A", "AA 99 99 99 A", "AA 999999 A"],
-    &[],
-    &["nino", "nationalinsurance", "nationalinsurancenumber"],
-    |n| {
+/// United Kingdom: some letters, and some pairs of them, are never given out, and stand in numbers for a time.
+pub(in crate::detect) static UK_NINO: National = National {
+    alone_check: |n| {
         let (first, second, last) = (letter(n[0]), letter(n[1]), letter(n[8]));
         !b"DFIQUV".contains(&first)
             && !b"DFIOQUV".contains(&second)
             && (b'A'..=b'D').contains(&last)
             && ![b"BG", b"GB", b"NK", b"KN", b"TN", b"NT", b"ZZ"].contains(&&[first, second])
     },
-);
+    ..of(
+        &["AA999999A", "AA 99 99 99 A", "AA 999999 A"],
+        &["AA-99-99-99-A"],
+        &["nino", "nationalinsurance", "nationalinsurancenumber", "ninumber"],
+        |_| true,
+    )
+};
 
 pub(in crate::detect) static UK_NHS_NUMBER: National =
     of(&[], &["9999999999", "999 999 9999", "999-999-9999"], &["nhs", "nhsnumber", "nhsno"], |n| {

@@ -4,12 +4,13 @@ use crate::detect::checksum::{luhn, number, verhoeff, weighted};
 
 use super::{National, is_same, is_ymd, letter, of};
 
-pub(in crate::detect) static BRAZILIAN_CPF: National = of(&["999.999.999-99"], &["99999999999"], &["cpf"], |n| {
-    let check = |count: usize| {
-        (0..count).map(|at| n[at] * (count as u32 + 1 - at as u32)).sum::<u32>() * 10 % 11 % 10 == n[count]
-    };
-    !is_same(n) && check(9) && check(10)
-});
+pub(in crate::detect) static BRAZILIAN_CPF: National =
+    of(&["999.999.999-99"], &["99999999999"], &["cpf", "documento"], |n| {
+        let check = |count: usize| {
+            (0..count).map(|at| n[at] * (count as u32 + 1 - at as u32)).sum::<u32>() * 10 % 11 % 10 == n[count]
+        };
+        !is_same(n) && check(9) && check(10)
+    });
 
 pub(in crate::detect) static US_ITIN: National = of(&["999-99-9999"], &["999999999"], &["itin"], |n| {
     !is_same(n) && n[0] == 9 && matches!(number(&n[3..5]), 50..=65 | 70..=88 | 90..=92 | 94..=99) && number(&n[5..]) > 0
@@ -76,9 +77,10 @@ pub(in crate::detect) static CHILEAN_RUT: National =
         }
     });
 
-pub(in crate::detect) static ECUADORIAN_CEDULA: National = of(&[], &["9999999999", "999999999-9"], &["cedula"], |n| {
-    matches!(number(&n[..2]), 1..=24 | 30) && n[2] < 7 && luhn(n)
-});
+pub(in crate::detect) static ECUADORIAN_CEDULA: National =
+    of(&[], &["9999999999", "999999999-9"], &["cedula", "ci"], |n| {
+        matches!(number(&n[..2]), 1..=24 | 30) && n[2] < 7 && luhn(n)
+    });
 
 pub(in crate::detect) static TURKISH_TCKN: National =
     of(&["99999999999"], &[], &["tckn", "tckimlik", "kimlikno"], |n| {
@@ -120,10 +122,10 @@ pub(in crate::detect) static JAPANESE_MY_NUMBER: National = of(
     },
 );
 
+/// Korea: a date of birth, the sex and century, and a number that has no check digit since 2020.
 pub(in crate::detect) static KOREAN_RRN: National =
-    of(&["999999-9999999"], &["9999999999999"], &["rrn", "jumin"], |n| {
-        let sum = weighted(n, &[2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5]);
-        is_ymd(n) && (11 - sum % 11) % 10 == n[12]
+    of(&["999999-9999999"], &["9999999999999"], &["rrn", "jumin", "residentnumber", "residentregistration"], |n| {
+        is_ymd(n) && (1..=8).contains(&n[6])
     });
 
 pub(in crate::detect) static TAIWANESE_ID: National = of(&["A999999999"], &[], &["taiwanid"], |n| {
