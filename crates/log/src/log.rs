@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -213,19 +214,33 @@ impl Log {
     /// # Errors
     /// [`Error::Partition`], [`Error::Store`], [`Error::Broker`]; then some may have been published, and none is kept.
     pub async fn reject(&self, records: &[Rejected]) -> Result<(), Error> {
-        for Rejected { partition, offset, reason, value, .. } in records {
-            self.check_partition(*partition)?;
-            if let Backend::Kafka(log) = &*self.backend {
-                // Published first: a crash between the two publishes it again, and loses nothing.
-                if self.rejects.find(*partition, *offset).await?.is_none() {
-                    log.reject(*partition, *offset, reason, value).await?;
-                }
-            }
+        for record in records {
+            self.check_partition(record.partition)?;
+        }
+        if let Backend::Kafka(log) = &*self.backend {
+            // Published first: a crash between the two publishes them again, and loses nothing.
+            log.reject(self.new_among(records).await?).await?;
         }
         match records.is_empty() {
             true => Ok(()),
             false => Ok(self.rejects.insert(records).await?),
         }
+    }
+
+    /// Those that were not set aside before.
+    async fn new_among<'r>(&self, records: &'r [Rejected]) -> Result<Vec<&'r Rejected>, Error> {
+        let mut partitions: BTreeMap<i64, Vec<&Rejected>> = BTreeMap::new();
+        for record in records {
+            partitions.entry(record.partition).or_default().push(record);
+        }
+        let mut fresh = Vec::with_capacity(records.len());
+        for (partition, records) in partitions {
+            let offsets = || records.iter().map(|record| record.offset);
+            let between = offsets().min().unwrap_or_default()..=offsets().max().unwrap_or_default();
+            let known = self.rejects.known(partition, between).await?;
+            fresh.extend(records.into_iter().filter(|record| !known.contains(&record.offset)));
+        }
+        Ok(fresh)
     }
 
     /// Rejected records of some accounts, the newest first, at most `limit` that stand behind a place in the list.

@@ -4,16 +4,19 @@
 //! - A record is set aside once, whatever is repeated.
 //! - What is kept of an account is bounded in number and bytes: the oldest goes, so that nobody fills the disk of others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::RangeInclusive;
 
 use portolan_store::{Bulk, Db, Error, Row, Value, args, retrying};
 
 /// Records kept of one account.
-const RECORDS_MAX: i64 = 1_000;
+const RECORDS_MAX: usize = 1_000;
 /// Records that one statement forgets.
 const TRIMMED_AT_ONCE: i64 = 1_000;
-/// Bytes of their values.
-const BYTES_MAX: i64 = 64 << 20;
+/// Bytes of their keys, values, and reasons.
+const BYTES_MAX: usize = 64 << 20;
+/// What is kept of a reason, which may quote the record.
+const REASON_CHARACTERS_MAX: usize = 1_000;
 
 /// A record that is set aside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,6 +77,8 @@ static INSERT: Bulk<8> = Bulk::new(
 );
 const FIND: &str = "SELECT partition_id, record_offset, reason, value, created_at, account_id, record_key \
      FROM log_rejected WHERE topic = $1 AND partition_id = $2 AND record_offset = $3";
+const KNOWN: &str = "SELECT record_offset FROM log_rejected \
+     WHERE topic = $1 AND partition_id = $2 AND record_offset BETWEEN $3 AND $4";
 const SELECT: &str = "SELECT partition_id, record_offset, reason, value, created_at, account_id, record_key \
      FROM log_rejected WHERE topic = $1 AND ($2 = -1 OR account_id = $2 OR account_id = $3) \
      AND (created_at < $4 OR created_at = $4 AND (partition_id > $5 OR partition_id = $5 AND record_offset < $6)) \
@@ -85,8 +90,8 @@ const DELETE_OLDER: &str = "DELETE FROM log_rejected WHERE topic = $1 AND (parti
 // The newest stays, whatever its size.
 const DELETE_OLDEST: &str = "DELETE FROM log_rejected WHERE topic = $1 AND account_id = $2 \
      AND (partition_id, record_offset) IN (SELECT partition_id, record_offset FROM (SELECT partition_id, record_offset, \
-         row_number() OVER newest AS records, sum(length(value)) OVER newest AS bytes FROM log_rejected \
-         WHERE topic = $1 AND account_id = $2 \
+         row_number() OVER newest AS records, sum(length(value) + length(record_key) + length(reason)) OVER newest AS bytes \
+         FROM log_rejected WHERE topic = $1 AND account_id = $2 \
          WINDOW newest AS (ORDER BY created_at DESC, record_offset DESC, partition_id)) AS sizes \
      WHERE records > $3 OR records > 1 AND bytes > $4)";
 
@@ -96,19 +101,24 @@ impl Rejects {
     }
 
     /// Keeps records, all or none; one of the same place as another stays as it is. The oldest of an account go as long
-    /// as there are too many.
+    /// as there are too many, and are counted.
     pub async fn insert(&self, records: &[Rejected]) -> Result<(), Error> {
-        let accounts: BTreeSet<i64> = records.iter().map(|record| record.account_id.unwrap_or_default()).collect();
-        retrying(|| async {
+        let kept = newest(records);
+        let accounts: BTreeSet<i64> = kept.iter().map(|record| record.account_id.unwrap_or_default()).collect();
+        let forgotten = retrying(|| async {
             let mut tx = self.db.begin().await?;
-            tx.bulk(&INSERT, records.iter().map(|record| self.row(record))).await?;
+            tx.bulk(&INSERT, kept.iter().map(|record| self.row(record))).await?;
+            let mut gone = 0;
             for account_id in &accounts {
-                let gone = tx.execute(DELETE_OLDEST, args![&self.topic, *account_id, RECORDS_MAX, BYTES_MAX]).await?;
-                metrics::counter!("portolan_ingest_rejected_forgotten_total").increment(gone);
+                let bounds = args![&self.topic, *account_id, RECORDS_MAX as i64, BYTES_MAX as i64];
+                gone += tx.execute(DELETE_OLDEST, bounds).await?;
             }
-            tx.commit().await
-        })
-        .await
+            tx.commit().await?;
+            Ok::<_, Error>(gone)
+        });
+        let forgotten = forgotten.await? + (records.len() - kept.len()) as u64;
+        metrics::counter!("portolan_ingest_rejected_forgotten_total").increment(forgotten);
+        Ok(())
     }
 
     fn row(&self, record: &Rejected) -> [Value; 8] {
@@ -118,12 +128,19 @@ impl Rejects {
             Value::from(*partition),
             Value::from(*offset),
             // A reason may quote the record, and Postgres refuses NUL in text.
-            Value::from(reason.replace('\0', "\u{fffd}")),
+            Value::from(short(reason).replace('\0', "\u{fffd}")),
             Value::from(value),
             Value::from(*created_at),
             Value::from(account_id.unwrap_or_default()),
             Value::from(key),
         ]
+    }
+
+    /// Places that are kept among these of one partition.
+    pub async fn known(&self, partition: i64, offsets: RangeInclusive<i64>) -> Result<HashSet<i64>, Error> {
+        let between = args![&self.topic, partition, *offsets.start(), *offsets.end()];
+        let rows = self.db.fetch_all(KNOWN, between).await?;
+        rows.iter().map(|row| row.get("record_offset")).collect()
     }
 
     pub async fn find(&self, partition: i64, offset: i64) -> Result<Option<Rejected>, Error> {
@@ -162,6 +179,26 @@ impl Rejects {
     pub async fn delete(&self, partition: i64, offset: i64) -> Result<bool, Error> {
         Ok(self.db.execute(DELETE, args![&self.topic, partition, offset]).await? == 1)
     }
+}
+
+/// What is kept of records that come together: of each account the newest within its bounds, so that a flood is not
+/// written to be forgotten by the same transaction.
+fn newest(records: &[Rejected]) -> Vec<&Rejected> {
+    let mut order: Vec<&Rejected> = records.iter().collect();
+    order.sort_by_key(|record| (std::cmp::Reverse((record.created_at, record.offset)), record.partition));
+    let mut sizes: HashMap<Option<i64>, (usize, usize)> = HashMap::new();
+    order.retain(|record| {
+        let (count, bytes) = sizes.entry(record.account_id).or_default();
+        *count += 1;
+        *bytes += record.value.len() + record.key.len() + short(&record.reason).len();
+        *count <= RECORDS_MAX && (*count == 1 || *bytes <= BYTES_MAX)
+    });
+    order
+}
+
+/// As much of a reason as is kept.
+pub(crate) fn short(reason: &str) -> &str {
+    reason.char_indices().nth(REASON_CHARACTERS_MAX).map_or(reason, |(end, _)| &reason[..end])
 }
 
 fn read(row: &Row) -> Result<Rejected, Error> {

@@ -19,6 +19,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::message::{Message, Positions, Stored};
+use crate::rejected::Rejected;
 use crate::{Error, partition::partition_among};
 
 use client::{Failures, Link, TIMEOUT, message_bytes_max, rejected_topic};
@@ -28,6 +29,9 @@ use producer::Producer;
 
 /// Partitions of a topic that this program creates; an existing topic keeps its own number.
 const PARTITIONS: i32 = 12;
+/// What a broker keeps of rejected records, where this program makes their topic.
+const REJECTED_BYTES_MAX: &str = "1073741824";
+
 /// One topic of a broker.
 pub(crate) struct Kafka {
     link: Link,
@@ -92,9 +96,9 @@ impl Kafka {
         self.producer.append(producer_id, sequence, messages, |key| partition_among(key, partitions)).await
     }
 
-    /// Publishes a record that cannot be read, with its place and the reason as headers.
-    pub async fn reject(&self, partition: i64, offset: i64, reason: &str, value: &[u8]) -> Result<(), Error> {
-        self.producer.reject(partition, offset, reason, value).await
+    /// Publishes records that cannot be read, each with its place and the reason as headers.
+    pub async fn reject(&self, records: Vec<&Rejected>) -> Result<(), Error> {
+        self.producer.reject(records).await
     }
 
     pub async fn fetch(&self, partition: i64, from_offset: i64, bytes_max: usize) -> Result<Vec<Stored>, Error> {
@@ -164,7 +168,8 @@ async fn make_topics(admin: &AdminClient<Failures>, topic: &str, link: &Link) ->
     let new_topic = |name, partitions| {
         NewTopic::new(name, partitions, TopicReplication::Fixed(-1)).set("max.message.bytes", &bytes_max)
     };
-    let topics = [new_topic(topic, PARTITIONS), new_topic(&rejected, 1)];
+    let rejected_topic = new_topic(&rejected, 1).set("retention.bytes", REJECTED_BYTES_MAX);
+    let topics = [new_topic(topic, PARTITIONS), rejected_topic];
     let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
     for created in admin.create_topics(&topics, &options).await.map_err(|error| link.explain(error))? {
         match created {

@@ -8,7 +8,8 @@ use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord};
 use super::client::{Failures, Link, TIMEOUT, message_bytes_max, rejected_topic};
 use super::stored::PRODUCER_HEADER;
 use crate::Error;
-use crate::message::{Message, Positions, ProducerMark};
+use crate::message::{MESSAGE_BYTES_MAX, Message, Positions, ProducerMark};
+use crate::rejected::{Rejected, short};
 
 /// A message that no broker took by then has failed.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -76,23 +77,45 @@ impl Producer {
         Ok(positions)
     }
 
-    pub async fn reject(&self, partition: i64, offset: i64, reason: &str, value: &[u8]) -> Result<(), Error> {
-        let (partition, offset) = (partition.to_string(), offset.to_string());
+    /// All are on their way before the first acknowledgement is waited for: many bad records delay nobody by much. Of one
+    /// that the broker finds too large its place and reason are published.
+    pub async fn reject(&self, records: Vec<&Rejected>) -> Result<(), Error> {
+        let mut under_way = Vec::with_capacity(records.len());
+        for record in records {
+            let value = if record.value.len() > MESSAGE_BYTES_MAX { &[] } else { record.value.as_slice() };
+            under_way.push((record, self.publish_rejected(record, value).await?));
+        }
+        for (record, delivery) in under_way {
+            if self.acknowledged(delivery).await?.is_none() {
+                let delivery = self.publish_rejected(record, &[]).await?;
+                self.delivered(delivery).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn publish_rejected(&self, record: &Rejected, value: &[u8]) -> Result<DeliveryFuture, Error> {
+        let (partition, offset) = (record.partition.to_string(), record.offset.to_string());
         let header = |key, value| Header { key, value: Some(value) };
         let headers = OwnedHeaders::new()
-            .insert(header("reason", reason))
+            .insert(header("reason", short(&record.reason)))
             .insert(header("partition", partition.as_str()))
             .insert(header("offset", offset.as_str()));
         let key = format!("{partition}:{offset}");
-        let record = FutureRecord::to(&self.rejected).headers(headers).key(&key).payload(value);
-        self.delivered(self.enqueue(record).await?).await.map(drop)
+        self.enqueue(FutureRecord::to(&self.rejected).headers(headers).key(&key).payload(value)).await
     }
 
-    /// Waits for the acknowledgement; not for a cluster that is gone.
     async fn delivered(&self, delivery: DeliveryFuture) -> Result<(i32, i64), Error> {
+        let place = self.acknowledged(delivery).await?;
+        place.ok_or_else(|| Error::Broker("a message is larger than the broker takes: max.message.bytes".into()))
+    }
+
+    /// Waits for the acknowledgement; not for a cluster that is gone. Nothing for what is too large.
+    async fn acknowledged(&self, delivery: DeliveryFuture) -> Result<Option<(i32, i64)>, Error> {
         let acknowledged = async {
             match delivery.await {
-                Ok(Ok(delivered)) => Ok((delivered.partition, delivered.offset)),
+                Ok(Ok(delivered)) => Ok(Some((delivered.partition, delivered.offset))),
+                Ok(Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _))) => Ok(None),
                 Ok(Err((error, _))) => Err(self.link.explain(error)),
                 Err(_) => Err(Error::Broker("the producer was closed".into())),
             }

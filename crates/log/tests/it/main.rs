@@ -23,6 +23,7 @@ portolan_testkit::suite! {
     read::rejected_records_are_kept_once,
     read::rejected_records_are_listed_and_replayed,
     read::rejected_records_of_an_account_are_bounded,
+    read::a_flood_of_rejected_records_leaves_the_newest,
     read::topics_are_apart,
     read::damage_is_reported,
     kafka::a_cluster_that_is_gone_is_named_at_once;

@@ -190,4 +190,47 @@ pub async fn rejected_records_of_an_account_are_bounded(test: TestDb) {
     let kept = log.rejected(Accounts::All, None, 20).await.expect("rejected");
     let kept: Vec<i64> = kept.iter().map(|record| record.offset).collect();
     assert_eq!(kept, [8, 7, 6, 5, 4, 3, 0]);
+
+    // Keys and reasons count as values do, also within one call.
+    let large = |account_id, offset, key: &[u8], reason: &str| Rejected {
+        account_id: Some(account_id),
+        key: key.to_vec(),
+        created_at: offset,
+        ..rejected(1, offset, reason, b"{}")
+    };
+    let keyed: Vec<_> = (1..=8).map(|offset| large(9, offset, &value, "why")).collect();
+    log.reject(&keyed).await.expect("reject");
+    for record in &keyed {
+        log.reject(&[Rejected { partition: 2, account_id: Some(10), ..record.clone() }]).await.expect("reject");
+    }
+    let of = async |account_id| {
+        let accounts = Accounts::Of { account_id, unknown: false };
+        log.rejected(accounts, None, 2_000).await.expect("rejected")
+    };
+    for account_id in [9, 10] {
+        let offsets: Vec<i64> = of(account_id).await.iter().map(|record| record.offset).collect();
+        assert_eq!(offsets, [8, 7, 6, 5, 4, 3], "{account_id}");
+    }
+    let quoted = "é".repeat(100_000);
+    log.reject(&[large(11, 1, b"key", &quoted)]).await.expect("reject");
+    assert_eq!(of(11).await[0].reason.chars().count(), 1_000);
+}
+
+/// A flood of bad records, in calls of any size, leaves the newest thousand of its account, and those of others.
+pub async fn a_flood_of_rejected_records_leaves_the_newest(test: TestDb) {
+    let log = open(&test).await;
+    let of = |account_id: i64, offset: i64| Rejected {
+        account_id: Some(account_id),
+        created_at: 1,
+        ..rejected(0, offset, "why", b"{}")
+    };
+    log.reject(&[of(8, 0)]).await.expect("reject");
+    for calls in [1_i64..=900, 901..=3_500, 3_501..=3_501] {
+        let records: Vec<_> = calls.map(|offset| of(7, offset)).collect();
+        log.reject(&records).await.expect("reject");
+    }
+    let kept = log.rejected(Accounts::Of { account_id: 7, unknown: false }, None, 2_000).await.expect("rejected");
+    let kept: Vec<i64> = kept.iter().map(|record| record.offset).collect();
+    assert_eq!(kept, (2_502..=3_501).rev().collect::<Vec<_>>());
+    assert_eq!(log.rejected_count().await.expect("count"), 1_001);
 }
