@@ -166,7 +166,8 @@ impl Task {
                 self.measure().await;
                 measured = Some(Instant::now());
             }
-            let pause = match self.deliver_next().await {
+            let delivered = AssertUnwindSafe(self.deliver_next()).catch_unwind().await;
+            let pause = match delivered.unwrap_or_else(|_| Err("the work on them panicked".to_owned())) {
                 Ok(true) => {
                     wait = WAIT_FIRST;
                     Duration::ZERO

@@ -1,11 +1,17 @@
 use std::{
     future::Future,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::readiness::Check;
+
+/// A task that panicked is begun anew after this, doubled each time…
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+/// … up to this. One that went on for longer begins at the shortest again.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// What a service does by itself, and its one way to stop: every task is told at the same time, and ends at its next
 /// safe point.
@@ -23,6 +29,32 @@ impl Tasks {
         F: Future<Output = ()> + Send + 'static,
     {
         self.tracker.spawn(task(self.stop.clone()));
+    }
+
+    /// Begins a task that is begun anew whenever it panics: what one thing does to it costs everything else a pause.
+    pub fn keep<F>(&self, name: &'static str, task: impl Fn(CancellationToken) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.spawn(|stop| async move {
+            let mut pause = PAUSE_MIN;
+            loop {
+                let begun = Instant::now();
+                match tokio::spawn(task(stop.clone())).await {
+                    Err(error) if error.is_panic() => {}
+                    _ => return,
+                }
+                if begun.elapsed() > PAUSE_MAX {
+                    pause = PAUSE_MIN;
+                }
+                metrics::counter!("portolan_task_panics_total", "task" => name).increment(1);
+                tracing::error!(task = name, pause_s = pause.as_secs(), "a task panicked and is begun anew");
+                if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                    return;
+                }
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+        });
     }
 
     /// Takes in work that was begun elsewhere, by what stops it.
@@ -49,5 +81,30 @@ impl Tasks {
         self.stop.cancel();
         self.tracker.close();
         self.tracker.wait().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_panics_is_begun_anew_until_it_ends() {
+        let (tasks, begun) = (Tasks::default(), Arc::new(AtomicUsize::new(0)));
+        let count = begun.clone();
+        tasks.keep("test", move |stop| {
+            let at = count.fetch_add(1, Ordering::SeqCst);
+            async move {
+                assert!(at >= 3, "the first three panic");
+                stop.cancelled().await;
+            }
+        });
+        while begun.load(Ordering::SeqCst) < 4 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        tasks.stop().await;
+        assert_eq!(begun.load(Ordering::SeqCst), 4);
     }
 }

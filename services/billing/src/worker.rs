@@ -12,9 +12,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 pub(crate) fn start(deps: &Deps, tasks: &Tasks) {
     let worker = deps.clone();
-    tasks.spawn(async move |stop| worker.jobs.run(&worker, &stop).await);
+    tasks.keep("jobs of billing", move |stop| {
+        let deps = worker.clone();
+        async move { deps.jobs.run(&deps, &stop).await }
+    });
     let worker = deps.clone();
-    tasks.spawn(async move |stop| keep_up(&worker, &stop).await);
+    tasks.keep("reports of usage", move |stop| {
+        let deps = worker.clone();
+        async move { keep_up(&deps, &stop).await }
+    });
 }
 
 async fn keep_up(deps: &Deps, stop: &CancellationToken) {

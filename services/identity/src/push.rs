@@ -3,9 +3,11 @@
 //! # Invariants
 //! - A message that was queued is tried until the push service takes it, refuses the device for good, or the last
 //!   attempt failed; a crash repeats at most the attempt under way.
+//! - Accounts take turns: whatever one account's devices do, a message of another waits for one round of attempts.
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
+use futures::FutureExt as _;
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::Caller;
 use portolan_ids::UserId;
@@ -110,8 +112,14 @@ pub(crate) async fn deliver(deps: &Deps) {
 async fn deliver_due(deps: &Deps) -> Result<usize> {
     let now = now_s();
     let due = store::lease_messages(&deps.db, now, now + LEASE_S, BATCH).await?;
-    let outcomes = futures::future::join_all(due.iter().map(|due| deliver_one(deps, due))).await;
-    outcomes.into_iter().collect::<Result<Vec<()>>>()?;
+    let attempts = due.iter().map(|due| AssertUnwindSafe(deliver_one(deps, due)).catch_unwind());
+    for outcome in futures::future::join_all(attempts).await {
+        // Its lease ends, and the next attempt is counted as any other.
+        outcome.unwrap_or_else(|_| {
+            tracing::error!("an attempt at a push message panicked");
+            Ok(())
+        })?;
+    }
     Ok(due.len())
 }
 

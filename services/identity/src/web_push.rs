@@ -4,6 +4,8 @@
 //! - What is sent is encrypted for the browser (RFC 8291) and signed by the installation's own key (RFC 8292).
 //! - An endpoint is an address from outside: it is reached through the guarded client only.
 
+use std::time::Duration;
+
 use base64::{
     Engine as _,
     alphabet::URL_SAFE,
@@ -27,6 +29,8 @@ use crate::{
 };
 
 const KEY_NAME: &str = "vapid";
+/// Others of the same round wait for the slowest.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(4);
 /// How long a push service may keep a message, and how long a signature is good.
 const TTL_S: i64 = 12 * 60 * 60;
 /// Browsers write their keys with and without padding.
@@ -106,6 +110,7 @@ impl WebPush {
             .header("content-encoding", "aes128gcm")
             .header("content-type", "application/octet-stream")
             .redirects_max(0)
+            .time_max(ANSWER_TIME_MAX)
             .bytes_max(64 * 1024)
             .body(body.map_err(|error| error.to_string())?);
         let answer = self.fetch.send(request).await.map_err(|error| error.to_string())?;

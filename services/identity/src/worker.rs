@@ -24,19 +24,28 @@ const FIRST_START_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) fn start(deps: &Deps, tasks: &Tasks) {
     let worker = deps.clone();
-    tasks.spawn(async move |stop| {
-        stop.run_until_cancelled(push::deliver(&worker)).await;
-    });
-    let worker = deps.clone();
-    tasks.spawn(async move |stop| {
-        while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
-            worker.suspended.refresh(&worker.db).await;
+    tasks.keep("push messages", move |stop| {
+        let worker = worker.clone();
+        async move {
+            stop.run_until_cancelled(push::deliver(&worker)).await;
         }
     });
     let worker = deps.clone();
-    tasks.spawn(async move |stop| {
-        while stop.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
-            retention::sweep(&worker).await;
+    tasks.keep("states of organizations", move |stop| {
+        let worker = worker.clone();
+        async move {
+            while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+                worker.suspended.refresh(&worker.db).await;
+            }
+        }
+    });
+    let worker = deps.clone();
+    tasks.keep("identity's retention", move |stop| {
+        let worker = worker.clone();
+        async move {
+            while stop.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
+                retention::sweep(&worker).await;
+            }
         }
     });
     sign_heads(deps, tasks);
@@ -54,10 +63,13 @@ fn sign_heads(deps: &Deps, tasks: &Tasks) {
         tasks.stopping(relay.stop());
     }
     let worker = deps.clone();
-    tasks.spawn(async move |stop| {
-        while stop.run_until_cancelled(tokio::time::sleep(SIGN_EVERY)).await.is_some() {
-            if let Err(error) = audit::sign_moved(&worker.db, &worker.audit, worker.head_receiver.is_some()).await {
-                tracing::warn!(%error, "heads of the audit are signed later");
+    tasks.keep("heads of the audit", move |stop| {
+        let worker = worker.clone();
+        async move {
+            while stop.run_until_cancelled(tokio::time::sleep(SIGN_EVERY)).await.is_some() {
+                if let Err(error) = audit::sign_moved(&worker.db, &worker.audit, worker.head_receiver.is_some()).await {
+                    tracing::warn!(%error, "heads of the audit are signed later");
+                }
             }
         }
     });
@@ -70,22 +82,25 @@ fn export_audit(deps: &Deps, tasks: &Tasks) {
     if keep_days == 0 {
         return;
     }
-    tasks.spawn(async move |stop| {
-        loop {
-            let before_ms = audit::kept_from_ms(keep_days);
-            let export = audit::export(&worker.db, &worker.audit, &directory, before_ms);
-            // Cut off at any moment, it begins the month anew.
-            match stop.run_until_cancelled(export).await {
-                None => return,
-                Some(Err(error)) => tracing::error!(%error, "the audit is exported later"),
-                Some(Ok(months)) => {
-                    for Exported { account_id, month, events, path } in months {
-                        tracing::info!(account_id = account_id.get(), month, events, path = %path.display(), "a month has left the audit");
+    tasks.keep("export of the audit", move |stop| {
+        let (worker, directory) = (worker.clone(), directory.clone());
+        async move {
+            loop {
+                let before_ms = audit::kept_from_ms(keep_days);
+                let export = audit::export(&worker.db, &worker.audit, &directory, before_ms);
+                // Cut off at any moment, it begins the month anew.
+                match stop.run_until_cancelled(export).await {
+                    None => return,
+                    Some(Err(error)) => tracing::error!(%error, "the audit is exported later"),
+                    Some(Ok(months)) => {
+                        for Exported { account_id, month, events, path } in months {
+                            tracing::info!(account_id = account_id.get(), month, events, path = %path.display(), "a month has left the audit");
+                        }
                     }
                 }
-            }
-            if stop.run_until_cancelled(tokio::time::sleep(EXPORT_EVERY)).await.is_none() {
-                return;
+                if stop.run_until_cancelled(tokio::time::sleep(EXPORT_EVERY)).await.is_none() {
+                    return;
+                }
             }
         }
     });

@@ -19,10 +19,16 @@ const FORGET_EVERY: Duration = Duration::from_secs(600);
 pub(crate) fn start(deps: &Deps, tasks: &Tasks) {
     for _ in 0..WORKERS {
         let deps = deps.clone();
-        tasks.spawn(async move |stop| deps.jobs.run(&deps, &stop).await);
+        tasks.keep("jobs of imports", move |stop| {
+            let deps = deps.clone();
+            async move { deps.jobs.run(&deps, &stop).await }
+        });
     }
     let deps = deps.clone();
-    tasks.spawn(async move |stop| keep_tidy(&deps, &stop).await);
+    tasks.keep("retention of imports", move |stop| {
+        let deps = deps.clone();
+        async move { keep_tidy(&deps, &stop).await }
+    });
 }
 
 async fn keep_tidy(deps: &Deps, stop: &CancellationToken) {

@@ -21,6 +21,12 @@ const PAGE_DEFAULT: i64 = 1_000;
 /// Changes of one answer at most.
 const PAGE_MAX: i64 = 10_000;
 
+/// Bytes of the URLs of one answer, unless one alone has more. Readers take messages of 4 MiB.
+const PAGE_BYTES_MAX: usize = 2 << 20;
+
+/// Changes that are read from the store at once.
+const ROWS: i64 = 500;
+
 /// Brings the rows of these effective URLs up to date with the raw rows; `taken_over` is what some of them take over. The
 /// transaction holds the collection, and takes no other lock after this.
 pub async fn refresh(
@@ -82,14 +88,29 @@ pub async fn touch_collections(tx: &mut Tx, account_id: i64, collection_ids: &[i
     Ok(())
 }
 
-/// What changed after a version, and whether that is all.
+/// What changed after a version, and whether that is all. A page ends where its number or its bytes are enough, so that
+/// no account's endpoints make one that cannot be read.
 pub async fn changes(deps: &Deps, after_version: i64, page_size: i32) -> Result<(Vec<EdgeEndpoint>, bool), Error> {
     let limit = match i64::from(page_size) {
         size if size <= 0 => PAGE_DEFAULT,
         size => size.min(PAGE_MAX),
     };
-    let mut changes = feed::changes(&deps.db, after_version, limit + 1).await?;
-    let complete = i64::try_from(changes.len()).is_ok_and(|count| count <= limit);
-    changes.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    Ok((changes, complete))
+    let mut changes: Vec<EdgeEndpoint> = Vec::new();
+    let (mut after, mut left, mut bytes) = (after_version, limit, 0);
+    loop {
+        let rows = feed::changes(&deps.db, after, left.min(ROWS) + 1).await?;
+        let is_last = i64::try_from(rows.len()).is_ok_and(|count| count <= left.min(ROWS));
+        for change in rows.into_iter().take(usize::try_from(left.min(ROWS)).unwrap_or(usize::MAX)) {
+            bytes += change.url.len() + change.host_name.as_ref().map_or(0, String::len);
+            if bytes > PAGE_BYTES_MAX && !changes.is_empty() {
+                return Ok((changes, false));
+            }
+            after = change.version;
+            left -= 1;
+            changes.push(change);
+        }
+        if is_last || left == 0 {
+            return Ok((changes, is_last));
+        }
+    }
 }

@@ -35,16 +35,19 @@ pub fn start(deps: &Deps, tasks: &Tasks) {
     let catalogs = Arc::new(Catalogs::default());
     for partition in 0..deps.log.partitions() {
         let (deps, catalogs) = (deps.clone(), catalogs.clone());
-        tasks.spawn(async move |stop| partition::run(deps, catalogs, partition, stop).await);
+        tasks.keep("a partition", move |stop| partition::run(deps.clone(), catalogs.clone(), partition, stop));
     }
     let own = || deps.clone();
     let (jobs, old, lag, db) = (own(), own(), own(), deps.db.clone());
-    tasks.spawn(async move |stop| jobs.jobs.run(&jobs, &stop).await);
-    tasks.spawn(async move |stop| forget_old(old, stop).await);
-    tasks.spawn(async move |stop| measure_lag(lag, stop).await);
-    tasks.spawn(async move |stop| attempts::show_life(db, stop).await);
+    tasks.keep("jobs of the inventory", move |stop| {
+        let deps = jobs.clone();
+        async move { deps.jobs.run(&deps, &stop).await }
+    });
+    tasks.keep("retention of the inventory", move |stop| forget_old(old.clone(), stop));
+    tasks.keep("measuring of the lag", move |stop| measure_lag(lag.clone(), stop));
+    tasks.keep("signs of life", move |stop| attempts::show_life(db.clone(), stop));
     let rules = own();
-    tasks.spawn(async move |stop| retemplating::ask_where_due(rules, stop).await);
+    tasks.keep("rules of templates", move |stop| retemplating::ask_where_due(rules.clone(), stop));
 }
 
 /// Keeps what is remembered of old appends and old calls from growing.

@@ -102,7 +102,7 @@ pub async fn notify(deps: &Deps, notice: &Notice, message_id: &str) -> Result<i3
     let mut texts: HashMap<UserId, Option<String>> = HashMap::new();
     for address in &due {
         if let Entry::Vacant(place) = texts.entry(address.user_id) {
-            place.insert(text_for(deps, notice, address.user_id).await?);
+            place.insert(readable(deps, notice, address.user_id).await?);
         }
     }
     let posts = due.into_iter().filter_map(|Address { id, user_id, url }| {
@@ -111,6 +111,17 @@ pub async fn notify(deps: &Deps, notice: &Notice, message_id: &str) -> Result<i3
     });
     let taken: Vec<bool> = futures::future::join_all(posts).await.into_iter().collect::<Result<_>>()?;
     Ok(i32::try_from(taken.into_iter().filter(|taken| *taken).count()).unwrap_or(i32::MAX))
+}
+
+/// As [`text_for`]; nothing for an owner whose rights cannot be told: their webhook silences no other.
+async fn readable(deps: &Deps, notice: &Notice, user_id: UserId) -> Result<Option<String>> {
+    match text_for(deps, notice, user_id).await {
+        Err(error) if error.reason() != Reason::Unavailable => {
+            tracing::warn!(account_id = notice.account_id, user_id = user_id.get(), %error, "a Slack webhook is silent");
+            Ok(None)
+        }
+        outcome => outcome,
+    }
 }
 
 /// What the owner of a webhook may read of a notice.

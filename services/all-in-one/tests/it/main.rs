@@ -10,6 +10,7 @@ mod canary;
 mod client_bodies;
 mod collections;
 mod commands;
+mod consumers;
 mod credentials;
 mod distributed;
 mod documented;
@@ -145,6 +146,7 @@ portolan_testkit::suite! {
     canary::one_tenant_harms_no_other,
     isolation::no_setting_stops_ingest,
     poison::no_stored_event_stops_its_topic,
+    consumers::no_receiver_silences_another,
     poison::no_stored_setting_harms_what_stands_beside_it,
     isolation::what_is_set_aside_is_seen_and_replayed,
     isolation::two_streams_of_one_length_are_told_apart,
@@ -258,6 +260,7 @@ portolan_testkit::suite! {
     faults::what_a_client_sees_of_broker_faults;
     PORTOLAN_TEST_ENVOY:
     edge::each_kind_of_credential_opens_its_own,
+    edge::nothing_stored_stops_the_feed,
     edge::the_upstream_learns_who_calls_from_us_alone,
     edge::paths_pass_in_one_reading_only,
     edge::unknown_endpoints_pass_where_that_is_set,

@@ -78,11 +78,14 @@ pub(crate) async fn insert_messages(
 // The condition stands twice: a process that waited for the row of another must look at it again.
 const LEASE_MESSAGES: &str = "UPDATE push_messages SET attempts = attempts + 1, next_attempt_at = $2
     WHERE next_attempt_at <= $1 AND (account_id, message_id, user_id, endpoint_digest) IN
-        (SELECT account_id, message_id, user_id, endpoint_digest FROM push_messages WHERE next_attempt_at <= $1
-            ORDER BY next_attempt_at LIMIT $3)
+        (SELECT account_id, message_id, user_id, endpoint_digest FROM
+            (SELECT account_id, message_id, user_id, endpoint_digest, next_attempt_at,
+                row_number() OVER (PARTITION BY account_id ORDER BY next_attempt_at) AS place
+                FROM push_messages WHERE next_attempt_at <= $1) AS due
+            ORDER BY place, next_attempt_at LIMIT $3)
     RETURNING account_id, message_id, user_id, endpoint_digest, payload, attempts";
 
-/// Takes messages that are due; they are due again at `again_at` unless something is said of them before.
+/// Takes messages that are due, of each account one before any second one; they are due again at `again_at` unless something is said of them before.
 pub(crate) async fn lease_messages(db: &Db, now: i64, again_at: i64, limit: i64) -> Result<Vec<Due>> {
     let due = |row: &Row| {
         Ok(Due {

@@ -1,4 +1,4 @@
-//! Deaths at a record.
+//! Deaths at a record, of the process or of the task that works on it.
 //!
 //! Before a consumer works on records it notes them with its name in the partition's row; the commit that writes them,
 //! or an orderly end, takes the name away. A name that stays is that of a process that died there, by whatever it was.
@@ -92,6 +92,21 @@ pub async fn take(deps: &Deps, partition: i64, watch: &mut Watch) -> Result<Opti
     watch.0.clear();
     let suspects = Suspects { offsets: cursor.suspect_from..cursor.suspect_to, deaths: cursor.deaths };
     Ok(Some((Lanes::new(&cursor), suspects)))
+}
+
+/// Notes that the work of this process on what it noted ended by a panic: for the records that is a death.
+///
+/// # Errors
+/// When the tables cannot be read or written.
+pub async fn panicked(deps: &Deps, partition: i64) -> Result<(), Error> {
+    let source = deps.log.source();
+    let cursor = positions::load(&deps.db, source, partition).await?;
+    if cursor.work_owner.as_deref() != Some(name()) {
+        return Ok(());
+    }
+    let deaths = deaths_with(&cursor);
+    tracing::error!(partition, from = cursor.work_from, to = cursor.work_to, deaths, "the work on records panicked");
+    Ok(positions::note_death(&deps.db, source, partition, &cursor, deaths).await?)
 }
 
 /// Notes what is worked on from here; false when another process has the partition. What happens while this process

@@ -90,6 +90,11 @@ impl Batch {
         self.deltas.values().map(Deltas::len).sum()
     }
 
+    /// Parameters of all raw URLs together.
+    pub fn parameters(&self) -> usize {
+        self.deltas.values().flat_map(Deltas::values).map(|delta| delta.seen.parameters.len()).sum()
+    }
+
     /// Bytes of whole records that are kept until the batch is written.
     pub fn kept_bytes(&self) -> usize {
         let samples = self.deltas.values().flat_map(Deltas::values).flat_map(|delta| delta.samples.list());

@@ -26,6 +26,9 @@ use crate::{
 /// Records fetched at once, small enough that those of several partitions fit in memory.
 const FETCH_BYTES_MAX: usize = 8 << 20;
 
+/// Records fetched first, and at least: how many parameters they have tells how many of the next ones fit.
+const FETCH_BYTES_MIN: usize = 256 << 10;
+
 /// Records added up before they are written. What is written grows with the endpoints of a batch and not with its
 /// records, so a large batch saves most of the work.
 const BATCH_BYTES_MAX: usize = 256 << 20;
@@ -35,7 +38,11 @@ const BATCH_BYTES_MAX: usize = 256 << 20;
 const BATCH_ENDPOINTS_MAX: usize = 4_000;
 const SHARED_ENDPOINTS_MAX: usize = 1_000;
 
-/// … and so is one with many samples and rejected records.
+/// … and so is one with many parameters, which may take fifty times the memory of their bytes in a record…
+const BATCH_PARAMETERS_MAX: usize = 100_000;
+const SHARED_PARAMETERS_MAX: usize = 30_000;
+
+/// … or with many samples and rejected records.
 const BATCH_KEPT_BYTES_MAX: usize = 48 << 20;
 
 /// While the log has more, what was read is written at the latest after this, and others have a look at the log…
@@ -86,9 +93,9 @@ pub async fn gather(
     let batch = Batch { rules: rules.clone(), ..Batch::default() };
     let mut gathered = Gathered { batch, marks: Marks::default(), bytes: 0 };
     let started = Instant::now();
-    let (time_max, endpoints_max) = match step.is_alone {
-        true => (ALONE_TIME_MAX, BATCH_ENDPOINTS_MAX),
-        false => (TIME_MAX, SHARED_ENDPOINTS_MAX),
+    let (time_max, endpoints_max, parameters_max) = match step.is_alone {
+        true => (ALONE_TIME_MAX, BATCH_ENDPOINTS_MAX, BATCH_PARAMETERS_MAX),
+        false => (TIME_MAX, SHARED_ENDPOINTS_MAX, SHARED_PARAMETERS_MAX),
     };
     // A scan goes on past the share of each account, to the records of those who wait; a turn is of one account.
     let bytes_max = if step.is_scan() { BATCH_BYTES_MAX } else { BATCH_BYTES_MAX.min(pace.bytes_max()) };
@@ -97,12 +104,14 @@ pub async fn gather(
     let mut pieces = 0;
     while gathered.bytes < bytes_max
         && gathered.batch.endpoints() < endpoints_max
+        && gathered.batch.parameters() < parameters_max
         && gathered.batch.kept_bytes() < BATCH_KEPT_BYTES_MAX
         && started.elapsed() < time_max
         && !stop.is_cancelled()
         && !step.is_over()
     {
-        let bytes_max = if suspects.offsets.contains(&step.next) { 1 } else { FETCH_BYTES_MAX.min(bytes_max) };
+        let fitting = fitting_bytes(gathered.bytes, gathered.batch.parameters(), parameters_max);
+        let bytes_max = if suspects.offsets.contains(&step.next) { 1 } else { fitting.min(bytes_max) };
         let fetched = match deps.log.fetch(partition, step.next, bytes_max).await {
             // What was read before is written first.
             Err(_) if step.next > step.from => break,
@@ -218,6 +227,15 @@ async fn choose(
         }
     }
     Ok(piece)
+}
+
+/// How many further bytes of records like those before have no more parameters than a batch may have.
+fn fitting_bytes(bytes: usize, parameters: usize, parameters_max: usize) -> usize {
+    let room = parameters_max.saturating_sub(parameters);
+    match bytes {
+        0 => FETCH_BYTES_MIN,
+        _ => (room.saturating_mul(bytes) / parameters.max(1)).clamp(FETCH_BYTES_MIN, FETCH_BYTES_MAX),
+    }
 }
 
 async fn is_to_be_set_aside(deps: &Deps, suspects: &Suspects, records: &[Stored]) -> bool {

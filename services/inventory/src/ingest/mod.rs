@@ -30,6 +30,6 @@ mod set_aside;
 pub(crate) mod write;
 
 pub use lag::{Unread, lag, log_readiness, oldest_unread, positions};
-pub use partition::TURN;
+pub use partition::{TURN, WRITE};
 pub use probe::{PROBE_ARGUMENT, probe};
 pub use set_aside::{Skipped, skip};

@@ -1,8 +1,10 @@
 use std::{
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use futures::FutureExt as _;
 use portolan_store::retrying;
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +25,10 @@ use crate::{
     store,
 };
 
-/// Fault point before the commit of a turn.
+/// Fault point before a write.
+pub const WRITE: &str = "ingest.write";
+
+/// Fault point before the write of a turn.
 pub const TURN: &str = "ingest.turn";
 
 /// After a batch of this size the consumer lets records gather for as long as the write took…
@@ -44,13 +49,18 @@ const WAIT_MIN: Duration = Duration::from_millis(100);
 /// … up to here.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// Consumes one partition until `stop`, through failures of the store and the log.
+/// Consumes one partition until `stop`, through failures of the store and the log, and through panics at its records.
 pub async fn run(deps: Deps, catalogs: Arc<Catalogs>, partition: i64, stop: CancellationToken) {
     let mut wait = WAIT_MIN;
     while !stop.is_cancelled() {
-        match consume(&deps, &catalogs, partition, &stop, &mut wait).await {
-            Ok(()) => return,
-            Err(error) => tracing::warn!(partition, %error, wait_ms = wait.as_millis(), "ingest is delayed"),
+        let consumed = AssertUnwindSafe(consume(&deps, &catalogs, partition, &stop, &mut wait)).catch_unwind().await;
+        let failed = match consumed {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => Some(error),
+            Err(_) => attempts::panicked(&deps, partition).await.err(),
+        };
+        if let Some(error) = failed {
+            tracing::warn!(partition, %error, wait_ms = wait.as_millis(), "ingest is delayed");
         }
         tokio::select! {
             () = stop.cancelled() => return,
@@ -169,6 +179,7 @@ async fn write(
     });
     let rejected: Vec<_> = rejected.collect();
     deps.log.reject(&rejected).await?;
+    deps.db.fault(WRITE).await?;
     if !step.is_scan() {
         deps.db.fault(TURN).await?;
     }

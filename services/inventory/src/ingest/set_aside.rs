@@ -9,7 +9,7 @@ use crate::{Deps, Error, ingest::lanes, store, store::positions::Progress};
 /// Tries to read a batch before it is set aside.
 const TRIES_MAX: i64 = 3;
 
-const REASON_DEATHS: &str = "the process died while it worked on the record";
+const REASON_DEATHS: &str = "the process died or panicked while it worked on the record";
 
 const REASON_OPERATOR: &str = "skipped by an operator";
 

@@ -1,7 +1,7 @@
 use portolan_api::identity::v1::{self as identity, directory_service_server as directory};
 use portolan_inventory::{
     Deps, collections, endpoints,
-    ingest::{Skipped, skip},
+    ingest::{Skipped, WRITE, skip},
     oldest_unread,
 };
 use portolan_jobs::STEPPED;
@@ -70,6 +70,24 @@ pub async fn one_death_sets_nothing_aside(test: TestDb) {
     assert_eq!((count(&deps, id).await, deps.log.rejected_count().await.unwrap()), (5, 0));
     let left = "SELECT count(*) FROM ingest_cursors WHERE work_owner IS NOT NULL";
     assert_eq!(deps.db.fetch_one(left, vec![]).await.unwrap().get::<i64>(0).unwrap(), 0);
+}
+
+/// A panic at a record is a death of the same kind: a passing one loses nothing, and one that comes again at the record
+/// alone sets this one aside, while the process and its partition go on.
+pub async fn a_panic_sets_its_record_aside(test: TestDb) {
+    let deps = deps(&test).await;
+    let (id, _) = waiting(&deps, 5).await;
+    deps.db.faults().at(WRITE).panic();
+    ingest_all(&deps).await;
+    assert_eq!((count(&deps, id).await, deps.log.rejected_count().await.unwrap()), (5, 0));
+    let more: Vec<Record<'_>> = (5..10).map(|n| call(id, "GET", &distinct_path(n), 5)).collect();
+    append(&deps, "p", 1, &more).await;
+    deps.db.faults().at(WRITE).times(2).panic();
+    ingest_all(&deps).await;
+    let rejected = deps.log.rejected(portolan_log::Accounts::All, None, 10).await.unwrap();
+    assert_eq!(rejected.iter().map(|record| record.offset).collect::<Vec<_>>(), [5]);
+    assert!(rejected[0].reason.contains("panicked") && !rejected[0].value.is_empty(), "{rejected:?}");
+    assert_eq!(count(&deps, id).await, 9);
 }
 
 /// What a living process works on is left to it, and taken up when it has been silent for long.

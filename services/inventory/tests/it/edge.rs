@@ -64,3 +64,26 @@ pub async fn the_feed_follows_the_inventory(test: TestDb) {
     assert!(urls(&state).is_empty() && !state.is_empty());
     assert!(state.values().all(|endpoint| endpoint.url.is_empty()));
 }
+
+/// However long the URLs are that an account has, a page of the feed fits into a message, and the feed goes on.
+pub async fn pages_of_long_urls_fit_a_message(test: TestDb) {
+    const MESSAGE_BYTES_MAX: usize = 4 << 20;
+    let deps = deps(&test).await;
+    let collection = create(&deps, ACCOUNT, "A").await;
+    let long = "/customers-and-orders-of-the-year".repeat(240);
+    let paths: Vec<String> = (0..600).map(|n| distinct_path(n) + &long).collect();
+    let calls: Vec<_> = paths.iter().map(|path| call(collection.id, "GET", path, 5)).collect();
+    assert!(paths.iter().map(String::len).sum::<usize>() > MESSAGE_BYTES_MAX);
+    append(&deps, "p", 0, &calls).await;
+    ingest_all(&deps).await;
+    let (mut version, mut read, mut complete) = (0, 0, false);
+    while !complete {
+        let page = feed::changes(&deps, version, 5_000).await.unwrap();
+        assert!(page.0.iter().map(|change| change.url.len()).sum::<usize>() < MESSAGE_BYTES_MAX * 3 / 4);
+        assert!(page.0.iter().all(|change| change.version > version));
+        version = page.0.last().map_or(version, |last| last.version);
+        read += page.0.len();
+        complete = page.1;
+    }
+    assert_eq!(read, paths.len());
+}

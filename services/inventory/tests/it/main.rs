@@ -20,6 +20,7 @@ mod sensitive;
 portolan_testkit::suite! {
     attempts::a_record_at_which_processes_died_twice_is_set_aside,
     attempts::one_death_sets_nothing_aside,
+    attempts::a_panic_sets_its_record_aside,
     attempts::another_process_is_waited_for,
     attempts::a_batch_that_cannot_be_read_is_set_aside,
     attempts::an_operator_skips_what_stands_in_the_way,
@@ -43,6 +44,7 @@ portolan_testkit::suite! {
     discovery::reported_issues_are_counted,
     drift::documents_and_traffic_are_compared,
     edge::the_feed_follows_the_inventory,
+    edge::pages_of_long_urls_fit_a_message,
     demerge::a_template_of_many_urls_is_undone,
     demerge::a_template_of_one_url_is_undone,
     demerge::refusals_say_why,

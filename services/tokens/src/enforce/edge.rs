@@ -157,7 +157,8 @@ impl Edge {
     /// need not wait for this process any more.
     pub(crate) async fn follow(&self, stop: &CancellationToken) {
         let edge = &self.0;
-        if stop.run_until_cancelled(edge.begun.notified()).await.is_some() {
+        // Begun anew after a panic, it has begun already.
+        if edge.is_running() || stop.run_until_cancelled(edge.begun.notified()).await.is_some() {
             // One process alone uses a SQLite database: rows of others are of processes that were killed.
             if edge.db.dialect() == Dialect::Sqlite
                 && let Err(error) = store::drop_behind(&edge.db, i64::MAX).await

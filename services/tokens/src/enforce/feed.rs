@@ -136,7 +136,9 @@ async fn read_access_tokens(edge: &Inner, after: i64) -> Result<()> {
         next = *last;
         let mut profiles = edge.profiles_mut();
         for (_, digest, token) in page {
-            profiles.put_access_token(digest, token);
+            if let Some(digest) = digest {
+                profiles.put_access_token(digest, token);
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ mod addresses;
 mod audited;
 mod gate;
 mod matrix;
+mod poison;
 mod provider;
 mod signed;
 mod tenants;
@@ -14,7 +15,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 
-pub use self::{addresses::*, audited::*, matrix::*, signed::*, tenants::*};
+pub use self::{addresses::*, audited::*, matrix::*, poison::*, signed::*, tenants::*};
 use self::{
     gate::{Gate, HOST},
     provider::{Pair, Provider, hs256, rs256},
