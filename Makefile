@@ -17,7 +17,7 @@ run: ## build and start everything in one process, with its data in ./data
 install: ## put the command `portolan` on the PATH, as cargo does
 	$(CARGO) install --locked --path services/all-in-one
 
-build: ## build every binary, optimised
+build: ## build every binary, optimized
 	$(CARGO) build --release --locked --workspace --bins
 
 check: ## type-check everything
@@ -49,7 +49,7 @@ deploy-lint: ## check Kubernetes manifests, Envoy's configuration, alert rules a
 docs: $(MDBOOK) ## build the manual into target/book
 	$(MDBOOK) build docs
 
-audit: $(DENY) ## check licences, sources and duplicates of dependencies, and known vulnerabilities where reachable
+audit: $(DENY) ## check licenses, sources and duplicates of dependencies, and known vulnerabilities where reachable
 	$(DENY) --locked check --hide-inclusion-graph bans licenses sources
 	@if $(DENY) --locked fetch db >/dev/null 2>&1; then $(DENY) --locked check advisories; \
 	else echo "audit: the advisory database cannot be reached from here; vulnerabilities were not checked"; fi
