@@ -49,6 +49,8 @@ pub struct Told {
     pub is_paid: bool,
     /// A feature id that is refused.
     pub unknown_feature: String,
+    /// A customer id that is refused.
+    pub refused_customer: String,
 }
 
 /// The server; it listens until the process of the test ends.
@@ -106,6 +108,9 @@ async fn answer(State(server): State<StiggServer>, headers: HeaderMap, body: Str
             }
         }
     } else if query.contains("provisionCustomer(") {
+        if input["customerId"] == told.refused_customer.as_str() {
+            return refusal("InvalidEmail", "no such address");
+        }
         told.customers.push(input.clone());
         json!({"provisionCustomer": {"customer": {"customerId": input["customerId"]}}})
     } else if query.contains("provisionSubscription(") {

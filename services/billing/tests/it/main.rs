@@ -24,5 +24,6 @@ portolan_testkit::suite! {
     stigg::the_last_answer_serves_for_a_stated_time,
     stigg::reports_wait_and_arrive_once,
     stigg::a_refused_report_holds_up_no_other,
+    stigg::a_refused_customer_holds_up_no_other,
     stigg::every_failure_is_unavailable,
 }

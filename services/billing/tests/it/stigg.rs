@@ -173,6 +173,28 @@ pub async fn a_refused_report_holds_up_no_other(test: TestDb) {
     assert_eq!(server.get(|told| told.usages.len()), 2);
 }
 
+/// An organization that Stigg does not take as its customer waits for that alone, as one does that identity does not
+/// know; it is told once it is one.
+pub async fn a_refused_customer_holds_up_no_other(test: TestDb) {
+    let (world, server) = world(test).await;
+    server.set(|told| told.refused_customer = ORGANIZATION.to_owned());
+    report(&world, "ACTIVE_ENDPOINTS", 3, 1).await;
+    reports::note_all(&world.deps).await.unwrap();
+    let (unknown, sound) = ("00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff");
+    let customer = "INSERT INTO billing_organizations (organization_id, is_customer) VALUES ($1, 1)";
+    world.deps.db.execute(customer, portolan_store::args![sound]).await.unwrap();
+    let due = "INSERT INTO usage_reports (organization_id, feature, value) VALUES ($1, 'ACTIVE_ENDPOINTS', 7)";
+    for organization_id in [unknown, sound] {
+        world.deps.db.execute(due, portolan_store::args![organization_id]).await.unwrap();
+    }
+    reports::send_due(&world.deps, "owner").await.unwrap();
+    let values = || server.get(|told| told.usages.iter().map(|usage| usage["value"].clone()).collect::<Vec<_>>());
+    assert_eq!(values(), [json!(7)]);
+    server.set(|told| told.refused_customer.clear());
+    reports::send_due(&world.deps, "owner").await.unwrap();
+    assert_eq!(values(), [json!(7), json!(3)]);
+}
+
 /// Whatever goes wrong with Stigg, callers read the same.
 pub async fn every_failure_is_unavailable(test: TestDb) {
     for mood in [Mood::Failing, Mood::Babbling, Mood::LosingAnswers] {
