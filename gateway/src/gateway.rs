@@ -33,7 +33,7 @@ use crate::{
     pages::Pages,
     ports::{Arrival, Backend, GatewayDeps, IdempotencyId, Identified},
     reply::{self, REQUEST_ID, Reply},
-    routes::{BodyRule, ContractError, Found, Routes},
+    routes::{BodyRule, ContractError, RouteMatch, Routes},
 };
 
 /// Tells services under which id to make a write happen once.
@@ -270,7 +270,7 @@ impl Call {
     }
 }
 
-fn no_such_verb(found: &Found, parts: &Parts, request_id: &RequestId) -> Reply {
+fn no_such_verb(found: &RouteMatch, parts: &Parts, request_id: &RequestId) -> Reply {
     let rules = dialect::of_path(parts.uri.path());
     let mut reply = if parts.method == Method::OPTIONS {
         let mut reply = Reply::default();

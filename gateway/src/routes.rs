@@ -84,7 +84,7 @@ struct Node {
 
 /// A path that exists.
 #[derive(Debug)]
-pub(crate) struct Found<'r> {
+pub(crate) struct RouteMatch<'r> {
     routes: &'r Routes,
     node: usize,
     /// The decoded parameters of the path.
@@ -104,7 +104,7 @@ impl Routes {
     }
 
     /// Finds a path, byte for byte but for its parameters. Errors: `PATH_INVALID`, `PATH_UNKNOWN`.
-    pub fn find(&self, path: &str) -> Result<Found<'_>, Reason> {
+    pub fn find(&self, path: &str) -> Result<RouteMatch<'_>, Reason> {
         if path.len() > PATH_BYTES_MAX {
             return Err(Reason::PathInvalid);
         }
@@ -112,7 +112,7 @@ impl Routes {
         let mut raw = Vec::new();
         let node = self.descend(0, &segments, &mut raw).ok_or(Reason::PathUnknown)?;
         let values = raw.into_iter().map(decode_param).collect::<Result<_, _>>()?;
-        Ok(Found { routes: self, node, values })
+        Ok(RouteMatch { routes: self, node, values })
     }
 
     /// The position in `list`, for work that outlives the borrow.
@@ -225,7 +225,7 @@ impl Routes {
     }
 }
 
-impl<'r> Found<'r> {
+impl<'r> RouteMatch<'r> {
     /// The route of a verb. HEAD asks what GET would answer.
     pub fn route(&self, verb: &Method) -> Option<&'r Route> {
         let verb = if verb == Method::HEAD { &Method::GET } else { verb };

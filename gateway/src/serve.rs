@@ -8,7 +8,7 @@ use hyper_util::{
 };
 use portolan_runtime::{
     Tls,
-    accept::{self, Connections, Placed},
+    accept::{self, Admitted, Connections},
     secured,
 };
 use tokio::net::TcpListener;
@@ -48,7 +48,7 @@ pub async fn serve(listener: TcpListener, router: axum::Router, tls: Option<Arc<
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let Some(place) = places.enter(peer.ip()) else { continue };
+        let Some(admission) = places.enter(peer.ip()) else { continue };
         // Small answers must not wait for a full segment.
         let _ = stream.set_nodelay(true);
         let Ok(service) = make.call(peer).await;
@@ -58,14 +58,14 @@ pub async fn serve(listener: TcpListener, router: axum::Router, tls: Option<Arc<
             // A connection that breaks off is the client's business.
             match tls {
                 None if accept::speaks(&stream).await => {
-                    let stream = TokioIo::new(Placed::new(stream, place));
+                    let stream = TokioIo::new(Admitted::new(stream, admission));
                     let connection = server.serve_connection(stream, service).into_owned();
                     let _ = watcher.watch(connection).await;
                 }
                 None => {}
                 Some(tls) => {
                     if let Some(stream) = secured(&tls, stream).await {
-                        let stream = TokioIo::new(Placed::new(stream, place));
+                        let stream = TokioIo::new(Admitted::new(stream, admission));
                         let connection = server.serve_connection(stream, service).into_owned();
                         let _ = watcher.watch(connection).await;
                     }

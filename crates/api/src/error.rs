@@ -24,7 +24,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error of the catalogue, without values for its text.
+    /// An error of the catalog, without values for its text.
     pub fn new(reason: Reason) -> Self {
         Self { reason, metadata: HashMap::new(), cause: None }
     }
@@ -51,7 +51,7 @@ impl Error {
         self.metadata.remove(name)
     }
 
-    /// What it is in the catalogue, which decides its status and its text.
+    /// What it is in the catalog, which decides its status and its text.
     pub fn reason(&self) -> Reason {
         self.reason
     }
@@ -61,7 +61,7 @@ impl Error {
         &self.metadata
     }
 
-    /// The public text of the catalogue with the metadata filled in.
+    /// The public text of the catalog with the metadata filled in.
     pub fn text(&self) -> String {
         let mut text = rule(self.reason).text.clone();
         for (name, value) in &self.metadata {
@@ -147,7 +147,7 @@ impl From<Status> for Error {
     }
 }
 
-/// The status of a gRPC code where the catalogue lists none.
+/// The status of a gRPC code where the catalog lists none.
 fn status_of(code: Code, dialect: Dialect) -> u16 {
     let request_is_wrong = match dialect {
         Dialect::Akto => Some(422),
@@ -172,9 +172,8 @@ fn status_of(code: Code, dialect: Dialect) -> u16 {
 
 fn rule(reason: Reason) -> &'static ErrorRule {
     static RULES: LazyLock<HashMap<i32, ErrorRule>> = LazyLock::new(|| {
-        let catalogue =
-            descriptors().get_enum_by_name("portolan.common.v1.Reason").expect("the catalogue is compiled in");
-        catalogue
+        let catalog = descriptors().get_enum_by_name("portolan.common.v1.Reason").expect("the catalog is compiled in");
+        catalog
             .values()
             .filter_map(|value| {
                 let reason = Reason::try_from(value.number()).ok()?;
@@ -191,8 +190,8 @@ mod tests {
 
     #[test]
     fn every_reason_has_a_text_and_a_grpc_code() {
-        let catalogue = descriptors().get_enum_by_name("portolan.common.v1.Reason").unwrap();
-        for value in catalogue.values().filter(|value| value.number() != 0) {
+        let catalog = descriptors().get_enum_by_name("portolan.common.v1.Reason").unwrap();
+        for value in catalog.values().filter(|value| value.number() != 0) {
             let rule = options::error_rule(Reason::try_from(value.number()).unwrap());
             let rule = rule.unwrap_or_else(|| panic!("{}", value.name()));
             // One documented refusal has no text.

@@ -1,5 +1,5 @@
 //! The contract as Rust: generated messages, clients and service traits, the descriptor set with its options, the
-//! error catalogue, and the policy of every RPC.
+//! error catalog, and the policy of every RPC.
 //!
 //! # Invariants
 //! - Nothing here is written by hand twice: routes, access rules, statuses and texts are read from the descriptors.
@@ -21,7 +21,7 @@ pub use policy::{MethodPolicy, Who, policies, policy};
 pub use prost_reflect;
 pub use seldom::Seldom;
 
-/// Shared vocabulary: options and the error catalogue.
+/// Shared vocabulary: options and the error catalog.
 #[allow(missing_docs, reason = "generated from proto files, whose comments it has")]
 pub mod common {
     pub mod v1 {

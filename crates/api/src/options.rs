@@ -135,10 +135,10 @@ pub fn lookup(message: &MessageDescriptor) -> bool {
     matches!(value(&message.options(), "portolan.common.v1.lookup"), Some(Value::Bool(true)))
 }
 
-/// The catalogue entry of a reason.
+/// The catalog entry of a reason.
 pub(crate) fn error_rule(reason: Reason) -> Option<ErrorRule> {
-    let catalogue = descriptors().get_enum_by_name("portolan.common.v1.Reason")?;
-    message(&catalogue.get_value(reason as i32)?.options(), "portolan.common.v1.error")
+    let catalog = descriptors().get_enum_by_name("portolan.common.v1.Reason")?;
+    message(&catalog.get_value(reason as i32)?.options(), "portolan.common.v1.error")
 }
 
 fn value(options: &DynamicMessage, name: &str) -> Option<Value> {

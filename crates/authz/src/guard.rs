@@ -64,7 +64,7 @@ pub trait AuditSink: Send + Sync {
 }
 
 /// What a guard asks billing.
-pub trait Limits: Send + Sync {
+pub trait PlanLimits: Send + Sync {
     /// Refuses when the plan of the account's organization does not allow more of a feature.
     fn check<'a>(&'a self, account_id: i64, feature: &'a str) -> BoxFuture<'a, Result<(), Error>>;
 }
@@ -76,7 +76,7 @@ pub struct Guard {
     verifier: CallerVerifier,
     services: ServiceAuth,
     audit: Option<Arc<dyn AuditSink>>,
-    limits: Option<Arc<dyn Limits>>,
+    limits: Option<Arc<dyn PlanLimits>>,
     proxies: Arc<Proxies>,
     near: Option<NearCredentials>,
 }
@@ -114,7 +114,7 @@ impl Guard {
 
     /// Asks for the limits of metered RPCs; without it these are refused.
     #[must_use]
-    pub fn with_limits(mut self, limits: Arc<dyn Limits>) -> Self {
+    pub fn with_limits(mut self, limits: Arc<dyn PlanLimits>) -> Self {
         self.limits = Some(limits);
         self
     }

@@ -37,12 +37,12 @@ pub use caller::{Audited, Caller, CredentialKind, RequestInfo};
 pub use credential::{Credential, ORGANIZATION_TOKEN_PREFIX, SESSION_COOKIE};
 pub use failed::{FailedAuthentication, Shown};
 pub use grant::Grant;
-pub use guard::{AuditSink, BoxFuture, Guard, GuardLayer, GuardService, Identities, Limits};
+pub use guard::{AuditSink, BoxFuture, Guard, GuardLayer, GuardService, Identities, PlanLimits};
 pub use headers::{
     CALLER_HEADER, CLIENT_ADDRESS_HEADER, REQUEST_ID_HEADER, SCOPE_HEADER, SERVICE_HEADER, WRITE_ID_HEADER,
 };
 pub use keys::{API_KEYS, GRANTS, api_key_key, grant_key, role_key, session_key};
-pub use link::{CertificateFiles, Redis, Session};
+pub use link::{CertificateFiles, LinkSession, Redis};
 pub use near::{Ended, Near};
 pub use peer_fault::{PEER_FAULT_HEADER, PeerFault};
 pub use roads::{INSTALLATION, RoadKeys, RootRoads, SERVICES, SPEAKERS, road_key, service_of};

@@ -46,7 +46,7 @@ struct Inner {
     name: String,
     installation: Arc<str>,
     /// The present connection; taken away by whoever sees it fail.
-    session: RwLock<Option<Session>>,
+    session: RwLock<Option<LinkSession>>,
     connecting: tokio::sync::Mutex<()>,
     failed_at: RwLock<Option<Instant>>,
     numbers: AtomicU64,
@@ -54,7 +54,7 @@ struct Inner {
 
 /// One connection to one run of the server.
 #[derive(Clone)]
-pub struct Session {
+pub struct LinkSession {
     number: u64,
     /// Shared by every caller.
     pub connection: MultiplexedConnection,
@@ -107,7 +107,7 @@ impl Redis {
     ///
     /// # Errors
     /// `UNAVAILABLE`.
-    pub async fn hurried<T, F>(&self, call: impl FnOnce(Session) -> F) -> Result<T, Error>
+    pub async fn hurried<T, F>(&self, call: impl FnOnce(LinkSession) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, RedisError>>,
     {
@@ -122,7 +122,7 @@ impl Redis {
     ///
     /// # Errors
     /// `UNAVAILABLE`. Whether the call was carried out is not known then.
-    pub async fn patient<T, F>(&self, call: impl FnOnce(Session) -> F) -> Result<T, Error>
+    pub async fn patient<T, F>(&self, call: impl FnOnce(LinkSession) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, RedisError>>,
     {
@@ -145,14 +145,14 @@ impl Redis {
         // A replica, a full memory and a user with too few rights answer PING all the same: this writes as changes do.
         static SCRIPT: LazyLock<Script> =
             LazyLock::new(|| Script::new("redis.call('SET', KEYS[1], '1', 'PX', '1000') return 0"));
-        let ping = async |mut session: Session| {
+        let ping = async |mut session: LinkSession| {
             let key = format!("portolan:{}:ready", session.installation);
             SCRIPT.key(key).invoke_async::<()>(&mut session.connection).await
         };
         self.patient(ping).await
     }
 
-    async fn within<T, F>(&self, time: Duration, call: impl FnOnce(Session) -> F) -> Result<T, Error>
+    async fn within<T, F>(&self, time: Duration, call: impl FnOnce(LinkSession) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, RedisError>>,
     {
@@ -180,11 +180,11 @@ impl Redis {
         Err(error)
     }
 
-    fn present(&self) -> Option<Session> {
+    fn present(&self) -> Option<LinkSession> {
         self.inner.session.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn session(&self) -> Result<Session, String> {
+    async fn session(&self) -> Result<LinkSession, String> {
         let text = |error: RedisError| error.to_string();
         if let Some(session) = self.present() {
             return Ok(session);
@@ -202,7 +202,7 @@ impl Redis {
         if run.is_empty() {
             return Err("INFO names no run_id".into());
         }
-        let session = Session {
+        let session = LinkSession {
             number: self.inner.numbers.fetch_add(1, Ordering::Relaxed),
             connection,
             prefix: format!("portolan:{}:{}:", self.inner.installation, &run[..run.len().min(16)]).into(),

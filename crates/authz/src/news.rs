@@ -5,7 +5,7 @@ use std::{sync::Weak, time::Duration};
 
 use tokio_stream::StreamExt as _;
 
-use crate::{Redis, link::Session};
+use crate::{Redis, link::LinkSession};
 
 /// Names of one message; above this it says that everything may have changed.
 const NAMES_MAX: usize = 1_000;
@@ -28,7 +28,7 @@ fn channel(installation: &str) -> String {
 /// Tells that values changed. A server that refuses messages is not at fault: its operator may have left them out.
 pub(crate) async fn tell(redis: &Redis, names: &[String]) {
     let message = if names.len() > NAMES_MAX { String::new() } else { names.join("\n") };
-    let publish = async |mut session: Session| {
+    let publish = async |mut session: LinkSession| {
         let channel = channel(&session.installation);
         let _ = redis::cmd("PUBLISH").arg(channel).arg(message).query_async::<()>(&mut session.connection).await;
         Ok(())

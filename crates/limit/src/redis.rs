@@ -1,7 +1,7 @@
 use std::{sync::LazyLock, time::Duration};
 
 use portolan_api::Result;
-use portolan_authz::{Redis, Session};
+use portolan_authz::{LinkSession, Redis};
 use redis::Script;
 
 use crate::{Counter, Decision};
@@ -40,13 +40,13 @@ return 0
 ";
 
 /// Not bound to a run of the server: a counter that it reads back from its disk still holds.
-fn key(session: &Session, subject: &str) -> String {
+fn key(session: &LinkSession, subject: &str) -> String {
     format!("portolan:{}:limit:{subject}", session.installation)
 }
 
 pub(crate) async fn take(redis: &Redis, counters: &[Counter]) -> Result<Decision> {
     static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(TAKE));
-    let call = async |mut session: Session| {
+    let call = async |mut session: LinkSession| {
         let mut call = SCRIPT.prepare_invoke();
         for counter in counters {
             call.key(key(&session, &counter.subject));
@@ -62,7 +62,7 @@ pub(crate) async fn take(redis: &Redis, counters: &[Counter]) -> Result<Decision
 
 pub(crate) async fn give_back(redis: &Redis, counters: &[Counter]) -> Result<()> {
     static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(GIVE_BACK));
-    let call = async |mut session: Session| {
+    let call = async |mut session: LinkSession| {
         let mut call = SCRIPT.prepare_invoke();
         for counter in counters {
             call.key(key(&session, &counter.subject));
@@ -73,7 +73,7 @@ pub(crate) async fn give_back(redis: &Redis, counters: &[Counter]) -> Result<()>
 }
 
 pub(crate) async fn forget(redis: &Redis, subject: &str) -> Result<()> {
-    let call = async |mut session: Session| {
+    let call = async |mut session: LinkSession| {
         redis::cmd("DEL").arg(key(&session, subject)).query_async::<i64>(&mut session.connection).await
     };
     redis.patient(call).await.map(drop)

@@ -42,7 +42,7 @@ struct Shared {
 }
 
 /// A place among the connections, given back when it is dropped.
-pub struct Place {
+pub struct Admission {
     connections: Connections,
     address: IpAddr,
 }
@@ -60,7 +60,7 @@ impl Connections {
     }
 
     /// A place for a connection from this address; `None` when there is none left.
-    pub fn enter(&self, address: IpAddr) -> Option<Place> {
+    pub fn enter(&self, address: IpAddr) -> Option<Admission> {
         let mut open = self.lock();
         let (all, own) = (open.values().sum::<usize>(), open.get(&address).copied().unwrap_or_default());
         if all >= self.0.max || own >= self.0.address_max {
@@ -68,7 +68,7 @@ impl Connections {
             return None;
         }
         open.insert(address, own + 1);
-        Some(Place { connections: self.clone(), address })
+        Some(Admission { connections: self.clone(), address })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
@@ -76,7 +76,7 @@ impl Connections {
     }
 }
 
-impl Drop for Place {
+impl Drop for Admission {
     fn drop(&mut self) {
         let mut open = self.connections.lock();
         if let Some(count) = open.get_mut(&self.address) {
@@ -89,18 +89,18 @@ impl Drop for Place {
 }
 
 /// A connection with its place. It ends when its peer does not read.
-pub struct Placed<S> {
+pub struct Admitted<S> {
     stream: S,
-    _place: Place,
+    _admission: Admission,
     stall_time_max: Duration,
     /// Since the peer takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Placed<S> {
+impl<S> Admitted<S> {
     /// A stream that keeps its place for as long as it is open.
-    pub fn new(stream: S, place: Place) -> Self {
-        Self { stream, _place: place, stall_time_max: STALL_TIME_MAX, stalled: None }
+    pub fn new(stream: S, admission: Admission) -> Self {
+        Self { stream, _admission: admission, stall_time_max: STALL_TIME_MAX, stalled: None }
     }
 
     /// Fails a write that waits for too long.
@@ -115,7 +115,7 @@ impl<S> Placed<S> {
     }
 }
 
-impl<S: Connected> Connected for Placed<S> {
+impl<S: Connected> Connected for Admitted<S> {
     type ConnectInfo = S::ConnectInfo;
 
     fn connect_info(&self) -> Self::ConnectInfo {
@@ -123,13 +123,13 @@ impl<S: Connected> Connected for Placed<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Placed<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Admitted<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context, buffer: &mut ReadBuf) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Placed<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Admitted<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.in_time(context, outcome)
@@ -185,9 +185,9 @@ mod tests {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let connections = Connections::with_max(4);
         let (own, mut peer) = tokio::io::duplex(8);
-        let place = connections.enter(IpAddr::from([192, 0, 2, 1])).unwrap();
+        let admission = connections.enter(IpAddr::from([192, 0, 2, 1])).unwrap();
         let stall_time_max = Duration::from_millis(400);
-        let mut slow = Placed { stall_time_max, ..Placed::new(own, place) };
+        let mut slow = Admitted { stall_time_max, ..Admitted::new(own, admission) };
         let reader = tokio::spawn(async move {
             let mut piece = [0; 8];
             for _ in 0..3 {

@@ -2,7 +2,7 @@ use portolan_api::{
     Error, Reason,
     billing::v1::{CheckLimitRequest, check_limit_response::Verdict},
 };
-use portolan_authz::{BoxFuture, Limits};
+use portolan_authz::{BoxFuture, PlanLimits};
 
 use crate::Peers;
 
@@ -41,7 +41,7 @@ impl Peers {
 /// Limits as a guard asks for them: from billing.
 pub struct PeerLimits(pub Peers);
 
-impl Limits for PeerLimits {
+impl PlanLimits for PeerLimits {
     fn check<'a>(&'a self, account_id: i64, feature: &'a str) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move { self.0.check_limit(account_id, feature, 1).await.map(drop) })
     }

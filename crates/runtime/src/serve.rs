@@ -13,7 +13,7 @@ use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
 
 use crate::{
     Readiness,
-    accept::{self, Connections, Placed},
+    accept::{self, Admitted, Connections},
     bodies::BodiesLayer,
     budget::BodyBudget,
     observe::ObserveLayer,
@@ -163,7 +163,7 @@ fn accepted<S, F>(
     listener: TcpListener,
     mut stopped: watch::Receiver<bool>,
     handshake: impl Fn(TcpStream) -> F + Send + 'static,
-) -> impl tokio_stream::Stream<Item = Result<Placed<S>, std::io::Error>>
+) -> impl tokio_stream::Stream<Item = Result<Admitted<S>, std::io::Error>>
 where
     S: Send + 'static,
     F: Future<Output = Option<S>> + Send + 'static,
@@ -182,14 +182,14 @@ where
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
-            let Some(place) = places.enter(peer.ip()) else { continue };
+            let Some(admission) = places.enter(peer.ip()) else { continue };
             // Small answers must not wait for a full segment.
             let _ = stream.set_nodelay(true);
             let (handshake, ready) = (handshake(stream), ready.clone());
             tokio::spawn(async move {
                 if let Some(stream) = handshake.await {
                     // The server has ended otherwise.
-                    let _ = ready.send(Ok(Placed::new(stream, place))).await;
+                    let _ = ready.send(Ok(Admitted::new(stream, admission))).await;
                 }
             });
         }

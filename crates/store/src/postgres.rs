@@ -120,7 +120,7 @@ async fn open(options: AnyConnectOptions, service: &str, connections: u32, makes
         return Err(Error::Configuration(format!("the database has no schema {service}: `portolan migrate` makes it")));
     }
     let mut transaction = pool.begin().await?;
-    // Two processes that create one schema at the same time would otherwise meet a unique violation in the catalogue.
+    // Two processes that create one schema at the same time would otherwise meet a unique violation in the catalog.
     let create = format!("SELECT pg_advisory_xact_lock({LOCK}); CREATE SCHEMA IF NOT EXISTS \"{service}\"");
     sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut *transaction).await?;
     transaction.commit().await?;

@@ -90,7 +90,7 @@ impl<'p> Encoder<'p> {
             }
             seen |= 1 << index;
             hint = index + 1;
-            let value = ValueSeed { encoder: self, field, place: Place::Member };
+            let value = ValueSeed { encoder: self, field, position: Position::Member };
             map.next_value_seed(value).map_err(|error| self.inside(error, || field.json_name.clone()))?;
         }
         self.given(plan, seen);
@@ -121,7 +121,7 @@ impl<'de> DeserializeSeed<'de> for MessageSeed<'_, '_> {
         let plan = self.encoder.plans.message(self.id);
         match self.only {
             Some(index) => {
-                let value = ValueSeed { encoder: self.encoder, field: &plan.fields[index], place: Place::Member };
+                let value = ValueSeed { encoder: self.encoder, field: &plan.fields[index], position: Position::Member };
                 value.deserialize(deserializer).map(|_| ())
             }
             None => deserializer.deserialize_map(self),
@@ -169,7 +169,7 @@ impl Visitor<'_> for NameSeed<'_> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Position {
     /// The value of a member: null is absent, a list or map is taken as a whole.
     Member,
     /// One item of a list.
@@ -184,17 +184,17 @@ enum Place {
 struct ValueSeed<'e, 'p> {
     encoder: &'e mut Encoder<'p>,
     field: &'p FieldPlan,
-    place: Place,
+    position: Position,
 }
 
 impl<'p> ValueSeed<'_, 'p> {
     /// The tag's number: the value of a map entry is field 2 of the entry.
     fn number(&self) -> u32 {
-        if self.place == Place::Entry { 2 } else { self.field.number }
+        if self.position == Position::Entry { 2 } else { self.field.number }
     }
 
     fn is_whole(&self) -> bool {
-        self.place == Place::Member && !self.field.is_single()
+        self.position == Position::Member && !self.field.is_single()
     }
 
     /// The message to write when its JSON form is an object or that of its only field.
@@ -228,9 +228,9 @@ impl<'p> ValueSeed<'_, 'p> {
             return Err(self.wrong_type());
         }
         let number = self.number();
-        let tag = (self.place != Place::PackedItem).then_some(number);
+        let tag = (self.position != Position::PackedItem).then_some(number);
         // A default without presence is not written, as in every protobuf encoder.
-        let skip_default = self.place == Place::Member && self.field.label == Label::Implicit;
+        let skip_default = self.position == Position::Member && self.field.label == Label::Implicit;
         let Encoder { plans, manner, out, .. } = &mut *self.encoder;
         let value = match manner {
             Manner::Strict => value,
@@ -258,15 +258,15 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_, '_> {
         match self.nested() {
             Some(plan) if plan.inline => {
                 let number = self.number();
-                let Self { encoder, place, .. } = self;
+                let Self { encoder, position, .. } = self;
                 let start = encoder.out.len();
                 put_tag(&mut encoder.out, number, WireType::Bytes);
                 let nested = begin_nested(&mut encoder.out);
-                let inner = ValueSeed { encoder: &mut *encoder, field: &plan.fields[0], place: Place::Member };
+                let inner = ValueSeed { encoder: &mut *encoder, field: &plan.fields[0], position: Position::Member };
                 let given = inner.deserialize(deserializer)?;
                 if given {
                     end_nested(&mut encoder.out, nested);
-                } else if place == Place::Member {
+                } else if position == Position::Member {
                     encoder.out.truncate(start);
                 } else {
                     return Err(encoder.refuse(Refusal::member_type("must not be null")));
@@ -286,8 +286,8 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_> {
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<bool, E> {
-        match self.place {
-            Place::Member => Ok(false),
+        match self.position {
+            Position::Member => Ok(false),
             _ => Err(self.encoder.refuse(Refusal::member_type("must not be null"))),
         }
     }
@@ -323,10 +323,10 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_> {
             put_tag(&mut encoder.out, field.number, WireType::Bytes);
             begin_nested(&mut encoder.out)
         });
-        let place = if packed { Place::PackedItem } else { Place::Item };
+        let position = if packed { Position::PackedItem } else { Position::Item };
         let mut index = 0usize;
         loop {
-            match items.next_element_seed(ValueSeed { encoder: &mut *encoder, field, place }) {
+            match items.next_element_seed(ValueSeed { encoder: &mut *encoder, field, position }) {
                 Ok(Some(_)) => index += 1,
                 Ok(None) => break,
                 Err(error) => return Err(encoder.inside(error, || format!("[{index}]"))),
@@ -350,7 +350,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_> {
             return Ok(true);
         }
         let Label::Map(key_kind) = self.field.label else { return Err(self.wrong_type()) };
-        if self.place != Place::Member {
+        if self.position != Position::Member {
             return Err(self.wrong_type());
         }
         let Self { encoder, field, .. } = self;
@@ -358,7 +358,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_> {
             put_tag(&mut encoder.out, field.number, WireType::Bytes);
             let nested = begin_nested(&mut encoder.out);
             let written = match put_key(key_kind, &key, &mut encoder.out) {
-                Ok(()) => map.next_value_seed(ValueSeed { encoder: &mut *encoder, field, place: Place::Entry }),
+                Ok(()) => map.next_value_seed(ValueSeed { encoder: &mut *encoder, field, position: Position::Entry }),
                 Err(refusal) => Err(encoder.refuse(refusal)),
             };
             written.map_err(|error| encoder.inside(error, || key_place(&key)))?;

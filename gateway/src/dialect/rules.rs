@@ -30,7 +30,7 @@ pub(crate) struct Told<'e> {
 /// What a dialect does in its own way: how it reads a request, tells a failure and finishes an answer. What stands here
 /// as a body is what most of them do.
 pub(crate) trait Rules: Sync {
-    /// Its name in the error catalogue and beside the RPCs of the contract.
+    /// Its name in the error catalog and beside the RPCs of the contract.
     fn id(&self) -> Dialect;
 
     /// Its name, as callers read it.
@@ -111,6 +111,6 @@ pub(crate) trait Rules: Sync {
         format!("{}{}Error", name[..1].to_uppercase(), &name[1..])
     }
 
-    /// The schemas of its failures, with their names. `reasons` are the names of the catalogue.
+    /// The schemas of its failures, with their names. `reasons` are the names of the catalog.
     fn error_schemas(&self, reasons: &[&str]) -> Vec<(String, Value)>;
 }

@@ -62,7 +62,7 @@ pub(crate) fn document(operations: &[Operation], routes: &Routes) -> Value {
                     "schema": { "type": "string" },
                 },
                 "ErrorReason": {
-                    "description": "Name of the error in the catalogue.",
+                    "description": "Name of the error in the catalog.",
                     "schema": { "type": "string", "enum": reasons },
                 },
             },

@@ -43,12 +43,12 @@ pub(crate) fn operations(routes: &Routes) -> Vec<Operation<'_>> {
     operations
 }
 
-/// The error catalogue with its comments.
+/// The error catalog with its comments.
 pub(crate) fn documented_errors() -> Vec<DocumentedError> {
     let comments = Comments::read();
-    let Some(catalogue) = descriptors().get_enum_by_name("portolan.common.v1.Reason") else { return Vec::new() };
-    let file = catalogue.parent_file().name().to_owned();
-    let reasons = catalogue.values().filter(|value| value.number() != 0).filter_map(|value| {
+    let Some(catalog) = descriptors().get_enum_by_name("portolan.common.v1.Reason") else { return Vec::new() };
+    let file = catalog.parent_file().name().to_owned();
+    let reasons = catalog.values().filter(|value| value.number() != 0).filter_map(|value| {
         let reason = Reason::try_from(value.number()).ok()?;
         Some(DocumentedError { reason, description: comments.at(&file, value.path()).to_owned() })
     });

@@ -9,12 +9,12 @@ mod single;
 use portolan_formats::archive::is_archive;
 use portolan_formats::{Format, FormatError};
 
-use crate::model::documents::{Converted, Place};
+use crate::model::documents::{Converted, Destination};
 
 /// Converts a document, or all those of an archive.
 ///
 /// # Errors
 /// Why it is none of the format.
-pub fn document(format: Format, text: &[u8], place: &Place) -> Result<Converted, FormatError> {
-    if is_archive(text) { archive::convert(text, place) } else { single::convert(format, text, place) }
+pub fn document(format: Format, text: &[u8], destination: &Destination) -> Result<Converted, FormatError> {
+    if is_archive(text) { archive::convert(text, destination) } else { single::convert(format, text, destination) }
 }

@@ -5,7 +5,7 @@ use portolan_ids::CollectionId;
 use portolan_log::Positions;
 
 use crate::ingest::{Appender, CHUNK_BYTES_MAX, Chunks, message};
-use crate::model::documents::{Converted, Place};
+use crate::model::documents::{Converted, Destination};
 use crate::model::uploads::{Ingested, Operation, Upload};
 use crate::store::uploads as rows;
 use crate::{Deps, Error, convert};
@@ -15,12 +15,12 @@ pub async fn convert(
     deps: &Deps,
     format: Format,
     text: Vec<u8>,
-    place: Place,
+    destination: Destination,
 ) -> Result<Result<Converted, FormatError>, Error> {
-    let turn = deps.documents.take(place.account_id).await;
+    let turn = deps.documents.take(destination.account_id).await;
     let converted = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        convert::document(format, &text, &place)
+        convert::document(format, &text, &destination)
     });
     Ok(converted.await?)
 }

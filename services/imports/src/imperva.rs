@@ -10,7 +10,7 @@ use portolan_record::Source;
 use portolan_runtime::now_s;
 
 use crate::ingest::{self, Appender, CHUNK_BYTES_MAX, Chunks};
-use crate::model::documents::Place;
+use crate::model::documents::Destination;
 use crate::model::ids;
 use crate::model::jobs::{Finished, Progress, Task};
 use crate::model::targets::{Target, Wanted};
@@ -89,9 +89,10 @@ async fn convert(
     let turn = deps.documents.take(account_id).await;
     let converted = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        let place = |collection_id| Place { account_id, collection_id, path_only: false, time: now_s() };
-        let targets = by_host.iter().map(|(host, id)| (host.clone(), place(*id).target(Source::Imperva))).collect();
-        let default = place(by_host.values().copied().next().unwrap_or_default()).target(Source::Imperva);
+        let destination = |collection_id| Destination { account_id, collection_id, path_only: false, time: now_s() };
+        let targets =
+            by_host.iter().map(|(host, id)| (host.clone(), destination(*id).target(Source::Imperva))).collect();
+        let default = destination(by_host.values().copied().next().unwrap_or_default()).target(Source::Imperva);
         let ids: HashMap<&str, CollectionId> = by_host.iter().map(|(host, id)| (host.as_str(), *id)).collect();
         let (mut messages, mut chunks) = (Vec::new(), Chunks::new(CHUNK_BYTES_MAX));
         let mut progress = Progress::default();

@@ -14,7 +14,7 @@ use portolan_record::Source;
 use tokio::sync::mpsc;
 
 use crate::ingest::{self, CHUNK_BYTES_MAX, Chunks};
-use crate::model::documents::Place;
+use crate::model::documents::Destination;
 use crate::model::jobs::{Cursor, End, File, Progress, Task};
 use crate::model::text::without_nul;
 use crate::model::uploads::{Owner, UploadKind};
@@ -208,8 +208,9 @@ pub async fn ingest_document(
 ) -> Result<Result<Progress, FormatError>, Error> {
     let collection_id = job.subject.collection_id().unwrap_or_default();
     let Job { account_id, created_at: time, .. } = *job;
-    let place = Place { account_id: account_id.into(), collection_id: collection_id.into(), path_only, time };
-    let document = match documents::convert(deps, format, text, place).await? {
+    let destination =
+        Destination { account_id: account_id.into(), collection_id: collection_id.into(), path_only, time };
+    let document = match documents::convert(deps, format, text, destination).await? {
         Ok(document) => document,
         Err(error) => return Ok(Err(error)),
     };

@@ -204,12 +204,12 @@ pub async fn cancel(deps: &Deps, caller: &Caller, job_id: &str) -> Result<Listed
 }
 
 /// Where a page ended.
-struct Place {
+struct PageEnd {
     created_at: i64,
     job_id: String,
 }
 
-impl Place {
+impl PageEnd {
     /// # Errors
     /// `PAGE_TOKEN_INVALID`.
     fn parse(token: &str) -> Result<Option<Self>, Error> {
@@ -230,7 +230,7 @@ impl Place {
 /// `PAGE_TOKEN_INVALID`.
 pub async fn list(deps: &Deps, caller: &Caller, size: i32, token: &str) -> Result<(Vec<Listed>, String), Error> {
     let size = if size <= 0 { PAGE_DEFAULT } else { i64::from(size).min(PAGE_MAX) };
-    let before = Place::parse(token)?.map(|place| (place.created_at, place.job_id));
+    let before = PageEnd::parse(token)?.map(|end| (end.created_at, end.job_id));
     // One more, to know whether more follow.
     let room = i32::try_from(size + 1).unwrap_or(i32::MAX);
     let theirs = peers::list_jobs(&deps.peers, caller.account_id.into(), room, before.as_ref()).await?;

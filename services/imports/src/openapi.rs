@@ -6,7 +6,7 @@ use portolan_formats::{Format, FormatError};
 use portolan_ids::CollectionId;
 use portolan_runtime::now_s;
 
-use crate::model::documents::Place;
+use crate::model::documents::Destination;
 use crate::model::ids;
 use crate::model::jobs::{Finished, Job, Task};
 use crate::model::targets::{Target, Wanted};
@@ -40,13 +40,14 @@ pub async fn import(
     };
     let text = text.unwrap_or_default();
     let time = now_s();
-    let place = Place {
+    let destination = Destination {
         account_id: caller.account_id.into(),
         collection_id: target.as_ref().map_or(CollectionId(0), |target| target.collection_id),
         path_only: target.as_ref().is_some_and(|target| target.is_host),
         time,
     };
-    let converted = documents::convert(deps, Format::OpenApi, text.into_bytes(), place).await?.map_err(invalid)?;
+    let converted =
+        documents::convert(deps, Format::OpenApi, text.into_bytes(), destination).await?.map_err(invalid)?;
     let notes = converted.notes();
     let title = converted.title.clone().unwrap_or_else(|| upload_id.clone());
     let mut upload =

@@ -10,8 +10,8 @@ use crate::{
     clock::now_ms,
     model::{
         auth_settings::{AuthPatch, AuthSettings, check_addresses},
-        faults::{BLANK, Faults},
         profiles::{Profile, Shown, Which},
+        violations::{BLANK, Violations},
         workspaces::Page,
     },
     profiles,
@@ -70,19 +70,19 @@ pub async fn create(
         updated_at: now,
         secret_write_id: String::new(),
     };
-    let mut faults = Faults::default();
+    let mut violations = Violations::default();
     let client_id = match client.map(workspaces::number) {
         None => None,
         Some(Some(id)) if api_clients::is_legacy(deps, account_id, id).await? => Some(id),
         Some(_) => {
-            faults.add("api_client_id", "is invalid");
+            violations.add("api_client_id", "is invalid");
             None
         }
     };
     if patch.auth.auth_type.is_none() {
-        faults.add("auth_type", BLANK);
+        violations.add("auth_type", BLANK);
     }
-    apply(deps, &mut profile, Patch { name: Some(patch.name.flatten()), ..patch }, true, faults).await?;
+    apply(deps, &mut profile, Patch { name: Some(patch.name.flatten()), ..patch }, true, violations).await?;
     bounds::must_cover_profile(&bounds::of(deps, caller).await?, &profile)?;
     let write_id = &caller.info.write_id;
     let mut tx = deps.db.begin().await?;
@@ -109,16 +109,16 @@ pub async fn update(deps: &Deps, caller: &Caller, which: Which, patch: Patch) ->
     let mut checked = profiles::find(deps, &mut tx, which).await?;
     drop(tx);
     let asks_collections = patch.auth.collection_ids.is_some();
-    apply(deps, &mut checked, patch.clone(), asks_collections, Faults::default()).await?;
+    apply(deps, &mut checked, patch.clone(), asks_collections, Violations::default()).await?;
 
     let write_id = &caller.info.write_id;
     let mut tx = deps.db.begin().await?;
     let version = changes::next(&mut tx).await?;
     let before = profiles::find(deps, &mut tx, which).await?;
     let mut profile = before.clone();
-    let mut faults = Faults::default();
-    merge(&mut profile, patch, &mut faults);
-    faults.refuse()?;
+    let mut violations = Violations::default();
+    merge(&mut profile, patch, &mut violations);
+    violations.refuse()?;
     [&before, &profile].into_iter().try_for_each(|profile| bounds::must_cover_profile(&own, profile))?;
     let is_new_kind = profile.auth_type() != before.auth_type();
     let issued = (is_new_kind && profile.auth_type().has_own_secret()).then(|| profile.issue(write_id));
@@ -141,21 +141,21 @@ async fn apply(
     profile: &mut Profile,
     patch: Patch,
     asks_collections: bool,
-    mut faults: Faults,
+    mut violations: Violations,
 ) -> Result<()> {
-    merge(profile, patch, &mut faults);
+    merge(profile, patch, &mut violations);
     if asks_collections {
-        workspaces::check_collections(deps, profile.account_id, &profile.auth.collection_ids, &mut faults).await?;
+        workspaces::check_collections(deps, profile.account_id, &profile.auth.collection_ids, &mut violations).await?;
     }
-    faults.refuse()
+    violations.refuse()
 }
 
-fn merge(profile: &mut Profile, patch: Patch, faults: &mut Faults) {
+fn merge(profile: &mut Profile, patch: Patch, violations: &mut Violations) {
     if let Some(name) = patch.name {
         profile.name = name.unwrap_or_default();
     }
-    faults.name("name", &profile.name);
+    violations.name("name", &profile.name);
     profile.ip_allow_list = patch.ip_allow_list.unwrap_or_else(|| std::mem::take(&mut profile.ip_allow_list));
-    check_addresses("ip_allow_list", &profile.ip_allow_list, faults);
-    profile.auth.apply(patch.auth, faults);
+    check_addresses("ip_allow_list", &profile.ip_allow_list, violations);
+    profile.auth.apply(patch.auth, violations);
 }

@@ -11,7 +11,7 @@ use crate::{
     Deps, changes,
     clock::now_ms,
     model::{
-        faults::{BLANK, Faults},
+        violations::{BLANK, Violations},
         workspaces::Page,
     },
     store::{self, clients as table, sequences},
@@ -66,14 +66,14 @@ pub async fn create_legacy(
     project_id: Option<&str>,
 ) -> Result<Client> {
     let name = name.unwrap_or_default();
-    let mut faults = Faults::default();
-    faults.name("name", &name);
+    let mut violations = Violations::default();
+    violations.name("name", &name);
     let project_id = project_id.map(workspaces::number);
     if project_id == Some(None) {
-        faults.add("project_id", "is not a number");
+        violations.add("project_id", "is not a number");
     }
     let project_id = project_id.flatten();
-    faults.refuse()?;
+    violations.refuse()?;
     let now = now_ms();
     let client = Client {
         account_id,
@@ -94,19 +94,19 @@ pub async fn create_legacy(
 pub async fn create(deps: &Deps, caller: &Caller, account_id: AccountId, patch: Patch) -> Result<Client> {
     let now = now_ms();
     let mut client = Client { account_id, created_at: now, updated_at: now, ..Client::default() };
-    let mut faults = Faults::default();
+    let mut violations = Violations::default();
     if patch.auth.auth_type.is_none() {
-        faults.add("auth_type", BLANK);
+        violations.add("auth_type", BLANK);
     }
     let portal = (patch.api_portal_id.flatten().is_some(), patch.email.clone().flatten().is_some());
     match portal {
-        (true, false) => faults.add("email", BLANK),
-        (false, true) => faults.add("api_portal_id", BLANK),
+        (true, false) => violations.add("email", BLANK),
+        (false, true) => violations.add("api_portal_id", BLANK),
         _ => {}
     }
-    merge(&mut client, patch, &mut faults);
-    workspaces::check_collections(deps, account_id, &client.auth.collection_ids, &mut faults).await?;
-    faults.refuse()?;
+    merge(&mut client, patch, &mut violations);
+    workspaces::check_collections(deps, account_id, &client.auth.collection_ids, &mut violations).await?;
+    violations.refuse()?;
     insert(deps, caller, client).await
 }
 
@@ -117,20 +117,20 @@ pub async fn create(deps: &Deps, caller: &Caller, account_id: AccountId, patch: 
 pub async fn update(deps: &Deps, caller: &Caller, account_id: AccountId, id: i64, patch: Patch) -> Result<()> {
     let mut checked = table::find(&deps.db, &deps.secrets, account_id, id.into()).await?.ok_or(Reason::NotFound)?;
     let asks_collections = patch.auth.collection_ids.is_some() && !checked.is_legacy;
-    let mut faults = Faults::default();
-    merge(&mut checked, patch.clone(), &mut faults);
+    let mut violations = Violations::default();
+    merge(&mut checked, patch.clone(), &mut violations);
     if asks_collections {
-        workspaces::check_collections(deps, account_id, &checked.auth.collection_ids, &mut faults).await?;
+        workspaces::check_collections(deps, account_id, &checked.auth.collection_ids, &mut violations).await?;
     }
-    faults.refuse()?;
+    violations.refuse()?;
 
     let mut tx = deps.db.begin().await?;
     let version = changes::next(&mut tx).await?;
     let before = table::find_in(&mut tx, &deps.secrets, account_id, id.into()).await?.ok_or(Reason::NotFound)?;
     let mut client = before.clone();
-    let mut faults = Faults::default();
-    merge(&mut client, patch, &mut faults);
-    faults.refuse()?;
+    let mut violations = Violations::default();
+    merge(&mut client, patch, &mut violations);
+    violations.refuse()?;
     client.updated_at = now_ms();
     table::update(&mut tx, &client, &deps.secrets, version).await?;
     let change = Change::of("apiClient", id).before(&before.described()).after(&client.described());
@@ -193,7 +193,7 @@ async fn insert(deps: &Deps, caller: &Caller, mut client: Client) -> Result<Clie
     Ok(client)
 }
 
-fn merge(client: &mut Client, patch: Patch, faults: &mut Faults) {
+fn merge(client: &mut Client, patch: Patch, violations: &mut Violations) {
     fn set<T>(field: &mut T, given: Option<T>) {
         if let Some(given) = given {
             *field = given;
@@ -202,20 +202,20 @@ fn merge(client: &mut Client, patch: Patch, faults: &mut Faults) {
     if let Some(name) = patch.name {
         client.name = name.unwrap_or_default();
     }
-    faults.name("name", &client.name);
+    violations.name("name", &client.name);
     set(&mut client.description, patch.description);
     if client.description.as_ref().is_some_and(|text| text.chars().count() > DESCRIPTION_CHARS_MAX) {
-        faults.add("description", format!("is too long (maximum is {DESCRIPTION_CHARS_MAX} characters)"));
+        violations.add("description", format!("is too long (maximum is {DESCRIPTION_CHARS_MAX} characters)"));
     }
     set(&mut client.project_id, patch.project_id);
     set(&mut client.api_portal_id, patch.api_portal_id);
     set(&mut client.email, patch.email);
     if client.email.as_deref().is_some_and(|email| !email.contains('@')) {
-        faults.add("email", "is invalid");
+        violations.add("email", "is invalid");
     }
     set(&mut client.api_policy_id, patch.api_policy_id);
     set(&mut client.mtls_enabled, patch.mtls_enabled);
     set(&mut client.validation_formula, patch.validation_formula);
     set(&mut client.cert_bundle_ids, patch.cert_bundle_ids);
-    client.auth.apply(patch.auth, faults);
+    client.auth.apply(patch.auth, violations);
 }

@@ -14,7 +14,7 @@ use crate::{
     store::{api_keys as store, sequences},
 };
 
-pub use crate::model::api_keys::{ApiKey, Found, Owner, Utility};
+pub use crate::model::api_keys::{ApiKey, FoundKey, Owner, Utility};
 
 /// Longest grace period of a rotation: a week.
 const GRACE_MAX_S: i64 = 7 * 24 * 60 * 60;
@@ -164,7 +164,7 @@ pub async fn record_use(deps: &Deps, account_id: AccountId, key_id: ApiKeyId, us
 ///
 /// # Errors
 /// `UNAUTHENTICATED` for a text that is no key, is not known or is past its time.
-pub async fn verify(deps: &Deps, key: &str) -> Result<Found> {
+pub async fn verify(deps: &Deps, key: &str) -> Result<FoundKey> {
     if secret::Kind::of(key) != Some(secret::Kind::ApiKey) {
         return Err(Reason::Unauthenticated.into());
     }

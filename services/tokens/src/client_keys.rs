@@ -9,8 +9,8 @@ use crate::{
     clock::now_ms,
     model::{
         auth_settings::{AuthSettings, check_addresses},
-        faults::{BLANK, Faults},
         profiles::{Profile, Shown, Which},
+        violations::{BLANK, Violations},
         workspaces::Page,
     },
     profiles,
@@ -79,15 +79,15 @@ pub async fn create(
         updated_at: now,
         secret_write_id: String::new(),
     };
-    let mut faults = Faults::default();
+    let mut violations = Violations::default();
     if client.is_legacy {
-        faults.add("api_client_id", "is a client of access profiles, which has no auth_type for its keys");
+        violations.add("api_client_id", "is a client of access profiles, which has no auth_type for its keys");
     }
     if active.is_none() {
-        faults.add("active", BLANK);
+        violations.add("active", BLANK);
     }
-    merge(&mut profile, patch, &mut faults);
-    faults.refuse()?;
+    merge(&mut profile, patch, &mut violations);
+    violations.refuse()?;
     bounds::must_cover_profile(&own, &profile)?;
     if let Some(profile) = table::find_by_write(&mut tx, &deps.secrets, account_id, write_id).await? {
         return Ok(Shown { profile, issued: None });
@@ -104,9 +104,9 @@ pub async fn update(deps: &Deps, caller: &Caller, which: Which, patch: Patch) ->
     let version = changes::next(&mut tx).await?;
     let before = profiles::find(deps, &mut tx, which).await?;
     let mut profile = before.clone();
-    let mut faults = Faults::default();
-    merge(&mut profile, patch, &mut faults);
-    faults.refuse()?;
+    let mut violations = Violations::default();
+    merge(&mut profile, patch, &mut violations);
+    violations.refuse()?;
     [&before, &profile].into_iter().try_for_each(|profile| bounds::must_cover_profile(&own, profile))?;
     profile.updated_at = now_ms();
     table::update(&mut tx, &profile, None, &deps.secrets, version).await?;
@@ -115,13 +115,13 @@ pub async fn update(deps: &Deps, caller: &Caller, which: Which, patch: Patch) ->
     Ok(profile)
 }
 
-fn merge(profile: &mut Profile, patch: Patch, faults: &mut Faults) {
+fn merge(profile: &mut Profile, patch: Patch, violations: &mut Violations) {
     if let Some(name) = patch.name {
         profile.name = name.unwrap_or_default();
     }
-    faults.name("name", &profile.name);
+    violations.name("name", &profile.name);
     profile.ip_allow_list = patch.ip_allow_list.unwrap_or_else(|| std::mem::take(&mut profile.ip_allow_list));
     profile.ip_deny_list = patch.ip_deny_list.unwrap_or_else(|| std::mem::take(&mut profile.ip_deny_list));
-    check_addresses("ip_allow_list", &profile.ip_allow_list, faults);
-    check_addresses("ip_deny_list", &profile.ip_deny_list, faults);
+    check_addresses("ip_allow_list", &profile.ip_allow_list, violations);
+    check_addresses("ip_deny_list", &profile.ip_deny_list, violations);
 }

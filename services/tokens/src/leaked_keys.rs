@@ -10,7 +10,7 @@ use portolan_store::Tx;
 use crate::{
     Deps, changes,
     clock::now_ms,
-    model::{api_keys::Found, secret::Kind},
+    model::{api_keys::FoundKey, secret::Kind},
     store::{api_keys, organization_tokens, profiles},
 };
 
@@ -52,7 +52,7 @@ pub async fn revoke(deps: &Deps, info: &RequestInfo, secret: &str) -> Result<Opt
 async fn revoke_api_key(deps: &Deps, info: &RequestInfo, digest: &str) -> Result<Option<Revoked>> {
     // A secret that is past its time opens nothing, so who shows it proves nothing about the one after it.
     let found = api_keys::find_by_digest(&deps.db, digest).await?.filter(|found| found.is_alive(now_s()));
-    let Some(Found { key, .. }) = found else { return Ok(None) };
+    let Some(FoundKey { key, .. }) = found else { return Ok(None) };
     let keys = api_keys::list_digests(&deps.db, key.account_id, key.user_id, key.id).await?;
     let change = deps.key_changes.begin(keys.iter().map(|digest| api_key_key(digest))).await?;
     let mut tx = deps.db.begin().await?;

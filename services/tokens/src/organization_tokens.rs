@@ -16,7 +16,7 @@ use crate::{
     Deps, bounds, changes,
     model::{
         networks,
-        organization_tokens::Place,
+        organization_tokens::TokenAccount,
         organizations::{Organization, State},
         secret::{self, Kind},
     },
@@ -53,13 +53,13 @@ pub async fn list(
         return Err(out_of_range("per_page", "less_than_or_equal_to_one_hundred"));
     }
     let organization = find_organization(deps, caller, lookup).await?;
-    let place = Place::of(caller.account_id.into(), &organization);
+    let account = TokenAccount::of(caller.account_id.into(), &organization);
     let offset = (number - 1).saturating_mul(per_page);
     let (tokens, total) = if having.is_empty() {
-        let total = store::count(&deps.db, &place).await?;
-        (store::list(&deps.db, &place, per_page, offset).await?, total)
+        let total = store::count(&deps.db, &account).await?;
+        (store::list(&deps.db, &account, per_page, offset).await?, total)
     } else {
-        let all = store::list(&deps.db, &place, i64::MAX, 0).await?;
+        let all = store::list(&deps.db, &account, i64::MAX, 0).await?;
         let has = |token: &Token| having.iter().all(|wanted| token.annotations.iter().any(|own| own.matches(wanted)));
         let found: Vec<_> = all.into_iter().filter(has).collect();
         let total = found.len() as i64;
@@ -91,11 +91,11 @@ pub async fn create(deps: &Deps, caller: &Caller, lookup: Lookup, properties: Pr
         created_at: now,
         secret_write_id: caller.info.write_id.clone(),
     };
-    let mut faults = token.faults();
+    let mut violations = token.violations();
     if token.expires_at.is_some_and(|at| at <= now) {
-        faults.push("Expires at must be in the future".to_owned());
+        violations.push("Expires at must be in the future".to_owned());
     }
-    refuse(faults)?;
+    refuse(violations)?;
     own.must_cover(&token)?;
     let secret = secret::generate(Kind::OrganizationToken);
     let mut tx = deps.db.begin().await?;
@@ -117,7 +117,7 @@ pub async fn update(deps: &Deps, caller: &Caller, id: &str, properties: Properti
     let own = bounds::of(deps, caller).await?;
     let mut tx = deps.db.begin().await?;
     let version = changes::next(&mut tx).await?;
-    let before = find(&mut tx, &Place::of(caller.account_id.into(), &organization), id).await?;
+    let before = find(&mut tx, &TokenAccount::of(caller.account_id.into(), &organization), id).await?;
     allow_scopes(caller, &before.scopes)?;
     own.must_cover(&before)?;
     let mut token = before.clone();
@@ -129,7 +129,7 @@ pub async fn update(deps: &Deps, caller: &Caller, id: &str, properties: Properti
     token.networks = properties.networks.unwrap_or(token.networks);
     token.expires_at = properties.expires_at.unwrap_or(token.expires_at);
     token.annotations = properties.annotations.unwrap_or(token.annotations);
-    refuse(token.faults())?;
+    refuse(token.violations())?;
     own.must_cover(&token)?;
     store::update(&mut tx, &token, now_s(), version).await?;
     let change = change(&token).before(&before.described()).after(&token.described());
@@ -147,7 +147,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, id: &str) -> Result<Token> {
     let own = bounds::of(deps, caller).await?;
     let mut tx = deps.db.begin().await?;
     let version = changes::next(&mut tx).await?;
-    let token = find(&mut tx, &Place::of(caller.account_id.into(), &organization), id).await?;
+    let token = find(&mut tx, &TokenAccount::of(caller.account_id.into(), &organization), id).await?;
     allow_scopes(caller, &token.scopes)?;
     own.must_cover(&token)?;
     store::delete(&mut tx, &token, now_s(), version).await?;
@@ -167,7 +167,7 @@ pub async fn regenerate(deps: &Deps, caller: &Caller, id: &str) -> Result<Shown>
     let secret = secret::generate(Kind::OrganizationToken);
     let mut tx = deps.db.begin().await?;
     let version = changes::next(&mut tx).await?;
-    let token = find(&mut tx, &Place::of(caller.account_id.into(), &organization), id).await?;
+    let token = find(&mut tx, &TokenAccount::of(caller.account_id.into(), &organization), id).await?;
     allow_scopes(caller, &token.scopes)?;
     own.must_cover(&token)?;
     if token.secret_write_id == *write_id {
@@ -225,8 +225,8 @@ async fn own_organization(deps: &Deps, caller: &Caller) -> Result<Organization> 
     Ok(found.ok_or(Reason::ApiTokenNotFound)?)
 }
 
-async fn find(tx: &mut portolan_store::Tx, place: &Place, id: &str) -> Result<Token> {
-    Ok(store::find(tx, place, id).await?.ok_or(Reason::ApiTokenNotFound)?)
+async fn find(tx: &mut portolan_store::Tx, account: &TokenAccount, id: &str) -> Result<Token> {
+    Ok(store::find(tx, account, id).await?.ok_or(Reason::ApiTokenNotFound)?)
 }
 
 /// Users administer the organization here and may grant every scope; a token grants, changes and ends what it has.
@@ -241,11 +241,11 @@ fn allow_scopes(caller: &Caller, wanted: &[String]) -> Result<()> {
     }
 }
 
-fn refuse(faults: Vec<String>) -> Result<()> {
-    if faults.is_empty() {
+fn refuse(violations: Vec<String>) -> Result<()> {
+    if violations.is_empty() {
         return Ok(());
     }
-    Err(Error::new(Reason::ValidationError).with("detail_json", json!({ "errors": faults })))
+    Err(Error::new(Reason::ValidationError).with("detail_json", json!({ "errors": violations })))
 }
 
 fn out_of_range(name: &str, rule: &str) -> Error {

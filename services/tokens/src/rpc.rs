@@ -86,7 +86,7 @@ impl TokensService for Rpc {
     }
 
     async fn verify_api_key(&self, request: Request<VerifyApiKeyRequest>) -> RpcResult<VerifyApiKeyResponse> {
-        let keys::Found { key, valid_until } = keys::verify(&self.deps, &request.into_inner().key).await?;
+        let keys::FoundKey { key, valid_until } = keys::verify(&self.deps, &request.into_inner().key).await?;
         let mut response = VerifyApiKeyResponse {
             id: key.id.into(),
             account_id: key.account_id.into(),

@@ -8,7 +8,7 @@ use portolan_ids::{AccountId, NamedCollectionId};
 
 use crate::{
     Deps,
-    model::faults::{BLANK, Faults},
+    model::violations::{BLANK, Violations},
     peers,
 };
 
@@ -54,16 +54,16 @@ pub(crate) async fn check_collections(
     deps: &Deps,
     account_id: AccountId,
     ids: &[NamedCollectionId],
-    faults: &mut Faults,
+    violations: &mut Violations,
 ) -> Result<()> {
     if ids.is_empty() {
-        faults.add("api_collection_ids", BLANK);
+        violations.add("api_collection_ids", BLANK);
         return Ok(());
     }
     let known = collection_names(deps, account_id, ids.to_vec()).await?;
     let unknown: Vec<_> = ids.iter().filter(|id| !known.contains_key(id)).map(ToString::to_string).collect();
     if !unknown.is_empty() {
-        faults.add("api_collection_ids", format!("has unknown collections: {}", unknown.join(", ")));
+        violations.add("api_collection_ids", format!("has unknown collections: {}", unknown.join(", ")));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@ use std::{
     time::Instant,
 };
 
-use super::{found::Found, hints::Hints, slots};
+use super::{hints::Hints, reading::Reading, slots};
 
 /// Above this many keys the cache starts over.
 const KEYS_MAX: usize = 100_000;
@@ -45,7 +45,7 @@ impl<V> Memory<V> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn get(&self, key: &str) -> Found<V, Lease<V>> {
+    pub(super) fn get(&self, key: &str) -> Reading<V, Lease<V>> {
         let hint = self.hints.of(key);
         let nonce = rand::random();
         let mut slots = self.lock();
@@ -53,10 +53,10 @@ impl<V> Memory<V> {
             slots.lose_values();
         }
         match slots.get(key, hint.as_deref(), nonce, now_ms()) {
-            slots::Found::Hit(value) => Found::Hit(value),
-            slots::Found::Miss => Found::Miss,
-            slots::Found::Leased(basis) => {
-                Found::Leased(Lease { cache: self.clone(), key: key.to_owned(), nonce, basis })
+            slots::SlotReading::Hit(value) => Reading::Hit(value),
+            slots::SlotReading::Miss => Reading::Miss,
+            slots::SlotReading::Leased(basis) => {
+                Reading::Leased(Lease { cache: self.clone(), key: key.to_owned(), nonce, basis })
             }
         }
     }

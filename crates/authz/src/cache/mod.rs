@@ -21,10 +21,10 @@
 //! `slots.rs` is the protocol as pure code: it is what the memory form runs and what the model checker checks. `scripts.rs`
 //! is the same for Redis; a test compares the two step by step.
 
-mod found;
 mod hints;
 mod memory;
 mod read;
+mod reading;
 mod redis;
 mod scripts;
 pub mod slots;
@@ -37,8 +37,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::times::{GENERATION_MS, LEASE_MS, TOMBSTONE_MS, VALUE_MS};
 use self::{
-    found::Found,
     memory::{Memory, Tombstones},
+    reading::Reading,
     redis::Shared,
 };
 use crate::{Redis, near::Ended};
@@ -62,11 +62,11 @@ pub enum Lookup<V> {
 }
 
 impl<V> Lookup<V> {
-    fn of<L>(found: Found<V, L>, lease: impl FnOnce(L) -> LeaseInner<V>) -> Self {
+    fn of<L>(found: Reading<V, L>, lease: impl FnOnce(L) -> LeaseInner<V>) -> Self {
         match found {
-            Found::Hit(value) => Self::Hit(value),
-            Found::Miss => Self::Miss(None),
-            Found::Leased(leased) => Self::Miss(Some(Lease { inner: lease(leased) })),
+            Reading::Hit(value) => Self::Hit(value),
+            Reading::Miss => Self::Miss(None),
+            Reading::Leased(leased) => Self::Miss(Some(Lease { inner: lease(leased) })),
         }
     }
 }

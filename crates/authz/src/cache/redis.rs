@@ -9,14 +9,14 @@ use redis::{RedisError, Script};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    found::Found,
     hints::Hints,
+    reading::Reading,
     scripts,
     times::{GENERATION_MS, LEASE_MS, TOMBSTONE_MS, VALUE_MS},
 };
 use crate::{
     Redis,
-    link::Session,
+    link::LinkSession,
     near::{Ended, Near},
     news,
 };
@@ -74,7 +74,7 @@ pub(super) struct Space {
 pub(super) struct Lease<V> {
     cache: Shared<V>,
     /// The run of the server that gave the lease.
-    session: Session,
+    session: LinkSession,
     key: String,
     nonce: u64,
     basis: Option<Arc<str>>,
@@ -139,18 +139,18 @@ impl<V> Shared<V> {
 }
 
 impl<V: Serialize + DeserializeOwned> Shared<V> {
-    pub(super) async fn get(&self, key: &str) -> Found<V, Lease<V>> {
+    pub(super) async fn get(&self, key: &str) -> Reading<V, Lease<V>> {
         let hint = self.hints.of(key);
         let found = self.space.redis.hurried(async |session| self.look(session, key, hint).await).await;
-        found.unwrap_or(Found::Miss)
+        found.unwrap_or(Reading::Miss)
     }
 
     async fn look(
         &self,
-        mut session: Session,
+        mut session: LinkSession,
         key: &str,
         hint: Option<Arc<str>>,
-    ) -> Result<Found<V, Lease<V>>, RedisError> {
+    ) -> Result<Reading<V, Lease<V>>, RedisError> {
         let full = self.space.full(&session, key);
         let mut pipe = redis::pipe();
         pipe.cmd("GETRANGE").arg(&full).arg(0).arg(HEADER_BYTES);
@@ -172,24 +172,24 @@ impl<V: Serialize + DeserializeOwned> Shared<V> {
             && (header.basis.is_empty() || looked[1].strip_prefix('G') == Some(header.generation))
             && let Some(value) = self.known(key, header.stamp)
         {
-            return Ok(Found::Hit(value));
+            return Ok(Reading::Hit(value));
         }
         // Tombstones and leases of others: the owner is asked, and nothing is filled. A tombstone of the expected basis says
         // nothing about a value that rests on another.
         let expected = header.is_none_or(|header| header.basis == hint.as_deref().unwrap_or_default());
         if looked[0].starts_with(['T', 'L']) || expected && looked[1..].iter().any(|slot| slot.starts_with('T')) {
-            return Ok(Found::Miss);
+            return Ok(Reading::Miss);
         }
         self.lease(session, key, full, hint).await
     }
 
     async fn lease(
         &self,
-        mut session: Session,
+        mut session: LinkSession,
         key: &str,
         full: String,
         hint: Option<Arc<str>>,
-    ) -> Result<Found<V, Lease<V>>, RedisError> {
+    ) -> Result<Reading<V, Lease<V>>, RedisError> {
         static LEASE: LazyLock<Script> = LazyLock::new(|| Script::new(scripts::LEASE));
         let nonce = rand::random();
         let mut call = LEASE.key(full);
@@ -199,21 +199,21 @@ impl<V: Serialize + DeserializeOwned> Shared<V> {
         call.arg(hex(nonce)).arg(self.space.full(&session, "")).arg(hint.as_deref().unwrap_or_default());
         call.arg(LEASE_MS).arg(GENERATION_MS);
         let Some(answer) = call.invoke_async::<Option<String>>(&mut session.connection).await? else {
-            return Ok(Found::Miss);
+            return Ok(Reading::Miss);
         };
         if let Some(generation) = answer.strip_prefix('L') {
             let generation = generation.to_owned();
             let cache = self.clone();
             let key = key.to_owned();
             let lease = Lease { cache, session, key, nonce, basis: hint, generation, value: PhantomData };
-            return Ok(Found::Leased(lease));
+            return Ok(Reading::Leased(lease));
         }
         // A value of another version of the program cannot be read: the owner is asked until it expires.
-        let Some(header) = Header::parse(&answer) else { return Ok(Found::Miss) };
-        let Ok(value) = serde_json::from_str(header.rest).map(Arc::new) else { return Ok(Found::Miss) };
+        let Some(header) = Header::parse(&answer) else { return Ok(Reading::Miss) };
+        let Ok(value) = serde_json::from_str(header.rest).map(Arc::new) else { return Ok(Reading::Miss) };
         self.keep(key, header.stamp, &value);
         self.hints.note(key, Some(header.basis).filter(|basis| !basis.is_empty()));
-        Ok(Found::Hit(value))
+        Ok(Reading::Hit(value))
     }
 }
 
@@ -256,7 +256,7 @@ impl Space {
         if self.is_copied { Ended::copied(&self.redis, names) } else { Ended::uncopied() }
     }
 
-    fn full(&self, session: &Session, key: &str) -> String {
+    fn full(&self, session: &LinkSession, key: &str) -> String {
         format!("{}{}:{}", session.prefix, self.name, key.replace('|', "/"))
     }
 
@@ -274,7 +274,7 @@ impl Space {
         if keys.is_empty() {
             return Ok(());
         }
-        let call = async |mut session: Session| {
+        let call = async |mut session: LinkSession| {
             let mut call = script.prepare_invoke();
             for key in keys {
                 call.key(self.full(&session, key));

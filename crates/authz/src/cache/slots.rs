@@ -34,7 +34,7 @@ pub struct Basis {
 
 /// What a look-up found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found<V> {
+pub enum SlotReading<V> {
     /// A value that counts.
     Hit(V),
     /// None, or one that no longer counts.
@@ -146,19 +146,19 @@ impl<V> Slots<V> {
 impl<V: Clone> Slots<V> {
     /// Reads a key; on a miss takes a lease, unless a change or another reader is under way. `hint`: the key that the
     /// value is expected to rest on.
-    pub fn get(&mut self, key: &str, hint: Option<&str>, nonce: u64, now_ms: u64) -> Found<V> {
+    pub fn get(&mut self, key: &str, hint: Option<&str>, nonce: u64, now_ms: u64) -> SlotReading<V> {
         match self.at(key, now_ms) {
             Some(Slot::Value { value, basis }) if self.rests_well(basis.as_ref(), now_ms) => {
-                return Found::Hit(value.clone());
+                return SlotReading::Hit(value.clone());
             }
-            Some(Slot::Tombstone(_) | Slot::Lease { .. }) => return Found::Miss,
+            Some(Slot::Tombstone(_) | Slot::Lease { .. }) => return SlotReading::Miss,
             _ => {}
         }
         let basis = match hint {
             None => None,
             Some(basis) => {
                 let generation = match self.at(basis, now_ms) {
-                    Some(Slot::Tombstone(_)) => return Found::Miss,
+                    Some(Slot::Tombstone(_)) => return SlotReading::Miss,
                     Some(Slot::Generation(generation)) => *generation,
                     _ => nonce,
                 };
@@ -167,7 +167,7 @@ impl<V: Clone> Slots<V> {
             }
         };
         self.put(key, Slot::Lease { nonce, basis: basis.clone() }, now_ms + LEASE_MS);
-        Found::Leased(basis)
+        SlotReading::Leased(basis)
     }
 }
 

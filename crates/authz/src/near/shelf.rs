@@ -31,7 +31,7 @@ pub(super) struct Landed<V> {
 pub(super) struct Shelf<K, V> {
     held: HashMap<K, Held<V>>,
     /// In the order in which they came; those that were replaced or forgotten meanwhile are passed over.
-    order: VecDeque<Place<K>>,
+    order: VecDeque<Arrival<K>>,
     bytes: usize,
     next_number: u64,
 }
@@ -42,7 +42,7 @@ struct Held<V> {
     names: Vec<String>,
 }
 
-struct Place<K> {
+struct Arrival<K> {
     key: K,
     number: u64,
     came_ns: u64,
@@ -78,7 +78,7 @@ impl<K: Hash + Eq + Clone, V> Shelf<K, V> {
         if let Some(before) = self.held.insert(key.clone(), held) {
             self.bytes -= before.bytes;
         }
-        self.order.push_back(Place { key, number, came_ns: now_ns });
+        self.order.push_back(Arrival { key, number, came_ns: now_ns });
         flight
     }
 

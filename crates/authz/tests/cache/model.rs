@@ -1,7 +1,7 @@
 //! Every interleaving of two writers and two readers over the pure protocol, with crashes at any step, commands that
 //! arrive late, expiry of any key and loss of all of them. The protocol itself is checked, not a copy of it.
 
-use portolan_authz::cache::slots::{Found, Slot, Slots};
+use portolan_authz::cache::slots::{Slot, SlotReading, Slots};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
 /// A grant, and the role that it rests on.
@@ -137,7 +137,7 @@ impl Protocol {
         }
     }
 
-    fn get(&self, cache: &mut Slots<Versions>, nonce: u64) -> Found<Versions> {
+    fn get(&self, cache: &mut Slots<Versions>, nonce: u64) -> SlotReading<Versions> {
         let basis = (self.without != Without::Basis).then_some(KEYS[1]);
         cache.get(KEYS[0], basis, nonce, 0)
     }
@@ -159,9 +159,9 @@ impl Protocol {
                 let nonce = 10 + 10 * i as u64 + u64::from(reader.reads);
                 reader.reads += 1;
                 match self.get(&mut state.cache, nonce) {
-                    Found::Hit(value) => serve(state, i, value),
-                    Found::Miss => reader.step = Step::Missed { nonce: None },
-                    Found::Leased(_) => reader.step = Step::Missed { nonce: Some(nonce) },
+                    SlotReading::Hit(value) => serve(state, i, value),
+                    SlotReading::Miss => reader.step = Step::Missed { nonce: None },
+                    SlotReading::Leased(_) => reader.step = Step::Missed { nonce: Some(nonce) },
                 }
             }
             // The two keys are read one after the other: another transaction may commit between them.

@@ -4,7 +4,7 @@
 //! what it holds; writers die. The rules of the copies are the product's own, as is the protocol.
 
 use portolan_authz::{
-    cache::slots::{Found, Slots},
+    cache::slots::{SlotReading, Slots},
     near::rule,
 };
 use stateright::{Checker, HasDiscoveries, Model, Property};
@@ -283,9 +283,9 @@ fn step_read(state: &mut State, read: Read, nonce: u64, answers: bool) -> Read {
     match read {
         Read::Begun if !answers => Read::Missed { nonce: None },
         Read::Begun => match state.cache.get(KEY, None, nonce, 0) {
-            Found::Hit(version) => Read::Done { version },
-            Found::Miss => Read::Missed { nonce: None },
-            Found::Leased(_) => Read::Missed { nonce: Some(nonce) },
+            SlotReading::Hit(version) => Read::Done { version },
+            SlotReading::Miss => Read::Missed { nonce: None },
+            SlotReading::Leased(_) => Read::Missed { nonce: Some(nonce) },
         },
         Read::Missed { nonce } => Read::Has { nonce, version: state.database },
         Read::Has { nonce, version } => {

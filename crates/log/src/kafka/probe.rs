@@ -40,7 +40,7 @@ pub(super) fn expect_answer(link: &Link) -> Result<(), Error> {
 }
 
 /// What a place holds.
-enum Found {
+enum Probed {
     Record(Stored, Option<i64>),
     Unreadable(RDKafkaErrorCode),
     Nothing,
@@ -75,9 +75,9 @@ pub(super) fn first_record(
     list.add_partition_offset(topic, partition, Offset::Offset(offset)).map_err(broker)?;
     client.assign(&list).map_err(broker)?;
     let reason = match look(&client, TRIES)? {
-        Found::Record(record, appended_at) => return Ok(Some((record, appended_at))),
-        Found::Nothing => return Ok(None),
-        Found::Unreadable(code) => code.to_string(),
+        Probed::Record(record, appended_at) => return Ok(Some((record, appended_at))),
+        Probed::Nothing => return Ok(None),
+        Probed::Unreadable(code) => code.to_string(),
     };
     // The broker answers with the whole batch that holds an offset, so every offset of this one fails alike.
     let mut next_offset = offset + 1;
@@ -85,32 +85,32 @@ pub(super) fn first_record(
         client.seek(topic, partition, Offset::Offset(next_offset), TIMEOUT).map_err(broker)?;
         // Twice, so that an answer of before the seek is not taken for one behind it.
         match look(&client, 2)? {
-            Found::Unreadable(_) => next_offset += 1,
-            Found::Record(record, _) => {
+            Probed::Unreadable(_) => next_offset += 1,
+            Probed::Record(record, _) => {
                 next_offset = record.offset.max(next_offset);
                 break;
             }
-            Found::Nothing => break,
+            Probed::Nothing => break,
         }
     }
     Err(Error::Damaged { partition: i64::from(partition), offset, next_offset, reason })
 }
 
 /// Polls until the place is known to hold a record, or an unreadable batch so often.
-fn look(client: &BaseConsumer<Failures>, tries: u32) -> Result<Found, Error> {
+fn look(client: &BaseConsumer<Failures>, tries: u32) -> Result<Probed, Error> {
     let started = Instant::now();
     let mut failed = 0;
     while started.elapsed() < TIMEOUT {
         match client.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 let appended_at = message.timestamp().to_millis().map(|time_ms| time_ms / 1_000);
-                return Ok(Found::Record(stored(&message), appended_at));
+                return Ok(Probed::Record(stored(&message), appended_at));
             }
             Some(Err(error)) => {
                 if let Some(code) = is_unreadable(&error) {
                     failed += 1;
                     if failed >= tries {
-                        return Ok(Found::Unreadable(code));
+                        return Ok(Probed::Unreadable(code));
                     }
                 } else {
                     tracing::debug!(%error, "the broker does not answer the look at one place");
@@ -119,5 +119,5 @@ fn look(client: &BaseConsumer<Failures>, tries: u32) -> Result<Found, Error> {
             None => {}
         }
     }
-    Ok(Found::Nothing)
+    Ok(Probed::Nothing)
 }

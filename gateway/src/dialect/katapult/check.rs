@@ -17,20 +17,20 @@ enum Issue {
 
 /// Where the check stands: the names down to here, and the item of the innermost list.
 #[derive(Clone, Default)]
-struct Place {
+struct FieldPath {
     path: Vec<String>,
     index: Option<usize>,
 }
 
 /// Returns the known members of the root, each in its form.
 pub(super) fn message(message: &MessageDescriptor, given: Map<String, Value>) -> Result<Map<String, Value>, Error> {
-    members(message, given, &Place::default())
+    members(message, given, &FieldPath::default())
 }
 
 fn members(
     message: &MessageDescriptor,
     mut given: Map<String, Value>,
-    place: &Place,
+    at: &FieldPath,
 ) -> Result<Map<String, Value>, Error> {
     let mut known = Map::new();
     let mut fields: Vec<_> = message.fields().collect();
@@ -41,7 +41,7 @@ fn members(
             continue;
         }
         let name = field.json_name().to_owned();
-        let mut here = place.clone();
+        let mut here = at.clone();
         here.path.push(name.clone());
         here.index = None;
         match given.remove(&name) {
@@ -58,24 +58,24 @@ fn members(
     Ok(known)
 }
 
-fn member(field: &FieldDescriptor, value: Value, place: &Place) -> Result<Value, Error> {
+fn member(field: &FieldDescriptor, value: Value, at: &FieldPath) -> Result<Value, Error> {
     if !field.is_list() {
-        return single(field, value, place);
+        return single(field, value, at);
     }
-    let Value::Array(items) = value else { return Err(invalid(field, place, Issue::ArrayExpected)) };
+    let Value::Array(items) = value else { return Err(invalid(field, at, Issue::ArrayExpected)) };
     let items = items.into_iter().enumerate().map(|(index, item)| {
-        let place = Place { index: Some(index), ..place.clone() };
-        single(field, item, &place)
+        let at = FieldPath { index: Some(index), ..at.clone() };
+        single(field, item, &at)
     });
     Ok(Value::Array(items.collect::<Result<_, _>>()?))
 }
 
-fn single(field: &FieldDescriptor, value: Value, place: &Place) -> Result<Value, Error> {
-    let refuse = |issue| Err(invalid(field, place, issue));
+fn single(field: &FieldDescriptor, value: Value, at: &FieldPath) -> Result<Value, Error> {
+    let refuse = |issue| Err(invalid(field, at, issue));
     match field.kind() {
         Kind::Message(below) => {
             let Value::Object(given) = value else { return refuse(Issue::ObjectExpected) };
-            let known = members(&below, given, place)?;
+            let known = members(&below, given, at)?;
             if options::lookup(&below) {
                 match known.values().filter(|value| !value.is_null()).count() {
                     0 => return refuse(Issue::MissingLookupValue),
@@ -103,21 +103,21 @@ fn single(field: &FieldDescriptor, value: Value, place: &Place) -> Result<Value,
         _ => {
             let number = value.as_i64().or_else(|| value.as_str()?.parse().ok());
             number.map(Value::from).ok_or_else(|| {
-                invalid(field, place, Issue::ParseError("must be a whole number, or a text of digits only"))
+                invalid(field, at, Issue::ParseError("must be a whole number, or a text of digits only"))
             })
         }
     }
 }
 
-fn missing(place: &Place) -> Error {
-    let name = place.path.last().cloned().unwrap_or_default();
-    let detail = json!({"path": place.path, "argument": {"name": name, "description": null}});
+fn missing(at: &FieldPath) -> Error {
+    let name = at.path.last().cloned().unwrap_or_default();
+    let detail = json!({"path": at.path, "argument": {"name": name, "description": null}});
     Error::new(Reason::MissingRequiredArgument)
-        .with("argument_name", format!("`{}`", place.path.join(".")))
+        .with("argument_name", format!("`{}`", at.path.join(".")))
         .with("detail_json", detail)
 }
 
-fn invalid(field: &FieldDescriptor, place: &Place, issue: Issue) -> Error {
+fn invalid(field: &FieldDescriptor, at: &FieldPath, issue: Issue) -> Error {
     let (name, description, errors) = match issue {
         Issue::InvalidScalar => ("invalid_scalar", Some("The value is not of the type that the argument has"), vec![]),
         Issue::ParseError(text) => ("parse_error", Some("The value cannot be read"), vec![text]),
@@ -131,8 +131,8 @@ fn invalid(field: &FieldDescriptor, place: &Place, issue: Issue) -> Error {
         Issue::ObjectExpected => ("object_expected", None, vec![]),
     };
     let detail = json!({
-        "path": place.path,
-        "index": place.index,
+        "path": at.path,
+        "index": at.index,
         "issue": name,
         "issue_description": description,
         "errors": errors,
@@ -143,6 +143,6 @@ fn invalid(field: &FieldDescriptor, place: &Place, issue: Issue) -> Error {
         },
     });
     Error::new(Reason::InvalidArgument)
-        .with("argument_name", format!("`{}`", place.path.join(".")))
+        .with("argument_name", format!("`{}`", at.path.join(".")))
         .with("detail_json", detail)
 }

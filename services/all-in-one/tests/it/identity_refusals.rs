@@ -29,7 +29,7 @@ const SHARED: [Reason; 9] = [
     Reason::FeatureNotInPlan,
     Reason::FeatureLimitExceeded,
 ];
-/// Numbers of the catalogue that belong to identity.
+/// Numbers of the catalog that belong to identity.
 const OWN: std::ops::Range<i32> = 101..200;
 const PLANS: &str = r#"
 default_plan = "small"
@@ -75,7 +75,7 @@ impl Seen {
     }
 }
 
-/// Each condition of the contract has its status and text, and no reason of the catalogue is left out.
+/// Each condition of the contract has its status and text, and no reason of the catalog is left out.
 pub async fn every_refusal_has_its_text(test: TestDb) {
     let mut seen = Seen::default();
     let data_dir = tempfile::tempdir().unwrap().keep();

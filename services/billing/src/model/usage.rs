@@ -85,7 +85,7 @@ pub struct FeatureTotal {
 
 /// By how much the sums of a window change.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Change {
+pub(crate) struct WindowDelta {
     /// How much was used.
     pub value: i64,
     /// By how many events.
@@ -93,7 +93,7 @@ pub(crate) struct Change {
 }
 
 /// Account, grain, feature and beginning of a window; sorted, so that transactions lock rows in one order.
-pub(crate) type Changes<'e> = BTreeMap<(AccountId, Grain, &'e str, i64), Change>;
+pub(crate) type Changes<'e> = BTreeMap<(AccountId, Grain, &'e str, i64), WindowDelta>;
 
 /// The key of an event. Lengths keep source and id apart.
 pub fn event_key(source: &str, id: &str) -> EventKey {

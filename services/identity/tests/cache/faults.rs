@@ -81,7 +81,7 @@ pub async fn no_answered_change_is_unseen(test: TestDb) {
                 0 => server.pause(wait).await,
                 1 => server.restart(wait).await,
                 _ => {
-                    let flush = async |mut session: portolan_authz::Session| {
+                    let flush = async |mut session: portolan_authz::LinkSession| {
                         redis::cmd("FLUSHALL").query_async::<()>(&mut session.connection).await
                     };
                     let _ = redis.patient(flush).await;

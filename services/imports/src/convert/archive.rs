@@ -6,16 +6,16 @@ use portolan_formats::{Format, FormatError, har};
 use portolan_record::Source;
 
 use super::single;
-use crate::model::documents::{Converted, Place};
+use crate::model::documents::{Converted, Destination};
 
 /// Converts the documents of an archive, each as if it stood alone. One that cannot be read is named, and hides no other.
-pub fn convert(bytes: &[u8], place: &Place) -> Result<Converted, FormatError> {
+pub fn convert(bytes: &[u8], destination: &Destination) -> Result<Converted, FormatError> {
     let archive = Archive::read(bytes)?;
     let mut converted = Converted::default();
     converted.errors = archive.notes;
     let mut refused = None;
     for member in &archive.documents {
-        match document(member, place) {
+        match document(member, destination) {
             Ok(document) => converted.absorb(&member.name, document)?,
             Err(error @ FormatError::TooLarge(_)) => return Err(error),
             Err(error) => {
@@ -31,17 +31,17 @@ pub fn convert(bytes: &[u8], place: &Place) -> Result<Converted, FormatError> {
     }
 }
 
-fn document(member: &Member, place: &Place) -> Result<Converted, FormatError> {
+fn document(member: &Member, destination: &Destination) -> Result<Converted, FormatError> {
     match member.format {
-        Format::Har => capture(&member.bytes, place),
-        format => single::convert(format, &member.bytes, place),
+        Format::Har => capture(&member.bytes, destination),
+        format => single::convert(format, &member.bytes, destination),
     }
 }
 
-fn capture(bytes: &[u8], place: &Place) -> Result<Converted, FormatError> {
+fn capture(bytes: &[u8], destination: &Destination) -> Result<Converted, FormatError> {
     let mut converted = Converted::default();
     let mut failure = None;
-    har::convert_slice(bytes, &place.target(Source::Har), &mut |item| {
+    har::convert_slice(bytes, &destination.target(Source::Har), &mut |item| {
         let pushed = match item {
             har::Item::Record(record) => {
                 let (url, method) = (record.path.to_string(), record.method.to_string());
@@ -90,8 +90,9 @@ mod tests {
             writer.write_all(text.as_bytes()).unwrap();
         }
         let bytes = writer.finish().unwrap().into_inner();
-        let place = Place { account_id: AccountId(1), collection_id: CollectionId(2), path_only: false, time: 3 };
-        let converted = convert(&bytes, &place).unwrap();
+        let destination =
+            Destination { account_id: AccountId(1), collection_id: CollectionId(2), path_only: false, time: 3 };
+        let converted = convert(&bytes, &destination).unwrap();
         let urls: Vec<_> = converted.operations.iter().map(|operation| &*operation.url).collect();
         assert_eq!(urls, ["/orders", "https://a.example/one", "https://a.example/two"]);
         assert_eq!(converted.title.as_deref(), Some("Shop"));

@@ -2,18 +2,18 @@ use portolan_formats::FormatError;
 use portolan_formats::openapi::Document;
 use portolan_record::Source;
 
-use crate::model::documents::{Converted, Place};
+use crate::model::documents::{Converted, Destination};
 
 /// Converts the text of a document.
-pub fn convert_text(text: &[u8], place: &Place) -> Result<Converted, FormatError> {
+pub fn convert_text(text: &[u8], destination: &Destination) -> Result<Converted, FormatError> {
     let document = Document::parse(text)?;
     let mut converted = Converted::default();
     converted.errors = document.errors().to_vec();
     converted.operations.reserve(document.operation_count());
-    for outcome in document.operations(&place.target(Source::OpenApi)) {
-        let shown = |url: String| if place.path_only { path_of(&url).to_owned() } else { url };
+    for outcome in document.operations(&destination.target(Source::OpenApi)) {
+        let shown = |url: String| if destination.path_only { path_of(&url).to_owned() } else { url };
         let record = outcome.record.map(|mut record| {
-            if let Some(declaration) = record.declaration.as_mut().filter(|_| place.path_only) {
+            if let Some(declaration) = record.declaration.as_mut().filter(|_| destination.path_only) {
                 declaration.addresses = declaration.addresses.iter().map(|url| path_of(url).to_owned()).collect();
             }
             record.path = shown(record.path.into_owned()).into();

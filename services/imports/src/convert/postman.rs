@@ -4,7 +4,7 @@ use portolan_formats::FormatError;
 use portolan_formats::postman::{Collection, Document};
 use portolan_record::Source;
 
-use crate::model::documents::{Converted, Place};
+use crate::model::documents::{Converted, Destination};
 use crate::model::text::without_nul;
 use crate::model::uploads::Group;
 
@@ -12,7 +12,7 @@ use crate::model::uploads::Group;
 const NAME_CHARS_MAX: usize = 200;
 
 /// Converts every collection of a file.
-pub fn convert_text(text: &[u8], place: &Place) -> Result<Converted, FormatError> {
+pub fn convert_text(text: &[u8], destination: &Destination) -> Result<Converted, FormatError> {
     let document = Document::parse(text)?;
     let mut converted = Converted::default();
     converted.errors = document.errors().to_vec();
@@ -23,7 +23,7 @@ pub fn convert_text(text: &[u8], place: &Place) -> Result<Converted, FormatError
             group.group_id = format!("{}-{index}", group.group_id);
         }
         let mut failure = None;
-        group.errors = collection.convert(&place.target(Source::Postman), &mut |outcome| {
+        group.errors = collection.convert(&destination.target(Source::Postman), &mut |outcome| {
             let (name, url, method) = (outcome.name, outcome.url, outcome.method);
             match converted.push(&group.group_id, name, url, method, outcome.records, outcome.errors) {
                 Ok(()) => ControlFlow::Continue(()),

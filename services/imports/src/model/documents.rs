@@ -27,7 +27,7 @@ pub struct Converted {
 
 /// Where the records of a document go.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct Destination {
     pub account_id: AccountId,
     /// 0 while the collection is not known.
     pub collection_id: CollectionId,
@@ -37,7 +37,7 @@ pub struct Place {
     pub time: i64,
 }
 
-impl Place {
+impl Destination {
     pub fn target(&self, source: Source) -> portolan_formats::Target {
         let Self { account_id, collection_id, time, .. } = *self;
         portolan_formats::Target {

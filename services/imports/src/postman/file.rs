@@ -6,7 +6,7 @@ use portolan_formats::{Format, FormatError};
 use portolan_ids::CollectionId;
 use portolan_runtime::now_s;
 
-use crate::model::documents::Place;
+use crate::model::documents::Destination;
 use crate::model::ids;
 use crate::model::jobs::{Finished, Job, Task};
 use crate::model::uploads::{UploadKind, UploadStatus};
@@ -25,14 +25,14 @@ pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>) -> Resul
         Some(upload) => upload,
         None => {
             let text = text.unwrap_or_default().into_bytes();
-            let place = Place {
+            let destination = Destination {
                 account_id: caller.account_id.into(),
                 collection_id: CollectionId(0),
                 path_only: false,
                 time: now_s(),
             };
             let converted =
-                documents::convert(deps, Format::Postman, text, place).await?.map_err(|error| match error {
+                documents::convert(deps, Format::Postman, text, destination).await?.map_err(|error| match error {
                     FormatError::NotPostman(_) => Reason::PostmanFileWithoutInfo,
                     _ => Reason::PostmanFileInvalid,
                 })?;
@@ -42,7 +42,7 @@ pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>) -> Resul
             notes = converted.notes();
             let name = converted.title.clone().unwrap_or_default();
             let kind = UploadKind::PostmanFile;
-            let mut upload = converted.upload(caller.into(), upload_id.clone(), kind, name, place.time);
+            let mut upload = converted.upload(caller.into(), upload_id.clone(), kind, name, destination.time);
             upload.status = UploadStatus::Succeeded;
             rows::insert(&deps.db, &upload, &converted.groups, &converted.operations).await?;
             upload

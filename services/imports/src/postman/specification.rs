@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::api::{ApiError, Client, PATIENCE_OF_REQUEST};
 use super::credentials;
-use crate::model::documents::Place;
+use crate::model::documents::Destination;
 use crate::model::specifications::Specification;
 use crate::model::targets::Wanted;
 use crate::model::text::without_nul;
@@ -44,7 +44,7 @@ pub async fn save(
         targets::resolve(deps, caller, Wanted::Id(collection_id.into())).await?.ok_or(Reason::CollectionNotFound)?;
     let client = Client::new(deps, &credential.api_key, PATIENCE_OF_REQUEST, None);
     let text = client.collection(&uid).await.map_err(|error: ApiError| Error::from(error))?;
-    let place = Place {
+    let destination = Destination {
         account_id: caller.account_id.into(),
         collection_id: target.collection_id,
         path_only: false,
@@ -53,7 +53,7 @@ pub async fn save(
     let turn = deps.documents.take(caller.account_id).await;
     let converted = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        convert(&text, &place)
+        convert(&text, &destination)
     });
     let specification = converted.await?.ok_or(Reason::PostmanFileInvalid)?;
     let specification = &specification;
@@ -77,12 +77,12 @@ pub async fn find(
     Ok(rows::get(&deps.db, account_id, collection_id).await?)
 }
 
-fn convert(text: &[u8], place: &Place) -> Option<Specification> {
+fn convert(text: &[u8], destination: &Destination) -> Option<Specification> {
     let document = Document::parse(text).ok()?;
     let collection = document.collections().next()?;
     let name = collection.name().unwrap_or_else(|| "Postman collection".to_owned());
     let mut paths = BTreeMap::new();
-    collection.convert(&place.target(Source::Postman), &mut |outcome| {
+    collection.convert(&destination.target(Source::Postman), &mut |outcome| {
         if !outcome.records.is_empty() {
             add(&mut paths, &outcome);
         }
@@ -90,7 +90,7 @@ fn convert(text: &[u8], place: &Place) -> Option<Specification> {
     });
     let content = json!({"openapi": "3.0.3", "info": {"title": name, "version": "1.0.0"}, "paths": paths}).to_string();
     let name = without_nul(name.chars().take(200).collect());
-    (content.len() <= CONTENT_BYTES_MAX).then_some(Specification { name, content, updated_at: place.time })
+    (content.len() <= CONTENT_BYTES_MAX).then_some(Specification { name, content, updated_at: destination.time })
 }
 
 /// Adds a request: its path with named variables, its server, its query names and the statuses of its answers.
@@ -154,8 +154,9 @@ mod tests {
         let text = r#"{"collection": {"info": {"name": "Shop"}, "item": [{"name": "get", "request": {"method": "GET",
             "url": "https://h/u/:id?page=secret", "header": [{"key": "x", "value": "secret"}]},
             "response": [{"code": 200, "status": "OK", "body": "secret"}]}]}}"#;
-        let place = Place { account_id: AccountId(1), collection_id: CollectionId(2), path_only: false, time: 3 };
-        let found = convert(text.as_bytes(), &place).unwrap();
+        let destination =
+            Destination { account_id: AccountId(1), collection_id: CollectionId(2), path_only: false, time: 3 };
+        let found = convert(text.as_bytes(), &destination).unwrap();
         let document: Value = serde_json::from_str(&found.content).unwrap();
         assert_eq!((found.name.as_str(), &document["info"]["title"]), ("Shop", &json!("Shop")));
         let item = &document["paths"]["/u/{param1}"];

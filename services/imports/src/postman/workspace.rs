@@ -12,7 +12,7 @@ use portolan_store::{Tx, retrying};
 use super::api::{ApiError, Client, PATIENCE_OF_JOB};
 use super::credentials;
 use crate::model::credentials::{Credential, Sealed};
-use crate::model::documents::{Converted, Place};
+use crate::model::documents::{Converted, Destination};
 use crate::model::ids;
 use crate::model::jobs::{Cursor, Finished, Progress, REFUSALS_MAX, Refusal, Task};
 use crate::model::uploads::{Group, Operation, Upload, UploadKind};
@@ -181,13 +181,13 @@ async fn convert(
     name: &str,
     text: Vec<u8>,
 ) -> Result<(Group, Converted), Error> {
-    let place = Place {
+    let destination = Destination {
         account_id: upload.account_id,
         collection_id: CollectionId(0),
         path_only: false,
         time: upload.created_at,
     };
-    let mut converted = match documents::convert(deps, Format::Postman, text, place).await? {
+    let mut converted = match documents::convert(deps, Format::Postman, text, destination).await? {
         Ok(converted) => converted,
         Err(error) => return Ok((broken(id, name, &error.to_string()), Converted::default())),
     };

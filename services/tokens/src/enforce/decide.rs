@@ -23,7 +23,7 @@ use super::{
     path,
     profile::{Auth, Keys, Profile, Signed},
     profiles::Profiles,
-    routes::Found,
+    routes::RouteMatch,
     verdict::{Call, Caller, Refusal, Verdict},
     verified::VerifiedToken,
 };
@@ -79,7 +79,7 @@ async fn check(edge: &Inner, call: &Call<'_>, addressed: &mut AccountId) -> Resu
     let found = {
         let routes = edge.routes();
         let found = routes.find(&host, &path.segments, method, call.bound_account);
-        if let Found::Unknown { account_id } = found {
+        if let RouteMatch::Unknown { account_id } = found {
             edge.shadow.saw(account_id, &host, call.method, &path);
             if !routes.allows_unknown(&host) {
                 return Err(Refusal::Unknown);
@@ -88,12 +88,12 @@ async fn check(edge: &Inner, call: &Call<'_>, addressed: &mut AccountId) -> Resu
         found
     };
     let (account_id, collection_ids) = match found {
-        Found::Endpoint { account_id, collection_ids } => (account_id, collection_ids),
-        Found::Inactive => return Err(Refusal::Inactive),
-        Found::Shut => return Err(Refusal::TenantShut),
-        Found::Contested => return Err(Refusal::HostContested),
-        Found::OtherMethod => return Err(Refusal::Unknown),
-        Found::Unknown { .. } => {
+        RouteMatch::Endpoint { account_id, collection_ids } => (account_id, collection_ids),
+        RouteMatch::Inactive => return Err(Refusal::Inactive),
+        RouteMatch::Shut => return Err(Refusal::TenantShut),
+        RouteMatch::Contested => return Err(Refusal::HostContested),
+        RouteMatch::OtherMethod => return Err(Refusal::Unknown),
+        RouteMatch::Unknown { .. } => {
             let removed = Removed::find(call.headers, query, shows_ours(edge, call));
             return Ok(Verdict::Pass { caller: None, removed });
         }
@@ -128,7 +128,9 @@ fn may_preflight(edge: &Inner, call: &Call<'_>, host: &str, path: &StrictPath<'_
         return false;
     }
     match edge.routes().find(host, &path.segments, asked, call.bound_account) {
-        Found::Endpoint { account_id, collection_ids } => edge.profiles().allow_preflight(account_id, &collection_ids),
+        RouteMatch::Endpoint { account_id, collection_ids } => {
+            edge.profiles().allow_preflight(account_id, &collection_ids)
+        }
         _ => false,
     }
 }

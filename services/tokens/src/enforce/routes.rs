@@ -23,7 +23,7 @@ use crate::model::edge::Endpoint;
 pub struct Routes {
     hosts_settings: Hosts,
     hosts: HashMap<Box<str>, Host>,
-    places: HashMap<EndpointId, Place>,
+    entries: HashMap<EndpointId, Entry>,
     /// Accounts in whose name nothing passes: closed ones, and those of organizations that are not active.
     shut: HashSet<AccountId>,
 }
@@ -34,7 +34,7 @@ struct Host {
     accounts: Vec<(AccountId, usize)>,
 }
 
-struct Place {
+struct Entry {
     host: Box<str>,
     node: Node,
     account_id: AccountId,
@@ -42,7 +42,7 @@ struct Place {
 
 /// What is known of the resource that a request asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum RouteMatch {
     /// The collections that hold it, of one account.
     Endpoint { account_id: AccountId, collection_ids: Vec<CollectionId> },
     /// It is known and switched off.
@@ -60,7 +60,7 @@ pub enum Found {
 impl Routes {
     /// Without endpoints.
     pub fn new(hosts_settings: Hosts) -> Self {
-        Self { hosts_settings, hosts: HashMap::new(), places: HashMap::new(), shut: HashSet::new() }
+        Self { hosts_settings, hosts: HashMap::new(), entries: HashMap::new(), shut: HashSet::new() }
     }
 
     /// Takes in the state of an endpoint, in place of an earlier one.
@@ -79,20 +79,20 @@ impl Routes {
             Some((_, count)) => *count += 1,
             None => host.accounts.push((account_id, 1)),
         }
-        self.places.insert(endpoint_id, Place { host: name.as_ref().into(), node, account_id });
+        self.entries.insert(endpoint_id, Entry { host: name.as_ref().into(), node, account_id });
     }
 
     /// Forgets an endpoint.
     pub fn remove(&mut self, endpoint_id: EndpointId) {
-        let Some(place) = self.places.remove(&endpoint_id) else { return };
-        let Some(host) = self.hosts.get_mut(&place.host) else { return };
-        host.trie.remove(place.node, endpoint_id);
-        if let Some((_, count)) = host.accounts.iter_mut().find(|(known, _)| *known == place.account_id) {
+        let Some(entry) = self.entries.remove(&endpoint_id) else { return };
+        let Some(host) = self.hosts.get_mut(&entry.host) else { return };
+        host.trie.remove(entry.node, endpoint_id);
+        if let Some((_, count)) = host.accounts.iter_mut().find(|(known, _)| *known == entry.account_id) {
             *count -= 1;
         }
         host.accounts.retain(|(_, count)| *count > 0);
         if host.accounts.is_empty() {
-            self.hosts.remove(&place.host);
+            self.hosts.remove(&entry.host);
         }
     }
 
@@ -112,7 +112,7 @@ impl Routes {
         path: &[Cow<'_, str>],
         method: Method<'_>,
         bound_account: Option<AccountId>,
-    ) -> Found {
+    ) -> RouteMatch {
         let settings = self.hosts_settings.of(host);
         let name = settings.alias.as_deref().unwrap_or(host);
         let known = [Some(name), Some(without_port(name)).filter(|without| *without != name)];
@@ -125,7 +125,7 @@ impl Routes {
             },
         };
         if self.is_shut(account_id) {
-            return Found::Shut;
+            return RouteMatch::Shut;
         }
         let of_account = |target: &Target| target.account_id == account_id;
         // A server answers HEAD by what it has for GET.
@@ -143,21 +143,25 @@ impl Routes {
         if settings.allows_unknown && (method.name == "OPTIONS" || !method.is_common) {
             let mut known = tries().map(|trie| trie.find_any(path, of_account));
             if let Some(targets) = known.find(|targets| !targets.is_empty()) {
-                return if method.name == "OPTIONS" { found(account_id, targets.iter()) } else { Found::OtherMethod };
+                return if method.name == "OPTIONS" {
+                    found(account_id, targets.iter())
+                } else {
+                    RouteMatch::OtherMethod
+                };
             }
         }
-        Found::Unknown { account_id: Some(account_id) }
+        RouteMatch::Unknown { account_id: Some(account_id) }
     }
 
     /// The account of a host that is not bound.
-    fn owner(&self, known: [Option<&Host>; 2]) -> Result<AccountId, Found> {
+    fn owner(&self, known: [Option<&Host>; 2]) -> Result<AccountId, RouteMatch> {
         let names = || known.into_iter().flatten().flat_map(|host| &host.accounts).map(|(account_id, _)| *account_id);
         let mut open = names().filter(|account_id| !self.is_shut(*account_id));
         match open.next() {
             Some(owner) if open.all(|other| other == owner) => Ok(owner),
-            Some(_) => Err(Found::Contested),
-            None if names().next().is_some() => Err(Found::Shut),
-            None => Err(Found::Unknown { account_id: None }),
+            Some(_) => Err(RouteMatch::Contested),
+            None if names().next().is_some() => Err(RouteMatch::Shut),
+            None => Err(RouteMatch::Unknown { account_id: None }),
         }
     }
 
@@ -190,7 +194,7 @@ impl Routes {
 
     /// How many endpoints there are.
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.entries.len()
     }
 
     /// Whether there is none.
@@ -199,15 +203,15 @@ impl Routes {
     }
 }
 
-/// Endpoints of one account at one place.
-fn found<'t>(account_id: AccountId, targets: impl Iterator<Item = &'t Target>) -> Found {
+/// Endpoints of one account at one entry.
+fn found<'t>(account_id: AccountId, targets: impl Iterator<Item = &'t Target>) -> RouteMatch {
     let mut collection_ids: Vec<_> =
         targets.filter(|target| target.active).map(|target| target.collection_id).collect();
     if collection_ids.is_empty() {
-        return Found::Inactive;
+        return RouteMatch::Inactive;
     }
     collection_ids.sort_unstable();
-    Found::Endpoint { account_id, collection_ids }
+    RouteMatch::Endpoint { account_id, collection_ids }
 }
 
 /// A host of the inventory in the spelling that requests have. What cannot be a host of a request is kept as it is, and
@@ -239,15 +243,15 @@ mod tests {
         routes
     }
 
-    fn find(routes: &Routes, host: &str, path: &str, method: &str) -> Found {
+    fn find(routes: &Routes, host: &str, path: &str, method: &str) -> RouteMatch {
         let path: Vec<_> = path.split('/').skip(1).map(Cow::Borrowed).collect();
         routes.find(host, &path, Method::parse(method).unwrap(), None)
     }
 
     fn collections(routes: &Routes, host: &str, path: &str, method: &str) -> Option<Vec<i32>> {
         match find(routes, host, path, method) {
-            Found::Endpoint { collection_ids, .. } => Some(collection_ids.into_iter().map(Into::into).collect()),
-            Found::Inactive => Some(vec![]),
+            RouteMatch::Endpoint { collection_ids, .. } => Some(collection_ids.into_iter().map(Into::into).collect()),
+            RouteMatch::Inactive => Some(vec![]),
             _ => None,
         }
     }
@@ -282,13 +286,13 @@ mod tests {
         for order in [[one.clone(), two.clone()], [two.clone(), one.clone()]] {
             let mut routes = routes("", &order);
             for path in ["/x", "/admin", "/other"] {
-                assert_eq!(find(&routes, "a.example", path, "GET"), Found::Contested);
+                assert_eq!(find(&routes, "a.example", path, "GET"), RouteMatch::Contested);
             }
             assert_eq!(routes.contested(), [("a.example".to_owned(), vec![AccountId(1), AccountId(2)])]);
             routes.remove(EndpointId(1));
             assert_eq!(collections(&routes, "a.example", "/admin", "GET"), Some(vec![20]));
             routes.put(&endpoint(3, 1, "a.example", "/x"));
-            assert_eq!(find(&routes, "a.example", "/x", "GET"), Found::Contested);
+            assert_eq!(find(&routes, "a.example", "/x", "GET"), RouteMatch::Contested);
             routes.set_open(AccountId(2), false);
             assert_eq!(collections(&routes, "a.example", "/x", "GET"), Some(vec![30]), "a shut account names nothing");
         }
@@ -306,7 +310,7 @@ mod tests {
     fn a_host_with_its_port_is_the_same_host() {
         for (mine, theirs) in [("a.example", "a.example:8080"), ("a.example:8080", "a.example")] {
             let routes = routes("", &[endpoint(1, 1, mine, "/x"), endpoint(2, 2, theirs, "/x")]);
-            assert_eq!(find(&routes, "a.example:8080", "/x", "GET"), Found::Contested);
+            assert_eq!(find(&routes, "a.example:8080", "/x", "GET"), RouteMatch::Contested);
             assert_eq!(routes.contested().last().unwrap().1, [AccountId(1), AccountId(2)]);
         }
     }
@@ -316,7 +320,7 @@ mod tests {
         let mut routes = routes("a.example unknown=allow", &[endpoint(1, 1, "a.example", "/x")]);
         routes.set_open(AccountId(1), false);
         for (path, method) in [("/x", "GET"), ("/x", "POST"), ("/other", "GET"), ("/x", "OPTIONS")] {
-            assert_eq!(find(&routes, "a.example", path, method), Found::Shut, "{method} {path}");
+            assert_eq!(find(&routes, "a.example", path, method), RouteMatch::Shut, "{method} {path}");
         }
         routes.set_open(AccountId(1), true);
         assert_eq!(collections(&routes, "a.example", "/x", "GET"), Some(vec![10]));
@@ -342,11 +346,11 @@ mod tests {
         let open = routes("a.example unknown=allow", &all);
         assert_eq!(collections(&open, "a.example", "/x", "OPTIONS"), Some(vec![10, 20]));
         assert_eq!(collections(&open, "a.example", "/x", "POST"), Some(vec![20]));
-        assert_eq!(find(&open, "a.example", "/x", "TRACE"), Found::OtherMethod);
-        assert_eq!(find(&open, "a.example", "/y", "TRACE"), Found::Unknown { account_id: Some(AccountId(1)) });
-        assert_eq!(find(&open, "a.example", "/y", "OPTIONS"), Found::Unknown { account_id: Some(AccountId(1)) });
+        assert_eq!(find(&open, "a.example", "/x", "TRACE"), RouteMatch::OtherMethod);
+        assert_eq!(find(&open, "a.example", "/y", "TRACE"), RouteMatch::Unknown { account_id: Some(AccountId(1)) });
+        assert_eq!(find(&open, "a.example", "/y", "OPTIONS"), RouteMatch::Unknown { account_id: Some(AccountId(1)) });
         let closed = routes("", &all);
-        assert_eq!(find(&closed, "a.example", "/x", "OPTIONS"), Found::Unknown { account_id: Some(AccountId(1)) });
+        assert_eq!(find(&closed, "a.example", "/x", "OPTIONS"), RouteMatch::Unknown { account_id: Some(AccountId(1)) });
     }
 
     #[test]

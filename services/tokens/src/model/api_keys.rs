@@ -37,14 +37,14 @@ impl ApiKey {
 
 /// A key that was found by a secret.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Found {
+pub struct FoundKey {
     /// The key.
     pub key: ApiKey,
     /// From which moment on this secret is refused: the key expires, or a grace period ends.
     pub valid_until: Option<i64>,
 }
 
-impl Found {
+impl FoundKey {
     pub(crate) fn is_alive(&self, now_s: i64) -> bool {
         self.valid_until.is_none_or(|until| now_s < until)
     }

@@ -5,8 +5,8 @@ use portolan_ids::NamedCollectionId;
 use portolan_jwks::Key;
 
 use super::{
-    faults::{BLANK, Faults},
     networks,
+    violations::{BLANK, Violations},
 };
 
 const NOT_INCLUDED: &str = "is not included in the list";
@@ -102,20 +102,20 @@ pub struct AuthPatch {
 impl AuthSettings {
     /// Applies what is given, and lists what is wrong with it or with the result. Whether the collections exist is asked
     /// elsewhere.
-    pub(crate) fn apply(&mut self, patch: AuthPatch, faults: &mut Faults) {
+    pub(crate) fn apply(&mut self, patch: AuthPatch, violations: &mut Violations) {
         match patch.auth_type.map(Option::unwrap_or_default) {
             None => {}
-            Some(name) if name.is_empty() => faults.add("auth_type", BLANK),
+            Some(name) if name.is_empty() => violations.add("auth_type", BLANK),
             Some(name) => match AuthType::parse(&name) {
                 Some(kind) => self.auth_type = Some(kind),
-                None => faults.add("auth_type", NOT_INCLUDED),
+                None => violations.add("auth_type", NOT_INCLUDED),
             },
         }
         let is_given = |value: &Option<Option<String>>| value.as_ref().is_some_and(|value| text(value).is_some());
         match (is_given(&patch.oidc_issuer), is_given(&patch.oidc_jwks_uri)) {
             (true, true) => {
-                faults.add("oidc_issuer", "can't be used together with oidc_jwks_uri");
-                faults.add("oidc_jwks_uri", "can't be used together with oidc_issuer");
+                violations.add("oidc_issuer", "can't be used together with oidc_jwks_uri");
+                violations.add("oidc_jwks_uri", "can't be used together with oidc_issuer");
             }
             // One takes the place of the other.
             (true, false) => self.oidc_jwks_uri = None,
@@ -140,28 +140,28 @@ impl AuthSettings {
             ids.dedup();
             self.collection_ids = ids.into_iter().collect();
         }
-        self.check(faults);
+        self.check(violations);
     }
 
-    fn check(&self, faults: &mut Faults) {
+    fn check(&self, violations: &mut Violations) {
         let method = self.jwt_method.as_deref();
         if method.is_some_and(|method| !matches!(method, "hmac" | "rsa")) {
-            faults.add("jwt_method", NOT_INCLUDED);
+            violations.add("jwt_method", NOT_INCLUDED);
         }
         let has_url = self.oidc_issuer.is_some() || self.oidc_jwks_uri.is_some();
         match self.auth_type {
             Some(AuthType::Jwt) => {
                 if method.is_none() {
-                    faults.add("jwt_method", BLANK);
+                    violations.add("jwt_method", BLANK);
                 }
                 let has_secret = self.jwt_secret.is_some() || self.unopened_secret.is_some();
                 if !has_secret && (method == Some("hmac") || !has_url) {
-                    faults.add("jwt_secret", BLANK);
+                    violations.add("jwt_secret", BLANK);
                 }
             }
             Some(AuthType::Oidc) if !has_url => {
-                faults.add("oidc_issuer", BLANK);
-                faults.add("oidc_jwks_uri", BLANK);
+                violations.add("oidc_issuer", BLANK);
+                violations.add("oidc_jwks_uri", BLANK);
             }
             _ => {}
         }
@@ -171,37 +171,37 @@ impl AuthSettings {
             _ => Ok(()),
         };
         if let Err(error) = key {
-            faults.add("jwt_secret", error.to_string());
+            violations.add("jwt_secret", error.to_string());
         }
         for (field, url) in [("oidc_issuer", &self.oidc_issuer), ("oidc_jwks_uri", &self.oidc_jwks_uri)] {
             if url.as_deref().is_some_and(|url| !is_url(url)) {
-                faults.add(field, "is not a valid URL");
+                violations.add(field, "is not a valid URL");
             }
         }
         if let Some(claim) = &self.access_profile_claim {
-            faults.length("access_profile_claim", claim);
+            violations.length("access_profile_claim", claim);
         }
         for (field, list) in [("required_claims", &self.required_claims), ("allowed_issuers", &self.allowed_issuers)] {
             if list.len() > LIST_MAX {
-                faults.add(field, format!("has too many entries (maximum is {LIST_MAX})"));
+                violations.add(field, format!("has too many entries (maximum is {LIST_MAX})"));
             }
             if list.iter().any(|entry| entry.trim().is_empty()) {
-                faults.add(field, "has an entry that is blank");
+                violations.add(field, "has an entry that is blank");
             }
         }
         if self.collection_ids.len() > LIST_MAX {
-            faults.add("api_collection_ids", format!("has too many entries (maximum is {LIST_MAX})"));
+            violations.add("api_collection_ids", format!("has too many entries (maximum is {LIST_MAX})"));
         }
     }
 }
 
 /// Lists what is wrong with a list of addresses and ranges.
-pub(crate) fn check_addresses(field: &'static str, list: &[String], faults: &mut Faults) {
+pub(crate) fn check_addresses(field: &'static str, list: &[String], violations: &mut Violations) {
     if list.len() > LIST_MAX {
-        faults.add(field, format!("has too many entries (maximum is {LIST_MAX})"));
+        violations.add(field, format!("has too many entries (maximum is {LIST_MAX})"));
     }
     for entry in list.iter().filter(|entry| networks::parse(entry).is_none()) {
-        faults.add(field, format!("has an entry that is no IP address or range: {entry}"));
+        violations.add(field, format!("has an entry that is no IP address or range: {entry}"));
     }
 }
 
@@ -228,15 +228,15 @@ mod tests {
     const URL: &str = "https://idp.example/.well-known/openid-configuration";
 
     fn check(before: AuthSettings, patch: AuthPatch, fields: &[&str]) -> AuthSettings {
-        let (mut after, mut faults) = (before, Faults::default());
-        after.apply(patch, &mut faults);
-        let mut expected = Faults::default();
-        let named = format!("{faults:?}");
+        let (mut after, mut violations) = (before, Violations::default());
+        after.apply(patch, &mut violations);
+        let mut expected = Violations::default();
+        let named = format!("{violations:?}");
         for field in fields {
             assert!(named.contains(&format!("\"{field}\"")), "{field} in {named}");
         }
         if fields.is_empty() {
-            assert_eq!(faults, std::mem::take(&mut expected));
+            assert_eq!(violations, std::mem::take(&mut expected));
         }
         after
     }

@@ -7,7 +7,6 @@ pub mod api_keys;
 pub mod auth_settings;
 pub(crate) mod bounds;
 pub mod edge;
-pub(crate) mod faults;
 pub mod networks;
 /// Tokens of organizations.
 pub mod organization_tokens;
@@ -23,5 +22,6 @@ pub mod secret;
 /// Where messages go.
 pub mod slack_webhooks;
 pub mod stored;
+pub(crate) mod violations;
 /// Customer workspaces of a vendor.
 pub mod workspaces;

@@ -104,37 +104,37 @@ pub struct Shown {
 
 impl Token {
     /// What is wrong with a token, in sentences.
-    pub(crate) fn faults(&self) -> Vec<String> {
-        let mut faults = Vec::new();
+    pub(crate) fn violations(&self) -> Vec<String> {
+        let mut violations = Vec::new();
         let name = self.name.trim();
         if name.is_empty() {
-            faults.push("Name can't be blank".to_owned());
+            violations.push("Name can't be blank".to_owned());
         } else if name.chars().count() > NAME_CHARS_MAX {
-            faults.push(format!("Name is too long (maximum is {NAME_CHARS_MAX} characters)"));
+            violations.push(format!("Name is too long (maximum is {NAME_CHARS_MAX} characters)"));
         }
         if self.networks.len() > LIST_MAX {
-            faults.push(format!("Authorized ip addresses are too many (maximum is {LIST_MAX})"));
+            violations.push(format!("Authorized ip addresses are too many (maximum is {LIST_MAX})"));
         }
         for entry in self.networks.iter().filter(|entry| networks::parse(entry).is_none()) {
-            faults.push(format!("Authorized ip addresses has an entry that is no address or range: {entry}"));
+            violations.push(format!("Authorized ip addresses has an entry that is no address or range: {entry}"));
         }
         for scope in self.scopes.iter().filter(|scope| !scopes::is_known(scope)) {
-            faults.push(format!("Scopes has an unknown scope: {scope}"));
+            violations.push(format!("Scopes has an unknown scope: {scope}"));
         }
         if self.annotations.len() > LIST_MAX {
-            faults.push(format!("Annotations are too many (maximum is {LIST_MAX})"));
+            violations.push(format!("Annotations are too many (maximum is {LIST_MAX})"));
         }
         for annotation in &self.annotations {
             let too_long = |text: &str| text.chars().count() > ANNOTATION_CHARS_MAX;
             if annotation.key.trim().is_empty() {
-                faults.push("Annotations has a key that is blank".to_owned());
+                violations.push("Annotations has a key that is blank".to_owned());
             } else if too_long(&annotation.key) || annotation.value.as_deref().is_some_and(too_long) {
-                faults.push(format!(
+                violations.push(format!(
                     "Annotations has a text that is too long (maximum is {ANNOTATION_CHARS_MAX} characters)"
                 ));
             }
         }
-        faults
+        violations
     }
 
     /// What the audit keeps: no secret.
@@ -154,14 +154,14 @@ impl Annotation {
 }
 
 /// Where tokens are looked for: in the account in which they were made.
-pub(crate) struct Place {
+pub(crate) struct TokenAccount {
     pub(crate) organization_id: String,
     pub(crate) account_id: AccountId,
     /// The account of the organization in which tokens act that name none.
     pub(crate) is_first: bool,
 }
 
-impl Place {
+impl TokenAccount {
     pub(crate) fn of(account_id: AccountId, organization: &Organization) -> Self {
         Self {
             organization_id: organization.id.clone(),

@@ -1,6 +1,6 @@
 use portolan_api::{Reason, Result};
 
-use super::faults::Faults;
+use super::violations::Violations;
 
 const PER_PAGE_MAX: i64 = 100;
 
@@ -27,17 +27,17 @@ impl Page {
     /// `VALIDATION_FAILED` for a number out of range.
     pub fn read(number: Option<i64>, per_page: Option<i64>) -> Result<Self> {
         let page = Self { number: number.unwrap_or(1), per_page: per_page.unwrap_or(PER_PAGE_MAX) };
-        let mut faults = Faults::default();
+        let mut violations = Violations::default();
         if page.number < 1 {
-            faults.add("page", "must be greater than 0");
+            violations.add("page", "must be greater than 0");
         }
         if page.per_page < 1 {
-            faults.add("per_page", "must be greater than 0");
+            violations.add("per_page", "must be greater than 0");
         }
         if page.per_page > PER_PAGE_MAX {
-            faults.add("per_page", format!("must be less than or equal to {PER_PAGE_MAX}"));
+            violations.add("per_page", format!("must be less than or equal to {PER_PAGE_MAX}"));
         }
-        faults.refuse()?;
+        violations.refuse()?;
         Ok(page)
     }
 

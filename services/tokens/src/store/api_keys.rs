@@ -4,7 +4,7 @@ use portolan_store::{Db, Row, Tx, args};
 
 use super::owners::{of_owner, owned};
 use crate::model::{
-    api_keys::{ApiKey, Found, Utility},
+    api_keys::{ApiKey, FoundKey, Utility},
     revocations::Ended,
 };
 
@@ -145,7 +145,7 @@ const FIND_BY_DIGEST: &str = "SELECT account_id, key_id, user_id, username, util
     FROM api_keys WHERE key_digest = $1 OR previous_digest = $1";
 
 /// The key with this secret, or with this one before its last rotation.
-pub(crate) async fn find_by_digest(db: &Db, digest: &str) -> Result<Option<Found>> {
+pub(crate) async fn find_by_digest(db: &Db, digest: &str) -> Result<Option<FoundKey>> {
     let Some(row) = db.fetch_optional(FIND_BY_DIGEST, args![digest]).await? else { return Ok(None) };
     let is_current = row.get::<String>("key_digest")? == digest;
     let previous_until: Option<i64> = row.get("previous_until")?;
@@ -153,7 +153,7 @@ pub(crate) async fn find_by_digest(db: &Db, digest: &str) -> Result<Option<Found
     // Neither life is longer than the other allows.
     let grace = (!is_current).then(|| previous_until.unwrap_or_default());
     let valid_until = key.expires_at.into_iter().chain(grace).min();
-    Ok(Some(Found { key, valid_until }))
+    Ok(Some(FoundKey { key, valid_until }))
 }
 
 fn api_key(row: &Row) -> Result<ApiKey> {

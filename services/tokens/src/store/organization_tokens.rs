@@ -3,7 +3,7 @@ use portolan_store::{Db, Row, Tx, args};
 
 use super::lists::{Unread, json, list_of, skipping};
 use crate::model::{
-    organization_tokens::{Place, Token},
+    organization_tokens::{Token, TokenAccount},
     revocations::Ended,
 };
 
@@ -47,9 +47,9 @@ const FIND: &str = "SELECT organization_id, token_id, name, scopes, networks, ex
     created_at, secret_write_id, account_id
     FROM organization_tokens WHERE organization_id = $1 AND account_id IN ($2, $3) AND token_id = $4 AND deleted = 0";
 
-pub(crate) async fn find(tx: &mut Tx, place: &Place, id: &str) -> Result<Option<Token>> {
-    let unnamed = unnamed(place);
-    tx.fetch_optional(FIND, args![&place.organization_id, place.account_id, unnamed, id])
+pub(crate) async fn find(tx: &mut Tx, account: &TokenAccount, id: &str) -> Result<Option<Token>> {
+    let unnamed = unnamed(account);
+    tx.fetch_optional(FIND, args![&account.organization_id, account.account_id, unnamed, id])
         .await?
         .map_or(Ok(None), |row| skipping(token(&row)))
 }
@@ -76,16 +76,16 @@ const LIST: &str = "SELECT organization_id, token_id, name, scopes, networks, ex
     FROM organization_tokens WHERE organization_id = $1 AND account_id IN ($2, $3) AND deleted = 0
     ORDER BY created_at, token_id LIMIT $4 OFFSET $5";
 
-pub(crate) async fn list(db: &Db, place: &Place, limit: i64, offset: i64) -> Result<Vec<Token>> {
-    let values = args![&place.organization_id, place.account_id, unnamed(place), limit, offset];
+pub(crate) async fn list(db: &Db, account: &TokenAccount, limit: i64, offset: i64) -> Result<Vec<Token>> {
+    let values = args![&account.organization_id, account.account_id, unnamed(account), limit, offset];
     db.fetch_all(LIST, values).await?.iter().filter_map(|row| skipping(token(row)).transpose()).collect()
 }
 
 const COUNT: &str = "SELECT count(*) AS n FROM organization_tokens
     WHERE organization_id = $1 AND account_id IN ($2, $3) AND deleted = 0";
 
-pub(crate) async fn count(db: &Db, place: &Place) -> Result<i64> {
-    let values = args![&place.organization_id, place.account_id, unnamed(place)];
+pub(crate) async fn count(db: &Db, account: &TokenAccount) -> Result<i64> {
+    let values = args![&account.organization_id, account.account_id, unnamed(account)];
     Ok(db.fetch_one(COUNT, values).await?.get("n")?)
 }
 
@@ -145,8 +145,8 @@ pub(crate) async fn delete_of_account(tx: &mut Tx, ended: &Ended, version: i64) 
 }
 
 /// What tokens that name no account have in the column, where they are known; elsewhere the account again.
-fn unnamed(place: &Place) -> i64 {
-    if place.is_first { 0 } else { place.account_id.into() }
+fn unnamed(account: &TokenAccount) -> i64 {
+    if account.is_first { 0 } else { account.account_id.into() }
 }
 
 fn token(row: &Row) -> std::result::Result<Token, Unread> {

@@ -9,9 +9,9 @@ const TEXT_CHARS_MAX: usize = 255;
 
 /// Every fault found, so that a client sees all of them at once.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Faults(BTreeMap<&'static str, Vec<String>>);
+pub(crate) struct Violations(BTreeMap<&'static str, Vec<String>>);
 
-impl Faults {
+impl Violations {
     /// Notes what is wrong with a field.
     pub fn add(&mut self, field: &'static str, fault: impl Into<String>) {
         self.0.entry(field).or_default().push(fault.into());
