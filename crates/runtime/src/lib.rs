@@ -8,6 +8,7 @@
 
 pub mod accept;
 mod address;
+mod background;
 mod balance;
 mod bodies;
 mod breaker;
@@ -45,6 +46,7 @@ mod tasks;
 pub mod telemetry;
 mod tls;
 
+pub use background::in_background;
 pub use caches::Caches;
 pub use channel::Channel;
 pub use config::{Config, ConfigError, Reader, is_http_url};

@@ -1,6 +1,6 @@
 //! The gateway before a service over TCP, against Envoy's own transcoder before the same service. Prints rows of a
-//! Markdown table. Needs `PORTOLAN_TEST_ENVOY`; the form with six processes also `PORTOLAN_TEST_REDIS` and the binary
-//! `portolan-gateway` beside `portolan`.
+//! Markdown table. Needs `PORTOLAN_TEST_ENVOY`; the form with six processes also `PORTOLAN_TEST_REDIS`,
+//! `PORTOLAN_TEST_POSTGRES` and the binary `portolan-gateway` beside `portolan`.
 //!
 //! The service answers `GetCollection` at once, so that what is measured is the way to it. Behind the gateway it has its
 //! guard, which verifies the caller and asks for the grant; behind Envoy it has none, and Envoy checks nobody. All
@@ -75,17 +75,22 @@ async fn measure() -> Result<(), BoxError> {
     costs("gateway with identity in its process", &one.way([]), &transcoder, ["≤ 0.7 ×", "≤ 1 ×"]).await?;
     drop(one);
 
-    let (Ok(redis), Some(program)) = (std::env::var("PORTOLAN_TEST_REDIS"), gateway_program()) else {
-        eprintln!("left out: the gateway as a process of its own needs PORTOLAN_TEST_REDIS and its binary");
+    let servers = (std::env::var("PORTOLAN_TEST_REDIS"), std::env::var("PORTOLAN_TEST_POSTGRES"), gateway_program());
+    let (Ok(redis), Ok(postgres), Some(program)) = servers else {
+        eprintln!("left out: the gateway as a process of its own needs Redis, Postgres and its binary");
         return Ok(());
     };
-    let six = apart(directory.path().join("six"), &redis, &program).await?;
+    let (database, test) = portolan_testkit::PostgresDatabase::create(&postgres).await;
+    let six = apart(directory.path().join("six"), &redis, &test.url, &program).await?;
     let (measured, yardstick) = against(&six.load, &transcoded).await?;
     let what = "the same with the gateway as a process of its own, over Redis and identity in another process";
     row(what, measured, "the same", yardstick, "–");
     let way = six.way([process_of(&redis)?]);
     costs("gateway as a process of its own", &way, &transcoder, ["≤ 0.7 ×", "≤ 1 ×"]).await?;
-    changes_of_rights(&six.portolan).await
+    changes_of_rights(&six.portolan).await?;
+    drop(six);
+    test.store.close().await;
+    Ok(database.drop_database().await?)
 }
 
 /// How long a change of rights takes where processes keep copies of them, beside one that touches none.
@@ -165,18 +170,21 @@ async fn in_one_process(directory: PathBuf) -> Result<Running, BoxError> {
     Ok(Running { load, processes: vec![gateway, service], portolan })
 }
 
-/// The form of six processes: gateway, identity and service apart, and a Redis that they share.
-async fn apart(directory: PathBuf, redis: &str, program: &PathBuf) -> Result<Running, BoxError> {
-    let portolan = Portolan::start(&directory, &[("PORTOLAN__CACHE__URL", redis)])?;
+/// The form of six processes: gateway, identity and service apart, and a Redis and a Postgres that they share.
+async fn apart(directory: PathBuf, redis: &str, postgres: &str, program: &PathBuf) -> Result<Running, BoxError> {
+    let stores = [("PORTOLAN__CACHE__URL", redis), ("PORTOLAN__STORE__URL", postgres)];
+    let portolan = Portolan::start(&directory, &stores)?;
     let (data, api_key) = (portolan.data.display().to_string(), portolan.api_key.clone());
-    let identity = format!("http://{}", portolan.grpc);
-    let shared = [("PORTOLAN__CACHE__URL", redis), ("PORTOLAN__PEERS__IDENTITY", identity.as_str())];
+    let others = format!("http://{}", portolan.grpc);
+    let peers = ["IDENTITY", "TOKENS", "IMPORTS", "BILLING"].map(|name| format!("PORTOLAN__PEERS__{name}"));
+    let peers = peers.iter().map(|name| (name.as_str(), others.as_str()));
+    let shared: Vec<(&str, &str)> = stores.into_iter().chain(peers).collect();
     let (service, service_address) = spawn_self("guarded", &[&shared[..], &[(DATA, data.as_str())]].concat())?;
     let http = free_address()?.to_string();
     let child = Command::new(program)
         .args(["--http", &http, "--data-dir"])
         .arg(directory.join("gateway"))
-        .envs(shared)
+        .envs(shared.iter().copied())
         .env("PORTOLAN__SECRETS__KEY_FILE", portolan.data.join("secret-key"))
         .env("PORTOLAN__PEERS__INVENTORY", format!("http://{service_address}"))
         .env("RUST_LOG", "warn")

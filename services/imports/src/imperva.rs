@@ -42,7 +42,7 @@ pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>, multiple
         return Err(Reason::ImpervaTooLarge.into());
     }
     let turn = deps.documents.take(caller.account_id).await;
-    let parsed = tokio::task::spawn_blocking(move || {
+    let parsed = portolan_runtime::in_background(move || {
         let _turn = turn;
         Document::parse(text.as_bytes()).map(|document| (document.hosts(), document))
     });
@@ -87,7 +87,7 @@ async fn convert(
     multiple: bool,
 ) -> Result<(Vec<Vec<portolan_log::Message>>, Progress), Error> {
     let turn = deps.documents.take(account_id).await;
-    let converted = tokio::task::spawn_blocking(move || {
+    let converted = portolan_runtime::in_background(move || {
         let _turn = turn;
         let destination = |collection_id| Destination { account_id, collection_id, path_only: false, time: now_s() };
         let targets =

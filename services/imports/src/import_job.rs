@@ -77,8 +77,9 @@ enum Step {
 impl Work<'_> {
     async fn har(&self) -> Result<Result<Progress, FormatError>, Error> {
         let (deps, name, pulse) = (self.deps.clone(), self.job.job_id.clone(), self.job.pulse().clone());
-        let checked =
-            tokio::task::spawn_blocking(move || Ok::<_, Error>(har::validate_reader(deps.spool.open(&name, pulse)?)));
+        let checked = portolan_runtime::in_background(move || {
+            Ok::<_, Error>(har::validate_reader(deps.spool.open(&name, pulse)?))
+        });
         let entries = match checked.await?? {
             Ok(entries) => entries,
             Err(error) => return Ok(Err(error)),
@@ -137,7 +138,7 @@ impl Work<'_> {
             time: job.created_at,
             source: Source::Har,
         };
-        tokio::task::spawn_blocking(move || {
+        portolan_runtime::in_background(move || {
             let file = deps.spool.open(&job.job_id, pulse)?;
             let mut chunks = Chunks::new(CHUNK_BYTES_MAX);
             let mut records = 0;
@@ -170,7 +171,7 @@ impl Work<'_> {
     async fn document(&self, format: Format, path_only: bool) -> Result<Result<Progress, FormatError>, Error> {
         let job = self.job;
         let (deps, name, pulse) = (self.deps.clone(), job.job_id.clone(), job.pulse().clone());
-        let text = tokio::task::spawn_blocking(move || {
+        let text = portolan_runtime::in_background(move || {
             let mut text = Vec::new();
             let read = deps.spool.open(&name, pulse)?.take(DOCUMENT_BYTES_MAX + 1).read_to_end(&mut text);
             Ok::<_, Error>(read.map(|_| text))

@@ -125,7 +125,7 @@ pub async fn create_collection(
     let document = match document.filter(|text| !text.trim().is_empty()) {
         Some(text) if text.len() > DOCUMENT_BYTES_MAX => return Err(fault("openapi_spec", "is too large")),
         Some(text) => {
-            let parsed = tokio::task::spawn_blocking(move || Document::parse(text.as_bytes())).await;
+            let parsed = portolan_runtime::in_background(move || Document::parse(text.as_bytes())).await;
             let parsed = parsed.map_err(|error| Error::Internal(error.to_string()))?;
             Some(parsed.map_err(|error| fault("openapi_spec", &error.to_string()))?)
         }
@@ -144,7 +144,7 @@ pub async fn create_collection(
 /// Appends a document's operations to the log and waits until they are in the inventory.
 async fn import(deps: &Deps, account_id: i64, collection_id: i32, document: Document) -> Result<Imported, Error> {
     let target = Target { account_id, collection_id: i64::from(collection_id), time: now_s(), source: Source::OpenApi };
-    let converted = tokio::task::spawn_blocking(move || {
+    let converted = portolan_runtime::in_background(move || {
         let mut imported = Imported::default();
         let mut chunks: Vec<Vec<Message>> = vec![Vec::new()];
         let mut bytes = 0;
