@@ -13,10 +13,12 @@
 
 mod limit;
 mod limits;
+mod management;
 mod memory;
 mod redis;
 mod table;
 
 pub use limit::{Counter, Decision, Limit};
 pub use limits::Limits;
+pub use management::Management;
 pub use table::MIGRATIONS;

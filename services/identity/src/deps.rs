@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use portolan_api::{Error, Result};
 use portolan_authz::{Cache, Grant};
 use portolan_fetch::Fetch;
-use portolan_limit::Limits;
+use portolan_limit::{Limits, Management};
 use portolan_outbox::FailureLog;
 use portolan_runtime::{Peers, Secrets};
 use portolan_store::Db;
@@ -45,6 +45,8 @@ pub struct Deps {
     pub keys: Cache<KnownKey>,
     /// Counts logins, resets and invitations; [`Deps::with_limits`] shares them with other replicas.
     pub limits: Limits,
+    /// Calls of vendors.
+    pub(crate) management: Management,
     /// What sessions, invitations and reset tokens end by.
     pub clock: Clock,
     pub(crate) passwords: Passwords,
@@ -85,6 +87,7 @@ impl Deps {
             audit_kept: (options.audit.keep_days, options.audit_directory()),
             head_receiver: (!heads_url.is_empty()).then(|| HeadReceiver::new(fetch.clone(), heads_url)),
             limits: Limits::in_table(&db).await?,
+            management: Management::unlimited(),
             clock: Clock::default(),
             invite_domains: options.invite_domains(),
             ended_links_s: i64::from(options.identity.ended_links_days) * 86_400,
@@ -114,6 +117,12 @@ impl Deps {
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
         Self { clock, ..self }
+    }
+
+    /// Counts the calls of vendors.
+    #[must_use]
+    pub fn counting(self, management: Management) -> Self {
+        Self { management, ..self }
     }
 
     /// Counts in `limits` instead of in a table of identity.

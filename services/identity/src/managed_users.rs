@@ -137,8 +137,9 @@ pub async fn delete(deps: &Deps, caller: &Caller, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// A customer workspace is no vendor: nothing of this exists for it.
+/// A customer workspace is no vendor: nothing of this exists for it. Counts one call of the caller's account.
 async fn must_be_vendor(deps: &Deps, caller: &Caller) -> Result<()> {
+    deps.management.count(caller.account_id).await?;
     if store::is_customer_workspace(&deps.db, caller.account_id.into()).await? {
         return Err(Reason::ManagedUserNotFound.into());
     }

@@ -17,6 +17,8 @@ pub struct Options {
     pub oidc: OidcOptions,
     pub audit: AuditOptions,
     pub fetch: Policy,
+    /// Calls of a vendor's account a minute, of the section `tokens`; 0 for any number.
+    pub management_rate_limit: i64,
     data_dir: PathBuf,
 }
 
@@ -63,6 +65,12 @@ pub struct AuditOptions {
     pub export_dir: String,
 }
 
+/// What is read of the section `tokens`.
+#[derive(Deserialize)]
+struct TokensOptions {
+    management_rate_limit: i64,
+}
+
 /// What a provider must say of an address before it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -100,6 +108,7 @@ impl Options {
             oidc: reader.section("oidc")?,
             audit: reader.section("audit")?,
             fetch: config.fetch_policy()?,
+            management_rate_limit: reader.section::<TokensOptions>("tokens")?.management_rate_limit,
             data_dir: config.data_dir.clone(),
         };
         options.check(&mut reader);

@@ -10,6 +10,7 @@ use portolan_api::identity::v1::{
     tenants_service_server::TenantsServiceServer,
 };
 use portolan_authz::{API_KEYS, GRANTS, Guard};
+use portolan_limit::Management;
 use portolan_runtime::{Opened, PeerLimits, Process, Service, Tasks, guarded, process::BoxError, reseal};
 use portolan_store::Tables;
 use tonic::service::Routes;
@@ -46,7 +47,9 @@ impl Identity {
             false => (process.shared_cache(GRANTS), process.shared_cache(API_KEYS)),
         };
         let (peers, secrets) = (process.peers.clone(), process.secrets(Self::NAME)?);
-        let deps = Deps::open(db, peers, secrets, grants, keys, &options).await?.with_limits(limits);
+        let management = Management::new(process.limits(), options.management_rate_limit);
+        let deps = Deps::open(db, peers, secrets, grants, keys, &options).await?;
+        let deps = deps.with_limits(limits).counting(management);
         let tasks = Tasks::default();
         worker::start(&deps, &tasks);
         reseal::start(&tasks, &deps.db, &deps.secrets, &SEALED);

@@ -6,6 +6,7 @@ use std::{
 
 use portolan_engine::AccessPolicy;
 use portolan_jobs::{Clock, Jobs};
+use portolan_limit::Management;
 use portolan_log::{Log, Positions};
 use portolan_runtime::{Peers, options::kept_s};
 use portolan_store::Db;
@@ -43,6 +44,8 @@ pub struct Deps {
     pub peers: Peers,
     /// Durable work.
     pub jobs: Jobs<Task>,
+    /// Calls of vendors.
+    pub(crate) management: Management,
     /// Proxies whose forwarding headers count.
     pub(crate) trusted_proxies: Arc<[String]>,
     /// How long calls are counted by minute.
@@ -100,6 +103,7 @@ impl Deps {
             log,
             peers,
             jobs,
+            management: Management::unlimited(),
             trusted_proxies: Arc::new([]),
             call_stats_s,
             kept: Kept { closed_issues_s: i64::MAX, samples_s: i64::MAX, rejected_s: i64::MAX },
@@ -120,6 +124,12 @@ impl Deps {
     #[must_use]
     pub fn keeping_rejected(self, days: u32) -> Self {
         Self { kept: Kept { rejected_s: kept_s(days), ..self.kept }, ..self }
+    }
+
+    /// Counts the calls of vendors.
+    #[must_use]
+    pub fn counting(self, management: Management) -> Self {
+        Self { management, ..self }
     }
 
     /// Tries suspicious records in a process of this program, whose `main` calls [`crate::probe`].

@@ -13,6 +13,15 @@ pub struct Options {
     pub closed_issues_days: u32,
     /// Days for which samples are kept.
     pub samples_days: u32,
+    /// Calls of a vendor's account a minute, of the section `tokens`; 0 for any number.
+    #[serde(skip)]
+    pub management_rate_limit: i64,
+}
+
+/// What is read of the section `tokens`.
+#[derive(Deserialize)]
+struct TokensOptions {
+    management_rate_limit: i64,
 }
 
 impl Options {
@@ -20,7 +29,9 @@ impl Options {
     /// Names the key and what is wrong with its value.
     pub fn read(config: &Config) -> Result<Self, BoxError> {
         let mut reader = config.reader();
-        let options: Self = reader.section("inventory")?;
+        let tokens: TokensOptions = reader.section("tokens")?;
+        let management_rate_limit = tokens.management_rate_limit;
+        let options = Self { management_rate_limit, ..reader.section("inventory")? };
         reader.expect((1..=RETENTION_DAYS_MAX).contains(&options.call_stats_days), || {
             "inventory.call_stats_days must be 1 to 36,500".to_owned()
         });

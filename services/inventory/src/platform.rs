@@ -65,12 +65,14 @@ pub struct Imported {
     pub failed: usize,
 }
 
-/// The caller as an ADMIN of a workspace; of the own account without an id.
+/// The caller as an ADMIN of a workspace; of the own account without an id. Counts one call of the caller's account.
 ///
 /// # Errors
+/// `RATE_LIMITED`;
 /// `MANAGED_USER_NOT_FOUND` unless the workspace belongs to the caller's account, and for a caller without authority over
 /// the organization.
 pub async fn act_in(deps: &Deps, caller: &Caller, managed_user_id: &str) -> Result<Caller, Error> {
+    deps.management.count(caller.account_id).await?;
     if managed_user_id.is_empty() {
         return Ok(caller.clone());
     }
@@ -94,13 +96,22 @@ pub async fn list_collections(
     let (skip, take) = window(page, per_page)?;
     let mut known: HashMap<i32, PlatformRow> = rows::list(&deps.db, caller.account_id).await?.into_iter().collect();
     let visible = collections::list(deps, caller).await?;
-    let page = visible.into_iter().skip(skip).take(take);
-    Ok(page
-        .map(|collection| {
-            let row = known.remove(&collection.id).unwrap_or_else(|| PlatformRow::of(&collection));
-            PlatformCollection { collection, row }
-        })
-        .collect())
+    let mut page = Vec::new();
+    for collection in visible.into_iter().skip(skip).take(take) {
+        let mut row = known.remove(&collection.id).unwrap_or_else(|| PlatformRow::of(&collection));
+        if row.url.is_none() && collection.host_name.is_none() {
+            row.url = rows::first_url(&deps.db, caller.account_id, collection.id).await?.as_deref().and_then(origin);
+        }
+        page.push(PlatformCollection { collection, row });
+    }
+    Ok(page)
+}
+
+/// Scheme and host of an absolute URL.
+fn origin(url: &str) -> Option<String> {
+    let host = url.find("://")? + 3;
+    let end = url[host..].find('/').map_or(url.len(), |at| host + at);
+    Some(url[..end].to_owned())
 }
 
 /// Makes a collection and fills it from a document.
@@ -132,7 +143,8 @@ pub async fn create_collection(
         None => None,
     };
     let collection = collections::create(deps, caller, name).await?;
-    let row = PlatformRow { project_id, version: FIRST_VERSION.to_owned(), updated_at: collection.created_at };
+    let url = document.as_ref().and_then(Document::server);
+    let row = PlatformRow { project_id, version: FIRST_VERSION.to_owned(), url, updated_at: collection.created_at };
     retrying(|| rows::save(&deps.db, caller.account_id, collection.id, &row)).await?;
     let imported = match document {
         Some(document) => Some(import(deps, caller.account_id, collection.id, document).await?),

@@ -5,6 +5,7 @@ use portolan_api::inventory::v1::{
     platform_service_server::PlatformServiceServer, sample_service_server::SampleServiceServer,
     specification_service_server::SpecificationServiceServer, statistics_service_server::StatisticsServiceServer,
 };
+use portolan_limit::Management;
 use portolan_log::Log;
 use portolan_runtime::{Opened, Process, Service, Tasks, process::BoxError, readiness::check};
 use portolan_store::Tables;
@@ -57,6 +58,7 @@ impl Inventory {
             .configured(&options)
             .keeping_rejected(process.config.shared.retention.rejected_records_days)
             .trusting(&process.config.shared.http.trusted_proxies)
+            .counting(Management::new(process.limits(), options.management_rate_limit))
             .probing_in(std::env::current_exe().ok());
         let tasks = Tasks::default();
         let guard = portolan_outbox::guard(process, &db, process.remote_guard(), &tasks).await?;

@@ -69,6 +69,7 @@ pub async fn create(
         created_at: now,
         updated_at: now,
         secret_write_id: String::new(),
+        secret_end: String::new(),
     };
     let mut violations = Violations::default();
     let client_id = match client.map(workspaces::number) {

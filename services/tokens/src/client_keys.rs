@@ -78,6 +78,7 @@ pub async fn create(
         created_at: now,
         updated_at: now,
         secret_write_id: String::new(),
+        secret_end: String::new(),
     };
     let mut violations = Violations::default();
     if client.is_legacy {

@@ -1,5 +1,6 @@
 use portolan_authz::{API_KEYS, Changes};
 use portolan_fetch::Fetch;
+use portolan_limit::Management;
 use portolan_outbox::FailureLog;
 use portolan_runtime::{Peers, Process, Secrets, process::BoxError};
 use portolan_store::Db;
@@ -26,6 +27,8 @@ pub struct Deps {
     pub settings: Settings,
     /// Counts what credentials use.
     pub rates: Rates,
+    /// Calls of vendors.
+    pub management: Management,
     /// Credentials that were refused, on their way into the audit.
     pub failures: FailureLog,
     /// Every call that leaves the installation.
@@ -49,6 +52,7 @@ impl Deps {
             key_changes: process.changes(API_KEYS)?,
             secrets: process.secrets("tokens")?,
             settings: options.settings(),
+            management: Management::new(process.limits(), options.tokens.management_rate_limit),
             rates: Rates::new(process.limits()),
             failures,
             fetch: process.fetch.clone(),

@@ -45,8 +45,6 @@ pub struct EdgeOptions {
 pub struct Settings {
     /// Requests a minute of an organization token.
     pub organization_rate_limit: i64,
-    /// Requests a minute of a vendor's account for profiles, clients and keys; 0 for any number.
-    pub management_rate_limit: i64,
     /// Whether answers about access profiles show HMAC secrets.
     pub show_jwt_secret: bool,
     /// How the addresses of Slack webhooks begin.
@@ -79,10 +77,9 @@ impl Options {
     }
 
     pub(crate) fn settings(&self) -> Settings {
-        let TokensOptions { organization_rate_limit, management_rate_limit, show_jwt_secret, slack_urls } =
-            self.tokens.clone();
+        let TokensOptions { organization_rate_limit, show_jwt_secret, slack_urls, .. } = self.tokens.clone();
         let slack_urls = slack_urls.split(',').map(str::trim).filter(|prefix| !prefix.is_empty());
         let slack_urls = slack_urls.map(str::to_owned).collect();
-        Settings { organization_rate_limit, management_rate_limit, show_jwt_secret, slack_urls }
+        Settings { organization_rate_limit, show_jwt_secret, slack_urls }
     }
 }

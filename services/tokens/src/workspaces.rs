@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use portolan_api::{Error, Reason, Result};
+use portolan_api::{Reason, Result};
 use portolan_authz::Caller;
 use portolan_ids::{AccountId, NamedCollectionId};
 
@@ -21,12 +21,7 @@ pub use crate::model::workspaces::{Page, id};
 /// `MANAGED_USER_NOT_FOUND` unless it belongs to the caller's account, and for a caller without authority over the
 /// organization; `RATE_LIMITED`.
 pub async fn resolve(deps: &Deps, caller: &Caller, managed_user_id: &str) -> Result<AccountId> {
-    let limit = deps.settings.management_rate_limit;
-    if limit > 0
-        && let Some(wait_s) = deps.rates.count(&format!("vendor/{}", caller.account_id), limit).await?
-    {
-        return Err(Error::new(Reason::RateLimited).with("retry_after_seconds", wait_s));
-    }
+    deps.management.count(caller.account_id).await?;
     if managed_user_id.is_empty() {
         return Ok(caller.account_id.into());
     }

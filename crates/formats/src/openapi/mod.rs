@@ -36,6 +36,7 @@ use crate::{FormatError, Target, foreign, text};
 use context::Context;
 use operation::Operation;
 use refs::Refs;
+use server::Server;
 
 /// Most operations of one document. The largest public descriptions hold some twenty thousand.
 pub const OPERATIONS_MAX: usize = 200_000;
@@ -111,6 +112,12 @@ impl Document {
     /// The title, when the document has one.
     pub fn title(&self) -> Option<&str> {
         self.root.get("info")?.get("title")?.as_text()
+    }
+
+    /// Where its operations are served: the first of its servers that names a host, without a slash at the end.
+    pub fn server(&self) -> Option<String> {
+        let servers = Server::all(&self.root, &Node::Null, &Node::Null, self.swagger);
+        servers.into_iter().find_map(|server| Some(server.origin? + &server.path))
     }
 
     /// How the document is named in the records of its operations.

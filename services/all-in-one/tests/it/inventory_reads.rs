@@ -215,7 +215,7 @@ pub async fn platform_collections_are_served(test: TestDb) {
         server.send(request).await.unwrap()
     };
     let document = json!({"openapi": "3.0.1", "info": {"title": "Orders", "version": "1"},
-        "servers": [{"url": "https://orders.example.com"}],
+        "servers": [{"url": "https://orders.example.com/v2/"}],
         "paths": {"/orders": {"get": {"responses": {"200": {"description": "fine"}}}}}});
     let body = json!({"name": "Orders", "project_id": "17", "openapi_spec": {"content": document.to_string(), "format": "json"}});
     let create = server.request("/api/api_collections").header("authorization", &bearer).body(body.to_string());
@@ -225,6 +225,7 @@ pub async fn platform_collections_are_served(test: TestDb) {
         created["import_results"],
         json!({"success": true, "total_endpoints": 1, "failed_endpoints": 0, "failed_actions": []})
     );
+    assert_eq!((&created["url"], &created["api_spec_url"]), (&json!("https://orders.example.com/v2"), &json!("")));
     assert!(created["created_at"].as_str().unwrap().ends_with(".000Z"));
     let blank = server.request("/api/api_collections").header("authorization", &bearer).body("{}");
     let blank = server.send(blank).await.unwrap().expect(400).json();
@@ -232,10 +233,15 @@ pub async fn platform_collections_are_served(test: TestDb) {
 
     let listed = get("/api/api_collections").await.expect(200).json();
     assert!(listed.as_array().unwrap().iter().any(|known| known["name"] == "Orders" && known.get("message").is_none()));
+    let orders = listed.as_array().unwrap().iter().find(|known| known["name"] == "Orders").unwrap();
+    assert_eq!((&orders["url"], &orders["api_spec_url"]), (&json!("https://orders.example.com/v2"), &json!("")));
+    let unknown = listed.as_array().unwrap().iter().find(|known| known["name"] == "Default").unwrap();
+    assert_eq!((&unknown["url"], &unknown["api_spec_url"]), (&json!(""), &json!("")));
     let endpoints = get(&format!("/api/api_endpoints?api_collection_id={}", created["id"])).await.expect(200).json();
     assert_eq!(endpoints.as_array().unwrap().len(), 1);
     let endpoint = &endpoints[0];
-    assert_eq!((&endpoint["method"], &endpoint["path"]), (&json!("GET"), &json!("/orders")));
+    assert_eq!((&endpoint["method"], &endpoint["path"]), (&json!("GET"), &json!("/v2/orders")));
+    assert_eq!(endpoint["flow_id"], 0);
     assert_eq!((&endpoint["active"], &endpoint["legacy_url"]), (&json!(true), &Value::Null));
     let switch = async |action: &str| {
         let path = format!("{}/api/api_endpoints/{}/{action}", server.http, endpoint["id"]);

@@ -44,6 +44,11 @@ fn hex64(value: &Value) -> String {
     text
 }
 
+/// A secret as lists show it.
+fn masked(secret: &str) -> String {
+    format!("****{}", &secret[60..])
+}
+
 /// The whole life of an access profile in a customer workspace, with the headers that announce its successor.
 pub async fn access_profiles_live_and_change(test: TestDb) {
     let server = Server::start(&test).await;
@@ -71,7 +76,7 @@ pub async fn access_profiles_live_and_change(test: TestDb) {
     assert!(time.len() == 24 && time.ends_with('Z') && &time[10..11] == "T" && &time[19..20] == ".", "{time}");
     // The successor of a profile is there.
     let keys = get(&server, successor.rsplit_once('/').unwrap().0).await.expect(200).json();
-    assert_eq!((&keys["data"][0]["id"], &keys["data"][0]["auth_token"]), (&json!(id), &Value::Null));
+    assert_eq!((&keys["data"][0]["id"], &keys["data"][0]["auth_token"]), (&json!(id), &json!(masked(&secret))));
 
     let list = get(&server, PROFILES).await.expect(200);
     assert_eq!(list.header("deprecation"), DEPRECATION);
@@ -298,7 +303,7 @@ pub async fn clients_carry_the_settings_of_their_keys(test: TestDb) {
     let key_path = format!("{keys}/{key_id}");
     let updated = put(&server, &key_path, json!({"name": "k2", "ip_deny_list": null})).await.expect(200).json();
     assert_eq!((&updated["data"]["name"], &updated["data"]["ip_deny_list"]), (&json!("k2"), &json!([])));
-    assert_eq!(updated["data"]["auth_token"], Value::Null);
+    assert_eq!(updated["data"]["auth_token"], masked(&secret));
     for verb in ["disable", "enable"] {
         let answer = put(&server, &format!("{key_path}/{verb}"), Value::Null).await.expect(200).json();
         assert_eq!(answer, json!({"success": true}));
@@ -307,7 +312,8 @@ pub async fn clients_carry_the_settings_of_their_keys(test: TestDb) {
     assert_ne!(hex64(&refreshed["data"]["auth_token"]), secret);
     let list = get(&server, &keys).await.expect(200).json();
     assert_eq!((&list["count"], &list["page"], &list["per_page"]), (&json!(1), &json!(1), &json!(100)));
-    assert_eq!(list["data"][0]["auth_token"], Value::Null);
+    let fresh = refreshed["data"]["auth_token"].as_str().unwrap();
+    assert_eq!(list["data"][0]["auth_token"], masked(fresh));
 
     let listed = get(&server, &format!("{CLIENTS}?cert_bundle_ids[]=5&per_page=1")).await.expect(200).json();
     assert_eq!((&listed["count"], &listed["data"][0]["active_api_keys_count"]), (&json!(1), &json!(1)));
@@ -416,7 +422,7 @@ pub async fn the_token_endpoint_takes_three_forms(test: TestDb) {
     let client = post(&server, "/api/v2/api_clients", body).await.expect(200).json()["data"]["id"].clone();
     let keys = format!("/api/v2/api_clients/{client}/api_keys");
     let key = post(&server, &keys, json!({"name": "k", "active": true})).await.expect(200).json()["data"].clone();
-    assert_eq!(key["auth_token"], Value::Null);
+    assert_eq!(key["auth_token"], "");
     let credential = basic(&hex64(&key["oauth_client_id"]), &hex64(&key["oauth_client_secret"]));
     ask(FORM, Some(&credential), grant()).await.expect(200);
     server.call("DELETE", &format!("/api/v2/api_clients/{client}"), &server.api_key, Value::Null).await.expect(200);
@@ -437,6 +443,16 @@ pub async fn calls_of_a_vendor_are_counted(test: TestDb) {
     let refused = answers.iter().find(|answer| answer.status == 429).expect("no call was refused");
     assert_eq!(refused.json(), json!({"message": "Too many requests"}));
     assert!((1..=60).contains(&refused.header("retry-after").parse::<u32>().unwrap()));
+    // Each route of the dialect counts, whichever service has it.
+    for path in ["/api/api_collections", "/api/api_endpoints", "/api/managed_users", "/api/managed_users/E0"] {
+        let mut others = Vec::new();
+        for _ in 0..7 {
+            others.push(get(&server, path).await);
+        }
+        let refused = others.iter().find(|answer| answer.status == 429).unwrap_or_else(|| panic!("{path}"));
+        assert_eq!(refused.json(), json!({"message": "Too many requests"}), "{path}");
+        assert!((1..=60).contains(&refused.header("retry-after").parse::<u32>().unwrap()), "{path}");
+    }
     for answer in &answers {
         assert_eq!(answer.header("deprecation"), DEPRECATION);
         assert_eq!(answer.header("sunset"), "Tue, 01 Dec 2026 00:00:00 GMT");

@@ -228,6 +228,8 @@ CREATE TABLE platform_collections (
     collection_id BIGINT NOT NULL,
     project_id TEXT,
     version TEXT NOT NULL,
+    -- Where the document that it was made from says that it is served.
+    url TEXT,
     updated_at BIGINT NOT NULL,
     PRIMARY KEY (account_id, collection_id)
 );

@@ -80,6 +80,7 @@ impl PlatformService for Rpc {
 /// `created` holds what a creation imported; nothing in a list.
 fn collection(known: PlatformCollection, created: Option<Option<Imported>>) -> pb::PlatformCollection {
     let PlatformCollection { collection, row } = known;
+    let url = row.url.or_else(|| collection.host_name.map(|host| format!("https://{host}")));
     let import_results = created.as_ref().and_then(|imported| imported.clone()).map(|imported| {
         let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
         pb::ImportResults {
@@ -93,8 +94,8 @@ fn collection(known: PlatformCollection, created: Option<Option<Imported>>) -> p
         id: collection.id,
         name: collection.name,
         project_id: row.project_id,
-        url: collection.host_name.map(|host| format!("https://{host}")),
-        api_spec_url: None,
+        url: url.unwrap_or_default(),
+        api_spec_url: String::new(),
         version: row.version,
         created_at: timestamp(collection.created_at),
         updated_at: timestamp(row.updated_at),
@@ -128,7 +129,7 @@ fn endpoint(row: EndpointRow) -> pb::PlatformEndpoint {
     pb::PlatformEndpoint {
         id: row.id,
         api_collection_id: row.collection_id,
-        flow_id: None,
+        flow_id: 0,
         name: format!("{} {path}", place.method),
         method: place.method,
         legacy_url: None,

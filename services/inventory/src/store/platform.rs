@@ -7,6 +7,8 @@ use crate::model::collections::Collection;
 pub struct PlatformRow {
     pub project_id: Option<String>,
     pub version: String,
+    /// Where it is served, as far as documents and endpoints say.
+    pub url: Option<String>,
     /// Unix seconds.
     pub updated_at: i64,
 }
@@ -14,18 +16,19 @@ pub struct PlatformRow {
 impl PlatformRow {
     /// Of a collection that was made elsewhere.
     pub fn of(collection: &Collection) -> Self {
-        Self { project_id: None, version: "1.0".to_owned(), updated_at: collection.created_at }
+        Self { project_id: None, version: "1.0".to_owned(), url: None, updated_at: collection.created_at }
     }
 }
 
 const SELECT: &str =
-    "SELECT collection_id, project_id, version, updated_at FROM platform_collections WHERE account_id = $1";
+    "SELECT collection_id, project_id, version, url, updated_at FROM platform_collections WHERE account_id = $1";
 
 pub async fn list(db: &Db, account_id: i64) -> Result<Vec<(i32, PlatformRow)>, Error> {
     let read = |row: &Row| {
         let known = PlatformRow {
             project_id: row.get("project_id")?,
             version: row.get("version")?,
+            url: row.get("url")?,
             updated_at: row.get("updated_at")?,
         };
         Ok((collection_id(row)?, known))
@@ -33,13 +36,22 @@ pub async fn list(db: &Db, account_id: i64) -> Result<Vec<(i32, PlatformRow)>, E
     db.fetch_all(SELECT, args![account_id]).await?.iter().map(read).collect()
 }
 
-const SAVE: &str = "INSERT INTO platform_collections (account_id, collection_id, project_id, version, updated_at) \
-     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (account_id, collection_id) DO UPDATE SET \
-     project_id = excluded.project_id, version = excluded.version, updated_at = excluded.updated_at";
+const SAVE: &str = "INSERT INTO platform_collections (account_id, collection_id, project_id, version, updated_at, url) \
+     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (account_id, collection_id) DO UPDATE SET \
+     project_id = excluded.project_id, version = excluded.version, updated_at = excluded.updated_at, \
+     url = excluded.url";
 
 pub async fn save(db: &Db, account_id: i64, id: i32, row: &PlatformRow) -> Result<(), Error> {
-    let project_id = row.project_id.clone();
-    db.execute(SAVE, args![account_id, id, project_id, &row.version, row.updated_at]).await.map(drop)
+    let (project_id, url) = (row.project_id.clone(), row.url.clone());
+    db.execute(SAVE, args![account_id, id, project_id, &row.version, row.updated_at, url]).await.map(drop)
+}
+
+const FIRST_URL: &str = "SELECT url FROM api_endpoints WHERE account_id = $1 AND collection_id = $2 AND removed = 0 \
+     ORDER BY discovered_at, url LIMIT 1";
+
+/// The URL of an endpoint of a collection.
+pub async fn first_url(db: &Db, account_id: i64, id: i32) -> Result<Option<String>, Error> {
+    db.fetch_optional(FIRST_URL, args![account_id, id]).await?.map(|row| row.get("url")).transpose()
 }
 
 /// An endpoint as the platform shows it.

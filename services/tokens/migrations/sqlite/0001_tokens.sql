@@ -147,6 +147,8 @@ CREATE TABLE api_profiles (
     -- `token`: digest of the secret. `jwt`, `oidc`: digest of the key that a claim of the caller's token carries, which
     -- finds the profile. `oauth2`: digest of the client secret.
     secret_digest TEXT,
+    -- How the secret of `secret_digest` ends, for who has to tell several apart.
+    secret_end TEXT NOT NULL DEFAULT '',
     -- `oauth2` only, in clear.
     oauth_client_id TEXT UNIQUE,
     -- Access tokens of OAuth2 hold only while they carry this number; each disable, refresh and change of `auth_type`

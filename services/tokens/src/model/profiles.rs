@@ -39,6 +39,8 @@ pub struct Profile {
     pub updated_at: i64,
     /// The write that made the secret.
     pub secret_write_id: String,
+    /// How the secret ends.
+    pub secret_end: String,
 }
 
 /// A credential that was just made.
@@ -103,7 +105,18 @@ pub enum Within {
     Client(ApiClientId),
 }
 
+/// Characters of a secret that are shown after it was made.
+const SHOWN: usize = 4;
+
 impl Profile {
+    /// The secret of a key as lists show it; nothing where callers carry none.
+    pub(crate) fn masked_secret(&self) -> String {
+        match self.auth_type() {
+            AuthType::Token => format!("****{}", self.secret_end),
+            _ => String::new(),
+        }
+    }
+
     /// How callers prove who they are.
     pub fn auth_type(&self) -> AuthType {
         self.auth.auth_type.unwrap_or(AuthType::Token)
@@ -115,7 +128,9 @@ impl Profile {
         self.oauth_client_id.clone_from(&oauth_client_id);
         self.grant_version += 1;
         write_id.clone_into(&mut self.secret_write_id);
-        Issued { secret: secret::random_hex(), oauth_client_id }
+        let secret = secret::random_hex();
+        self.secret_end = secret[secret.len() - SHOWN..].to_owned();
+        Issued { secret, oauth_client_id }
     }
 
     pub(crate) fn set_active(&mut self, active: bool, now_ms: i64) {

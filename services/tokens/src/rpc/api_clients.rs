@@ -224,7 +224,8 @@ fn wire(listed: Listed, names: &HashMap<NamedCollectionId, String>) -> ApiClient
 }
 
 fn key(profile: Profile, issued: Option<Issued>) -> ClientKey {
-    let IssuedMembers { secret: auth_token, oauth_client_id, oauth_client_secret } = IssuedMembers::of(issued);
+    let IssuedMembers { secret, oauth_client_id, oauth_client_secret } = IssuedMembers::of(issued);
+    let auth_token = secret.unwrap_or_else(|| profile.masked_secret());
     ClientKey {
         id: profile.id.into(),
         auth_type: profile.auth_type().name().to_owned(),

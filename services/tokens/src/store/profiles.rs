@@ -14,9 +14,9 @@ const INSERT: &str = "INSERT INTO api_profiles
     (account_id, profile_id, client_id, is_legacy, name, auth_type, active, active_since, ip_allow_list, ip_deny_list,
      collection_ids, jwt_method, jwt_secret, oidc_issuer, oidc_jwks_uri, access_profile_claim, required_claims,
      allowed_issuers, secret_digest, oauth_client_id, grant_version, created_at, updated_at, write_id, secret_write_id,
-     version, allow_preflight)
+     version, allow_preflight, secret_end)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
-     $24, $24, $25, $26)";
+     $24, $24, $25, $26, $27)";
 
 /// The write that makes a profile is the one that makes its secret.
 pub(crate) async fn insert(
@@ -53,7 +53,8 @@ pub(crate) async fn insert(
         profile.updated_at,
         &profile.secret_write_id,
         version,
-        auth.allow_preflight
+        auth.allow_preflight,
+        &profile.secret_end
     ];
     tx.execute(INSERT, values).await?;
     Ok(())
@@ -64,7 +65,7 @@ const UPDATE: &str = "UPDATE api_profiles
         collection_ids = $9, jwt_method = $10, jwt_secret = $11, oidc_issuer = $12, oidc_jwks_uri = $13,
         access_profile_claim = $14, required_claims = $15, allowed_issuers = $16,
         secret_digest = coalesce($17, secret_digest), oauth_client_id = $18, grant_version = $19, updated_at = $20,
-        secret_write_id = $21, version = $22, allow_preflight = $23
+        secret_write_id = $21, version = $22, allow_preflight = $23, secret_end = $24
     WHERE account_id = $1 AND profile_id = $2";
 
 /// `digest`: that of a new secret; without one the old secret stays.
@@ -99,14 +100,16 @@ pub(crate) async fn update(
         profile.updated_at,
         &profile.secret_write_id,
         version,
-        auth.allow_preflight
+        auth.allow_preflight,
+        &profile.secret_end
     ];
     tx.execute(UPDATE, values).await?;
     Ok(())
 }
 
 const DELETE_OF_CLIENT: &str = "UPDATE api_profiles
-    SET deleted = 1, active = 0, active_since = NULL, secret_digest = NULL, oauth_client_id = NULL, jwt_secret = NULL,
+    SET deleted = 1, active = 0, active_since = NULL, secret_digest = NULL, secret_end = '', oauth_client_id = NULL,
+        jwt_secret = NULL,
         grant_version = grant_version + 1, updated_at = $3, version = $4
     WHERE account_id = $1 AND client_id = $2 AND deleted = 0";
 
@@ -122,7 +125,8 @@ pub(crate) async fn delete_of_client(
 }
 
 const DELETE_OF_ACCOUNT: &str = "UPDATE api_profiles
-    SET deleted = 1, active = 0, active_since = NULL, secret_digest = NULL, oauth_client_id = NULL, jwt_secret = NULL,
+    SET deleted = 1, active = 0, active_since = NULL, secret_digest = NULL, secret_end = '', oauth_client_id = NULL,
+        jwt_secret = NULL,
         grant_version = grant_version + 1, updated_at = $2, version = $3
     WHERE account_id = $1 AND deleted = 0 RETURNING profile_id";
 
@@ -144,7 +148,7 @@ macro_rules! select {
             "SELECT account_id, profile_id, client_id, is_legacy, name, auth_type, active, active_since, ip_allow_list, \
              ip_deny_list, collection_ids, jwt_method, jwt_secret, oidc_issuer, oidc_jwks_uri, access_profile_claim, \
              required_claims, allowed_issuers, oauth_client_id, grant_version, created_at, updated_at, secret_write_id, \
-             allow_preflight",
+             allow_preflight, secret_end",
             $more,
             " FROM api_profiles WHERE ",
             $rows
@@ -263,5 +267,6 @@ fn profile(row: &Row, secrets: &Secrets) -> std::result::Result<Profile, Unread>
         created_at: row.get("created_at")?,
         updated_at: row.get("updated_at")?,
         secret_write_id: row.get("secret_write_id")?,
+        secret_end: row.get("secret_end")?,
     })
 }

@@ -196,6 +196,7 @@ fn secret_name(text: &str) -> Option<&'static str> {
         _ if text.len() == 64 && is_hex(text) => Some("<secret>"),
         _ if text.len() == 43 && text.bytes().all(is_base64url) => Some("<code>"),
         _ if text.starts_with("ptk*") => Some("ptk*********<end>"),
+        _ if text.len() == 8 && text.strip_prefix("****").is_some_and(is_hex) => Some("****<end>"),
         _ if text.len() == 40 && (text.starts_with("ptk") || text.starts_with("pto")) => Some("<key>"),
         _ if text.starts_with("tok_") => Some("<api token>"),
         _ if text.starts_with("org_") => Some("<organization>"),
