@@ -6,8 +6,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use portolan_api::{Error, Reason};
-use portolan_runtime::readiness;
-use serde_json::json;
+use portolan_runtime::readiness::{self, Asked};
 
 use crate::{
     dialect::{Form, OWN},
@@ -80,25 +79,11 @@ impl Pages {
 /// 200 only when everything answers; with `?own`, when what the process itself stands on does, whatever the other
 /// processes say. With `?verbose` each part is listed, whatever the status.
 async fn ready(parts: &Parts, deps: &GatewayDeps, request_id: &str) -> Reply {
-    let query = parts.uri.query().unwrap_or_default();
-    let asks = |name: &str| query.split('&').any(|part| part.split('=').next() == Some(name));
-    let mut found = deps.readiness.look().await;
-    if asks("own") {
-        found.retain(|part| !part.is_peer);
-    }
+    let asked = Asked::of(parts.uri.query().unwrap_or_default());
+    let found = asked.of_parts(deps.readiness.look().await);
     let missing = readiness::missing(&found);
-    if asks("verbose") {
-        let listed = found.iter().map(|part| {
-            let age_ms = u64::try_from(part.looked_at.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let (status, detail) = match &part.state {
-                Ok(detail) => ("ok", detail),
-                Err(problem) => ("failed", problem),
-            };
-            json!({ "name": part.name, "status": status, "detail": detail, "ageMs": age_ms })
-        });
-        let status = if missing.is_none() { "ready" } else { "not ready" };
-        let body = json!({ "status": status, "parts": listed.collect::<Vec<_>>() });
-        let mut reply = reply::json(body.to_string().into());
+    if asked.is_verbose {
+        let mut reply = reply::json(readiness::listed(&found).to_string().into());
         if missing.is_some() {
             *reply.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         }

@@ -2,7 +2,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, LazyLock, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -50,6 +50,24 @@ struct Inner {
     connecting: tokio::sync::Mutex<()>,
     failed_at: RwLock<Option<Instant>>,
     numbers: AtomicU64,
+    /// Calls without an answer yet.
+    under_way: AtomicU32,
+}
+
+/// A call, from its question to its answer or to the moment in which nobody waits for it.
+struct UnderWay<'i>(&'i Inner);
+
+impl<'i> UnderWay<'i> {
+    fn begin(inner: &'i Inner) -> Self {
+        inner.under_way.fetch_add(1, Ordering::Relaxed);
+        Self(inner)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// One connection to one run of the server.
@@ -83,6 +101,9 @@ impl Redis {
         // Many calls share a connection: a small one must not wait until the one before it is confirmed.
         let tcp = TcpSettings::default().set_nodelay(true);
         let address = url.into_connection_info().map_err(unreadable)?.set_tcp_settings(tcp);
+        if matches!(address.addr(), ConnectionAddr::Tcp(_, 0) | ConnectionAddr::TcpTls { port: 0, .. }) {
+            return Err("cache.url: its port is 0".to_owned());
+        }
         let name = format!("Redis at {}", address.addr());
         let inner = Inner {
             address,
@@ -93,6 +114,7 @@ impl Redis {
             connecting: tokio::sync::Mutex::default(),
             failed_at: RwLock::default(),
             numbers: AtomicU64::new(0),
+            under_way: AtomicU32::new(0),
         };
         inner.client()?;
         Ok(Self { inner: Arc::new(inner) })
@@ -101,6 +123,11 @@ impl Redis {
     /// The server with its address.
     pub fn name(&self) -> &str {
         &self.inner.name
+    }
+
+    /// Calls of this process that Redis has not answered yet.
+    pub fn under_way(&self) -> u32 {
+        self.inner.under_way.load(Ordering::Relaxed)
     }
 
     /// Runs a call whose answer can be had elsewhere: fails soon, and at once for a while after a failure.
@@ -156,6 +183,7 @@ impl Redis {
     where
         F: Future<Output = Result<T, RedisError>>,
     {
+        let _under_way = UnderWay::begin(&self.inner);
         let mut used = None;
         let outcome = tokio::time::timeout(time, async {
             let session = self.session().await?;
@@ -167,6 +195,7 @@ impl Redis {
             Ok(Err(error)) => error,
             Err(_) => format!("no answer in {} ms", time.as_millis()),
         };
+        metrics::counter!("portolan_cache_failures_total").increment(1);
         static TOLD: Seldom = Seldom::new();
         if TOLD.admits(&self.inner.name).is_some() {
             tracing::warn!(server = self.inner.name, error, "the cache does not answer");

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use portolan_store::Store;
@@ -21,6 +22,28 @@ const NAME_BYTES_MAX: usize = 200;
 pub struct Log {
     backend: Arc<Backend>,
     rejects: Arc<Rejects>,
+    /// Records that were handed over and are not durable yet.
+    pub(crate) unacknowledged: Arc<AtomicU32>,
+}
+
+/// Records of one call, until it is answered or nobody waits for it.
+struct HandedOver<'c> {
+    count: &'c AtomicU32,
+    records: u32,
+}
+
+impl<'c> HandedOver<'c> {
+    fn begin(count: &'c AtomicU32, records: usize) -> Self {
+        let records = u32::try_from(records).unwrap_or(u32::MAX);
+        count.fetch_add(records, Ordering::Relaxed);
+        Self { count, records }
+    }
+}
+
+impl Drop for HandedOver<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(self.records, Ordering::Relaxed);
+    }
 }
 
 enum Backend {
@@ -55,16 +78,32 @@ impl Log {
             Some(("embedded", "")) => {
                 let embedded = Embedded::open(topic, store).await?;
                 let rejects = Rejects::new(store.migrate(&TABLES).await?, topic);
-                Ok(Self { backend: Arc::new(Backend::Embedded(embedded)), rejects: Arc::new(rejects) })
+                Ok(Self::of(Backend::Embedded(embedded), rejects))
             }
             Some(("kafka", servers)) => {
                 let kafka = Kafka::open(servers, topic, store.makes()).await?;
                 let rejects = Rejects::new(store.migrate(&TABLES).await?, kafka.source());
-                Ok(Self { backend: Arc::new(Backend::Kafka(kafka)), rejects: Arc::new(rejects) })
+                Ok(Self::of(Backend::Kafka(kafka), rejects))
             }
             // The URL is not repeated: it may hold a password.
             _ => Err(Error::Configuration("the log URL must be embedded: or kafka://host:port".into())),
         }
+    }
+
+    /// What is wrong with a URL of the log, as far as that can be told without its server.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`].
+    pub fn check_url(url: &str) -> Result<(), Error> {
+        match url.split_once(':') {
+            Some(("embedded", "")) => Ok(()),
+            Some(("kafka", servers)) => Kafka::check(servers),
+            _ => Err(Error::Configuration("the log URL must be embedded: or kafka://host:port".into())),
+        }
+    }
+
+    fn of(backend: Backend, rejects: Rejects) -> Self {
+        Self { backend: Arc::new(backend), rejects: Arc::new(rejects), unacknowledged: Arc::default() }
     }
 
     /// The number of partitions.
@@ -102,6 +141,7 @@ impl Log {
             total += bytes;
         }
         check_size("one append", total, APPEND_BYTES_MAX)?;
+        let _handed_over = HandedOver::begin(&self.unacknowledged, messages.len());
         match &*self.backend {
             Backend::Embedded(log) => log.append(producer_id, sequence, messages).await,
             Backend::Kafka(log) => log.append(producer_id, sequence, messages).await,

@@ -1,4 +1,6 @@
-use portolan_runtime::{Process, options::LogOptions, process};
+use std::sync::atomic::Ordering;
+
+use portolan_runtime::{Process, measure_also, options::LogOptions, process};
 
 use crate::{Error, Log};
 
@@ -14,5 +16,10 @@ pub async fn open(process: &Process) -> Result<Log, Error> {
         let (url, topic, store) = (url.clone(), topic.clone(), store.clone());
         async move { Log::open(&url, &topic, &store).await }
     };
-    process::waiting("the log", Error::transient, open).await
+    let log = process::waiting("the log", Error::transient, open).await?;
+    let measured = log.unacknowledged.clone();
+    measure_also(move || {
+        metrics::gauge!("portolan_log_unacknowledged_records").set(measured.load(Ordering::Relaxed));
+    });
+    Ok(log)
 }

@@ -17,7 +17,10 @@ impl Address {
             "https" => true,
             _ => return None,
         };
-        let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Some(Self { host, port: uri.port_u16()?, is_tls })
+        let authority = uri.authority()?;
+        let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none() && !authority.as_str().contains('@');
+        let port = authority.port_u16().filter(|port| *port > 0 && is_bare)?;
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        (!host.is_empty()).then_some(Self { host, port, is_tls })
     }
 }

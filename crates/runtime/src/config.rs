@@ -13,6 +13,8 @@ use crate::{
 const CONNECTIONS_MIN: u32 = 2;
 const CONNECTIONS_MAX: u32 = 1_000;
 const DRAIN_MS_MAX: u64 = 5_000;
+/// With less there is no room for a body that is not small.
+const BODIES_BYTES_MIN: usize = 64 << 10;
 
 /// The configuration of a process.
 #[derive(Clone)]
@@ -226,6 +228,9 @@ impl Config {
         if log.tls && !log.url.starts_with("kafka:") {
             problems.push("log.tls needs a log.url of Kafka".to_owned());
         }
+        if !log.password.is_empty() && log.user.is_empty() {
+            problems.push("log.password needs log.user".to_owned());
+        }
         match log.sasl.as_str() {
             "" if !log.user.is_empty() && !log.url.contains("sasl=") => {
                 problems.push("log.user needs log.sasl".to_owned());
@@ -295,6 +300,11 @@ impl Config {
         if !problems.is_empty() {
             return Err(ConfigError(problems));
         }
+        if !http.client_address_header.is_empty() && http.trusted_proxies.is_empty() && http.trusted_proxy_hops == 0 {
+            let problem = "http.client_address_header is read of trusted proxies alone: http.trusted_proxies or \
+                           http.trusted_proxy_hops says which they are";
+            return Err(ConfigError(vec![problem.to_owned()]));
+        }
         Proxies::parse(&http.trusted_proxies, http.trusted_proxy_hops, &http.client_address_header).map_err(|problem| {
             ConfigError(vec![format!("http.trusted_proxies and http.trusted_proxy_hops: {problem}")])
         })
@@ -322,10 +332,14 @@ impl Config {
             problems.push("log.topic must have 1 to 200 letters, digits, `.`, `_` and `-`".to_owned());
         }
         for (service, addresses) in self.shared.peers.each() {
-            for address in addresses.split(',').map(str::trim).filter(|address| !address.is_empty()) {
-                if Address::parse(address).is_none() {
-                    problems.push(format!("peers.{service}: `{address}` must be http(s)://host:port"));
-                }
+            let mut named = addresses.split(',').map(str::trim).filter(|address| !address.is_empty()).peekable();
+            if !addresses.is_empty() && named.peek().is_none() {
+                problems.push(format!("peers.{service}: `{addresses}` names no address"));
+            }
+            for address in named.filter(|address| Address::parse(address).is_none()) {
+                // What stands before the host may be a password.
+                let shown = address.rsplit('@').next().unwrap_or_default();
+                problems.push(format!("peers.{service}: `{shown}` must be http(s)://host:port, and nothing else"));
             }
         }
         self.verify_servers(problems);
@@ -351,14 +365,21 @@ impl Config {
                 problems.push(format!("{key} must be 0 to 36,500"));
             }
         }
-        if !telemetry.otlp_endpoint.is_empty() && !is_http_url(&telemetry.otlp_endpoint) {
-            problems.push("telemetry.otlp_endpoint must be http://host or https://host".to_owned());
+        if !telemetry.otlp_endpoint.is_empty() && !is_http_origin(&telemetry.otlp_endpoint) {
+            problems.push("telemetry.otlp_endpoint must be http(s)://host or http(s)://host:port".to_owned());
         }
         if let Err(problem) = self.fetch_policy() {
             problems.push(format!("fetch.allow_hosts: {problem}"));
         }
         problems.extend(self.proxies().err().into_iter().flat_map(|error| error.0));
         let http = &self.shared.http;
+        for (key, bytes) in
+            [("http.bodies_bytes_max", http.bodies_bytes_max), ("http.bodies_bytes_share", http.bodies_bytes_share)]
+        {
+            if bytes < BODIES_BYTES_MIN {
+                problems.push(format!("{key} must be at least {BODIES_BYTES_MIN}"));
+            }
+        }
         if http.bodies_bytes_share > http.bodies_bytes_max {
             problems.push("http.bodies_bytes_share must be at most http.bodies_bytes_max".to_owned());
         }
@@ -413,10 +434,31 @@ impl Shared {
 pub fn is_http_url(text: &str) -> bool {
     let is_url = || {
         let uri = text.trim().parse::<http::Uri>().ok()?;
-        let has_port = uri.authority()?.port().is_none() || uri.port_u16().is_some();
-        Some(matches!(uri.scheme_str()?, "http" | "https") && !uri.host()?.is_empty() && has_port)
+        let authority = uri.authority()?;
+        let place = authority.as_str().rsplit('@').next().unwrap_or_default();
+        // A number that is no port counts as none for the parser.
+        let has_good_port = place == authority.host() || authority.port_u16().is_some_and(|port| port > 0);
+        Some(matches!(uri.scheme_str()?, "http" | "https") && !authority.host().is_empty() && has_good_port)
     };
     is_url() == Some(true)
+}
+
+/// Whether a text is such a URL without user, path, and query.
+pub fn is_http_origin(text: &str) -> bool {
+    let is_bare = || {
+        let uri = text.trim().parse::<http::Uri>().ok()?;
+        Some(matches!(uri.path(), "" | "/") && uri.query().is_none() && !uri.authority()?.as_str().contains('@'))
+    };
+    is_http_url(text) && is_bare() == Some(true)
+}
+
+/// Whether people may be sent to a URL, and paths may follow it: it has neither user nor query.
+pub fn is_http_base(text: &str) -> bool {
+    let is_bare = || {
+        let uri = text.trim().parse::<http::Uri>().ok()?;
+        Some(uri.query().is_none() && !text.contains('#') && !uri.authority()?.as_str().contains('@'))
+    };
+    is_http_url(text) && is_bare() == Some(true)
 }
 
 /// A URL with more parameters. It may name several servers, which a parser of URLs would refuse.

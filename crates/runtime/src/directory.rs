@@ -28,6 +28,9 @@ pub(crate) fn prepare(config: &Config) -> Result<(), BoxError> {
     directories.extend(database.as_deref().and_then(Path::parent).map(Path::to_owned));
     for directory in directories {
         let named = |error: std::io::Error| format!("data directory {}: {error}", directory.display());
+        if directory.exists() && !directory.is_dir() {
+            return Err(format!("data directory {} is a file: name a directory", directory.display()).into());
+        }
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(named)?;
         let is_shared = fs::metadata(&directory).map_err(named)?.mode() & STICKY != 0;
         if is_shared && holds_other_files(&directory).map_err(named)? {

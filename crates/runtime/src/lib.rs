@@ -49,13 +49,14 @@ mod tls;
 pub use background::in_background;
 pub use caches::Caches;
 pub use channel::Channel;
-pub use config::{Config, ConfigError, Reader, is_http_url};
+pub use config::{Config, ConfigError, Reader, is_http_base, is_http_url};
 pub use directory::{DirectoryLock, open_to_others};
 pub use exemplars::record_seconds;
 pub use identities::RemoteIdentities;
 pub use key_file::{SecretsError, Stage};
 pub use keys::Keys;
 pub use limits::PeerLimits;
+pub use measures::also as measure_also;
 /// What every binary allocates with: faster than the C library's with the many small blocks of JSON, messages and
 /// headers, and without huge pages, which would keep half as much memory again in an idle process.
 pub use mimalloc::MiMalloc as Allocator;

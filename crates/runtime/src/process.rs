@@ -12,7 +12,7 @@ use tonic::service::Routes;
 
 use crate::{
     Config, Keys, Peers, Readiness, RemoteIdentities, Secrets, Stop, Tls, budget::BodyBudget, caches::Caches,
-    directory, grpc_routes, key_mark, key_watch, merge, readiness::check, serve_grpc, stores, telemetry, tls,
+    directory, grpc_routes, key_mark, key_watch, measures, merge, readiness::check, serve_grpc, stores, telemetry, tls,
 };
 
 /// Work that goes on after the listeners have closed is cut off after this.
@@ -169,6 +169,10 @@ impl Process {
         let fetch = Fetch::new(config.fetch_policy()?);
         let proxies = Arc::new(config.proxies()?);
         let redis = stores::redis(&config, &keys.installation())?;
+        if let Some(measured) = redis.clone() {
+            measures::also(move || metrics::gauge!("portolan_cache_calls_under_way").set(measured.under_way()));
+        }
+        measures::tell_disk(config.data_dir.clone());
         let caches = Caches::default();
         Ok(Self { config, store, keys, redis, peers, tls, proxies, fetch, caches, is_whole: false })
     }

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 /// Longest wait for one part; one that takes longer is gone as far as a caller is concerned.
@@ -101,6 +102,11 @@ impl Readiness {
                 // A look that panics is no answer.
                 latest.extend(look.await.ok());
             }
+            // Another process tells of itself.
+            for part in latest.iter().filter(|part| !part.is_peer) {
+                let is_ready = if part.state.is_ok() { 1.0 } else { 0.0 };
+                metrics::gauge!("portolan_part_ready", "part" => part.name.clone()).set(is_ready);
+            }
         }
         latest.clone()
     }
@@ -109,6 +115,43 @@ impl Readiness {
     pub async fn missing(&self) -> Option<String> {
         missing(&self.look().await)
     }
+}
+
+/// What is asked of `/readyz`, by its query.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// Without the other processes of the installation.
+    pub is_own: bool,
+    /// Each part is listed, whatever its state.
+    pub is_verbose: bool,
+}
+
+impl Asked {
+    /// Of the query of an address.
+    pub fn of(query: &str) -> Self {
+        let asks = |name: &str| query.split('&').any(|part| part.split('=').next() == Some(name));
+        Self { is_own: asks("own"), is_verbose: asks("verbose") }
+    }
+
+    /// Those of the parts that were asked for.
+    pub fn of_parts(self, mut parts: Vec<Part>) -> Vec<Part> {
+        parts.retain(|part| !self.is_own || !part.is_peer);
+        parts
+    }
+}
+
+/// Each part with what it was found to be.
+pub fn listed(parts: &[Part]) -> Value {
+    let status = if missing(parts).is_none() { "ready" } else { "not ready" };
+    let parts = parts.iter().map(|part| {
+        let age_ms = u64::try_from(part.looked_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (status, detail) = match &part.state {
+            Ok(detail) => ("ok", detail),
+            Err(problem) => ("failed", problem),
+        };
+        json!({ "name": part.name, "status": status, "detail": detail, "ageMs": age_ms })
+    });
+    json!({ "status": status, "parts": parts.collect::<Vec<_>>() })
 }
 
 /// What is missing of these parts.

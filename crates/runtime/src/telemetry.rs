@@ -24,6 +24,7 @@ use crate::{
     error::BoxError,
     exemplars, measures,
     options::{AccessLog, LogForm},
+    readiness::{Asked, listed, missing},
 };
 
 const METRICS_FOLD_EVERY: Duration = Duration::from_secs(5);
@@ -160,13 +161,28 @@ fn exposed(text: &str, headers: &HeaderMap) -> ([(HeaderName, &'static str); 1],
     }
 }
 
-/// Serves `/metrics`, `/healthz` (the process) and `/readyz` (what it needs) for a process that has no gateway, until the
-/// process ends.
+/// Serves `/metrics`, `/healthz` (the process) and `/readyz` (what it needs) for a process that has no gateway, the
+/// latter with `?verbose` and `?own` as the gateway has it, until the process ends.
 pub fn serve_metrics(listener: tokio::net::TcpListener, readiness: Arc<Readiness>) {
     let text = metrics_text();
-    let ready = async move || match readiness.missing().await {
-        None => (http::StatusCode::OK, "ready".to_owned()),
-        Some(missing) => (http::StatusCode::SERVICE_UNAVAILABLE, missing),
+    let looked = readiness.clone();
+    // What is missing is told whether anybody asks or not.
+    tokio::spawn(async move {
+        loop {
+            looked.look().await;
+            tokio::time::sleep(METRICS_FOLD_EVERY).await;
+        }
+    });
+    let ready = async move |axum::extract::RawQuery(query): axum::extract::RawQuery| {
+        let asked = Asked::of(query.as_deref().unwrap_or_default());
+        let found = asked.of_parts(readiness.look().await);
+        let missing = missing(&found);
+        let status = if missing.is_none() { http::StatusCode::OK } else { http::StatusCode::SERVICE_UNAVAILABLE };
+        let (content_type, body) = match asked.is_verbose {
+            true => ("application/json", listed(&found).to_string()),
+            false => ("text/plain; charset=utf-8", missing.unwrap_or_else(|| "ready".to_owned())),
+        };
+        (status, [(http::header::CONTENT_TYPE, content_type)], body)
     };
     let router = axum::Router::new()
         .route("/metrics", axum::routing::get(async move |headers: HeaderMap| exposed(&text(), &headers)))

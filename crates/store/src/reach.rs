@@ -33,6 +33,12 @@ impl Reach {
         let options: PgConnectOptions =
             url.parse().map_err(|error| Error::Configuration(format!("the URL of Postgres: {error}")))?;
         let host = options.get_host();
+        if options.get_database().is_none_or(str::is_empty) {
+            return Err(Error::Configuration("the URL of Postgres names no database".into()));
+        }
+        if options.get_port() == 0 {
+            return Err(Error::Configuration("the URL of Postgres: its port is 0".into()));
+        }
         let is_remote = !host.starts_with('/') && options.get_socket().is_none();
         let address = is_remote.then(|| (host.to_owned(), options.get_port()));
         Ok(Self::to("Postgres", address.into_iter().collect()))

@@ -2,7 +2,7 @@
 
 use std::{
     os::unix::fs::PermissionsExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -12,13 +12,13 @@ use portolan_runtime::{
     Config, ConfigError, Keys, Peers, ProcessArgs, Tls, certificate_times, expect_private_key, options::Shared,
     process::BoxError,
 };
+use portolan_store::Store;
 
 use crate::commands::say;
 
 /// Sections whose readers stop at their first problem: each of their keys is read among defaults.
 const EDGE: &str = "edge.";
 const TOKENS: &str = "tokens.";
-const FROM: &str = "mail.from";
 
 /// Every problem is in the error.
 pub(crate) fn run(arguments: &ProcessArgs) -> Result<(), BoxError> {
@@ -86,6 +86,11 @@ fn beyond(config: &Config) -> Result<Vec<String>, BoxError> {
         note("tls.cert", Tls::open(config).map(drop).map_err(|error| error.to_string()));
     }
     note("peers", Peers::check(config));
+    note("log.url", portolan_log::Log::check_url(&config.shared.log.url).map_err(|error| error.to_string()));
+    for (key, place) in [("--data-dir", Some(config.data_dir.clone())), ("store.url", directory_of_store(config))] {
+        let is_other = place.as_ref().is_some_and(|place| place.exists() && !place.is_dir());
+        note(key, if is_other { Err("it names a file, not a directory".to_owned()) } else { Ok(()) });
+    }
     if let Ok(options) = portolan_billing::Options::read(&of(config, &["billing.plans_file"])?) {
         let plans = portolan_billing::plans(&options.billing.plans_file);
         note("billing.plans_file", plans.map(drop).map_err(|error| error.to_string()));
@@ -98,17 +103,17 @@ fn beyond(config: &Config) -> Result<Vec<String>, BoxError> {
         one.put(key, "https://portolan.example.org");
     }
     one.put("oidc.client_id", "portolan");
-    one.put(
-        FROM,
-        match config.get(FROM) {
-            "" => "portolan@example.org",
-            from => from,
-        },
-    );
-    let options = portolan_identity::Options::read(&one)?;
-    note("mail.smtp_url", Mail::open(&options.mail).map(drop));
-    note("oidc.algorithms", Provider::open(&options, &Fetch::new(options.fetch.clone())).map(drop));
+    one.put("mail.from", "portolan@example.org");
+    if let Ok(options) = portolan_identity::Options::read(&one) {
+        note("mail.smtp_url", Mail::open(&options.mail).map(drop));
+        note("oidc.algorithms", Provider::open(&options, &Fetch::new(options.fetch.clone())).map(drop));
+    }
     Ok(problems)
+}
+
+/// Where an embedded database lies.
+fn directory_of_store(config: &Config) -> Option<PathBuf> {
+    Some(Store::sqlite_file(&config.store_url())?.parent()?.to_owned())
 }
 
 /// Whether every certificate of a file counts at this moment.

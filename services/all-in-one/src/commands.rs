@@ -39,6 +39,19 @@ pub(crate) fn openapi() -> Result<(), BoxError> {
     Ok(())
 }
 
+/// An error with what caused it, once each: libraries keep the cause apart, or repeat it.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let (mut told, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !told.contains(&text) {
+            told = format!("{told}: {text}");
+        }
+        cause = error.source();
+    }
+    told
+}
+
 /// Prints a line. A reader that went away, as `head` does, is no failure.
 pub(crate) fn say(line: impl std::fmt::Display) {
     use std::io::Write as _;

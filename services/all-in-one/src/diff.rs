@@ -12,9 +12,8 @@ use reqwest::Url;
 use serde_json::Value;
 
 use crate::commands::say;
+use crate::import::{ANSWER_TIMEOUT, Server};
 
-/// Where the first start leaves the key of the administrator.
-const LOCAL_KEY_FILE: &str = "./data/admin-api-key";
 /// As of diff(1): 0 for no difference, 1 for some, 2 for trouble.
 const DIFFERENT: u8 = 1;
 const TROUBLE: u8 = 2;
@@ -105,23 +104,9 @@ fn compare(old: &Operations, new: &Operations) -> Vec<String> {
 }
 
 async fn fetch(arguments: &DiffArgs, collection_id: i32) -> Result<Value, String> {
-    let key = match &arguments.api_key {
-        Some(key) => key.clone(),
-        None => std::fs::read_to_string(LOCAL_KEY_FILE)
-            .map_err(|error| format!("no API key: give --api-key or PORTOLAN_API_KEY ({LOCAL_KEY_FILE}: {error})"))?,
-    };
-    let url =
-        arguments.url.join(&format!("/v1/collections/{collection_id}/drift")).map_err(|error| error.to_string())?;
-    let request = reqwest::Client::new().get(url).header("x-api-key", key.trim());
-    let response = request.send().await.map_err(|error| error.without_url().to_string())?;
-    let (status, text) = (response.status(), response.text().await.map_err(|error| error.to_string())?);
-    let answer: Value = serde_json::from_str(&text).unwrap_or_default();
-    match status.is_success() {
-        true => Ok(answer),
-        false => {
-            Err(answer["detail"].as_str().map_or_else(|| format!("the installation answered {status}"), str::to_owned))
-        }
-    }
+    let server = Server::new(&arguments.url, arguments.api_key.as_deref())?;
+    let request = server.client.get(server.at(&format!("/v1/collections/{collection_id}/drift")));
+    server.answer(request.timeout(ANSWER_TIMEOUT)).await.map_err(|failure| failure.text)
 }
 
 /// The drift of a collection, a line for each difference.

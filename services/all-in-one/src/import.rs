@@ -17,7 +17,7 @@ use tokio::io::AsyncRead;
 use tokio_util::io::{InspectReader, ReaderStream};
 use uuid::Uuid;
 
-use crate::commands::say;
+use crate::commands::{chain, say};
 use crate::folder;
 
 /// Where the first start leaves the key of the administrator.
@@ -218,21 +218,32 @@ impl Server {
 
     pub(crate) async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
         let unreachable = |error: reqwest::Error| {
-            let why = if error.is_timeout() { "did not answer in time" } else { "cannot be reached" };
-            Failure { text: format!("the server at {} {why}", self.url), may_pass: true }
+            let why = match error.is_timeout() {
+                true => "did not answer in time".to_owned(),
+                false => format!("cannot be reached: {}", chain(&error.without_url())),
+            };
+            Failure { text: format!("the server at {} {why}", shown(&self.url)), may_pass: true }
         };
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         let body = response.bytes().await.map_err(unreachable)?;
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|error| Failure {
-                text: format!("the server at {} answered something else than expected: {error}", self.url),
+                text: format!("the server at {} answered something else than expected: {error}", shown(&self.url)),
                 may_pass: false,
             });
         }
         let may_pass = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
         Err(Failure { text: refusal_text(status, &body), may_pass })
     }
+}
+
+/// An address for people, without what it may hold of a password.
+fn shown(url: &Url) -> String {
+    let mut shown = url.clone();
+    // An address that cannot have them has none.
+    let _ = (shown.set_username(""), shown.set_password(None));
+    shown.to_string()
 }
 
 /// An address below the one that was given, which may have a path of its own.

@@ -1,7 +1,7 @@
 #![allow(missing_docs, reason = "`default.toml` says what each key means")]
 
 use portolan_runtime::{
-    Config, Reader,
+    Config, Reader, is_http_url,
     options::{RETENTION_DAYS_MAX, kept_s},
     process::BoxError,
 };
@@ -87,9 +87,8 @@ impl Options {
                 let problem = || format!("{key} is needed when billing.provider is `stigg`");
                 reader.expect(!value.is_empty(), problem);
             }
-            let is_url = ["http://", "https://"].iter().any(|scheme| stigg.url.starts_with(scheme));
-            reader.expect(is_url, || "stigg.url must start with `http://` or `https://`".to_owned());
         }
+        reader.expect(is_http_url(&stigg.url), || "stigg.url must be http://host or https://host".to_owned());
         let pairs = stigg.feature_ids.split(',').map(str::trim).filter(|pair| !pair.is_empty());
         for pair in pairs {
             let is_pair = pair.split_once('=').is_some_and(|(feature, id)| !feature.is_empty() && !id.is_empty());
@@ -103,6 +102,9 @@ impl Options {
             let is_good = (1..=31_536_000).contains(&seconds);
             reader.expect(is_good, || format!("{key} must be a number of seconds from 1 to 31536000"));
         }
+        reader.expect(billing.stale_s >= billing.refresh_s, || {
+            "billing.stale_s must be at least billing.refresh_s".to_owned()
+        });
         reader.expect((1..=3_650).contains(&billing.event_window_days), || {
             "billing.event_window_days must be a number of days from 1 to 3650".to_owned()
         });

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use portolan_fetch::Policy;
-use portolan_runtime::{Config, Reader, is_http_url, options::RETENTION_DAYS_MAX, process::BoxError};
+use portolan_runtime::{Config, Reader, is_http_base, is_http_url, options::RETENTION_DAYS_MAX, process::BoxError};
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use crate::passwords;
 
 /// What an operator configures of identity: the sections `identity`, `admin`, `mail`, `oidc` and `audit`, key by key as
 /// `default.toml` documents them, and which addresses may be reached.
@@ -125,7 +127,26 @@ impl Options {
             // The value is not repeated: it may hold a password.
             let is_good = url.trim().is_empty() || is_http_url(url);
             reader.expect(is_good, || format!("{key} must be http://host or https://host"));
+            // Browsers are sent to the first, and what stands behind the second is compared letter by letter.
+            let is_base = key == "audit.heads_url" || url.trim().is_empty() || is_http_base(url);
+            reader.expect(is_base, || format!("{key} must have no user, query, or fragment"));
         }
+        if !admin.password.is_empty()
+            && let Err(error) = passwords::check(&admin.password)
+        {
+            reader.expect(false, || format!("admin.password: {error}"));
+        }
+        let is_mailbox = mail.from.is_empty() || mail.from.parse::<lettre::message::Mailbox>().is_ok();
+        reader.expect(is_mailbox, || "mail.from must be an address such as Portolan <portolan@example.org>".to_owned());
+        let directory = self.audit_directory();
+        reader.expect(!directory.exists() || directory.is_dir(), || {
+            format!("audit.export_dir: {} is no directory", directory.display())
+        });
+        let scopes: Vec<_> = oidc.scopes.split_whitespace().collect();
+        reader.expect(scopes.contains(&"openid"), || "oidc.scopes must hold `openid`".to_owned());
+        reader.expect(oidc.client_id.is_empty() || !oidc.issuer.trim().is_empty(), || {
+            "oidc.client_id needs oidc.issuer".to_owned()
+        });
         for domain in self.invite_domains().iter().filter(|domain| *domain != "own") {
             let is_domain = domain.split('.').all(|label| !label.is_empty()) && domain.bytes().all(is_of_host);
             reader.expect(is_domain, || {

@@ -37,6 +37,9 @@ impl Options {
         reader.expect((1..=RETENTION_DAYS_MAX).contains(&options.imports.retention_days), || {
             "imports.retention_days must be 1 to 36,500".to_owned()
         });
+        reader.expect(options.imports.spool_bytes_share > 0, || {
+            "imports.spool_bytes_share must be at least 1: nothing could be uploaded".to_owned()
+        });
         reader
             .expect(is_http_url(&options.postman.url), || "postman.url must be http://host or https://host".to_owned());
         Ok(reader.finish(options)?)

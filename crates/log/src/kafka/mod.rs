@@ -83,6 +83,11 @@ impl Kafka {
         })
     }
 
+    /// What is wrong with `rest`, without asking anybody.
+    pub fn check(rest: &str) -> Result<(), Error> {
+        Cluster::parse(rest).map(drop)
+    }
+
     pub fn partitions(&self) -> i64 {
         self.partitions
     }

@@ -1,6 +1,6 @@
 //! The processes of the installation, and servers of others that they are told to speak to.
 
-use std::{error::Error, net::SocketAddr};
+use std::net::SocketAddr;
 
 use portolan_api::tokens::v1::ListContestedHostsRequest;
 use portolan_authz::{PEER_FAULT_HEADER, SERVICE_HEADER};
@@ -9,22 +9,10 @@ use reqwest::StatusCode;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 use super::finding::Finding;
+use crate::commands::chain;
 
 /// Hosts that one line tells of.
 const CONTESTED_SHOWN: usize = 10;
-
-/// An error with what caused it, once each: libraries keep the cause apart, or repeat it.
-fn chain(error: &dyn Error) -> String {
-    let (mut told, mut cause) = (error.to_string(), error.source());
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !told.contains(&text) {
-            told = format!("{told}: {text}");
-        }
-        cause = error.source();
-    }
-    told
-}
 
 pub(super) async fn gateway(config: &Config) -> Finding {
     let address = local(&config.shared.http.addr);

@@ -216,6 +216,8 @@ portolan_testkit::suite! {
     operator::a_lost_key_is_told_at_the_start,
     operator::an_operator_finds_a_way_in,
     operator::kept_heads_show_what_was_set_back,
+    operator::commands_name_server_and_cause,
+    operator::values_that_cannot_work_are_refused,
     operator::every_mistake_is_told_at_once,
     operator::the_schema_of_the_configuration_is_current,
     operator::one_of_several_needs_what_they_share,

@@ -37,13 +37,26 @@ async fn schemas(test: &TestDb) -> BTreeSet<String> {
     rows.iter().map(|row| row.get("name").unwrap()).collect()
 }
 
+/// The commands that have none below them, as their help names them.
+fn leaves(directory: &Path, above: &[String]) -> Vec<String> {
+    let arguments: Vec<&str> = above.iter().map(String::as_str).chain(["--help"]).collect();
+    let help = text(&portolan(directory, &arguments, &[]));
+    let Some((_, rest)) = help.split_once("\nCommands:\n") else { return vec![above.join(" ")] };
+    let list = rest.split("\n\n").next().unwrap_or_default().lines();
+    let names = list.filter(|line| line.starts_with("  ") && !line.starts_with("   ")).filter_map(|line| {
+        let name = line.split_whitespace().next()?;
+        (name != "help").then(|| [above, &[name.to_owned()]].concat())
+    });
+    names.flat_map(|below| leaves(directory, &below)).collect()
+}
+
 /// In a place where nothing is, every command but `up` and `migrate` fails, says what it looked for, and makes nothing.
 pub async fn commands_make_nothing(test: TestDb) {
     let place = tempfile::tempdir().unwrap();
     let url = if test.url.starts_with("sqlite") { "" } else { &test.url };
     let variables = [("PORTOLAN__STORE__URL", url)];
     let before = schemas(&test).await;
-    for (arguments, sought) in [
+    let cases = [
         (&["doctor"][..], "secret-key"),
         (&["backup", "copy"], if url.is_empty() { "portolan.db" } else { "own tools" }),
         (&["edge-token"], "secret-key"),
@@ -55,10 +68,32 @@ pub async fn commands_make_nothing(test: TestDb) {
         (&["users", "create", "a@example.org"], "data"),
         (&["users", "reset-password", "a@example.org"], "data"),
         (&["admin", "reset-password", "a@example.org"], "data"),
+        (&["organizations", "activate", "org_none"], "data"),
+        (&["audit", "heads"], "data"),
+        (&["audit", "export", "--before", "2026-01", "--dir", "months"], "data"),
+        (&["audit", "verify", "none.jsonl"], "data"),
+        (&["ingest", "rejected"], "data"),
+        (&["ingest", "replay", "0", "0"], "data"),
+        (&["keys", "rotate"], "data"),
+        (&["keys", "rotate", "--offline", "--derived", "keys"], "data"),
+        (&["keys", "derive", "imports"], "secret-key"),
+        (&["keys", "derive", "imports", "--to", "imports.key"], "secret-key"),
+        (&["keys", "scan", "none"], "none"),
+        (&["diff", "old.yaml", "new.yaml"], "old.yaml"),
+        (&["diff", "--collection", "1"], "admin-api-key"),
         (&["usage"], "admin-api-key"),
         (&["import", "none.har"], "admin-api-key"),
         (&["restore", "copy"], if url.is_empty() { "copy" } else { "own tools" }),
-    ] {
+    ];
+    // Every command is tried, but those that make an installation, and those that need none.
+    let tried: BTreeSet<&str> = cases.iter().flat_map(|(arguments, _)| arguments.iter().copied().take(2)).collect();
+    for command in leaves(place.path(), &[]) {
+        let is_apart = ["up", "migrate", "check-config", "config-schema", "openapi", "version", "help"];
+        let words: Vec<_> = command.split(' ').collect();
+        let is_tried = words.iter().all(|word| tried.contains(word)) || is_apart.contains(&words[0]);
+        assert!(is_tried, "nobody tries `portolan {command}`");
+    }
+    for (arguments, sought) in cases {
         let output = portolan(place.path(), arguments, &variables);
         let text = text(&output);
         assert!(!output.status.success(), "{arguments:?}: {text}");
@@ -67,6 +102,32 @@ pub async fn commands_make_nothing(test: TestDb) {
         assert!(made.is_empty(), "{arguments:?} made {made:?}");
         assert_eq!(schemas(&test).await, before, "{arguments:?} made a schema");
     }
+}
+
+/// Commands that ask a running installation name its address and what keeps them from it, and no password.
+pub async fn commands_name_server_and_cause(test: TestDb) {
+    if !test.url.starts_with("sqlite") {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("shop.har"), crate::server::har(&[])).unwrap();
+    let nobody = format!("127.0.0.1:{}", portolan_testkit::free_port());
+    for (url, sought) in [
+        (format!("http://user:secret@{nobody}"), [nobody.as_str(), "refused"]),
+        ("http://nowhere.invalid:8080".to_owned(), ["nowhere.invalid:8080", "dns error"]),
+    ] {
+        for arguments in [&["import", "shop.har"][..], &["usage"], &["diff", "--collection", "1"]] {
+            let variables = [("PORTOLAN_URL", url.as_str()), ("PORTOLAN_API_KEY", "secret-key")];
+            let output = portolan(place.path(), arguments, &variables);
+            let text = text(&output);
+            assert!(!output.status.success() && sought.iter().all(|part| text.contains(part)), "{arguments:?}: {text}");
+            assert!(!text.contains("secret"), "{arguments:?}: {text}");
+        }
+    }
+    std::fs::write(place.path().join("file"), "").unwrap();
+    let output =
+        portolan(place.path(), &["up", "--data-dir", "file", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"], &[]);
+    assert!(!output.status.success() && text(&output).contains("file is a file"), "{}", text(&output));
 }
 
 /// What a running installation, its raw files, its backup and its rotated keys leave on disk is for their owner alone, also
@@ -382,6 +443,86 @@ pub async fn every_mistake_is_told_at_once(test: TestDb) {
         assert!(all.replace("\\n", "\n").lines().any(is_told), "{key} at {line}: {all}");
     }
     assert!(all.contains("did you mean mail.public_url?"), "{all}");
+}
+
+/// Values of the right form that no process could work with are refused as well, each by its key, and nothing that a value
+/// may hold of a password is repeated.
+pub async fn values_that_cannot_work_are_refused(test: TestDb) {
+    if !test.url.starts_with("sqlite") {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("file"), "text").unwrap();
+    for (key, value) in [
+        ("store.url", "postgres://db.example.org"),
+        ("store.url", "postgres://db.example.org/"),
+        ("store.url", "postgres://db.example.org:0/portolan"),
+        ("store.url", "postgres://db.example.org/portolan?sslmode=verify-fulll"),
+        ("store.url", "mysql://db.example.org/portolan"),
+        ("store.url", "sqlite:"),
+        ("store.url", "sqlite:file"),
+        ("cache.url", "redis://cache.example.org:0"),
+        ("cache.url", "redis://cache.example.org/first"),
+        ("cache.url", "memory"),
+        ("log.url", "kafka://broker.example.org:0"),
+        ("log.url", "kafka://broker.example.org:9092,"),
+        ("log.url", "kafka://broker.example.org:9092?sasl=GSSAPI"),
+        ("log.url", "kafka://broker.example.org:9092?pasword=secret"),
+        ("log.password", "secret"),
+        ("log.user", "portolan"),
+        ("admin.password", "secret"),
+        ("admin.password", "password"),
+        ("mail.from", "nobody"),
+        ("mail.public_url", "https://portolan.example.org/?a=1"),
+        ("mail.public_url", "https://user:secret@portolan.example.org"),
+        ("oidc.issuer", "https://login.example.org?tenant=1"),
+        ("oidc.client_id", "portolan"),
+        ("oidc.scopes", "email profile"),
+        ("oidc.email_verified", "sometimes"),
+        ("http.sunset", "2027-02-30"),
+        ("http.bodies_bytes_max", "0"),
+        ("http.bodies_bytes_share", "0"),
+        ("http.bodies_bytes_share", "999999999999"),
+        ("http.client_address_header", "x-portolan-edge-client"),
+        ("http.trusted_proxies", "proxy.example.org"),
+        ("imports.spool_bytes_share", "0"),
+        ("billing.refresh_s", "0"),
+        ("billing.stale_s", "1"),
+        ("billing.event_window_days", "0"),
+        ("stigg.url", "nonsense"),
+        ("audit.export_dir", "file"),
+        ("audit.heads_url", "http://"),
+        ("fetch.allow_hosts", "10.0.0.0/99"),
+        ("edge.hosts", "a.example.org, A.example.org account=1"),
+        ("edge.hosts", "*.example.org account=1"),
+        ("edge.limits", "10/0"),
+        ("edge.leeway_s", "999999"),
+        ("edge.poll_ms", "0"),
+        ("edge.poll_ms", "60000"),
+        ("edge.profiles_age_max_ms", "0"),
+        ("edge.endpoints_age_max_ms", "0"),
+        ("edge.jwks_lifetime_max_s", "0"),
+        ("edge.jwks_lifetime_max_s", "301"),
+        ("edge.jwks_refetch_min_s", "0"),
+        ("telemetry.otlp_endpoint", "https://collector.example.org:99999"),
+        ("telemetry.otlp_endpoint", "http://collector.example.org:4317/v1/traces?x"),
+        ("peers.identity", "http://identity:0"),
+        ("peers.identity", "http://identity:50051/path"),
+        ("peers.identity", "http://user:secret@identity:50051/path"),
+        ("peers.identity", ","),
+        ("peers.identity", "https://identity:50051"),
+        ("postman.url", "http://"),
+        ("grpc.addr", "localhost:50050"),
+    ] {
+        let name = format!("PORTOLAN__{}", key.to_uppercase().replacen('.', "__", 1));
+        let output = portolan(place.path(), &["check-config"], &[(name.as_str(), value)]);
+        let text = text(&output);
+        assert!(!output.status.success(), "{key}={value}: {text}");
+        assert!(text.contains(key) && text.contains(&name), "{key}={value}: {text}");
+        assert!(!text.contains("secret"), "{key}={value}: {text}");
+    }
+    let output = portolan(place.path(), &["check-config", "--data-dir", "file"], &[]);
+    assert!(!output.status.success() && text(&output).contains("--data-dir"), "{}", text(&output));
 }
 
 /// Files that are there and cannot be what they are named as.

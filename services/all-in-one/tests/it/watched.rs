@@ -2,6 +2,14 @@
 
 use std::path::Path;
 
+use envoy_types::{
+    ext_authz::v3::pb::CheckRequest,
+    pb::envoy::service::auth::v3::{
+        AttributeContext,
+        attribute_context::{HttpRequest, Request as ContextRequest},
+        authorization_client::AuthorizationClient,
+    },
+};
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 
@@ -143,8 +151,16 @@ pub async fn faults_leave_the_series_of_the_alerts(test: TestDb) {
     let script = format!("#!/bin/sh\nulimit -n 320\nexec {} \"$@\"\n", env!("CARGO_BIN_EXE_portolan"));
     std::fs::write(&program, script).unwrap();
     std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let redis = portolan_testkit::RedisServer::start();
+    let cache_url = redis.url();
     let variables = [
         ("PORTOLAN__METRICS__ADDR", metrics.as_str()),
+        ("PORTOLAN__CACHE__URL", &cache_url),
+        ("PORTOLAN__EDGE__TOKEN", "shared with envoy"),
+        ("PORTOLAN__EDGE__ALLOW_UNKNOWN", "true"),
+        ("PORTOLAN__EDGE__PROFILES_AGE_MAX_MS", "1000"),
+        ("PORTOLAN__HTTP__BODIES_BYTES_MAX", "131072"),
+        ("PORTOLAN__HTTP__BODIES_BYTES_SHARE", "131072"),
         ("PORTOLAN__TLS__CERT", &cert),
         ("PORTOLAN__TLS__KEY", &key),
         ("PORTOLAN__TLS__CA", &ca),
@@ -169,9 +185,10 @@ pub async fn faults_leave_the_series_of_the_alerts(test: TestDb) {
                 && line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() > above
         })
     };
+    let tells_no_fault = |labels: &[String]| labels == ["status=\"200\""] || labels == ["code=\"OK\""];
     server.post("/api/me", json!({})).await.expect(200);
     let before = read(&metrics_url).await;
-    for one in series.iter().filter(|(name, labels)| name.ends_with("_total") && labels[..] != ["status=\"200\""]) {
+    for one in series.iter().filter(|(name, labels)| name.ends_with("_total") && !tells_no_fault(labels)) {
         assert!(!is_told(&before, one, 0.0), "{one:?} before any fault: {before}");
     }
 
@@ -190,7 +207,8 @@ pub async fn faults_leave_the_series_of_the_alerts(test: TestDb) {
     assert!(crate::guards::call(&channel, path, &headers, Vec::new()).await.is_err());
     let log = portolan_log::Log::open("embedded:", "akto.api.logs", &test.store).await.unwrap();
     let mut messages = Vec::new();
-    for n in 0..64 {
+    // More than are kept of one account.
+    for n in 0..1_100 {
         messages.push(portolan_log::Message { key: format!("{n}").into_bytes(), value: b"no record".to_vec() });
     }
     log.append("watched", 1, messages).await.unwrap();
@@ -198,6 +216,21 @@ pub async fn faults_leave_the_series_of_the_alerts(test: TestDb) {
     let event = "INSERT INTO outbox (topic, event_id, payload, event_key, created_at) \
                  VALUES ('usage', 'none', 'no event', 'none', 0)";
     identity.execute(event, Vec::new()).await.unwrap();
+    // Somebody holds most of the room for bodies, and the next one finds too little.
+    let mut slow = tokio::net::TcpStream::connect(server.http.trim_start_matches("http://")).await.unwrap();
+    let head =
+        "POST /api/uploadHar HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 120000\r\n\r\n";
+    tokio::io::AsyncWriteExt::write_all(&mut slow, head.as_bytes()).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut slow, &[b' '; 110_000]).await.unwrap();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let held = ("portolan_bodies_bytes".to_owned(), Vec::new());
+    while !is_told(&read(&metrics_url).await, &held, 80_000.0) {
+        assert!(tokio::time::Instant::now() < deadline, "the body is not held");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let large = json!({ "harString": "x".repeat(100_000) });
+    assert_ne!(server.post("/api/uploadHar", large).await.status, 200);
+    drop(slow);
     let mut clients = Vec::new();
     for _ in 0..200 {
         clients.push(tokio::net::TcpStream::connect(server.http.trim_start_matches("http://")).await.unwrap());
@@ -206,10 +239,14 @@ pub async fn faults_leave_the_series_of_the_alerts(test: TestDb) {
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     drop(clients);
     let deadline = tokio::time::Instant::now() + PATIENCE;
+    // What a server that is gone leaves behind.
+    const OF_CUT: [&str; 3] = ["status=\"503\"", "code=\"UNAVAILABLE\"", "outcome=\"not_ready\""];
     let missing = async |is_cut: bool| loop {
         let text = read(&metrics_url).await;
-        let is_of_cut = |labels: &[String]| labels.iter().any(|label| label == "status=\"503\"");
-        let wanted = series.iter().filter(|(_, labels)| is_of_cut(labels) == is_cut);
+        let is_of_cut = |(name, labels): &(String, Vec<String>)| {
+            name == "portolan_cache_failures_total" || labels.iter().any(|label| OF_CUT.contains(&label.as_str()))
+        };
+        let wanted = series.iter().filter(|one| is_of_cut(one) == is_cut);
         let missing: Vec<_> =
             wanted.filter(|one| !is_told(&text, one, if one.0.ends_with("_total") { 0.0 } else { -1.0 })).collect();
         if missing.is_empty() {
@@ -218,8 +255,46 @@ pub async fn faults_leave_the_series_of_the_alerts(test: TestDb) {
         assert!(tokio::time::Instant::now() < deadline, "{missing:#?} in {text}");
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     };
+    // An Envoy asks, first while something can be decided.
+    let ask = async |channel| {
+        let http =
+            HttpRequest { method: "GET".into(), path: "/".into(), host: "api.test".into(), ..Default::default() };
+        let asked = AttributeContext {
+            request: Some(ContextRequest { http: Some(http), ..Default::default() }),
+            ..Default::default()
+        };
+        let mut check = tonic::Request::new(CheckRequest { attributes: Some(asked) });
+        check.metadata_mut().insert("x-portolan-edge-token", "shared with envoy".parse().unwrap());
+        AuthorizationClient::new(channel).check(check).await.unwrap();
+    };
+    ask(channel.clone()).await;
     missing(false).await;
+    let state = |text: &str, part: &str| {
+        let series = format!("portolan_part_ready{{part=\"{part}\"}} ");
+        text.lines().find_map(|line| line.strip_prefix(&series)).map(str::to_owned)
+    };
+    let text = read(&metrics_url).await;
+    assert_eq!(["store", "cache", "log"].map(|part| state(&text, part).unwrap()), ["1", "1", "1"], "{text}");
     postgres.set(Road::Cut);
+    drop(redis);
     server.post("/api/createCollection", json!({ "collectionName": "Meanwhile" })).await.expect(503);
+    loop {
+        let text = read(&metrics_url).await;
+        if ["store", "cache", "log"].iter().all(|part| state(&text, part).as_deref() == Some("0")) {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{text}");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    // By now nothing can be decided at the edge either.
+    ask(channel).await;
     missing(true).await;
+    // The same is said in words, part by part.
+    let told = reqwest::get(format!("http://{metrics}/readyz?verbose")).await.unwrap();
+    assert_eq!(told.status(), 503);
+    let told: Value = serde_json::from_str(&told.text().await.unwrap()).unwrap();
+    let parts = told["parts"].as_array().unwrap().iter();
+    let failed: Vec<_> = parts.filter(|part| part["status"] == "failed").map(|part| part["name"].clone()).collect();
+    assert_eq!(failed, ["store", "cache", "log"], "{told}");
+    assert_eq!(reqwest::get(format!("http://{metrics}/livez")).await.unwrap().status(), 200);
 }

@@ -30,6 +30,7 @@ impl Hosts {
     /// The word that cannot be read.
     pub fn parse(text: &str, allows_unknown: bool) -> Result<Self, String> {
         let mut hosts = Self { others: HostSettings { allows_unknown, ..HostSettings::default() }, ..Self::default() };
+        let mut others_are_named = false;
         for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
             let mut words = entry.split_ascii_whitespace();
             let name = match words.next().unwrap_or_default() {
@@ -49,7 +50,12 @@ impl Hosts {
                 }
             }
             if name == "*" {
+                if std::mem::replace(&mut others_are_named, true) {
+                    return Err("`*` stands there twice".to_owned());
+                }
                 hosts.others = settings;
+            } else if hosts.by_name.contains_key(&name) {
+                return Err(format!("`{name}` stands there twice"));
             } else {
                 hosts.by_name.insert(name, settings);
             }
@@ -93,7 +99,7 @@ mod tests {
         assert_eq!(hosts.of("a.example:8080").account_id, Some(AccountId(7)));
         assert_eq!(hosts.of("b.example").alias.as_deref(), Some("c.example"));
         assert_eq!(hosts.of("other").account_id, Some(AccountId(1)));
-        for bad in ["a account=x", "a unknown=maybe", "a b", "a/b", "a as=b/c"] {
+        for bad in ["a account=x", "a unknown=maybe", "a b", "a/b", "a as=b/c", "a, A.", "*, *"] {
             assert!(Hosts::parse(bad, false).is_err(), "{bad}");
         }
     }

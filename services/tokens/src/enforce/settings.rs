@@ -35,6 +35,25 @@ impl Settings {
     /// The key and what is wrong with it.
     pub fn read(options: &EdgeOptions) -> Result<Self, String> {
         let of = |key: &str, error: String| format!("{key}: {error}");
+        for (key, value, bounds) in [
+            ("edge.leeway_s", options.leeway_s, 0..=600),
+            ("edge.poll_ms", options.poll_ms, 10..=60_000),
+            ("edge.profiles_age_max_ms", options.profiles_age_max_ms, 100..=3_600_000),
+            ("edge.endpoints_age_max_ms", options.endpoints_age_max_ms, 100..=86_400_000),
+            ("edge.jwks_lifetime_max_s", options.jwks_lifetime_max_s, 1..=300),
+            ("edge.jwks_refetch_min_s", options.jwks_refetch_min_s, 1..=3_600),
+            ("edge.jwks_outage_max_s", options.jwks_outage_max_s, 0..=604_800),
+        ] {
+            if !bounds.contains(&value) {
+                let (first, last) = bounds.into_inner();
+                return Err(of(key, format!("must be {first} to {last}")));
+            }
+        }
+        if options.poll_ms > options.profiles_age_max_ms.min(options.endpoints_age_max_ms) {
+            let problem = "what is asked for less often than edge.profiles_age_max_ms and \
+                           edge.endpoints_age_max_ms say is never young enough";
+            return Err(of("edge.poll_ms", problem.to_owned()));
+        }
         let hosts = Hosts::parse(&options.hosts, options.allow_unknown);
         let policies = Policies::parse(&options.limits, &options.policies);
         let proxies = Proxies::parse(&options.trusted_proxies, options.trusted_proxy_hops, "");
@@ -42,14 +61,14 @@ impl Settings {
             hosts: hosts.map_err(|error| of("edge.hosts", error))?,
             policies: policies.map_err(|error| of("edge.limits or edge.policies", error))?,
             proxies: proxies.map_err(|error| of("edge.trusted_proxies", error))?,
-            leeway_s: options.leeway_s.min(600) as u32,
+            leeway_s: options.leeway_s as u32,
             requires_exp: options.require_exp,
-            poll: Duration::from_millis(options.poll_ms.max(10)),
+            poll: Duration::from_millis(options.poll_ms),
             profiles_age_max: Duration::from_millis(options.profiles_age_max_ms),
             endpoints_age_max: Duration::from_millis(options.endpoints_age_max_ms),
             jwks: portolan_jwks::Settings {
-                lifetime_max: Duration::from_secs(options.jwks_lifetime_max_s.min(300)),
-                refetch_min: Duration::from_secs(options.jwks_refetch_min_s.max(1)),
+                lifetime_max: Duration::from_secs(options.jwks_lifetime_max_s),
+                refetch_min: Duration::from_secs(options.jwks_refetch_min_s),
                 outage_max: Duration::from_secs(options.jwks_outage_max_s),
                 ..portolan_jwks::Settings::default()
             },
