@@ -117,7 +117,8 @@ impl From<Error> for portolan_api::Error {
 
 fn from_postgres(error: &dyn DatabaseError) -> Error {
     let constraint = || error.constraint().unwrap_or_default().to_owned();
-    let text = error.to_string();
+    // Without the line of the server's own source, which the driver adds.
+    let text = error.message().to_owned();
     match error.code().as_deref().unwrap_or_default() {
         sqlstate::UNIQUE_VIOLATION => Error::UniqueViolation { constraint: constraint() },
         sqlstate::FOREIGN_KEY_VIOLATION => Error::ForeignKeyViolation { constraint: constraint() },

@@ -26,15 +26,24 @@ pub(super) async fn gateway(config: &Config) -> Finding {
         (true, metrics) => local(metrics),
     };
     reach(&asked).await.map_err(|error| format!("{error}: is the gateway started?"))?;
-    let answer = reqwest::get(format!("http://{asked}/readyz"));
+    let answer = reqwest::get(format!("http://{asked}/readyz?verbose"));
     let answer = answer.await.map_err(|error| format!("{asked}: {}", chain(&error)))?;
     let status = answer.status();
     let body = answer.text().await.unwrap_or_default();
     match status {
         status if status.is_success() => Ok(format!("{address} is ready")),
-        StatusCode::SERVICE_UNAVAILABLE => Err(format!("{asked} is not ready: {body}")),
+        StatusCode::SERVICE_UNAVAILABLE => Err(format!("{asked} is not ready: {}", failed_parts(&body))),
         status => Err(format!("{asked} answers {status}: another program listens there")),
     }
+}
+
+/// What is wrong with each part that a process waits for, of the list that it answers.
+fn failed_parts(body: &str) -> String {
+    let answer: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    let parts = answer["parts"].as_array().into_iter().flatten().filter(|part| part["status"] == "failed");
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let told: Vec<_> = parts.map(|part| format!("{}: {}", text(&part["name"]), text(&part["detail"]))).collect();
+    if told.is_empty() { body.to_owned() } else { told.join("; ") }
 }
 
 /// Servers of others, as far as a connection tells.

@@ -100,6 +100,23 @@ impl Script {
         }
     }
 
+    /// The doctor finds everything well, called as the script prints it.
+    async fn doctor(&mut self) {
+        let line = async {
+            while let Some(line) = self.lines.next_line().await.unwrap() {
+                if let Some(command) = line.strip_prefix("look: ") {
+                    return command.to_owned();
+                }
+            }
+            panic!("the script ended");
+        };
+        let command = tokio::time::timeout(PATIENCE, line).await.expect("the script says how to look");
+        let output = Command::new("sh").args(["-c", &command]).output().await.unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.lines().all(|line| line.starts_with("ok    ")), "{text}");
+        assert_eq!(text.lines().filter(|line| line.contains(" at http://127.0.0.1:")).count(), 5, "{text}");
+    }
+
     fn is_listening(&self) -> bool {
         (self.service_port..self.service_port + 5).any(|port| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok())
     }
@@ -133,6 +150,7 @@ pub async fn a_dead_process_ends_the_others(test: TestDb) {
     let mut script = Script::start(&test, "postgres");
     let data = script.ready().await;
     script.upload(&data).await;
+    script.doctor().await;
 
     let pid = process_of("portolan-inventory", script.service_port + 2);
     assert!(Command::new("kill").args(["-9", &pid]).status().await.unwrap().success());
@@ -149,6 +167,7 @@ pub async fn the_log_is_kafka(test: TestDb) {
     let mut script = Script::start(&test, "kafka");
     let data = script.ready().await;
     script.upload(&data).await;
+    script.doctor().await;
     let pid = script.child.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
     let (code, text) = script.end().await;

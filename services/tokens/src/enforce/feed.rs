@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use portolan_api::Result;
+use portolan_api::{Error, Result, Seldom};
 use portolan_ids::ProfileId;
 use portolan_runtime::now_s;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,15 @@ const HOUSEKEEPING: Duration = Duration::from_secs(5);
 /// Shadow endpoints that an account keeps.
 const SHADOW_ROWS_MAX: i64 = 10_000;
 
+/// Once a second, however often is asked.
+fn tell(error: &Error) {
+    static TOLD: Seldom = Seldom::new();
+    let error = error.to_string();
+    if let Some(kept_back) = TOLD.admits(&error) {
+        tracing::warn!(error, kept_back, "the edge cannot follow changes");
+    }
+}
+
 /// Follows the changes until told to stop.
 pub(super) async fn run(edge: &Inner, stop: &CancellationToken) {
     let mut housekept = Instant::now();
@@ -44,7 +53,7 @@ pub(super) async fn run(edge: &Inner, stop: &CancellationToken) {
         let polls = async { tokio::join!(poll_profiles(edge), poll_endpoints(edge), poll_tenants(edge)) };
         let Some((profiles, endpoints, tenants)) = stop.run_until_cancelled(polls).await else { return };
         for error in [profiles.err(), endpoints.err(), tenants.err()].into_iter().flatten() {
-            tracing::warn!(%error, "the edge cannot follow changes");
+            tell(&error);
         }
         edge.loaded.send_replace(true);
         if housekept.elapsed() >= HOUSEKEEPING {
@@ -77,7 +86,7 @@ pub(super) async fn poll_profiles(edge: &Inner) -> Result<()> {
             // Whoever waits for the acknowledgment may have changed what other services tell. While one of them does not
             // answer, its knowledge grows old and decides nothing in the end.
             for error in [poll_endpoints(edge).await.err(), poll_tenants(edge).await.err()].into_iter().flatten() {
-                tracing::warn!(%error, "the edge cannot follow changes");
+                tell(&error);
             }
             *cursor = position.version;
         }
