@@ -207,8 +207,11 @@ pub async fn faults_leave_the_series_of_the_alerts(test: TestDb) {
     assert!(crate::guards::call(&channel, path, &headers, Vec::new()).await.is_err());
     let log = portolan_log::Log::open("embedded:", "akto.api.logs", &test.store).await.unwrap();
     let mut messages = Vec::new();
-    // More than are kept of one account.
-    for n in 0..1_100 {
+    // As many are kept already as are of one account, so that the next ones take the place of others.
+    let kept = "INSERT INTO log_rejected (topic, partition_id, record_offset, account_id, reason, record_key, value, created_at) \
+                SELECT 'akto.api.logs', 0, 1000000 + n, 0, 'no record', '', '', 0 FROM generate_series(1, 1000) AS n";
+    test.store.service("log").await.unwrap().execute(kept, Vec::new()).await.unwrap();
+    for n in 0..64 {
         messages.push(portolan_log::Message { key: format!("{n}").into_bytes(), value: b"no record".to_vec() });
     }
     log.append("watched", 1, messages).await.unwrap();
@@ -216,10 +219,13 @@ pub async fn faults_leave_the_series_of_the_alerts(test: TestDb) {
     let event = "INSERT INTO outbox (topic, event_id, payload, event_key, created_at) \
                  VALUES ('usage', 'none', 'no event', 'none', 0)";
     identity.execute(event, Vec::new()).await.unwrap();
-    // Somebody holds most of the room for bodies, and the next one finds too little.
+    // A body that comes slowly holds most of the room of its account, and the next one finds too little.
     let mut slow = tokio::net::TcpStream::connect(server.http.trim_start_matches("http://")).await.unwrap();
-    let head =
-        "POST /api/uploadHar HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 120000\r\n\r\n";
+    let head = format!(
+        "POST /api/uploadHar HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\ncontent-type: application/json\r\n\
+         content-length: 120000\r\n\r\n",
+        server.api_key
+    );
     tokio::io::AsyncWriteExt::write_all(&mut slow, head.as_bytes()).await.unwrap();
     tokio::io::AsyncWriteExt::write_all(&mut slow, &[b' '; 110_000]).await.unwrap();
     let deadline = tokio::time::Instant::now() + PATIENCE;
