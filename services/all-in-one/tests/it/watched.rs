@@ -292,8 +292,13 @@ pub async fn faults_leave_the_series_of_the_alerts(test: TestDb) {
         assert!(tokio::time::Instant::now() < deadline, "{text}");
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
-    // By now nothing can be decided at the edge either.
-    ask(channel).await;
+    // Soon nothing can be decided at the edge either.
+    let undecided = ("portolan_edge_decisions_total".to_owned(), vec!["outcome=\"not_ready\"".to_owned()]);
+    while !is_told(&read(&metrics_url).await, &undecided, 0.0) {
+        assert!(tokio::time::Instant::now() < deadline, "the edge goes on deciding");
+        ask(channel.clone()).await;
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
     missing(true).await;
     // The same is said in words, part by part.
     let told = reqwest::get(format!("http://{metrics}/readyz?verbose")).await.unwrap();
