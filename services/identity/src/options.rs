@@ -7,8 +7,6 @@ use portolan_runtime::{Config, Reader, is_http_base, is_http_url, options::RETEN
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::passwords;
-
 /// What an operator configures of identity: the sections `identity`, `admin`, `mail`, `oidc` and `audit`, key by key as
 /// `default.toml` documents them, and which addresses may be reached.
 #[derive(Clone, Debug)]
@@ -130,11 +128,6 @@ impl Options {
             // Browsers are sent to the first, and what stands behind the second is compared letter by letter.
             let is_base = key == "audit.heads_url" || url.trim().is_empty() || is_http_base(url);
             reader.expect(is_base, || format!("{key} must have no user, query, or fragment"));
-        }
-        if !admin.password.is_empty()
-            && let Err(error) = passwords::check(&admin.password)
-        {
-            reader.expect(false, || format!("admin.password: {error}"));
         }
         let is_mailbox = mail.from.is_empty() || mail.from.parse::<lettre::message::Mailbox>().is_ok();
         reader.expect(is_mailbox, || "mail.from must be an address such as Portolan <portolan@example.org>".to_owned());

@@ -37,6 +37,7 @@ mod isolation;
 mod katapult;
 mod kill;
 mod managed;
+mod mistakes;
 mod notices;
 mod operations;
 mod operator;
@@ -217,7 +218,7 @@ portolan_testkit::suite! {
     operator::an_operator_finds_a_way_in,
     operator::kept_heads_show_what_was_set_back,
     operator::commands_name_server_and_cause,
-    operator::values_that_cannot_work_are_refused,
+    mistakes::values_that_cannot_work_are_refused,
     operator::every_mistake_is_told_at_once,
     operator::the_schema_of_the_configuration_is_current,
     operator::one_of_several_needs_what_they_share,
