@@ -27,8 +27,6 @@ use crate::{
     readiness::{Asked, listed, missing},
 };
 
-/// What is logged where `RUST_LOG` says nothing. The pool's own lines name no server, and whoever asked tells the failure.
-const LOGGED: &str = "info,sqlx=warn,sqlx::pool=error";
 const METRICS_FOLD_EVERY: Duration = Duration::from_secs(5);
 
 /// Sends the last spans when dropped; hold it until the process ends.
@@ -50,7 +48,7 @@ pub fn init(config: &Config, service: &str) -> Result<Telemetry, BoxError> {
         AccessLog::Off => 0,
     };
     portolan_api::access::tell_every(every);
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
     // Colors are for people at a terminal; in a file they hide words from whoever searches.
     let builder = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let lines = if options.log == LogForm::Json {
