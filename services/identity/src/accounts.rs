@@ -21,11 +21,12 @@ const NAME_CHARS_MAX: usize = 24;
 /// What accounts are limited by.
 const LIMITED: &str = "ACTIVE_ACCOUNTS";
 
-/// Makes an account in the caller's organization. A session moves into it; a caller with a key stays.
+/// Makes an account in the caller's organization, which the session moves into.
 ///
 /// # Errors
-/// `ACCOUNT_NAME_INVALID`, `FEATURE_LIMIT_EXCEEDED`, `TOO_MANY_ACCOUNTS`.
-pub async fn create(deps: &Deps, caller: &Caller, name: &str) -> Result<(AccountId, Option<Opened>)> {
+/// `ACCOUNT_NAME_INVALID`, `FEATURE_LIMIT_EXCEEDED`, `TOO_MANY_ACCOUNTS`; `ACCOUNT_NOT_SWITCHED` for API keys, whose account
+/// is made.
+pub async fn create(deps: &Deps, caller: &Caller, name: &str) -> Result<Opened> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > ACCOUNT_NAME_CHARS_MAX {
         return Err(Reason::AccountNameInvalid.into());
@@ -41,21 +42,13 @@ pub async fn create(deps: &Deps, caller: &Caller, name: &str) -> Result<(Account
         .await?;
     let change = Change::of("account", account_id).after(&json!({ "name": name })).by("account.create");
     history::record(&deps.audit, &mut tx, caller, change).await?;
-    let started = match caller.credential.is_key() {
-        true => None,
-        false => Some(sessions::switch(deps, &mut tx, caller, account_id).await?),
-    };
-    let opened = match started {
-        Some(started) => {
-            sessions::commit_ending(deps, tx, caller.user_id.into()).await?;
-            Some(sessions::opened(deps, started, account_id).await?)
-        }
-        None => {
-            tx.commit().await?;
-            None
-        }
-    };
-    Ok((account_id, opened))
+    if caller.credential.is_key() {
+        tx.commit().await?;
+        return Err(Reason::AccountNotSwitched.into());
+    }
+    let started = sessions::switch(deps, &mut tx, caller, account_id).await?;
+    sessions::commit_ending(deps, tx, caller.user_id.into()).await?;
+    sessions::opened(deps, started, account_id).await
 }
 
 /// Begins the transaction that makes one more account in the caller's organization. It holds the organization, so the

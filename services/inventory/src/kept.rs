@@ -2,13 +2,10 @@
 //! endpoints.
 
 use portolan_engine::drift::Shape;
-use portolan_path::{Kind, Template};
-use serde_json::Value;
+use portolan_formats::{Target, openapi::Document};
+use portolan_record::Source;
 
 use crate::{Deps, Error, model::keys, peers, store::specifications::DeclaredRow};
-
-/// Members of a path item that are operations.
-const METHODS: [&str; 9] = ["get", "put", "post", "delete", "options", "head", "patch", "trace", "query"];
 
 /// A kept specification, read.
 pub(crate) struct Kept {
@@ -25,30 +22,32 @@ pub(crate) struct Kept {
 pub(crate) async fn of(deps: &Deps, account_id: i64, collection_id: i32) -> Result<Option<Kept>, Error> {
     let kept = peers::kept_specification(&deps.peers, account_id, collection_id).await?;
     Ok(kept.map(|kept| {
-        let document: Value = serde_json::from_str(&kept.content).unwrap_or_default();
-        let version = document["info"]["version"].as_str().unwrap_or_default().to_owned();
-        let operations = operations(&document);
-        Kept { title: kept.name, version, updated_at: kept.updated_at, document: kept.content, operations }
+        let document = Document::parse(kept.content.as_bytes()).ok();
+        Kept {
+            title: kept.name,
+            version: document.as_ref().map(|document| document.version().to_owned()).unwrap_or_default(),
+            updated_at: kept.updated_at,
+            operations: document.as_ref().map(operations).unwrap_or_default(),
+            document: kept.content,
+        }
     }))
 }
 
-/// The operations of a document by the URLs of their servers, with words in place of names.
-fn operations(document: &Value) -> Vec<DeclaredRow> {
+/// The operations of a document by the URLs of their servers, with words in place of names, as those that are ingested.
+fn operations(document: &Document) -> Vec<DeclaredRow> {
+    // What is read makes no records, so that it belongs to nobody.
+    let nobody = Target { account_id: 0, collection_id: 0, time: 0, source: Source::OpenApi };
     let mut rows = Vec::new();
-    for (path, item) in document["paths"].as_object().into_iter().flatten() {
-        let server = [item, document].into_iter().find_map(|node| node["servers"][0]["url"].as_str());
-        let server = server.unwrap_or_default().trim_end_matches('/');
-        let operations = item.as_object().into_iter().flatten();
-        for (method, operation) in operations.filter(|(name, _)| METHODS.contains(&name.as_str())) {
-            let is_integer = |name: &str| {
-                let mut parameters = operation["parameters"].as_array().into_iter().flatten();
-                parameters.any(|known| known["name"] == name && known["schema"]["type"] == "integer")
-            };
-            let kind = |name: &str| if is_integer(name) { Kind::Integer } else { Kind::String };
-            let url = format!("{server}{}", Template::parse(path, &kind).words());
-            let method = method.to_ascii_uppercase();
-            rows.push(DeclaredRow { key: keys::endpoint_key(&method, &url), method, url, shape: Shape::default() });
-        }
+    for outcome in document.operations(&nobody) {
+        let Some(declaration) = outcome.record.and_then(|record| record.declaration) else { continue };
+        let shape = Shape::from(&*declaration);
+        let row = |url: String| DeclaredRow {
+            key: keys::endpoint_key(&outcome.method, &url),
+            method: outcome.method.clone(),
+            url,
+            shape: shape.clone(),
+        };
+        rows.extend(std::iter::once(outcome.url).chain(declaration.addresses.iter().cloned()).map(row));
     }
     rows
 }
@@ -62,14 +61,19 @@ mod tests {
     #[test]
     fn operations_have_the_urls_of_their_servers() {
         let id = json!([{"name": "id", "in": "path", "schema": {"type": "integer"}}]);
-        let document = json!({"paths": {
+        let document = json!({"openapi": "3.0.3", "info": {"title": "T", "version": "1"}, "paths": {
             "/users/{id}/{name}": {"servers": [{"url": "https://h/v1/"}], "get": {"parameters": id}, "parameters": []},
+            "/orders/{id}": {"parameters": id, "delete": {"deprecated": true}},
             "/plain": {"post": {}},
         }});
-        let mut found: Vec<_> =
-            operations(&document).into_iter().map(|row| format!("{} {}", row.method, row.url)).collect();
+        let found = operations(&Document::parse(document.to_string().as_bytes()).unwrap()).into_iter();
+        let mut found: Vec<_> = found.map(|row| (row.method, row.url, row.shape.deprecated)).collect();
         found.sort();
-        assert_eq!(found, ["GET https://h/v1/users/INTEGER/STRING", "POST /plain"]);
-        assert!(operations(&Value::Null).is_empty());
+        let expected = [
+            ("DELETE", "/orders/INTEGER", true),
+            ("GET", "https://h/v1/users/INTEGER/STRING", false),
+            ("POST", "/plain", false),
+        ];
+        assert_eq!(found, expected.map(|(method, url, deprecated)| (method.to_owned(), url.to_owned(), deprecated)));
     }
 }

@@ -114,7 +114,7 @@ pub async fn a_revoked_collection_leaves_the_groups(test: TestDb) {
     // What groups look at is counted for those alone who see all of it.
     let counts = |jobs: Answer| {
         let jobs = jobs.expect(200).json();
-        let is_of_groups = |job: &&Value| job["kind"] == "compute-groups" && job.get("collectionId").is_none();
+        let is_of_groups = |job: &&Value| job["kind"] == "compute-groups" && job["collectionId"].is_null();
         let jobs: Vec<Value> = jobs["jobs"].as_array().unwrap().iter().filter(is_of_groups).cloned().collect();
         jobs.iter().map(|job| job["totalItems"].as_i64().unwrap_or(0)).collect::<Vec<_>>()
     };

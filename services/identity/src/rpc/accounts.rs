@@ -18,9 +18,8 @@ use crate::{accounts, administrators, model::organizations::By, organizations, p
 impl AccountsService for Rpc {
     async fn create_account(&self, request: Request<CreateAccountRequest>) -> RpcResult<CreateAccountResponse> {
         let (caller, request) = Caller::split(request)?;
-        let (_, opened) = accounts::create(&self.deps, &caller, &request.new_account_name).await?;
-        let (access_token, session) = opened.map(|opened| (opened.access_token, opened.session)).unzip();
-        Ok(Response::new(CreateAccountResponse { access_token, session }))
+        let opened = accounts::create(&self.deps, &caller, &request.new_account_name).await?;
+        Ok(Response::new(CreateAccountResponse { access_token: opened.access_token, session: opened.session }))
     }
 
     async fn switch_account(&self, request: Request<SwitchAccountRequest>) -> RpcResult<SwitchAccountResponse> {

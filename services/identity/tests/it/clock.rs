@@ -76,7 +76,7 @@ pub async fn a_session_ends_however_much_it_is_used(test: TestDb) {
         assert_eq!(session.created_at, START);
         if hour == 100 {
             let caller = admin(user, &session.digest[..16]);
-            let moved = accounts::create(&deps, &caller, "Second").await.unwrap().1.unwrap();
+            let moved = accounts::create(&deps, &caller, "Second").await.unwrap();
             assert_eq!(verified(&deps, &opened).await.err(), Some(Reason::Unauthenticated), "the old one is dead");
             opened = moved;
         }
