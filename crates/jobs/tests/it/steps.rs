@@ -110,7 +110,7 @@ pub async fn a_request_works_on_its_job_for_a_while(test: TestDb) {
     let large = world.ask(Task::CountUp { last: 3 }).await;
     let worker = Worker::at(Gate::Prepare);
     // The request does not wait for the step under way.
-    world.jobs.run_inline(&worker, ACCOUNT, &large, Duration::from_millis(1)).await;
+    world.jobs.run_inline(&worker, ACCOUNT, &large, Duration::from_millis(500)).await;
     worker.go.add_permits(9);
     while world.get(&large).await.state != State::Pending {
         tokio::time::sleep(Duration::from_millis(5)).await;
