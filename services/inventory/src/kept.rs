@@ -25,7 +25,7 @@ pub(crate) async fn of(deps: &Deps, account_id: i64, collection_id: i32) -> Resu
         let document = Document::parse(kept.content.as_bytes()).ok();
         Kept {
             title: kept.name,
-            version: document.as_ref().map(|document| document.version().to_owned()).unwrap_or_default(),
+            version: document.as_ref().map(|document| document.specification().version).unwrap_or_default(),
             updated_at: kept.updated_at,
             operations: document.as_ref().map(operations).unwrap_or_default(),
             document: kept.content,
