@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use portolan_ids::AccountId;
 
@@ -54,10 +54,11 @@ impl Hosts {
                     return Err("`*` stands there twice".to_owned());
                 }
                 hosts.others = settings;
-            } else if hosts.by_name.contains_key(&name) {
-                return Err(format!("`{name}` stands there twice"));
-            } else {
-                hosts.by_name.insert(name, settings);
+                continue;
+            }
+            match hosts.by_name.entry(name) {
+                Entry::Occupied(known) => return Err(format!("`{}` stands there twice", known.key())),
+                Entry::Vacant(place) => _ = place.insert(settings),
             }
         }
         Ok(hosts)
