@@ -4,6 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
+use portolan_engine::template::SplitUrl;
 use portolan_formats::{Target, openapi::Document};
 use portolan_log::{Message, Positions};
 use portolan_outbox::Change;
@@ -100,18 +101,12 @@ pub async fn list_collections(
     for collection in visible.into_iter().skip(skip).take(take) {
         let mut row = known.remove(&collection.id).unwrap_or_else(|| PlatformRow::of(&collection));
         if row.url.is_none() && collection.host_name.is_none() {
-            row.url = rows::first_url(&deps.db, caller.account_id, collection.id).await?.as_deref().and_then(origin);
+            let url = rows::first_url(&deps.db, caller.account_id, collection.id).await?;
+            row.url = url.map(|url| SplitUrl::new(&url).origin.to_owned()).filter(|origin| !origin.is_empty());
         }
         page.push(PlatformCollection { collection, row });
     }
     Ok(page)
-}
-
-/// Scheme and host of an absolute URL.
-fn origin(url: &str) -> Option<String> {
-    let host = url.find("://")? + 3;
-    let end = url[host..].find('/').map_or(url.len(), |at| host + at);
-    Some(url[..end].to_owned())
 }
 
 /// Makes a collection and fills it from a document.

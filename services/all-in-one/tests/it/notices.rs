@@ -20,6 +20,19 @@ fn keeper(posted: &Posted) -> routing::MethodRouter {
     })
 }
 
+/// A server beside two Slack webhooks, whose addresses end with their number: `{slack_urls}0`.
+async fn with_hooks(test: &TestDb) -> (Server, String, [Posted; 2]) {
+    let hooks = [Posted::default(), Posted::default()];
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let slack_urls = format!("http://{}/slack/", listener.local_addr().unwrap());
+    let router = Router::new().route("/slack/0", keeper(&hooks[0])).route("/slack/1", keeper(&hooks[1]));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let variables = [("PORTOLAN__TOKENS__SLACK_URLS", slack_urls.as_str()), ("PORTOLAN__FETCH__ALLOW_PRIVATE", "true")];
+    let data_dir = tempfile::tempdir().unwrap().keep();
+    let server = Server::start_with(test, data_dir, &variables).await;
+    (server, slack_urls, hooks)
+}
+
 /// Slack's texts about sensitive data.
 fn told(posted: &Posted) -> Vec<String> {
     let text = |body: &Vec<u8>| serde_json::from_slice::<Value>(body).unwrap()["text"].as_str().unwrap().to_owned();
@@ -84,14 +97,7 @@ pub async fn new_sensitive_data_is_told_once(test: TestDb) {
 
 /// The end of an import is told in the product scope of its collection.
 pub async fn imports_are_told_in_the_scope_of_their_collection(test: TestDb) {
-    let hooks = [Posted::default(), Posted::default()];
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let slack_urls = format!("http://{}/slack/", listener.local_addr().unwrap());
-    let router = Router::new().route("/slack/0", keeper(&hooks[0])).route("/slack/1", keeper(&hooks[1]));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    let variables = [("PORTOLAN__TOKENS__SLACK_URLS", slack_urls.as_str()), ("PORTOLAN__FETCH__ALLOW_PRIVATE", "true")];
-    let data_dir = tempfile::tempdir().unwrap().keep();
-    let server = Server::start_with(&test, data_dir, &variables).await;
+    let (server, slack_urls, hooks) = with_hooks(&test).await;
     let deps = identity(&test, &server).await;
     create(&deps, 1_000_000, "scanner@example.org", "MEMBER").await;
     server.post("/v1/slackWebhooks", json!({"url": format!("{slack_urls}0")})).await.expect(200);
@@ -132,15 +138,7 @@ pub async fn imports_are_told_in_the_scope_of_their_collection(test: TestDb) {
 
 /// Whoever may not see a collection is not told of it, in no channel; who may is told of theirs alone.
 pub async fn readers_are_told_of_what_they_may_read(test: TestDb) {
-    let hooks = [Posted::default(), Posted::default()];
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let origin = format!("http://{}", listener.local_addr().unwrap());
-    let router = Router::new().route("/slack/0", keeper(&hooks[0])).route("/slack/1", keeper(&hooks[1]));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    let slack_urls = format!("{origin}/slack/");
-    let variables = [("PORTOLAN__TOKENS__SLACK_URLS", slack_urls.as_str()), ("PORTOLAN__FETCH__ALLOW_PRIVATE", "true")];
-    let data_dir = tempfile::tempdir().unwrap().keep();
-    let server = Server::start_with(&test, data_dir, &variables).await;
+    let (server, slack_urls, hooks) = with_hooks(&test).await;
     let (shop, other) = (server.create_collection("Shop").await, server.create_collection("Other").await);
     server.post("/v1/slackWebhooks", json!({"url": format!("{slack_urls}0")})).await.expect(200);
     let deps = identity(&test, &server).await;
