@@ -3,9 +3,11 @@
 //! # Invariants
 //! - A record is set aside once, whatever is repeated.
 //! - What is kept of an account is bounded in number and bytes: the oldest goes, so that nobody fills the disk of others.
+//!   A process looks for it after some additions, not after each: a look reads all that is kept of the account.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
+use std::sync::{Mutex, PoisonError};
 
 use portolan_store::{Bulk, Db, Error, Row, Value, args, retrying};
 
@@ -15,6 +17,10 @@ const RECORDS_MAX: usize = 1_000;
 const TRIMMED_AT_ONCE: i64 = 1_000;
 /// Bytes of their keys, values, and reasons.
 const BYTES_MAX: usize = 64 << 20;
+/// What a process may add of an account beyond these before it forgets the oldest.
+const SLACK: Size = Size { records: 50, bytes: 4 << 20 };
+/// Accounts whose additions are remembered; of others the next addition leads to a look.
+const ACCOUNTS_MAX: usize = 1_000;
 /// What is kept of a reason, which may quote the record.
 const REASON_CHARACTERS_MAX: usize = 1_000;
 
@@ -63,12 +69,25 @@ impl Rejected {
     pub fn place(&self) -> Place {
         Place { created_at: self.created_at, partition: self.partition, offset: self.offset }
     }
+
+    /// What keeping it takes.
+    fn bytes(&self) -> usize {
+        self.value.len() + self.key.len() + short(&self.reason).len()
+    }
 }
 
 /// The rejected records of one topic.
 pub(crate) struct Rejects {
     db: Db,
     topic: String,
+    /// What this process has added of each account since it last looked for the oldest.
+    added: Mutex<HashMap<i64, Size>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
+    records: usize,
+    bytes: usize,
 }
 
 static INSERT: Bulk<8> = Bulk::new(
@@ -87,38 +106,68 @@ const COUNT: &str = "SELECT count(*) AS records FROM log_rejected WHERE topic = 
 const DELETE: &str = "DELETE FROM log_rejected WHERE topic = $1 AND partition_id = $2 AND record_offset = $3";
 const DELETE_OLDER: &str = "DELETE FROM log_rejected WHERE topic = $1 AND (partition_id, record_offset) IN \
      (SELECT partition_id, record_offset FROM log_rejected WHERE topic = $1 AND created_at < $2 LIMIT $3)";
-// The newest stays, whatever its size.
-const DELETE_OLDEST: &str = "DELETE FROM log_rejected WHERE topic = $1 AND account_id = $2 \
-     AND (partition_id, record_offset) IN (SELECT partition_id, record_offset FROM (SELECT partition_id, record_offset, \
+// The newest of those to forget, in the order in which they go; the newest of all stays, whatever its size.
+const FIRST_BEYOND: &str = "SELECT created_at, record_offset, partition_id FROM (SELECT created_at, record_offset, partition_id, \
          row_number() OVER newest AS records, sum(length(value) + length(record_key) + length(reason)) OVER newest AS bytes \
          FROM log_rejected WHERE topic = $1 AND account_id = $2 \
          WINDOW newest AS (ORDER BY created_at DESC, record_offset DESC, partition_id)) AS sizes \
-     WHERE records > $3 OR records > 1 AND bytes > $4)";
+     WHERE records > $3 OR records > 1 AND bytes > $4 ORDER BY created_at DESC, record_offset DESC, partition_id LIMIT 1";
+const DELETE_FROM: &str = "DELETE FROM log_rejected WHERE topic = $1 AND account_id = $2 AND (created_at < $3 \
+     OR created_at = $3 AND (record_offset < $4 OR record_offset = $4 AND partition_id >= $5))";
 
 impl Rejects {
     pub fn new(db: Db, topic: &str) -> Self {
-        Self { db, topic: topic.to_owned() }
+        Self { db, topic: topic.to_owned(), added: Mutex::default() }
     }
 
-    /// Keeps records, all or none; one of the same place as another stays as it is. The oldest of an account go as long
-    /// as there are too many, and are counted.
+    /// Keeps records, all or none; one of the same place as another stays as it is. Where there are too many of an
+    /// account, its oldest go, and are counted.
     pub async fn insert(&self, records: &[Rejected]) -> Result<(), Error> {
         let kept = newest(records);
-        let accounts: BTreeSet<i64> = kept.iter().map(|record| record.account_id.unwrap_or_default()).collect();
-        let forgotten = retrying(|| async {
+        retrying(|| async {
             let mut tx = self.db.begin().await?;
             tx.bulk(&INSERT, kept.iter().map(|record| self.row(record))).await?;
-            let mut gone = 0;
-            for account_id in &accounts {
-                let bounds = args![&self.topic, *account_id, RECORDS_MAX as i64, BYTES_MAX as i64];
-                gone += tx.execute(DELETE_OLDEST, bounds).await?;
-            }
-            tx.commit().await?;
-            Ok::<_, Error>(gone)
-        });
-        let forgotten = forgotten.await? + (records.len() - kept.len()) as u64;
+            tx.commit().await
+        })
+        .await?;
+        let mut forgotten = (records.len() - kept.len()) as u64;
+        for account_id in self.due(&kept) {
+            forgotten += self.forget_oldest(account_id).await?;
+        }
         metrics::counter!("portolan_ingest_rejected_forgotten_total").increment(forgotten);
         Ok(())
+    }
+
+    /// Counts what was added, and returns the accounts of which the oldest may have to go.
+    fn due(&self, added: &[&Rejected]) -> Vec<i64> {
+        let mut sums: HashMap<i64, Size> = HashMap::new();
+        for record in added {
+            let sum = sums.entry(record.account_id.unwrap_or_default()).or_default();
+            sum.records += 1;
+            sum.bytes += record.bytes();
+        }
+        let mut known = self.added.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= ACCOUNTS_MAX {
+            known.clear();
+        }
+        sums.retain(|account_id, sum| {
+            let Some(size) = known.get_mut(account_id) else { return true };
+            size.records += sum.records;
+            size.bytes += sum.bytes;
+            size.records > SLACK.records || size.bytes > SLACK.bytes
+        });
+        known.extend(sums.keys().map(|account_id| (*account_id, Size::default())));
+        sums.into_keys().collect()
+    }
+
+    /// Forgets the oldest of an account that lie beyond its bounds, and returns their number.
+    async fn forget_oldest(&self, account_id: i64) -> Result<u64, Error> {
+        let bounds = args![&self.topic, account_id, RECORDS_MAX as i64, BYTES_MAX as i64];
+        let Some(first) = self.db.fetch_optional(FIRST_BEYOND, bounds).await? else { return Ok(0) };
+        let (created_at, offset): (i64, i64) = (first.get("created_at")?, first.get("record_offset")?);
+        let partition: i64 = first.get("partition_id")?;
+        let from = args![&self.topic, account_id, created_at, offset, partition];
+        retrying(|| self.db.execute(DELETE_FROM, from.clone())).await
     }
 
     fn row(&self, record: &Rejected) -> [Value; 8] {
@@ -190,7 +239,7 @@ fn newest(records: &[Rejected]) -> Vec<&Rejected> {
     order.retain(|record| {
         let (count, bytes) = sizes.entry(record.account_id).or_default();
         *count += 1;
-        *bytes += record.value.len() + record.key.len() + short(&record.reason).len();
+        *bytes += record.bytes();
         *count <= RECORDS_MAX && (*count == 1 || *bytes <= BYTES_MAX)
     });
     order
