@@ -3,7 +3,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portolan_store::{Tx, retrying};
+use portolan_store::{Tx, on_behalf_of, retrying};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use uuid::Uuid;
 
@@ -224,7 +224,8 @@ impl<T: Task> Jobs<T> {
         let (key, pulse) = (Key::of(&job), Pulse::default());
         let attempt = Attempt { job, pulse: pulse.clone(), lease: lease.to_owned(), jobs: self.clone() };
         let (jobs, worker) = (self.clone(), work.clone());
-        let mut step = AbortOnDropHandle::new(tokio::spawn(async move { jobs.step(&worker, &attempt).await }));
+        let step = async move { jobs.step(&worker, &attempt).await };
+        let mut step = AbortOnDropHandle::new(tokio::spawn(on_behalf_of(key.account_id, step)));
         let lost = tokio::select! {
             ended = &mut step => {
                 return ended.unwrap_or_else(|error| Err(match error.try_into_panic() {

@@ -10,6 +10,7 @@ pub mod accept;
 mod address;
 mod background;
 mod balance;
+mod behalf;
 mod bodies;
 mod breaker;
 pub mod budget;

@@ -14,6 +14,7 @@ use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
 use crate::{
     Readiness,
     accept::{self, Admitted, Connections},
+    behalf::BehalfLayer,
     bodies::BodiesLayer,
     budget::BodyBudget,
     observe::ObserveLayer,
@@ -43,7 +44,8 @@ pub type GrpcService = BoxCloneSyncService<Request<Body>, Response<Body>, Error>
 
 /// Puts the guard before the routes of a service.
 pub fn guarded(routes: Routes, guard: Guard) -> GrpcService {
-    BoxCloneSyncService::new(ObserveLayer.layer(GuardLayer(guard).layer(routes.prepare())).map_err(Error::from))
+    let behind_guard = BehalfLayer.layer(routes.prepare());
+    BoxCloneSyncService::new(ObserveLayer.layer(GuardLayer(guard).layer(behind_guard)).map_err(Error::from))
 }
 
 /// One set of routes from several.
@@ -122,6 +124,7 @@ pub async fn serve_grpc(
         .layer(ObserveLayer)
         .layer(GuardLayer(guard))
         .layer(BodiesLayer(bodies))
+        .layer(BehalfLayer)
         .add_routes(routes);
     let (stopping, stopped) = watch::channel(false);
     let stop = async move {

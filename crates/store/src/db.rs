@@ -1,12 +1,13 @@
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyPool, Error as DriverError, SqlSafeStr as _, Transaction};
 
+use crate::driver::ACQUIRE_TIMEOUT;
 use crate::fault::Kind;
 use crate::reach::Reach;
+use crate::turns::{Turn, Turns};
 use crate::tx::{Mode, Tx};
 use crate::{Dialect, Error, Faults, Row, Sql, Value, fault, value};
 
@@ -34,36 +35,28 @@ struct Shared {
 /// The connections of a handle.
 #[derive(Clone)]
 pub(crate) struct Pools {
-    pub writer: AnyPool,
-    pub readers: AnyPool,
-    /// How many wait for the writer.
-    pub waiting: Arc<AtomicUsize>,
+    pub writer: Pool,
+    pub readers: Pool,
 }
 
-impl Pools {
-    pub fn new(writer: AnyPool, readers: AnyPool) -> Self {
-        Self { writer, readers, waiting: Arc::default() }
-    }
-
-    async fn writer(&self) -> Result<PoolConnection<Any>, DriverError> {
-        let _waits = Waits::for_turn(&self.waiting);
-        self.writer.acquire().await
-    }
+/// Connections, and who is next at them.
+#[derive(Clone)]
+pub(crate) struct Pool {
+    pub connections: AnyPool,
+    turns: Arc<Turns>,
 }
 
-/// Somebody who waits, until they go away.
-struct Waits<'w>(&'w AtomicUsize);
-
-impl<'w> Waits<'w> {
-    fn for_turn(waiting: &'w AtomicUsize) -> Self {
-        waiting.fetch_add(1, Ordering::Relaxed);
-        Self(waiting)
+impl Pool {
+    pub fn new(connections: AnyPool) -> Self {
+        let turns = Turns::new(connections.options().get_max_connections());
+        Self { connections, turns }
     }
-}
 
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+    /// A connection, and the place that is to be kept as long as it.
+    async fn acquire(&self) -> Result<(PoolConnection<Any>, Turn), DriverError> {
+        let turn = tokio::time::timeout(ACQUIRE_TIMEOUT, self.turns.take());
+        let turn = turn.await.map_err(|_| DriverError::PoolTimedOut)?;
+        Ok((self.connections.acquire().await?, turn))
     }
 }
 
@@ -114,7 +107,7 @@ impl Db {
     /// Whether others wait for the connection of a write that is under way: on SQLite there is one for all services of a
     /// process, on Postgres a service has several.
     pub fn is_awaited(&self) -> bool {
-        self.shared.pools.waiting.load(Ordering::Relaxed) > 0
+        self.shared.pools.writer.turns.are_awaited()
     }
 
     /// The name this handle was opened for.
@@ -162,15 +155,16 @@ impl Db {
             (Mode::Read, Dialect::Sqlite) => "BEGIN DEFERRED",
             (Mode::Read, Dialect::Postgres) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
-        let connection = match mode {
-            Mode::Write => self.reaching(shared.pools.writer()).await?,
-            Mode::Read => self.reaching(shared.pools.readers.acquire()).await?,
+        let pool = match mode {
+            Mode::Write => &shared.pools.writer,
+            Mode::Read => &shared.pools.readers,
         };
+        let (connection, turn) = self.reaching(pool.acquire()).await?;
         // A caller that goes away in the middle must not leave a transaction behind of which the driver does not know: the
         // next user of the connection would be in it. So it is begun to its end, and rolled back where nobody waits.
         let begun = tokio::spawn(Transaction::begin(connection, Some(statement.into_sql_str())));
         let transaction = self.reaching(async { begun.await.unwrap_or(Err(DriverError::WorkerCrashed)) }).await?;
-        Ok(Tx::new(transaction, shared.dialect, shared.faults.clone(), shared.reach.clone()))
+        Ok(Tx::new(transaction, turn, shared.dialect, shared.faults.clone(), shared.reach.clone()))
     }
 
     /// Runs one writing statement in its own transaction and returns the number of rows it touched.
@@ -181,7 +175,7 @@ impl Db {
         let sql = sql.into().into_driver();
         let args = value::into_driver(args)?;
         self.shared.faults.pass(fault::EXECUTE).await?;
-        let mut connection = self.reaching(self.shared.pools.writer()).await?;
+        let (mut connection, _turn) = self.reaching(self.shared.pools.writer.acquire()).await?;
         let outcome = self.reaching(sqlx::query_with(sql, args).execute(&mut *connection)).await;
         let done = outcome.map_err(Error::while_committing)?;
         match self.shared.faults.strike(fault::COMMITTED) {
@@ -195,7 +189,8 @@ impl Db {
         let sql = sql.into().into_driver();
         let args = value::into_driver(args)?;
         self.shared.faults.pass(fault::FETCH).await?;
-        let rows = self.reaching(sqlx::query_with(sql, args).fetch_all(&self.shared.pools.readers)).await?;
+        let (mut connection, _turn) = self.reaching(self.shared.pools.readers.acquire()).await?;
+        let rows = self.reaching(sqlx::query_with(sql, args).fetch_all(&mut *connection)).await?;
         Ok(rows.into_iter().map(Row).collect())
     }
 
@@ -204,7 +199,8 @@ impl Db {
         let sql = sql.into().into_driver();
         let args = value::into_driver(args)?;
         self.shared.faults.pass(fault::FETCH).await?;
-        Ok(self.reaching(sqlx::query_with(sql, args).fetch_optional(&self.shared.pools.readers)).await?.map(Row))
+        let (mut connection, _turn) = self.reaching(self.shared.pools.readers.acquire()).await?;
+        Ok(self.reaching(sqlx::query_with(sql, args).fetch_optional(&mut *connection)).await?.map(Row))
     }
 
     /// The first row of a query that always has one.
@@ -244,7 +240,7 @@ impl Db {
             return Ok(());
         }
         self.shared.faults.pass(fault::EXECUTE).await?;
-        let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.shared.pools.writer);
+        let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.shared.pools.writer.connections);
         let is_busy: i64 = Row(self.reaching(row).await?).get(0)?;
         match is_busy {
             0 => Ok(()),

@@ -33,6 +33,7 @@ mod sql;
 mod sqlite;
 mod steps;
 mod store;
+mod turns;
 mod tx;
 mod value;
 
@@ -50,6 +51,7 @@ pub use setting::Setting;
 pub use sql::Sql;
 pub use steps::{Migration, Migrations, Tables};
 pub use store::Store;
+pub use turns::on_behalf_of;
 pub use tx::Tx;
 pub use value::{Type, Value};
 

@@ -8,6 +8,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyPool, AssertSqlSafe, Connection as _};
 use tokio::sync::Mutex;
 
+use crate::db::Pool;
 use crate::driver::Usage;
 use crate::reach::Reach;
 use crate::{Error, driver};
@@ -51,7 +52,7 @@ impl Connections {
 
 pub(crate) struct Postgres {
     options: AnyConnectOptions,
-    pools: Mutex<HashMap<String, AnyPool>>,
+    pools: Mutex<HashMap<String, Pool>>,
     pub reach: Arc<Reach>,
 }
 
@@ -61,14 +62,14 @@ impl Postgres {
     }
 
     /// The pool of a service, opened once.
-    pub async fn pool(&self, service: &str, connections: u32, makes: bool) -> Result<AnyPool, Error> {
+    pub async fn pool(&self, service: &str, connections: u32, makes: bool) -> Result<Pool, Error> {
         let mut pools = self.pools.lock().await;
         if let Some(pool) = pools.get(service) {
             return Ok(pool.clone());
         }
         let opened = self.reach.cut_off(open(self.options.clone(), service, connections, makes)).await;
         // Cut off: there is no server. Failed: there is one, and what it says is told with its address.
-        let pool = opened.map_err(Error::Unavailable)?.map_err(|error| error.at(&self.reach.name()))?;
+        let pool = Pool::new(opened.map_err(Error::Unavailable)?.map_err(|error| error.at(&self.reach.name()))?);
         pools.insert(service.to_owned(), pool.clone());
         Ok(pool)
     }
@@ -76,13 +77,16 @@ impl Postgres {
     /// Empty while a pool is being opened.
     pub fn usage(&self) -> Vec<Usage> {
         let pools = self.pools.try_lock();
-        pools.map(|pools| pools.iter().map(|(service, pool)| Usage::of(service, pool)).collect()).unwrap_or_default()
+        pools
+            .map(|pools| pools.iter().map(|(service, pool)| Usage::of(service, &pool.connections)).collect())
+            .unwrap_or_default()
     }
 
     pub async fn connections(&self, pool_max: u32) -> Result<Connections, Error> {
         let pools = self.pools.lock().await;
         let pool = pools.values().next().ok_or_else(|| Error::Inconsistency("no service is open".into()))?;
-        let (server, user, database): (i64, Option<i64>, Option<i64>) = sqlx::query_as(LIMITS).fetch_one(pool).await?;
+        let (server, user, database): (i64, Option<i64>, Option<i64>) =
+            sqlx::query_as(LIMITS).fetch_one(&pool.connections).await?;
         let others = [user, database].into_iter().flatten().filter(|limit| *limit >= 0);
         let server_max = others.fold(server, i64::min);
         Ok(Connections { pools: u32::try_from(pools.len()).unwrap_or(u32::MAX), pool_max, server_max })
@@ -90,7 +94,7 @@ impl Postgres {
 
     pub async fn close(&self) {
         for pool in self.pools.lock().await.values() {
-            pool.close().await;
+            pool.connections.close().await;
         }
     }
 }

@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection as _};
 
-use crate::db::Pools;
+use crate::db::{Pool, Pools};
 use crate::{Error, driver};
 
 /// The database file inside the directory that the URL names.
@@ -40,7 +40,7 @@ pub(crate) async fn open(directory: &str) -> Result<Sqlite, Error> {
     let writer = pool(&url("rwc"), 1, writer_pragmas).await?;
     let readers = pool(&url("rw"), READERS, reader_pragmas).await?;
     let directory = file.parent().unwrap_or(Path::new("/")).into();
-    Ok(Sqlite { pools: Pools::new(writer, readers), directory })
+    Ok(Sqlite { pools: Pools { writer: Pool::new(writer), readers: Pool::new(readers) }, directory })
 }
 
 /// Opens a file to be read and nothing else; `None` where there is none, or an empty one.

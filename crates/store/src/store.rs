@@ -79,7 +79,7 @@ impl Store {
     /// How full the pools are at this moment, by service.
     pub fn usage(&self) -> Vec<Usage> {
         match &self.backend {
-            Backend::Sqlite(Sqlite { pools, .. }) => vec![Usage::of("readers", &pools.readers)],
+            Backend::Sqlite(Sqlite { pools, .. }) => vec![Usage::of("readers", &pools.readers.connections)],
             Backend::Postgres(postgres) => postgres.usage(),
         }
     }
@@ -121,7 +121,7 @@ impl Store {
             }
             Backend::Postgres(postgres) => {
                 let pool = postgres.pool(name, self.connections, self.makes).await?;
-                (Dialect::Postgres, Pools::new(pool.clone(), pool), None, Some(postgres.reach.clone()))
+                (Dialect::Postgres, Pools { writer: pool.clone(), readers: pool }, None, Some(postgres.reach.clone()))
             }
         };
         Ok(Db::new(dialect, name, pools, self.faults.clone(), directory, reach, self.makes))
@@ -155,7 +155,7 @@ impl Store {
             return Err(Error::Configuration("a Postgres database is backed up by its own tools".into()));
         };
         let path = file.to_str().ok_or_else(|| Error::Configuration("the path of a snapshot must be UTF-8".into()))?;
-        sqlx::query("VACUUM INTO $1").bind(path).execute(writer).await?;
+        sqlx::query("VACUUM INTO $1").bind(path).execute(&writer.connections).await?;
         Ok(())
     }
 
@@ -169,9 +169,9 @@ impl Store {
     pub async fn close(&self) {
         match &self.backend {
             Backend::Sqlite(Sqlite { pools: Pools { writer, readers, .. }, .. }) => {
-                readers.close().await;
+                readers.connections.close().await;
                 // The writer goes last: closing it checkpoints and removes the write-ahead log.
-                writer.close().await;
+                writer.connections.close().await;
             }
             Backend::Postgres(postgres) => postgres.close().await,
         }

@@ -4,6 +4,7 @@ use sqlx::{Any, Error as DriverError, SqlStr, Transaction};
 
 use crate::fault::Kind;
 use crate::reach::Reach;
+use crate::turns::Turn;
 use crate::{Bulk, Dialect, Error, Faults, Row, Sql, Value, fault, value};
 
 /// A transaction, from [`crate::Db::begin`] to [`Tx::commit`]; dropping it rolls back.
@@ -16,6 +17,8 @@ pub struct Tx {
     faults: Faults,
     reach: Option<Arc<Reach>>,
     failed: bool,
+    /// Its place at the connections; it ends after the transaction.
+    _turn: Turn,
 }
 
 #[derive(Clone, Copy)]
@@ -27,11 +30,12 @@ pub(crate) enum Mode {
 impl Tx {
     pub(crate) fn new(
         transaction: Transaction<'static, Any>,
+        turn: Turn,
         dialect: Dialect,
         faults: Faults,
         reach: Option<Arc<Reach>>,
     ) -> Self {
-        Self { transaction, dialect, faults, reach, failed: false }
+        Self { transaction, dialect, faults, reach, failed: false, _turn: turn }
     }
 
     /// Which database it is in.

@@ -286,6 +286,11 @@ impl Step {
         self.lane.is_none()
     }
 
+    /// Of whom its records are; 0 for those of several.
+    pub fn account_id(&self) -> i64 {
+        self.lane.unwrap_or(NOBODY)
+    }
+
     /// Whether it has taken records.
     pub fn has_taken(&self) -> bool {
         !self.taken.is_empty()

@@ -5,7 +5,7 @@ use std::{
 };
 
 use futures::FutureExt as _;
-use portolan_store::retrying;
+use portolan_store::{on_behalf_of, retrying};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -123,7 +123,8 @@ async fn consume(
             continue;
         };
         let started = Instant::now();
-        let written = match write(deps, catalogs, partition, &lanes, &step, &gathered).await {
+        let writing = write(deps, catalogs, partition, &lanes, &step, &gathered);
+        let written = match on_behalf_of(step.account_id(), writing).await {
             Err(error) if error.is_lasting() && step.has_taken() => {
                 tracing::error!(partition, accounts = ?step.lanes(), %error, "records cannot be written for now");
                 repeats.forget();
