@@ -10,6 +10,14 @@ use tokio::{
 /// What the threads add to their niceness: while a request wants the core, they have a tenth of it.
 const NICENESS: i32 = 10;
 
+/// Work over fewer bytes is done sooner than a thread of lower priority would begin.
+const SMALL_BYTES: usize = 64 << 10;
+
+/// Runs the work over a text of so many bytes: of a small one among the requests, of every other one [`in_background`].
+pub fn in_background_from<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    if bytes < SMALL_BYTES { tokio::task::spawn_blocking(work) } else { in_background(work) }
+}
+
 /// Runs the work on a thread that the system serves after those of requests. The thread ends some seconds after its last
 /// work.
 ///
@@ -40,5 +48,7 @@ mod tests {
         let own = niceness();
         assert_eq!(in_background(niceness).await.unwrap(), (own + NICENESS).min(19));
         assert_eq!((niceness(), tokio::task::spawn_blocking(niceness).await.unwrap()), (own, own));
+        let of = async |bytes| in_background_from(bytes, niceness).await.unwrap();
+        assert_eq!((of(SMALL_BYTES - 1).await, of(SMALL_BYTES).await), (own, (own + NICENESS).min(19)));
     }
 }

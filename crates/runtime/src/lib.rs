@@ -47,7 +47,7 @@ mod tasks;
 pub mod telemetry;
 mod tls;
 
-pub use background::in_background;
+pub use background::{in_background, in_background_from};
 pub use caches::Caches;
 pub use channel::Channel;
 pub use config::{Config, ConfigError, Reader, is_http_base, is_http_url};

@@ -18,7 +18,7 @@ pub async fn convert(
     destination: Destination,
 ) -> Result<Result<Converted, FormatError>, Error> {
     let turn = deps.documents.take(destination.account_id).await;
-    let converted = portolan_runtime::in_background(move || {
+    let converted = portolan_runtime::in_background_from(text.len(), move || {
         let _turn = turn;
         convert::document(format, &text, &destination)
     });

@@ -89,7 +89,7 @@ struct Converted {
 
 async fn validate(deps: &Deps, account_id: i64, content: Arc<String>) -> Result<(), Error> {
     let turn = deps.captures.take(account_id).await;
-    portolan_runtime::in_background(move || {
+    portolan_runtime::in_background_from(content.len(), move || {
         let _turn = turn;
         har::validate_slice(content.as_bytes()).map(drop).map_err(invalid)
     })
@@ -102,7 +102,7 @@ async fn convert(deps: &Deps, caller: &Caller, content: Arc<String>, target: &Ta
     let target =
         portolan_formats::Target { account_id, collection_id: collection_id.get().into(), time: now_s(), source };
     let turn = deps.captures.take(account_id).await;
-    portolan_runtime::in_background(move || {
+    portolan_runtime::in_background_from(content.len(), move || {
         let _turn = turn;
         let mut converted = Converted::default();
         let mut chunks = Chunks::new(APPEND_BYTES_MAX);

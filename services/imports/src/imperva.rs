@@ -42,7 +42,7 @@ pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>, multiple
         return Err(Reason::ImpervaTooLarge.into());
     }
     let turn = deps.documents.take(caller.account_id).await;
-    let parsed = portolan_runtime::in_background(move || {
+    let parsed = portolan_runtime::in_background_from(text.len(), move || {
         let _turn = turn;
         Document::parse(text.as_bytes()).map(|document| (document.hosts(), document))
     });

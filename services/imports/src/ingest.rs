@@ -160,11 +160,13 @@ pub fn merge(into: &mut Positions, positions: Positions) {
 /// Waits until the inventory has read everything of the account below `positions`; false when the time passed before.
 pub async fn wait(deps: &Deps, account_id: AccountId, positions: &Positions, timeout: Duration) -> bool {
     const PAUSE_MAX: Duration = Duration::from_millis(200);
+    const CALL_MAX: Duration = Duration::from_secs(2);
     let deadline = Instant::now() + timeout;
     let mut pause = Duration::from_millis(2);
     loop {
+        let left = deadline.saturating_duration_since(Instant::now()).min(CALL_MAX);
         // An inventory that does not answer is one that has not read yet.
-        if let Ok(read) = peers::ingest_positions(&deps.peers, account_id).await {
+        if let Ok(read) = peers::ingest_positions(&deps.peers, account_id, positions, left).await {
             let next = |partition: i64| i32::try_from(partition).ok().and_then(|partition| read.get(&partition));
             if positions.iter().all(|(partition, offset)| next(*partition).is_some_and(|next| next >= offset)) {
                 return true;

@@ -1,6 +1,9 @@
 //! What imports ask other services: the one place here that speaks their messages.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use portolan_api::{
     Error, Feature, Reason, Result,
@@ -95,12 +98,23 @@ fn target(target: ImportTarget) -> Target {
     }
 }
 
-/// The offset of each partition below which the inventory has read the records of an account.
+/// The offset of each partition below which the inventory has read the records of an account: once the awaited ones are
+/// reached, or when the time has passed.
 ///
 /// # Errors
 /// `UNAVAILABLE`.
-pub async fn ingest_positions(peers: &Peers, account_id: AccountId) -> Result<HashMap<i32, i64>> {
-    let request = GetIngestPositionsRequest { account_id: account_id.into() };
+pub async fn ingest_positions(
+    peers: &Peers,
+    account_id: AccountId,
+    awaited: &Positions,
+    wait: Duration,
+) -> Result<HashMap<i32, i64>> {
+    let awaited = awaited.iter().filter_map(|(partition, offset)| Some((i32::try_from(*partition).ok()?, *offset)));
+    let request = GetIngestPositionsRequest {
+        account_id: account_id.into(),
+        awaited_offsets: awaited.collect(),
+        wait_ms: u32::try_from(wait.as_millis()).unwrap_or(u32::MAX),
+    };
     Ok(peers.ingest().get_ingest_positions(request).await?.into_inner().next_offsets)
 }
 

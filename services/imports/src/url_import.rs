@@ -172,7 +172,7 @@ async fn har(deps: &Deps, job: &Job<Task>, text: Vec<u8>) -> Result<Option<Progr
     let (account_id, collection_id, time) =
         (job.account_id, job.subject.collection_id().unwrap_or_default(), job.created_at);
     let turn = deps.documents.take(account_id).await;
-    let converted = portolan_runtime::in_background(move || {
+    let converted = portolan_runtime::in_background_from(text.len(), move || {
         let _turn = turn;
         har::validate_slice(&text).ok()?;
         let target =

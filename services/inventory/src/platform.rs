@@ -131,7 +131,8 @@ pub async fn create_collection(
     let document = match document.filter(|text| !text.trim().is_empty()) {
         Some(text) if text.len() > DOCUMENT_BYTES_MAX => return Err(fault("openapi_spec", "is too large")),
         Some(text) => {
-            let parsed = portolan_runtime::in_background(move || Document::parse(text.as_bytes())).await;
+            let parsed =
+                portolan_runtime::in_background_from(text.len(), move || Document::parse(text.as_bytes())).await;
             let parsed = parsed.map_err(|error| Error::Internal(error.to_string()))?;
             Some(parsed.map_err(|error| fault("openapi_spec", &error.to_string()))?)
         }

@@ -71,7 +71,10 @@ pub async fn one_tenant_harms_no_other(test: TestDb) {
     let stop = Arc::new(AtomicBool::new(false));
     let sent = Arc::new(AtomicU64::new(0));
     let log = Log::open("embedded:", "akto.api.logs", &test.store).await.unwrap();
-    let hostile = Hostile { server: server.clone(), log, target, stop: stop.clone(), sent: sent.clone() };
+    let address = std::net::IpAddr::from(HOSTILE_ADDRESS);
+    // A connection for each call, as from many clients.
+    let client = reqwest::Client::builder().local_address(address).pool_max_idle_per_host(0).build().unwrap();
+    let hostile = Hostile { server: server.clone(), client, log, target, stop: stop.clone(), sent: sent.clone() };
     let hostile = Arc::new(hostile);
     let tasks = [
         tokio::spawn(hostile.clone().routes()),
@@ -171,6 +174,7 @@ async fn call(met: &mut Met, person: &Person<'_>, path: &str, body: Value) -> Va
 /// The tenant that sends what is bad, until it is stopped.
 struct Hostile {
     server: Arc<Server>,
+    client: reqwest::Client,
     log: Log,
     target: i64,
     stop: Arc<AtomicBool>,
@@ -185,8 +189,7 @@ impl Hostile {
 
     /// From its own address; whatever the answer is.
     async fn send(&self, method: &str, path: &str, with_key: bool, body: Vec<u8>) {
-        let client = reqwest::Client::builder().local_address(std::net::IpAddr::from(HOSTILE_ADDRESS)).build().unwrap();
-        let mut request = client.request(method.parse().unwrap(), format!("{}{path}", self.server.http));
+        let mut request = self.client.request(method.parse().unwrap(), format!("{}{path}", self.server.http));
         if with_key {
             request = request.header("x-api-key", &self.server.api_key);
         }

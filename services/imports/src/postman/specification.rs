@@ -51,7 +51,7 @@ pub async fn save(
         time: now_s(),
     };
     let turn = deps.documents.take(caller.account_id).await;
-    let converted = portolan_runtime::in_background(move || {
+    let converted = portolan_runtime::in_background_from(text.len(), move || {
         let _turn = turn;
         convert(&text, &destination)
     });

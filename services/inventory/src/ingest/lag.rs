@@ -1,7 +1,13 @@
+use std::time::Duration;
+
 use portolan_log::Positions;
 use portolan_runtime::now_s;
+use tokio::time::Instant;
 
 use crate::{Deps, Error, store};
+
+/// How soon whoever waits for ingest sees what another process has written.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// The oldest record that the inventory does not have yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,4 +100,29 @@ pub async fn positions(deps: &Deps, account_id: i64) -> Result<Positions, Error>
         (partition, offset)
     };
     Ok((0..deps.log.partitions()).map(next).collect())
+}
+
+/// The same once the awaited offsets are reached, or when the time has passed.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub async fn positions_at(
+    deps: &Deps,
+    account_id: i64,
+    awaited: &Positions,
+    wait: Duration,
+) -> Result<Positions, Error> {
+    let deadline = Instant::now() + wait;
+    // Told of every commit of this process. What another one commits is looked for.
+    let mut committed = deps.shared.positions.subscribe();
+    loop {
+        let read = positions(deps, account_id).await?;
+        let is_read = |(partition, offset)| read.get(partition).is_some_and(|next| next >= offset);
+        if awaited.iter().all(is_read) || Instant::now() >= deadline {
+            return Ok(read);
+        }
+        let next_look = deadline.min(Instant::now() + LOOK_EVERY);
+        // Either end leads to another look.
+        let _ = tokio::time::timeout_at(next_look, committed.changed()).await;
+    }
 }

@@ -40,6 +40,9 @@ const GATHER_MAX: Duration = Duration::from_millis(500);
 /// An idle consumer looks at the stored position this often: another process may have moved it.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// What is read goes from the log this often, and not with every batch.
+const TRIM_EVERY: Duration = Duration::from_secs(1);
+
 /// A partition that another process works on is looked at again after this.
 const TAKEN_WAIT: Duration = Duration::from_millis(200);
 
@@ -81,7 +84,12 @@ async fn consume(
     store::positions::ensure(&deps.db, deps.log.source(), partition).await?;
     let (mut repeats, mut pace) = (Repeats::default(), Pace::default());
     let Some((mut lanes, mut suspects)) = take(deps, partition, stop).await? else { return Ok(()) };
+    let (mut trimmed_to, mut trimmed_at) = (0, Instant::now());
     while !stop.is_cancelled() {
+        if lanes.position() > trimmed_to && trimmed_at.elapsed() >= TRIM_EVERY {
+            deps.log.trim(partition, lanes.position()).await?;
+            (trimmed_to, trimmed_at) = (lanes.position(), Instant::now());
+        }
         let mut step = lanes.step(Instant::now());
         let place = Place { partition, lanes: &lanes, suspects: &suspects, pace, stop };
         let gathered = match gather(deps, &mut repeats, &place, &mut step).await {
@@ -191,9 +199,6 @@ async fn write(
     set_aside::count(partition, rejected.len());
     publish(deps, partition, after.position());
     report(partition, step, batch);
-    if progress.next_offset != progress.expected {
-        deps.log.trim(partition, after.position()).await?;
-    }
     Ok(Some((after.committed(), Some(held))))
 }
 
@@ -217,7 +222,8 @@ async fn take(deps: &Deps, partition: i64, stop: &CancellationToken) -> Result<O
 }
 
 fn publish(deps: &Deps, partition: i64, position: i64) {
-    deps.shared.positions.send_if_modified(|positions| positions.insert(partition, position) != Some(position));
+    // Also where an account has got ahead and the position stands: whoever waits looks again.
+    deps.shared.positions.send_modify(|positions| _ = positions.insert(partition, position));
 }
 
 fn report(partition: i64, step: &Step, batch: &Batch) {

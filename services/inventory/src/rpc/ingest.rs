@@ -1,5 +1,7 @@
 //! Ingest, and the room that imports take for the endpoints they are about to add.
 
+use std::time::Duration;
+
 use portolan_api::inventory::{v1 as pb, v1::ingest_service_server::IngestService};
 use portolan_authz::Caller;
 use portolan_engine::{Method, template::RawEndpoint};
@@ -15,13 +17,19 @@ use crate::{
     store,
 };
 
+/// A call that waits for ingest ends after this: whoever waits for longer asks again.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
 #[tonic::async_trait]
 impl IngestService for Rpc {
     async fn get_ingest_positions(
         &self,
         request: Request<pb::GetIngestPositionsRequest>,
     ) -> Answer<pb::GetIngestPositionsResponse> {
-        let positions = ingest::positions(&self.deps, request.into_inner().account_id).await?;
+        let request = request.into_inner();
+        let awaited = request.awaited_offsets.into_iter().map(|(partition, offset)| (i64::from(partition), offset));
+        let wait = Duration::from_millis(request.wait_ms.into()).min(WAIT_MAX);
+        let positions = ingest::positions_at(&self.deps, request.account_id, &awaited.collect(), wait).await?;
         let next_offsets = positions
             .into_iter()
             .filter_map(|(partition, offset)| Some((i32::try_from(partition).ok()?, offset)))
