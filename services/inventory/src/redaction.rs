@@ -46,6 +46,13 @@ pub async fn update(
     let known = access::writable(deps, caller, collection_id).await?;
     let job_id = retrying(|| async {
         let mut tx = deps.db.begin().await?;
+        let job_id = match is_redacted && !known.is_group() {
+            true => {
+                let task = Task::RedactCollection { collection_id };
+                Some(jobs::ask(deps, &mut tx, caller.account_id, task).await?)
+            }
+            false => None,
+        };
         // Whoever writes the collection at this moment is waited for; who comes later reads the new rules.
         store::collections::lock(&mut tx, caller.account_id, i64::from(collection_id)).await?;
         store::collections::update_redacted(
@@ -56,13 +63,6 @@ pub async fn update(
             !is_redacted || known.is_group(),
         )
         .await?;
-        let job_id = match is_redacted && !known.is_group() {
-            true => {
-                let task = Task::RedactCollection { collection_id };
-                Some(jobs::ask(deps, &mut tx, caller.account_id, task).await?)
-            }
-            false => None,
-        };
         let change = Change::of("collection", collection_id)
             .before(&json!({ "redact": known.redacted }))
             .after(&json!({ "redact": is_redacted }));

@@ -14,6 +14,7 @@ use std::{
 };
 
 use portolan_log::{Log, Message};
+use portolan_store::Dialect;
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt as _, net::TcpSocket};
@@ -104,6 +105,7 @@ pub async fn one_tenant_harms_no_other(test: TestDb) {
     eprintln!("canary, median and longest: quiet {:?}, hostile {:?}", quiet.by_path(), met.by_path());
     assert_eq!((&quiet.failures, &met.failures), (&Vec::new(), &Vec::new()));
     assert!(!met.arrivals.is_empty(), "the other tenant did nothing");
+    assert_eq!(deadlocks(&test).await, 0, "transactions take what they hold in different orders");
     let deadline = Instant::now() + PATIENCE;
     loop {
         let listed = server.get("/v1/ingest/rejected").await.expect(200).json();
@@ -112,6 +114,18 @@ pub async fn one_tenant_harms_no_other(test: TestDb) {
         }
         assert!(Instant::now() < deadline, "nothing that was set aside is listed: {listed}");
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// How often Postgres has broken a transaction off that waited for another one in a circle.
+async fn deadlocks(test: &TestDb) -> i64 {
+    let db = test.store.service("inventory").await.unwrap();
+    match db.dialect() {
+        Dialect::Sqlite => 0,
+        Dialect::Postgres => {
+            let sql = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+            db.fetch_one(sql, Vec::new()).await.unwrap().get("deadlocks").unwrap()
+        }
     }
 }
 

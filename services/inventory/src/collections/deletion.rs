@@ -36,11 +36,17 @@ pub async fn delete(deps: &Deps, caller: &Caller, mut ids: Vec<i32>) -> Result<V
     let now = now_s();
     let job_ids = retrying(|| async {
         let mut tx = deps.db.begin().await?;
-        let mut job_ids = Vec::new();
+        let mut asked = Vec::with_capacity(ids.len());
         for id in &ids {
+            asked.push(
+                jobs::ask(deps, &mut tx, caller.account_id, Task::DeleteCollection { collection_id: *id }).await?,
+            );
+        }
+        // The job of one that another call has deleted meanwhile finds nothing to do.
+        let mut job_ids = Vec::with_capacity(ids.len());
+        for (id, job_id) in ids.iter().zip(asked) {
             if store::collections::mark_deleted(&mut tx, caller.account_id, *id, now).await? {
-                let task = Task::DeleteCollection { collection_id: *id };
-                job_ids.push(jobs::ask(deps, &mut tx, caller.account_id, task).await?);
+                job_ids.push(job_id);
             }
         }
         members::leave_groups(&mut tx, caller.account_id, &ids).await?;

@@ -111,12 +111,19 @@ pub async fn update_deactivated(
         if let Some(reservation_id) = &reservation {
             store::reservations::delete(&mut tx, reservation_id).await?;
         }
-        let (mut changed, mut job_ids) = (Vec::new(), Vec::new());
+        let mut asked = Vec::new();
         for id in &ids {
-            if store::collections::update_deactivated(&mut tx, caller.account_id, *id, is_deactivated).await? {
+            let known = store::collections::get_in(&mut tx, caller.account_id, *id).await?;
+            if known.is_some_and(|known| known.deactivated != is_deactivated) {
                 let task = Task::ComputeGroups { collection_id: Some(*id) };
-                job_ids.push(jobs::ask(deps, &mut tx, caller.account_id, task).await?);
-                changed.extend(store::collections::get_in(&mut tx, caller.account_id, *id).await?);
+                asked.push((*id, jobs::ask(deps, &mut tx, caller.account_id, task).await?));
+            }
+        }
+        let (mut changed, mut job_ids) = (Vec::new(), Vec::new());
+        for (id, job_id) in asked {
+            if store::collections::update_deactivated(&mut tx, caller.account_id, id, is_deactivated).await? {
+                job_ids.push(job_id);
+                changed.extend(store::collections::get_in(&mut tx, caller.account_id, id).await?);
             }
         }
         let changed_ids: Vec<i32> = changed.iter().map(|collection: &Collection| collection.id).collect();

@@ -50,8 +50,13 @@ pub async fn update_tags(deps: &Deps, caller: &Caller, ids: Vec<i32>, change: Ta
     let made = std::sync::Mutex::new(&mut made);
     retrying(|| async {
         let mut tx = deps.db.begin().await?;
-        let mut job_ids = Vec::new();
+        let mut asked = Vec::with_capacity(ids.len());
         for id in &ids {
+            let task = Task::ComputeGroups { collection_id: Some(*id) };
+            asked.push(jobs::ask(deps, &mut tx, caller.account_id, task).await?);
+        }
+        let mut job_ids = Vec::with_capacity(ids.len());
+        for (id, job_id) in ids.iter().zip(asked) {
             store::collections::hold(&mut tx, caller.account_id, *id).await?;
             let Some(known) = store::collections::get_in(&mut tx, caller.account_id, *id).await? else { continue };
             let before = made.lock().ok().and_then(|made| made.get(id).cloned());
@@ -68,8 +73,7 @@ pub async fn update_tags(deps: &Deps, caller: &Caller, ids: Vec<i32>, change: Ta
             if let Ok(mut made) = made.lock() {
                 made.insert(*id, tags);
             }
-            let task = Task::ComputeGroups { collection_id: Some(*id) };
-            job_ids.push(jobs::ask(deps, &mut tx, caller.account_id, task).await?);
+            job_ids.push(job_id);
         }
         tx.commit().await?;
         Ok::<_, Error>(job_ids)

@@ -201,8 +201,8 @@ fn expect_few_patterns(all: &[DataType], wanted: &DataType) -> Result<(), Error>
 
 /// Kinds of data tell identifiers in URLs too: endpoints that are there follow a change of them.
 async fn apply_to_urls(deps: &Deps, tx: &mut Tx, account_id: i64) -> Result<(), Error> {
-    store::templates::reset(tx, account_id).await?;
-    jobs::ask(deps, tx, account_id, Task::ApplyTemplateRules).await.map(drop)
+    jobs::ask(deps, tx, account_id, Task::ApplyTemplateRules).await?;
+    Ok(store::templates::reset(tx, account_id).await?)
 }
 
 fn not_found(name: &str) -> Error {

@@ -1,5 +1,5 @@
 use portolan_engine::template::RULES_VERSION;
-use portolan_store::{Db, Error, Tx, args};
+use portolan_store::{Db, Dialect, Error, Tx, args};
 
 const SELECT_OUTDATED_ACCOUNTS: &str = "SELECT DISTINCT account_id FROM collections \
      WHERE rules_version < $1 AND kind IS NULL AND deleted_at IS NULL ORDER BY account_id";
@@ -38,8 +38,15 @@ pub async fn end(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<(),
 const RESET: &str = "UPDATE collections SET rules_version = 0 \
      WHERE account_id = $1 AND kind IS NULL AND deleted_at IS NULL";
 
+const HOLD_ALL: &str = "SELECT 1 FROM collections WHERE account_id = $1 AND kind IS NULL AND deleted_at IS NULL \
+     ORDER BY collection_id FOR UPDATE";
+
 /// Notes that the rules of an account have changed.
 pub async fn reset(tx: &mut Tx, account_id: i64) -> Result<(), Error> {
+    // Whoever holds several collections takes them in the order of ids. On SQLite one transaction writes at a time.
+    if tx.dialect() == Dialect::Postgres {
+        tx.fetch_all(HOLD_ALL, args![account_id]).await?;
+    }
     tx.execute(RESET, args![account_id]).await.map(drop)
 }
 
