@@ -95,7 +95,10 @@ impl Drop for Turn {
         if self.is_over {
             return;
         }
-        while let Some(next) = self.turns.places().next() {
+        loop {
+            // Nobody is told under the lock.
+            let next = self.turns.places().next();
+            let Some(next) = next else { return };
             // Who has gone away gives the place back.
             match next.send(Self { turns: self.turns.clone(), is_over: false }) {
                 Ok(()) => return,

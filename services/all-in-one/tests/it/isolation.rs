@@ -416,6 +416,12 @@ pub async fn a_full_spool_is_borne(test: TestDb) {
         std::fs::remove_file(&filler).unwrap();
         let answer = send(small.clone().into_bytes()).await.expect(200).json();
         assert_eq!(server.wait_for_job(answer["jobId"].as_str().unwrap()).await["state"], "SUCCEEDED");
+        // The file goes after the end of its job, and would leave room on the full disk.
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while spooled() > empty {
+            assert!(tokio::time::Instant::now() < deadline, "{round}: the file of an ended job stays");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
     }
     let jobs = server.get("/v1/jobs").await.expect(200).json();
     assert_eq!(jobs["jobs"].as_array().unwrap().len(), 2, "{jobs}");

@@ -40,7 +40,7 @@ const GATHER_MAX: Duration = Duration::from_millis(500);
 /// An idle consumer looks at the stored position this often: another process may have moved it.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// What is read goes from the log this often, and not with every batch.
+/// While more is to be read, what was read goes from the log this often, and not with every batch.
 const TRIM_EVERY: Duration = Duration::from_secs(1);
 
 /// A partition that another process works on is looked at again after this.
@@ -86,10 +86,6 @@ async fn consume(
     let Some((mut lanes, mut suspects)) = take(deps, partition, stop).await? else { return Ok(()) };
     let (mut trimmed_to, mut trimmed_at) = (0, Instant::now());
     while !stop.is_cancelled() {
-        if lanes.position() > trimmed_to && trimmed_at.elapsed() >= TRIM_EVERY {
-            deps.log.trim(partition, lanes.position()).await?;
-            (trimmed_to, trimmed_at) = (lanes.position(), Instant::now());
-        }
         let mut step = lanes.step(Instant::now());
         let place = Place { partition, lanes: &lanes, suspects: &suspects, pace, stop };
         let gathered = match gather(deps, &mut repeats, &place, &mut step).await {
@@ -105,6 +101,10 @@ async fn consume(
             gathered => gathered?,
         };
         let is_idle = gathered.is_some() && step.next == step.from;
+        if lanes.position() > trimmed_to && (is_idle || trimmed_at.elapsed() >= TRIM_EVERY) {
+            deps.log.trim(partition, lanes.position()).await?;
+            (trimmed_to, trimmed_at) = (lanes.position(), Instant::now());
+        }
         if is_idle && step.is_scan() && lanes.is_behind() {
             // The scan has nothing new, and those behind go on.
             lanes = lanes.after(&step);
