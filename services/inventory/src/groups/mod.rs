@@ -265,6 +265,6 @@ async fn find_members(deps: &Deps, account_id: i64) -> Result<String, Error> {
         Ok::<_, Error>(job_id)
     })
     .await?;
-    deps.jobs.notify();
+    // The workers are not told: a request that waits for the job works on it itself, and tells them after that.
     Ok(job_id)
 }
