@@ -1,6 +1,6 @@
 # `make` prints the targets. Tools that are not on the machine are installed into ./.local, which can be deleted.
 .DEFAULT_GOAL := help
-.PHONY: help run up-distributed install build check test test-sqlite lint fmt proto-lint deploy-lint docs audit golden bench canary soak security fuzz clean
+.PHONY: help run up-distributed install build check test test-sqlite lint fmt proto-lint deploy-lint docs audit golden bench canary soak security fuzz kubernetes clean
 
 CARGO ?= cargo
 TOOLS := $(CURDIR)/.local/tools
@@ -73,6 +73,9 @@ soak: ## six processes under a mixed load for SOAK_SECONDS (1800), then a table 
 
 fuzz: ## run each parser and the transcoder on changed inputs for FUZZ_SECONDS (60) each
 	deploy/dev/fuzz
+
+kubernetes: ## let a real API server judge the manifests; builds it by Go at the first time
+	deploy/dev/api-server
 
 clean: ## remove what was built and installed here
 	$(CARGO) clean

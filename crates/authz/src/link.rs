@@ -19,6 +19,8 @@ const HURRY: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// After a failure those in a hurry do not ask for this long.
 const DOWN: Duration = Duration::from_millis(500);
+/// Metric of calls that the server did not answer.
+const FAILURES: &str = "portolan_cache_failures_total";
 
 /// PEM files for `rediss://`. They are read at each connection, so that replaced ones count without a restart.
 #[derive(Clone, Debug, Default)]
@@ -98,6 +100,8 @@ impl Redis {
     /// When the address or a file cannot be read, and when certificates come with an address without TLS.
     pub fn with_files(url: &str, installation: &str, files: CertificateFiles) -> Result<Self, String> {
         let unreadable = |error: RedisError| format!("cache.url: {error}");
+        // From zero on, so that the first failure is an increase.
+        metrics::counter!(FAILURES).increment(0);
         // Many calls share a connection: a small one must not wait until the one before it is confirmed.
         let tcp = TcpSettings::default().set_nodelay(true);
         let address = url.into_connection_info().map_err(unreadable)?.set_tcp_settings(tcp);
@@ -195,7 +199,7 @@ impl Redis {
             Ok(Err(error)) => error,
             Err(_) => format!("no answer in {} ms", time.as_millis()),
         };
-        metrics::counter!("portolan_cache_failures_total").increment(1);
+        metrics::counter!(FAILURES).increment(1);
         static TOLD: Seldom = Seldom::new();
         if TOLD.admits(&self.inner.name).is_some() {
             tracing::warn!(server = self.inner.name, error, "the cache does not answer");

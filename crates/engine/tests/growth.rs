@@ -122,6 +122,21 @@ fn ten_times_as_much_costs_little_more_than_ten_times() {
     println!("{table}");
 }
 
+fn raw(url: String, names: usize) -> RawEndpoint {
+    let mut bodies = BodyNames::default();
+    bodies.add_code(200);
+    (0..names).for_each(|name| bodies.add_response(200, &format!("n{name}")));
+    RawEndpoint {
+        method: Method::Get,
+        url,
+        pinned: false,
+        addresses: Default::default(),
+        proven: true,
+        never_merge: false,
+        bodies,
+    }
+}
+
 /// URLs that differ in one place each: their groups cost what the URLs do.
 #[test]
 fn urls_of_many_segments_share_no_square() {
@@ -129,18 +144,38 @@ fn urls_of_many_segments_share_no_square() {
         let mut catalog = Catalog::default();
         for url in 0..20 {
             let path = repeated(segments, |at| format!("/Qx{}", if at == url { url + 1_000 } else { at }), "");
-            catalog.update(&RawEndpoint {
-                method: Method::Get,
-                url: path,
-                pinned: false,
-                addresses: Default::default(),
-                proven: true,
-                never_merge: false,
-                bodies: BodyNames::default(),
-            });
+            catalog.update(&raw(path, 0));
         }
     };
     update(30);
     let (few, many) = (measure(|| update(25)).bytes_total, measure(|| update(250)).bytes_total);
     assert!(many <= few * FACTOR_MAX, "{few} bytes at 25 segments, {many} at 250");
+}
+
+/// A URL that joins a template costs the same whatever joined it before.
+#[test]
+fn urls_of_one_template_share_no_square() {
+    let update = |urls: usize| {
+        let mut catalog = Catalog::default();
+        (0..urls).for_each(|url| _ = catalog.update(&raw(format!("/shop/Qx{url}/lines"), 4)));
+    };
+    update(30);
+    let (few, many) = (measure(|| update(300)).bytes_total, measure(|| update(3_000)).bytes_total);
+    assert!(many <= few * FACTOR_MAX, "{few} bytes for 300 URLs, {many} for 3,000");
+}
+
+#[test]
+fn a_catalog_knows_about_how_much_memory_it_takes() {
+    for (segments, names, differs_at) in [(2, 0, 1), (2, 5, 0), (4, 20, 3), (8, 3, 0), (200, 0, 199), (3, 300, 0)] {
+        let mut catalog = Catalog::default();
+        let fill = || {
+            for url in 1_000..1_300 {
+                let path = repeated(segments, |at| format!("/Qx{}", if at == differs_at { url } else { at }), "");
+                catalog.update(&raw(path, names));
+            }
+        };
+        let held = measure(fill).bytes_current;
+        let told = i64::try_from(catalog.bytes()).unwrap();
+        assert!(told < held * 2 && held < told * 2, "{segments} segments, {names} names: {told} told of {held} bytes");
+    }
 }

@@ -24,6 +24,9 @@ const ACCOUNTS_MAX: usize = 1_000;
 /// What is kept of a reason, which may quote the record.
 const REASON_CHARACTERS_MAX: usize = 1_000;
 
+/// Metric of rejected records that are kept no longer, beyond the bounds of their account.
+pub const FORGOTTEN: &str = "portolan_ingest_rejected_forgotten_total";
+
 /// A record that is set aside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rejected {
@@ -134,7 +137,7 @@ impl Rejects {
         for account_id in self.due(&kept) {
             forgotten += self.forget_oldest(account_id).await?;
         }
-        metrics::counter!("portolan_ingest_rejected_forgotten_total").increment(forgotten);
+        metrics::counter!(FORGOTTEN).increment(forgotten);
         Ok(())
     }
 

@@ -41,6 +41,9 @@ struct Shared {
     address_max: usize,
 }
 
+/// Metric of connections that found no place.
+const REFUSED: &str = "portolan_connections_refused_total";
+
 /// A place among the connections, given back when it is dropped.
 pub struct Admission {
     connections: Connections,
@@ -56,6 +59,8 @@ impl Connections {
     }
 
     fn with_max(max: usize) -> Self {
+        // From zero on, so that the first refusal is an increase.
+        metrics::counter!(REFUSED).increment(0);
         Self(Arc::new(Shared { open: Mutex::default(), max, address_max: max / 2 }))
     }
 
@@ -64,7 +69,7 @@ impl Connections {
         let mut open = self.lock();
         let (all, own) = (open.values().sum::<usize>(), open.get(&address).copied().unwrap_or_default());
         if all >= self.0.max || own >= self.0.address_max {
-            metrics::counter!("portolan_connections_refused_total").increment(1);
+            metrics::counter!(REFUSED).increment(1);
             return None;
         }
         open.insert(address, own + 1);

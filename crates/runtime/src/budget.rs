@@ -52,6 +52,10 @@ pub struct Hold {
     counted: usize,
 }
 
+fn count_refused(reason: Reason, count: u64) {
+    metrics::counter!("portolan_bodies_refused_total", "reason" => reason.as_str_name()).increment(count);
+}
+
 impl BodyBudget {
     /// # Errors
     /// Names the key and what is wrong with its value.
@@ -65,6 +69,10 @@ impl BodyBudget {
 
     /// At most `bytes_max` bytes in all, and `share` for each account or anonymous address.
     pub fn new(bytes_max: usize, share: usize) -> Self {
+        // From zero on, so that the first refusal is an increase.
+        for reason in [Reason::BodiesShareExceeded, Reason::BodiesBudgetExceeded] {
+            count_refused(reason, 0);
+        }
         Self(Arc::new(Shared { bytes_max, share, held: Mutex::default() }))
     }
 
@@ -93,7 +101,7 @@ impl Hold {
         let mut held = self.budget.lock();
         let own = held.by_owner.get(&self.owner).copied().unwrap_or_default();
         let refused = |reason: Reason, limit: usize| {
-            metrics::counter!("portolan_bodies_refused_total", "reason" => reason.as_str_name()).increment(1);
+            count_refused(reason, 1);
             Err(Error::new(reason).with("limit", limit).with("retry_after_seconds", RETRY_AFTER_SECONDS))
         };
         if own + more > share {

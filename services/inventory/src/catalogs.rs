@@ -11,8 +11,8 @@ use portolan_store::Tx;
 
 use crate::{Error, model::endpoints::RawEndpoint, store};
 
-/// Raw URLs of all remembered catalogs together, about half a kilobyte each. The catalog in use is beyond this.
-const RAWS_MAX: usize = 200_000;
+/// Memory of all remembered catalogs together, in bytes. The catalog in use is beyond this.
+const BYTES_MAX: usize = 128 << 20;
 
 /// Rows read at once while a catalog is built.
 const PAGE: i64 = 2_000;
@@ -27,7 +27,7 @@ pub struct Catalogs {
 #[derive(Default)]
 struct Kept {
     entries: HashMap<(i64, i32), Entry>,
-    raws: usize,
+    bytes: usize,
     clock: u64,
 }
 
@@ -53,21 +53,21 @@ impl Catalogs {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.clock += 1;
         let entry = Entry { version, used: kept.clock, catalog };
-        kept.raws += entry.catalog.len();
+        kept.bytes += entry.catalog.bytes();
         if let Some(replaced) = kept.entries.insert((account_id, collection_id), entry) {
-            kept.raws -= replaced.catalog.len();
+            kept.bytes -= replaced.catalog.bytes();
         }
-        while kept.raws > RAWS_MAX && kept.entries.len() > 1 {
+        while kept.bytes > BYTES_MAX && kept.entries.len() > 1 {
             let oldest = kept.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| *key);
             let Some(entry) = oldest.and_then(|key| kept.entries.remove(&key)) else { break };
-            kept.raws -= entry.catalog.len();
+            kept.bytes -= entry.catalog.bytes();
         }
     }
 
     fn remove(&self, key: (i64, i32)) -> Option<Entry> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = kept.entries.remove(&key)?;
-        kept.raws -= entry.catalog.len();
+        kept.bytes -= entry.catalog.bytes();
         Some(entry)
     }
 }

@@ -188,19 +188,8 @@ async fn import(deps: &Deps, account_id: i64, collection_id: i32, document: Docu
             *known = (*known).max(end);
         }
     }
-    let arrived = async {
-        loop {
-            let positions = ingest::positions(deps, account_id).await?;
-            if wanted.iter().all(|(partition, end)| positions.get(partition) >= Some(end)) {
-                return Ok::<_, Error>(());
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    // The records are in the log: what is not shown yet is shown soon.
-    if let Ok(outcome) = tokio::time::timeout(WAIT, arrived).await {
-        outcome?;
-    }
+    // The records are in the log: what is not shown by then is shown soon.
+    ingest::positions_at(deps, account_id, &wanted, WAIT).await?;
     Ok(imported)
 }
 

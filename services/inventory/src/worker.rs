@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Deps, Error,
     catalogs::Catalogs,
-    ingest::{attempts, partition},
+    ingest::{attempts, partition, write},
     retemplating, retention,
     statistics::calls,
     store,
@@ -33,6 +33,10 @@ const MEASURE_LAG_EVERY: Duration = Duration::from_secs(10);
 /// Begins a consumer for each partition, the runner of jobs, and the upkeep of the log. The tables must be there.
 pub fn start(deps: &Deps, tasks: &Tasks) {
     let catalogs = Arc::new(Catalogs::default());
+    // From zero on, so that the first event is an increase.
+    for name in [write::DROPPED, portolan_log::FORGOTTEN] {
+        metrics::counter!(name).increment(0);
+    }
     for partition in 0..deps.log.partitions() {
         let (deps, catalogs) = (deps.clone(), catalogs.clone());
         tasks.keep("a partition", move |stop| partition::run(deps.clone(), catalogs.clone(), partition, stop));

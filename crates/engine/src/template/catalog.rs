@@ -20,10 +20,22 @@ pub struct Catalog {
     space_ids: HashMap<(Method, String, &'static str, usize), usize>,
     spaces: Vec<Space>,
     raws: Vec<Raw>,
-    groups: HashMap<GroupKey, Group>,
+    groups: HashMap<GroupKey, Members>,
     prefixes: HashMap<u128, Prefix>,
     digest: PlaceDigest,
     declared: Declared,
+    bytes: usize,
+}
+
+/// Memory of a raw URL without its segments, of each segment, and of each name of its bodies.
+const RAW_BYTES: usize = 1_024;
+const SEGMENT_BYTES: usize = 256;
+const NAME_BYTES: usize = 16;
+
+/// Memory that what is known of a raw URL takes.
+fn bytes_of(facts: &RawEndpoint, segments: usize) -> usize {
+    let texts = 4 * facts.url.len() + facts.addresses.iter().map(String::len).sum::<usize>();
+    RAW_BYTES + segments * SEGMENT_BYTES + texts + facts.bodies.len() * NAME_BYTES
 }
 
 /// A raw URL whose effective URL is new or changed.
@@ -40,6 +52,8 @@ pub struct Change {
 #[derive(Debug)]
 struct Raw {
     facts: RawEndpoint,
+    /// The URL, as the groups share it.
+    url: Arc<str>,
     space: usize,
     tokens: Arc<[u32]>,
     /// The URL that the qualifying groups give it.
@@ -52,6 +66,13 @@ struct Raw {
 /// Space, open segment, the digest of the other tokens with their places, and whether other values are left out of it.
 type GroupKey = (usize, usize, u128, bool);
 
+#[derive(Debug)]
+enum Members {
+    /// As most URLs are in most of their groups.
+    One(usize),
+    Many(Box<Group>),
+}
+
 #[derive(Debug, Default)]
 struct Group {
     /// By the token, and then by the rest of the URL, of which the first stands for all.
@@ -62,13 +83,37 @@ struct Group {
     folded: BTreeSet<usize>,
 }
 
+impl Group {
+    fn set(&mut self, (token, url): (Arc<str>, Arc<str>), index: usize, is_member: bool) {
+        let urls = self.members.entry(token.clone()).or_default();
+        if is_member {
+            urls.insert(url, index);
+        } else {
+            urls.remove(&url);
+        }
+        if urls.is_empty() {
+            self.members.remove(&token);
+        }
+    }
+}
+
 /// A URL up to one of its open segments.
 #[derive(Debug, Default)]
 struct Prefix {
     /// In how many groups a URL that begins so has this segment variable.
     folds: usize,
-    /// The members of groups that begin so.
-    raws: BTreeSet<usize>,
+    /// The members of groups that begin so, in order.
+    raws: Vec<usize>,
+}
+
+impl Prefix {
+    fn set(&mut self, index: usize, is_member: bool) {
+        match self.raws.binary_search(&index) {
+            Err(place) if is_member => self.raws.insert(place, index),
+            Ok(place) if !is_member => _ = self.raws.remove(place),
+            _ => {}
+        }
+    }
 }
 
 /// What an update has touched: raw URLs to look at again, and URLs whose covered raw URLs have to be.
@@ -90,15 +135,19 @@ impl Catalog {
             Some(index) => {
                 let known = &mut self.raws[index].facts;
                 let before = (known.is_member(), known.is_source(), Some(known.flags()));
+                let bytes = bytes_of(known, tokens.len());
                 if !known.absorb(facts) {
                     return Vec::new();
                 }
+                self.bytes += bytes_of(known, tokens.len()) - bytes;
                 before
             }
             None => {
+                self.bytes += bytes_of(facts, tokens.len());
                 self.spaces[space].raws.set(&tokens, Some(index as u32));
                 self.raws.push(Raw {
                     facts: facts.clone(),
+                    url: facts.url.as_str().into(),
                     space,
                     tokens: tokens.clone(),
                     weak: None,
@@ -127,7 +176,8 @@ impl Catalog {
             self.regroup(index, is_member, &mut touched);
         }
         if tokens.iter().any(|token| self.symbols.has_variable(*token)) {
-            let narrower = self.spaces[space].raws.covering(&tokens, |token| self.symbols.narrower(token));
+            let narrower =
+                self.spaces[space].raws.covering(&tokens, |token| self.symbols.with(*token, Symbols::narrower));
             for index in narrower {
                 self.refresh_joined(index as usize, &mut touched);
             }
@@ -144,6 +194,25 @@ impl Catalog {
         let space = &self.spaces[*self.space_ids.get(&(method, front, back, tokens.len()))?];
         let raw = &self.raws[space.raws.get(&tokens)? as usize];
         raw.effective.as_deref().map(str::to_owned)
+    }
+
+    /// The template that stands for a URL which the catalog does not hold, if one does.
+    pub fn template_of(&self, method: Method, url: &str) -> Option<String> {
+        if let Some(declared) = self.declared.find(method, url) {
+            return Some(declared.to_owned());
+        }
+        let split = SplitUrl::new(url);
+        let (front, back) = split.frame();
+        let texts: Vec<&str> = split.segments().collect();
+        let space = &self.spaces[*self.space_ids.get(&(method, front, back, texts.len()))?];
+        let covering = space.templates.covering(&texts, |text| self.symbols.covering_text(text));
+        let template = self.most_literal(space, covering, texts.len())?;
+        Some(self.url(space, &self.resolve(space, &template)))
+    }
+
+    /// About how much memory it takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Number of raw URLs.
@@ -206,27 +275,26 @@ impl Catalog {
     fn regroup(&mut self, index: usize, is_member: bool, touched: &mut Touched) {
         let mut stale = BTreeSet::from([index]);
         for (_, key) in self.prefix_keys(index) {
-            let prefix = self.prefixes.entry(key).or_default();
-            if is_member {
-                prefix.raws.insert(index);
-            } else {
-                prefix.raws.remove(&index);
-            }
+            self.prefixes.entry(key).or_default().set(index, is_member);
         }
-        let url: Arc<str> = self.raws[index].facts.url.as_str().into();
         for (at, key) in self.group_keys(index) {
-            let token = self.symbols.text(self.raws[index].tokens[at]).clone();
-            let mut group = self.groups.remove(&key).unwrap_or_default();
-            let url = url.clone();
-            let of_token = group.members.entry(token.clone()).or_default();
-            if is_member {
-                of_token.insert(url, index);
-            } else {
-                of_token.remove(&url);
-                if of_token.is_empty() {
-                    group.members.remove(&token);
+            let mut group = match self.groups.remove(&key) {
+                Some(Members::Many(group)) => group,
+                Some(Members::One(known)) if known != index && is_member => {
+                    let mut group = Box::<Group>::default();
+                    group.set(self.token_and_url(known, at), known, true);
+                    group
                 }
-            }
+                // A URL alone makes no variable.
+                known => {
+                    let other = known.filter(|known| !matches!(known, Members::One(known) if *known == index));
+                    if let Some(one) = other.or(is_member.then_some(Members::One(index))) {
+                        self.groups.insert(key, one);
+                    }
+                    continue;
+                }
+            };
+            group.set(self.token_and_url(index, at), index, is_member);
             for changed in self.refold(&mut group, at, key.3, index) {
                 let is_folded = group.folded.contains(&changed);
                 let key = self.prefix_key(changed, at);
@@ -237,11 +305,16 @@ impl Catalog {
                     stale.extend(&prefix.raws);
                 }
             }
-            self.groups.insert(key, group);
+            self.groups.insert(key, Members::Many(group));
         }
         for index in stale {
             self.refresh_weak(index, touched);
         }
+    }
+
+    fn token_and_url(&self, index: usize, at: usize) -> (Arc<str>, Arc<str>) {
+        let raw = &self.raws[index];
+        (self.symbols.text(raw.tokens[at]).clone(), raw.url.clone())
     }
 
     /// Finds the members of a group that are values of one variable, after the facts of one have changed; answers those
@@ -308,13 +381,10 @@ impl Catalog {
         touched.raws.insert(index);
         // Another raw URL may have joined this one, if it is a template.
         touched.patterns.insert((space, raw.tokens.clone()));
-        if let Some(tokens) = before {
-            self.spaces[space].count_source(&tokens, false);
-            touched.patterns.insert((space, tokens));
-        }
-        if let Some(tokens) = weak {
-            self.spaces[space].count_source(&tokens, true);
-            touched.patterns.insert((space, tokens));
+        for (tokens, is_added) in [(before, false), (weak, true)] {
+            if let Some(tokens) = tokens.filter(|tokens| self.spaces[space].count_source(tokens, is_added)) {
+                touched.patterns.insert((space, tokens));
+            }
         }
     }
 
@@ -323,7 +393,7 @@ impl Catalog {
         let Raw { facts, space, tokens, .. } = &self.raws[index];
         let wider = match tokens.len() {
             0 | 1 => Vec::new(),
-            _ => self.spaces[*space].raws.covering(tokens, |token| self.symbols.wider(token)),
+            _ => self.spaces[*space].raws.covering(tokens, |token| self.symbols.with(*token, Symbols::wider)),
         };
         let changes = |other: &Raw| tokens.iter().zip(&*other.tokens).filter(|(left, right)| left != right).count();
         let others = wider.into_iter().map(|index| &self.raws[index as usize]);
@@ -443,12 +513,16 @@ impl Catalog {
 
     /// The covering template with the most literal tokens, which are fewer than the URL's. Of several the smallest.
     fn best_template(&self, space: &Space, tokens: &[u32]) -> Option<Arc<[u32]>> {
-        let own = self.literals(tokens);
-        let covering = space.templates.covering(tokens, |token| self.symbols.covering(token));
-        let candidates: Vec<_> = covering
+        let covering = space.templates.covering(tokens, |token| self.symbols.with(*token, Symbols::covering));
+        self.most_literal(space, covering, self.literals(tokens)).filter(|_| tokens.len() > 1)
+    }
+
+    /// Of templates with fewer literal tokens than `own` the one with the most. Of several the smallest.
+    fn most_literal(&self, space: &Space, templates: Vec<u32>, own: usize) -> Option<Arc<[u32]>> {
+        let candidates: Vec<_> = templates
             .into_iter()
             .map(|id| &space.template_tokens[id as usize])
-            .filter(|template| tokens.len() > 1 && self.literals(template) < own)
+            .filter(|template| self.literals(template) < own)
             .collect();
         let most = candidates.iter().map(|template| self.literals(template)).max()?;
         let most_literal = candidates.into_iter().filter(|template| self.literals(template) == most);

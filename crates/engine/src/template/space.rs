@@ -32,8 +32,9 @@ impl Space {
         }
     }
 
-    /// Counts a source of a template up or down; a template without any is none.
-    pub(super) fn count_source(&mut self, tokens: &Arc<[u32]>, is_added: bool) {
+    /// Counts a source of a template up or down; a template without any is none. Tells whether the template came or went:
+    /// otherwise no URL has to be looked at again.
+    pub(super) fn count_source(&mut self, tokens: &Arc<[u32]>, is_added: bool) -> bool {
         let fresh = self.sources.len() as u32;
         let id = *self.template_ids.entry(tokens.clone()).or_insert(fresh);
         if id == fresh {
@@ -47,6 +48,7 @@ impl Space {
         if was_there != is_there {
             self.templates.set(tokens, is_there.then_some(id));
         }
+        was_there != is_there
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use portolan_path::{Part, Segment};
 
-use super::assign::{covers, is_open};
+use super::assign::covers;
 use super::look::{Look, verb_of};
 use super::segment::Variable;
 use super::weak::Below;
@@ -24,8 +24,8 @@ pub(super) struct Symbols {
 struct Symbol {
     text: Arc<str>,
     variable: Option<Variable>,
-    /// It joins a template that it fits.
-    is_open: bool,
+    /// The variables that cover it, a bit for each kind by its number.
+    covering: u8,
     /// It may be the value of a variable, when enough is seen.
     look: Option<Look>,
     /// What it then becomes.
@@ -56,14 +56,16 @@ impl Symbols {
         let text: Arc<str> = token.into();
         let id = self.entries.len() as u32;
         self.ids.insert(text.clone(), id);
-        let (variable, is_open, look) = (Variable::of_token(token), is_open(token), Look::of(token));
+        let (variable, look) = (Variable::of_token(token), Look::of(token));
+        let covering = Variable::ALL.into_iter().filter(|kind| covers(*kind, token));
+        let covering = covering.fold(0, |bits, kind| bits | 1 << kind as u8);
         let widest = widest_of(token);
         if let Some(widest) = &widest {
             self.mixed.entry(widest.clone()).or_default().push(id);
         }
         let has_verb = !verb_of(token).is_empty();
         let below = Below::of(token);
-        self.entries.push(Symbol { text, variable, is_open, look, folded: None, has_verb, below, widest });
+        self.entries.push(Symbol { text, variable, covering, look, folded: None, has_verb, below, widest });
         if look.is_some() {
             let folded = self.intern(&folded(token));
             self.entries[id as usize].folded = Some(folded);
@@ -135,12 +137,25 @@ impl Symbols {
         self.look(token).is_some_and(|look| look.is_open_at(at))
     }
 
+    /// Whether a variable stands for another token.
     pub fn covers(&self, template: u32, token: u32) -> bool {
-        let token = &self.entries[token as usize];
-        self.variable(template).is_some_and(|variable| match token.variable {
-            Some(_) => variable == Variable::String,
-            None => token.is_open && covers(variable, &token.text),
-        })
+        let covering = self.entries[token as usize].covering;
+        self.variable(template).is_some_and(|kind| covering & 1 << kind as u8 != 0)
+    }
+
+    /// A token with those that stand beside it in a way.
+    pub fn with(&self, token: u32, beside: impl Fn(&Self, u32) -> Vec<u32>) -> Vec<u32> {
+        let mut all = beside(self, token);
+        all.push(token);
+        all
+    }
+
+    /// The tokens of templates that stand for a text, itself among them when it is known.
+    pub fn covering_text(&self, text: &str) -> Vec<u32> {
+        if let Some(token) = self.get(text) {
+            return self.with(token, Self::covering);
+        }
+        Variable::ALL.into_iter().filter(|kind| covers(*kind, text)).map(|kind| self.variables[kind as usize]).collect()
     }
 
     /// The variable tokens that cover a token.

@@ -41,18 +41,13 @@ impl Trie {
         self.nodes[at as usize].value
     }
 
-    /// The numbers of all sequences whose every token is the searched one, or one of `alternatives` for it.
-    pub fn covering(&self, tokens: &[u32], alternatives: impl Fn(u32) -> Vec<u32>) -> Vec<u32> {
+    /// The numbers of all sequences whose every token is one of `accepted` for what is searched at its place.
+    pub fn covering<T>(&self, places: &[T], accepted: impl Fn(&T) -> Vec<u32>) -> Vec<u32> {
         let mut level = vec![0u32];
-        for token in tokens {
-            let mut alternatives = alternatives(*token);
-            alternatives.push(*token);
-            level = level
-                .iter()
-                .flat_map(|at| {
-                    alternatives.iter().filter_map(|token| self.nodes[*at as usize].children.get(token).copied())
-                })
-                .collect();
+        for place in places {
+            let accepted = accepted(place);
+            let next = |at: &u32, token: &u32| self.nodes[*at as usize].children.get(token).copied();
+            level = level.iter().flat_map(|at| accepted.iter().filter_map(|token| next(at, token))).collect();
         }
         level.iter().filter_map(|at| self.nodes[*at as usize].value).collect()
     }

@@ -76,6 +76,11 @@ impl BodyNames {
         self.names() >= RICH && other.names() >= RICH && self.agrees_with(other, NAMES_PER_DIFFERENCE)
     }
 
+    /// How many names are kept.
+    pub(super) fn len(&self) -> usize {
+        self.request.len() + self.responses.values().map(BTreeSet::len).sum::<usize>()
+    }
+
     /// How many names calls show.
     fn names(&self) -> usize {
         self.request.len() + self.responses.values().map(BTreeSet::len).max().unwrap_or_default()

@@ -20,7 +20,8 @@ use crate::{
     },
     redaction, store,
     store::positions::Progress,
-    writer::{Changed, CollectionWriter, note_changes},
+    writer,
+    writer::{CATALOG_BYTES_MAX, Changed, CollectionWriter, note_changes},
 };
 
 /// Fault point before the commit of a batch.
@@ -28,6 +29,9 @@ const WRITTEN: &str = "ingest.written";
 
 /// Attempts to find or make the collection of a host: another process may make or delete it meanwhile.
 const HOST_ATTEMPTS_MAX: u32 = 3;
+
+/// Metric of records whose new URLs had no room in their collection.
+pub const DROPPED: &str = "portolan_ingest_dropped_total";
 
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +118,13 @@ pub async fn put(
             redaction::strip_all(&mut deltas);
         }
         let mut catalog = catalogs.take(tx, account_id, collection_id, version).await?;
+        let (deltas, rest) = writer::fit(&catalog, deltas, CATALOG_BYTES_MAX);
+        if !rest.is_empty() {
+            let count = records_of(&rest);
+            store::collections::add_dropped(tx, account_id, i64::from(collection_id), count).await?;
+            metrics::counter!(DROPPED).increment(count.unsigned_abs());
+            tracing::warn!(account_id, collection_id, count, "records of new URLs are dropped: the collection is full");
+        }
         let writer = CollectionWriter::new(tx, account_id, collection_id, &mut catalog);
         let mut changed = writer.write(deltas).await?;
         if redacted {

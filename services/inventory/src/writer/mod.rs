@@ -3,6 +3,7 @@ mod carry;
 mod collection;
 mod reshape;
 mod retemplate;
+mod room;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +12,7 @@ pub use collection::CollectionWriter;
 use portolan_store::Tx;
 pub(crate) use reshape::{Form, reshape};
 pub(crate) use retemplate::{Entry, destination, keep_apart, move_to, retemplate};
+pub(crate) use room::{CATALOG_BYTES_MAX, fit};
 
 use crate::{Error, announce::News, feed, members, model::groups::Counts};
 

@@ -99,7 +99,7 @@ pub async fn update_access_type(
 const ADD_DROPPED: &str =
     "UPDATE collections SET dropped_records = dropped_records + $3 WHERE account_id = $1 AND collection_id = $2";
 
-/// Counts records that came while a collection was deactivated.
+/// Counts records that have no place in a collection: it is deactivated, or full.
 pub async fn add_dropped(tx: &mut Tx, account_id: i64, collection_id: i64, count: i64) -> Result<(), Error> {
     tx.execute(ADD_DROPPED, args![account_id, collection_id, count]).await.map(drop)
 }
