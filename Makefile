@@ -46,8 +46,9 @@ proto-lint: $(BUF) ## check the contract's style
 deploy-lint: ## check Kubernetes manifests, Envoy's configuration, alert rules and scripts
 	deploy/lint
 
-docs: $(MDBOOK) ## build the manual into target/book
+docs: $(MDBOOK) ## build the manual into target/book, and the documentation of the crates into target/doc
 	$(MDBOOK) build docs
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --locked --workspace --no-deps --document-private-items
 
 audit: $(DENY) ## check licenses, sources and duplicates of dependencies, and known vulnerabilities where reachable
 	$(DENY) --locked check --hide-inclusion-graph bans licenses sources

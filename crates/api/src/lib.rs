@@ -5,7 +5,7 @@
 //! - Nothing here is written by hand twice: routes, access rules, statuses and texts are read from the descriptors.
 //! - An RPC without an access rule has [`Who::Nobody`].
 //!
-//! Start with [`policy`] for what stands beside an RPC and with [`Error`] for how a failure travels.
+//! Start with [`fn@policy`] for what stands beside an RPC and with [`Error`] for how a failure travels.
 
 pub mod access;
 mod error;

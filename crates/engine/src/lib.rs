@@ -1,7 +1,7 @@
 //! The inventory engine: from ingest records to endpoints, templates, typed parameters, authentication and API types.
 //! It holds rules and no state of its own, and does no input or output.
 //!
-//! - [`observe`] reads one record into [`Observation`]s.
+//! - [`fn@observe`] reads one record into [`Observation`]s.
 //! - [`EndpointDelta`] adds observations of one raw URL up.
 //! - [`template::Catalog`] gives every raw URL its effective URL; [`joined_parameters`] are the URL parameters that it
 //!   has there.
@@ -12,7 +12,7 @@
 //! - What is stored belongs to raw URLs, so joining a template loses nothing.
 //! - No input panics, recurses or runs longer than in proportion to its length; everything kept is bounded.
 //!
-//! Start reading at [`observe`], then [`template`].
+//! Start reading at [`fn@observe`], then [`template`].
 
 mod access;
 mod api_type;

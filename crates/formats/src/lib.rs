@@ -12,7 +12,7 @@
 //!
 //! A zip archive of documents is opened by [`archive::Archive`].
 //!
-//! Start at [`detect`], then [`har::convert_reader`], [`openapi::Document::parse`] and [`postman::Document::parse`].
+//! Start at [`fn@detect`], then [`har::convert_reader`], [`openapi::Document::parse`] and [`postman::Document::parse`].
 
 pub mod archive;
 mod bundle;

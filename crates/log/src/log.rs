@@ -126,7 +126,7 @@ impl Log {
     ///
     /// A repeated `(producer_id, sequence)` appends nothing and returns what the first call did, for 7 days. Transient
     /// failures are repeated inside for up to a second. In a broker a repetition appends again, and so may an append that
-    /// failed have written some: readers pass over what carries a [`ProducerMark`] that they have seen.
+    /// failed have written some: readers pass over what carries a [`ProducerMark`](crate::ProducerMark) that they have seen.
     ///
     /// # Errors
     /// [`Error::TooLarge`] for a message above 16 MiB or a call above 64 MiB, [`Error::ProducerId`], [`Error::Store`].

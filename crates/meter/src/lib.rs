@@ -2,10 +2,10 @@
 //!
 //! It owns the tables `meter_deltas` and `meter_counts` beside those of the service. Triggers of the service write a
 //! delta in the transaction that changes what is counted, whoever changes it; [`fold`] adds deltas to the counts and
-//! puts each new count, with its version, into the outbox. Nothing is counted by scanning but in [`recount`].
+//! puts each new count, with its version, into the outbox. Nothing is counted by scanning but in [`fn@recount`].
 //!
 //! A service adopts it with triggers in its migrations and three calls: [`open`] before its own migrations, [`start`]
-//! for the folding, [`recount`] where billing asks for it.
+//! for the folding, [`fn@recount`] where billing asks for it.
 //!
 //! # Invariants
 //! - A count is the sum of the deltas that are folded into it; delta and fold are each one transaction, so a crash at

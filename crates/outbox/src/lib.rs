@@ -10,8 +10,8 @@
 //! let change = Change::of("collection", id).after(&json!({"name": name})); // no secrets
 //! portolan_outbox::audit(&mut tx, caller, change).await?;               // before `tx.commit()`
 //! ```
-//! `main.rs` calls [`start`]; the one process adds the service to its [`Relay`].
-//! The action comes from the `audit` option beside the RPC. A write whose handler does not call [`audit`] is recorded by
+//! `main.rs` calls [`fn@start`]; the one process adds the service to its [`Relay`].
+//! The action comes from the `audit` option beside the RPC. A write whose handler does not call [`fn@audit`] is recorded by
 //! the guard after its answer, through [`AuditLog`], without the values before and after.
 //!
 //! # Invariants

@@ -10,7 +10,7 @@ use crate::{Dialect, Error};
 /// The steps that bring the tables of one service or library to the state this program expects.
 #[derive(Clone, Copy, Debug)]
 pub struct Migrations {
-    /// The service of the [`Db`] they run on, or the name of the library.
+    /// The service of the [`Db`](crate::Db) they run on, or the name of the library.
     pub service: &'static str,
     /// In strictly ascending order of version, beginning at 1 or above.
     pub steps: &'static [Migration],

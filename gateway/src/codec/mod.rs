@@ -5,7 +5,7 @@
 //! - No input makes it panic, recurse without bound, or hold more than a few times the input's size.
 //! - The naming rules stand in `proto/README.md`; a field's exceptions are its options.
 //!
-//! Start with [`plan::Plans`], then [`json_to_wire`] for requests and [`wire_to_json`] for answers.
+//! Start with [`plan::Plans`], then [`mod@json_to_wire`] for requests and [`mod@wire_to_json`] for answers.
 
 mod json_to_wire;
 mod plan;

@@ -23,7 +23,7 @@ use crate::{
 pub(crate) struct UpArgs {
     #[command(flatten)]
     process: ProcessArgs,
-    /// Starts these alone, separated by commas, and reaches the others at the addresses of [peers].
+    /// Starts these alone, separated by commas, and reaches the others at the addresses of section `peers`.
     #[arg(long, value_name = "SERVICE,…", value_enum, value_delimiter = ',')]
     services: Vec<Role>,
 }

@@ -28,6 +28,12 @@ impl Compact {
     pub fn ends_with(&self, text: &str) -> bool {
         self.bytes[..self.len].ends_with(text.as_bytes())
     }
+
+    /// Whether the key is the word, or the word with "number", "no" or "code" behind it.
+    pub fn is_name(&self, word: &str) -> bool {
+        let rest = self.bytes[..self.len].strip_prefix(word.as_bytes());
+        rest.is_some_and(|rest| [&b""[..], b"number", b"no", b"nr", b"num", b"code", b"id"].contains(&rest))
+    }
 }
 
 /// The ASCII letters of a text, of either case, as a bit each; a few other characters share a bit with a letter. A text
@@ -168,13 +174,6 @@ pub(super) fn speaks_of(key: &str, word: &str) -> bool {
 /// The same for a key whose compact form is at hand.
 pub(super) fn compact_speaks_of(key: &str, compact: &Compact, word: &str) -> bool {
     if word.len() > 4 { compact.contains(word) } else { compact.is(word) || has_word(key, word) }
-}
-
-/// Whether the key is the word, or the word with "number", "no" or "code" behind it.
-pub(super) fn is_name(key: &str, word: &str) -> bool {
-    let compact = Compact::new(key);
-    let rest = compact.bytes[..compact.len].strip_prefix(word.as_bytes());
-    rest.is_some_and(|rest| [&b""[..], b"number", b"no", b"nr", b"num", b"code", b"id"].contains(&rest))
 }
 
 /// Whether the last word says that the value tells something about the data and is not the data: `birthRate`,

@@ -31,6 +31,7 @@ pub use pii::PiiType;
 pub use subtype::{Position, REQUEST, SubType, SuperType};
 
 use facts::{Facts, Owner};
+use keys::Compact;
 use kinds::{AT, CLASSES, COLON, DASH, DIGIT, DOT, Kinds, LETTER, PLUS, SIGN, SLASH, SPACE, UPPER, WIDE, kinds_of};
 use national::National;
 use pii::Rule;
@@ -260,9 +261,10 @@ impl Detectors {
     pub fn detect_key(&self, key: &str) -> Option<SubType> {
         let custom = self.custom.iter().find(|rule| rule.is_key_match(key)).map(CustomRule::sub_type);
         let by_name = || {
-            let national = self.national.iter().find(|(national, _)| national.is_name(key));
+            let compact = Compact::new(key);
+            let national = self.national.iter().find(|(national, _)| national.is_name(&compact));
             let pair = || self.pairs.iter().find(|(pair, _)| (pair.key)(key));
-            let iban = || self.iban.filter(|_| keys::is_name(key, "iban"));
+            let iban = || self.iban.filter(|_| compact.is_name("iban"));
             national.map(|(_, found)| *found).or_else(|| pair().map(|(_, found)| *found)).or_else(iban)
         };
         custom.or_else(|| self.facts(key).kind).or_else(by_name)
@@ -338,7 +340,11 @@ impl Detectors {
                 .filter(|(national, _)| national.is_match(key, value, is_text, facts.names_an_identifier))
         };
         // A number may be one of several countries; the one that the key names is it.
-        let named = known().find(|(national, _)| national.is_name(key) || national.is_own_name(key));
+        let is_named = |national: &National| {
+            let compact = Compact::new(key);
+            national.is_name(&compact) || national.is_own_name(key, &compact)
+        };
+        let named = known().find(|(national, _)| is_named(national));
         named.or_else(|| known().next()).map(|(_, sub_type)| *sub_type)
     }
 }
@@ -426,7 +432,7 @@ fn detect_built_in(key: &str, facts: Facts, value: &str, kinds: Kinds) -> Detect
 /// Whether the key speaks of a social security number, and the digits may be one without its dashes.
 fn names_ssn(key: &str, value: &str) -> bool {
     matches!(value.len(), 9 | 11)
-        && national::US_SSN_DIGITS.is_own_name(key)
+        && national::US_SSN_DIGITS.is_own_name(key, &Compact::new(key))
         && national::US_SSN_DIGITS.is_match(key, value, false, true)
 }
 

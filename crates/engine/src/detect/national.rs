@@ -149,14 +149,13 @@ impl National {
     }
 
     /// Whether the key speaks of the identifier by a name of its own.
-    pub fn is_own_name(&self, key: &str) -> bool {
-        let compact = Compact::new(key);
-        self.words.iter().any(|word| keys::compact_speaks_of(key, &compact, word))
+    pub fn is_own_name(&self, key: &str, compact: &Compact) -> bool {
+        self.words.iter().any(|word| keys::compact_speaks_of(key, compact, word))
     }
 
     /// Whether the key is the name of this identifier and of no other.
-    pub fn is_name(&self, key: &str) -> bool {
-        self.words.iter().any(|word| word.len() > 3 && keys::is_name(key, word))
+    pub fn is_name(&self, compact: &Compact) -> bool {
+        self.words.iter().any(|word| word.len() > 3 && compact.is_name(word))
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn parse(text: &str) -> Result<Map<String, Value>, Error> {
     Ok(root)
 }
 
-/// `a[b][]` as `a` and [`b`, ``].
+/// `a[b][]` as `a` and the list of `b` and nothing.
 fn split(name: &str) -> (String, Vec<&str>) {
     let Some((first, rest)) = name.split_once('[') else { return (name.to_owned(), Vec::new()) };
     let Some(inner) = rest.strip_suffix(']').filter(|_| !first.is_empty()) else {

@@ -1,7 +1,7 @@
 //! Ingest: from the log into the tables.
 //!
 //! One task for each partition fetches a batch ([`gather`]), folds it in memory ([`batch`]) and writes it in one
-//! transaction with how far the partition is read ([`write`]). Who loses the race for the offset, another process included, has written
+//! transaction with how far the partition is read ([`mod@write`]). Who loses the race for the offset, another process included, has written
 //! nothing and reads the position anew.
 //!
 //! # Invariants
