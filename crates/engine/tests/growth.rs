@@ -152,16 +152,21 @@ fn urls_of_many_segments_share_no_square() {
     assert!(many <= few * FACTOR_MAX, "{few} bytes at 25 segments, {many} at 250");
 }
 
-/// A URL that joins a template costs the same whatever joined it before.
+/// A URL that joins a template costs the same whatever joined it before, also where each new one comes first.
 #[test]
 fn urls_of_one_template_share_no_square() {
-    let update = |urls: usize| {
-        let mut catalog = Catalog::default();
-        (0..urls).for_each(|url| _ = catalog.update(&raw(format!("/shop/Qx{url}/lines"), 4)));
-    };
-    update(30);
-    let (few, many) = (measure(|| update(300)).bytes_total, measure(|| update(3_000)).bytes_total);
-    assert!(many <= few * FACTOR_MAX, "{few} bytes for 300 URLs, {many} for 3,000");
+    for is_descending in [false, true] {
+        let update = |urls: usize| {
+            let mut catalog = Catalog::default();
+            for at in 0..urls {
+                let url = if is_descending { 9_999 - at } else { 1_000 + at };
+                catalog.update(&raw(format!("/shop/Qx{url}/lines"), 4));
+            }
+        };
+        update(30);
+        let (few, many) = (measure(|| update(300)).bytes_total, measure(|| update(3_000)).bytes_total);
+        assert!(many <= few * FACTOR_MAX, "{few} bytes for 300 URLs, {many} for 3,000, descending {is_descending}");
+    }
 }
 
 #[test]

@@ -12,16 +12,17 @@ use portolan_store::Tx;
 use crate::{Error, model::endpoints::RawEndpoint, store};
 
 /// Memory of all remembered catalogs together, in bytes. The catalog in use is beyond this.
-const BYTES_MAX: usize = 128 << 20;
+const BYTES_MAX: usize = 256 << 20;
 
 /// Rows read at once while a catalog is built.
 const PAGE: i64 = 2_000;
 
 /// The catalogs of the collections that were written last. An entry is taken out to be used and comes back after the
 /// commit, so that a failed transaction forgets it.
-#[derive(Default)]
 pub struct Catalogs {
     kept: Mutex<Kept>,
+    /// Memory for the URLs of one collection.
+    pub urls_bytes_max: usize,
 }
 
 #[derive(Default)]
@@ -39,6 +40,10 @@ struct Entry {
 }
 
 impl Catalogs {
+    pub fn new(urls_bytes_max: usize) -> Self {
+        Self { kept: Mutex::default(), urls_bytes_max }
+    }
+
     /// The catalog of a collection as it was before `version`, from memory or from the tables. The transaction holds the
     /// collection.
     pub async fn take(&self, tx: &mut Tx, account_id: i64, collection_id: i32, version: i64) -> Result<Catalog, Error> {

@@ -52,6 +52,8 @@ pub struct Deps {
     pub(crate) call_stats_s: i64,
     /// How long the rest is kept.
     pub(crate) kept: Kept,
+    /// Memory for the URLs of one collection.
+    pub(crate) urls_bytes_max: usize,
     /// The program that [`crate::probe`] runs in, apart from this process; none in a library.
     pub(crate) probe_program: Option<Arc<std::path::Path>>,
     pub(crate) shared: Arc<Shared>,
@@ -107,17 +109,19 @@ impl Deps {
             trusted_proxies: Arc::new([]),
             call_stats_s,
             kept: Kept { closed_issues_s: i64::MAX, samples_s: i64::MAX, rejected_s: i64::MAX },
+            urls_bytes_max: usize::MAX,
             probe_program: None,
             shared: Arc::new(shared),
         })
     }
 
-    /// Keeps what grows by the day for as long as the options say.
+    /// Keeps what grows as long, and as much of it, as the options say.
     #[must_use]
     pub fn configured(self, options: &Options) -> Self {
         let (closed_issues_s, samples_s) = (kept_s(options.closed_issues_days), kept_s(options.samples_days));
         let kept = Kept { closed_issues_s, samples_s, ..self.kept };
-        Self { call_stats_s: i64::from(options.call_stats_days) * DAY_S, kept, ..self }
+        let call_stats_s = i64::from(options.call_stats_days) * DAY_S;
+        Self { call_stats_s, kept, urls_bytes_max: options.urls_bytes_max, ..self }
     }
 
     /// Keeps records that could not be read for so many days, and for ever with 0.

@@ -13,6 +13,8 @@ pub struct Options {
     pub closed_issues_days: u32,
     /// Days for which samples are kept.
     pub samples_days: u32,
+    /// Memory for the URLs of one collection.
+    pub urls_bytes_max: usize,
     /// Calls of a vendor's account a minute, of the section `tokens`; 0 for any number.
     #[serde(skip)]
     pub management_rate_limit: i64,
@@ -41,6 +43,7 @@ impl Options {
         ] {
             reader.expect(days <= RETENTION_DAYS_MAX, || format!("{key} must be 0 to 36,500"));
         }
+        reader.expect(options.urls_bytes_max > 0, || "inventory.urls_bytes_max must be at least 1".to_owned());
         Ok(reader.finish(options)?)
     }
 }

@@ -32,7 +32,7 @@ const MEASURE_LAG_EVERY: Duration = Duration::from_secs(10);
 
 /// Begins a consumer for each partition, the runner of jobs, and the upkeep of the log. The tables must be there.
 pub fn start(deps: &Deps, tasks: &Tasks) {
-    let catalogs = Arc::new(Catalogs::default());
+    let catalogs = Arc::new(Catalogs::new(deps.urls_bytes_max));
     // From zero on, so that the first event is an increase.
     for name in [write::DROPPED, portolan_log::FORGOTTEN] {
         metrics::counter!(name).increment(0);

@@ -42,6 +42,15 @@ impl RawEndpoint {
         self.bodies.absorb(&other.bodies) || self.flags() != before || self.addresses.len() != known
     }
 
+    /// About how much memory what is known of it takes in a catalog, in bytes.
+    pub(super) fn bytes(&self, segments: usize) -> usize {
+        const ALONE: usize = 1_024;
+        const OF_SEGMENT: usize = 256;
+        const OF_NAME: usize = 16;
+        let texts = 4 * self.url.len() + self.addresses.iter().map(String::len).sum::<usize>();
+        ALONE + segments * OF_SEGMENT + texts + self.bodies.len() * OF_NAME
+    }
+
     /// Keeps its own URL whatever else is seen.
     pub(super) fn is_fixed(&self) -> bool {
         self.pinned || self.never_merge || !is_templatable(&self.url)

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::assign::RawEndpoint;
 use super::declared::{Address, Declared};
+use super::group::{Group, Members, Prefix};
 use super::segment::SplitUrl;
 use super::space::{PlaceDigest, Space};
 use super::symbols::Symbols;
@@ -25,17 +26,6 @@ pub struct Catalog {
     digest: PlaceDigest,
     declared: Declared,
     bytes: usize,
-}
-
-/// Memory of a raw URL without its segments, of each segment, and of each name of its bodies.
-const RAW_BYTES: usize = 1_024;
-const SEGMENT_BYTES: usize = 256;
-const NAME_BYTES: usize = 16;
-
-/// Memory that what is known of a raw URL takes.
-fn bytes_of(facts: &RawEndpoint, segments: usize) -> usize {
-    let texts = 4 * facts.url.len() + facts.addresses.iter().map(String::len).sum::<usize>();
-    RAW_BYTES + segments * SEGMENT_BYTES + texts + facts.bodies.len() * NAME_BYTES
 }
 
 /// A raw URL whose effective URL is new or changed.
@@ -66,56 +56,6 @@ struct Raw {
 /// Space, open segment, the digest of the other tokens with their places, and whether other values are left out of it.
 type GroupKey = (usize, usize, u128, bool);
 
-#[derive(Debug)]
-enum Members {
-    /// As most URLs are in most of their groups.
-    One(usize),
-    Many(Box<Group>),
-}
-
-#[derive(Debug, Default)]
-struct Group {
-    /// By the token, and then by the rest of the URL, of which the first stands for all.
-    members: BTreeMap<Arc<str>, BTreeMap<Arc<str>, usize>>,
-    /// The members around which others are alike.
-    cores: Vec<usize>,
-    /// The members whose token is a value of the variable.
-    folded: BTreeSet<usize>,
-}
-
-impl Group {
-    fn set(&mut self, (token, url): (Arc<str>, Arc<str>), index: usize, is_member: bool) {
-        let urls = self.members.entry(token.clone()).or_default();
-        if is_member {
-            urls.insert(url, index);
-        } else {
-            urls.remove(&url);
-        }
-        if urls.is_empty() {
-            self.members.remove(&token);
-        }
-    }
-}
-
-/// A URL up to one of its open segments.
-#[derive(Debug, Default)]
-struct Prefix {
-    /// In how many groups a URL that begins so has this segment variable.
-    folds: usize,
-    /// The members of groups that begin so, in order.
-    raws: Vec<usize>,
-}
-
-impl Prefix {
-    fn set(&mut self, index: usize, is_member: bool) {
-        match self.raws.binary_search(&index) {
-            Err(place) if is_member => self.raws.insert(place, index),
-            Ok(place) if !is_member => _ = self.raws.remove(place),
-            _ => {}
-        }
-    }
-}
-
 /// What an update has touched: raw URLs to look at again, and URLs whose covered raw URLs have to be.
 #[derive(Default)]
 struct Touched {
@@ -135,15 +75,15 @@ impl Catalog {
             Some(index) => {
                 let known = &mut self.raws[index].facts;
                 let before = (known.is_member(), known.is_source(), Some(known.flags()));
-                let bytes = bytes_of(known, tokens.len());
+                let bytes = known.bytes(tokens.len());
                 if !known.absorb(facts) {
                     return Vec::new();
                 }
-                self.bytes += bytes_of(known, tokens.len()) - bytes;
+                self.bytes += known.bytes(tokens.len()) - bytes;
                 before
             }
             None => {
-                self.bytes += bytes_of(facts, tokens.len());
+                self.bytes += facts.bytes(tokens.len());
                 self.spaces[space].raws.set(&tokens, Some(index as u32));
                 self.raws.push(Raw {
                     facts: facts.clone(),
@@ -338,7 +278,13 @@ impl Catalog {
             found
                 .is_some_and(|found| cores.iter().filter_map(|core| member(*core)).any(|core| core.agrees_with(&found)))
         };
-        let is_same = cores == group.cores && !cores.contains(&index);
+        let mark = |core: &usize| member(*core).map(|core| self.digest.of_core(&core));
+        let marks = match cores == group.cores && !cores.contains(&index) {
+            true => None,
+            false => Some(cores.iter().filter_map(mark).collect()).filter(|marks| *marks != group.marks),
+        };
+        // Other members around which the same are alike change nothing.
+        let is_same = marks.is_none();
         let mut folded = match is_same {
             true => std::mem::take(&mut group.folded),
             false => {
@@ -356,6 +302,7 @@ impl Catalog {
             changed.extend(folded.symmetric_difference(&group.folded));
         }
         group.cores = cores;
+        group.marks = marks.unwrap_or_else(|| std::mem::take(&mut group.marks));
         group.folded = folded;
         changed
     }

@@ -19,6 +19,7 @@ mod assign;
 mod catalog;
 mod declared;
 mod dictionary;
+mod group;
 mod identifiers;
 mod look;
 mod segment;

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use super::trie::Trie;
+use super::weak::Member;
 
 /// URLs that can be compared at all: same method, origin, slashes at the ends and number of segments.
 #[derive(Debug)]
@@ -61,6 +62,11 @@ pub(super) struct PlaceDigest(RandomState, RandomState);
 impl PlaceDigest {
     pub(super) fn of(&self, at: usize, token: u32) -> u128 {
         u128::from(self.0.hash_one((at, token))) << 64 | u128::from(self.1.hash_one((at, token)))
+    }
+
+    /// Of what decides which others are alike to a member.
+    pub(super) fn of_core(&self, core: &Member<'_>) -> u64 {
+        self.0.hash_one((core.look.is_strict(), core.bodies))
     }
 
     pub(super) fn of_front(&self, front: &str) -> u128 {

@@ -29,7 +29,7 @@ const NAMES_PER_DIFFERENCE_STRICT: usize = 10;
 
 /// What calls to one raw URL look like: names of the request's parameters, and per status code of success the names of
 /// the response's. Headers and URL parameters do not belong to it. Names are kept as digests of 64 bits.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BodyNames {
     request: BTreeSet<u64>,
     responses: BTreeMap<i32, BTreeSet<u64>>,

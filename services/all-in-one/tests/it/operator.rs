@@ -378,6 +378,7 @@ pub async fn every_mistake_is_told_at_once(test: TestDb) {
         ("inventory.call_stats_days", "0"),
         ("inventory.closed_issues_days", "40000"),
         ("inventory.samples_days", "some"),
+        ("inventory.urls_bytes_max", "0"),
         ("retention.rejected_records_days", "40000"),
         ("retention.refused_events_days", "-1"),
         ("billing.usage_hours_days", "40000"),

@@ -161,6 +161,7 @@ pub async fn faults_leave_the_series_of_the_alerts(test: TestDb) {
         ("PORTOLAN__EDGE__PROFILES_AGE_MAX_MS", "1000"),
         ("PORTOLAN__HTTP__BODIES_BYTES_MAX", "131072"),
         ("PORTOLAN__HTTP__BODIES_BYTES_SHARE", "131072"),
+        ("PORTOLAN__INVENTORY__URLS_BYTES_MAX", "1"),
         ("PORTOLAN__TLS__CERT", &cert),
         ("PORTOLAN__TLS__KEY", &key),
         ("PORTOLAN__TLS__CA", &ca),
@@ -215,6 +216,17 @@ pub async fn faults_leave_the_series_of_the_alerts(test: TestDb) {
         messages.push(portolan_log::Message { key: format!("{n}").into_bytes(), value: b"no record".to_vec() });
     }
     log.append("watched", 1, messages).await.unwrap();
+    // One URL fills its collection.
+    for url in ["first", "second"] {
+        let entry = json!({
+            "startedDateTime": "2026-01-01T00:00:00Z",
+            "request": { "method": "GET", "url": format!("http://full.test/{url}"), "headers": [] },
+            "response": { "status": 200, "headers": [], "content": {} }
+        });
+        let har = json!({ "log": { "entries": [entry] } }).to_string();
+        let sent = json!({ "harString": har, "apiCollectionName": "Full", "skipKafka": true });
+        server.post("/api/uploadHar", sent).await.expect(200);
+    }
     let identity = test.store.service("identity").await.unwrap();
     let event = "INSERT INTO outbox (topic, event_id, payload, event_key, created_at) \
                  VALUES ('usage', 'none', 'no event', 'none', 0)";
@@ -244,7 +256,8 @@ pub async fn faults_leave_the_series_of_the_alerts(test: TestDb) {
     // A client without a place is cut off, which the connections of before do not notice.
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     drop(clients);
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    // Heads of the audit are looked at once a minute.
+    let deadline = tokio::time::Instant::now() + 2 * PATIENCE;
     // What a server that is gone leaves behind.
     const OF_CUT: [&str; 3] = ["status=\"503\"", "code=\"UNAVAILABLE\"", "outcome=\"not_ready\""];
     let missing = async |is_cut: bool| loop {

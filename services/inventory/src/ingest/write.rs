@@ -21,7 +21,7 @@ use crate::{
     redaction, store,
     store::positions::Progress,
     writer,
-    writer::{CATALOG_BYTES_MAX, Changed, CollectionWriter, note_changes},
+    writer::{Changed, CollectionWriter, note_changes},
 };
 
 /// Fault point before the commit of a batch.
@@ -118,7 +118,7 @@ pub async fn put(
             redaction::strip_all(&mut deltas);
         }
         let mut catalog = catalogs.take(tx, account_id, collection_id, version).await?;
-        let (deltas, rest) = writer::fit(&catalog, deltas, CATALOG_BYTES_MAX);
+        let (deltas, rest) = writer::fit(&catalog, deltas, catalogs.urls_bytes_max);
         if !rest.is_empty() {
             let count = records_of(&rest);
             store::collections::add_dropped(tx, account_id, i64::from(collection_id), count).await?;

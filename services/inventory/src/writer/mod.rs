@@ -12,7 +12,7 @@ pub use collection::CollectionWriter;
 use portolan_store::Tx;
 pub(crate) use reshape::{Form, reshape};
 pub(crate) use retemplate::{Entry, destination, keep_apart, move_to, retemplate};
-pub(crate) use room::{CATALOG_BYTES_MAX, fit};
+pub(crate) use room::fit;
 
 use crate::{Error, announce::News, feed, members, model::groups::Counts};
 

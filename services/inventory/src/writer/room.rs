@@ -2,9 +2,6 @@ use portolan_engine::template::Catalog;
 
 use crate::model::{deltas, deltas::Deltas, keys};
 
-/// Memory that the raw URLs of one collection may take, in bytes: about 50,000 URLs of four segments.
-pub const CATALOG_BYTES_MAX: usize = 128 << 20;
-
 /// Deltas for a collection that may have no more raw URLs: those of URLs that it has, and of URLs that a template of it
 /// stands for, which count as calls of the template. What has no place in it comes second.
 pub fn fit(catalog: &Catalog, deltas: Deltas, bytes_max: usize) -> (Deltas, Deltas) {
