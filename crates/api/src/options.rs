@@ -159,3 +159,6 @@ fn message<T: Message + Default>(options: &DynamicMessage, name: &str) -> Option
 
 /// Largest body of a documented JSON route, and largest gRPC message. Larger files go through `POST /v1/imports`.
 pub const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Largest body of what anybody may call.
+pub const PUBLIC_BYTES_MAX: usize = 16 * 1024;

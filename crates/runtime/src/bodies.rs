@@ -2,7 +2,7 @@
 //!
 //! Callers that come through the gateway are counted there, so services of the installation pass. Of every other call
 //! the message under way counts for its account, or for its address without one. The messages of a stream count one by
-//! one: what came before is with its handler.
+//! one: what came before is with its handler. A message to what anybody may call is small.
 
 use std::{
     pin::Pin,
@@ -13,6 +13,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
+use portolan_api::{Error, Reason, Who, options::PUBLIC_BYTES_MAX};
 use portolan_authz::{Caller, RequestInfo};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
@@ -56,7 +57,9 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let Some(owner) = owner(&request) else { return Box::pin(self.inner.call(request)) };
         let hold = Arc::new(Mutex::new(self.budget.hold(owner)));
-        let counted = |body| Body::new(Counted { body, hold: hold.clone(), message: Message::default() });
+        let is_public = portolan_api::policy(request.uri().path()).is_some_and(|policy| policy.who == Who::Public);
+        let bytes_max = if is_public { PUBLIC_BYTES_MAX } else { usize::MAX };
+        let counted = |body| Body::new(Counted { body, hold: hold.clone(), message: Message::default(), bytes_max });
         let answer = self.inner.call(request.map(counted));
         Box::pin(async move {
             let answer = answer.await;
@@ -86,6 +89,8 @@ struct Counted {
     body: Body,
     hold: Arc<Mutex<Hold>>,
     message: Message,
+    /// Of one message.
+    bytes_max: usize,
 }
 
 impl Counted {
@@ -101,6 +106,9 @@ impl Counted {
                 self.message = Message::default();
             }
             let taken = self.message.take(rest);
+            if self.message.length() > self.bytes_max {
+                return Err(Error::new(Reason::BodyTooLarge).with("limit", self.bytes_max).into());
+            }
             self.hold().grow(taken)?;
             rest = &rest[taken..];
         }
@@ -169,10 +177,8 @@ impl Message {
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::BodyExt as _;
-    use portolan_api::Reason;
-
     use super::*;
+    use http_body_util::BodyExt as _;
 
     const KIB: usize = 1 << 10;
 
@@ -184,10 +190,14 @@ mod tests {
     }
 
     async fn read(budget: &BodyBudget, pieces: Vec<Vec<u8>>) -> Result<usize, Status> {
+        read_up_to(usize::MAX, budget, pieces).await
+    }
+
+    async fn read_up_to(bytes_max: usize, budget: &BodyBudget, pieces: Vec<Vec<u8>>) -> Result<usize, Status> {
         let hold = Arc::new(Mutex::new(budget.hold(Owner::Account(1))));
         let pieces = pieces.into_iter().map(|piece| Ok::<_, Status>(Frame::data(Bytes::from(piece))));
         let body = Body::new(http_body_util::StreamBody::new(tokio_stream::iter(pieces)));
-        let mut counted = Counted { body, hold, message: Message::default() };
+        let mut counted = Counted { body, hold, message: Message::default(), bytes_max };
         let mut bytes = 0;
         while let Some(frame) = counted.frame().await {
             bytes += frame?.into_data().unwrap().len();
@@ -209,5 +219,14 @@ mod tests {
         }
         // Nothing is left of any of them.
         budget.hold(Owner::Account(1)).grow(100 * KIB).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_message_that_says_that_it_is_large_is_refused_at_once() {
+        let budget = BodyBudget::new(200 * KIB, 100 * KIB);
+        assert_eq!(read_up_to(KIB, &budget, vec![message(KIB)]).await.unwrap(), HEADER_BYTES + KIB);
+        let first = message(KIB + 1)[..HEADER_BYTES].to_vec();
+        let refused = read_up_to(KIB, &budget, vec![first]).await.unwrap_err();
+        assert_eq!(portolan_api::Error::from(refused).reason(), Reason::BodyTooLarge);
     }
 }

@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 use http::header;
-use portolan_api::{Error, Reason, Who, options::BODY_BYTES_MAX};
+use portolan_api::{
+    Error, Reason, Who,
+    options::{BODY_BYTES_MAX, PUBLIC_BYTES_MAX},
+};
 
 use super::asked::Asked;
 use crate::{
@@ -10,9 +13,6 @@ use crate::{
     query::{encode_cookies, encode_params, encode_query},
     routes::BodyRule,
 };
-
-/// Largest body of a route that anybody may call.
-const PUBLIC_BYTES_MAX: usize = 16 * 1024;
 
 /// How much of the body is read; `None` for a route that takes none.
 ///
