@@ -461,7 +461,7 @@ impl Catalog {
     /// The covering template with the most literal tokens, which are fewer than the URL's. Of several the smallest.
     fn best_template(&self, space: &Space, tokens: &[u32]) -> Option<Arc<[u32]>> {
         let covering = space.templates.covering(tokens, |token| self.symbols.with(*token, Symbols::covering));
-        self.most_literal(space, covering, self.literals(tokens)).filter(|_| tokens.len() > 1)
+        self.most_literal(space, covering, self.literals(tokens))
     }
 
     /// Of templates with fewer literal tokens than `own` the one with the most. Of several the smallest.
@@ -469,7 +469,7 @@ impl Catalog {
         let candidates: Vec<_> = templates
             .into_iter()
             .map(|id| &space.template_tokens[id as usize])
-            .filter(|template| self.literals(template) < own)
+            .filter(|template| template.len() > 1 && self.literals(template) < own)
             .collect();
         let most = candidates.iter().map(|template| self.literals(template)).max()?;
         let most_literal = candidates.into_iter().filter(|template| self.literals(template) == most);
