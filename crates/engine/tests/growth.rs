@@ -169,6 +169,24 @@ fn urls_of_one_template_share_no_square() {
     }
 }
 
+/// Each URL comes before the others of its group and is called in another way, so that it changes what they are compared
+/// with; those that come together are compared once.
+#[test]
+fn urls_that_change_what_others_are_compared_with_share_no_square() {
+    let update = |urls: usize| {
+        let one = |at: usize| {
+            let mut one = raw(format!("/shop/Qx{}/lines", 99_999 - at), 20);
+            one.bodies.add_response(200, &format!("own{at}"));
+            one
+        };
+        let raws: Vec<_> = (0..urls).map(one).collect();
+        Catalog::default().update_all(&raws)
+    };
+    assert!(update(300).iter().any(|change| change.effective_url == "/shop/STRING/lines"));
+    let (few, many) = (measure(|| _ = update(300)).bytes_total, measure(|| _ = update(3_000)).bytes_total);
+    assert!(many <= few * FACTOR_MAX, "{few} bytes for 300 URLs, {many} for 3,000");
+}
+
 #[test]
 fn a_catalog_knows_about_how_much_memory_it_takes() {
     for (segments, names, differs_at) in [(2, 0, 1), (2, 5, 0), (4, 20, 3), (8, 3, 0), (200, 0, 199), (3, 300, 0)] {

@@ -108,6 +108,22 @@ impl KeySets {
         self.entries().retain(|source, _| sources.contains(source));
     }
 
+    /// Forgets the largest sets until the others fit.
+    fn fit(&self) {
+        let mut all: Vec<_> = self.entries().values().map(|entry| (entry.state().bytes(), entry.clone())).collect();
+        let mut bytes: usize = all.iter().map(|(bytes, _)| bytes).sum();
+        if bytes <= self.settings.bytes_max {
+            return;
+        }
+        all.sort_by_key(|(bytes, _)| *bytes);
+        while bytes > self.settings.bytes_max
+            && let Some((largest, entry)) = all.pop()
+        {
+            entry.state().forget();
+            bytes -= largest;
+        }
+    }
+
     fn entry(&self, source: &Source) -> Arc<Entry> {
         let mut entries = self.entries();
         match entries.get(source) {
@@ -131,7 +147,10 @@ impl KeySets {
             entry.state().begin(Instant::now());
             let fetched = tokio::time::timeout(this.settings.timeout, this.fetch(&source)).await;
             match fetched.unwrap_or_else(|_| Err("no answer in time".to_owned())) {
-                Ok((keys, lifetime)) => entry.state().succeeded(keys, lifetime, Instant::now()),
+                Ok((keys, lifetime)) => {
+                    entry.state().succeeded(keys, lifetime, Instant::now());
+                    this.fit();
+                }
                 Err(error) => {
                     tracing::warn!(?source, error, "the keys of an identity provider cannot be fetched");
                     entry.state().failed();

@@ -19,6 +19,9 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 /// A longer text is no public key.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
 
+/// A longer name makes a key unknown; the ones of providers have up to 64 bytes.
+const KID_BYTES_MAX: usize = 1024;
+
 const RSA_ALL: &[Algorithm] = &[Algorithm::Rs256, Algorithm::Rs384, Algorithm::Rs512];
 
 /// A key that verifies signatures, with the algorithms that it is for.
@@ -140,7 +143,10 @@ impl Key {
             key.algorithms = vec![only.ok_or(KeyError::Unknown)?];
         }
         key.kid = text("kid").map(str::to_owned);
-        Ok(key)
+        match key.kid.as_ref().is_some_and(|kid| kid.len() > KID_BYTES_MAX) {
+            true => Err(KeyError::Unknown),
+            false => Ok(key),
+        }
     }
 
     fn rsa(n: &[u8], e: &[u8], algorithms: Vec<Algorithm>) -> Result<Self, KeyError> {
@@ -179,6 +185,12 @@ impl Key {
     /// Equal for equal key material, whatever its `kid`.
     pub fn fingerprint(&self) -> &[u8; 32] {
         &self.fingerprint
+    }
+
+    /// At most how much memory it takes, in bytes: that of the largest RSA key, and its name.
+    pub(crate) fn bytes(&self) -> usize {
+        const ALONE: usize = 1024;
+        ALONE + self.kid.as_ref().map_or(0, String::len)
     }
 
     pub(crate) fn decoding(&self) -> &DecodingKey {

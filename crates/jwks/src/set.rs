@@ -64,6 +64,11 @@ impl KeySet {
         self.keys.len()
     }
 
+    /// At most how much memory it takes, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.keys.iter().map(Key::bytes).sum()
+    }
+
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()

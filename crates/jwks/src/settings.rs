@@ -14,6 +14,8 @@ pub struct Settings {
     pub outage_max: Duration,
     /// For one question with all it needs.
     pub timeout: Duration,
+    /// Memory of all sets together. Beyond it the largest are forgotten, so that whoever has large ones pays for them.
+    pub bytes_max: usize,
 }
 
 impl Default for Settings {
@@ -24,6 +26,7 @@ impl Default for Settings {
             backoff_max: Duration::from_secs(60),
             outage_max: Duration::from_secs(3600),
             timeout: Duration::from_secs(5),
+            bytes_max: 64 << 20,
         }
     }
 }

@@ -70,6 +70,16 @@ impl State {
         self.answers += 1;
     }
 
+    /// At most how much memory the set takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.set.as_ref().map_or(0, |kept| kept.keys.bytes())
+    }
+
+    /// Forgets the set. The provider is asked no sooner than otherwise.
+    pub fn forget(&mut self) {
+        self.set = None;
+    }
+
     /// The set, as long as an outage may last.
     pub fn usable(&self, now: Instant, settings: &Settings) -> Option<Arc<KeySet>> {
         let kept = self.set.as_ref()?;

@@ -63,6 +63,7 @@ const SETTINGS: Settings = Settings {
     backoff_max: Duration::from_secs(60),
     outage_max: Duration::from_secs(3600),
     timeout: Duration::from_secs(5),
+    bytes_max: 20_000,
 };
 
 fn start(kids: &[&str], cache_control: &'static str) -> (Arc<Provider>, KeySets, Source) {
@@ -194,4 +195,36 @@ async fn discovery_takes_an_issuer_or_its_document() {
     }
     let liar = Source::Issuer("https://liar.example".to_owned());
     assert!(sets.keys(&liar, Some("a")).await.is_err(), "the document names another issuer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_more_than_there_is_room_for_the_largest_sets_give_way() {
+    let (provider, sets, small) = start(&["a"], "");
+    assert!(knows(&sets, &small, "a").await);
+    let names: Vec<String> = (0..8).map(|at| format!("{at:0100}")).collect();
+    provider.publish(&names.iter().map(String::as_str).collect::<Vec<_>>(), "");
+    let large = |at: usize| Source::Jwks(format!("https://large.example/{at}"));
+    for at in 0..5 {
+        sets.keys(&large(at), None).await.ok();
+    }
+    let asked = provider.asked();
+    assert!(knows(&sets, &small, "a").await);
+    assert_eq!(provider.asked(), asked, "the small set is kept");
+    let mut forgotten = 0;
+    for at in 0..5 {
+        forgotten += usize::from(sets.keys(&large(at), None).await.is_err());
+    }
+    assert!(forgotten > 0 && provider.asked() == asked, "no provider is asked again at once");
+    advance(SETTINGS.refetch_min).await;
+    for at in 0..5 {
+        sets.keys(&large(at), None).await.ok();
+    }
+    assert_eq!(provider.asked(), asked + forgotten);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_with_an_endless_name_is_none() {
+    let endless = "a".repeat(100_000);
+    let (_, sets, source) = start(&["a", &endless], "");
+    assert_eq!(sets.keys(&source, None).await.unwrap().len(), 1);
 }

@@ -5,7 +5,7 @@ use std::{
 
 use portolan_engine::{
     Method,
-    template::{Catalog, RawEndpoint as CatalogEntry},
+    template::{BodyNames, Catalog, RawEndpoint as CatalogEntry},
 };
 use portolan_store::Tx;
 
@@ -116,17 +116,16 @@ pub async fn load_each(
         let page = store::endpoints::page(tx, account_id, collection_id, &after, PAGE).await?;
         let Some((last, _)) = page.last() else { return Ok(catalog) };
         after.clone_from(&last.key);
-        for (raw, bodies) in page {
-            show(&raw);
-            catalog.update(&CatalogEntry {
-                method: Method::parse(&raw.method),
-                pinned: raw.facts.declared,
-                addresses: raw.facts.addresses,
-                proven: raw.proven,
-                never_merge: raw.facts.never_merge,
-                url: raw.raw_url,
-                bodies,
-            });
-        }
+        page.iter().for_each(|(raw, _)| show(raw));
+        let entry = |(raw, bodies): (RawEndpoint, BodyNames)| CatalogEntry {
+            method: Method::parse(&raw.method),
+            pinned: raw.facts.declared,
+            addresses: raw.facts.addresses,
+            proven: raw.proven,
+            never_merge: raw.facts.never_merge,
+            url: raw.raw_url,
+            bodies,
+        };
+        catalog.update_all(&page.into_iter().map(entry).collect::<Vec<_>>());
     }
 }

@@ -118,9 +118,7 @@ async fn added(tx: &mut Tx, account_id: i64, candidates: &Candidates) -> Result<
             continue;
         }
         let mut catalog = catalogs::load(tx, account_id, *collection_id).await?;
-        for raw in raws {
-            catalog.update(raw);
-        }
+        catalog.update_all(raws);
         let proven = raws.iter().filter(|raw| raw.proven);
         let url = |raw: &RawEndpoint| catalog.effective(raw.method, &raw.url).unwrap_or_else(|| raw.url.clone());
         let keys: BTreeSet<String> = proven.map(|raw| keys::endpoint_key(raw.method.name(), &url(raw))).collect();

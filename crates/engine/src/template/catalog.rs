@@ -1,13 +1,12 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::assign::RawEndpoint;
 use super::declared::{Address, Declared};
-use super::group::{Group, Members, Prefix};
+use super::group::{GroupKey, Members, Prefix};
 use super::segment::SplitUrl;
 use super::space::{PlaceDigest, Space};
 use super::symbols::Symbols;
-use super::weak::{Below, COMPARED_MAX, Member, cores};
 use crate::Method;
 use portolan_path::Segment;
 
@@ -17,13 +16,13 @@ use portolan_path::Segment;
 /// A look-up walks a trie of the templates, so its cost does not grow with their number.
 #[derive(Debug, Default)]
 pub struct Catalog {
-    symbols: Symbols,
+    pub(super) symbols: Symbols,
     space_ids: HashMap<(Method, String, &'static str, usize), usize>,
-    spaces: Vec<Space>,
-    raws: Vec<Raw>,
-    groups: HashMap<GroupKey, Members>,
-    prefixes: HashMap<u128, Prefix>,
-    digest: PlaceDigest,
+    pub(super) spaces: Vec<Space>,
+    pub(super) raws: Vec<Raw>,
+    pub(super) groups: HashMap<GroupKey, Members>,
+    pub(super) prefixes: HashMap<u128, Prefix>,
+    pub(super) digest: PlaceDigest,
     declared: Declared,
     bytes: usize,
 }
@@ -40,87 +39,50 @@ pub struct Change {
 }
 
 #[derive(Debug)]
-struct Raw {
-    facts: RawEndpoint,
+pub(super) struct Raw {
+    pub(super) facts: RawEndpoint,
     /// The URL, as the groups share it.
-    url: Arc<str>,
-    space: usize,
-    tokens: Arc<[u32]>,
+    pub(super) url: Arc<str>,
+    pub(super) space: usize,
+    pub(super) tokens: Arc<[u32]>,
     /// The URL that the qualifying groups give it.
-    weak: Option<Arc<[u32]>>,
+    pub(super) weak: Option<Arc<[u32]>>,
     /// The raw URL with wider variables whose calls are its own too.
     joined: Option<Arc<[u32]>>,
     effective: Option<Arc<str>>,
 }
 
-/// Space, open segment, the digest of the other tokens with their places, and whether other values are left out of it.
-type GroupKey = (usize, usize, u128, bool);
-
 /// What an update has touched: raw URLs to look at again, and URLs whose covered raw URLs have to be.
 #[derive(Default)]
-struct Touched {
-    raws: BTreeSet<usize>,
-    patterns: BTreeSet<(usize, Arc<[u32]>)>,
+pub(super) struct Touched {
+    pub(super) raws: BTreeSet<usize>,
+    pub(super) patterns: BTreeSet<(usize, Arc<[u32]>)>,
+    /// Raw URLs whose groups are to be compared anew.
+    pub(super) members: BTreeSet<usize>,
+    /// Raw URLs with a variable, which others may join.
+    variable: BTreeSet<usize>,
 }
 
 impl Catalog {
-    /// Adds facts of a raw URL and returns every raw URL whose effective URL is new or changed, in order.
+    /// As [`update_all`](Self::update_all), of one raw URL.
     pub fn update(&mut self, facts: &RawEndpoint) -> Vec<Change> {
-        let split = SplitUrl::new(&facts.url);
-        let tokens: Arc<[u32]> = split.segments().map(|token| self.symbols.intern(token)).collect();
-        let space = self.space(facts.method, &split, tokens.len());
-        let known = self.spaces[space].raws.get(&tokens).map(|index| index as usize);
-        let index = known.unwrap_or(self.raws.len());
-        let (was_member, was_source, old_flags) = match known {
-            Some(index) => {
-                let known = &mut self.raws[index].facts;
-                let before = (known.is_member(), known.is_source(), Some(known.flags()));
-                let bytes = known.bytes(tokens.len());
-                if !known.absorb(facts) {
-                    return Vec::new();
-                }
-                self.bytes += known.bytes(tokens.len()) - bytes;
-                before
-            }
-            None => {
-                self.bytes += facts.bytes(tokens.len());
-                self.spaces[space].raws.set(&tokens, Some(index as u32));
-                self.raws.push(Raw {
-                    facts: facts.clone(),
-                    url: facts.url.as_str().into(),
-                    space,
-                    tokens: tokens.clone(),
-                    weak: None,
-                    joined: None,
-                    effective: None,
-                });
-                (false, false, None)
-            }
-        };
-        let raw = &self.raws[index].facts;
-        let (is_member, is_source, flags) = (raw.is_member(), raw.is_source(), raw.flags());
+        self.update_all([facts])
+    }
 
+    /// Adds facts of raw URLs and returns every raw URL whose effective URL is new or changed, in order. URLs that differ in
+    /// one segment are compared once for all that is added, so facts that come together cost less than one by one.
+    pub fn update_all<'f>(&mut self, facts: impl IntoIterator<Item = &'f RawEndpoint>) -> Vec<Change> {
         let mut touched = Touched::default();
-        touched.raws.insert(index);
-        if raw.pinned {
-            let (method, addresses) = (raw.method, self.declared.add(raw.method, &raw.url, &raw.addresses));
-            self.touch_covered(method, &addresses, &mut touched);
+        facts.into_iter().for_each(|facts| self.add(facts, &mut touched));
+        self.regroup(&mut touched);
+        let mut narrower = BTreeSet::new();
+        for index in std::mem::take(&mut touched.variable) {
+            let Raw { space, tokens, .. } = &self.raws[index];
+            let raws = &self.spaces[*space].raws;
+            narrower.extend(raws.covering(tokens, |token| self.symbols.with(*token, Symbols::narrower)));
         }
-        if old_flags != Some(flags) && tokens.iter().any(|token| self.symbols.variable(*token).is_some()) {
-            touched.patterns.insert((space, tokens.clone()));
-            if was_source != is_source {
-                self.spaces[space].count_source(&tokens, is_source);
-            }
-        }
-        if was_member || is_member {
-            self.regroup(index, is_member, &mut touched);
-        }
-        if tokens.iter().any(|token| self.symbols.has_variable(*token)) {
-            let narrower =
-                self.spaces[space].raws.covering(&tokens, |token| self.symbols.with(*token, Symbols::narrower));
-            for index in narrower {
-                self.refresh_joined(index as usize, &mut touched);
-            }
+        for index in narrower {
+            self.refresh_joined(index as usize, &mut touched);
         }
         self.settle(touched)
     }
@@ -163,6 +125,61 @@ impl Catalog {
     /// Whether it knows no endpoint.
     pub fn is_empty(&self) -> bool {
         self.raws.is_empty()
+    }
+
+    /// Adds facts of one raw URL, and notes what follows.
+    fn add(&mut self, facts: &RawEndpoint, touched: &mut Touched) {
+        let split = SplitUrl::new(&facts.url);
+        let tokens: Arc<[u32]> = split.segments().map(|token| self.symbols.intern(token)).collect();
+        let space = self.space(facts.method, &split, tokens.len());
+        let known = self.spaces[space].raws.get(&tokens).map(|index| index as usize);
+        let index = known.unwrap_or(self.raws.len());
+        let (was_member, was_source, old_flags) = match known {
+            Some(index) => {
+                let known = &mut self.raws[index].facts;
+                let before = (known.is_member(), known.is_source(), Some(known.flags()));
+                let bytes = known.bytes(tokens.len());
+                if !known.absorb(facts) {
+                    return;
+                }
+                self.bytes += known.bytes(tokens.len()) - bytes;
+                before
+            }
+            None => {
+                self.bytes += facts.bytes(tokens.len());
+                self.spaces[space].raws.set(&tokens, Some(index as u32));
+                self.raws.push(Raw {
+                    facts: facts.clone(),
+                    url: facts.url.as_str().into(),
+                    space,
+                    tokens: tokens.clone(),
+                    weak: None,
+                    joined: None,
+                    effective: None,
+                });
+                (false, false, None)
+            }
+        };
+        let raw = &self.raws[index].facts;
+        let (is_member, is_source, flags) = (raw.is_member(), raw.is_source(), raw.flags());
+
+        touched.raws.insert(index);
+        if raw.pinned {
+            let (method, addresses) = (raw.method, self.declared.add(raw.method, &raw.url, &raw.addresses));
+            self.touch_covered(method, &addresses, touched);
+        }
+        if old_flags != Some(flags) && tokens.iter().any(|token| self.symbols.variable(*token).is_some()) {
+            touched.patterns.insert((space, tokens.clone()));
+            if was_source != is_source {
+                self.spaces[space].count_source(&tokens, is_source);
+            }
+        }
+        if was_member || is_member {
+            touched.members.insert(index);
+        }
+        if tokens.iter().any(|token| self.symbols.has_variable(*token)) {
+            touched.variable.insert(index);
+        }
     }
 
     fn space(&mut self, method: Method, split: &SplitUrl<'_>, segments: usize) -> usize {
@@ -210,131 +227,6 @@ impl Catalog {
         }
     }
 
-    /// Puts a raw URL into its groups or takes it out, and notes what follows where segments become variable or stop to
-    /// be.
-    fn regroup(&mut self, index: usize, is_member: bool, touched: &mut Touched) {
-        let mut stale = BTreeSet::from([index]);
-        for (_, key) in self.prefix_keys(index) {
-            self.prefixes.entry(key).or_default().set(index, is_member);
-        }
-        for (at, key) in self.group_keys(index) {
-            let mut group = match self.groups.remove(&key) {
-                Some(Members::Many(group)) => group,
-                Some(Members::One(known)) if known != index && is_member => {
-                    let mut group = Box::<Group>::default();
-                    group.set(self.token_and_url(known, at), known, true);
-                    group
-                }
-                // A URL alone makes no variable.
-                known => {
-                    let other = known.filter(|known| !matches!(known, Members::One(known) if *known == index));
-                    if let Some(one) = other.or(is_member.then_some(Members::One(index))) {
-                        self.groups.insert(key, one);
-                    }
-                    continue;
-                }
-            };
-            group.set(self.token_and_url(index, at), index, is_member);
-            for changed in self.refold(&mut group, at, key.3, index) {
-                let is_folded = group.folded.contains(&changed);
-                let key = self.prefix_key(changed, at);
-                let prefix = self.prefixes.entry(key).or_default();
-                let was_variable = prefix.folds > 0;
-                prefix.folds = if is_folded { prefix.folds + 1 } else { prefix.folds.saturating_sub(1) };
-                if was_variable != (prefix.folds > 0) {
-                    stale.extend(&prefix.raws);
-                }
-            }
-            self.groups.insert(key, Members::Many(group));
-        }
-        for index in stale {
-            self.refresh_weak(index, touched);
-        }
-    }
-
-    fn token_and_url(&self, index: usize, at: usize) -> (Arc<str>, Arc<str>) {
-        let raw = &self.raws[index];
-        (self.symbols.text(raw.tokens[at]).clone(), raw.url.clone())
-    }
-
-    /// Finds the members of a group that are values of one variable, after the facts of one have changed; answers those
-    /// for which that is new.
-    fn refold(&self, group: &mut Group, at: usize, is_pooled: bool, index: usize) -> Vec<usize> {
-        let member = |index: usize| {
-            let raw = &self.raws[index];
-            let below = match at.checked_sub(1) {
-                Some(before) => self.symbols.below(raw.tokens[before]),
-                None => Below::Literal,
-            };
-            let look = self.symbols.look(raw.tokens[at]);
-            look.map(|look| Member { look, bodies: &raw.facts.bodies, is_pooled, below })
-        };
-        let indexes: Vec<usize> =
-            group.members.values().filter_map(|urls| urls.values().next().copied()).take(COMPARED_MAX).collect();
-        let places = cores(indexes.iter().filter_map(|index| member(*index)));
-        let cores: Vec<usize> = places.into_iter().map(|place| indexes[place]).collect();
-        let is_value = |index: usize| {
-            let found = member(index);
-            found
-                .is_some_and(|found| cores.iter().filter_map(|core| member(*core)).any(|core| core.agrees_with(&found)))
-        };
-        let mark = |core: &usize| member(*core).map(|core| self.digest.of_core(&core));
-        let marks = match cores == group.cores && !cores.contains(&index) {
-            true => None,
-            false => Some(cores.iter().filter_map(mark).collect()).filter(|marks| *marks != group.marks),
-        };
-        // Other members around which the same are alike change nothing.
-        let is_same = marks.is_none();
-        let mut folded = match is_same {
-            true => std::mem::take(&mut group.folded),
-            false => {
-                group.members.values().flat_map(BTreeMap::values).copied().filter(|index| is_value(*index)).collect()
-            }
-        };
-        let mut changed = Vec::new();
-        if is_same {
-            let raw = &self.raws[index];
-            let of_token = group.members.get(&**self.symbols.text(raw.tokens[at]));
-            let is_member = of_token.is_some_and(|urls| urls.contains_key(&*raw.facts.url));
-            let has_changed = if is_member && is_value(index) { folded.insert(index) } else { folded.remove(&index) };
-            changed.extend(has_changed.then_some(index));
-        } else {
-            changed.extend(folded.symmetric_difference(&group.folded));
-        }
-        group.cores = cores;
-        group.marks = marks.unwrap_or_else(|| std::mem::take(&mut group.marks));
-        group.folded = folded;
-        changed
-    }
-
-    fn refresh_weak(&mut self, index: usize, touched: &mut Touched) {
-        let mut tokens = self.raws[index].tokens.to_vec();
-        let mut is_weak = false;
-        if self.raws[index].facts.is_member() {
-            for (at, key) in self.prefix_keys(index) {
-                if self.prefixes.get(&key).is_some_and(|prefix| prefix.folds > 0) {
-                    tokens[at] = self.symbols.folded(tokens[at]);
-                    is_weak = true;
-                }
-            }
-        }
-        let weak: Option<Arc<[u32]>> = is_weak.then(|| tokens.into());
-        let raw = &mut self.raws[index];
-        if raw.weak == weak {
-            return;
-        }
-        let space = raw.space;
-        let before = std::mem::replace(&mut raw.weak, weak.clone());
-        touched.raws.insert(index);
-        // Another raw URL may have joined this one, if it is a template.
-        touched.patterns.insert((space, raw.tokens.clone()));
-        for (tokens, is_added) in [(before, false), (weak, true)] {
-            if let Some(tokens) = tokens.filter(|tokens| self.spaces[space].count_source(tokens, is_added)) {
-                touched.patterns.insert((space, tokens));
-            }
-        }
-    }
-
     /// Finds the raw URL that a raw URL joins, and notes what follows when that is another than before.
     fn refresh_joined(&mut self, index: usize, touched: &mut Touched) {
         let Raw { facts, space, tokens, .. } = &self.raws[index];
@@ -354,57 +246,6 @@ impl Catalog {
         touched.raws.insert(index);
         touched.patterns.insert((*space, tokens.clone()));
         self.raws[index].joined = joined;
-    }
-
-    fn group_keys(&self, index: usize) -> Vec<(usize, GroupKey)> {
-        let Raw { space, tokens, .. } = &self.raws[index];
-        if tokens.len() < 2 {
-            return Vec::new();
-        }
-        let pooled = |at: usize, token: u32| match self.symbols.is_masked_at(token, at) {
-            true => self.digest.of(at, u32::MAX),
-            false => self.digest.of(at, token),
-        };
-        let (mut exact, mut all) = (0_u128, 0_u128);
-        for (at, token) in tokens.iter().enumerate() {
-            exact = exact.wrapping_add(self.digest.of(at, *token));
-            all = all.wrapping_add(pooled(at, *token));
-        }
-        let mut keys = Vec::new();
-        for (at, token) in tokens.iter().enumerate().filter(|(at, token)| self.symbols.is_open_at(**token, *at)) {
-            // Tokens with a verb are compared with those of the same verb.
-            let verb = self.symbols.folded_before_verb(*token).map_or(0, |folded| self.digest.of(at, folded));
-            let others = exact.wrapping_sub(self.digest.of(at, *token)).wrapping_add(verb);
-            let values = all.wrapping_sub(pooled(at, *token)).wrapping_add(verb);
-            keys.push((at, (*space, at, others, false)));
-            if values != others {
-                keys.push((at, (*space, at, values, true)));
-            }
-        }
-        keys
-    }
-
-    /// What stands for a URL up to each of its open segments.
-    fn prefix_keys(&self, index: usize) -> Vec<(usize, u128)> {
-        let Raw { space, tokens, .. } = &self.raws[index];
-        if tokens.len() < 2 {
-            return Vec::new();
-        }
-        let mut sum = self.digest.of_front(&self.spaces[*space].front);
-        let mut keys = Vec::new();
-        for (at, token) in tokens.iter().enumerate() {
-            sum = sum.wrapping_add(self.digest.of(at, *token));
-            if self.symbols.is_open_at(*token, at) {
-                keys.push((at, sum));
-            }
-        }
-        keys
-    }
-
-    fn prefix_key(&self, index: usize, at: usize) -> u128 {
-        let Raw { space, tokens, .. } = &self.raws[index];
-        let front = self.digest.of_front(&self.spaces[*space].front);
-        tokens[..=at].iter().enumerate().fold(front, |sum, (at, token)| sum.wrapping_add(self.digest.of(at, *token)))
     }
 
     fn settle(&mut self, touched: Touched) -> Vec<Change> {
@@ -495,6 +336,8 @@ impl Catalog {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::template::{BodyNames, assign_all};
     use proptest::prelude::*;
@@ -542,11 +385,12 @@ mod tests {
         prop::collection::vec(raw(), 0..120)
     }
 
-    fn assigned(raws: &[RawEndpoint]) -> Vec<String> {
+    /// The effective URLs after so many raw URLs at a time.
+    fn assigned(raws: &[RawEndpoint], at_once: usize) -> Vec<String> {
         let mut catalog = Catalog::default();
         let mut told = BTreeMap::new();
-        for raw in raws {
-            for change in catalog.update(raw) {
+        for raws in raws.chunks(at_once) {
+            for change in catalog.update_all(raws) {
                 told.insert((change.method, change.raw_url), change.effective_url);
             }
         }
@@ -563,11 +407,11 @@ mod tests {
         #[test]
         fn steps_in_any_order_give_what_the_whole_set_gives((raws, shuffled) in raws().prop_flat_map(|raws| {
             (Just(raws.clone()), Just(raws).prop_shuffle())
-        })) {
+        }), at_once in 2..50_usize) {
             let expected: BTreeMap<_, _> =
                 raws.iter().zip(assign_all(&raws)).map(|(raw, url)| ((raw.method, raw.url.clone()), url)).collect();
-            for order in [&raws, &shuffled] {
-                for (raw, url) in order.iter().zip(assigned(order)) {
+            for (order, at_once) in [(&raws, 1), (&shuffled, 1), (&shuffled, at_once)] {
+                for (raw, url) in order.iter().zip(assigned(order, at_once)) {
                     prop_assert_eq!(&url, &expected[&(raw.method, raw.url.clone())]);
                 }
             }

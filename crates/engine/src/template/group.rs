@@ -3,6 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// Which URLs are compared with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct GroupKey {
+    pub(super) space: usize,
+    /// The segment in which they differ.
+    pub(super) at: usize,
+    /// The digest of the other tokens with their places.
+    pub(super) others: u128,
+    /// Whether other values are left out of it.
+    pub(super) is_pooled: bool,
+}
+
 #[derive(Debug)]
 pub(super) enum Members {
     /// As most URLs are in most of their groups.

@@ -22,6 +22,7 @@ mod dictionary;
 mod group;
 mod identifiers;
 mod look;
+mod regroup;
 mod segment;
 mod space;
 mod symbols;

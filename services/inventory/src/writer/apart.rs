@@ -26,23 +26,24 @@ pub fn keep(
     mut joined: Vec<(Method, String)>,
 ) -> BTreeSet<String> {
     let mut apart = BTreeSet::new();
-    while let Some((method, raw_url)) = joined.pop() {
-        let key = keys::endpoint_key(method.name(), &raw_url);
-        let effective = catalog.effective(method, &raw_url).unwrap_or_default();
-        let is_demerged = demerged.contains(&(method.name().to_owned(), effective.clone()));
-        if effective == raw_url || !is_demerged || !apart.insert(key) {
-            continue;
+    while !joined.is_empty() {
+        let mut entries = Vec::new();
+        for (method, raw_url) in std::mem::take(&mut joined) {
+            let effective = catalog.effective(method, &raw_url).unwrap_or_default();
+            let is_joined = effective != raw_url && demerged.contains(&(method.name().to_owned(), effective));
+            if is_joined && apart.insert(keys::endpoint_key(method.name(), &raw_url)) {
+                entries.push(CatalogEntry {
+                    method,
+                    url: raw_url,
+                    pinned: false,
+                    addresses: BTreeSet::new(),
+                    proven: false,
+                    never_merge: true,
+                    bodies: BodyNames::default(),
+                });
+            }
         }
-        let entry = CatalogEntry {
-            method,
-            url: raw_url,
-            pinned: false,
-            addresses: BTreeSet::new(),
-            proven: false,
-            never_merge: true,
-            bodies: BodyNames::default(),
-        };
-        for change in catalog.update(&entry) {
+        for change in catalog.update_all(&entries) {
             if joins(demerged, &change) {
                 joined.push((change.method, change.raw_url.clone()));
             }

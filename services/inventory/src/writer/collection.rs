@@ -51,7 +51,8 @@ struct Folded {
     samples: Vec<[Value; 6]>,
     calls: Vec<(String, Calls)>,
     declared: BTreeMap<String, (Method, String, Declared)>,
-    templates: Templates,
+    /// What the catalog has to know of the raw URLs.
+    entries: Vec<CatalogEntry>,
 }
 
 /// Effective URLs that the catalog has changed.
@@ -140,17 +141,14 @@ impl<'t> CollectionWriter<'t> {
             seen.merge(to_delta(seen.method, row, parameters));
         }
         bodies.absorb(&entry.bodies);
-        let entry = CatalogEntry {
+        folded.entries.push(CatalogEntry {
             bodies: bodies.clone(),
             never_merge: seen.facts.never_merge,
             pinned: seen.facts.declared,
             addresses: seen.facts.addresses.clone(),
             proven: seen.proven,
             ..entry
-        };
-        for change in self.catalog.update(&entry) {
-            folded.templates.note(&stored.demerged, change);
-        }
+        });
 
         for dropped in known.iter().filter(|known| !seen.parameters.contains_key(known)) {
             store::parameters::delete_one(self.tx, self.account_id, self.collection_id, &key, dropped).await?;
@@ -183,7 +181,11 @@ impl<'t> CollectionWriter<'t> {
         demerged: &Demerged,
         folded: &mut Folded,
     ) -> Result<Vec<(String, (Method, String))>, Error> {
-        let Templates { mut changes, joined } = std::mem::take(&mut folded.templates);
+        let mut templates = Templates::default();
+        for change in self.catalog.update_all(&std::mem::take(&mut folded.entries)) {
+            templates.note(demerged, change);
+        }
+        let Templates { mut changes, joined } = templates;
         for key in apart::keep(self.catalog, &mut changes, demerged, joined) {
             match folded.rows.iter_mut().find(|(row, _)| row.key == key) {
                 Some((row, _)) => row.facts.never_merge = true,
