@@ -174,8 +174,8 @@ mod tests {
     #[test]
     fn spellings_of_one_origin_are_equal() {
         // Scheme, spellings of the origin, spellings of the host, and origins of other places.
-        type Place = (&'static str, &'static [&'static str], &'static [&'static str], &'static [&'static str]);
-        const PLACES: [Place; 4] = [
+        type Case = (&'static str, &'static [&'static str], &'static [&'static str], &'static [&'static str]);
+        const CASES: [Case; 4] = [
             (
                 "https",
                 &["https://portolan.test", "https://portolan.test:443", "HTTPS://PORTOLAN.test"],
@@ -214,7 +214,7 @@ mod tests {
             ),
         ];
         const FRONT: &str = "gateway.internal:8080";
-        for (scheme, origins, hosts, others) in PLACES {
+        for (scheme, origins, hosts, others) in CASES {
             for host in hosts {
                 let public = format!("{scheme}://{host}/base");
                 let standard = format!("for=1.2.3.4;host=\"{host}\";proto={scheme}");

@@ -32,7 +32,7 @@ mod token;
 mod watched;
 mod weigh;
 
-pub use cache::{Cache, Change, Changes, Lease, Lookup};
+pub use cache::{Cache, Changes, Lease, Lookup, PendingChange};
 pub use caller::{Audited, Caller, CredentialKind, RequestInfo};
 pub use credential::{Credential, ORGANIZATION_TOKEN_PREFIX, SESSION_COOKIE};
 pub use failed::{FailedAuthentication, Shown};

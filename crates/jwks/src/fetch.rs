@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::{
-    KeySet, Settings,
+    KeySet, KeySetOptions,
     set::SET_BYTES_MAX,
     state::{State, Step},
 };
@@ -53,7 +53,7 @@ pub struct SourceError;
 #[derive(Clone)]
 pub struct KeySets {
     get: Arc<dyn HttpGet>,
-    settings: Settings,
+    options: KeySetOptions,
     entries: Arc<Mutex<HashMap<Source, Arc<Entry>>>>,
 }
 
@@ -72,8 +72,8 @@ impl Entry {
 
 impl KeySets {
     /// Empty: each set is fetched when it is first asked for.
-    pub fn new(get: Arc<dyn HttpGet>, settings: Settings) -> Self {
-        Self { get, settings, entries: Arc::default() }
+    pub fn new(get: Arc<dyn HttpGet>, options: KeySetOptions) -> Self {
+        Self { get, options, entries: Arc::default() }
     }
 
     /// The keys of a provider for a token with this `kid`. A name that is not in the set is worth one question to the
@@ -83,7 +83,7 @@ impl KeySets {
     /// When no set is known and none can be fetched now.
     pub async fn keys(&self, source: &Source, kid: Option<&str>) -> Result<Arc<KeySet>, SourceError> {
         let entry = self.entry(source);
-        let step = entry.state().step(kid, Instant::now(), &self.settings);
+        let step = entry.state().step(kid, Instant::now(), &self.options);
         match step {
             Step::Use(keys) => Ok(keys),
             Step::UseAndRefresh(keys) => {
@@ -92,13 +92,13 @@ impl KeySets {
             }
             Step::Wait => {
                 drop(entry.flight.lock().await);
-                entry.state().usable(Instant::now(), &self.settings).ok_or(SourceError)
+                entry.state().usable(Instant::now(), &self.options).ok_or(SourceError)
             }
             Step::Fetch => {
                 // A task of its own: the provider is asked to the end even when this caller has no patience. A panic in
                 // it is a failure to fetch.
                 let _ = self.ask(source.clone(), entry.clone()).await;
-                entry.state().usable(Instant::now(), &self.settings).ok_or(SourceError)
+                entry.state().usable(Instant::now(), &self.options).ok_or(SourceError)
             }
         }
     }
@@ -112,11 +112,11 @@ impl KeySets {
     fn fit(&self) {
         let mut all: Vec<_> = self.entries().values().map(|entry| (entry.state().bytes(), entry.clone())).collect();
         let mut bytes: usize = all.iter().map(|(bytes, _)| bytes).sum();
-        if bytes <= self.settings.bytes_max {
+        if bytes <= self.options.bytes_max {
             return;
         }
         all.sort_by_key(|(bytes, _)| *bytes);
-        while bytes > self.settings.bytes_max
+        while bytes > self.options.bytes_max
             && let Some((largest, entry)) = all.pop()
         {
             entry.state().forget();
@@ -145,7 +145,7 @@ impl KeySets {
                 return;
             }
             entry.state().begin(Instant::now());
-            let fetched = tokio::time::timeout(this.settings.timeout, this.fetch(&source)).await;
+            let fetched = tokio::time::timeout(this.options.timeout, this.fetch(&source)).await;
             match fetched.unwrap_or_else(|_| Err("no answer in time".to_owned())) {
                 Ok((keys, lifetime)) => {
                     entry.state().succeeded(keys, lifetime, Instant::now());
@@ -166,9 +166,9 @@ impl KeySets {
         };
         let answer = self.get.get(&url, SET_BYTES_MAX).await?;
         let keys = KeySet::parse(&answer.body).map_err(|error| error.to_string())?;
-        let told = max_age(&answer.cache_control).unwrap_or(self.settings.lifetime_max);
-        let shortest = self.settings.refetch_min.min(self.settings.lifetime_max);
-        Ok((keys, told.clamp(shortest, self.settings.lifetime_max)))
+        let told = max_age(&answer.cache_control).unwrap_or(self.options.lifetime_max);
+        let shortest = self.options.refetch_min.min(self.options.lifetime_max);
+        Ok((keys, told.clamp(shortest, self.options.lifetime_max)))
     }
 
     /// The address of the keys, from a document that speaks for this issuer (OpenID Connect Discovery 1.0, 4.3).

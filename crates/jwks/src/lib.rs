@@ -17,8 +17,8 @@ mod fetch;
 mod json;
 mod jws;
 mod key;
+mod options;
 mod set;
-mod settings;
 mod state;
 
 pub use algorithm::Algorithm;
@@ -26,6 +26,6 @@ pub use claims::{ClaimError, Rules};
 pub use fetch::{FetchFuture, Fetched, HttpGet, KeySets, Source, SourceError};
 pub use jws::{Compact, Jws, JwsError, TOKEN_BYTES_MAX};
 pub use key::{Key, KeyError};
+pub use options::KeySetOptions;
 pub use serde_json;
 pub use set::{KEYS_MAX, KeySet, SET_BYTES_MAX, SetError};
-pub use settings::Settings;

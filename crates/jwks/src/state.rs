@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::{KeySet, Settings};
+use crate::{KeySet, KeySetOptions};
 
 /// What is known of one provider, and when it may be asked again. It asks nobody itself.
 #[derive(Default)]
@@ -34,8 +34,8 @@ pub(crate) enum Step {
 }
 
 impl State {
-    pub fn step(&self, kid: Option<&str>, now: Instant, settings: &Settings) -> Step {
-        let may_ask = self.may_ask(now, settings);
+    pub fn step(&self, kid: Option<&str>, now: Instant, options: &KeySetOptions) -> Step {
+        let may_ask = self.may_ask(now, options);
         let Some(kept) = &self.set else { return if may_ask { Step::Fetch } else { Step::Wait } };
         let age = now.duration_since(kept.fetched_at);
         let unknown = kid.is_some_and(|kid| !kept.keys.knows(kid));
@@ -49,9 +49,9 @@ impl State {
     }
 
     /// At most one question in `refetch_min`, twice as long after each failure.
-    fn may_ask(&self, now: Instant, settings: &Settings) -> bool {
+    fn may_ask(&self, now: Instant, options: &KeySetOptions) -> bool {
         let factor = 1 << self.failures_in_row.min(16);
-        let wait = (settings.refetch_min * factor).min(settings.backoff_max.max(settings.refetch_min));
+        let wait = (options.refetch_min * factor).min(options.backoff_max.max(options.refetch_min));
         self.tried_at.is_none_or(|tried_at| now.duration_since(tried_at) >= wait)
     }
 
@@ -81,9 +81,9 @@ impl State {
     }
 
     /// The set, as long as an outage may last.
-    pub fn usable(&self, now: Instant, settings: &Settings) -> Option<Arc<KeySet>> {
+    pub fn usable(&self, now: Instant, options: &KeySetOptions) -> Option<Arc<KeySet>> {
         let kept = self.set.as_ref()?;
         let age = now.duration_since(kept.fetched_at);
-        (age < kept.lifetime + settings.outage_max).then(|| kept.keys.clone())
+        (age < kept.lifetime + options.outage_max).then(|| kept.keys.clone())
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use portolan_jwks::{FetchFuture, Fetched, HttpGet, KeySets, Settings, Source};
+use portolan_jwks::{FetchFuture, Fetched, HttpGet, KeySetOptions, KeySets, Source};
 use serde_json::{Value, json};
 use tokio::time::advance;
 
@@ -57,7 +57,7 @@ impl HttpGet for Provider {
     }
 }
 
-const SETTINGS: Settings = Settings {
+const OPTIONS: KeySetOptions = KeySetOptions {
     lifetime_max: Duration::from_secs(300),
     refetch_min: Duration::from_secs(10),
     backoff_max: Duration::from_secs(60),
@@ -69,7 +69,7 @@ const SETTINGS: Settings = Settings {
 fn start(kids: &[&str], cache_control: &'static str) -> (Arc<Provider>, KeySets, Source) {
     let provider = Arc::new(Provider::default());
     provider.publish(kids, cache_control);
-    (provider.clone(), KeySets::new(provider, SETTINGS), Source::Jwks("https://idp.example/keys".to_owned()))
+    (provider.clone(), KeySets::new(provider, OPTIONS), Source::Jwks("https://idp.example/keys".to_owned()))
 }
 
 /// Whether the set that is used for this key name has it.
@@ -215,7 +215,7 @@ async fn of_more_than_there_is_room_for_the_largest_sets_give_way() {
         forgotten += usize::from(sets.keys(&large(at), None).await.is_err());
     }
     assert!(forgotten > 0 && provider.asked() == asked, "no provider is asked again at once");
-    advance(SETTINGS.refetch_min).await;
+    advance(OPTIONS.refetch_min).await;
     for at in 0..5 {
         sets.keys(&large(at), None).await.ok();
     }

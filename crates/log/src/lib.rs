@@ -31,4 +31,4 @@ pub use log::{Log, is_there};
 pub use message::{Message, Positions, ProducerMark, Stored};
 pub use open::open;
 pub use partition::{PARTITIONS, partition_of};
-pub use rejected::{Accounts, FORGOTTEN, Place, Rejected};
+pub use rejected::{Accounts, FORGOTTEN, Rejected, RejectedPlace};

@@ -8,7 +8,7 @@ use portolan_store::Store;
 use crate::embedded::{Embedded, TABLES};
 use crate::kafka::Kafka;
 use crate::message::{MESSAGE_BYTES_MAX, Message, Positions, Stored};
-use crate::rejected::{Accounts, Place, Rejected, Rejects};
+use crate::rejected::{Accounts, Rejected, RejectedPlace, Rejects};
 use crate::{Error, PARTITIONS, batch};
 
 /// All messages of one call: they are held in memory twice, once compressed.
@@ -287,7 +287,7 @@ impl Log {
     pub async fn rejected(
         &self,
         accounts: Accounts,
-        before: Option<Place>,
+        before: Option<RejectedPlace>,
         limit: u32,
     ) -> Result<Vec<Rejected>, Error> {
         Ok(self.rejects.list(accounts, before, limit).await?)

@@ -58,7 +58,7 @@ pub enum Accounts {
 
 /// The place of a record in the list, which goes from the newest to the oldest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct RejectedPlace {
     /// Unix seconds.
     pub created_at: i64,
     /// Of the log.
@@ -69,8 +69,8 @@ pub struct Place {
 
 impl Rejected {
     /// Where it stood.
-    pub fn place(&self) -> Place {
-        Place { created_at: self.created_at, partition: self.partition, offset: self.offset }
+    pub fn place(&self) -> RejectedPlace {
+        RejectedPlace { created_at: self.created_at, partition: self.partition, offset: self.offset }
     }
 
     /// What keeping it takes.
@@ -199,14 +199,19 @@ impl Rejects {
         self.db.fetch_optional(FIND, args![&self.topic, partition, offset]).await?.map(|row| read(&row)).transpose()
     }
 
-    pub async fn list(&self, accounts: Accounts, before: Option<Place>, limit: u32) -> Result<Vec<Rejected>, Error> {
+    pub async fn list(
+        &self,
+        accounts: Accounts,
+        before: Option<RejectedPlace>,
+        limit: u32,
+    ) -> Result<Vec<Rejected>, Error> {
         let (account_id, other) = match accounts {
             Accounts::All => (-1, -1),
             Accounts::Of { account_id, unknown: true } => (account_id, 0),
             Accounts::Of { account_id, unknown: false } => (account_id, account_id),
         };
-        let Place { created_at, partition, offset } =
-            before.unwrap_or(Place { created_at: i64::MAX, partition: i64::MAX, offset: 0 });
+        let RejectedPlace { created_at, partition, offset } =
+            before.unwrap_or(RejectedPlace { created_at: i64::MAX, partition: i64::MAX, offset: 0 });
         let arguments = args![&self.topic, account_id, other, created_at, partition, offset, limit];
         self.db.fetch_all(SELECT, arguments).await?.iter().map(read).collect()
     }

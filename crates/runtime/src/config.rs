@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     address::Address,
+    layers::Layers,
     options::{RETENTION_DAYS_MAX, RetentionOptions, Shared},
-    settings::Settings,
 };
 
 /// A transaction and a read beside it.
@@ -23,7 +23,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The sections that processes share.
     pub shared: Shared,
-    settings: Settings,
+    layers: Layers,
 }
 
 /// Every problem of a configuration, one a line.
@@ -50,7 +50,7 @@ impl Reader<'_> {
     /// # Errors
     /// When the struct and the defaults do not fit, which no configuration can mend.
     pub fn section<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, ConfigError> {
-        self.config.settings.usable(name, &mut self.problems).map_err(|problem| ConfigError(vec![problem]))
+        self.config.layers.usable(name, &mut self.problems).map_err(|problem| ConfigError(vec![problem]))
     }
 
     /// Adds a problem, which begins with its key, unless the key has one already.
@@ -97,16 +97,16 @@ impl Config {
         flags: impl IntoIterator<Item = (&'static str, String)>,
     ) -> (Self, Vec<String>) {
         let mut problems = Vec::new();
-        let mut settings = Settings::defaults();
+        let mut layers = Layers::defaults();
         if let Some(file) = file {
-            settings.read_file(file, &mut problems);
+            layers.read_file(file, &mut problems);
         }
-        settings.read_variables(environment, &mut problems);
+        layers.read_variables(environment, &mut problems);
         for (key, value) in flags {
-            settings.put(key, &value, "a flag");
+            layers.put(key, &value, "a flag");
         }
-        let shared = Shared::read(&settings, &mut problems).expect("default.toml fits the structs, as a test shows");
-        let mut config = Self { data_dir, shared, settings };
+        let shared = Shared::read(&layers, &mut problems).expect("default.toml fits the structs, as a test shows");
+        let mut config = Self { data_dir, shared, layers };
         config.verify(&mut problems);
         config.complete_log_url();
         (config, problems)
@@ -121,12 +121,12 @@ impl Config {
     }
 
     fn refused(&self, problems: Vec<String>) -> ConfigError {
-        ConfigError(problems.into_iter().map(|problem| self.settings.located(problem)).collect())
+        ConfigError(problems.into_iter().map(|problem| self.layers.located(problem)).collect())
     }
 
     /// The text of `section.key`, for a section whose reader has no struct; empty when unset.
     pub fn get(&self, key: &str) -> &str {
-        self.settings.get(key)
+        self.layers.get(key)
     }
 
     /// A section as a struct, with a field a key.
@@ -134,7 +134,7 @@ impl Config {
     /// # Errors
     /// Names the key whose value cannot be used.
     pub fn section<T: DeserializeOwned>(&self, name: &str) -> Result<T, ConfigError> {
-        self.settings.section(name).map_err(|problem| self.refused(vec![problem]))
+        self.layers.section(name).map_err(|problem| self.refused(vec![problem]))
     }
 
     /// Reads several sections, to tell everything that is wrong with them at once.
@@ -144,13 +144,13 @@ impl Config {
 
     /// Every key.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.settings.keys()
+        self.layers.keys()
     }
 
     /// Replaces the value of a key; one that cannot be used changes nothing of the shared sections.
     pub fn put(&mut self, key: &str, value: &str) {
-        self.settings.put(key, value, "");
-        if let Ok(shared) = Shared::read(&self.settings, &mut Vec::new()) {
+        self.layers.put(key, value, "");
+        if let Ok(shared) = Shared::read(&self.layers, &mut Vec::new()) {
             self.shared = shared;
         }
     }
@@ -197,7 +197,7 @@ impl Config {
         ];
         let set: Vec<_> = options.into_iter().filter(|(_, value)| !value.is_empty()).collect();
         let complete = with_parameters(&log.url, &set);
-        self.settings.complete("log.url", complete.clone());
+        self.layers.complete("log.url", complete.clone());
         self.shared.log.url = complete;
     }
 
@@ -411,21 +411,21 @@ impl Config {
 }
 
 impl Shared {
-    fn read(settings: &Settings, problems: &mut Vec<String>) -> Result<Self, String> {
+    fn read(layers: &Layers, problems: &mut Vec<String>) -> Result<Self, String> {
         Ok(Self {
-            store: settings.usable("store", problems)?,
-            cache: settings.usable("cache", problems)?,
-            log: settings.usable("log", problems)?,
-            http: settings.usable("http", problems)?,
-            grpc: settings.usable("grpc", problems)?,
-            secrets: settings.usable("secrets", problems)?,
-            telemetry: settings.usable("telemetry", problems)?,
-            drain: settings.usable("drain", problems)?,
-            metrics: settings.usable("metrics", problems)?,
-            tls: settings.usable("tls", problems)?,
-            peers: settings.usable("peers", problems)?,
-            retention: settings.usable("retention", problems)?,
-            fetch: settings.usable("fetch", problems)?,
+            store: layers.usable("store", problems)?,
+            cache: layers.usable("cache", problems)?,
+            log: layers.usable("log", problems)?,
+            http: layers.usable("http", problems)?,
+            grpc: layers.usable("grpc", problems)?,
+            secrets: layers.usable("secrets", problems)?,
+            telemetry: layers.usable("telemetry", problems)?,
+            drain: layers.usable("drain", problems)?,
+            metrics: layers.usable("metrics", problems)?,
+            tls: layers.usable("tls", problems)?,
+            peers: layers.usable("peers", problems)?,
+            retention: layers.usable("retention", problems)?,
+            fetch: layers.usable("fetch", problems)?,
         })
     }
 }

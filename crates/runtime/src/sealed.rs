@@ -9,15 +9,15 @@ pub const PAGE_ROWS: usize = 100;
 
 /// What a value is sealed for. A [`Column`] makes it, so that each names a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place(String);
+pub struct SealedPlace(String);
 
-impl Place {
+impl SealedPlace {
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for SealedPlace {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(&self.0)
     }
@@ -94,17 +94,17 @@ pub struct SealedRow {
     /// Of the row.
     pub id: Value,
     /// What the value is bound to.
-    pub place: Place,
+    pub place: SealedPlace,
     /// The value as it stands there.
     pub sealed: Vec<u8>,
 }
 
 impl Column {
     /// The place of the value of one row.
-    pub fn row(&self, id: impl std::fmt::Display) -> Place {
+    pub fn row(&self, id: impl std::fmt::Display) -> SealedPlace {
         let id = id.to_string();
         debug_assert!(!id.is_empty(), "{}.{}: a value belongs to a row", self.table, self.name);
-        Place(format!("{}.{}/{id}", self.table, self.name))
+        SealedPlace(format!("{}.{}/{id}", self.table, self.name))
     }
 
     /// How many values are sealed under a key.

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     key_file::{Key, SecretsError},
     keys::Keys,
-    sealed::{Place, SealedRow},
+    sealed::{SealedPlace, SealedRow},
 };
 
 const NONCE_BYTES: usize = 12;
@@ -59,7 +59,7 @@ impl Secrets {
     }
 
     /// Seals a value for one place; it opens nowhere else. The result begins with the id of the key.
-    pub fn seal(&self, place: &Place, value: &[u8]) -> Vec<u8> {
+    pub fn seal(&self, place: &SealedPlace, value: &[u8]) -> Vec<u8> {
         let (key, _) = self.keys.of_service(&self.service);
         let nonce: [u8; NONCE_BYTES] = rand::random();
         let payload = Payload { msg: value, aad: place.as_bytes() };
@@ -69,7 +69,7 @@ impl Secrets {
 
     /// # Errors
     /// [`SecretsError::Sealed`] when the value was sealed for another place, under another key, or was changed.
-    pub fn open(&self, place: &Place, sealed: &[u8]) -> Result<Vec<u8>, SecretsError> {
+    pub fn open(&self, place: &SealedPlace, sealed: &[u8]) -> Result<Vec<u8>, SecretsError> {
         let (id, rest) = sealed.split_at_checked(KEY_ID_BYTES).ok_or(SecretsError::Sealed)?;
         let (nonce, text) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(SecretsError::Sealed)?;
         let (current, others) = self.keys.of_service(&self.service);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use portolan_authz::{Caller, CredentialKind, Grant, RequestInfo, Role, Scope, ServiceAuth};
 use portolan_billing::provider::{Provider, SigningKey};
 use portolan_billing::usage::{self, BATCH_MAX, Event, event_key};
-use portolan_billing::{Clock, Deps, Plans, Settings, readings};
+use portolan_billing::{BillingRules, Clock, Deps, Plans, readings};
 use portolan_runtime::{Config, Peers};
 use portolan_store::{Store, args};
 use portolan_testkit::{POSTGRES_VARIABLE, PostgresDatabase, TestDb};
@@ -51,7 +51,7 @@ async fn open(store: &Store) -> Deps {
     let db = store.service("billing").await.expect("open the service");
     let config = Config::load("data".into(), None, []).expect("the defaults are usable");
     let peers = Peers::new(&config, ServiceAuth::new(&[7; 32])).expect("no peers are remote");
-    let settings = Settings {
+    let rules = BillingRules {
         refresh_s: 60,
         stale_s: 60,
         report_s: 60,
@@ -63,7 +63,7 @@ async fn open(store: &Store) -> Deps {
     };
     let provider = Provider::BuiltIn(SigningKey::new("key"));
     let clock = Clock::new(|| START);
-    let deps = Deps::new(db, peers, provider, Plans::compiled_in(), clock, settings).await.expect("migrate");
+    let deps = Deps::new(db, peers, provider, Plans::compiled_in(), clock, rules).await.expect("migrate");
     let known = "INSERT INTO billing_accounts (account_id, organization_id) VALUES (1, 'o')";
     deps.db.execute(known, args![]).await.expect("an empty database");
     deps

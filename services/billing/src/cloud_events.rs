@@ -57,7 +57,7 @@ pub async fn ingest(deps: &Deps, account_id: AccountId, sent: &[CloudEvent]) -> 
     let mut ingested = Ingested::default();
     let mut events = Vec::with_capacity(sent.len());
     for (index, event) in sent.iter().enumerate() {
-        match read(account_id, event, now, deps.settings.event_window_s) {
+        match read(account_id, event, now, deps.rules.event_window_s) {
             Ok(event) => events.push(event),
             Err(reason) => ingested.rejected.push((index, reason)),
         }

@@ -10,7 +10,7 @@ use crate::{
     classifier::Classifier,
     migrations::TABLES,
     model::{plans::Plans, refresh::Task},
-    options::Settings,
+    options::BillingRules,
     provider::Provider,
 };
 
@@ -28,7 +28,7 @@ pub struct Deps {
     /// What windows and leases end by.
     pub clock: Clock,
     /// Times and rules of the configuration.
-    pub settings: Settings,
+    pub rules: BillingRules,
     /// Recomputations.
     pub jobs: Jobs<Task>,
     pub(crate) classifier: Classifier,
@@ -47,12 +47,12 @@ impl Deps {
         provider: Provider,
         plans: Plans,
         clock: Clock,
-        settings: Settings,
+        rules: BillingRules,
     ) -> Result<Self> {
         db.migrate_tables(&TABLES).await?;
         let jobs = Jobs::open(db.clone(), clock.clone()).await?;
         let (provider, plans) = (Arc::new(provider), Arc::new(plans));
         let (classifier, fetching) = (Classifier::default(), Arc::default());
-        Ok(Self { db, peers, provider, plans, clock, settings, jobs, classifier, fetching })
+        Ok(Self { db, peers, provider, plans, clock, rules, jobs, classifier, fetching })
     }
 }

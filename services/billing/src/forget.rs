@@ -27,12 +27,12 @@ pub async fn run(deps: &Deps, owner: &str) -> Result<()> {
     deps.jobs.forget().await?;
     let mut after = Some((AccountId(i64::MIN), Vec::new()));
     while let Some(place) = after {
-        after = store::usage::forget(&deps.db, place, now - deps.settings.event_window_s, KEYS).await?;
+        after = store::usage::forget(&deps.db, place, now - deps.rules.event_window_s, KEYS).await?;
     }
-    for (grain, kept_s) in [(Grain::Hour, deps.settings.hours_s), (Grain::Day, deps.settings.days_s)] {
+    for (grain, kept_s) in [(Grain::Hour, deps.rules.hours_s), (Grain::Day, deps.rules.days_s)] {
         windows(deps, grain, now.saturating_sub(kept_s)).await?;
     }
-    agents(deps, now.saturating_sub(deps.settings.agents_s)).await
+    agents(deps, now.saturating_sub(deps.rules.agents_s)).await
 }
 
 /// Sums by the hour or by the day; months and totals stay.

@@ -41,6 +41,6 @@ mod worker;
 pub use deps::Deps;
 pub use migrations::TABLES;
 pub use model::{plans::Plans, stored::STORED};
-pub use options::{BillingOptions, Options, ProviderName, Settings, StiggOptions};
+pub use options::{BillingOptions, BillingRules, Options, ProviderName, StiggOptions};
 pub use portolan_jobs::Clock;
 pub use service::{Billing, plans};

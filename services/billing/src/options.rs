@@ -52,7 +52,7 @@ pub struct StiggOptions {
 
 /// Times and rules.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct BillingRules {
     /// For how long an answer of the provider is used without asking again.
     pub refresh_s: i64,
     /// For how long it is used while the provider does not answer.
@@ -117,13 +117,13 @@ impl Options {
         }
     }
 
-    pub(crate) fn settings(&self) -> Settings {
+    pub(crate) fn rules(&self) -> BillingRules {
         let BillingOptions { refresh_s, stale_s, report_s, event_window_days, email_domain_rule, .. } = self.billing;
         let event_window_s = event_window_days.saturating_mul(DAY_S);
         // An event that is still taken must not begin anew a window whose other events are forgotten.
         let hours_s = kept_s(self.billing.usage_hours_days).max(event_window_s + DAY_S);
         let days_s = kept_s(self.billing.usage_days_days).max(event_window_s + DAY_S);
         let agents_s = kept_s(self.billing.agents_days);
-        Settings { refresh_s, stale_s, report_s, event_window_s, hours_s, days_s, agents_s, email_domain_rule }
+        BillingRules { refresh_s, stale_s, report_s, event_window_s, hours_s, days_s, agents_s, email_domain_rule }
     }
 }

@@ -44,7 +44,7 @@ pub async fn entitlements(deps: &Deps, organization_id: &str) -> Result<Entitlem
     let age_s = deps.clock.now().saturating_sub(organization.fetched_at);
     let known = organization.entitlements.clone().filter(|_| organization.fetched_version == organization.version);
     if let Some(known) = &known
-        && age_s < deps.settings.refresh_s
+        && age_s < deps.rules.refresh_s
     {
         return Ok(known.clone());
     }
@@ -54,14 +54,14 @@ pub async fn entitlements(deps: &Deps, organization_id: &str) -> Result<Entitlem
     let known = organization.entitlements.clone().filter(|_| organization.fetched_version == organization.version);
     let age_s = deps.clock.now().saturating_sub(organization.fetched_at);
     if let Some(known) = &known
-        && (age_s < deps.settings.refresh_s || (stigg.is_resting() && age_s < deps.settings.stale_s))
+        && (age_s < deps.rules.refresh_s || (stigg.is_resting() && age_s < deps.rules.stale_s))
     {
         return Ok(known.clone());
     }
     match fetch(deps, organization_id, &organization).await {
         Ok(entitlements) => Ok(entitlements),
         Err(error) => match known {
-            Some(known) if age_s < deps.settings.stale_s => Ok(known),
+            Some(known) if age_s < deps.rules.stale_s => Ok(known),
             _ => Err(error),
         },
     }

@@ -38,8 +38,8 @@ impl Service for Billing {
         let db = process.db(Self::NAME).await?;
         let tasks = Tasks::default();
         let guard = portolan_outbox::guard(process, &db, process.remote_guard(), &tasks).await?;
-        let (peers, settings) = (process.peers.clone(), options.settings());
-        let deps = Deps::new(db, peers, provider, plans, Clock::system(), settings).await?;
+        let (peers, rules) = (process.peers.clone(), options.rules());
+        let deps = Deps::new(db, peers, provider, plans, Clock::system(), rules).await?;
         worker::start(&deps, &tasks);
         let rpc = Rpc::new(deps);
         let routes = Routes::new(BillingServiceServer::new(rpc.clone()))

@@ -94,7 +94,7 @@ pub async fn customer_token(deps: &Deps, caller: &Caller, customer_id: Option<&s
 
 /// Whether the administrator of an organization and the caller have addresses of one domain that is no mail provider's.
 async fn is_same_domain(deps: &Deps, caller: &Caller, organization_id: &str) -> Result<bool> {
-    if !deps.settings.email_domain_rule {
+    if !deps.rules.email_domain_rule {
         return Ok(false);
     }
     let found = match peers::organization(&deps.peers, By::Id(organization_id.to_owned())).await {

@@ -45,7 +45,7 @@ async fn keep_up(deps: &Deps, stop: &CancellationToken) {
 
 async fn report(deps: &Deps, owner: &str, noted_at: &mut i64) -> portolan_api::Result<()> {
     let now = deps.clock.now();
-    if now.saturating_sub(*noted_at) >= deps.settings.report_s {
+    if now.saturating_sub(*noted_at) >= deps.rules.report_s {
         reports::note_all(deps).await?;
         *noted_at = now;
     }

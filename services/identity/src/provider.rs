@@ -138,7 +138,7 @@ impl Provider {
             email_verified: *email_verified,
             ends_provider_session: *logout,
             redirect_uri: format!("{public_url}/auth/oidc/callback"),
-            keys: KeySets::new(Arc::new(Get(fetch.clone())), portolan_jwks::Settings::default()),
+            keys: KeySets::new(Arc::new(Get(fetch.clone())), portolan_jwks::KeySetOptions::default()),
             fetch,
             discovered: Arc::default(),
         }))

@@ -8,7 +8,7 @@ use portolan_store::Db;
 use crate::{
     enforce::Edge,
     migrations::TABLES,
-    options::{Options, Settings},
+    options::{Options, TokenRules},
     rates::Rates,
 };
 
@@ -24,7 +24,7 @@ pub struct Deps {
     /// Seals what must be readable again.
     pub secrets: Secrets,
     /// Bounds and times of the configuration.
-    pub settings: Settings,
+    pub rules: TokenRules,
     /// Counts what credentials use.
     pub rates: Rates,
     /// Calls of vendors.
@@ -51,7 +51,7 @@ impl Deps {
             peers: process.peers.clone(),
             key_changes: process.changes(API_KEYS)?,
             secrets: process.secrets("tokens")?,
-            settings: options.settings(),
+            rules: options.rules(),
             management: Management::new(process.limits(), options.tokens.management_rate_limit),
             rates: Rates::new(process.limits()),
             failures,

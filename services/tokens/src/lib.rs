@@ -43,6 +43,6 @@ pub mod workspaces;
 pub use deps::Deps;
 pub use migrations::TABLES;
 pub use model::{sealed::SEALED, secret, stored::STORED};
-pub use options::{EdgeOptions, Options, Settings, TokensOptions};
+pub use options::{EdgeOptions, Options, TokenRules, TokensOptions};
 pub use rates::Rates;
 pub use service::{Tokens, check, edge_token};

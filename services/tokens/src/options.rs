@@ -42,7 +42,7 @@ pub struct EdgeOptions {
 
 /// Limits and rules.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct TokenRules {
     /// Requests a minute of an organization token.
     pub organization_rate_limit: i64,
     /// Whether answers about access profiles show HMAC secrets.
@@ -69,17 +69,17 @@ impl Options {
             "edge.token must hold visible ASCII characters, with spaces between them at most, as a header does"
                 .to_owned()
         });
-        for prefix in options.settings().slack_urls {
+        for prefix in options.rules().slack_urls {
             let is_url = is_http_url(&prefix);
             reader.expect(is_url, || format!("tokens.slack_urls must begin with http(s)://host, not `{prefix}`"));
         }
         Ok(reader.finish(options)?)
     }
 
-    pub(crate) fn settings(&self) -> Settings {
+    pub(crate) fn rules(&self) -> TokenRules {
         let TokensOptions { organization_rate_limit, show_jwt_secret, slack_urls, .. } = self.tokens.clone();
         let slack_urls = slack_urls.split(',').map(str::trim).filter(|prefix| !prefix.is_empty());
         let slack_urls = slack_urls.map(str::to_owned).collect();
-        Settings { organization_rate_limit, show_jwt_secret, slack_urls }
+        TokenRules { organization_rate_limit, show_jwt_secret, slack_urls }
     }
 }

@@ -197,7 +197,7 @@ pub async fn authenticate(deps: &Deps, secret: &str, address: &str) -> Result<To
         let detail = json!({ "ip_address": address });
         return Err(refused(Error::new(Reason::UnauthorizedNetworkForApiToken).with("detail_json", detail)));
     }
-    let limit = token.rate_limit.unwrap_or(deps.settings.organization_rate_limit);
+    let limit = token.rate_limit.unwrap_or(deps.rules.organization_rate_limit);
     if let Some(wait_s) = deps.rates.count(&token.id, limit).await? {
         let detail = json!({ "total_permitted": limit });
         let error = Error::new(Reason::RateLimitReached).with("detail_json", detail);

@@ -55,7 +55,7 @@ impl Service for Tokens {
 /// The first key whose value cannot be used, and what is wrong with it.
 pub fn check(config: &Config) -> Result<(), BoxError> {
     let options = Options::read(config)?;
-    enforce::Settings::read(&options.edge)?;
+    enforce::EdgeRules::read(&options.edge)?;
     Ok(())
 }
 
@@ -65,6 +65,6 @@ pub fn check(config: &Config) -> Result<(), BoxError> {
 /// As [`check`], and those of `secrets`.
 pub fn edge_token(config: &Config, secrets: impl FnOnce() -> Result<Secrets, BoxError>) -> Result<String, BoxError> {
     let options = Options::read(config)?;
-    let configured = enforce::Settings::read(&options.edge)?.token;
+    let configured = enforce::EdgeRules::read(&options.edge)?.token;
     if configured.is_empty() { Ok(enforce::derived_token(&secrets()?)) } else { Ok(configured) }
 }

@@ -45,7 +45,7 @@ const REMEMBERED_S: i64 = 7 * 24 * 3600;
 /// `SLACK_WEBHOOK_INVALID`; `SLACK_WEBHOOK_REFUSED` for one that is there, or one too many.
 pub async fn create(deps: &Deps, caller: &Caller, url: &str, name: Option<&str>) -> Result<SlackWebhook> {
     let url = url.trim();
-    let is_taken = deps.settings.slack_urls.iter().any(|prefix| url.starts_with(prefix.as_str()));
+    let is_taken = deps.rules.slack_urls.iter().any(|prefix| url.starts_with(prefix.as_str()));
     let parsed = reqwest::Url::parse(url).ok().filter(|_| is_taken && url.len() <= URL_BYTES_MAX);
     let host = parsed.as_ref().and_then(|url| url.host_str()).ok_or(Reason::SlackWebhookInvalid)?;
     let name = name.map(str::trim).filter(|name| !name.is_empty()).unwrap_or(DEFAULT_NAME);

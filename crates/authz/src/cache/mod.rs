@@ -121,11 +121,11 @@ impl<V> Cache<V> {
     }
 
     /// Announces a change of the values under these keys, or resting on them, before the database is touched. Call
-    /// [`Change::finish`] after the commit and before the answer.
+    /// [`PendingChange::finish`] after the commit and before the answer.
     ///
     /// # Errors
     /// `UNAVAILABLE` when readers cannot be told; then nothing may be changed.
-    pub async fn begin_change(&self, keys: impl IntoIterator<Item = String>) -> Result<Change, Error>
+    pub async fn begin_change(&self, keys: impl IntoIterator<Item = String>) -> Result<PendingChange, Error>
     where
         V: Send + Sync + 'static,
     {
@@ -171,10 +171,10 @@ enum Inner {
     Off,
 }
 
-/// A change under way. Dropped without [`Change::finish`] it leaves its tombstones until they expire: whether the
+/// A change under way. Dropped without [`PendingChange::finish`] it leaves its tombstones until they expire: whether the
 /// database has committed is not known then.
 #[must_use = "call finish after the commit"]
-pub struct Change {
+pub struct PendingChange {
     changes: Changes,
     keys: Vec<String>,
     nonce: u64,
@@ -190,14 +190,14 @@ impl Changes {
     ///
     /// # Errors
     /// `UNAVAILABLE` when readers cannot be told; then nothing may be changed.
-    pub async fn begin(&self, keys: impl IntoIterator<Item = String>) -> Result<Change, Error> {
+    pub async fn begin(&self, keys: impl IntoIterator<Item = String>) -> Result<PendingChange, Error> {
         let (keys, nonce) = (keys.into_iter().collect::<Vec<_>>(), rand::random());
         match &self.0 {
             Inner::Memory(memory) => memory.begin(&keys, nonce),
             Inner::Redis(space) => space.begin(&keys, nonce).await?,
             Inner::Off => {}
         }
-        Ok(Change { changes: self.clone(), keys, nonce })
+        Ok(PendingChange { changes: self.clone(), keys, nonce })
     }
 
     /// The end of values that every strict read has from the owner's database, so that it needs no announcement. Called
@@ -210,7 +210,7 @@ impl Changes {
     }
 }
 
-impl Change {
+impl PendingChange {
     /// Ends the change and waits for the copies of what it changed; its answer may be given when this has succeeded.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use portolan_authz::{Cache, Change, Lease, Lookup, Redis};
+use portolan_authz::{Cache, Lease, Lookup, PendingChange, Redis};
 use proptest::prelude::*;
 
 use crate::protocol::redis_url;
@@ -44,7 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Side {
     cache: Cache<i32>,
     leases: HashMap<usize, Lease<i32>>,
-    changes: HashMap<usize, Change>,
+    changes: HashMap<usize, PendingChange>,
 }
 
 impl Side {

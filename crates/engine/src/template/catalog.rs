@@ -29,7 +29,7 @@ pub struct Catalog {
 
 /// A raw URL whose effective URL is new or changed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Change {
+pub struct Retemplated {
     /// The method of the endpoint.
     pub method: Method,
     /// Its URL as it was called.
@@ -65,13 +65,13 @@ pub(super) struct Touched {
 
 impl Catalog {
     /// As [`update_all`](Self::update_all), of one raw URL.
-    pub fn update(&mut self, facts: &RawEndpoint) -> Vec<Change> {
+    pub fn update(&mut self, facts: &RawEndpoint) -> Vec<Retemplated> {
         self.update_all([facts])
     }
 
     /// Adds facts of raw URLs and returns every raw URL whose effective URL is new or changed, in order. URLs that differ in
     /// one segment are compared once for all that is added, so facts that come together cost less than one by one.
-    pub fn update_all<'f>(&mut self, facts: impl IntoIterator<Item = &'f RawEndpoint>) -> Vec<Change> {
+    pub fn update_all<'f>(&mut self, facts: impl IntoIterator<Item = &'f RawEndpoint>) -> Vec<Retemplated> {
         let mut touched = Touched::default();
         facts.into_iter().for_each(|facts| self.add(facts, &mut touched));
         self.regroup(&mut touched);
@@ -248,7 +248,7 @@ impl Catalog {
         self.raws[index].joined = joined;
     }
 
-    fn settle(&mut self, touched: Touched) -> Vec<Change> {
+    fn settle(&mut self, touched: Touched) -> Vec<Retemplated> {
         let mut stale = touched.raws;
         for (space, tokens) in &touched.patterns {
             let is_variable = |token| self.symbols.variable(token).is_some();
@@ -272,7 +272,7 @@ impl Catalog {
             if raw.effective.as_deref() != Some(&effective) {
                 let (method, raw_url) = (raw.facts.method, raw.facts.url.clone());
                 self.raws[index].effective = Some(effective.as_str().into());
-                changes.push(Change { method, raw_url, effective_url: effective });
+                changes.push(Retemplated { method, raw_url, effective_url: effective });
             }
         }
         changes.sort_unstable();

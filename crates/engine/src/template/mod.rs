@@ -31,7 +31,7 @@ mod weak;
 mod wider;
 
 pub use assign::{RawEndpoint, assign_all};
-pub use catalog::{Catalog, Change};
+pub use catalog::{Catalog, Retemplated};
 pub use dictionary::is_word;
-pub use segment::{Found, SplitUrl, Variable, decoded, is_templatable, shape, without_query};
+pub use segment::{SplitUrl, Variable, VariableToken, decoded, is_templatable, shape, without_query};
 pub use weak::{BodyNames, NAMES_MAX, POINTS_MIN};

@@ -78,7 +78,7 @@ impl<'a> SplitUrl<'a> {
 
 /// What stands in a segment that became variable, or in a variable part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found<'a> {
+pub struct VariableToken<'a> {
     /// Place among the path's segments, from 0.
     pub index: usize,
     /// The segment as it stands in the path.
@@ -97,7 +97,7 @@ pub fn is_templatable(url: &str) -> bool {
 
 /// The template of one URL alone: each segment that is visibly an identifier becomes its kind. Needs no second URL, so
 /// it depends on nothing but the URL and the detectors.
-pub fn shape<'a>(url: &'a str, detectors: &Detectors) -> (Cow<'a, str>, Vec<Found<'a>>) {
+pub fn shape<'a>(url: &'a str, detectors: &Detectors) -> (Cow<'a, str>, Vec<VariableToken<'a>>) {
     if !is_templatable(url) {
         return (Cow::Borrowed(url), Vec::new());
     }
@@ -109,11 +109,11 @@ pub fn shape<'a>(url: &'a str, detectors: &Detectors) -> (Cow<'a, str>, Vec<Foun
     for (index, token) in split.segments().enumerate() {
         match variable_of(token, previous.replace(token), is_single, detectors) {
             Some(Shape::Whole(variable)) => {
-                found.push(Found { index, token });
+                found.push(VariableToken { index, token });
                 shaped.push((index, Cow::Borrowed(variable.token())));
             }
             Some(Shape::Parts(words, tokens)) => {
-                found.extend(tokens.into_iter().map(|token| Found { index, token }));
+                found.extend(tokens.into_iter().map(|token| VariableToken { index, token }));
                 shaped.push((index, Cow::Owned(words)));
             }
             None => {}
@@ -366,6 +366,6 @@ mod tests {
     #[test]
     fn found_segments_keep_their_token_and_place() {
         let (_, found) = shape("https://h/users/42/x", &Detectors::default());
-        assert_eq!(found, [Found { index: 1, token: "42" }]);
+        assert_eq!(found, [VariableToken { index: 1, token: "42" }]);
     }
 }

@@ -74,7 +74,7 @@ pub async fn requests_share_a_run(test: TestDb) {
 /// A younger event still counts once.
 pub async fn what_is_old_is_forgotten(test: TestDb) {
     let world = World::built_in(test, "").await;
-    let window_s = world.deps.settings.event_window_s;
+    let window_s = world.deps.rules.event_window_s;
     let event = |id: i64| Event {
         account_id: (ACCOUNT + id % 3).into(),
         key: usage::event_key("test", &id.to_string()),
@@ -155,7 +155,7 @@ pub async fn what_grows_by_the_day_leaves(test: TestDb) {
     forget::run(&world.deps, "first").await.unwrap();
     assert_eq!((grain("HOUR").await, count("agent_queries").await), (3 * hours, 2), "all are young enough");
 
-    world.hand.move_by(world.deps.settings.hours_s - 24 * 3_600);
+    world.hand.move_by(world.deps.rules.hours_s - 24 * 3_600);
     agents::ingest(&world.deps, ACCOUNT.into(), &[query("3", "talking")]).await.unwrap();
     forget::run(&world.deps, "first").await.unwrap();
     assert_eq!((grain("HOUR").await, grain("DAY").await), (3 * 25, days), "those of the last day are young enough");
@@ -168,7 +168,7 @@ pub async fn what_grows_by_the_day_leaves(test: TestDb) {
     }
     let repeated = agents::ingest(&world.deps, ACCOUNT.into(), &[query("3", "talking")]).await.unwrap();
     assert_eq!(repeated.duplicates, 1);
-    world.hand.move_by(world.deps.settings.days_s);
+    world.hand.move_by(world.deps.rules.days_s);
     forget::run(&world.deps, "first").await.unwrap();
     assert_eq!((grain("DAY").await, grain("MONTH").await, grain("TOTAL").await), (0, months, 3));
     assert_eq!(world.total(ACCOUNT, "TEST_RUNS").await, (hours, hours));

@@ -14,7 +14,7 @@ use portolan_api::inventory::v1::ingest_service_server::{IngestService, IngestSe
 use portolan_api::{Error, Reason, identity, inventory};
 use portolan_authz::{Caller, CredentialKind, Grant, RequestInfo, Role, Scope, ServiceAuth};
 use portolan_billing::provider::{Provider, SigningKey};
-use portolan_billing::{Clock, Deps, Plans, Settings};
+use portolan_billing::{BillingRules, Clock, Deps, Plans};
 use portolan_runtime::{Config, GrpcService, Peers};
 use portolan_store::args;
 use portolan_testkit::TestDb;
@@ -73,7 +73,7 @@ impl World {
         routes.add_service(IdentityUsageServiceServer::new(owners.clone()));
         peers.identity.connect_local(grpc(routes.routes()));
         peers.inventory.connect_local(grpc(Routes::new(IngestServiceServer::new(owners.clone()))));
-        let settings = Settings {
+        let rules = BillingRules {
             refresh_s: 60,
             stale_s: 3_600,
             report_s: 60,
@@ -85,7 +85,7 @@ impl World {
         };
         let db = test.store.service("billing").await.unwrap();
         let plans = if plans.is_empty() { Plans::compiled_in() } else { Plans::parse(plans).unwrap() };
-        let deps = Deps::new(db, peers, provider, plans, hand.clock(), settings).await.unwrap();
+        let deps = Deps::new(db, peers, provider, plans, hand.clock(), rules).await.unwrap();
         Self { test, deps, hand, owners }
     }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use portolan_api::{Error, Result};
-use portolan_authz::{Change, Ended, Scope, grant_key, role_key};
+use portolan_authz::{Ended, PendingChange, Scope, grant_key, role_key};
 use portolan_ids::{AccountId, UserId};
 use portolan_store::{Db, Row, Tx};
 
@@ -21,14 +21,14 @@ use super::{AccountReader, Reader};
 /// A transaction that may change rights.
 pub(crate) struct RightsTx {
     tx: Tx,
-    change: Change,
+    change: PendingChange,
     announced: BTreeSet<String>,
     missing: BTreeSet<String>,
 }
 
 impl RightsTx {
     /// Begins a transaction for a change of the grants under these keys, which was announced.
-    pub(crate) async fn begin(db: &Db, change: Change, announced: BTreeSet<String>) -> Result<Self> {
+    pub(crate) async fn begin(db: &Db, change: PendingChange, announced: BTreeSet<String>) -> Result<Self> {
         match db.begin().await {
             Ok(tx) => Ok(Self { tx, change, announced, missing: BTreeSet::new() }),
             Err(error) => {

@@ -2,7 +2,7 @@
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
-use portolan_log::{Accounts, Log, Place, Positions, Rejected};
+use portolan_log::{Accounts, Log, Positions, Rejected, RejectedPlace};
 use portolan_outbox::Change;
 use serde_json::json;
 
@@ -32,7 +32,7 @@ pub async fn list(
     let records = deps.log.rejected(accounts(caller), before, limit).await?;
     let is_last = u32::try_from(records.len()).is_ok_and(|count| count < limit);
     let next = records.last().filter(|_| !is_last).map(|last| {
-        let Place { created_at, partition, offset } = last.place();
+        let RejectedPlace { created_at, partition, offset } = last.place();
         format!("{created_at}.{partition}.{offset}")
     });
     Ok((records, next.unwrap_or_default()))
@@ -83,7 +83,7 @@ fn accounts(caller: &Caller) -> Accounts {
     Accounts::Of { account_id: caller.account_id, unknown: caller.grant.administers_organization() }
 }
 
-fn place(token: &str) -> Option<Place> {
+fn place(token: &str) -> Option<RejectedPlace> {
     let mut parts = token.splitn(3, '.').map(|part| part.parse().ok());
-    Some(Place { created_at: parts.next()??, partition: parts.next()??, offset: parts.next()?? })
+    Some(RejectedPlace { created_at: parts.next()??, partition: parts.next()??, offset: parts.next()?? })
 }

@@ -2,7 +2,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use portolan_engine::{
     Method,
-    template::{BodyNames, Catalog, Change, RawEndpoint as CatalogEntry},
+    template::{BodyNames, Catalog, RawEndpoint as CatalogEntry, Retemplated},
 };
 use portolan_store::Tx;
 
@@ -12,7 +12,7 @@ use crate::{Error, model::keys, store};
 pub type Demerged = BTreeSet<(String, String)>;
 
 /// Whether a change makes a raw URL part of a template that was taken apart.
-pub fn joins(demerged: &Demerged, change: &Change) -> bool {
+pub fn joins(demerged: &Demerged, change: &Retemplated) -> bool {
     change.raw_url != change.effective_url
         && !demerged.is_empty()
         && demerged.contains(&(change.method.name().to_owned(), change.effective_url.clone()))

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use portolan_engine::{
     AccessType, Aggregate, AuthSet, Method, ParameterKey,
-    template::{BodyNames, Catalog, Change, RawEndpoint as CatalogEntry},
+    template::{BodyNames, Catalog, RawEndpoint as CatalogEntry, Retemplated},
 };
 use portolan_store::{Tx, Value};
 
@@ -65,7 +65,7 @@ struct Templates {
 }
 
 impl Templates {
-    fn note(&mut self, demerged: &Demerged, change: Change) {
+    fn note(&mut self, demerged: &Demerged, change: Retemplated) {
         if apart::joins(demerged, &change) {
             self.joined.push((change.method, change.raw_url.clone()));
         }

@@ -62,7 +62,7 @@ fn note_failure(edge: &Inner, call: &Call<'_>, account_id: AccountId, reason: Re
 
 /// `addressed` becomes the account whose endpoint is called, once it is known.
 async fn check(edge: &Inner, call: &Call<'_>, addressed: &mut AccountId) -> Result<Verdict, Refusal> {
-    if !edge.fresh.is_current(&edge.settings) {
+    if !edge.fresh.is_current(&edge.rules) {
         return Err(Refusal::NotReady);
     }
     let (raw_path, query) = call.target.split_once('?').unwrap_or((call.target, ""));
@@ -110,7 +110,7 @@ async fn check(edge: &Inner, call: &Call<'_>, addressed: &mut AccountId) -> Resu
     if profile.account_id != account_id || !profile.reaches(&collection_ids) {
         return Err(Refusal::Collection);
     }
-    edge.limiter.take(profile.id, edge.settings.policies.of(profile.policy_id)).await?;
+    edge.limiter.take(profile.id, edge.rules.policies.of(profile.policy_id)).await?;
     if profile.mtls.as_ref().is_some_and(|formula| !formula.accepts(call.certificate)) {
         return Err(Refusal::Certificate);
     }
@@ -231,7 +231,7 @@ fn allow_address(edge: &Inner, profile: &Profile, call: &Call<'_>) -> Result<(),
 fn client(edge: &Inner, call: &Call<'_>) -> Option<IpAddr> {
     // Envoy joins the lines of a header.
     let lines = |name: &str| call.headers.get(name).map(|line| Cow::Borrowed(line.as_str())).into_iter().collect();
-    Some(edge.settings.proxies.client_told(call.peer?, lines))
+    Some(edge.rules.proxies.client_told(call.peer?, lines))
 }
 
 /// Returns the claims as they are passed on.
@@ -251,7 +251,7 @@ async fn verify(edge: &Inner, profile: &Arc<Profile>, proof: Proof) -> Result<Op
         }
         _ => return Err(Refusal::Proof),
     };
-    let rules = signed.rules(edge.settings.leeway_s, edge.settings.requires_exp);
+    let rules = signed.rules(edge.rules.leeway_s, edge.rules.requires_exp);
     rules.check(&verified.claims, now_s()).map_err(|_| Refusal::Claims)?;
     Ok(Some(verified.claims_header.clone()))
 }

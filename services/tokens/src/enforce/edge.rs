@@ -24,7 +24,7 @@ use super::{
     limiter::Limiter,
     proxy_tokens::ProxyTokens,
     routes::Routes,
-    settings::Settings,
+    rules::EdgeRules,
     shadow::Shadow,
     verdict::{Call, Verdict},
     verified::VerifiedTokens,
@@ -48,13 +48,13 @@ impl Edge {
         options: &EdgeOptions,
     ) -> Result<Self, BoxError> {
         let secrets = process.secrets("tokens")?;
-        let settings = Settings::read(options)?;
+        let rules = EdgeRules::read(options)?;
         let fetch = Arc::new(Guarded(process.fetch.clone()));
         let (loaded, _) = watch::channel(false);
         Ok(Self(Arc::new(Inner {
             profiles: RwLock::default(),
-            routes: RwLock::new(Routes::new(settings.hosts.clone())),
-            keys: KeySets::new(fetch, settings.jwks),
+            routes: RwLock::new(Routes::new(rules.hosts.clone())),
+            keys: KeySets::new(fetch, rules.jwks),
             verified: VerifiedTokens::default(),
             limiter: Limiter::open(process, &db).await?,
             shadow: Shadow::default(),
@@ -64,9 +64,9 @@ impl Edge {
             tenants_cursor: Mutex::default(),
             running: AtomicBool::new(false),
             begun: Notify::new(),
-            proxy_tokens: ProxyTokens::new(&settings.token, &secrets),
+            proxy_tokens: ProxyTokens::new(&rules.token, &secrets),
             replica_id: uuid::Uuid::new_v4().to_string(),
-            settings,
+            rules,
             db,
             peers: process.peers.clone(),
             secrets,

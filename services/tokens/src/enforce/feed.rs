@@ -60,7 +60,7 @@ pub(super) async fn run(edge: &Inner, stop: &CancellationToken) {
             housekept = Instant::now();
             housekeep(edge).await;
         }
-        let pause = edge.settings.poll.saturating_sub(asked_at.elapsed()).max(Duration::from_millis(1));
+        let pause = edge.rules.poll.saturating_sub(asked_at.elapsed()).max(Duration::from_millis(1));
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(pause) => {}
@@ -201,7 +201,7 @@ pub(super) async fn settle(edge: &Inner) -> Result<()> {
         let _ = poll_profiles(edge).await;
     }
     while store::behind(&edge.db, version).await? > 0 {
-        if committed_at.elapsed() > edge.settings.profiles_age_max + SETTLE_MARGIN {
+        if committed_at.elapsed() > edge.rules.profiles_age_max + SETTLE_MARGIN {
             store::drop_behind(&edge.db, version).await?;
             break;
         }

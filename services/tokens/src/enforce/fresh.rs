@@ -3,7 +3,7 @@ use std::{
     time::Instant,
 };
 
-use super::settings::Settings;
+use super::rules::EdgeRules;
 
 /// At which moment the knowledge of profiles, of endpoints and of the states of accounts was last known to be whole.
 ///
@@ -24,13 +24,13 @@ impl Default for Fresh {
 }
 
 impl Fresh {
-    pub fn is_current(&self, settings: &Settings) -> bool {
+    pub fn is_current(&self, rules: &EdgeRules) -> bool {
         let now = self.moment(Instant::now());
         let within =
             |at: u64, age_max: std::time::Duration| at > 0 && now.saturating_sub(at) <= age_max.as_millis() as u64;
-        within(self.profiles.load(Ordering::Acquire), settings.profiles_age_max)
-            && within(self.endpoints.load(Ordering::Acquire), settings.endpoints_age_max)
-            && within(self.tenants.load(Ordering::Acquire), settings.endpoints_age_max)
+        within(self.profiles.load(Ordering::Acquire), rules.profiles_age_max)
+            && within(self.endpoints.load(Ordering::Acquire), rules.endpoints_age_max)
+            && within(self.tenants.load(Ordering::Acquire), rules.endpoints_age_max)
     }
 
     pub fn profiles_at(&self, asked_at: Instant) {

@@ -10,13 +10,13 @@ use portolan_store::Db;
 use tokio::sync::{Mutex, Notify, watch};
 
 use super::{
-    fresh::Fresh, limiter::Limiter, profiles::Profiles, proxy_tokens::ProxyTokens, routes::Routes, settings::Settings,
+    fresh::Fresh, limiter::Limiter, profiles::Profiles, proxy_tokens::ProxyTokens, routes::Routes, rules::EdgeRules,
     shadow::Shadow, verified::VerifiedTokens,
 };
 
 /// What the edge of a process knows and works with.
 pub(super) struct Inner {
-    pub settings: Settings,
+    pub rules: EdgeRules,
     pub proxy_tokens: ProxyTokens,
     pub db: Db,
     pub peers: Peers,

@@ -1,7 +1,7 @@
 //! What the edge decides by and counts, as it is stored and told.
 
 use portolan_ids::{AccountId, ApiClientId, CollectionId, EndpointId, PolicyId, ProfileId};
-use portolan_runtime::sealed::Place;
+use portolan_runtime::sealed::SealedPlace;
 
 /// SHA-256 of a credential.
 pub type Digest = [u8; 32];
@@ -75,7 +75,7 @@ pub struct ProfileChange {
     /// Neither it nor its client was deleted.
     pub is_there: bool,
     /// The place that the secret in `row.jwt_secret` is sealed for.
-    pub place: Place,
+    pub place: SealedPlace,
     /// What it is since.
     pub row: ProfileRow,
 }

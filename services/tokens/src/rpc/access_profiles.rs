@@ -165,7 +165,7 @@ impl Rpc {
         let successor = successor(&profile, managed_user_id);
         let IssuedMembers { secret, oauth_client_id, oauth_client_secret } = IssuedMembers::of(issued);
         let auth_type = profile.auth_type().name().to_owned();
-        let is_hidden = !self.deps.settings.show_jwt_secret && profile.auth.jwt_method.as_deref() == Some("hmac");
+        let is_hidden = !self.deps.rules.show_jwt_secret && profile.auth.jwt_method.as_deref() == Some("hmac");
         AccessProfile {
             id: profile.id.into(),
             name: profile.name,

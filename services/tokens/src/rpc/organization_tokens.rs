@@ -112,7 +112,7 @@ impl Rpc {
             organization_id: Some(organization.to_owned()),
             authorized_ip_addresses: token.networks,
             expires_at: token.expires_at,
-            rate_limit: token.rate_limit.unwrap_or(self.deps.settings.organization_rate_limit),
+            rate_limit: token.rate_limit.unwrap_or(self.deps.rules.organization_rate_limit),
             scopes: token.scopes,
             secret,
         }

@@ -13,7 +13,7 @@ const ENVIRONMENT_PREFIX: &str = "PORTOLAN__";
 
 /// Keys as `section.key`, each known from `default.toml`.
 #[derive(Clone, Default)]
-pub struct Settings(BTreeMap<String, Value>);
+pub struct Layers(BTreeMap<String, Value>);
 
 #[derive(Clone, Default)]
 struct Value {
@@ -22,15 +22,15 @@ struct Value {
     place: String,
 }
 
-impl Settings {
+impl Layers {
     /// The defaults, each key once.
     pub(crate) fn defaults() -> Self {
         // Every look at a section needs them.
-        static READ: LazyLock<Settings> = LazyLock::new(|| {
-            let mut settings = Settings::default();
-            settings.read_toml("default.toml", DEFAULTS, None, &mut Vec::new());
-            settings.0.values_mut().for_each(|value| value.place.clear());
-            settings
+        static READ: LazyLock<Layers> = LazyLock::new(|| {
+            let mut layers = Layers::default();
+            layers.read_toml("default.toml", DEFAULTS, None, &mut Vec::new());
+            layers.0.values_mut().for_each(|value| value.place.clear());
+            layers
         });
         READ.clone()
     }

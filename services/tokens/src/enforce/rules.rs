@@ -7,7 +7,7 @@ use crate::options::EdgeOptions;
 
 /// What is configured for the edge.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct EdgeRules {
     /// Which account a host belongs to, and whether unknown endpoints pass.
     pub hosts: Hosts,
     /// How many calls pass.
@@ -25,12 +25,12 @@ pub struct Settings {
     /// The same for endpoints.
     pub endpoints_age_max: Duration,
     /// How key sets are fetched and kept.
-    pub jwks: portolan_jwks::Settings,
+    pub jwks: portolan_jwks::KeySetOptions,
     /// Shared with the proxies; empty for the derived one.
     pub token: String,
 }
 
-impl Settings {
+impl EdgeRules {
     /// # Errors
     /// The key and what is wrong with it.
     pub fn read(options: &EdgeOptions) -> Result<Self, String> {
@@ -66,11 +66,11 @@ impl Settings {
             poll: Duration::from_millis(options.poll_ms),
             profiles_age_max: Duration::from_millis(options.profiles_age_max_ms),
             endpoints_age_max: Duration::from_millis(options.endpoints_age_max_ms),
-            jwks: portolan_jwks::Settings {
+            jwks: portolan_jwks::KeySetOptions {
                 lifetime_max: Duration::from_secs(options.jwks_lifetime_max_s),
                 refetch_min: Duration::from_secs(options.jwks_refetch_min_s),
                 outage_max: Duration::from_secs(options.jwks_outage_max_s),
-                ..portolan_jwks::Settings::default()
+                ..portolan_jwks::KeySetOptions::default()
             },
             token: options.token.clone(),
         })

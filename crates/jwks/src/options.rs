@@ -2,7 +2,7 @@ use std::time::Duration;
 
 /// How long sets live and how often providers are asked.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct KeySetOptions {
     /// A set lives as long as its Cache-Control says and never longer than this: a key that the provider removed stops
     /// working within this time.
     pub lifetime_max: Duration,
@@ -18,7 +18,7 @@ pub struct Settings {
     pub bytes_max: usize,
 }
 
-impl Default for Settings {
+impl Default for KeySetOptions {
     fn default() -> Self {
         Self {
             lifetime_max: Duration::from_secs(300),
