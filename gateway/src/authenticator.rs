@@ -44,7 +44,7 @@ impl GuardAuthenticator {
                 Ok(Identified {
                     metadata,
                     caller_key,
-                    account_id: claims.account_id,
+                    account_id: claims.account_id.into(),
                     credential_id: claims.credential_id.clone(),
                 })
             }

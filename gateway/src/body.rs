@@ -173,7 +173,7 @@ mod tests {
     async fn a_body_is_read_up_to_the_limit() {
         let budget = BodyBudget::new(10, 10);
         let read = async |text: &'static str, limit| {
-            let mut hold = budget.hold(Owner::Account(1));
+            let mut hold = budget.hold(Owner::Account(1.into()));
             RequestBody::new(Body::from(text), &HeaderMap::new()).read(limit, &mut hold).await
         };
         assert_eq!(read("abc", 3).await.unwrap(), "abc");

@@ -51,7 +51,7 @@ impl Transcoder {
 
         let sent = RequestBody::new(sent, &parts.headers);
         let asked = Asked { routes: &self.routes, route, values: &found.values, parts: &parts };
-        let mut hold = BodyBudget::new(usize::MAX, usize::MAX).hold(Owner::Account(1));
+        let mut hold = BodyBudget::new(usize::MAX, usize::MAX).hold(Owner::Account(1.into()));
         let made = self.runtime.block_on(async {
             let made = message(&asked, sent, &mut hold, true).await;
             // What drains a body that was not read ends here, and not with the process.

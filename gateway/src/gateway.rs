@@ -194,7 +194,7 @@ async fn answer(
 
     let owner = match identified.account_id {
         0 => Owner::Address(client),
-        account_id => Owner::Account(account_id),
+        account_id => Owner::Account(account_id.into()),
     };
     let mut hold = gateway.deps.bodies.hold(owner);
     let (message, digest) = message(asked, body, &mut hold, id.is_some()).await?;

@@ -4,6 +4,7 @@ use std::sync::{
 };
 
 use portolan_api::{Error, KeyUtility, Reason};
+use portolan_ids::{AccountId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{Grant, Scope};
@@ -98,9 +99,9 @@ impl Audited {
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The account that the call acts in.
-    pub account_id: i64,
+    pub account_id: AccountId,
     /// The user that calls; 0 for an organization token.
-    pub user_id: i64,
+    pub user_id: UserId,
     /// The organization of the account, a UUID.
     pub organization_id: String,
     /// The product scope that the call names.

@@ -1,4 +1,5 @@
 use portolan_api::{Error, Reason};
+use portolan_ids::{AccountId, UserId};
 use sha2::{Digest as _, Sha256};
 
 /// What kind of credential was shown.
@@ -65,9 +66,9 @@ pub struct FailedAuthentication {
     /// Why it was refused.
     pub reason: Reason,
     /// Whose it was or would have been; 0 where nobody is known.
-    pub account_id: i64,
+    pub account_id: AccountId,
     /// As `account_id`.
-    pub user_id: i64,
+    pub user_id: UserId,
 }
 
 /// Under which an error carries the account of a credential from where it is known to where the refusal is noted.
@@ -77,22 +78,29 @@ impl FailedAuthentication {
     /// Of nobody who is known. `subject` is what names the credential; its digest alone is kept.
     pub fn new(shown: Shown, subject: &str, client_address: &str, reason: Reason) -> Self {
         let subject = Sha256::digest(subject).iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { shown, subject, client_address: client_address.to_owned(), reason, account_id: 0, user_id: 0 }
+        Self {
+            shown,
+            subject,
+            client_address: client_address.to_owned(),
+            reason,
+            account_id: AccountId(0),
+            user_id: UserId(0),
+        }
     }
 
     /// The same failure, of a credential that belongs to this account.
     #[must_use]
-    pub fn of(self, account_id: i64) -> Self {
+    pub fn of(self, account_id: AccountId) -> Self {
         Self { account_id, ..self }
     }
 
     /// An error that carries whose credential was refused.
-    pub fn of_account(error: impl Into<Error>, account_id: i64) -> Error {
+    pub fn of_account(error: impl Into<Error>, account_id: AccountId) -> Error {
         error.into().with(ACCOUNT, account_id)
     }
 
     /// Takes the account out of an error, so that callers do not get it; 0 for none.
-    pub fn take_account(error: &mut Error) -> i64 {
+    pub fn take_account(error: &mut Error) -> AccountId {
         error.take(ACCOUNT).and_then(|id| id.parse().ok()).unwrap_or_default()
     }
 

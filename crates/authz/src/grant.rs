@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use portolan_api::{Access, Feature, identity::v1::GetGrantResponse};
+use portolan_ids::{AccountId, CollectionId};
 
 use crate::{Role, role_key, weigh::Weigh};
 
@@ -14,7 +15,7 @@ pub struct Grant {
     readable: u64,
     writable: u64,
     /// `None`: every collection of the scope.
-    collections: Option<Vec<i32>>,
+    collections: Option<Vec<CollectionId>>,
     /// Authority over the organization, which no role gives.
     #[serde(default)]
     administers_organization: bool,
@@ -24,7 +25,7 @@ pub struct Grant {
 
 impl Grant {
     /// `collections`: ids in any order; `None` for every collection.
-    pub fn new(role: impl Into<String>, base_role: Role, collections: Option<Vec<i32>>) -> Self {
+    pub fn new(role: impl Into<String>, base_role: Role, collections: Option<Vec<CollectionId>>) -> Self {
         let collections = collections.filter(|_| base_role != Role::Admin).map(|mut ids| {
             ids.sort_unstable();
             ids.dedup();
@@ -120,7 +121,7 @@ impl Grant {
     }
 
     /// The key that the grant rests on: that of the custom role it comes from, also of one that does not exist yet.
-    pub fn basis(&self, account_id: i64) -> Option<String> {
+    pub fn basis(&self, account_id: AccountId) -> Option<String> {
         Role::parse(&self.role).is_none().then(|| role_key(account_id, &self.role))
     }
 
@@ -133,12 +134,12 @@ impl Grant {
     }
 
     /// The collections that the user may see, sorted; `None` for all.
-    pub fn collections(&self) -> Option<&[i32]> {
+    pub fn collections(&self) -> Option<&[CollectionId]> {
         self.collections.as_deref()
     }
 
     /// Whether the collection is among those that it opens.
-    pub fn sees(&self, collection_id: i32) -> bool {
+    pub fn sees(&self, collection_id: CollectionId) -> bool {
         self.collections().is_none_or(|ids| ids.binary_search(&collection_id).is_ok())
     }
 }
@@ -160,7 +161,7 @@ impl From<&Grant> for GetGrantResponse {
             base_role: grant.base_role.name().to_owned(),
             readable: grant.readable,
             writable: grant.writable,
-            collection_ids: grant.collections.clone().unwrap_or_default(),
+            collection_ids: grant.collections.iter().flatten().copied().map(Into::into).collect(),
             all_collections: grant.collections.is_none(),
             administers_organization: grant.administers_organization,
         }
@@ -173,7 +174,8 @@ impl From<GetGrantResponse> for Grant {
         let Some(base_role) = Role::parse(&response.base_role) else {
             return Self::new(response.role, Role::NoAccess, Some(Vec::new()));
         };
-        let mut collections = (!response.all_collections).then_some(response.collection_ids);
+        let mut collections = (!response.all_collections)
+            .then(|| response.collection_ids.into_iter().map(CollectionId).collect::<Vec<_>>());
         if let Some(ids) = &mut collections {
             ids.sort_unstable();
         }
@@ -198,7 +200,7 @@ mod tests {
     fn grants() -> impl Strategy<Value = Grant> {
         let base = proptest::sample::select(Role::ALL.to_vec());
         let features = proptest::option::of(0_u64..1 << 29);
-        let collections = proptest::option::of(proptest::collection::vec(0..4, 0..4));
+        let collections = proptest::option::of(proptest::collection::vec((0..4).prop_map(CollectionId), 0..4));
         (base, features, any::<bool>(), collections, any::<bool>()).prop_map(
             |(base, features, opens, collections, administers)| {
                 let grant = Grant::new("r", base, collections).with_custom_role(opens, features);
@@ -208,7 +210,7 @@ mod tests {
     }
 
     /// What a grant lets somebody do, told one thing at a time.
-    fn may(grant: &Grant, feature: i32, access: Access, collection: i32) -> bool {
+    fn may(grant: &Grant, feature: i32, access: Access, collection: CollectionId) -> bool {
         Feature::try_from(feature).is_ok_and(|feature| grant.allows(feature, access)) && grant.sees(collection)
     }
 
@@ -228,7 +230,7 @@ mod tests {
         fn what_is_covered_opens_nothing_more(holder in grants(), given in grants()) {
             if holder.covers(&given) {
                 for feature in 1..=28 {
-                    for collection in 0..4 {
+                    for collection in (0..4).map(CollectionId) {
                         for access in [Access::Read, Access::ReadWrite] {
                             let is_documented =
                                 feature == Feature::Integrations as i32 && may(&holder, feature, Access::Read, collection);
@@ -244,8 +246,8 @@ mod tests {
                 prop_assert!(holder.administers_organization() || !given.administers_organization());
             } else if given.base_role == holder.base_role {
                 // And a refusal has a reason.
-                let more = |access| (1..=28).any(|f| (0..5).any(|c| may(&given, f, access, c) && !may(&holder, f, access, c)));
-                let sees_more = (0..5).any(|c| given.sees(c) && !holder.sees(c));
+                let more = |access| (1..=28).any(|f| (0..5).map(CollectionId).any(|c| may(&given, f, access, c) && !may(&holder, f, access, c)));
+                let sees_more = (0..5).map(CollectionId).any(|c| given.sees(c) && !holder.sees(c));
                 let administers_more = given.administers_organization() && !holder.administers_organization();
                 let opens_more = given.readable & !holder.readable != 0 || given.writable & !holder.writable != 0;
                 prop_assert!(more(Access::Read) || more(Access::ReadWrite) || sees_more || administers_more || opens_more);

@@ -8,6 +8,7 @@ use std::{
 
 use http::{HeaderMap, Request, Response};
 use portolan_api::{Access, Dialect, Error, Feature, KeyUtility, MethodPolicy, Reason, Who};
+use portolan_ids::{AccountId, UserId};
 use portolan_proxies::Proxies;
 use tonic::{
     body::Body,
@@ -40,7 +41,7 @@ pub trait Identities: Send + Sync {
     ) -> BoxFuture<'a, Result<String, Error>>;
 
     /// What the user may do at this moment.
-    fn grant(&self, account_id: i64, user_id: i64, scope: Scope) -> BoxFuture<'_, Result<Arc<Grant>, Error>>;
+    fn grant(&self, account_id: AccountId, user_id: UserId, scope: Scope) -> BoxFuture<'_, Result<Arc<Grant>, Error>>;
 
     /// The public keys of caller tokens.
     fn verifying_keys(&self) -> BoxFuture<'_, Result<VerifyingKeys, Error>>;
@@ -66,7 +67,7 @@ pub trait AuditSink: Send + Sync {
 /// What a guard asks billing.
 pub trait PlanLimits: Send + Sync {
     /// Refuses when the plan of the account's organization does not allow more of a feature.
-    fn check<'a>(&'a self, account_id: i64, feature: &'a str) -> BoxFuture<'a, Result<(), Error>>;
+    fn check<'a>(&'a self, account_id: AccountId, feature: &'a str) -> BoxFuture<'a, Result<(), Error>>;
 }
 
 /// The checks before every handler.

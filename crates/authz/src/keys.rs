@@ -1,5 +1,7 @@
 //! Under which keys values are cached and changes of them announced.
 
+use portolan_ids::{AccountId, UserId};
+
 use crate::Scope;
 
 /// The cache of grants.
@@ -8,12 +10,12 @@ pub const GRANTS: &str = "grants";
 pub const API_KEYS: &str = "keys";
 
 /// The key under which a grant is cached and a change of it announced.
-pub fn grant_key(account_id: i64, user_id: i64, scope: Scope) -> String {
+pub fn grant_key(account_id: AccountId, user_id: UserId, scope: Scope) -> String {
     format!("{account_id}/{user_id}/{}", scope.name())
 }
 
 /// The key under which a change of a custom role is announced. Names differ by more than case.
-pub fn role_key(account_id: i64, role: &str) -> String {
+pub fn role_key(account_id: AccountId, role: &str) -> String {
     format!("{account_id}/role/{}", role.to_lowercase().replace('|', "/"))
 }
 
@@ -23,6 +25,6 @@ pub fn api_key_key(digest: &str) -> String {
 }
 
 /// The name by which the end of a user's sessions is told.
-pub fn session_key(user_id: i64) -> String {
+pub fn session_key(user_id: UserId) -> String {
     format!("session/{user_id}")
 }

@@ -6,6 +6,7 @@ use std::{
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
 use portolan_api::{Error, Reason};
+use portolan_ids::{AccountId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{CredentialKind, Scope};
@@ -31,9 +32,9 @@ pub struct Audience<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallerClaims {
     /// The account that the caller acts in.
-    pub account_id: i64,
+    pub account_id: AccountId,
     /// The user that calls; 0 for an organization token.
-    pub user_id: i64,
+    pub user_id: UserId,
     /// The organization of the account, a UUID.
     pub organization_id: String,
     /// The product scope that the request names.

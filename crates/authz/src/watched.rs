@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use http::{Request, Response};
 use portolan_api::{Error, MethodPolicy, access};
+use portolan_ids::AccountId;
 use tonic::{Code, Status, body::Body};
 
 use crate::{Caller, REQUEST_ID_HEADER, SERVICE_HEADER, ServiceAuth};
@@ -12,7 +13,7 @@ pub(crate) struct Watched {
     started: Instant,
     policy: &'static MethodPolicy,
     is_from_service: bool,
-    account_id: i64,
+    account_id: AccountId,
     credential_id: String,
     request_id: String,
 }
@@ -25,7 +26,7 @@ impl Watched {
             started: Instant::now(),
             policy,
             is_from_service: services.verify(service, None).is_ok(),
-            account_id: 0,
+            account_id: AccountId(0),
             credential_id: String::new(),
             request_id: request_id.to_owned(),
         }
@@ -36,7 +37,9 @@ impl Watched {
         let Some(caller) = caller else { return };
         (self.account_id, self.credential_id) = (caller.account_id, caller.credential_id.clone());
         self.request_id.clone_from(&caller.info.request_id);
-        tracing::Span::current().record("account_id", self.account_id).record("credential_id", &self.credential_id);
+        tracing::Span::current()
+            .record("account_id", self.account_id.get())
+            .record("credential_id", &self.credential_id);
     }
 
     pub fn tell(&self, response: &Response<Body>) {
@@ -52,7 +55,7 @@ impl Watched {
             metrics::counter!("portolan_authentication_failures_total", "reason" => reason).increment(1);
         }
         access::tell(&access::Request {
-            account_id: self.account_id,
+            account_id: self.account_id.into(),
             credential_id: &self.credential_id,
             route: &self.policy.path,
             status: &format!("{code:?}"),

@@ -68,3 +68,17 @@ texts! {
     /// A message to be delivered once.
     MessageId;
 }
+
+impl From<CollectionId> for NamedCollectionId {
+    fn from(id: CollectionId) -> Self {
+        Self(id.0.into())
+    }
+}
+
+impl TryFrom<NamedCollectionId> for CollectionId {
+    type Error = std::num::TryFromIntError;
+
+    fn try_from(named: NamedCollectionId) -> Result<Self, Self::Error> {
+        named.0.try_into().map(Self)
+    }
+}

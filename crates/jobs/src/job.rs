@@ -1,5 +1,6 @@
 //! What a job is.
 
+use portolan_ids::{AccountId, CollectionId, UserId};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -35,7 +36,7 @@ pub enum Readers {
     #[default]
     Account,
     /// Who sees this collection.
-    Collection(i32),
+    Collection(CollectionId),
     /// Who sees every collection: the job is about several, or about one that is not known yet.
     Unrestricted,
 }
@@ -48,12 +49,12 @@ pub struct Subject {
     /// Who sees the job.
     pub readers: Readers,
     /// Who asked for it; nobody where the installation did.
-    pub user_id: Option<i64>,
+    pub user_id: Option<UserId>,
 }
 
 impl Subject {
     /// The collection that it is about.
-    pub fn collection_id(&self) -> Option<i32> {
+    pub fn collection_id(&self) -> Option<CollectionId> {
         match self.readers {
             Readers::Collection(id) => Some(id),
             Readers::Account | Readers::Unrestricted => None,
@@ -65,7 +66,7 @@ impl Subject {
 #[derive(Clone, Debug)]
 pub struct NewJob<T> {
     /// The account that it works for.
-    pub account_id: i64,
+    pub account_id: AccountId,
     /// Of [`new_id`].
     pub job_id: String,
     /// What is to be done.
@@ -128,7 +129,7 @@ impl State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The account that it works for.
-    pub account_id: i64,
+    pub account_id: AccountId,
     /// A UUID.
     pub job_id: String,
     /// The name of its task.
@@ -165,7 +166,7 @@ pub struct Record {
 #[derive(Clone, Debug)]
 pub struct Job<T: Task> {
     /// The account that it works for.
-    pub account_id: i64,
+    pub account_id: AccountId,
     /// A UUID.
     pub job_id: String,
     /// What is to be done.

@@ -1,5 +1,6 @@
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
+use portolan_ids::{AccountId, CollectionId};
 use portolan_runtime::Secrets;
 use portolan_store::{Db, Error, Migration, Migrations, Tx, now_s, retrying};
 use serde_json::Value;
@@ -126,7 +127,7 @@ impl<T: Task> Jobs<T> {
     ///
     /// # Errors
     /// Any of the store.
-    pub async fn ask(&self, tx: &mut Tx, account_id: i64, task: &T, subject: &Subject) -> Result<String, Error> {
+    pub async fn ask(&self, tx: &mut Tx, account_id: AccountId, task: &T, subject: &Subject) -> Result<String, Error> {
         let job = NewJob {
             account_id,
             job_id: new_id(),
@@ -143,7 +144,7 @@ impl<T: Task> Jobs<T> {
     ///
     /// # Errors
     /// Any of the store.
-    pub async fn request(&self, account_id: i64, task: &T, subject: &Subject) -> Result<String, Error> {
+    pub async fn request(&self, account_id: AccountId, task: &T, subject: &Subject) -> Result<String, Error> {
         let asked = retrying(|| async {
             let mut tx = self.db.begin().await?;
             let job_id = self.ask(&mut tx, account_id, task, subject).await?;
@@ -181,7 +182,7 @@ impl<T: Task> Jobs<T> {
     ///
     /// # Errors
     /// Any of the store.
-    pub async fn get(&self, account_id: i64, job_id: &str) -> Result<Option<Record>, Error> {
+    pub async fn get(&self, account_id: AccountId, job_id: &str) -> Result<Option<Record>, Error> {
         if job_id.contains('\0') {
             return Ok(None);
         }
@@ -192,7 +193,7 @@ impl<T: Task> Jobs<T> {
     ///
     /// # Errors
     /// Any of the store.
-    pub async fn find(&self, account_id: i64, key: &str) -> Result<Option<Record>, Error> {
+    pub async fn find(&self, account_id: AccountId, key: &str) -> Result<Option<Record>, Error> {
         store::find(&self.db, account_id, key).await
     }
 
@@ -201,7 +202,12 @@ impl<T: Task> Jobs<T> {
     ///
     /// # Errors
     /// Any of the store.
-    pub async fn list(&self, account_id: i64, size: i32, before: Option<(i64, String)>) -> Result<Vec<Record>, Error> {
+    pub async fn list(
+        &self,
+        account_id: AccountId,
+        size: i32,
+        before: Option<(i64, String)>,
+    ) -> Result<Vec<Record>, Error> {
         let size = if size <= 0 { PAGE_DEFAULT } else { i64::from(size).min(PAGE_MAX) };
         let (moment, job_id) = before.unwrap_or((i64::MAX, String::new()));
         store::page(&self.db, account_id, (moment, &job_id), size).await
@@ -227,7 +233,7 @@ impl<T: Task> Jobs<T> {
     pub async fn cancel(
         &self,
         tx: &mut Tx,
-        account_id: i64,
+        account_id: AccountId,
         job_id: &str,
         reason: &str,
     ) -> Result<Option<Record>, Error> {
@@ -238,7 +244,7 @@ impl<T: Task> Jobs<T> {
     ///
     /// # Errors
     /// Any of the store.
-    pub async fn cancel_now(&self, account_id: i64, job_id: &str, reason: &str) -> Result<Option<Record>, Error> {
+    pub async fn cancel_now(&self, account_id: AccountId, job_id: &str, reason: &str) -> Result<Option<Record>, Error> {
         if job_id.contains('\0') {
             return Ok(None);
         }
@@ -258,8 +264,8 @@ impl<T: Task> Jobs<T> {
     pub async fn cancel_of(
         &self,
         tx: &mut Tx,
-        account_id: i64,
-        collection_id: i32,
+        account_id: AccountId,
+        collection_id: CollectionId,
         reason: &str,
     ) -> Result<Vec<Record>, Error> {
         store::cancel_of(tx, self.db.service(), account_id, collection_id, reason, self.clock.now()).await
@@ -269,7 +275,7 @@ impl<T: Task> Jobs<T> {
     ///
     /// # Errors
     /// Any of the store.
-    pub async fn ended_of(&self, account_id: i64, collection_id: i32) -> Result<Vec<Record>, Error> {
+    pub async fn ended_of(&self, account_id: AccountId, collection_id: CollectionId) -> Result<Vec<Record>, Error> {
         store::ended_of(&self.db, account_id, collection_id).await
     }
 
@@ -278,7 +284,7 @@ impl<T: Task> Jobs<T> {
     ///
     /// # Errors
     /// Any of the store.
-    pub async fn replace_outcome(&self, account_id: i64, job_id: &str, outcome: &Value) -> Result<(), Error> {
+    pub async fn replace_outcome(&self, account_id: AccountId, job_id: &str, outcome: &Value) -> Result<(), Error> {
         retrying(|| store::replace_outcome(&self.db, account_id, job_id, outcome)).await
     }
 
@@ -294,7 +300,7 @@ impl<T: Task> Jobs<T> {
     ///
     /// # Errors
     /// Any of the store.
-    pub async fn active_bytes(&self, account_id: i64) -> Result<i64, Error> {
+    pub async fn active_bytes(&self, account_id: AccountId) -> Result<i64, Error> {
         store::active_bytes(&self.db, account_id).await
     }
 

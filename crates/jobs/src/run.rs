@@ -3,6 +3,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use portolan_ids::AccountId;
 use portolan_store::{Tx, on_behalf_of, retrying};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use uuid::Uuid;
@@ -130,7 +131,13 @@ impl<T: Task> Jobs<T> {
     /// Works on a job that was just asked for, so that its effect on a small account is there with the answer. After
     /// `time_max` a request waits no longer: the step under way is ended in the background, and what is left is done by
     /// the workers.
-    pub async fn run_inline(&self, work: &impl Work<Task = T>, account_id: i64, job_id: &str, time_max: Duration) {
+    pub async fn run_inline(
+        &self,
+        work: &impl Work<Task = T>,
+        account_id: AccountId,
+        job_id: &str,
+        time_max: Duration,
+    ) {
         let (jobs, work) = (self.clone(), work.clone());
         let key = Key { account_id, job_id: job_id.to_owned() };
         let end = Instant::now() + time_max;

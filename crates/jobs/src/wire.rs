@@ -5,7 +5,7 @@ use crate::job::Record;
 impl From<Record> for pb::Job {
     fn from(job: Record) -> Self {
         Self {
-            collection_id: job.subject.collection_id(),
+            collection_id: job.subject.collection_id().map(Into::into),
             job_id: job.job_id,
             kind: job.kind,
             state: job.state.name().to_owned(),

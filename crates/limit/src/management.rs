@@ -1,4 +1,5 @@
 use portolan_api::{Error, Reason, Result};
+use portolan_ids::AccountId;
 
 use crate::{Counter, Limit, Limits};
 
@@ -25,7 +26,7 @@ impl Management {
     ///
     /// # Errors
     /// `RATE_LIMITED`, with the seconds after which to repeat; `UNAVAILABLE` when the counters cannot be reached.
-    pub async fn count(&self, account_id: i64) -> Result<()> {
+    pub async fn count(&self, account_id: AccountId) -> Result<()> {
         if self.per_minute <= 0 {
             return Ok(());
         }

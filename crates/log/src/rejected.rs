@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 use std::sync::{Mutex, PoisonError};
 
+use portolan_ids::AccountId;
 use portolan_store::{Bulk, Db, Error, Row, Value, args, retrying};
 
 /// Records kept of one account.
@@ -35,7 +36,7 @@ pub struct Rejected {
     /// Where it stood in its partition.
     pub offset: i64,
     /// The account that the record names; nothing when it could not be told.
-    pub account_id: Option<i64>,
+    pub account_id: Option<AccountId>,
     /// Why it was not taken.
     pub reason: String,
     /// As it was appended.
@@ -53,7 +54,7 @@ pub enum Accounts {
     /// Every account, and records of none.
     All,
     /// Those of one account, with those of no known account where `unknown`.
-    Of { account_id: i64, unknown: bool },
+    Of { account_id: AccountId, unknown: bool },
 }
 
 /// The place of a record in the list, which goes from the newest to the oldest.
@@ -84,7 +85,7 @@ pub(crate) struct Rejects {
     db: Db,
     topic: String,
     /// What this process has added of each account since it last looked for the oldest.
-    added: Mutex<HashMap<i64, Size>>,
+    added: Mutex<HashMap<AccountId, Size>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -142,8 +143,8 @@ impl Rejects {
     }
 
     /// Counts what was added, and returns the accounts of which the oldest may have to go.
-    fn due(&self, added: &[&Rejected]) -> Vec<i64> {
-        let mut sums: HashMap<i64, Size> = HashMap::new();
+    fn due(&self, added: &[&Rejected]) -> Vec<AccountId> {
+        let mut sums: HashMap<AccountId, Size> = HashMap::new();
         for record in added {
             let sum = sums.entry(record.account_id.unwrap_or_default()).or_default();
             sum.records += 1;
@@ -164,7 +165,7 @@ impl Rejects {
     }
 
     /// Forgets the oldest of an account that lie beyond its bounds, and returns their number.
-    async fn forget_oldest(&self, account_id: i64) -> Result<u64, Error> {
+    async fn forget_oldest(&self, account_id: AccountId) -> Result<u64, Error> {
         let bounds = args![&self.topic, account_id, RECORDS_MAX as i64, BYTES_MAX as i64];
         let Some(first) = self.db.fetch_optional(FIRST_BEYOND, bounds).await? else { return Ok(0) };
         let (created_at, offset): (i64, i64) = (first.get("created_at")?, first.get("record_offset")?);
@@ -206,8 +207,8 @@ impl Rejects {
         limit: u32,
     ) -> Result<Vec<Rejected>, Error> {
         let (account_id, other) = match accounts {
-            Accounts::All => (-1, -1),
-            Accounts::Of { account_id, unknown: true } => (account_id, 0),
+            Accounts::All => (AccountId(-1), AccountId(-1)),
+            Accounts::Of { account_id, unknown: true } => (account_id, AccountId(0)),
             Accounts::Of { account_id, unknown: false } => (account_id, account_id),
         };
         let RejectedPlace { created_at, partition, offset } =
@@ -243,7 +244,7 @@ impl Rejects {
 fn newest(records: &[Rejected]) -> Vec<&Rejected> {
     let mut order: Vec<&Rejected> = records.iter().collect();
     order.sort_by_key(|record| (std::cmp::Reverse((record.created_at, record.offset)), record.partition));
-    let mut sizes: HashMap<Option<i64>, (usize, usize)> = HashMap::new();
+    let mut sizes: HashMap<Option<AccountId>, (usize, usize)> = HashMap::new();
     order.retain(|record| {
         let (count, bytes) = sizes.entry(record.account_id).or_default();
         *count += 1;
@@ -262,7 +263,7 @@ fn read(row: &Row) -> Result<Rejected, Error> {
     Ok(Rejected {
         partition: row.get("partition_id")?,
         offset: row.get("record_offset")?,
-        account_id: Some(row.get("account_id")?).filter(|id| *id != 0),
+        account_id: Some(row.get("account_id")?).filter(|id| *id != AccountId(0)),
         reason: row.get("reason")?,
         key: row.get("record_key")?,
         value: row.get("value")?,

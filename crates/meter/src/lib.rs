@@ -18,6 +18,7 @@ mod recount;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use portolan_ids::AccountId;
 use portolan_outbox::USAGE;
 use portolan_store::{Db, Dialect, Error, Migration, Migrations, Tx, args, retrying};
 use tokio::sync::watch;
@@ -69,7 +70,7 @@ pub async fn fold(db: &Db) -> Result<bool, Error> {
     }
     retrying(|| async {
         let mut tx = db.begin().await?;
-        let mut sums: BTreeMap<(i64, String), i64> = BTreeMap::new();
+        let mut sums: BTreeMap<(AccountId, String), i64> = BTreeMap::new();
         for row in tx.fetch_all(TAKE_DELTAS, args![FOLDED_MAX]).await? {
             *sums.entry((row.get("account_id")?, row.get("feature")?)).or_default() += row.get::<i64>("delta")?;
         }
@@ -84,7 +85,7 @@ pub async fn fold(db: &Db) -> Result<bool, Error> {
 }
 
 /// Adds to a count and reports it; answers count and version.
-async fn add(tx: &mut Tx, account_id: i64, feature: &str, delta: i64) -> Result<(i64, i64), Error> {
+async fn add(tx: &mut Tx, account_id: AccountId, feature: &str, delta: i64) -> Result<(i64, i64), Error> {
     let row = tx.fetch_one(ADD, args![account_id, feature, delta]).await?;
     let (count, version): (i64, i64) = (row.get("count")?, row.get("version")?);
     let report = serde_json::json!({"accountId": account_id, "feature": feature, "count": count, "version": version});

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use portolan_ids::AccountId;
 use portolan_outbox::USAGE;
 use portolan_store::{Db, Error, Tx, args};
 
@@ -47,7 +48,7 @@ struct Kept {
 ///
 /// # Errors
 /// Any of the store, [`Error::Conflict`] when another recount was always faster.
-pub async fn recount(db: &Db, account_id: i64, counting: &'static str) -> Result<Vec<Recount>, Error> {
+pub async fn recount(db: &Db, account_id: AccountId, counting: &'static str) -> Result<Vec<Recount>, Error> {
     for _ in 0..ATTEMPTS_MAX {
         match attempt(db, account_id, counting).await {
             Ok(Some(recounts)) => return Ok(recounts),
@@ -60,7 +61,7 @@ pub async fn recount(db: &Db, account_id: i64, counting: &'static str) -> Result
 }
 
 /// `None` when another recount came between.
-async fn attempt(db: &Db, account_id: i64, counting: &'static str) -> Result<Option<Vec<Recount>>, Error> {
+async fn attempt(db: &Db, account_id: AccountId, counting: &'static str) -> Result<Option<Vec<Recount>>, Error> {
     let mut seen = db.begin_read().await?;
     let mut counted: BTreeMap<String, i64> = BTreeMap::new();
     for row in seen.fetch_all(counting, args![account_id]).await? {
@@ -95,7 +96,7 @@ async fn attempt(db: &Db, account_id: i64, counting: &'static str) -> Result<Opt
 
 async fn read_kept(
     seen: &mut Tx,
-    account_id: i64,
+    account_id: AccountId,
     features: impl Iterator<Item = &String>,
 ) -> Result<BTreeMap<String, Kept>, Error> {
     let mut kept: BTreeMap<String, Kept> = BTreeMap::new();

@@ -2,6 +2,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use portolan_api::{Reason, identity::v1::AuditEvent};
 use portolan_authz::{Caller, CallerClaims, FailedAuthentication};
+use portolan_ids::UserId;
 use portolan_store::{Error, Tx};
 
 use crate::{
@@ -71,8 +72,8 @@ pub fn event(caller: &Caller, change: Change) -> AuditEvent {
     caller.info.audited.set();
     AuditEvent {
         event_id: uuid::Uuid::now_v7().to_string(),
-        account_id: caller.account_id,
-        user_id: caller.user_id,
+        account_id: caller.account_id.into(),
+        user_id: caller.user_id.into(),
         credential: caller.credential.name().to_owned(),
         credential_id: caller.credential_id.clone(),
         client_address: caller.info.client_address.clone(),
@@ -94,8 +95,8 @@ pub fn event(caller: &Caller, change: Change) -> AuditEvent {
 pub(crate) fn refusal(path: &str, claims: &CallerClaims, reason: Reason, count: i64) -> AuditEvent {
     AuditEvent {
         event_id: uuid::Uuid::now_v7().to_string(),
-        account_id: claims.account_id,
-        user_id: claims.user_id,
+        account_id: claims.account_id.into(),
+        user_id: claims.user_id.into(),
         credential: claims.credential.name().to_owned(),
         credential_id: claims.credential_id.clone(),
         client_address: claims.client_address.clone(),
@@ -117,10 +118,10 @@ const OTHERS: &str = "OTHERS";
 /// The audit event of `count` equal failures.
 pub(crate) fn failed(failure: &FailedAuthentication, count: i64) -> AuditEvent {
     let FailedAuthentication { shown, subject, client_address, reason, account_id, user_id } = failure;
-    let is_known = *user_id != 0;
+    let is_known = *user_id != UserId(0);
     AuditEvent {
         event_id: uuid::Uuid::now_v7().to_string(),
-        account_id: *account_id,
+        account_id: account_id.get(),
         credential: shown.name().to_owned(),
         credential_id: subject.clone(),
         client_address: client_address.clone(),

@@ -5,6 +5,7 @@ use std::{
 };
 
 use portolan_authz::{FailedAuthentication, Shown};
+use portolan_ids::{AccountId, UserId};
 use portolan_store::{Db, Error};
 use tokio::{sync::Notify, time::Instant};
 
@@ -87,7 +88,7 @@ impl FailureLog {
     pub fn note_after(
         &self,
         failure: FailedAuthentication,
-        owner: impl Future<Output = Option<(i64, i64)>> + Send + 'static,
+        owner: impl Future<Output = Option<(AccountId, UserId)>> + Send + 'static,
     ) {
         let FailedAuthentication { shown, subject, client_address, .. } = &failure;
         let kind = Kind { shown: *shown, subject: subject.clone(), client_address: client_address.clone() };

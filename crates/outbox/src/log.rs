@@ -7,6 +7,7 @@ use std::{
 
 use portolan_api::{MethodPolicy, Reason};
 use portolan_authz::{AuditSink, BoxFuture, Caller, CallerClaims, FailedAuthentication};
+use portolan_ids::{AccountId, UserId};
 use portolan_store::{Db, Error};
 
 use crate::{
@@ -36,8 +37,8 @@ struct Shared {
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Kind {
-    account_id: i64,
-    user_id: i64,
+    account_id: AccountId,
+    user_id: UserId,
     credential_id: String,
     path: &'static str,
     reason: i32,
@@ -80,9 +81,15 @@ impl Shared {
             repeated.insert(kind, Repeated { claims: claims.clone(), reason, count: 0 });
             return true;
         }
-        let overflow = Kind { account_id: 0, user_id: 0, credential_id: String::new(), path: OTHERS, reason: 0 };
+        let overflow = Kind {
+            account_id: AccountId(0),
+            user_id: UserId(0),
+            credential_id: String::new(),
+            path: OTHERS,
+            reason: 0,
+        };
         let first = Repeated {
-            claims: CallerClaims { account_id: 0, user_id: 0, ..claims.clone() },
+            claims: CallerClaims { account_id: AccountId(0), user_id: UserId(0), ..claims.clone() },
             reason: Reason::Unspecified,
             count: 0,
         };

@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use portolan_api::{Access, Feature};
 use portolan_authz::{Grant, Scope};
+use portolan_ids::UserId;
 
 pub use portolan_api::common::v1::{Notice, NoticeLine};
 
@@ -22,8 +23,8 @@ pub fn scopes(notice: &Notice) -> Vec<Scope> {
 }
 
 /// What the reader learns; nothing when no line is for them.
-pub fn text(notice: &Notice, user_id: i64, grants: &Grants) -> Option<String> {
-    let is_theirs = user_id != 0 && notice.user_id == user_id;
+pub fn text(notice: &Notice, user_id: UserId, grants: &Grants) -> Option<String> {
+    let is_theirs = user_id != UserId(0) && notice.user_id == user_id.get();
     let lines: Vec<&NoticeLine> =
         notice.lines.iter().filter(|line| is_theirs || reads(notice.feature(), line, grants)).collect();
     let mut shown: Vec<String> = lines.iter().take(SHOWN_MAX).map(|line| line.text.clone()).collect();
@@ -43,7 +44,7 @@ fn of_line(line: &NoticeLine) -> Vec<Scope> {
 fn reads(feature: Feature, line: &NoticeLine, grants: &Grants) -> bool {
     of_line(line).into_iter().filter_map(|scope| grants.get(&scope)).any(|grant| {
         let sees = match line.api_collection_id {
-            Some(id) => grant.sees(id),
+            Some(id) => grant.sees(id.into()),
             None => grant.collections().is_none(),
         };
         sees && grant.allows(feature, Access::Read)
@@ -70,26 +71,29 @@ mod tests {
         }
     }
 
+    const SOMEBODY: UserId = UserId(8);
+
     fn grants(collections: Option<Vec<i32>>) -> Grants {
+        let collections = collections.map(|ids| ids.into_iter().map(Into::into).collect());
         HashMap::from([(Scope::Api, Arc::new(Grant::new("MEMBER", Role::Member, collections)))])
     }
 
     #[test]
     fn each_reader_learns_what_they_may_read() {
         let told = notice(&[Some(1), Some(2), None]);
-        assert_eq!(text(&told, 8, &grants(None)).as_deref(), Some("in 1; in 2; all"));
-        assert_eq!(text(&told, 8, &grants(Some(vec![2]))).as_deref(), Some("in 2"));
-        assert_eq!(text(&told, 8, &grants(Some(vec![3]))), None);
-        assert_eq!(text(&told, 8, &Grants::new()), None);
-        assert_eq!(text(&told, 7, &grants(Some(vec![3]))).as_deref(), Some("in 1; in 2; all"));
+        assert_eq!(text(&told, SOMEBODY, &grants(None)).as_deref(), Some("in 1; in 2; all"));
+        assert_eq!(text(&told, SOMEBODY, &grants(Some(vec![2]))).as_deref(), Some("in 2"));
+        assert_eq!(text(&told, SOMEBODY, &grants(Some(vec![3]))), None);
+        assert_eq!(text(&told, SOMEBODY, &Grants::new()), None);
+        assert_eq!(text(&told, UserId(7), &grants(Some(vec![3]))).as_deref(), Some("in 1; in 2; all"));
         let guest = HashMap::from([(Scope::Api, Arc::new(Grant::new("GUEST", Role::Guest, None)))]);
         let may = guest[&Scope::Api].allows(Feature::SensitiveData, Access::Read);
-        assert_eq!(text(&told, 8, &guest).is_some(), may);
+        assert_eq!(text(&told, SOMEBODY, &guest).is_some(), may);
     }
 
     #[test]
     fn of_many_lines_the_number_is_told() {
         let told = notice(&[Some(1); 7]);
-        assert!(text(&told, 8, &grants(None)).unwrap().ends_with("in 1; 2 more"));
+        assert!(text(&told, SOMEBODY, &grants(None)).unwrap().ends_with("in 1; 2 more"));
     }
 }

@@ -194,7 +194,7 @@ mod tests {
     }
 
     async fn read_up_to(bytes_max: usize, budget: &BodyBudget, pieces: Vec<Vec<u8>>) -> Result<usize, Status> {
-        let hold = Arc::new(Mutex::new(budget.hold(Owner::Account(1))));
+        let hold = Arc::new(Mutex::new(budget.hold(Owner::Account(1.into()))));
         let pieces = pieces.into_iter().map(|piece| Ok::<_, Status>(Frame::data(Bytes::from(piece))));
         let body = Body::new(http_body_util::StreamBody::new(tokio_stream::iter(pieces)));
         let mut counted = Counted { body, hold, message: Message::default(), bytes_max };
@@ -218,7 +218,7 @@ mod tests {
             assert_eq!(read(&budget, pieces).await.unwrap(), stream.len(), "in pieces of {piece}");
         }
         // Nothing is left of any of them.
-        budget.hold(Owner::Account(1)).grow(100 * KIB).unwrap();
+        budget.hold(Owner::Account(1.into())).grow(100 * KIB).unwrap();
     }
 
     #[tokio::test]

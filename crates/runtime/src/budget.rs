@@ -10,6 +10,7 @@ use std::{
 };
 
 use portolan_api::{Error, Reason};
+use portolan_ids::AccountId;
 
 use crate::{Config, error::BoxError, options::HttpOptions};
 
@@ -38,7 +39,7 @@ struct Held {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
     /// The account of a credential.
-    Account(i64),
+    Account(AccountId),
     /// The address of a client without one.
     Address(IpAddr),
 }
@@ -153,7 +154,7 @@ mod tests {
     #[test]
     fn a_share_bounds_its_owner_alone_and_comes_back() {
         let budget = BodyBudget::new(3 * MIB, 2 * MIB);
-        let hold = |id| budget.hold(Owner::Account(id));
+        let hold = |id| budget.hold(Owner::Account(AccountId(id)));
         let (mut first, mut second, mut other) = (hold(1), hold(1), hold(2));
         first.grow(MIB).unwrap();
         second.grow(MIB / 2).unwrap();

@@ -7,6 +7,7 @@ use portolan_api::{
     },
 };
 use portolan_authz::{Cache, Credential, Grant, Identities, Scope, VerifyingKeys, grant_key};
+use portolan_ids::{AccountId, UserId};
 
 use crate::Peers;
 
@@ -52,10 +53,14 @@ impl Identities for RemoteIdentities {
         })
     }
 
-    fn grant(&self, account_id: i64, user_id: i64, scope: Scope) -> BoxFuture<'_, Result<Arc<Grant>, Error>> {
+    fn grant(&self, account_id: AccountId, user_id: UserId, scope: Scope) -> BoxFuture<'_, Result<Arc<Grant>, Error>> {
         Box::pin(async move {
             let owner = || async {
-                let request = GetGrantRequest { account_id, user_id, scope: scope.name().to_owned() };
+                let request = GetGrantRequest {
+                    account_id: account_id.into(),
+                    user_id: user_id.into(),
+                    scope: scope.name().to_owned(),
+                };
                 Ok(Grant::from(self.peers.identity().get_grant(request).await?.into_inner()))
             };
             let key = grant_key(account_id, user_id, scope);

@@ -3,6 +3,7 @@ use portolan_api::{
     billing::v1::{CheckLimitRequest, check_limit_response::Verdict},
 };
 use portolan_authz::{BoxFuture, PlanLimits};
+use portolan_ids::AccountId;
 
 use crate::Peers;
 
@@ -13,8 +14,14 @@ impl Peers {
     /// # Errors
     /// `FEATURE_NOT_IN_PLAN`, `FEATURE_LIMIT_EXCEEDED`; `UNAVAILABLE` or `BILLING_PROVIDER_UNAVAILABLE` when the plan is
     /// not known, which allows nothing.
-    pub async fn check_limit(&self, account_id: i64, feature: &str, wanted: i64) -> Result<i64, Error> {
-        self.judge(CheckLimitRequest { account_id, feature: feature.to_owned(), wanted, usage: None }).await
+    pub async fn check_limit(&self, account_id: AccountId, feature: &str, wanted: i64) -> Result<i64, Error> {
+        self.judge(CheckLimitRequest {
+            account_id: account_id.into(),
+            feature: feature.to_owned(),
+            wanted,
+            usage: None,
+        })
+        .await
     }
 
     /// The same for who counts itself: `usage` is the organization's at this moment. Returns how much may be used in
@@ -22,8 +29,19 @@ impl Peers {
     ///
     /// # Errors
     /// As [`Peers::check_limit`].
-    pub async fn limit(&self, account_id: i64, feature: &str, wanted: i64, usage: i64) -> Result<Option<i64>, Error> {
-        let request = CheckLimitRequest { account_id, feature: feature.to_owned(), wanted, usage: Some(usage) };
+    pub async fn limit(
+        &self,
+        account_id: AccountId,
+        feature: &str,
+        wanted: i64,
+        usage: i64,
+    ) -> Result<Option<i64>, Error> {
+        let request = CheckLimitRequest {
+            account_id: account_id.into(),
+            feature: feature.to_owned(),
+            wanted,
+            usage: Some(usage),
+        };
         let room = self.judge(request).await?;
         Ok((room >= 0).then(|| usage.saturating_add(room)))
     }
@@ -42,7 +60,7 @@ impl Peers {
 pub struct PeerLimits(pub Peers);
 
 impl PlanLimits for PeerLimits {
-    fn check<'a>(&'a self, account_id: i64, feature: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+    fn check<'a>(&'a self, account_id: AccountId, feature: &'a str) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move { self.0.check_limit(account_id, feature, 1).await.map(drop) })
     }
 }

@@ -7,18 +7,19 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use portolan_ids::AccountId;
 use tokio::sync::oneshot;
 
 tokio::task_local! {
-    static OWNER: i64;
+    static OWNER: AccountId;
 }
 
 /// The owner of work that is of no account.
-const NOBODY: i64 = 0;
+const NOBODY: AccountId = AccountId(0);
 
 /// Does work for an account: where connections are short, it takes turns with the work for others. What the work spawns
 /// is not part of it.
-pub async fn on_behalf_of<T>(account_id: i64, work: impl Future<Output = T>) -> T {
+pub async fn on_behalf_of<T>(account_id: AccountId, work: impl Future<Output = T>) -> T {
     OWNER.scope(account_id, work).await
 }
 
@@ -28,9 +29,9 @@ pub(crate) struct Turns(Mutex<Places>);
 struct Places {
     free: usize,
     /// By owner, in the order in which they came.
-    waiting: BTreeMap<i64, VecDeque<oneshot::Sender<Turn>>>,
+    waiting: BTreeMap<AccountId, VecDeque<oneshot::Sender<Turn>>>,
     /// Who had the last turn.
-    served: i64,
+    served: AccountId,
 }
 
 /// A place; the next one has it when this is dropped.
@@ -121,7 +122,7 @@ mod tests {
         let mut waiting = Vec::new();
         for owner in [1, 1, 1, 1, 2, 3, 1] {
             let (turns, order) = (turns.clone(), order.clone());
-            waiting.push(tokio::spawn(on_behalf_of(owner, async move {
+            waiting.push(tokio::spawn(on_behalf_of(AccountId(owner), async move {
                 let _turn = turns.take().await;
                 order.lock().unwrap().push(owner);
             })));

@@ -8,6 +8,7 @@ use portolan_authz::{Caller, CredentialKind, Grant, RequestInfo, Role, Scope, Se
 use portolan_billing::provider::{Provider, SigningKey};
 use portolan_billing::usage::{self, BATCH_MAX, Event, event_key};
 use portolan_billing::{BillingRules, Clock, Deps, Plans, readings};
+use portolan_ids::{AccountId, UserId};
 use portolan_runtime::{Config, Peers};
 use portolan_store::{Store, args};
 use portolan_testkit::{POSTGRES_VARIABLE, PostgresDatabase, TestDb};
@@ -92,8 +93,8 @@ async fn fill(deps: &Deps, from: usize, to: usize) -> Duration {
 /// The present usage and a month by days, as `GET /v1/usage` reads it.
 async fn median_query(deps: &Deps) -> Duration {
     let caller = Caller {
-        account_id: 1,
-        user_id: 1,
+        account_id: AccountId(1),
+        user_id: UserId(1),
         organization_id: "o".to_owned(),
         scope: Scope::Api,
         credential: CredentialKind::ExternalApiKey,

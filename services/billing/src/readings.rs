@@ -62,10 +62,10 @@ pub struct Reading {
 /// # Errors
 /// `USAGE_ACCOUNT_NOT_FOUND`, `USAGE_WINDOW_INVALID`, `USAGE_PAGE_INVALID`, `BILLING_PROVIDER_UNAVAILABLE`.
 pub async fn read(deps: &Deps, caller: &Caller, wish: &Wish) -> Result<Reading> {
-    let own = organizations::of_account(deps, caller.account_id.into()).await?;
-    let account_id = wish.account_id.unwrap_or(caller.account_id.into());
+    let own = organizations::of_account(deps, caller.account_id).await?;
+    let account_id = wish.account_id.unwrap_or(caller.account_id);
     let administers = caller.grant.administers_organization();
-    if account_id != caller.account_id.into() {
+    if account_id != caller.account_id {
         if !administers {
             return Err(Reason::UsageAccountNotFound.into());
         }
@@ -94,7 +94,7 @@ pub async fn read(deps: &Deps, caller: &Caller, wish: &Wish) -> Result<Reading> 
     let features = features.collect();
     let mut last_refresh = refresh::last(deps, &own).await?;
     if let Some(refresh) = &mut last_refresh {
-        refresh.differences.retain(|difference| administers || difference.account_id == caller.account_id.into());
+        refresh.differences.retain(|difference| administers || difference.account_id == caller.account_id);
     }
     Ok(Reading { features, windows, last_refresh, next_page_token })
 }

@@ -18,7 +18,7 @@ pub use crate::model::refresh::{Difference, Refresh};
 pub async fn request(deps: &Deps, account_id: AccountId) -> Result<()> {
     let organization_id = organizations::of_account(deps, account_id).await?;
     let subject = Subject { name: organization_id.clone(), ..Subject::default() };
-    deps.jobs.request(account_id.into(), &Task::RefreshUsage { organization_id }, &subject).await?;
+    deps.jobs.request(account_id, &Task::RefreshUsage { organization_id }, &subject).await?;
     Ok(())
 }
 

@@ -102,7 +102,7 @@ async fn is_same_domain(deps: &Deps, caller: &Caller, organization_id: &str) -> 
         Err(error) if error.reason() == Reason::OrganizationNotFound => return Ok(false),
         Err(error) => return Err(error),
     };
-    let login = peers::login(&deps.peers, caller.account_id.into(), caller.user_id.into()).await?;
+    let login = peers::login(&deps.peers, caller.account_id, caller.user_id).await?;
     Ok(domains::agree(&found.admin_email, &login))
 }
 

@@ -14,7 +14,7 @@ use std::{
 use portolan_api::{Access, Feature};
 use portolan_authz::{Cache, Grant, Lookup, Redis, Role, Scope, grant_key};
 use portolan_identity::{Deps, grants};
-use portolan_ids::UserId;
+use portolan_ids::{CollectionId, UserId};
 use portolan_store::args;
 use portolan_testkit::{RedisServer, TestDb};
 use world::ACCOUNT;
@@ -42,21 +42,21 @@ fn median(mut samples: Vec<f64>) -> f64 {
 
 /// A member with a custom role of so many collections.
 fn grant(collections: i32) -> Grant {
-    Grant::new("AUDITOR", Role::Member, Some((0..collections).collect()))
+    Grant::new("AUDITOR", Role::Member, Some((0..collections).map(CollectionId).collect()))
 }
 
 /// Puts a grant into the cache under a key of its own; the second lease covers the role that it rests on.
 async fn fill(cache: &Cache<Grant>, user: i64, grant: Grant) -> String {
-    let (key, grant) = (grant_key(ACCOUNT.0, user, Scope::Api), Arc::new(grant));
+    let (key, grant) = (grant_key(ACCOUNT, UserId(user), Scope::Api), Arc::new(grant));
     for _ in 0..2 {
         if let Lookup::Miss(Some(lease)) = cache.get(&key).await {
-            lease.fill_on(grant.clone(), grant.basis(ACCOUNT.0).as_deref()).await;
+            lease.fill_on(grant.clone(), grant.basis(ACCOUNT).as_deref()).await;
         }
     }
     key
 }
 
-async fn check(cache: &Cache<Grant>, key: &str, collection: i32) -> bool {
+async fn check(cache: &Cache<Grant>, key: &str, collection: CollectionId) -> bool {
     match cache.get(key).await {
         Lookup::Hit(grant) => grant.allows(Feature::ApiCollections, Access::ReadWrite) && grant.sees(collection),
         Lookup::Miss(_) => panic!("{key} left the cache"),
@@ -84,7 +84,7 @@ async fn in_process() {
         let samples = (0..ROUNDS).map(async |_| {
             let began = Instant::now();
             for call in 0..CALLS {
-                black_box(check(&cache, key, call as i32 % collections).await);
+                black_box(check(&cache, key, CollectionId(call as i32 % collections)).await);
             }
             began.elapsed().as_nanos() as f64 / f64::from(CALLS)
         });
@@ -134,7 +134,7 @@ async fn over_redis() {
             gets.push(began.elapsed().as_nanos() as f64);
             for (key, into, collections) in [(&few, &mut checks, FEW as i32), (&many, &mut large, MANY_COLLECTIONS)] {
                 let began = Instant::now();
-                black_box(check(&cache, key, call as i32 % collections).await);
+                black_box(check(&cache, key, CollectionId(call as i32 % collections)).await);
                 into.push(began.elapsed().as_nanos() as f64);
             }
         }
@@ -156,9 +156,12 @@ async fn from_copies(url: &str) {
     for _ in 0..ROUNDS {
         let began = Instant::now();
         for call in 0..CALLS {
-            let key = grant_key(ACCOUNT.0, 1, Scope::Api);
-            let held = cache.read(&key, owner, |grant: &Grant| grant.basis(ACCOUNT.0)).await.unwrap();
-            black_box(held.allows(Feature::ApiCollections, Access::ReadWrite) && held.sees(call as i32 % FEW as i32));
+            let key = grant_key(ACCOUNT, UserId(1), Scope::Api);
+            let held = cache.read(&key, owner, |grant: &Grant| grant.basis(ACCOUNT)).await.unwrap();
+            black_box(
+                held.allows(Feature::ApiCollections, Access::ReadWrite)
+                    && held.sees(CollectionId(call as i32 % FEW as i32)),
+            );
         }
         samples.push(began.elapsed().as_nanos() as f64 / f64::from(CALLS));
     }

@@ -34,12 +34,11 @@ pub async fn create(deps: &Deps, caller: &Caller, name: &str) -> Result<Opened> 
     let mut tx = begin(deps, caller).await?;
     // The organization's row lock makes requests queue, so that the count is right.
     let account_id = store::next_id(&mut tx, "account").await?;
-    if store::count_own_accounts(&mut tx, caller.user_id.into()).await? > ACCOUNTS_MAX {
+    if store::count_own_accounts(&mut tx, caller.user_id).await? > ACCOUNTS_MAX {
         return Err(Error::new(Reason::TooManyAccounts).with("limit", ACCOUNTS_MAX + 1));
     }
     let made = store::insert_account(&mut tx, account_id, &caller.organization_id, name, deps.clock.now()).await?;
-    store::insert_first_membership(&mut tx, &made, (account_id, caller.user_id.into()), None, &admin_everywhere())
-        .await?;
+    store::insert_first_membership(&mut tx, &made, (account_id, caller.user_id), None, &admin_everywhere()).await?;
     let change = Change::of("account", account_id).after(&json!({ "name": name })).by("account.create");
     history::record(&deps.audit, &mut tx, caller, change).await?;
     if caller.credential.is_key() {
@@ -47,7 +46,7 @@ pub async fn create(deps: &Deps, caller: &Caller, name: &str) -> Result<Opened> 
         return Err(Reason::AccountNotSwitched.into());
     }
     let started = sessions::switch(deps, &mut tx, caller, account_id).await?;
-    sessions::commit_ending(deps, tx, caller.user_id.into()).await?;
+    sessions::commit_ending(deps, tx, caller.user_id).await?;
     sessions::opened(deps, started, account_id).await
 }
 
@@ -77,7 +76,7 @@ pub(crate) async fn begin(deps: &Deps, caller: &Caller) -> Result<Tx> {
 /// # Errors
 /// `ACCOUNT_NOT_FOUND` also when the caller is no member; `SESSION_REQUIRED` for API keys.
 pub async fn switch(deps: &Deps, caller: &Caller, account_id: AccountId) -> Result<Opened> {
-    let own = store::list_accounts_of_user(&deps.db, caller.user_id.into()).await?;
+    let own = store::list_accounts_of_user(&deps.db, caller.user_id).await?;
     if !own.contains_key(&account_id) {
         return Err(Reason::AccountNotFound.into());
     }
@@ -88,7 +87,7 @@ pub async fn switch(deps: &Deps, caller: &Caller, account_id: AccountId) -> Resu
     let started = sessions::switch(deps, &mut tx, caller, account_id).await?;
     let change = Change::of("account", account_id).by("session.switch");
     history::record(&deps.audit, &mut tx, caller, change).await?;
-    sessions::commit_ending(deps, tx, caller.user_id.into()).await?;
+    sessions::commit_ending(deps, tx, caller.user_id).await?;
     sessions::opened(deps, started, account_id).await
 }
 
@@ -101,7 +100,7 @@ pub async fn update_names(deps: &Deps, caller: &Caller, username: &str, organiza
     let username =
         checked_name(username, "-", [Reason::UsernameEmpty, Reason::UsernameCharacters, Reason::UsernameTooLong])?;
     // The organization belongs to the whole account, so the API scope decides, whatever scope the call names.
-    let own = grants::get(deps, caller.account_id.into(), caller.user_id.into(), Scope::Api).await?;
+    let own = grants::get(deps, caller.account_id, caller.user_id, Scope::Api).await?;
     let organization = match own.base_role {
         Role::Admin if !own.administers_organization() => match organization.trim() {
             "" => None,
@@ -115,7 +114,7 @@ pub async fn update_names(deps: &Deps, caller: &Caller, username: &str, organiza
         _ => None,
     };
     let mut tx = deps.db.begin().await?;
-    store::update_user_name(&mut tx, caller.user_id.into(), username).await?;
+    store::update_user_name(&mut tx, caller.user_id, username).await?;
     if let Some(name) = organization {
         store::update_organization_name(&mut tx, &caller.organization_id, name).await?;
     }

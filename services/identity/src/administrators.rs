@@ -58,7 +58,7 @@ pub async fn remove(deps: &Deps, caller: &Caller, user_id: UserId) -> Result<()>
     grants::change(deps, [], |tx| {
         grants::work(async move {
             store::lock_administrators(tx, organization_id).await?;
-            if !store::is_administrator(&mut **tx, account_id.into(), caller.user_id.into()).await? {
+            if !store::is_administrator(&mut **tx, account_id.into(), caller.user_id).await? {
                 return Err(Reason::RoleAboveCaller.into());
             }
             let accounts = store::list_own_accounts(tx, organization_id, user_id).await?;

@@ -7,7 +7,7 @@ use std::sync::{
 
 use portolan_api::{Reason, Result};
 use portolan_authz::{Audience, CallerClaims, Credential, CredentialKind, FailedAuthentication, Scope, api_key_key};
-use portolan_ids::AccountId;
+use portolan_ids::{AccountId, UserId};
 use portolan_runtime::now_s;
 
 use crate::{Deps, model::known_keys::KnownKey, peers, sessions, store};
@@ -35,8 +35,8 @@ pub async fn authenticate(
         Credential::Session { session, access_token } => {
             let session = sessions::verify(deps, session, access_token).await?;
             let claims = CallerClaims {
-                account_id: session.account_id.into(),
-                user_id: session.user_id.into(),
+                account_id: session.account_id,
+                user_id: session.user_id,
                 organization_id: organization_of(deps, session.account_id).await?,
                 scope,
                 credential: CredentialKind::Session,
@@ -50,12 +50,12 @@ pub async fn authenticate(
                 iat: 0,
                 exp: 0,
             };
-            check_open(deps, &claims.organization_id, claims.account_id.into())?;
+            check_open(deps, &claims.organization_id, claims.account_id)?;
             deps.signing.sign(claims.to(audience)).await
         }
         Credential::CapabilitiesToken(token) => {
             let claims = deps.signing.verify(token).await?;
-            check_open(deps, &claims.organization_id, claims.account_id.into())?;
+            check_open(deps, &claims.organization_id, claims.account_id)?;
             if !claims.is_for(audience.service) {
                 return Err(Reason::Unauthenticated.into());
             }
@@ -77,7 +77,7 @@ async fn with_key(
 ) -> Result<(String, i64)> {
     let known = find_key(deps, key).await?;
     if known.valid_until.is_some_and(|until| now_s() >= until) {
-        return Err(FailedAuthentication::of_account(Reason::Unauthenticated, known.account_id.into()));
+        return Err(FailedAuthentication::of_account(Reason::Unauthenticated, known.account_id));
     }
     tell_use(deps, &known);
     check_open(deps, &known.organization_id, known.account_id)?;
@@ -89,8 +89,8 @@ async fn with_key(
         }
     }
     let claims = CallerClaims {
-        account_id: known.account_id.into(),
-        user_id: known.user_id.into(),
+        account_id: known.account_id,
+        user_id: known.user_id,
         organization_id: known.organization_id.clone(),
         scope,
         credential: known.kind,
@@ -144,8 +144,8 @@ async fn with_organization_token(
         made_in => store::find_own_account(&deps.db, &token.organization_id, made_in).await?,
     };
     let claims = CallerClaims {
-        account_id: account.ok_or(Reason::Unauthenticated)?.into(),
-        user_id: 0,
+        account_id: account.ok_or(Reason::Unauthenticated)?,
+        user_id: UserId(0),
         organization_id: token.organization_id,
         scope,
         credential: CredentialKind::OrganizationToken,
@@ -159,13 +159,13 @@ async fn with_organization_token(
         iat: 0,
         exp: 0,
     };
-    check_open(deps, &claims.organization_id, claims.account_id.into())?;
+    check_open(deps, &claims.organization_id, claims.account_id)?;
     deps.signing.sign(claims.to(audience)).await
 }
 
 /// Refuses the credentials of an organization that is not active.
 fn check_open(deps: &Deps, organization_id: &str, account_id: AccountId) -> Result<()> {
-    deps.suspended.check(organization_id).map_err(|error| FailedAuthentication::of_account(error, account_id.into()))
+    deps.suspended.check(organization_id).map_err(|error| FailedAuthentication::of_account(error, account_id))
 }
 
 async fn find_key(deps: &Deps, key: &str) -> Result<Arc<KnownKey>> {

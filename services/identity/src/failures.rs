@@ -19,6 +19,6 @@ pub(crate) fn note_password(deps: &Deps, login: &str, address: &str, reason: Rea
     deps.failures.note_after(failure, async move {
         let user = store::find_user_by_login(&db, &login_key).await.ok()??;
         let accounts = store::list_accounts_of_user(&db, user.id).await.ok()?;
-        Some((accounts.into_keys().next()?.into(), user.id.into()))
+        Some((accounts.into_keys().next()?, user.id))
     });
 }

@@ -23,9 +23,7 @@ const FORGET: &str = "collections.forget";
 /// Reads the grant through the cache. What is told to other processes is [`read`] instead.
 pub async fn get(deps: &Deps, account_id: AccountId, user_id: UserId, scope: Scope) -> Result<Arc<Grant>> {
     let owner = || read(deps, account_id, user_id, scope);
-    deps.grants
-        .read(&grant_key(account_id.into(), user_id.into(), scope), owner, |grant| grant.basis(account_id.into()))
-        .await
+    deps.grants.read(&grant_key(account_id, user_id, scope), owner, |grant| grant.basis(account_id)).await
 }
 
 /// The work of a change: it lives as long as the transaction, and borrows from what outlives it.
@@ -195,7 +193,7 @@ pub(crate) async fn rights_of(
 /// # Errors
 /// `ROLE_ABOVE_CALLER`.
 pub(crate) async fn must_cover(tx: &mut Tx, caller: &Caller, roles: &[CustomRole], touched: &[Rights]) -> Result<()> {
-    let own = rights_of(tx, roles, caller.account_id.into(), caller.user_id.into()).await?;
+    let own = rights_of(tx, roles, caller.account_id, caller.user_id).await?;
     if touched.iter().all(|rights| own.covers(rights)) { Ok(()) } else { Err(Reason::RoleAboveCaller.into()) }
 }
 
@@ -219,8 +217,8 @@ impl Identities for OwnIdentities {
         })
     }
 
-    fn grant(&self, account_id: i64, user_id: i64, scope: Scope) -> BoxFuture<'_, Result<Arc<Grant>>> {
-        Box::pin(get(&self.0, account_id.into(), user_id.into(), scope))
+    fn grant(&self, account_id: AccountId, user_id: UserId, scope: Scope) -> BoxFuture<'_, Result<Arc<Grant>>> {
+        Box::pin(get(&self.0, account_id, user_id, scope))
     }
 
     fn verifying_keys(&self) -> BoxFuture<'_, Result<portolan_authz::VerifyingKeys>> {

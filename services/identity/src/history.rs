@@ -58,8 +58,8 @@ pub(crate) struct Actor {
 pub(crate) async fn record(keys: &AuditKeys, tx: &mut Tx, caller: &Caller, change: Change) -> Result<()> {
     caller.info.audited.set();
     let actor = Actor {
-        account_id: caller.account_id.into(),
-        user_id: caller.user_id.into(),
+        account_id: caller.account_id,
+        user_id: caller.user_id,
         client_address: caller.info.client_address.clone(),
     };
     let action = if change.action.is_empty() { caller.info.action } else { change.action };

@@ -58,16 +58,16 @@ pub struct Invited {
 /// `USER_ROLE_INVALID`, `ROLE_ABOVE_CALLER`, `RATE_LIMITED`.
 pub async fn create(deps: &Deps, caller: &Caller, invite: Invite) -> Result<Invited> {
     let email = checked_email(&invite.email)?;
-    throttle::take_invite(&deps.limits, caller.account_id.into(), &caller.info.client_address).await?;
-    let closed = members::closed_scopes(deps, caller.account_id.into(), &invite.mapping).await?;
+    throttle::take_invite(&deps.limits, caller.account_id, &caller.info.client_address).await?;
+    let closed = members::closed_scopes(deps, caller.account_id, &invite.mapping).await?;
     let code = random_code();
     let mut tx = deps.db.begin().await?;
-    store::lock_account(&mut tx, caller.account_id.into()).await?;
-    let roles = store::list_custom_roles(&mut tx, caller.account_id.into()).await?;
-    if store::find_member(&mut tx, caller.account_id.into(), &email).await?.is_some() {
+    store::lock_account(&mut tx, caller.account_id).await?;
+    let roles = store::list_custom_roles(&mut tx, caller.account_id).await?;
+    if store::find_member(&mut tx, caller.account_id, &email).await?.is_some() {
         return Err(Reason::AlreadyMember.into());
     }
-    check_domain(deps, &mut tx, caller.account_id.into(), &email).await?;
+    check_domain(deps, &mut tx, caller.account_id, &email).await?;
     let has_default = roles.iter().any(|role| role.is_default);
     let scope_roles = match (invite.mapping.is_empty(), invite.role.trim()) {
         (false, _) => members::checked_mapping(&roles, &closed, &invite.mapping)?,
@@ -81,19 +81,17 @@ pub async fn create(deps: &Deps, caller: &Caller, invite: Invite) -> Result<Invi
     // Nobody hands out, in any scope, what they do not hold there.
     let mut touched = vec![Rights::of_mapping(&roles, &scope_roles)];
     // Nor does an invitation take the place of one that gives more.
-    let open = store::find_invitation(&mut tx, caller.account_id.into(), &email).await?;
-    if let Some(open) =
-        open.filter(|open| open.issuer_id != caller.user_id.into() && open.expires_at > deps.clock.now())
-    {
+    let open = store::find_invitation(&mut tx, caller.account_id, &email).await?;
+    if let Some(open) = open.filter(|open| open.issuer_id != caller.user_id && open.expires_at > deps.clock.now()) {
         touched.push(Rights::of_mapping(&roles, &open.scope_roles));
     }
     grants::must_cover(&mut tx, caller, &roles, &touched).await?;
     let invitation = Invitation {
-        account_id: caller.account_id.into(),
+        account_id: caller.account_id,
         email: invite.email.trim().to_owned(),
         name: invite.name.trim().chars().take(NAME_CHARS_MAX).collect(),
         code_digest: portolan_runtime::digest(&code),
-        issuer_id: caller.user_id.into(),
+        issuer_id: caller.user_id,
         scope_roles: scope_roles.clone(),
         expires_at: deps.clock.now() + LIFE_S,
     };
@@ -135,20 +133,20 @@ async fn check_domain(deps: &Deps, tx: &mut Tx, account_id: AccountId, email: &s
 /// for an ADMIN of less than it gives.
 pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
     let email_key = users::login_key(email);
-    let own = grants::get(deps, caller.account_id.into(), caller.user_id.into(), Scope::Api).await?;
+    let own = grants::get(deps, caller.account_id, caller.user_id, Scope::Api).await?;
     let mut tx = deps.db.begin().await?;
-    store::lock_account(&mut tx, caller.account_id.into()).await?;
-    let invitation = store::find_invitation(&mut tx, caller.account_id.into(), &email_key).await?;
+    store::lock_account(&mut tx, caller.account_id).await?;
+    let invitation = store::find_invitation(&mut tx, caller.account_id, &email_key).await?;
     let invitation = invitation.ok_or(Reason::InvitationNotFound)?;
-    if invitation.issuer_id != caller.user_id.into() {
+    if invitation.issuer_id != caller.user_id {
         if own.base_role != Role::Admin {
             return Err(Reason::InvitationNotYours.into());
         }
-        let roles = store::list_custom_roles(&mut tx, caller.account_id.into()).await?;
+        let roles = store::list_custom_roles(&mut tx, caller.account_id).await?;
         let given = Rights::of_mapping(&roles, &invitation.scope_roles);
         grants::must_cover(&mut tx, caller, &roles, &[given]).await?;
     }
-    store::delete_invitation(&mut tx, caller.account_id.into(), &email_key).await?;
+    store::delete_invitation(&mut tx, caller.account_id, &email_key).await?;
     let change = Change::of("invitation", &portolan_runtime::digest(&email_key)[..16]);
     let before = json!({ "scopeRoleMapping": invitation.scope_roles });
     history::record(&deps.audit, &mut tx, caller, change.before(&before).by("invitation.delete")).await?;

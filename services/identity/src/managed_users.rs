@@ -31,7 +31,7 @@ pub async fn find(deps: &Deps, vendor_account_id: AccountId, name: &str) -> Resu
 /// `MANAGED_USER_NOT_FOUND`.
 pub async fn get(deps: &Deps, caller: &Caller, name: &str) -> Result<ManagedUser> {
     must_be_vendor(deps, caller).await?;
-    Ok(find(deps, caller.account_id.into(), name).await?.ok_or(Reason::ManagedUserNotFound)?)
+    Ok(find(deps, caller.account_id, name).await?.ok_or(Reason::ManagedUserNotFound)?)
 }
 
 /// The workspaces of the caller's account, by id.
@@ -47,7 +47,7 @@ pub async fn list(deps: &Deps, caller: &Caller, page: Option<i32>, per_page: Opt
     if !(1..=PER_PAGE_MAX).contains(&per_page) {
         return Err(invalid("per_page", "must be between 1 and 100"));
     }
-    store::list_managed_users(&deps.db, caller.account_id.into(), (page - 1) * per_page, per_page).await
+    store::list_managed_users(&deps.db, caller.account_id, (page - 1) * per_page, per_page).await
 }
 
 /// Makes a workspace, with the caller as its first ADMIN.
@@ -60,9 +60,9 @@ pub async fn create(deps: &Deps, caller: &Caller, new: ManagedUser) -> Result<Ma
     let mut tx = accounts::begin(deps, caller).await?;
     new.id = store::next_id(&mut tx, "account").await?;
     (new.created_at, new.updated_at) = (deps.clock.now(), deps.clock.now());
-    let made = store::insert_managed_user(&mut tx, caller.account_id.into(), &caller.organization_id, &new).await?;
+    let made = store::insert_managed_user(&mut tx, caller.account_id, &caller.organization_id, &new).await?;
     let made = made.ok_or_else(external_id_taken)?;
-    store::insert_first_membership(&mut tx, &made, (new.id, caller.user_id.into()), None, &admin_everywhere()).await?;
+    store::insert_first_membership(&mut tx, &made, (new.id, caller.user_id), None, &admin_everywhere()).await?;
     let change = Change::of("managed_user", new.id).after(&new).by("managed_user.create");
     history::record(&deps.audit, &mut tx, caller, change).await?;
     tx.commit().await?;
@@ -100,11 +100,11 @@ pub async fn update(deps: &Deps, caller: &Caller, name: &str, update: Update) ->
     // Without a row lock on the taken id the unique key decides; a violation is the caller's mistake, not a fault.
     if after.external_id != before.external_id
         && let Some(external_id) = &after.external_id
-        && store::is_external_id_taken(&mut tx, caller.account_id.into(), external_id, after.id).await?
+        && store::is_external_id_taken(&mut tx, caller.account_id, external_id, after.id).await?
     {
         return Err(external_id_taken());
     }
-    store::update_managed_user(&mut tx, caller.account_id.into(), &after).await?.ok_or_else(external_id_taken)?;
+    store::update_managed_user(&mut tx, caller.account_id, &after).await?.ok_or_else(external_id_taken)?;
     let change = Change::of("managed_user", after.id).before(&before).after(&after).by("managed_user.update");
     history::record(&deps.audit, &mut tx, caller, change).await?;
     tx.commit().await?;
@@ -140,7 +140,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, name: &str) -> Result<()> {
 /// A customer workspace is no vendor: nothing of this exists for it. Counts one call of the caller's account.
 async fn must_be_vendor(deps: &Deps, caller: &Caller) -> Result<()> {
     deps.management.count(caller.account_id).await?;
-    if store::is_customer_workspace(&deps.db, caller.account_id.into()).await? {
+    if store::is_customer_workspace(&deps.db, caller.account_id).await? {
         return Err(Reason::ManagedUserNotFound.into());
     }
     Ok(())

@@ -36,18 +36,18 @@ pub async fn update_role(
     role: &str,
     mapping: &BTreeMap<String, String>,
 ) -> Result<()> {
-    let closed = closed_scopes(deps, caller.account_id.into(), mapping).await?;
-    let keys = keys_of(deps, caller.account_id.into(), email).await?;
+    let closed = closed_scopes(deps, caller.account_id, mapping).await?;
+    let keys = keys_of(deps, caller.account_id, email).await?;
     let closed = &closed;
     grants::change(deps, keys, |tx| {
         grants::work(async move {
-            store::lock_account(tx, caller.account_id.into()).await?;
-            let member = store::find_member(tx, caller.account_id.into(), &users::login_key(email)).await?;
+            store::lock_account(tx, caller.account_id).await?;
+            let member = store::find_member(tx, caller.account_id, &users::login_key(email)).await?;
             let member = member.ok_or(Reason::MemberNotFound)?;
-            if member.user_id == caller.user_id.into() {
+            if member.user_id == caller.user_id {
                 return Err(Reason::SelfChange.into());
             }
-            let roles = store::list_custom_roles(&mut *tx, caller.account_id.into()).await?;
+            let roles = store::list_custom_roles(&mut *tx, caller.account_id).await?;
             let name = roles::canonical(&roles, role).ok_or(Reason::UserRoleInvalid)?;
             // A scope is closed by its mapping, not by a role.
             if name == Role::NoAccess.name() {
@@ -79,18 +79,18 @@ pub async fn update_scope_roles(
     email: &str,
     mapping: &BTreeMap<String, String>,
 ) -> Result<()> {
-    let closed = closed_scopes(deps, caller.account_id.into(), mapping).await?;
-    let keys = keys_of(deps, caller.account_id.into(), email).await?;
+    let closed = closed_scopes(deps, caller.account_id, mapping).await?;
+    let keys = keys_of(deps, caller.account_id, email).await?;
     let closed = &closed;
     grants::change(deps, keys, |tx| {
         grants::work(async move {
-            store::lock_account(tx, caller.account_id.into()).await?;
-            let member = store::find_member(tx, caller.account_id.into(), &users::login_key(email)).await?;
+            store::lock_account(tx, caller.account_id).await?;
+            let member = store::find_member(tx, caller.account_id, &users::login_key(email)).await?;
             let member = member.ok_or(Reason::UserNotFound)?;
-            if member.user_id == caller.user_id.into() {
+            if member.user_id == caller.user_id {
                 return Err(Reason::SelfChange.into());
             }
-            let roles = store::list_custom_roles(&mut *tx, caller.account_id.into()).await?;
+            let roles = store::list_custom_roles(&mut *tx, caller.account_id).await?;
             let scope_roles = match roles::default_mapping(&roles) {
                 default if mapping.is_empty() => default,
                 _ => checked_mapping(&roles, closed, mapping)?,
@@ -125,7 +125,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
                 history::record(&deps.audit, tx, caller, Change::of("invitation", "").by("user.delete")).await?;
                 return Ok(None);
             };
-            if member.user_id == caller.user_id.into() {
+            if member.user_id == caller.user_id {
                 return Err(Reason::SelfChange.into());
             }
             let roles = store::list_custom_roles(&mut *tx, account_id.into()).await?;
@@ -177,21 +177,21 @@ pub async fn update_collections(
     if let Some(id) = collections::unknown(deps, caller, Some(&ids)).await? {
         return Err(Error::new(Reason::RoleCollectionUnknown).with("id", id));
     }
-    let keys = lists.keys().flat_map(|user_id| store::member_keys(caller.account_id.into(), *user_id));
+    let keys = lists.keys().flat_map(|user_id| store::member_keys(caller.account_id, *user_id));
     grants::change(deps, keys, |tx| {
         grants::work(async move {
-            store::lock_account(tx, caller.account_id.into()).await?;
-            let roles = store::list_custom_roles(&mut *tx, caller.account_id.into()).await?;
+            store::lock_account(tx, caller.account_id).await?;
+            let roles = store::list_custom_roles(&mut *tx, caller.account_id).await?;
             for (user_id, ids) in lists {
-                let membership = store::find_membership(&mut *tx, caller.account_id.into(), *user_id).await?;
+                let membership = store::find_membership(&mut *tx, caller.account_id, *user_id).await?;
                 let stranger = || Error::new(Reason::CollectionsOfStranger).with("user", user_id);
                 let before = membership.ok_or_else(stranger)?.collection_ids;
-                if user_id.get() == caller.user_id {
+                if *user_id == caller.user_id {
                     return Err(Reason::SelfChange.into());
                 }
-                let held = grants::rights_of(tx, &roles, caller.account_id.into(), *user_id).await?;
-                store::update_membership_collections(tx, caller.account_id.into(), *user_id, ids, false).await?;
-                let given = grants::rights_of(tx, &roles, caller.account_id.into(), *user_id).await?;
+                let held = grants::rights_of(tx, &roles, caller.account_id, *user_id).await?;
+                store::update_membership_collections(tx, caller.account_id, *user_id, ids, false).await?;
+                let given = grants::rights_of(tx, &roles, caller.account_id, *user_id).await?;
                 grants::must_cover(tx, caller, &roles, &[held, given]).await?;
                 let change = Change::of("user", user_id).before(&before).after(ids).by("user.collections.update");
                 history::record(&deps.audit, tx, caller, change).await?;
@@ -211,7 +211,7 @@ pub async fn list_collections(
     let members = store::list_members(&deps.db, account_id).await?;
     let lists = members.iter().map(|member| {
         let grant = rights::evaluate(&roles, &member.membership, Scope::Api);
-        (member.user_id, grant.collections().map(|ids| ids.iter().copied().map(CollectionId).collect()))
+        (member.user_id, grant.collections().map(<[CollectionId]>::to_vec))
     });
     Ok(lists.collect())
 }
@@ -303,7 +303,7 @@ pub(crate) async fn closed_scopes(
 }
 
 async fn includes(deps: &Deps, account_id: AccountId, feature: &str) -> Result<bool> {
-    match deps.peers.check_limit(account_id.into(), feature, 0).await {
+    match deps.peers.check_limit(account_id, feature, 0).await {
         Ok(_) => Ok(true),
         Err(error) if error.reason() == Reason::FeatureNotInPlan => Ok(false),
         Err(error) => Err(error),

@@ -58,8 +58,8 @@ pub async fn subscribe(deps: &Deps, caller: &Caller, endpoint: &str, p256dh: &st
         auth: auth.to_owned(),
     };
     let mut tx = deps.db.begin().await?;
-    store::upsert_device(&mut tx, caller.account_id.into(), caller.user_id.into(), &device, now_s()).await?;
-    store::delete_old_devices(&mut tx, caller.account_id.into(), caller.user_id.into(), DEVICES_MAX).await?;
+    store::upsert_device(&mut tx, caller.account_id, caller.user_id, &device, now_s()).await?;
+    store::delete_old_devices(&mut tx, caller.account_id, caller.user_id, DEVICES_MAX).await?;
     let change = Change::of("push_device", &device.endpoint_digest[..16]).by("push.subscribe");
     history::record(&deps.audit, &mut tx, caller, change).await?;
     Ok(tx.commit().await?)

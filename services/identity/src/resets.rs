@@ -39,18 +39,18 @@ pub async fn create_for_member(deps: &Deps, caller: &Caller, email: &str) -> Res
     }
     let user = store::find_user_by_login(&deps.db, &email_key).await?;
     let user = user.ok_or(Reason::UserNotFound)?;
-    let membership = store::find_membership(&deps.db, caller.account_id.into(), user.id).await?;
+    let membership = store::find_membership(&deps.db, caller.account_id, user.id).await?;
     membership.ok_or(Reason::UserNotFound)?;
     // A password opens every account of its user, so the caller must administer all of them, and hold what it opens.
     for account_id in store::list_accounts_of_user(&deps.db, user.id).await?.into_keys() {
-        let own = grants::get(deps, account_id, caller.user_id.into(), Scope::Api).await?;
+        let own = grants::get(deps, account_id, caller.user_id, Scope::Api).await?;
         if !own.allows(Feature::AdminActions, Access::ReadWrite) {
             return Err(Reason::PasswordResetForeign.into());
         }
         let mut tx = deps.db.begin().await?;
         let roles = store::list_custom_roles(&mut tx, account_id).await?;
         let theirs = grants::rights_of(&mut tx, &roles, account_id, user.id).await?;
-        let own = grants::rights_of(&mut tx, &roles, account_id, caller.user_id.into()).await?;
+        let own = grants::rights_of(&mut tx, &roles, account_id, caller.user_id).await?;
         tx.rollback().await?;
         if !own.covers(&theirs) {
             return Err(Reason::RoleAboveCaller.into());

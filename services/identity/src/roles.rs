@@ -62,8 +62,8 @@ pub async fn create_with(
 ) -> Result<()> {
     let name = checked_name(&input.name)?;
     let mut tx = deps.db.begin().await?;
-    store::lock_account(&mut tx, caller.account_id.into()).await?;
-    let roles = store::list_custom_roles(&mut tx, caller.account_id.into()).await?;
+    store::lock_account(&mut tx, caller.account_id).await?;
+    let roles = store::list_custom_roles(&mut tx, caller.account_id).await?;
     if roles.iter().any(|role| role.key() == key(name)) {
         return Err(Reason::RoleNameTaken.into());
     }
@@ -78,7 +78,7 @@ pub async fn create_with(
     };
     check_rest(&role, &roles, unknown_collection)?;
     must_cover(&mut tx, caller, &roles, &[&role]).await?;
-    if !store::insert_custom_role(&mut tx, caller.account_id.into(), &role, deps.clock.now()).await? {
+    if !store::insert_custom_role(&mut tx, caller.account_id, &role, deps.clock.now()).await? {
         // Without the lock above this is where a racing role of the same name or another default would show.
         return Err(Reason::RoleNameTaken.into());
     }
@@ -113,8 +113,8 @@ pub async fn update_with(
     let input = &input;
     grants::change(deps, keys, |tx| {
         grants::work(async move {
-            store::lock_account(tx, caller.account_id.into()).await?;
-            let roles = store::list_custom_roles(&mut *tx, caller.account_id.into()).await?;
+            store::lock_account(tx, caller.account_id).await?;
+            let roles = store::list_custom_roles(&mut *tx, caller.account_id).await?;
             let before = roles.iter().find(|role| role.key() == key(name)).ok_or(Reason::RoleNotFound)?;
             let role = CustomRole {
                 name: before.name.clone(),
@@ -128,9 +128,9 @@ pub async fn update_with(
             check_rest(&role, &roles, unknown_collection)?;
             must_not_hold(tx, caller, &role).await?;
             must_cover(tx, caller, &roles, &[before, &role]).await?;
-            let admins_before = members::count_admins(tx, caller.account_id.into()).await?;
-            store::update_custom_role(tx, caller.account_id.into(), &role).await?;
-            members::keep_an_admin(tx, caller.account_id.into(), admins_before).await?;
+            let admins_before = members::count_admins(tx, caller.account_id).await?;
+            store::update_custom_role(tx, caller.account_id, &role).await?;
+            members::keep_an_admin(tx, caller.account_id, admins_before).await?;
             let change = Change::of("role", &role.name).before(before).after(&role).by("role.update");
             history::record(&deps.audit, tx, caller, change).await
         })
@@ -144,19 +144,19 @@ pub async fn update_with(
 /// `ROLE_NOT_FOUND`; `ROLE_HELD`, `ROLE_INVITED`; `ROLE_ABOVE_CALLER`.
 pub async fn delete(deps: &Deps, caller: &Caller, name: &str) -> Result<()> {
     let mut tx = deps.db.begin().await?;
-    store::lock_account(&mut tx, caller.account_id.into()).await?;
-    let roles = store::list_custom_roles(&mut tx, caller.account_id.into()).await?;
+    store::lock_account(&mut tx, caller.account_id).await?;
+    let roles = store::list_custom_roles(&mut tx, caller.account_id).await?;
     let role = roles.iter().find(|role| role.key() == key(name)).ok_or(Reason::RoleNotFound)?;
-    let members = store::list_members(&mut tx, caller.account_id.into()).await?;
+    let members = store::list_members(&mut tx, caller.account_id).await?;
     if members.iter().any(|member| member.membership.holds(&role.key())) {
         return Err(Reason::RoleHeld.into());
     }
-    let invitations = store::list_invitations(&mut tx, caller.account_id.into(), deps.clock.now()).await?;
+    let invitations = store::list_invitations(&mut tx, caller.account_id, deps.clock.now()).await?;
     if invitations.iter().any(|invitation| invitation.names(&role.key())) {
         return Err(Reason::RoleInvited.into());
     }
     must_cover(&mut tx, caller, &roles, &[role]).await?;
-    store::delete_custom_role(&mut tx, caller.account_id.into(), &role.key()).await?;
+    store::delete_custom_role(&mut tx, caller.account_id, &role.key()).await?;
     history::record(&deps.audit, &mut tx, caller, Change::of("role", &role.name).before(role).by("role.delete"))
         .await?;
     Ok(tx.commit().await?)
@@ -192,14 +192,14 @@ fn checked_base_role(name: &str) -> Result<Role> {
 /// A role may be given in any scope, but roles are administered in the API scope, so what the caller holds there covers
 /// what the role was and becomes.
 async fn must_cover(tx: &mut Tx, caller: &Caller, roles: &[CustomRole], touched: &[&CustomRole]) -> Result<()> {
-    let own = grants::rights_of(tx, roles, caller.account_id.into(), caller.user_id.into()).await?;
+    let own = grants::rights_of(tx, roles, caller.account_id, caller.user_id).await?;
     let covers = |role: &&CustomRole| own.in_api().is_some_and(|own| own.covers(&role.grant()));
     if touched.iter().all(covers) { Ok(()) } else { Err(Reason::RoleAboveCaller.into()) }
 }
 
 /// Nobody changes a role that they hold.
 async fn must_not_hold(tx: &mut Tx, caller: &Caller, role: &CustomRole) -> Result<()> {
-    let own = store::find_membership(&mut *tx, caller.account_id.into(), caller.user_id.into()).await?;
+    let own = store::find_membership(&mut *tx, caller.account_id, caller.user_id).await?;
     if own.is_some_and(|own| own.holds(&role.key())) { Err(Reason::SelfChange.into()) } else { Ok(()) }
 }
 

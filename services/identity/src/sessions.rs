@@ -132,9 +132,9 @@ pub(crate) async fn opened(deps: &Deps, started: Started, account_id: AccountId)
 /// `UNAUTHENTICATED` when the session has ended meanwhile.
 pub(crate) async fn switch(deps: &Deps, tx: &mut Tx, caller: &Caller, account_id: AccountId) -> Result<Started> {
     let before =
-        store::take_session(tx, caller.user_id.into(), &caller.credential_id).await?.ok_or(Reason::Unauthenticated)?;
+        store::take_session(tx, caller.user_id, &caller.credential_id).await?.ok_or(Reason::Unauthenticated)?;
     let origin = Origin { begun_at: before.created_at, id_token: id_token(deps, &before) };
-    start(deps, tx, caller.user_id.into(), account_id, origin).await
+    start(deps, tx, caller.user_id, account_id, origin).await
 }
 
 /// Commits the end of sessions of a user, and returns when no process serves a copy of them.
@@ -149,7 +149,7 @@ pub(crate) async fn commit_ending(deps: &Deps, tx: Tx, user_id: UserId) -> Resul
 /// The same for what has more to do before its answer, which may be done while the copies end.
 pub(crate) async fn end(deps: &Deps, tx: Tx, user_id: UserId) -> Result<Ended> {
     tx.commit().await?;
-    Ok(deps.keys.changes().ended([session_key(user_id.into())]))
+    Ok(deps.keys.changes().ended([session_key(user_id)]))
 }
 
 /// Finds the session of a cookie and its access token.
@@ -162,7 +162,7 @@ pub async fn verify(deps: &Deps, session: &str, access_token: &str) -> Result<Se
     let now = deps.clock.now();
     let same_token = found.access_digest.as_bytes().ct_eq(portolan_runtime::digest(access_token).as_bytes());
     if !bool::from(same_token) || now - found.used_at > IDLE_MAX_S || now - found.created_at > AGE_MAX_S {
-        return Err(FailedAuthentication::of_account(Reason::Unauthenticated, found.account_id.into()));
+        return Err(FailedAuthentication::of_account(Reason::Unauthenticated, found.account_id));
     }
     if now - found.used_at >= TOUCH_EVERY_S {
         store::touch_session(&deps.db, &found.digest, now).await?;
@@ -186,10 +186,10 @@ pub async fn close(deps: &Deps, caller: &Caller, redirect_url: Option<&str>) -> 
         return Ok(target.to_owned());
     }
     let mut tx = deps.db.begin().await?;
-    let session = store::take_session(&mut tx, caller.user_id.into(), &caller.credential_id).await?;
-    store::delete_sessions_of_user(&mut tx, caller.user_id.into()).await?;
+    let session = store::take_session(&mut tx, caller.user_id, &caller.credential_id).await?;
+    store::delete_sessions_of_user(&mut tx, caller.user_id).await?;
     history::record(&deps.audit, &mut tx, caller, Change::of("session", &caller.credential_id).by("logout")).await?;
-    commit_ending(deps, tx, caller.user_id.into()).await?;
+    commit_ending(deps, tx, caller.user_id).await?;
     match session.and_then(|session| id_token(deps, &session)) {
         Some(id_token) => Ok(provider_logout(deps, &id_token, target).await.unwrap_or_else(|| target.to_owned())),
         None => Ok(target.to_owned()),

@@ -38,7 +38,7 @@ pub async fn get(deps: &Deps, account_id: AccountId) -> Result<Settings> {
 pub async fn set_private_cidrs(deps: &Deps, caller: &Caller, list: &[String]) -> Result<Vec<String>> {
     let list = checked(list, Reason::CidrInvalid, |entry| entry.contains('/') && entry.parse::<Ipv4Net>().is_ok())?;
     let mut tx = deps.db.begin().await?;
-    store::update_private_cidrs(&mut tx, caller.account_id.into(), &list).await?;
+    store::update_private_cidrs(&mut tx, caller.account_id, &list).await?;
     let change = Change::of("settings", "privateCidrList").after(&list).by("settings.private_cidrs.update");
     history::record(&deps.audit, &mut tx, caller, change).await?;
     tx.commit().await?;
@@ -52,7 +52,7 @@ pub async fn set_private_cidrs(deps: &Deps, caller: &Caller, list: &[String]) ->
 pub async fn set_partner_ips(deps: &Deps, caller: &Caller, list: &[String]) -> Result<Vec<String>> {
     let list = checked(list, Reason::IpInvalid, |entry| entry.parse::<std::net::Ipv4Addr>().is_ok())?;
     let mut tx = deps.db.begin().await?;
-    store::update_partner_ips(&mut tx, caller.account_id.into(), &list).await?;
+    store::update_partner_ips(&mut tx, caller.account_id, &list).await?;
     let change = Change::of("settings", "partnerIpList").after(&list).by("settings.partner_ips.update");
     history::record(&deps.audit, &mut tx, caller, change).await?;
     tx.commit().await?;

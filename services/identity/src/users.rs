@@ -57,13 +57,13 @@ pub struct NewUser<'a> {
 
 /// The caller's own profile.
 pub async fn profile(deps: &Deps, caller: &Caller) -> Result<Profile> {
-    let user = store::find_user(&deps.db, caller.user_id.into()).await?.ok_or(Reason::UserNotFound)?;
-    let membership = store::find_membership(&deps.db, caller.account_id.into(), caller.user_id.into()).await?;
+    let user = store::find_user(&deps.db, caller.user_id).await?.ok_or(Reason::UserNotFound)?;
+    let membership = store::find_membership(&deps.db, caller.account_id, caller.user_id).await?;
     let organization_name = store::find_organization_name(&deps.db, &caller.organization_id).await?;
     Ok(Profile {
         user,
         role: caller.grant.base_role.name().to_owned(),
-        accounts: store::list_accounts_of_user(&deps.db, caller.user_id.into()).await?,
+        accounts: store::list_accounts_of_user(&deps.db, caller.user_id).await?,
         scope_roles: membership.ok_or(Reason::UserNotFound)?.scope_roles,
         organization_id: caller.organization_id.clone(),
         organization_name: organization_name.unwrap_or_default(),

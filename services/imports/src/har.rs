@@ -7,7 +7,7 @@ use std::time::Duration;
 use portolan_api::Reason;
 use portolan_authz::{Caller, CredentialKind};
 use portolan_formats::{FormatError, har};
-use portolan_ids::CollectionId;
+use portolan_ids::{AccountId, CollectionId};
 use portolan_log::Message;
 use portolan_record::Source;
 use portolan_runtime::now_s;
@@ -64,12 +64,12 @@ pub async fn import(deps: &Deps, caller: &Caller, request: HarImport) -> Result<
     };
     let target = target.ok_or(Reason::CollectionNotFound)?.plain()?;
     let converted = convert(deps, caller, content.ok_or(Reason::HarEmpty)?, &target).await?;
-    let mut appender = Appender::new(deps, ids::producer("har", caller.account_id.into(), &caller.info.write_id));
+    let mut appender = Appender::new(deps, ids::producer("har", caller.account_id, &caller.info.write_id));
     for chunk in converted.chunks {
         appender.append(chunk).await?;
     }
     if request.wait {
-        ingest::wait(deps, caller.account_id.into(), &appender.positions(), WAIT).await;
+        ingest::wait(deps, caller.account_id, &appender.positions(), WAIT).await;
     }
     Ok(HarOutcome {
         collection_id: target.collection_id,
@@ -87,7 +87,7 @@ struct Converted {
     skipped: i64,
 }
 
-async fn validate(deps: &Deps, account_id: i64, content: Arc<String>) -> Result<(), Error> {
+async fn validate(deps: &Deps, account_id: AccountId, content: Arc<String>) -> Result<(), Error> {
     let turn = deps.captures.take(account_id).await;
     portolan_runtime::in_background_from(content.len(), move || {
         let _turn = turn;
@@ -99,8 +99,12 @@ async fn validate(deps: &Deps, account_id: i64, content: Arc<String>) -> Result<
 async fn convert(deps: &Deps, caller: &Caller, content: Arc<String>, target: &Target) -> Result<Converted, Error> {
     let source = if caller.credential == CredentialKind::BurpKey { Source::Burp } else { Source::Har };
     let (account_id, collection_id) = (caller.account_id, target.collection_id);
-    let target =
-        portolan_formats::Target { account_id, collection_id: collection_id.get().into(), time: now_s(), source };
+    let target = portolan_formats::Target {
+        account_id: account_id.into(),
+        collection_id: collection_id.get().into(),
+        time: now_s(),
+        source,
+    };
     let turn = deps.captures.take(account_id).await;
     portolan_runtime::in_background_from(content.len(), move || {
         let _turn = turn;
@@ -109,7 +113,7 @@ async fn convert(deps: &Deps, caller: &Caller, content: Arc<String>, target: &Ta
         let summary = har::convert_slice(content.as_bytes(), &target, &mut |item| {
             match item {
                 har::Item::Record(record) => {
-                    let message = ingest::message(account_id.into(), collection_id, record.to_json());
+                    let message = ingest::message(account_id, collection_id, record.to_json());
                     let bytes = message.key.len() + message.value.len();
                     converted.chunks.extend(chunks.push(message, bytes));
                 }

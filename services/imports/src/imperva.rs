@@ -61,13 +61,13 @@ pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>, multiple
             collections.push(target);
         }
     }
-    let (converted, progress) = convert(deps, caller.account_id.into(), document, by_host, multiple).await?;
-    let upload_id = ids::upload(caller.account_id.into(), &caller.info.write_id);
+    let (converted, progress) = convert(deps, caller.account_id, document, by_host, multiple).await?;
+    let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
     let mut appender = Appender::new(deps, format!("upload/{}/{upload_id}", caller.account_id));
     for chunk in converted {
         appender.append(chunk).await?;
     }
-    ingest::wait(deps, caller.account_id.into(), &appender.positions(), ingest::WAIT).await;
+    ingest::wait(deps, caller.account_id, &appender.positions(), ingest::WAIT).await;
     let finished = Finished {
         format: Format::Imperva,
         collection_id: collections.first().map(|first| first.collection_id),

@@ -50,7 +50,7 @@ pub async fn run(deps: &Deps, job: &Attempt<Task>, file: &File) -> Result<End, E
 /// # Errors
 /// When the process ends.
 pub async fn wait(deps: &Deps, job: &Attempt<Task>, progress: &Progress) -> Result<(), Error> {
-    while !ingest::wait(deps, job.account_id.into(), &progress.positions, Duration::from_secs(1)).await {
+    while !ingest::wait(deps, job.account_id, &progress.positions, Duration::from_secs(1)).await {
         job.goes_on()?;
     }
     Ok(())
@@ -132,8 +132,8 @@ impl Work<'_> {
         let (deps, job, pulse) = (self.deps.clone(), Job::clone(self.job), self.job.pulse().clone());
         let collection_id = job.subject.collection_id().unwrap_or_default();
         let target = portolan_formats::Target {
-            account_id: job.account_id,
-            collection_id: i64::from(collection_id),
+            account_id: job.account_id.into(),
+            collection_id: collection_id.get().into(),
             // The time of the job and not of the attempt: a repetition must make the same records.
             time: job.created_at,
             source: Source::Har,
@@ -150,7 +150,7 @@ impl Work<'_> {
                 har::Item::Record(record) => {
                     let json = record.to_json();
                     let bytes = json.len();
-                    let full = chunks.push(ingest::message(job.account_id.into(), collection_id.into(), json), bytes);
+                    let full = chunks.push(ingest::message(job.account_id, collection_id, json), bytes);
                     let imported = records;
                     records += 1;
                     full.map_or(ControlFlow::Continue(()), |messages| give(Step::Chunk { messages, imported }))
@@ -209,14 +209,13 @@ pub async fn ingest_document(
 ) -> Result<Result<Progress, FormatError>, Error> {
     let collection_id = job.subject.collection_id().unwrap_or_default();
     let Job { account_id, created_at: time, .. } = *job;
-    let destination =
-        Destination { account_id: account_id.into(), collection_id: collection_id.into(), path_only, time };
+    let destination = Destination { account_id, collection_id, path_only, time };
     let document = match documents::convert(deps, format, text, destination).await? {
         Ok(document) => document,
         Err(error) => return Ok(Err(error)),
     };
     let (name, kind) = (job.subject.name.clone(), UploadKind::of(format));
-    let owner = Owner { account_id: account_id.into(), user_id: job.subject.user_id.unwrap_or(0).into() };
+    let owner = Owner { account_id, user_id: job.subject.user_id.unwrap_or_default() };
     let upload = document.upload(owner, job.key.clone(), kind, name, time);
     let mut progress = Progress {
         total_items: upload.total,
@@ -227,6 +226,6 @@ pub async fn ingest_document(
         progress.refuse(operation.label(), operation.error_text());
     }
     progress.note(document.notes());
-    progress.positions = documents::fill(deps, upload, collection_id.into(), document.operations).await?;
+    progress.positions = documents::fill(deps, upload, collection_id, document.operations).await?;
     Ok(Ok(progress))
 }

@@ -112,11 +112,11 @@ async fn reserve(deps: &Deps, producer_id: &str, sequence: i64, chunk: &[Message
         return Ok(None);
     }
     let reservation_id = format!("{producer_id}/{sequence}");
-    peers::reserve_endpoints(&deps.peers, account_id.into(), &reservation_id, candidates).await?;
+    peers::reserve_endpoints(&deps.peers, account_id, &reservation_id, candidates).await?;
     Ok(Some(reservation_id))
 }
 
-fn account_of(message: &Message) -> Option<i64> {
+fn account_of(message: &Message) -> Option<AccountId> {
     std::str::from_utf8(&message.key).ok()?.split_once(':')?.0.parse().ok()
 }
 

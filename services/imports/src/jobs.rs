@@ -17,7 +17,7 @@ const PAGE_MAX: i64 = 100;
 
 /// A job of the caller, which a write makes once: the upload is named after the write.
 pub fn new(caller: &Caller, task: Task, upload_id: &str, collection: Option<(CollectionId, &str)>) -> NewJob<Task> {
-    let readers = collection.map_or(Readers::Unrestricted, |(id, _)| Readers::Collection(id.get()));
+    let readers = collection.map_or(Readers::Unrestricted, |(id, _)| Readers::Collection(id));
     let name = collection.map(|(_, name)| name.to_owned()).unwrap_or_default();
     NewJob {
         account_id: caller.account_id,
@@ -93,7 +93,7 @@ pub async fn insert_with_file(deps: &Deps, job: NewJob<Task>) -> Result<Record, 
 
 /// Marks the upload of a job as failed that the job did not complete.
 pub async fn give_up(tx: &mut Tx, job: &Record) -> Result<(), portolan_store::Error> {
-    uploads::fail_open(tx, job.account_id.into(), &job.key, job.error.as_deref().unwrap_or_default()).await
+    uploads::fail_open(tx, job.account_id, &job.key, job.error.as_deref().unwrap_or_default()).await
 }
 
 /// Removes the file of an ended job.
@@ -132,7 +132,7 @@ impl Listed {
     /// which tells of no collection.
     fn is_open_to(&self, caller: &Caller) -> bool {
         match self {
-            Self::Own(job) => caller.user_id != 0 && job.user_id == Some(UserId(caller.user_id)),
+            Self::Own(job) => caller.user_id != UserId(0) && job.user_id == Some(caller.user_id),
             Self::Other(job) => job.collection_id.is_none(),
         }
     }
@@ -163,7 +163,7 @@ pub async fn get(deps: &Deps, caller: &Caller, job_id: &str) -> Result<Listed, E
     let id = Uuid::parse_str(job_id).map_err(|_| Reason::JobNotFound)?.to_string();
     let found = match deps.jobs.get(caller.account_id, &id).await? {
         Some(job) => Some(Listed::Own(Box::new(job.into()))),
-        None => peers::find_job(&deps.peers, caller.account_id.into(), &id).await?.map(Listed::Other),
+        None => peers::find_job(&deps.peers, caller.account_id, &id).await?.map(Listed::Other),
     };
     let found = visible(deps, caller, found.into_iter().collect()).await?;
     Ok(found.into_iter().next().ok_or(Reason::JobNotFound)?)
@@ -184,7 +184,7 @@ pub async fn cancel(deps: &Deps, caller: &Caller, job_id: &str) -> Result<Listed
         Listed::Own(job) => {
             let cancelled = retrying(|| async {
                 let mut tx = deps.db.begin().await?;
-                let cancelled = deps.jobs.cancel(&mut tx, job.account_id.into(), &job.job_id, CANCELLED).await?;
+                let cancelled = deps.jobs.cancel(&mut tx, job.account_id, &job.job_id, CANCELLED).await?;
                 if let Some(cancelled) = &cancelled {
                     give_up(&mut tx, cancelled).await?;
                 }
@@ -197,7 +197,7 @@ pub async fn cancel(deps: &Deps, caller: &Caller, job_id: &str) -> Result<Listed
         }
         Listed::Other(job) if job.owner == JobOwner::Inventory => Err(refused(&job.kind).into()),
         Listed::Other(job) => {
-            let cancelled = peers::cancel_job(&deps.peers, caller.account_id.into(), &job.job_id, CANCELLED).await?;
+            let cancelled = peers::cancel_job(&deps.peers, caller.account_id, &job.job_id, CANCELLED).await?;
             Ok(Listed::Other(cancelled.ok_or(Reason::JobEnded)?))
         }
     }
@@ -233,7 +233,7 @@ pub async fn list(deps: &Deps, caller: &Caller, size: i32, token: &str) -> Resul
     let before = PageEnd::parse(token)?.map(|end| (end.created_at, end.job_id));
     // One more, to know whether more follow.
     let room = i32::try_from(size + 1).unwrap_or(i32::MAX);
-    let theirs = peers::list_jobs(&deps.peers, caller.account_id.into(), room, before.as_ref()).await?;
+    let theirs = peers::list_jobs(&deps.peers, caller.account_id, room, before.as_ref()).await?;
     let own = deps.jobs.list(caller.account_id, room, before).await?;
     let own = own.into_iter().map(|job| Listed::Own(Box::new(job.into())));
     let mut listed: Vec<_> = own.chain(theirs.into_iter().map(Listed::Other)).collect();

@@ -25,8 +25,8 @@ pub async fn import(
     text: Option<String>,
     collection_id: Option<CollectionId>,
 ) -> Result<(String, Job), Error> {
-    let upload_id = ids::upload(caller.account_id.into(), &caller.info.write_id);
-    if let Some(upload) = rows::get(&deps.db, caller.account_id.into(), &upload_id).await?
+    let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
+    if let Some(upload) = rows::get(&deps.db, caller.account_id, &upload_id).await?
         && upload.status == UploadStatus::Succeeded
     {
         let job = jobs::finished(deps, caller, Task::ImportOpenApi, &upload_id, Finished::of(&upload)).await?;
@@ -41,7 +41,7 @@ pub async fn import(
     let text = text.unwrap_or_default();
     let time = now_s();
     let destination = Destination {
-        account_id: caller.account_id.into(),
+        account_id: caller.account_id,
         collection_id: target.as_ref().map_or(CollectionId(0), |target| target.collection_id),
         path_only: target.as_ref().is_some_and(|target| target.is_host),
         time,
@@ -57,7 +57,7 @@ pub async fn import(
             upload.collection_name = target.name;
             upload.collection_id = Some(target.collection_id);
             let positions = documents::fill(deps, upload.clone(), target.collection_id, converted.operations).await?;
-            ingest::wait(deps, caller.account_id.into(), &positions, ingest::WAIT).await;
+            ingest::wait(deps, caller.account_id, &positions, ingest::WAIT).await;
         }
         None => {
             upload.status = UploadStatus::Succeeded;

@@ -58,10 +58,13 @@ pub async fn ensure_target(
 /// `UNAVAILABLE`.
 pub async fn existing_collections(
     peers: &Peers,
-    account_id: i64,
+    account_id: AccountId,
     ids: &BTreeSet<CollectionId>,
 ) -> Result<BTreeSet<CollectionId>> {
-    let request = NameCollectionsRequest { account_id, ids: ids.iter().map(|id| i64::from(id.get())).collect() };
+    let request = NameCollectionsRequest {
+        account_id: account_id.into(),
+        ids: ids.iter().map(|id| i64::from(id.get())).collect(),
+    };
     let named = peers.collections().name_collections(request).await?.into_inner().collections;
     Ok(named.into_iter().filter_map(|named| i32::try_from(named.id).ok()).map(CollectionId).collect())
 }

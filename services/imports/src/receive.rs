@@ -47,7 +47,7 @@ pub async fn create(
     import: NewImport,
     pieces: impl Stream<Item = Result<Bytes, Error>>,
 ) -> Result<(String, String), Error> {
-    let upload_id = ids::upload(caller.account_id.into(), &caller.info.write_id);
+    let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
     if let Some(job) = deps.jobs.find(caller.account_id, &upload_id).await? {
         return repeated(job, pieces).await;
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use portolan_ids::AccountId;
 use portolan_jobs::Pulse;
 use sha2::{Digest as _, Sha256};
 use tokio::fs;
@@ -41,7 +42,7 @@ pub struct Spool {
 /// What accounts send at this moment.
 struct Shares {
     bytes_max: u64,
-    sending: Mutex<HashMap<i64, Sending>>,
+    sending: Mutex<HashMap<AccountId, Sending>>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -51,7 +52,7 @@ struct Sending {
 }
 
 impl Shares {
-    fn lock(&self) -> MutexGuard<'_, HashMap<i64, Sending>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<AccountId, Sending>> {
         self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -59,7 +60,7 @@ impl Shares {
 /// The part of one file in what its account may have in the spool; given back when it is dropped.
 pub struct Share {
     shares: Arc<Shares>,
-    account_id: i64,
+    account_id: AccountId,
     /// Of files that are complete and not read yet.
     waiting: u64,
     bytes: u64,
@@ -105,7 +106,7 @@ impl Spool {
     ///
     /// # Errors
     /// `QuotaExceeded` with the bound, when the account sends too many files at once.
-    pub fn share(&self, account_id: i64, waiting: i64) -> io::Result<Share> {
+    pub fn share(&self, account_id: AccountId, waiting: i64) -> io::Result<Share> {
         let mut sending = self.shares.lock();
         let own = sending.entry(account_id).or_default();
         if own.files >= FILES_MAX {
@@ -373,7 +374,8 @@ mod tests {
     async fn a_share_bounds_its_account_alone_and_comes_back() {
         let directory = std::env::temp_dir().join(Uuid::new_v4().to_string());
         let spool = Spool::new(&directory, 100);
-        let file = async |account_id, waiting| spool.create("file", spool.share(account_id, waiting).unwrap()).await;
+        let share = |account_id, waiting| spool.share(AccountId(account_id), waiting);
+        let file = async |account_id, waiting| spool.create("file", share(account_id, waiting).unwrap()).await;
         let (mut first, mut second) = (file(1, 30).await.unwrap(), file(1, 30).await.unwrap());
         first.write(&[7; 40]).await.unwrap();
         second.write(&[7; 30]).await.unwrap();
@@ -385,10 +387,10 @@ mod tests {
         file(2, 0).await.unwrap().write(&[7; 100]).await.unwrap();
         drop(first);
         second.write(&[7; 40]).await.unwrap();
-        let all: Vec<Share> = (1..FILES_MAX).map(|_| spool.share(1, 0).unwrap()).collect();
-        assert_eq!(spool.share(1, 0).map(drop).unwrap_err().to_string(), "32 at once");
+        let all: Vec<Share> = (1..FILES_MAX).map(|_| share(1, 0).unwrap()).collect();
+        assert_eq!(share(1, 0).map(drop).unwrap_err().to_string(), "32 at once");
         drop((second, all));
-        spool.share(1, 0).unwrap();
+        share(1, 0).unwrap();
         std::fs::remove_dir_all(directory).unwrap();
     }
 

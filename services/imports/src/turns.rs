@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use portolan_ids::AccountId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Accounts remembered; beyond this those that do nothing are forgotten.
@@ -15,7 +16,7 @@ const ACCOUNTS_MAX: usize = 1_000;
 #[derive(Clone)]
 pub struct Turns {
     places: Arc<Semaphore>,
-    accounts: Arc<Mutex<HashMap<i64, Arc<Semaphore>>>>,
+    accounts: Arc<Mutex<HashMap<AccountId, Arc<Semaphore>>>>,
 }
 
 /// A turn; it ends when it is dropped.
@@ -30,12 +31,12 @@ impl Turns {
     }
 
     /// Waits for the turn of an account. The semaphores are never closed.
-    pub async fn take(&self, account_id: impl Into<i64>) -> Turn {
-        let own = self.own(account_id.into()).acquire_owned().await.ok();
+    pub async fn take(&self, account_id: AccountId) -> Turn {
+        let own = self.own(account_id).acquire_owned().await.ok();
         Turn { _place: self.places.clone().acquire_owned().await.ok(), _own: own }
     }
 
-    fn own(&self, account_id: i64) -> Arc<Semaphore> {
+    fn own(&self, account_id: AccountId) -> Arc<Semaphore> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         if accounts.len() >= ACCOUNTS_MAX {
             accounts.retain(|_, own| Arc::strong_count(own) > 1);
@@ -51,17 +52,17 @@ mod tests {
     #[tokio::test]
     async fn an_account_has_one_turn_at_a_time_and_leaves_the_others_theirs() {
         let turns = Turns::new(2);
-        let first = turns.take(1).await;
-        let mut second = Box::pin(turns.take(1));
+        let first = turns.take(AccountId(1)).await;
+        let mut second = Box::pin(turns.take(AccountId(1)));
         assert!(futures::poll!(&mut second).is_pending());
-        let other = turns.take(2).await;
-        assert!(futures::poll!(Box::pin(turns.take(3))).is_pending(), "there are two places");
+        let other = turns.take(AccountId(2)).await;
+        assert!(futures::poll!(Box::pin(turns.take(AccountId(3)))).is_pending(), "there are two places");
         drop(first);
         let second = second.await;
         drop((other, second));
-        turns.take(3).await;
+        turns.take(AccountId(3)).await;
         for account_id in 0..2 * i64::try_from(ACCOUNTS_MAX).unwrap() {
-            turns.take(account_id).await;
+            turns.take(AccountId(account_id)).await;
         }
         assert!(turns.accounts.lock().unwrap().len() <= ACCOUNTS_MAX);
     }

@@ -21,7 +21,7 @@ use crate::{Deps, Error, jobs, sight::Sight, targets};
 /// An upload that the caller may read: their own, one of a collection that they see, and, of several or unknown
 /// collections, whoever sees all of them. To others it is as good as missing.
 async fn find(deps: &Deps, caller: &Caller, upload_id: &str) -> Result<Option<Upload>, Error> {
-    let Some(upload) = rows::get(&deps.db, caller.account_id.into(), upload_id).await? else { return Ok(None) };
+    let Some(upload) = rows::get(&deps.db, caller.account_id, upload_id).await? else { return Ok(None) };
     if upload.is_of(caller) {
         return Ok(Some(upload));
     }
@@ -37,7 +37,7 @@ async fn find(deps: &Deps, caller: &Caller, upload_id: &str) -> Result<Option<Up
 pub async fn get(deps: &Deps, caller: &Caller, upload_id: &str) -> Result<(Upload, Vec<Operation>), Error> {
     let upload = find(deps, caller, upload_id).await?;
     let upload = upload.filter(|upload| !upload.kind.is_postman()).ok_or(Reason::UploadIdInvalid)?;
-    let operations = rows::list_with_errors(&deps.db, caller.account_id.into(), upload_id).await?;
+    let operations = rows::list_with_errors(&deps.db, caller.account_id, upload_id).await?;
     Ok((upload, operations))
 }
 
@@ -68,12 +68,12 @@ async fn find_postman(deps: &Deps, caller: &Caller, upload_id: Option<String>) -
 pub async fn delete(deps: &Deps, caller: &Caller, upload_id: Option<String>) -> Result<(), Error> {
     let upload_id = upload_id.filter(|id| !id.trim().is_empty()).ok_or(Reason::UploadIdRequired)?;
     let upload = find(deps, caller, &upload_id).await?.ok_or(Reason::UploadNotFound)?;
-    let own = ids::upload(caller.account_id.into(), &format!("delete/{upload_id}"));
+    let own = ids::upload(caller.account_id, &format!("delete/{upload_id}"));
     let job = &jobs::new(caller, Task::DeleteUpload { upload_id: upload.upload_id }, &own, None);
     retrying(|| async {
         let mut tx = deps.db.begin().await?;
         if deps.jobs.add(&mut tx, job).await? {
-            rows::mark_deleted(&mut tx, caller.account_id.into(), &upload_id).await?;
+            rows::mark_deleted(&mut tx, caller.account_id, &upload_id).await?;
             portolan_outbox::audit(&mut tx, caller, Change::of("upload", &upload_id)).await?;
         }
         tx.commit().await?;

@@ -60,7 +60,7 @@ pub async fn create(
     let tags = HashMap::from([(TAG.0.to_owned(), TAG.1.to_owned())]);
     let target = targets::resolve_tagged(deps, caller, wanted, tags).await?.ok_or(Reason::CollectionNotFound)?;
     let target = target.plain()?;
-    let upload_id = ids::upload(caller.account_id.into(), &caller.info.write_id);
+    let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
     let collection = Some((target.collection_id, target.name.as_str()));
     let job = jobs::new(caller, Task::ImportUrl { call: import }, &upload_id, collection);
     let job = jobs::insert(deps, &job).await?;
@@ -86,7 +86,7 @@ pub async fn run(deps: &Deps, job: &Attempt<Task>, import: &UrlImport) -> Result
         Err(bound) => progress.refuse(import.url.clone(), bound.to_string()),
         Ok(record) => {
             let mut appender = Appender::new(deps, format!("upload/{}/{}/call", job.account_id, job.key));
-            appender.append(vec![ingest::message(job.account_id.into(), collection_id.into(), record)]).await?;
+            appender.append(vec![ingest::message(job.account_id, collection_id, record)]).await?;
             progress.imported_items = 1;
             progress.positions = appender.positions();
         }
@@ -149,8 +149,8 @@ fn record(job: &Job<Task>, import: &UrlImport, answer: &Answer) -> Record<'stati
         sent.entry("host".to_owned()).or_insert(host);
     }
     Record {
-        account_id: job.account_id,
-        collection_id: i64::from(job.subject.collection_id().unwrap_or_default()),
+        account_id: job.account_id.into(),
+        collection_id: job.subject.collection_id().unwrap_or_default().get().into(),
         source: Source::Har,
         method: if import.body.is_empty() { "GET" } else { "POST" }.into(),
         path: import.url.clone().into(),
@@ -175,8 +175,12 @@ async fn har(deps: &Deps, job: &Job<Task>, text: Vec<u8>) -> Result<Option<Progr
     let converted = portolan_runtime::in_background_from(text.len(), move || {
         let _turn = turn;
         har::validate_slice(&text).ok()?;
-        let target =
-            portolan_formats::Target { account_id, collection_id: i64::from(collection_id), time, source: Source::Har };
+        let target = portolan_formats::Target {
+            account_id: account_id.into(),
+            collection_id: collection_id.get().into(),
+            time,
+            source: Source::Har,
+        };
         let (mut full, mut chunks, mut progress) = (Vec::new(), Chunks::new(CHUNK_BYTES_MAX), Progress::default());
         har::convert_slice(&text, &target, &mut |item| {
             progress.total_items += 1;
@@ -185,7 +189,7 @@ async fn har(deps: &Deps, job: &Job<Task>, text: Vec<u8>) -> Result<Option<Progr
                     let json = record.to_json();
                     let bytes = json.len();
                     progress.imported_items += 1;
-                    full.extend(chunks.push(ingest::message(account_id.into(), collection_id.into(), json), bytes));
+                    full.extend(chunks.push(ingest::message(account_id, collection_id, json), bytes));
                 }
                 har::Item::Refused { index, reason } => progress.refuse(index.to_string(), reason),
             }

@@ -10,6 +10,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use portolan_authz::{Caller, CredentialKind, Grant, RequestInfo, Role, Scope, ServiceAuth};
+use portolan_ids::{AccountId, CollectionId, UserId};
 use portolan_inventory::{
     Deps, SERVICE, endpoints, model::endpoints::EndpointId, parameters, start, statistics::overview,
 };
@@ -19,7 +20,7 @@ use portolan_runtime::{Config, Peers, Tasks};
 use portolan_store::{Store, args};
 use portolan_testkit::{POSTGRES_VARIABLE, PostgresDatabase, TestDb};
 
-const ACCOUNT: i64 = 1_000_000;
+const ACCOUNT: AccountId = AccountId(1_000_000);
 /// Endpoints of a collection.
 const OF_COLLECTION: i64 = 1_000;
 /// Look-ups, of endpoints all over the account.
@@ -117,7 +118,7 @@ struct Times {
 
 async fn reads(deps: &Deps, collections: i64) -> Vec<Times> {
     let caller = caller();
-    let collection = |n: i64| i32::try_from(1 + n * 7_919 % collections).expect("a small number");
+    let collection = |n: i64| CollectionId(i32::try_from(1 + n * 7_919 % collections).expect("a small number"));
     let endpoint = |n: i64| EndpointId {
         collection_id: collection(n),
         url: path(n * 104_729 % OF_COLLECTION),
@@ -197,7 +198,7 @@ fn path(number: i64) -> String {
 
 fn record(number: i64) -> Record<'static> {
     Record {
-        account_id: ACCOUNT,
+        account_id: ACCOUNT.into(),
         collection_id: 1,
         source: Source::Har,
         method: "GET".into(),
@@ -218,7 +219,7 @@ fn record(number: i64) -> Record<'static> {
 fn caller() -> Caller {
     Caller {
         account_id: ACCOUNT,
-        user_id: 1,
+        user_id: UserId(1),
         organization_id: "o".to_owned(),
         scope: Scope::Api,
         credential: CredentialKind::ExternalApiKey,

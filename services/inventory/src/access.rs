@@ -2,6 +2,7 @@
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
+use portolan_ids::CollectionId;
 
 use crate::{
     Deps, Error,
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// The collection, when the caller may see it.
-pub async fn find(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<Option<Collection>, Error> {
+pub async fn find(deps: &Deps, caller: &Caller, collection_id: CollectionId) -> Result<Option<Collection>, Error> {
     if collection_id == DEFAULT_ID {
         ensure_default(deps, caller.account_id).await?;
     }
@@ -27,7 +28,7 @@ pub async fn find(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<Op
 ///
 /// # Errors
 /// `COLLECTION_DEACTIVATED`.
-pub async fn readable(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<Option<Collection>, Error> {
+pub async fn readable(deps: &Deps, caller: &Caller, collection_id: CollectionId) -> Result<Option<Collection>, Error> {
     match find(deps, caller, collection_id).await? {
         Some(collection) if collection.deactivated => Err(Reason::CollectionDeactivated.into()),
         found => Ok(found),
@@ -88,6 +89,6 @@ pub async fn readable_endpoints(
 ///
 /// # Errors
 /// `COLLECTION_NOT_FOUND`.
-pub async fn writable(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<Collection, Error> {
+pub async fn writable(deps: &Deps, caller: &Caller, collection_id: CollectionId) -> Result<Collection, Error> {
     find(deps, caller, collection_id).await?.ok_or_else(|| Reason::CollectionNotFound.into())
 }

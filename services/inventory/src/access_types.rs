@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portolan_authz::Caller;
 use portolan_engine::{AccessPolicy, AccessType, Method};
+use portolan_ids::{AccountId, CollectionId};
 use portolan_record::Record;
 use portolan_store::{Tx, retrying};
 
@@ -41,7 +42,7 @@ pub async fn reset_collections(deps: &Deps, caller: &Caller) -> Result<String, E
     start(deps, caller.account_id, Task::ResetCollectionAccessTypes).await
 }
 
-async fn start(deps: &Deps, account_id: i64, task: Task) -> Result<String, Error> {
+async fn start(deps: &Deps, account_id: AccountId, task: Task) -> Result<String, Error> {
     let job_id = retrying(|| async {
         let mut tx = deps.db.begin().await?;
         let job_id = jobs::ask(deps, &mut tx, account_id, task.clone()).await?;
@@ -73,7 +74,7 @@ pub async fn list_by_urls(
     let url_keys: Vec<String> = urls.iter().flat_map(key).collect();
     let url_keys: Vec<&str> = url_keys.iter().map(String::as_str).collect();
     let view = View::of(deps, caller).await?;
-    let readable: Vec<i32> = view.owners().map(|(id, _)| id).collect();
+    let readable: Vec<CollectionId> = view.owners().map(|(id, _)| id).collect();
     let mut found: BTreeMap<EndpointId, (bool, BTreeSet<AccessType>)> = BTreeMap::new();
     'all: for keys in url_keys.chunks(store::LIST_MAX) {
         for ids in readable.chunks(COLLECTIONS_PER_QUERY) {
@@ -100,7 +101,7 @@ pub async fn list_by_urls(
 /// of a redacted collection, whose calls tell no address.
 pub(crate) async fn apply_step(
     tx: &mut Tx,
-    account_id: i64,
+    account_id: AccountId,
     cursor: &Cursor,
     policy: &AccessPolicy,
 ) -> Result<Step, Error> {
@@ -108,7 +109,7 @@ pub(crate) async fn apply_step(
     let Some(collection_id) = store::collections::next_plain(tx, account_id, from.collection_id).await? else {
         return Ok(over(0));
     };
-    let after_key = if i64::from(collection_id) == from.collection_id { from.key.as_str() } else { "" };
+    let after_key = if from.collection_id == collection_id.into() { from.key.as_str() } else { "" };
     let next_collection = || next(Cursor::At(Place::behind(collection_id)), 0);
     store::collections::hold(tx, account_id, collection_id).await?;
     let collection = store::collections::get_in(tx, account_id, collection_id).await?;
@@ -117,7 +118,7 @@ pub(crate) async fn apply_step(
     }
     let page = store::endpoints::page(tx, account_id, collection_id, after_key, ENDPOINTS_PER_STEP).await?;
     let Some((last, _)) = page.last() else { return Ok(next_collection()) };
-    let place = Place { collection_id: i64::from(collection_id), key: last.key.clone(), ..Place::default() };
+    let place = Place { collection_id: collection_id.into(), key: last.key.clone(), ..Place::default() };
     let raw_keys: Vec<&str> = page.iter().map(|(raw, _)| raw.key.as_str()).collect();
     let mut told: BTreeMap<String, BTreeSet<AccessType>> = BTreeMap::new();
     for (endpoint_key, record) in store::samples::records(tx, account_id, collection_id, &raw_keys).await? {
@@ -142,18 +143,18 @@ pub(crate) async fn apply_step(
 
 /// Derives the types of collections: with a public endpoint it is the account's own, else with a private one or one of a
 /// third party it is a third party's, else it keeps what it has.
-pub(crate) async fn reset_step(tx: &mut Tx, account_id: i64, cursor: &Cursor) -> Result<Step, Error> {
+pub(crate) async fn reset_step(tx: &mut Tx, account_id: AccountId, cursor: &Cursor) -> Result<Step, Error> {
     let from = cursor.place();
     let Some(collection_id) = store::collections::next_plain(tx, account_id, from.collection_id).await? else {
         return Ok(over(0));
     };
-    let from = if i64::from(collection_id) == from.collection_id { from } else { Place::default() };
+    let from = if from.collection_id == collection_id.into() { from } else { Place::default() };
     let mut types = from.access_types;
     store::collections::hold(tx, account_id, collection_id).await?;
     let page = store::endpoints::page(tx, account_id, collection_id, &from.key, ENDPOINTS_PER_STEP).await?;
     types.extend(page.iter().filter(|(raw, _)| raw.proven).flat_map(|(raw, _)| raw.facts.access_types.iter().copied()));
     if let Some((last, _)) = page.last() {
-        let collection_id = i64::from(collection_id);
+        let collection_id = collection_id.into();
         return Ok(next(
             Cursor::At(Place { collection_id, key: last.key.clone(), access_types: types, ..Place::default() }),
             0,

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap, btree_map::Entry};
 
 use portolan_api::Feature;
 use portolan_engine::{ParameterKey, SubType, template::BodyNames};
+use portolan_ids::{AccountId, CollectionId};
 use portolan_outbox::{
     NOTICE,
     notice::{Notice, NoticeLine},
@@ -29,7 +30,7 @@ const TEXT_CHARACTERS_MAX: usize = 120;
 /// A sensitive parameter that its endpoint did not have before.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct News {
-    pub collection_id: i32,
+    pub collection_id: CollectionId,
     /// Empty where it may not be told.
     pub url: String,
     pub method: String,
@@ -41,8 +42,8 @@ pub struct News {
 /// same endpoint showed before is not new. The rows' effective URLs are stored, the parameters are not yet.
 pub(crate) async fn find(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     rows: &[(RawEndpoint, BodyNames)],
     candidates: Vec<(String, ParameterKey)>,
 ) -> Result<Vec<News>, Error> {
@@ -76,12 +77,12 @@ pub(crate) fn without_urls(news: &mut Vec<News>) {
 }
 
 /// Puts the message on its way in the transaction that makes it true.
-pub(crate) async fn put(tx: &mut Tx, account_id: i64, news: &[News]) -> Result<(), Error> {
+pub(crate) async fn put(tx: &mut Tx, account_id: AccountId, news: &[News]) -> Result<(), Error> {
     if news.is_empty() {
         return Ok(());
     }
     let mut lines = Vec::new();
-    let mut collections: BTreeMap<i32, Option<Collection>> = BTreeMap::new();
+    let mut collections: BTreeMap<CollectionId, Option<Collection>> = BTreeMap::new();
     for news in news.iter().take(NAMED_MAX) {
         let collection = match collections.entry(news.collection_id) {
             Entry::Occupied(known) => known.into_mut(),
@@ -90,12 +91,12 @@ pub(crate) async fn put(tx: &mut Tx, account_id: i64, news: &[News]) -> Result<(
         let Some(collection) = collection else { continue };
         lines.push(NoticeLine {
             text: line(news, &collection.name),
-            api_collection_id: Some(collection.id),
+            api_collection_id: Some(collection.id.into()),
             scopes: collection.scopes(),
         });
     }
     let notice = Notice {
-        account_id,
+        account_id: account_id.into(),
         title: TITLE.to_owned(),
         lines,
         // Where the list of sensitive parameters is described.

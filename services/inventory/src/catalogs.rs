@@ -7,6 +7,7 @@ use portolan_engine::{
     Method,
     template::{BodyNames, Catalog, RawEndpoint as CatalogEntry},
 };
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::Tx;
 
 use crate::{Error, model::endpoints::RawEndpoint, store};
@@ -27,7 +28,7 @@ pub struct Catalogs {
 
 #[derive(Default)]
 struct Kept {
-    entries: HashMap<(i64, i32), Entry>,
+    entries: HashMap<(AccountId, CollectionId), Entry>,
     bytes: usize,
     clock: u64,
 }
@@ -46,7 +47,13 @@ impl Catalogs {
 
     /// The catalog of a collection as it was before `version`, from memory or from the tables. The transaction holds the
     /// collection.
-    pub async fn take(&self, tx: &mut Tx, account_id: i64, collection_id: i32, version: i64) -> Result<Catalog, Error> {
+    pub async fn take(
+        &self,
+        tx: &mut Tx,
+        account_id: AccountId,
+        collection_id: CollectionId,
+        version: i64,
+    ) -> Result<Catalog, Error> {
         match self.remove((account_id, collection_id)) {
             Some(entry) if entry.version == version - 1 => Ok(entry.catalog),
             _ => load(tx, account_id, collection_id).await,
@@ -54,7 +61,7 @@ impl Catalogs {
     }
 
     /// Remembers a catalog whose changes are committed.
-    pub fn put(&self, account_id: i64, collection_id: i32, version: i64, catalog: Catalog) {
+    pub fn put(&self, account_id: AccountId, collection_id: CollectionId, version: i64, catalog: Catalog) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.clock += 1;
         let entry = Entry { version, used: kept.clock, catalog };
@@ -69,7 +76,7 @@ impl Catalogs {
         }
     }
 
-    fn remove(&self, key: (i64, i32)) -> Option<Entry> {
+    fn remove(&self, key: (AccountId, CollectionId)) -> Option<Entry> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = kept.entries.remove(&key)?;
         kept.bytes -= entry.catalog.bytes();
@@ -80,34 +87,34 @@ impl Catalogs {
 /// The catalog of the one collection that a job works on, so that not every step reads all of its raw URLs.
 #[derive(Default)]
 pub struct OneCatalog {
-    kept: Mutex<Option<((i64, i32), Entry)>>,
+    kept: Mutex<Option<((AccountId, CollectionId), Entry)>>,
 }
 
 impl OneCatalog {
     /// The catalog of a collection that stands at an ingest version, if it is remembered.
-    pub fn take(&self, account_id: i64, collection_id: i32, version: i64) -> Option<Catalog> {
+    pub fn take(&self, account_id: AccountId, collection_id: CollectionId, version: i64) -> Option<Catalog> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let is_wanted = kept.0 == (account_id, collection_id) && kept.1.version == version;
         is_wanted.then_some(kept.1.catalog)
     }
 
     /// Remembers a catalog, whether or not the step is committed: it is that of a version that is.
-    pub fn put(&self, account_id: i64, collection_id: i32, version: i64, catalog: Catalog) {
+    pub fn put(&self, account_id: AccountId, collection_id: CollectionId, version: i64, catalog: Catalog) {
         let entry = Entry { catalog, version, used: 0 };
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(((account_id, collection_id), entry));
     }
 }
 
 /// The catalog of a collection, from the tables.
-pub async fn load(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<Catalog, Error> {
+pub async fn load(tx: &mut Tx, account_id: AccountId, collection_id: CollectionId) -> Result<Catalog, Error> {
     load_each(tx, account_id, collection_id, |_| ()).await
 }
 
 /// As [`load`], and shows each raw URL of the collection on the way.
 pub async fn load_each(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     mut show: impl FnMut(&RawEndpoint) + Send,
 ) -> Result<Catalog, Error> {
     let mut catalog = Catalog::default();

@@ -17,6 +17,7 @@ use portolan_engine::{
     observe,
     template::{BodyNames, SplitUrl, decoded, shape},
 };
+use portolan_ids::{AccountId, CollectionId};
 use portolan_outbox::Change;
 use portolan_path::Segment;
 use portolan_record::Record;
@@ -75,7 +76,7 @@ struct KeptParameter {
 pub async fn demerge(
     deps: &Deps,
     caller: &Caller,
-    collection_id: i32,
+    collection_id: CollectionId,
     url: Option<&str>,
     method_name: Option<&str>,
 ) -> Result<(), Error> {
@@ -92,7 +93,7 @@ pub async fn demerge(
     }
     let target = match &collection.host_name {
         Some(host) => Target::Host(host.clone()),
-        None => Target::Collection(i64::from(collection_id)),
+        None => Target::Collection(collection_id.into()),
     };
     retrying(|| take_apart(deps, caller, collection_id, method, url, &target)).await
 }
@@ -122,7 +123,7 @@ pub async fn demerge_many(
 
 /// The templates that are apart, in the collections that the caller sees.
 pub async fn list_demerged(deps: &Deps, caller: &Caller) -> Result<Vec<EndpointId>, Error> {
-    let visible: BTreeSet<i32> = list(deps, caller).await?.into_iter().map(|known| known.id).collect();
+    let visible: BTreeSet<CollectionId> = list(deps, caller).await?.into_iter().map(|known| known.id).collect();
     let view = View::of(deps, caller).await?;
     let rows = store::demerged::by_account(&deps.db, caller.account_id).await?;
     let ids =
@@ -143,7 +144,7 @@ pub async fn undo(deps: &Deps, caller: &Caller, ids: Vec<EndpointId>) -> Result<
         let Some(method) = method(&id.method) else { continue };
         let target = match &collection.host_name {
             Some(host) => Target::Host(host.clone()),
-            None => Target::Collection(i64::from(id.collection_id)),
+            None => Target::Collection(id.collection_id.into()),
         };
         retrying(|| put_together(deps, caller, id.collection_id, method, &id.url, &target)).await?;
     }
@@ -153,14 +154,14 @@ pub async fn undo(deps: &Deps, caller: &Caller, ids: Vec<EndpointId>) -> Result<
 async fn take_apart(
     deps: &Deps,
     caller: &Caller,
-    collection_id: i32,
+    collection_id: CollectionId,
     method: Method,
     url: &str,
     target: &Target,
 ) -> Result<(), Error> {
     let account_id = caller.account_id;
     let mut tx = deps.db.begin().await?;
-    let held = store::collections::lock(&mut tx, account_id, i64::from(collection_id)).await?;
+    let held = store::collections::lock(&mut tx, account_id, collection_id).await?;
     let Some(held) = held.filter(|held| !held.deleted) else { return Err(Reason::CollectionNotFound.into()) };
     let url_key = keys::endpoint_key(method.name(), url);
     let raws = store::endpoints::by_url_keys_in(&mut tx, account_id, collection_id, &[&url_key]).await?;
@@ -216,14 +217,14 @@ async fn take_apart(
 async fn put_together(
     deps: &Deps,
     caller: &Caller,
-    collection_id: i32,
+    collection_id: CollectionId,
     method: Method,
     url: &str,
     target: &Target,
 ) -> Result<(), Error> {
     let account_id = caller.account_id;
     let mut tx = deps.db.begin().await?;
-    let held = store::collections::lock(&mut tx, account_id, i64::from(collection_id)).await?;
+    let held = store::collections::lock(&mut tx, account_id, collection_id).await?;
     if held.is_none_or(|held| held.deleted) {
         return Ok(());
     }
@@ -260,8 +261,8 @@ async fn put_together(
 /// Writes the row of a template's own URL again: what was kept, and what its URLs have gathered since.
 async fn restore(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     (method, url): (Method, &str),
     target: &Target,
     kept: Option<Kept>,
@@ -352,7 +353,7 @@ async fn restore(
 async fn finish(
     mut tx: Tx,
     caller: &Caller,
-    collection_id: i32,
+    collection_id: CollectionId,
     changed: Changed,
     after: &serde_json::Value,
 ) -> Result<(), Error> {
@@ -368,8 +369,8 @@ async fn finish(
 
 async fn belongings(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     key: &str,
 ) -> Result<(Vec<KeptParameter>, Vec<String>), Error> {
     let rows = store::parameters::by_endpoints_in(tx, account_id, collection_id, &[key]).await?;
@@ -378,7 +379,12 @@ async fn belongings(
     Ok((parameters, records.into_iter().map(|(_, record)| record).collect()))
 }
 
-async fn remove_raw(tx: &mut Tx, account_id: i64, collection_id: i32, keys: &[&str]) -> Result<(), Error> {
+async fn remove_raw(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    keys: &[&str],
+) -> Result<(), Error> {
     store::parameters::delete(tx, account_id, collection_id, keys).await?;
     store::samples::delete(tx, account_id, collection_id, keys).await?;
     Ok(store::endpoints::delete(tx, account_id, collection_id, keys).await?)

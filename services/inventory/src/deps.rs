@@ -5,6 +5,7 @@ use std::{
 };
 
 use portolan_engine::AccessPolicy;
+use portolan_ids::{AccountId, CollectionId};
 use portolan_jobs::{Clock, Jobs};
 use portolan_limit::Management;
 use portolan_log::{Log, Positions};
@@ -70,12 +71,12 @@ pub(crate) struct Kept {
 /// State that all clones share.
 pub(crate) struct Shared {
     ids: tokio::sync::Mutex<std::ops::Range<i64>>,
-    with_default: Mutex<HashSet<i64>>,
+    with_default: Mutex<HashSet<AccountId>>,
     /// How far each partition is in the inventory.
     pub positions: watch::Sender<Positions>,
     rules: Mutex<Option<Arc<Rules>>>,
     /// Address ranges of accounts, with the moment when they were asked for.
-    pub policies: Mutex<HashMap<i64, (Instant, Arc<AccessPolicy>)>>,
+    pub policies: Mutex<HashMap<AccountId, (Instant, Arc<AccessPolicy>)>>,
     /// The raw URLs of the collection whose templates are being brought to other rules.
     pub retemplated: OneCatalog,
     /// The detectors of all accounts, with the version of what they follow from.
@@ -155,24 +156,25 @@ impl Deps {
     }
 
     /// A collection id that nobody had before.
-    pub(crate) async fn collection_id(&self) -> Result<i32, Error> {
+    pub(crate) async fn collection_id(&self) -> Result<CollectionId, Error> {
         let mut ids = self.shared.ids.lock().await;
         if ids.is_empty() {
             let first = store::collections::reserve_ids(&self.db, IDS_RESERVED).await?;
             *ids = first..first + IDS_RESERVED;
         }
         let id = ids.next().unwrap_or_default();
-        i32::try_from(id).ok().filter(|id| *id > 0).ok_or_else(|| Error::Internal(format!("no collection id: {id}")))
+        let fresh = i32::try_from(id).ok().filter(|id| *id > 0);
+        fresh.map(CollectionId).ok_or_else(|| Error::Internal(format!("no collection id: {id}")))
     }
 
     /// The accounts among these that are not known to have their default collection.
-    pub(crate) fn without_default(&self, account_ids: impl IntoIterator<Item = i64>) -> Vec<i64> {
+    pub(crate) fn without_default(&self, account_ids: impl IntoIterator<Item = AccountId>) -> Vec<AccountId> {
         let known = self.shared.with_default.lock().unwrap_or_else(PoisonError::into_inner);
         account_ids.into_iter().filter(|id| !known.contains(id)).collect()
     }
 
     /// Notes accounts whose default collection is committed.
-    pub(crate) fn note_default(&self, account_ids: &[i64]) {
+    pub(crate) fn note_default(&self, account_ids: &[AccountId]) {
         let mut known = self.shared.with_default.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() > ACCOUNTS_MAX {
             known.clear();

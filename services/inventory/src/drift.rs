@@ -12,6 +12,7 @@ use portolan_engine::{
     Method,
     template::{SplitUrl, decoded},
 };
+use portolan_ids::{AccountId, CollectionId};
 use portolan_path::Segment;
 use portolan_store::Tx;
 
@@ -37,8 +38,8 @@ const LIST_MAX: usize = 10_000;
 /// Writes what a batch declares, by raw endpoint. The transaction holds the collection.
 pub async fn write(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     declared: BTreeMap<String, (Method, String, Declared)>,
 ) -> Result<(), Error> {
     let mut specifications: BTreeMap<String, SpecificationRow> = BTreeMap::new();
@@ -78,7 +79,7 @@ pub async fn write(
 ///
 /// # Errors
 /// `COLLECTION_NOT_FOUND`, `COLLECTION_DEACTIVATED`.
-pub async fn get(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<Drift, Error> {
+pub async fn get(deps: &Deps, caller: &Caller, collection_id: CollectionId) -> Result<Drift, Error> {
     let account_id = caller.account_id;
     let collection = access::readable(deps, caller, collection_id).await?.ok_or(Reason::CollectionNotFound)?;
     let mut by_title: BTreeMap<String, Vec<SpecificationRow>> = BTreeMap::new();
@@ -129,7 +130,11 @@ pub async fn get(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<Dri
 }
 
 /// The operations of the specifications that count now, of a collection that the caller may read.
-pub async fn current_operations(deps: &Deps, account_id: i64, collection_id: i32) -> Result<Vec<DeclaredRow>, Error> {
+pub async fn current_operations(
+    deps: &Deps,
+    account_id: AccountId,
+    collection_id: CollectionId,
+) -> Result<Vec<DeclaredRow>, Error> {
     let mut titles = HashSet::new();
     let mut operations = Vec::new();
     for row in rows::list(&deps.db, account_id, collection_id).await? {

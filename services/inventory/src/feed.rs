@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use portolan_ids::{AccountId, CollectionId};
 use portolan_runtime::now_s;
 use portolan_store::Tx;
 
@@ -31,8 +32,8 @@ const ROWS: i64 = 500;
 /// transaction holds the collection, and takes no other lock after this.
 pub async fn refresh(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     url_keys: &[&str],
     taken_over: &BTreeMap<String, TakenOver>,
 ) -> Result<(), Error> {
@@ -66,7 +67,11 @@ pub async fn refresh(
 
 /// Removes all endpoints of deleted collections. The transaction holds the collections, and takes no other lock after
 /// this.
-pub async fn remove_collections(tx: &mut Tx, account_id: i64, collection_ids: &[i32]) -> Result<(), Error> {
+pub async fn remove_collections(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_ids: &[CollectionId],
+) -> Result<(), Error> {
     for id in collection_ids {
         if let Some((low, high)) = feed::id_range(tx, account_id, *id).await? {
             let first = feed::reserve_versions(tx, high - low + 1).await?;
@@ -78,7 +83,11 @@ pub async fn remove_collections(tx: &mut Tx, account_id: i64, collection_ids: &[
 
 /// Tells the edge of all endpoints of these collections again, whose own state changed. The transaction holds the
 /// collections, and takes no other lock after this.
-pub async fn touch_collections(tx: &mut Tx, account_id: i64, collection_ids: &[i32]) -> Result<(), Error> {
+pub async fn touch_collections(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_ids: &[CollectionId],
+) -> Result<(), Error> {
     for id in collection_ids {
         if let Some((low, high)) = feed::id_range(tx, account_id, *id).await? {
             let first = feed::reserve_versions(tx, high - low + 1).await?;

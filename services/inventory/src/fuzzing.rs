@@ -8,6 +8,7 @@ use std::{
 };
 
 use portolan_engine::{AccessPolicy, AuthType, PiiType, Verdict, observe};
+use portolan_ids::{AccountId, CollectionId};
 use portolan_log::Stored;
 use portolan_record::Record;
 use portolan_store::{Db, Store, Tx};
@@ -31,7 +32,7 @@ use crate::{
 };
 
 /// The account of the seeds; others come with the inputs.
-const ACCOUNT: i64 = 1_000_000;
+const ACCOUNT: AccountId = AccountId(1_000_000);
 /// Ids for the collections of hosts.
 const HOST_IDS: std::ops::Range<i32> = 1_000..2_000;
 /// Rows that are read back of one collection.
@@ -82,7 +83,7 @@ impl Tables {
             let rules = Arc::new(Rules { version, policies: [(ACCOUNT, policy)].into(), ..Rules::default() });
             let batch = batch::fold(&records, rules, &self.detectors);
             assert_eq!(batch.records + batch.rejected.len(), records.len());
-            let accounts: Vec<i64> = batch.deltas.keys().map(|(account_id, _)| *account_id).collect();
+            let accounts: Vec<AccountId> = batch.deltas.keys().map(|(account_id, _)| *account_id).collect();
             insert_defaults(&mut tx, &accounts).await.expect("default collections");
             let first = written(&mut tx, &batch).await;
             let again = written(&mut tx, &batch).await;
@@ -99,9 +100,9 @@ impl Drop for Tables {
 }
 
 /// Writes a batch and reads back which endpoints there are, with their names and samples.
-async fn written(tx: &mut Tx, batch: &batch::Batch) -> BTreeMap<(i64, i32), BTreeSet<(String, String)>> {
+async fn written(tx: &mut Tx, batch: &batch::Batch) -> BTreeMap<(AccountId, CollectionId), BTreeSet<(String, String)>> {
     let hosts = batch.deltas.keys().filter(|(_, target)| matches!(target, Target::Host(_))).count();
-    let ids = HOST_IDS.take(hosts).collect();
+    let ids = HOST_IDS.take(hosts).map(CollectionId).collect();
     let written = write::put(tx, &Catalogs::new(usize::MAX), batch, ids).await.expect("what was read can be written");
     let mut found = BTreeMap::new();
     for place in written.expect("the rules are the same").iter().map(write::Written::place) {
@@ -131,7 +132,8 @@ pub fn check_rules(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(lines.next().unwrap_or_default()) else { return };
     let record = std::str::from_utf8(lines.next().unwrap_or_default()).unwrap_or_default();
     let record = Record::parse(record).unwrap_or_default();
-    let id = EndpointId { collection_id: 1, url: record.path.to_string(), method: record.method.to_string() };
+    let id =
+        EndpointId { collection_id: CollectionId(1), url: record.path.to_string(), method: record.method.to_string() };
     let tag =
         |key: &str, value: &str| Tag { key_name: key.to_owned(), value: value.to_owned(), source: None, updated_at: 0 };
     let tags = [tag("envType", "STAGING"), tag("team", "orders")];

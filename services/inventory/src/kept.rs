@@ -3,6 +3,7 @@
 
 use portolan_engine::drift::Shape;
 use portolan_formats::{Target, openapi::Document};
+use portolan_ids::{AccountId, CollectionId};
 use portolan_record::Source;
 
 use crate::{Deps, Error, model::keys, peers, store::specifications::DeclaredRow};
@@ -19,7 +20,7 @@ pub(crate) struct Kept {
 }
 
 /// That of a collection; nothing where none is kept.
-pub(crate) async fn of(deps: &Deps, account_id: i64, collection_id: i32) -> Result<Option<Kept>, Error> {
+pub(crate) async fn of(deps: &Deps, account_id: AccountId, collection_id: CollectionId) -> Result<Option<Kept>, Error> {
     let kept = peers::kept_specification(&deps.peers, account_id, collection_id).await?;
     Ok(kept.map(|kept| {
         let document = Document::parse(kept.content.as_bytes()).ok();

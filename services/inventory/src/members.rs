@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use portolan_authz::Caller;
+use portolan_ids::{AccountId, CollectionId, NamedCollectionId};
 use portolan_store::Tx;
 
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
 
 /// Takes the endpoints of deleted collections out of all groups and of their lists of single endpoints. The transaction
 /// holds the collections.
-pub(crate) async fn leave_groups(tx: &mut Tx, account_id: i64, deleted: &[i32]) -> Result<(), Error> {
+pub(crate) async fn leave_groups(tx: &mut Tx, account_id: AccountId, deleted: &[CollectionId]) -> Result<(), Error> {
     let mut counts = Counts::new();
     for id in deleted {
         for (group_id, count) in store::groups::delete_collection(tx, account_id, *id).await? {
@@ -50,8 +51,8 @@ const COLLECTIONS_PER_STEP: usize = 50;
 /// changes the number of members of each group.
 pub(crate) async fn refresh(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     url_keys: &[&str],
 ) -> Result<Counts, Error> {
     let mut counts = Counts::new();
@@ -60,7 +61,7 @@ pub(crate) async fn refresh(
         return Ok(counts);
     }
     let before = store::groups::of_endpoints(tx, account_id, collection_id, url_keys).await?;
-    let mut after: BTreeSet<(i32, String)> = BTreeSet::new();
+    let mut after: BTreeSet<(CollectionId, String)> = BTreeSet::new();
     let collection = store::collections::get_in(tx, account_id, collection_id).await?;
     if let Some(collection) = collection.filter(|known| !known.deleted && !known.deactivated) {
         let groups: Vec<_> = groups.into_iter().map(|(id, conditions)| (id, Conditions::stored(&conditions))).collect();
@@ -79,11 +80,11 @@ pub(crate) async fn refresh(
             after.extend(showing.map(|(group_id, _)| (*group_id, id.url_key())));
         }
     }
-    let row = |(group_id, url_key): &(i32, String)| {
+    let row = |(group_id, url_key): &(CollectionId, String)| {
         [account_id.into(), (*group_id).into(), collection_id.into(), url_key.into()]
     };
     store::groups::insert(tx, after.difference(&before).map(row).collect()).await?;
-    let mut lost: BTreeMap<i32, Vec<&str>> = BTreeMap::new();
+    let mut lost: BTreeMap<CollectionId, Vec<&str>> = BTreeMap::new();
     for (group_id, url_key) in before.difference(&after) {
         lost.entry(*group_id).or_default().push(url_key);
         *counts.entry(*group_id).or_default() -= 1;
@@ -102,12 +103,12 @@ pub(crate) async fn showing<'e>(
     deps: &Deps,
     caller: &Caller,
     endpoints: impl IntoIterator<Item = &'e EndpointId>,
-) -> Result<HashMap<EndpointId, Vec<i32>>, Error> {
-    let mut by_collection: BTreeMap<i32, BTreeMap<String, &EndpointId>> = BTreeMap::new();
+) -> Result<HashMap<EndpointId, Vec<CollectionId>>, Error> {
+    let mut by_collection: BTreeMap<CollectionId, BTreeMap<String, &EndpointId>> = BTreeMap::new();
     for id in endpoints {
         by_collection.entry(id.collection_id).or_default().insert(id.url_key(), id);
     }
-    let mut found: HashMap<EndpointId, Vec<i32>> = HashMap::new();
+    let mut found: HashMap<EndpointId, Vec<CollectionId>> = HashMap::new();
     let mut tx = deps.db.begin_read().await?;
     for (collection_id, ids) in by_collection {
         let keys: Vec<&str> = ids.keys().map(String::as_str).collect();
@@ -134,7 +135,7 @@ pub(crate) fn seen<'a>(collection: &'a Collection, id: &'a EndpointId, raws: &[R
 }
 
 /// Notes changed numbers of members, in the order of groups. The transaction takes no collection after this.
-pub(crate) async fn add_counts(tx: &mut Tx, account_id: i64, counts: &Counts) -> Result<(), Error> {
+pub(crate) async fn add_counts(tx: &mut Tx, account_id: AccountId, counts: &Counts) -> Result<(), Error> {
     for (group_id, count) in counts.iter().filter(|(_, count)| **count != 0) {
         store::collections::add_endpoints(tx, account_id, *group_id, *count).await?;
     }
@@ -142,17 +143,22 @@ pub(crate) async fn add_counts(tx: &mut Tx, account_id: i64, counts: &Counts) ->
 }
 
 /// Looks at some endpoints of the account, or of the one collection that the job is about.
-pub(crate) async fn step(tx: &mut Tx, account_id: i64, only: Option<i32>, cursor: &Cursor) -> Result<Step, Error> {
+pub(crate) async fn step(
+    tx: &mut Tx,
+    account_id: AccountId,
+    only: Option<CollectionId>,
+    cursor: &Cursor,
+) -> Result<Step, Error> {
     let Place { collection_id: mut from_id, key: mut after_key, .. } = cursor.place();
     let (mut done, mut counts) = (0, Counts::new());
     let place = 'looking: {
         for _ in 0..COLLECTIONS_PER_STEP {
             let following = match only {
                 None => store::collections::next_plain(tx, account_id, from_id).await?,
-                Some(id) => Some(id).filter(|id| i64::from(*id) >= from_id),
+                Some(id) => Some(id).filter(|id| NamedCollectionId::from(*id) >= from_id),
             };
             let Some(collection_id) = following else { break 'looking None };
-            if i64::from(collection_id) != from_id {
+            if from_id != collection_id.into() {
                 after_key.clear();
             }
             let limit = i64::try_from(ENDPOINTS_PER_STEP - done).unwrap_or_default();
@@ -165,10 +171,10 @@ pub(crate) async fn step(tx: &mut Tx, account_id: i64, only: Option<i32>, cursor
             done += keys.len();
             match keys.last() {
                 Some(last) if done >= ENDPOINTS_PER_STEP => {
-                    let collection_id = i64::from(collection_id);
+                    let collection_id = collection_id.into();
                     break 'looking Some(Place { collection_id, key: last.clone(), ..Place::default() });
                 }
-                _ => from_id = i64::from(collection_id) + 1,
+                _ => from_id = Place::behind(collection_id).collection_id,
             }
             after_key.clear();
         }

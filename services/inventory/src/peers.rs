@@ -11,14 +11,19 @@ use portolan_api::{
     imports::v1::{DeleteUploadsRequest, GetSpecificationRequest, RedactUploadsRequest, Specification},
 };
 use portolan_authz::Caller;
+use portolan_ids::{AccountId, CollectionId};
 use portolan_runtime::Peers;
 
 /// Shows a collection to a caller who sees only some.
 ///
 /// # Errors
 /// `UNAVAILABLE`.
-pub async fn show_collection(peers: &Peers, caller: &Caller, collection_id: i32) -> Result<()> {
-    let request = AddUserCollectionRequest { account_id: caller.account_id, user_id: caller.user_id, collection_id };
+pub async fn show_collection(peers: &Peers, caller: &Caller, collection_id: CollectionId) -> Result<()> {
+    let request = AddUserCollectionRequest {
+        account_id: caller.account_id.into(),
+        user_id: caller.user_id.into(),
+        collection_id: collection_id.into(),
+    };
     peers.identity().add_user_collection(request).await?;
     Ok(())
 }
@@ -34,35 +39,42 @@ pub struct Ranges {
 ///
 /// # Errors
 /// `ACCOUNT_NOT_FOUND`, also for an account that has ended; `UNAVAILABLE`.
-pub async fn ranges(peers: &Peers, account_id: i64) -> Result<Ranges> {
-    let settings = peers.directory().get_account_settings(GetAccountSettingsRequest { account_id }).await?.into_inner();
+pub async fn ranges(peers: &Peers, account_id: AccountId) -> Result<Ranges> {
+    let settings = peers
+        .directory()
+        .get_account_settings(GetAccountSettingsRequest { account_id: account_id.into() })
+        .await?
+        .into_inner();
     Ok(Ranges { private: settings.private_cidr_list, partners: settings.partner_ip_list })
 }
 
 /// An organization with its accounts.
 pub struct Organization {
     pub id: String,
-    pub account_ids: BTreeSet<i64>,
+    pub account_ids: BTreeSet<AccountId>,
 }
 
 /// The organization of an account.
 ///
 /// # Errors
 /// `ORGANIZATION_NOT_FOUND`, `UNAVAILABLE`.
-pub async fn organization(peers: &Peers, account_id: i64) -> Result<Organization> {
-    let request = FindOrganizationRequest { by: Some(By::AccountId(account_id)) };
+pub async fn organization(peers: &Peers, account_id: AccountId) -> Result<Organization> {
+    let request = FindOrganizationRequest { by: Some(By::AccountId(account_id.into())) };
     let found = peers.directory().find_organization(request).await?.into_inner().organization;
     let found = found.ok_or(Reason::OrganizationNotFound)?;
-    Ok(Organization { id: found.id, account_ids: found.account_ids.into_iter().collect() })
+    Ok(Organization { id: found.id, account_ids: found.account_ids.into_iter().map(Into::into).collect() })
 }
 
 /// The account of a customer workspace of a vendor.
 ///
 /// # Errors
 /// `MANAGED_USER_NOT_FOUND`, `UNAVAILABLE`.
-pub async fn workspace(peers: &Peers, vendor_account_id: i64, managed_user_id: &str) -> Result<i64> {
-    let request = ResolveManagedUserRequest { vendor_account_id, managed_user_id: managed_user_id.to_owned() };
-    Ok(peers.directory().resolve_managed_user(request).await?.into_inner().account_id)
+pub async fn workspace(peers: &Peers, vendor_account_id: AccountId, managed_user_id: &str) -> Result<AccountId> {
+    let request = ResolveManagedUserRequest {
+        vendor_account_id: vendor_account_id.into(),
+        managed_user_id: managed_user_id.to_owned(),
+    };
+    Ok(peers.directory().resolve_managed_user(request).await?.into_inner().account_id.into())
 }
 
 /// Has imports forget a collection (uploads, raw files, saved specifications) and identity take it out of roles and the
@@ -70,7 +82,8 @@ pub async fn workspace(peers: &Peers, vendor_account_id: i64, managed_user_id: &
 ///
 /// # Errors
 /// `UNAVAILABLE`.
-pub async fn forget_collection(peers: &Peers, account_id: i64, collection_id: i32) -> Result<()> {
+pub async fn forget_collection(peers: &Peers, account_id: AccountId, collection_id: CollectionId) -> Result<()> {
+    let (account_id, collection_id) = (account_id.into(), collection_id.into());
     peers.uploads().delete_uploads(DeleteUploadsRequest { account_id, collection_id }).await?;
     let request = ForgetCollectionsRequest { account_id, collection_ids: vec![collection_id] };
     peers.collection_lists().forget_collections(request).await?;
@@ -92,10 +105,10 @@ pub struct KeptSpecification {
 /// `UNAVAILABLE`.
 pub async fn kept_specification(
     peers: &Peers,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
 ) -> Result<Option<KeptSpecification>> {
-    let request = GetSpecificationRequest { account_id, collection_id };
+    let request = GetSpecificationRequest { account_id: account_id.into(), collection_id: collection_id.into() };
     let kept = peers.uploads().get_specification(request).await?.into_inner().specification;
     Ok(kept.map(|Specification { name, content, updated_at }| KeptSpecification { name, content, updated_at }))
 }
@@ -104,7 +117,10 @@ pub async fn kept_specification(
 ///
 /// # Errors
 /// `UNAVAILABLE`.
-pub async fn redact_uploads(peers: &Peers, account_id: i64, collection_id: i32) -> Result<()> {
-    peers.uploads().redact_uploads(RedactUploadsRequest { account_id, collection_id }).await?;
+pub async fn redact_uploads(peers: &Peers, account_id: AccountId, collection_id: CollectionId) -> Result<()> {
+    peers
+        .uploads()
+        .redact_uploads(RedactUploadsRequest { account_id: account_id.into(), collection_id: collection_id.into() })
+        .await?;
     Ok(())
 }

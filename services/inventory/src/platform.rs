@@ -6,6 +6,7 @@ use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_engine::template::SplitUrl;
 use portolan_formats::{Target, openapi::Document};
+use portolan_ids::{AccountId, CollectionId};
 use portolan_log::{Message, Positions};
 use portolan_outbox::Change;
 use portolan_record::Source;
@@ -95,7 +96,8 @@ pub async fn list_collections(
     per_page: Option<i32>,
 ) -> Result<Vec<PlatformCollection>, Error> {
     let (skip, take) = window(page, per_page)?;
-    let mut known: HashMap<i32, PlatformRow> = rows::list(&deps.db, caller.account_id).await?.into_iter().collect();
+    let mut known: HashMap<CollectionId, PlatformRow> =
+        rows::list(&deps.db, caller.account_id).await?.into_iter().collect();
     let visible = collections::list(deps, caller).await?;
     let mut page = Vec::new();
     for collection in visible.into_iter().skip(skip).take(take) {
@@ -150,8 +152,18 @@ pub async fn create_collection(
 }
 
 /// Appends a document's operations to the log and waits until they are in the inventory.
-async fn import(deps: &Deps, account_id: i64, collection_id: i32, document: Document) -> Result<Imported, Error> {
-    let target = Target { account_id, collection_id: i64::from(collection_id), time: now_s(), source: Source::OpenApi };
+async fn import(
+    deps: &Deps,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    document: Document,
+) -> Result<Imported, Error> {
+    let target = Target {
+        account_id: account_id.into(),
+        collection_id: collection_id.get().into(),
+        time: now_s(),
+        source: Source::OpenApi,
+    };
     let converted = portolan_runtime::in_background(move || {
         let mut imported = Imported::default();
         let mut chunks: Vec<Vec<Message>> = vec![Vec::new()];
@@ -200,7 +212,7 @@ async fn import(deps: &Deps, account_id: i64, collection_id: i32, document: Docu
 pub async fn list_endpoints(
     deps: &Deps,
     caller: &Caller,
-    collection_id: Option<i32>,
+    collection_id: Option<CollectionId>,
     page: Option<i32>,
     per_page: Option<i32>,
 ) -> Result<Vec<EndpointRow>, Error> {

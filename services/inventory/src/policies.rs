@@ -8,6 +8,7 @@ use std::{
 
 use portolan_api::Reason;
 use portolan_engine::AccessPolicy;
+use portolan_ids::AccountId;
 use portolan_proxies::PRIVATE_RANGES;
 
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
 const POLICY_FRESH: Duration = Duration::from_secs(5);
 
 /// The policies of accounts that were asked for a moment ago.
-pub fn fresh(deps: &Deps) -> HashMap<i64, Arc<AccessPolicy>> {
+pub fn fresh(deps: &Deps) -> HashMap<AccountId, Arc<AccessPolicy>> {
     let mut policies = deps.shared.policies.lock().unwrap_or_else(PoisonError::into_inner);
     if policies.len() > ACCOUNTS_MAX {
         policies.clear();
@@ -31,7 +32,7 @@ pub fn fresh(deps: &Deps) -> HashMap<i64, Arc<AccessPolicy>> {
 
 /// The policy of an account; nothing when there is no such account, or it has ended. While identity does not answer, the
 /// last known or the built-in one stands in: a call is not held up for it, and the job that applies it later asks again.
-pub async fn of_account(deps: &Deps, account_id: i64) -> Option<Arc<AccessPolicy>> {
+pub async fn of_account(deps: &Deps, account_id: AccountId) -> Option<Arc<AccessPolicy>> {
     match at_this_moment(deps, account_id).await {
         Ok(policy) => Some(Arc::new(policy)),
         Err(error) if error.reason() == Some(Reason::AccountNotFound) => {
@@ -39,7 +40,7 @@ pub async fn of_account(deps: &Deps, account_id: i64) -> Option<Arc<AccessPolicy
             None
         }
         Err(error) => {
-            tracing::debug!(account_id, %error, "address ranges are not known for now");
+            tracing::debug!(account_id = account_id.get(), %error, "address ranges are not known for now");
             let mut policies = deps.shared.policies.lock().unwrap_or_else(PoisonError::into_inner);
             let built_in = || Arc::new(policy(deps, PRIVATE_RANGES, []));
             let (at, policy) = policies.entry(account_id).or_insert_with(|| (Instant::now(), built_in()));
@@ -53,7 +54,7 @@ pub async fn of_account(deps: &Deps, account_id: i64) -> Option<Arc<AccessPolicy
 ///
 /// # Errors
 /// `ACCOUNT_NOT_FOUND`, also for an account that has ended; `UNAVAILABLE`.
-pub async fn at_this_moment(deps: &Deps, account_id: i64) -> Result<AccessPolicy, Error> {
+pub async fn at_this_moment(deps: &Deps, account_id: AccountId) -> Result<AccessPolicy, Error> {
     let Ranges { private, partners } = peers::ranges(&deps.peers, account_id).await?;
     let policy = policy(deps, private.iter().map(String::as_str), partners.iter().map(String::as_str));
     let mut policies = deps.shared.policies.lock().unwrap_or_else(PoisonError::into_inner);

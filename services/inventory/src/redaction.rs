@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portolan_authz::Caller;
 use portolan_engine::{Aggregate, EndpointDelta, Method, ParameterKey, Sample, template::BodyNames};
+use portolan_ids::{AccountId, CollectionId};
 use portolan_outbox::Change;
 use portolan_record::Record;
 use portolan_store::{Tx, Value, retrying};
@@ -40,7 +41,7 @@ const ENDPOINTS_PER_STEP: i64 = 100;
 pub async fn update(
     deps: &Deps,
     caller: &Caller,
-    collection_id: i32,
+    collection_id: CollectionId,
     is_redacted: bool,
 ) -> Result<Option<String>, Error> {
     let known = access::writable(deps, caller, collection_id).await?;
@@ -54,7 +55,7 @@ pub async fn update(
             false => None,
         };
         // Whoever writes the collection at this moment is waited for; who comes later reads the new rules.
-        store::collections::lock(&mut tx, caller.account_id, i64::from(collection_id)).await?;
+        store::collections::lock(&mut tx, caller.account_id, collection_id).await?;
         store::collections::update_redacted(
             &mut tx,
             caller.account_id,
@@ -76,8 +77,13 @@ pub async fn update(
 }
 
 /// Removes the values of some raw endpoints.
-pub(crate) async fn step(tx: &mut Tx, account_id: i64, collection_id: i32, cursor: &Cursor) -> Result<Step, Error> {
-    let held = store::collections::lock(tx, account_id, i64::from(collection_id)).await?;
+pub(crate) async fn step(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    cursor: &Cursor,
+) -> Result<Step, Error> {
+    let held = store::collections::lock(tx, account_id, collection_id).await?;
     if held.is_none_or(|held| held.deleted) {
         return Ok(over(0));
     }
@@ -134,8 +140,8 @@ pub(crate) fn strip(seen: &mut EndpointDelta) {
 /// were. The transaction holds the collection, whose catalog is out of date afterwards.
 pub(crate) async fn collapse(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     url_keys: &BTreeSet<String>,
 ) -> Result<bool, Error> {
     let url_keys: Vec<&str> = url_keys.iter().map(String::as_str).collect();
@@ -157,8 +163,8 @@ static DETECTORS: std::sync::LazyLock<portolan_engine::Detectors> =
 
 async fn collapse_one(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     (url, method): (&str, &str),
     raws: &[RawEndpoint],
 ) -> Result<(), Error> {
@@ -200,7 +206,11 @@ async fn collapse_one(
     Ok(store::samples::insert(tx, sample_rows(account_id, collection_id, samples)).await?)
 }
 
-fn sample_rows(account_id: i64, collection_id: i32, samples: BTreeMap<String, Vec<Sample>>) -> Vec<[Value; 6]> {
+fn sample_rows(
+    account_id: AccountId,
+    collection_id: CollectionId,
+    samples: BTreeMap<String, Vec<Sample>>,
+) -> Vec<[Value; 6]> {
     let row = |key: &str, sample: &Sample| -> [Value; 6] {
         [
             account_id.into(),

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portolan_engine::template::RawEndpoint;
+use portolan_ids::{AccountId, CollectionId};
 use portolan_log::Positions;
 use portolan_runtime::now_s;
 use portolan_store::Tx;
@@ -29,7 +30,7 @@ const LIMITED: &str = "ACTIVE_ENDPOINTS";
 const LEASE_S: i64 = 120;
 
 /// What records say of raw URLs, by collection.
-pub type Candidates = BTreeMap<i32, Vec<RawEndpoint>>;
+pub type Candidates = BTreeMap<CollectionId, Vec<RawEndpoint>>;
 
 /// What is to be reserved.
 #[derive(Clone, Copy)]
@@ -49,7 +50,7 @@ pub async fn settle(deps: &Deps, id: &str, positions: &Positions) -> Result<(), 
 ///
 /// # Errors
 /// `FEATURE_LIMIT_EXCEEDED`, `FEATURE_NOT_IN_PLAN`; `BILLING_PROVIDER_UNAVAILABLE` when the plan is not known.
-pub async fn reserve(deps: &Deps, account_id: i64, id: &str, wanted: Wanted<'_>) -> Result<(), Error> {
+pub async fn reserve(deps: &Deps, account_id: AccountId, id: &str, wanted: Wanted<'_>) -> Result<(), Error> {
     let plan = plan(deps, account_id).await?;
     let organization_id = &plan.organization_id;
     // Nothing is allowed before billing was asked, which must not happen while this holds a transaction.
@@ -83,7 +84,7 @@ pub async fn reserve(deps: &Deps, account_id: i64, id: &str, wanted: Wanted<'_>)
 pub(crate) struct Plan {
     organization_id: String,
     /// All accounts of the organization.
-    accounts: BTreeSet<i64>,
+    accounts: BTreeSet<AccountId>,
 }
 
 impl Plan {
@@ -99,14 +100,14 @@ impl Plan {
 }
 
 /// The plan of an account.
-pub(crate) async fn plan(deps: &Deps, account_id: i64) -> Result<Plan, Error> {
+pub(crate) async fn plan(deps: &Deps, account_id: AccountId) -> Result<Plan, Error> {
     let organization = peers::organization(&deps.peers, account_id).await?;
     let accounts = organization.account_ids.into_iter().chain([account_id]).collect();
     Ok(Plan { organization_id: organization.id, accounts })
 }
 
 /// How many endpoints the raw URLs add to those that are there: each collection's templates are followed as ingest will.
-async fn added(tx: &mut Tx, account_id: i64, candidates: &Candidates) -> Result<i64, Error> {
+async fn added(tx: &mut Tx, account_id: AccountId, candidates: &Candidates) -> Result<i64, Error> {
     let mut added = 0;
     for (collection_id, raws) in candidates {
         let Some(collection) = store::collections::get_in(tx, account_id, *collection_id).await? else { continue };

@@ -13,6 +13,7 @@ use std::{
 };
 
 use portolan_engine::{Detectors, Method, template::Catalog};
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::{Tx, retrying};
 use tokio_util::sync::CancellationToken;
 
@@ -58,7 +59,7 @@ pub async fn ask_where_due(deps: Deps, stop: CancellationToken) {
 ///
 /// # Errors
 /// When the store cannot be reached.
-pub async fn ask_all(deps: &Deps) -> Result<Vec<i64>, Error> {
+pub async fn ask_all(deps: &Deps) -> Result<Vec<AccountId>, Error> {
     let accounts = store::templates::outdated_accounts(&deps.db).await?;
     for account_id in &accounts {
         retrying(|| async {
@@ -80,7 +81,7 @@ pub async fn ask_all(deps: &Deps) -> Result<Vec<i64>, Error> {
 pub(crate) async fn step(
     deps: &Deps,
     tx: &mut Tx,
-    account_id: i64,
+    account_id: AccountId,
     cursor: &Cursor,
     detectors: &Detectors,
 ) -> Result<Step, Error> {
@@ -88,7 +89,7 @@ pub(crate) async fn step(
     let Some(collection_id) = store::templates::next_outdated(tx, account_id, from.collection_id).await? else {
         return Ok(over(0));
     };
-    let mut place = Place { collection_id: i64::from(collection_id), ..Place::default() };
+    let mut place = Place { collection_id: collection_id.into(), ..Place::default() };
     match from.collection_id == place.collection_id && (from.shaped || !from.key.is_empty()) {
         true => place = from,
         false => store::templates::begin(tx, account_id, collection_id).await?,
@@ -102,8 +103,8 @@ pub(crate) async fn step(
 /// The first pass over a collection: each raw URL gets its form of today.
 async fn reshape(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     place: Place,
     detectors: &Detectors,
 ) -> Result<Step, Error> {
@@ -115,7 +116,7 @@ async fn reshape(
         return Ok(next(Cursor::At(Place { key: String::new(), shaped: true, ..place }), 0));
     };
     let place = Place { key: last.key.clone(), ..place };
-    let target = held.host.map_or(Target::Collection(i64::from(collection_id)), Target::Host);
+    let target = held.host.map_or(Target::Collection(collection_id.into()), Target::Host);
     let form = Form { target, is_redacted: held.redacted, detectors };
     let mut changed = Changed::default();
     writer::reshape(tx, account_id, collection_id, &form, page, &mut changed).await?;
@@ -127,7 +128,13 @@ async fn reshape(
 }
 
 /// The second pass: each raw URL goes to the endpoint that it belongs to.
-async fn assign(deps: &Deps, tx: &mut Tx, account_id: i64, collection_id: i32, place: Place) -> Result<Step, Error> {
+async fn assign(
+    deps: &Deps,
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    place: Place,
+) -> Result<Step, Error> {
     let Some(held) = store::templates::hold(tx, account_id, collection_id, false).await? else {
         return Ok(next(Cursor::At(Place::behind(collection_id)), 0));
     };
@@ -187,7 +194,7 @@ async fn assign(deps: &Deps, tx: &mut Tx, account_id: i64, collection_id: i32, p
 
 /// The catalog of a collection from its rows, and whether these are as it says: raw URLs that would join a template that
 /// was taken apart by hand are marked first.
-async fn load(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<(Catalog, bool), Error> {
+async fn load(tx: &mut Tx, account_id: AccountId, collection_id: CollectionId) -> Result<(Catalog, bool), Error> {
     let mut raws = Vec::new();
     let note = |raw: &RawEndpoint| raws.push((Method::parse(&raw.method), raw.raw_url.clone()));
     let mut catalog = catalogs::load_each(tx, account_id, collection_id, note).await?;

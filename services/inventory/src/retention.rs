@@ -1,5 +1,6 @@
 //! Forgets what the operator keeps no longer, in steps that no writer waits long for.
 
+use portolan_ids::{AccountId, NamedCollectionId};
 use portolan_runtime::now_s;
 use portolan_store::retrying;
 
@@ -24,7 +25,7 @@ pub async fn forget_old(deps: &Deps) -> Result<(), Error> {
 }
 
 async fn forget_samples(deps: &Deps, before: i64) -> Result<(), Error> {
-    let mut after = Some((i64::MIN, i64::MIN, String::new(), String::new()));
+    let mut after = Some((AccountId(i64::MIN), NamedCollectionId(i64::MIN), String::new(), String::new()));
     while let Some(place) = after {
         after = retrying(|| store::samples::forget_page(&deps.db, &place, before, STEP)).await?;
     }

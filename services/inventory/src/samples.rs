@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_engine::{ParameterKey, Verdict, observe};
+use portolan_ids::{AccountId, CollectionId};
 use portolan_record::Record;
 
 use crate::{
@@ -45,7 +46,7 @@ pub async fn list(deps: &Deps, caller: &Caller, id: &EndpointId) -> Result<Vec<C
 }
 
 /// The calls of an endpoint, without values of kinds that are redacted now.
-pub(crate) async fn stored(deps: &Deps, account_id: i64, endpoint: EndpointId) -> Result<Option<Calls>, Error> {
+pub(crate) async fn stored(deps: &Deps, account_id: AccountId, endpoint: EndpointId) -> Result<Option<Calls>, Error> {
     let raws = raws_of(deps, account_id, &endpoint).await?;
     let keys: Vec<&str> = raws.iter().map(|raw| raw.key.as_str()).collect();
     let samples = store::samples::newest(&deps.db, account_id, endpoint.collection_id, &keys, SAMPLES_MAX).await?;
@@ -71,7 +72,7 @@ async fn note_groups(deps: &Deps, caller: &Caller, found: &mut [Calls]) -> Resul
 pub async fn list_all(
     deps: &Deps,
     caller: &Caller,
-    collection_id: i32,
+    collection_id: CollectionId,
     skip: usize,
     limit: usize,
 ) -> Result<Vec<Calls>, Error> {

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portolan_authz::Caller;
+use portolan_ids::{AccountId, CollectionId};
 
 use crate::{
     Deps, Error, defaults,
@@ -23,11 +24,11 @@ pub struct View {
     /// The active collections and groups on the caller's list, by id.
     pub collections: Vec<Collection>,
     /// Plain collections that are read wholly.
-    whole: BTreeSet<i32>,
+    whole: BTreeSet<CollectionId>,
     /// Of other collections, the effective URLs that groups grant.
-    parts: BTreeMap<i32, BTreeSet<String>>,
+    parts: BTreeMap<CollectionId, BTreeSet<String>>,
     /// The groups that grant them.
-    granting: Vec<i32>,
+    granting: Vec<CollectionId>,
     /// Whether the account has active collections that are not read wholly.
     partial: bool,
 }
@@ -70,7 +71,7 @@ impl View {
                 }
             }
         }
-        let mut parts: BTreeMap<i32, BTreeSet<String>> = BTreeMap::new();
+        let mut parts: BTreeMap<CollectionId, BTreeSet<String>> = BTreeMap::new();
         for group_id in &granting {
             for (owner, url_keys) in store::groups::by_group(&deps.db, caller.account_id, *group_id).await? {
                 if others.contains(&owner) {
@@ -84,18 +85,18 @@ impl View {
     }
 
     /// Whether the collection or group stands in the caller's list.
-    pub fn lists(&self, collection_id: i32) -> bool {
+    pub fn lists(&self, collection_id: CollectionId) -> bool {
         self.collections.binary_search_by_key(&collection_id, |known| known.id).is_ok()
     }
 
     /// The plain collections of which the caller reads anything, each with how much.
-    pub fn owners(&self) -> impl Iterator<Item = (i32, Part<'_>)> {
+    pub fn owners(&self) -> impl Iterator<Item = (CollectionId, Part<'_>)> {
         let whole = self.whole.iter().map(|id| (*id, Part::Whole));
         whole.chain(self.parts.iter().map(|(id, keys)| (*id, Part::Some(keys))))
     }
 
     /// How much the caller reads of a plain collection.
-    pub fn part_of(&self, collection_id: i32) -> Option<Part<'_>> {
+    pub fn part_of(&self, collection_id: CollectionId) -> Option<Part<'_>> {
         match self.whole.contains(&collection_id) {
             true => Some(Part::Whole),
             false => self.parts.get(&collection_id).map(Part::Some),
@@ -106,7 +107,7 @@ impl View {
         self.whole.contains(&id.collection_id) || self.shows_key(id.collection_id, &id.url_key())
     }
 
-    pub fn shows_key(&self, collection_id: i32, url_key: &str) -> bool {
+    pub fn shows_key(&self, collection_id: CollectionId, url_key: &str) -> bool {
         self.part_of(collection_id).is_some_and(|part| part.has(url_key))
     }
 
@@ -114,9 +115,9 @@ impl View {
     pub async fn of_group(
         &self,
         deps: &Deps,
-        account_id: i64,
-        group_id: i32,
-    ) -> Result<BTreeMap<i32, Vec<String>>, Error> {
+        account_id: AccountId,
+        group_id: CollectionId,
+    ) -> Result<BTreeMap<CollectionId, Vec<String>>, Error> {
         let mut shown = store::groups::by_group(&deps.db, account_id, group_id).await?;
         shown.retain(|owner, url_keys| {
             let part = self.part_of(*owner);
@@ -127,20 +128,20 @@ impl View {
     }
 
     /// The groups of which each adds endpoints to what the caller reads.
-    pub fn granting(&self) -> &[i32] {
+    pub fn granting(&self) -> &[CollectionId] {
         &self.granting
     }
 
     /// What is known of each group by owner, of those parts that the caller reads, by group. `granted` is of those
     /// endpoints alone that one of the [`Self::granting`] groups shows.
-    pub fn of_groups<T>(&self, all: Vec<OfGroup<T>>, granted: Vec<OfGroup<T>>) -> Vec<(i32, T)> {
+    pub fn of_groups<T>(&self, all: Vec<OfGroup<T>>, granted: Vec<OfGroup<T>>) -> Vec<(CollectionId, T)> {
         let whole = all.into_iter().filter(|row| self.whole.contains(&row.owner_id));
         let parts = granted.into_iter().filter(|row| self.parts.contains_key(&row.owner_id));
         whole.chain(parts).map(|row| (row.group_id, row.value)).collect()
     }
 
     /// As [`Self::of_groups`], by each plain collection of which the caller reads anything.
-    pub fn of_owners<T>(&self, all: Vec<(i32, T)>, granted: Vec<(i32, T)>) -> Vec<(i32, T)> {
+    pub fn of_owners<T>(&self, all: Vec<(CollectionId, T)>, granted: Vec<(CollectionId, T)>) -> Vec<(CollectionId, T)> {
         let whole = all.into_iter().filter(|(owner, _)| self.whole.contains(owner));
         whole.chain(granted.into_iter().filter(|(owner, _)| self.parts.contains_key(owner))).collect()
     }
@@ -149,7 +150,7 @@ impl View {
     pub async fn count_groups(
         &self,
         deps: &Deps,
-        account_id: i64,
+        account_id: AccountId,
         collections: &mut [Collection],
     ) -> Result<(), Error> {
         if !self.partial || !collections.iter().any(Collection::is_group) {
@@ -157,7 +158,7 @@ impl View {
         }
         let all = store::groups::counts(&deps.db, account_id, None).await?;
         let granted = store::groups::counts(&deps.db, account_id, Some(&self.granting)).await?;
-        let mut counts: BTreeMap<i32, i64> = BTreeMap::new();
+        let mut counts: BTreeMap<CollectionId, i64> = BTreeMap::new();
         for (group_id, count) in self.of_groups(all, granted) {
             *counts.entry(group_id).or_default() += count;
         }
@@ -171,7 +172,7 @@ impl View {
 /// The groups on the caller's list that grant what they show: those that an administrator shared; and, where the list
 /// names no plain collection that somebody else made, those whose conditions an administrator wrote. Such a list can
 /// only mean the groups.
-pub(crate) fn grants(caller: &Caller, all: &[Collection]) -> Vec<i32> {
+pub(crate) fn grants(caller: &Caller, all: &[Collection]) -> Vec<CollectionId> {
     if caller.grant.collections().is_none() {
         return Vec::new();
     }

@@ -36,10 +36,10 @@ pub async fn create(
     }
     let own = bounds::of(deps, caller).await?;
     must_cover(&own, expires_at)?;
-    let username = peers::login(&deps.peers, caller.account_id.into(), caller.user_id.into()).await?;
-    let owner = Owner { account_id: caller.account_id.into(), user_id: caller.user_id.into(), username };
+    let username = peers::login(&deps.peers, caller.account_id, caller.user_id).await?;
+    let owner = Owner { account_id: caller.account_id, user_id: caller.user_id, username };
     let mut tx = deps.db.begin().await?;
-    if let Some(made) = store::find_by_write(&mut tx, caller.account_id.into(), &caller.info.write_id).await? {
+    if let Some(made) = store::find_by_write(&mut tx, caller.account_id, &caller.info.write_id).await? {
         return Ok((made, None));
     }
     let (key, secret) = new_key(&mut tx, owner, utility, expires_at).await?;
@@ -76,7 +76,7 @@ pub async fn create_for(db: &portolan_store::Db, owner: Owner) -> Result<String>
 
 /// The caller's keys in the current account, the oldest first.
 pub async fn list(deps: &Deps, caller: &Caller) -> Result<Vec<ApiKey>> {
-    store::list(&deps.db, caller.account_id.into(), caller.user_id.into()).await
+    store::list(&deps.db, caller.account_id, caller.user_id).await
 }
 
 /// Deletes one of the caller's keys; answers false when the caller owns none with this id.
@@ -84,18 +84,18 @@ pub async fn list(deps: &Deps, caller: &Caller) -> Result<Vec<ApiKey>> {
 /// # Errors
 /// `CREDENTIAL_BOUNDED` when the calling key ends earlier.
 pub async fn delete(deps: &Deps, caller: &Caller, key_id: ApiKeyId) -> Result<bool> {
-    let digests = store::list_digests(&deps.db, caller.account_id.into(), caller.user_id.into(), key_id).await?;
+    let digests = store::list_digests(&deps.db, caller.account_id, caller.user_id, key_id).await?;
     if digests.is_empty() {
         return Ok(false);
     }
     let own = bounds::of(deps, caller).await?;
     let mut tx = deps.db.begin_read().await?;
-    let found = store::find(&mut tx, caller.account_id.into(), caller.user_id.into(), key_id).await?;
+    let found = store::find(&mut tx, caller.account_id, caller.user_id, key_id).await?;
     drop(tx);
     must_cover(&own, found.and_then(|key| key.expires_at))?;
     let change = deps.key_changes.begin(digests.iter().map(|digest| portolan_authz::api_key_key(digest))).await?;
     let mut tx = deps.db.begin().await?;
-    let deleted = store::delete(&mut tx, caller.account_id.into(), caller.user_id.into(), key_id).await?;
+    let deleted = store::delete(&mut tx, caller.account_id, caller.user_id, key_id).await?;
     if deleted {
         portolan_outbox::audit(&mut tx, caller, Change::of("apiKey", key_id)).await?;
     }
@@ -120,12 +120,12 @@ pub async fn rotate(
     if !(0..=GRACE_MAX_S).contains(&grace_s) {
         return Err(time_invalid("gracePeriodSeconds", &format!("must be from 0 to {GRACE_MAX_S}")));
     }
-    let digests = store::list_digests(&deps.db, caller.account_id.into(), caller.user_id.into(), key_id).await?;
+    let digests = store::list_digests(&deps.db, caller.account_id, caller.user_id, key_id).await?;
     let change = deps.key_changes.begin(digests.iter().map(|digest| portolan_authz::api_key_key(digest))).await?;
     let write_id = &caller.info.write_id;
     let own = bounds::of(deps, caller).await?;
     let mut tx = deps.db.begin().await?;
-    let found = store::find(&mut tx, caller.account_id.into(), caller.user_id.into(), key_id).await?;
+    let found = store::find(&mut tx, caller.account_id, caller.user_id, key_id).await?;
     let mut key = found.ok_or(Reason::ApiKeyNotFound)?;
     let now = now_s();
     if key.rotation_write_id == *write_id {
@@ -172,7 +172,7 @@ pub async fn verify(deps: &Deps, key: &str) -> Result<FoundKey> {
     let found = found.ok_or(Reason::Unauthenticated)?;
     match found.is_alive(now_s()) {
         true => Ok(found),
-        false => Err(FailedAuthentication::of_account(Reason::Unauthenticated, found.key.account_id.into())),
+        false => Err(FailedAuthentication::of_account(Reason::Unauthenticated, found.key.account_id)),
     }
 }
 

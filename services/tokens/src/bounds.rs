@@ -42,7 +42,7 @@ pub(crate) async fn of(deps: &Deps, caller: &Caller) -> Result<Bounds> {
         CredentialKind::ExternalApiKey | CredentialKind::BurpKey | CredentialKind::CicdKey => {
             let id = caller.credential_id.parse().map_err(|_| gone())?;
             let mut tx = deps.db.begin().await?;
-            let found = api_keys::find(&mut tx, caller.account_id.into(), caller.user_id.into(), id).await?;
+            let found = api_keys::find(&mut tx, caller.account_id, caller.user_id, id).await?;
             tx.rollback().await?;
             // The secret before a rotation ends before its key does.
             let ends_at = found.ok_or_else(gone)?.expires_at.into_iter().chain(caller.info.valid_until).min();

@@ -53,7 +53,7 @@ pub async fn list(
         return Err(out_of_range("per_page", "less_than_or_equal_to_one_hundred"));
     }
     let organization = find_organization(deps, caller, lookup).await?;
-    let account = TokenAccount::of(caller.account_id.into(), &organization);
+    let account = TokenAccount::of(caller.account_id, &organization);
     let offset = (number - 1).saturating_mul(per_page);
     let (tokens, total) = if having.is_empty() {
         let total = store::count(&deps.db, &account).await?;
@@ -80,7 +80,7 @@ pub async fn create(deps: &Deps, caller: &Caller, lookup: Lookup, properties: Pr
     let token = Token {
         id: format!("tok_{}", secret::random_text(ID_CHARS)),
         organization_id: organization.id.clone(),
-        account_id: caller.account_id.into(),
+        account_id: caller.account_id,
         name: properties.name.unwrap_or_default(),
         scopes: wanted,
         networks: properties.networks.unwrap_or_default(),
@@ -117,7 +117,7 @@ pub async fn update(deps: &Deps, caller: &Caller, id: &str, properties: Properti
     let own = bounds::of(deps, caller).await?;
     let mut tx = deps.db.begin().await?;
     let version = changes::next(&mut tx).await?;
-    let before = find(&mut tx, &TokenAccount::of(caller.account_id.into(), &organization), id).await?;
+    let before = find(&mut tx, &TokenAccount::of(caller.account_id, &organization), id).await?;
     allow_scopes(caller, &before.scopes)?;
     own.must_cover(&before)?;
     let mut token = before.clone();
@@ -147,7 +147,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, id: &str) -> Result<Token> {
     let own = bounds::of(deps, caller).await?;
     let mut tx = deps.db.begin().await?;
     let version = changes::next(&mut tx).await?;
-    let token = find(&mut tx, &TokenAccount::of(caller.account_id.into(), &organization), id).await?;
+    let token = find(&mut tx, &TokenAccount::of(caller.account_id, &organization), id).await?;
     allow_scopes(caller, &token.scopes)?;
     own.must_cover(&token)?;
     store::delete(&mut tx, &token, now_s(), version).await?;
@@ -167,7 +167,7 @@ pub async fn regenerate(deps: &Deps, caller: &Caller, id: &str) -> Result<Shown>
     let secret = secret::generate(Kind::OrganizationToken);
     let mut tx = deps.db.begin().await?;
     let version = changes::next(&mut tx).await?;
-    let token = find(&mut tx, &TokenAccount::of(caller.account_id.into(), &organization), id).await?;
+    let token = find(&mut tx, &TokenAccount::of(caller.account_id, &organization), id).await?;
     allow_scopes(caller, &token.scopes)?;
     own.must_cover(&token)?;
     if token.secret_write_id == *write_id {
@@ -189,7 +189,7 @@ pub async fn authenticate(deps: &Deps, secret: &str, address: &str) -> Result<To
     }
     let token = store::find_by_digest(&deps.db, &digest(secret)).await?;
     let token = token.ok_or(Reason::InvalidApiToken)?;
-    let refused = |error: Error| FailedAuthentication::of_account(error, token.account_id.into());
+    let refused = |error: Error| FailedAuthentication::of_account(error, token.account_id);
     if token.expires_at.is_some_and(|at| now_s() >= at) {
         return Err(refused(Reason::InvalidApiToken.into()));
     }

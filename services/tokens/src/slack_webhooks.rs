@@ -50,20 +50,20 @@ pub async fn create(deps: &Deps, caller: &Caller, url: &str, name: Option<&str>)
     let host = parsed.as_ref().and_then(|url| url.host_str()).ok_or(Reason::SlackWebhookInvalid)?;
     let name = name.map(str::trim).filter(|name| !name.is_empty()).unwrap_or(DEFAULT_NAME);
     let end: String = url.chars().skip(url.chars().count().saturating_sub(SHOWN_END_CHARS)).collect();
-    let username = peers::login(&deps.peers, caller.account_id.into(), caller.user_id.into()).await?;
+    let username = peers::login(&deps.peers, caller.account_id, caller.user_id).await?;
 
     let mut tx = deps.db.begin().await?;
     let webhook = SlackWebhook {
         id: sequences::next_key_id(&mut tx).await?,
-        account_id: caller.account_id.into(),
-        user_id: caller.user_id.into(),
+        account_id: caller.account_id,
+        user_id: caller.user_id,
         username,
         name: name.chars().take(NAME_CHARS_MAX).collect(),
         shown: format!("https://{host}/*********{end}"),
         created_at: now_s(),
     };
     let refused = |detail: String| Error::new(Reason::SlackWebhookRefused).with("detail", detail);
-    if table::count(&mut tx, caller.account_id.into()).await? >= PER_ACCOUNT_MAX {
+    if table::count(&mut tx, caller.account_id).await? >= PER_ACCOUNT_MAX {
         return Err(refused(format!("An account has at most {PER_ACCOUNT_MAX} Slack webhooks")));
     }
     if !table::insert(&mut tx, &webhook, url, &digest(url), &deps.secrets).await? {
@@ -77,13 +77,13 @@ pub async fn create(deps: &Deps, caller: &Caller, url: &str, name: Option<&str>)
 
 /// The caller's webhooks in the current account, the oldest first.
 pub async fn list(deps: &Deps, caller: &Caller) -> Result<Vec<SlackWebhook>> {
-    table::list(&deps.db, caller.account_id.into(), caller.user_id.into()).await
+    table::list(&deps.db, caller.account_id, caller.user_id).await
 }
 
 /// Deletes one of the caller's webhooks; answers false when the caller owns none with this id.
 pub async fn delete(deps: &Deps, caller: &Caller, id: WebhookId) -> Result<bool> {
     let mut tx = deps.db.begin().await?;
-    if !table::delete(&mut tx, caller.account_id.into(), caller.user_id.into(), id).await? {
+    if !table::delete(&mut tx, caller.account_id, caller.user_id, id).await? {
         return Ok(false);
     }
     portolan_outbox::audit(&mut tx, caller, Change::of("slackWebhook", id)).await?;

@@ -23,13 +23,13 @@ pub use crate::model::workspaces::{Page, id};
 pub async fn resolve(deps: &Deps, caller: &Caller, managed_user_id: &str) -> Result<AccountId> {
     deps.management.count(caller.account_id).await?;
     if managed_user_id.is_empty() {
-        return Ok(caller.account_id.into());
+        return Ok(caller.account_id);
     }
     // Customers are the organization's, as the list of them is.
     if !caller.grant.administers_organization() {
         return Err(Reason::ManagedUserNotFound.into());
     }
-    peers::managed_account(&deps.peers, caller.account_id.into(), managed_user_id).await
+    peers::managed_account(&deps.peers, caller.account_id, managed_user_id).await
 }
 
 /// The names of those collections of an account that exist.

@@ -1,3 +1,4 @@
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::{Db, Error, Tx, args};
 use serde_json::Value;
 
@@ -77,7 +78,7 @@ const CANCEL: &str = concat!(
 pub(crate) async fn cancel(
     tx: &mut Tx,
     service: &str,
-    account_id: i64,
+    account_id: AccountId,
     job_id: &str,
     reason: &str,
     now: i64,
@@ -96,8 +97,8 @@ const CANCEL_OF: &str = concat!(
 pub(crate) async fn cancel_of(
     tx: &mut Tx,
     service: &str,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     reason: &str,
     now: i64,
 ) -> Result<Vec<Record>, Error> {
@@ -108,7 +109,12 @@ pub(crate) async fn cancel_of(
 const REPLACE_OUTCOME: &str = "UPDATE jobs SET outcome = $4, cursor = 'null' \
      WHERE service = $1 AND account_id = $2 AND job_id = $3 AND active_name IS NULL";
 
-pub(crate) async fn replace_outcome(db: &Db, account_id: i64, job_id: &str, outcome: &Value) -> Result<(), Error> {
+pub(crate) async fn replace_outcome(
+    db: &Db,
+    account_id: AccountId,
+    job_id: &str,
+    outcome: &Value,
+) -> Result<(), Error> {
     let row = args![db.service(), account_id, job_id, outcome.to_string()];
     db.execute(REPLACE_OUTCOME, row).await.map(drop)
 }

@@ -1,3 +1,4 @@
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::{Db, Error, args};
 
 use super::rows::{Key, columns, record};
@@ -6,7 +7,7 @@ use crate::job::Record;
 const SELECT_ONE: &str =
     concat!("SELECT ", columns!(), " FROM jobs WHERE service = $1 AND account_id = $2 AND job_id = $3");
 
-pub(crate) async fn get(db: &Db, account_id: i64, job_id: &str) -> Result<Option<Record>, Error> {
+pub(crate) async fn get(db: &Db, account_id: AccountId, job_id: &str) -> Result<Option<Record>, Error> {
     let row = db.fetch_optional(SELECT_ONE, args![db.service(), account_id, job_id]).await?;
     row.map(|row| record(&row)).transpose()
 }
@@ -14,7 +15,7 @@ pub(crate) async fn get(db: &Db, account_id: i64, job_id: &str) -> Result<Option
 const SELECT_WRITTEN: &str =
     concat!("SELECT ", columns!(), " FROM jobs WHERE service = $1 AND account_id = $2 AND write_key = $3");
 
-pub(crate) async fn find(db: &Db, account_id: i64, key: &str) -> Result<Option<Record>, Error> {
+pub(crate) async fn find(db: &Db, account_id: AccountId, key: &str) -> Result<Option<Record>, Error> {
     let row = db.fetch_optional(SELECT_WRITTEN, args![db.service(), account_id, key]).await?;
     row.map(|row| record(&row)).transpose()
 }
@@ -26,7 +27,12 @@ const SELECT_PAGE: &str = concat!(
     "ORDER BY created_at DESC, job_id DESC LIMIT $5"
 );
 
-pub(crate) async fn page(db: &Db, account_id: i64, before: (i64, &str), limit: i64) -> Result<Vec<Record>, Error> {
+pub(crate) async fn page(
+    db: &Db,
+    account_id: AccountId,
+    before: (i64, &str),
+    limit: i64,
+) -> Result<Vec<Record>, Error> {
     let rows = db.fetch_all(SELECT_PAGE, args![db.service(), account_id, before.0, before.1, limit]).await?;
     rows.iter().map(record).collect()
 }
@@ -57,7 +63,11 @@ const SELECT_ENDED_OF: &str = concat!(
     " FROM jobs WHERE service = $1 AND account_id = $2 AND collection_id = $3 AND active_name IS NULL"
 );
 
-pub(crate) async fn ended_of(db: &Db, account_id: i64, collection_id: i32) -> Result<Vec<Record>, Error> {
+pub(crate) async fn ended_of(
+    db: &Db,
+    account_id: AccountId,
+    collection_id: CollectionId,
+) -> Result<Vec<Record>, Error> {
     let rows = db.fetch_all(SELECT_ENDED_OF, args![db.service(), account_id, collection_id]).await?;
     rows.iter().map(record).collect()
 }
@@ -81,7 +91,7 @@ const SELECT_ACTIVE_BYTES: &str = "SELECT cast(coalesce(sum(bytes_total), 0) AS 
      WHERE service = $1 AND account_id = $2 AND active_name IS NOT NULL";
 
 /// Bytes that the jobs of an account are to read which are not over.
-pub(crate) async fn active_bytes(db: &Db, account_id: i64) -> Result<i64, Error> {
+pub(crate) async fn active_bytes(db: &Db, account_id: AccountId) -> Result<i64, Error> {
     db.fetch_one(SELECT_ACTIVE_BYTES, args![db.service(), account_id]).await?.get("bytes")
 }
 

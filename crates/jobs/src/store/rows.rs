@@ -1,3 +1,4 @@
+use portolan_ids::{AccountId, CollectionId, NamedCollectionId, UserId};
 use portolan_store::{Error, Row};
 use serde_json::Value;
 
@@ -17,7 +18,7 @@ pub(super) use columns;
 /// Which job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
-    pub account_id: i64,
+    pub account_id: AccountId,
     pub job_id: String,
 }
 
@@ -40,7 +41,7 @@ pub(super) fn record(row: &Row) -> Result<Record, Error> {
     let is_sealed = number("sealed") == 1;
     let kind = text("kind");
     let arguments = if is_sealed { Value::Null } else { json("arguments") };
-    let user_id = Some(number("user_id")).filter(|id| *id != 0);
+    let user_id = Some(UserId(number("user_id"))).filter(|id| *id != UserId(0));
     Ok(Record {
         account_id,
         job_id,
@@ -63,8 +64,8 @@ pub(super) fn record(row: &Row) -> Result<Record, Error> {
 
 /// A collection that cannot be read is shown to nobody who does not see all.
 fn readers(row: &Row) -> Readers {
-    match row.get::<Option<i64>>("collection_id").map(|id| id.map(i32::try_from)) {
-        Ok(Some(Ok(id))) => Readers::Collection(id),
+    match row.get("collection_id") {
+        Ok(Some(id)) => Readers::Collection(id),
         Ok(None) if row.get::<i64>("restricted").is_ok_and(|restricted| restricted == 0) => Readers::Account,
         _ => Readers::Unrestricted,
     }
@@ -95,9 +96,9 @@ fn wrong(part: &str, error: &serde_json::Error) -> String {
 
 fn parse<T: Task>(seal: &Seal, row: &Row, record: &Record) -> Result<Job<T>, String> {
     let damaged = |error: Error| error.to_string();
-    let collection_id: Option<i64> = row.get("collection_id").map_err(damaged)?;
+    let collection_id: Option<NamedCollectionId> = row.get("collection_id").map_err(damaged)?;
     if let Some(id) = collection_id {
-        i32::try_from(id).map_err(|_| format!("collection {id}"))?;
+        CollectionId::try_from(id).map_err(|_| format!("collection {id}"))?;
     }
     for name in ["user_id", "restricted", "done_items", "created_at"] {
         row.get::<i64>(name).map_err(damaged)?;

@@ -1,9 +1,10 @@
+use portolan_ids::{CollectionId, UserId};
 use portolan_jobs::{NewJob, Readers, State, Subject, new_id};
 use portolan_store::args;
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 
-use crate::world::{ACCOUNT, Task, Worker, World};
+use crate::world::{ACCOUNT, OTHER_ACCOUNT, Task, Worker, World};
 
 /// Repeated, a write meets its job, also when that is over, and also when it was over from the start.
 pub async fn a_write_makes_one_job(test: TestDb) {
@@ -17,9 +18,9 @@ pub async fn a_write_makes_one_job(test: TestDb) {
         world.run("worker").await;
     }
     assert_eq!(world.counted().await, [0]);
-    assert_eq!(world.jobs.find(ACCOUNT + 1, "write").await.unwrap(), None);
+    assert_eq!(world.jobs.find(OTHER_ACCOUNT, "write").await.unwrap(), None);
 
-    let subject = Subject { name: "x".to_owned(), readers: Readers::Unrestricted, user_id: Some(5) };
+    let subject = Subject { name: "x".to_owned(), readers: Readers::Unrestricted, user_id: Some(UserId(5)) };
     let done = NewJob { subject: subject.clone(), ..World::new_job("done", Task::CountUp { last: 9 }) };
     for is_new in [true, false] {
         let mut tx = world.test.db.begin().await.unwrap();
@@ -84,17 +85,17 @@ pub async fn what_a_collection_names_goes_with_it(test: TestDb) {
     world.run("worker").await;
     let waiting = World::new_job("waiting", Task::CountUp { last: 1 });
     assert!(world.add(&waiting).await);
-    let other = Subject { readers: Readers::Collection(4), ..World::subject() };
+    let other = Subject { readers: Readers::Collection(CollectionId(4)), ..World::subject() };
     let other = NewJob { subject: other, ..World::new_job("other", Task::CountUp { last: 1 }) };
     assert!(world.add(&other).await);
     let cancelled = {
         let mut tx = world.test.db.begin().await.unwrap();
-        let cancelled = world.jobs.cancel_of(&mut tx, ACCOUNT, 3, "gone").await.unwrap();
+        let cancelled = world.jobs.cancel_of(&mut tx, ACCOUNT, CollectionId(3), "gone").await.unwrap();
         tx.commit().await.unwrap();
         cancelled
     };
     assert_eq!(cancelled.iter().map(|job| &job.job_id).collect::<Vec<_>>(), [&waiting.job_id]);
-    assert_eq!(world.jobs.ended_of(ACCOUNT, 3).await.unwrap().len(), 2);
+    assert_eq!(world.jobs.ended_of(ACCOUNT, CollectionId(3)).await.unwrap().len(), 2);
     world.jobs.replace_outcome(ACCOUNT, &ended.job_id, &json!(1)).await.unwrap();
     // One that is active keeps what it needs.
     world.jobs.replace_outcome(ACCOUNT, &other.job_id, &json!(1)).await.unwrap();

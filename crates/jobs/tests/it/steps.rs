@@ -4,7 +4,7 @@ use portolan_jobs::{KEPT_S, LEASE_S, STEPPED, State};
 use portolan_testkit::TestDb;
 use serde_json::json;
 
-use crate::world::{ACCOUNT, Gate, Task, Worker, World};
+use crate::world::{ACCOUNT, Gate, OTHER_ACCOUNT, Task, Worker, World};
 
 pub async fn a_job_is_done_in_steps(test: TestDb) {
     let world = World::new(test).await;
@@ -24,8 +24,8 @@ pub async fn a_job_is_done_in_steps(test: TestDb) {
     let rest = world.jobs.list(ACCOUNT, 9, Some((first[0].created_at, second))).await.unwrap();
     assert_eq!(rest.iter().map(|job| &job.job_id).collect::<Vec<_>>(), [&job_id]);
     // Jobs of an account are its own.
-    assert_eq!(world.jobs.get(ACCOUNT + 1, &job_id).await.unwrap(), None);
-    assert_eq!(world.jobs.list(ACCOUNT + 1, 0, None).await.unwrap(), []);
+    assert_eq!(world.jobs.get(OTHER_ACCOUNT, &job_id).await.unwrap(), None);
+    assert_eq!(world.jobs.list(OTHER_ACCOUNT, 0, None).await.unwrap(), []);
 
     // Ended jobs are kept for a time, active ones as long as they take.
     world.run("worker").await;
@@ -70,7 +70,7 @@ pub async fn a_job_is_cancelled_before_it_begins(test: TestDb) {
     let world = World::new(test).await;
     let job_id = world.ask(Task::CountUp { last: 3 }).await;
     let cancel = async |account_id, reason| world.cancel(account_id, &job_id, reason).await;
-    assert_eq!(cancel(ACCOUNT + 1, "not theirs").await, None);
+    assert_eq!(cancel(OTHER_ACCOUNT, "not theirs").await, None);
     let cancelled = cancel(ACCOUNT, "The collection was deleted").await.unwrap();
     assert_eq!(cancel(ACCOUNT, "again").await, None);
     world.run("worker").await;

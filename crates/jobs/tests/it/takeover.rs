@@ -3,7 +3,7 @@ use portolan_store::Store;
 use portolan_testkit::TestDb;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{ACCOUNT, Gate, Task, Worker, World, clock};
+use crate::world::{ACCOUNT, Gate, OTHER_ACCOUNT, Task, Worker, World, clock};
 
 pub async fn what_hangs_loses_its_lease(test: TestDb) {
     let world = World::new(test).await;
@@ -107,7 +107,7 @@ pub async fn one_account_does_not_hold_up_another(test: TestDb) {
     }
     world.pass(1);
     let mut theirs = World::new_job("x", Task::CountUp { last: 0 });
-    theirs.account_id = ACCOUNT + 1;
+    theirs.account_id = OTHER_ACCOUNT;
     assert!(world.add(&theirs).await);
     let (one, two) = (Worker::at(Gate::Prepare), Worker::at(Gate::Prepare));
     let busy = world.process(&one);
@@ -115,7 +115,7 @@ pub async fn one_account_does_not_hold_up_another(test: TestDb) {
     let next = world.process(&two);
     two.arrival().await;
     let state = async |account_id, id: &str| world.jobs.get(account_id, id).await.unwrap().unwrap().state;
-    assert_eq!(state(ACCOUNT + 1, &theirs.job_id).await, State::Running);
+    assert_eq!(state(OTHER_ACCOUNT, &theirs.job_id).await, State::Running);
     assert_eq!(state(ACCOUNT, &first[1]).await, State::Pending);
     for (worker, process) in [(one, busy), (two, next)] {
         worker.go.add_permits(9);

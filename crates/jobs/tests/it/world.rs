@@ -9,6 +9,7 @@ use std::{
 };
 
 use portolan_api::Reason;
+use portolan_ids::{AccountId, CollectionId};
 use portolan_jobs::{Attempt, Clock, Error, Job, Jobs, NewJob, Readers, Record, Step, Subject, Work, new_id};
 use portolan_runtime::{Keys, Secrets};
 use portolan_store::{Tx, args};
@@ -18,7 +19,8 @@ use serde_json::json;
 use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-pub const ACCOUNT: i64 = 7;
+pub const ACCOUNT: AccountId = AccountId(7);
+pub const OTHER_ACCOUNT: AccountId = AccountId(8);
 pub const START: i64 = 1_768_478_400;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -205,7 +207,7 @@ impl World {
     }
 
     pub fn subject() -> Subject {
-        Subject { name: "all".to_owned(), readers: Readers::Collection(3), user_id: None }
+        Subject { name: "all".to_owned(), readers: Readers::Collection(CollectionId(3)), user_id: None }
     }
 
     pub async fn ask(&self, task: Task) -> String {
@@ -231,7 +233,7 @@ impl World {
         added
     }
 
-    pub async fn cancel(&self, account_id: i64, job_id: &str, reason: &str) -> Option<Record> {
+    pub async fn cancel(&self, account_id: AccountId, job_id: &str, reason: &str) -> Option<Record> {
         self.jobs.cancel_now(account_id, job_id, reason).await.unwrap()
     }
 

@@ -1,5 +1,6 @@
 use std::time::{Duration, Instant};
 
+use portolan_ids::AccountId;
 use portolan_log::{Accounts, Error, Log, PARTITIONS, Rejected, partition_of};
 use portolan_store::{Store, args};
 use portolan_testkit::TestDb;
@@ -153,7 +154,7 @@ pub async fn damage_is_reported(test: TestDb) {
 /// Each account's are listed from the newest on, page by page; a replay appends once and forgets.
 pub async fn rejected_records_are_listed_and_replayed(test: TestDb) {
     let log = open(&test).await;
-    for (offset, account_id) in [(1, Some(7)), (2, None), (3, Some(8)), (4, Some(7))] {
+    for (offset, account_id) in [(1, Some(AccountId(7))), (2, None), (3, Some(AccountId(8))), (4, Some(AccountId(7)))] {
         let (key, created_at) = (b"key".to_vec(), 100 + offset / 3);
         let record = Rejected { account_id, key, created_at, ..rejected(0, offset, "why", b"{}") };
         log.reject(&[record]).await.expect("reject");
@@ -165,8 +166,8 @@ pub async fn rejected_records_are_listed_and_replayed(test: TestDb) {
     };
     let (first, place) = offsets(Accounts::All, None, 3).await;
     assert_eq!((first, offsets(Accounts::All, place, 3).await.0), (vec![4, 3, 2], vec![1]));
-    assert_eq!(offsets(Accounts::Of { account_id: 7, unknown: false }, None, 9).await.0, [4, 1]);
-    assert_eq!(offsets(Accounts::Of { account_id: 8, unknown: true }, None, 9).await.0, [3, 2]);
+    assert_eq!(offsets(Accounts::Of { account_id: AccountId(7), unknown: false }, None, 9).await.0, [4, 1]);
+    assert_eq!(offsets(Accounts::Of { account_id: AccountId(8), unknown: true }, None, 9).await.0, [3, 2]);
 
     let record = log.find_rejected(0, 4).await.expect("find").expect("a record");
     let positions = log.replay(&record).await.expect("replay");
@@ -182,9 +183,10 @@ pub async fn rejected_records_are_listed_and_replayed(test: TestDb) {
 pub async fn rejected_records_of_an_account_are_bounded(test: TestDb) {
     let log = open(&test).await;
     let value = vec![b'x'; 10 << 20];
-    log.reject(&[Rejected { account_id: Some(8), ..rejected(0, 0, "why", b"{}") }]).await.expect("reject");
+    log.reject(&[Rejected { account_id: Some(AccountId(8)), ..rejected(0, 0, "why", b"{}") }]).await.expect("reject");
     for offset in 1..=8 {
-        let record = Rejected { account_id: Some(7), created_at: offset, ..rejected(0, offset, "why", &value) };
+        let record =
+            Rejected { account_id: Some(AccountId(7)), created_at: offset, ..rejected(0, offset, "why", &value) };
         log.reject(&[record]).await.expect("reject");
     }
     let kept = log.rejected(Accounts::All, None, 20).await.expect("rejected");
@@ -193,7 +195,7 @@ pub async fn rejected_records_of_an_account_are_bounded(test: TestDb) {
 
     // Keys and reasons count as values do, also within one call.
     let large = |account_id, offset, key: &[u8], reason: &str| Rejected {
-        account_id: Some(account_id),
+        account_id: Some(AccountId(account_id)),
         key: key.to_vec(),
         created_at: offset,
         ..rejected(1, offset, reason, b"{}")
@@ -201,10 +203,12 @@ pub async fn rejected_records_of_an_account_are_bounded(test: TestDb) {
     let keyed: Vec<_> = (1..=8).map(|offset| large(9, offset, &value, "why")).collect();
     log.reject(&keyed).await.expect("reject");
     for record in &keyed {
-        log.reject(&[Rejected { partition: 2, account_id: Some(10), ..record.clone() }]).await.expect("reject");
+        log.reject(&[Rejected { partition: 2, account_id: Some(AccountId(10)), ..record.clone() }])
+            .await
+            .expect("reject");
     }
     let of = async |account_id| {
-        let accounts = Accounts::Of { account_id, unknown: false };
+        let accounts = Accounts::Of { account_id: AccountId(account_id), unknown: false };
         log.rejected(accounts, None, 2_000).await.expect("rejected")
     };
     for account_id in [9, 10] {
@@ -220,7 +224,7 @@ pub async fn rejected_records_of_an_account_are_bounded(test: TestDb) {
 pub async fn a_flood_of_rejected_records_leaves_the_newest(test: TestDb) {
     let log = open(&test).await;
     let of = |account_id: i64, offset: i64| Rejected {
-        account_id: Some(account_id),
+        account_id: Some(AccountId(account_id)),
         created_at: 1,
         ..rejected(0, offset, "why", b"{}")
     };
@@ -229,7 +233,8 @@ pub async fn a_flood_of_rejected_records_leaves_the_newest(test: TestDb) {
         let records: Vec<_> = calls.map(|offset| of(7, offset)).collect();
         log.reject(&records).await.expect("reject");
     }
-    let kept = log.rejected(Accounts::Of { account_id: 7, unknown: false }, None, 2_000).await.expect("rejected");
+    let kept =
+        log.rejected(Accounts::Of { account_id: AccountId(7), unknown: false }, None, 2_000).await.expect("rejected");
     let kept: Vec<i64> = kept.iter().map(|record| record.offset).collect();
     assert_eq!(kept, (2_601..=3_600).rev().collect::<Vec<_>>());
     assert_eq!(log.rejected_count().await.expect("count"), 1_001);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use portolan_ids::AccountId;
 use portolan_meter::{fold, open, recount};
 use portolan_store::{Db, args, retrying};
 use portolan_testkit::TestDb;
@@ -73,7 +74,7 @@ async fn a_recount_beside_writers_finds_no_difference(test: TestDb) {
     let folder = portolan_meter::start(std::slice::from_ref(&db));
     while !writer.is_finished() {
         test.store.faults().at("meter.recounted").delay(Duration::from_millis(5));
-        for found in recount(&db, 1, COUNTING).await.unwrap() {
+        for found in recount(&db, AccountId(1), COUNTING).await.unwrap() {
             assert_eq!(found.kept, found.counted);
         }
     }
@@ -90,7 +91,7 @@ async fn a_recount_repairs_once(test: TestDb) {
     fold(&db).await.unwrap();
     db.execute("UPDATE meter_counts SET count = 7", args![]).await.unwrap();
     test.store.faults().at("meter.recounted").times(2).delay(Duration::from_millis(30));
-    let (first, second) = tokio::join!(recount(&db, 1, COUNTING), recount(&db, 1, COUNTING));
+    let (first, second) = tokio::join!(recount(&db, AccountId(1), COUNTING), recount(&db, AccountId(1), COUNTING));
     let kept: Vec<_> = [first.unwrap(), second.unwrap()].concat().iter().map(|found| found.kept).collect();
     assert!(kept.contains(&7) && kept.contains(&1), "{kept:?}");
     assert_eq!(count(&db).await.0, 1);

@@ -243,7 +243,7 @@ async fn an_attack_costs_a_bounded_number_of_events(test: TestDb) {
     let mut fail = |key: usize, address: &str| {
         told += 1;
         let subject = format!("{SHOWN}-{key}");
-        log.note(FailedAuthentication::new(Shown::ApiKey, &subject, address, Reason::Unauthenticated).of(7));
+        log.note(FailedAuthentication::new(Shown::ApiKey, &subject, address, Reason::Unauthenticated).of(7.into()));
     };
     for n in 0..alone {
         fail(1, "192.0.2.1");

@@ -177,7 +177,7 @@ mod tests {
         };
         let budget = BodyBudget::new(1 << 20, 1 << 20);
         let read = |body: Bytes, limit| {
-            unpack(&headers(&[("content-encoding", "gzip")]), body, limit, &mut budget.hold(Owner::Account(1)))
+            unpack(&headers(&[("content-encoding", "gzip")]), body, limit, &mut budget.hold(Owner::Account(1.into())))
                 .map(|body| body.len())
                 .map_err(|error| error.reason())
         };

@@ -196,7 +196,7 @@ pub async fn what_is_set_aside_is_seen_and_replayed(test: TestDb) {
     let good = portolan_log::Rejected {
         partition,
         offset: 1_000,
-        account_id: Some(1_000_000),
+        account_id: Some(1_000_000.into()),
         reason: "skipped by an operator".to_owned(),
         key: b"key".to_vec(),
         value: record(1_000_000, "/good"),

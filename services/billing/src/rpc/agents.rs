@@ -17,7 +17,7 @@ impl AgentAnalysisService for Rpc {
         let (caller, request) = Caller::split(request)?;
         let GetUserAnalysisRequest { agent_id, device_id, username } = request;
         let (agent_id, device_id) = (agent_id.as_deref(), device_id.as_deref());
-        let found = agents::get(&self.deps, caller.account_id.into(), agent_id, device_id, username.as_deref()).await?;
+        let found = agents::get(&self.deps, caller.account_id, agent_id, device_id, username.as_deref()).await?;
         Ok(Response::new(GetUserAnalysisResponse { user_analysis: found.map(analysis) }))
     }
 
@@ -26,7 +26,7 @@ impl AgentAnalysisService for Rpc {
         request: Request<ListUserAnalysesRequest>,
     ) -> RpcResult<ListUserAnalysesResponse> {
         let (caller, _) = Caller::split(request)?;
-        let analyses = agents::list(&self.deps, caller.account_id.into()).await?;
+        let analyses = agents::list(&self.deps, caller.account_id).await?;
         Ok(Response::new(ListUserAnalysesResponse { analyses: analyses.into_iter().map(listed).collect() }))
     }
 
@@ -36,7 +36,7 @@ impl AgentAnalysisService for Rpc {
     ) -> RpcResult<IngestAgentQueriesResponse> {
         let (caller, request) = Caller::split(request)?;
         let sent: Vec<_> = request.agent_queries.into_iter().map(sent).collect();
-        let ingested = agents::ingest(&self.deps, caller.account_id.into(), &sent).await?;
+        let ingested = agents::ingest(&self.deps, caller.account_id, &sent).await?;
         let rejected = ingested.rejected.into_iter();
         Ok(Response::new(IngestAgentQueriesResponse {
             accepted: small(ingested.accepted),

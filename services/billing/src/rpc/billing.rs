@@ -59,7 +59,7 @@ impl BillingService for Rpc {
             time: event.time,
             data: event.data,
         });
-        let ingested = cloud_events::ingest(&self.deps, caller.account_id.into(), &events.collect::<Vec<_>>()).await?;
+        let ingested = cloud_events::ingest(&self.deps, caller.account_id, &events.collect::<Vec<_>>()).await?;
         let rejected =
             ingested.rejected.into_iter().map(|(index, reason)| RejectedItem { index: small(index), reason });
         Ok(Response::new(IngestUsageEventsResponse {

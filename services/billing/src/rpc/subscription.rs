@@ -30,7 +30,7 @@ impl SubscriptionService for Rpc {
 
     async fn refresh_usage(&self, request: Request<RefreshUsageRequest>) -> RpcResult<RefreshUsageResponse> {
         let (caller, _) = Caller::split(request)?;
-        refresh::request(&self.deps, caller.account_id.into()).await?;
+        refresh::request(&self.deps, caller.account_id).await?;
         Ok(Response::new(RefreshUsageResponse {}))
     }
 

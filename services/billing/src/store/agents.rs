@@ -110,7 +110,7 @@ pub async fn forget_analyses(db: &Db, before: i64, limit: i64) -> Result<usize, 
     let silent = db.fetch_all(SILENT, args![before, limit]).await?;
     for row in &silent {
         let (agent_id, device_id): (String, String) = (row.get("agent_id")?, row.get("device_id")?);
-        let account_id: i64 = row.get("account_id")?;
+        let account_id: AccountId = row.get("account_id")?;
         retrying(|| async {
             let mut tx = db.begin().await?;
             if tx.execute(FORGET_ANALYSIS, args![account_id, &agent_id, &device_id, before]).await? == 1 {

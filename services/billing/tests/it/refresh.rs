@@ -20,7 +20,7 @@ pub async fn requests_share_a_run(test: TestDb) {
     }
     world.owners.is_down.store(true, Ordering::Relaxed);
     world.run_jobs("first").await;
-    let jobs = async || world.deps.jobs.list(ACCOUNT, 0, None).await.unwrap();
+    let jobs = async || world.deps.jobs.list(ACCOUNT.into(), 0, None).await.unwrap();
     let states = async || jobs().await.iter().map(|job| (job.state, job.done_items)).collect::<Vec<_>>();
     assert_eq!(states().await, [(State::Pending, 0)]);
     let state = async || refresh::last(&world.deps, ORGANIZATION).await.unwrap().unwrap();
@@ -51,12 +51,12 @@ pub async fn requests_share_a_run(test: TestDb) {
     found.sort_unstable();
     assert_eq!(found, [0, 0, 1]);
     for job in &ended {
-        assert_eq!(world.deps.jobs.get(ACCOUNT, &job.job_id).await.unwrap().as_ref(), Some(job));
-        assert_eq!(world.deps.jobs.get(SIBLING, &job.job_id).await.unwrap(), None);
+        assert_eq!(world.deps.jobs.get(ACCOUNT.into(), &job.job_id).await.unwrap().as_ref(), Some(job));
+        assert_eq!(world.deps.jobs.get(SIBLING.into(), &job.job_id).await.unwrap(), None);
     }
     // One a page, from where the page before ended.
     let (mut before, mut paged) = (None, Vec::new());
-    while let [job] = world.deps.jobs.list(ACCOUNT, 1, before.take()).await.unwrap().as_slice() {
+    while let [job] = world.deps.jobs.list(ACCOUNT.into(), 1, before.take()).await.unwrap().as_slice() {
         before = Some((job.created_at, job.job_id.clone()));
         paged.push(job.clone());
     }
@@ -64,7 +64,7 @@ pub async fn requests_share_a_run(test: TestDb) {
     // Another account of the organization that waits for the same run has a job of its own.
     refresh::request(&world.deps, ACCOUNT.into()).await.unwrap();
     refresh::request(&world.deps, SIBLING.into()).await.unwrap();
-    let sibling = async || world.deps.jobs.list(SIBLING, 0, None).await.unwrap();
+    let sibling = async || world.deps.jobs.list(SIBLING.into(), 0, None).await.unwrap();
     assert_eq!((sibling().await[0].state, jobs().await.len()), (State::Pending, 4));
     world.run_jobs("second").await;
     assert_eq!(sibling().await[0].state, State::Succeeded);
@@ -92,7 +92,7 @@ pub async fn what_is_old_is_forgotten(test: TestDb) {
     world.run_jobs("runner").await;
     let kept = async || {
         let row = world.deps.db.fetch_one("SELECT count(*) AS n FROM usage_events", args![]).await.unwrap();
-        let jobs = world.deps.jobs.list(ACCOUNT, 0, None).await.unwrap().len();
+        let jobs = world.deps.jobs.list(ACCOUNT.into(), 0, None).await.unwrap().len();
         (row.get::<i64>("n").unwrap(), jobs)
     };
     let all = events.len() as i64;

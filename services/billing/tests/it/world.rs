@@ -15,6 +15,7 @@ use portolan_api::{Error, Reason, identity, inventory};
 use portolan_authz::{Caller, CredentialKind, Grant, RequestInfo, Role, Scope, ServiceAuth};
 use portolan_billing::provider::{Provider, SigningKey};
 use portolan_billing::{BillingRules, Clock, Deps, Plans};
+use portolan_ids::{AccountId, UserId};
 use portolan_runtime::{Config, GrpcService, Peers};
 use portolan_store::args;
 use portolan_testkit::TestDb;
@@ -91,8 +92,8 @@ impl World {
 
     pub fn caller(&self) -> Caller {
         Caller {
-            account_id: ACCOUNT,
-            user_id: 1,
+            account_id: AccountId(ACCOUNT),
+            user_id: UserId(1),
             organization_id: ORGANIZATION.to_owned(),
             scope: Scope::Api,
             credential: CredentialKind::ExternalApiKey,

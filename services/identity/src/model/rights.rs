@@ -73,7 +73,7 @@ pub fn evaluate(roles: &[CustomRole], membership: &Membership, scope: Scope) -> 
     let mut collections = membership.collection_ids.clone().unwrap_or_default();
     collections.extend(custom.iter().flat_map(|role| &role.collection_ids));
     let is_restricted = !collections.is_empty() || membership.is_emptied || custom.is_some_and(|role| role.is_emptied);
-    let grant = Grant::new(name, base_role, is_restricted.then_some(collections.into_iter().map(Into::into).collect()));
+    let grant = Grant::new(name, base_role, is_restricted.then_some(collections));
     match custom {
         Some(role) => grant.with_custom_role(role.opens_threat_protection, role.allowed()),
         None => grant,

@@ -39,11 +39,7 @@ impl CustomRole {
     /// What the role gives to a holder without a list of their own.
     pub fn grant(&self) -> Grant {
         let is_restricted = !self.collection_ids.is_empty() || self.is_emptied;
-        let grant = Grant::new(
-            &self.name,
-            self.base_role,
-            is_restricted.then(|| self.collection_ids.iter().map(|id| id.get()).collect()),
-        );
+        let grant = Grant::new(&self.name, self.base_role, is_restricted.then(|| self.collection_ids.clone()));
         grant.with_custom_role(self.opens_threat_protection, self.allowed())
     }
 

@@ -36,8 +36,7 @@ impl AccountsService for Rpc {
 
     async fn get_last_login(&self, request: Request<GetLastLoginRequest>) -> RpcResult<GetLastLoginResponse> {
         let (caller, _) = Caller::split(request)?;
-        let last_login_ts =
-            users::get(&self.deps, caller.account_id.into(), caller.user_id.into()).await?.last_login_at;
+        let last_login_ts = users::get(&self.deps, caller.account_id, caller.user_id).await?.last_login_at;
         Ok(Response::new(GetLastLoginResponse { last_login_ts }))
     }
 
@@ -125,7 +124,7 @@ impl AccountsService for Rpc {
         request: Request<GetAdminSettingsRequest>,
     ) -> RpcResult<GetAdminSettingsResponse> {
         let (caller, _) = Caller::split(request)?;
-        let settings = settings::get(&self.deps, caller.account_id.into()).await?;
+        let settings = settings::get(&self.deps, caller.account_id).await?;
         Ok(Response::new(GetAdminSettingsResponse {
             account_settings: Some(AccountSettings {
                 private_cidr_list: settings.private_cidrs,

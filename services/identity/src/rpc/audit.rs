@@ -34,7 +34,7 @@ impl AuditLogService for Rpc {
         let ListAuditEventsRequest { actor, action, start_ts, end_ts, page_size, page_token } = request;
         let filter = Filter { actor, action, start_s: start_ts, end_s: end_ts };
         let (links, next_page_token) =
-            audit::list(&self.deps.db, caller.account_id.into(), &filter, page_size, &page_token).await?;
+            audit::list(&self.deps.db, caller.account_id, &filter, page_size, &page_token).await?;
         let audit_events = links.into_iter().map(record).collect();
         Ok(Response::new(ListAuditEventsResponse { audit_events, next_page_token }))
     }

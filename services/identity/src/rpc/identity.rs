@@ -45,7 +45,7 @@ impl IdentityService for Rpc {
                 name: profile.user.name,
                 role: profile.role,
                 accounts: profile.accounts.into_iter().map(|(id, name)| (id.get(), name)).collect(),
-                active_account: caller.account_id,
+                active_account: caller.account_id.into(),
                 scope_role_mapping: profile.scope_roles.into_iter().collect(),
                 organization_id: profile.organization_id,
                 organization_name: profile.organization_name,

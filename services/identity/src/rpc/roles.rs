@@ -48,7 +48,7 @@ impl RolesService for Rpc {
 
     async fn list_roles(&self, request: Request<ListRolesRequest>) -> RpcResult<ListRolesResponse> {
         let (caller, _) = Caller::split(request)?;
-        let roles = roles::list(&self.deps, caller.account_id.into()).await?;
+        let roles = roles::list(&self.deps, caller.account_id).await?;
         let roles = roles.into_iter().map(|role| CustomRole {
             base_role: role.base_role.name().to_owned(),
             name: role.name,

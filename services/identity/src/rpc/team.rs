@@ -54,7 +54,7 @@ impl TeamService for Rpc {
 
     async fn list_team(&self, request: Request<ListTeamRequest>) -> RpcResult<ListTeamResponse> {
         let (caller, _) = Caller::split(request)?;
-        let team = members::list(&self.deps, caller.account_id.into()).await?;
+        let team = members::list(&self.deps, caller.account_id).await?;
         let members = team.into_iter().map(|member| TeamMember {
             id: member.id.into(),
             login: member.login,
@@ -109,7 +109,7 @@ impl TeamService for Rpc {
         request: Request<ListMemberCollectionsRequest>,
     ) -> RpcResult<ListMemberCollectionsResponse> {
         let (caller, _) = Caller::split(request)?;
-        let lists = members::list_collections(&self.deps, caller.account_id.into()).await?;
+        let lists = members::list_collections(&self.deps, caller.account_id).await?;
         let ids = |list: Option<Vec<CollectionId>>| match list {
             Some(list) if list.is_empty() => vec![NO_COLLECTION],
             list => list.unwrap_or_default().into_iter().map(CollectionId::get).collect(),

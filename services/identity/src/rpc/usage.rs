@@ -15,7 +15,7 @@ use crate::store;
 impl IdentityUsageService for Rpc {
     async fn recount_usage(&self, request: Request<RecountUsageRequest>) -> RpcResult<RecountUsageResponse> {
         let account_id = request.into_inner().account_id;
-        let recounts = portolan_meter::recount(&self.deps.db, account_id, store::COUNT_USAGE).await;
+        let recounts = portolan_meter::recount(&self.deps.db, account_id.into(), store::COUNT_USAGE).await;
         let counts = recounts.map_err(Error::from)?.into_iter().map(|recount| RecountedUsage {
             feature: recount.feature,
             kept: recount.kept,

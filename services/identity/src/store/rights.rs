@@ -70,7 +70,7 @@ impl RightsTx {
     }
 
     pub(super) fn touch_role(&mut self, account_id: AccountId, name: &str) {
-        self.touch(role_key(account_id.into(), name));
+        self.touch(role_key(account_id, name));
     }
 
     fn touch(&mut self, key: String) {
@@ -82,7 +82,7 @@ impl RightsTx {
 
 /// The grants of a member, one a scope.
 pub(crate) fn member_keys(account_id: AccountId, user_id: UserId) -> impl Iterator<Item = String> {
-    Scope::ALL.into_iter().map(move |scope| grant_key(account_id.into(), user_id.into(), scope))
+    Scope::ALL.into_iter().map(move |scope| grant_key(account_id, user_id, scope))
 }
 
 impl Deref for RightsTx {

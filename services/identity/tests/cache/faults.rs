@@ -31,7 +31,7 @@ struct Counts {
 
 /// The version of a grant: change n restricts the member to collection n.
 fn version(grant: &Grant) -> i32 {
-    grant.collections().map_or(0, |ids| ids[0])
+    grant.collections().map_or(0, |ids| ids[0].get())
 }
 
 /// Changes at two instances in turn (each with connections and copies of its own, and in one process so that a writer can

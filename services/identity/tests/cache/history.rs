@@ -337,7 +337,7 @@ impl<'a> History<'a> {
         }
         for collection in COLLECTIONS {
             let expected = self.naive.sees(member, scope, collection);
-            if member.is_some() && grant.sees(collection) != expected {
+            if member.is_some() && grant.sees(collection.into()) != expected {
                 return Err(format!("collection {collection} should be {expected} in {scope:?}: {grant:?}"));
             }
         }

@@ -54,8 +54,8 @@ pub async fn with_role(deps: &Deps, login: &str, role: &str) -> UserId {
 /// A caller as the guard makes one, for an ADMIN of the account.
 pub fn admin(user_id: UserId, credential_id: &str) -> Caller {
     Caller {
-        account_id: ACCOUNT.into(),
-        user_id: user_id.into(),
+        account_id: ACCOUNT,
+        user_id,
         organization_id: "o".into(),
         scope: Scope::Api,
         credential: CredentialKind::Session,

@@ -37,7 +37,10 @@ pub async fn forgetting_twice_changes_nothing(test: TestDb) {
         let count = "SELECT count(*) AS n FROM audit_events WHERE action = 'collections.forget'";
         deps.db.fetch_one(count, args![]).await.unwrap().get::<i64>("n").unwrap()
     };
-    let seen = async || grants::get(&deps, ACCOUNT, user, Scope::Api).await.unwrap().collections().map(<[i32]>::to_vec);
+    let seen = async || {
+        let grant = grants::get(&deps, ACCOUNT, user, Scope::Api).await.unwrap();
+        grant.collections().map(|ids| ids.iter().map(|id| id.get()).collect::<Vec<_>>())
+    };
     for (deleted, left, expected) in [
         (vec![9], vec![3, 4], 0),
         (vec![3], vec![4], 1),

@@ -148,14 +148,14 @@ impl From<Record> for Job {
         // A capture is read twice, once to check and once to convert, so that each pass counts half.
         let read = if format == Some(Format::Har) { record.bytes_done / 2 } else { record.bytes_done };
         Self {
-            account_id: record.account_id.into(),
+            account_id: record.account_id,
             job_id: record.job_id,
             kind: record.kind,
-            user_id: record.subject.user_id.map(Into::into),
+            user_id: record.subject.user_id,
             state: record.state,
             format,
             collection_id: match record.subject.readers {
-                Readers::Collection(id) => Some(id.into()),
+                Readers::Collection(id) => Some(id),
                 Readers::Account | Readers::Unrestricted => None,
             },
             collection_name: record.subject.name,

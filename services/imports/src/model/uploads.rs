@@ -137,13 +137,13 @@ pub struct Owner {
 
 impl From<&Caller> for Owner {
     fn from(caller: &Caller) -> Self {
-        Self { account_id: caller.account_id.into(), user_id: caller.user_id.into() }
+        Self { account_id: caller.account_id, user_id: caller.user_id }
     }
 }
 
 impl Upload {
     pub fn is_of(&self, caller: &Caller) -> bool {
-        self.user_id != UserId(0) && self.user_id == UserId(caller.user_id)
+        self.user_id != UserId(0) && self.user_id == caller.user_id
     }
 }
 

@@ -27,10 +27,10 @@ pub async fn save(
     let api_key = api_key.ok_or_else(|| required("api_key"))?;
     let workspace_id = workspace_id.ok_or_else(|| required("workspace_id"))?;
     let credential = Credential { api_key: api_key.trim().to_owned(), workspace_id: workspace_id.trim().to_owned() };
-    let row = &seal(deps, caller.account_id.into(), &credential);
+    let row = &seal(deps, caller.account_id, &credential);
     retrying(|| async {
         let mut tx = deps.db.begin().await?;
-        rows::put(&mut tx, caller.account_id.into(), row, caller.user_id.into(), now_s()).await?;
+        rows::put(&mut tx, caller.account_id, row, caller.user_id, now_s()).await?;
         audit(&mut tx, caller, &row.workspace_id).await?;
         tx.commit().await?;
         Ok(())

@@ -30,8 +30,8 @@ pub async fn create(
     collection_id: CollectionId,
     only: Vec<(String, String)>,
 ) -> Result<String, Error> {
-    credentials::get(deps, caller.account_id.into()).await?;
-    let upload_id = ids::upload(caller.account_id.into(), &caller.info.write_id);
+    credentials::get(deps, caller.account_id).await?;
+    let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
     if let Some(job) = deps.jobs.find(caller.account_id, &upload_id).await? {
         return Ok(job.job_id);
     }
@@ -85,7 +85,7 @@ fn merged(mut whole: Value, page: Value) -> Value {
 /// # Errors
 /// What may go better later.
 pub async fn run(deps: &Deps, job: &Attempt<Task>, name: &str) -> Result<End, Error> {
-    let credential = match credentials::get(deps, job.account_id.into()).await {
+    let credential = match credentials::get(deps, job.account_id).await {
         Ok(credential) => credential,
         Err(Error::Refused(error)) if error.reason() == Reason::PostmanCredentialRequired => {
             return Ok(End::Failed(error.text()));

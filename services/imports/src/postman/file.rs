@@ -19,14 +19,14 @@ use crate::{Deps, Error, documents, jobs};
 /// # Errors
 /// `POSTMAN_FILE_INVALID`, `POSTMAN_FILE_WITHOUT_INFO`; then nothing is stored.
 pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>) -> Result<(String, Job), Error> {
-    let upload_id = ids::upload(caller.account_id.into(), &caller.info.write_id);
+    let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
     let mut notes = Vec::new();
-    let upload = match rows::get(&deps.db, caller.account_id.into(), &upload_id).await? {
+    let upload = match rows::get(&deps.db, caller.account_id, &upload_id).await? {
         Some(upload) => upload,
         None => {
             let text = text.unwrap_or_default().into_bytes();
             let destination = Destination {
-                account_id: caller.account_id.into(),
+                account_id: caller.account_id,
                 collection_id: CollectionId(0),
                 path_only: false,
                 time: now_s(),

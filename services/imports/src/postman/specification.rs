@@ -37,7 +37,7 @@ pub async fn save(
     collection_id: CollectionId,
 ) -> Result<(), Error> {
     let uid = postman_collection_id.map(|id| id.trim().to_owned()).filter(|id| !id.is_empty());
-    let credential = credentials::get(deps, caller.account_id.into()).await?;
+    let credential = credentials::get(deps, caller.account_id).await?;
     let uid =
         uid.ok_or_else(|| portolan_api::Error::new(Reason::MemberRequired).with("member", "postmanCollectionId"))?;
     let target =
@@ -45,7 +45,7 @@ pub async fn save(
     let client = Client::new(deps, &credential.api_key, PATIENCE_OF_REQUEST, None);
     let text = client.collection(&uid).await.map_err(|error: ApiError| Error::from(error))?;
     let destination = Destination {
-        account_id: caller.account_id.into(),
+        account_id: caller.account_id,
         collection_id: target.collection_id,
         path_only: false,
         time: now_s(),
@@ -59,7 +59,7 @@ pub async fn save(
     let specification = &specification;
     retrying(|| async {
         let mut tx = deps.db.begin().await?;
-        rows::put(&mut tx, caller.account_id.into(), collection_id, specification, caller.user_id.into()).await?;
+        rows::put(&mut tx, caller.account_id, collection_id, specification, caller.user_id).await?;
         let change = Change::of("specification", collection_id).after(&json!({ "name": specification.name }));
         portolan_outbox::audit(&mut tx, caller, change).await?;
         tx.commit().await?;

@@ -36,7 +36,7 @@ pub async fn create(
     let given = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let api_key = given(api_key).ok_or(Reason::PostmanKeyInvalid)?;
     let workspace_id = given(workspace_id).ok_or(Reason::PostmanWorkspaceInvalid)?;
-    let upload_id = ids::upload(caller.account_id.into(), &caller.info.write_id);
+    let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
     let kind = UploadKind::PostmanWorkspace;
     let name = format!("Postman workspace {workspace_id}");
     let mut upload = Converted::default().upload(caller.into(), upload_id.clone(), kind, name, now_s());
@@ -103,7 +103,7 @@ pub async fn fetch(deps: &Deps, job: &Attempt<Task>, credential: &Credential) ->
 async fn next(deps: &Deps, job: &Attempt<Task>, credential: &Credential) -> Result<Fetched, Fault> {
     let account_id = job.account_id;
     let gone = || Fault::Fatal("The upload was deleted".to_owned());
-    let upload = rows::get(&deps.db, account_id.into(), &job.key).await?.ok_or_else(gone)?;
+    let upload = rows::get(&deps.db, account_id, &job.key).await?.ok_or_else(gone)?;
     let client = Client::new(deps, &credential.api_key, PATIENCE_OF_JOB, Some(job.pulse()));
     let Some(listed) = &job.cursor.listed else {
         let listed = client.workspace_collections(&credential.workspace_id).await;
@@ -124,13 +124,13 @@ async fn next(deps: &Deps, job: &Attempt<Task>, credential: &Credential) -> Resu
         };
         return Ok(Fetched::Collection { upload, group, operations: converted.operations });
     }
-    rows::sum_up(&deps.db, account_id.into(), &job.key).await?;
-    let upload = rows::get(&deps.db, account_id.into(), &job.key).await?.ok_or_else(gone)?;
+    rows::sum_up(&deps.db, account_id, &job.key).await?;
+    let upload = rows::get(&deps.db, account_id, &job.key).await?.ok_or_else(gone)?;
     let mut progress = Finished::of(&upload).progress;
-    for group in rows::groups(&deps.db, account_id.into(), &job.key).await? {
+    for group in rows::groups(&deps.db, account_id, &job.key).await? {
         progress.note(group.errors.iter().map(|error| format!("{}: {}", group.name, error.error)));
     }
-    for operation in rows::list_with_errors(&deps.db, account_id.into(), &job.key).await? {
+    for operation in rows::list_with_errors(&deps.db, account_id, &job.key).await? {
         let (item, reason) = (operation.label(), operation.error_text());
         if operation.importable {
             progress.note([format!("{item}: {reason}")]);
@@ -138,7 +138,7 @@ async fn next(deps: &Deps, job: &Attempt<Task>, credential: &Credential) -> Resu
             progress.refusals.push(Refusal { item, reason });
         }
     }
-    Ok(Fetched::All { credential: credentials::seal(deps, account_id.into(), credential), progress })
+    Ok(Fetched::All { credential: credentials::seal(deps, account_id, credential), progress })
 }
 
 /// Keeps what was fetched. An import that fails leaves the account's credential as it is.
@@ -160,14 +160,8 @@ pub async fn step(deps: &Deps, tx: &mut Tx, job: &Job<Task>, fetched: &Fetched) 
             Ok(Step::Next { cursor, done })
         }
         Fetched::All { credential, progress } => {
-            credential_rows::put(
-                tx,
-                job.account_id.into(),
-                credential,
-                job.subject.user_id.unwrap_or(0).into(),
-                now_s(),
-            )
-            .await?;
+            credential_rows::put(tx, job.account_id, credential, job.subject.user_id.unwrap_or_default(), now_s())
+                .await?;
             let outcome = serde_json::to_value(progress).map_err(portolan_api::Error::internal)?;
             Ok(Step::Over { done: 0, outcome })
         }

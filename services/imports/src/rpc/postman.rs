@@ -26,7 +26,7 @@ impl PostmanService for Rpc {
         request: Request<pb::GetPostmanCredentialRequest>,
     ) -> RpcResult<pb::GetPostmanCredentialResponse> {
         let (caller, _) = Caller::split(request)?;
-        let found = credentials::find(&self.deps, caller.account_id.into()).await?;
+        let found = credentials::find(&self.deps, caller.account_id).await?;
         let postman_cred = found.map(|credential| pb::PostmanCredential {
             api_key: credential.masked_key(),
             workspace_id: credential.workspace_id,
@@ -60,7 +60,7 @@ impl PostmanService for Rpc {
         request: Request<pb::ListPostmanCollectionsRequest>,
     ) -> RpcResult<pb::ListPostmanCollectionsResponse> {
         let (caller, _) = Caller::split(request)?;
-        let credential = credentials::get(&self.deps, caller.account_id.into()).await?;
+        let credential = credentials::get(&self.deps, caller.account_id).await?;
         let client = Client::new(&self.deps, &credential.api_key, PATIENCE_OF_REQUEST, None);
         let found = client.collections().await.map_err(Error::from)?;
         let collections = found.into_iter().map(|found| pb::PostmanCollectionName { uid: found.id, name: found.name });

@@ -7,13 +7,14 @@ use portolan_api::imports::v1::{
     CancelJobRequest, CreateImportRequest, CreateImportResponse, GetJobRequest, Job, ListJobsRequest,
 };
 use portolan_authz::Caller;
+use portolan_ids::AccountId;
 use portolan_store::args;
 use portolan_testkit::TestDb;
 use tonic::Status;
 
 use crate::har::CAPTURE;
 use crate::inventory::{GROUP, HOST};
-use crate::world::{World, reason};
+use crate::world::{ACCOUNT, World, reason};
 
 /// Sends a file in pieces of some bytes.
 pub async fn send(
@@ -185,7 +186,7 @@ pub async fn a_job_is_cancelled(test: TestDb) {
     };
     let created = send(&world, "w", CreateImportRequest::default(), CAPTURE.as_bytes()).await.unwrap();
     let mut stranger = world.caller.clone();
-    stranger.account_id += 1;
+    stranger.account_id = AccountId(ACCOUNT + 1);
     assert_eq!(reason(cancel(&stranger, &created.job_id).await).0, Reason::JobNotFound);
     assert_eq!(world.spooled().len(), 1);
     let job = cancel(&world.caller, &created.job_id).await.unwrap();
@@ -243,7 +244,7 @@ pub async fn jobs_are_listed_in_pages(test: TestDb) {
     assert_eq!(get(&world, theirs[0]).await.created_at, 5);
 
     let mut stranger = world.caller.clone();
-    stranger.account_id += 1;
+    stranger.account_id = AccountId(ACCOUNT + 1);
     for job_id in [sent[0].job_id.clone(), "x".to_owned(), String::new()] {
         let request = world.request_of(stranger.clone(), "", GetJobRequest { job_id });
         assert_eq!(reason(world.client.clone().get_job(request).await).0, Reason::JobNotFound);

@@ -2,10 +2,11 @@ use portolan_api::Reason;
 use portolan_api::imports::v1::{
     ApproveOpenApiImportRequest, GetOpenApiImportLogRequest, ImportOpenApiRequest, UploadDetails,
 };
+use portolan_ids::AccountId;
 use portolan_testkit::TestDb;
 
 use crate::inventory::{GROUP, HOST, PLAIN};
-use crate::world::{World, reason};
+use crate::world::{ACCOUNT, World, reason};
 
 /// One operation is clean, one has a reference that leads nowhere.
 const DOCUMENT: &str = "
@@ -137,7 +138,7 @@ pub async fn uploads_belong_to_their_account(test: TestDb) {
     let world = World::new(test).await;
     let upload_id = import(&world, "w", document(DOCUMENT, None)).await;
     let mut stranger = world.caller.clone();
-    stranger.account_id += 1;
+    stranger.account_id = AccountId(ACCOUNT + 1);
     for id in [Some(upload_id.clone()), None, Some("x\0".to_owned()), Some(String::new())] {
         let request = GetOpenApiImportLogRequest { upload_id: id };
         let answer =

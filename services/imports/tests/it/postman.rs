@@ -4,6 +4,7 @@ use portolan_api::Reason;
 use portolan_api::imports::v1::postman_service_client::PostmanServiceClient;
 use portolan_api::imports::v1::uploads_service_client::UploadsServiceClient;
 use portolan_api::imports::v1::*;
+use portolan_ids::AccountId;
 use portolan_runtime::Channel;
 use portolan_store::args;
 use portolan_testkit::TestDb;
@@ -288,7 +289,7 @@ pub async fn a_credential_is_sealed_and_masked(test: TestDb) {
     assert_eq!(reason(answer), (Reason::MemberRequired, "workspace_id is required".to_owned()));
 
     let mut stranger = world.caller.clone();
-    stranger.account_id += 1;
+    stranger.account_id = AccountId(ACCOUNT + 1);
     let request = world.request_of(stranger, "", GetPostmanCredentialRequest {});
     assert_eq!(client(&world).get_postman_credential(request).await.unwrap().into_inner().postman_cred, None);
 }

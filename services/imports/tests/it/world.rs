@@ -8,6 +8,7 @@ use portolan_api::imports::v1::imports_service_client::ImportsServiceClient;
 use portolan_api::{Error, Reason};
 use portolan_authz::{Caller, CredentialKind, Grant, RequestInfo, Role, Scope, ServiceAuth};
 use portolan_fetch::Fetch;
+use portolan_ids::{AccountId, UserId};
 use portolan_imports::{Deps, Options};
 use portolan_log::{Log, PARTITIONS};
 use portolan_runtime::{Channel, Config, GrpcService, Keys, Peers, Secrets, Tasks};
@@ -53,8 +54,8 @@ impl World {
         let inventory = Inventory::new(log.clone());
         let directory = Arc::new(TempDir::new().unwrap());
         let caller = Caller {
-            account_id: ACCOUNT,
-            user_id: 1,
+            account_id: AccountId(ACCOUNT),
+            user_id: UserId(1),
             organization_id: "organization".to_owned(),
             scope: Scope::Api,
             credential: CredentialKind::ExternalApiKey,

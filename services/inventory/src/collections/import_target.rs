@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
+use portolan_ids::CollectionId;
 use portolan_runtime::now_s;
 use portolan_store::retrying;
 
@@ -23,7 +24,7 @@ use crate::{
 pub async fn import_target(
     deps: &Deps,
     caller: &Caller,
-    id: Option<i32>,
+    id: Option<CollectionId>,
     name: Option<String>,
     clean_name: bool,
     tags: HashMap<String, String>,
@@ -70,7 +71,7 @@ async fn add_tags(
 async fn named_target(
     deps: &Deps,
     caller: &Caller,
-    id: Option<i32>,
+    id: Option<CollectionId>,
     name: Option<String>,
     clean_name: bool,
 ) -> Result<Option<Collection>, Error> {

@@ -10,6 +10,7 @@ pub use deletion::delete;
 pub use import_target::import_target;
 use portolan_api::Reason;
 use portolan_authz::Caller;
+use portolan_ids::{AccountId, CollectionId, NamedCollectionId, UserId};
 use portolan_outbox::Change;
 use portolan_runtime::now_s;
 use portolan_store::retrying;
@@ -71,7 +72,7 @@ pub(crate) async fn insert(deps: &Deps, caller: &Caller, new: NewCollection) -> 
         deleted: false,
         conditions,
         values_removed: true,
-        made_by: Some(caller.user_id).filter(|id| *id > 0),
+        made_by: Some(caller.user_id).filter(|id| *id > UserId(0)),
         sharing: match kind {
             Some(_) => Sharing::None.after_change(caller),
             None => Sharing::None,
@@ -146,7 +147,7 @@ enum Insert {
 }
 
 /// A creator who sees only some collections sees the new one too.
-async fn show_to_creator(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<(), Error> {
+async fn show_to_creator(deps: &Deps, caller: &Caller, collection_id: CollectionId) -> Result<(), Error> {
     if caller.grant.collections().is_some() {
         peers::show_collection(&deps.peers, caller, collection_id).await?;
     }
@@ -166,7 +167,7 @@ pub async fn list(deps: &Deps, caller: &Caller) -> Result<Vec<Collection>, Error
 }
 
 /// One collection, as [`list`] tells it.
-pub async fn get(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<Option<Collection>, Error> {
+pub async fn get(deps: &Deps, caller: &Caller, collection_id: CollectionId) -> Result<Option<Collection>, Error> {
     let mut found = access::find(deps, caller, collection_id).await?;
     if let Some(group) = found.as_mut().filter(|found| found.is_group()) {
         let view = View::of(deps, caller).await?;
@@ -176,10 +177,10 @@ pub async fn get(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<Opt
 }
 
 /// Those of an account's collections that exist, whoever sees them.
-pub async fn existing(deps: &Deps, account_id: i64, ids: &[i64]) -> Result<Vec<Collection>, Error> {
+pub async fn existing(deps: &Deps, account_id: AccountId, ids: &[NamedCollectionId]) -> Result<Vec<Collection>, Error> {
     ensure_default(deps, account_id).await?;
     let mut collections = store::collections::list(&deps.db, account_id).await?;
-    collections.retain(|collection| ids.contains(&i64::from(collection.id)));
+    collections.retain(|collection| ids.contains(&collection.id.into()));
     Ok(collections)
 }
 
@@ -210,7 +211,7 @@ fn pattern(text: Option<&str>) -> Result<Option<regex::Regex>, Error> {
 }
 
 /// Counts the endpoints of an account, those of deactivated collections apart.
-pub async fn count_endpoints(deps: &Deps, account_id: i64) -> Result<i64, Error> {
+pub async fn count_endpoints(deps: &Deps, account_id: AccountId) -> Result<i64, Error> {
     Ok(store::collections::sum_endpoints(&deps.db, account_id).await?)
 }
 
@@ -221,7 +222,7 @@ pub async fn count_endpoints(deps: &Deps, account_id: i64) -> Result<i64, Error>
 pub async fn update_description(
     deps: &Deps,
     caller: &Caller,
-    collection_id: i32,
+    collection_id: CollectionId,
     description: Option<String>,
     is_system_prompt: bool,
 ) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! The job that removes what a deleted collection held.
 
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::Tx;
 
 use crate::{
@@ -14,7 +15,12 @@ const ENDPOINTS_PER_STEP: i64 = 200;
 const MEMBERS_PER_STEP: i64 = 2_000;
 
 /// Removes some endpoints of a deleted collection with what belongs to them, or some members of a deleted group.
-pub(crate) async fn step(tx: &mut Tx, account_id: i64, collection_id: i32, cursor: &Cursor) -> Result<Step, Error> {
+pub(crate) async fn step(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    cursor: &Cursor,
+) -> Result<Step, Error> {
     if *cursor == Cursor::Others {
         return Ok(over(0));
     }

@@ -2,6 +2,7 @@
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::retrying;
 
 use crate::{
@@ -21,7 +22,12 @@ use crate::{
 ///
 /// # Errors
 /// `COLLECTION_NOT_FOUND`, `COLLECTION_OF_TRAFFIC`, `COLLECTION_NAME_TAKEN`.
-pub async fn rename(deps: &Deps, caller: &Caller, collection_id: i32, name: CollectionName) -> Result<(), Error> {
+pub async fn rename(
+    deps: &Deps,
+    caller: &Caller,
+    collection_id: CollectionId,
+    name: CollectionName,
+) -> Result<(), Error> {
     let collection = access::writable(deps, caller, collection_id).await?;
     if collection.host_name.is_some() {
         return Err(Reason::CollectionOfTraffic.into());
@@ -37,7 +43,11 @@ pub async fn rename(deps: &Deps, caller: &Caller, collection_id: i32, name: Coll
 }
 
 /// Those of the ids that the caller sees, in order.
-pub(crate) async fn visible(deps: &Deps, caller: &Caller, mut ids: Vec<i32>) -> Result<Vec<i32>, Error> {
+pub(crate) async fn visible(
+    deps: &Deps,
+    caller: &Caller,
+    mut ids: Vec<CollectionId>,
+) -> Result<Vec<CollectionId>, Error> {
     if ids.len() > IDS_MAX {
         return Err(portolan_api::Error::new(Reason::TooManyIds).with("limit", IDS_MAX).into());
     }
@@ -52,7 +62,12 @@ pub(crate) async fn visible(deps: &Deps, caller: &Caller, mut ids: Vec<i32>) -> 
 ///
 /// # Errors
 /// `COLLECTIONS_REQUIRED`, `TOO_MANY_IDS`, `COLLECTIONS_NOT_ACCESSIBLE`.
-pub async fn update_test_scope(deps: &Deps, caller: &Caller, ids: Vec<i32>, is_out: bool) -> Result<(), Error> {
+pub async fn update_test_scope(
+    deps: &Deps,
+    caller: &Caller,
+    ids: Vec<CollectionId>,
+    is_out: bool,
+) -> Result<(), Error> {
     if ids.is_empty() {
         return Err(Reason::CollectionsRequired.into());
     }
@@ -73,7 +88,7 @@ pub async fn update_test_scope(deps: &Deps, caller: &Caller, ids: Vec<i32>, is_o
 
 /// Reserves room in the plan for the endpoints of the deactivated ones among these collections; `None` when there are
 /// none.
-async fn reserve_activation(deps: &Deps, account_id: i64, ids: &[i32]) -> Result<Option<String>, Error> {
+async fn reserve_activation(deps: &Deps, account_id: AccountId, ids: &[CollectionId]) -> Result<Option<String>, Error> {
     let mut endpoints = 0;
     for id in ids {
         let found = store::collections::get(&deps.db, account_id, *id).await?;
@@ -100,7 +115,7 @@ async fn reserve_activation(deps: &Deps, account_id: i64, ids: &[i32]) -> Result
 pub async fn update_deactivated(
     deps: &Deps,
     caller: &Caller,
-    ids: Vec<i32>,
+    ids: Vec<CollectionId>,
     is_deactivated: bool,
 ) -> Result<(Vec<Collection>, Vec<String>), Error> {
     let ids = visible(deps, caller, ids).await?;
@@ -126,7 +141,7 @@ pub async fn update_deactivated(
                 changed.extend(store::collections::get_in(&mut tx, caller.account_id, id).await?);
             }
         }
-        let changed_ids: Vec<i32> = changed.iter().map(|collection: &Collection| collection.id).collect();
+        let changed_ids: Vec<CollectionId> = changed.iter().map(|collection: &Collection| collection.id).collect();
         feed::touch_collections(&mut tx, caller.account_id, &changed_ids).await?;
         tx.commit().await?;
         Ok::<_, Error>((changed, job_ids))

@@ -1,5 +1,6 @@
 use portolan_api::{Access, Feature, Reason};
 use portolan_authz::{Caller, Scope};
+use portolan_ids::CollectionId;
 use portolan_runtime::now_s;
 use portolan_store::retrying;
 
@@ -38,14 +39,19 @@ pub enum TagChange {
 /// # Errors
 /// `TOO_MANY_IDS`; `ENV_TYPE_REQUIRED` for an empty list or a tag without a key; `LIST_TOO_LONG`, `TEXT_TOO_LONG`,
 /// `TEXT_HAS_NUL`.
-pub async fn update_tags(deps: &Deps, caller: &Caller, ids: Vec<i32>, change: TagChange) -> Result<Vec<String>, Error> {
+pub async fn update_tags(
+    deps: &Deps,
+    caller: &Caller,
+    ids: Vec<CollectionId>,
+    change: TagChange,
+) -> Result<Vec<String>, Error> {
     if let TagChange::Toggle(tags) = &change {
         check_tags(tags)?;
     }
     let ids = visible(deps, caller, ids).await?;
     // What the first attempt made of each collection, so that a repetition after a commit of unknown outcome does not
     // toggle back.
-    let mut made: std::collections::BTreeMap<i32, Vec<Tag>> = Default::default();
+    let mut made: std::collections::BTreeMap<CollectionId, Vec<Tag>> = Default::default();
     let now = now_s();
     let made = std::sync::Mutex::new(&mut made);
     retrying(|| async {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
+use portolan_ids::CollectionId;
 use portolan_outbox::Change;
 use portolan_store::retrying;
 use serde_json::json;
@@ -28,7 +29,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, endpoints: Vec<EndpointId>) ->
         return Err(too_long("apiList", ENDPOINTS_MAX).into());
     }
     let visible = list(deps, caller).await?;
-    let mut by_collection: BTreeMap<i32, BTreeSet<String>> = BTreeMap::new();
+    let mut by_collection: BTreeMap<CollectionId, BTreeSet<String>> = BTreeMap::new();
     for id in &endpoints {
         if visible.binary_search_by_key(&id.collection_id, |known| known.id).is_ok() {
             by_collection.entry(id.collection_id).or_default().insert(id.url_key());
@@ -40,10 +41,15 @@ pub async fn delete(deps: &Deps, caller: &Caller, endpoints: Vec<EndpointId>) ->
     Ok(())
 }
 
-async fn delete_of(deps: &Deps, caller: &Caller, collection_id: i32, url_keys: &BTreeSet<String>) -> Result<(), Error> {
+async fn delete_of(
+    deps: &Deps,
+    caller: &Caller,
+    collection_id: CollectionId,
+    url_keys: &BTreeSet<String>,
+) -> Result<(), Error> {
     let account_id = caller.account_id;
     let mut tx = deps.db.begin().await?;
-    let held = store::collections::lock(&mut tx, account_id, i64::from(collection_id)).await?;
+    let held = store::collections::lock(&mut tx, account_id, collection_id).await?;
     if held.is_none_or(|held| held.deleted || held.is_group) {
         return Ok(());
     }

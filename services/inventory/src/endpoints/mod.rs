@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 pub use deletion::delete;
 use portolan_api::Reason;
 use portolan_authz::Caller;
+use portolan_ids::{AccountId, CollectionId};
 use portolan_runtime::now_s;
 use portolan_store::retrying;
 
@@ -30,7 +31,7 @@ const LOOKED_UP_MAX: usize = 2_000;
 ///
 /// # Errors
 /// `COLLECTION_DEACTIVATED`.
-pub async fn list(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<(bool, Vec<Endpoint>), Error> {
+pub async fn list(deps: &Deps, caller: &Caller, collection_id: CollectionId) -> Result<(bool, Vec<Endpoint>), Error> {
     match access::readable(deps, caller, collection_id).await? {
         Some(group) if group.is_group() => Ok((group.redacted, shown_by(deps, caller, group.id).await?)),
         Some(collection) => Ok((collection.redacted, list_of(deps, caller, collection.id).await?)),
@@ -42,8 +43,8 @@ pub async fn list(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<(b
 pub async fn list_many(
     deps: &Deps,
     caller: &Caller,
-    collection_ids: Vec<i32>,
-) -> Result<BTreeMap<i32, Vec<Endpoint>>, Error> {
+    collection_ids: Vec<CollectionId>,
+) -> Result<BTreeMap<CollectionId, Vec<Endpoint>>, Error> {
     let mut lists = BTreeMap::new();
     for id in collection_ids.into_iter().take(COLLECTIONS_MAX) {
         let found = access::find(deps, caller, id).await?;
@@ -58,7 +59,7 @@ pub async fn list_many(
     Ok(lists)
 }
 
-async fn list_of(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<Vec<Endpoint>, Error> {
+async fn list_of(deps: &Deps, caller: &Caller, collection_id: CollectionId) -> Result<Vec<Endpoint>, Error> {
     let account_id = caller.account_id;
     let mut tx = deps.db.begin_read().await?;
     let rows = store::endpoints::list(&mut tx, account_id, collection_id).await?;
@@ -71,7 +72,7 @@ async fn list_of(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<Vec
 pub(crate) async fn of_urls(
     deps: &Deps,
     caller: &Caller,
-    collection_id: i32,
+    collection_id: CollectionId,
     url_keys: &[&str],
 ) -> Result<Vec<Endpoint>, Error> {
     let account_id = caller.account_id;
@@ -87,7 +88,7 @@ pub(crate) async fn of_urls(
 async fn assemble(
     deps: &Deps,
     caller: &Caller,
-    collection_id: i32,
+    collection_id: CollectionId,
     rows: Vec<RawEndpoint>,
     sensitive: &HashSet<String>,
 ) -> Result<Vec<Endpoint>, Error> {
@@ -126,7 +127,7 @@ async fn assemble(
 }
 
 /// The endpoints that a group shows its reader, by collection, URL and method.
-pub(crate) async fn shown_by(deps: &Deps, caller: &Caller, group_id: i32) -> Result<Vec<Endpoint>, Error> {
+pub(crate) async fn shown_by(deps: &Deps, caller: &Caller, group_id: CollectionId) -> Result<Vec<Endpoint>, Error> {
     let view = View::of(deps, caller).await?;
     let mut found = Vec::new();
     for (collection_id, url_keys) in view.of_group(deps, caller.account_id, group_id).await? {
@@ -143,7 +144,11 @@ pub(crate) async fn shown_by(deps: &Deps, caller: &Caller, group_id: i32) -> Res
 }
 
 /// The keys of the effective URLs with a parameter that a user marked as sensitive.
-async fn marked_urls(deps: &Deps, account_id: i64, collection_id: i32) -> Result<HashSet<String>, Error> {
+async fn marked_urls(
+    deps: &Deps,
+    account_id: AccountId,
+    collection_id: CollectionId,
+) -> Result<HashSet<String>, Error> {
     let marked = store::markings::of_collection(&deps.db, account_id, collection_id).await?;
     Ok(marked.into_iter().filter(|marked| marked.sensitive).map(|marked| marked.url_key).collect())
 }
@@ -155,7 +160,7 @@ async fn marked_urls(deps: &Deps, account_id: i64, collection_id: i32) -> Result
 pub async fn list_keys(
     deps: &Deps,
     caller: &Caller,
-    collection_id: i32,
+    collection_id: CollectionId,
     skip: usize,
 ) -> Result<Vec<EndpointId>, Error> {
     if collection_id == NO_COLLECTION {
@@ -174,7 +179,7 @@ pub async fn list_keys(
 /// Effective URL and method of every endpoint, in order.
 pub(crate) async fn proven_urls(
     deps: &Deps,
-    account_id: i64,
+    account_id: AccountId,
     collection: &Collection,
 ) -> Result<Vec<(String, String)>, Error> {
     let mut urls = store::endpoints::proven_urls(&deps.db, account_id, collection.id).await?;
@@ -218,7 +223,7 @@ pub async fn get(deps: &Deps, caller: &Caller, id: &EndpointId) -> Result<Option
 }
 
 /// The raw rows of an effective URL, by raw URL.
-pub(crate) async fn raws_of(deps: &Deps, account_id: i64, id: &EndpointId) -> Result<Vec<RawEndpoint>, Error> {
+pub(crate) async fn raws_of(deps: &Deps, account_id: AccountId, id: &EndpointId) -> Result<Vec<RawEndpoint>, Error> {
     Ok(store::endpoints::by_url_key(&deps.db, account_id, id.collection_id, &id.url_key()).await?)
 }
 

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_engine::template::SplitUrl;
+use portolan_ids::{AccountId, CollectionId};
 
 use crate::{
     Deps, Error, access, drift, endpoints,
@@ -34,7 +35,7 @@ const PAGE: usize = 100;
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     /// What is exported.
-    pub collection_id: i32,
+    pub collection_id: CollectionId,
     /// Also the headers of requests.
     pub include_headers: bool,
     /// URL and method where the page before ended.
@@ -67,7 +68,7 @@ pub async fn generate(deps: &Deps, caller: &Caller, selection: Selection) -> Res
     }
     let more = ids.len() > PAGE;
     ids.truncate(PAGE);
-    let mut by_owner: BTreeMap<i32, Vec<(String, String)>> = BTreeMap::new();
+    let mut by_owner: BTreeMap<CollectionId, Vec<(String, String)>> = BTreeMap::new();
     for id in &ids {
         by_owner.entry(owned[*id]).or_default().push((*id).clone());
     }
@@ -93,7 +94,7 @@ async fn owned_urls(
     deps: &Deps,
     caller: &Caller,
     collection: &Collection,
-) -> Result<BTreeMap<(String, String), i32>, Error> {
+) -> Result<BTreeMap<(String, String), CollectionId>, Error> {
     if collection.is_group() {
         let shown = endpoints::shown_by(deps, caller, collection.id).await?;
         let owned = shown.into_iter().rev().map(|known| ((known.id.url, known.id.method), known.id.collection_id));
@@ -105,8 +106,8 @@ async fn owned_urls(
 
 async fn load(
     deps: &Deps,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     ids: &[(String, String)],
 ) -> Result<Vec<Operation>, Error> {
     let url_keys: Vec<String> = ids.iter().map(|(url, method)| keys::endpoint_key(method, url)).collect();
@@ -157,7 +158,7 @@ async fn load(
 pub async fn declared_methods(
     deps: &Deps,
     caller: &Caller,
-    collection_id: i32,
+    collection_id: CollectionId,
 ) -> Result<BTreeMap<String, BTreeSet<String>>, Error> {
     let collection = access::readable(deps, caller, collection_id).await?.ok_or(Reason::CollectionNotFound)?;
     let mut methods: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -175,7 +176,7 @@ pub async fn declared_methods(
 ///
 /// # Errors
 /// `OPENAPI_SCHEMA_NOT_FOUND`, `COLLECTION_DEACTIVATED`.
-pub async fn declared_document(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<String, Error> {
+pub async fn declared_document(deps: &Deps, caller: &Caller, collection_id: CollectionId) -> Result<String, Error> {
     let missing = || portolan_api::Error::new(Reason::OpenapiSchemaNotFound).with("id", collection_id);
     let collection = access::readable(deps, caller, collection_id).await?.ok_or_else(missing)?;
     // Of several specifications the newest counts, of one second that which was ingested; the kept one is returned as it is.

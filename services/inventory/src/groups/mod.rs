@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
+use portolan_ids::{AccountId, CollectionId};
 use portolan_outbox::Change;
 use portolan_store::retrying;
 use serde_json::json;
@@ -60,7 +61,12 @@ pub async fn create(
 ///
 /// # Errors
 /// `COLLECTION_NOT_FOUND`, `GROUP_INVALID` for a collection that is no group, and those of [`create`].
-pub async fn update(deps: &Deps, caller: &Caller, group_id: i32, written: Vec<Written>) -> Result<String, Error> {
+pub async fn update(
+    deps: &Deps,
+    caller: &Caller,
+    group_id: CollectionId,
+    written: Vec<Written>,
+) -> Result<String, Error> {
     let understood = understood(deps, caller, written).await?;
     access::writable(deps, caller, group_id).await?;
     expect_room(deps, caller, Some(group_id), understood.patterns()).await?;
@@ -137,7 +143,12 @@ pub async fn remove_endpoints(
 ///
 /// # Errors
 /// `LIST_TOO_LONG` when the account has too many groups with a new one, or patterns with these.
-async fn expect_room(deps: &Deps, caller: &Caller, changed: Option<i32>, patterns: usize) -> Result<(), Error> {
+async fn expect_room(
+    deps: &Deps,
+    caller: &Caller,
+    changed: Option<CollectionId>,
+    patterns: usize,
+) -> Result<(), Error> {
     let mut tx = deps.db.begin_read().await?;
     let mut others = store::groups::conditions(&mut tx, caller.account_id).await?;
     tx.rollback().await?;
@@ -163,7 +174,7 @@ async fn expect_room(deps: &Deps, caller: &Caller, changed: Option<i32>, pattern
 /// # Errors
 /// `COLLECTION_NOT_FOUND`, `GROUP_INVALID` for a collection that is no group; `ROLE_HAS_NO_ACCESS` for a caller who sees
 /// only some collections and would grant what others have.
-pub async fn share(deps: &Deps, caller: &Caller, group_id: i32, shared: bool) -> Result<(), Error> {
+pub async fn share(deps: &Deps, caller: &Caller, group_id: CollectionId, shared: bool) -> Result<(), Error> {
     access::writable(deps, caller, group_id).await?;
     if !is_administrator(caller) {
         let role = caller.grant.display_role();
@@ -222,7 +233,7 @@ async fn chosen(deps: &Deps, caller: &Caller, endpoints: Option<Vec<EndpointId>>
     Ok(endpoints)
 }
 
-async fn visible_ids(deps: &Deps, caller: &Caller) -> Result<BTreeSet<i32>, Error> {
+async fn visible_ids(deps: &Deps, caller: &Caller) -> Result<BTreeSet<CollectionId>, Error> {
     Ok(collections::list(deps, caller).await?.into_iter().map(|collection| collection.id).collect())
 }
 
@@ -238,7 +249,7 @@ async fn by_name(deps: &Deps, caller: &Caller, name: Option<&str>) -> Result<Opt
 async fn change(
     deps: &Deps,
     caller: &Caller,
-    group_id: i32,
+    group_id: CollectionId,
     changed: impl Fn(&str) -> Result<Option<String>, Error>,
 ) -> Result<(), Error> {
     let account_id = caller.account_id;
@@ -257,7 +268,7 @@ async fn change(
 }
 
 /// Has all groups of an account look at all endpoints; returns the id of the job that does it.
-async fn find_members(deps: &Deps, account_id: i64) -> Result<String, Error> {
+async fn find_members(deps: &Deps, account_id: AccountId) -> Result<String, Error> {
     let job_id = retrying(|| async {
         let mut tx = deps.db.begin().await?;
         let job_id = jobs::ask(deps, &mut tx, account_id, Task::ComputeGroups { collection_id: None }).await?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use portolan_authz::Caller;
+use portolan_ids::AccountId;
 
 use crate::{
     Deps, Error, endpoints,
@@ -101,7 +102,7 @@ async fn search(
 
 async fn search_in(
     deps: &Deps,
-    account_id: i64,
+    account_id: AccountId,
     collection: &Collection,
     part: Part<'_>,
     conditions: &Conditions,

@@ -6,6 +6,7 @@ use std::{
 };
 
 use portolan_engine::{EndpointDelta, Observation, Sample, Verdict, observe, template::SplitUrl};
+use portolan_ids::AccountId;
 use portolan_log::Stored;
 use portolan_path::without_credentials;
 use portolan_record::Record;
@@ -43,14 +44,14 @@ pub struct Rejected {
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// By account and target.
-    pub deltas: BTreeMap<(i64, Target), Deltas>,
+    pub deltas: BTreeMap<(AccountId, Target), Deltas>,
     pub rejected: Vec<Rejected>,
     /// Records that were read.
     pub records: usize,
     /// Records of calls that are never part of an inventory.
     pub passed_over: usize,
     /// Accounts whose address ranges were not known.
-    pub unknown_accounts: HashSet<i64>,
+    pub unknown_accounts: HashSet<AccountId>,
     /// The rules that the records were read by.
     pub rules: Arc<Rules>,
 }
@@ -123,7 +124,7 @@ impl Batch {
         if observation.raw_url.contains('\0') {
             observation.raw_url = text::storable(&observation.raw_url);
         }
-        let account_id = record.account_id;
+        let account_id = record.account_id.into();
         let apart = !observation.declared
             && self.rules.is_apart(account_id, &target, observation.method.name(), &observation.raw_url);
         if apart {
@@ -184,14 +185,14 @@ pub fn fold(records: &[Stored], rules: Arc<Rules>, detectors: &DetectorSet) -> B
     let mut batch = Batch { rules, ..Batch::default() };
     for stored in records {
         match read_one(&stored.value, detectors) {
-            Ok((record, ..)) if batch.rules.missing.contains(&record.account_id) => {
+            Ok((record, ..)) if batch.rules.missing.contains(&record.account_id.into()) => {
                 let reason = format!("record member `akto_account_id` names no account: {}", record.account_id);
                 let record = stored.clone();
                 batch.rejected.push(Rejected { record, reason, is_of_nobody: true });
             }
             Ok((record, json, Verdict::Seen(observations))) => {
                 batch.records += 1;
-                let masked = masking::masked(&record, &observations, detectors.of(record.account_id));
+                let masked = masking::masked(&record, &observations, detectors.of(record.account_id.into()));
                 let json = masked.as_deref().unwrap_or(&json);
                 for observation in observations {
                     batch.add(&record, json, observation, stored.offset);
@@ -234,7 +235,7 @@ fn read_one<'v>(value: &'v [u8], detectors: &DetectorSet) -> Result<(Record<'v>,
             }
             None => Cow::Borrowed(json),
         };
-        let verdict = observe(&record, detectors.of(record.account_id));
+        let verdict = observe(&record, detectors.of(record.account_id.into()));
         Ok((record, json, verdict))
     }));
     let (record, json, verdict) = outcome.map_err(|_| "the record makes the engine fail".to_owned())??;
@@ -250,6 +251,6 @@ fn target_of(record: &Record<'_>, observation: &Observation) -> Target {
         {
             Target::Host(text::storable(host))
         }
-        _ => Target::Collection(record.collection_id),
+        _ => Target::Collection(record.collection_id.into()),
     }
 }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use portolan_ids::AccountId;
 use portolan_log::Positions;
 use portolan_runtime::now_s;
 use tokio::time::Instant;
@@ -88,7 +89,7 @@ pub async fn lag(store: &portolan_store::Store, log: &portolan_log::Log, ends: &
 ///
 /// # Errors
 /// When the tables cannot be read.
-pub async fn positions(deps: &Deps, account_id: i64) -> Result<Positions, Error> {
+pub async fn positions(deps: &Deps, account_id: AccountId) -> Result<Positions, Error> {
     // What is ahead is read first: once it is not, the position is there.
     let ahead = store::positions::of_account(&deps.db, deps.log.source(), account_id).await?;
     let mut known = deps.shared.positions.borrow().clone();
@@ -108,7 +109,7 @@ pub async fn positions(deps: &Deps, account_id: i64) -> Result<Positions, Error>
 /// When the tables cannot be read.
 pub async fn positions_at(
     deps: &Deps,
-    account_id: i64,
+    account_id: AccountId,
     awaited: &Positions,
     wait: Duration,
 ) -> Result<Positions, Error> {

@@ -19,6 +19,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use portolan_ids::AccountId;
+
 use crate::store::positions::{Cursor, Progress};
 
 /// The lane of records that name no account.
@@ -113,11 +115,11 @@ pub enum Verdict {
 /// The lane of a record, by the account that it names, without reading the rest: this happens before the note that a
 /// record is under work.
 pub fn lane_of(value: &[u8]) -> i64 {
-    account_of(value).unwrap_or(NOBODY)
+    account_of(value).map_or(NOBODY, Into::into)
 }
 
 /// The account that a record names.
-pub fn account_of(value: &[u8]) -> Option<i64> {
+pub fn account_of(value: &[u8]) -> Option<AccountId> {
     /// Where the account stands; numbers come as text, too.
     #[derive(serde::Deserialize)]
     struct Named<'v> {
@@ -125,7 +127,7 @@ pub fn account_of(value: &[u8]) -> Option<i64> {
         akto_account_id: &'v serde_json::value::RawValue,
     }
     let Named { akto_account_id } = serde_json::from_slice(value).ok()?;
-    akto_account_id.get().trim_matches('"').parse().ok().filter(|id| *id > 0)
+    akto_account_id.get().trim_matches('"').parse().ok().filter(|id| *id > AccountId(0))
 }
 
 impl Lanes {
@@ -287,8 +289,8 @@ impl Step {
     }
 
     /// Of whom its records are; 0 for those of several.
-    pub fn account_id(&self) -> i64 {
-        self.lane.unwrap_or(NOBODY)
+    pub fn account_id(&self) -> AccountId {
+        self.lane.unwrap_or(NOBODY).into()
     }
 
     /// Whether it has taken records.

@@ -1,5 +1,7 @@
 use std::{collections::HashSet, sync::Arc};
 
+use portolan_ids::AccountId;
+
 use crate::{
     Deps, Error,
     model::rules::{Rules, targets},
@@ -38,9 +40,9 @@ pub async fn current(deps: &Deps) -> Result<Arc<Rules>, Error> {
 }
 
 /// Rules with what is known of further accounts.
-pub async fn with_accounts(rules: &Rules, deps: &Deps, account_ids: &HashSet<i64>) -> Arc<Rules> {
+pub async fn with_accounts(rules: &Rules, deps: &Deps, account_ids: &HashSet<AccountId>) -> Arc<Rules> {
     let mut rules = rules.clone();
-    let account_ids: Vec<i64> = account_ids.iter().copied().collect();
+    let account_ids: Vec<AccountId> = account_ids.iter().copied().collect();
     for some in account_ids.chunks(ASKED_AT_ONCE) {
         let asked = some.iter().map(async |account_id| (*account_id, policies::of_account(deps, *account_id).await));
         for (account_id, policy) in futures::future::join_all(asked).await {

@@ -4,6 +4,7 @@ use std::{
 };
 
 use portolan_engine::template::Catalog;
+use portolan_ids::{AccountId, CollectionId, NamedCollectionId};
 use portolan_runtime::now_s;
 use portolan_store::Tx;
 
@@ -56,7 +57,7 @@ pub async fn apply(
     for _ in 0..unknown_hosts(deps, batch, hosts).await? {
         fresh_ids.push(deps.collection_id().await?);
     }
-    let accounts: BTreeSet<i64> = batch.deltas.keys().map(|(account_id, _)| *account_id).collect();
+    let accounts: BTreeSet<AccountId> = batch.deltas.keys().map(|(account_id, _)| *account_id).collect();
     let new_accounts = deps.without_default(accounts);
 
     let mut tx = deps.db.begin().await?;
@@ -83,8 +84,8 @@ pub async fn apply(
 
 /// A collection as it is written, with what is to be remembered of it.
 pub struct Written {
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     version: i64,
     catalog: Catalog,
 }
@@ -92,7 +93,7 @@ pub struct Written {
 #[cfg(any(fuzzing, test))]
 impl Written {
     /// Account and collection.
-    pub fn place(&self) -> (i64, i32) {
+    pub fn place(&self) -> (AccountId, CollectionId) {
         (self.account_id, self.collection_id)
     }
 }
@@ -102,16 +103,16 @@ pub async fn put(
     tx: &mut Tx,
     catalogs: &Catalogs,
     batch: &Batch,
-    fresh_ids: Vec<i32>,
+    fresh_ids: Vec<CollectionId>,
 ) -> Result<Option<Vec<Written>>, Error> {
     let mut written = Vec::new();
-    let mut news: BTreeMap<i64, Vec<News>> = BTreeMap::new();
+    let mut news: BTreeMap<AccountId, Vec<News>> = BTreeMap::new();
     let locked = locked(tx, batch, fresh_ids).await?;
     // Whoever changes the rules of a collection holds it, so they stay as they are from here to the commit.
     if store::demerged::version(tx).await? != batch.rules.version {
         return Ok(None);
     }
-    let mut changes: BTreeMap<(i64, i32), Changed> = BTreeMap::new();
+    let mut changes: BTreeMap<(AccountId, CollectionId), Changed> = BTreeMap::new();
     let mut collapsed_collections = Vec::new();
     for ((account_id, collection_id), Found { version, redacted, mut deltas }) in locked {
         if redacted {
@@ -121,9 +122,14 @@ pub async fn put(
         let (deltas, rest) = writer::fit(&catalog, deltas, catalogs.urls_bytes_max);
         if !rest.is_empty() {
             let count = records_of(&rest);
-            store::collections::add_dropped(tx, account_id, i64::from(collection_id), count).await?;
+            store::collections::add_dropped(tx, account_id, collection_id, count).await?;
             metrics::counter!(DROPPED).increment(count.unsigned_abs());
-            tracing::warn!(account_id, collection_id, count, "records of new URLs are dropped: the collection is full");
+            tracing::warn!(
+                account_id = account_id.get(),
+                collection_id = collection_id.get(),
+                count,
+                "records of new URLs are dropped: the collection is full"
+            );
         }
         let writer = CollectionWriter::new(tx, account_id, collection_id, &mut catalog);
         let mut changed = writer.write(deltas).await?;
@@ -174,31 +180,36 @@ struct Found {
     deltas: Deltas,
 }
 
-type Locked = BTreeMap<(i64, i32), Found>;
+type Locked = BTreeMap<(AccountId, CollectionId), Found>;
 
 /// Finds the collection of each target, holds it, and brings together what goes to the same one. Records for a deleted
 /// or deactivated collection are dropped; those for one that the account never had go to the default collection.
-async fn locked(tx: &mut Tx, batch: &Batch, mut fresh_ids: Vec<i32>) -> Result<Locked, Error> {
+async fn locked(tx: &mut Tx, batch: &Batch, mut fresh_ids: Vec<CollectionId>) -> Result<Locked, Error> {
     // All writers take locks in the order of ids, so that they do not wait for each other in a circle.
-    let mut wanted: BTreeMap<(i64, i64), Vec<&Deltas>> = BTreeMap::new();
+    let mut wanted: BTreeMap<(AccountId, NamedCollectionId), Vec<&Deltas>> = BTreeMap::new();
     for ((account_id, target), deltas) in &batch.deltas {
         let id = match target {
             Target::Collection(id) => *id,
-            Target::Host(host) => i64::from(ensure_host(tx, *account_id, host, &mut fresh_ids).await?),
+            Target::Host(host) => ensure_host(tx, *account_id, host, &mut fresh_ids).await?.into(),
         };
         wanted.entry((*account_id, id)).or_default().push(deltas);
     }
     let mut locked = Locked::new();
-    let mut strays: BTreeMap<i64, Vec<&Deltas>> = BTreeMap::new();
+    let mut strays: BTreeMap<AccountId, Vec<&Deltas>> = BTreeMap::new();
     for ((account_id, id), parts) in wanted {
         match store::collections::lock(tx, account_id, id).await? {
             Some(found) if found.deleted || found.deactivated => {
                 let count = parts.iter().map(|part| records_of(part)).sum();
                 store::collections::add_dropped(tx, account_id, id, count).await?;
-                tracing::debug!(account_id, collection_id = id, count, "records of an inactive collection are dropped");
+                tracing::debug!(
+                    account_id = account_id.get(),
+                    collection_id = id.get(),
+                    count,
+                    "records of an inactive collection are dropped"
+                );
             }
             Some(found) if !found.is_group => {
-                let id = i32::try_from(id).map_err(|_| Error::Internal(format!("collection id {id}")))?;
+                let id = CollectionId::try_from(id).map_err(|_| Error::Internal(format!("collection id {id}")))?;
                 let fresh = || Found { version: found.version, redacted: found.redacted, deltas: Deltas::new() };
                 add_parts(&mut locked.entry((account_id, id)).or_insert_with(fresh).deltas, parts);
             }
@@ -208,14 +219,14 @@ async fn locked(tx: &mut Tx, batch: &Batch, mut fresh_ids: Vec<i32>) -> Result<L
     for (account_id, parts) in strays {
         let deltas = match locked.entry((account_id, DEFAULT_ID)) {
             Entry::Occupied(known) => &mut known.into_mut().deltas,
-            Entry::Vacant(place) => match store::collections::lock(tx, account_id, i64::from(DEFAULT_ID)).await? {
+            Entry::Vacant(place) => match store::collections::lock(tx, account_id, DEFAULT_ID).await? {
                 Some(found) if !found.deactivated => {
                     let fresh = Found { version: found.version, redacted: found.redacted, deltas: Deltas::new() };
                     &mut place.insert(fresh).deltas
                 }
                 _ => {
                     let count = parts.iter().map(|part| records_of(part)).sum();
-                    store::collections::add_dropped(tx, account_id, i64::from(DEFAULT_ID), count).await?;
+                    store::collections::add_dropped(tx, account_id, DEFAULT_ID, count).await?;
                     continue;
                 }
             },
@@ -239,7 +250,12 @@ fn add_parts(deltas: &mut Deltas, parts: Vec<&Deltas>) {
 }
 
 /// The collection of a host, made when there is none.
-async fn ensure_host(tx: &mut Tx, account_id: i64, host: &str, fresh_ids: &mut Vec<i32>) -> Result<i32, Error> {
+async fn ensure_host(
+    tx: &mut Tx,
+    account_id: AccountId,
+    host: &str,
+    fresh_ids: &mut Vec<CollectionId>,
+) -> Result<CollectionId, Error> {
     for _ in 0..HOST_ATTEMPTS_MAX {
         if let Some(id) = store::collections::host_id(tx, account_id, host).await? {
             return Ok(id);

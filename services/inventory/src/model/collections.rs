@@ -1,5 +1,6 @@
 use portolan_api::{Access, Error, Feature, Reason};
 use portolan_authz::{Caller, Scope};
+use portolan_ids::{CollectionId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::model::groups::GROUP_KIND;
@@ -10,10 +11,10 @@ pub fn sees(caller: &Caller, collection: &Collection) -> bool {
 }
 
 /// The collection that every account has.
-pub const DEFAULT_ID: i32 = 0;
+pub const DEFAULT_ID: CollectionId = CollectionId(0);
 
 /// Stands for no collection where a request names none.
-pub const NO_COLLECTION: i32 = -1;
+pub const NO_COLLECTION: CollectionId = CollectionId(-1);
 
 /// Longest name, as documented.
 const NAME_CHARACTERS_MAX: usize = 60;
@@ -40,7 +41,7 @@ const ENDPOINT_SOURCE: &str = "ENDPOINT";
 #[derive(Clone, Debug, PartialEq)]
 pub struct Collection {
     /// Unique in the account.
-    pub id: i32,
+    pub id: CollectionId,
     /// Unique in the account.
     pub name: String,
     /// In the words of its maker.
@@ -74,7 +75,7 @@ pub struct Collection {
     /// No value of a redacted collection is left.
     pub values_removed: bool,
     /// The user that made it; nothing for those of hosts and of the installation.
-    pub made_by: Option<i64>,
+    pub made_by: Option<UserId>,
     /// Nothing but [`Sharing::None`] for a plain collection.
     pub sharing: Sharing,
 }

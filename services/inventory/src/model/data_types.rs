@@ -5,6 +5,7 @@ use std::{
 
 use portolan_api::{Error, Reason};
 use portolan_engine::{Conditions, CustomRule, CustomType, Detectors, PiiType, Position, Predicate, SubType};
+use portolan_ids::AccountId;
 use serde::{Deserialize, Serialize};
 
 use crate::model::text;
@@ -165,7 +166,7 @@ pub(crate) fn set<T>(known: &mut T, wanted: Option<T>) {
 #[derive(Debug, Default)]
 pub struct DetectorSet {
     pub(crate) common: Detectors,
-    pub(crate) accounts: HashMap<i64, Arc<OfAccount>>,
+    pub(crate) accounts: HashMap<AccountId, Arc<OfAccount>>,
 }
 
 /// The detectors of one account, with the kinds that they follow from.
@@ -183,13 +184,13 @@ impl OfAccount {
 
 impl DetectorSet {
     /// Those of an account; the built-in ones where it has none of its own.
-    pub fn of(&self, account_id: i64) -> &Detectors {
+    pub fn of(&self, account_id: AccountId) -> &Detectors {
         self.accounts.get(&account_id).map_or(&self.common, |own| &own.detectors)
     }
 
     /// The same detectors where these accounts have these kinds; those of an account whose kinds are other than before are
     /// made anew, which takes a while.
-    pub(crate) fn with(&self, by_account: BTreeMap<i64, Vec<DataType>>) -> Self {
+    pub(crate) fn with(&self, by_account: BTreeMap<AccountId, Vec<DataType>>) -> Self {
         let accounts = by_account.into_iter().map(|(account_id, rows)| {
             let known = self.accounts.get(&account_id).filter(|known| known.rows == rows).cloned();
             (account_id, known.unwrap_or_else(|| Arc::new(OfAccount::new(rows))))
@@ -374,11 +375,12 @@ mod tests {
             created_at: 0,
             updated_at: 0,
         };
-        let first = DetectorSet::default().with([(1, vec![kind("A", "a")]), (2, vec![kind("B", "b")])].into());
-        let second = first.with([(1, vec![kind("A", "c")]), (2, vec![kind("B", "b")])].into());
-        assert!(Arc::ptr_eq(&first.accounts[&2], &second.accounts[&2]), "made anew for the change of another one");
-        assert!(!Arc::ptr_eq(&first.accounts[&1], &second.accounts[&1]));
-        assert_eq!(second.with([(2, vec![kind("B", "b")])].into()).accounts.len(), 1, "an account without kinds");
+        let (one, two) = (AccountId(1), AccountId(2));
+        let first = DetectorSet::default().with([(one, vec![kind("A", "a")]), (two, vec![kind("B", "b")])].into());
+        let second = first.with([(one, vec![kind("A", "c")]), (two, vec![kind("B", "b")])].into());
+        assert!(Arc::ptr_eq(&first.accounts[&two], &second.accounts[&two]), "made anew for the change of another one");
+        assert!(!Arc::ptr_eq(&first.accounts[&one], &second.accounts[&one]));
+        assert_eq!(second.with([(two, vec![kind("B", "b")])].into()).accounts.len(), 1, "an account without kinds");
         assert_eq!(kind("A", "a").patterns(), 1);
     }
 }

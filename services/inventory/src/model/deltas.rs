@@ -4,6 +4,7 @@ use portolan_engine::{
     Aggregate, EndpointDelta, Method, ParameterKey, Samples,
     template::{SplitUrl, without_query},
 };
+use portolan_ids::NamedCollectionId;
 use portolan_record::Record;
 
 use crate::model::{calls::Calls, drift::Declared, endpoints::RawEndpoint, text};
@@ -12,7 +13,7 @@ use crate::model::{calls::Calls, drift::Declared, endpoints::RawEndpoint, text};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
     /// The collection that the record names.
-    Collection(i64),
+    Collection(NamedCollectionId),
     /// The collection of a host, in lower case.
     Host(String),
 }

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portolan_engine::{AccessType, ApiType, AuthSet, AuthType, EndpointKind, Facts, template::SplitUrl};
+use portolan_ids::CollectionId;
 use portolan_path::Template;
 use portolan_record::Source;
 
@@ -27,7 +28,7 @@ const NEW_S: i64 = 30 * 24 * 3_600;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointId {
     /// The collection that it is in.
-    pub collection_id: i32,
+    pub collection_id: CollectionId,
     /// The effective URL: static, or a template.
     pub url: String,
     /// In capital letters.
@@ -102,7 +103,7 @@ pub struct Endpoint {
     /// What a user wrote, else what a specification says.
     pub description: Option<String>,
     /// The groups that show it.
-    pub group_ids: Vec<i32>,
+    pub group_ids: Vec<CollectionId>,
     /// What specifications sort it under.
     pub tags: Vec<Tag>,
 }
@@ -126,7 +127,7 @@ impl Endpoint {
     }
 
     /// The raw rows of one effective URL as one endpoint; nothing when none of them proves it.
-    pub(crate) fn of(collection_id: i32, raws: &[RawEndpoint], is_sensitive: bool, now: i64) -> Option<Self> {
+    pub(crate) fn of(collection_id: CollectionId, raws: &[RawEndpoint], is_sensitive: bool, now: i64) -> Option<Self> {
         let first = raws.first().filter(|_| raws.iter().any(|raw| raw.proven))?;
         let facts = || raws.iter().map(|raw| &raw.facts);
         let mut sources: BTreeMap<Source, i64> = BTreeMap::new();
@@ -264,16 +265,20 @@ mod tests {
     #[test]
     fn unproven_urls_join_but_make_no_endpoint() {
         let jwt = [AuthType::Jwt];
-        assert!(Endpoint::of(1, &[raw("/a/x", 404, &jwt)], false, 0).is_none());
-        let endpoint = Endpoint::of(1, &[raw("/a/x", 404, &jwt), raw("/a/y", 200, &jwt)], true, 150).unwrap();
+        assert!(Endpoint::of(CollectionId(1), &[raw("/a/x", 404, &jwt)], false, 0).is_none());
+        let endpoint =
+            Endpoint::of(CollectionId(1), &[raw("/a/x", 404, &jwt), raw("/a/y", 200, &jwt)], true, 150).unwrap();
         assert_eq!(endpoint.response_codes, [200, 404]);
         assert_eq!(endpoint.risk_score, 2.0);
-        assert_eq!(Endpoint::of(1, &[raw("/a/y", 200, &jwt)], false, 100 + NEW_S + 1).unwrap().risk_score, 0.0);
+        assert_eq!(
+            Endpoint::of(CollectionId(1), &[raw("/a/y", 200, &jwt)], false, 100 + NEW_S + 1).unwrap().risk_score,
+            0.0
+        );
     }
 
     #[test]
     fn one_unauthenticated_call_outweighs_all() {
-        let of = |raws: &[RawEndpoint]| Endpoint::of(1, raws, false, 0).unwrap().actual_auth_types();
+        let of = |raws: &[RawEndpoint]| Endpoint::of(CollectionId(1), raws, false, 0).unwrap().actual_auth_types();
         let both = [AuthType::Jwt, AuthType::Basic];
         assert_eq!(of(&[raw("/a/x", 200, &both), raw("/a/y", 200, &[AuthType::Bearer])]).len(), 3);
         assert_eq!(of(&[raw("/a/x", 200, &both), raw("/a/y", 200, &[])]), [AuthType::Unauthenticated]);
@@ -289,7 +294,8 @@ mod tests {
             tags: Vec::new(),
             variables: Vec::new(),
         });
-        let description = |raw: &RawEndpoint| Endpoint::of(1, std::slice::from_ref(raw), false, 0).unwrap().description;
+        let description =
+            |raw: &RawEndpoint| Endpoint::of(CollectionId(1), std::slice::from_ref(raw), false, 0).unwrap().description;
         assert_eq!(description(&raw).as_deref(), Some("declared"));
         raw.description = Some(String::new());
         assert_eq!(description(&raw).as_deref(), Some(""));

@@ -1,4 +1,5 @@
 use portolan_engine::template::SplitUrl;
+use portolan_ids::{AccountId, CollectionId};
 
 /// What became of one effective URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,9 +41,9 @@ pub struct EdgeEndpoint {
     /// Unique in the installation.
     pub endpoint_id: i64,
     /// The account that it belongs to.
-    pub account_id: i64,
+    pub account_id: AccountId,
     /// The collection that it is in.
-    pub collection_id: i32,
+    pub collection_id: CollectionId,
     /// Of the collection.
     pub host_name: Option<String>,
     /// In capital letters.
@@ -95,8 +96,8 @@ mod tests {
             EdgeEndpoint {
                 version: 1,
                 endpoint_id: 1,
-                account_id: 1,
-                collection_id: 1,
+                account_id: AccountId(1),
+                collection_id: CollectionId(1),
                 host_name: host.map(str::to_owned),
                 method: "GET".into(),
                 url: url.into(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use portolan_engine::AccessType;
+use portolan_ids::{CollectionId, NamedCollectionId};
 use portolan_jobs::{Readers, Subject};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,11 +14,11 @@ use serde_json::Value;
 #[allow(missing_docs, reason = "the text of each variant says what its fields are")]
 pub enum Task {
     /// Removes what a deleted collection held, here and elsewhere.
-    DeleteCollection { collection_id: i32 },
+    DeleteCollection { collection_id: CollectionId },
     /// Removes the values of a redacted collection, here and elsewhere.
-    RedactCollection { collection_id: i32 },
+    RedactCollection { collection_id: CollectionId },
     /// Lets groups look at the endpoints of a collection, or of all.
-    ComputeGroups { collection_id: Option<i32> },
+    ComputeGroups { collection_id: Option<CollectionId> },
     /// Decides the access types of endpoints anew.
     ApplyAccessTypes,
     /// Derives the access types of collections from those of their endpoints.
@@ -73,7 +74,7 @@ impl Cursor {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// This one is next, or the first after it.
-    pub collection_id: i64,
+    pub collection_id: NamedCollectionId,
     /// In it, everything up to this key is done.
     pub key: String,
     /// In it, the access types of what is done.
@@ -86,8 +87,8 @@ pub struct Place {
 
 impl Place {
     /// The beginning of the collection after this one.
-    pub fn behind(collection_id: i32) -> Self {
-        Self { collection_id: i64::from(collection_id) + 1, ..Self::default() }
+    pub fn behind(collection_id: CollectionId) -> Self {
+        Self { collection_id: NamedCollectionId(i64::from(collection_id.get()) + 1), ..Self::default() }
     }
 }
 

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use portolan_engine::{Aggregate, ParameterKey};
+use portolan_ids::CollectionId;
 
 use crate::model::{endpoints::EndpointId, keys};
 
@@ -8,7 +9,7 @@ use crate::model::{endpoints::EndpointId, keys};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// Of the endpoint.
-    pub collection_id: i32,
+    pub collection_id: CollectionId,
     /// A template.
     pub url: String,
     /// Upper case.
@@ -41,7 +42,7 @@ pub struct Marked {
 
 /// The marks of some collections, for a look-up by parameter.
 #[derive(Debug, Default)]
-pub struct Markings(HashMap<(i32, String, i32, bool, String), bool>);
+pub struct Markings(HashMap<(CollectionId, String, i32, bool, String), bool>);
 
 impl FromIterator<Marked> for Markings {
     fn from_iter<T: IntoIterator<Item = Marked>>(list: T) -> Self {

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use portolan_engine::{Aggregate, Detectors, ParameterKey, Values, joined_parameters};
+use portolan_ids::CollectionId;
 
 use crate::model::endpoints::{EndpointId, RawEndpoint};
 
@@ -16,7 +17,7 @@ pub struct Parameter {
     /// Left out where many endpoints are listed.
     pub with_values: bool,
     /// The groups that show the endpoint.
-    pub group_ids: Vec<i32>,
+    pub group_ids: Vec<CollectionId>,
 }
 
 /// A stored parameter of one raw URL.
@@ -34,7 +35,7 @@ pub struct RawParameter {
 #[derive(Clone, Debug, Default)]
 pub struct SensitiveFilter {
     /// Nothing for every collection that the caller may see.
-    pub collection_id: Option<i32>,
+    pub collection_id: Option<CollectionId>,
     /// Of one endpoint alone.
     pub url: Option<String>,
     /// Of one method alone.

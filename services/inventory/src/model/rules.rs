@@ -4,6 +4,7 @@ use std::{
 };
 
 use portolan_engine::AccessPolicy;
+use portolan_ids::{AccountId, CollectionId};
 
 use crate::model::deltas::Target;
 
@@ -14,13 +15,13 @@ pub struct Rules {
     /// Of the templates and redactions.
     pub version: i64,
     /// Method and URL of the templates that are taken apart.
-    pub demerged: HashMap<(i64, Target), HashSet<(String, String)>>,
+    pub demerged: HashMap<(AccountId, Target), HashSet<(String, String)>>,
     /// Accounts with what of them is not kept.
-    pub redacted: HashSet<(i64, Target)>,
+    pub redacted: HashSet<(AccountId, Target)>,
     /// Absent for an account that was not met yet.
-    pub policies: HashMap<i64, Arc<AccessPolicy>>,
+    pub policies: HashMap<AccountId, Arc<AccessPolicy>>,
     /// Accounts that do not exist. They are asked for with every part of a batch, since each may be made meanwhile.
-    pub missing: HashSet<i64>,
+    pub missing: HashSet<AccountId>,
 }
 
 impl Rules {
@@ -35,7 +36,7 @@ impl Rules {
     }
 
     /// Whether the template stands for nothing here, so that each URL stands for itself.
-    pub fn is_apart(&self, account_id: i64, target: &Target, method: &str, url: &str) -> bool {
+    pub fn is_apart(&self, account_id: AccountId, target: &Target, method: &str, url: &str) -> bool {
         !self.demerged.is_empty()
             && self
                 .demerged
@@ -44,12 +45,12 @@ impl Rules {
     }
 
     /// Whether values of this are not kept.
-    pub fn is_redacted(&self, account_id: i64, target: &Target) -> bool {
+    pub fn is_redacted(&self, account_id: AccountId, target: &Target) -> bool {
         !self.redacted.is_empty() && self.redacted.contains(&(account_id, target.clone()))
     }
 }
 
 /// How records name a collection: by its id, and a host's by the host.
-pub fn targets(collection_id: i32, host: Option<String>) -> impl Iterator<Item = Target> {
-    [Some(Target::Collection(i64::from(collection_id))), host.map(Target::Host)].into_iter().flatten()
+pub fn targets(collection_id: CollectionId, host: Option<String>) -> impl Iterator<Item = Target> {
+    [Some(Target::Collection(collection_id.into())), host.map(Target::Host)].into_iter().flatten()
 }

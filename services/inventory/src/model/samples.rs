@@ -1,3 +1,5 @@
+use portolan_ids::CollectionId;
+
 use crate::model::endpoints::EndpointId;
 
 /// Calls kept of an endpoint, the newest.
@@ -9,7 +11,7 @@ pub struct Calls {
     /// Whose they are.
     pub endpoint: EndpointId,
     /// The groups that show it.
-    pub group_ids: Vec<i32>,
+    pub group_ids: Vec<CollectionId>,
     /// Ingest records as JSON texts, the newest first.
     pub records: Vec<String>,
 }

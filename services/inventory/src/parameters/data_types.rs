@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_engine::SubType;
+use portolan_ids::AccountId;
 use portolan_runtime::now_s;
 use portolan_store::{Tx, retrying};
 
@@ -41,7 +42,7 @@ pub async fn detectors(deps: &Deps) -> Result<Arc<DetectorSet>, Error> {
     {
         return Ok(set.clone());
     }
-    let mut by_account: BTreeMap<i64, Vec<DataType>> = BTreeMap::new();
+    let mut by_account: BTreeMap<AccountId, Vec<DataType>> = BTreeMap::new();
     for (account_id, row) in store::data_types::list_all(&deps.db).await? {
         by_account.entry(account_id).or_default().push(row);
     }
@@ -200,7 +201,7 @@ fn expect_few_patterns(all: &[DataType], wanted: &DataType) -> Result<(), Error>
 }
 
 /// Kinds of data tell identifiers in URLs too: endpoints that are there follow a change of them.
-async fn apply_to_urls(deps: &Deps, tx: &mut Tx, account_id: i64) -> Result<(), Error> {
+async fn apply_to_urls(deps: &Deps, tx: &mut Tx, account_id: AccountId) -> Result<(), Error> {
     jobs::ask(deps, tx, account_id, Task::ApplyTemplateRules).await?;
     Ok(store::templates::reset(tx, account_id).await?)
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
+use portolan_ids::AccountId;
 use portolan_runtime::now_s;
 use portolan_store::retrying;
 
@@ -24,7 +25,7 @@ const MARKINGS_MAX: usize = 10_000;
 const TEXT_CHARACTERS_MAX: usize = 8_192;
 
 /// All marks of an account.
-pub async fn of_account(deps: &Deps, account_id: i64) -> Result<Markings, Error> {
+pub async fn of_account(deps: &Deps, account_id: AccountId) -> Result<Markings, Error> {
     Ok(store::markings::list(&deps.db, account_id).await?.into_iter().collect())
 }
 
@@ -78,7 +79,7 @@ pub async fn set_many(
     save(deps, caller.account_id, &wanted, sensitive).await
 }
 
-async fn save(deps: &Deps, account_id: i64, places: &[Place], sensitive: bool) -> Result<(usize, usize), Error> {
+async fn save(deps: &Deps, account_id: AccountId, places: &[Place], sensitive: bool) -> Result<(usize, usize), Error> {
     retrying(|| async {
         let mut tx = deps.db.begin().await?;
         let mut updates = 0;

@@ -5,6 +5,7 @@ pub mod recent;
 use std::collections::{BTreeMap, BTreeSet};
 
 use portolan_authz::Caller;
+use portolan_ids::{AccountId, CollectionId};
 
 use crate::{
     Deps, Error, access,
@@ -93,7 +94,7 @@ pub async fn list_sensitive(
         return Ok((Vec::new(), Vec::new()));
     }
     let view = View::of(deps, caller).await?;
-    let parts: BTreeMap<i32, Part<'_>> = match filter.collection_id {
+    let parts: BTreeMap<CollectionId, Part<'_>> = match filter.collection_id {
         Some(id) => match access::readable(deps, caller, id).await? {
             Some(group) if group.is_group() => {
                 shown = of_group(deps, &view, account_id, id).await?;
@@ -148,9 +149,9 @@ pub async fn list_sensitive(
 async fn of_group(
     deps: &Deps,
     view: &View,
-    account_id: i64,
-    group_id: i32,
-) -> Result<BTreeMap<i32, BTreeSet<String>>, Error> {
+    account_id: AccountId,
+    group_id: CollectionId,
+) -> Result<BTreeMap<CollectionId, BTreeSet<String>>, Error> {
     let shown = view.of_group(deps, account_id, group_id).await?;
     Ok(shown.into_iter().map(|(owner, url_keys)| (owner, url_keys.into_iter().collect())).collect())
 }

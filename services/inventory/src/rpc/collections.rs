@@ -2,6 +2,7 @@
 
 use portolan_api::inventory::{v1 as pb, v1::collection_service_server::CollectionService};
 use portolan_authz::Caller;
+use portolan_ids::NamedCollectionId;
 use tonic::{Request, Response};
 
 use crate::{
@@ -18,10 +19,10 @@ impl Rpc {
         &self,
         caller: &Caller,
         refs: Vec<pb::CollectionRef>,
-        mut ids: Vec<i32>,
+        ids: Vec<i32>,
         is_deactivated: bool,
     ) -> Result<Vec<pb::ApiCollection>, Error> {
-        ids.extend(refs.iter().map(|named| named.id));
+        let ids = ids.into_iter().chain(refs.iter().map(|named| named.id)).map(Into::into).collect();
         let (changed, job_ids) = collections::update_deactivated(&self.deps, caller, ids, is_deactivated).await?;
         runner::follow_up(&self.deps, caller.account_id, &job_ids).await;
         Ok(changed.into_iter().map(convert::collection).collect())
@@ -65,7 +66,7 @@ impl CollectionService for Rpc {
 
     async fn get_collection(&self, request: Request<pb::GetCollectionRequest>) -> Answer<pb::GetCollectionResponse> {
         let (caller, request) = Caller::split(request)?;
-        let found = collections::get(&self.deps, &caller, request.api_collection_id).await?;
+        let found = collections::get(&self.deps, &caller, request.api_collection_id.into()).await?;
         let api_collections = found.into_iter().map(convert::collection).collect();
         Ok(Response::new(pb::GetCollectionResponse { api_collections }))
     }
@@ -75,9 +76,13 @@ impl CollectionService for Rpc {
         request: Request<pb::NameCollectionsRequest>,
     ) -> Answer<pb::NameCollectionsResponse> {
         let pb::NameCollectionsRequest { account_id, ids } = request.into_inner();
-        let existing = collections::existing(&self.deps, account_id, &ids).await?;
-        let name =
-            |known: Collection| pb::CollectionName { id: known.id.into(), scopes: known.scopes(), name: known.name };
+        let ids: Vec<NamedCollectionId> = ids.into_iter().map(Into::into).collect();
+        let existing = collections::existing(&self.deps, account_id.into(), &ids).await?;
+        let name = |known: Collection| pb::CollectionName {
+            id: known.id.get().into(),
+            scopes: known.scopes(),
+            name: known.name,
+        };
         let collections = existing.into_iter().map(name).collect();
         Ok(tonic::Response::new(pb::NameCollectionsResponse { collections }))
     }
@@ -97,7 +102,7 @@ impl CollectionService for Rpc {
         request: Request<pb::UpdateCollectionDescriptionRequest>,
     ) -> Answer<pb::UpdateCollectionDescriptionResponse> {
         let (caller, request) = Caller::split(request)?;
-        let (id, text) = (request.api_collection_id, request.description);
+        let (id, text) = (request.api_collection_id.into(), request.description);
         let updated = collections::update_description(&self.deps, &caller, id, text, request.is_system_prompt).await;
         updated?;
         Ok(Response::new(pb::UpdateCollectionDescriptionResponse {}))
@@ -109,7 +114,7 @@ impl CollectionService for Rpc {
     ) -> Answer<pb::RenameCollectionResponse> {
         let (caller, request) = Caller::split(request)?;
         let name = CollectionName::parse(request.collection_name)?;
-        collections::rename(&self.deps, &caller, request.api_collection_id, name).await?;
+        collections::rename(&self.deps, &caller, request.api_collection_id.into(), name).await?;
         Ok(Response::new(pb::RenameCollectionResponse {}))
     }
 
@@ -126,7 +131,8 @@ impl CollectionService for Rpc {
             // The documented members alone ask for no change.
             (false, None) => return Ok(Response::new(pb::UpdateCollectionTagsResponse {})),
         };
-        let job_ids = collections::update_tags(&self.deps, &caller, request.api_collection_ids, change).await?;
+        let ids = convert::collections_named(request.api_collection_ids);
+        let job_ids = collections::update_tags(&self.deps, &caller, ids, change).await?;
         runner::follow_up(&self.deps, caller.account_id, &job_ids).await;
         Ok(Response::new(pb::UpdateCollectionTagsResponse {}))
     }
@@ -136,7 +142,8 @@ impl CollectionService for Rpc {
         request: Request<pb::ToggleTestScopeRequest>,
     ) -> Answer<pb::ToggleTestScopeResponse> {
         let (caller, request) = Caller::split(request)?;
-        let (ids, is_out) = (request.api_collection_ids, !request.current_is_out_of_testing_scope_val);
+        let ids = convert::collections_named(request.api_collection_ids);
+        let is_out = !request.current_is_out_of_testing_scope_val;
         collections::update_test_scope(&self.deps, &caller, ids, is_out).await?;
         Ok(Response::new(pb::ToggleTestScopeResponse { success: true }))
     }
@@ -164,7 +171,7 @@ impl CollectionService for Rpc {
         request: Request<pb::RedactCollectionRequest>,
     ) -> Answer<pb::RedactCollectionResponse> {
         let (caller, request) = Caller::split(request)?;
-        let job_id = redaction::update(&self.deps, &caller, request.api_collection_id, request.redacted).await?;
+        let job_id = redaction::update(&self.deps, &caller, request.api_collection_id.into(), request.redacted).await?;
         runner::follow_up(&self.deps, caller.account_id, job_id.as_slice()).await;
         Ok(Response::new(pb::RedactCollectionResponse { job_id }))
     }
@@ -174,7 +181,7 @@ impl CollectionService for Rpc {
         request: Request<pb::DeleteCollectionRequest>,
     ) -> Answer<pb::DeleteCollectionResponse> {
         let (caller, request) = Caller::split(request)?;
-        let id = request.api_collection_id;
+        let id = request.api_collection_id.into();
         access::writable(&self.deps, &caller, id).await?;
         let job_ids = collections::delete(&self.deps, &caller, vec![id]).await?;
         let job_id = job_ids.into_iter().next().unwrap_or_default();
@@ -186,8 +193,8 @@ impl CollectionService for Rpc {
         request: Request<pb::DeleteCollectionsRequest>,
     ) -> Answer<pb::DeleteCollectionsResponse> {
         let (caller, request) = Caller::split(request)?;
-        let mut ids = request.api_collection_ids;
-        ids.extend(request.api_collections.iter().map(|collection| collection.id));
+        let named = request.api_collections.iter().map(|collection| collection.id);
+        let ids = request.api_collection_ids.into_iter().chain(named).map(Into::into).collect();
         let job_ids = collections::delete(&self.deps, &caller, ids).await?;
         Ok(Response::new(pb::DeleteCollectionsResponse { job_id: job_ids.last().cloned(), job_ids }))
     }
@@ -197,7 +204,7 @@ impl CollectionService for Rpc {
         request: Request<pb::EnsureImportTargetRequest>,
     ) -> Answer<pb::EnsureImportTargetResponse> {
         let (caller, request) = Caller::split(request)?;
-        let (id, name) = (request.api_collection_id, request.collection_name);
+        let (id, name) = (request.api_collection_id.map(Into::into), request.collection_name);
         let target = collections::import_target(&self.deps, &caller, id, name, request.clean_name, request.tags).await;
         let target = target?.map(convert::import_target);
         Ok(Response::new(pb::EnsureImportTargetResponse { target }))

@@ -1,7 +1,10 @@
 //! Domain values as messages.
 
+use std::collections::{BTreeMap, HashMap};
+
 use portolan_api::inventory::v1 as pb;
 use portolan_engine::SubType;
+use portolan_ids::CollectionId;
 
 use crate::model::{
     collections::{Collection, DAST_TAG, GEN_AI_TAG, MCP_TAG, NO_COLLECTION, Tag},
@@ -21,7 +24,7 @@ const NO_MAX: i64 = i64::MIN + 100_000;
 pub fn collection(collection: Collection) -> pb::ApiCollection {
     let tags: Vec<pb::Tag> = collection.tags.iter().map(tag).collect();
     pb::ApiCollection {
-        id: collection.id,
+        id: collection.id.into(),
         display_name: collection.display_name(),
         mcp_collection: collection.has_tag(MCP_TAG),
         gen_ai_collection: collection.has_tag(GEN_AI_TAG),
@@ -51,7 +54,7 @@ pub fn collection(collection: Collection) -> pb::ApiCollection {
 pub fn basic_collection(collection: Collection) -> pb::BasicApiCollection {
     let reduced = |known: &Tag| pb::Tag { last_updated_ts: 0, source: None, ..tag(known) };
     pb::BasicApiCollection {
-        id: collection.id,
+        id: collection.id.into(),
         display_name: collection.display_name(),
         env_type: collection.tags.iter().map(reduced).collect(),
         name: collection.name,
@@ -93,7 +96,7 @@ fn tag(tag: &Tag) -> pb::Tag {
 
 pub fn import_target(collection: Collection) -> pb::ImportTarget {
     pb::ImportTarget {
-        api_collection_id: collection.id,
+        api_collection_id: collection.id.into(),
         name: collection.name,
         host_name: collection.host_name,
         r#type: collection.kind,
@@ -102,7 +105,7 @@ pub fn import_target(collection: Collection) -> pb::ImportTarget {
 }
 
 pub fn endpoint_id(id: EndpointId) -> pb::EndpointKey {
-    pb::EndpointKey { api_collection_id: id.collection_id, url: id.url, method: id.method }
+    pb::EndpointKey { api_collection_id: id.collection_id.into(), url: id.url, method: id.method }
 }
 
 pub fn activity(activity: Activity) -> pb::EndpointActivity {
@@ -134,7 +137,7 @@ pub fn endpoint(endpoint: Endpoint) -> pb::ApiInfo {
         risk_score: endpoint.risk_score,
         threat_score: 0.0,
         violations: Default::default(),
-        collection_ids: std::iter::once(endpoint.id.collection_id).chain(endpoint.group_ids).collect(),
+        collection_ids: with_groups(endpoint.id.collection_id, endpoint.group_ids),
         sources: endpoint.sources.iter().map(source).collect(),
         description: endpoint.description,
         tags_list: endpoint.tags.iter().map(tag).collect(),
@@ -168,8 +171,8 @@ pub fn parameter(parameter: Parameter) -> pb::SingleTypeInfo {
         max_value: seen.max.unwrap_or(NO_MAX),
         unique_count,
         public_count: 0,
-        api_collection_id: endpoint.collection_id,
-        collection_ids: std::iter::once(endpoint.collection_id).chain(group_ids).collect(),
+        api_collection_id: endpoint.collection_id.into(),
+        collection_ids: with_groups(endpoint.collection_id, group_ids),
         sensitive: seen.sensitive,
         sample_data_saved: None,
     }
@@ -184,8 +187,8 @@ pub fn marked(marked: Marked) -> pb::SingleTypeInfo {
         response_code: place.response_code,
         is_header: place.is_header,
         param: place.name,
-        api_collection_id: place.collection_id,
-        collection_ids: vec![place.collection_id],
+        api_collection_id: place.collection_id.into(),
+        collection_ids: vec![place.collection_id.into()],
         sensitive: marked.sensitive,
         sample_data_saved: Some(false),
         ..pb::SingleTypeInfo::default()
@@ -201,10 +204,10 @@ pub fn marking(marked: Marked) -> pb::Marking {
         response_code: place.response_code,
         is_header: place.is_header,
         param: place.name,
-        api_collection_id: place.collection_id,
+        api_collection_id: place.collection_id.into(),
         sensitive: marked.sensitive,
         sample_data_saved: false,
-        collection_ids: vec![place.collection_id],
+        collection_ids: vec![place.collection_id.into()],
     }
 }
 
@@ -219,9 +222,9 @@ pub fn sub_type(sub_type: SubType) -> pb::SubType {
 
 pub fn samples(calls: Calls) -> pb::SampleData {
     let Calls { endpoint, group_ids, records } = calls;
-    let collection_ids = std::iter::once(endpoint.collection_id).chain(group_ids).collect();
+    let collection_ids = with_groups(endpoint.collection_id, group_ids);
     let id = pb::SampleKey {
-        api_collection_id: endpoint.collection_id,
+        api_collection_id: endpoint.collection_id.into(),
         url: endpoint.url,
         method: endpoint.method.to_ascii_uppercase(),
         // Samples of all codes and times stand together, which these values say.
@@ -232,9 +235,29 @@ pub fn samples(calls: Calls) -> pb::SampleData {
     pb::SampleData { id: Some(id), samples: records, collection_ids }
 }
 
-/// An endpoint as a request names it; without a collection none is meant.
+/// The collection that something is in, and the groups that show it.
+fn with_groups(collection_id: CollectionId, group_ids: Vec<CollectionId>) -> Vec<i32> {
+    std::iter::once(collection_id).chain(group_ids).map(Into::into).collect()
+}
+
+/// A collection as a request names it; without an id none is meant.
+pub fn collection_named(id: Option<i32>) -> CollectionId {
+    id.map_or(NO_COLLECTION, Into::into)
+}
+
+/// Collections as a request names them.
+pub fn collections_named(ids: Vec<i32>) -> Vec<CollectionId> {
+    ids.into_iter().map(Into::into).collect()
+}
+
+/// What is known of collections, by the ids of messages.
+pub fn by_id<T>(known: BTreeMap<CollectionId, T>) -> HashMap<i32, T> {
+    known.into_iter().map(|(id, value)| (id.into(), value)).collect()
+}
+
+/// An endpoint as a request names it.
 pub fn endpoint_named(collection_id: Option<i32>, url: String, method: String) -> EndpointId {
-    EndpointId { collection_id: collection_id.unwrap_or(NO_COLLECTION), url, method }
+    EndpointId { collection_id: collection_named(collection_id), url, method }
 }
 
 /// Where a page begins, or how long it is; negative numbers count as zero.

@@ -7,7 +7,7 @@ use tonic::{Request, Response};
 
 use crate::{
     access_types, collections, demerge, endpoints, feed,
-    model::{collections::NO_COLLECTION, endpoints::EndpointId},
+    model::endpoints::EndpointId,
     rpc::{Answer, Rpc, convert, convert::endpoint_named, groups::endpoint},
 };
 
@@ -16,7 +16,7 @@ impl EndpointService for Rpc {
     async fn list_endpoints(&self, request: Request<pb::ListEndpointsRequest>) -> Answer<pb::ListEndpointsResponse> {
         let (caller, request) = Caller::split(request)?;
         let answer = if request.api_collection_ids.is_empty() {
-            let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
+            let id = convert::collection_named(request.api_collection_id);
             let (redacted, list) = endpoints::list(&self.deps, &caller, id).await?;
             let api_infos = list.into_iter().map(convert::endpoint).collect();
             pb::ListEndpointsResponse {
@@ -25,9 +25,10 @@ impl EndpointService for Rpc {
                 api_info_list_by_collection: None,
             }
         } else {
-            let lists = endpoints::list_many(&self.deps, &caller, request.api_collection_ids).await?;
+            let ids = convert::collections_named(request.api_collection_ids);
+            let lists = endpoints::list_many(&self.deps, &caller, ids).await?;
             let lists = lists.into_iter().map(|(id, list)| {
-                (id, pb::ApiInfoList { api_infos: list.into_iter().map(convert::endpoint).collect() })
+                (id.into(), pb::ApiInfoList { api_infos: list.into_iter().map(convert::endpoint).collect() })
             });
             pb::ListEndpointsResponse {
                 api_info_list_by_collection: Some(pb::ApiInfoLists { lists: lists.collect() }),
@@ -42,7 +43,7 @@ impl EndpointService for Rpc {
         request: Request<pb::ListEndpointKeysRequest>,
     ) -> Answer<pb::ListEndpointKeysResponse> {
         let (caller, request) = Caller::split(request)?;
-        let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
+        let id = convert::collection_named(request.api_collection_id);
         let skip = usize::try_from(request.skip).unwrap_or_default();
         let keys = endpoints::list_keys(&self.deps, &caller, id, skip).await?;
         let list_of_endpoints_in_collection = keys.into_iter().map(convert::endpoint_id).collect();
@@ -58,7 +59,7 @@ impl EndpointService for Rpc {
 
     async fn count_endpoints(&self, request: Request<pb::CountEndpointsRequest>) -> Answer<pb::CountEndpointsResponse> {
         let account_id = request.into_inner().account_id;
-        let endpoints = collections::count_endpoints(&self.deps, account_id).await?;
+        let endpoints = collections::count_endpoints(&self.deps, account_id.into()).await?;
         Ok(Response::new(pb::CountEndpointsResponse { endpoints }))
     }
 
@@ -67,7 +68,7 @@ impl EndpointService for Rpc {
         request: Request<pb::ListOwnedEndpointsRequest>,
     ) -> Answer<pb::ListOwnedEndpointsResponse> {
         let (caller, request) = Caller::split(request)?;
-        let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
+        let id = convert::collection_named(request.api_collection_id);
         let (_, mut list) = endpoints::list(&self.deps, &caller, id).await?;
         list.retain(|endpoint| endpoint.id.collection_id == id);
         let api_info_list = list.into_iter().map(convert::endpoint).collect();
@@ -79,7 +80,8 @@ impl EndpointService for Rpc {
         request: Request<pb::UpdateEndpointDescriptionRequest>,
     ) -> Answer<pb::UpdateEndpointDescriptionResponse> {
         let (caller, request) = Caller::split(request)?;
-        let id = EndpointId { collection_id: request.api_collection_id, url: request.url, method: request.method };
+        let id =
+            EndpointId { collection_id: request.api_collection_id.into(), url: request.url, method: request.method };
         endpoints::update_description(&self.deps, &caller, &id, request.description).await?;
         Ok(Response::new(pb::UpdateEndpointDescriptionResponse {}))
     }
@@ -100,7 +102,7 @@ impl EndpointService for Rpc {
     ) -> Answer<pb::DemergeEndpointResponse> {
         let (caller, request) = Caller::split(request)?;
         let (url, method) = (request.url.as_deref(), request.method.as_deref());
-        demerge::demerge(&self.deps, &caller, request.api_collection_id, url, method).await?;
+        demerge::demerge(&self.deps, &caller, request.api_collection_id.into(), url, method).await?;
         Ok(Response::new(pb::DemergeEndpointResponse {}))
     }
 
@@ -188,8 +190,8 @@ impl EndpointService for Rpc {
             pb::EdgeEndpoint {
                 version: change.version,
                 endpoint_id: change.endpoint_id,
-                account_id: change.account_id,
-                api_collection_id: change.collection_id,
+                account_id: change.account_id.into(),
+                api_collection_id: change.collection_id.into(),
                 host,
                 method: if change.removed { String::new() } else { change.method },
                 path,

@@ -39,7 +39,7 @@ pub fn written(conditions: Vec<pb::GroupCondition>) -> Vec<Written> {
 fn endpoints(list: Option<pb::GroupEndpointList>) -> Result<Option<Vec<EndpointId>>, Error> {
     let Some(list) = list else { return Ok(None) };
     let read = |(index, key): (usize, pb::EndpointKey)| {
-        endpoint_named(key.api_collection_id, &key.url, &key.method).map_err(|detail| {
+        endpoint_named(key.api_collection_id.into(), &key.url, &key.method).map_err(|detail| {
             portolan_api::Error::new(Reason::EndpointInvalid).with("index", index).with("detail", detail).into()
         })
     };
@@ -48,7 +48,7 @@ fn endpoints(list: Option<pb::GroupEndpointList>) -> Result<Option<Vec<EndpointI
 
 /// An endpoint as a caller names it; methods are stored in upper case.
 pub fn endpoint(key: pb::EndpointKey) -> EndpointId {
-    EndpointId { collection_id: key.api_collection_id, url: key.url, method: key.method.to_ascii_uppercase() }
+    EndpointId { collection_id: key.api_collection_id.into(), url: key.url, method: key.method.to_ascii_uppercase() }
 }
 
 #[tonic::async_trait]
@@ -64,7 +64,7 @@ impl GroupService for Rpc {
 
     async fn update_group(&self, request: Request<pb::UpdateGroupRequest>) -> Answer<pb::UpdateGroupResponse> {
         let (caller, request) = Caller::split(request)?;
-        let (id, conditions) = (request.api_collection_id, written(request.conditions));
+        let (id, conditions) = (request.api_collection_id.into(), written(request.conditions));
         let job_id = groups::update(&self.deps, &caller, id, conditions).await?;
         runner::run_inline(&self.deps, caller.account_id, &job_id).await;
         Ok(Response::new(pb::UpdateGroupResponse { job_id }))
@@ -98,7 +98,7 @@ impl GroupService for Rpc {
 
     async fn share_group(&self, request: Request<pb::ShareGroupRequest>) -> Answer<pb::ShareGroupResponse> {
         let (caller, request) = Caller::split(request)?;
-        groups::share(&self.deps, &caller, request.api_collection_id, request.shared).await?;
+        groups::share(&self.deps, &caller, request.api_collection_id.into(), request.shared).await?;
         Ok(Response::new(pb::ShareGroupResponse {}))
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use portolan_api::inventory::{v1 as pb, v1::ingest_service_server::IngestService};
 use portolan_authz::Caller;
 use portolan_engine::{Method, template::RawEndpoint};
+use portolan_ids::CollectionId;
 use portolan_log::Rejected;
 use tonic::{Request, Response};
 
@@ -29,7 +30,7 @@ impl IngestService for Rpc {
         let request = request.into_inner();
         let awaited = request.awaited_offsets.into_iter().map(|(partition, offset)| (i64::from(partition), offset));
         let wait = Duration::from_millis(request.wait_ms.into()).min(WAIT_MAX);
-        let positions = ingest::positions_at(&self.deps, request.account_id, &awaited.collect(), wait).await?;
+        let positions = ingest::positions_at(&self.deps, request.account_id.into(), &awaited.collect(), wait).await?;
         let next_offsets = positions
             .into_iter()
             .filter_map(|(partition, offset)| Some((i32::try_from(partition).ok()?, offset)))
@@ -60,7 +61,7 @@ impl IngestService for Rpc {
 
     async fn recount_usage(&self, request: Request<pb::RecountUsageRequest>) -> Answer<pb::RecountUsageResponse> {
         let account_id = request.into_inner().account_id;
-        let recounts = portolan_meter::recount(&self.deps.db, account_id, store::usage::COUNT_USAGE).await;
+        let recounts = portolan_meter::recount(&self.deps.db, account_id.into(), store::usage::COUNT_USAGE).await;
         let counts = recounts.map_err(Error::from)?.into_iter().map(|recount| pb::RecountedUsage {
             feature: recount.feature,
             kept: recount.kept,
@@ -82,8 +83,12 @@ impl IngestService for Rpc {
             let (collection_id, raw) = raw(candidate)?;
             candidates.entry(collection_id).or_default().push(raw);
         }
-        let reserved =
-            reservations::reserve(&self.deps, request.account_id, &request.reservation_id, Wanted::New(&candidates));
+        let reserved = reservations::reserve(
+            &self.deps,
+            request.account_id.into(),
+            &request.reservation_id,
+            Wanted::New(&candidates),
+        );
         reserved.await?;
         Ok(Response::new(pb::ReserveEndpointsResponse {}))
     }
@@ -106,12 +111,12 @@ fn message(record: Rejected) -> pb::RejectedRecord {
         offset: record.offset,
         reason: record.reason,
         record_bytes: i64::try_from(record.value.len()).unwrap_or(i64::MAX),
-        account_id: record.account_id,
+        account_id: record.account_id.map(Into::into),
         created_at: record.created_at,
     }
 }
 
-fn raw(candidate: pb::EndpointCandidate) -> Result<(i32, RawEndpoint), Error> {
+fn raw(candidate: pb::EndpointCandidate) -> Result<(CollectionId, RawEndpoint), Error> {
     let bodies = serde_json::from_str(&candidate.body_names);
     let raw = RawEndpoint {
         method: Method::parse(&candidate.method),
@@ -122,5 +127,5 @@ fn raw(candidate: pb::EndpointCandidate) -> Result<(i32, RawEndpoint), Error> {
         never_merge: false,
         bodies: bodies.map_err(|error| Error::Internal(format!("names of a body: {error}")))?,
     };
-    Ok((candidate.collection_id, raw))
+    Ok((candidate.collection_id.into(), raw))
 }

@@ -2,6 +2,7 @@
 
 use portolan_api::inventory::{v1 as pb, v1::parameter_service_server::ParameterService};
 use portolan_authz::Caller;
+use portolan_ids::CollectionId;
 use tonic::{Request, Response};
 
 use crate::{
@@ -32,7 +33,7 @@ impl ParameterService for Rpc {
     ) -> Answer<pb::ListSensitiveParametersResponse> {
         let (caller, request) = Caller::split(request)?;
         let filter = SensitiveFilter {
-            collection_id: request.api_collection_id.filter(|id| *id != NO_COLLECTION),
+            collection_id: request.api_collection_id.map(CollectionId).filter(|id| *id != NO_COLLECTION),
             url: request.url,
             method: request.method,
             sub_type: request.sub_type,
@@ -89,7 +90,7 @@ impl ParameterService for Rpc {
     async fn update_marking(&self, request: Request<pb::UpdateMarkingRequest>) -> Answer<pb::UpdateMarkingResponse> {
         let (caller, request) = Caller::split(request)?;
         let place = Place {
-            collection_id: request.api_collection_id,
+            collection_id: request.api_collection_id.into(),
             url: request.url,
             method: request.method,
             response_code: request.response_code,
@@ -103,7 +104,7 @@ impl ParameterService for Rpc {
     async fn update_markings(&self, request: Request<pb::UpdateMarkingsRequest>) -> Answer<pb::UpdateMarkingsResponse> {
         let (caller, request) = Caller::split(request)?;
         let place = |item: pb::MarkingItem| Place {
-            collection_id: item.api_collection_id,
+            collection_id: item.api_collection_id.into(),
             url: item.url,
             method: item.method,
             response_code: item.response_code,

@@ -2,6 +2,7 @@
 
 use portolan_api::inventory::{v1 as pb, v1::platform_service_server::PlatformService};
 use portolan_authz::Caller;
+use portolan_ids::AccountId;
 use tonic::{Request, Response};
 
 use crate::{
@@ -56,7 +57,7 @@ impl PlatformService for Rpc {
     ) -> Answer<pb::ListPlatformEndpointsResponse> {
         let (caller, request) = Caller::split(request)?;
         let caller = platform::act_in(&self.deps, &caller, &request.managed_user_id).await?;
-        let only = request.api_collection_id;
+        let only = request.api_collection_id.map(Into::into);
         let page = platform::list_endpoints(&self.deps, &caller, only, request.page, request.per_page).await;
         let result = page?.into_iter().map(endpoint).collect();
         Ok(Response::new(pb::ListPlatformEndpointsResponse { result }))
@@ -91,7 +92,7 @@ fn collection(known: PlatformCollection, created: Option<Option<Imported>>) -> p
         }
     });
     pb::PlatformCollection {
-        id: collection.id,
+        id: collection.id.into(),
         name: collection.name,
         project_id: row.project_id,
         url: url.unwrap_or_default(),
@@ -115,7 +116,7 @@ fn endpoint(row: EndpointRow) -> pb::PlatformEndpoint {
     let place = EdgeEndpoint {
         version: 0,
         endpoint_id: row.id,
-        account_id: 0,
+        account_id: AccountId(0),
         collection_id: row.collection_id,
         host_name: row.host_name,
         method: row.method,
@@ -128,7 +129,7 @@ fn endpoint(row: EndpointRow) -> pb::PlatformEndpoint {
     let scheme = url.split_once("://").map_or("https", |(scheme, _)| scheme);
     pb::PlatformEndpoint {
         id: row.id,
-        api_collection_id: row.collection_id,
+        api_collection_id: row.collection_id.into(),
         flow_id: 0,
         name: format!("{} {path}", place.method),
         method: place.method,

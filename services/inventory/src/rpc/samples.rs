@@ -5,7 +5,6 @@ use portolan_authz::Caller;
 use tonic::{Request, Response};
 
 use crate::{
-    model::collections::NO_COLLECTION,
     rpc::{
         Answer, Rpc, convert,
         convert::{endpoint_named, size},
@@ -28,7 +27,7 @@ impl SampleService for Rpc {
         request: Request<pb::ListAllSamplesRequest>,
     ) -> Answer<pb::ListAllSamplesResponse> {
         let (caller, request) = Caller::split(request)?;
-        let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
+        let id = convert::collection_named(request.api_collection_id);
         let (skip, limit) = (size(request.skip), size(request.limit));
         let found = samples::list_all(&self.deps, &caller, id, skip, limit).await?;
         let sample_data_list = found.into_iter().map(convert::samples).collect();
@@ -49,7 +48,7 @@ impl SampleService for Rpc {
             is_header: key.is_header,
             sub_type: Some(convert::sub_type(key.sub_type)),
             param: key.name.into_string(),
-            api_collection_id: id.collection_id,
+            api_collection_id: id.collection_id.into(),
             is_url_param: key.is_url_param,
         };
         let list = |keys: Vec<_>| pb::ParameterIdList { parameters: keys.into_iter().map(parameter).collect() };

@@ -10,18 +10,15 @@ use tonic::{Request, Response};
 use crate::{
     access, drift, export,
     export::{Selection, generate},
-    model::{
-        collections::NO_COLLECTION,
-        drift::{Change, Place},
-    },
-    rpc::{Answer, Rpc},
+    model::drift::{Change, Place},
+    rpc::{Answer, Rpc, convert},
 };
 
 #[tonic::async_trait]
 impl SpecificationService for Rpc {
     async fn get_drift(&self, request: Request<pb::GetDriftRequest>) -> Answer<pb::Drift> {
         let (caller, request) = Caller::split(request)?;
-        let found = drift::get(&self.deps, &caller, request.collection_id).await?;
+        let found = drift::get(&self.deps, &caller, request.collection_id.into()).await?;
         Ok(Response::new(pb::Drift {
             collection_id: request.collection_id,
             documented: found.documented,
@@ -37,7 +34,7 @@ impl SpecificationService for Rpc {
         request: Request<pb::ListDeclaredMethodsRequest>,
     ) -> Answer<pb::ListDeclaredMethodsResponse> {
         let (caller, request) = Caller::split(request)?;
-        let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
+        let id = convert::collection_named(request.api_collection_id);
         let methods = export::declared_methods(&self.deps, &caller, id).await?;
         let wrap = |(path, names): (String, std::collections::BTreeSet<String>)| {
             (path, pb::NameList { names: names.into_iter().collect() })
@@ -50,7 +47,7 @@ impl SpecificationService for Rpc {
         request: Request<pb::GetOpenApiSchemaRequest>,
     ) -> Answer<pb::GetOpenApiSchemaResponse> {
         let (caller, request) = Caller::split(request)?;
-        let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
+        let id = convert::collection_named(request.api_collection_id);
         let open_api_schema = export::declared_document(&self.deps, &caller, id).await?;
         Ok(Response::new(pb::GetOpenApiSchemaResponse { open_api_schema }))
     }
@@ -61,7 +58,7 @@ impl SpecificationService for Rpc {
     ) -> Answer<pb::GenerateOpenApiFileResponse> {
         let (caller, request) = Caller::split(request)?;
         let selection = Selection {
-            collection_id: request.api_collection_id.unwrap_or(NO_COLLECTION),
+            collection_id: convert::collection_named(request.api_collection_id),
             include_headers: request.include_headers.unwrap_or(true),
             after: after(request.last_fetched_url, request.last_fetched_method),
             only: request.api_info_key_list.into_iter().map(|key| (key.url, key.method.to_ascii_uppercase())).collect(),
@@ -74,10 +71,10 @@ impl SpecificationService for Rpc {
 
     async fn export_open_api(&self, request: Request<pb::ExportOpenApiRequest>) -> Answer<pb::ExportOpenApiResponse> {
         let (caller, request) = Caller::split(request)?;
-        let collection = access::readable(&self.deps, &caller, request.api_collection_id).await?;
+        let collection = access::readable(&self.deps, &caller, request.api_collection_id.into()).await?;
         let collection = collection.ok_or_else(|| portolan_api::Error::new(Reason::CollectionNotFound))?;
         let selection = Selection {
-            collection_id: request.api_collection_id,
+            collection_id: request.api_collection_id.into(),
             include_headers: true,
             after: after(request.last_fetched_url, request.last_fetched_method),
             only: request.api_info_key_list.into_iter().map(|key| (key.url, key.method.to_ascii_uppercase())).collect(),

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use portolan_api::inventory::{v1 as pb, v1::statistics_service_server::StatisticsService};
 use portolan_authz::Caller;
+use portolan_ids::CollectionId;
 use tonic::{Request, Response};
 
 use crate::{
     model::{
-        collections::NO_COLLECTION,
         endpoints::{Activity, EndpointId},
         issues::{Report, Severities},
     },
@@ -24,8 +24,9 @@ use crate::{
 impl StatisticsService for Rpc {
     async fn get_coverage(&self, request: Request<pb::GetCoverageRequest>) -> Answer<pb::GetCoverageResponse> {
         let (caller, request) = Caller::split(request)?;
-        let tested = issues::coverage(&self.deps, &caller, &request.api_collection_ids).await?;
-        Ok(Response::new(pb::GetCoverageResponse { tested: tested.into_iter().collect() }))
+        let only = convert::collections_named(request.api_collection_ids);
+        let tested = issues::coverage(&self.deps, &caller, &only).await?;
+        Ok(Response::new(pb::GetCoverageResponse { tested: convert::by_id(tested) }))
     }
 
     async fn count_issues_by_collection(
@@ -34,7 +35,7 @@ impl StatisticsService for Rpc {
     ) -> Answer<pb::CountIssuesByCollectionResponse> {
         let (caller, _) = Caller::split(request)?;
         let counts = issues::by_collection(&self.deps, &caller).await?;
-        let severities = counts.into_iter().map(|(id, counts)| (id, severities(counts))).collect();
+        let severities = counts.into_iter().map(|(id, counts)| (id.into(), severities(counts))).collect();
         Ok(Response::new(pb::CountIssuesByCollectionResponse { severities }))
     }
 
@@ -43,7 +44,7 @@ impl StatisticsService for Rpc {
         request: Request<pb::CountIssuesByEndpointRequest>,
     ) -> Answer<pb::CountIssuesByEndpointResponse> {
         let (caller, request) = Caller::split(request)?;
-        let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
+        let id = convert::collection_named(request.api_collection_id);
         let counts = issues::by_endpoint(&self.deps, &caller, id).await?;
         let name = |id: &EndpointId| format!("{} {} {}", id.collection_id, id.url, id.method);
         let severities = counts.into_iter().map(|(id, counts)| (name(&id), severities(counts))).collect();
@@ -89,8 +90,8 @@ impl StatisticsService for Rpc {
             return Ok(Response::new(pb::GetSensitiveInfoResponse { sensitive_subtypes_in_url, ..Default::default() }));
         }
         let (count, types) = overview::sensitive(&self.deps, &caller).await?;
-        let wrap = |(id, names): (i32, std::collections::BTreeSet<String>)| {
-            (id, pb::NameList { names: names.into_iter().collect() })
+        let wrap = |(id, names): (CollectionId, std::collections::BTreeSet<String>)| {
+            (id.into(), pb::NameList { names: names.into_iter().collect() })
         };
         let names = types.into_iter().map(wrap).collect();
         Ok(Response::new(pb::GetSensitiveInfoResponse {
@@ -105,7 +106,7 @@ impl StatisticsService for Rpc {
         let (critical, scores) = overview::risk_scores(&self.deps, &caller).await?;
         Ok(Response::new(pb::GetRiskScoresResponse {
             critical_endpoints_count: i64::try_from(critical).unwrap_or(i64::MAX),
-            risk_score_of_collections_map: scores.into_iter().collect(),
+            risk_score_of_collections_map: convert::by_id(scores),
         }))
     }
 
@@ -198,13 +199,14 @@ impl StatisticsService for Rpc {
             endpoints: found.into_iter().map(convert::activity).collect(),
         };
         if request.api_collection_ids.is_empty() {
-            let id = request.api_collection_id.unwrap_or(NO_COLLECTION);
+            let id = convert::collection_named(request.api_collection_id);
             let found = overview::activity(&self.deps, &caller, id).await?;
             let list = Some(list(found));
             return Ok(Response::new(pb::ListEndpointActivityResponse { list, list_by_collection: None }));
         }
-        let lists = overview::activity_of_many(&self.deps, &caller, request.api_collection_ids).await;
-        let lists = lists?.into_iter().map(|(id, found)| (id, list(found))).collect();
+        let ids = convert::collections_named(request.api_collection_ids);
+        let lists = overview::activity_of_many(&self.deps, &caller, ids).await?;
+        let lists = lists.into_iter().map(|(id, found)| (id.into(), list(found))).collect();
         let list_by_collection = Some(pb::EndpointActivityLists { lists });
         Ok(Response::new(pb::ListEndpointActivityResponse { list: None, list_by_collection }))
     }
@@ -212,7 +214,7 @@ impl StatisticsService for Rpc {
     async fn get_last_seen(&self, request: Request<pb::GetLastSeenRequest>) -> Answer<pb::GetLastSeenResponse> {
         let (caller, _) = Caller::split(request)?;
         let times = overview::last_seen(&self.deps, &caller).await?;
-        Ok(Response::new(pb::GetLastSeenResponse { last_seen: times.into_iter().collect() }))
+        Ok(Response::new(pb::GetLastSeenResponse { last_seen: convert::by_id(times) }))
     }
 }
 

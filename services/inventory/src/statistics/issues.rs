@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
+use portolan_ids::CollectionId;
 use portolan_runtime::now_s;
 use portolan_store::retrying;
 
@@ -66,7 +67,11 @@ pub async fn take(deps: &Deps, caller: &Caller, reports: Vec<Report>) -> Result<
 }
 
 /// Endpoints tested within 30 days, by collection; only those asked for, unless none is.
-pub async fn coverage(deps: &Deps, caller: &Caller, only: &[i32]) -> Result<BTreeMap<i32, i64>, Error> {
+pub async fn coverage(
+    deps: &Deps,
+    caller: &Caller,
+    only: &[CollectionId],
+) -> Result<BTreeMap<CollectionId, i64>, Error> {
     let (view, since) = (View::of(deps, caller).await?, now_s() - CURRENT_S);
     let (db, account_id) = (&deps.db, caller.account_id);
     let granting = Some(view.granting());
@@ -74,7 +79,7 @@ pub async fn coverage(deps: &Deps, caller: &Caller, only: &[i32]) -> Result<BTre
     let of_owners = view.of_owners(all, store::issues::tested_since(db, account_id, since, granting).await?);
     let all = store::issues::tested_of_groups_since(db, account_id, since, None).await?;
     let of_groups = view.of_groups(all, store::issues::tested_of_groups_since(db, account_id, since, granting).await?);
-    let mut tested: BTreeMap<i32, i64> = BTreeMap::new();
+    let mut tested: BTreeMap<CollectionId, i64> = BTreeMap::new();
     for (id, count) in of_owners.into_iter().chain(of_groups) {
         if view.lists(id) && (only.is_empty() || only.contains(&id)) {
             *tested.entry(id).or_default() += count;
@@ -84,9 +89,9 @@ pub async fn coverage(deps: &Deps, caller: &Caller, only: &[i32]) -> Result<BTre
 }
 
 /// Open issues by severity, of each collection and group.
-pub async fn by_collection(deps: &Deps, caller: &Caller) -> Result<BTreeMap<i32, Severities>, Error> {
+pub async fn by_collection(deps: &Deps, caller: &Caller) -> Result<BTreeMap<CollectionId, Severities>, Error> {
     let view = View::of(deps, caller).await?;
-    let mut counts: BTreeMap<i32, Severities> = BTreeMap::new();
+    let mut counts: BTreeMap<CollectionId, Severities> = BTreeMap::new();
     let of_owners = open_of_owners(deps, caller, &view, None).await?;
     let of_groups = open_of_groups(deps, caller, &view, None).await?;
     for (id, open) in of_owners.into_iter().chain(of_groups) {
@@ -104,7 +109,7 @@ pub async fn by_collection(deps: &Deps, caller: &Caller) -> Result<BTreeMap<i32,
 pub async fn by_endpoint(
     deps: &Deps,
     caller: &Caller,
-    collection_id: i32,
+    collection_id: CollectionId,
 ) -> Result<Vec<(EndpointId, Severities)>, Error> {
     if collection_id == NO_COLLECTION {
         return Err(Reason::CollectionIdMissing.into());
@@ -127,8 +132,8 @@ async fn open_of_owners(
     deps: &Deps,
     caller: &Caller,
     view: &View,
-    only: Option<i32>,
-) -> Result<Vec<(i32, Open)>, Error> {
+    only: Option<CollectionId>,
+) -> Result<Vec<(CollectionId, Open)>, Error> {
     let all = store::issues::open(&deps.db, caller.account_id, only, None).await?;
     Ok(view.of_owners(all, store::issues::open(&deps.db, caller.account_id, only, Some(view.granting())).await?))
 }
@@ -137,8 +142,8 @@ async fn open_of_groups(
     deps: &Deps,
     caller: &Caller,
     view: &View,
-    only: Option<i32>,
-) -> Result<Vec<(i32, Open)>, Error> {
+    only: Option<CollectionId>,
+) -> Result<Vec<(CollectionId, Open)>, Error> {
     let (db, account_id) = (&deps.db, caller.account_id);
     let all = store::issues::open_of_groups(db, account_id, only, None).await?;
     Ok(view.of_groups(all, store::issues::open_of_groups(db, account_id, only, Some(view.granting())).await?))

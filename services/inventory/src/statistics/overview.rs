@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portolan_authz::Caller;
+use portolan_ids::CollectionId;
 use portolan_runtime::now_s;
 
 use crate::{
@@ -26,7 +27,7 @@ const CRITICAL: f64 = 4.0;
 const COLLECTIONS_MAX: usize = 300;
 
 /// The newest record of each collection and group that has any, in Unix seconds.
-pub async fn last_seen(deps: &Deps, caller: &Caller) -> Result<BTreeMap<i32, i64>, Error> {
+pub async fn last_seen(deps: &Deps, caller: &Caller) -> Result<BTreeMap<CollectionId, i64>, Error> {
     let view = View::of(deps, caller).await?;
     let mut times = store::totals::last_seen(&deps.db, caller.account_id).await?;
     let all = store::totals::last_seen_of_groups(&deps.db, caller.account_id, None).await?;
@@ -71,8 +72,11 @@ pub async fn count_discovered(deps: &Deps, caller: &Caller, start: i64, end: i64
 }
 
 /// The number of endpoints with a sensitive parameter, and the sensitive types of each collection and group.
-pub async fn sensitive(deps: &Deps, caller: &Caller) -> Result<(usize, BTreeMap<i32, BTreeSet<String>>), Error> {
-    let mut types: BTreeMap<i32, BTreeSet<String>> = BTreeMap::new();
+pub async fn sensitive(
+    deps: &Deps,
+    caller: &Caller,
+) -> Result<(usize, BTreeMap<CollectionId, BTreeSet<String>>), Error> {
+    let mut types: BTreeMap<CollectionId, BTreeSet<String>> = BTreeMap::new();
     let view = View::of(deps, caller).await?;
     let endpoints = sensitive_endpoints(deps, caller, &view).await?;
     for (id, names) in &endpoints {
@@ -136,7 +140,7 @@ async fn sensitive_endpoints(
 }
 
 /// The number of endpoints with a critical risk score, and the highest score of each collection.
-pub async fn risk_scores(deps: &Deps, caller: &Caller) -> Result<(usize, BTreeMap<i32, f64>), Error> {
+pub async fn risk_scores(deps: &Deps, caller: &Caller) -> Result<(usize, BTreeMap<CollectionId, f64>), Error> {
     let mut critical: BTreeSet<EndpointId> = BTreeSet::new();
     let mut highest = BTreeMap::new();
     for collection in View::of(deps, caller).await?.collections {
@@ -153,11 +157,11 @@ pub async fn risk_scores(deps: &Deps, caller: &Caller) -> Result<(usize, BTreeMa
 ///
 /// # Errors
 /// `COLLECTION_NOT_FOUND`, `COLLECTION_DEACTIVATED`.
-pub async fn activity(deps: &Deps, caller: &Caller, collection_id: i32) -> Result<Vec<Activity>, Error> {
+pub async fn activity(deps: &Deps, caller: &Caller, collection_id: CollectionId) -> Result<Vec<Activity>, Error> {
     let collection = access::readable(deps, caller, collection_id).await?;
     let collection = collection.ok_or(portolan_api::Reason::CollectionNotFound)?;
     let (_, list) = endpoints::list(deps, caller, collection.id).await?;
-    let owners: BTreeSet<i32> = list.iter().map(|known| known.id.collection_id).collect();
+    let owners: BTreeSet<CollectionId> = list.iter().map(|known| known.id.collection_id).collect();
     let mut known = BTreeMap::new();
     for owner in owners {
         for ((url, method), found) in store::totals::activity(&deps.db, caller.account_id, owner).await? {
@@ -175,8 +179,8 @@ pub async fn activity(deps: &Deps, caller: &Caller, collection_id: i32) -> Resul
 pub async fn activity_of_many(
     deps: &Deps,
     caller: &Caller,
-    ids: Vec<i32>,
-) -> Result<BTreeMap<i32, Vec<Activity>>, Error> {
+    ids: Vec<CollectionId>,
+) -> Result<BTreeMap<CollectionId, Vec<Activity>>, Error> {
     let mut lists = BTreeMap::new();
     for id in ids.into_iter().take(COLLECTIONS_MAX) {
         let found = access::find(deps, caller, id).await?;

@@ -1,3 +1,4 @@
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::{Db, Error, args};
 
 use crate::{
@@ -12,15 +13,15 @@ const SELECT_BY_URLS: &str = "SELECT collection_id, endpoint_key, method, raw_ur
 /// The raw rows of these effective URLs in some collections.
 pub async fn by_url_keys(
     db: &Db,
-    account_id: i64,
-    collection_ids: &[i32],
+    account_id: AccountId,
+    collection_ids: &[CollectionId],
     url_keys: &[&str],
-) -> Result<Vec<(i32, RawEndpoint)>, Error> {
+) -> Result<Vec<(CollectionId, RawEndpoint)>, Error> {
     // Numbers of this program's own need no markers.
-    let ids: Vec<String> = collection_ids.iter().map(i32::to_string).collect();
+    let ids: Vec<String> = collection_ids.iter().map(ToString::to_string).collect();
     let (sql, keys) = with_keys(&SELECT_BY_URLS.replace("{ids}", &ids.join(", ")), 2, url_keys);
     let mut arguments = args![account_id];
     arguments.extend(keys);
     let rows = db.fetch_all(sql, arguments).await?;
-    rows.iter().map(|row| Ok((super::collections::id(row, "collection_id")?, read(row)?))).collect()
+    rows.iter().map(|row| Ok((row.get("collection_id")?, read(row)?))).collect()
 }

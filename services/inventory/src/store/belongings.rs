@@ -1,5 +1,6 @@
 //! What else belongs to collections and endpoints, and goes with them.
 
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::{Error, Tx, args};
 
 const DELETE_MARKINGS: &str =
@@ -13,8 +14,8 @@ const DELETE_STATS: &str =
 /// Removes markings, findings and statistics of single endpoints.
 pub async fn delete_of_endpoints(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     url_keys: &[&str],
     endpoint_keys: &[&str],
 ) -> Result<(), Error> {
@@ -24,7 +25,12 @@ pub async fn delete_of_endpoints(
 }
 
 /// Removes the statistics of raw endpoints.
-pub async fn delete_stats(tx: &mut Tx, account_id: i64, collection_id: i32, keys: &[&str]) -> Result<(), Error> {
+pub async fn delete_stats(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    keys: &[&str],
+) -> Result<(), Error> {
     super::delete_by_keys(tx, DELETE_STATS, account_id, collection_id, keys).await
 }
 
@@ -39,7 +45,11 @@ const DELETE_OF_COLLECTION: [&str; 7] = [
 ];
 
 /// Removes all of a collection.
-pub async fn delete_of_collection(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<(), Error> {
+pub async fn delete_of_collection(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+) -> Result<(), Error> {
     for statement in DELETE_OF_COLLECTION {
         tx.execute(statement, args![account_id, collection_id]).await?;
     }

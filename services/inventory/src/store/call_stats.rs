@@ -1,5 +1,6 @@
 use std::{collections::HashMap, ops::RangeInclusive};
 
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
 use crate::{
@@ -17,8 +18,8 @@ const SELECT: &str = "SELECT endpoint_key, hour, minutes, addresses FROM call_st
 /// The hours of some raw endpoints.
 pub async fn list(
     db: &Db,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     endpoint_keys: &[&str],
     hours: RangeInclusive<i64>,
 ) -> Result<Vec<(i64, Hour)>, Error> {
@@ -41,7 +42,12 @@ static SAVE: Bulk<6> = Bulk::new(
 );
 
 /// Adds calls to what is stored. The transaction holds the collection.
-pub async fn add(tx: &mut Tx, account_id: i64, collection_id: i32, calls: Vec<(String, Calls)>) -> Result<(), Error> {
+pub async fn add(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    calls: Vec<(String, Calls)>,
+) -> Result<(), Error> {
     let hours = || calls.iter().flat_map(|(_, calls)| calls.hours.keys().copied());
     let Some((first, last)) = hours().min().zip(hours().max()) else { return Ok(()) };
     let keys: Vec<&str> = calls.iter().map(|(key, _)| key.as_str()).collect();
@@ -78,8 +84,8 @@ const SELECT_ALL: &str = "SELECT endpoint_key, hour, minutes, addresses FROM cal
 /// All calls of some raw endpoints.
 pub async fn of_endpoints(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     endpoint_keys: &[&str],
 ) -> Result<HashMap<String, Calls>, Error> {
     let mut found: HashMap<String, Calls> = HashMap::new();
@@ -93,8 +99,8 @@ pub async fn of_endpoints(
 /// Puts the calls of some raw endpoints together under one of them, without their addresses.
 pub async fn join(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     endpoint_keys: &[&str],
     under: &str,
 ) -> Result<(), Error> {
@@ -111,7 +117,7 @@ const FORGET_ADDRESSES: &str =
     "UPDATE call_stats SET addresses = '{}' WHERE account_id = $1 AND collection_id = $2 AND addresses <> '{}'";
 
 /// Forgets who called the endpoints of a collection.
-pub async fn forget_addresses(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<(), Error> {
+pub async fn forget_addresses(tx: &mut Tx, account_id: AccountId, collection_id: CollectionId) -> Result<(), Error> {
     tx.execute(FORGET_ADDRESSES, args![account_id, collection_id]).await.map(drop)
 }
 

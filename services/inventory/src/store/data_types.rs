@@ -1,3 +1,4 @@
+use portolan_ids::AccountId;
 use portolan_store::{Db, Error, Row, Tx, args};
 
 use crate::{
@@ -24,20 +25,20 @@ const RAISE_VERSION: &str = "INSERT INTO inventory_sequences (name, next_id) VAL
 const SELECT_ALL: &str = select!("ORDER BY account_id, name");
 
 /// Those of every account, with it.
-pub async fn list_all(db: &Db) -> Result<Vec<(i64, DataType)>, Error> {
+pub async fn list_all(db: &Db) -> Result<Vec<(AccountId, DataType)>, Error> {
     let rows = db.fetch_all(SELECT_ALL, args![]).await?;
     rows.iter().map(|row| Ok((row.get("account_id")?, read(row)?))).collect()
 }
 
 const SELECT_OF_ACCOUNT: &str = select!("WHERE account_id = $1 ORDER BY name");
 
-pub async fn list(db: &Db, account_id: i64) -> Result<Vec<DataType>, Error> {
+pub async fn list(db: &Db, account_id: AccountId) -> Result<Vec<DataType>, Error> {
     db.fetch_all(SELECT_OF_ACCOUNT, args![account_id]).await?.iter().map(read).collect()
 }
 
 const SELECT_ONE: &str = select!("WHERE account_id = $1 AND name = $2");
 
-pub async fn get(db: &Db, account_id: i64, name: &str) -> Result<Option<DataType>, Error> {
+pub async fn get(db: &Db, account_id: AccountId, name: &str) -> Result<Option<DataType>, Error> {
     db.fetch_optional(SELECT_ONE, args![account_id, name]).await?.map(|row| read(&row)).transpose()
 }
 
@@ -46,7 +47,7 @@ const INSERT: &str = "INSERT INTO data_types \
      ON CONFLICT DO NOTHING";
 
 /// False when the name is taken.
-pub async fn insert(tx: &mut Tx, account_id: i64, wanted: &DataType) -> Result<bool, Error> {
+pub async fn insert(tx: &mut Tx, account_id: AccountId, wanted: &DataType) -> Result<bool, Error> {
     let inserted = write(tx, INSERT, account_id, wanted).await? == 1;
     tx.execute(RAISE_VERSION, args![]).await?;
     Ok(inserted)
@@ -57,7 +58,7 @@ const SAVE: &str = "INSERT INTO data_types \
      ON CONFLICT (account_id, name) DO UPDATE SET active = excluded.active, definition = excluded.definition, \
      updated_at = excluded.updated_at";
 
-pub async fn save(tx: &mut Tx, account_id: i64, wanted: &DataType) -> Result<(), Error> {
+pub async fn save(tx: &mut Tx, account_id: AccountId, wanted: &DataType) -> Result<(), Error> {
     write(tx, SAVE, account_id, wanted).await?;
     tx.execute(RAISE_VERSION, args![]).await.map(drop)
 }
@@ -65,13 +66,13 @@ pub async fn save(tx: &mut Tx, account_id: i64, wanted: &DataType) -> Result<(),
 const DELETE: &str = "DELETE FROM data_types WHERE account_id = $1 AND name = $2";
 
 /// False when there is none.
-pub async fn delete(tx: &mut Tx, account_id: i64, name: &str) -> Result<bool, Error> {
+pub async fn delete(tx: &mut Tx, account_id: AccountId, name: &str) -> Result<bool, Error> {
     let deleted = tx.execute(DELETE, args![account_id, name]).await? == 1;
     tx.execute(RAISE_VERSION, args![]).await?;
     Ok(deleted)
 }
 
-async fn write(tx: &mut Tx, statement: &'static str, account_id: i64, wanted: &DataType) -> Result<u64, Error> {
+async fn write(tx: &mut Tx, statement: &'static str, account_id: AccountId, wanted: &DataType) -> Result<u64, Error> {
     let definition = to_json(&wanted.definition)?;
     let row = args![
         account_id,

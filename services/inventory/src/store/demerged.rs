@@ -1,3 +1,4 @@
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::{Db, Error, Row, Tx, args};
 
 /// Templates of one answer.
@@ -9,8 +10,8 @@ const KNOWN_MAX: i64 = 100_000;
 /// A template that was taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Demerged {
-    pub account_id: i64,
-    pub collection_id: i32,
+    pub account_id: AccountId,
+    pub collection_id: CollectionId,
     /// Lower case, for the collection of a host.
     pub host: Option<String>,
     pub method: String,
@@ -44,7 +45,7 @@ const SELECT_BY_ACCOUNT: &str = "SELECT d.account_id, d.collection_id, d.method,
      FROM demerged_urls d JOIN collections c ON c.account_id = d.account_id AND c.collection_id = d.collection_id \
      WHERE d.account_id = $1 AND c.deleted_at IS NULL ORDER BY d.collection_id, d.url, d.method LIMIT $2";
 
-pub async fn by_account(db: &Db, account_id: i64) -> Result<Vec<Demerged>, Error> {
+pub async fn by_account(db: &Db, account_id: AccountId) -> Result<Vec<Demerged>, Error> {
     let rows = db.fetch_all(SELECT_BY_ACCOUNT, args![account_id, LISTED_MAX]).await?;
     rows.iter().map(read).collect()
 }
@@ -54,8 +55,8 @@ const SELECT_BY_COLLECTION: &str = "SELECT method, url FROM demerged_urls WHERE 
 /// Method and URL of those of one collection.
 pub async fn by_collection(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
 ) -> Result<std::collections::BTreeSet<(String, String)>, Error> {
     let rows = tx.fetch_all(SELECT_BY_COLLECTION, args![account_id, collection_id]).await?;
     rows.iter().map(|row| Ok((row.get("method")?, row.get("url")?))).collect()
@@ -67,8 +68,8 @@ const INSERT: &str = "INSERT INTO demerged_urls (account_id, collection_id, url_
 /// Notes a template as taken apart, with what it had gathered; false when it is so already.
 pub async fn insert(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     url_key: &str,
     (method, url): (&str, &str),
     kept: Option<String>,
@@ -83,8 +84,8 @@ const DELETE: &str =
 /// Forgets that a template was taken apart and returns what it had gathered; nothing when it was not.
 pub async fn delete(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     url_key: &str,
 ) -> Result<Option<Option<String>>, Error> {
     let row = tx.fetch_optional(DELETE, args![account_id, collection_id, url_key]).await?;
@@ -94,14 +95,14 @@ pub async fn delete(
 const FORGET_KEPT: &str = "UPDATE demerged_urls SET kept = NULL WHERE account_id = $1 AND collection_id = $2";
 
 /// Forgets what the templates of a collection had gathered.
-pub async fn forget_kept(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<(), Error> {
+pub async fn forget_kept(tx: &mut Tx, account_id: AccountId, collection_id: CollectionId) -> Result<(), Error> {
     tx.execute(FORGET_KEPT, args![account_id, collection_id]).await.map(drop)
 }
 
 fn read(row: &Row) -> Result<Demerged, Error> {
     Ok(Demerged {
         account_id: row.get("account_id")?,
-        collection_id: super::collections::id(row, "collection_id")?,
+        collection_id: row.get("collection_id")?,
         host: row.get("host_key")?,
         method: row.get("method")?,
         url: row.get("url")?,

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use portolan_engine::template::BodyNames;
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
 use crate::model::{endpoints::RawEndpoint, keys};
@@ -19,7 +20,7 @@ macro_rules! select {
 
 const SELECT_ALL: &str = select!("", "ORDER BY endpoint_key");
 
-pub async fn list(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<Vec<RawEndpoint>, Error> {
+pub async fn list(tx: &mut Tx, account_id: AccountId, collection_id: CollectionId) -> Result<Vec<RawEndpoint>, Error> {
     tx.fetch_all(SELECT_ALL, args![account_id, collection_id]).await?.iter().map(read).collect()
 }
 
@@ -27,8 +28,8 @@ const SELECT_BY_URL: &str = select!("", "AND url_key = $3 ORDER BY raw_url");
 
 pub async fn by_url_key(
     db: &Db,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     url_key: &str,
 ) -> Result<Vec<RawEndpoint>, Error> {
     db.fetch_all(SELECT_BY_URL, args![account_id, collection_id, url_key]).await?.iter().map(read).collect()
@@ -38,8 +39,8 @@ const SELECT_BY_URLS: &str = select!("", "AND url_key IN ({keys}) ORDER BY raw_u
 
 pub async fn by_url_keys(
     db: &Db,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     url_keys: &[&str],
 ) -> Result<Vec<RawEndpoint>, Error> {
     let rows = super::by_keys(db, SELECT_BY_URLS, account_id, collection_id, url_keys).await?;
@@ -49,8 +50,8 @@ pub async fn by_url_keys(
 /// As [`by_url_keys`], within a transaction.
 pub async fn by_url_keys_in(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     url_keys: &[&str],
 ) -> Result<Vec<RawEndpoint>, Error> {
     let rows = super::by_keys(tx, SELECT_BY_URLS, account_id, collection_id, url_keys).await?;
@@ -63,8 +64,8 @@ const SELECT_SOME_URL_KEYS: &str = "SELECT DISTINCT url_key FROM endpoints \
 /// Some effective URLs after a key, in the order of keys.
 pub async fn some_url_keys(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     after_key: &str,
     limit: i64,
 ) -> Result<Vec<String>, Error> {
@@ -77,8 +78,8 @@ const SELECT_BY_KEYS: &str = select!(", bodies", "AND endpoint_key IN ({keys})")
 /// The rows of these keys with what is known of their bodies, for an update in the same transaction.
 pub async fn by_keys(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     endpoint_keys: &[&str],
 ) -> Result<Vec<(RawEndpoint, BodyNames)>, Error> {
     let rows = super::by_keys(tx, SELECT_BY_KEYS, account_id, collection_id, endpoint_keys).await?;
@@ -90,8 +91,8 @@ const SELECT_FOR_CATALOG: &str = select!(", bodies", "AND endpoint_key > $3 ORDE
 /// A page of all rows after a key, with what is known of their bodies.
 pub async fn page(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     after_key: &str,
     limit: i64,
 ) -> Result<Vec<(RawEndpoint, BodyNames)>, Error> {
@@ -103,7 +104,11 @@ const SELECT_PROVEN_URLS: &str = "SELECT url, method FROM api_endpoints \
      WHERE account_id = $1 AND collection_id = $2 AND removed = 0";
 
 /// Effective URL and method of each endpoint, in no order.
-pub async fn proven_urls(db: &Db, account_id: i64, collection_id: i32) -> Result<Vec<(String, String)>, Error> {
+pub async fn proven_urls(
+    db: &Db,
+    account_id: AccountId,
+    collection_id: CollectionId,
+) -> Result<Vec<(String, String)>, Error> {
     let rows = db.fetch_all(SELECT_PROVEN_URLS, args![account_id, collection_id]).await?;
     rows.iter().map(|row| Ok((row.get("url")?, row.get("method")?))).collect()
 }
@@ -112,7 +117,12 @@ const COUNT_PROVEN: &str = "SELECT count(DISTINCT url_key) AS endpoints FROM end
      WHERE account_id = $1 AND collection_id = $2 AND proven = 1 AND url_key IN ({keys})";
 
 /// How many of these effective URLs are endpoints.
-pub async fn count_proven(tx: &mut Tx, account_id: i64, collection_id: i32, url_keys: &[&str]) -> Result<i64, Error> {
+pub async fn count_proven(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    url_keys: &[&str],
+) -> Result<i64, Error> {
     let rows = super::by_keys(tx, COUNT_PROVEN, account_id, collection_id, url_keys).await?;
     rows.iter().map(|row| row.get::<i64>("endpoints")).sum()
 }
@@ -123,8 +133,8 @@ const SELECT_URLS: &str = "SELECT endpoint_key, url FROM endpoints \
 /// The effective URLs of raw endpoints, by their keys.
 pub async fn urls(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     endpoint_keys: &[&str],
 ) -> Result<HashMap<String, String>, Error> {
     let rows = super::by_keys(tx, SELECT_URLS, account_id, collection_id, endpoint_keys).await?;
@@ -136,8 +146,8 @@ const UPDATE_DESCRIPTION: &str = "UPDATE endpoints SET description = $4, describ
 
 pub async fn update_description(
     db: &Db,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     url_key: &str,
     description: &str,
     now: i64,
@@ -151,8 +161,8 @@ const SELECT_NEVER_MERGED: &str =
 /// The raw URLs of a method that join no template, with what is known of their bodies.
 pub async fn never_merged(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     method: &str,
 ) -> Result<Vec<(RawEndpoint, BodyNames)>, Error> {
     let rows = tx.fetch_all(SELECT_NEVER_MERGED, args![account_id, collection_id, method]).await?;
@@ -171,8 +181,8 @@ const DESCRIBE: &str = "UPDATE endpoints SET description = $4, described_at = $5
 /// Gives one raw URL a description.
 pub async fn describe(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     endpoint_key: &str,
     description: &str,
     described_at: i64,
@@ -194,8 +204,8 @@ static SAVE: Bulk<13> = Bulk::new(
 /// Writes whole rows. The transaction holds the collection and has read the rows before.
 pub async fn save<'r>(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     rows: impl IntoIterator<Item = (&'r RawEndpoint, &'r BodyNames)>,
 ) -> Result<(), Error> {
     let rows: Vec<[Value; 13]> = rows
@@ -227,8 +237,8 @@ const UPDATE_URL: &str = "UPDATE endpoints SET url = $4, url_key = $5 \
 /// Gives a raw URL another effective URL.
 pub async fn update_url(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     endpoint_key: &str,
     method: &str,
     url: &str,
@@ -240,14 +250,24 @@ pub async fn update_url(
 const SELECT_SOME_KEYS: &str =
     "SELECT endpoint_key FROM endpoints WHERE account_id = $1 AND collection_id = $2 ORDER BY endpoint_key LIMIT $3";
 
-pub async fn some_keys(tx: &mut Tx, account_id: i64, collection_id: i32, limit: i64) -> Result<Vec<String>, Error> {
+pub async fn some_keys(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    limit: i64,
+) -> Result<Vec<String>, Error> {
     let rows = tx.fetch_all(SELECT_SOME_KEYS, args![account_id, collection_id, limit]).await?;
     rows.iter().map(|row| row.get("endpoint_key")).collect()
 }
 
 const DELETE: &str = "DELETE FROM endpoints WHERE account_id = $1 AND collection_id = $2 AND endpoint_key IN ({keys})";
 
-pub async fn delete(tx: &mut Tx, account_id: i64, collection_id: i32, keys: &[&str]) -> Result<(), Error> {
+pub async fn delete(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    keys: &[&str],
+) -> Result<(), Error> {
     super::delete_by_keys(tx, DELETE, account_id, collection_id, keys).await
 }
 

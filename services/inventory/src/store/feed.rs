@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
 
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
 use crate::{
@@ -14,8 +15,8 @@ const SELECT_PROVEN: &str = "SELECT url_key, min(method) AS method, min(url) AS 
 /// The endpoints among these effective URLs, by key.
 pub async fn shown(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     url_keys: &[&str],
 ) -> Result<BTreeMap<String, Shown>, Error> {
     let rows = by_keys(tx, SELECT_PROVEN, account_id, collection_id, url_keys).await?;
@@ -36,8 +37,8 @@ pub struct Known {
 /// The rows of these effective URLs, removed ones too.
 pub async fn known(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     url_keys: &[&str],
 ) -> Result<HashMap<String, Known>, Error> {
     let rows = by_keys(tx, SELECT_KNOWN, account_id, collection_id, url_keys).await?;
@@ -77,8 +78,8 @@ const SELECT_STATES: &str = "SELECT url_key, active, last_tested FROM api_endpoi
 /// What callers said of the endpoints at these effective URLs, where they said anything.
 pub async fn states(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     url_keys: &[&str],
 ) -> Result<BTreeMap<String, TakenOver>, Error> {
     let rows = by_keys(tx, SELECT_STATES, account_id, collection_id, url_keys).await?;
@@ -92,8 +93,8 @@ pub async fn states(
 /// Writes changed rows, the first under the version `first_version`.
 pub async fn save(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     changes: &[Change],
     first_version: i64,
     now: i64,
@@ -121,7 +122,11 @@ const SELECT_ID_RANGE: &str = "SELECT min(endpoint_id) AS low, max(endpoint_id) 
      WHERE account_id = $1 AND collection_id = $2";
 
 /// The smallest and the largest id in a collection; nothing when it never had an endpoint.
-pub async fn id_range(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<Option<(i64, i64)>, Error> {
+pub async fn id_range(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+) -> Result<Option<(i64, i64)>, Error> {
     let row = tx.fetch_one(SELECT_ID_RANGE, args![account_id, collection_id]).await?;
     Ok(row.get::<Option<i64>>("low")?.zip(row.get::<Option<i64>>("high")?))
 }
@@ -133,8 +138,8 @@ const REMOVE_ALL: &str = "UPDATE api_endpoints SET removed = 1, version = $3 + e
 /// Marks all endpoints of a collection as removed; the version of each is its id plus `version_offset`.
 pub async fn remove_all(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     version_offset: i64,
     now: i64,
 ) -> Result<(), Error> {
@@ -145,7 +150,12 @@ const TOUCH_ALL: &str =
     "UPDATE api_endpoints SET version = $3 + endpoint_id WHERE account_id = $1 AND collection_id = $2";
 
 /// Gives all endpoints of a collection a new version: the id of each plus `version_offset`.
-pub async fn touch_all(tx: &mut Tx, account_id: i64, collection_id: i32, version_offset: i64) -> Result<(), Error> {
+pub async fn touch_all(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    version_offset: i64,
+) -> Result<(), Error> {
     tx.execute(TOUCH_ALL, args![account_id, collection_id, version_offset]).await.map(drop)
 }
 
@@ -162,13 +172,11 @@ pub async fn changes(db: &Db, after_version: i64, limit: i64) -> Result<Vec<Edge
 }
 
 fn read_change(row: &Row) -> Result<EdgeEndpoint, Error> {
-    let collection_id = row.get::<i64>("collection_id")?;
     Ok(EdgeEndpoint {
         version: row.get("version")?,
         endpoint_id: row.get("endpoint_id")?,
         account_id: row.get("account_id")?,
-        collection_id: i32::try_from(collection_id)
-            .map_err(|_| Error::Inconsistency(format!("collection id {collection_id} is out of range")))?,
+        collection_id: row.get("collection_id")?,
         host_name: row.get("host_name")?,
         method: row.get("method")?,
         url: row.get("url")?,

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::{Bulk, Db, Error, Row, Sql, Tx, Value, args};
 
 use crate::{
@@ -14,12 +15,12 @@ const SELECT_CONDITIONS: &str = "SELECT collection_id, conditions FROM collectio
      WHERE account_id = $1 AND kind = 'API_GROUP' AND deleted_at IS NULL ORDER BY collection_id LIMIT $2";
 
 /// Id and stored conditions of every group.
-pub async fn conditions(tx: &mut Tx, account_id: i64) -> Result<Vec<(i32, String)>, Error> {
+pub async fn conditions(tx: &mut Tx, account_id: AccountId) -> Result<Vec<(CollectionId, String)>, Error> {
     let rows = tx.fetch_all(SELECT_CONDITIONS, args![account_id, GROUPS_MAX]).await?;
     rows.iter()
         .map(|row| {
             let conditions = row.get::<Option<String>>("conditions")?.unwrap_or_else(|| "[]".to_owned());
-            Ok((super::collections::id(row, "collection_id")?, conditions))
+            Ok((row.get("collection_id")?, conditions))
         })
         .collect()
 }
@@ -28,10 +29,9 @@ const SELECT_ALL_CONDITIONS: &str = "SELECT account_id, collection_id, condition
      WHERE kind = 'API_GROUP' AND deleted_at IS NULL AND conditions IS NOT NULL ORDER BY account_id, collection_id";
 
 /// Account, id and stored conditions of every group of the installation.
-pub async fn all_conditions(db: &Db) -> Result<Vec<(i64, i32, String)>, Error> {
-    let read = |row: &portolan_store::Row| {
-        Ok((row.get("account_id")?, super::collections::id(row, "collection_id")?, row.get("conditions")?))
-    };
+pub async fn all_conditions(db: &Db) -> Result<Vec<(AccountId, CollectionId, String)>, Error> {
+    let read =
+        |row: &portolan_store::Row| Ok((row.get("account_id")?, row.get("collection_id")?, row.get("conditions")?));
     db.fetch_all(SELECT_ALL_CONDITIONS, args![]).await?.iter().map(read).collect()
 }
 
@@ -39,7 +39,11 @@ const LOCK_CONDITIONS: &str = "UPDATE collections SET kind = kind WHERE account_
      AND kind = 'API_GROUP' AND deleted_at IS NULL RETURNING conditions, sharing";
 
 /// Holds a group until the transaction ends and returns its conditions; nothing when it is no group.
-pub async fn lock(tx: &mut Tx, account_id: i64, group_id: i32) -> Result<Option<(String, Sharing)>, Error> {
+pub async fn lock(
+    tx: &mut Tx,
+    account_id: AccountId,
+    group_id: CollectionId,
+) -> Result<Option<(String, Sharing)>, Error> {
     let row = tx.fetch_optional(LOCK_CONDITIONS, args![account_id, group_id]).await?;
     row.map(|row| {
         let conditions = row.get::<Option<String>>("conditions")?.unwrap_or_else(|| "[]".to_owned());
@@ -53,8 +57,8 @@ const UPDATE_CONDITIONS: &str =
 
 pub async fn update_conditions(
     tx: &mut Tx,
-    account_id: i64,
-    group_id: i32,
+    account_id: AccountId,
+    group_id: CollectionId,
     conditions: &str,
     sharing: Sharing,
 ) -> Result<(), Error> {
@@ -68,21 +72,25 @@ const SELECT_MEMBERS: &str = "SELECT group_id, url_key FROM group_members \
 /// The groups that show these effective URLs of a collection.
 pub async fn of_endpoints(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     url_keys: &[&str],
-) -> Result<BTreeSet<(i32, String)>, Error> {
+) -> Result<BTreeSet<(CollectionId, String)>, Error> {
     let rows = by_keys(tx, SELECT_MEMBERS, account_id, collection_id, url_keys).await?;
-    rows.iter().map(|row| Ok((super::collections::id(row, "group_id")?, row.get("url_key")?))).collect()
+    rows.iter().map(|row| Ok((row.get("group_id")?, row.get("url_key")?))).collect()
 }
 
 const SELECT_BY_COLLECTION: &str = "SELECT url_key, group_id FROM group_members WHERE account_id = $1 AND collection_id = $2 ORDER BY url_key, group_id";
 
 /// For each effective URL of a collection the groups that show it.
-pub async fn by_collection(db: &Db, account_id: i64, collection_id: i32) -> Result<BTreeMap<String, Vec<i32>>, Error> {
-    let mut found: BTreeMap<String, Vec<i32>> = BTreeMap::new();
+pub async fn by_collection(
+    db: &Db,
+    account_id: AccountId,
+    collection_id: CollectionId,
+) -> Result<BTreeMap<String, Vec<CollectionId>>, Error> {
+    let mut found: BTreeMap<String, Vec<CollectionId>> = BTreeMap::new();
     for row in db.fetch_all(SELECT_BY_COLLECTION, args![account_id, collection_id]).await? {
-        found.entry(row.get("url_key")?).or_default().push(super::collections::id(&row, "group_id")?);
+        found.entry(row.get("url_key")?).or_default().push(row.get("group_id")?);
     }
     Ok(found)
 }
@@ -91,10 +99,14 @@ const SELECT_BY_GROUP: &str = "SELECT collection_id, url_key FROM group_members 
      WHERE account_id = $1 AND group_id = $2 ORDER BY collection_id, url_key";
 
 /// What a group shows: for each collection the effective URLs.
-pub async fn by_group(db: &Db, account_id: i64, group_id: i32) -> Result<BTreeMap<i32, Vec<String>>, Error> {
-    let mut found: BTreeMap<i32, Vec<String>> = BTreeMap::new();
+pub async fn by_group(
+    db: &Db,
+    account_id: AccountId,
+    group_id: CollectionId,
+) -> Result<BTreeMap<CollectionId, Vec<String>>, Error> {
+    let mut found: BTreeMap<CollectionId, Vec<String>> = BTreeMap::new();
     for row in db.fetch_all(SELECT_BY_GROUP, args![account_id, group_id]).await? {
-        found.entry(super::collections::id(&row, "collection_id")?).or_default().push(row.get("url_key")?);
+        found.entry(row.get("collection_id")?).or_default().push(row.get("url_key")?);
     }
     Ok(found)
 }
@@ -103,37 +115,51 @@ const SELECT_SHOWING: &str = "SELECT group_id FROM group_members \
      WHERE account_id = $1 AND collection_id = $2 AND url_key = $3 ORDER BY group_id";
 
 /// The groups that show one effective URL.
-pub async fn showing(db: &Db, account_id: i64, collection_id: i32, url_key: &str) -> Result<Vec<i32>, Error> {
+pub async fn showing(
+    db: &Db,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    url_key: &str,
+) -> Result<Vec<CollectionId>, Error> {
     let rows = db.fetch_all(SELECT_SHOWING, args![account_id, collection_id, url_key]).await?;
-    rows.iter().map(|row| super::collections::id(row, "group_id")).collect()
+    rows.iter().map(|row| row.get("group_id")).collect()
 }
 
 const SELECT_OWNERS: &str = "SELECT collection_id FROM group_members \
      WHERE account_id = $1 AND group_id = $2 AND url_key = $3 ORDER BY collection_id";
 
 /// The collections whose endpoint with this effective URL a group shows.
-pub async fn owners(db: &Db, account_id: i64, group_id: i32, url_key: &str) -> Result<Vec<i32>, Error> {
+pub async fn owners(
+    db: &Db,
+    account_id: AccountId,
+    group_id: CollectionId,
+    url_key: &str,
+) -> Result<Vec<CollectionId>, Error> {
     let rows = db.fetch_all(SELECT_OWNERS, args![account_id, group_id, url_key]).await?;
-    rows.iter().map(|row| super::collections::id(row, "collection_id")).collect()
+    rows.iter().map(|row| row.get("collection_id")).collect()
 }
 
 const COUNT: &str = "SELECT g.group_id, g.collection_id, count(*) AS members FROM group_members g \
      WHERE g.account_id = $1 {granting} GROUP BY g.group_id, g.collection_id";
 
 /// How many endpoints each group shows of each collection, of all or of those that one of the `granting` groups shows.
-pub async fn counts(db: &Db, account_id: i64, granting: Option<&[i32]>) -> Result<Vec<OfGroup<i64>>, Error> {
+pub async fn counts(
+    db: &Db,
+    account_id: AccountId,
+    granting: Option<&[CollectionId]>,
+) -> Result<Vec<OfGroup<i64>>, Error> {
     let rows = db.fetch_all(shown_by_any(COUNT, "g", granting), args![account_id]).await?;
     rows.iter().map(|row| of_group(row, "members")).collect()
 }
 
 /// Restricts a statement to the endpoints that one of some groups shows, when groups are given.
-pub(super) fn shown_by_any(sql: &str, table: &str, granting: Option<&[i32]>) -> Sql {
+pub(super) fn shown_by_any(sql: &str, table: &str, granting: Option<&[CollectionId]>) -> Sql {
     let Some(granting) = granting else { return Sql::assembled(sql.replace("{granting}", "")) };
     if granting.is_empty() {
         return Sql::assembled(sql.replace("{granting}", "AND 1 = 0"));
     }
     // Numbers of this program's own need no markers.
-    let ids: Vec<String> = granting.iter().map(i32::to_string).collect();
+    let ids: Vec<String> = granting.iter().map(ToString::to_string).collect();
     let condition = format!(
         "AND EXISTS (SELECT 1 FROM group_members s WHERE s.account_id = {table}.account_id \
          AND s.collection_id = {table}.collection_id AND s.url_key = {table}.url_key AND s.group_id IN ({}))",
@@ -143,8 +169,7 @@ pub(super) fn shown_by_any(sql: &str, table: &str, granting: Option<&[i32]>) -> 
 }
 
 pub(super) fn of_group(row: &Row, column: &str) -> Result<OfGroup<i64>, Error> {
-    let id = |column| super::collections::id(row, column);
-    Ok(OfGroup { group_id: id("group_id")?, owner_id: id("collection_id")?, value: row.get(column)? })
+    Ok(OfGroup { group_id: row.get("group_id")?, owner_id: row.get("collection_id")?, value: row.get(column)? })
 }
 
 static INSERT: Bulk<4> = Bulk::new(
@@ -161,9 +186,9 @@ const DELETE: &str = "DELETE FROM group_members \
 
 pub async fn delete(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
-    group_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    group_id: CollectionId,
     url_keys: &[&str],
 ) -> Result<(), Error> {
     for keys in url_keys.chunks(LIST_MAX) {
@@ -180,7 +205,12 @@ const DELETE_SOME: &str = "DELETE FROM group_members WHERE account_id = $1 AND g
          WHERE account_id = $1 AND group_id = $2 ORDER BY collection_id, url_key LIMIT $3)";
 
 /// Removes some of what a deleted group showed.
-pub async fn delete_some_members(tx: &mut Tx, account_id: i64, group_id: i32, limit: i64) -> Result<u64, Error> {
+pub async fn delete_some_members(
+    tx: &mut Tx,
+    account_id: AccountId,
+    group_id: CollectionId,
+    limit: i64,
+) -> Result<u64, Error> {
     tx.execute(DELETE_SOME, args![account_id, group_id, limit]).await
 }
 
@@ -190,10 +220,14 @@ const COUNT_BY_GROUP: &str = "SELECT group_id, count(*) AS members FROM group_me
 const DELETE_BY_COLLECTION: &str = "DELETE FROM group_members WHERE account_id = $1 AND collection_id = $2";
 
 /// Takes all endpoints of a collection out of every group and returns how many each has lost.
-pub async fn delete_collection(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<BTreeMap<i32, i64>, Error> {
+pub async fn delete_collection(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+) -> Result<BTreeMap<CollectionId, i64>, Error> {
     let mut lost = BTreeMap::new();
     for row in tx.fetch_all(COUNT_BY_GROUP, args![account_id, collection_id]).await? {
-        lost.insert(super::collections::id(&row, "group_id")?, row.get("members")?);
+        lost.insert(row.get("group_id")?, row.get("members")?);
     }
     tx.execute(DELETE_BY_COLLECTION, args![account_id, collection_id]).await?;
     Ok(lost)

@@ -1,3 +1,4 @@
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::{Db, Error, Row, Tx, args};
 
 use crate::{
@@ -16,7 +17,7 @@ const SAVE: &str = "INSERT INTO issues (account_id, issue_id, collection_id, url
      collection_id = excluded.collection_id, url_key = excluded.url_key, severity = excluded.severity, \
      status = excluded.status, updated_at = excluded.updated_at";
 
-pub async fn save(tx: &mut Tx, account_id: i64, url_key: &str, report: &Report) -> Result<(), Error> {
+pub async fn save(tx: &mut Tx, account_id: AccountId, url_key: &str, report: &Report) -> Result<(), Error> {
     let row = args![
         account_id,
         &report.id,
@@ -32,7 +33,13 @@ pub async fn save(tx: &mut Tx, account_id: i64, url_key: &str, report: &Report) 
 const MOVE: &str = "UPDATE issues SET url_key = $4 WHERE account_id = $1 AND collection_id = $2 AND url_key = $3";
 
 /// Reports the findings at one effective URL at another.
-pub async fn move_to(tx: &mut Tx, account_id: i64, collection_id: i32, from: &str, to: &str) -> Result<(), Error> {
+pub async fn move_to(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    from: &str,
+    to: &str,
+) -> Result<(), Error> {
     tx.execute(MOVE, args![account_id, collection_id, from, to]).await.map(drop)
 }
 
@@ -42,8 +49,8 @@ const NOTE_TEST: &str = "UPDATE api_endpoints SET last_tested = CASE WHEN last_t
 /// Notes when an endpoint was tested; false when there is no such endpoint.
 pub async fn note_test(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     url_key: &str,
     tested_at: i64,
 ) -> Result<bool, Error> {
@@ -67,13 +74,13 @@ const SELECT_OPEN: &str = "SELECT i.collection_id, e.url, e.method, i.severity, 
 /// Open issues by collection, endpoint and severity, of one collection or of all; see [`super::groups::counts`].
 pub async fn open(
     db: &Db,
-    account_id: i64,
-    collection_id: Option<i32>,
-    granting: Option<&[i32]>,
-) -> Result<Vec<(i32, Open)>, Error> {
-    let (sql, collection_id) = (shown_by_any(SELECT_OPEN, "i", granting), collection_id.map(i64::from));
+    account_id: AccountId,
+    collection_id: Option<CollectionId>,
+    granting: Option<&[CollectionId]>,
+) -> Result<Vec<(CollectionId, Open)>, Error> {
+    let sql = shown_by_any(SELECT_OPEN, "i", granting);
     let rows = db.fetch_all(sql, args![account_id, collection_id, ISSUES_MAX]).await?;
-    rows.iter().map(|row| Ok((super::collections::id(row, "collection_id")?, read_open(row)?))).collect()
+    rows.iter().map(|row| Ok((row.get("collection_id")?, read_open(row)?))).collect()
 }
 
 const SELECT_OPEN_OF_GROUPS: &str = "SELECT g.group_id, g.collection_id, e.url, e.method, i.severity, \
@@ -89,15 +96,14 @@ const SELECT_OPEN_OF_GROUPS: &str = "SELECT g.group_id, g.collection_id, e.url, 
 /// As [`open`], of what one group or each group shows of each collection; see [`super::groups::counts`].
 pub async fn open_of_groups(
     db: &Db,
-    account_id: i64,
-    group_id: Option<i32>,
-    granting: Option<&[i32]>,
+    account_id: AccountId,
+    group_id: Option<CollectionId>,
+    granting: Option<&[CollectionId]>,
 ) -> Result<Vec<OfGroup<Open>>, Error> {
-    let (sql, group_id) = (shown_by_any(SELECT_OPEN_OF_GROUPS, "g", granting), group_id.map(i64::from));
+    let sql = shown_by_any(SELECT_OPEN_OF_GROUPS, "g", granting);
     let rows = db.fetch_all(sql, args![account_id, group_id, ISSUES_MAX]).await?;
-    let id = super::collections::id;
     let read = |row: &Row| {
-        Ok(OfGroup { group_id: id(row, "group_id")?, owner_id: id(row, "collection_id")?, value: read_open(row)? })
+        Ok(OfGroup { group_id: row.get("group_id")?, owner_id: row.get("collection_id")?, value: read_open(row)? })
     };
     rows.iter().map(read).collect()
 }
@@ -106,7 +112,7 @@ const SELECT_TESTED: &str = "SELECT DISTINCT url_key, last_tested FROM api_endpo
      WHERE account_id = $1 AND collection_id = $2 AND last_tested > 0 AND removed = 0";
 
 /// When the endpoints of a collection were last tested, by the key of the URL; those that were.
-pub async fn tested(db: &Db, account_id: i64, collection_id: i32) -> Result<Vec<(String, i64)>, Error> {
+pub async fn tested(db: &Db, account_id: AccountId, collection_id: CollectionId) -> Result<Vec<(String, i64)>, Error> {
     let rows = db.fetch_all(SELECT_TESTED, args![account_id, collection_id]).await?;
     rows.iter().map(|row| Ok((row.get("url_key")?, row.get("last_tested")?))).collect()
 }
@@ -115,7 +121,11 @@ const SELECT_SEVERITIES: &str = "SELECT url_key, severity, count(*) AS issues FR
      WHERE account_id = $1 AND collection_id = $2 AND status = 'OPEN' AND severity <> '' GROUP BY url_key, severity";
 
 /// The open issues of a collection by the key of the URL, and their severity.
-pub async fn severities(db: &Db, account_id: i64, collection_id: i32) -> Result<Vec<(String, String, i64)>, Error> {
+pub async fn severities(
+    db: &Db,
+    account_id: AccountId,
+    collection_id: CollectionId,
+) -> Result<Vec<(String, String, i64)>, Error> {
     let rows = db.fetch_all(SELECT_SEVERITIES, args![account_id, collection_id]).await?;
     rows.iter().map(|row| Ok((row.get("url_key")?, row.get("severity")?, row.get("issues")?))).collect()
 }
@@ -135,12 +145,12 @@ const COUNT_TESTED: &str = "SELECT e.collection_id, count(*) AS tested FROM api_
 /// Endpoints tested since a time, by collection; see [`super::groups::counts`].
 pub async fn tested_since(
     db: &Db,
-    account_id: i64,
+    account_id: AccountId,
     since: i64,
-    granting: Option<&[i32]>,
-) -> Result<Vec<(i32, i64)>, Error> {
+    granting: Option<&[CollectionId]>,
+) -> Result<Vec<(CollectionId, i64)>, Error> {
     let rows = db.fetch_all(shown_by_any(COUNT_TESTED, "e", granting), args![account_id, since]).await?;
-    rows.iter().map(|row| Ok((super::collections::id(row, "collection_id")?, row.get("tested")?))).collect()
+    rows.iter().map(|row| Ok((row.get("collection_id")?, row.get("tested")?))).collect()
 }
 
 const COUNT_TESTED_OF_GROUPS: &str = "SELECT g.group_id, g.collection_id, count(*) AS tested FROM api_endpoints e \
@@ -152,9 +162,9 @@ const COUNT_TESTED_OF_GROUPS: &str = "SELECT g.group_id, g.collection_id, count(
 /// As [`tested_since`], of what each group shows of each collection.
 pub async fn tested_of_groups_since(
     db: &Db,
-    account_id: i64,
+    account_id: AccountId,
     since: i64,
-    granting: Option<&[i32]>,
+    granting: Option<&[CollectionId]>,
 ) -> Result<Vec<OfGroup<i64>>, Error> {
     let rows = db.fetch_all(shown_by_any(COUNT_TESTED_OF_GROUPS, "g", granting), args![account_id, since]).await?;
     rows.iter().map(|row| of_group(row, "tested")).collect()

@@ -1,3 +1,4 @@
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
 use crate::model::{
@@ -20,13 +21,13 @@ const MARKINGS_MAX: i64 = 100_000;
 
 const SELECT_ALL: &str = select!("ORDER BY collection_id, marking_key LIMIT $2");
 
-pub async fn list(db: &Db, account_id: i64) -> Result<Vec<Marked>, Error> {
+pub async fn list(db: &Db, account_id: AccountId) -> Result<Vec<Marked>, Error> {
     db.fetch_all(SELECT_ALL, args![account_id, MARKINGS_MAX]).await?.iter().map(read).collect()
 }
 
 const SELECT_OF_COLLECTION: &str = select!("AND collection_id = $3 ORDER BY marking_key LIMIT $2");
 
-pub async fn of_collection(db: &Db, account_id: i64, collection_id: i32) -> Result<Vec<Marked>, Error> {
+pub async fn of_collection(db: &Db, account_id: AccountId, collection_id: CollectionId) -> Result<Vec<Marked>, Error> {
     let rows = db.fetch_all(SELECT_OF_COLLECTION, args![account_id, MARKINGS_MAX, collection_id]).await?;
     rows.iter().map(read).collect()
 }
@@ -35,7 +36,7 @@ const COUNT_KNOWN: &str = "SELECT count(*) AS known FROM markings \
      WHERE account_id = $1 AND collection_id = $2 AND marking_key = $3";
 
 /// Whether the place has a mark.
-pub async fn is_known(tx: &mut Tx, account_id: i64, place: &Place) -> Result<bool, Error> {
+pub async fn is_known(tx: &mut Tx, account_id: AccountId, place: &Place) -> Result<bool, Error> {
     let row = tx.fetch_one(COUNT_KNOWN, args![account_id, place.collection_id, marking_key(place)]).await?;
     Ok(row.get::<i64>("known")? > 0)
 }
@@ -48,7 +49,13 @@ static SAVE: Bulk<11> = Bulk::new(
 );
 
 /// Writes marks; no place stands there twice.
-pub async fn save(tx: &mut Tx, account_id: i64, places: &[Place], sensitive: bool, now: i64) -> Result<(), Error> {
+pub async fn save(
+    tx: &mut Tx,
+    account_id: AccountId,
+    places: &[Place],
+    sensitive: bool,
+    now: i64,
+) -> Result<(), Error> {
     let rows = places.iter().map(|place| row(account_id, place, sensitive, now));
     tx.bulk(&SAVE, rows.collect::<Vec<[Value; 11]>>()).await.map(drop)
 }
@@ -60,8 +67,8 @@ const SELECT_OF_URLS: &str = "SELECT collection_id, url_key, url, method, respon
 /// The marks at these effective URLs, with when they were set.
 pub async fn of_urls(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     url_keys: &[&str],
 ) -> Result<Vec<(Marked, i64)>, Error> {
     let rows = super::by_keys(tx, SELECT_OF_URLS, account_id, collection_id, url_keys).await?;
@@ -77,7 +84,7 @@ static ADD: Bulk<11> = Bulk::new(
 );
 
 /// Adds marks to those that are there; no place stands there twice.
-pub async fn add(tx: &mut Tx, account_id: i64, marks: &[(Place, bool, i64)]) -> Result<(), Error> {
+pub async fn add(tx: &mut Tx, account_id: AccountId, marks: &[(Place, bool, i64)]) -> Result<(), Error> {
     let rows = marks.iter().map(|(place, sensitive, marked_at)| row(account_id, place, *sensitive, *marked_at));
     tx.bulk(&ADD, rows.collect::<Vec<[Value; 11]>>()).await.map(drop)
 }
@@ -85,17 +92,22 @@ pub async fn add(tx: &mut Tx, account_id: i64, marks: &[(Place, bool, i64)]) -> 
 const DELETE_OF_URLS: &str =
     "DELETE FROM markings WHERE account_id = $1 AND collection_id = $2 AND url_key IN ({keys})";
 
-pub async fn delete_of_urls(tx: &mut Tx, account_id: i64, collection_id: i32, keys: &[&str]) -> Result<(), Error> {
+pub async fn delete_of_urls(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    keys: &[&str],
+) -> Result<(), Error> {
     super::delete_by_keys(tx, DELETE_OF_URLS, account_id, collection_id, keys).await
 }
 
 const DELETE: &str = "DELETE FROM markings WHERE account_id = $1 AND collection_id = $2 AND marking_key = $3";
 
-pub async fn delete(db: &Db, account_id: i64, place: &Place) -> Result<(), Error> {
+pub async fn delete(db: &Db, account_id: AccountId, place: &Place) -> Result<(), Error> {
     db.execute(DELETE, args![account_id, place.collection_id, marking_key(place)]).await.map(drop)
 }
 
-fn row(account_id: i64, place: &Place, sensitive: bool, marked_at: i64) -> [Value; 11] {
+fn row(account_id: AccountId, place: &Place, sensitive: bool, marked_at: i64) -> [Value; 11] {
     [
         account_id.into(),
         place.collection_id.into(),
@@ -117,15 +129,13 @@ fn marking_key(place: &Place) -> String {
 }
 
 fn read(row: &Row) -> Result<Marked, Error> {
-    let (collection_id, code) = (row.get::<i64>("collection_id")?, row.get::<i64>("response_code")?);
-    let narrow =
-        |number: i64| i32::try_from(number).map_err(|_| Error::Inconsistency(format!("{number} is too large")));
+    let code = row.get::<i64>("response_code")?;
     Ok(Marked {
         place: Place {
-            collection_id: narrow(collection_id)?,
+            collection_id: row.get("collection_id")?,
             url: row.get("url")?,
             method: row.get("method")?,
-            response_code: narrow(code)?,
+            response_code: i32::try_from(code).map_err(|_| Error::Inconsistency(format!("{code} is too large")))?,
             is_header: row.get("is_header")?,
             name: row.get("name")?,
         },

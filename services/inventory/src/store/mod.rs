@@ -22,6 +22,7 @@ pub mod templates;
 pub mod totals;
 pub mod usage;
 
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::{Db, Error, Row, Sql, Tx, Value, args};
 
 /// Sizes of `IN` lists: few distinct texts, each a prepared statement.
@@ -62,8 +63,8 @@ impl<'r> From<&'r mut Tx> for Reader<'r> {
 async fn by_keys<'r>(
     reader: impl Into<Reader<'r>>,
     statement: &str,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     keys: &[&str],
 ) -> Result<Vec<Row>, Error> {
     let mut reader = reader.into();
@@ -84,8 +85,8 @@ async fn by_keys<'r>(
 async fn delete_by_keys(
     tx: &mut Tx,
     statement: &str,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     endpoint_keys: &[&str],
 ) -> Result<(), Error> {
     for keys in endpoint_keys.chunks(LIST_MAX) {

@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
 use portolan_engine::{Aggregate, ParameterKey, SubType};
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
 use crate::{
@@ -29,8 +30,8 @@ const SELECT_BY_ENDPOINTS: &str = select!("AND endpoint_key IN ({keys})");
 
 pub async fn by_endpoints(
     db: &Db,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     endpoint_keys: &[&str],
 ) -> Result<Vec<RawParameter>, Error> {
     let rows = by_keys(db, SELECT_BY_ENDPOINTS, account_id, collection_id, endpoint_keys).await?;
@@ -40,8 +41,8 @@ pub async fn by_endpoints(
 /// As [`by_endpoints`], for an update in the same transaction.
 pub async fn by_endpoints_in(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     endpoint_keys: &[&str],
 ) -> Result<Vec<RawParameter>, Error> {
     let rows = by_keys(tx, SELECT_BY_ENDPOINTS, account_id, collection_id, endpoint_keys).await?;
@@ -52,7 +53,11 @@ const SELECT_SENSITIVE_ENDPOINTS: &str = "SELECT DISTINCT endpoint_key FROM para
      WHERE account_id = $1 AND collection_id = $2 AND sensitive = 1";
 
 /// Keys of the raw endpoints that have a sensitive parameter.
-pub async fn sensitive_endpoints(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<HashSet<String>, Error> {
+pub async fn sensitive_endpoints(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+) -> Result<HashSet<String>, Error> {
     let rows = tx.fetch_all(SELECT_SENSITIVE_ENDPOINTS, args![account_id, collection_id]).await?;
     rows.iter().map(|row| row.get("endpoint_key")).collect()
 }
@@ -63,8 +68,8 @@ const SELECT_SENSITIVE_AMONG: &str = "SELECT DISTINCT endpoint_key FROM paramete
 /// As [`sensitive_endpoints`], among some raw endpoints.
 pub async fn sensitive_among(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     endpoint_keys: &[&str],
 ) -> Result<HashSet<String>, Error> {
     let rows = by_keys(tx, SELECT_SENSITIVE_AMONG, account_id, collection_id, endpoint_keys).await?;
@@ -78,8 +83,8 @@ const SELECT_SENSITIVE_KEYS: &str = "SELECT DISTINCT e.url_key, p.parameter_key 
 /// Effective URL and key of the sensitive parameters under some effective URLs.
 pub async fn sensitive_keys(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     url_keys: &[&str],
 ) -> Result<HashSet<(String, String)>, Error> {
     let rows = by_keys(tx, SELECT_SENSITIVE_KEYS, account_id, collection_id, url_keys).await?;
@@ -92,8 +97,8 @@ const SELECT_ANY_SENSITIVE: &str = "SELECT 1 FROM parameters \
 /// Whether one of the raw endpoints has a sensitive parameter.
 pub async fn any_sensitive(
     db: &Db,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     endpoint_keys: &[&str],
 ) -> Result<bool, Error> {
     for keys in endpoint_keys.chunks(LIST_MAX) {
@@ -121,16 +126,16 @@ const SELECT_COLLECTIONS_OF_TYPE: &str =
     "SELECT DISTINCT collection_id FROM parameters WHERE account_id = $1 AND sub_type = $2";
 
 /// The collections that have such parameters.
-pub async fn collections_having(db: &Db, account_id: i64, wanted: &Wanted) -> Result<HashSet<i32>, Error> {
+pub async fn collections_having(
+    db: &Db,
+    account_id: AccountId,
+    wanted: &Wanted,
+) -> Result<HashSet<CollectionId>, Error> {
     let rows = match wanted {
         Wanted::Sensitive => db.fetch_all(SELECT_COLLECTIONS_SENSITIVE, args![account_id]).await?,
         Wanted::SubType(name) => db.fetch_all(SELECT_COLLECTIONS_OF_TYPE, args![account_id, name]).await?,
     };
-    let id = |row: &Row| {
-        let id = row.get::<i64>("collection_id")?;
-        i32::try_from(id).map_err(|_| Error::Inconsistency(format!("collection id {id} is out of range")))
-    };
-    rows.iter().map(id).collect()
+    rows.iter().map(|row| row.get("collection_id")).collect()
 }
 
 macro_rules! select_wanted {
@@ -154,8 +159,8 @@ const SELECT_OF_TYPE: &str = select_wanted!("p.sub_type = $6");
 /// Effective URL, method, key and aggregate of the wanted parameters of every raw URL.
 pub async fn wanted(
     db: &Db,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     wanted: &Wanted,
     url: Option<&str>,
     method: Option<&str>,
@@ -193,7 +198,7 @@ const SELECT_SENSITIVE_OF_URLS: &str = select_of_endpoints!("p.sensitive = 1 AND
 /// The sensitive parameters of the raw URLs under these effective URLs, in any collection.
 pub async fn sensitive_of_urls(
     db: &Db,
-    account_id: i64,
+    account_id: AccountId,
     urls: &[&str],
 ) -> Result<Vec<(EndpointId, ParameterKey, Aggregate)>, Error> {
     let (sql, keys) = with_keys(SELECT_SENSITIVE_OF_URLS, 3, urls);
@@ -208,18 +213,16 @@ const SELECT_OF_REQUESTS: &str =
 /// The parameters of the requests of a collection, headers apart.
 pub async fn of_requests(
     db: &Db,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
 ) -> Result<Vec<(EndpointId, ParameterKey, Aggregate)>, Error> {
     let rows = db.fetch_all(SELECT_OF_REQUESTS, args![account_id, OF_ENDPOINTS_MAX, collection_id]).await?;
     rows.iter().map(read_of_endpoint).collect()
 }
 
 fn read_of_endpoint(row: &Row) -> Result<(EndpointId, ParameterKey, Aggregate), Error> {
-    let id = row.get::<i64>("collection_id")?;
-    let collection_id =
-        i32::try_from(id).map_err(|_| Error::Inconsistency(format!("collection id {id} is out of range")))?;
-    let endpoint = EndpointId { collection_id, url: row.get("url")?, method: row.get("method")? };
+    let endpoint =
+        EndpointId { collection_id: row.get("collection_id")?, url: row.get("url")?, method: row.get("method")? };
     Ok((endpoint, read_key(row)?, json(row, "facts")?))
 }
 
@@ -233,8 +236,8 @@ static SAVE: Bulk<13> = Bulk::new(
 /// Writes whole rows. The transaction holds the collection and has read the rows before.
 pub async fn save<'r>(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     rows: impl IntoIterator<Item = (&'r str, &'r ParameterKey, &'r Aggregate)>,
 ) -> Result<(), Error> {
     let rows: Vec<[Value; 13]> = rows
@@ -266,8 +269,8 @@ const DELETE_ONE: &str = "DELETE FROM parameters \
 /// Removes a parameter that is no longer tracked.
 pub async fn delete_one(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     endpoint_key: &str,
     key: &ParameterKey,
 ) -> Result<(), Error> {
@@ -276,7 +279,12 @@ pub async fn delete_one(
 
 const DELETE: &str = "DELETE FROM parameters WHERE account_id = $1 AND collection_id = $2 AND endpoint_key IN ({keys})";
 
-pub async fn delete(tx: &mut Tx, account_id: i64, collection_id: i32, keys: &[&str]) -> Result<(), Error> {
+pub async fn delete(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    keys: &[&str],
+) -> Result<(), Error> {
     super::delete_by_keys(tx, DELETE, account_id, collection_id, keys).await
 }
 

@@ -1,3 +1,4 @@
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::{Db, Error, Row, Tx, args};
 
 use crate::model::collections::Collection;
@@ -23,7 +24,7 @@ impl PlatformRow {
 const SELECT: &str =
     "SELECT collection_id, project_id, version, url, updated_at FROM platform_collections WHERE account_id = $1";
 
-pub async fn list(db: &Db, account_id: i64) -> Result<Vec<(i32, PlatformRow)>, Error> {
+pub async fn list(db: &Db, account_id: AccountId) -> Result<Vec<(CollectionId, PlatformRow)>, Error> {
     let read = |row: &Row| {
         let known = PlatformRow {
             project_id: row.get("project_id")?,
@@ -31,7 +32,7 @@ pub async fn list(db: &Db, account_id: i64) -> Result<Vec<(i32, PlatformRow)>, E
             url: row.get("url")?,
             updated_at: row.get("updated_at")?,
         };
-        Ok((collection_id(row)?, known))
+        Ok((row.get("collection_id")?, known))
     };
     db.fetch_all(SELECT, args![account_id]).await?.iter().map(read).collect()
 }
@@ -41,7 +42,7 @@ const SAVE: &str = "INSERT INTO platform_collections (account_id, collection_id,
      project_id = excluded.project_id, version = excluded.version, updated_at = excluded.updated_at, \
      url = excluded.url";
 
-pub async fn save(db: &Db, account_id: i64, id: i32, row: &PlatformRow) -> Result<(), Error> {
+pub async fn save(db: &Db, account_id: AccountId, id: CollectionId, row: &PlatformRow) -> Result<(), Error> {
     let (project_id, url) = (row.project_id.clone(), row.url.clone());
     db.execute(SAVE, args![account_id, id, project_id, &row.version, row.updated_at, url]).await.map(drop)
 }
@@ -50,7 +51,7 @@ const FIRST_URL: &str = "SELECT url FROM api_endpoints WHERE account_id = $1 AND
      ORDER BY discovered_at, url LIMIT 1";
 
 /// The URL of an endpoint of a collection.
-pub async fn first_url(db: &Db, account_id: i64, id: i32) -> Result<Option<String>, Error> {
+pub async fn first_url(db: &Db, account_id: AccountId, id: CollectionId) -> Result<Option<String>, Error> {
     db.fetch_optional(FIRST_URL, args![account_id, id]).await?.map(|row| row.get("url")).transpose()
 }
 
@@ -58,7 +59,7 @@ pub async fn first_url(db: &Db, account_id: i64, id: i32) -> Result<Option<Strin
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointRow {
     pub id: i64,
-    pub collection_id: i32,
+    pub collection_id: CollectionId,
     pub host_name: Option<String>,
     pub method: String,
     pub url: String,
@@ -76,18 +77,17 @@ const SELECT_ENDPOINTS: &str = "SELECT e.endpoint_id, e.collection_id, c.host_na
 
 pub async fn endpoints(
     db: &Db,
-    account_id: i64,
-    only: Option<i32>,
+    account_id: AccountId,
+    only: Option<CollectionId>,
     skip: usize,
     take: usize,
 ) -> Result<Vec<EndpointRow>, Error> {
     let number = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
-    let rows =
-        db.fetch_all(SELECT_ENDPOINTS, args![account_id, only.map(i64::from), number(take), number(skip)]).await?;
+    let rows = db.fetch_all(SELECT_ENDPOINTS, args![account_id, only, number(take), number(skip)]).await?;
     let read = |row: &Row| {
         Ok(EndpointRow {
             id: row.get("endpoint_id")?,
-            collection_id: collection_id(row)?,
+            collection_id: row.get("collection_id")?,
             host_name: row.get("host_name")?,
             method: row.get("method")?,
             url: row.get("url")?,
@@ -103,7 +103,7 @@ const SELECT_ACTIVE: &str =
     "SELECT active FROM api_endpoints WHERE account_id = $1 AND endpoint_id = $2 AND removed = 0";
 
 /// Whether an endpoint is let through; nothing when there is none.
-pub async fn is_active(tx: &mut Tx, account_id: i64, endpoint_id: i64) -> Result<Option<bool>, Error> {
+pub async fn is_active(tx: &mut Tx, account_id: AccountId, endpoint_id: i64) -> Result<Option<bool>, Error> {
     tx.fetch_optional(SELECT_ACTIVE, args![account_id, endpoint_id]).await?.map(|row| row.get("active")).transpose()
 }
 
@@ -112,16 +112,11 @@ const SWITCH: &str = "UPDATE api_endpoints SET active = $3, version = $4, update
 
 pub async fn switch(
     tx: &mut Tx,
-    account_id: i64,
+    account_id: AccountId,
     endpoint_id: i64,
     active: bool,
     version: i64,
     now: i64,
 ) -> Result<(), Error> {
     tx.execute(SWITCH, args![account_id, endpoint_id, active, version, now]).await.map(drop)
-}
-
-fn collection_id(row: &Row) -> Result<i32, Error> {
-    let id = row.get::<i64>("collection_id")?;
-    i32::try_from(id).map_err(|_| Error::Inconsistency(format!("collection id {id} is out of range")))
 }

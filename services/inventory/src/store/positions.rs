@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use portolan_ids::AccountId;
 use portolan_log::Positions;
 use portolan_store::{Db, Error, Tx, args};
 
@@ -14,7 +15,7 @@ pub async fn list(db: &Db, source: &str) -> Result<Positions, Error> {
 const SELECT_LANE: &str = "SELECT partition_id, next_offset FROM ingest_lanes WHERE source = $1 AND lane = $2";
 
 /// How far the records of an account are in the inventory where they are ahead of their partition.
-pub async fn of_account(db: &Db, source: &str, account_id: i64) -> Result<Positions, Error> {
+pub async fn of_account(db: &Db, source: &str, account_id: AccountId) -> Result<Positions, Error> {
     let rows = db.fetch_all(SELECT_LANE, args![source, account_id]).await?;
     rows.iter().map(|row| Ok((row.get("partition_id")?, row.get("next_offset")?))).collect()
 }

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use portolan_ids::AccountId;
 use portolan_log::Positions;
 use portolan_store::{Db, Error, Tx, args, retrying};
 
@@ -40,9 +41,9 @@ pub async fn held(tx: &mut Tx, organization_id: &str, own_id: &str, now: i64) ->
         let is_held = if positions.is_empty() {
             row.get::<i64>("until_at")? > now
         } else {
-            let account_id: i64 = row.get("account_id")?;
+            let lane = row.get("account_id")?;
             let read = |partition: i64| {
-                let ahead = ahead.get(&(source.clone(), partition, account_id));
+                let ahead = ahead.get(&(source.clone(), partition, lane));
                 next.get(&(source.clone(), partition)).max(ahead).copied().unwrap_or_default()
             };
             // Positions that cannot be read are those of a reservation that nobody can settle: it ends.
@@ -66,7 +67,7 @@ const INSERT: &str =
 pub async fn insert(
     tx: &mut Tx,
     id: &str,
-    (organization_id, account_id): (&str, i64),
+    (organization_id, account_id): (&str, AccountId),
     endpoints: i64,
     until: i64,
 ) -> Result<(), Error> {
@@ -90,6 +91,6 @@ const USED: &str = "SELECT cast(coalesce(sum(used), 0) as bigint) AS used FROM c
     WHERE account_id = $1 AND feature = $2";
 
 /// What an account uses of a feature at this moment.
-pub async fn used(tx: &mut Tx, account_id: i64, feature: &str) -> Result<i64, Error> {
+pub async fn used(tx: &mut Tx, account_id: AccountId, feature: &str) -> Result<i64, Error> {
     tx.fetch_one(USED, args![account_id, feature]).await?.get("used")
 }

@@ -1,3 +1,4 @@
+use portolan_ids::{AccountId, CollectionId, NamedCollectionId};
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
 use crate::store::{LIST_MAX, by_keys, with_keys};
@@ -19,8 +20,8 @@ const SELECT_NEWEST: &str = "SELECT sample_key, time, record FROM samples \
 /// The newest samples of some raw endpoints together.
 pub async fn newest(
     db: &Db,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     endpoint_keys: &[&str],
     limit: usize,
 ) -> Result<Vec<StoredSample>, Error> {
@@ -43,8 +44,8 @@ const SELECT_KEYS: &str = "SELECT endpoint_key, sample_key, time FROM samples \
 /// Endpoint key, sample key and time of all samples of some raw endpoints.
 pub async fn list_keys(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     endpoint_keys: &[&str],
 ) -> Result<Vec<(String, String, i64)>, Error> {
     let rows = by_keys(tx, SELECT_KEYS, account_id, collection_id, endpoint_keys).await?;
@@ -57,8 +58,8 @@ const SELECT_RECORDS: &str = "SELECT endpoint_key, record FROM samples \
 /// Endpoint key and record of all samples of some raw endpoints.
 pub async fn records(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     endpoint_keys: &[&str],
 ) -> Result<Vec<(String, String)>, Error> {
     let rows = by_keys(tx, SELECT_RECORDS, account_id, collection_id, endpoint_keys).await?;
@@ -80,8 +81,8 @@ const DELETE_ONE: &str = "DELETE FROM samples \
 /// Removes samples that newer ones have displaced.
 pub async fn delete_displaced(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     endpoint_key: &str,
     sample_keys: &[&str],
 ) -> Result<(), Error> {
@@ -96,12 +97,17 @@ pub async fn delete_displaced(
 
 const DELETE: &str = "DELETE FROM samples WHERE account_id = $1 AND collection_id = $2 AND endpoint_key IN ({keys})";
 
-pub async fn delete(tx: &mut Tx, account_id: i64, collection_id: i32, keys: &[&str]) -> Result<(), Error> {
+pub async fn delete(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    keys: &[&str],
+) -> Result<(), Error> {
     super::delete_by_keys(tx, DELETE, account_id, collection_id, keys).await
 }
 
 /// The place of a sample, which the walk over all of them goes along.
-pub type Place = (i64, i64, String, String);
+pub type Place = (AccountId, NamedCollectionId, String, String);
 
 const LAST_OF_PAGE: &str = "SELECT account_id, collection_id, endpoint_key, sample_key FROM samples \
      WHERE (account_id, collection_id, endpoint_key, sample_key) > ($1, $2, $3, $4) \

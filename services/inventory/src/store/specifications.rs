@@ -1,4 +1,5 @@
 use portolan_engine::drift::Shape;
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
 use crate::store::endpoints::{json, to_json};
@@ -28,12 +29,16 @@ const SELECT: &str = "SELECT specification_id, title, version, declared_at, log_
      WHERE account_id = $1 AND collection_id = $2 ORDER BY declared_at DESC, log_offset DESC, specification_id";
 
 /// The specifications of a collection, the newest first.
-pub async fn list(db: &Db, account_id: i64, collection_id: i32) -> Result<Vec<SpecificationRow>, Error> {
+pub async fn list(db: &Db, account_id: AccountId, collection_id: CollectionId) -> Result<Vec<SpecificationRow>, Error> {
     db.fetch_all(SELECT, args![account_id, collection_id]).await?.iter().map(read).collect()
 }
 
 /// As [`list`], within a transaction.
-pub async fn list_in(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<Vec<SpecificationRow>, Error> {
+pub async fn list_in(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+) -> Result<Vec<SpecificationRow>, Error> {
     tx.fetch_all(SELECT, args![account_id, collection_id]).await?.iter().map(read).collect()
 }
 
@@ -42,8 +47,8 @@ const SELECT_OPERATIONS: &str = "SELECT operation_key, method, url, shape FROM d
 
 pub async fn operations(
     db: &Db,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     specification_id: &str,
 ) -> Result<Vec<DeclaredRow>, Error> {
     let rows = db.fetch_all(SELECT_OPERATIONS, args![account_id, collection_id, specification_id]).await?;
@@ -66,8 +71,8 @@ static SAVE: Bulk<7> = Bulk::new(
 
 pub async fn save<'r>(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     rows: impl IntoIterator<Item = &'r SpecificationRow>,
 ) -> Result<(), Error> {
     let rows = rows.into_iter().map(|row| {
@@ -94,8 +99,8 @@ static SAVE_OPERATIONS: Bulk<8> = Bulk::new(
 /// Writes operations, each with the id of its specification.
 pub async fn save_operations(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     operations: &[(String, DeclaredRow)],
 ) -> Result<(), Error> {
     let rows: Vec<[Value; 8]> = operations
@@ -123,7 +128,12 @@ const DELETE_OPERATIONS: &str =
     "DELETE FROM declared_operations WHERE account_id = $1 AND collection_id = $2 AND specification_id = $3";
 
 /// Removes a specification with its operations.
-pub async fn delete(tx: &mut Tx, account_id: i64, collection_id: i32, specification_id: &str) -> Result<(), Error> {
+pub async fn delete(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    specification_id: &str,
+) -> Result<(), Error> {
     tx.execute(DELETE, args![account_id, collection_id, specification_id]).await?;
     tx.execute(DELETE_OPERATIONS, args![account_id, collection_id, specification_id]).await.map(drop)
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use portolan_engine::{Aggregate, ParameterKey};
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::{Db, Error, Row, args};
 
 use crate::{
@@ -23,7 +24,7 @@ const SELECT_LAST_SEEN: &str = "SELECT collection_id, last_seen FROM (SELECT c.c
      FROM collections c WHERE c.account_id = $1) AS seen WHERE last_seen IS NOT NULL";
 
 /// The newest record of each collection, in Unix seconds.
-pub async fn last_seen(db: &Db, account_id: i64) -> Result<BTreeMap<i32, i64>, Error> {
+pub async fn last_seen(db: &Db, account_id: AccountId) -> Result<BTreeMap<CollectionId, i64>, Error> {
     by_collection(db.fetch_all(SELECT_LAST_SEEN, args![account_id]).await?, "last_seen")
 }
 
@@ -35,8 +36,8 @@ const SELECT_LAST_SEEN_OF_GROUPS: &str = "SELECT g.group_id, g.collection_id, ma
 /// The newest record of what each group shows of each collection, in Unix seconds; see [`super::groups::counts`].
 pub async fn last_seen_of_groups(
     db: &Db,
-    account_id: i64,
-    granting: Option<&[i32]>,
+    account_id: AccountId,
+    granting: Option<&[CollectionId]>,
 ) -> Result<Vec<OfGroup<i64>>, Error> {
     let sql = shown_by_any(SELECT_LAST_SEEN_OF_GROUPS, "g", granting);
     db.fetch_all(sql, args![account_id]).await?.iter().map(|row| of_group(row, "last_seen")).collect()
@@ -50,12 +51,12 @@ const COUNT_DISCOVERED: &str = "SELECT c.collection_id, (SELECT count(*) FROM ap
 /// Endpoints discovered until a time, by collection; see [`super::groups::counts`].
 pub async fn discovered_until(
     db: &Db,
-    account_id: i64,
+    account_id: AccountId,
     until: i64,
-    granting: Option<&[i32]>,
-) -> Result<Vec<(i32, i64)>, Error> {
+    granting: Option<&[CollectionId]>,
+) -> Result<Vec<(CollectionId, i64)>, Error> {
     let rows = db.fetch_all(shown_by_any(COUNT_DISCOVERED, "e", granting), args![account_id, until]).await?;
-    rows.iter().map(|row| Ok((collection_id(row)?, row.get("endpoints")?))).collect()
+    rows.iter().map(|row| Ok((row.get("collection_id")?, row.get("endpoints")?))).collect()
 }
 
 const SELECT_UPDATED: &str =
@@ -64,7 +65,7 @@ const SELECT_UPDATED: &str =
 const SELECT_LAST_ISSUE: &str = "SELECT coalesce(max(updated_at), 0) AS updated_at FROM issues WHERE account_id = $1";
 
 /// When an endpoint, and when an issue, last changed; Unix seconds, 0 for never.
-pub async fn updated(db: &Db, account_id: i64) -> Result<(i64, i64), Error> {
+pub async fn updated(db: &Db, account_id: AccountId) -> Result<(i64, i64), Error> {
     let endpoints = db.fetch_one(SELECT_UPDATED, args![account_id]).await?.get("updated_at")?;
     Ok((endpoints, db.fetch_one(SELECT_LAST_ISSUE, args![account_id]).await?.get("updated_at")?))
 }
@@ -97,7 +98,7 @@ const SELECT_ALL: &str = select_parameters!(
 
 /// A parameter of one raw URL under its effective URL.
 pub struct Changed {
-    pub collection_id: i32,
+    pub collection_id: CollectionId,
     pub url: String,
     pub method: String,
     pub key: ParameterKey,
@@ -105,14 +106,14 @@ pub struct Changed {
 }
 
 /// Parameters first seen since a time, of every raw URL, the newest first.
-pub async fn changed_since(db: &Db, account_id: i64, since: i64) -> Result<Vec<Changed>, Error> {
+pub async fn changed_since(db: &Db, account_id: AccountId, since: i64) -> Result<Vec<Changed>, Error> {
     let rows = match since {
         ..=0 => db.fetch_all(SELECT_ALL, args![account_id, CHANGED_ROWS_MAX]).await?,
         _ => db.fetch_all(SELECT_CHANGED, args![account_id, since, CHANGED_ROWS_MAX]).await?,
     };
     let read = |row: &Row| {
         Ok(Changed {
-            collection_id: collection_id(row)?,
+            collection_id: row.get("collection_id")?,
             url: row.get("url")?,
             method: row.get("method")?,
             key: read_key(row)?,
@@ -143,13 +144,18 @@ const SELECT_ACTIVITY_OF: &str = select_activity!("AND e.url_key IN ({keys}) ");
 pub type Activities = BTreeMap<(String, String), (i64, i64)>;
 
 /// URL, method, first sight and number of parameters of the endpoints of a collection that have any.
-pub async fn activity(db: &Db, account_id: i64, collection_id: i32) -> Result<Activities, Error> {
+pub async fn activity(db: &Db, account_id: AccountId, collection_id: CollectionId) -> Result<Activities, Error> {
     let rows = db.fetch_all(SELECT_ACTIVITY, args![account_id, collection_id]).await?;
     rows.iter().map(read_activity).collect()
 }
 
 /// As [`activity`], of the endpoints with these effective URLs.
-pub async fn activity_of(db: &Db, account_id: i64, collection_id: i32, url_keys: &[&str]) -> Result<Activities, Error> {
+pub async fn activity_of(
+    db: &Db,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    url_keys: &[&str],
+) -> Result<Activities, Error> {
     let rows = by_keys(db, SELECT_ACTIVITY_OF, account_id, collection_id, url_keys).await?;
     rows.iter().map(read_activity).collect()
 }
@@ -166,20 +172,16 @@ const SELECT_SENSITIVE: &str = "SELECT DISTINCT e.collection_id, e.url, e.method
      AND e.endpoint_key = p.endpoint_key WHERE p.account_id = $1 AND p.sensitive = 1";
 
 /// Every sensitive parameter with its endpoint, in no order.
-pub async fn sensitive(db: &Db, account_id: i64) -> Result<Vec<(EndpointId, ParameterKey)>, Error> {
+pub async fn sensitive(db: &Db, account_id: AccountId) -> Result<Vec<(EndpointId, ParameterKey)>, Error> {
     let rows = db.fetch_all(SELECT_SENSITIVE, args![account_id]).await?;
     let read = |row: &Row| {
-        let id = EndpointId { collection_id: collection_id(row)?, url: row.get("url")?, method: row.get("method")? };
+        let id =
+            EndpointId { collection_id: row.get("collection_id")?, url: row.get("url")?, method: row.get("method")? };
         Ok((id, read_key(row)?))
     };
     rows.iter().map(read).collect()
 }
 
-fn by_collection(rows: Vec<Row>, column: &str) -> Result<BTreeMap<i32, i64>, Error> {
-    rows.iter().map(|row| Ok((collection_id(row)?, row.get(column)?))).collect()
-}
-
-fn collection_id(row: &Row) -> Result<i32, Error> {
-    let id = row.get::<i64>("collection_id")?;
-    i32::try_from(id).map_err(|_| Error::Inconsistency(format!("collection id {id} is out of range")))
+fn by_collection(rows: Vec<Row>, column: &str) -> Result<BTreeMap<CollectionId, i64>, Error> {
+    rows.iter().map(|row| Ok((row.get("collection_id")?, row.get(column)?))).collect()
 }

@@ -4,6 +4,7 @@ use portolan_engine::{
     Method,
     template::{BodyNames, Catalog, RawEndpoint as CatalogEntry, Retemplated},
 };
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::Tx;
 
 use crate::{Error, model::keys, store};
@@ -55,7 +56,7 @@ pub fn keep(
 }
 
 /// Notes of a stored raw URL that it joins no template.
-pub async fn mark(tx: &mut Tx, account_id: i64, collection_id: i32, key: &str) -> Result<(), Error> {
+pub async fn mark(tx: &mut Tx, account_id: AccountId, collection_id: CollectionId, key: &str) -> Result<(), Error> {
     let mut rows = store::endpoints::by_keys(tx, account_id, collection_id, &[key]).await?;
     rows.iter_mut().for_each(|(row, _)| row.facts.never_merge = true);
     Ok(store::endpoints::save(tx, account_id, collection_id, rows.iter().map(|(row, bodies)| (row, bodies))).await?)

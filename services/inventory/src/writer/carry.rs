@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::Tx;
 
 use crate::{
@@ -38,8 +39,8 @@ struct Move<'m> {
 /// over. The transaction holds the collection.
 pub(super) async fn carry(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     moves: &Moves,
 ) -> Result<BTreeMap<String, TakenOver>, Error> {
     let mut known: BTreeMap<String, Move<'_>> = BTreeMap::new();
@@ -73,8 +74,8 @@ pub(super) async fn carry(
 
 async fn carry_marks(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     known: &BTreeMap<String, Move<'_>>,
     url_keys: &[&str],
     gone: &[&str],
@@ -100,7 +101,7 @@ async fn carry_marks(
 }
 
 /// Has the lists of single endpoints that groups have follow.
-async fn carry_lists(tx: &mut Tx, account_id: i64, known: &BTreeMap<String, Move<'_>>) -> Result<(), Error> {
+async fn carry_lists(tx: &mut Tx, account_id: AccountId, known: &BTreeMap<String, Move<'_>>) -> Result<(), Error> {
     let became = |id: &EndpointId| {
         let known = known.get(&id.url_key()).filter(|known| known.id.collection_id == id.collection_id)?;
         Some((known.to, known.is_gone))

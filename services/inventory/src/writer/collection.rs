@@ -4,6 +4,7 @@ use portolan_engine::{
     AccessType, Aggregate, AuthSet, Method, ParameterKey,
     template::{BodyNames, Catalog, RawEndpoint as CatalogEntry, Retemplated},
 };
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::{Tx, Value};
 
 use crate::{
@@ -24,8 +25,8 @@ use crate::{
 /// stored of the raw URLs, folds each delta into it, templates the URLs, finds what differs, and saves it.
 pub struct CollectionWriter<'t> {
     tx: &'t mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     catalog: &'t mut Catalog,
 }
 
@@ -84,7 +85,7 @@ struct Differences {
 }
 
 impl<'t> CollectionWriter<'t> {
-    pub fn new(tx: &'t mut Tx, account_id: i64, collection_id: i32, catalog: &'t mut Catalog) -> Self {
+    pub fn new(tx: &'t mut Tx, account_id: AccountId, collection_id: CollectionId, catalog: &'t mut Catalog) -> Self {
         Self { tx, account_id, collection_id, catalog }
     }
 

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use carry::Moves;
 pub use collection::CollectionWriter;
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::Tx;
 pub(crate) use reshape::{Form, reshape};
 pub(crate) use retemplate::{Entry, destination, keep_apart, move_to, retemplate};
@@ -29,13 +30,13 @@ pub struct Changed {
 
 /// Brings what was said of endpoints, groups, their counts and the list of endpoints up to date with what was written,
 /// each lock in its turn.
-pub async fn note_changes(tx: &mut Tx, changes: &BTreeMap<(i64, i32), Changed>) -> Result<(), Error> {
+pub async fn note_changes(tx: &mut Tx, changes: &BTreeMap<(AccountId, CollectionId), Changed>) -> Result<(), Error> {
     let mut taken_over = BTreeMap::new();
     for ((account_id, collection_id), changed) in changes.iter().filter(|(_, changed)| !changed.moves.is_empty()) {
         let states = carry::carry(tx, *account_id, *collection_id, &changed.moves).await?;
         taken_over.insert((*account_id, *collection_id), states);
     }
-    let mut counts: BTreeMap<i64, Counts> = BTreeMap::new();
+    let mut counts: BTreeMap<AccountId, Counts> = BTreeMap::new();
     for ((account_id, collection_id), changed) in changes {
         let url_keys: Vec<&str> = changed.url_keys.iter().map(String::as_str).collect();
         for (group_id, count) in members::refresh(tx, *account_id, *collection_id, &url_keys).await? {

@@ -5,6 +5,7 @@ use portolan_engine::{
     joined_parameters, observe, raw_url_of,
     template::{BodyNames, SplitUrl},
 };
+use portolan_ids::{AccountId, CollectionId};
 use portolan_path::Segment;
 use portolan_record::Record;
 use portolan_store::{Tx, Value};
@@ -65,8 +66,8 @@ impl Form<'_> {
 /// apart by hand stay as they are. The transaction holds the collection.
 pub(crate) async fn reshape(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     form: &Form<'_>,
     page: Vec<(RawEndpoint, BodyNames)>,
     changed: &mut Changed,
@@ -101,8 +102,8 @@ pub(crate) async fn reshape(
 /// The rows that have another form today.
 async fn find(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     form: &Form<'_>,
     page: Vec<(RawEndpoint, BodyNames)>,
 ) -> Result<Vec<Stale>, Error> {
@@ -268,8 +269,8 @@ fn later(left: Option<(String, i64)>, right: Option<(String, i64)>) -> Option<(S
 /// Removes the old rows and writes the pieces, each beside what its raw URL has.
 async fn put(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     old_keys: &[&str],
     mut pieces: BTreeMap<String, Piece>,
     from: BTreeMap<String, Vec<(String, String)>>,

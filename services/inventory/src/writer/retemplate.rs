@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use portolan_engine::{Method, template::Catalog};
+use portolan_ids::{AccountId, CollectionId};
 use portolan_store::Tx;
 
 use super::apart;
@@ -18,8 +19,8 @@ pub(crate) type Entry = (Method, String, String, String);
 /// and returns the catalog of it.
 pub(crate) async fn retemplate(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     changed: &mut Changed,
 ) -> Result<Catalog, Error> {
     let mut places: Vec<Entry> = Vec::new();
@@ -36,8 +37,8 @@ pub(crate) async fn retemplate(
 /// Gives a raw URL the effective URL that the catalog has for it.
 async fn move_raw(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     catalog: &Catalog,
     entry: Entry,
     changed: &mut Changed,
@@ -56,8 +57,8 @@ pub(crate) fn destination(catalog: &Catalog, (method, _, raw_url, url): &Entry) 
 /// Gives a raw URL another effective URL.
 pub(crate) async fn move_to(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     (method, key, _, url): &Entry,
     effective: &str,
     changed: &mut Changed,
@@ -72,8 +73,8 @@ pub(crate) async fn move_to(
 /// Takes raw URLs out of templates that were taken apart by hand; says whether any had joined one.
 pub(crate) async fn keep_apart(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     catalog: &mut Catalog,
     raws: &[(Method, String)],
 ) -> Result<bool, Error> {

@@ -1,4 +1,5 @@
 use portolan_api::identity::v1::{self as identity, directory_service_server as directory};
+use portolan_ids::{AccountId, CollectionId};
 use portolan_inventory::{
     Deps, collections, endpoints,
     ingest::{Skipped, WRITE, skip},
@@ -24,7 +25,7 @@ fn dead_process() -> String {
 }
 
 /// A collection with records that nobody has read yet: its id and their partition.
-async fn waiting(deps: &Deps, count: usize) -> (i32, i64) {
+async fn waiting(deps: &Deps, count: usize) -> (CollectionId, i64) {
     let id = create(deps, ACCOUNT, "A").await.id;
     let records: Vec<Record<'_>> = (0..count).map(|n| call(id, "GET", &distinct_path(n), 5)).collect();
     let partition = *append(deps, "p", 0, &records).await.first_key_value().unwrap().0;
@@ -44,7 +45,7 @@ async fn die_at(deps: &Deps, partition: i64, owner: &str, work: (i64, i64), susp
     deps.db.execute(update, values).await.unwrap();
 }
 
-async fn count(deps: &Deps, id: i32) -> usize {
+async fn count(deps: &Deps, id: CollectionId) -> usize {
     endpoints::list(deps, &admin(ACCOUNT), id).await.unwrap().1.len()
 }
 
@@ -176,7 +177,7 @@ pub async fn records_of_missing_accounts_are_set_aside(test: TestDb) {
     let service = directory::DirectoryServiceServer::new(OneMissing(false.into()));
     deps.peers.identity.connect_local(local(tonic::service::Routes::new(service)));
     let of = |account_id| Record { account_id, ..call(0, "GET", "/a", 5) };
-    append(&deps, "p", 0, &[of(77), of(ACCOUNT)]).await;
+    append(&deps, "p", 0, &[of(77), of(ACCOUNT.into())]).await;
     ingest_all(&deps).await;
     let rejected = deps.log.rejected(portolan_log::Accounts::All, None, 10).await.unwrap();
     assert_eq!(rejected.len(), 1, "{rejected:?}");
@@ -184,7 +185,7 @@ pub async fn records_of_missing_accounts_are_set_aside(test: TestDb) {
     append(&deps, "p", 1, &[of(77)]).await;
     ingest_all(&deps).await;
     assert_eq!(deps.log.rejected_count().await.unwrap(), 1);
-    assert_eq!(endpoints::list(&deps, &admin(77), 0).await.unwrap().1.len(), 1);
+    assert_eq!(endpoints::list(&deps, &admin(AccountId(77)), CollectionId(0)).await.unwrap().1.len(), 1);
 }
 
 /// A job that fails at every attempt ends as failed with the reason.

@@ -1,5 +1,6 @@
 use portolan_api::Reason;
 use portolan_authz::{Role, Scope};
+use portolan_ids::{AccountId, CollectionId};
 use portolan_inventory::{
     Deps, Error, collections, endpoints,
     model::collections::{CollectionName, DEFAULT_ID},
@@ -11,9 +12,9 @@ use crate::harness::{
     wait_for_all,
 };
 
-const OTHER_ACCOUNT: i64 = 2_000_000;
+const OTHER_ACCOUNT: AccountId = AccountId(2_000_000);
 
-async fn try_create(deps: &Deps, name: &str) -> Result<i32, Error> {
+async fn try_create(deps: &Deps, name: &str) -> Result<CollectionId, Error> {
     let name = CollectionName::parse(Some(name.to_owned()))?;
     Ok(collections::create(deps, &admin(ACCOUNT), name).await?.id)
 }
@@ -26,7 +27,7 @@ async fn names(deps: &Deps, caller: &portolan_authz::Caller) -> Vec<String> {
 pub async fn names_follow_the_rule(test: TestDb) {
     let deps = deps(&test).await;
     let first = try_create(&deps, "Payments").await.unwrap();
-    assert!(first > 0);
+    assert!(first > CollectionId(0));
     for taken in ["Payments", "pAYMENTS", "default"] {
         assert_eq!(try_create(&deps, taken).await.unwrap_err().reason(), Some(Reason::CollectionNameTaken), "{taken}");
     }
@@ -120,7 +121,7 @@ pub async fn deletion_is_complete(test: TestDb) {
     ingest(&deps, "p", &records).await;
     assert_eq!(endpoints::list(&deps, &caller, id).await.unwrap().1.len(), 450);
 
-    collections::delete(&deps, &caller, vec![id, 77_777]).await.unwrap();
+    collections::delete(&deps, &caller, vec![id, CollectionId(77_777)]).await.unwrap();
     assert!(endpoints::list(&deps, &caller, id).await.unwrap().1.is_empty());
     assert_eq!(names(&deps, &caller).await, ["Default"]);
     assert_ne!(create(&deps, ACCOUNT, "old").await.id, id);
@@ -161,15 +162,15 @@ pub async fn the_default_collection_stays(test: TestDb) {
 pub async fn import_targets_are_found_or_made(test: TestDb) {
     let deps = deps(&test).await;
     let caller = admin(ACCOUNT);
-    let target = async |id: Option<i32>, name: Option<&str>, clean: bool| {
+    let target = async |id: Option<CollectionId>, name: Option<&str>, clean: bool| {
         collections::import_target(&deps, &caller, id, name.map(str::to_owned), clean, Default::default()).await
     };
-    let made = target(Some(5), Some("api.example.com:443"), true).await.unwrap().unwrap();
+    let made = target(Some(CollectionId(5)), Some("api.example.com:443"), true).await.unwrap().unwrap();
     assert_eq!(made.name, "api.example.com-443");
     assert_eq!(target(None, Some("API.example.com-443"), false).await.unwrap().unwrap().id, made.id);
     assert_eq!(target(Some(made.id), None, false).await.unwrap().unwrap().id, made.id);
-    assert_eq!(target(Some(0), None, false).await.unwrap().unwrap().name, "Default");
-    assert!(target(Some(made.id + 1_000), None, false).await.unwrap().is_none());
+    assert_eq!(target(Some(CollectionId(0)), None, false).await.unwrap().unwrap().name, "Default");
+    assert!(target(Some(CollectionId(made.id.get() + 1_000)), None, false).await.unwrap().is_none());
     let refused = target(None, Some("a:b"), false).await.unwrap_err();
     assert_eq!(refused.reason(), Some(Reason::CollectionNameCharacters));
 }

@@ -1,11 +1,12 @@
 use portolan_api::Reason;
+use portolan_ids::{AccountId, CollectionId};
 use portolan_inventory::{Deps, collections, demerge, endpoints, model::endpoints::EndpointId};
 use portolan_record::Record;
 use portolan_testkit::TestDb;
 
 use crate::harness::{ACCOUNT, admin, call, create, deps, ingest, tables};
 
-async fn urls(deps: &Deps, collection_id: i32) -> Vec<String> {
+async fn urls(deps: &Deps, collection_id: CollectionId) -> Vec<String> {
     let (_, list) = endpoints::list(deps, &admin(ACCOUNT), collection_id).await.unwrap();
     let all = collections::list(deps, &admin(ACCOUNT)).await.unwrap();
     let counted = all.iter().find(|known| known.id == collection_id).unwrap().endpoint_count;
@@ -13,7 +14,7 @@ async fn urls(deps: &Deps, collection_id: i32) -> Vec<String> {
     list.into_iter().map(|endpoint| endpoint.id.url).collect()
 }
 
-fn orders(collection_id: i32, numbers: std::ops::Range<i64>) -> Vec<Record<'static>> {
+fn orders(collection_id: CollectionId, numbers: std::ops::Range<i64>) -> Vec<Record<'static>> {
     numbers
         .map(|n| Record {
             response_payload: format!(r#"{{"n":{n}}}"#).into(),
@@ -22,7 +23,7 @@ fn orders(collection_id: i32, numbers: std::ops::Range<i64>) -> Vec<Record<'stat
         .collect()
 }
 
-fn shops(collection_id: i32, numbers: std::ops::Range<i64>) -> Vec<Record<'static>> {
+fn shops(collection_id: CollectionId, numbers: std::ops::Range<i64>) -> Vec<Record<'static>> {
     let letters = |n: i64| -> String {
         (0..4).map(|at| char::from(b'a' + u8::try_from((n / 3_i64.pow(at)) % 3).unwrap())).collect()
     };
@@ -42,7 +43,7 @@ pub async fn a_template_of_one_url_is_undone(test: TestDb) {
     demerge::demerge(&deps, &me, id, Some("/orders/INTEGER"), Some("get")).await.unwrap();
     let listed = vec![EndpointId { collection_id: id, url: "/orders/INTEGER".into(), method: "GET".into() }];
     assert_eq!(demerge::list_demerged(&deps, &me).await.unwrap(), listed);
-    assert!(demerge::list_demerged(&deps, &admin(2_000_000)).await.unwrap().is_empty());
+    assert!(demerge::list_demerged(&deps, &admin(AccountId(2_000_000))).await.unwrap().is_empty());
     let apart = urls(&deps, id).await;
     assert_eq!(apart.len(), 10);
     assert!(apart.contains(&"/orders/29".to_owned()), "{apart:?}");
@@ -58,7 +59,7 @@ pub async fn a_template_of_one_url_is_undone(test: TestDb) {
     assert!(demerge::list_demerged(&deps, &me).await.unwrap().is_empty());
     let tables = tables(&deps, ACCOUNT).await;
     for name in ["endpoints", "parameters"] {
-        let of = |collection: i32| -> Vec<String> {
+        let of = |collection: CollectionId| -> Vec<String> {
             let prefix = format!("{collection} | ");
             tables[name].iter().filter_map(|row| row.strip_prefix(&prefix)).map(str::to_owned).collect()
         };
@@ -92,7 +93,7 @@ pub async fn a_template_of_many_urls_is_undone(test: TestDb) {
 pub async fn refusals_say_why(test: TestDb) {
     let deps = deps(&test).await;
     let (id, me) = (create(&deps, ACCOUNT, "A").await.id, admin(ACCOUNT));
-    let refused = async |collection: i32, url: Option<&str>, method: Option<&str>| {
+    let refused = async |collection: CollectionId, url: Option<&str>, method: Option<&str>| {
         demerge::demerge(&deps, &me, collection, url, method).await.unwrap_err().reason().unwrap()
     };
     assert_eq!(refused(id, None, Some("GET")).await, Reason::DemergeUrlRequired);
@@ -100,7 +101,10 @@ pub async fn refusals_say_why(test: TestDb) {
     assert_eq!(refused(id, Some("/a/STRING"), None).await, Reason::DemergeMethodRequired);
     assert_eq!(refused(id, Some("/a/STRING"), Some("FETCH")).await, Reason::DemergeMethodInvalid);
     assert_eq!(refused(id, Some("/a/STRINGS"), Some("GET")).await, Reason::DemergeNotMerged);
-    assert_eq!(refused(id + 1_000, Some("/a/STRING"), Some("GET")).await, Reason::CollectionNotFound);
+    assert_eq!(
+        refused(CollectionId(id.get() + 1_000), Some("/a/STRING"), Some("GET")).await,
+        Reason::CollectionNotFound
+    );
     let many = vec![
         EndpointId { collection_id: id, url: "/a/STRING".into(), method: "GET".into() },
         EndpointId { collection_id: id, url: "/a".into(), method: "GET".into() },

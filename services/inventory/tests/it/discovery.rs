@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use portolan_api::Reason;
 use portolan_authz::{Caller, Role, Scope};
+use portolan_ids::CollectionId;
 use portolan_inventory::{
     Deps, collections,
     model::{endpoints::EndpointId, issues::Report},
@@ -13,14 +14,14 @@ use portolan_record::Source;
 use portolan_testkit::TestDb;
 use serde_json::json;
 
-use crate::harness::{ACCOUNT, admin, append, call, caller, create, deps, ingest, ingest_all};
+use crate::harness::{ACCOUNT, OTHER_ACCOUNT, admin, append, call, caller, create, deps, ingest, ingest_all};
 
-fn id(collection_id: i32, method: &str, url: &str) -> EndpointId {
-    EndpointId { collection_id, url: url.to_owned(), method: method.to_owned() }
+fn id(collection_id: impl Into<CollectionId>, method: &str, url: &str) -> EndpointId {
+    EndpointId { collection_id: collection_id.into(), url: url.to_owned(), method: method.to_owned() }
 }
 
 /// Two collections: one with a sensitive answer, one that a restricted caller does not see.
-async fn seeded(deps: &Deps) -> (i32, i32, Caller) {
+async fn seeded(deps: &Deps) -> (CollectionId, CollectionId, Caller) {
     let shown = create(deps, ACCOUNT, "Shown").await.id;
     let hidden = create(deps, ACCOUNT, "Hidden").await.id;
     let mut sensitive = call(shown, "POST", "https://api.example.com/users", 1_000);
@@ -37,7 +38,7 @@ async fn seeded(deps: &Deps) -> (i32, i32, Caller) {
 pub async fn counts_are_limited_to_what_is_seen(test: TestDb) {
     let deps = deps(&test).await;
     let (shown, hidden, restricted) = seeded(&deps).await;
-    let (all, other) = (admin(ACCOUNT), admin(ACCOUNT + 1));
+    let (all, other) = (admin(ACCOUNT), admin(OTHER_ACCOUNT));
 
     assert_eq!(overview::count_discovered(&deps, &all, 1_500, 0).await.unwrap(), (3, 1));
     assert_eq!(overview::count_discovered(&deps, &restricted, 1_500, 2_500).await.unwrap(), (2, 1));
@@ -83,7 +84,7 @@ pub async fn hosts_find_their_collections(test: TestDb) {
     };
     assert_eq!(names(&["API.example.com", "unknown.example.com"]).await, ["api.example.com"]);
     assert!(names(&[]).await.is_empty());
-    let nobody = caller(ACCOUNT, Role::Member, Some(vec![0]), Scope::Api);
+    let nobody = caller(ACCOUNT, Role::Member, Some(vec![CollectionId(0)]), Scope::Api);
     let hosts = vec!["api.example.com".to_owned()];
     assert!(collections::collections_of_hosts(&deps, &nobody, hosts).await.unwrap().is_empty());
 }
@@ -186,7 +187,7 @@ pub async fn calls_are_counted_over_time(test: TestDb) {
     assert_eq!((classes[1].label.as_str(), classes[1].addresses.as_slice()), ("11-50", &[0, 1][..]));
     assert!(classes[2].distribution().is_none());
 
-    let restricted = caller(ACCOUNT, Role::Member, Some(vec![0]), Scope::Api);
+    let restricted = caller(ACCOUNT, Role::Member, Some(vec![CollectionId(0)]), Scope::Api);
     assert!(calls::calls(&deps, &restricted, &id, 0, 0).await.unwrap().is_empty());
     assert!(calls::classes(&deps, &restricted, &id, 0, 0).await.unwrap().is_empty());
 }
@@ -220,7 +221,7 @@ pub async fn samples_are_paged_and_searched(test: TestDb) {
 pub async fn reported_issues_are_counted(test: TestDb) {
     let deps = deps(&test).await;
     let (shown, hidden, restricted) = seeded(&deps).await;
-    let report = |name: &str, collection: i32, url: &str, severity: &str, status: &str| Report {
+    let report = |name: &str, collection: CollectionId, url: &str, severity: &str, status: &str| Report {
         id: name.to_owned(),
         endpoint: id(collection, "GET", &format!("https://api.example.com/{url}")),
         severity: severity.to_owned(),
@@ -246,7 +247,7 @@ pub async fn reported_issues_are_counted(test: TestDb) {
     let counts = issues::by_endpoint(&deps, &restricted, shown).await.unwrap();
     assert_eq!((counts.len(), counts[0].1["HIGH"]), (1, 2));
     assert!(issues::by_endpoint(&deps, &restricted, hidden).await.unwrap().is_empty());
-    let refused = issues::by_endpoint(&deps, &restricted, -1).await.unwrap_err();
+    let refused = issues::by_endpoint(&deps, &restricted, CollectionId(-1)).await.unwrap_err();
     assert_eq!(refused.reason(), Some(Reason::CollectionIdMissing));
     let tested = issues::coverage(&deps, &admin(ACCOUNT), &[]).await.unwrap();
     assert_eq!((tested[&shown], tested[&hidden]), (1, 1));

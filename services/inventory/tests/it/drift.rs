@@ -1,6 +1,7 @@
 use portolan_api::Reason;
 use portolan_authz::{Role, Scope};
 use portolan_formats::{Target, openapi::Document};
+use portolan_ids::CollectionId;
 use portolan_inventory::{Deps, drift, export, model::drift::Place};
 use portolan_record::{Record, Source};
 use portolan_testkit::TestDb;
@@ -9,10 +10,11 @@ use serde_json::{Value, json};
 use crate::harness::{ACCOUNT, admin, append, call, caller, create, deps, ingest_all};
 
 /// The records of a document.
-fn records(collection_id: i32, time: i64, version: &str, paths: Value) -> Vec<Record<'static>> {
+fn records(collection_id: CollectionId, time: i64, version: &str, paths: Value) -> Vec<Record<'static>> {
     let document = json!({"openapi": "3.0.1", "info": {"title": "Shop", "version": version}, "paths": paths});
     let document = Document::parse(document.to_string().as_bytes()).unwrap();
-    let target = Target { account_id: ACCOUNT, collection_id: collection_id.into(), time, source: Source::OpenApi };
+    let target =
+        Target { account_id: ACCOUNT.into(), collection_id: collection_id.get().into(), time, source: Source::OpenApi };
     document.operations(&target).map(|outcome| outcome.record.unwrap()).collect()
 }
 
@@ -89,7 +91,7 @@ pub async fn documents_and_traffic_are_compared(test: TestDb) {
     let document: Value = serde_json::from_str(&export::declared_document(&deps, &all, id).await.unwrap()).unwrap();
     assert!(document["paths"]["/legacy"]["get"].is_object() && document["paths"]["/debug/vars"].is_null());
 
-    let restricted = caller(ACCOUNT, Role::Member, Some(vec![0]), Scope::Api);
+    let restricted = caller(ACCOUNT, Role::Member, Some(vec![CollectionId(0)]), Scope::Api);
     let refused = drift::get(&deps, &restricted, id).await.unwrap_err();
     assert_eq!(refused.reason(), Some(Reason::CollectionNotFound));
     let refused = export::declared_document(&deps, &restricted, id).await.unwrap_err();

@@ -1,4 +1,5 @@
 use portolan_api::identity::v1::{self as identity, directory_service_server as directory};
+use portolan_ids::CollectionId;
 use portolan_inventory::{
     Deps, access_types, collections, endpoints, groups,
     model::{collections::CollectionName, conditions::Written},
@@ -72,7 +73,7 @@ impl directory::DirectoryService for Ranges {
     }
 }
 
-fn calls(collection_id: i32, count: usize) -> Vec<Record<'static>> {
+fn calls(collection_id: CollectionId, count: usize) -> Vec<Record<'static>> {
     let record = |n: usize| Record { ip: "77.1.2.3".into(), ..call(collection_id, "GET", &distinct_path(n), 5) };
     (0..count).map(record).collect()
 }
@@ -103,7 +104,7 @@ pub async fn a_redaction_survives_deaths(test: TestDb) {
     run_with_deaths(&deps).await;
     let tables = tables(&deps, ACCOUNT).await;
     for name in ["endpoints", "parameters"] {
-        let of = |id: i32| -> Vec<String> {
+        let of = |id: CollectionId| -> Vec<String> {
             tables[name].iter().filter_map(|row| row.strip_prefix(&format!("{id} | ")).map(str::to_owned)).collect()
         };
         assert_eq!(of(a), of(b), "{name}");

@@ -1,5 +1,6 @@
 use portolan_api::Reason;
 use portolan_engine::{AuthType, SubType};
+use portolan_ids::CollectionId;
 use portolan_inventory::{
     collections, endpoints,
     model::{endpoints::EndpointId, parameters::SensitiveFilter},
@@ -9,8 +10,8 @@ use portolan_testkit::TestDb;
 
 use crate::harness::{ACCOUNT, admin, call, create, deps, ingest};
 
-fn id(collection_id: i32, method: &str, url: &str) -> EndpointId {
-    EndpointId { collection_id, url: url.into(), method: method.into() }
+fn id(collection_id: impl Into<CollectionId>, method: &str, url: &str) -> EndpointId {
+    EndpointId { collection_id: collection_id.into(), url: url.into(), method: method.into() }
 }
 
 /// One call becomes an endpoint with parameters and a sample, and counts.
@@ -84,14 +85,20 @@ pub async fn unknown_ids_answer_as_documented(test: TestDb) {
     let deps = deps(&test).await;
     let caller = admin(ACCOUNT);
     let unknown = id(999, "GET", "/a");
-    assert!(endpoints::list(&deps, &caller, 999).await.unwrap().1.is_empty());
-    assert!(endpoints::list_many(&deps, &caller, vec![999, 0]).await.unwrap().keys().eq([&0]));
+    assert!(endpoints::list(&deps, &caller, CollectionId(999)).await.unwrap().1.is_empty());
+    assert!(
+        endpoints::list_many(&deps, &caller, vec![CollectionId(999), CollectionId(0)])
+            .await
+            .unwrap()
+            .keys()
+            .eq([&CollectionId(0)])
+    );
     assert!(endpoints::get(&deps, &caller, &unknown).await.unwrap().is_none());
     assert!(parameters::list(&deps, &caller, &unknown).await.unwrap().is_empty());
     assert!(samples::list(&deps, &caller, &unknown).await.unwrap().is_empty());
-    let refused = endpoints::list_keys(&deps, &caller, -1, 0).await.unwrap_err();
+    let refused = endpoints::list_keys(&deps, &caller, CollectionId(-1), 0).await.unwrap_err();
     assert_eq!(refused.reason(), Some(Reason::CollectionIdRequired));
-    let refused = endpoints::list_keys(&deps, &caller, 999, 0).await.unwrap_err();
+    let refused = endpoints::list_keys(&deps, &caller, CollectionId(999), 0).await.unwrap_err();
     assert_eq!(refused.reason(), Some(Reason::CollectionNotFound));
     let refused = endpoints::update_description(&deps, &caller, &unknown, Some("x".into())).await.unwrap_err();
     assert_eq!(refused.reason(), Some(Reason::CollectionNotFound));
@@ -110,7 +117,7 @@ pub async fn sensitive_parameters_are_listed(test: TestDb) {
     let deps = deps(&test).await;
     let caller = admin(ACCOUNT);
     let (a, b) = (create(&deps, ACCOUNT, "A").await, create(&deps, ACCOUNT, "B").await);
-    let with_email = |id: i32, path: &str| {
+    let with_email = |id: CollectionId, path: &str| {
         let mut record = call(id, "GET", path, 5);
         record.response_payload = r#"{"email":"ann@corp.io","n":1}"#.into();
         record

@@ -1,3 +1,4 @@
+use portolan_ids::AccountId;
 use portolan_inventory::{
     Deps,
     ingest::{TURN, positions},
@@ -9,17 +10,17 @@ use portolan_testkit::TestDb;
 
 use crate::harness::{call, deps_on, distinct_path, ingest, start_ingest, tables, wait_for_all};
 
-const FLOODING: i64 = 1;
-const ORDINARY: i64 = 2;
+const FLOODING: AccountId = AccountId(1);
+const ORDINARY: AccountId = AccountId(2);
 
 /// More than one account gets in a look at the log.
 const FLOOD: usize = 3_000;
 
 const FEW: usize = 10;
 
-fn records(account_id: i64, count: usize) -> Vec<Record<'static>> {
+fn records(account_id: AccountId, count: usize) -> Vec<Record<'static>> {
     let record = |n: usize| Record {
-        account_id,
+        account_id: account_id.into(),
         response_payload: format!(r#"{{"id":{n},"mail":"u{}@corp.io"}}"#, n % 60).into(),
         status_code: if n.is_multiple_of(11) { 404 } else { 200 },
         ..call(0, "GET", &distinct_path(n % 40), 1_000 + i64::try_from(n * 37 % 101).unwrap())

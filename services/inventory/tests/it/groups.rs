@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use portolan_api::Reason;
 use portolan_authz::{Caller, Role, Scope};
+use portolan_ids::{AccountId, CollectionId};
 use portolan_inventory::{
     Deps, Error, access_types, collections,
     collections::TagChange,
@@ -14,7 +15,7 @@ use portolan_inventory::{
 use portolan_record::{Declaration, Record, Source};
 use portolan_testkit::TestDb;
 
-use crate::harness::{ACCOUNT, admin, call, caller, create, deps, distinct_path, ingest, run_jobs};
+use crate::harness::{ACCOUNT, OTHER_ACCOUNT, admin, call, caller, create, deps, distinct_path, ingest, run_jobs};
 
 fn condition(kind: &str, operator: &str, data: &str) -> Written {
     let data = serde_json::from_str(data).unwrap();
@@ -25,14 +26,14 @@ fn name(name: &str) -> CollectionName {
     CollectionName::parse(Some(name.into())).unwrap()
 }
 
-async fn group(deps: &Deps, caller: &Caller, called: &str, conditions: Vec<Written>) -> Result<i32, Error> {
+async fn group(deps: &Deps, caller: &Caller, called: &str, conditions: Vec<Written>) -> Result<CollectionId, Error> {
     let (group, _) = groups::create(deps, caller, name(called), conditions).await?;
     run_jobs(deps).await;
     Ok(group.id)
 }
 
 /// `METHOD url` of what a group shows; its count must say the same.
-async fn shown(deps: &Deps, group_id: i32) -> Vec<String> {
+async fn shown(deps: &Deps, group_id: CollectionId) -> Vec<String> {
     let (_, list) = endpoints::list(deps, &admin(ACCOUNT), group_id).await.unwrap();
     let all = collections::list(deps, &admin(ACCOUNT)).await.unwrap();
     let counted = all.iter().find(|known| known.id == group_id).unwrap().endpoint_count;
@@ -43,8 +44,8 @@ async fn shown(deps: &Deps, group_id: i32) -> Vec<String> {
     names
 }
 
-fn id(collection_id: i32, method: &str, url: &str) -> EndpointId {
-    EndpointId { collection_id, url: url.into(), method: method.into() }
+fn id(collection_id: impl Into<CollectionId>, method: &str, url: &str) -> EndpointId {
+    EndpointId { collection_id: collection_id.into(), url: url.into(), method: method.into() }
 }
 
 /// Every type of condition finds what is there at its creation and what is seen later, without a recompute.
@@ -165,7 +166,7 @@ pub async fn members_do_not_depend_on_order(test: TestDb) {
     let by_url = by_url.await.unwrap();
     let by_access = vec![condition("API_ACCESS_TYPES", "AND", r#"{"apiAccessTypes":["PRIVATE"]}"#)];
     let by_access = group(&deps, &me, "private", by_access).await.unwrap();
-    let records = |collection: i32| -> Vec<Record<'static>> {
+    let records = |collection: CollectionId| -> Vec<Record<'static>> {
         (0..24)
             .map(|n: i64| {
                 let letters: String =
@@ -313,7 +314,7 @@ pub async fn restricted_callers_find_only_what_they_see(test: TestDb) {
     assert_eq!(refused.reason(), Some(Reason::CollectionNotFound));
     endpoints::delete(&deps, &restricted, vec![id(b, "GET", "/b")]).await.unwrap();
     assert_eq!(endpoints::list(&deps, &admin(ACCOUNT), b).await.unwrap().1.len(), 2);
-    let other = admin(2_000_000);
+    let other = admin(AccountId(2_000_000));
     let refused = groups::update(&deps, &other, all, everything()).await.unwrap_err();
     run_jobs(&deps).await;
     assert_eq!(refused.reason(), Some(Reason::CollectionNotFound));
@@ -358,7 +359,7 @@ pub async fn previews_show_what_a_group_would(test: TestDb) {
     )];
     assert_eq!(preview::count(&deps, &me, named.clone()).await.unwrap(), 1);
     assert_eq!(preview::count(&deps, &restricted, named).await.unwrap(), 0);
-    assert_eq!(preview::count(&deps, &admin(ACCOUNT + 1), everything()).await.unwrap(), 0);
+    assert_eq!(preview::count(&deps, &admin(OTHER_ACCOUNT), everything()).await.unwrap(), 0);
 
     let toggle = TagChange::Toggle(vec![("tags-mismatch".into(), "true".into())]);
     collections::update_tags(&deps, &me, vec![a], toggle).await.unwrap();
@@ -437,9 +438,9 @@ pub async fn tags_of_specifications_count(test: TestDb) {
 /// Each record of an account is held against its groups: there is an end of them and of their patterns, which one account
 /// reaches for itself alone.
 pub async fn groups_and_their_patterns_have_an_end(test: TestDb) {
-    let (deps, me, other) = (deps(&test).await, admin(ACCOUNT), admin(ACCOUNT + 1));
+    let (deps, me, other) = (deps(&test).await, admin(ACCOUNT), admin(OTHER_ACCOUNT));
     let patterns = |count| vec![condition("REGEX", "OR", r#"{"regex":"^/a"}"#); count];
-    let refused = |outcome: Result<i32, Error>| outcome.map_err(|error| error.reason());
+    let refused = |outcome: Result<CollectionId, Error>| outcome.map_err(|error| error.reason());
     for n in 0..10 {
         group(&deps, &me, &format!("P{n}"), patterns(20)).await.unwrap();
     }
@@ -458,7 +459,7 @@ pub async fn groups_and_their_patterns_have_an_end(test: TestDb) {
     let copy = "INSERT INTO collections (account_id, collection_id, name, kind, conditions, created_at)
         VALUES ($1, $2, $3, 'API_GROUP', '[]', 0)";
     for n in 0..500_i64 {
-        let row = portolan_store::args![ACCOUNT + 1, 1_000_000 + n, format!("G{n}")];
+        let row = portolan_store::args![OTHER_ACCOUNT, 1_000_000 + n, format!("G{n}")];
         tx.execute(copy, row).await.unwrap();
     }
     tx.commit().await.unwrap();

@@ -16,6 +16,7 @@ use portolan_api::{
     },
 };
 use portolan_authz::{Caller, CredentialKind, Grant, RequestInfo, Role, Scope, ServiceAuth};
+use portolan_ids::{AccountId, CollectionId, UserId};
 use portolan_inventory::{
     Deps, Options, SERVICE, collections,
     model::collections::{Collection, CollectionName},
@@ -27,7 +28,8 @@ use portolan_store::{Store, Value};
 use portolan_testkit::TestDb;
 use tokio_util::sync::CancellationToken;
 
-pub const ACCOUNT: i64 = 1_000_000;
+pub const ACCOUNT: AccountId = AccountId(1_000_000);
+pub const OTHER_ACCOUNT: AccountId = AccountId(1_000_001);
 
 /// The service on the test's database.
 pub async fn deps(test: &TestDb) -> Deps {
@@ -166,16 +168,16 @@ pub fn local(routes: tonic::service::Routes) -> portolan_runtime::GrpcService {
 }
 
 /// An ADMIN of an account.
-pub fn admin(account_id: i64) -> Caller {
+pub fn admin(account_id: AccountId) -> Caller {
     caller(account_id, Role::Admin, None, Scope::Api)
 }
 
-pub fn caller(account_id: i64, role: Role, collections: Option<Vec<i32>>, scope: Scope) -> Caller {
+pub fn caller(account_id: AccountId, role: Role, collections: Option<Vec<CollectionId>>, scope: Scope) -> Caller {
     static WRITES: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let write_id = WRITES.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string();
     Caller {
         account_id,
-        user_id: 1,
+        user_id: UserId(1),
         organization_id: String::new(),
         scope,
         credential: CredentialKind::Session,
@@ -187,16 +189,16 @@ pub fn caller(account_id: i64, role: Role, collections: Option<Vec<i32>>, scope:
 }
 
 /// Creates a collection as an ADMIN.
-pub async fn create(deps: &Deps, account_id: i64, name: &str) -> Collection {
+pub async fn create(deps: &Deps, account_id: AccountId, name: &str) -> Collection {
     let name = CollectionName::parse(Some(name.to_owned())).unwrap();
     collections::create(deps, &admin(account_id), name).await.unwrap()
 }
 
 /// A successful call, to be adjusted.
-pub fn call(collection_id: i32, method: &'static str, path: &str, time: i64) -> Record<'static> {
+pub fn call(collection_id: impl Into<CollectionId>, method: &'static str, path: &str, time: i64) -> Record<'static> {
     Record {
-        account_id: ACCOUNT,
-        collection_id: collection_id.into(),
+        account_id: ACCOUNT.into(),
+        collection_id: collection_id.into().get().into(),
         source: Source::Har,
         method: method.into(),
         path: path.to_owned().into(),
@@ -259,7 +261,7 @@ pub async fn ingest(deps: &Deps, producer_id: &str, records: &[Record<'_>]) {
 }
 
 /// Every row of an account's endpoints, parameters and samples as text.
-pub async fn tables(deps: &Deps, account_id: i64) -> BTreeMap<&'static str, Vec<String>> {
+pub async fn tables(deps: &Deps, account_id: AccountId) -> BTreeMap<&'static str, Vec<String>> {
     const QUERIES: [(&str, &str, usize); 3] = [
         (
             "endpoints",

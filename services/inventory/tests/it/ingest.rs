@@ -2,6 +2,7 @@ use portolan_api::{
     Feature,
     common::v1::{Notice, NoticeLine},
 };
+use portolan_ids::{AccountId, CollectionId};
 use portolan_inventory::{Deps, collections, endpoints};
 use portolan_log::Message;
 use portolan_record::{Record, Source};
@@ -13,7 +14,7 @@ use crate::harness::{
 };
 
 /// Records of many endpoints, templates, values and statuses in one collection.
-fn records(account_id: i64) -> Vec<Record<'static>> {
+fn records(account_id: AccountId) -> Vec<Record<'static>> {
     let mut records = Vec::new();
     for n in 0..240_i64 {
         let letters: String =
@@ -26,7 +27,7 @@ fn records(account_id: i64) -> Vec<Record<'static>> {
             _ => format!("/orders/zz{letters}/items"),
         };
         let mut record = call(0, if n % 2 == 0 { "GET" } else { "POST" }, &path, 1_000 + (n * 37) % 101);
-        record.account_id = account_id;
+        record.account_id = account_id.into();
         record.status_code = if n % 11 == 0 { 404 } else { 200 + i32::try_from(n % 2).unwrap() };
         record.response_payload = format!(r#"{{"id":{n},"mail":"u{}@corp.io","v":{}}}"#, n % 60, n % 3 == 0).into();
         records.push(record);
@@ -47,17 +48,17 @@ fn shuffled(mut records: Vec<Record<'static>>) -> Vec<Record<'static>> {
 /// The tables are a function of the set of records.
 pub async fn order_and_batches_do_not_matter(test: TestDb) {
     let deps = deps(&test).await;
-    ingest(&deps, "whole", &records(1)).await;
-    for (index, part) in shuffled(records(2)).chunks(17).enumerate() {
+    ingest(&deps, "whole", &records(AccountId(1))).await;
+    for (index, part) in shuffled(records(AccountId(2))).chunks(17).enumerate() {
         ingest(&deps, &format!("part{index}"), part).await;
     }
-    let (mut whole, mut parts) = (tables(&deps, 1).await, tables(&deps, 2).await);
+    let (mut whole, mut parts) = (tables(&deps, AccountId(1)).await, tables(&deps, AccountId(2)).await);
     // Samples hold the account, so their digests differ; their places are compared by time.
     let (whole_samples, part_samples) = (whole.remove("samples").unwrap(), parts.remove("samples").unwrap());
     assert_eq!(whole, parts);
     assert!(!whole["endpoints"].is_empty() && !whole["parameters"].is_empty());
-    for account_id in [1, 2] {
-        let (_, list) = endpoints::list(&deps, &admin(account_id), 0).await.unwrap();
+    for account_id in [AccountId(1), AccountId(2)] {
+        let (_, list) = endpoints::list(&deps, &admin(account_id), CollectionId(0)).await.unwrap();
         let counted = collections::count_endpoints(&deps, account_id).await.unwrap();
         assert_eq!(usize::try_from(counted).unwrap(), list.len());
     }
@@ -80,7 +81,7 @@ pub async fn two_consumers_count_once(test: TestDb) {
     let other_store = Store::connect(&test.url).await.unwrap();
     let other = deps_on(&other_store).await;
     let (first, second) = (start_ingest(one.clone()), start_ingest(other.clone()));
-    for (index, part) in records(1).chunks(20).enumerate() {
+    for (index, part) in records(AccountId(1)).chunks(20).enumerate() {
         append(&one, "p", i64::try_from(index).unwrap(), part).await;
     }
     wait_for_all(&one, &first).await;
@@ -95,8 +96,8 @@ pub async fn two_consumers_count_once(test: TestDb) {
 async fn assert_undisturbed(deps: &portolan_inventory::Deps) {
     let undisturbed = TestDb::sqlite().await;
     let expected = deps_on(&undisturbed.store).await;
-    ingest(&expected, "p", &records(1)).await;
-    assert_eq!(tables(deps, 1).await, tables(&expected, 1).await);
+    ingest(&expected, "p", &records(AccountId(1))).await;
+    assert_eq!(tables(deps, AccountId(1)).await, tables(&expected, AccountId(1)).await);
     undisturbed.store.close().await;
 }
 
@@ -105,7 +106,7 @@ pub async fn faults_lose_and_repeat_nothing(test: TestDb) {
     let deps = deps(&test).await;
     let faults = deps.db.faults().clone();
     let handle = start_ingest(deps.clone());
-    for (index, part) in records(1).chunks(40).enumerate() {
+    for (index, part) in records(AccountId(1)).chunks(40).enumerate() {
         append(&deps, "p", i64::try_from(index).unwrap(), part).await;
         wait_for_all(&deps, &handle).await;
         match index {
@@ -138,7 +139,7 @@ pub async fn unreadable_records_are_kept_apart(test: TestDb) {
     assert_eq!(reasons.len(), 3, "{reasons:?}");
     assert!(reasons.iter().any(|reason| reason.contains("UTF-8")), "{reasons:?}");
     assert!(reasons.iter().any(|reason| reason.contains("akto_account_id")), "{reasons:?}");
-    assert_eq!(endpoints::list(&deps, &admin(ACCOUNT), 0).await.unwrap().1.len(), 1);
+    assert_eq!(endpoints::list(&deps, &admin(ACCOUNT), CollectionId(0)).await.unwrap().1.len(), 1);
 }
 
 /// Characters that a store refuses hold nothing up.
@@ -167,7 +168,7 @@ pub async fn records_find_their_collection(test: TestDb) {
     let inactive = create(&deps, ACCOUNT, "Inactive").await;
     let deactivate = "UPDATE collections SET deactivated = 1 WHERE collection_id = $1";
     deps.db.execute(deactivate, vec![inactive.id.into()]).await.unwrap();
-    let foreign = create(&deps, 2_000_000, "Foreign").await;
+    let foreign = create(&deps, AccountId(2_000_000), "Foreign").await;
     let live = |host: &str, path: &str| {
         let mut record = call(0, "GET", path, 5);
         record.source = Source::Mirroring;
@@ -202,8 +203,8 @@ pub async fn records_find_their_collection(test: TestDb) {
         ("other.example.com:8080", "other.example.com:8080", "/live"),
     ];
     assert_eq!(seen, expected.map(|(host, name, urls)| (host.to_owned(), name.to_owned(), urls.to_owned())));
-    assert!(named_like_host.id != 0);
-    assert!(endpoints::list(&deps, &admin(2_000_000), foreign.id).await.unwrap().1.is_empty());
+    assert!(named_like_host.id != CollectionId(0));
+    assert!(endpoints::list(&deps, &admin(AccountId(2_000_000)), foreign.id).await.unwrap().1.is_empty());
 }
 
 /// The notices on their way, the oldest first.
@@ -222,11 +223,11 @@ pub async fn new_sensitive_data_is_told_once(test: TestDb) {
     deps.db.faults().at("ingest.written").times(3).fail();
     ingest(&deps, "first", &[with("/a", mail), with("/b", r#"{"ok":true}"#), with("/a", mail)]).await;
     let expected = Notice {
-        account_id: ACCOUNT,
+        account_id: ACCOUNT.into(),
         title: "New sensitive data".to_owned(),
         lines: vec![NoticeLine {
             text: "EMAIL `mail` in GET /a (Shop)".to_owned(),
-            api_collection_id: Some(id),
+            api_collection_id: Some(id.into()),
             scopes: vec!["API".to_owned()],
         }],
         url: "/docs".to_owned(),

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use portolan_formats::{Target, openapi::Document};
+use portolan_ids::CollectionId;
 use portolan_inventory::{
     Deps, endpoints,
     export::{Selection, generate},
@@ -10,13 +11,13 @@ use portolan_testkit::TestDb;
 
 use crate::harness::{ACCOUNT, admin, call, create, deps, distinct_path, ingest};
 
-async fn operations(deps: &Deps, collection_id: i32) -> (serde_json::Value, BTreeSet<(String, String)>) {
+async fn operations(deps: &Deps, collection_id: CollectionId) -> (serde_json::Value, BTreeSet<(String, String)>) {
     let selection = Selection { collection_id, include_headers: true, ..Selection::default() };
     let page = generate(deps, &admin(ACCOUNT), selection).await.unwrap();
     assert_eq!(page.next, None);
     let document = Document::parse(page.document.as_bytes()).unwrap();
     assert!(document.errors().is_empty(), "{:?}", document.errors());
-    let target = Target { account_id: ACCOUNT, collection_id: 1, time: 5, source: Source::OpenApi };
+    let target = Target { account_id: ACCOUNT.into(), collection_id: 1, time: 5, source: Source::OpenApi };
     let outcomes = document.operations(&target);
     let read = outcomes.map(|outcome| {
         assert!(outcome.errors.is_empty(), "{:?}", outcome.errors);

@@ -1,3 +1,4 @@
+use portolan_ids::CollectionId;
 use portolan_inventory::{Deps, collections, demerge, endpoints, redaction};
 use portolan_jobs::State;
 use portolan_record::Record;
@@ -20,7 +21,7 @@ const TABLES: [&str; 10] = [
 ];
 
 /// Calls whose every value is a word of its own.
-fn calls(collection_id: i32, from: i64) -> Vec<Record<'static>> {
+fn calls(collection_id: CollectionId, from: i64) -> Vec<Record<'static>> {
     (from..from + 12)
         .map(|n| {
             let letters: String =

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use portolan_ids::CollectionId;
 use portolan_inventory::{
     Deps, collections, demerge, endpoints, groups,
     model::{
@@ -29,7 +30,7 @@ fn token(number: usize) -> String {
     format!("zq{}7", ["abba", "cedd", "effe", "gohh", "ijki", "klml", "mnon"][number % 7])
 }
 
-fn calls(collection_id: i32, numbers: std::ops::Range<usize>) -> Vec<Record<'static>> {
+fn calls(collection_id: CollectionId, numbers: std::ops::Range<usize>) -> Vec<Record<'static>> {
     let record = |n: usize| Record {
         status_code: if n.is_multiple_of(9) { 404 } else { 200 },
         ip: format!("77.1.2.{}", n % 5).into(),
@@ -44,7 +45,7 @@ fn lots() -> Changes {
     Changes { value_conditions: Some(Some(list)), ..Changes::default() }
 }
 
-async fn urls(deps: &Deps, collection_id: i32) -> BTreeSet<String> {
+async fn urls(deps: &Deps, collection_id: CollectionId) -> BTreeSet<String> {
     let (_, list) = endpoints::list(deps, &admin(ACCOUNT), collection_id).await.unwrap();
     let all = collections::list(deps, &admin(ACCOUNT)).await.unwrap();
     let counted = all.iter().find(|known| known.id == collection_id).unwrap().endpoint_count;
@@ -53,7 +54,7 @@ async fn urls(deps: &Deps, collection_id: i32) -> BTreeSet<String> {
 }
 
 /// Everything that is stored of a collection, but for the text of stored calls, which names it.
-async fn stored(deps: &Deps, collection_id: i32) -> Vec<String> {
+async fn stored(deps: &Deps, collection_id: CollectionId) -> Vec<String> {
     let prefix = format!("{collection_id} | ");
     let mut rows = Vec::new();
     for (name, list) in tables(deps, ACCOUNT).await {
@@ -138,7 +139,7 @@ pub async fn older_rules_give_way(test: TestDb) {
     let deps = deps(&test).await;
     let me = admin(ACCOUNT);
     let (old, new) = (create(&deps, ACCOUNT, "A").await.id, create(&deps, ACCOUNT, "B").await.id);
-    let shop = |id: i32| -> Vec<Record<'static>> {
+    let shop = |id: CollectionId| -> Vec<Record<'static>> {
         let names = (0..400_usize).map(|n| {
             let letters: String = (0..5).map(|at| char::from(b'a' + (n / 4_usize.pow(at) % 4) as u8)).collect();
             call(id, "GET", &format!("/shop/zq{letters}x"), 5 + n as i64)

@@ -1,5 +1,6 @@
 use portolan_api::Reason;
 use portolan_authz::{Role, Scope};
+use portolan_ids::{AccountId, CollectionId};
 use portolan_inventory::{
     Deps, endpoints,
     model::{
@@ -15,11 +16,11 @@ use portolan_inventory::{
 };
 use portolan_testkit::TestDb;
 
-use crate::harness::{ACCOUNT, admin, append, call, caller, create, deps, ingest, ingest_all, tables};
+use crate::harness::{ACCOUNT, OTHER_ACCOUNT, admin, append, call, caller, create, deps, ingest, ingest_all, tables};
 
 const URL: &str = "https://api.example.com/users";
 
-fn place(collection_id: i32, name: &str) -> Place {
+fn place(collection_id: CollectionId, name: &str) -> Place {
     Place {
         collection_id,
         url: URL.to_owned(),
@@ -30,7 +31,7 @@ fn place(collection_id: i32, name: &str) -> Place {
     }
 }
 
-async fn sensitive(deps: &Deps, collection_id: i32) -> (Vec<String>, usize) {
+async fn sensitive(deps: &Deps, collection_id: CollectionId) -> (Vec<String>, usize) {
     let filter = SensitiveFilter { collection_id: Some(collection_id), ..SensitiveFilter::default() };
     let (found, marked) = parameters::list_sensitive(deps, &admin(ACCOUNT), filter).await.unwrap();
     (found.into_iter().map(|known| known.key.name.into_string()).collect(), marked.len())
@@ -49,7 +50,7 @@ pub async fn marks_outweigh_the_detectors(test: TestDb) {
     let marked = markings::set(&deps, &all, place(collection.id, "note"), true).await.unwrap().unwrap();
     assert_eq!(marked.place.method, "GET");
     assert_eq!(markings::set_many(&deps, &all, vec![place(collection.id, "mail")], false).await.unwrap(), (0, 1));
-    let again = vec![place(collection.id, "mail"), place(collection.id, "mail"), place(999_999, "mail")];
+    let again = vec![place(collection.id, "mail"), place(collection.id, "mail"), place(CollectionId(999_999), "mail")];
     assert_eq!(markings::set_many(&deps, &all, again, false).await.unwrap(), (1, 0));
     assert_eq!(sensitive(&deps, collection.id).await, (Vec::new(), 2));
     let id = EndpointId { collection_id: collection.id, url: URL.to_owned(), method: "GET".to_owned() };
@@ -61,7 +62,7 @@ pub async fn marks_outweigh_the_detectors(test: TestDb) {
     assert!(endpoints::get(&deps, &all, &id).await.unwrap().unwrap().is_sensitive);
 
     assert_eq!(markings::list(&deps, &all).await.unwrap().len(), 2);
-    let restricted = caller(ACCOUNT, Role::Member, Some(vec![0]), Scope::Api);
+    let restricted = caller(ACCOUNT, Role::Member, Some(vec![CollectionId(0)]), Scope::Api);
     assert!(markings::list(&deps, &restricted).await.unwrap().is_empty());
     let refused = markings::set(&deps, &restricted, place(collection.id, "note"), true).await.unwrap_err();
     assert_eq!(refused.reason(), Some(Reason::CollectionNotFound));
@@ -84,7 +85,7 @@ fn one(kind: &str, value: &str) -> Option<Option<ConditionList>> {
 pub async fn data_types_are_applied_at_ingest(test: TestDb) {
     let deps = deps(&test).await;
     let all = admin(ACCOUNT);
-    let (mine, other) = (create(&deps, ACCOUNT, "A").await, create(&deps, ACCOUNT + 1, "A").await);
+    let (mine, other) = (create(&deps, ACCOUNT, "A").await, create(&deps, OTHER_ACCOUNT, "A").await);
     let wanted = Changes {
         value_conditions: one("REGEX", "L-[0-9]{6}"),
         sensitive_positions: Some(vec!["RESPONSE_PAYLOAD".into()]),
@@ -97,13 +98,13 @@ pub async fn data_types_are_applied_at_ingest(test: TestDb) {
         let refused = data_types::create(&deps, &all, name, wanted.clone()).await.unwrap_err();
         assert_eq!(refused.reason(), Some(reason), "{name}");
     }
-    let record = |account_id: i64, collection_id: i32, name: &str| {
+    let record = |account_id: AccountId, collection_id: CollectionId, name: &str| {
         let mut record = call(collection_id, "GET", URL, 5);
-        record.account_id = account_id;
+        record.account_id = account_id.into();
         record.response_payload = format!(r#"{{"{name}":"L-123456"}}"#).into();
         record
     };
-    let types = |account_id: i64, collection_id: i32| {
+    let types = |account_id: AccountId, collection_id: CollectionId| {
         let deps = deps.clone();
         async move {
             let id = EndpointId { collection_id, url: URL.to_owned(), method: "GET".to_owned() };
@@ -116,10 +117,10 @@ pub async fn data_types_are_applied_at_ingest(test: TestDb) {
                 .collect::<Vec<_>>()
         }
     };
-    append(&deps, "p", 0, &[record(ACCOUNT, mine.id, "a"), record(ACCOUNT + 1, other.id, "a")]).await;
+    append(&deps, "p", 0, &[record(ACCOUNT, mine.id, "a"), record(OTHER_ACCOUNT, other.id, "a")]).await;
     ingest_all(&deps).await;
     assert_eq!(types(ACCOUNT, mine.id).await, [("a".into(), "LOYALTY", true, 0)]);
-    assert_eq!(types(ACCOUNT + 1, other.id).await, [("a".into(), "GENERIC", false, 1)]);
+    assert_eq!(types(OTHER_ACCOUNT, other.id).await, [("a".into(), "GENERIC", false, 1)]);
 
     let off = Changes { active: Some(false), ..Changes::default() };
     data_types::update(&deps, &all, "Loyalty", off).await.unwrap();
@@ -213,7 +214,7 @@ pub async fn private_parameters_are_told_apart(test: TestDb) {
     let found = parameters::list_private(&deps, &admin(ACCOUNT)).await.unwrap();
     let found: Vec<_> = found.iter().map(|(known, unique, again)| (known.key.name.as_str(), *unique, *again)).collect();
     assert_eq!(found, [("account", 20, 0)]);
-    let restricted = caller(ACCOUNT, Role::Member, Some(vec![0]), Scope::Api);
+    let restricted = caller(ACCOUNT, Role::Member, Some(vec![CollectionId(0)]), Scope::Api);
     assert!(parameters::list_private(&deps, &restricted).await.unwrap().is_empty());
 }
 

@@ -57,7 +57,7 @@ fn note_failure(edge: &Inner, call: &Call<'_>, account_id: AccountId, reason: Re
     };
     let address = client(edge, call).map(|address| address.to_string());
     let failure = FailedAuthentication::new(shown, &text, &address.unwrap_or_default(), reason);
-    edge.failures.note(failure.of(account_id.into()));
+    edge.failures.note(failure.of(account_id));
 }
 
 /// `addressed` becomes the account whose endpoint is called, once it is known.

@@ -36,7 +36,7 @@ impl EdgeService for EdgeRpc {
         }
         let size = if request.page_size < 1 { PAGE_DEFAULT } else { request.page_size.min(PAGE_MAX) };
         let after = read_token(&request.page_token).ok_or(portolan_api::Error::new(Reason::PageTokenInvalid))?;
-        let mut found = self.edge.shadow_endpoints(caller.account_id.into(), &after, i64::from(size) + 1).await?;
+        let mut found = self.edge.shadow_endpoints(caller.account_id, &after, i64::from(size) + 1).await?;
         let has_more = found.len() > size as usize;
         found.truncate(size as usize);
         let next_page_token = found.last().filter(|_| has_more).map(write_token).unwrap_or_default();

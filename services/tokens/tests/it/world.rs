@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use portolan_authz::{Caller, CredentialKind, Grant, RequestInfo, Role, Scope};
-use portolan_ids::AccountId;
+use portolan_ids::{AccountId, UserId};
 use portolan_runtime::{Config, Process};
 use portolan_testkit::TestDb;
 use portolan_tokens::{Deps, Options};
@@ -37,7 +37,7 @@ pub async fn in_place<F: Future<Output = ()>>(case: impl FnOnce() -> F + Send + 
 pub fn caller(write_id: &str) -> Caller {
     Caller {
         account_id: ACCOUNT.into(),
-        user_id: 1,
+        user_id: UserId(1),
         organization_id: "organization".to_owned(),
         scope: Scope::Api,
         credential: CredentialKind::Session,

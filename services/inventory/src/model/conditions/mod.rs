@@ -6,6 +6,7 @@ use std::{
 };
 
 use portolan_api::Error;
+use portolan_ids::CollectionId;
 pub use rule::{Condition, ENDPOINTS_MAX, Operator, Seen, Written, endpoint_named, method};
 use serde_json::Value;
 
@@ -221,7 +222,7 @@ impl Conditions {
     }
 
     /// Bounds every condition to the collections that its writer sees.
-    pub fn bound(&mut self, collection_ids: &[i32]) {
+    pub fn bound(&mut self, collection_ids: &[CollectionId]) {
         for condition in &mut self.list {
             condition.within = Some(collection_ids.iter().copied().collect());
         }
@@ -246,7 +247,7 @@ mod tests {
     }
 
     fn matches(conditions: Value, url: &str, method: &str) -> bool {
-        let id = EndpointId { collection_id: 5, url: url.into(), method: method.into() };
+        let id = EndpointId { collection_id: CollectionId(5), url: url.into(), method: method.into() };
         let tag =
             |key: &str, value: &str| Tag { key_name: key.into(), value: value.into(), source: None, updated_at: 0 };
         let seen = Seen {
@@ -338,7 +339,7 @@ mod tests {
 
     #[test]
     fn what_is_stored_and_not_understood_matches_nothing() {
-        let id = EndpointId { collection_id: 5, url: "/a".into(), method: "GET".into() };
+        let id = EndpointId { collection_id: CollectionId(5), url: "/a".into(), method: "GET".into() };
         let seen = Seen {
             id: &id,
             host_name: None,
@@ -373,7 +374,7 @@ mod tests {
         let post = json!({"type": "METHOD", "operator": "AND", "data": {"method": "POST"}});
         let mut conditions = parse(json!(vec![post; CONDITIONS_MAX])).unwrap();
         let written = conditions.written();
-        let added = EndpointId { collection_id: 5, url: "/a".into(), method: "GET".into() };
+        let added = EndpointId { collection_id: CollectionId(5), url: "/a".into(), method: "GET".into() };
         conditions.add_endpoints([added.clone()]).unwrap();
         let mut stored = Conditions::parse_stored(&conditions.to_json());
         assert_eq!(stored.unreadable().count(), 0);
@@ -385,8 +386,8 @@ mod tests {
     #[test]
     fn bounds_hold_whatever_the_rule() {
         let mut conditions = parse(json!([{"type": "REGEX", "operator": "OR", "data": {"regex": "."}}])).unwrap();
-        conditions.bound(&[6]);
-        let id = EndpointId { collection_id: 5, url: "/a".into(), method: "GET".into() };
+        conditions.bound(&[CollectionId(6)]);
+        let id = EndpointId { collection_id: CollectionId(5), url: "/a".into(), method: "GET".into() };
         let seen = |id| Seen {
             id,
             host_name: None,
@@ -396,7 +397,7 @@ mod tests {
             access: BTreeSet::new(),
         };
         assert!(!conditions.matches(&seen(&id)));
-        let id = EndpointId { collection_id: 6, url: "/a".into(), method: "GET".into() };
+        let id = EndpointId { collection_id: CollectionId(6), url: "/a".into(), method: "GET".into() };
         assert!(conditions.matches(&seen(&id)));
         assert!(Conditions::stored(&conditions.to_json()).matches(&seen(&id)));
     }

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use portolan_api::{Error, Reason};
 use portolan_engine::{AccessType, AuthType, Method};
+use portolan_ids::{CollectionId, NamedCollectionId};
 use portolan_record::URL_BYTES_MAX;
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,7 @@ pub struct Condition {
     pub operator: Operator,
     pub(super) rule: Rule,
     /// The collections that whoever wrote it could see; nothing for all.
-    pub(super) within: Option<BTreeSet<i32>>,
+    pub(super) within: Option<BTreeSet<CollectionId>>,
     /// The list of endpoints that were added by hand; it takes no part in AND and OR.
     pub(super) by_hand: bool,
 }
@@ -77,7 +78,7 @@ pub struct Written {
     pub data: Value,
     /// The collections that its writer sees; `None` for every one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub within: Option<BTreeSet<i32>>,
+    pub within: Option<BTreeSet<CollectionId>>,
     /// Stored only: no caller can say it.
     #[serde(default, rename = "byHand", skip_serializing_if = "std::ops::Not::not")]
     pub by_hand: bool,
@@ -220,7 +221,7 @@ impl TagQuery {
 }
 
 pub(crate) fn endpoint(entry: &Value) -> Option<EndpointId> {
-    let collection_id = i32::try_from(entry.get("apiCollectionId")?.as_i64()?).ok()?;
+    let collection_id = CollectionId::try_from(NamedCollectionId(entry.get("apiCollectionId")?.as_i64()?)).ok()?;
     endpoint_named(collection_id, entry.get("url")?.as_str()?, entry.get("method")?.as_str()?).ok()
 }
 
@@ -228,7 +229,7 @@ pub(crate) fn endpoint(entry: &Value) -> Option<EndpointId> {
 ///
 /// # Errors
 /// The member that cannot be understood, and why.
-pub fn endpoint_named(collection_id: i32, url: &str, method_name: &str) -> Result<EndpointId, String> {
+pub fn endpoint_named(collection_id: CollectionId, url: &str, method_name: &str) -> Result<EndpointId, String> {
     match url {
         "" => return Err("url must not be empty".to_owned()),
         _ if url.len() > URL_BYTES_MAX => return Err(format!("url must not be longer than {URL_BYTES_MAX} bytes")),

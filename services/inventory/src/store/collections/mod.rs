@@ -2,6 +2,7 @@ mod changes;
 
 pub use changes::*;
 use portolan_engine::template::RULES_VERSION;
+use portolan_ids::{AccountId, CollectionId, NamedCollectionId};
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
 use crate::model::{
@@ -38,7 +39,7 @@ const INSERT: &str = "INSERT INTO collections \
       rules_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING";
 
 /// Inserts a collection or group; false when its name or id is taken.
-pub async fn insert(tx: &mut Tx, account_id: i64, collection: &Collection) -> Result<bool, Error> {
+pub async fn insert(tx: &mut Tx, account_id: AccountId, collection: &Collection) -> Result<bool, Error> {
     let name_key = collection.name.to_lowercase();
     let tags = tags_json(&collection.tags);
     let row = args![
@@ -60,7 +61,12 @@ pub async fn insert(tx: &mut Tx, account_id: i64, collection: &Collection) -> Re
 
 const SET_TAGS: &str = "UPDATE collections SET tags = $3 WHERE account_id = $1 AND collection_id = $2";
 
-pub async fn set_tags(tx: &mut Tx, account_id: i64, collection_id: i32, tags: &[Tag]) -> Result<(), Error> {
+pub async fn set_tags(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    tags: &[Tag],
+) -> Result<(), Error> {
     tx.execute(SET_TAGS, args![account_id, collection_id, tags_json(tags)]).await.map(drop)
 }
 
@@ -72,8 +78,8 @@ const INSERT_HOST: &str = "INSERT INTO collections \
 /// has the host as its name.
 pub async fn insert_host(
     tx: &mut Tx,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     host: &str,
     named: bool,
     created_at: i64,
@@ -84,32 +90,36 @@ pub async fn insert_host(
 
 const SELECT_HOST_ID: &str = "SELECT collection_id FROM collections WHERE account_id = $1 AND host_key = $2";
 
-pub async fn host_id(tx: &mut Tx, account_id: i64, host: &str) -> Result<Option<i32>, Error> {
+pub async fn host_id(tx: &mut Tx, account_id: AccountId, host: &str) -> Result<Option<CollectionId>, Error> {
     let row = tx.fetch_optional(SELECT_HOST_ID, args![account_id, host]).await?;
-    row.map(|row| id(&row, "collection_id")).transpose()
+    row.map(|row| row.get("collection_id")).transpose()
 }
 
 const SELECT_ONE: &str = select!("WHERE account_id = $1 AND collection_id = $2");
 
 /// Also a deleted one.
-pub async fn get(db: &Db, account_id: i64, collection_id: i32) -> Result<Option<Collection>, Error> {
+pub async fn get(db: &Db, account_id: AccountId, collection_id: CollectionId) -> Result<Option<Collection>, Error> {
     db.fetch_optional(SELECT_ONE, args![account_id, collection_id]).await?.map(|row| read(&row)).transpose()
 }
 
 /// As [`get`], within a transaction.
-pub async fn get_in(tx: &mut Tx, account_id: i64, collection_id: i32) -> Result<Option<Collection>, Error> {
+pub async fn get_in(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+) -> Result<Option<Collection>, Error> {
     tx.fetch_optional(SELECT_ONE, args![account_id, collection_id]).await?.map(|row| read(&row)).transpose()
 }
 
 const SELECT_BY_NAME: &str = select!("WHERE account_id = $1 AND name_key = $2");
 
-pub async fn by_name_key(db: &Db, account_id: i64, name_key: &str) -> Result<Option<Collection>, Error> {
+pub async fn by_name_key(db: &Db, account_id: AccountId, name_key: &str) -> Result<Option<Collection>, Error> {
     db.fetch_optional(SELECT_BY_NAME, args![account_id, name_key]).await?.map(|row| read(&row)).transpose()
 }
 
 const SELECT_ALL: &str = select!("WHERE account_id = $1 AND deleted_at IS NULL ORDER BY collection_id LIMIT $2");
 
-pub async fn list(db: &Db, account_id: i64) -> Result<Vec<Collection>, Error> {
+pub async fn list(db: &Db, account_id: AccountId) -> Result<Vec<Collection>, Error> {
     db.fetch_all(SELECT_ALL, args![account_id, COLLECTIONS_MAX]).await?.iter().map(read).collect()
 }
 
@@ -118,8 +128,8 @@ const UPDATE_DESCRIPTION: &str =
 
 pub async fn update_description(
     db: &Db,
-    account_id: i64,
-    collection_id: i32,
+    account_id: AccountId,
+    collection_id: CollectionId,
     description: Option<&str>,
 ) -> Result<bool, Error> {
     let description = description.map(str::to_owned);
@@ -132,7 +142,12 @@ const MARK_DELETED: &str = "UPDATE collections \
      WHERE account_id = $1 AND collection_id = $2 AND deleted_at IS NULL";
 
 /// Makes a collection invisible and frees its name and host; false when there is none.
-pub async fn mark_deleted(tx: &mut Tx, account_id: i64, collection_id: i32, now: i64) -> Result<bool, Error> {
+pub async fn mark_deleted(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    now: i64,
+) -> Result<bool, Error> {
     Ok(tx.execute(MARK_DELETED, args![account_id, collection_id, now]).await? == 1)
 }
 
@@ -150,7 +165,12 @@ pub struct Locked {
 }
 
 /// Holds a collection until the transaction ends: no other transaction writes to it or deletes it meanwhile.
-pub async fn lock(tx: &mut Tx, account_id: i64, collection_id: i64) -> Result<Option<Locked>, Error> {
+pub async fn lock(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: impl Into<NamedCollectionId>,
+) -> Result<Option<Locked>, Error> {
+    let collection_id: NamedCollectionId = collection_id.into();
     let row = tx.fetch_optional(LOCK, args![account_id, collection_id]).await?;
     row.map(|row| {
         Ok(Locked {
@@ -168,7 +188,12 @@ const ADD_ENDPOINTS: &str =
     "UPDATE collections SET endpoint_count = endpoint_count + $3 WHERE account_id = $1 AND collection_id = $2";
 
 /// Notes that a collection has more endpoints, or fewer.
-pub async fn add_endpoints(tx: &mut Tx, account_id: i64, collection_id: i32, count: i64) -> Result<(), Error> {
+pub async fn add_endpoints(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    count: i64,
+) -> Result<(), Error> {
     tx.execute(ADD_ENDPOINTS, args![account_id, collection_id, count]).await.map(drop)
 }
 
@@ -176,7 +201,7 @@ const SUM_ENDPOINTS: &str = "SELECT cast(coalesce(sum(endpoint_count), 0) AS BIG
      WHERE account_id = $1 AND deactivated = 0 AND deleted_at IS NULL AND kind IS NULL";
 
 /// The number of endpoints in active collections.
-pub async fn sum_endpoints(db: &Db, account_id: i64) -> Result<i64, Error> {
+pub async fn sum_endpoints(db: &Db, account_id: AccountId) -> Result<i64, Error> {
     db.fetch_one(SUM_ENDPOINTS, args![account_id]).await?.get("endpoints")
 }
 
@@ -186,8 +211,8 @@ static INSERT_DEFAULT: Bulk<6> = Bulk::new(
 );
 
 /// Gives each account its default collection.
-pub async fn insert_default(tx: &mut Tx, account_ids: &[i64], name: &str, now: i64) -> Result<(), Error> {
-    let row = |account_id: &i64| {
+pub async fn insert_default(tx: &mut Tx, account_ids: &[AccountId], name: &str, now: i64) -> Result<(), Error> {
+    let row = |account_id: &AccountId| {
         let (id, version) = (Value::from(0_i64), Value::from(RULES_VERSION));
         [Value::from(account_id), id, name.into(), name.to_lowercase().into(), Value::from(now), version]
     };
@@ -201,7 +226,7 @@ pub(super) fn read(row: &Row) -> Result<Collection, Error> {
         tags.extend(host_name.as_deref().and_then(|host| environment::tag_of_host(host, created_at)));
     }
     Ok(Collection {
-        id: id(row, "collection_id")?,
+        id: row.get("collection_id")?,
         name: row.get("name")?,
         description: row.get("description")?,
         created_at,
@@ -240,19 +265,14 @@ pub(super) fn sharing_number(sharing: Sharing) -> i64 {
     }
 }
 
-pub(super) fn id(row: &Row, column: &str) -> Result<i32, Error> {
-    let id = row.get::<i64>(column)?;
-    i32::try_from(id).map_err(|_| Error::Inconsistency(format!("collection id {id} is out of range")))
-}
-
 const SELECT_ALL_TAGS: &str = "SELECT account_id, collection_id, tags FROM collections WHERE deleted_at IS NULL ORDER BY account_id, collection_id";
 
 /// Account and id of every collection whose tags cannot be read, and why.
-pub async fn unreadable_tags(db: &Db) -> Result<Vec<(i64, i32, String)>, Error> {
+pub async fn unreadable_tags(db: &Db) -> Result<Vec<(AccountId, CollectionId, String)>, Error> {
     let mut found = Vec::new();
     for row in db.fetch_all(SELECT_ALL_TAGS, args![]).await? {
         if let Err(error) = serde_json::from_str::<Vec<Tag>>(&row.get::<String>("tags")?) {
-            found.push((row.get("account_id")?, id(&row, "collection_id")?, error.to_string()));
+            found.push((row.get("account_id")?, row.get("collection_id")?, error.to_string()));
         }
     }
     Ok(found)
