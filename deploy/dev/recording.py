@@ -80,6 +80,9 @@ class Process:
                            f"127.0.0.1:{self.grpc}", stdout=self.log, stderr=self.log,
                            env=os.environ | {"RUST_LOG": "warn"} | {f"PORTOLAN__{key}": str(v) for key, v in values.items()})
         PROCESSES[name] = self
+        # One after the other, since a start is work; those that are parts need each other.
+        if not services:
+            self.wait()
 
     def wait(self):
         for _ in range(600):
