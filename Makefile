@@ -1,6 +1,6 @@
 # `make` prints the targets. Tools that are not on the machine are installed into ./.local, which can be deleted.
 .DEFAULT_GOAL := help
-.PHONY: help run up-distributed install build check test test-sqlite lint fmt proto-lint deploy-lint docs audit golden bench canary soak security fuzz kubernetes clean
+.PHONY: help run up-distributed install build check test test-sqlite lint fmt proto-lint deploy-lint docs audit golden bench canary soak record-alerts security fuzz kubernetes clean
 
 CARGO ?= cargo
 TOOLS := $(CURDIR)/.local/tools
@@ -71,6 +71,10 @@ canary: ## serve one tenant while another sends everything that is bad, for CANA
 
 soak: ## six processes under a mixed load for SOAK_SECONDS (1800), then a table of everything that grew
 	PORTOLAN_TEST_SCHEMATHESIS=none deploy/dev/test-env.sh run deploy/dev/soak
+
+record-alerts: ## make the faults that alerts are for, and write their tests from what processes tell of them (22 minutes)
+	$(CARGO) build --release --locked -p portolan
+	PORTOLAN_TEST_SCHEMATHESIS=none PORTOLAN_TEST_ENVOY=none deploy/dev/test-env.sh run deploy/dev/record-alerts
 
 fuzz: ## run each parser and the transcoder on changed inputs for FUZZ_SECONDS (60) each
 	deploy/dev/fuzz

@@ -189,8 +189,12 @@ impl Task {
 
     async fn measure(&self) {
         match store::oldest_age_s(&self.db, self.topic).await {
-            Ok(age_s) => metrics::gauge!("portolan_outbox_oldest_seconds", "topic" => self.topic)
-                .set(u32::try_from(age_s).unwrap_or(u32::MAX)),
+            Ok(age_s) => {
+                // Each service has an outbox of its own, and several are in one process.
+                let service = self.db.service().to_owned();
+                metrics::gauge!("portolan_outbox_oldest_seconds", "service" => service, "topic" => self.topic)
+                    .set(u32::try_from(age_s).unwrap_or(u32::MAX));
+            }
             Err(error) => tracing::debug!(topic = self.topic, %error, "the age of events cannot be measured"),
         }
     }
