@@ -14,7 +14,7 @@ use crate::{
     model::{
         collections::IDS_MAX,
         endpoints::{EndpointId, RawEndpoint},
-        jobs::{Cursor, Place, Step, Task, next, over},
+        jobs::{Cursor, Step, Task, WalkPoint, next, over},
         keys,
         text::too_long,
     },
@@ -110,7 +110,7 @@ pub(crate) async fn apply_step(
         return Ok(over(0));
     };
     let after_key = if from.collection_id == collection_id.into() { from.key.as_str() } else { "" };
-    let next_collection = || next(Cursor::At(Place::behind(collection_id)), 0);
+    let next_collection = || next(Cursor::At(WalkPoint::behind(collection_id)), 0);
     store::collections::hold(tx, account_id, collection_id).await?;
     let collection = store::collections::get_in(tx, account_id, collection_id).await?;
     if collection.is_none_or(|known| known.deleted || known.redacted) {
@@ -118,7 +118,7 @@ pub(crate) async fn apply_step(
     }
     let page = store::endpoints::page(tx, account_id, collection_id, after_key, ENDPOINTS_PER_STEP).await?;
     let Some((last, _)) = page.last() else { return Ok(next_collection()) };
-    let place = Place { collection_id: collection_id.into(), key: last.key.clone(), ..Place::default() };
+    let place = WalkPoint { collection_id: collection_id.into(), key: last.key.clone(), ..WalkPoint::default() };
     let raw_keys: Vec<&str> = page.iter().map(|(raw, _)| raw.key.as_str()).collect();
     let mut told: BTreeMap<String, BTreeSet<AccessType>> = BTreeMap::new();
     for (endpoint_key, record) in store::samples::records(tx, account_id, collection_id, &raw_keys).await? {
@@ -148,7 +148,7 @@ pub(crate) async fn reset_step(tx: &mut Tx, account_id: AccountId, cursor: &Curs
     let Some(collection_id) = store::collections::next_plain(tx, account_id, from.collection_id).await? else {
         return Ok(over(0));
     };
-    let from = if from.collection_id == collection_id.into() { from } else { Place::default() };
+    let from = if from.collection_id == collection_id.into() { from } else { WalkPoint::default() };
     let mut types = from.access_types;
     store::collections::hold(tx, account_id, collection_id).await?;
     let page = store::endpoints::page(tx, account_id, collection_id, &from.key, ENDPOINTS_PER_STEP).await?;
@@ -156,7 +156,7 @@ pub(crate) async fn reset_step(tx: &mut Tx, account_id: AccountId, cursor: &Curs
     if let Some((last, _)) = page.last() {
         let collection_id = collection_id.into();
         return Ok(next(
-            Cursor::At(Place { collection_id, key: last.key.clone(), access_types: types, ..Place::default() }),
+            Cursor::At(WalkPoint { collection_id, key: last.key.clone(), access_types: types, ..WalkPoint::default() }),
             0,
         ));
     }
@@ -168,5 +168,5 @@ pub(crate) async fn reset_step(tx: &mut Tx, account_id: AccountId, cursor: &Curs
     if let Some(access_type) = access_type {
         store::collections::update_access_type(tx, account_id, collection_id, access_type).await?;
     }
-    Ok(next(Cursor::At(Place::behind(collection_id)), 1))
+    Ok(next(Cursor::At(WalkPoint::behind(collection_id)), 1))
 }

@@ -19,7 +19,7 @@ use portolan_store::Tx;
 use crate::{
     Deps, Error, access, kept,
     model::{
-        drift::{Change, Declared, Drift, Place},
+        drift::{Declared, Drift, DriftOperation, SpecificationDiff},
         endpoints::RawEndpoint,
     },
     store,
@@ -91,7 +91,7 @@ pub async fn get(deps: &Deps, caller: &Caller, collection_id: CollectionId) -> R
     for (title, specifications) in by_title {
         let Some(newest) = specifications.first() else { continue };
         let operations = rows::operations(&deps.db, account_id, collection.id, &newest.id).await?;
-        let mut change = Change {
+        let mut change = SpecificationDiff {
             title,
             version: newest.version.clone(),
             previous_version: None,
@@ -111,7 +111,7 @@ pub async fn get(deps: &Deps, caller: &Caller, collection_id: CollectionId) -> R
     if let Some(kept) = kept::of(deps, account_id, collection.id).await? {
         drift.documented = true;
         let (title, version, declared_at) = (kept.title, kept.version, kept.updated_at);
-        drift.specifications.push(Change {
+        drift.specifications.push(SpecificationDiff {
             title,
             version,
             previous_version: None,
@@ -145,8 +145,8 @@ pub async fn current_operations(
     Ok(operations)
 }
 
-fn compare(before: &[DeclaredRow], after: &[DeclaredRow], change: &mut Change) {
-    let place = |row: &DeclaredRow| Place { url: row.url.clone(), method: row.method.clone(), last_seen: 0 };
+fn compare(before: &[DeclaredRow], after: &[DeclaredRow], change: &mut SpecificationDiff) {
+    let place = |row: &DeclaredRow| DriftOperation { url: row.url.clone(), method: row.method.clone(), last_seen: 0 };
     let old: HashMap<&str, &DeclaredRow> = before.iter().map(|row| (row.key.as_str(), row)).collect();
     let new: HashSet<&str> = after.iter().map(|row| row.key.as_str()).collect();
     for row in after {
@@ -191,14 +191,14 @@ fn match_traffic(raws: &[RawEndpoint], current: &[DeclaredRow], drift: &mut Drif
             operations = by_path.find(method, url);
         }
         if operations.is_empty() {
-            drift.shadow.push(Place { url: url.to_owned(), method: method.to_owned(), last_seen });
+            drift.shadow.push(DriftOperation { url: url.to_owned(), method: method.to_owned(), last_seen });
         }
         for at in operations {
             seen_at[at] = seen_at[at].max(last_seen.max(1));
         }
     }
     for (row, last_seen) in current.iter().zip(seen_at) {
-        let place = Place { url: row.url.clone(), method: row.method.clone(), last_seen };
+        let place = DriftOperation { url: row.url.clone(), method: row.method.clone(), last_seen };
         match last_seen {
             0 => drift.orphan.push(place),
             _ if row.shape.deprecated => drift.zombie.push(place),

@@ -12,7 +12,7 @@ use portolan_store::Tx;
 
 use crate::{
     Deps, Error,
-    model::feed::{Change, EdgeEndpoint, TakenOver},
+    model::feed::{EdgeEndpoint, EndpointChange, TakenOver},
     store::feed,
 };
 
@@ -45,12 +45,12 @@ pub async fn refresh(
         let taken_over = taken_over.get(&url_key).copied().unwrap_or_default();
         if taken_over != TakenOver::default() || row.as_ref().is_none_or(|row| row.removed || row.shown != shown) {
             let endpoint_id = row.map(|row| row.endpoint_id);
-            changes.push(Change { url_key, endpoint_id, shown, removed: false, taken_over });
+            changes.push(EndpointChange { url_key, endpoint_id, shown, removed: false, taken_over });
         }
     }
     let mut gone: Vec<_> = known.into_iter().filter(|(_, row)| !row.removed).collect();
     gone.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-    changes.extend(gone.into_iter().map(|(url_key, row)| Change {
+    changes.extend(gone.into_iter().map(|(url_key, row)| EndpointChange {
         url_key,
         endpoint_id: Some(row.endpoint_id),
         shown: row.shown,

@@ -11,7 +11,7 @@ use crate::{
         conditions::{Conditions, Seen},
         endpoints::{EndpointId, RawEndpoint, declared_tags},
         groups::Counts,
-        jobs::{Cursor, Place, Step, next, over},
+        jobs::{Cursor, Step, WalkPoint, next, over},
     },
     store,
 };
@@ -149,7 +149,7 @@ pub(crate) async fn step(
     only: Option<CollectionId>,
     cursor: &Cursor,
 ) -> Result<Step, Error> {
-    let Place { collection_id: mut from_id, key: mut after_key, .. } = cursor.place();
+    let WalkPoint { collection_id: mut from_id, key: mut after_key, .. } = cursor.place();
     let (mut done, mut counts) = (0, Counts::new());
     let place = 'looking: {
         for _ in 0..COLLECTIONS_PER_STEP {
@@ -172,13 +172,13 @@ pub(crate) async fn step(
             match keys.last() {
                 Some(last) if done >= ENDPOINTS_PER_STEP => {
                     let collection_id = collection_id.into();
-                    break 'looking Some(Place { collection_id, key: last.clone(), ..Place::default() });
+                    break 'looking Some(WalkPoint { collection_id, key: last.clone(), ..WalkPoint::default() });
                 }
-                _ => from_id = Place::behind(collection_id).collection_id,
+                _ => from_id = WalkPoint::behind(collection_id).collection_id,
             }
             after_key.clear();
         }
-        Some(Place { collection_id: from_id, ..Place::default() })
+        Some(WalkPoint { collection_id: from_id, ..WalkPoint::default() })
     };
     add_counts(tx, account_id, &counts).await?;
     Ok(match place {

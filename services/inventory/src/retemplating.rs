@@ -22,7 +22,7 @@ use crate::{
     model::{
         deltas::Target,
         endpoints::RawEndpoint,
-        jobs::{Cursor, Place, Step, Task, next, over},
+        jobs::{Cursor, Step, Task, WalkPoint, next, over},
         keys,
     },
     redaction, store,
@@ -89,7 +89,7 @@ pub(crate) async fn step(
     let Some(collection_id) = store::templates::next_outdated(tx, account_id, from.collection_id).await? else {
         return Ok(over(0));
     };
-    let mut place = Place { collection_id: collection_id.into(), ..Place::default() };
+    let mut place = WalkPoint { collection_id: collection_id.into(), ..WalkPoint::default() };
     match from.collection_id == place.collection_id && (from.shaped || !from.key.is_empty()) {
         true => place = from,
         false => store::templates::begin(tx, account_id, collection_id).await?,
@@ -105,17 +105,17 @@ async fn reshape(
     tx: &mut Tx,
     account_id: AccountId,
     collection_id: CollectionId,
-    place: Place,
+    place: WalkPoint,
     detectors: &Detectors,
 ) -> Result<Step, Error> {
     let Some(held) = store::templates::hold(tx, account_id, collection_id, false).await? else {
-        return Ok(next(Cursor::At(Place::behind(collection_id)), 0));
+        return Ok(next(Cursor::At(WalkPoint::behind(collection_id)), 0));
     };
     let page = store::endpoints::page(tx, account_id, collection_id, &place.key, RESHAPED_PER_STEP).await?;
     let Some((last, _)) = page.last() else {
-        return Ok(next(Cursor::At(Place { key: String::new(), shaped: true, ..place }), 0));
+        return Ok(next(Cursor::At(WalkPoint { key: String::new(), shaped: true, ..place }), 0));
     };
-    let place = Place { key: last.key.clone(), ..place };
+    let place = WalkPoint { key: last.key.clone(), ..place };
     let target = held.host.map_or(Target::Collection(collection_id.into()), Target::Host);
     let form = Form { target, is_redacted: held.redacted, detectors };
     let mut changed = Changed::default();
@@ -133,10 +133,10 @@ async fn assign(
     tx: &mut Tx,
     account_id: AccountId,
     collection_id: CollectionId,
-    place: Place,
+    place: WalkPoint,
 ) -> Result<Step, Error> {
     let Some(held) = store::templates::hold(tx, account_id, collection_id, false).await? else {
-        return Ok(next(Cursor::At(Place::behind(collection_id)), 0));
+        return Ok(next(Cursor::At(WalkPoint::behind(collection_id)), 0));
     };
     let (catalog, is_lasting) = match deps.shared.retemplated.take(account_id, collection_id, held.ingest_version) {
         Some(catalog) => (catalog, true),
@@ -187,9 +187,9 @@ async fn assign(
     if is_over {
         store::collections::recount(tx, account_id, collection_id).await?;
         store::templates::end(tx, account_id, collection_id).await?;
-        return Ok(next(Cursor::At(Place::behind(collection_id)), done));
+        return Ok(next(Cursor::At(WalkPoint::behind(collection_id)), done));
     }
-    Ok(next(Cursor::At(Place { key, ..place }), done))
+    Ok(next(Cursor::At(WalkPoint { key, ..place }), done))
 }
 
 /// The catalog of a collection from its rows, and whether these are as it says: raw URLs that would join a template that

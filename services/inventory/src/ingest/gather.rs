@@ -62,7 +62,7 @@ pub struct Gathered {
 }
 
 /// Where records are read, and by whom.
-pub struct Place<'p> {
+pub struct Reading<'p> {
     pub partition: i64,
     pub lanes: &'p Lanes,
     pub suspects: &'p Suspects,
@@ -85,10 +85,10 @@ struct Piece {
 pub async fn gather(
     deps: &Deps,
     repeats: &mut Repeats,
-    place: &Place<'_>,
+    place: &Reading<'_>,
     step: &mut Step,
 ) -> Result<Option<Gathered>, Error> {
-    let Place { partition, lanes, suspects, pace, stop } = *place;
+    let Reading { partition, lanes, suspects, pace, stop } = *place;
     let mut rules = rules::current(deps).await?;
     let batch = Batch { rules: rules.clone(), ..Batch::default() };
     let mut gathered = Gathered { batch, marks: Marks::default(), bytes: 0 };

@@ -15,7 +15,7 @@ use crate::{
         attempts,
         attempts::{Suspects, Watch},
         batch::{Batch, Rejected},
-        gather::{Gathered, Place, gather},
+        gather::{Gathered, Reading, gather},
         lanes::{Lanes, Step},
         pace::{Held, Pace},
         repeats::Repeats,
@@ -87,7 +87,7 @@ async fn consume(
     let (mut trimmed_to, mut trimmed_at) = (0, Instant::now());
     while !stop.is_cancelled() {
         let mut step = lanes.step(Instant::now());
-        let place = Place { partition, lanes: &lanes, suspects: &suspects, pace, stop };
+        let place = Reading { partition, lanes: &lanes, suspects: &suspects, pace, stop };
         let gathered = match gather(deps, &mut repeats, &place, &mut step).await {
             // What lies before it is read first, so that only the position can stand at what is unreadable.
             Err(Error::Log(portolan_log::Error::Damaged { .. })) if step.is_scan() && lanes.is_behind() => {

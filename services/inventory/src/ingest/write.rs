@@ -114,7 +114,7 @@ pub async fn put(
     }
     let mut changes: BTreeMap<(AccountId, CollectionId), Changed> = BTreeMap::new();
     let mut collapsed_collections = Vec::new();
-    for ((account_id, collection_id), Found { version, redacted, mut deltas }) in locked {
+    for ((account_id, collection_id), LockedCollection { version, redacted, mut deltas }) in locked {
         if redacted {
             redaction::strip_all(&mut deltas);
         }
@@ -174,13 +174,13 @@ async fn unknown_hosts(deps: &Deps, batch: &Batch, hosts: usize) -> Result<usize
 }
 
 /// What goes to a collection that is held.
-struct Found {
+struct LockedCollection {
     version: i64,
     redacted: bool,
     deltas: Deltas,
 }
 
-type Locked = BTreeMap<(AccountId, CollectionId), Found>;
+type Locked = BTreeMap<(AccountId, CollectionId), LockedCollection>;
 
 /// Finds the collection of each target, holds it, and brings together what goes to the same one. Records for a deleted
 /// or deactivated collection are dropped; those for one that the account never had go to the default collection.
@@ -210,7 +210,8 @@ async fn locked(tx: &mut Tx, batch: &Batch, mut fresh_ids: Vec<CollectionId>) ->
             }
             Some(found) if !found.is_group => {
                 let id = CollectionId::try_from(id).map_err(|_| Error::Internal(format!("collection id {id}")))?;
-                let fresh = || Found { version: found.version, redacted: found.redacted, deltas: Deltas::new() };
+                let fresh =
+                    || LockedCollection { version: found.version, redacted: found.redacted, deltas: Deltas::new() };
                 add_parts(&mut locked.entry((account_id, id)).or_insert_with(fresh).deltas, parts);
             }
             _ => strays.entry(account_id).or_default().extend(parts),
@@ -221,7 +222,8 @@ async fn locked(tx: &mut Tx, batch: &Batch, mut fresh_ids: Vec<CollectionId>) ->
             Entry::Occupied(known) => &mut known.into_mut().deltas,
             Entry::Vacant(place) => match store::collections::lock(tx, account_id, DEFAULT_ID).await? {
                 Some(found) if !found.deactivated => {
-                    let fresh = Found { version: found.version, redacted: found.redacted, deltas: Deltas::new() };
+                    let fresh =
+                        LockedCollection { version: found.version, redacted: found.redacted, deltas: Deltas::new() };
                     &mut place.insert(fresh).deltas
                 }
                 _ => {

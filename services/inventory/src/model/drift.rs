@@ -60,18 +60,18 @@ pub struct Drift {
     /// The collection has a specification.
     pub documented: bool,
     /// Endpoints that are called and that no specification names.
-    pub shadow: Vec<Place>,
+    pub shadow: Vec<DriftOperation>,
     /// Endpoints that a specification names and that nobody calls.
-    pub orphan: Vec<Place>,
+    pub orphan: Vec<DriftOperation>,
     /// Deprecated endpoints that are called.
-    pub zombie: Vec<Place>,
+    pub zombie: Vec<DriftOperation>,
     /// What the last version of each specification changed.
-    pub specifications: Vec<Change>,
+    pub specifications: Vec<SpecificationDiff>,
 }
 
 /// An endpoint or a declared operation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct DriftOperation {
     /// A template.
     pub url: String,
     /// In capital letters.
@@ -82,7 +82,7 @@ pub struct Place {
 
 /// What the newest import of a specification changed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Change {
+pub struct SpecificationDiff {
     /// Of the specification.
     pub title: String,
     /// The one that was imported last.
@@ -92,9 +92,9 @@ pub struct Change {
     /// Unix seconds.
     pub declared_at: i64,
     /// Operations that it has and the one before has not.
-    pub added: Vec<Place>,
+    pub added: Vec<DriftOperation>,
     /// Operations that the one before has and it has not.
-    pub removed: Vec<Place>,
+    pub removed: Vec<DriftOperation>,
     /// Operations of both, with what differs.
-    pub changed: Vec<(Place, Vec<String>)>,
+    pub changed: Vec<(DriftOperation, Vec<String>)>,
 }

@@ -3,7 +3,7 @@ use portolan_ids::{AccountId, CollectionId};
 
 /// What became of one effective URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct EndpointChange {
     /// What its rows are found by.
     pub url_key: String,
     /// Nothing for an endpoint that was never there.

@@ -55,24 +55,24 @@ pub enum Cursor {
     /// In the one collection of the job, behind this raw key.
     After(String),
     /// On a walk over collections.
-    At(Place),
+    At(WalkPoint),
     /// Only other services are left.
     Others,
 }
 
 impl Cursor {
     /// Where a walk over collections goes on.
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> WalkPoint {
         match self {
             Self::At(place) => place.clone(),
-            Self::Start | Self::After(_) | Self::Others => Place::default(),
+            Self::Start | Self::After(_) | Self::Others => WalkPoint::default(),
         }
     }
 }
 
 /// A place on a walk over collections in the order of their ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct WalkPoint {
     /// This one is next, or the first after it.
     pub collection_id: NamedCollectionId,
     /// In it, everything up to this key is done.
@@ -85,7 +85,7 @@ pub struct Place {
     pub shaped: bool,
 }
 
-impl Place {
+impl WalkPoint {
     /// The beginning of the collection after this one.
     pub fn behind(collection_id: CollectionId) -> Self {
         Self { collection_id: NamedCollectionId(i64::from(collection_id.get()) + 1), ..Self::default() }

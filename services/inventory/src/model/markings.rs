@@ -7,7 +7,7 @@ use crate::model::{endpoints::EndpointId, keys};
 
 /// A parameter, whatever its types.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub struct ParameterId {
     /// Of the endpoint.
     pub collection_id: CollectionId,
     /// A template.
@@ -22,7 +22,7 @@ pub struct Place {
     pub name: String,
 }
 
-impl Place {
+impl ParameterId {
     /// What its rows are found by.
     pub fn url_key(&self) -> String {
         keys::endpoint_key(&self.method, &self.url)
@@ -33,7 +33,7 @@ impl Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marked {
     /// Which parameter it is.
-    pub place: Place,
+    pub place: ParameterId,
     /// What its rows are found by.
     pub url_key: String,
     /// What it was marked as.

@@ -11,7 +11,7 @@ use portolan_store::retrying;
 use crate::{
     Deps, Error, access,
     model::{
-        markings::{Marked, Markings, Place},
+        markings::{Marked, Markings, ParameterId},
         text,
     },
     store,
@@ -41,7 +41,7 @@ pub async fn list(deps: &Deps, caller: &Caller) -> Result<Vec<Marked>, Error> {
 ///
 /// # Errors
 /// `COLLECTION_NOT_FOUND`, `COLLECTION_DEACTIVATED`, `MARKING_INCOMPLETE`, `TEXT_TOO_LONG`, `TEXT_HAS_NUL`.
-pub async fn set(deps: &Deps, caller: &Caller, place: Place, sensitive: bool) -> Result<Option<Marked>, Error> {
+pub async fn set(deps: &Deps, caller: &Caller, place: ParameterId, sensitive: bool) -> Result<Option<Marked>, Error> {
     let place = checked(deps, caller, place).await?;
     if !sensitive {
         retrying(|| store::markings::delete(&deps.db, caller.account_id, &place)).await?;
@@ -59,7 +59,7 @@ pub async fn set(deps: &Deps, caller: &Caller, place: Place, sensitive: bool) ->
 pub async fn set_many(
     deps: &Deps,
     caller: &Caller,
-    places: Vec<Place>,
+    places: Vec<ParameterId>,
     sensitive: bool,
 ) -> Result<(usize, usize), Error> {
     if places.len() > MARKINGS_MAX {
@@ -79,7 +79,12 @@ pub async fn set_many(
     save(deps, caller.account_id, &wanted, sensitive).await
 }
 
-async fn save(deps: &Deps, account_id: AccountId, places: &[Place], sensitive: bool) -> Result<(usize, usize), Error> {
+async fn save(
+    deps: &Deps,
+    account_id: AccountId,
+    places: &[ParameterId],
+    sensitive: bool,
+) -> Result<(usize, usize), Error> {
     retrying(|| async {
         let mut tx = deps.db.begin().await?;
         let mut updates = 0;
@@ -93,7 +98,7 @@ async fn save(deps: &Deps, account_id: AccountId, places: &[Place], sensitive: b
     .await
 }
 
-async fn checked(deps: &Deps, caller: &Caller, mut place: Place) -> Result<Place, Error> {
+async fn checked(deps: &Deps, caller: &Caller, mut place: ParameterId) -> Result<ParameterId, Error> {
     for (member, value) in [("url", &place.url), ("method", &place.method), ("param", &place.name)] {
         if value.is_empty() {
             return Err(portolan_api::Error::new(Reason::MarkingIncomplete).with("member", member).into());

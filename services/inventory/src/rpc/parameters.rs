@@ -9,7 +9,7 @@ use crate::{
     model::{
         collections::NO_COLLECTION,
         data_types::{Changes, ConditionList, DataType, PredicateText},
-        markings::Place,
+        markings::ParameterId,
         parameters::{Parameter, SensitiveFilter},
     },
     parameters,
@@ -89,7 +89,7 @@ impl ParameterService for Rpc {
 
     async fn update_marking(&self, request: Request<pb::UpdateMarkingRequest>) -> Answer<pb::UpdateMarkingResponse> {
         let (caller, request) = Caller::split(request)?;
-        let place = Place {
+        let place = ParameterId {
             collection_id: request.api_collection_id.into(),
             url: request.url,
             method: request.method,
@@ -103,7 +103,7 @@ impl ParameterService for Rpc {
 
     async fn update_markings(&self, request: Request<pb::UpdateMarkingsRequest>) -> Answer<pb::UpdateMarkingsResponse> {
         let (caller, request) = Caller::split(request)?;
-        let place = |item: pb::MarkingItem| Place {
+        let place = |item: pb::MarkingItem| ParameterId {
             collection_id: item.api_collection_id.into(),
             url: item.url,
             method: item.method,

@@ -10,7 +10,7 @@ use tonic::{Request, Response};
 use crate::{
     access, drift, export,
     export::{Selection, generate},
-    model::drift::{Change, Place},
+    model::drift::{DriftOperation, SpecificationDiff},
     rpc::{Answer, Rpc, convert},
 };
 
@@ -90,13 +90,16 @@ impl SpecificationService for Rpc {
     }
 }
 
-fn operation(place: Place) -> pb::DriftOperation {
+fn operation(place: DriftOperation) -> pb::DriftOperation {
     pb::DriftOperation { method: place.method, url: place.url, last_seen: place.last_seen }
 }
 
-fn change(change: Change) -> pb::SpecificationChange {
-    let changed =
-        |(place, changes): (Place, Vec<String>)| pb::ChangedOperation { method: place.method, url: place.url, changes };
+fn change(change: SpecificationDiff) -> pb::SpecificationChange {
+    let changed = |(place, changes): (DriftOperation, Vec<String>)| pb::ChangedOperation {
+        method: place.method,
+        url: place.url,
+        changes,
+    };
     pb::SpecificationChange {
         title: change.title,
         version: change.version,

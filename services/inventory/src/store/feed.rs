@@ -4,7 +4,7 @@ use portolan_ids::{AccountId, CollectionId};
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
 use crate::{
-    model::feed::{Change, EdgeEndpoint, Shown, TakenOver},
+    model::feed::{EdgeEndpoint, EndpointChange, Shown, TakenOver},
     store::by_keys,
 };
 
@@ -95,7 +95,7 @@ pub async fn save(
     tx: &mut Tx,
     account_id: AccountId,
     collection_id: CollectionId,
-    changes: &[Change],
+    changes: &[EndpointChange],
     first_version: i64,
     now: i64,
 ) -> Result<(), Error> {

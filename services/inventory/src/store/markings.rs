@@ -3,7 +3,7 @@ use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args};
 
 use crate::model::{
     keys,
-    markings::{Marked, Place},
+    markings::{Marked, ParameterId},
 };
 
 macro_rules! select {
@@ -36,7 +36,7 @@ const COUNT_KNOWN: &str = "SELECT count(*) AS known FROM markings \
      WHERE account_id = $1 AND collection_id = $2 AND marking_key = $3";
 
 /// Whether the place has a mark.
-pub async fn is_known(tx: &mut Tx, account_id: AccountId, place: &Place) -> Result<bool, Error> {
+pub async fn is_known(tx: &mut Tx, account_id: AccountId, place: &ParameterId) -> Result<bool, Error> {
     let row = tx.fetch_one(COUNT_KNOWN, args![account_id, place.collection_id, marking_key(place)]).await?;
     Ok(row.get::<i64>("known")? > 0)
 }
@@ -52,7 +52,7 @@ static SAVE: Bulk<11> = Bulk::new(
 pub async fn save(
     tx: &mut Tx,
     account_id: AccountId,
-    places: &[Place],
+    places: &[ParameterId],
     sensitive: bool,
     now: i64,
 ) -> Result<(), Error> {
@@ -84,7 +84,7 @@ static ADD: Bulk<11> = Bulk::new(
 );
 
 /// Adds marks to those that are there; no place stands there twice.
-pub async fn add(tx: &mut Tx, account_id: AccountId, marks: &[(Place, bool, i64)]) -> Result<(), Error> {
+pub async fn add(tx: &mut Tx, account_id: AccountId, marks: &[(ParameterId, bool, i64)]) -> Result<(), Error> {
     let rows = marks.iter().map(|(place, sensitive, marked_at)| row(account_id, place, *sensitive, *marked_at));
     tx.bulk(&ADD, rows.collect::<Vec<[Value; 11]>>()).await.map(drop)
 }
@@ -103,11 +103,11 @@ pub async fn delete_of_urls(
 
 const DELETE: &str = "DELETE FROM markings WHERE account_id = $1 AND collection_id = $2 AND marking_key = $3";
 
-pub async fn delete(db: &Db, account_id: AccountId, place: &Place) -> Result<(), Error> {
+pub async fn delete(db: &Db, account_id: AccountId, place: &ParameterId) -> Result<(), Error> {
     db.execute(DELETE, args![account_id, place.collection_id, marking_key(place)]).await.map(drop)
 }
 
-fn row(account_id: AccountId, place: &Place, sensitive: bool, marked_at: i64) -> [Value; 11] {
+fn row(account_id: AccountId, place: &ParameterId, sensitive: bool, marked_at: i64) -> [Value; 11] {
     [
         account_id.into(),
         place.collection_id.into(),
@@ -123,7 +123,7 @@ fn row(account_id: AccountId, place: &Place, sensitive: bool, marked_at: i64) ->
     ]
 }
 
-fn marking_key(place: &Place) -> String {
+fn marking_key(place: &ParameterId) -> String {
     let code = place.response_code.to_le_bytes();
     keys::digest([place.url_key().as_bytes(), &code, &[u8::from(place.is_header)], place.name.as_bytes()])
 }
@@ -131,7 +131,7 @@ fn marking_key(place: &Place) -> String {
 fn read(row: &Row) -> Result<Marked, Error> {
     let code = row.get::<i64>("response_code")?;
     Ok(Marked {
-        place: Place {
+        place: ParameterId {
             collection_id: row.get("collection_id")?,
             url: row.get("url")?,
             method: row.get("method")?,

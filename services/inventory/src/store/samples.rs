@@ -107,7 +107,7 @@ pub async fn delete(
 }
 
 /// The place of a sample, which the walk over all of them goes along.
-pub type Place = (AccountId, NamedCollectionId, String, String);
+pub type SampleId = (AccountId, NamedCollectionId, String, String);
 
 const LAST_OF_PAGE: &str = "SELECT account_id, collection_id, endpoint_key, sample_key FROM samples \
      WHERE (account_id, collection_id, endpoint_key, sample_key) > ($1, $2, $3, $4) \
@@ -120,7 +120,7 @@ const FORGET_PAGE: &str = "DELETE FROM samples WHERE time < $5 \
 
 /// Forgets the samples of one page of places that are from before a time, and returns where the next page begins. The
 /// walk needs no index that ingest would have to write.
-pub async fn forget_page(db: &Db, after: &Place, before: i64, page: i64) -> Result<Option<Place>, Error> {
+pub async fn forget_page(db: &Db, after: &SampleId, before: i64, page: i64) -> Result<Option<SampleId>, Error> {
     let (account_id, collection_id, endpoint_key, sample_key) = after;
     let from = || args![account_id, collection_id, endpoint_key, sample_key];
     let mut arguments = from();
@@ -132,7 +132,7 @@ pub async fn forget_page(db: &Db, after: &Place, before: i64, page: i64) -> Resu
         db.execute(FORGET, arguments).await?;
         return Ok(None);
     };
-    let last: Place =
+    let last: SampleId =
         (last.get("account_id")?, last.get("collection_id")?, last.get("endpoint_key")?, last.get("sample_key")?);
     arguments.extend(args![last.0, last.1, &last.2, &last.3]);
     db.execute(FORGET_PAGE, arguments).await?;

@@ -97,7 +97,7 @@ const SELECT_ALL: &str = select_parameters!(
 );
 
 /// A parameter of one raw URL under its effective URL.
-pub struct Changed {
+pub struct RecentParameter {
     pub collection_id: CollectionId,
     pub url: String,
     pub method: String,
@@ -106,13 +106,13 @@ pub struct Changed {
 }
 
 /// Parameters first seen since a time, of every raw URL, the newest first.
-pub async fn changed_since(db: &Db, account_id: AccountId, since: i64) -> Result<Vec<Changed>, Error> {
+pub async fn changed_since(db: &Db, account_id: AccountId, since: i64) -> Result<Vec<RecentParameter>, Error> {
     let rows = match since {
         ..=0 => db.fetch_all(SELECT_ALL, args![account_id, CHANGED_ROWS_MAX]).await?,
         _ => db.fetch_all(SELECT_CHANGED, args![account_id, since, CHANGED_ROWS_MAX]).await?,
     };
     let read = |row: &Row| {
-        Ok(Changed {
+        Ok(RecentParameter {
             collection_id: row.get("collection_id")?,
             url: row.get("url")?,
             method: row.get("method")?,

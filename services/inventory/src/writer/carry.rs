@@ -5,7 +5,7 @@ use portolan_store::Tx;
 
 use crate::{
     Error,
-    model::{conditions::Conditions, endpoints::EndpointId, feed::TakenOver, keys, markings::Place},
+    model::{conditions::Conditions, endpoints::EndpointId, feed::TakenOver, keys, markings::ParameterId},
     store,
 };
 
@@ -85,11 +85,11 @@ async fn carry_marks(
         return Ok(());
     }
     // By place, so that none stands there twice; of two marks the one that hides more counts.
-    let mut added: BTreeMap<Place, (bool, i64)> = BTreeMap::new();
+    let mut added: BTreeMap<ParameterId, (bool, i64)> = BTreeMap::new();
     for (mark, marked_at) in marks {
         let (place, Some(known)) = (&mark.place, known.get(&mark.url_key)) else { continue };
         for to in known.to {
-            let place = Place { collection_id, url: to.clone(), ..place.clone() };
+            let place = ParameterId { collection_id, url: to.clone(), ..place.clone() };
             let added = added.entry(place).or_insert((mark.sensitive, marked_at));
             *added = (added.0 || mark.sensitive, added.1.max(marked_at));
         }

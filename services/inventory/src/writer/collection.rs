@@ -36,7 +36,7 @@ struct Stored {
     demerged: Demerged,
     rows: HashMap<String, (RawEndpoint, BodyNames)>,
     /// Where each raw URL stood before.
-    places: HashMap<String, Place>,
+    places: HashMap<String, Standing>,
     parameters: HashMap<String, BTreeMap<ParameterKey, Aggregate>>,
     /// Key and time of each sample.
     samples: HashMap<String, Vec<(String, i64)>>,
@@ -208,7 +208,7 @@ impl<'t> CollectionWriter<'t> {
     /// Finds the endpoints that the write may change, by where their raw URLs stand and stood.
     async fn diff(
         &mut self,
-        places: &mut HashMap<String, Place>,
+        places: &mut HashMap<String, Standing>,
         rows: &[(RawEndpoint, BodyNames)],
         updates: Vec<(String, (Method, String))>,
     ) -> Result<Differences, Error> {
@@ -299,7 +299,7 @@ impl<'t> CollectionWriter<'t> {
 
 /// What decides which endpoint a raw URL belongs to, since when it is there, and which groups show it.
 #[derive(PartialEq)]
-struct Place {
+struct Standing {
     url: String,
     proven: bool,
     discovered: Option<i64>,
@@ -308,8 +308,8 @@ struct Place {
     declared_tags: Vec<String>,
 }
 
-fn place(row: &RawEndpoint) -> Place {
-    Place {
+fn place(row: &RawEndpoint) -> Standing {
+    Standing {
         url: row.url.clone(),
         proven: row.proven,
         discovered: row.facts.discovered,

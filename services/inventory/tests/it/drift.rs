@@ -2,7 +2,7 @@ use portolan_api::Reason;
 use portolan_authz::{Role, Scope};
 use portolan_formats::{Target, openapi::Document};
 use portolan_ids::CollectionId;
-use portolan_inventory::{Deps, drift, export, model::drift::Place};
+use portolan_inventory::{Deps, drift, export, model::drift::DriftOperation};
 use portolan_record::{Record, Source};
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ fn operation(extra: Value) -> Value {
     operation
 }
 
-fn names(places: &[Place]) -> Vec<String> {
+fn names(places: &[DriftOperation]) -> Vec<String> {
     places.iter().map(|place| format!("{} {}", place.method, place.url)).collect()
 }
 

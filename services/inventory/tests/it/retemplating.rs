@@ -9,7 +9,7 @@ use portolan_inventory::{
         data_types::{Changes, ConditionList, PredicateText},
         endpoints::EndpointId,
         issues::Report,
-        markings::Place,
+        markings::ParameterId,
     },
     parameters::{data_types, markings},
     platform, retemplating,
@@ -199,7 +199,7 @@ pub async fn what_was_said_follows(test: TestDb) {
     ingest(&deps, "p", &calls(id, 1..8)).await;
     let of = |n: usize| format!("/lots/{}/lines", token(n));
     let endpoint = |url: &str| EndpointId { collection_id: id, url: url.to_owned(), method: "GET".to_owned() };
-    let mark = |url: String| Place {
+    let mark = |url: String| ParameterId {
         collection_id: id,
         url,
         method: "GET".into(),

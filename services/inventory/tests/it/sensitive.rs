@@ -6,7 +6,7 @@ use portolan_inventory::{
     model::{
         data_types::{Changes, ConditionList, PredicateText},
         endpoints::EndpointId,
-        markings::Place,
+        markings::ParameterId,
         parameters::SensitiveFilter,
     },
     parameters,
@@ -20,8 +20,8 @@ use crate::harness::{ACCOUNT, OTHER_ACCOUNT, admin, append, call, caller, create
 
 const URL: &str = "https://api.example.com/users";
 
-fn place(collection_id: CollectionId, name: &str) -> Place {
-    Place {
+fn place(collection_id: CollectionId, name: &str) -> ParameterId {
+    ParameterId {
         collection_id,
         url: URL.to_owned(),
         method: "get".to_owned(),
