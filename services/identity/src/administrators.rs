@@ -29,9 +29,9 @@ pub async fn add(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
     grants::change(deps, [], |tx| {
         grants::work(async move {
             store::lock_administrators(tx, organization_id).await?;
-            store::lock_account(tx, account_id.into()).await?;
-            let member = store::find_member(tx, account_id.into(), login_key).await?.ok_or(Reason::UserNotFound)?;
-            let roles = store::list_custom_roles(&mut *tx, account_id.into()).await?;
+            store::lock_account(tx, account_id).await?;
+            let member = store::find_member(tx, account_id, login_key).await?.ok_or(Reason::UserNotFound)?;
+            let roles = store::list_custom_roles(&mut *tx, account_id).await?;
             let given = Rights::of(&roles, &member.membership, true);
             if !given.in_api().is_some_and(|grant| grant.allows(Feature::AdminActions, Access::ReadWrite)) {
                 return Err(Reason::AdministratorInvalid.into());
@@ -58,7 +58,7 @@ pub async fn remove(deps: &Deps, caller: &Caller, user_id: UserId) -> Result<()>
     grants::change(deps, [], |tx| {
         grants::work(async move {
             store::lock_administrators(tx, organization_id).await?;
-            if !store::is_administrator(&mut **tx, account_id.into(), caller.user_id).await? {
+            if !store::is_administrator(&mut **tx, account_id, caller.user_id).await? {
                 return Err(Reason::RoleAboveCaller.into());
             }
             let accounts = store::list_own_accounts(tx, organization_id, user_id).await?;

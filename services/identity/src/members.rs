@@ -113,13 +113,13 @@ pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
         return Err(Reason::EmailInvalid.into());
     }
     let account_id = caller.account_id;
-    let keys = keys_of(deps, account_id.into(), email).await?;
+    let keys = keys_of(deps, account_id, email).await?;
     let email_key = &email_key;
     let (left, ended) = grants::end_change(deps, keys, |tx| {
         grants::work(async move {
-            store::lock_account(tx, account_id.into()).await?;
-            let Some(member) = store::find_member(tx, account_id.into(), email_key).await? else {
-                if !store::delete_invitation(tx, account_id.into(), email_key).await? {
+            store::lock_account(tx, account_id).await?;
+            let Some(member) = store::find_member(tx, account_id, email_key).await? else {
+                if !store::delete_invitation(tx, account_id, email_key).await? {
                     return Err(Reason::UserNotFound.into());
                 }
                 history::record(&deps.audit, tx, caller, Change::of("invitation", "").by("user.delete")).await?;
@@ -128,20 +128,20 @@ pub async fn delete(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
             if member.user_id == caller.user_id {
                 return Err(Reason::SelfChange.into());
             }
-            let roles = store::list_custom_roles(&mut *tx, account_id.into()).await?;
-            let held = grants::rights_of(tx, &roles, account_id.into(), member.user_id).await?;
+            let roles = store::list_custom_roles(&mut *tx, account_id).await?;
+            let held = grants::rights_of(tx, &roles, account_id, member.user_id).await?;
             grants::must_cover(tx, caller, &roles, &[held]).await?;
-            let admins_before = count_admins(tx, account_id.into()).await?;
+            let admins_before = count_admins(tx, account_id).await?;
             // Who leaves the vendor's account leaves its customer workspaces too.
-            let mut accounts = store::list_workspaces_of_member(tx, account_id.into(), member.user_id).await?;
-            accounts.push(account_id.into());
+            let mut accounts = store::list_workspaces_of_member(tx, account_id, member.user_id).await?;
+            accounts.push(account_id);
             for account in &accounts {
                 store::delete_membership(tx, *account, member.user_id).await?;
                 store::delete_sessions_of_member(tx, *account, member.user_id).await?;
                 store::delete_devices_of_member(tx, *account, member.user_id).await?;
             }
-            store::delete_administrator_who_left(tx, account_id.into(), member.user_id).await?;
-            keep_an_admin(tx, account_id.into(), admins_before).await?;
+            store::delete_administrator_who_left(tx, account_id, member.user_id).await?;
+            keep_an_admin(tx, account_id, admins_before).await?;
             let before = roles_json(member.membership.role.as_deref(), &member.membership.scope_roles);
             history::record(
                 &deps.audit,
@@ -354,13 +354,13 @@ async fn set_roles(
 ) -> Result<()> {
     let Given { primary, scope_roles } = given;
     let (account_id, user_id) = (caller.account_id, member.user_id);
-    let before = grants::rights_of(tx, roles, account_id.into(), user_id).await?;
-    let admins_before = count_admins(tx, account_id.into()).await?;
-    store::update_roles(tx, account_id.into(), user_id, primary.as_deref(), &scope_roles).await?;
+    let before = grants::rights_of(tx, roles, account_id, user_id).await?;
+    let admins_before = count_admins(tx, account_id).await?;
+    store::update_roles(tx, account_id, user_id, primary.as_deref(), &scope_roles).await?;
     // What the member had and what they get lies within what the caller has.
-    let after = grants::rights_of(tx, roles, account_id.into(), user_id).await?;
+    let after = grants::rights_of(tx, roles, account_id, user_id).await?;
     grants::must_cover(tx, caller, roles, &[before, after]).await?;
-    keep_an_admin(tx, account_id.into(), admins_before).await?;
+    keep_an_admin(tx, account_id, admins_before).await?;
     let before = roles_json(member.membership.role.as_deref(), &member.membership.scope_roles);
     let change = Change::of("user", user_id).before(&before).after(&roles_json(primary.as_deref(), &scope_roles));
     history::record(keys, tx, caller, change.by(action)).await

@@ -77,7 +77,7 @@ pub async fn notify(deps: &Deps, notice: &Notice, message_id: &str) -> Result<i6
         for scope in &scopes {
             grants.insert(*scope, grants::get(deps, account_id.into(), user_id, *scope).await?);
         }
-        bodies.extend(notice::text(notice, user_id.into(), &grants).map(|body| (user_id, body)));
+        bodies.extend(notice::text(notice, user_id, &grants).map(|body| (user_id, body)));
     }
     let id = if message_id.is_empty() { uuid::Uuid::now_v7().to_string() } else { message_id.to_owned() };
     let mut tx = deps.db.begin().await?;

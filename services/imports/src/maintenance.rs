@@ -22,8 +22,7 @@ pub async fn redact(deps: &Deps, account_id: AccountId, collection_id: Collectio
 pub async fn delete(deps: &Deps, account_id: AccountId, collection_id: CollectionId) -> Result<i64, Error> {
     let cancelled = retrying(|| async {
         let mut tx = deps.db.begin().await?;
-        let cancelled =
-            deps.jobs.cancel_of(&mut tx, account_id.into(), collection_id.into(), "The collection was deleted").await?;
+        let cancelled = deps.jobs.cancel_of(&mut tx, account_id, collection_id, "The collection was deleted").await?;
         for job in &cancelled {
             jobs::give_up(&mut tx, job).await?;
         }
@@ -44,14 +43,14 @@ pub async fn delete(deps: &Deps, account_id: AccountId, collection_id: Collectio
 
 /// Removes the refused items and the notes of ended jobs of a collection: their names are those of the file.
 async fn forget_names(deps: &Deps, account_id: AccountId, collection_id: CollectionId) -> Result<(), Error> {
-    for record in deps.jobs.ended_of(account_id.into(), collection_id.into()).await? {
+    for record in deps.jobs.ended_of(account_id, collection_id).await? {
         let job = Job::from(record);
         if !job.progress.refusals.is_empty() || !job.progress.notes.is_empty() {
             let mut progress = job.progress;
             progress.refusals.clear();
             progress.notes.clear();
             let outcome = serde_json::to_value(progress).map_err(portolan_api::Error::internal)?;
-            deps.jobs.replace_outcome(account_id.into(), &job.job_id, &outcome).await?;
+            deps.jobs.replace_outcome(account_id, &job.job_id, &outcome).await?;
         }
     }
     Ok(())

@@ -49,9 +49,9 @@ pub async fn postman_log(deps: &Deps, caller: &Caller, upload_id: Option<String>
     if upload.status != UploadStatus::Succeeded {
         return Ok(PostmanLog { upload, groups: Vec::new(), with_errors: Vec::new(), first: Vec::new() });
     }
-    let groups = rows::groups(&deps.db, account_id.into(), upload_id).await?;
-    let with_errors = rows::list_with_errors(&deps.db, account_id.into(), upload_id).await?;
-    let first = rows::list_first(&deps.db, account_id.into(), upload_id).await?;
+    let groups = rows::groups(&deps.db, account_id, upload_id).await?;
+    let with_errors = rows::list_with_errors(&deps.db, account_id, upload_id).await?;
+    let first = rows::list_first(&deps.db, account_id, upload_id).await?;
     Ok(PostmanLog { groups, with_errors, first, upload })
 }
 
@@ -86,7 +86,7 @@ pub async fn delete(deps: &Deps, caller: &Caller, upload_id: Option<String>) -> 
 
 /// Removes a part of an upload, the upload itself last.
 pub async fn remove_some(deps: &Deps, tx: &mut Tx, job: &Job<Task>, upload_id: &str) -> Result<Step<Cursor>, Error> {
-    let removed = rows::delete_some(tx, job.account_id.into(), upload_id).await?;
+    let removed = rows::delete_some(tx, job.account_id, upload_id).await?;
     if removed == 0 {
         return Ok(Step::Over { done: 0, outcome: Value::Null });
     }
@@ -114,7 +114,7 @@ pub async fn approve(
     let mut collection_id = upload.collection_id;
     if upload.ingested < import_type.ingests() {
         let mut positions = Positions::new();
-        let mut groups = rows::groups(&deps.db, account_id.into(), upload_id).await?;
+        let mut groups = rows::groups(&deps.db, account_id, upload_id).await?;
         if groups.is_empty() {
             let (name, collection_id) = (upload.collection_name.clone(), upload.collection_id);
             groups.push(Group { name, collection_id, ..Group::default() });
@@ -125,8 +125,7 @@ pub async fn approve(
                 None => Wanted::Titled(&group.name),
             };
             let target = targets::resolve(deps, caller, wanted).await?.ok_or(Reason::CollectionNotFound)?.plain()?;
-            rows::set_group_collection(&deps.db, account_id.into(), upload_id, &group.group_id, target.collection_id)
-                .await?;
+            rows::set_group_collection(&deps.db, account_id, upload_id, &group.group_id, target.collection_id).await?;
             collection_id = collection_id.or(Some(target.collection_id));
             // Each class has a producer of its own, so that its chunks are the same whichever call ingests it.
             for with_errors in [false, true] {
@@ -139,8 +138,8 @@ pub async fn approve(
             deps.db.fault("imports.approved_group").await?;
         }
         let kept = collection_id.unwrap_or_default();
-        rows::finish(&deps.db, account_id.into(), upload_id, kept, import_type.ingests()).await?;
-        ingest::wait(deps, account_id.into(), &positions, ingest::WAIT).await;
+        rows::finish(&deps.db, account_id, upload_id, kept, import_type.ingests()).await?;
+        ingest::wait(deps, account_id, &positions, ingest::WAIT).await;
     }
     let mut finished = Finished::of(&upload);
     finished.collection_id = collection_id;
@@ -148,7 +147,7 @@ pub async fn approve(
         finished.progress.total_items -= upload.parsed_with_errors;
         finished.progress.imported_items -= upload.parsed_with_errors;
     }
-    let own = ids::upload(account_id.into(), &format!("approve/{upload_id}/{import_type:?}"));
+    let own = ids::upload(account_id, &format!("approve/{upload_id}/{import_type:?}"));
     Ok(jobs::finished(deps, caller, Task::Approve, &own, finished).await?.job_id)
 }
 

@@ -48,7 +48,7 @@ pub async fn create(deps: &Deps, request: Request, address: &str) -> Result<Acce
         if error.reason() == Reason::OauthInvalidClient {
             let (shown, reason) = (Shown::OauthClient, error.reason());
             let failure = FailedAuthentication::new(shown, &asked.client_id, address, reason);
-            deps.failures.note(failure.of(asked.account_id.into()));
+            deps.failures.note(failure.of(asked.account_id));
         }
     })
 }

@@ -131,7 +131,7 @@ async fn text_for(deps: &Deps, notice: &Notice, user_id: UserId) -> Result<Optio
         let grant = peers::grant(&deps.peers, notice.account_id.into(), user_id, scope).await?;
         grants.insert(scope, Arc::new(grant));
     }
-    let text = notice::text(notice, user_id.into(), &grants).map(|text| format!("{}: {text}", notice.title));
+    let text = notice::text(notice, user_id, &grants).map(|text| format!("{}: {text}", notice.title));
     Ok(text.map(|text| text.chars().take(TEXT_CHARS_MAX).collect()))
 }
 
