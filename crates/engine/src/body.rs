@@ -81,11 +81,8 @@ pub fn read_pairs(text: &str, code: i32, place: Place, sightings: &mut Sightings
         }
         let name = normal_key(cut(&name, NAME_BYTES_MAX));
         let value = decoded(value);
-        let is_secret = match place {
-            Place::Query => is_credential_of_query(&name, &value),
-            _ => is_credential(&name),
-        };
-        let found = sightings.detectors.detect_text(&name, &value);
+        let (found, is_credential) = sightings.detectors.detect_member(&name, &value);
+        let is_secret = is_credential || (place == Place::Query && is_credential_of_query(&name, &value));
         sightings.add(code, place, &name, found, Some(&value), is_secret);
     }
 }
@@ -203,17 +200,17 @@ impl<'a> Visitor<'a> for Leaves<'_, '_> {
     }
 
     fn scalar(&mut self, value: Scalar<'a>) {
-        let plain = |sub_type| Detected { sub_type, reserved: false };
-        let (found, text) = match &value {
+        let plain = |sub_type| (Detected { sub_type, reserved: false }, false);
+        let detectors = self.sightings.detectors;
+        let ((found, is_secret), text) = match &value {
             Scalar::Null => (plain(SubType::Null), None),
             Scalar::Bool(true) => (plain(SubType::True), Some("true")),
             Scalar::Bool(false) => (plain(SubType::False), Some("false")),
             Scalar::Number(digits) if self.repeats(true, digits) => return,
             Scalar::Text(text) if self.repeats(false, text) => return,
-            Scalar::Number(digits) => (self.sightings.detectors.detect_number(self.key(), digits), Some(*digits)),
-            Scalar::Text(text) => (self.sightings.detectors.detect_text(self.key(), text), Some(&**text)),
+            Scalar::Number(digits) => ((detectors.detect_number(self.key(), digits), false), Some(*digits)),
+            Scalar::Text(text) => (detectors.detect_member(self.key(), text), Some(&**text)),
         };
-        let is_secret = matches!(value, Scalar::Text(_)) && is_credential(self.key());
         self.sightings.add(self.code, Place::Body, &self.path, found, text, is_secret);
     }
 }

@@ -52,7 +52,8 @@ pub fn is_credential(name: &str) -> bool {
     NAMES.with_borrow_mut(|memory| memory.get(1, name, || names_a_credential(name)))
 }
 
-fn names_a_credential(name: &str) -> bool {
+/// The same, found anew.
+pub fn names_a_credential(name: &str) -> bool {
     let name = name.trim_start_matches(['x', 'X']).trim_start_matches(['-', '_']);
     has_credential_at_end(name) || WHOLE.iter().any(|whole| name.eq_ignore_ascii_case(whole))
 }
@@ -69,7 +70,8 @@ fn is_key(name: &str, value: &str) -> bool {
 
 /// Whether a text is an address whose query or fragment holds a credential.
 pub fn holds_credential(text: &str) -> bool {
-    let Some((_, pairs)) = text.split_once(['?', '#']) else { return false };
+    let Some(start) = memchr::memchr2(b'?', b'#', text.as_bytes()) else { return false };
+    let pairs = &text[start + 1..];
     let pairs = pairs.split(['&', '?', '#']).take(PAIRS_MAX).filter_map(|pair| pair.split_once('='));
     pairs.filter(|(_, value)| !value.is_empty()).any(|(name, value)| is_credential_of_query(name, value))
 }

@@ -11,7 +11,11 @@ const HOST_BYTES_MAX: usize = 260;
 pub fn host_of(headers: &Headers<'_>) -> Option<String> {
     let named = ["host", "authority", ":authority"].into_iter().filter_map(|name| headers.get(name));
     let host = named.map(str::trim).find(|host| !host.is_empty())?;
-    let is_special = |byte: u8| byte.is_ascii_control() || b"<>%/?#[]@!$&'()*+,;=".contains(&byte);
+    let is_special = |byte: u8| {
+        byte.is_ascii_control()
+            || matches!(byte, b'<' | b'>' | b'%' | b'/' | b'?' | b'#' | b'[' | b']' | b'@' | b'!' | b'$' | b'&' | b'\'')
+            || matches!(byte, b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
+    };
     if host.len() > HOST_BYTES_MAX || host.bytes().any(is_special) {
         return Some(SPECIAL_CHAR_HOST.to_string());
     }

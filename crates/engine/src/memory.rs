@@ -40,17 +40,33 @@ impl<V: Clone + Copy + Default> Memory<V> {
             self.slots.resize(SLOTS, Slot::default());
         }
         let ends = ends(name.as_bytes());
-        let slot = &mut self.slots[digest(name.len() as u64, ends) % SLOTS];
-        let is_known = slot.owner == owner
-            && slot.ends == ends
-            && slot.bytes == name.len()
-            && (name.len() <= ENDS_BYTES || slot.long == name);
-        if !is_known {
-            let long = if name.len() <= ENDS_BYTES { CompactString::default() } else { name.into() };
-            *slot = Slot { owner, ends, bytes: name.len(), long, value: find() };
+        // Two names that share a place have room there; with one alone, they would push each other out with every record.
+        let (first, second) = (place(name, ends), place(name, ends) + 1);
+        if self.slots[first].is_of(owner, name, ends) {
+            return self.slots[first].value;
         }
-        slot.value
+        if self.slots[second].is_of(owner, name, ends) {
+            return self.slots[second].value;
+        }
+        let long = if name.len() <= ENDS_BYTES { CompactString::default() } else { name.into() };
+        let found = Slot { owner, ends, bytes: name.len(), long, value: find() };
+        self.slots[second] = std::mem::replace(&mut self.slots[first], found);
+        self.slots[first].value
     }
+}
+
+impl<V> Slot<V> {
+    fn is_of(&self, owner: u64, name: &str, ends: (u64, u64)) -> bool {
+        self.owner == owner
+            && self.ends == ends
+            && self.bytes == name.len()
+            && (name.len() <= ENDS_BYTES || self.long == name)
+    }
+}
+
+/// The first of the two slots of a name whose ends are at hand.
+fn place(name: &str, ends: (u64, u64)) -> usize {
+    (digest(name.len() as u64, ends) % SLOTS) & !1
 }
 
 /// The first and the last eight bytes. Texts of one length of at most sixteen bytes have the same only if they are the same.
@@ -64,10 +80,15 @@ pub fn ends(bytes: &[u8]) -> (u64, u64) {
     (bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0)
 }
 
-/// Mixes the ends of a text with what else tells it apart.
+/// Mixes the ends of a text with what else tells it apart: of a whole product, folded, each bit depends on every bit.
 pub fn digest(seed: u64, ends: (u64, u64)) -> usize {
-    let mix = |digest: u64, word: u64| (digest ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-    (mix(mix(seed, ends.0), ends.1) >> 40) as usize
+    const LEFT: u64 = 0x9e37_79b9_7f4a_7c15;
+    const RIGHT: u64 = 0xd1b5_4a32_d192_ed03;
+    let mix = |word: u64, by: u64| {
+        let product = u128::from(word) * u128::from(by);
+        (product >> 64) as u64 ^ product as u64
+    };
+    mix(mix(seed ^ ends.0 ^ LEFT, LEFT) ^ ends.1, RIGHT) as usize
 }
 
 #[cfg(test)]
@@ -86,6 +107,35 @@ mod tests {
             for name in &names {
                 let value = name.bytes().fold(name.len() as u32, |sum, byte| sum.wrapping_mul(31) ^ u32::from(byte));
                 assert_eq!(memory.get(2, name, || value), value);
+            }
+        }
+    }
+
+    fn place_of(name: &str) -> usize {
+        place(name, ends(name.as_bytes()))
+    }
+
+    #[test]
+    fn names_that_share_a_place_stay_known() {
+        let names: Vec<_> = (0..).map(|at| format!("name{at}")).filter(|name| place_of(name) == 0).take(2).collect();
+        let mut memory = Memory::<usize>::new();
+        names.iter().for_each(|name| _ = memory.get(1, name, || name.len()));
+        for name in names.iter().chain(&names) {
+            assert_eq!(memory.get(1, name, || unreachable!("it is remembered")), name.len());
+        }
+    }
+
+    #[test]
+    fn every_byte_of_a_short_name_decides_its_place() {
+        for bytes in 4..=ENDS_BYTES {
+            for at in 0..bytes {
+                let names = (b'a'..=b'z').map(|letter| {
+                    let mut name = vec![b'a'; bytes];
+                    name[at] = letter;
+                    String::from_utf8(name).unwrap()
+                });
+                let places: std::collections::BTreeSet<_> = names.map(|name| place_of(&name)).collect();
+                assert!(places.len() > 20, "{bytes} {at}");
             }
         }
     }

@@ -4,8 +4,7 @@ use portolan_path::{CanonicalUrl, Segment, Template, without_matrix};
 use portolan_record::{Declaration, Location, Record, Source};
 
 use crate::auth::AuthSet;
-use crate::credentials::{self, holds_credential, is_credential};
-use crate::detect::Detected;
+use crate::credentials::{self, holds_credential};
 use crate::endpoint_kind::Call;
 use crate::headers::Headers;
 use crate::sighting::{NAME_BYTES_MAX, Place, Sighting, Sightings, compared_names, cut, without_nul};
@@ -317,11 +316,7 @@ fn add_segment(index: usize, token: &str, sightings: &mut Sightings<'_>) {
 fn add_headers(headers: &Headers<'_>, code: i32, sightings: &mut Sightings<'_>) {
     for (name, value) in headers.iter().filter(|(name, _)| !name.starts_with(':')) {
         let name = without_nul(cut(name, NAME_BYTES_MAX));
-        let is_credential = is_credential(&name);
-        let found = match is_credential {
-            true => Detected { sub_type: sightings.detectors.detect_credential(&name, value), reserved: false },
-            false => sightings.detectors.detect_text(&name, value),
-        };
+        let (found, is_credential) = sightings.detectors.detect_header(&name, value);
         let is_secret = is_credential || holds_credential(value);
         sightings.add(code, Place::Header, &name, found, Some(value), is_secret);
     }

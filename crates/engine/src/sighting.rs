@@ -219,10 +219,14 @@ pub fn cut(text: &str, bytes_max: usize) -> &str {
 
 fn kept_value(text: &str) -> CompactString {
     let text = if text.len() <= VALUE_BYTES_MAX { text } else { cut(text, VALUE_BYTES_MAX) };
-    without_nul(text).into()
+    CompactString::new(without_nul(text))
 }
 
 fn integer_part(text: &str) -> Option<i64> {
+    // Few texts have blanks around them.
+    if let Ok(number) = text.parse() {
+        return Some(number);
+    }
     let text = text.trim();
     // Beyond 64 bits, the conversion of a float ends at the nearest end of the range.
     text.parse().ok().or_else(|| text.parse::<f64>().ok().filter(|number| !number.is_nan()).map(|number| number as i64))

@@ -45,7 +45,7 @@ impl<'a> CanonicalUrl<'a> {
 
     /// Origin and path.
     pub fn without_query(&self) -> String {
-        format!("{}{}", self.origin, self.path)
+        [&*self.origin, &*self.path].concat()
     }
 }
 
@@ -87,7 +87,7 @@ pub fn without_credentials(url: &str) -> Cow<'_, str> {
 /// them apart.
 pub fn canonical_path(path: &str) -> Cow<'_, str> {
     let path = normalized(path);
-    if !path.split('/').any(|segment| matches!(segment, "." | "..")) {
+    if !path.contains('.') || !path.split('/').any(|segment| matches!(segment, "." | "..")) {
         return path;
     }
     let (is_absolute, inner) = path.strip_prefix('/').map_or((false, &*path), |inner| (true, inner));

@@ -19,12 +19,14 @@ pub(crate) fn triplet(bytes: &[u8], at: usize) -> Option<u8> {
 
 /// What may be written as it is wherever it stands (RFC 3986, 2.3).
 pub(crate) fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 /// What stays as it is in a path. Braces are no part of a URI and do no harm; templates are read and shown with them.
 fn is_plain(byte: u8) -> bool {
-    is_unreserved(byte) || b"/!$&'()*+,;=:@{}".contains(&byte)
+    is_unreserved(byte)
+        || matches!(byte, b'/' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b':')
+        || matches!(byte, b'@' | b'{' | b'}')
 }
 
 /// One spelling of the escapes: unreserved characters as they are, all others in capitals, a `%` that begins no escape

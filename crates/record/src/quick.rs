@@ -38,6 +38,8 @@ pub(crate) fn read(json: &str) -> Option<Members<'_>> {
     let mut reader = Reader { json, bytes: json.as_bytes(), at: 0 };
     let mut members: Members<'_> = Default::default();
     let mut seen = 0_u32;
+    // Members mostly come in the order of the names.
+    let mut next = 0;
     reader.space();
     reader.byte(b'{')?;
     loop {
@@ -48,10 +50,12 @@ pub(crate) fn read(json: &str) -> Option<Members<'_>> {
         reader.byte(b':')?;
         reader.space();
         let value = reader.value()?;
-        match NAMES.iter().position(|known| **known == *name) {
+        let is_next = NAMES.get(next).is_some_and(|known| **known == *name);
+        match if is_next { Some(next) } else { NAMES.iter().position(|known| **known == *name) } {
             Some(place) if seen >> place & 1 == 0 => {
                 seen |= 1 << place;
                 members[place] = value;
+                next = place + 1;
             }
             // Said twice, or of the kind that is no text.
             Some(_) => return None,

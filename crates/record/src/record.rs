@@ -101,8 +101,7 @@ impl<'a> Record<'a> {
         ] = members;
         let source = match source {
             name if name.is_empty() => Source::Other,
-            name => serde_json::from_value(serde_json::Value::String(name.to_string()))
-                .map_err(|_| RecordError::UnknownSource(name.into_owned()))?,
+            name => Source::from_name(&name).ok_or_else(|| RecordError::UnknownSource(name.into_owned()))?,
         };
         if method.is_empty() {
             return Err(RecordError::Missing("method"));

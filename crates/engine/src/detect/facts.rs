@@ -17,6 +17,8 @@ pub(super) struct Facts {
     pub names_a_phone: bool,
     /// It speaks of an identifier of some country.
     pub names_an_identifier: bool,
+    /// Whatever stands under it is a credential.
+    pub is_credential: bool,
 }
 
 thread_local! {

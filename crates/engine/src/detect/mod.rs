@@ -30,6 +30,7 @@ pub use keys::letters_of;
 pub use pii::PiiType;
 pub use subtype::{Position, REQUEST, SubType, SuperType};
 
+use crate::credentials::names_a_credential;
 use facts::{Facts, Owner};
 use keys::Compact;
 use kinds::{AT, CLASSES, COLON, DASH, DIGIT, DOT, Kinds, LETTER, PLUS, SIGN, SLASH, SPACE, UPPER, WIDE, kinds_of};
@@ -213,13 +214,31 @@ impl Detectors {
 
     /// Detects a text under the last named key of its path; the key is empty where there is none.
     pub fn detect_text(&self, key: &str, value: &str) -> Detected {
+        self.detect_under(key, self.facts(key), value)
+    }
+
+    /// As [`Self::detect_text`], with whether the key is that of a credential.
+    pub(crate) fn detect_member(&self, key: &str, value: &str) -> (Detected, bool) {
+        let facts = self.facts(key);
+        (self.detect_under(key, facts, value), facts.is_credential)
+    }
+
+    /// Detects the value of a header, and says whether the header is a credential.
+    pub(crate) fn detect_header(&self, name: &str, value: &str) -> (Detected, bool) {
+        let facts = self.facts(name);
+        match facts.is_credential {
+            true => (found(self.detect_credential(name, value)), true),
+            false => (self.detect_under(name, facts, value), false),
+        }
+    }
+
+    fn detect_under(&self, key: &str, facts: Facts, value: &str) -> Detected {
         if value.is_empty() {
             return found(SubType::Generic);
         }
         if let Some(sub_type) = self.detect_custom(key, value) {
             return found(sub_type);
         }
-        let facts = self.facts(key);
         if let Some(sub_type) = facts.kind {
             return Detected { sub_type, reserved: is_proof(sub_type) && secrets::is_placeholder(value) };
         }
@@ -238,11 +257,11 @@ impl Detectors {
 
     /// Detects a JSON number as written.
     pub fn detect_number(&self, key: &str, digits: &str) -> Detected {
-        if let Some(sub_type) = self.detect_custom(key, digits).or_else(|| self.facts(key).kind) {
+        let facts = self.facts(key);
+        if let Some(sub_type) = self.detect_custom(key, digits).or(facts.kind) {
             return found(sub_type);
         }
         let kinds = kinds_of(digits);
-        let facts = self.facts(key);
         let known = self.values.find(digits, kinds).or_else(|| self.detect_national(key, facts, digits, kinds, false));
         if let Some(sub_type) = known {
             return found(sub_type);
@@ -271,7 +290,7 @@ impl Detectors {
     }
 
     /// What the value of a header or a cookie is that proves who makes the call. Such values are never kept.
-    pub(crate) fn detect_credential(&self, name: &str, value: &str) -> SubType {
+    fn detect_credential(&self, name: &str, value: &str) -> SubType {
         let is_session = || match name.eq_ignore_ascii_case("cookie") {
             true => value.split(';').filter_map(|pair| pair.split_once('=')).any(|(name, value)| {
                 keys::names_a_session(name.trim()) && value.len() >= 8 && !secrets::is_placeholder(value)
@@ -297,6 +316,7 @@ impl Detectors {
                 speaks_of_iban: keys::speaks_of(key, "iban"),
                 names_a_phone: keys::names_a_phone(key),
                 names_an_identifier: self.identifiers.is_any(key, letters),
+                is_credential: names_a_credential(key),
             }
         })
     }
@@ -323,6 +343,10 @@ impl Detectors {
         }
         if facts.names_an_identifier && names_ssn(key, value) {
             return Some(SubType::Ssn);
+        }
+        // Only its key makes a number of JSON an identifier.
+        if !is_text && !facts.names_an_identifier {
+            return None;
         }
         // Blanks around the value do not count, and are of the kinds of blanks and signs, or wide.
         let around = SPACE | SIGN | WIDE;
@@ -433,7 +457,7 @@ fn detect_built_in(key: &str, facts: Facts, value: &str, kinds: Kinds) -> Detect
 fn names_ssn(key: &str, value: &str) -> bool {
     matches!(value.len(), 9 | 11)
         && national::US_SSN_DIGITS.is_own_name(key, &Compact::new(key))
-        && national::US_SSN_DIGITS.is_match(key, value, false, true)
+        && national::US_SSN_DIGITS.is_match(key, value.trim(), false, true)
 }
 
 /// Digits with an optional minus, or the same with one decimal point.

@@ -119,10 +119,9 @@ impl National {
         })
     }
 
-    /// Whether the value is one. `is_text` is false for a number of JSON, which is one only where the key says so;
+    /// Whether the value, without blanks around it, is one. `is_text` is false for a number of JSON, which is one only where the key says so;
     /// `may_be_named` is false where the key is known to speak of no identifier at all.
     pub fn is_match(&self, key: &str, value: &str, is_text: bool, may_be_named: bool) -> bool {
-        let value = value.trim();
         if !(6..=BYTES_MAX).contains(&value.len()) {
             return false;
         }
