@@ -36,7 +36,7 @@ pub async fn in_place<F: Future<Output = ()>>(case: impl FnOnce() -> F + Send + 
 /// An administrator of [`ACCOUNT`]; each write has an id of its own.
 pub fn caller(write_id: &str) -> Caller {
     Caller {
-        account_id: ACCOUNT.into(),
+        account_id: ACCOUNT,
         user_id: UserId(1),
         organization_id: "organization".to_owned(),
         scope: Scope::Api,
