@@ -3,45 +3,9 @@
 use std::cell::RefCell;
 
 use crate::AuthType;
+use crate::credential_names::{KEYS, SESSIONS, Tail, names_a_credential};
 use crate::detect::is_random_key;
 use crate::memory::Memory;
-
-/// What the names of keys end with, without separators.
-const KEYS: [&str; 9] = [
-    "apikey",
-    "accesskey",
-    "authkey",
-    "secretkey",
-    "subscriptionkey",
-    "functionskey",
-    "passkey",
-    "privatekey",
-    "appkey",
-];
-
-/// What the names of tokens end with.
-const TOKENS: [&str; 14] = [
-    "accesstoken",
-    "authtoken",
-    "authorizationtoken",
-    "bearertoken",
-    "idtoken",
-    "refreshtoken",
-    "securitytoken",
-    "csrftoken",
-    "xsrftoken",
-    "privatetoken",
-    "apitoken",
-    "usertoken",
-    "vaulttoken",
-    "gitlabtoken",
-];
-
-/// What the names of sessions end with.
-const SESSIONS: [&str; 5] = ["sessiontoken", "sessionid", "sessid", "sessionkey", "jsessionid"];
-
-/// Names that are credentials as a whole.
-const WHOLE: [&str; 5] = ["cookie", "token", "auth", "sig", "pwd"];
 
 thread_local! {
     static NAMES: RefCell<Memory<bool>> = const { RefCell::new(Memory::new()) };
@@ -50,12 +14,6 @@ thread_local! {
 /// Whether a header or a parameter of a query is a credential. The name may be in any case.
 pub fn is_credential(name: &str) -> bool {
     NAMES.with_borrow_mut(|memory| memory.get(1, name, || names_a_credential(name)))
-}
-
-/// The same, found anew.
-pub fn names_a_credential(name: &str) -> bool {
-    let name = name.trim_start_matches(['x', 'X']).trim_start_matches(['-', '_']);
-    has_credential_at_end(name) || WHOLE.iter().any(|whole| name.eq_ignore_ascii_case(whole))
 }
 
 /// Whether a parameter of a query is a credential: by its name, or by its value where the name is `key` alone, which
@@ -94,60 +52,10 @@ pub fn of_query(name: &str, value: &str) -> Option<AuthType> {
     }
 }
 
-/// Whether a name ends with what the names of keys, tokens, sessions or other secrets end with. The last letter leaves
-/// few of them.
-fn has_credential_at_end(name: &str) -> bool {
-    let Some(last) = name.bytes().rev().find(|byte| !is_separator(*byte)) else { return false };
-    let others: &[&str] = match last.to_ascii_lowercase() {
-        b'y' => &["sessionkey"],
-        b'n' => &["sessiontoken", "authorization"],
-        b'd' => &["sessionid", "sessid", "password", "passwd"],
-        b't' => &["secret"],
-        b'e' => &["setcookie", "passphrase", "signature"],
-        b'l' => &["credential"],
-        b's' => &["credentials"],
-        _ => return false,
-    };
-    let tail = Tail::of(name);
-    let is_any = |parts: &[&str]| parts.iter().any(|part| tail.ends_with(part));
-    match last.to_ascii_lowercase() {
-        b'y' => is_any(&KEYS) || is_any(others),
-        b'n' => is_any(&TOKENS) || is_any(others),
-        _ => is_any(others),
-    }
-}
-
-fn is_separator(byte: u8) -> bool {
-    matches!(byte, b'-' | b'_' | b'.')
-}
-
-/// The end of a name in lower case and without separators, where a word of the name may begin.
-struct Tail {
-    bytes: [u8; Self::BYTES_MAX],
-    start: usize,
-}
-
-impl Tail {
-    /// No part is longer.
-    const BYTES_MAX: usize = 24;
-
-    fn of(name: &str) -> Self {
-        let mut tail = Self { bytes: [0; Self::BYTES_MAX], start: Self::BYTES_MAX };
-        for byte in name.bytes().rev().filter(|byte| !is_separator(*byte)).take(Self::BYTES_MAX) {
-            tail.start -= 1;
-            tail.bytes[tail.start] = byte.to_ascii_lowercase();
-        }
-        tail
-    }
-
-    fn ends_with(&self, part: &str) -> bool {
-        self.bytes[self.start..].ends_with(part.as_bytes())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credential_names::TOKENS;
 
     #[test]
     fn no_part_is_longer_than_the_end_that_is_compared() {

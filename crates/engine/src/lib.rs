@@ -18,6 +18,7 @@ mod access;
 mod api_type;
 mod auth;
 mod body;
+mod credential_names;
 mod credentials;
 mod declared;
 mod delta;

@@ -30,7 +30,7 @@ pub use keys::letters_of;
 pub use pii::PiiType;
 pub use subtype::{Position, REQUEST, SubType, SuperType};
 
-use crate::credentials::names_a_credential;
+use crate::credential_names::names_a_credential;
 use facts::{Facts, Owner};
 use keys::Compact;
 use kinds::{AT, CLASSES, COLON, DASH, DIGIT, DOT, Kinds, LETTER, PLUS, SIGN, SLASH, SPACE, UPPER, WIDE, kinds_of};

@@ -119,8 +119,8 @@ impl National {
         })
     }
 
-    /// Whether the value, without blanks around it, is one. `is_text` is false for a number of JSON, which is one only where the key says so;
-    /// `may_be_named` is false where the key is known to speak of no identifier at all.
+    /// Whether the value, without blanks around it, is one. `is_text` is false for a number of JSON, which is one only
+    /// where the key says so; `may_be_named` is false where the key is known to speak of no identifier at all.
     pub fn is_match(&self, key: &str, value: &str, is_text: bool, may_be_named: bool) -> bool {
         if !(6..=BYTES_MAX).contains(&value.len()) {
             return false;
