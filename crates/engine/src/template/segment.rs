@@ -5,7 +5,6 @@ use super::identifiers::{
     file_of, handle, is_date_list_or_version, is_digest, is_domain, is_padded, is_period, is_resource_name,
     is_standard_locale, looks_random, looks_shuffled,
 };
-use crate::body::contains_ignoring_case;
 use crate::{Detectors, SubType};
 
 /// The kind of a variable segment.
@@ -93,9 +92,7 @@ pub fn without_query(path: &str) -> &str {
 
 /// Whether the URL may hold variable segments at all. GraphQL endpoints never do.
 pub fn is_templatable(url: &str) -> bool {
-    const WORD: &str = "graphql";
-    !contains_ignoring_case(url, WORD)
-        || !SplitUrl::new(url).segments().any(|segment| segment.eq_ignore_ascii_case(WORD))
+    !SplitUrl::new(url).segments().any(|segment| segment.eq_ignore_ascii_case("graphql"))
 }
 
 /// The template of one URL alone: each segment that is visibly an identifier becomes its kind. Needs no second URL, so
