@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use crate::credentials::{is_credential, is_credential_of_query};
+use crate::credentials::is_key;
 use crate::detect::{Detected, jwt_payload};
 use crate::headers::Headers;
 use crate::json::{self, Scalar, Visitor};
@@ -82,7 +82,7 @@ pub fn read_pairs(text: &str, code: i32, place: Place, sightings: &mut Sightings
         let name = normal_key(cut(&name, NAME_BYTES_MAX));
         let value = decoded(value);
         let (found, is_credential) = sightings.detectors.detect_member(&name, &value);
-        let is_secret = is_credential || (place == Place::Query && is_credential_of_query(&name, &value));
+        let is_secret = is_credential || (place == Place::Query && is_key(&name, &value));
         sightings.add(code, place, &name, found, Some(&value), is_secret);
     }
 }
@@ -138,8 +138,8 @@ fn read_multipart(text: &str, content_type: &str, code: i32, sightings: &mut Sig
             if inner.starts_with(['{', '[']) && read_json_below(&name, inner, code, sightings) {
                 continue;
             }
-            let found = sightings.detectors.detect_text(&name, content);
-            sightings.add(code, Place::Body, &name, found, Some(content), is_credential(&name));
+            let (found, is_secret) = sightings.detectors.detect_member(&name, content);
+            sightings.add(code, Place::Body, &name, found, Some(content), is_secret);
         }
     }
 }

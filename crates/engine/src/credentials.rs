@@ -22,7 +22,8 @@ pub fn is_credential_of_query(name: &str, value: &str) -> bool {
     is_credential(name) || is_key(name, value)
 }
 
-fn is_key(name: &str, value: &str) -> bool {
+/// Whether a parameter of a query that is called `key` alone is one, by its value.
+pub fn is_key(name: &str, value: &str) -> bool {
     name.eq_ignore_ascii_case("key") && is_random_key(value)
 }
 
