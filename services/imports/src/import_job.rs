@@ -196,7 +196,7 @@ impl Work<'_> {
 }
 
 fn cursor(progress: &Progress) -> Cursor {
-    Cursor { progress: progress.clone(), listed: None }
+    Cursor { progress: progress.clone(), ..Cursor::default() }
 }
 
 /// Ingests a document into the collection of a job, and keeps it as the job's upload. Safe to repeat with the same text.

@@ -84,14 +84,17 @@ pub async fn delete(deps: &Deps, caller: &Caller, upload_id: Option<String>) -> 
     Ok(())
 }
 
-/// Removes a part of an upload, the upload itself last.
+/// Removes a part of an upload, the upload itself last. The log of the database is emptied before the step that ends it.
 pub async fn remove_some(deps: &Deps, tx: &mut Tx, job: &Job<Task>, upload_id: &str) -> Result<Step<Cursor>, Error> {
-    let removed = rows::delete_some(tx, job.account_id, upload_id).await?;
-    if removed == 0 {
+    if job.cursor.rows_removed {
         return Ok(Step::Over { done: 0, outcome: Value::Null });
     }
-    deps.db.fault("imports.deleting").await?;
-    Ok(Step::Next { cursor: Cursor::default(), done: i64::try_from(removed).unwrap_or(i64::MAX) })
+    let removed = rows::delete_some(tx, job.account_id, upload_id).await?;
+    if removed > 0 {
+        deps.db.fault("imports.deleting").await?;
+    }
+    let cursor = Cursor { rows_removed: removed == 0, ..Cursor::default() };
+    Ok(Step::Next { cursor, done: i64::try_from(removed).unwrap_or(i64::MAX) })
 }
 
 /// Ingests the operations of an upload, each group into the collection that its name names. Operations that were

@@ -108,7 +108,7 @@ pub async fn run(deps: &Deps, job: &Attempt<Task>, import: &UrlImport) -> Result
         progress.note(found.notes);
         ingest::merge(&mut progress.positions, found.positions);
     }
-    job.show(&Cursor { progress: progress.clone(), listed: None }).await?;
+    job.show(&Cursor { progress: progress.clone(), ..Cursor::default() }).await?;
     wait(deps, job, &progress).await?;
     Ok(End::Succeeded(progress))
 }

@@ -66,7 +66,12 @@ impl Work for Deps {
             Task::ImportPostmanWorkspace { credential } => {
                 return Ok(Prepared::Workspace(Box::new(workspace::fetch(self, attempt, credential).await?)));
             }
-            Task::DeleteUpload { .. } => return Ok(Prepared::Nothing),
+            Task::DeleteUpload { .. } => {
+                if attempt.cursor.rows_removed {
+                    self.db.empty_log().await?;
+                }
+                return Ok(Prepared::Nothing);
+            }
             Task::ImportOpenApi(_) | Task::ImportPostmanFile(_) | Task::ImportImperva(_) | Task::Approve(_) => {
                 End::Succeeded(attempt.cursor.progress.clone())
             }

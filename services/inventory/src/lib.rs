@@ -69,7 +69,7 @@ pub use deps::Deps;
 pub use error::Error;
 #[cfg(fuzzing)]
 pub use fuzzing::{Tables, check_rules};
-pub use ingest::{lag, log_readiness, oldest_unread, probe};
+pub use ingest::{dropped, lag, log_readiness, oldest_unread, probe};
 pub use migrations::{SERVICE, TABLES};
 pub use options::Options;
 pub use service::{Inventory, start};

@@ -116,6 +116,14 @@ pub(super) async fn log(config: &Config) -> Finding {
     let oldest = portolan_inventory::oldest_unread(&store, &log, &ends).await.map_err(|error| error.to_string())?;
     let mut shown =
         format!("{} partitions, {lag} records wait for the inventory, {rejected} were rejected", ends.len());
+    let dropped = portolan_inventory::dropped(&store).await.map_err(|error| error.to_string())?;
+    if let [(account_id, collection_id, most), ..] = &*dropped {
+        let records: i64 = dropped.iter().map(|(_, _, records)| records).sum();
+        shown += &format!(
+            ", {records} had no place in a collection that is full or deactivated ({most} of them in collection \
+             {collection_id} of account {account_id})"
+        );
+    }
     if let Some(oldest) = oldest {
         let (partition, offset) = (oldest.partition, oldest.offset);
         if oldest.age_s > AGE_MAX_S {

@@ -57,6 +57,7 @@ mod six;
 mod stale_grants;
 mod tenants;
 mod throttle;
+mod traces;
 mod trust;
 mod up_distributed;
 mod up_services;
@@ -137,6 +138,7 @@ portolan_testkit::suite! {
     throttle::racing_wrong_passwords_are_counted_exactly,
     inventory_reads::reads_answer_their_documented_shapes,
     inventory_reads::sensitive_data_is_marked_and_defined,
+    traces::no_byte_is_left_of_what_is_redacted_or_deleted,
     inventory_reads::drift_is_told,
     inventory_reads::platform_collections_are_served,
     audit::every_write_and_refusal_is_recorded,

@@ -3,6 +3,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use portolan_store::Sql;
 use portolan_testkit::TestDb;
 use serde_json::json;
 
@@ -209,8 +210,13 @@ pub async fn the_doctor_names_place_and_cause(test: TestDb) {
         let output = command.envs(variables).output().unwrap();
         (output.status.success(), String::from_utf8(output.stdout).unwrap())
     };
+    let id = server.create_collection("Full").await;
+    let full = format!("UPDATE collections SET dropped_records = 7 WHERE collection_id = {id}");
+    test.store.service("inventory").await.unwrap().execute(Sql::assembled(full), Vec::new()).await.unwrap();
     let (well, text) = doctor(&[]);
     assert!(well && text.lines().all(|line| line.starts_with("ok    ")), "{text}");
+    let told = format!("7 had no place in a collection that is full or deactivated (7 of them in collection {id} of");
+    assert!(text.contains(&told), "{text}");
     let expect = |text: &str, part: &str, sought: &[&str]| {
         let line = text.lines().find(|line| line.starts_with(&format!("FAIL  {part}")));
         let line = line.unwrap_or_else(|| panic!("no failure of {part}: {text}"));

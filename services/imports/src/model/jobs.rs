@@ -108,6 +108,8 @@ pub struct Cursor {
     pub progress: Progress,
     /// Collections of a workspace that are still to be fetched, each by its id and name; unset until they are listed.
     pub listed: Option<Vec<(String, String)>>,
+    /// The rows of a deleted upload are gone; what is left of them is in the log of the database.
+    pub rows_removed: bool,
 }
 
 /// A job of this service as its readers see it.

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use portolan_ids::AccountId;
+use portolan_ids::{AccountId, CollectionId};
 use portolan_log::Positions;
 use portolan_runtime::now_s;
 use tokio::time::Instant;
@@ -82,6 +82,15 @@ pub async fn lag(store: &portolan_store::Store, log: &portolan_log::Log, ends: &
     let positions = store::positions::list(&store.service(crate::migrations::SERVICE).await?, log.source()).await?;
     let waiting = ends.iter().map(|(partition, end)| end - positions.get(partition).copied().unwrap_or_default());
     Ok(waiting.map(|records| records.max(0)).sum())
+}
+
+/// The collections that had no place for records, since they are deactivated or full, and for how many, the most first:
+/// account, collection, records. As anybody on the store can see it.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub async fn dropped(store: &portolan_store::Store) -> Result<Vec<(AccountId, CollectionId, i64)>, Error> {
+    Ok(store::collections::dropped(&store.service(crate::migrations::SERVICE).await?).await?)
 }
 
 /// How far each partition is in the inventory for an account, whose records may be ahead of others. From memory where

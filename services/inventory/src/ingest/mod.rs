@@ -29,7 +29,7 @@ mod rules;
 mod set_aside;
 pub(crate) mod write;
 
-pub use lag::{Unread, lag, log_readiness, oldest_unread, positions, positions_at};
+pub use lag::{Unread, dropped, lag, log_readiness, oldest_unread, positions, positions_at};
 pub use partition::{TURN, WRITE};
 pub use probe::{PROBE_ARGUMENT, probe};
 pub use set_aside::{Skipped, skip};

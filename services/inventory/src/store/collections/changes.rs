@@ -1,7 +1,7 @@
 //! What is changed of a collection that exists.
 
 use portolan_ids::{AccountId, CollectionId, NamedCollectionId};
-use portolan_store::{Db, Error, Tx, args};
+use portolan_store::{Db, Error, Row, Tx, args};
 
 use crate::{model::collections::Tag, store::collections::tags_json};
 
@@ -126,6 +126,16 @@ pub async fn add_dropped(
 ) -> Result<(), Error> {
     let collection_id: NamedCollectionId = collection_id.into();
     tx.execute(ADD_DROPPED, args![account_id, collection_id, count]).await.map(drop)
+}
+
+const SELECT_DROPPED: &str = "SELECT account_id, collection_id, dropped_records FROM collections \
+     WHERE dropped_records > 0 AND deleted_at IS NULL ORDER BY dropped_records DESC, account_id, collection_id";
+
+/// The collections of all accounts that had no place for records, and for how many, the most first.
+pub async fn dropped(db: &Db) -> Result<Vec<(AccountId, CollectionId, i64)>, Error> {
+    let rows = db.fetch_all(SELECT_DROPPED, args![]).await?;
+    let read = |row: &Row| Ok((row.get("account_id")?, row.get("collection_id")?, row.get("dropped_records")?));
+    rows.iter().map(read).collect()
 }
 
 const SELECT_REDACTED: &str =
