@@ -2,6 +2,7 @@
 
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::Caller;
+use portolan_ids::OrganizationId;
 
 use crate::peers::{self, By};
 use crate::provider::{Checkout, Order, Period, Provider};
@@ -48,10 +49,10 @@ pub async fn provision(deps: &Deps, caller: &Caller, wish: &Wish) -> Result<Outc
             return Err(Error::new(Reason::CheckoutUrlInvalid).with("member", member));
         }
     }
-    let organization_id = caller.organization_id.as_str();
+    let organization_id = &caller.organization_id;
     let own_customer_id = deps.plans.customer_id(organization_id);
     // UUIDs are compared without regard to case.
-    if customer_id != own_customer_id && !customer_id.eq_ignore_ascii_case(organization_id) {
+    if customer_id != own_customer_id && !customer_id.eq_ignore_ascii_case(organization_id.as_str()) {
         return Err(Reason::CustomerForeign.into());
     }
     if matches!(*deps.provider, Provider::BuiltIn(_)) && !deps.plans.contains(plan_id) {
@@ -80,8 +81,8 @@ pub async fn customer_token(deps: &Deps, caller: &Caller, customer_id: Option<&s
         return Err(missing("customerId"));
     }
     let organization_id = match deps.plans.organization_of_customer(given) {
-        Some(organization_id) => organization_id.to_owned(),
-        None if is_uuid_shaped(given) => given.to_ascii_lowercase(),
+        Some(organization_id) => organization_id.clone(),
+        None if is_uuid_shaped(given) => given.to_ascii_lowercase().into(),
         None => return Err(Reason::CustomerIdInvalid.into()),
     };
     if organization_id != caller.organization_id && !is_same_domain(deps, caller, &organization_id).await? {
@@ -93,11 +94,11 @@ pub async fn customer_token(deps: &Deps, caller: &Caller, customer_id: Option<&s
 }
 
 /// Whether the administrator of an organization and the caller have addresses of one domain that is no mail provider's.
-async fn is_same_domain(deps: &Deps, caller: &Caller, organization_id: &str) -> Result<bool> {
+async fn is_same_domain(deps: &Deps, caller: &Caller, organization_id: &OrganizationId) -> Result<bool> {
     if !deps.rules.email_domain_rule {
         return Ok(false);
     }
-    let found = match peers::organization(&deps.peers, By::Id(organization_id.to_owned())).await {
+    let found = match peers::organization(&deps.peers, By::Id(organization_id.clone().into())).await {
         Ok(found) => found,
         Err(error) if error.reason() == Reason::OrganizationNotFound => return Ok(false),
         Err(error) => return Err(error),

@@ -93,7 +93,7 @@ impl Work for Deps {
     async fn ended(&self, record: &Record) {
         // The next sweep finds what stays.
         if let Err(error) = jobs::clear(self, record).await {
-            tracing::warn!(job_id = record.job_id, %error, "what a job leaves could not be removed");
+            tracing::warn!(job_id = record.job_id.as_str(), %error, "what a job leaves could not be removed");
         }
         announce::end(self, record.clone().into());
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use portolan_ids::OrganizationId;
 use serde::{Deserialize, Serialize};
 
 use super::{features, usage::Totals};
@@ -110,7 +111,7 @@ pub struct FeatureState {
 /// The plan of an organization, with what is used of it.
 pub struct State {
     /// Whose state it is.
-    pub organization_id: String,
+    pub organization_id: OrganizationId,
     /// What it may use.
     pub plan: Entitlements,
     /// Of the plan; grows with every change.

@@ -1,6 +1,6 @@
 //! Organizations as billing knows them.
 
-use portolan_ids::AccountId;
+use portolan_ids::{AccountId, OrganizationId};
 
 use super::entitlements::Entitlements;
 
@@ -25,7 +25,7 @@ pub struct Organization {
 #[derive(Clone, Debug, Default)]
 pub struct FoundOrganization {
     /// A UUID.
-    pub id: String,
+    pub id: OrganizationId,
     /// As its administrator calls it.
     pub name: String,
     /// Its accounts.

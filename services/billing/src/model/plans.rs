@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use portolan_ids::OrganizationId;
 use serde::Deserialize;
 
 use super::{
@@ -18,7 +19,7 @@ pub struct Plans {
     default_plan: String,
     plans: BTreeMap<String, PlanEntry>,
     #[serde(default)]
-    organizations: BTreeMap<String, OrganizationEntry>,
+    organizations: BTreeMap<OrganizationId, OrganizationEntry>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -71,21 +72,21 @@ impl Plans {
     }
 
     /// The plan that an organization begins with.
-    pub fn first_plan(&self, organization_id: &str) -> &str {
+    pub fn first_plan(&self, organization_id: &OrganizationId) -> &str {
         let configured = self.organizations.get(organization_id).and_then(|entry| entry.plan.as_deref());
         configured.unwrap_or(&self.default_plan)
     }
 
     /// The customer id configured for an organization; its own id without one.
-    pub fn customer_id<'p>(&'p self, organization_id: &'p str) -> &'p str {
+    pub fn customer_id<'p>(&'p self, organization_id: &'p OrganizationId) -> &'p str {
         let configured = self.organizations.get(organization_id).and_then(|entry| entry.customer_id.as_deref());
-        configured.unwrap_or(organization_id)
+        configured.unwrap_or(organization_id.as_str())
     }
 
     /// The organization with this configured customer id.
-    pub fn organization_of_customer(&self, customer_id: &str) -> Option<&str> {
+    pub fn organization_of_customer(&self, customer_id: &str) -> Option<&OrganizationId> {
         let mut entries = self.organizations.iter();
-        entries.find(|(_, entry)| entry.customer_id.as_deref() == Some(customer_id)).map(|(id, _)| id.as_str())
+        entries.find(|(_, entry)| entry.customer_id.as_deref() == Some(customer_id)).map(|(id, _)| id)
     }
 
     /// What a plan includes; a plan that the file no longer has includes nothing.
@@ -147,7 +148,7 @@ mod tests {
     #[test]
     fn the_compiled_in_plan_has_no_limits() {
         let plans = Plans::compiled_in();
-        let entitlements = plans.entitlements(plans.first_plan("any"));
+        let entitlements = plans.entitlements(plans.first_plan(&"any".into()));
         assert_eq!(entitlements.access("ACTIVE_ENDPOINTS"), Access { is_granted: true, limit: UNLIMITED });
     }
 
@@ -158,11 +159,11 @@ mod tests {
              RBAC_FEATURE = false\nTEST_RUNS = \"unlimited\"\n[organizations.o1]\ncustomer_id = \"cust_1\"",
         )
         .unwrap();
-        let free = plans.entitlements(plans.first_plan("o1"));
+        let free = plans.entitlements(plans.first_plan(&"o1".into()));
         assert_eq!(free.access("ACTIVE_ENDPOINTS"), Access { is_granted: true, limit: 10 });
         assert!(!free.access("RBAC_FEATURE").is_granted && !free.access("SSO_ONLY_LOGIN").is_granted);
         assert_eq!(free.access("TEST_RUNS"), Access { is_granted: true, limit: UNLIMITED });
-        assert_eq!((free.grace_s, plans.organization_of_customer("cust_1")), (60, Some("o1")));
+        assert_eq!((free.grace_s, plans.organization_of_customer("cust_1")), (60, Some(&"o1".into())));
         assert!(!plans.entitlements("gone").access("TEST_RUNS").is_granted);
     }
 

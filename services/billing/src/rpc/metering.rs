@@ -67,7 +67,7 @@ impl MeteringService for Rpc {
         });
         Ok(Response::new(GetEntitlementsResponse {
             entitlements: entitlements.collect(),
-            organization_id: state.organization_id,
+            organization_id: state.organization_id.into(),
             plan_id: state.plan.plan_id,
             version: state.version,
             grace_s: state.plan.grace_s,

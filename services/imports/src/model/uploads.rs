@@ -3,7 +3,7 @@
 use portolan_authz::Caller;
 use portolan_formats::Format;
 use portolan_formats::openapi::ImportError;
-use portolan_ids::{AccountId, CollectionId, UserId};
+use portolan_ids::{AccountId, CollectionId, UploadId, UserId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UploadStatus {
@@ -72,7 +72,7 @@ pub struct Upload {
     /// Who uploaded it; 0 when that is not known.
     pub user_id: UserId,
     /// 24 hex digits.
-    pub upload_id: String,
+    pub upload_id: UploadId,
     pub kind: UploadKind,
     pub status: UploadStatus,
     /// Why it failed.
