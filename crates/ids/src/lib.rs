@@ -45,6 +45,12 @@ texts! {
     JobId;
     /// An upload.
     UploadId;
+    /// A plan of the provider.
+    PlanId;
+    /// An organization as the provider of plans knows it.
+    CustomerId;
+    /// A workspace of Postman.
+    WorkspaceId;
 }
 
 impl From<CollectionId> for NamedCollectionId {

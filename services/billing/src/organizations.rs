@@ -82,7 +82,7 @@ pub async fn ensure_customer(deps: &Deps, organization_id: &OrganizationId, orga
     if organization.is_customer {
         return Ok(());
     }
-    let customer_id = deps.plans.customer_id(organization_id);
+    let customer_id = &deps.plans.customer_id(organization_id);
     if !stigg.has_customer(customer_id).await? {
         let found = peers::organization(&deps.peers, By::Id(organization_id.clone().into())).await?;
         let customer = Customer { id: customer_id, name: &found.name, email: &found.admin_email };
@@ -97,7 +97,7 @@ async fn fetch(deps: &Deps, organization_id: &OrganizationId, organization: &Org
         return Err(Error::internal("the built-in provider is asked for nothing"));
     };
     ensure_customer(deps, organization_id, organization).await?;
-    let entitlements = stigg.entitlements(deps.plans.customer_id(organization_id)).await?;
+    let entitlements = stigg.entitlements(&deps.plans.customer_id(organization_id)).await?;
     let now = deps.clock.now();
     store::organizations::save_entitlements(&deps.db, organization_id, &entitlements, organization.version, now)
         .await?;
@@ -105,6 +105,6 @@ async fn fetch(deps: &Deps, organization_id: &OrganizationId, organization: &Org
 }
 
 fn built_in(deps: &Deps, organization_id: &OrganizationId, organization: &Organization) -> Entitlements {
-    let plan_id = organization.plan_id.as_deref().unwrap_or_else(|| deps.plans.first_plan(organization_id));
+    let plan_id = organization.plan_id.as_ref().unwrap_or_else(|| deps.plans.first_plan(organization_id));
     deps.plans.entitlements(plan_id)
 }

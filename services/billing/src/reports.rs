@@ -69,7 +69,7 @@ pub async fn send_due(deps: &Deps, owner: &str) -> Result<()> {
             }
             of_customers.push(one);
             reports.push(Report {
-                customer_id: deps.plans.customer_id(organization_id).to_owned(),
+                customer_id: deps.plans.customer_id(organization_id),
                 feature_id: stigg.feature_id(feature).unwrap_or_default().to_owned(),
                 value: *value,
             });

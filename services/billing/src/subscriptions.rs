@@ -2,7 +2,7 @@
 
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::Caller;
-use portolan_ids::OrganizationId;
+use portolan_ids::{OrganizationId, PlanId};
 
 use crate::peers::{self, By};
 use crate::provider::{Checkout, Order, Period, Provider};
@@ -39,7 +39,7 @@ pub struct Outcome {
 /// `BILLING_PROVIDER_UNAVAILABLE`.
 pub async fn provision(deps: &Deps, caller: &Caller, wish: &Wish) -> Result<Outcome> {
     let customer_id = required(&wish.customer_id, "customerId")?;
-    let plan_id = required(&wish.plan_id, "planId")?;
+    let plan_id = &PlanId::from(required(&wish.plan_id, "planId")?);
     let period = required(&wish.billing_period, "billingPeriod")?;
     let success_url = required(&wish.success_url, "successUrl")?;
     let cancel_url = required(&wish.cancel_url, "cancelUrl")?;
@@ -52,7 +52,7 @@ pub async fn provision(deps: &Deps, caller: &Caller, wish: &Wish) -> Result<Outc
     let organization_id = &caller.organization_id;
     let own_customer_id = deps.plans.customer_id(organization_id);
     // UUIDs are compared without regard to case.
-    if customer_id != own_customer_id && !customer_id.eq_ignore_ascii_case(organization_id.as_str()) {
+    if own_customer_id != customer_id && !customer_id.eq_ignore_ascii_case(organization_id.as_str()) {
         return Err(Reason::CustomerForeign.into());
     }
     if matches!(*deps.provider, Provider::BuiltIn(_)) && !deps.plans.contains(plan_id) {
@@ -60,7 +60,7 @@ pub async fn provision(deps: &Deps, caller: &Caller, wish: &Wish) -> Result<Outc
     }
     let organization = store::organizations::get(&deps.db, organization_id).await?.unwrap_or_default();
     organizations::ensure_customer(deps, organization_id, &organization).await?;
-    let order = Order { customer_id: own_customer_id, plan_id, period, success_url, cancel_url };
+    let order = Order { customer_id: &own_customer_id, plan_id, period, success_url, cancel_url };
     Ok(match deps.provider.subscribe(&order).await? {
         Checkout::Pending(checkout_url) => Outcome { checkout_url, status: "PENDING" },
         Checkout::Success => {
@@ -80,7 +80,7 @@ pub async fn customer_token(deps: &Deps, caller: &Caller, customer_id: Option<&s
     if given.is_empty() {
         return Err(missing("customerId"));
     }
-    let organization_id = match deps.plans.organization_of_customer(given) {
+    let organization_id = match deps.plans.organization_of_customer(&given.into()) {
         Some(organization_id) => organization_id.clone(),
         None if is_uuid_shaped(given) => given.to_ascii_lowercase().into(),
         None => return Err(Reason::CustomerIdInvalid.into()),
@@ -90,7 +90,7 @@ pub async fn customer_token(deps: &Deps, caller: &Caller, customer_id: Option<&s
     }
     // A customer whose plan nobody knows gets no token.
     organizations::entitlements(deps, &organization_id).await?;
-    Ok(deps.provider.customer_token(deps.plans.customer_id(&organization_id)))
+    Ok(deps.provider.customer_token(&deps.plans.customer_id(&organization_id)))
 }
 
 /// Whether the administrator of an organization and the caller have addresses of one domain that is no mail provider's.

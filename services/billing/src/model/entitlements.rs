@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use portolan_ids::OrganizationId;
+use portolan_ids::{OrganizationId, PlanId};
 use serde::{Deserialize, Serialize};
 
 use super::{features, usage::Totals};
@@ -23,7 +23,7 @@ pub struct Access {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entitlements {
     /// Of the provider.
-    pub plan_id: String,
+    pub plan_id: PlanId,
     /// As the provider calls the kind of plan.
     pub plan_type: String,
     /// For how long features work on after a limit was reached.

@@ -1,4 +1,4 @@
-use portolan_ids::{AccountId, OrganizationId};
+use portolan_ids::{AccountId, OrganizationId, PlanId};
 use portolan_store::{Bulk, Db, Error, args, retrying, setting::understood};
 
 use crate::model::{
@@ -92,7 +92,7 @@ ON CONFLICT (organization_id) DO UPDATE SET plan_id = excluded.plan_id, billing_
     version = billing_organizations.version + 1";
 
 /// Changes the plan: whatever was known of the one before counts no more.
-pub async fn set_plan(db: &Db, organization_id: &OrganizationId, plan_id: &str, period: &str) -> Result<(), Error> {
+pub async fn set_plan(db: &Db, organization_id: &OrganizationId, plan_id: &PlanId, period: &str) -> Result<(), Error> {
     retrying(|| async { db.execute(SET_PLAN, args![organization_id, plan_id, period]).await }).await.map(drop)
 }
 

@@ -2,7 +2,7 @@
 
 use portolan_formats::FormatError;
 use portolan_formats::openapi::{ErrorType, ImportError};
-use portolan_ids::{AccountId, CollectionId, UploadId};
+use portolan_ids::{AccountId, CollectionId, UploadId, WorkspaceId};
 use portolan_record::{Record, Source, URL_BYTES_MAX};
 
 use super::jobs::NOTES_MAX;
@@ -69,7 +69,7 @@ impl Converted {
             kind,
             status: UploadStatus::InProgress,
             fatal_error: None,
-            workspace_id: String::new(),
+            workspace_id: WorkspaceId::default(),
             collection_id: None,
             collection_name,
             total: count(&|_| true),

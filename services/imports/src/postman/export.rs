@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
-use portolan_ids::{CollectionId, JobId};
+use portolan_ids::{CollectionId, JobId, WorkspaceId};
 use portolan_jobs::{Attempt, NewJob};
 use serde_json::Value;
 
@@ -122,7 +122,7 @@ impl From<ApiError> for Failure {
 async fn export(
     deps: &Deps,
     client: &Client<'_>,
-    workspace_id: &str,
+    workspace_id: &WorkspaceId,
     name: &str,
     content: &str,
 ) -> Result<(), Failure> {

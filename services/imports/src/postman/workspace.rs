@@ -4,7 +4,7 @@ use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_formats::Format;
 use portolan_formats::openapi::{ErrorType, ImportError};
-use portolan_ids::{CollectionId, JobId, UploadId};
+use portolan_ids::{CollectionId, JobId, UploadId, WorkspaceId};
 use portolan_jobs::{Attempt, Job, Step};
 use portolan_runtime::now_s;
 use portolan_store::{Tx, retrying};
@@ -35,7 +35,7 @@ pub async fn create(
 ) -> Result<(UploadId, JobId), Error> {
     let given = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let api_key = given(api_key).ok_or(Reason::PostmanKeyInvalid)?;
-    let workspace_id = given(workspace_id).ok_or(Reason::PostmanWorkspaceInvalid)?;
+    let workspace_id = WorkspaceId::from(given(workspace_id).ok_or(Reason::PostmanWorkspaceInvalid)?);
     let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
     let kind = UploadKind::PostmanWorkspace;
     let name = format!("Postman workspace {workspace_id}");

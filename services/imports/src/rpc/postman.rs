@@ -29,7 +29,7 @@ impl PostmanService for Rpc {
         let found = credentials::find(&self.deps, caller.account_id).await?;
         let postman_cred = found.map(|credential| pb::PostmanCredential {
             api_key: credential.masked_key(),
-            workspace_id: credential.workspace_id,
+            workspace_id: credential.workspace_id.into(),
         });
         Ok(Response::new(pb::GetPostmanCredentialResponse { postman_cred }))
     }
@@ -167,7 +167,7 @@ fn log_message(log: PostmanLog) -> pb::GetPostmanImportLogResponse {
         method: operation.method,
         akto_format: operation.record,
         errors: operation.errors.into_iter().map(collection_error).collect(),
-        postman_workspace_id: upload.workspace_id.clone(),
+        postman_workspace_id: upload.workspace_id.to_string(),
         postman_collection_id: operation.group_id,
     });
     let postman_upload_logs = logs.collect();
