@@ -4,7 +4,7 @@ use std::sync::{
 };
 
 use portolan_api::{Error, KeyUtility, Reason};
-use portolan_ids::{AccountId, UserId};
+use portolan_ids::{AccountId, OrganizationId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{Grant, Scope};
@@ -103,7 +103,7 @@ pub struct Caller {
     /// The user that calls; 0 for an organization token.
     pub user_id: UserId,
     /// The organization of the account, a UUID.
-    pub organization_id: String,
+    pub organization_id: OrganizationId,
     /// The product scope that the call names.
     pub scope: Scope,
     /// What the caller showed.

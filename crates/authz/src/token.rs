@@ -6,7 +6,7 @@ use std::{
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
 use portolan_api::{Error, Reason};
-use portolan_ids::{AccountId, UserId};
+use portolan_ids::{AccountId, OrganizationId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{CredentialKind, Scope};
@@ -36,7 +36,7 @@ pub struct CallerClaims {
     /// The user that calls; 0 for an organization token.
     pub user_id: UserId,
     /// The organization of the account, a UUID.
-    pub organization_id: String,
+    pub organization_id: OrganizationId,
     /// The product scope that the request names.
     pub scope: Scope,
     /// What the caller showed.

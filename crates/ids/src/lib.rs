@@ -45,28 +45,12 @@ texts! {
     JobId;
     /// An upload.
     UploadId;
-    /// A token of an organization.
-    OrganizationTokenId;
     /// A plan of the provider.
     PlanId;
     /// An organization as the provider of plans knows it.
     CustomerId;
     /// A workspace of Postman.
     WorkspaceId;
-    /// A group of operations in an upload.
-    UploadGroupId;
-    /// What was presented to be authenticated: a session, a key or a token.
-    CredentialId;
-    /// An agent that users ask.
-    AgentId;
-    /// A device on which an agent runs.
-    DeviceId;
-    /// An event of the audit.
-    EventId;
-    /// A key that signs.
-    KeyId;
-    /// A message to be delivered once.
-    MessageId;
 }
 
 impl From<CollectionId> for NamedCollectionId {

@@ -1,6 +1,6 @@
 //! What a job is.
 
-use portolan_ids::{AccountId, CollectionId, UserId};
+use portolan_ids::{AccountId, CollectionId, JobId, UserId};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -8,11 +8,12 @@ use serde_json::Value;
 /// tag `kind`, in kebab case:
 ///
 /// ```
+/// # use portolan_ids::OrganizationId;
 /// # use serde::{Deserialize, Serialize};
 /// #[derive(Clone, Debug, Serialize, Deserialize)]
 /// #[serde(tag = "kind", rename_all = "kebab-case")]
 /// enum Task {
-///     RefreshUsage { organization_id: String },
+///     RefreshUsage { organization_id: OrganizationId },
 /// }
 /// impl portolan_jobs::Task for Task {
 ///     type Cursor = u64;
@@ -68,7 +69,7 @@ pub struct NewJob<T> {
     /// The account that it works for.
     pub account_id: AccountId,
     /// Of [`new_id`].
-    pub job_id: String,
+    pub job_id: JobId,
     /// What is to be done.
     pub task: T,
     /// What it is about.
@@ -82,8 +83,8 @@ pub struct NewJob<T> {
 }
 
 /// An id for a job. Ids begin with their time, so their order is that of creation.
-pub fn new_id() -> String {
-    uuid::Uuid::now_v7().to_string()
+pub fn new_id() -> JobId {
+    uuid::Uuid::now_v7().to_string().into()
 }
 
 /// How far a job is.
@@ -131,7 +132,7 @@ pub struct Record {
     /// The account that it works for.
     pub account_id: AccountId,
     /// A UUID.
-    pub job_id: String,
+    pub job_id: JobId,
     /// The name of its task.
     pub kind: String,
     /// What it is about.
@@ -168,7 +169,7 @@ pub struct Job<T: Task> {
     /// The account that it works for.
     pub account_id: AccountId,
     /// A UUID.
-    pub job_id: String,
+    pub job_id: JobId,
     /// What is to be done.
     pub task: T,
     /// What it is about.

@@ -1,6 +1,6 @@
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
-use portolan_ids::{AccountId, CollectionId};
+use portolan_ids::{AccountId, CollectionId, JobId};
 use portolan_runtime::Secrets;
 use portolan_store::{Db, Error, Migration, Migrations, Tx, now_s, retrying};
 use serde_json::Value;
@@ -127,7 +127,7 @@ impl<T: Task> Jobs<T> {
     ///
     /// # Errors
     /// Any of the store.
-    pub async fn ask(&self, tx: &mut Tx, account_id: AccountId, task: &T, subject: &Subject) -> Result<String, Error> {
+    pub async fn ask(&self, tx: &mut Tx, account_id: AccountId, task: &T, subject: &Subject) -> Result<JobId, Error> {
         let job = NewJob {
             account_id,
             job_id: new_id(),
@@ -144,7 +144,7 @@ impl<T: Task> Jobs<T> {
     ///
     /// # Errors
     /// Any of the store.
-    pub async fn request(&self, account_id: AccountId, task: &T, subject: &Subject) -> Result<String, Error> {
+    pub async fn request(&self, account_id: AccountId, task: &T, subject: &Subject) -> Result<JobId, Error> {
         let asked = retrying(|| async {
             let mut tx = self.db.begin().await?;
             let job_id = self.ask(&mut tx, account_id, task, subject).await?;
@@ -182,8 +182,8 @@ impl<T: Task> Jobs<T> {
     ///
     /// # Errors
     /// Any of the store.
-    pub async fn get(&self, account_id: AccountId, job_id: &str) -> Result<Option<Record>, Error> {
-        if job_id.contains('\0') {
+    pub async fn get(&self, account_id: AccountId, job_id: &JobId) -> Result<Option<Record>, Error> {
+        if job_id.as_str().contains('\0') {
             return Ok(None);
         }
         store::get(&self.db, account_id, job_id).await
@@ -206,10 +206,10 @@ impl<T: Task> Jobs<T> {
         &self,
         account_id: AccountId,
         size: i32,
-        before: Option<(i64, String)>,
+        before: Option<(i64, JobId)>,
     ) -> Result<Vec<Record>, Error> {
         let size = if size <= 0 { PAGE_DEFAULT } else { i64::from(size).min(PAGE_MAX) };
-        let (moment, job_id) = before.unwrap_or((i64::MAX, String::new()));
+        let (moment, job_id) = before.unwrap_or((i64::MAX, JobId::default()));
         store::page(&self.db, account_id, (moment, &job_id), size).await
     }
 
@@ -234,7 +234,7 @@ impl<T: Task> Jobs<T> {
         &self,
         tx: &mut Tx,
         account_id: AccountId,
-        job_id: &str,
+        job_id: &JobId,
         reason: &str,
     ) -> Result<Option<Record>, Error> {
         store::cancel(tx, self.db.service(), account_id, job_id, reason, self.clock.now()).await
@@ -244,8 +244,13 @@ impl<T: Task> Jobs<T> {
     ///
     /// # Errors
     /// Any of the store.
-    pub async fn cancel_now(&self, account_id: AccountId, job_id: &str, reason: &str) -> Result<Option<Record>, Error> {
-        if job_id.contains('\0') {
+    pub async fn cancel_now(
+        &self,
+        account_id: AccountId,
+        job_id: &JobId,
+        reason: &str,
+    ) -> Result<Option<Record>, Error> {
+        if job_id.as_str().contains('\0') {
             return Ok(None);
         }
         retrying(|| async {
@@ -284,7 +289,7 @@ impl<T: Task> Jobs<T> {
     ///
     /// # Errors
     /// Any of the store.
-    pub async fn replace_outcome(&self, account_id: AccountId, job_id: &str, outcome: &Value) -> Result<(), Error> {
+    pub async fn replace_outcome(&self, account_id: AccountId, job_id: &JobId, outcome: &Value) -> Result<(), Error> {
         retrying(|| store::replace_outcome(&self.db, account_id, job_id, outcome)).await
     }
 
@@ -292,7 +297,7 @@ impl<T: Task> Jobs<T> {
     ///
     /// # Errors
     /// Any of the store.
-    pub async fn is_active(&self, needs: &str, job_id: &str) -> Result<bool, Error> {
+    pub async fn is_active(&self, needs: &str, job_id: &JobId) -> Result<bool, Error> {
         store::is_active(&self.db, needs, job_id).await
     }
 

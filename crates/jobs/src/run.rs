@@ -3,7 +3,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portolan_ids::AccountId;
+use portolan_ids::{AccountId, JobId};
 use portolan_store::{Tx, on_behalf_of, retrying};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use uuid::Uuid;
@@ -135,11 +135,11 @@ impl<T: Task> Jobs<T> {
         &self,
         work: &impl Work<Task = T>,
         account_id: AccountId,
-        job_id: &str,
+        job_id: &JobId,
         time_max: Duration,
     ) {
         let (jobs, work) = (self.clone(), work.clone());
-        let key = Key { account_id, job_id: job_id.to_owned() };
+        let key = Key { account_id, job_id: job_id.clone() };
         let end = Instant::now() + time_max;
         // A task of its own: a request that is given up breaks no step off.
         let working = tokio::spawn(async move {
@@ -148,7 +148,7 @@ impl<T: Task> Jobs<T> {
             match retrying(|| store::claim_one::<T>(&jobs.db, &jobs.seal, &lease, &key, now, until)).await {
                 Ok(Some(claimed)) => jobs.work_on(&work, claimed, &lease, &CancellationToken::new(), Some(end)).await,
                 Ok(None) => {}
-                Err(error) => tracing::debug!(%error, job_id = key.job_id, "a job is left to the workers"),
+                Err(error) => tracing::debug!(%error, job_id = key.job_id.as_str(), "a job is left to the workers"),
             }
             jobs.notify();
         });
@@ -166,7 +166,7 @@ impl<T: Task> Jobs<T> {
     ) {
         let (key, kind) = (claimed.key.clone(), claimed.record.kind.clone());
         if let Err(error) = self.step_through(work, claimed, lease, stop, end).await {
-            tracing::warn!(%error, job_id = key.job_id, kind, "a job waits for the end of its lease");
+            tracing::warn!(%error, job_id = key.job_id.as_str(), kind, "a job waits for the end of its lease");
         }
     }
 
@@ -199,7 +199,7 @@ impl<T: Task> Jobs<T> {
                 }
                 Err(error) => error,
             };
-            let (job_id, kind) = (&key.job_id, &record.kind);
+            let (job_id, kind) = (key.job_id.as_str(), &record.kind);
             match error {
                 Error::Lost => return Ok(()),
                 // An attempt that the end of the process broke off counts for nothing.
@@ -310,7 +310,7 @@ impl<T: Task> Jobs<T> {
         });
         let ended = ended.await?;
         if let Some(ended) = ended {
-            tracing::error!(job_id = ended.job_id, kind = ended.kind, reason, "a job failed");
+            tracing::error!(job_id = ended.job_id.as_str(), kind = ended.kind, reason, "a job failed");
             work.ended(&ended).await;
         }
         Ok(())

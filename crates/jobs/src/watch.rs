@@ -34,7 +34,9 @@ pub(crate) async fn keep_lease<T: Task>(jobs: &Jobs<T>, key: &Key, lease: &str, 
             Ok(true) => {}
             Ok(false) => return Error::Lost,
             // The lease outlasts some failures.
-            Err(error) => tracing::warn!(job_id = key.job_id, %error, "the lease of a job could not be renewed"),
+            Err(error) => {
+                tracing::warn!(job_id = key.job_id.as_str(), %error, "the lease of a job could not be renewed")
+            }
         }
     }
 }

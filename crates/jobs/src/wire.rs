@@ -6,7 +6,7 @@ impl From<Record> for pb::Job {
     fn from(job: Record) -> Self {
         Self {
             collection_id: job.subject.collection_id().map(Into::into),
-            job_id: job.job_id,
+            job_id: job.job_id.into(),
             kind: job.kind,
             state: job.state.name().to_owned(),
             done_items: job.done_items,

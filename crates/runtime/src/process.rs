@@ -114,6 +114,14 @@ impl Process {
     pub async fn of_services(config: Config, services: &[&str], tables: &[Tables]) -> Result<Self, BoxError> {
         expect_shared(&config, services)?;
         stores::expect_known(&config, tables).await?;
+        Self::of_expected(config, services).await
+    }
+
+    /// As [`Process::of_services`], where [`expect_shared`] and [`expect_known`] have been asked already.
+    ///
+    /// # Errors
+    /// Whatever keeps the process from starting.
+    pub async fn of_expected(config: Config, services: &[&str]) -> Result<Self, BoxError> {
         directory::prepare(&config)?;
         let (store, db) = stores::opened(&config, services[0]).await?;
         let process = Self::keyed(config, store, &db, services).await?;

@@ -31,16 +31,19 @@ impl Tasks {
         self.tracker.spawn(task(self.stop.clone()));
     }
 
-    /// Begins a task that is begun anew whenever it panics: what one thing does to it costs everything else a pause.
-    pub fn keep<F>(&self, name: &'static str, task: impl Fn(CancellationToken) -> F + Send + 'static)
+    /// Begins a task that is begun anew whenever it panics, each time with its own clone of what it works with: what one
+    /// thing does to it costs everything else a pause.
+    pub fn keep<D, F>(&self, name: &'static str, deps: &D, task: impl Fn(D, CancellationToken) -> F + Send + 'static)
     where
+        D: Clone + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
+        let deps = deps.clone();
         self.spawn(|stop| async move {
             let mut pause = PAUSE_MIN;
             loop {
                 let begun = Instant::now();
-                match tokio::spawn(task(stop.clone())).await {
+                match tokio::spawn(task(deps.clone(), stop.clone())).await {
                     Err(error) if error.is_panic() => {}
                     _ => return,
                 }
@@ -53,6 +56,28 @@ impl Tasks {
                     return;
                 }
                 pause = (pause * 2).min(PAUSE_MAX);
+            }
+        });
+    }
+
+    /// As [`Tasks::keep`], for what is done at an interval, the first time after one. A turn that was begun is ended before
+    /// the task stops.
+    pub fn every<D, F>(
+        &self,
+        name: &'static str,
+        interval: Duration,
+        deps: &D,
+        turn: impl Fn(D) -> F + Clone + Send + 'static,
+    ) where
+        D: Clone + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.keep(name, deps, move |deps, stop| {
+            let turn = turn.clone();
+            async move {
+                while stop.run_until_cancelled(tokio::time::sleep(interval)).await.is_some() {
+                    turn(deps.clone()).await;
+                }
             }
         });
     }
@@ -93,8 +118,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_panics_is_begun_anew_until_it_ends() {
         let (tasks, begun) = (Tasks::default(), Arc::new(AtomicUsize::new(0)));
-        let count = begun.clone();
-        tasks.keep("test", move |stop| {
+        tasks.keep("test", &begun, |count, stop| {
             let at = count.fetch_add(1, Ordering::SeqCst);
             async move {
                 assert!(at >= 3, "the first three panic");
@@ -106,5 +130,20 @@ mod tests {
         }
         tasks.stop().await;
         assert_eq!(begun.load(Ordering::SeqCst), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_comes_after_each_interval_until_the_end() {
+        let (tasks, turns) = (Tasks::default(), Arc::new(AtomicUsize::new(0)));
+        tasks.every("test", Duration::from_secs(2), &turns, |turns| async move {
+            turns.fetch_add(1, Ordering::SeqCst);
+        });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(turns.load(Ordering::SeqCst), 0);
+        while turns.load(Ordering::SeqCst) < 3 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        tasks.stop().await;
+        assert_eq!(turns.load(Ordering::SeqCst), 3);
     }
 }

@@ -45,7 +45,7 @@ pub(crate) async fn run(arguments: &UpArgs) -> Result<(), BoxError> {
         let grpc = if roles.serve_grpc() { Some(listen("grpc.addr", &config.shared.grpc.addr).await?) } else { None };
         let process = match roles.are_all() {
             true => Process { is_whole: true, ..Process::open(config).await? },
-            false => Process::of_services(config, &roles.names(), &roles.tables()).await?,
+            false => Process::of_expected(config, &roles.names()).await?,
         };
         let started = serve(&process, &roles, http, grpc).await?;
         Ok::<_, BoxError>((lock, process, started))

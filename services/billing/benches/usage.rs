@@ -95,7 +95,7 @@ async fn median_query(deps: &Deps) -> Duration {
     let caller = Caller {
         account_id: AccountId(1),
         user_id: UserId(1),
-        organization_id: "o".to_owned(),
+        organization_id: "o".into(),
         scope: Scope::Api,
         credential: CredentialKind::ExternalApiKey,
         credential_id: String::new(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use portolan_api::Result;
-use portolan_ids::AccountId;
+use portolan_ids::{AccountId, OrganizationId};
 
 use crate::model::{features, usage::Totals};
 use crate::{Deps, organizations, store};
@@ -37,7 +37,7 @@ pub async fn check(
 /// Keeps since when each feature is over its limit: the first moment counts until the usage is below again.
 pub async fn note_overages(
     deps: &Deps,
-    organization_id: &str,
+    organization_id: &OrganizationId,
     entitlements: &Entitlements,
     totals: &Totals,
     now: i64,

@@ -1,7 +1,7 @@
 //! Organizations as billing knows them: their accounts, and the plan each has.
 
 use portolan_api::{Error, Result};
-use portolan_ids::AccountId;
+use portolan_ids::{AccountId, OrganizationId};
 
 use crate::model::{entitlements::Entitlements, organizations::Organization, subscriptions::Customer};
 use crate::peers::{self, By};
@@ -12,7 +12,7 @@ use crate::{Deps, store};
 ///
 /// # Errors
 /// `ORGANIZATION_NOT_FOUND`, `UNAVAILABLE`.
-pub async fn of_account(deps: &Deps, account_id: AccountId) -> Result<String> {
+pub async fn of_account(deps: &Deps, account_id: AccountId) -> Result<OrganizationId> {
     if let Some(organization_id) = store::organizations::of_account(&deps.db, account_id).await? {
         return Ok(organization_id);
     }
@@ -24,8 +24,8 @@ pub async fn of_account(deps: &Deps, account_id: AccountId) -> Result<String> {
 }
 
 /// Asks identity for an organization and keeps its accounts.
-pub async fn refresh_accounts(deps: &Deps, organization_id: &str) -> Result<Vec<AccountId>> {
-    let found = peers::organization(&deps.peers, By::Id(organization_id.to_owned())).await?;
+pub async fn refresh_accounts(deps: &Deps, organization_id: &OrganizationId) -> Result<Vec<AccountId>> {
+    let found = peers::organization(&deps.peers, By::Id(organization_id.clone().into())).await?;
     store::organizations::insert(&deps.db, organization_id, &found.account_ids).await?;
     // Accounts that were closed stay: what they used is still to be set to nothing.
     Ok(store::organizations::list_accounts(&deps.db, organization_id).await?)
@@ -36,7 +36,7 @@ pub async fn refresh_accounts(deps: &Deps, organization_id: &str) -> Result<Vec<
 /// # Errors
 /// `BILLING_PROVIDER_UNAVAILABLE` when the provider does not answer and its last answer is too old or of an earlier
 /// plan.
-pub async fn entitlements(deps: &Deps, organization_id: &str) -> Result<Entitlements> {
+pub async fn entitlements(deps: &Deps, organization_id: &OrganizationId) -> Result<Entitlements> {
     let organization = store::organizations::get(&deps.db, organization_id).await?.unwrap_or_default();
     let Provider::Stigg(stigg) = &*deps.provider else {
         return Ok(built_in(deps, organization_id, &organization));
@@ -68,7 +68,7 @@ pub async fn entitlements(deps: &Deps, organization_id: &str) -> Result<Entitlem
 }
 
 /// What is known of the plan without asking the provider.
-pub async fn known_entitlements(deps: &Deps, organization_id: &str) -> Result<Option<Entitlements>> {
+pub async fn known_entitlements(deps: &Deps, organization_id: &OrganizationId) -> Result<Option<Entitlements>> {
     let organization = store::organizations::get(&deps.db, organization_id).await?.unwrap_or_default();
     Ok(match &*deps.provider {
         Provider::BuiltIn(_) => Some(built_in(deps, organization_id, &organization)),
@@ -77,14 +77,14 @@ pub async fn known_entitlements(deps: &Deps, organization_id: &str) -> Result<Op
 }
 
 /// Makes the organization a customer of the provider, on its first plan.
-pub async fn ensure_customer(deps: &Deps, organization_id: &str, organization: &Organization) -> Result<()> {
+pub async fn ensure_customer(deps: &Deps, organization_id: &OrganizationId, organization: &Organization) -> Result<()> {
     let Provider::Stigg(stigg) = &*deps.provider else { return Ok(()) };
     if organization.is_customer {
         return Ok(());
     }
-    let customer_id = deps.plans.customer_id(organization_id);
+    let customer_id = &deps.plans.customer_id(organization_id);
     if !stigg.has_customer(customer_id).await? {
-        let found = peers::organization(&deps.peers, By::Id(organization_id.to_owned())).await?;
+        let found = peers::organization(&deps.peers, By::Id(organization_id.clone().into())).await?;
         let customer = Customer { id: customer_id, name: &found.name, email: &found.admin_email };
         stigg.provision_customer(&customer).await?;
     }
@@ -92,19 +92,19 @@ pub async fn ensure_customer(deps: &Deps, organization_id: &str, organization: &
     Ok(store::organizations::set_customer(&deps.db, organization_id).await?)
 }
 
-async fn fetch(deps: &Deps, organization_id: &str, organization: &Organization) -> Result<Entitlements> {
+async fn fetch(deps: &Deps, organization_id: &OrganizationId, organization: &Organization) -> Result<Entitlements> {
     let Provider::Stigg(stigg) = &*deps.provider else {
         return Err(Error::internal("the built-in provider is asked for nothing"));
     };
     ensure_customer(deps, organization_id, organization).await?;
-    let entitlements = stigg.entitlements(deps.plans.customer_id(organization_id)).await?;
+    let entitlements = stigg.entitlements(&deps.plans.customer_id(organization_id)).await?;
     let now = deps.clock.now();
     store::organizations::save_entitlements(&deps.db, organization_id, &entitlements, organization.version, now)
         .await?;
     Ok(entitlements)
 }
 
-fn built_in(deps: &Deps, organization_id: &str, organization: &Organization) -> Entitlements {
-    let plan_id = organization.plan_id.as_deref().unwrap_or_else(|| deps.plans.first_plan(organization_id));
+fn built_in(deps: &Deps, organization_id: &OrganizationId, organization: &Organization) -> Entitlements {
+    let plan_id = organization.plan_id.as_ref().unwrap_or_else(|| deps.plans.first_plan(organization_id));
     deps.plans.entitlements(plan_id)
 }

@@ -21,7 +21,12 @@ pub async fn organization(peers: &Peers, by: By) -> Result<FoundOrganization> {
     let found = peers.directory().find_organization(request).await?.into_inner().organization;
     let found = found.ok_or(Reason::OrganizationNotFound)?;
     let identity::OrganizationRecord { id, name, account_ids, admin_email, .. } = found;
-    Ok(FoundOrganization { id, name, account_ids: account_ids.into_iter().map(AccountId).collect(), admin_email })
+    Ok(FoundOrganization {
+        id: id.into(),
+        name,
+        account_ids: account_ids.into_iter().map(AccountId).collect(),
+        admin_email,
+    })
 }
 
 /// The login of a user.

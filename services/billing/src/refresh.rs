@@ -1,7 +1,7 @@
 //! Recomputes the usage of organizations by jobs, an account a step.
 
 use portolan_api::Result;
-use portolan_ids::AccountId;
+use portolan_ids::{AccountId, OrganizationId};
 use portolan_jobs::{Attempt, Error, Job, Step, Subject, Work};
 use portolan_store::Tx;
 
@@ -17,7 +17,7 @@ pub use crate::model::refresh::{Difference, Refresh};
 /// `ORGANIZATION_NOT_FOUND`, `UNAVAILABLE`.
 pub async fn request(deps: &Deps, account_id: AccountId) -> Result<()> {
     let organization_id = organizations::of_account(deps, account_id).await?;
-    let subject = Subject { name: organization_id.clone(), ..Subject::default() };
+    let subject = Subject { name: organization_id.to_string(), ..Subject::default() };
     deps.jobs.request(account_id, &Task::RefreshUsage { organization_id }, &subject).await?;
     Ok(())
 }
@@ -26,8 +26,8 @@ pub async fn request(deps: &Deps, account_id: AccountId) -> Result<()> {
 ///
 /// # Errors
 /// `UNAVAILABLE`.
-pub async fn last(deps: &Deps, organization_id: &str) -> Result<Option<Refresh>> {
-    let (newest, ended) = deps.jobs.newest(organization_id).await?;
+pub async fn last(deps: &Deps, organization_id: &OrganizationId) -> Result<Option<Refresh>> {
+    let (newest, ended) = deps.jobs.newest(organization_id.as_str()).await?;
     let Some(newest) = newest else { return Ok(None) };
     let (finished_at, differences) = ended.map_or((0, Vec::new()), |ended| {
         // For its reader alone: what cannot be read holds up nothing.

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use portolan_api::Result;
+use portolan_ids::OrganizationId;
 
 use crate::model::reports::Due;
 use crate::provider::{Provider, stigg::Report};
@@ -17,7 +18,7 @@ pub const LEASE: &str = "usage reports";
 pub const LEASE_S: i64 = 60;
 
 /// Writes down what an organization uses now, to be told.
-pub async fn note(deps: &Deps, organization_id: &str) -> Result<()> {
+pub async fn note(deps: &Deps, organization_id: &OrganizationId) -> Result<()> {
     let Provider::Stigg(stigg) = &*deps.provider else { return Ok(()) };
     let totals = store::usage::totals(&deps.db, organization_id, deps.clock.now()).await?;
     let told = totals.features().filter(|feature| stigg.feature_id(feature).is_some());
@@ -29,7 +30,7 @@ pub async fn note(deps: &Deps, organization_id: &str) -> Result<()> {
 pub async fn note_all(deps: &Deps) -> Result<()> {
     for organization_id in store::organizations::list(&deps.db).await? {
         if let Err(error) = note(deps, &organization_id).await {
-            tracing::warn!(organization_id, %error, "the usage of an organization is written down later");
+            tracing::warn!(organization_id = organization_id.as_str(), %error, "the usage of an organization is written down later");
         }
     }
     Ok(())
@@ -46,29 +47,29 @@ pub async fn send_due(deps: &Deps, owner: &str) -> Result<()> {
     if !store::reports::lease(&deps.db, LEASE, owner, now, now + LEASE_S).await? {
         return Ok(());
     }
-    let mut after = (String::new(), String::new());
+    let mut after = (OrganizationId::default(), String::new());
     loop {
         let due = store::reports::due(&deps.db, (&after.0, &after.1), REPORTS_MAX).await?;
         let Some(last) = due.last() else { return Ok(()) };
         after = (last.organization_id.clone(), last.feature.clone());
         let (mut of_customers, mut reports) = (Vec::with_capacity(due.len()), Vec::with_capacity(due.len()));
-        let mut refused: HashSet<&str> = HashSet::new();
+        let mut refused: HashSet<&OrganizationId> = HashSet::new();
         for one in &due {
             let Due { organization_id, feature, value } = one;
-            if refused.contains(organization_id.as_str()) {
+            if refused.contains(organization_id) {
                 continue;
             }
             if let Err(error) = customer(deps, organization_id).await {
                 if stigg.is_resting() {
                     return Err(error);
                 }
-                tracing::warn!(organization_id, %error, "the usage of an organization waits: it is no customer");
+                tracing::warn!(organization_id = organization_id.as_str(), %error, "the usage of an organization waits: it is no customer");
                 refused.insert(organization_id);
                 continue;
             }
             of_customers.push(one);
             reports.push(Report {
-                customer_id: deps.plans.customer_id(organization_id).to_owned(),
+                customer_id: deps.plans.customer_id(organization_id),
                 feature_id: stigg.feature_id(feature).unwrap_or_default().to_owned(),
                 value: *value,
             });
@@ -83,7 +84,7 @@ pub async fn send_due(deps: &Deps, owner: &str) -> Result<()> {
     }
 }
 
-async fn customer(deps: &Deps, organization_id: &str) -> Result<()> {
+async fn customer(deps: &Deps, organization_id: &OrganizationId) -> Result<()> {
     let organization = store::organizations::get(&deps.db, organization_id).await?.unwrap_or_default();
     organizations::ensure_customer(deps, organization_id, &organization).await
 }

@@ -71,5 +71,11 @@ fn provider(options: &Options, secrets: &Secrets) -> Result<Provider, BoxError> 
     let StiggOptions { url, server_key, signing_key, first_plan_id, feature_ids } = options.stigg.clone();
     let pairs = feature_ids.split(',').filter_map(|pair| pair.split_once('='));
     let feature_ids: BTreeMap<_, _> = pairs.map(|(f, id)| (f.trim().to_owned(), id.trim().to_owned())).collect();
-    Ok(Provider::Stigg(Stigg::new(StiggConfig { url, server_key, signing_key, first_plan_id, feature_ids })?))
+    Ok(Provider::Stigg(Stigg::new(StiggConfig {
+        url,
+        server_key,
+        signing_key,
+        first_plan_id: first_plan_id.into(),
+        feature_ids,
+    })?))
 }

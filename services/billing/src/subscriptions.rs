@@ -2,6 +2,7 @@
 
 use portolan_api::{Error, Reason, Result};
 use portolan_authz::Caller;
+use portolan_ids::{OrganizationId, PlanId};
 
 use crate::peers::{self, By};
 use crate::provider::{Checkout, Order, Period, Provider};
@@ -38,7 +39,7 @@ pub struct Outcome {
 /// `BILLING_PROVIDER_UNAVAILABLE`.
 pub async fn provision(deps: &Deps, caller: &Caller, wish: &Wish) -> Result<Outcome> {
     let customer_id = required(&wish.customer_id, "customerId")?;
-    let plan_id = required(&wish.plan_id, "planId")?;
+    let plan_id = &PlanId::from(required(&wish.plan_id, "planId")?);
     let period = required(&wish.billing_period, "billingPeriod")?;
     let success_url = required(&wish.success_url, "successUrl")?;
     let cancel_url = required(&wish.cancel_url, "cancelUrl")?;
@@ -48,10 +49,10 @@ pub async fn provision(deps: &Deps, caller: &Caller, wish: &Wish) -> Result<Outc
             return Err(Error::new(Reason::CheckoutUrlInvalid).with("member", member));
         }
     }
-    let organization_id = caller.organization_id.as_str();
+    let organization_id = &caller.organization_id;
     let own_customer_id = deps.plans.customer_id(organization_id);
     // UUIDs are compared without regard to case.
-    if customer_id != own_customer_id && !customer_id.eq_ignore_ascii_case(organization_id) {
+    if own_customer_id != customer_id && !customer_id.eq_ignore_ascii_case(organization_id.as_str()) {
         return Err(Reason::CustomerForeign.into());
     }
     if matches!(*deps.provider, Provider::BuiltIn(_)) && !deps.plans.contains(plan_id) {
@@ -59,7 +60,7 @@ pub async fn provision(deps: &Deps, caller: &Caller, wish: &Wish) -> Result<Outc
     }
     let organization = store::organizations::get(&deps.db, organization_id).await?.unwrap_or_default();
     organizations::ensure_customer(deps, organization_id, &organization).await?;
-    let order = Order { customer_id: own_customer_id, plan_id, period, success_url, cancel_url };
+    let order = Order { customer_id: &own_customer_id, plan_id, period, success_url, cancel_url };
     Ok(match deps.provider.subscribe(&order).await? {
         Checkout::Pending(checkout_url) => Outcome { checkout_url, status: "PENDING" },
         Checkout::Success => {
@@ -79,9 +80,9 @@ pub async fn customer_token(deps: &Deps, caller: &Caller, customer_id: Option<&s
     if given.is_empty() {
         return Err(missing("customerId"));
     }
-    let organization_id = match deps.plans.organization_of_customer(given) {
-        Some(organization_id) => organization_id.to_owned(),
-        None if is_uuid_shaped(given) => given.to_ascii_lowercase(),
+    let organization_id = match deps.plans.organization_of_customer(&given.into()) {
+        Some(organization_id) => organization_id.clone(),
+        None if is_uuid_shaped(given) => given.to_ascii_lowercase().into(),
         None => return Err(Reason::CustomerIdInvalid.into()),
     };
     if organization_id != caller.organization_id && !is_same_domain(deps, caller, &organization_id).await? {
@@ -89,15 +90,15 @@ pub async fn customer_token(deps: &Deps, caller: &Caller, customer_id: Option<&s
     }
     // A customer whose plan nobody knows gets no token.
     organizations::entitlements(deps, &organization_id).await?;
-    Ok(deps.provider.customer_token(deps.plans.customer_id(&organization_id)))
+    Ok(deps.provider.customer_token(&deps.plans.customer_id(&organization_id)))
 }
 
 /// Whether the administrator of an organization and the caller have addresses of one domain that is no mail provider's.
-async fn is_same_domain(deps: &Deps, caller: &Caller, organization_id: &str) -> Result<bool> {
+async fn is_same_domain(deps: &Deps, caller: &Caller, organization_id: &OrganizationId) -> Result<bool> {
     if !deps.rules.email_domain_rule {
         return Ok(false);
     }
-    let found = match peers::organization(&deps.peers, By::Id(organization_id.to_owned())).await {
+    let found = match peers::organization(&deps.peers, By::Id(organization_id.clone().into())).await {
         Ok(found) => found,
         Err(error) if error.reason() == Reason::OrganizationNotFound => return Ok(false),
         Err(error) => return Err(error),

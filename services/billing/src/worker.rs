@@ -11,27 +11,19 @@ use crate::{Deps, forget, reports};
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 pub(crate) fn start(deps: &Deps, tasks: &Tasks) {
-    let worker = deps.clone();
-    tasks.keep("jobs of billing", move |stop| {
-        let deps = worker.clone();
-        async move { deps.jobs.run(&deps, &stop).await }
-    });
-    let worker = deps.clone();
-    tasks.keep("reports of usage", move |stop| {
-        let deps = worker.clone();
-        async move { keep_up(&deps, &stop).await }
-    });
+    tasks.keep("jobs of billing", deps, |deps, stop| async move { deps.jobs.run(&deps, &stop).await });
+    tasks.keep("reports of usage", deps, keep_up);
 }
 
-async fn keep_up(deps: &Deps, stop: &CancellationToken) {
+async fn keep_up(deps: Deps, stop: CancellationToken) {
     let owner = uuid::Uuid::new_v4().to_string();
     let (mut noted_at, mut forgot_at) = (i64::MIN, i64::MIN);
     while !stop.is_cancelled() {
-        if let Err(error) = report(deps, &owner, &mut noted_at).await {
+        if let Err(error) = report(&deps, &owner, &mut noted_at).await {
             tracing::warn!(%error, "usage reports are delayed");
         }
         if deps.clock.now().saturating_sub(forgot_at) >= forget::EVERY_S {
-            match forget::run(deps, &owner).await {
+            match forget::run(&deps, &owner).await {
                 Ok(()) => forgot_at = deps.clock.now(),
                 Err(error) => tracing::warn!(%error, "old events stay known for now"),
             }

@@ -56,7 +56,7 @@ pub async fn create(deps: &Deps, caller: &Caller, name: &str) -> Result<Opened> 
 /// # Errors
 /// `FEATURE_LIMIT_EXCEEDED`, `FEATURE_NOT_IN_PLAN`; `BILLING_PROVIDER_UNAVAILABLE` when the plan is not known.
 pub(crate) async fn begin(deps: &Deps, caller: &Caller) -> Result<Tx> {
-    let organization_id = caller.organization_id.as_str();
+    let organization_id = &caller.organization_id;
     let mut used = store::count_open_accounts(&deps.db, organization_id).await?;
     loop {
         // Billing may write where this transaction would keep it waiting, so it is asked before.

@@ -24,7 +24,7 @@ pub async fn list(deps: &Deps, caller: &Caller) -> Result<Vec<Administrator>> {
 /// In this order: `USER_NOT_FOUND`, `ADMINISTRATOR_INVALID` for a member who is no ADMIN, `ROLE_ABOVE_CALLER` when the
 /// caller has lost the authority meanwhile.
 pub async fn add(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
-    let (account_id, organization_id) = (caller.account_id, caller.organization_id.as_str());
+    let (account_id, organization_id) = (caller.account_id, &caller.organization_id);
     let login_key = &users::login_key(email);
     grants::change(deps, [], |tx| {
         grants::work(async move {
@@ -54,7 +54,7 @@ pub async fn add(deps: &Deps, caller: &Caller, email: &str) -> Result<()> {
 /// In this order: `ROLE_ABOVE_CALLER` when the caller has lost the authority meanwhile, `USER_NOT_FOUND` for who is no
 /// administrator, `LAST_ADMINISTRATOR`.
 pub async fn remove(deps: &Deps, caller: &Caller, user_id: UserId) -> Result<()> {
-    let (account_id, organization_id) = (caller.account_id, caller.organization_id.as_str());
+    let (account_id, organization_id) = (caller.account_id, &caller.organization_id);
     grants::change(deps, [], |tx| {
         grants::work(async move {
             store::lock_administrators(tx, organization_id).await?;

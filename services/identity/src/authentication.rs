@@ -7,7 +7,7 @@ use std::sync::{
 
 use portolan_api::{Reason, Result};
 use portolan_authz::{Audience, CallerClaims, Credential, CredentialKind, FailedAuthentication, Scope, api_key_key};
-use portolan_ids::{AccountId, UserId};
+use portolan_ids::{AccountId, OrganizationId, UserId};
 use portolan_runtime::now_s;
 
 use crate::{Deps, model::known_keys::KnownKey, peers, sessions, store};
@@ -164,7 +164,7 @@ async fn with_organization_token(
 }
 
 /// Refuses the credentials of an organization that is not active.
-fn check_open(deps: &Deps, organization_id: &str, account_id: AccountId) -> Result<()> {
+fn check_open(deps: &Deps, organization_id: &OrganizationId, account_id: AccountId) -> Result<()> {
     deps.suspended.check(organization_id).map_err(|error| FailedAuthentication::of_account(error, account_id))
 }
 
@@ -186,6 +186,6 @@ async fn find_key(deps: &Deps, key: &str) -> Result<Arc<KnownKey>> {
     deps.keys.read_strictly(&api_key_key(&portolan_runtime::digest(key)), owner, |_| None).await
 }
 
-async fn organization_of(deps: &Deps, account_id: AccountId) -> Result<String> {
+async fn organization_of(deps: &Deps, account_id: AccountId) -> Result<OrganizationId> {
     Ok(store::find_organization_of_account(&deps.db, account_id).await?.ok_or(Reason::Unauthenticated)?)
 }

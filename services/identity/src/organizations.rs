@@ -1,7 +1,7 @@
 //! Organizations: who owns accounts, and whether they may be used.
 
 use portolan_api::{Reason, Result};
-use portolan_ids::AccountId;
+use portolan_ids::{AccountId, OrganizationId};
 use portolan_store::Db;
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The login of an organization's first user; empty when there is none.
-pub async fn admin_email(deps: &Deps, id: &str) -> Result<String> {
+pub async fn admin_email(deps: &Deps, id: &OrganizationId) -> Result<String> {
     Ok(store::find_admin_email(&deps.db, id).await?.unwrap_or_default())
 }
 
@@ -36,7 +36,7 @@ pub async fn list(db: &Db) -> Result<Vec<Organization>> {
 /// `ORGANIZATION_NOT_FOUND`.
 pub async fn set_state(db: &Db, keys: &AuditKeys, name: &str, state: State) -> Result<Organization> {
     let mut found = None;
-    for by in [By::Id(name.to_owned()), By::PublicId(name.to_owned()), By::SubDomain(name.to_owned())] {
+    for by in [By::Id(name.into()), By::PublicId(name.to_owned()), By::SubDomain(name.to_owned())] {
         found = match found {
             None => store::find_organization(db, &by).await?,
             some => some,
@@ -57,7 +57,7 @@ pub async fn set_state(db: &Db, keys: &AuditKeys, name: &str, state: State) -> R
 pub(crate) fn new(name: &str, created_at: i64) -> NewOrganization {
     let suffix = random_text(16);
     NewOrganization {
-        id: uuid::Uuid::new_v4().to_string(),
+        id: uuid::Uuid::new_v4().to_string().into(),
         sub_domain: sub_domain(name, &suffix),
         public_id: format!("org_{suffix}"),
         name: name.to_owned(),

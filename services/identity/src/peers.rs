@@ -53,7 +53,7 @@ pub async fn organization_token(peers: &Peers, secret: &str, client_address: &st
     let token = peers.organization_tokens().authenticate_organization_token(request).await?.into_inner();
     Ok(TokenOwner {
         id: token.id,
-        organization_id: token.organization_id,
+        organization_id: token.organization_id.into(),
         account_id: token.account_id.into(),
         scopes: token.scopes,
         valid_until: token.valid_until,

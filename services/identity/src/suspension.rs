@@ -4,6 +4,7 @@ use std::{
 };
 
 use portolan_api::{Reason, Result};
+use portolan_ids::OrganizationId;
 use portolan_store::Db;
 
 use crate::{model::organizations::State, store};
@@ -11,7 +12,7 @@ use crate::{model::organizations::State, store};
 /// Organizations that may not be used, as of half a second ago at most.
 #[derive(Clone)]
 pub(crate) struct Suspended {
-    states: Arc<RwLock<HashMap<String, State>>>,
+    states: Arc<RwLock<HashMap<OrganizationId, State>>>,
 }
 
 impl Suspended {
@@ -29,7 +30,7 @@ impl Suspended {
 
     /// # Errors
     /// `ORGANIZATION_SUSPENDED`, `ORGANIZATION_NOT_ACTIVATED`.
-    pub(crate) fn check(&self, organization_id: &str) -> Result<()> {
+    pub(crate) fn check(&self, organization_id: &OrganizationId) -> Result<()> {
         match self.states.read().unwrap_or_else(PoisonError::into_inner).get(organization_id) {
             None | Some(State::Active) => Ok(()),
             Some(State::Suspended) => Err(Reason::OrganizationSuspended.into()),
@@ -38,7 +39,7 @@ impl Suspended {
     }
 }
 
-async fn states(db: &Db) -> Result<HashMap<String, State>> {
+async fn states(db: &Db) -> Result<HashMap<OrganizationId, State>> {
     let all = store::list_closed_organizations(db).await?;
     Ok(all.into_iter().map(|organization| (organization.id, organization.state)).collect())
 }

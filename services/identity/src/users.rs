@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use portolan_api::{Reason, Result};
 use portolan_authz::Caller;
-use portolan_ids::{AccountId, UserId};
+use portolan_ids::{AccountId, OrganizationId, UserId};
 
 use crate::{
     Deps,
@@ -23,7 +23,7 @@ pub struct Profile {
     /// The role in each product scope, in the account of the session.
     pub scope_roles: BTreeMap<String, String>,
     /// Of that account.
-    pub organization_id: String,
+    pub organization_id: OrganizationId,
     /// As its administrator calls it.
     pub organization_name: String,
 }

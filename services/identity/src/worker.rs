@@ -1,6 +1,5 @@
 //! What runs by itself: push messages, the watch over organizations, the end of old sessions, heads of the audit, the
-//! first API key. Every
-//! step is safe to cut off.
+//! first API key. Every step is safe to cut off.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -23,31 +22,13 @@ const EXPORT_EVERY: Duration = Duration::from_secs(60 * 60);
 const FIRST_START_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) fn start(deps: &Deps, tasks: &Tasks) {
-    let worker = deps.clone();
-    tasks.keep("push messages", move |stop| {
-        let worker = worker.clone();
-        async move {
-            stop.run_until_cancelled(push::deliver(&worker)).await;
-        }
+    tasks.keep("push messages", deps, |deps, stop| async move {
+        stop.run_until_cancelled(push::deliver(&deps)).await;
     });
-    let worker = deps.clone();
-    tasks.keep("states of organizations", move |stop| {
-        let worker = worker.clone();
-        async move {
-            while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
-                worker.suspended.refresh(&worker.db).await;
-            }
-        }
+    tasks.every("states of organizations", LOOK_EVERY, deps, |deps| async move {
+        deps.suspended.refresh(&deps.db).await;
     });
-    let worker = deps.clone();
-    tasks.keep("identity's retention", move |stop| {
-        let worker = worker.clone();
-        async move {
-            while stop.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
-                retention::sweep(&worker).await;
-            }
-        }
-    });
+    tasks.every("identity's retention", SWEEP_EVERY, deps, |deps| async move { retention::sweep(&deps).await });
     sign_heads(deps, tasks);
     export_audit(deps, tasks);
     let failures = deps.failures.clone();
@@ -62,45 +43,35 @@ fn sign_heads(deps: &Deps, tasks: &Tasks) {
         let relay = Relay::default().sink(AUDIT_HEADS, receiver.clone()).with_db(&deps.db).start();
         tasks.stopping(relay.stop());
     }
-    let worker = deps.clone();
-    tasks.keep("heads of the audit", move |stop| {
-        let worker = worker.clone();
-        async move {
-            while stop.run_until_cancelled(tokio::time::sleep(SIGN_EVERY)).await.is_some() {
-                if let Err(error) = audit::sign_moved(&worker.db, &worker.audit, worker.head_receiver.is_some()).await {
-                    tracing::warn!(%error, "heads of the audit are signed later");
-                }
-            }
+    tasks.every("heads of the audit", SIGN_EVERY, deps, |deps| async move {
+        if let Err(error) = audit::sign_moved(&deps.db, &deps.audit, deps.head_receiver.is_some()).await {
+            tracing::warn!(%error, "heads of the audit are signed later");
         }
     });
 }
 
 /// Lets months leave the audit that are kept no longer.
 fn export_audit(deps: &Deps, tasks: &Tasks) {
-    let worker = deps.clone();
-    let (keep_days, directory) = deps.audit_kept.clone();
-    if keep_days == 0 {
+    if deps.audit_kept.0 == 0 {
         return;
     }
-    tasks.keep("export of the audit", move |stop| {
-        let (worker, directory) = (worker.clone(), directory.clone());
-        async move {
-            loop {
-                let before_ms = audit::kept_from_ms(keep_days);
-                let export = audit::export(&worker.db, &worker.audit, &directory, before_ms);
-                // Cut off at any moment, it begins the month anew.
-                match stop.run_until_cancelled(export).await {
-                    None => return,
-                    Some(Err(error)) => tracing::error!(%error, "the audit is exported later"),
-                    Some(Ok(months)) => {
-                        for Exported { account_id, month, events, path } in months {
-                            tracing::info!(account_id = account_id.get(), month, events, path = %path.display(), "a month has left the audit");
-                        }
+    tasks.keep("export of the audit", deps, |deps, stop| async move {
+        let (keep_days, directory) = &deps.audit_kept;
+        loop {
+            let before_ms = audit::kept_from_ms(*keep_days);
+            let export = audit::export(&deps.db, &deps.audit, directory, before_ms);
+            // Cut off at any moment, it begins the month anew.
+            match stop.run_until_cancelled(export).await {
+                None => return,
+                Some(Err(error)) => tracing::error!(%error, "the audit is exported later"),
+                Some(Ok(months)) => {
+                    for Exported { account_id, month, events, path } in months {
+                        tracing::info!(account_id = account_id.get(), month, events, path = %path.display(), "a month has left the audit");
                     }
                 }
-                if stop.run_until_cancelled(tokio::time::sleep(EXPORT_EVERY)).await.is_none() {
-                    return;
-                }
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(EXPORT_EVERY)).await.is_none() {
+                return;
             }
         }
     });

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_formats::{Format, FormatError, imperva::Document};
-use portolan_ids::{AccountId, CollectionId};
+use portolan_ids::{AccountId, CollectionId, JobId};
 use portolan_record::Source;
 use portolan_runtime::now_s;
 
@@ -25,7 +25,7 @@ pub struct Outcome {
     pub host: String,
     /// One for each host, in the order of the file.
     pub collections: Vec<Target>,
-    pub job_id: String,
+    pub job_id: JobId,
     /// Endpoints that were imported and refused: together those of the file.
     pub imported: i64,
     pub refused: i64,

@@ -78,7 +78,7 @@ impl Work<'_> {
     async fn har(&self) -> Result<Result<Progress, FormatError>, Error> {
         let (deps, name, pulse) = (self.deps.clone(), self.job.job_id.clone(), self.job.pulse().clone());
         let checked = portolan_runtime::in_background(move || {
-            Ok::<_, Error>(har::validate_reader(deps.spool.open(&name, pulse)?))
+            Ok::<_, Error>(har::validate_reader(deps.spool.open(name.as_str(), pulse)?))
         });
         let entries = match checked.await?? {
             Ok(entries) => entries,
@@ -139,7 +139,7 @@ impl Work<'_> {
             source: Source::Har,
         };
         portolan_runtime::in_background(move || {
-            let file = deps.spool.open(&job.job_id, pulse)?;
+            let file = deps.spool.open(job.job_id.as_str(), pulse)?;
             let mut chunks = Chunks::new(CHUNK_BYTES_MAX);
             let mut records = 0;
             let give = |step| match sender.blocking_send(step) {
@@ -173,7 +173,7 @@ impl Work<'_> {
         let (deps, name, pulse) = (self.deps.clone(), job.job_id.clone(), job.pulse().clone());
         let text = portolan_runtime::in_background(move || {
             let mut text = Vec::new();
-            let read = deps.spool.open(&name, pulse)?.take(DOCUMENT_BYTES_MAX + 1).read_to_end(&mut text);
+            let read = deps.spool.open(name.as_str(), pulse)?.take(DOCUMENT_BYTES_MAX + 1).read_to_end(&mut text);
             Ok::<_, Error>(read.map(|_| text))
         });
         let text = match text.await?? {
@@ -216,7 +216,7 @@ pub async fn ingest_document(
     };
     let (name, kind) = (job.subject.name.clone(), UploadKind::of(format));
     let owner = Owner { account_id, user_id: job.subject.user_id.unwrap_or_default() };
-    let upload = document.upload(owner, job.key.clone(), kind, name, time);
+    let upload = document.upload(owner, job.key.as_str().into(), kind, name, time);
     let mut progress = Progress {
         total_items: upload.total,
         imported_items: upload.clean + upload.parsed_with_errors,

@@ -2,7 +2,7 @@
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
-use portolan_ids::{CollectionId, UserId};
+use portolan_ids::{CollectionId, JobId, UploadId, UserId};
 use portolan_jobs::{NewJob, Readers, Record, Subject, new_id};
 use portolan_store::{Tx, retrying};
 use uuid::Uuid;
@@ -16,7 +16,12 @@ const PAGE_DEFAULT: i64 = 50;
 const PAGE_MAX: i64 = 100;
 
 /// A job of the caller, which a write makes once: the upload is named after the write.
-pub fn new(caller: &Caller, task: Task, upload_id: &str, collection: Option<(CollectionId, &str)>) -> NewJob<Task> {
+pub fn new(
+    caller: &Caller,
+    task: Task,
+    upload_id: &UploadId,
+    collection: Option<(CollectionId, &str)>,
+) -> NewJob<Task> {
     let readers = collection.map_or(Readers::Unrestricted, |(id, _)| Readers::Collection(id));
     let name = collection.map(|(_, name)| name.to_owned()).unwrap_or_default();
     NewJob {
@@ -24,7 +29,7 @@ pub fn new(caller: &Caller, task: Task, upload_id: &str, collection: Option<(Col
         job_id: new_id(),
         task,
         subject: Subject { name, readers, user_id: Some(caller.user_id) },
-        key: upload_id.to_owned(),
+        key: upload_id.to_string(),
         needs: String::new(),
         bytes_total: 0,
     }
@@ -35,7 +40,7 @@ pub async fn finished(
     deps: &Deps,
     caller: &Caller,
     task: impl Fn(Told) -> Task,
-    upload_id: &str,
+    upload_id: &UploadId,
     finished: Finished,
 ) -> Result<Job, Error> {
     let Finished { format, collection_id, collection_name, progress } = finished;
@@ -86,21 +91,21 @@ pub async fn insert_with_file(deps: &Deps, job: NewJob<Task>) -> Result<Record, 
     let job = NewJob { needs: deps.spool_id.to_string(), ..job };
     let kept = insert(deps, &job).await?;
     if kept.job_id != job.job_id {
-        deps.spool.remove(&job.job_id).await?;
+        deps.spool.remove(job.job_id.as_str()).await?;
     }
     Ok(kept)
 }
 
 /// Marks the upload of a job as failed that the job did not complete.
 pub async fn give_up(tx: &mut Tx, job: &Record) -> Result<(), portolan_store::Error> {
-    uploads::fail_open(tx, job.account_id, &job.key, job.error.as_deref().unwrap_or_default()).await
+    uploads::fail_open(tx, job.account_id, &job.key.as_str().into(), job.error.as_deref().unwrap_or_default()).await
 }
 
 /// Removes the file of an ended job.
 pub async fn clear(deps: &Deps, job: &Record) -> Result<(), Error> {
     // A file of another process's spool is swept there: no job needs it any more.
     if job.needs == *deps.spool_id {
-        deps.spool.remove(&job.job_id).await?;
+        deps.spool.remove(job.job_id.as_str()).await?;
     }
     Ok(())
 }
@@ -114,7 +119,7 @@ pub enum Listed {
 
 impl Listed {
     /// The place in the list.
-    fn place(&self) -> (i64, &str) {
+    fn place(&self) -> (i64, &JobId) {
         match self {
             Self::Own(job) => (job.created_at, &job.job_id),
             Self::Other(job) => (job.created_at, &job.job_id),
@@ -160,7 +165,7 @@ async fn visible(deps: &Deps, caller: &Caller, mut jobs: Vec<Listed>) -> Result<
 /// `JOB_NOT_FOUND` when the account has no such job or the caller may not see its collection.
 pub async fn get(deps: &Deps, caller: &Caller, job_id: &str) -> Result<Listed, Error> {
     // Ids have one spelling, and no other text reaches the database.
-    let id = Uuid::parse_str(job_id).map_err(|_| Reason::JobNotFound)?.to_string();
+    let id = Uuid::parse_str(job_id).map_err(|_| Reason::JobNotFound)?.to_string().into();
     let found = match deps.jobs.get(caller.account_id, &id).await? {
         Some(job) => Some(Listed::Own(Box::new(job.into()))),
         None => peers::find_job(&deps.peers, caller.account_id, &id).await?.map(Listed::Other),
@@ -206,7 +211,7 @@ pub async fn cancel(deps: &Deps, caller: &Caller, job_id: &str) -> Result<Listed
 /// Where a page ended.
 struct PageEnd {
     created_at: i64,
-    job_id: String,
+    job_id: JobId,
 }
 
 impl PageEnd {
@@ -218,7 +223,7 @@ impl PageEnd {
         }
         let (created_at, job_id) = token.split_once('~').ok_or(Reason::PageTokenInvalid)?;
         let created_at = created_at.parse().map_err(|_| Reason::PageTokenInvalid)?;
-        let job_id = Uuid::parse_str(job_id).map_err(|_| Reason::PageTokenInvalid)?.to_string();
+        let job_id = Uuid::parse_str(job_id).map_err(|_| Reason::PageTokenInvalid)?.to_string().into();
         Ok(Some(Self { created_at, job_id }))
     }
 }

@@ -3,7 +3,7 @@
 use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_formats::{Format, FormatError};
-use portolan_ids::CollectionId;
+use portolan_ids::{CollectionId, UploadId};
 use portolan_runtime::now_s;
 
 use crate::model::documents::Destination;
@@ -24,7 +24,7 @@ pub async fn import(
     caller: &Caller,
     text: Option<String>,
     collection_id: Option<CollectionId>,
-) -> Result<(String, Job), Error> {
+) -> Result<(UploadId, Job), Error> {
     let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
     if let Some(upload) = rows::get(&deps.db, caller.account_id, &upload_id).await?
         && upload.status == UploadStatus::Succeeded
@@ -49,7 +49,7 @@ pub async fn import(
     let converted =
         documents::convert(deps, Format::OpenApi, text.into_bytes(), destination).await?.map_err(invalid)?;
     let notes = converted.notes();
-    let title = converted.title.clone().unwrap_or_else(|| upload_id.clone());
+    let title = converted.title.clone().unwrap_or_else(|| upload_id.to_string());
     let mut upload =
         converted.upload(caller.into(), upload_id, UploadKind::SwaggerFile, format!("OpenAPI {title}"), time);
     match target {

@@ -17,7 +17,7 @@ use portolan_api::{
     tokens::v1 as tokens,
 };
 use portolan_authz::Caller;
-use portolan_ids::{AccountId, CollectionId};
+use portolan_ids::{AccountId, CollectionId, JobId};
 use portolan_log::Positions;
 use portolan_runtime::Peers;
 
@@ -158,8 +158,8 @@ pub async fn settle_reservation(peers: &Peers, reservation_id: String, positions
 ///
 /// # Errors
 /// `UNAVAILABLE`.
-pub async fn find_job(peers: &Peers, account_id: AccountId, job_id: &str) -> Result<Option<OtherJob>> {
-    let request = common::GetJobRequest { account_id: account_id.into(), job_id: job_id.to_owned() };
+pub async fn find_job(peers: &Peers, account_id: AccountId, job_id: &JobId) -> Result<Option<OtherJob>> {
+    let request = common::GetJobRequest { account_id: account_id.into(), job_id: job_id.as_str().to_owned() };
     let found = peers.inventory_jobs().get_job(request.clone()).await?.into_inner().job;
     if let Some(found) = found {
         return Ok(Some(other_job(JobOwner::Inventory, found)));
@@ -176,11 +176,15 @@ pub async fn list_jobs(
     peers: &Peers,
     account_id: AccountId,
     page_size: i32,
-    before: Option<&(i64, String)>,
+    before: Option<&(i64, JobId)>,
 ) -> Result<Vec<OtherJob>> {
     let (before_created_at, before_job_id) = before.cloned().unwrap_or_default();
-    let request =
-        common::ListJobsRequest { account_id: account_id.into(), page_size, before_created_at, before_job_id };
+    let request = common::ListJobsRequest {
+        account_id: account_id.into(),
+        page_size,
+        before_created_at,
+        before_job_id: before_job_id.into(),
+    };
     let inventory = peers.inventory_jobs().list_jobs(request.clone()).await?.into_inner().jobs;
     let billing = peers.billing_jobs().list_jobs(request).await?.into_inner().jobs;
     let inventory = inventory.into_iter().map(|job| other_job(JobOwner::Inventory, job));
@@ -191,10 +195,15 @@ pub async fn list_jobs(
 ///
 /// # Errors
 /// `UNAVAILABLE`.
-pub async fn cancel_job(peers: &Peers, account_id: AccountId, job_id: &str, reason: &str) -> Result<Option<OtherJob>> {
+pub async fn cancel_job(
+    peers: &Peers,
+    account_id: AccountId,
+    job_id: &JobId,
+    reason: &str,
+) -> Result<Option<OtherJob>> {
     let request = common::CancelJobRequest {
         account_id: account_id.into(),
-        job_id: job_id.to_owned(),
+        job_id: job_id.as_str().to_owned(),
         reason: reason.to_owned(),
     };
     let cancelled = peers.billing_jobs().cancel_job(request).await?.into_inner().job;
@@ -204,7 +213,7 @@ pub async fn cancel_job(peers: &Peers, account_id: AccountId, job_id: &str, reas
 fn other_job(owner: JobOwner, job: common::Job) -> OtherJob {
     OtherJob {
         owner,
-        job_id: job.job_id,
+        job_id: job.job_id.into(),
         kind: job.kind,
         state: job.state,
         collection_id: job.collection_id.map(Into::into),
@@ -267,7 +276,7 @@ pub async fn announce(peers: &Peers, announcement: Announcement) {
         Some(id) => match scopes_of(peers, account_id, id).await {
             Ok(scopes) => scopes,
             Err(error) => {
-                tracing::warn!(job_id, %error, "nobody was told of the end of an import");
+                tracing::warn!(job_id = job_id.as_str(), %error, "nobody was told of the end of an import");
                 return;
             }
         },
@@ -281,12 +290,12 @@ pub async fn announce(peers: &Peers, announcement: Announcement) {
         feature: Feature::ApiCollections.into(),
         user_id: user_id.into(),
     });
-    let push = identity::NotifyAccountRequest { notice: notice.clone(), message_id: job_id.clone() };
+    let push = identity::NotifyAccountRequest { notice: notice.clone(), message_id: job_id.to_string() };
     if let Err(status) = peers.notifications().notify_account(push).await {
-        tracing::warn!(job_id, %status, "no browser was told of the end of an import");
+        tracing::warn!(job_id = job_id.as_str(), %status, "no browser was told of the end of an import");
     }
-    let message = tokens::NotifyAccountRequest { notice, message_id: job_id.clone() };
+    let message = tokens::NotifyAccountRequest { notice, message_id: job_id.to_string() };
     if let Err(status) = peers.api_keys().notify_account(message).await {
-        tracing::warn!(job_id, %status, "no Slack webhook was told of the end of an import");
+        tracing::warn!(job_id = job_id.as_str(), %status, "no Slack webhook was told of the end of an import");
     }
 }

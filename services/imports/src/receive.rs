@@ -7,7 +7,7 @@ use futures::{Stream, StreamExt as _};
 use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_formats::{Format, archive::is_archive, detect};
-use portolan_ids::CollectionId;
+use portolan_ids::{CollectionId, JobId, UploadId};
 use portolan_jobs::{NewJob, Pulse, Record, new_id};
 use sha2::{Digest as _, Sha256};
 
@@ -46,9 +46,9 @@ pub async fn create(
     caller: &Caller,
     import: NewImport,
     pieces: impl Stream<Item = Result<Bytes, Error>>,
-) -> Result<(String, String), Error> {
+) -> Result<(JobId, UploadId), Error> {
     let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
-    if let Some(job) = deps.jobs.find(caller.account_id, &upload_id).await? {
+    if let Some(job) = deps.jobs.find(caller.account_id, upload_id.as_str()).await? {
         return repeated(job, pieces).await;
     }
     if !matches!(import.content_encoding.trim().to_ascii_lowercase().as_str(), "" | "identity" | "gzip" | "zstd") {
@@ -63,7 +63,7 @@ pub async fn create(
     let job_id = new_id();
     let waiting = deps.jobs.active_bytes(caller.account_id).await?;
     let share = deps.spool.share(caller.account_id, waiting)?;
-    let mut file = deps.spool.create(&job_id, share).await?;
+    let mut file = deps.spool.create(job_id.as_str(), share).await?;
     let mut prefix = Vec::new();
     let mut decided = None;
     let mut pieces = std::pin::pin!(pieces);
@@ -98,7 +98,7 @@ pub async fn create(
 
 /// The job of a write that was made before, if it is the same file that comes again. The whole file is read: only its end
 /// tells.
-async fn repeated(job: Record, pieces: impl Stream<Item = Result<Bytes, Error>>) -> Result<(String, String), Error> {
+async fn repeated(job: Record, pieces: impl Stream<Item = Result<Bytes, Error>>) -> Result<(JobId, UploadId), Error> {
     let mut digest = Sha256::new();
     let mut bytes = 0;
     let mut pieces = std::pin::pin!(pieces);
@@ -113,9 +113,9 @@ async fn repeated(job: Record, pieces: impl Stream<Item = Result<Bytes, Error>>)
     same(job, &hex::encode(digest.finalize()))
 }
 
-fn same(job: Record, content_digest: &str) -> Result<(String, String), Error> {
+fn same(job: Record, content_digest: &str) -> Result<(JobId, UploadId), Error> {
     if job.arguments["content_digest"] == content_digest {
-        Ok((job.job_id, job.key))
+        Ok((job.job_id, job.key.into()))
     } else {
         Err(Reason::IdempotencyKeyReused.into())
     }

@@ -14,7 +14,7 @@ pub async fn forget(deps: &Deps) -> Result<(), Error> {
             break;
         }
         for (account_id, upload_id) in old {
-            uploads::delete(&deps.db, account_id.into(), &upload_id).await?;
+            uploads::delete(&deps.db, account_id, &upload_id).await?;
         }
     }
     deps.jobs.forget().await?;
@@ -27,7 +27,7 @@ pub async fn sweep(deps: &Deps) -> Result<(), Error> {
     deps.spool.remove_partial().await?;
     for name in deps.spool.files().await? {
         // A file is stored before its job, so the newest may still be without one.
-        if !deps.jobs.is_active(&deps.spool_id, &name).await? && !deps.spool.is_recent(&name).await? {
+        if !deps.jobs.is_active(&deps.spool_id, &name.as_str().into()).await? && !deps.spool.is_recent(&name).await? {
             deps.spool.remove(&name).await?;
         }
     }

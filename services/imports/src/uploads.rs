@@ -2,7 +2,7 @@
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
-use portolan_ids::CollectionId;
+use portolan_ids::{CollectionId, JobId, UploadId};
 use portolan_jobs::{Job, Step};
 use portolan_log::Positions;
 use portolan_outbox::Change;
@@ -20,7 +20,7 @@ use crate::{Deps, Error, jobs, sight::Sight, targets};
 
 /// An upload that the caller may read: their own, one of a collection that they see, and, of several or unknown
 /// collections, whoever sees all of them. To others it is as good as missing.
-async fn find(deps: &Deps, caller: &Caller, upload_id: &str) -> Result<Option<Upload>, Error> {
+async fn find(deps: &Deps, caller: &Caller, upload_id: &UploadId) -> Result<Option<Upload>, Error> {
     let Some(upload) = rows::get(&deps.db, caller.account_id, upload_id).await? else { return Ok(None) };
     if upload.is_of(caller) {
         return Ok(Some(upload));
@@ -34,7 +34,7 @@ async fn find(deps: &Deps, caller: &Caller, upload_id: &str) -> Result<Option<Up
 ///
 /// # Errors
 /// `UPLOAD_ID_INVALID` when the account has no such upload.
-pub async fn get(deps: &Deps, caller: &Caller, upload_id: &str) -> Result<(Upload, Vec<Operation>), Error> {
+pub async fn get(deps: &Deps, caller: &Caller, upload_id: &UploadId) -> Result<(Upload, Vec<Operation>), Error> {
     let upload = find(deps, caller, upload_id).await?;
     let upload = upload.filter(|upload| !upload.kind.is_postman()).ok_or(Reason::UploadIdInvalid)?;
     let operations = rows::list_with_errors(&deps.db, caller.account_id, upload_id).await?;
@@ -43,9 +43,9 @@ pub async fn get(deps: &Deps, caller: &Caller, upload_id: &str) -> Result<(Uploa
 
 /// # Errors
 /// `UPLOAD_ID_REQUIRED`, and `UPLOAD_NOT_FOUND` when the account has no such upload.
-pub async fn postman_log(deps: &Deps, caller: &Caller, upload_id: Option<String>) -> Result<PostmanLog, Error> {
+pub async fn postman_log(deps: &Deps, caller: &Caller, upload_id: Option<UploadId>) -> Result<PostmanLog, Error> {
     let upload = find_postman(deps, caller, upload_id).await?;
-    let (account_id, upload_id) = (caller.account_id, upload.upload_id.as_str());
+    let (account_id, upload_id) = (caller.account_id, &upload.upload_id);
     if upload.status != UploadStatus::Succeeded {
         return Ok(PostmanLog { upload, groups: Vec::new(), with_errors: Vec::new(), first: Vec::new() });
     }
@@ -55,8 +55,8 @@ pub async fn postman_log(deps: &Deps, caller: &Caller, upload_id: Option<String>
     Ok(PostmanLog { groups, with_errors, first, upload })
 }
 
-async fn find_postman(deps: &Deps, caller: &Caller, upload_id: Option<String>) -> Result<Upload, Error> {
-    let upload_id = upload_id.filter(|id| !id.trim().is_empty()).ok_or(Reason::UploadIdRequired)?;
+async fn find_postman(deps: &Deps, caller: &Caller, upload_id: Option<UploadId>) -> Result<Upload, Error> {
+    let upload_id = upload_id.filter(|id| !id.as_str().trim().is_empty()).ok_or(Reason::UploadIdRequired)?;
     let upload = find(deps, caller, &upload_id).await?;
     Ok(upload.filter(|upload| upload.kind.is_postman()).ok_or(Reason::UploadNotFound)?)
 }
@@ -65,8 +65,8 @@ async fn find_postman(deps: &Deps, caller: &Caller, upload_id: Option<String>) -
 ///
 /// # Errors
 /// `UPLOAD_ID_REQUIRED`, `UPLOAD_NOT_FOUND`.
-pub async fn delete(deps: &Deps, caller: &Caller, upload_id: Option<String>) -> Result<(), Error> {
-    let upload_id = upload_id.filter(|id| !id.trim().is_empty()).ok_or(Reason::UploadIdRequired)?;
+pub async fn delete(deps: &Deps, caller: &Caller, upload_id: Option<UploadId>) -> Result<(), Error> {
+    let upload_id = upload_id.filter(|id| !id.as_str().trim().is_empty()).ok_or(Reason::UploadIdRequired)?;
     let upload = find(deps, caller, &upload_id).await?.ok_or(Reason::UploadNotFound)?;
     let own = ids::upload(caller.account_id, &format!("delete/{upload_id}"));
     let job = &jobs::new(caller, Task::DeleteUpload { upload_id: upload.upload_id }, &own, None);
@@ -85,7 +85,12 @@ pub async fn delete(deps: &Deps, caller: &Caller, upload_id: Option<String>) -> 
 }
 
 /// Removes a part of an upload, the upload itself last. The log of the database is emptied before the step that ends it.
-pub async fn remove_some(deps: &Deps, tx: &mut Tx, job: &Job<Task>, upload_id: &str) -> Result<Step<Cursor>, Error> {
+pub async fn remove_some(
+    deps: &Deps,
+    tx: &mut Tx,
+    job: &Job<Task>,
+    upload_id: &UploadId,
+) -> Result<Step<Cursor>, Error> {
     if job.cursor.rows_removed {
         return Ok(Step::Over { done: 0, outcome: Value::Null });
     }
@@ -106,10 +111,10 @@ pub async fn remove_some(deps: &Deps, tx: &mut Tx, job: &Job<Task>, upload_id: &
 pub async fn approve(
     deps: &Deps,
     caller: &Caller,
-    upload_id: &str,
+    upload_id: &UploadId,
     import_type: ImportType,
     postman: bool,
-) -> Result<String, Error> {
+) -> Result<JobId, Error> {
     let account_id = caller.account_id;
     let upload = find(deps, caller, upload_id).await?;
     let fits = |upload: &Upload| upload.status == UploadStatus::Succeeded && upload.kind.is_postman() == postman;

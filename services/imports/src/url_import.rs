@@ -8,6 +8,7 @@ use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_fetch::{FetchError, Request};
 use portolan_formats::{Format, detect, har};
+use portolan_ids::JobId;
 use portolan_jobs::{Attempt, Job};
 use portolan_record::{Record, Source};
 
@@ -36,7 +37,7 @@ pub async fn create(
     caller: &Caller,
     mut import: UrlImport,
     collection_name: Option<String>,
-) -> Result<(Target, String), Error> {
+) -> Result<(Target, JobId), Error> {
     import.url = import.url.trim().to_owned();
     if import.url.is_empty() {
         return Err(Reason::UrlRequired.into());

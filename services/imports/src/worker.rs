@@ -18,25 +18,17 @@ const FORGET_EVERY: Duration = Duration::from_secs(600);
 
 pub(crate) fn start(deps: &Deps, tasks: &Tasks) {
     for _ in 0..WORKERS {
-        let deps = deps.clone();
-        tasks.keep("jobs of imports", move |stop| {
-            let deps = deps.clone();
-            async move { deps.jobs.run(&deps, &stop).await }
-        });
+        tasks.keep("jobs of imports", deps, |deps, stop| async move { deps.jobs.run(&deps, &stop).await });
     }
-    let deps = deps.clone();
-    tasks.keep("retention of imports", move |stop| {
-        let deps = deps.clone();
-        async move { keep_tidy(&deps, &stop).await }
-    });
+    tasks.keep("retention of imports", deps, keep_tidy);
 }
 
-async fn keep_tidy(deps: &Deps, stop: &CancellationToken) {
+async fn keep_tidy(deps: Deps, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        if let Err(error) = retention::sweep(deps).await {
+        if let Err(error) = retention::sweep(&deps).await {
             tracing::warn!(%error, "spooled files could not be swept");
         }
-        if let Err(error) = retention::forget(deps).await {
+        if let Err(error) = retention::forget(&deps).await {
             tracing::warn!(%error, "old jobs and uploads could not be removed");
         }
         tokio::select! {
@@ -98,7 +90,7 @@ impl Work for Deps {
     async fn ended(&self, record: &Record) {
         // The next sweep finds what stays.
         if let Err(error) = jobs::clear(self, record).await {
-            tracing::warn!(job_id = record.job_id, %error, "what a job leaves could not be removed");
+            tracing::warn!(job_id = record.job_id.as_str(), %error, "what a job leaves could not be removed");
         }
         announce::end(self, record.clone().into());
     }

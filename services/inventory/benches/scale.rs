@@ -220,7 +220,7 @@ fn caller() -> Caller {
     Caller {
         account_id: ACCOUNT,
         user_id: UserId(1),
-        organization_id: "o".to_owned(),
+        organization_id: "o".into(),
         scope: Scope::Api,
         credential: CredentialKind::ExternalApiKey,
         credential_id: String::new(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portolan_authz::Caller;
 use portolan_engine::{AccessPolicy, AccessType, Method};
-use portolan_ids::{AccountId, CollectionId};
+use portolan_ids::{AccountId, CollectionId, JobId};
 use portolan_record::Record;
 use portolan_store::{Tx, retrying};
 
@@ -33,16 +33,16 @@ const COLLECTIONS_PER_QUERY: usize = 128;
 
 /// Has the access types of all endpoints decided anew; answers the job's id. A request that comes while the job runs
 /// makes it start again.
-pub async fn apply(deps: &Deps, caller: &Caller) -> Result<String, Error> {
+pub async fn apply(deps: &Deps, caller: &Caller) -> Result<JobId, Error> {
     start(deps, caller.account_id, Task::ApplyAccessTypes).await
 }
 
 /// Has the access type of every collection derived from its endpoints; answers the job's id.
-pub async fn reset_collections(deps: &Deps, caller: &Caller) -> Result<String, Error> {
+pub async fn reset_collections(deps: &Deps, caller: &Caller) -> Result<JobId, Error> {
     start(deps, caller.account_id, Task::ResetCollectionAccessTypes).await
 }
 
-async fn start(deps: &Deps, account_id: AccountId, task: Task) -> Result<String, Error> {
+async fn start(deps: &Deps, account_id: AccountId, task: Task) -> Result<JobId, Error> {
     let job_id = retrying(|| async {
         let mut tx = deps.db.begin().await?;
         let job_id = jobs::ask(deps, &mut tx, account_id, task.clone()).await?;

@@ -1,4 +1,4 @@
-use portolan_ids::AccountId;
+use portolan_ids::{AccountId, JobId};
 use portolan_store::Tx;
 
 use crate::{Deps, Error, model::jobs::Task};
@@ -8,6 +8,6 @@ use crate::{Deps, Error, model::jobs::Task};
 ///
 /// A step holds its job before it holds collections. Who asks does so in the same order, before anything of a collection is
 /// written: otherwise the two wait for each other until the server breaks one of them off.
-pub(crate) async fn ask(deps: &Deps, tx: &mut Tx, account_id: AccountId, task: Task) -> Result<String, Error> {
+pub(crate) async fn ask(deps: &Deps, tx: &mut Tx, account_id: AccountId, task: Task) -> Result<JobId, Error> {
     Ok(deps.jobs.ask(tx, account_id, &task, &task.subject()).await?)
 }

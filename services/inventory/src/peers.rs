@@ -11,7 +11,7 @@ use portolan_api::{
     imports::v1::{DeleteUploadsRequest, GetSpecificationRequest, RedactUploadsRequest, Specification},
 };
 use portolan_authz::Caller;
-use portolan_ids::{AccountId, CollectionId};
+use portolan_ids::{AccountId, CollectionId, OrganizationId};
 use portolan_runtime::Peers;
 
 /// Shows a collection to a caller who sees only some.
@@ -50,7 +50,7 @@ pub async fn ranges(peers: &Peers, account_id: AccountId) -> Result<Ranges> {
 
 /// An organization with its accounts.
 pub struct Organization {
-    pub id: String,
+    pub id: OrganizationId,
     pub account_ids: BTreeSet<AccountId>,
 }
 
@@ -62,7 +62,7 @@ pub async fn organization(peers: &Peers, account_id: AccountId) -> Result<Organi
     let request = FindOrganizationRequest { by: Some(By::AccountId(account_id.into())) };
     let found = peers.directory().find_organization(request).await?.into_inner().organization;
     let found = found.ok_or(Reason::OrganizationNotFound)?;
-    Ok(Organization { id: found.id, account_ids: found.account_ids.into_iter().map(Into::into).collect() })
+    Ok(Organization { id: found.id.into(), account_ids: found.account_ids.into_iter().map(Into::into).collect() })
 }
 
 /// The account of a customer workspace of a vendor.

@@ -99,14 +99,22 @@ pub async fn list_collections(
     let mut known: HashMap<CollectionId, PlatformRow> =
         rows::list(&deps.db, caller.account_id).await?.into_iter().collect();
     let visible = collections::list(deps, caller).await?;
-    let mut page = Vec::new();
-    for collection in visible.into_iter().skip(skip).take(take) {
-        let mut row = known.remove(&collection.id).unwrap_or_else(|| PlatformRow::of(&collection));
-        if row.url.is_none() && collection.host_name.is_none() {
-            let url = rows::first_url(&deps.db, caller.account_id, collection.id).await?;
-            row.url = url.map(|url| SplitUrl::new(&url).origin.to_owned()).filter(|origin| !origin.is_empty());
+    let mut page: Vec<_> = visible
+        .into_iter()
+        .skip(skip)
+        .take(take)
+        .map(|collection| {
+            let row = known.remove(&collection.id).unwrap_or_else(|| PlatformRow::of(&collection));
+            PlatformCollection { collection, row }
+        })
+        .collect();
+    let is_unplaced = |one: &PlatformCollection| one.row.url.is_none() && one.collection.host_name.is_none();
+    let ids: Vec<_> = page.iter().filter(|one| is_unplaced(one)).map(|one| one.collection.id).collect();
+    let urls = rows::first_urls(&deps.db, caller.account_id, &ids).await?;
+    for PlatformCollection { collection, row } in &mut page {
+        if let Some(url) = urls.get(&collection.id) {
+            row.url = Some(SplitUrl::new(url).origin.to_owned()).filter(|origin| !origin.is_empty());
         }
-        page.push(PlatformCollection { collection, row });
     }
     Ok(page)
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portolan_authz::Caller;
 use portolan_engine::{Aggregate, EndpointDelta, Method, ParameterKey, Sample, template::BodyNames};
-use portolan_ids::{AccountId, CollectionId};
+use portolan_ids::{AccountId, CollectionId, JobId};
 use portolan_outbox::Change;
 use portolan_record::Record;
 use portolan_store::{Tx, Value, retrying};
@@ -43,7 +43,7 @@ pub async fn update(
     caller: &Caller,
     collection_id: CollectionId,
     is_redacted: bool,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<JobId>, Error> {
     let known = access::writable(deps, caller, collection_id).await?;
     let job_id = retrying(|| async {
         let mut tx = deps.db.begin().await?;

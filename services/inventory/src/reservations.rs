@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portolan_engine::template::RawEndpoint;
-use portolan_ids::{AccountId, CollectionId};
+use portolan_ids::{AccountId, CollectionId, OrganizationId};
 use portolan_log::Positions;
 use portolan_runtime::now_s;
 use portolan_store::Tx;
@@ -82,7 +82,7 @@ pub async fn reserve(deps: &Deps, account_id: AccountId, id: &str, wanted: Wante
 
 /// Who uses what one plan allows.
 pub(crate) struct Plan {
-    organization_id: String,
+    organization_id: OrganizationId,
     /// All accounts of the organization.
     accounts: BTreeSet<AccountId>,
 }

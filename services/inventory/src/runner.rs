@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use portolan_engine::AccessPolicy;
-use portolan_ids::AccountId;
+use portolan_ids::{AccountId, JobId};
 use portolan_jobs::{Attempt, Error as JobError, Job, Work};
 use portolan_store::Tx;
 
@@ -98,12 +98,12 @@ impl Deps {
 
 /// Works on a job that was just asked for, so that small accounts see its effect with the answer. What is left after two
 /// seconds is done in the background.
-pub async fn run_inline(deps: &Deps, account_id: AccountId, job_id: &str) {
+pub async fn run_inline(deps: &Deps, account_id: AccountId, job_id: &JobId) {
     deps.jobs.run_inline(deps, account_id, job_id, INLINE_MAX).await;
 }
 
 /// As [`run_inline`] for what a request asked for; of several jobs the background does all.
-pub async fn follow_up(deps: &Deps, account_id: AccountId, job_ids: &[String]) {
+pub async fn follow_up(deps: &Deps, account_id: AccountId, job_ids: &[JobId]) {
     match job_ids {
         [job_id] => run_inline(deps, account_id, job_id).await,
         _ => deps.jobs.notify(),

@@ -38,20 +38,14 @@ pub fn start(deps: &Deps, tasks: &Tasks) {
         metrics::counter!(name).increment(0);
     }
     for partition in 0..deps.log.partitions() {
-        let (deps, catalogs) = (deps.clone(), catalogs.clone());
-        tasks.keep("a partition", move |stop| partition::run(deps.clone(), catalogs.clone(), partition, stop));
+        let catalogs = catalogs.clone();
+        tasks.keep("a partition", deps, move |deps, stop| partition::run(deps, catalogs.clone(), partition, stop));
     }
-    let own = || deps.clone();
-    let (jobs, old, lag, db) = (own(), own(), own(), deps.db.clone());
-    tasks.keep("jobs of the inventory", move |stop| {
-        let deps = jobs.clone();
-        async move { deps.jobs.run(&deps, &stop).await }
-    });
-    tasks.keep("retention of the inventory", move |stop| forget_old(old.clone(), stop));
-    tasks.keep("measuring of the lag", move |stop| measure_lag(lag.clone(), stop));
-    tasks.keep("signs of life", move |stop| attempts::show_life(db.clone(), stop));
-    let rules = own();
-    tasks.keep("rules of templates", move |stop| retemplating::ask_where_due(rules.clone(), stop));
+    tasks.keep("jobs of the inventory", deps, |deps, stop| async move { deps.jobs.run(&deps, &stop).await });
+    tasks.keep("retention of the inventory", deps, forget_old);
+    tasks.keep("measuring of the lag", deps, measure_lag);
+    tasks.keep("signs of life", &deps.db, attempts::show_life);
+    tasks.keep("rules of templates", deps, retemplating::ask_where_due);
 }
 
 /// Keeps what is remembered of old appends and old calls from growing.

@@ -11,7 +11,7 @@ use portolan_api::{
     inventory::v1::{ListEdgeEndpointsRequest, NameCollectionsRequest},
 };
 use portolan_authz::{Grant, Scope};
-use portolan_ids::{AccountId, NamedCollectionId, UserId};
+use portolan_ids::{AccountId, NamedCollectionId, OrganizationId, UserId};
 use portolan_runtime::Peers;
 
 use crate::model::{
@@ -55,8 +55,8 @@ pub async fn find_organization(peers: &Peers, lookup: Lookup) -> Result<Option<O
 ///
 /// # Errors
 /// `UNAVAILABLE`.
-pub async fn organization(peers: &Peers, id: String) -> Result<Option<Organization>> {
-    organization_by(peers, By::Id(id)).await
+pub async fn organization(peers: &Peers, id: OrganizationId) -> Result<Option<Organization>> {
+    organization_by(peers, By::Id(id.into())).await
 }
 
 async fn organization_by(peers: &Peers, by: By) -> Result<Option<Organization>> {
@@ -69,7 +69,7 @@ async fn organization_by(peers: &Peers, by: By) -> Result<Option<Organization>> 
             OrganizationState::Suspended | OrganizationState::Unspecified => State::Suspended,
         };
         let OrganizationRecord { id, public_id, account_ids, .. } = found;
-        Organization { id, public_id, account_ids: account_ids.into_iter().map(Into::into).collect(), state }
+        Organization { id: id.into(), public_id, account_ids: account_ids.into_iter().map(Into::into).collect(), state }
     }))
 }
 

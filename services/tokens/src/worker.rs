@@ -5,11 +5,7 @@ use portolan_runtime::Tasks;
 use crate::Deps;
 
 pub(crate) fn start(deps: &Deps, tasks: &Tasks) {
-    let edge = deps.edge.clone();
-    tasks.keep("changes for the edge", move |stop| {
-        let edge = edge.clone();
-        async move { edge.follow(&stop).await }
-    });
+    tasks.keep("changes for the edge", &deps.edge, |edge, stop| async move { edge.follow(&stop).await });
     let failures = deps.failures.clone();
     tasks.stopping(async move {
         let _ = failures.flush().await;

@@ -1,3 +1,4 @@
+use portolan_ids::JobId;
 use portolan_store::{Error, Tx, Value as Column, args};
 use serde_json::Value;
 
@@ -29,7 +30,7 @@ pub(crate) async fn ask<T: Task>(
     seal: &Seal,
     job: &NewJob<T>,
     now: i64,
-) -> Result<String, Error> {
+) -> Result<JobId, Error> {
     let (kind, arguments, is_sealed) = written(seal, job)?;
     let active_name = format!("{kind} {}", job.subject.name);
     let row = row(service, job, (kind, arguments, is_sealed), Some(active_name), None, None, now);
@@ -47,7 +48,7 @@ pub(crate) async fn add<T: Task>(
 ) -> Result<bool, Error> {
     let written = written(seal, job)?;
     // Its id is its name: no other job is the same work.
-    let active_name = done.is_none().then(|| job.job_id.clone());
+    let active_name = done.is_none().then(|| job.job_id.to_string());
     let row = row(service, job, written, active_name, Some(job.key.clone()), done, now);
     Ok(tx.execute(ADD, row).await? == 1)
 }

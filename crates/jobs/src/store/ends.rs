@@ -1,4 +1,4 @@
-use portolan_ids::{AccountId, CollectionId};
+use portolan_ids::{AccountId, CollectionId, JobId};
 use portolan_store::{Db, Error, Tx, args};
 use serde_json::Value;
 
@@ -79,7 +79,7 @@ pub(crate) async fn cancel(
     tx: &mut Tx,
     service: &str,
     account_id: AccountId,
-    job_id: &str,
+    job_id: &JobId,
     reason: &str,
     now: i64,
 ) -> Result<Option<Record>, Error> {
@@ -112,7 +112,7 @@ const REPLACE_OUTCOME: &str = "UPDATE jobs SET outcome = $4, cursor = 'null' \
 pub(crate) async fn replace_outcome(
     db: &Db,
     account_id: AccountId,
-    job_id: &str,
+    job_id: &JobId,
     outcome: &Value,
 ) -> Result<(), Error> {
     let row = args![db.service(), account_id, job_id, outcome.to_string()];

@@ -1,4 +1,4 @@
-use portolan_ids::{AccountId, CollectionId};
+use portolan_ids::{AccountId, CollectionId, JobId};
 use portolan_store::{Db, Error, args};
 
 use super::rows::{Key, columns, record};
@@ -7,7 +7,7 @@ use crate::job::Record;
 const SELECT_ONE: &str =
     concat!("SELECT ", columns!(), " FROM jobs WHERE service = $1 AND account_id = $2 AND job_id = $3");
 
-pub(crate) async fn get(db: &Db, account_id: AccountId, job_id: &str) -> Result<Option<Record>, Error> {
+pub(crate) async fn get(db: &Db, account_id: AccountId, job_id: &JobId) -> Result<Option<Record>, Error> {
     let row = db.fetch_optional(SELECT_ONE, args![db.service(), account_id, job_id]).await?;
     row.map(|row| record(&row)).transpose()
 }
@@ -30,7 +30,7 @@ const SELECT_PAGE: &str = concat!(
 pub(crate) async fn page(
     db: &Db,
     account_id: AccountId,
-    before: (i64, &str),
+    before: (i64, &JobId),
     limit: i64,
 ) -> Result<Vec<Record>, Error> {
     let rows = db.fetch_all(SELECT_PAGE, args![db.service(), account_id, before.0, before.1, limit]).await?;
@@ -75,7 +75,7 @@ pub(crate) async fn ended_of(
 const IS_ACTIVE: &str =
     "SELECT 1 FROM jobs WHERE service = $1 AND needs = $2 AND job_id = $3 AND active_name IS NOT NULL LIMIT 1";
 
-pub(crate) async fn is_active(db: &Db, needs: &str, job_id: &str) -> Result<bool, Error> {
+pub(crate) async fn is_active(db: &Db, needs: &str, job_id: &JobId) -> Result<bool, Error> {
     Ok(db.fetch_optional(IS_ACTIVE, args![db.service(), needs, job_id]).await?.is_some())
 }
 

@@ -1,4 +1,4 @@
-use portolan_ids::{AccountId, CollectionId, NamedCollectionId, UserId};
+use portolan_ids::{AccountId, CollectionId, JobId, NamedCollectionId, UserId};
 use portolan_store::{Error, Row};
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ pub(super) use columns;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     pub account_id: AccountId,
-    pub job_id: String,
+    pub job_id: JobId,
 }
 
 impl Key {

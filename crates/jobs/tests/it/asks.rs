@@ -1,4 +1,4 @@
-use portolan_ids::{CollectionId, UserId};
+use portolan_ids::{CollectionId, JobId, UserId};
 use portolan_jobs::{NewJob, Readers, State, Subject, new_id};
 use portolan_store::args;
 use portolan_testkit::TestDb;
@@ -39,7 +39,7 @@ pub async fn a_write_makes_one_job(test: TestDb) {
 pub async fn arguments_that_hold_a_secret_are_sealed(test: TestDb) {
     let world = World::new(test).await;
     let secret = || Task::Secret { password: "hunter2".to_owned() };
-    let stored = async |job_id: &str| {
+    let stored = async |job_id: &JobId| {
         let row = world.test.db.fetch_one("SELECT arguments FROM jobs WHERE job_id = $1", args![job_id]).await.unwrap();
         row.get::<String>("arguments").unwrap()
     };

@@ -119,7 +119,7 @@ pub async fn a_request_works_on_its_job_for_a_while(test: TestDb) {
     world.run("worker").await;
     assert_eq!((world.get(&large).await.state, world.counted().await), (State::Succeeded, vec![0, 0, 1, 1, 2]));
     // One that is over is left alone, and one of nobody too.
-    for job_id in [large.as_str(), "none"] {
+    for job_id in [&large, &"none".into()] {
         world.jobs.run_inline(&world.worker, ACCOUNT, job_id, Duration::from_secs(60)).await;
     }
 }

@@ -1,3 +1,4 @@
+use portolan_ids::JobId;
 use portolan_jobs::{Jobs, LEASE_S, State};
 use portolan_store::Store;
 use portolan_testkit::TestDb;
@@ -114,7 +115,7 @@ pub async fn one_account_does_not_hold_up_another(test: TestDb) {
     one.arrival().await;
     let next = world.process(&two);
     two.arrival().await;
-    let state = async |account_id, id: &str| world.jobs.get(account_id, id).await.unwrap().unwrap().state;
+    let state = async |account_id, id: &JobId| world.jobs.get(account_id, id).await.unwrap().unwrap().state;
     assert_eq!(state(OTHER_ACCOUNT, &theirs.job_id).await, State::Running);
     assert_eq!(state(ACCOUNT, &first[1]).await, State::Pending);
     for (worker, process) in [(one, busy), (two, next)] {

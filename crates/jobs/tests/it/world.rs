@@ -9,7 +9,7 @@ use std::{
 };
 
 use portolan_api::Reason;
-use portolan_ids::{AccountId, CollectionId};
+use portolan_ids::{AccountId, CollectionId, JobId};
 use portolan_jobs::{Attempt, Clock, Error, Job, Jobs, NewJob, Readers, Record, Step, Subject, Work, new_id};
 use portolan_runtime::{Keys, Secrets};
 use portolan_store::{Tx, args};
@@ -210,7 +210,7 @@ impl World {
         Subject { name: "all".to_owned(), readers: Readers::Collection(CollectionId(3)), user_id: None }
     }
 
-    pub async fn ask(&self, task: Task) -> String {
+    pub async fn ask(&self, task: Task) -> JobId {
         self.jobs.request(ACCOUNT, &task, &Self::subject()).await.unwrap()
     }
 
@@ -233,7 +233,7 @@ impl World {
         added
     }
 
-    pub async fn cancel(&self, account_id: AccountId, job_id: &str, reason: &str) -> Option<Record> {
+    pub async fn cancel(&self, account_id: AccountId, job_id: &JobId, reason: &str) -> Option<Record> {
         self.jobs.cancel_now(account_id, job_id, reason).await.unwrap()
     }
 
@@ -253,7 +253,7 @@ impl World {
         Process { stop, handle: tokio::spawn(async move { jobs.run_due(&worker, "process", &stopped).await.unwrap() }) }
     }
 
-    pub async fn get(&self, job_id: &str) -> Record {
+    pub async fn get(&self, job_id: &JobId) -> Record {
         self.jobs.get(ACCOUNT, job_id).await.unwrap().unwrap()
     }
 

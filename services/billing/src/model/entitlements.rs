@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use portolan_ids::{OrganizationId, PlanId};
 use serde::{Deserialize, Serialize};
 
 use super::{features, usage::Totals};
@@ -22,7 +23,7 @@ pub struct Access {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entitlements {
     /// Of the provider.
-    pub plan_id: String,
+    pub plan_id: PlanId,
     /// As the provider calls the kind of plan.
     pub plan_type: String,
     /// For how long features work on after a limit was reached.
@@ -110,7 +111,7 @@ pub struct FeatureState {
 /// The plan of an organization, with what is used of it.
 pub struct State {
     /// Whose state it is.
-    pub organization_id: String,
+    pub organization_id: OrganizationId,
     /// What it may use.
     pub plan: Entitlements,
     /// Of the plan; grows with every change.

@@ -1,6 +1,6 @@
 //! Organizations as billing knows them.
 
-use portolan_ids::AccountId;
+use portolan_ids::{AccountId, OrganizationId, PlanId};
 
 use super::entitlements::Entitlements;
 
@@ -8,7 +8,7 @@ use super::entitlements::Entitlements;
 #[derive(Clone, Debug, Default)]
 pub struct Organization {
     /// `None` before the first subscription.
-    pub plan_id: Option<String>,
+    pub plan_id: Option<PlanId>,
     /// The provider knows it as a customer.
     pub is_customer: bool,
     /// Grows with every change of the plan.
@@ -25,7 +25,7 @@ pub struct Organization {
 #[derive(Clone, Debug, Default)]
 pub struct FoundOrganization {
     /// A UUID.
-    pub id: String,
+    pub id: OrganizationId,
     /// As its administrator calls it.
     pub name: String,
     /// Its accounts.

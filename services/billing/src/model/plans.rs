@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use portolan_ids::{CustomerId, OrganizationId, PlanId};
 use serde::Deserialize;
 
 use super::{
@@ -15,10 +16,10 @@ const DEFAULT: &str = include_str!("plans.toml");
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plans {
-    default_plan: String,
-    plans: BTreeMap<String, PlanEntry>,
+    default_plan: PlanId,
+    plans: BTreeMap<PlanId, PlanEntry>,
     #[serde(default)]
-    organizations: BTreeMap<String, OrganizationEntry>,
+    organizations: BTreeMap<OrganizationId, OrganizationEntry>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -37,8 +38,8 @@ struct PlanEntry {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OrganizationEntry {
-    plan: Option<String>,
-    customer_id: Option<String>,
+    plan: Option<PlanId>,
+    customer_id: Option<CustomerId>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -66,33 +67,33 @@ impl Plans {
     }
 
     /// Whether there is a plan of this id.
-    pub fn contains(&self, plan_id: &str) -> bool {
+    pub fn contains(&self, plan_id: &PlanId) -> bool {
         self.plans.contains_key(plan_id)
     }
 
     /// The plan that an organization begins with.
-    pub fn first_plan(&self, organization_id: &str) -> &str {
-        let configured = self.organizations.get(organization_id).and_then(|entry| entry.plan.as_deref());
+    pub fn first_plan(&self, organization_id: &OrganizationId) -> &PlanId {
+        let configured = self.organizations.get(organization_id).and_then(|entry| entry.plan.as_ref());
         configured.unwrap_or(&self.default_plan)
     }
 
     /// The customer id configured for an organization; its own id without one.
-    pub fn customer_id<'p>(&'p self, organization_id: &'p str) -> &'p str {
-        let configured = self.organizations.get(organization_id).and_then(|entry| entry.customer_id.as_deref());
-        configured.unwrap_or(organization_id)
+    pub fn customer_id(&self, organization_id: &OrganizationId) -> CustomerId {
+        let configured = self.organizations.get(organization_id).and_then(|entry| entry.customer_id.clone());
+        configured.unwrap_or_else(|| organization_id.as_str().into())
     }
 
     /// The organization with this configured customer id.
-    pub fn organization_of_customer(&self, customer_id: &str) -> Option<&str> {
+    pub fn organization_of_customer(&self, customer_id: &CustomerId) -> Option<&OrganizationId> {
         let mut entries = self.organizations.iter();
-        entries.find(|(_, entry)| entry.customer_id.as_deref() == Some(customer_id)).map(|(id, _)| id.as_str())
+        entries.find(|(_, entry)| entry.customer_id.as_ref() == Some(customer_id)).map(|(id, _)| id)
     }
 
     /// What a plan includes; a plan that the file no longer has includes nothing.
-    pub fn entitlements(&self, plan_id: &str) -> Entitlements {
+    pub fn entitlements(&self, plan_id: &PlanId) -> Entitlements {
         let Some(plan) = self.plans.get(plan_id) else {
-            tracing::warn!(plan_id, "an organization has a plan that the plans file does not have");
-            return Entitlements { plan_id: plan_id.to_owned(), expired: true, ..Entitlements::default() };
+            tracing::warn!(plan_id = plan_id.as_str(), "an organization has a plan that the plans file does not have");
+            return Entitlements { plan_id: plan_id.clone(), expired: true, ..Entitlements::default() };
         };
         let access = |allowance: &Allowance| match allowance {
             Allowance::Granted(granted) => Access { is_granted: *granted, limit: UNLIMITED },
@@ -100,7 +101,7 @@ impl Plans {
             Allowance::Word(_) => Access { is_granted: true, limit: UNLIMITED },
         };
         Entitlements {
-            plan_id: plan_id.to_owned(),
+            plan_id: plan_id.clone(),
             plan_type: plan.name.clone(),
             grace_s: plan.grace_s,
             expired: false,
@@ -147,7 +148,7 @@ mod tests {
     #[test]
     fn the_compiled_in_plan_has_no_limits() {
         let plans = Plans::compiled_in();
-        let entitlements = plans.entitlements(plans.first_plan("any"));
+        let entitlements = plans.entitlements(plans.first_plan(&"any".into()));
         assert_eq!(entitlements.access("ACTIVE_ENDPOINTS"), Access { is_granted: true, limit: UNLIMITED });
     }
 
@@ -158,12 +159,12 @@ mod tests {
              RBAC_FEATURE = false\nTEST_RUNS = \"unlimited\"\n[organizations.o1]\ncustomer_id = \"cust_1\"",
         )
         .unwrap();
-        let free = plans.entitlements(plans.first_plan("o1"));
+        let free = plans.entitlements(plans.first_plan(&"o1".into()));
         assert_eq!(free.access("ACTIVE_ENDPOINTS"), Access { is_granted: true, limit: 10 });
         assert!(!free.access("RBAC_FEATURE").is_granted && !free.access("SSO_ONLY_LOGIN").is_granted);
         assert_eq!(free.access("TEST_RUNS"), Access { is_granted: true, limit: UNLIMITED });
-        assert_eq!((free.grace_s, plans.organization_of_customer("cust_1")), (60, Some("o1")));
-        assert!(!plans.entitlements("gone").access("TEST_RUNS").is_granted);
+        assert_eq!((free.grace_s, plans.organization_of_customer(&"cust_1".into())), (60, Some(&"o1".into())));
+        assert!(!plans.entitlements(&"gone".into()).access("TEST_RUNS").is_granted);
     }
 
     #[test]

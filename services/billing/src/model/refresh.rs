@@ -1,6 +1,6 @@
 //! Recomputations of usage.
 
-use portolan_ids::AccountId;
+use portolan_ids::{AccountId, OrganizationId};
 use serde::{Deserialize, Serialize};
 
 /// The jobs of billing.
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[allow(missing_docs, reason = "the text of each variant says what its fields are")]
 pub enum Task {
     /// Lets every owner of a count make it anew, and sets what is recorded to it.
-    RefreshUsage { organization_id: String },
+    RefreshUsage { organization_id: OrganizationId },
 }
 
 impl portolan_jobs::Task for Task {

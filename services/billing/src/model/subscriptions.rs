@@ -1,12 +1,14 @@
 //! Customers of a provider, what they order, and how they sign.
 
+use portolan_ids::{CustomerId, PlanId};
+
 /// Signs the tokens of customers.
 pub struct SigningKey(Vec<u8>);
 
 /// An organization as the provider is told of it.
 pub struct Customer<'c> {
     /// The id of the organization.
-    pub id: &'c str,
+    pub id: &'c CustomerId,
     /// As invoices call it.
     pub name: &'c str,
     /// Where invoices go.
@@ -16,9 +18,9 @@ pub struct Customer<'c> {
 /// A subscription that is asked for.
 pub struct Order<'o> {
     /// Who orders.
-    pub customer_id: &'o str,
+    pub customer_id: &'o CustomerId,
     /// What is ordered.
-    pub plan_id: &'o str,
+    pub plan_id: &'o PlanId,
     /// How often it is paid.
     pub period: Period,
     /// Where the browser goes after the payment.
@@ -71,10 +73,10 @@ impl SigningKey {
     }
 
     /// The token with which a browser acts as the customer.
-    pub fn token(&self, customer_id: &str) -> String {
+    pub fn token(&self, customer_id: &CustomerId) -> String {
         use hmac::{KeyInit as _, Mac as _};
         let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
-        mac.update(customer_id.as_bytes());
+        mac.update(customer_id.as_str().as_bytes());
         format!("HMAC-SHA256 {customer_id}:{}", hex::encode(mac.finalize().into_bytes()))
     }
 }
@@ -86,7 +88,7 @@ mod tests {
     #[test]
     fn tokens_are_hmac_in_hex() {
         // RFC 4231, test case 2, with the customer id as data.
-        let token = SigningKey::new("Jefe").token("what do ya want for nothing?");
+        let token = SigningKey::new("Jefe").token(&"what do ya want for nothing?".into());
         let digest = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
         assert_eq!(token, format!("HMAC-SHA256 what do ya want for nothing?:{digest}"));
     }

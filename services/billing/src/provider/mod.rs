@@ -3,6 +3,7 @@
 pub mod stigg;
 
 use portolan_api::Result;
+use portolan_ids::CustomerId;
 
 pub use crate::model::subscriptions::{Checkout, Customer, Order, Period, SigningKey};
 
@@ -16,7 +17,7 @@ pub enum Provider {
 
 impl Provider {
     /// The token with which a browser acts as the customer.
-    pub fn customer_token(&self, customer_id: &str) -> String {
+    pub fn customer_token(&self, customer_id: &CustomerId) -> String {
         match self {
             Self::BuiltIn(key) => key.token(customer_id),
             Self::Stigg(stigg) => stigg.signing_key.token(customer_id),

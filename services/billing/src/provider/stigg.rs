@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use portolan_api::{Error, Reason, Result};
+use portolan_ids::{CustomerId, PlanId};
 use serde_json::{Value, json};
 
 use crate::model::{
@@ -40,7 +41,7 @@ pub struct StiggConfig {
     /// By which it knows customers.
     pub signing_key: String,
     /// The plan of a new customer; empty for none.
-    pub first_plan_id: String,
+    pub first_plan_id: PlanId,
     /// Our features to Stigg's feature ids; others are not reported.
     pub feature_ids: BTreeMap<String, String>,
 }
@@ -57,7 +58,7 @@ pub struct Stigg {
 #[derive(Clone, Debug)]
 pub struct Report {
     /// Whose usage it is.
-    pub customer_id: String,
+    pub customer_id: CustomerId,
     /// What is counted, by Stigg's id.
     pub feature_id: String,
     /// How much of it is used.
@@ -98,14 +99,14 @@ impl Stigg {
     ///
     /// # Errors
     /// `BILLING_PROVIDER_UNAVAILABLE`.
-    pub async fn entitlements(&self, customer_id: &str) -> Result<Entitlements> {
+    pub async fn entitlements(&self, customer_id: &CustomerId) -> Result<Entitlements> {
         let data = self.call(ENTITLEMENTS, json!({"query": {"customerId": customer_id}})).await?;
         let Some(listed) = data["entitlements"].as_array() else { return Err(unusable("entitlements")) };
         let features = listed.iter().filter_map(entitlement).collect();
         let customer = self.call(CUSTOMER, json!({"input": {"customerId": customer_id}})).await?;
         let notes = &customer["getCustomerByRefId"]["additionalMetaData"];
         Ok(Entitlements {
-            plan_id: text(&notes["PLAN_ID"]),
+            plan_id: text(&notes["PLAN_ID"]).into(),
             plan_type: text(&notes["PLAN_TYPE"]),
             // Named an end, it is a duration in seconds.
             grace_s: text(&notes["GRACE_PERIOD_END_EPOCH"]).parse().unwrap_or(0),
@@ -119,7 +120,7 @@ impl Stigg {
     ///
     /// # Errors
     /// `BILLING_PROVIDER_UNAVAILABLE`.
-    pub async fn has_customer(&self, customer_id: &str) -> Result<bool> {
+    pub async fn has_customer(&self, customer_id: &CustomerId) -> Result<bool> {
         match self.send(CUSTOMER, json!({"input": {"customerId": customer_id}})).await {
             Ok(data) => Ok(!data["getCustomerByRefId"].is_null()),
             Err(Failure::Refused { code, .. }) if is_missing(&code) => Ok(false),

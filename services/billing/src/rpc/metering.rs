@@ -67,8 +67,8 @@ impl MeteringService for Rpc {
         });
         Ok(Response::new(GetEntitlementsResponse {
             entitlements: entitlements.collect(),
-            organization_id: state.organization_id,
-            plan_id: state.plan.plan_id,
+            organization_id: state.organization_id.into(),
+            plan_id: state.plan.plan_id.into(),
             version: state.version,
             grace_s: state.plan.grace_s,
             expired: state.plan.expired,

@@ -1,4 +1,4 @@
-use portolan_ids::AccountId;
+use portolan_ids::{AccountId, OrganizationId, PlanId};
 use portolan_store::{Bulk, Db, Error, args, retrying, setting::understood};
 
 use crate::model::{
@@ -8,7 +8,7 @@ use crate::model::{
 
 const FIND_ORGANIZATION_OF_ACCOUNT: &str = "SELECT organization_id FROM billing_accounts WHERE account_id = $1";
 
-pub async fn of_account(db: &Db, account_id: AccountId) -> Result<Option<String>, Error> {
+pub async fn of_account(db: &Db, account_id: AccountId) -> Result<Option<OrganizationId>, Error> {
     let row = db.fetch_optional(FIND_ORGANIZATION_OF_ACCOUNT, args![account_id]).await?;
     row.map(|row| row.get("organization_id")).transpose()
 }
@@ -20,7 +20,7 @@ const INSERT_ORGANIZATION: &str =
     "INSERT INTO billing_organizations (organization_id) VALUES ($1) ON CONFLICT DO NOTHING";
 
 /// Keeps an organization and its accounts; those that are known stay as they are.
-pub async fn insert(db: &Db, organization_id: &str, account_ids: &[AccountId]) -> Result<(), Error> {
+pub async fn insert(db: &Db, organization_id: &OrganizationId, account_ids: &[AccountId]) -> Result<(), Error> {
     retrying(|| async {
         let mut tx = db.begin().await?;
         tx.execute(INSERT_ORGANIZATION, args![organization_id]).await?;
@@ -35,7 +35,7 @@ const GET_ORGANIZATION: &str = "
 SELECT plan_id, is_customer, version, entitlements, fetched_at, fetched_version FROM billing_organizations
 WHERE organization_id = $1";
 
-pub async fn get(db: &Db, organization_id: &str) -> Result<Option<Organization>, Error> {
+pub async fn get(db: &Db, organization_id: &OrganizationId) -> Result<Option<Organization>, Error> {
     let Some(row) = db.fetch_optional(GET_ORGANIZATION, args![organization_id]).await? else { return Ok(None) };
     let entitlements: Option<String> = row.get("entitlements")?;
     // Of a plan that is not understood nothing is known: it is asked for anew.
@@ -52,13 +52,13 @@ pub async fn get(db: &Db, organization_id: &str) -> Result<Option<Organization>,
 
 const LIST_ORGANIZATIONS: &str = "SELECT organization_id FROM billing_organizations ORDER BY organization_id";
 
-pub async fn list(db: &Db) -> Result<Vec<String>, Error> {
+pub async fn list(db: &Db) -> Result<Vec<OrganizationId>, Error> {
     db.fetch_all(LIST_ORGANIZATIONS, args![]).await?.iter().map(|row| row.get("organization_id")).collect()
 }
 
 const LIST_ACCOUNTS: &str = "SELECT account_id FROM billing_accounts WHERE organization_id = $1 ORDER BY account_id";
 
-pub async fn list_accounts(db: &Db, organization_id: &str) -> Result<Vec<AccountId>, Error> {
+pub async fn list_accounts(db: &Db, organization_id: &OrganizationId) -> Result<Vec<AccountId>, Error> {
     db.fetch_all(LIST_ACCOUNTS, args![organization_id]).await?.iter().map(|row| row.get("account_id")).collect()
 }
 
@@ -69,7 +69,7 @@ WHERE organization_id = $1 AND version = $4";
 /// Keeps what the provider answered, unless the plan has changed since it was asked.
 pub async fn save_entitlements(
     db: &Db,
-    organization_id: &str,
+    organization_id: &OrganizationId,
     entitlements: &Entitlements,
     version: i64,
     now: i64,
@@ -82,7 +82,7 @@ pub async fn save_entitlements(
 
 const SET_CUSTOMER: &str = "UPDATE billing_organizations SET is_customer = 1 WHERE organization_id = $1";
 
-pub async fn set_customer(db: &Db, organization_id: &str) -> Result<(), Error> {
+pub async fn set_customer(db: &Db, organization_id: &OrganizationId) -> Result<(), Error> {
     retrying(|| async { db.execute(SET_CUSTOMER, args![organization_id]).await }).await.map(drop)
 }
 
@@ -92,13 +92,13 @@ ON CONFLICT (organization_id) DO UPDATE SET plan_id = excluded.plan_id, billing_
     version = billing_organizations.version + 1";
 
 /// Changes the plan: whatever was known of the one before counts no more.
-pub async fn set_plan(db: &Db, organization_id: &str, plan_id: &str, period: &str) -> Result<(), Error> {
+pub async fn set_plan(db: &Db, organization_id: &OrganizationId, plan_id: &PlanId, period: &str) -> Result<(), Error> {
     retrying(|| async { db.execute(SET_PLAN, args![organization_id, plan_id, period]).await }).await.map(drop)
 }
 
 const LIST_OVERAGES: &str = "SELECT feature, first_detected_at FROM billing_overages WHERE organization_id = $1";
 
-pub async fn list_overages(db: &Db, organization_id: &str) -> Result<Overages, Error> {
+pub async fn list_overages(db: &Db, organization_id: &OrganizationId) -> Result<Overages, Error> {
     let rows = db.fetch_all(LIST_OVERAGES, args![organization_id]).await?;
     rows.iter().map(|row| Ok((row.get("feature")?, row.get("first_detected_at")?))).collect()
 }
@@ -110,7 +110,7 @@ const DELETE_OVERAGE: &str = "DELETE FROM billing_overages WHERE organization_id
 
 pub async fn change_overages(
     db: &Db,
-    organization_id: &str,
+    organization_id: &OrganizationId,
     begun: &[String],
     ended: &[String],
     now: i64,

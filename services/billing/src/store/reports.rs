@@ -1,3 +1,4 @@
+use portolan_ids::OrganizationId;
 use portolan_store::{Db, Error, args, retrying};
 
 use crate::model::reports::Due;
@@ -9,7 +10,7 @@ ON CONFLICT (organization_id, feature) DO UPDATE SET value = excluded.value WHER
 const LIST_VALUES: &str = "SELECT feature, value FROM usage_reports WHERE organization_id = $1";
 
 /// Keeps the values to be told of an organization.
-pub async fn note(db: &Db, organization_id: &str, values: &[(&str, i64)]) -> Result<(), Error> {
+pub async fn note(db: &Db, organization_id: &OrganizationId, values: &[(&str, i64)]) -> Result<(), Error> {
     let rows = db.fetch_all(LIST_VALUES, args![organization_id]).await?;
     let known = rows.iter().map(|row| Ok((row.get("feature")?, row.get("value")?)));
     let known = known.collect::<Result<Vec<(String, i64)>, Error>>()?;
@@ -34,7 +35,7 @@ WHERE (reported IS NULL OR reported <> value) AND (organization_id > $1 OR (orga
 ORDER BY organization_id, feature LIMIT $3";
 
 /// What is to be told, after an organization and feature.
-pub async fn due(db: &Db, after: (&str, &str), limit: i64) -> Result<Vec<Due>, Error> {
+pub async fn due(db: &Db, after: (&OrganizationId, &str), limit: i64) -> Result<Vec<Due>, Error> {
     let rows = db.fetch_all(DUE, args![after.0, after.1, limit]).await?;
     let due = rows.iter().map(|row| {
         Ok(Due { organization_id: row.get("organization_id")?, feature: row.get("feature")?, value: row.get("value")? })

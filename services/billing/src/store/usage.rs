@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use portolan_ids::AccountId;
+use portolan_ids::{AccountId, OrganizationId};
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args, retrying};
 
 use crate::model::{
@@ -188,7 +188,7 @@ WHERE a.organization_id = $1
 GROUP BY b.feature, b.grain";
 
 /// What all accounts of an organization use: what exists now, and what happened in the month of `now`.
-pub async fn totals(db: &Db, organization_id: &str, now: i64) -> Result<Totals, Error> {
+pub async fn totals(db: &Db, organization_id: &OrganizationId, now: i64) -> Result<Totals, Error> {
     let mut totals = Totals::default();
     for row in db.fetch_all(ORGANIZATION_TOTALS, args![organization_id, Grain::Month.start(now)]).await? {
         let (feature, grain): (String, String) = (row.get("feature")?, row.get("grain")?);

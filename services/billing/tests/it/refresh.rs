@@ -23,7 +23,7 @@ pub async fn requests_share_a_run(test: TestDb) {
     let jobs = async || world.deps.jobs.list(ACCOUNT.into(), 0, None).await.unwrap();
     let states = async || jobs().await.iter().map(|job| (job.state, job.done_items)).collect::<Vec<_>>();
     assert_eq!(states().await, [(State::Pending, 0)]);
-    let state = async || refresh::last(&world.deps, ORGANIZATION).await.unwrap().unwrap();
+    let state = async || refresh::last(&world.deps, &ORGANIZATION.into()).await.unwrap().unwrap();
     assert_eq!(state().await.state, "PENDING");
     world.owners.is_down.store(false, Ordering::Relaxed);
     // It is not due before its pause has passed.

@@ -23,7 +23,7 @@ fn client(server: &StiggServer) -> Stigg {
         url: server.url.clone(),
         server_key: SERVER_KEY.to_owned(),
         signing_key: "signing-key".to_owned(),
-        first_plan_id: "plan-free".to_owned(),
+        first_plan_id: "plan-free".into(),
         feature_ids: feature_ids.map(|(feature, id)| (feature.to_owned(), id.to_owned())).into(),
     })
     .unwrap()

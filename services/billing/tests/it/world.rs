@@ -94,7 +94,7 @@ impl World {
         Caller {
             account_id: AccountId(ACCOUNT),
             user_id: UserId(1),
-            organization_id: ORGANIZATION.to_owned(),
+            organization_id: ORGANIZATION.into(),
             scope: Scope::Api,
             credential: CredentialKind::ExternalApiKey,
             credential_id: "key".to_owned(),

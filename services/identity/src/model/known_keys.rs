@@ -6,7 +6,7 @@ use std::{
 };
 
 use portolan_authz::{CredentialKind, Scope};
-use portolan_ids::{AccountId, ApiKeyId, UserId};
+use portolan_ids::{AccountId, ApiKeyId, OrganizationId, UserId};
 use serde::{Deserialize, Serialize};
 
 /// The owner of a key, as tokens tells it.
@@ -28,7 +28,7 @@ pub struct TokenOwner {
     /// The token.
     pub id: String,
     /// Whose it is, a UUID.
-    pub organization_id: String,
+    pub organization_id: OrganizationId,
     /// The account in which it was made; 0 for one that knows none.
     pub account_id: AccountId,
     /// What it opens.
@@ -49,7 +49,7 @@ pub struct KnownKey {
     pub(crate) account_id: AccountId,
     pub(crate) user_id: UserId,
     pub(crate) kind: CredentialKind,
-    pub(crate) organization_id: String,
+    pub(crate) organization_id: OrganizationId,
     /// Unix seconds from which on this secret is refused.
     pub(crate) valid_until: Option<i64>,
     /// When this process last told tokens of a use, in Unix seconds.

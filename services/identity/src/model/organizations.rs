@@ -1,12 +1,12 @@
 //! Organizations.
 
-use portolan_ids::{AccountId, UserId};
+use portolan_ids::{AccountId, OrganizationId, UserId};
 
 /// An organization.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Organization {
     /// UUID.
-    pub id: String,
+    pub id: OrganizationId,
     /// `org_…`
     pub public_id: String,
     /// As its administrator calls it.
@@ -48,7 +48,7 @@ impl State {
 #[derive(Clone, Debug)]
 pub enum By {
     /// By its UUID.
-    Id(String),
+    Id(OrganizationId),
     /// By its public id.
     PublicId(String),
     /// By its sub-domain.
@@ -60,7 +60,7 @@ pub enum By {
 /// An organization that is made.
 pub struct NewOrganization {
     /// A UUID.
-    pub id: String,
+    pub id: OrganizationId,
     /// How the contract names it.
     pub public_id: String,
     /// As its administrator calls it.

@@ -56,7 +56,7 @@ impl AccountsService for Rpc {
         let found = organizations::find(&self.deps, &By::Id(caller.organization_id.clone())).await?;
         let (organization, accounts) = found.ok_or(Error::new(Reason::OrganizationNotFound))?;
         Ok(Response::new(GetOrganizationResponse {
-            id: organization.id,
+            id: organization.id.into(),
             public_id: organization.public_id,
             name: organization.name,
             sub_domain: organization.sub_domain,

@@ -22,7 +22,7 @@ impl DirectoryService for Rpc {
         request: Request<FindOrganizationRequest>,
     ) -> RpcResult<FindOrganizationResponse> {
         let by = match request.into_inner().by {
-            Some(WireBy::Id(id)) => By::Id(id),
+            Some(WireBy::Id(id)) => By::Id(id.into()),
             Some(WireBy::PublicId(id)) => By::PublicId(id),
             Some(WireBy::SubDomain(name)) => By::SubDomain(name),
             Some(WireBy::AccountId(id)) => By::Account(id.into()),
@@ -35,7 +35,7 @@ impl DirectoryService for Rpc {
         let admin_email = organizations::admin_email(&self.deps, &organization.id).await?;
         let organization = Some(OrganizationRecord {
             state: wire_state(organization.state).into(),
-            id: organization.id,
+            id: organization.id.into(),
             public_id: organization.public_id,
             name: organization.name,
             sub_domain: organization.sub_domain,

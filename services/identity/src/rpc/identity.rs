@@ -47,7 +47,7 @@ impl IdentityService for Rpc {
                 accounts: profile.accounts.into_iter().map(|(id, name)| (id.get(), name)).collect(),
                 active_account: caller.account_id.into(),
                 scope_role_mapping: profile.scope_roles.into_iter().collect(),
-                organization_id: profile.organization_id,
+                organization_id: profile.organization_id.into(),
                 organization_name: profile.organization_name,
                 last_login_ts: profile.user.last_login_at,
             }),

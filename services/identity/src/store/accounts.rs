@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use portolan_api::Result;
-use portolan_ids::{AccountId, UserId};
+use portolan_ids::{AccountId, OrganizationId, UserId};
 use portolan_store::{Db, Tx, args};
 
 use super::{Fresh, one};
@@ -11,7 +11,7 @@ pub(crate) const FIRST_ACCOUNT_ID: AccountId = AccountId(1_000_000);
 
 const FIND_ORGANIZATION_NAME: &str = "SELECT name FROM organizations WHERE organization_id = $1";
 
-pub(crate) async fn find_organization_name(db: &Db, id: &str) -> Result<Option<String>> {
+pub(crate) async fn find_organization_name(db: &Db, id: &OrganizationId) -> Result<Option<String>> {
     let row = db.fetch_optional(FIND_ORGANIZATION_NAME, args![id]).await?;
     Ok(row.map(|row| row.get("name")).transpose()?)
 }
@@ -22,7 +22,7 @@ const INSERT_ACCOUNT: &str =
 pub(crate) async fn insert_account(
     tx: &mut Tx,
     id: AccountId,
-    organization_id: &str,
+    organization_id: &OrganizationId,
     name: &str,
     now: i64,
 ) -> Result<Fresh> {
@@ -46,7 +46,7 @@ pub(crate) async fn count_sibling_accounts(db: &Db, account_id: AccountId) -> Re
 const COUNT_OPEN_ACCOUNTS: &str =
     "SELECT count(*) AS accounts FROM accounts WHERE organization_id = $1 AND state = 'ACTIVE'";
 
-pub(crate) async fn count_open_accounts(db: &Db, organization_id: &str) -> Result<i64> {
+pub(crate) async fn count_open_accounts(db: &Db, organization_id: &OrganizationId) -> Result<i64> {
     Ok(db.fetch_one(COUNT_OPEN_ACCOUNTS, args![organization_id]).await?.get("accounts")?)
 }
 
@@ -54,14 +54,17 @@ pub(crate) async fn count_open_accounts(db: &Db, organization_id: &str) -> Resul
 const HOLD_ORGANIZATION: &str = "UPDATE organizations SET state = state WHERE organization_id = $1";
 
 /// The same while the transaction holds the organization: nobody else opens an account in it before the commit.
-pub(crate) async fn count_open_accounts_held(tx: &mut Tx, organization_id: &str) -> Result<i64> {
+pub(crate) async fn count_open_accounts_held(tx: &mut Tx, organization_id: &OrganizationId) -> Result<i64> {
     one(tx.execute(HOLD_ORGANIZATION, args![organization_id]).await?)?;
     Ok(tx.fetch_one(COUNT_OPEN_ACCOUNTS, args![organization_id]).await?.get("accounts")?)
 }
 
 const FIND_FIRST_ACCOUNT: &str = "SELECT min(account_id) AS account_id FROM accounts WHERE organization_id = $1";
 
-pub(crate) async fn find_first_account_of_organization(db: &Db, organization_id: &str) -> Result<Option<AccountId>> {
+pub(crate) async fn find_first_account_of_organization(
+    db: &Db,
+    organization_id: &OrganizationId,
+) -> Result<Option<AccountId>> {
     Ok(db.fetch_one(FIND_FIRST_ACCOUNT, args![organization_id]).await?.get("account_id")?)
 }
 
@@ -71,7 +74,7 @@ const FIND_OWN_ACCOUNT: &str =
 /// The account, when it is an open one of the organization.
 pub(crate) async fn find_own_account(
     db: &Db,
-    organization_id: &str,
+    organization_id: &OrganizationId,
     account_id: AccountId,
 ) -> Result<Option<AccountId>> {
     let row = db.fetch_optional(FIND_OWN_ACCOUNT, args![organization_id, account_id]).await?;
@@ -80,7 +83,7 @@ pub(crate) async fn find_own_account(
 
 const FIND_ORGANIZATION_OF_ACCOUNT: &str = "SELECT organization_id FROM accounts WHERE account_id = $1";
 
-pub(crate) async fn find_organization_of_account(db: &Db, account_id: AccountId) -> Result<Option<String>> {
+pub(crate) async fn find_organization_of_account(db: &Db, account_id: AccountId) -> Result<Option<OrganizationId>> {
     let row = db.fetch_optional(FIND_ORGANIZATION_OF_ACCOUNT, args![account_id]).await?;
     Ok(row.map(|row| row.get("organization_id")).transpose()?)
 }

@@ -1,7 +1,7 @@
 //! Who administers an organization. The authority is a grant of its own: no role of any account gives it.
 
 use portolan_api::Result;
-use portolan_ids::{AccountId, UserId};
+use portolan_ids::{AccountId, OrganizationId, UserId};
 use portolan_store::{Db, Tx, args};
 
 use super::{Fresh, Reader, RightsTx, one};
@@ -14,7 +14,7 @@ const INSERT_ADMINISTRATOR: &str =
 pub(crate) async fn insert_administrator(
     tx: &mut Tx,
     founded: &Fresh,
-    (account_id, organization_id): (i64, &str),
+    (account_id, organization_id): (i64, &OrganizationId),
     user_id: UserId,
     now: i64,
 ) -> Result<()> {
@@ -52,7 +52,7 @@ const LIST_ADMINISTRATORS: &str = "SELECT o.user_id, u.login, u.name, o.created_
     JOIN users u ON u.user_id = o.user_id WHERE o.organization_id = $1 ORDER BY o.created_at, o.user_id";
 
 /// Who administers an organization, the first one first.
-pub(crate) async fn list_administrators(db: &Db, organization_id: &str) -> Result<Vec<Administrator>> {
+pub(crate) async fn list_administrators(db: &Db, organization_id: &OrganizationId) -> Result<Vec<Administrator>> {
     let rows = db.fetch_all(LIST_ADMINISTRATORS, args![organization_id]).await?;
     let read = |row: &portolan_store::Row| {
         Ok(Administrator {
@@ -69,7 +69,11 @@ const LIST_OWN_ACCOUNTS: &str = "SELECT m.account_id FROM memberships m JOIN acc
     WHERE a.organization_id = $1 AND m.user_id = $2 AND a.vendor_account_id IS NULL ORDER BY m.account_id";
 
 /// The organization's own accounts that a user is in: where authority over it is exercised.
-pub(crate) async fn list_own_accounts(tx: &mut Tx, organization_id: &str, user_id: UserId) -> Result<Vec<AccountId>> {
+pub(crate) async fn list_own_accounts(
+    tx: &mut Tx,
+    organization_id: &OrganizationId,
+    user_id: UserId,
+) -> Result<Vec<AccountId>> {
     let rows = tx.fetch_all(LIST_OWN_ACCOUNTS, args![organization_id, user_id]).await?;
     rows.iter().map(|row| Ok(row.get("account_id")?)).collect()
 }
@@ -77,7 +81,7 @@ pub(crate) async fn list_own_accounts(tx: &mut Tx, organization_id: &str, user_i
 const LOCK_ADMINISTRATORS: &str = "UPDATE organizations SET name = name WHERE organization_id = $1";
 
 /// Makes changes of an organization's administrators wait for each other until the transaction ends.
-pub(crate) async fn lock_administrators(tx: &mut Tx, organization_id: &str) -> Result<()> {
+pub(crate) async fn lock_administrators(tx: &mut Tx, organization_id: &OrganizationId) -> Result<()> {
     one(tx.execute(LOCK_ADMINISTRATORS, args![organization_id]).await?)
 }
 
@@ -87,7 +91,7 @@ const ADD_ADMINISTRATOR: &str = "INSERT INTO organization_administrators (organi
 /// Returns whether the user did not administer the organization before.
 pub(crate) async fn add_administrator(
     tx: &mut RightsTx,
-    (organization_id, accounts): (&str, &[AccountId]),
+    (organization_id, accounts): (&OrganizationId, &[AccountId]),
     user_id: UserId,
     now: i64,
 ) -> Result<bool> {
@@ -101,7 +105,7 @@ const REMOVE_ADMINISTRATOR: &str =
 /// Returns whether the user administered the organization.
 pub(crate) async fn remove_administrator(
     tx: &mut RightsTx,
-    (organization_id, accounts): (&str, &[AccountId]),
+    (organization_id, accounts): (&OrganizationId, &[AccountId]),
     user_id: UserId,
 ) -> Result<bool> {
     accounts.iter().for_each(|account_id| tx.touch_member(*account_id, user_id));
@@ -111,6 +115,6 @@ pub(crate) async fn remove_administrator(
 const COUNT_ADMINISTRATORS: &str =
     "SELECT count(*) AS count FROM organization_administrators WHERE organization_id = $1";
 
-pub(crate) async fn count_administrators(tx: &mut Tx, organization_id: &str) -> Result<i64> {
+pub(crate) async fn count_administrators(tx: &mut Tx, organization_id: &OrganizationId) -> Result<i64> {
     Ok(tx.fetch_one(COUNT_ADMINISTRATORS, args![organization_id]).await?.get("count")?)
 }

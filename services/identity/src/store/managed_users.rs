@@ -1,5 +1,5 @@
 use portolan_api::Result;
-use portolan_ids::AccountId;
+use portolan_ids::{AccountId, OrganizationId};
 use portolan_store::{Db, Row, Tx, args};
 
 use super::{Fresh, RightsTx, list_members, one, tenants};
@@ -53,7 +53,7 @@ const INSERT: &str = "INSERT INTO accounts (account_id, organization_id, name, c
 pub(crate) async fn insert_managed_user(
     tx: &mut Tx,
     vendor_account_id: AccountId,
-    organization_id: &str,
+    organization_id: &OrganizationId,
     new: &ManagedUser,
 ) -> Result<Option<Fresh>> {
     let ManagedUser { id, name, external_id, notification_email, origin_url, created_at, .. } = new;

@@ -1,5 +1,5 @@
 use portolan_api::{Error, Result};
-use portolan_ids::AccountId;
+use portolan_ids::{AccountId, OrganizationId};
 use portolan_store::{Db, Row, Tx, args};
 
 use super::{one, tenants};
@@ -49,7 +49,7 @@ pub(crate) async fn list_closed_organizations(db: &Db) -> Result<Vec<Organizatio
 const LIST_ACCOUNT_IDS: &str = "SELECT account_id FROM accounts WHERE organization_id = $1 AND state = 'ACTIVE'
     ORDER BY account_id";
 
-pub(crate) async fn list_account_ids(db: &Db, organization_id: &str) -> Result<Vec<AccountId>> {
+pub(crate) async fn list_account_ids(db: &Db, organization_id: &OrganizationId) -> Result<Vec<AccountId>> {
     let rows = db.fetch_all(LIST_ACCOUNT_IDS, args![organization_id]).await?;
     rows.iter().map(|row| Ok(row.get("account_id")?)).collect()
 }
@@ -57,20 +57,20 @@ pub(crate) async fn list_account_ids(db: &Db, organization_id: &str) -> Result<V
 const FIND_ADMIN_EMAIL: &str = "SELECT u.login FROM accounts a JOIN memberships m ON m.account_id = a.account_id
     JOIN users u ON u.user_id = m.user_id WHERE a.organization_id = $1 ORDER BY a.account_id, u.user_id LIMIT 1";
 
-pub(crate) async fn find_admin_email(db: &Db, organization_id: &str) -> Result<Option<String>> {
+pub(crate) async fn find_admin_email(db: &Db, organization_id: &OrganizationId) -> Result<Option<String>> {
     let row = db.fetch_optional(FIND_ADMIN_EMAIL, args![organization_id]).await?;
     Ok(row.map(|row| row.get("login")).transpose()?)
 }
 
 const UPDATE_NAME: &str = "UPDATE organizations SET name = $2 WHERE organization_id = $1";
 
-pub(crate) async fn update_organization_name(tx: &mut Tx, id: &str, name: &str) -> Result<()> {
+pub(crate) async fn update_organization_name(tx: &mut Tx, id: &OrganizationId, name: &str) -> Result<()> {
     one(tx.execute(UPDATE_NAME, args![id, name]).await?)
 }
 
 const UPDATE_STATE: &str = "UPDATE organizations SET state = $2 WHERE organization_id = $1";
 
-pub(crate) async fn update_organization_state(tx: &mut Tx, id: &str, state: State) -> Result<()> {
+pub(crate) async fn update_organization_state(tx: &mut Tx, id: &OrganizationId, state: State) -> Result<()> {
     one(tx.execute(UPDATE_STATE, args![id, state.name()]).await?)?;
     tenants::note_organization(tx, id).await
 }

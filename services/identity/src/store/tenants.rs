@@ -1,5 +1,5 @@
 use portolan_api::Result;
-use portolan_ids::AccountId;
+use portolan_ids::{AccountId, OrganizationId};
 use portolan_store::{Db, Row, Tx, args};
 
 use super::next_id;
@@ -19,7 +19,7 @@ pub(crate) async fn note_account(tx: &mut Tx, account_id: AccountId) -> Result<(
 const NOTE_ORGANIZATION: &str = "UPDATE organizations SET state_version = $2 WHERE organization_id = $1";
 
 /// Gives the change of an organization's state its version.
-pub(crate) async fn note_organization(tx: &mut Tx, id: &str) -> Result<()> {
+pub(crate) async fn note_organization(tx: &mut Tx, id: &OrganizationId) -> Result<()> {
     let version: i64 = next_id(tx, SEQUENCE).await?;
     tx.execute(NOTE_ORGANIZATION, args![id, version]).await?;
     Ok(())

@@ -1,11 +1,12 @@
 //! The Postman key and workspace of an account.
 
+use portolan_ids::WorkspaceId;
 use serde::{Deserialize, Serialize};
 
 /// A credential with its key sealed.
 #[derive(Clone, Debug)]
 pub struct Sealed {
-    pub workspace_id: String,
+    pub workspace_id: WorkspaceId,
     /// Hexadecimal.
     pub api_key: String,
 }
@@ -14,7 +15,7 @@ pub struct Sealed {
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Credential {
     pub api_key: String,
-    pub workspace_id: String,
+    pub workspace_id: WorkspaceId,
 }
 
 impl Credential {
@@ -35,7 +36,8 @@ mod tests {
 
     #[test]
     fn keys_are_masked() {
-        let masked = |key: &str| Credential { api_key: key.to_owned(), workspace_id: String::new() }.masked_key();
+        let masked =
+            |key: &str| Credential { api_key: key.to_owned(), workspace_id: WorkspaceId::default() }.masked_key();
         assert_eq!(masked("PMAK-0123456789-abcd"), "PMA********abcd");
         assert_eq!(masked("short"), "********");
         assert_eq!(masked("ééééééééééééééé"), "ééé********éééé");

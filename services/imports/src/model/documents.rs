@@ -2,7 +2,7 @@
 
 use portolan_formats::FormatError;
 use portolan_formats::openapi::{ErrorType, ImportError};
-use portolan_ids::{AccountId, CollectionId};
+use portolan_ids::{AccountId, CollectionId, UploadId, WorkspaceId};
 use portolan_record::{Record, Source, URL_BYTES_MAX};
 
 use super::jobs::NOTES_MAX;
@@ -54,7 +54,7 @@ impl Converted {
     pub fn upload(
         &self,
         owner: Owner,
-        upload_id: String,
+        upload_id: UploadId,
         kind: UploadKind,
         collection_name: String,
         created_at: i64,
@@ -69,7 +69,7 @@ impl Converted {
             kind,
             status: UploadStatus::InProgress,
             fatal_error: None,
-            workspace_id: String::new(),
+            workspace_id: WorkspaceId::default(),
             collection_id: None,
             collection_name,
             total: count(&|_| true),

@@ -1,7 +1,7 @@
 //! Jobs: work that goes on after its request was answered, and how far it is.
 
 use portolan_formats::Format;
-use portolan_ids::{AccountId, CollectionId, UserId};
+use portolan_ids::{AccountId, CollectionId, JobId, UploadId, UserId};
 use portolan_jobs::{Readers, Record, State};
 use portolan_log::Positions;
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,7 @@ pub enum Task {
     #[serde(rename = "export.postman")]
     ExportPostman { name: String },
     #[serde(rename = "upload.delete")]
-    DeleteUpload { upload_id: String },
+    DeleteUpload { upload_id: UploadId },
     // Work that was done within its request; the jobs tell of it.
     #[serde(rename = "import.openapi")]
     ImportOpenApi(Told),
@@ -116,7 +116,7 @@ pub struct Cursor {
 #[derive(Clone, Debug)]
 pub struct Job {
     pub account_id: AccountId,
-    pub job_id: String,
+    pub job_id: JobId,
     pub kind: String,
     /// Who asked for it.
     pub user_id: Option<UserId>,
@@ -264,7 +264,7 @@ pub enum JobOwner {
 #[derive(Clone, Debug)]
 pub struct OtherJob {
     pub owner: JobOwner,
-    pub job_id: String,
+    pub job_id: JobId,
     pub kind: String,
     pub state: String,
     pub collection_id: Option<CollectionId>,
@@ -281,7 +281,7 @@ pub struct Announcement {
     pub account_id: AccountId,
     /// Who asked for the job.
     pub user_id: UserId,
-    pub job_id: String,
+    pub job_id: JobId,
     pub title: String,
     pub text: String,
     pub collection_id: Option<CollectionId>,

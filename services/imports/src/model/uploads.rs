@@ -3,7 +3,7 @@
 use portolan_authz::Caller;
 use portolan_formats::Format;
 use portolan_formats::openapi::ImportError;
-use portolan_ids::{AccountId, CollectionId, UserId};
+use portolan_ids::{AccountId, CollectionId, UploadId, UserId, WorkspaceId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UploadStatus {
@@ -72,13 +72,13 @@ pub struct Upload {
     /// Who uploaded it; 0 when that is not known.
     pub user_id: UserId,
     /// 24 hex digits.
-    pub upload_id: String,
+    pub upload_id: UploadId,
     pub kind: UploadKind,
     pub status: UploadStatus,
     /// Why it failed.
     pub fatal_error: Option<String>,
     /// The Postman workspace that it was fetched from.
-    pub workspace_id: String,
+    pub workspace_id: WorkspaceId,
     /// Where its operations were ingested.
     pub collection_id: Option<CollectionId>,
     pub collection_name: String,

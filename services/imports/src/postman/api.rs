@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use portolan_api::Reason;
 use portolan_fetch::{FetchError, Request, Response};
+use portolan_ids::WorkspaceId;
 use portolan_jobs::Pulse;
 use serde_json::{Value, json};
 
@@ -84,8 +85,8 @@ impl<'d> Client<'d> {
     }
 
     /// The collections of a workspace.
-    pub async fn workspace_collections(&self, workspace_id: &str) -> Result<Vec<Named>, ApiError> {
-        let answer = self.call(Request::get(self.at(&["workspaces", workspace_id], &[]))).await?;
+    pub async fn workspace_collections(&self, workspace_id: &WorkspaceId) -> Result<Vec<Named>, ApiError> {
+        let answer = self.call(Request::get(self.at(&["workspaces", workspace_id.as_str()], &[]))).await?;
         let workspace = answer.get("workspace").filter(|workspace| workspace.is_object()).ok_or(ApiError::NotFound)?;
         Ok(named(&workspace["collections"], "uid"))
     }
@@ -97,16 +98,16 @@ impl<'d> Client<'d> {
     }
 
     /// The id of the API with this name in a workspace.
-    pub async fn find_api(&self, name: &str, workspace_id: &str) -> Result<Option<String>, ApiError> {
-        let url = self.at(&["apis"], &[("name", name), ("workspace", workspace_id)]);
+    pub async fn find_api(&self, name: &str, workspace_id: &WorkspaceId) -> Result<Option<String>, ApiError> {
+        let url = self.at(&["apis"], &[("name", name), ("workspace", workspace_id.as_str())]);
         let answer = self.call(Request::get(url)).await?;
         let found = named(&answer["apis"], "id").into_iter().find(|api| api.name == name);
         Ok(found.map(|api| api.id))
     }
 
-    pub async fn create_api(&self, name: &str, workspace_id: &str, summary: &str) -> Result<String, ApiError> {
+    pub async fn create_api(&self, name: &str, workspace_id: &WorkspaceId, summary: &str) -> Result<String, ApiError> {
         let body = json!({ "api": { "name": name, "summary": summary, "description": summary } });
-        let url = self.at(&["apis"], &[("workspace", workspace_id)]);
+        let url = self.at(&["apis"], &[("workspace", workspace_id.as_str())]);
         let answer = self.call(Request::post(url).json(&body)).await?;
         let id = text(&answer["api"]["id"]).or_else(|| text(&answer["id"]));
         id.ok_or_else(|| ApiError::Unavailable("it did not say the id of the new API".to_owned()))

@@ -2,7 +2,7 @@
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
-use portolan_ids::AccountId;
+use portolan_ids::{AccountId, WorkspaceId};
 use portolan_outbox::Change;
 use portolan_runtime::now_s;
 use portolan_store::{Tx, retrying};
@@ -26,7 +26,7 @@ pub async fn save(
     let required = |member: &str| portolan_api::Error::new(Reason::MemberRequired).with("member", member);
     let api_key = api_key.ok_or_else(|| required("api_key"))?;
     let workspace_id = workspace_id.ok_or_else(|| required("workspace_id"))?;
-    let credential = Credential { api_key: api_key.trim().to_owned(), workspace_id: workspace_id.trim().to_owned() };
+    let credential = Credential { api_key: api_key.trim().to_owned(), workspace_id: workspace_id.trim().into() };
     let row = &seal(deps, caller.account_id, &credential);
     retrying(|| async {
         let mut tx = deps.db.begin().await?;
@@ -39,7 +39,7 @@ pub async fn save(
 }
 
 /// Says whose credential takes the place of the account's.
-pub async fn audit(tx: &mut Tx, caller: &Caller, workspace_id: &str) -> Result<(), Error> {
+pub async fn audit(tx: &mut Tx, caller: &Caller, workspace_id: &WorkspaceId) -> Result<(), Error> {
     let change = Change::of("postman_credential", caller.account_id);
     Ok(portolan_outbox::audit(tx, caller, change.after(&json!({ "workspace_id": workspace_id }))).await?)
 }

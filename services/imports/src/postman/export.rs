@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
-use portolan_ids::CollectionId;
+use portolan_ids::{CollectionId, JobId, WorkspaceId};
 use portolan_jobs::{Attempt, NewJob};
 use serde_json::Value;
 
@@ -29,10 +29,10 @@ pub async fn create(
     caller: &Caller,
     collection_id: CollectionId,
     only: Vec<(String, String)>,
-) -> Result<String, Error> {
+) -> Result<JobId, Error> {
     credentials::get(deps, caller.account_id).await?;
     let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
-    if let Some(job) = deps.jobs.find(caller.account_id, &upload_id).await? {
+    if let Some(job) = deps.jobs.find(caller.account_id, upload_id.as_str()).await? {
         return Ok(job.job_id);
     }
     let (name, document) = document(deps, caller, collection_id, only).await?;
@@ -40,7 +40,7 @@ pub async fn create(
     let job = jobs::new(caller, task, &upload_id, Some((collection_id, &name)));
     let waiting = deps.jobs.active_bytes(caller.account_id).await?;
     let share = deps.spool.share(caller.account_id, waiting)?;
-    let mut file = deps.spool.create(&job.job_id, share).await?;
+    let mut file = deps.spool.create(job.job_id.as_str(), share).await?;
     file.write(document.to_string().as_bytes()).await?;
     let bytes_total = i64::try_from(file.finish().await?).unwrap_or(i64::MAX);
     Ok(jobs::insert_with_file(deps, NewJob { bytes_total, ..job }).await?.job_id)
@@ -95,7 +95,7 @@ pub async fn run(deps: &Deps, job: &Attempt<Task>, name: &str) -> Result<End, Er
     let (deps_, file, reading) = (deps.clone(), job.job_id.clone(), job.pulse().clone());
     let content = tokio::task::spawn_blocking(move || {
         let mut text = String::new();
-        deps_.spool.open(&file, reading)?.take(SCHEMA_BYTES_MAX).read_to_string(&mut text)?;
+        deps_.spool.open(file.as_str(), reading)?.take(SCHEMA_BYTES_MAX).read_to_string(&mut text)?;
         Ok::<_, Error>(text)
     });
     let content = content.await??;
@@ -122,7 +122,7 @@ impl From<ApiError> for Failure {
 async fn export(
     deps: &Deps,
     client: &Client<'_>,
-    workspace_id: &str,
+    workspace_id: &WorkspaceId,
     name: &str,
     content: &str,
 ) -> Result<(), Failure> {

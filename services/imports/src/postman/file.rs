@@ -3,7 +3,7 @@
 use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_formats::{Format, FormatError};
-use portolan_ids::CollectionId;
+use portolan_ids::{CollectionId, UploadId};
 use portolan_runtime::now_s;
 
 use crate::model::documents::Destination;
@@ -18,7 +18,7 @@ use crate::{Deps, Error, documents, jobs};
 ///
 /// # Errors
 /// `POSTMAN_FILE_INVALID`, `POSTMAN_FILE_WITHOUT_INFO`; then nothing is stored.
-pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>) -> Result<(String, Job), Error> {
+pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>) -> Result<(UploadId, Job), Error> {
     let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
     let mut notes = Vec::new();
     let upload = match rows::get(&deps.db, caller.account_id, &upload_id).await? {

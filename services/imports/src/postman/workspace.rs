@@ -4,7 +4,7 @@ use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_formats::Format;
 use portolan_formats::openapi::{ErrorType, ImportError};
-use portolan_ids::CollectionId;
+use portolan_ids::{CollectionId, JobId, UploadId, WorkspaceId};
 use portolan_jobs::{Attempt, Job, Step};
 use portolan_runtime::now_s;
 use portolan_store::{Tx, retrying};
@@ -32,10 +32,10 @@ pub async fn create(
     caller: &Caller,
     api_key: Option<String>,
     workspace_id: Option<String>,
-) -> Result<(String, String), Error> {
+) -> Result<(UploadId, JobId), Error> {
     let given = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let api_key = given(api_key).ok_or(Reason::PostmanKeyInvalid)?;
-    let workspace_id = given(workspace_id).ok_or(Reason::PostmanWorkspaceInvalid)?;
+    let workspace_id = WorkspaceId::from(given(workspace_id).ok_or(Reason::PostmanWorkspaceInvalid)?);
     let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
     let kind = UploadKind::PostmanWorkspace;
     let name = format!("Postman workspace {workspace_id}");
@@ -101,9 +101,9 @@ pub async fn fetch(deps: &Deps, job: &Attempt<Task>, credential: &Credential) ->
 }
 
 async fn next(deps: &Deps, job: &Attempt<Task>, credential: &Credential) -> Result<Fetched, Fault> {
-    let account_id = job.account_id;
+    let (account_id, upload_id) = (job.account_id, &UploadId::new(job.key.as_str()));
     let gone = || Fault::Fatal("The upload was deleted".to_owned());
-    let upload = rows::get(&deps.db, account_id, &job.key).await?.ok_or_else(gone)?;
+    let upload = rows::get(&deps.db, account_id, upload_id).await?.ok_or_else(gone)?;
     let client = Client::new(deps, &credential.api_key, PATIENCE_OF_JOB, Some(job.pulse()));
     let Some(listed) = &job.cursor.listed else {
         let listed = client.workspace_collections(&credential.workspace_id).await;
@@ -124,13 +124,13 @@ async fn next(deps: &Deps, job: &Attempt<Task>, credential: &Credential) -> Resu
         };
         return Ok(Fetched::Collection { upload, group, operations: converted.operations });
     }
-    rows::sum_up(&deps.db, account_id, &job.key).await?;
-    let upload = rows::get(&deps.db, account_id, &job.key).await?.ok_or_else(gone)?;
+    rows::sum_up(&deps.db, account_id, upload_id).await?;
+    let upload = rows::get(&deps.db, account_id, upload_id).await?.ok_or_else(gone)?;
     let mut progress = Finished::of(&upload).progress;
-    for group in rows::groups(&deps.db, account_id, &job.key).await? {
+    for group in rows::groups(&deps.db, account_id, upload_id).await? {
         progress.note(group.errors.iter().map(|error| format!("{}: {}", group.name, error.error)));
     }
-    for operation in rows::list_with_errors(&deps.db, account_id, &job.key).await? {
+    for operation in rows::list_with_errors(&deps.db, account_id, upload_id).await? {
         let (item, reason) = (operation.label(), operation.error_text());
         if operation.importable {
             progress.note([format!("{item}: {reason}")]);

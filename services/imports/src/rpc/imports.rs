@@ -25,8 +25,8 @@ impl ImportsService for Rpc {
         let (upload_id, job) =
             openapi::import(&self.deps, &caller, request.open_api_string, request.api_collection_id.map(Into::into))
                 .await?;
-        let (job_id, notes) = (job.job_id, job.progress.notes);
-        Ok(Response::new(ImportOpenApiResponse { upload_id, job_id, notes }))
+        let (job_id, notes) = (job.job_id.into(), job.progress.notes);
+        Ok(Response::new(ImportOpenApiResponse { upload_id: upload_id.into(), job_id, notes }))
     }
 
     async fn get_open_api_import_log(
@@ -34,7 +34,8 @@ impl ImportsService for Rpc {
         request: Request<GetOpenApiImportLogRequest>,
     ) -> RpcResult<GetOpenApiImportLogResponse> {
         let (caller, request) = Caller::split(request)?;
-        let (upload, operations) = uploads::get(&self.deps, &caller, &request.upload_id.unwrap_or_default()).await?;
+        let (upload, operations) =
+            uploads::get(&self.deps, &caller, &request.upload_id.unwrap_or_default().into()).await?;
         Ok(Response::new(GetOpenApiImportLogResponse { upload_details: Some(details(upload, &operations)) }))
     }
 
@@ -46,8 +47,8 @@ impl ImportsService for Rpc {
         let invalid = || portolan_api::Error::new(Reason::ImportTypeInvalid);
         let (upload_id, name) = request.upload_id.zip(request.import_type).ok_or_else(invalid)?;
         let import_type = ImportType::parse(&name).ok_or_else(invalid)?;
-        let job_id = uploads::approve(&self.deps, &caller, &upload_id, import_type, false).await?;
-        Ok(Response::new(ApproveOpenApiImportResponse { upload_id, import_type: name, job_id }))
+        let job_id = uploads::approve(&self.deps, &caller, &upload_id.as_str().into(), import_type, false).await?;
+        Ok(Response::new(ApproveOpenApiImportResponse { upload_id, import_type: name, job_id: job_id.into() }))
     }
 
     async fn import_har(&self, request: Request<ImportHarRequest>) -> RpcResult<ImportHarResponse> {
@@ -85,7 +86,7 @@ impl ImportsService for Rpc {
         });
         let pieces = stream::once(async move { Ok(first.content) }).chain(rest);
         let (job_id, upload_id) = receive::create(&self.deps, &caller, import, pieces).await?;
-        Ok(Response::new(CreateImportResponse { job_id, upload_id }))
+        Ok(Response::new(CreateImportResponse { job_id: job_id.into(), upload_id: upload_id.into() }))
     }
 
     async fn get_job(&self, request: Request<GetJobRequest>) -> RpcResult<GetJobResponse> {
@@ -111,7 +112,7 @@ fn listed_message(job: Listed) -> Job {
     match job {
         Listed::Own(job) => job_message(*job),
         Listed::Other(job) => Job {
-            job_id: job.job_id,
+            job_id: job.job_id.into(),
             kind: job.kind,
             state: job.state,
             collection_id: job.collection_id.map(Into::into),
@@ -128,7 +129,7 @@ fn listed_message(job: Listed) -> Job {
 fn job_message(job: model::jobs::Job) -> Job {
     let refusal = |refusal: model::jobs::Refusal| Refusal { item: refusal.item, reason: refusal.reason };
     Job {
-        job_id: job.job_id,
+        job_id: job.job_id.into(),
         kind: job.kind,
         state: job.state.name().to_owned(),
         format: job.format.map_or("", format_name).to_owned(),

@@ -29,7 +29,7 @@ impl PostmanService for Rpc {
         let found = credentials::find(&self.deps, caller.account_id).await?;
         let postman_cred = found.map(|credential| pb::PostmanCredential {
             api_key: credential.masked_key(),
-            workspace_id: credential.workspace_id,
+            workspace_id: credential.workspace_id.into(),
         });
         Ok(Response::new(pb::GetPostmanCredentialResponse { postman_cred }))
     }
@@ -73,7 +73,7 @@ impl PostmanService for Rpc {
     ) -> RpcResult<pb::ImportPostmanWorkspaceResponse> {
         let (caller, request) = Caller::split(request)?;
         let (upload_id, job_id) = workspace::create(&self.deps, &caller, request.api_key, request.workspace_id).await?;
-        Ok(Response::new(pb::ImportPostmanWorkspaceResponse { upload_id, job_id }))
+        Ok(Response::new(pb::ImportPostmanWorkspaceResponse { upload_id: upload_id.into(), job_id: job_id.into() }))
     }
 
     async fn import_postman_file(
@@ -82,8 +82,8 @@ impl PostmanService for Rpc {
     ) -> RpcResult<pb::ImportPostmanFileResponse> {
         let (caller, request) = Caller::split(request)?;
         let (upload_id, job) = file::import(&self.deps, &caller, request.postman_collection_file).await?;
-        let (job_id, notes) = (job.job_id, job.progress.notes);
-        Ok(Response::new(pb::ImportPostmanFileResponse { upload_id, job_id, notes }))
+        let (job_id, notes) = (job.job_id.into(), job.progress.notes);
+        Ok(Response::new(pb::ImportPostmanFileResponse { upload_id: upload_id.into(), job_id, notes }))
     }
 
     async fn get_postman_import_log(
@@ -91,7 +91,7 @@ impl PostmanService for Rpc {
         request: Request<pb::GetPostmanImportLogRequest>,
     ) -> RpcResult<pb::GetPostmanImportLogResponse> {
         let (caller, request) = Caller::split(request)?;
-        let log = uploads::postman_log(&self.deps, &caller, request.upload_id).await?;
+        let log = uploads::postman_log(&self.deps, &caller, request.upload_id.map(Into::into)).await?;
         Ok(Response::new(log_message(log)))
     }
 
@@ -103,8 +103,8 @@ impl PostmanService for Rpc {
         let invalid = || portolan_api::Error::new(Reason::ImportTypeInvalid);
         let (upload_id, name) = request.upload_id.zip(request.import_type).ok_or_else(invalid)?;
         let import_type = ImportType::parse(&name).ok_or_else(invalid)?;
-        let job_id = uploads::approve(&self.deps, &caller, &upload_id, import_type, true).await?;
-        Ok(Response::new(pb::ApprovePostmanImportResponse { upload_id, import_type: name, job_id }))
+        let job_id = uploads::approve(&self.deps, &caller, &upload_id.as_str().into(), import_type, true).await?;
+        Ok(Response::new(pb::ApprovePostmanImportResponse { upload_id, import_type: name, job_id: job_id.into() }))
     }
 
     async fn delete_postman_import_log(
@@ -112,7 +112,7 @@ impl PostmanService for Rpc {
         request: Request<pb::DeletePostmanImportLogRequest>,
     ) -> RpcResult<pb::DeletePostmanImportLogResponse> {
         let (caller, request) = Caller::split(request)?;
-        uploads::delete(&self.deps, &caller, request.upload_id).await?;
+        uploads::delete(&self.deps, &caller, request.upload_id.map(Into::into)).await?;
         Ok(Response::new(pb::DeletePostmanImportLogResponse {}))
     }
 
@@ -133,14 +133,14 @@ impl PostmanService for Rpc {
         let (caller, request) = Caller::split(request)?;
         let only = request.api_info_key_list.into_iter().map(|key| (key.url, key.method)).collect();
         let job_id = export::create(&self.deps, &caller, request.api_collection_id.into(), only).await?;
-        Ok(Response::new(pb::ExportToPostmanResponse { job_id }))
+        Ok(Response::new(pb::ExportToPostmanResponse { job_id: job_id.into() }))
     }
 }
 
 fn log_message(log: PostmanLog) -> pb::GetPostmanImportLogResponse {
     let PostmanLog { upload, groups, with_errors, first } = log;
     let upload_status = upload.status.name().to_owned();
-    let upload_id = upload.upload_id;
+    let upload_id = String::from(upload.upload_id);
     let mut details = PostmanUploadDetails {
         upload_status: upload_status.clone(),
         upload_id: upload_id.clone(),
@@ -167,7 +167,7 @@ fn log_message(log: PostmanLog) -> pb::GetPostmanImportLogResponse {
         method: operation.method,
         akto_format: operation.record,
         errors: operation.errors.into_iter().map(collection_error).collect(),
-        postman_workspace_id: upload.workspace_id.clone(),
+        postman_workspace_id: upload.workspace_id.to_string(),
         postman_collection_id: operation.group_id,
     });
     let postman_upload_logs = logs.collect();

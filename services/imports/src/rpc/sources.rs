@@ -25,7 +25,7 @@ impl SourcesService for Rpc {
         Ok(Response::new(ImportImpervaResponse {
             message,
             collections: collections.collect(),
-            job_id: outcome.job_id,
+            job_id: outcome.job_id.into(),
             imported_records: outcome.imported,
             skipped_records: outcome.refused,
         }))
@@ -48,7 +48,7 @@ impl SourcesService for Rpc {
         Ok(Response::new(ImportUrlResponse {
             api_collection_id: target.collection_id.into(),
             collection_name: target.name,
-            job_id,
+            job_id: job_id.into(),
         }))
     }
 }

@@ -1,5 +1,5 @@
 use portolan_formats::openapi::ImportError;
-use portolan_ids::{AccountId, CollectionId};
+use portolan_ids::{AccountId, CollectionId, UploadId};
 use portolan_store::{Bulk, Db, Error, Row, Tx, Value, args, retrying};
 
 use crate::model::uploads::{Group, Ingested, Operation, Upload, UploadKind, UploadStatus};
@@ -100,7 +100,7 @@ SELECT group_id, name, errors, collection_id FROM upload_groups
 WHERE account_id = $1 AND upload_id = $2 ORDER BY name, group_id";
 
 /// The groups of an upload by name.
-pub async fn groups(db: &Db, account_id: AccountId, upload_id: &str) -> Result<Vec<Group>, Error> {
+pub async fn groups(db: &Db, account_id: AccountId, upload_id: &UploadId) -> Result<Vec<Group>, Error> {
     let rows = db.fetch_all(GROUPS, args![account_id, upload_id]).await?;
     let group = |row: &Row| {
         Ok(Group {
@@ -120,7 +120,7 @@ UPDATE upload_groups SET collection_id = $4 WHERE account_id = $1 AND upload_id 
 pub async fn set_group_collection(
     db: &Db,
     account_id: AccountId,
-    upload_id: &str,
+    upload_id: &UploadId,
     group_id: &str,
     collection_id: CollectionId,
 ) -> Result<(), Error> {
@@ -140,7 +140,7 @@ UPDATE uploads SET status = 'SUCCEEDED',
 WHERE account_id = $1 AND upload_id = $2";
 
 /// Counts the operations of an upload, which is then ready for review.
-pub async fn sum_up(db: &Db, account_id: AccountId, upload_id: &str) -> Result<(), Error> {
+pub async fn sum_up(db: &Db, account_id: AccountId, upload_id: &UploadId) -> Result<(), Error> {
     let args = || args![account_id, upload_id];
     retrying(|| async { db.execute(SUM_UP, args()).await.map(drop) }).await
 }
@@ -150,7 +150,7 @@ UPDATE uploads SET status = 'FAILED', fatal_error = $3
 WHERE account_id = $1 AND upload_id = $2 AND status = 'IN_PROGRESS'";
 
 /// Marks an upload as failed that is still in progress.
-pub async fn fail_open(tx: &mut Tx, account_id: AccountId, upload_id: &str, reason: &str) -> Result<(), Error> {
+pub async fn fail_open(tx: &mut Tx, account_id: AccountId, upload_id: &UploadId, reason: &str) -> Result<(), Error> {
     tx.execute(FAIL_OPEN, args![account_id, upload_id, reason]).await.map(drop)
 }
 
@@ -173,9 +173,9 @@ fn operation_row(upload: &Upload, position: i64, operation: &Operation) -> [Valu
 
 const GET_UPLOAD: &str = "SELECT * FROM uploads WHERE account_id = $1 AND upload_id = $2 AND deleted = 0";
 
-pub async fn get(db: &Db, account_id: AccountId, upload_id: &str) -> Result<Option<Upload>, Error> {
+pub async fn get(db: &Db, account_id: AccountId, upload_id: &UploadId) -> Result<Option<Upload>, Error> {
     // No upload has such an id, and no database takes it.
-    if upload_id.contains('\0') {
+    if upload_id.as_str().contains('\0') {
         return Ok(None);
     }
     let row = db.fetch_optional(GET_UPLOAD, args![account_id, upload_id]).await?;
@@ -187,7 +187,7 @@ SELECT group_id, name, url, method, importable, NULL AS record, errors FROM uplo
 WHERE account_id = $1 AND upload_id = $2 AND errors <> '[]' ORDER BY position";
 
 /// Operations that have errors, without their records.
-pub async fn list_with_errors(db: &Db, account_id: AccountId, upload_id: &str) -> Result<Vec<Operation>, Error> {
+pub async fn list_with_errors(db: &Db, account_id: AccountId, upload_id: &UploadId) -> Result<Vec<Operation>, Error> {
     let rows = db.fetch_all(LIST_WITH_ERRORS, args![account_id, upload_id]).await?;
     rows.iter().map(operation).collect()
 }
@@ -213,7 +213,7 @@ const FIRST_MAX: usize = 1_000;
 const FIRST_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The first operations with their records, while there is room.
-pub async fn list_first(db: &Db, account_id: AccountId, upload_id: &str) -> Result<Vec<Operation>, Error> {
+pub async fn list_first(db: &Db, account_id: AccountId, upload_id: &UploadId) -> Result<Vec<Operation>, Error> {
     let (mut listed, mut bytes) = (Vec::new(), 0);
     while listed.len() < FIRST_MAX {
         let from = i64::try_from(listed.len()).unwrap_or(i64::MAX);
@@ -248,7 +248,7 @@ ORDER BY position LIMIT $4";
 pub async fn list_records(
     db: &Db,
     account_id: AccountId,
-    upload_id: &str,
+    upload_id: &UploadId,
     group_id: &str,
     with_errors: bool,
     after: i64,
@@ -268,7 +268,7 @@ WHERE account_id = $1 AND upload_id = $2";
 pub async fn finish(
     db: &Db,
     account_id: AccountId,
-    upload_id: &str,
+    upload_id: &UploadId,
     collection_id: CollectionId,
     ingested: Ingested,
 ) -> Result<(), Error> {
@@ -330,7 +330,7 @@ fn parse_errors(json: &str) -> Result<Vec<ImportError>, Error> {
 
 const MARK_DELETED: &str = "UPDATE uploads SET deleted = 1 WHERE account_id = $1 AND upload_id = $2";
 
-pub async fn mark_deleted(tx: &mut Tx, account_id: AccountId, upload_id: &str) -> Result<(), Error> {
+pub async fn mark_deleted(tx: &mut Tx, account_id: AccountId, upload_id: &UploadId) -> Result<(), Error> {
     tx.execute(MARK_DELETED, args![account_id, upload_id]).await.map(drop)
 }
 
@@ -342,7 +342,7 @@ const DELETE_UPLOAD: &str = "DELETE FROM uploads WHERE account_id = $1 AND uploa
 
 /// Removes some operations of an upload; when none is left, its groups and the upload itself. Returns how many
 /// operations went.
-pub async fn delete_some(tx: &mut Tx, account_id: AccountId, upload_id: &str) -> Result<u64, Error> {
+pub async fn delete_some(tx: &mut Tx, account_id: AccountId, upload_id: &UploadId) -> Result<u64, Error> {
     let args = || args![account_id, upload_id];
     let removed = tx.execute(DELETE_OPERATIONS, args()).await?;
     if removed == 0 {
@@ -354,7 +354,7 @@ pub async fn delete_some(tx: &mut Tx, account_id: AccountId, upload_id: &str) ->
 }
 
 /// Removes an upload with all that belongs to it, some rows at a time.
-pub async fn delete(db: &Db, account_id: AccountId, upload_id: &str) -> Result<(), Error> {
+pub async fn delete(db: &Db, account_id: AccountId, upload_id: &UploadId) -> Result<(), Error> {
     loop {
         let removed = retrying(|| async {
             let mut tx = db.begin().await?;
@@ -373,7 +373,11 @@ SELECT upload_id FROM uploads WHERE account_id = $1 AND collection_id = $2
 UNION SELECT upload_id FROM upload_groups WHERE account_id = $1 AND collection_id = $2";
 
 /// The uploads that were ingested into a collection, wholly or in part.
-pub async fn of_collection(db: &Db, account_id: AccountId, collection_id: CollectionId) -> Result<Vec<String>, Error> {
+pub async fn of_collection(
+    db: &Db,
+    account_id: AccountId,
+    collection_id: CollectionId,
+) -> Result<Vec<UploadId>, Error> {
     let rows = db.fetch_all(OF_COLLECTION, args![account_id, collection_id]).await?;
     rows.iter().map(|row| row.get("upload_id")).collect()
 }
@@ -388,7 +392,7 @@ AND (NOT EXISTS (SELECT 1 FROM upload_groups g WHERE g.account_id = $1 AND g.upl
 pub async fn forget_records(
     db: &Db,
     account_id: AccountId,
-    upload_id: &str,
+    upload_id: &UploadId,
     collection_id: CollectionId,
 ) -> Result<(), Error> {
     let args = || args![account_id, upload_id, collection_id];
@@ -407,7 +411,7 @@ const COUNT_GROUPS: &str = "SELECT count(*) AS n FROM upload_groups WHERE accoun
 pub async fn delete_of_collection(
     db: &Db,
     account_id: AccountId,
-    upload_id: &str,
+    upload_id: &UploadId,
     collection_id: CollectionId,
 ) -> Result<(), Error> {
     let args = || args![account_id, upload_id, collection_id];
@@ -428,7 +432,7 @@ const OLD_UPLOADS: &str = "
 SELECT account_id, upload_id FROM uploads WHERE created_at < $1 AND status <> 'IN_PROGRESS' LIMIT 100";
 
 /// Uploads that were made before a time.
-pub async fn older_than(db: &Db, time: i64) -> Result<Vec<(i64, String)>, Error> {
+pub async fn older_than(db: &Db, time: i64) -> Result<Vec<(AccountId, UploadId)>, Error> {
     let rows = db.fetch_all(OLD_UPLOADS, args![time]).await?;
     rows.iter().map(|row| Ok((row.get("account_id")?, row.get("upload_id")?))).collect()
 }

@@ -56,7 +56,7 @@ impl World {
         let caller = Caller {
             account_id: AccountId(ACCOUNT),
             user_id: UserId(1),
-            organization_id: "organization".to_owned(),
+            organization_id: "organization".into(),
             scope: Scope::Api,
             credential: CredentialKind::ExternalApiKey,
             credential_id: "key".to_owned(),

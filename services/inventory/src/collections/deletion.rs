@@ -1,6 +1,6 @@
 use portolan_api::Reason;
 use portolan_authz::Caller;
-use portolan_ids::CollectionId;
+use portolan_ids::{CollectionId, JobId};
 use portolan_runtime::now_s;
 use portolan_store::retrying;
 
@@ -20,7 +20,7 @@ use crate::{
 ///
 /// # Errors
 /// `TOO_MANY_IDS`; `COLLECTION_DEFAULT` when the default collection is among them. Then nothing is deleted.
-pub async fn delete(deps: &Deps, caller: &Caller, mut ids: Vec<CollectionId>) -> Result<Vec<String>, Error> {
+pub async fn delete(deps: &Deps, caller: &Caller, mut ids: Vec<CollectionId>) -> Result<Vec<JobId>, Error> {
     if ids.len() > IDS_MAX {
         return Err(portolan_api::Error::new(Reason::TooManyIds).with("limit", IDS_MAX).into());
     }

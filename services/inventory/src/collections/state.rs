@@ -2,7 +2,7 @@
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
-use portolan_ids::{AccountId, CollectionId};
+use portolan_ids::{AccountId, CollectionId, JobId};
 use portolan_store::retrying;
 
 use crate::{
@@ -117,7 +117,7 @@ pub async fn update_deactivated(
     caller: &Caller,
     ids: Vec<CollectionId>,
     is_deactivated: bool,
-) -> Result<(Vec<Collection>, Vec<String>), Error> {
+) -> Result<(Vec<Collection>, Vec<JobId>), Error> {
     let ids = visible(deps, caller, ids).await?;
     let reservation = if is_deactivated { None } else { reserve_activation(deps, caller.account_id, &ids).await? };
     let (changed, job_ids) = retrying(|| async {

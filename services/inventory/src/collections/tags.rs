@@ -1,6 +1,6 @@
 use portolan_api::{Access, Feature, Reason};
 use portolan_authz::{Caller, Scope};
-use portolan_ids::CollectionId;
+use portolan_ids::{CollectionId, JobId};
 use portolan_runtime::now_s;
 use portolan_store::retrying;
 
@@ -44,7 +44,7 @@ pub async fn update_tags(
     caller: &Caller,
     ids: Vec<CollectionId>,
     change: TagChange,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<JobId>, Error> {
     if let TagChange::Toggle(tags) = &change {
         check_tags(tags)?;
     }

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
-use portolan_ids::{AccountId, CollectionId};
+use portolan_ids::{AccountId, CollectionId, JobId};
 use portolan_outbox::Change;
 use portolan_store::retrying;
 use serde_json::json;
@@ -48,7 +48,7 @@ pub async fn create(
     caller: &Caller,
     name: CollectionName,
     written: Vec<Written>,
-) -> Result<(Collection, String), Error> {
+) -> Result<(Collection, JobId), Error> {
     let conditions = understood(deps, caller, written).await?;
     expect_room(deps, caller, None, conditions.patterns()).await?;
     let new = NewCollection { name, kind: Some(GROUP_KIND), conditions: Some(conditions.to_json()) };
@@ -66,7 +66,7 @@ pub async fn update(
     caller: &Caller,
     group_id: CollectionId,
     written: Vec<Written>,
-) -> Result<String, Error> {
+) -> Result<JobId, Error> {
     let understood = understood(deps, caller, written).await?;
     access::writable(deps, caller, group_id).await?;
     expect_room(deps, caller, Some(group_id), understood.patterns()).await?;
@@ -90,7 +90,7 @@ pub async fn add_endpoints(
     caller: &Caller,
     name: Option<String>,
     endpoints: Option<Vec<EndpointId>>,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<JobId>, Error> {
     let endpoints = chosen(deps, caller, endpoints).await?;
     let group = match by_name(deps, caller, name.as_deref()).await? {
         Some(known) if known.is_group() => known,
@@ -124,7 +124,7 @@ pub async fn remove_endpoints(
     caller: &Caller,
     name: Option<String>,
     endpoints: Option<Vec<EndpointId>>,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<JobId>, Error> {
     let endpoints: BTreeSet<EndpointId> = chosen(deps, caller, endpoints).await?.into_iter().collect();
     let group = by_name(deps, caller, name.as_deref()).await?.filter(Collection::is_group);
     let group = group.ok_or(Reason::GroupInvalid)?;
@@ -200,7 +200,7 @@ pub async fn share(deps: &Deps, caller: &Caller, group_id: CollectionId, shared:
 ///
 /// # Errors
 /// `GROUP_INVALID` when no group has the name.
-pub async fn compute(deps: &Deps, caller: &Caller, name: Option<String>) -> Result<String, Error> {
+pub async fn compute(deps: &Deps, caller: &Caller, name: Option<String>) -> Result<JobId, Error> {
     let group = by_name(deps, caller, name.as_deref()).await?.filter(Collection::is_group);
     group.ok_or(Reason::GroupInvalid)?;
     find_members(deps, caller.account_id).await
@@ -268,7 +268,7 @@ async fn change(
 }
 
 /// Has all groups of an account look at all endpoints; returns the id of the job that does it.
-async fn find_members(deps: &Deps, account_id: AccountId) -> Result<String, Error> {
+async fn find_members(deps: &Deps, account_id: AccountId) -> Result<JobId, Error> {
     let job_id = retrying(|| async {
         let mut tx = deps.db.begin().await?;
         let job_id = jobs::ask(deps, &mut tx, account_id, Task::ComputeGroups { collection_id: None }).await?;

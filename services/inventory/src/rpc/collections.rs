@@ -173,7 +173,7 @@ impl CollectionService for Rpc {
         let (caller, request) = Caller::split(request)?;
         let job_id = redaction::update(&self.deps, &caller, request.api_collection_id.into(), request.redacted).await?;
         runner::follow_up(&self.deps, caller.account_id, job_id.as_slice()).await;
-        Ok(Response::new(pb::RedactCollectionResponse { job_id }))
+        Ok(Response::new(pb::RedactCollectionResponse { job_id: job_id.map(Into::into) }))
     }
 
     async fn delete_collection(
@@ -184,7 +184,7 @@ impl CollectionService for Rpc {
         let id = request.api_collection_id.into();
         access::writable(&self.deps, &caller, id).await?;
         let job_ids = collections::delete(&self.deps, &caller, vec![id]).await?;
-        let job_id = job_ids.into_iter().next().unwrap_or_default();
+        let job_id = job_ids.into_iter().next().unwrap_or_default().into();
         Ok(Response::new(pb::DeleteCollectionResponse { job_id }))
     }
 
@@ -196,6 +196,7 @@ impl CollectionService for Rpc {
         let named = request.api_collections.iter().map(|collection| collection.id);
         let ids = request.api_collection_ids.into_iter().chain(named).map(Into::into).collect();
         let job_ids = collections::delete(&self.deps, &caller, ids).await?;
+        let job_ids: Vec<String> = job_ids.into_iter().map(Into::into).collect();
         Ok(Response::new(pb::DeleteCollectionsResponse { job_id: job_ids.last().cloned(), job_ids }))
     }
 

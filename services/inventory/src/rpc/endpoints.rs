@@ -147,7 +147,7 @@ impl EndpointService for Rpc {
     ) -> Answer<pb::ApplyAccessTypesResponse> {
         let (caller, _) = Caller::split(request)?;
         let job_id = access_types::apply(&self.deps, &caller).await?;
-        Ok(Response::new(pb::ApplyAccessTypesResponse { job_id }))
+        Ok(Response::new(pb::ApplyAccessTypesResponse { job_id: job_id.into() }))
     }
 
     async fn reset_collection_access_types(
@@ -157,7 +157,7 @@ impl EndpointService for Rpc {
         let (caller, _) = Caller::split(request)?;
         let job_id = access_types::reset_collections(&self.deps, &caller).await?;
         let message = "Access types of the collections are being derived in the background".to_owned();
-        let response = Some(pb::StartedJob { started: true, message, job_id });
+        let response = Some(pb::StartedJob { started: true, message, job_id: job_id.into() });
         Ok(Response::new(pb::ResetCollectionAccessTypesResponse { response }))
     }
 

@@ -59,7 +59,10 @@ impl GroupService for Rpc {
         let (made, job_id) = groups::create(&self.deps, &caller, name, written(request.conditions)).await?;
         runner::run_inline(&self.deps, caller.account_id, &job_id).await;
         let group = collections::get(&self.deps, &caller, made.id).await?.unwrap_or(made);
-        Ok(Response::new(pb::CreateGroupResponse { api_collections: vec![convert::collection(group)], job_id }))
+        Ok(Response::new(pb::CreateGroupResponse {
+            api_collections: vec![convert::collection(group)],
+            job_id: job_id.into(),
+        }))
     }
 
     async fn update_group(&self, request: Request<pb::UpdateGroupRequest>) -> Answer<pb::UpdateGroupResponse> {
@@ -67,7 +70,7 @@ impl GroupService for Rpc {
         let (id, conditions) = (request.api_collection_id.into(), written(request.conditions));
         let job_id = groups::update(&self.deps, &caller, id, conditions).await?;
         runner::run_inline(&self.deps, caller.account_id, &job_id).await;
-        Ok(Response::new(pb::UpdateGroupResponse { job_id }))
+        Ok(Response::new(pb::UpdateGroupResponse { job_id: job_id.into() }))
     }
 
     async fn add_group_endpoints(
@@ -80,7 +83,7 @@ impl GroupService for Rpc {
         let job_id = groups::add_endpoints(&self.deps, &caller, name, list).await?;
         runner::follow_up(&self.deps, caller.account_id, job_id.as_slice()).await;
         let api_collections = self.all(&caller).await?;
-        Ok(Response::new(pb::AddGroupEndpointsResponse { api_collections, job_id }))
+        Ok(Response::new(pb::AddGroupEndpointsResponse { api_collections, job_id: job_id.map(Into::into) }))
     }
 
     async fn remove_group_endpoints(
@@ -93,7 +96,7 @@ impl GroupService for Rpc {
         let job_id = groups::remove_endpoints(&self.deps, &caller, name, list).await?;
         runner::follow_up(&self.deps, caller.account_id, job_id.as_slice()).await;
         let api_collections = self.all(&caller).await?;
-        Ok(Response::new(pb::RemoveGroupEndpointsResponse { api_collections, job_id }))
+        Ok(Response::new(pb::RemoveGroupEndpointsResponse { api_collections, job_id: job_id.map(Into::into) }))
     }
 
     async fn share_group(&self, request: Request<pb::ShareGroupRequest>) -> Answer<pb::ShareGroupResponse> {
@@ -106,7 +109,7 @@ impl GroupService for Rpc {
         let (caller, request) = Caller::split(request)?;
         let job_id = groups::compute(&self.deps, &caller, request.collection_name).await?;
         runner::run_inline(&self.deps, caller.account_id, &job_id).await;
-        Ok(Response::new(pb::ComputeGroupResponse { job_id }))
+        Ok(Response::new(pb::ComputeGroupResponse { job_id: job_id.into() }))
     }
 
     async fn list_matching_endpoints(

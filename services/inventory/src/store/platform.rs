@@ -1,5 +1,7 @@
+use std::collections::HashMap;
+
 use portolan_ids::{AccountId, CollectionId};
-use portolan_store::{Db, Error, Row, Tx, args};
+use portolan_store::{Db, Error, Row, Sql, Tx, args};
 
 use crate::model::collections::Collection;
 
@@ -47,12 +49,25 @@ pub async fn save(db: &Db, account_id: AccountId, id: CollectionId, row: &Platfo
     db.execute(SAVE, args![account_id, id, project_id, &row.version, row.updated_at, url]).await.map(drop)
 }
 
-const FIRST_URL: &str = "SELECT url FROM api_endpoints WHERE account_id = $1 AND collection_id = $2 AND removed = 0 \
-     ORDER BY discovered_at, url LIMIT 1";
+const FIRST_URLS: &str = "SELECT c.collection_id, (SELECT e.url FROM api_endpoints e WHERE e.account_id = c.account_id \
+     AND e.collection_id = c.collection_id AND e.removed = 0 ORDER BY e.discovered_at, e.url LIMIT 1) AS url \
+     FROM collections c WHERE c.account_id = $1 AND c.collection_id IN ({ids})";
 
-/// The URL of an endpoint of a collection.
-pub async fn first_url(db: &Db, account_id: AccountId, id: CollectionId) -> Result<Option<String>, Error> {
-    db.fetch_optional(FIRST_URL, args![account_id, id]).await?.map(|row| row.get("url")).transpose()
+/// The URL of the endpoint of each of some collections that was found first; those without endpoints are not in it.
+pub async fn first_urls(
+    db: &Db,
+    account_id: AccountId,
+    ids: &[CollectionId],
+) -> Result<HashMap<CollectionId, String>, Error> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    // Numbers of this program's own need no markers.
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let statement = Sql::assembled(FIRST_URLS.replace("{ids}", &ids.join(", ")));
+    let rows = db.fetch_all(statement, args![account_id]).await?;
+    let found = rows.iter().map(|row| Ok((row.get("collection_id")?, row.get::<Option<String>>("url")?)));
+    found.filter_map(|found| found.map(|(id, url)| Some((id, url?))).transpose()).collect()
 }
 
 /// An endpoint as the platform shows it.

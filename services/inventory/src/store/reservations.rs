@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use portolan_ids::AccountId;
+use portolan_ids::{AccountId, OrganizationId};
 use portolan_log::Positions;
 use portolan_store::{Db, Error, Tx, args, retrying};
 
@@ -8,7 +8,7 @@ const LOCK: &str = "INSERT INTO endpoint_reservation_locks (organization_id) VAL
     ON CONFLICT (organization_id) DO UPDATE SET organization_id = excluded.organization_id";
 
 /// Makes all who reserve for an organization queue until the transaction ends.
-pub async fn lock(tx: &mut Tx, organization_id: &str) -> Result<(), Error> {
+pub async fn lock(tx: &mut Tx, organization_id: &OrganizationId) -> Result<(), Error> {
     tx.execute(LOCK, args![organization_id]).await.map(drop)
 }
 
@@ -25,7 +25,7 @@ const DELETE: &str = "DELETE FROM endpoint_reservations WHERE reservation_id = $
 /// Endpoints that others have reserved and the inventory has not got yet. Reservations that hold nothing any longer,
 /// and an earlier one of the same id, are removed. The caller reads the endpoints of the inventory after this: ingest
 /// moves on and counts in one transaction, so what it does in between counts twice for a moment and is never missed.
-pub async fn held(tx: &mut Tx, organization_id: &str, own_id: &str, now: i64) -> Result<i64, Error> {
+pub async fn held(tx: &mut Tx, organization_id: &OrganizationId, own_id: &str, now: i64) -> Result<i64, Error> {
     let mut next: BTreeMap<(String, i64), i64> = BTreeMap::new();
     for row in tx.fetch_all(CURSORS, args![]).await? {
         next.insert((row.get("source")?, row.get("partition_id")?), row.get("next_offset")?);
@@ -67,7 +67,7 @@ const INSERT: &str =
 pub async fn insert(
     tx: &mut Tx,
     id: &str,
-    (organization_id, account_id): (&str, AccountId),
+    (organization_id, account_id): (&OrganizationId, AccountId),
     endpoints: i64,
     until: i64,
 ) -> Result<(), Error> {

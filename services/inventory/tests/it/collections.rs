@@ -4,6 +4,7 @@ use portolan_ids::{AccountId, CollectionId};
 use portolan_inventory::{
     Deps, Error, collections, endpoints,
     model::collections::{CollectionName, DEFAULT_ID},
+    platform,
 };
 use portolan_testkit::TestDb;
 
@@ -46,6 +47,28 @@ pub async fn a_repeated_write_answers_the_same_collection(test: TestDb) {
     let first = collections::create(&deps, &caller, name.clone()).await.unwrap();
     assert_eq!(collections::create(&deps, &caller, name).await.unwrap(), first);
     assert_eq!(names(&deps, &caller).await, ["Default", "Books"]);
+}
+
+/// Each collection of a page is served where its endpoint that was found first is, the first by name of those found at once.
+pub async fn the_platform_says_where_each_is_served(test: TestDb) {
+    let deps = deps(&test).await;
+    let (early, tied, empty) = (
+        create(&deps, ACCOUNT, "Early").await,
+        create(&deps, ACCOUNT, "Tied").await,
+        create(&deps, ACCOUNT, "Empty").await,
+    );
+    let records = [
+        call(early.id, "GET", "https://late.example.com/books", 9),
+        call(early.id, "GET", "https://most.example.com/books", 5),
+        call(tied.id, "GET", "https://second.example.com/books", 7),
+        call(tied.id, "GET", "https://first.example.com/books", 7),
+    ];
+    ingest(&deps, "p", &records).await;
+    let listed = platform::list_collections(&deps, &admin(ACCOUNT), None, None).await.unwrap();
+    let url = |id| listed.iter().find(|known| known.collection.id == id).unwrap().row.url.as_deref();
+    assert_eq!(url(early.id), Some("https://most.example.com"));
+    assert_eq!(url(tied.id), Some("https://first.example.com"));
+    assert_eq!(url(empty.id), None);
 }
 
 /// Ids of another account answer as ids that nobody has.

@@ -16,7 +16,7 @@ use portolan_api::{
     },
 };
 use portolan_authz::{Caller, CredentialKind, Grant, RequestInfo, Role, Scope, ServiceAuth};
-use portolan_ids::{AccountId, CollectionId, UserId};
+use portolan_ids::{AccountId, CollectionId, OrganizationId, UserId};
 use portolan_inventory::{
     Deps, Options, SERVICE, collections,
     model::collections::{Collection, CollectionName},
@@ -178,7 +178,7 @@ pub fn caller(account_id: AccountId, role: Role, collections: Option<Vec<Collect
     Caller {
         account_id,
         user_id: UserId(1),
-        organization_id: String::new(),
+        organization_id: OrganizationId::default(),
         scope,
         credential: CredentialKind::Session,
         credential_id: String::new(),

@@ -28,6 +28,7 @@ portolan_testkit::suite! {
     attempts::a_job_that_always_fails_ends,
     collections::names_follow_the_rule,
     collections::a_repeated_write_answers_the_same_collection,
+    collections::the_platform_says_where_each_is_served,
     collections::accounts_do_not_see_each_other,
     collections::restricted_callers_see_their_collections,
     collections::scopes_hide_tagged_collections,

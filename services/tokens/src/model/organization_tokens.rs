@@ -1,4 +1,4 @@
-use portolan_ids::AccountId;
+use portolan_ids::{AccountId, OrganizationId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -16,7 +16,7 @@ pub struct Token {
     /// Public, `tok_` and 16 letters or digits.
     pub id: String,
     /// UUID of the owner.
-    pub organization_id: String,
+    pub organization_id: OrganizationId,
     /// The account in which it was made and acts; 0 for the first of the organization.
     pub account_id: AccountId,
     /// As its maker calls it.
@@ -155,7 +155,7 @@ impl Annotation {
 
 /// Where tokens are looked for: in the account in which they were made.
 pub(crate) struct TokenAccount {
-    pub(crate) organization_id: String,
+    pub(crate) organization_id: OrganizationId,
     pub(crate) account_id: AccountId,
     /// The account of the organization in which tokens act that name none.
     pub(crate) is_first: bool,

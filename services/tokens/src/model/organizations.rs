@@ -1,10 +1,10 @@
-use portolan_ids::AccountId;
+use portolan_ids::{AccountId, OrganizationId};
 
 /// An organization as identity has it.
 #[derive(Clone, Debug)]
 pub struct Organization {
     /// UUID.
-    pub id: String,
+    pub id: OrganizationId,
     /// How the contract names it.
     pub public_id: String,
     /// Its accounts.

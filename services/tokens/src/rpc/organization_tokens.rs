@@ -95,7 +95,7 @@ impl OrganizationTokensService for Rpc {
         let token = organization_tokens::authenticate(&self.deps, &secret, &client_address).await?;
         Ok(Response::new(AuthenticateOrganizationTokenResponse {
             id: token.id,
-            organization_id: token.organization_id,
+            organization_id: token.organization_id.into(),
             scopes: token.scopes,
             account_id: token.account_id.into(),
             valid_until: token.expires_at,

@@ -1,4 +1,5 @@
 use portolan_api::Result;
+use portolan_ids::OrganizationId;
 use portolan_store::{Db, Row, Tx, args};
 
 use super::lists::{Unread, json, list_of, skipping};
@@ -37,7 +38,11 @@ const FIND_BY_WRITE: &str =
     created_at, secret_write_id, account_id
     FROM organization_tokens WHERE organization_id = $1 AND write_id = $2";
 
-pub(crate) async fn find_by_write(tx: &mut Tx, organization_id: &str, write_id: &str) -> Result<Option<Token>> {
+pub(crate) async fn find_by_write(
+    tx: &mut Tx,
+    organization_id: &OrganizationId,
+    write_id: &str,
+) -> Result<Option<Token>> {
     tx.fetch_optional(FIND_BY_WRITE, args![organization_id, write_id])
         .await?
         .map_or(Ok(None), |row| skipping(token(&row)))

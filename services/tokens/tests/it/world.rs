@@ -38,7 +38,7 @@ pub fn caller(write_id: &str) -> Caller {
     Caller {
         account_id: ACCOUNT,
         user_id: UserId(1),
-        organization_id: "organization".to_owned(),
+        organization_id: "organization".into(),
         scope: Scope::Api,
         credential: CredentialKind::Session,
         credential_id: "session".to_owned(),
