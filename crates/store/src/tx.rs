@@ -93,7 +93,7 @@ impl Tx {
     ) -> Result<u64, Error> {
         let mut touched = 0;
         let mut rows = rows.into_iter().collect::<Vec<_>>().into_iter();
-        while let Some((sql, args)) = bulk.next_statement(&mut rows) {
+        while let Some((sql, args)) = bulk.next_statement(self.dialect, &mut rows) {
             touched += self.execute(sql, args).await?;
         }
         Ok(touched)
@@ -107,7 +107,7 @@ impl Tx {
     ) -> Result<Vec<Row>, Error> {
         let mut answers = Vec::new();
         let mut rows = rows.into_iter().collect::<Vec<_>>().into_iter();
-        while let Some((sql, args)) = bulk.next_statement(&mut rows) {
+        while let Some((sql, args)) = bulk.next_statement(self.dialect, &mut rows) {
             answers.extend(self.fetch_all(sql, args).await?);
         }
         Ok(answers)
