@@ -8,7 +8,7 @@ use portolan_api::{Access, Dialect, Error, Feature, KeyUtility, MethodPolicy, Re
 use portolan_authz::{
     CALLER_HEADER, Credential, Identities as _, Role, SERVICE_HEADER, Scope, features_named, service_of,
 };
-use portolan_identity::grants::OwnIdentities;
+use portolan_identity::{Deps, grants::OwnIdentities};
 use portolan_store::args;
 use portolan_testkit::TestDb;
 use serde_json::json;
@@ -74,6 +74,8 @@ struct Caller {
     kind: Kind,
     /// For every dialect but katapult, and for that one.
     headers: [Headers; 2],
+    /// Of a user. Katapult takes no sessions at its edge; what the guard decides of a user is the same behind it.
+    credential: Option<Credential>,
 }
 
 /// What the contract says, written down once more and without the guard.
@@ -138,7 +140,9 @@ pub fn exempt(check: &str) -> BTreeSet<&'static str> {
 pub async fn every_rpc_refuses_whom_its_rule_refuses(test: TestDb) {
     let data_dir = tempfile::tempdir().unwrap().keep();
     let server = Server::start_with(&test, data_dir, &[("PORTOLAN__TOKENS__ORGANIZATION_RATE_LIMIT", "100000")]).await;
-    let callers = callers(&test, &server).await;
+    let deps = identity(&test, &server).await;
+    let identities = OwnIdentities(deps.clone());
+    let callers = callers(&deps, &server).await;
     let gateway = portolan_runtime::Keys::load(&server.data_dir.join("secret-key")).unwrap().auth("gateway");
     let channel = Channel::from_shared(format!("http://{}", server.grpc)).unwrap().connect().await.unwrap();
     let open = exempt("open");
@@ -156,7 +160,14 @@ pub async fn every_rpc_refuses_whom_its_rule_refuses(test: TestDb) {
                 continue;
             }
             let is_katapult = policy.dialect == Dialect::Katapult;
-            let mut headers = caller.headers[usize::from(is_katapult)].clone();
+            let mut headers = match &caller.credential {
+                // Made at each use: its life is shorter than that of this test on a slow machine.
+                Some(credential) if is_katapult => {
+                    let token = identities.authenticate(credential, Scope::Api, "127.0.0.1", "tokens").await.unwrap();
+                    vec![(CALLER_HEADER, token)]
+                }
+                _ => caller.headers[usize::from(is_katapult)].clone(),
+            };
             if headers.iter().any(|(name, _)| *name == CALLER_HEADER) && policy.who != Who::Internal {
                 let token = gateway.token(service_of(&policy.path)).unwrap();
                 headers.push((SERVICE_HEADER, token.as_ref().to_owned()));
@@ -181,10 +192,8 @@ pub async fn every_rpc_refuses_whom_its_rule_refuses(test: TestDb) {
     println!("{} RPCs, {} callers: {refused} refusals, {passed} reads let through", policies.len(), callers.len());
 }
 
-async fn callers(test: &TestDb, server: &Server) -> Vec<Caller> {
-    let deps = identity(test, server).await;
-    let identities = OwnIdentities(deps.clone());
-    let mut callers = vec![Caller { kind: Kind::Nobody, headers: [Vec::new(), Vec::new()] }];
+async fn callers(deps: &Deps, server: &Server) -> Vec<Caller> {
+    let mut callers = vec![Caller { kind: Kind::Nobody, headers: [Vec::new(), Vec::new()], credential: None }];
     let accounts = "INSERT INTO accounts (account_id, organization_id, name, created_at, vendor_account_id)
         SELECT 2000000, organization_id, 'Other', 0, NULL FROM accounts WHERE account_id = 1000000
         UNION ALL SELECT 3000000, organization_id, 'Customer', 0, 1000000 FROM accounts WHERE account_id = 1000000";
@@ -201,17 +210,16 @@ async fn callers(test: &TestDb, server: &Server) -> Vec<Caller> {
     }
     for (kind, account_id, role) in people {
         let login = format!("{}-{account_id}@guards.example.org", role.to_lowercase());
-        create(&deps, account_id, &login, &role).await;
+        create(deps, account_id, &login, &role).await;
         let person = Person::log_in(server, &login).await;
         let session = person.cookie.split_once('=').unwrap().1.to_owned();
         let credential = Credential::Session { session, access_token: person.token.clone() };
-        // Katapult takes no sessions at its edge; what the guard decides of a user is the same behind it.
-        let token = identities.authenticate(&credential, Scope::Api, "127.0.0.1", "tokens").await.unwrap();
         let session = vec![("cookie", person.cookie.clone()), ("access-token", person.token.clone())];
-        callers.push(Caller { kind, headers: [session, vec![(CALLER_HEADER, token)]] });
+        callers.push(Caller { kind, headers: [session, Vec::new()], credential: Some(credential) });
     }
     let bearer = vec![("authorization", format!("Bearer {}", server.api_key))];
-    callers.push(Caller { kind: Kind::Administrator, headers: [vec![("x-api-key", server.api_key.clone())], bearer] });
+    let headers = [vec![("x-api-key", server.api_key.clone())], bearer];
+    callers.push(Caller { kind: Kind::Administrator, headers, credential: None });
     for (kind, name, ends_at) in [
         (Kind::Key(KeyUtility::Burp), "BURP", None),
         (Kind::Key(KeyUtility::Cicd), "CICD", None),
@@ -224,7 +232,7 @@ async fn callers(test: &TestDb, server: &Server) -> Vec<Caller> {
         let made = server.post("/api/addApiToken", body).await.expect(200).json();
         let key = made["apiTokenList"][0]["key"].as_str().unwrap().to_owned();
         let bearer = vec![("authorization", format!("Bearer {key}"))];
-        callers.push(Caller { kind, headers: [vec![("x-api-key", key)], bearer] });
+        callers.push(Caller { kind, headers: [vec![("x-api-key", key)], bearer], credential: None });
     }
     let organization = server.get("/v1/organization").await.expect(200).json();
     let tokens = format!("/core/v1/organizations/{}/api_tokens", organization["publicId"].as_str().unwrap());
@@ -234,7 +242,8 @@ async fn callers(test: &TestDb, server: &Server) -> Vec<Caller> {
         let made = server.call("POST", &tokens, &server.api_key, new).await.expect(200).json();
         let bearer =
             vec![("authorization", format!("Bearer {}", made["api_token"]["secret"].as_str().unwrap().to_owned()))];
-        callers.push(Caller { kind: Kind::Token(scopes, has_networks), headers: [bearer.clone(), bearer] });
+        let headers = [bearer.clone(), bearer];
+        callers.push(Caller { kind: Kind::Token(scopes, has_networks), headers, credential: None });
     }
     callers
 }

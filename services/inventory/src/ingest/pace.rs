@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 /// A write that others wait for should take no longer.
-const HELD_MAX: Duration = Duration::from_millis(100);
+const HELD_MAX: Duration = Duration::from_millis(25);
 
 /// Smaller batches cost more in their commits than they spare those who wait.
 const BYTES_MIN: usize = 64 << 10;
@@ -64,8 +64,8 @@ mod tests {
         let alone = Pace::default().after(large, held(3_000, false));
         assert_eq!(alone, Pace::default(), "nobody waits");
         let shared = alone.after(large, held(1_000, true));
-        assert_eq!(shared.bytes_max(), large / 10);
-        assert_eq!(shared.after(large / 10, held(80, true)), shared);
+        assert_eq!(shared.bytes_max(), large / 40);
+        assert_eq!(shared.after(large / 40, held(20, true)), shared);
         assert_eq!(shared.after(1, held(10_000, true)).bytes_max(), BYTES_MIN);
         let mut pace = shared;
         for _ in 0..64 {
