@@ -4,6 +4,7 @@ use std::sync::Arc;
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyPool, Error as DriverError, SqlSafeStr as _, Transaction};
 
+use crate::checkpoint;
 use crate::driver::ACQUIRE_TIMEOUT;
 use crate::fault::Kind;
 use crate::reach::Reach;
@@ -239,13 +240,15 @@ impl Db {
         if self.dialect() == Dialect::Postgres {
             return Ok(());
         }
-        self.shared.faults.pass(fault::EXECUTE).await?;
-        let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.shared.pools.writer.connections);
-        let is_busy: i64 = Row(self.reaching(row).await?).get(0)?;
-        match is_busy {
-            0 => Ok(()),
-            _ => Err(Error::Unavailable("the write-ahead log is being read".into())),
+        for _ in 0..checkpoint::TRIES {
+            self.shared.faults.pass(fault::EXECUTE).await?;
+            let (connection, turn) = self.reaching(self.shared.pools.writer.acquire()).await?;
+            if checkpoint::truncate(connection, turn).await? {
+                return Ok(());
+            }
+            tokio::time::sleep(checkpoint::PAUSE).await;
         }
+        Err(Error::Unavailable("the write-ahead log is being read".into()))
     }
 
     /// Returns once the database takes a write, for readiness checks. The write is rolled back.

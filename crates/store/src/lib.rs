@@ -17,6 +17,7 @@
 //! Start reading at [`Store`], then [`Db`] and [`Tx`].
 
 mod bulk;
+mod checkpoint;
 mod db;
 mod dialect;
 mod driver;

@@ -16,7 +16,7 @@ pub(crate) const FILE_NAME: &str = "portolan.db";
 /// space aside.
 const READERS: u32 = 4;
 /// Other processes on the same file hold its write lock for one transaction at a time.
-const BUSY_TIMEOUT_MS: u32 = 5_000;
+pub(crate) const BUSY_TIMEOUT_MS: u32 = 5_000;
 
 /// The one writer and the readers of a file.
 #[derive(Clone)]

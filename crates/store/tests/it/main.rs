@@ -28,6 +28,7 @@ portolan_testkit::suite! {
     transactions::a_transaction_that_cannot_end_takes_its_connection_along,
     transactions::concurrent_increments_are_all_counted,
     transactions::a_read_transaction_sees_one_moment,
+    transactions::a_read_that_holds_the_log_holds_no_writer,
     transactions::services_are_told_apart_by_name,
     transactions::two_stores_share_one_database,
     values::round_trip,

@@ -200,3 +200,29 @@ pub async fn a_cancelled_begin_leaves_no_transaction_open(test: TestDb) {
     let other = Store::connect(&test.url).await.expect("connect").service("test").await.expect("open");
     assert_eq!(counter(&other, 0).await, 300);
 }
+
+/// A long read keeps the log of an SQLite file from being emptied, and writers from nothing.
+pub async fn a_read_that_holds_the_log_holds_no_writer(test: TestDb) {
+    let db = &test.db;
+    create_counters(db).await;
+    let Some(directory) = test.url.strip_prefix("sqlite:") else {
+        return db.empty_log().await.expect("Postgres keeps its log by its own rules");
+    };
+    let mut reader = db.begin_read().await.expect("begin");
+    reader.fetch_all("SELECT id FROM counters", args![]).await.expect("read");
+    add_one(db, 0).await.expect("write");
+    let emptying = tokio::spawn({
+        let db = db.clone();
+        async move { db.empty_log().await }
+    });
+    for _ in 0..10 {
+        add_one(db, 0).await.expect("write");
+    }
+    assert!(!emptying.is_finished(), "the read still holds the log");
+    reader.rollback().await.expect("end the read");
+    emptying.await.expect("join").expect("the log is emptied");
+    let logs = std::fs::read_dir(directory).expect("list").map(|entry| entry.expect("entry").path());
+    let log = logs.into_iter().find(|path| path.to_string_lossy().ends_with("-wal")).expect("a log");
+    assert_eq!(std::fs::metadata(log).expect("size").len(), 0);
+    assert_eq!(counter(db, 0).await, 11);
+}

@@ -196,6 +196,7 @@ oddity: {get: {operationId: hidden, responses: {}}}
 
     let collection = json!({"info": {"name": "Odd"}, "item": [
         {"name": "one", "request": {"method": "GET", "url": "https://notes.example.org/one"}},
+        {"name": "again", "request": {"method": "GET", "url": "https://notes.example.org/one?page=2"}},
         {"name": "lost", "requests": {"method": "GET", "url": "https://notes.example.org/lost"}}]});
     let file = json!({"postmanCollectionFile": collection.to_string()});
     let answer = server.post("/api/importDataFromPostmanFile", file).await.expect(200).json();
@@ -204,5 +205,8 @@ oddity: {get: {operationId: hidden, responses: {}}}
     let job = server.wait_for_job(answer["jobId"].as_str().unwrap()).await;
     for told in [answer["notes"].to_string(), job["notes"].to_string(), log] {
         assert!(told.contains("lost"), "{told}");
+    }
+    for told in [&answer["notes"], &job["notes"]] {
+        assert!(told.to_string().contains("GET again shares the endpoint of GET one"), "{told}");
     }
 }

@@ -74,8 +74,11 @@ pub async fn every_operation_and_entry_is_accounted_for(test: TestDb) {
             "{name:<46} {items:>6} {:>8} {endpoints:>9} {shared:>7} {:>7} {sensitive:>9} {seconds:>8.2} {megabytes:>5.1} {peak:>5}",
             job["importedItems"], job["refusedItems"]
         );
-        if kind == "openapi" {
-            assert_eq!(endpoints + shared, items, "{name}");
+        match kind {
+            "openapi" => assert_eq!(endpoints + shared, items, "{name}"),
+            // Saved answers may be those of other URLs than their request's.
+            "postman" => assert!(endpoints + shared >= items, "{name}: {endpoints} endpoints, {shared} shared"),
+            _ => {}
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Converted documents: each item is an operation with its records.
 
 use portolan_formats::FormatError;
-use portolan_formats::openapi::{ErrorType, ImportError};
+use portolan_formats::openapi::{ErrorType, ImportError, Shared};
 use portolan_ids::{AccountId, CollectionId, UploadId, WorkspaceId};
 use portolan_record::{Record, Source, URL_BYTES_MAX};
 
@@ -82,13 +82,20 @@ impl Converted {
         }
     }
 
-    /// What was read differently from how it was written, or not at all: of the document, then of each operation that is
-    /// imported.
+    /// What was read differently from how it was written, or not at all: of the document, of each operation that is
+    /// imported, then the requests of a collection that have no endpoint of their own.
     pub fn notes(&self) -> Vec<String> {
-        let of_operations =
-            self.operations.iter().filter(|operation| operation.importable && !operation.errors.is_empty());
+        let imported = || self.operations.iter().filter(|operation| operation.importable);
+        let of_operations = imported().filter(|operation| !operation.errors.is_empty());
         let of_operations = of_operations.map(|operation| format!("{}: {}", operation.label(), operation.error_text()));
-        self.errors.iter().map(|error| error.error.clone()).chain(of_operations).take(NOTES_MAX).collect()
+        let mut endpoints = Shared::default();
+        let shared = imported().filter(|operation| !operation.group_id.is_empty()).filter_map(|operation| {
+            let Operation { group_id, method, url, name, .. } = operation;
+            let other = endpoints.note(method, &format!("{group_id} {url}"), name)?;
+            Some(format!("{method} {name} shares the endpoint of {other}"))
+        });
+        let errors = self.errors.iter().map(|error| error.error.clone());
+        errors.chain(of_operations).chain(shared).take(NOTES_MAX).collect()
     }
 
     /// Takes the title of the document.

@@ -1,0 +1,33 @@
+//! The write-ahead log of an SQLite file, emptied without keeping writers from their work.
+
+use std::time::Duration;
+
+use sqlx::{Any, pool::PoolConnection};
+
+use crate::{Error, Row, sqlite::BUSY_TIMEOUT_MS, turns::Turn};
+
+/// The writer's connection waits this long for reads that hold the log, and nobody writes meanwhile…
+const WAIT_MS: u32 = 100;
+
+/// … so that it is tried again this often…
+pub(crate) const TRIES: u32 = 20;
+
+/// … after those who wait have had a turn.
+pub(crate) const PAUSE: Duration = Duration::from_millis(150);
+
+/// Writes what the log holds into the file and cuts the log off; `false` where a read holds it. Seen to its end even when
+/// nobody waits for it any more: the connection must not go back with another wait than it came with.
+pub(crate) async fn truncate(connection: PoolConnection<Any>, turn: Turn) -> Result<bool, Error> {
+    let work = async move {
+        let (_turn, mut connection) = (turn, connection);
+        let busy_timeout = |ms: u32| sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA busy_timeout = {ms}")));
+        busy_timeout(WAIT_MS).execute(&mut *connection).await?;
+        let truncated = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
+        if let Err(error) = busy_timeout(BUSY_TIMEOUT_MS).execute(&mut *connection).await {
+            connection.close_on_drop();
+            return Err(error.into());
+        }
+        Row(truncated?).get::<i64>(0).map(|is_busy| is_busy == 0)
+    };
+    tokio::spawn(work).await.map_err(|error| Error::Unavailable(error.to_string()))?
+}
