@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use sqlx::{Any, pool::PoolConnection};
 
-use crate::{Error, Row, sqlite::BUSY_TIMEOUT_MS, turns::Turn};
+use crate::{Error, Row, turns::Turn};
+
+/// Other processes on the same file hold its write lock for one transaction at a time.
+pub(crate) const BUSY_TIMEOUT_MS: u32 = 5_000;
 
 /// The writer's connection waits this long for reads that hold the log, and nobody writes meanwhile…
 const WAIT_MS: u32 = 100;

@@ -7,6 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection as _};
 
+use crate::checkpoint::BUSY_TIMEOUT_MS;
 use crate::db::{Pool, Pools};
 use crate::{Error, driver};
 
@@ -15,8 +16,6 @@ pub(crate) const FILE_NAME: &str = "portolan.db";
 /// Read connections per file: reads are short and served by one thread each, for which the C library sets 64 MiB of address
 /// space aside.
 const READERS: u32 = 4;
-/// Other processes on the same file hold its write lock for one transaction at a time.
-pub(crate) const BUSY_TIMEOUT_MS: u32 = 5_000;
 
 /// The one writer and the readers of a file.
 #[derive(Clone)]

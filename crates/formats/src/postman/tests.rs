@@ -161,6 +161,10 @@ fn saved_answers_become_samples_of_one_endpoint() {
             "https://h/u/INTEGER 0  ",
         ]
     );
+    let elsewhere = r#"{"name": "r", "request": "https://h/a", "response": [{"code": 200, "originalRequest":
+        {"method": "GET", "url": "{{nowhere}}/a/b"}}]}"#;
+    let found = records(elsewhere, "");
+    assert_eq!(found.iter().map(|record| record.path.as_ref()).collect::<Vec<_>>(), ["https://h/a", "https://h/a/b"]);
     let only_bad = r#"{"name": "r", "request": "https://h/a", "response": [{"code": 500}]}"#;
     assert_eq!(records(only_bad, "").iter().map(|record| record.status_code).collect::<Vec<_>>(), [0, 500]);
 }

@@ -104,13 +104,27 @@ impl Folder<'_> {
             let original = saved.get("originalRequest").filter(|original| original.as_map().is_some());
             let original = original.and_then(|original| {
                 let auth = auth::read(original.get("auth"), &scope).unwrap_or_else(|| auth.clone());
-                Some(read_call(original, original.get("url"), &scope, &path_variables).ok()?.complete(&auth))
+                let call = read_call(original, original.get("url"), &scope, &path_variables).ok()?;
+                Some(placed(call, &own).complete(&auth))
             });
             (original.unwrap_or_else(|| own.clone()), answer(saved))
         });
         let answers = answers.collect();
         call::outcome(name, own, answers, &auth, target)
     }
+}
+
+/// A call whose host is a variable without a value is one to the host of the request that it was saved with.
+fn placed(mut call: Call, own: &Call) -> Call {
+    if let Some((_, rest)) = call.address.url.split_once("://{{")
+        && let Some(host) = &own.address.host
+        && let Some((scheme, _)) = own.address.url.split_once("://")
+    {
+        let path = rest.find('/').map_or("", |at| &rest[at..]);
+        call.address.url = format!("{scheme}://{host}{path}");
+        call.address.host = Some(host.clone());
+    }
+    call
 }
 
 /// Longer paths of names are cut.
