@@ -43,13 +43,14 @@ impl Work for Deps {
                 return Ok(Prepared::Policy(policies::at_this_moment(self, account_id).await?));
             }
             (Task::ApplyTemplateRules, _) => return Ok(Prepared::Detectors(data_types::detectors(self).await?)),
+            // What a job has overwritten leaves the log of the database before the job ends.
             (Task::DeleteCollection { collection_id }, Cursor::Others) => {
                 peers::forget_collection(&self.peers, account_id, *collection_id).await?;
-                self.empty_log().await?;
+                self.db.empty_log().await?;
             }
             (Task::RedactCollection { collection_id }, Cursor::Others) => {
                 peers::redact_uploads(&self.peers, account_id, *collection_id).await?;
-                self.empty_log().await?;
+                self.db.empty_log().await?;
             }
             _ => {}
         }
@@ -86,13 +87,6 @@ impl From<Error> for JobError {
             Error::Store(error) => Self::Store(error),
             other => Self::Later(other.into()),
         }
-    }
-}
-
-impl Deps {
-    /// What a job has overwritten leaves the log of the database before the job ends.
-    async fn empty_log(&self) -> Result<(), Error> {
-        Ok(self.db.empty_log().await?)
     }
 }
 
