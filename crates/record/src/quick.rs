@@ -2,6 +2,7 @@
 //! written in another way is left to the whole reader, which also says what is wrong with it.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// The members of a record by their place in [`NAMES`]; one that is missing or null is empty.
 pub(crate) type Members<'a> = [Cow<'a, str>; NAMES.len()];
@@ -33,6 +34,12 @@ const ROOM: usize = 512;
 
 const WORD: usize = 8;
 
+/// Bytes of an escaped text that are looked at together.
+const BLOCK: usize = 64;
+
+/// Bytes of a short run between two escapes.
+const RUN: usize = 16;
+
 /// The members of a record; nothing where the whole reader has to look.
 pub(crate) fn read(json: &str) -> Option<Members<'_>> {
     let mut reader = Reader { json, bytes: json.as_bytes(), at: 0 };
@@ -45,13 +52,18 @@ pub(crate) fn read(json: &str) -> Option<Members<'_>> {
     loop {
         reader.space();
         reader.byte(b'"')?;
-        let name = reader.string()?;
+        let name = match NAMES.get(next) {
+            Some(name) if reader.is_name(name) => Cow::Borrowed(*name),
+            _ => {
+                next = NAMES.len();
+                reader.string()?
+            }
+        };
         reader.space();
         reader.byte(b':')?;
         reader.space();
         let value = reader.value()?;
-        let is_next = NAMES.get(next).is_some_and(|known| **known == *name);
-        match if is_next { Some(next) } else { NAMES.iter().position(|known| **known == *name) } {
+        match if next < NAMES.len() { Some(next) } else { NAMES.iter().position(|known| **known == *name) } {
             Some(place) if seen >> place & 1 == 0 => {
                 seen |= 1 << place;
                 members[place] = value;
@@ -94,6 +106,14 @@ impl<'a> Reader<'a> {
 
     fn byte(&mut self, wanted: u8) -> Option<()> {
         (self.next()? == wanted).then_some(())
+    }
+
+    /// Moves behind a name and its closing quote if it is next.
+    fn is_name(&mut self, name: &str) -> bool {
+        let rest = &self.bytes[self.at..];
+        let is_next = rest.get(name.len()) == Some(&b'"') && rest.starts_with(name.as_bytes());
+        self.at += if is_next { name.len() + 1 } else { 0 };
+        is_next
     }
 
     fn value(&mut self) -> Option<Cow<'a, str>> {
@@ -145,48 +165,87 @@ impl<'a> Reader<'a> {
     /// Reads a string that begins at `start` and whose first escape is next.
     fn unescaped(&mut self, start: usize) -> Option<String> {
         let plain = &self.bytes[start..self.at];
-        let mut text = vec![0; plain.len() + ROOM.min(self.bytes.len() - self.at) + WORD];
+        let mut text = vec![0; plain.len() + ROOM.min(self.bytes.len() - self.at) + BLOCK + RUN];
         text[..plain.len()].copy_from_slice(plain);
         let mut length = plain.len();
-        loop {
-            if length + WORD > text.len() {
+        while let Some(block) = self.bytes[self.at..].first_chunk::<{ BLOCK + RUN }>() {
+            if length + BLOCK + RUN > text.len() {
                 let left = self.bytes.len() - self.at;
-                text.resize(text.len() + left.min(text.len()) + WORD, 0);
+                text.resize(text.len() + left.min(text.len()) + BLOCK + RUN, 0);
             }
-            let place = match self.bytes[self.at..].first_chunk::<WORD>() {
-                Some(word) => {
-                    text[length..length + WORD].copy_from_slice(word);
-                    let place = special(*word);
-                    self.at += place;
-                    length += place;
-                    place
+            // Where the run begins that is yet to be copied.
+            let mut from = 0;
+            let mut specials = specials(block.first_chunk()?);
+            while specials != 0 {
+                let place = specials.trailing_zeros() as usize;
+                copy_run(block, from..place, &mut text[length..]);
+                length += place - from;
+                match block[place] {
+                    b'"' => {
+                        self.at += place + 1;
+                        text.truncate(length);
+                        return String::from_utf8(text).ok();
+                    }
+                    b'\\' => text[length] = unescape(block[place + 1])?,
+                    _ => return None,
                 }
-                None => WORD - 1,
-            };
-            if place == WORD {
-                continue;
+                length += 1;
+                from = place + 2;
+                specials &= !(0b11 << place);
             }
-            match self.next()? {
-                b'"' => break,
-                b'\\' => {
-                    text[length] = match self.next()? {
-                        plain @ (b'"' | b'\\' | b'/') => plain,
-                        b'n' => b'\n',
-                        b'r' => b'\r',
-                        b't' => b'\t',
-                        b'b' => 0x08,
-                        b'f' => 0x0c,
-                        _ => return None,
-                    };
-                }
-                0..=0x1f => return None,
-                plain => text[length] = plain,
+            if from < BLOCK {
+                copy_run(block, from..BLOCK, &mut text[length..]);
+                length += BLOCK - from;
             }
-            length += 1;
+            self.at += from.max(BLOCK);
         }
         text.truncate(length);
-        String::from_utf8(text).ok()
+        loop {
+            match self.next()? {
+                b'"' => return String::from_utf8(text).ok(),
+                b'\\' => {
+                    let letter = self.next()?;
+                    text.push(unescape(letter)?);
+                }
+                0..=0x1f => return None,
+                plain => text.push(plain),
+            }
+        }
     }
+}
+
+/// What a backslash and a letter stand for, where that is one byte; else 0.
+const UNESCAPED: [u8; 256] = {
+    let mut bytes = [0; 256];
+    let pairs = *b"\"\"\\\\//n\nr\rt\tb\x08f\x0c";
+    let mut at = 0;
+    while at < pairs.len() {
+        bytes[pairs[at] as usize] = pairs[at + 1];
+        at += 2;
+    }
+    bytes
+};
+
+fn unescape(letter: u8) -> Option<u8> {
+    Some(UNESCAPED[usize::from(letter)]).filter(|byte| *byte != 0)
+}
+
+/// Copies a run of a block to the beginning of a text, which has room for [`RUN`] bytes more than it takes. Most runs are
+/// short, and are copied as one word of that many bytes.
+fn copy_run(block: &[u8; BLOCK + RUN], run: Range<usize>, text: &mut [u8]) {
+    match (block[run.start..].first_chunk::<RUN>(), text.first_chunk_mut::<RUN>()) {
+        (Some(from), Some(to)) if run.len() <= RUN => *to = *from,
+        _ => text[..run.len()].copy_from_slice(&block[run]),
+    }
+}
+
+/// A bit for each quote, backslash and control character, the first byte at the lowest.
+fn specials(block: &[u8; BLOCK]) -> u64 {
+    let marks: [u8; BLOCK] = block.map(|byte| u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte < 0x20));
+    let (words, _) = marks.as_chunks::<WORD>();
+    // The product brings the lowest bit of each byte to the highest byte.
+    let bits = |word: &[u8; WORD]| u64::from_le_bytes(*word).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    words.iter().rev().fold(0, |all, word| all << WORD | bits(word))
 }
 
 /// The place of the first quote, backslash or control character; the length of the word where there is none.
@@ -224,6 +283,7 @@ mod tests {
     fn value() -> impl Strategy<Value = String> {
         prop_oneof![
             6 => "[a-z\"\\\\/{}:, é\u{1f600}\n\t\r\u{8}\u{c}\u{0}]{0,40}".prop_map(|text| serde_json::to_string(&text).unwrap()),
+            2 => "[a-z\"\\\\ é\n]{60,300}".prop_map(|text| serde_json::to_string(&text).unwrap()),
             2 => "(0|-?[1-9][0-9]{0,4}|true|false|null|01|-|1.5|1e3|tru|\"a)",
             1 => "\"[a-z\"\\\\un04\n]{0,6}\"",
         ]
@@ -246,6 +306,24 @@ mod tests {
                     Some(other) => other.to_string(),
                 };
                 prop_assert_eq!(text, &expected);
+            }
+        }
+    }
+
+    #[test]
+    fn escapes_are_read_wherever_they_stand_in_a_block() {
+        for place in 0..3 * BLOCK {
+            for (written, text) in [(r#"\""#, "\""), (r"\\", "\\"), (r"\n", "\n"), (r#"\"\\\""#, "\"\\\"")] {
+                let (front, back) = ("x".repeat(place), "é".repeat(2 * BLOCK));
+                let json = format!("{{\"path\":\"\\t{front}{written}{back}\"}}");
+                assert_eq!(read(&json).unwrap()[1], format!("\t{front}{text}{back}"), "{place}");
+            }
+            let front = "x".repeat(place);
+            for bad in ["\n", r"\x", r"\u0041"] {
+                assert!(
+                    read(&format!("{{\"path\":\"\\t{front}{bad}{front}\",\"ip\":\"{front}\"}}")).is_none(),
+                    "{place} {bad}"
+                );
             }
         }
     }

@@ -1,12 +1,20 @@
-use std::collections::HashSet;
+use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::sync::{LazyLock, PoisonError, RwLock};
 
 /// A kind of data that an account has defined, by its name. The names are kept for as long as the process runs: an
-/// account has few, and they come from the store alone.
-#[derive(Clone, Copy, Debug)]
-pub struct CustomType(&'static str);
+/// account has few, and they come from the store alone. A name is a small number to the process, since kinds are copied
+/// with every value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CustomType(u32);
 
-static NAMES: LazyLock<RwLock<HashSet<&'static str>>> = LazyLock::new(RwLock::default);
+#[derive(Default)]
+struct Names {
+    list: Vec<&'static str>,
+    places: HashMap<&'static str, CustomType>,
+}
+
+static NAMES: LazyLock<RwLock<Names>> = LazyLock::new(RwLock::default);
 
 impl CustomType {
     /// The kind of that name. For names from the store only, since each stays in memory.
@@ -15,48 +23,52 @@ impl CustomType {
             return known;
         }
         let mut names = NAMES.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = names.get(name) {
-            return Self(known);
+        if let Some(known) = names.places.get(name) {
+            return *known;
         }
         let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
-        names.insert(name);
-        Self(name)
+        // Four billion names would fill the memory first.
+        let new = Self(names.list.len() as u32);
+        names.list.push(name);
+        names.places.insert(name, new);
+        new
     }
 
     /// The kind of that name, when there is one in this process.
     pub fn known(name: &str) -> Option<Self> {
-        NAMES.read().unwrap_or_else(PoisonError::into_inner).get(name).copied().map(Self)
+        NAMES.read().unwrap_or_else(PoisonError::into_inner).places.get(name).copied()
     }
 
     /// As the account spells it.
     pub fn name(self) -> &'static str {
-        self.0
+        NAMES.read().unwrap_or_else(PoisonError::into_inner).list[self.0 as usize]
     }
 }
 
 // By name: two processes must sort alike.
-impl PartialEq for CustomType {
-    fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0
-    }
-}
-
-impl Eq for CustomType {}
-
 impl PartialOrd for CustomType {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl Ord for CustomType {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.cmp(other.0)
+    fn cmp(&self, other: &Self) -> Ordering {
+        if self == other { Ordering::Equal } else { self.name().cmp(other.name()) }
     }
 }
 
-impl std::hash::Hash for CustomType {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_equal_and_sorted_by_their_names() {
+        let (later, earlier) = (CustomType::named("sort-b"), CustomType::named("sort-a"));
+        assert!(earlier < later && earlier != later);
+        assert_eq!((later.name(), earlier.name()), ("sort-b", "sort-a"));
+        assert_eq!(CustomType::named("sort-b"), later);
+        assert_eq!(CustomType::known("sort-c"), None);
+        assert_eq!(size_of::<super::super::SubType>(), 8, "a kind is copied with every value");
     }
 }

@@ -37,6 +37,9 @@ impl Owner {
 
     /// The facts of a key; `find` is a function of the key alone.
     pub fn facts(&self, key: &str, find: impl FnOnce() -> Facts) -> Facts {
-        MEMORY.with_borrow_mut(|memory| memory.get(self.0, key, find))
+        // Written to a place of its own: on the way out of the closure it would be copied twice.
+        let mut facts = Facts::default();
+        MEMORY.with_borrow_mut(|memory| facts = memory.get(self.0, key, find));
+        facts
     }
 }

@@ -75,7 +75,8 @@ pub struct Detectors {
 struct OfLength {
     /// The kinds of character that any of their texts holds.
     kinds: Kinds,
-    list: Vec<(&'static National, SubType)>,
+    /// Each with the kinds that its own texts hold.
+    list: Vec<(Kinds, &'static National, SubType)>,
 }
 
 /// A test of values that hold all of some kinds of character.
@@ -142,8 +143,9 @@ impl Detectors {
                     detectors.national.push((national, sub_type));
                     for bytes in national.lengths() {
                         let of_length = &mut detectors.national_by_bytes[bytes];
-                        of_length.kinds |= national.kinds_of_length(bytes);
-                        of_length.list.push((national, sub_type));
+                        let kinds = national.kinds_of_length(bytes);
+                        of_length.kinds |= kinds;
+                        of_length.list.push((kinds, national, sub_type));
                     }
                 }
                 Rule::Value(..) | Rule::Checked(..) => detectors.values.add(pii),
@@ -352,24 +354,23 @@ impl Detectors {
         let around = SPACE | SIGN | WIDE;
         let trimmed = if kinds & around == 0 { value } else { value.trim() };
         let of_length = self.national_by_bytes.get(trimmed.len())?;
-        let allowed = if trimmed.len() == value.len() { of_length.kinds } else { of_length.kinds | around };
-        if kinds & CLASSES & !allowed != 0 {
+        let blanks = if trimmed.len() == value.len() { 0 } else { around };
+        let holds_only = |allowed: Kinds| kinds & CLASSES & !(allowed | blanks) == 0;
+        if !holds_only(of_length.kinds) {
             return None;
         }
         let value = trimmed;
         let known = || {
-            of_length
-                .list
-                .iter()
-                .filter(|(national, _)| national.is_match(key, value, is_text, facts.names_an_identifier))
+            let fitting = of_length.list.iter().filter(|(kinds, ..)| holds_only(*kinds));
+            fitting.filter(|(_, national, _)| national.is_match(key, value, is_text, facts.names_an_identifier))
         };
         // A number may be one of several countries; the one that the key names is it.
         let is_named = |national: &National| {
             let compact = Compact::new(key);
             national.is_name(&compact) || national.is_own_name(key, &compact)
         };
-        let named = known().find(|(national, _)| is_named(national));
-        named.or_else(|| known().next()).map(|(_, sub_type)| *sub_type)
+        let named = known().find(|(_, national, _)| is_named(national));
+        named.or_else(|| known().next()).map(|(.., sub_type)| *sub_type)
     }
 }
 

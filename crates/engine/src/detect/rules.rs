@@ -62,7 +62,15 @@ impl PairRule {
 /// Patterns of values that are switched on, by the first byte of what they match.
 #[derive(Debug)]
 pub(super) struct ValueRules {
-    by_first: Vec<Vec<Probe>>,
+    by_first: Vec<OfFirst>,
+}
+
+/// The patterns of which a match may begin with one byte.
+#[derive(Clone, Debug, Default)]
+struct OfFirst {
+    /// A bit for each length that any of their matches may have; the highest is of every longer one too.
+    lengths: u64,
+    probes: Vec<Probe>,
 }
 
 /// What most values fail at, without a look at the rule itself.
@@ -76,7 +84,7 @@ struct Probe {
 
 impl Default for ValueRules {
     fn default() -> Self {
-        Self { by_first: vec![Vec::new(); 256] }
+        Self { by_first: vec![OfFirst::default(); 256] }
     }
 }
 
@@ -86,22 +94,28 @@ impl ValueRules {
         let Some(rule) = rule_of(pii) else { return };
         let bound = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         let (bytes_min, bytes_max) = (bound(rule.bytes_min), bound(rule.bytes_max));
-        for (first, list) in self.by_first.iter_mut().enumerate() {
+        let lengths = (0..64).filter(|at| (bytes_min.min(63)..=bytes_max.min(63)).contains(at));
+        let lengths = lengths.fold(0, |bits, at| bits | 1 << at);
+        for (first, of_first) in self.by_first.iter_mut().enumerate() {
             if rule.firsts[first] {
-                list.push(Probe { kinds: rule.kinds, bytes_min, bytes_max, pii });
+                of_first.lengths |= lengths;
+                of_first.probes.push(Probe { kinds: rule.kinds, bytes_min, bytes_max, pii });
             }
         }
     }
 
     pub fn find(&self, value: &str, kinds: Kinds) -> Option<SubType> {
-        let first = usize::from(*value.as_bytes().first()?);
+        let of_first = &self.by_first[usize::from(*value.as_bytes().first()?)];
+        if of_first.lengths >> value.len().min(63) & 1 == 0 {
+            return None;
+        }
         let bytes = u32::try_from(value.len()).unwrap_or(u32::MAX);
         let fits = |probe: &&Probe| {
             kinds & probe.kinds == probe.kinds
                 && (probe.bytes_min..=probe.bytes_max).contains(&bytes)
                 && rule_of(probe.pii).is_some_and(|rule| rule.is_match(value))
         };
-        self.by_first[first].iter().find(fits).map(|probe| SubType::Pii(probe.pii))
+        of_first.probes.iter().find(fits).map(|probe| SubType::Pii(probe.pii))
     }
 }
 

@@ -21,7 +21,9 @@ pub fn is_word(token: &str) -> bool {
     let mut count = 0;
     for part in token.split(['-', '_', '.']).filter(|part| !part.is_empty()) {
         count += 1;
-        if count > PARTS_MAX || !(is_entry(part) || is_camel_case(part)) {
+        // A token without parts is known to be no entry.
+        let is_part = part.len() < token.len();
+        if count > PARTS_MAX || !((is_part && is_entry(part)) || is_camel_case(part)) {
             return false;
         }
     }
@@ -38,13 +40,14 @@ fn is_version(token: &str) -> bool {
     (1..=2).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// Whether a part that is no entry itself is divided by its capitals into entries.
 fn is_camel_case(part: &str) -> bool {
     let bytes = part.as_bytes();
     let mut start = 0;
     for end in 1..=bytes.len() {
         let is_border = end == bytes.len() || (bytes[end].is_ascii_uppercase() && !bytes[end - 1].is_ascii_uppercase());
         if is_border {
-            if !is_entry_bytes(&bytes[start..end]) {
+            if (start, end) == (0, bytes.len()) || !is_entry_bytes(&bytes[start..end]) {
                 return false;
             }
             start = end;

@@ -1,10 +1,11 @@
 use std::borrow::Cow;
 
-use super::dictionary::is_word;
+use super::dictionary::stays_literal;
 use super::identifiers::{
     file_of, handle, is_date_list_or_version, is_digest, is_domain, is_padded, is_period, is_resource_name,
     is_standard_locale, looks_random, looks_shuffled,
 };
+use crate::body::contains_ignoring_case;
 use crate::{Detectors, SubType};
 
 /// The kind of a variable segment.
@@ -92,7 +93,9 @@ pub fn without_query(path: &str) -> &str {
 
 /// Whether the URL may hold variable segments at all. GraphQL endpoints never do.
 pub fn is_templatable(url: &str) -> bool {
-    !SplitUrl::new(url).segments().any(|segment| segment.eq_ignore_ascii_case("graphql"))
+    const GRAPHQL: &str = "graphql";
+    !contains_ignoring_case(url, GRAPHQL)
+        || !SplitUrl::new(url).segments().any(|segment| segment.eq_ignore_ascii_case(GRAPHQL))
 }
 
 /// The template of one URL alone: each segment that is visibly an identifier becomes its kind. Needs no second URL, so
@@ -155,7 +158,7 @@ fn variable_of<'a>(
     {
         return None;
     }
-    if is_word(token) {
+    if digits < bytes.len() && stays_literal(token) {
         return None;
     }
     if let Some(name) = handle(token) {
