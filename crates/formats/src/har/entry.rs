@@ -2,12 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::Read as _;
 
-use base64::Engine;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use portolan_record::{BoundExceeded, RECORD_BYTES_MAX, Record};
 use serde::Deserialize;
@@ -15,6 +10,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::body;
 use crate::{Target, error};
 
 /// Reads one entry. The inner error is the reason why this entry alone is refused.
@@ -82,7 +78,7 @@ pub(super) fn build<'a>(entry: Entry<'a>, target: &Target) -> Result<Record<'a>,
     let mut response_headers = Headers::new(response.headers, "response.headers")?;
     let request_payload = match request.post_data {
         Some(post) => {
-            let payload = post.payload()?;
+            let payload = post.payload(&request_headers)?;
             request_headers.default_type(&payload, post_mime(&post.mime_type, &post.text));
             payload
         }
@@ -91,7 +87,7 @@ pub(super) fn build<'a>(entry: Entry<'a>, target: &Target) -> Result<Record<'a>,
     let response_payload = match response.content {
         Some(content) => {
             let text = content.text.optional("response.content.text")?;
-            let payload = if content.encoding.is("base64") { decode(&text, &content.mime_type) } else { text };
+            let payload = decoded(text, &content.encoding, &content.mime_type, &response_headers);
             response_headers.default_type(&payload, &content.mime_type);
             payload
         }
@@ -164,70 +160,13 @@ fn check_bounds(record: &Record<'_>) -> Result<(), BoundExceeded> {
     record.to_bounded_json().map(drop)
 }
 
-/// The text of a base64 body in the charset of its media type; empty when the body is binary or not base64.
-fn decode(base64: &str, mime: &Text<'_>) -> Cow<'static, str> {
-    const LENIENT: GeneralPurpose = GeneralPurpose::new(
-        &alphabet::STANDARD,
-        GeneralPurposeConfig::new()
-            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-            .with_decode_allow_trailing_bits(true),
-    );
-    let wrapped = base64.bytes().any(|byte| byte.is_ascii_whitespace());
-    let bytes = if wrapped {
-        let joined: Vec<u8> = base64.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-        LENIENT.decode(joined)
-    } else {
-        LENIENT.decode(base64)
-    };
-    let text = bytes.ok().map(unpacked).and_then(|bytes| match String::from_utf8(bytes) {
-        Ok(text) if !text.contains('\0') => Some(text),
-        Ok(text) => without_mark(text.as_bytes()),
-        Err(other) => in_charset(other.as_bytes(), mime).or_else(|| without_mark(other.as_bytes())),
-    });
-    Cow::Owned(text.filter(|text| !text.contains('\0')).unwrap_or_default())
-}
-
-/// Bodies that a proxy wrote as they were sent are still compressed.
-fn unpacked(bytes: Vec<u8>) -> Vec<u8> {
-    let is_zlib =
-        |first: u8, second: u8| first == 0x78 && (u16::from(first) << 8 | u16::from(second)).is_multiple_of(31);
-    let mut plain = Vec::new();
-    let read = match bytes[..] {
-        [0x1f, 0x8b, ..] => MultiGzDecoder::new(&*bytes).take(UNPACKED_BYTES_MAX).read_to_end(&mut plain),
-        [first, second, ..] if is_zlib(first, second) => {
-            ZlibDecoder::new(&*bytes).take(UNPACKED_BYTES_MAX).read_to_end(&mut plain)
-        }
-        _ => return bytes,
-    };
-    if read.is_ok() { plain } else { bytes }
-}
-
-/// Of a compressed body, what a record could hold.
-const UNPACKED_BYTES_MAX: u64 = RECORD_BYTES_MAX as u64;
-
-/// JSON in UTF-16 without a byte-order mark: its first character is of ASCII, so that one of two bytes is zero.
-fn without_mark(bytes: &[u8]) -> Option<String> {
-    let encoding = match bytes {
-        [0, b'{' | b'[' | b'"', ..] => encoding_rs::UTF_16BE,
-        [b'{' | b'[' | b'"', 0, ..] => encoding_rs::UTF_16LE,
-        _ => return None,
-    };
-    encoding.decode_without_bom_handling_and_without_replacement(bytes).map(Cow::into_owned)
-}
-
-/// A text that is not UTF-8: in the encoding of its byte-order mark, else in the charset that its media type names.
-fn in_charset(bytes: &[u8], mime: &Text<'_>) -> Option<String> {
-    let named = match mime {
-        Text::Is(mime) => mime.to_ascii_lowercase(),
-        _ => String::new(),
-    };
-    let label = named.split_once("charset=").map(|(_, rest)| rest.split(';').next().unwrap_or_default());
-    let encoding = match encoding_rs::Encoding::for_bom(bytes) {
-        Some((encoding, _)) => encoding,
-        None => encoding_rs::Encoding::for_label(label?.trim().trim_matches('"').as_bytes())?,
-    };
-    let (text, _, has_errors) = encoding.decode(bytes);
-    (!has_errors).then(|| text.into_owned())
+/// A body as text, in whatever form the capture holds it.
+fn decoded<'a>(text: Cow<'a, str>, encoding: &Text<'_>, mime: &Text<'_>, headers: &Headers<'_>) -> Cow<'a, str> {
+    if !encoding.is("base64") {
+        return text;
+    }
+    let mime = if let Text::Is(mime) = mime { mime } else { "" };
+    body::decode(&text, mime, headers.coding()).into()
 }
 
 /// The media type that a body's member declares; a params-only body is written as a form, whatever was declared.
@@ -273,6 +212,12 @@ impl<'a> Headers<'a> {
             }
         }
         Ok(Self(merged))
+    }
+
+    /// How the body was compressed on its way (RFC 9110 section 8.4), empty where nothing says it.
+    fn coding(&self) -> &str {
+        let place = self.0.binary_search_by(|(name, _)| (**name).cmp("content-encoding"));
+        place.map_or("", |at| &*self.0[at].1)
     }
 
     /// Adds the media type that stands beside a body whose headers do not say it.
@@ -380,10 +325,10 @@ struct PostData<'a> {
 }
 
 impl<'a> PostData<'a> {
-    fn payload(&self) -> Result<Cow<'a, str>, String> {
+    fn payload(&self, headers: &Headers<'_>) -> Result<Cow<'a, str>, String> {
         let text = self.text.clone().optional("request.postData.text")?;
         if !text.is_empty() {
-            return Ok(if self.encoding.is("base64") { decode(&text, &self.mime_type) } else { text });
+            return Ok(decoded(text, &self.encoding, &self.mime_type, headers));
         }
         let mut form = String::new();
         for pair in self.params.iter().flatten() {

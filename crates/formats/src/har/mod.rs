@@ -4,6 +4,7 @@
 //! in any case by [`ENTRY_BYTES_MAX`]. Flavours that the browsers and proxies write (byte-order mark, UTF-16, base64
 //! bodies, HTTP/2 pseudo headers, private members) are read alike.
 
+mod body;
 mod entry;
 mod scan;
 

@@ -245,7 +245,13 @@ fn bodies_in_base64_are_unpacked_and_read_in_their_encoding() {
     let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
     zlib.write_all(text.as_bytes()).unwrap();
     let wide = |bytes_of: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes_of).collect::<Vec<u8>>();
+    // By another program's compressor.
+    let brotli = [11, 6, 128, 123, 34, 109, 97, 105, 108, 34, 58, 34, 195, 188, 34, 125, 3];
     for body in [
+        brotli.to_vec(),
+        // The headers of a browser's capture stay as they were.
+        text.into(),
+        zstd::encode_all(text.as_bytes(), 1).unwrap(),
         packed(text.as_bytes()),
         zlib.finish().unwrap(),
         wide(u16::to_le_bytes),
@@ -254,10 +260,27 @@ fn bodies_in_base64_are_unpacked_and_read_in_their_encoding() {
     ] {
         let base64 = base64::prelude::BASE64_STANDARD.encode(body);
         let entry = format!(
-            r#"{{"request":{{"method":"GET","url":"https://h/a"}},"response":{{"status":200,"content":{{"mimeType":"application/json","encoding":"base64","text":"{base64}"}}}}}}"#
+            r#"{{"request":{{"method":"GET","url":"https://h/a"}},"response":{{"status":200,"headers":[{{"name":"Content-Encoding","value":"br"}}],"content":{{"mimeType":"application/json","encoding":"base64","text":"{base64}"}}}}}}"#
         );
         let Item::Record(record) = one(&entry) else { panic!("refused") };
         assert_eq!(record.response_payload, text);
+    }
+}
+
+/// What unpacks to more than a record holds, or asks for more memory than a client of HTTP would give, is no body.
+#[test]
+fn hostile_compression_costs_no_more_than_a_record() {
+    let zeros = vec![b' '; 64 << 20];
+    let mut wide = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    wide.window_log(27).unwrap();
+    std::io::Write::write_all(&mut wide, &zeros).unwrap();
+    for body in [zstd::encode_all(&*zeros, 1).unwrap(), wide.finish().unwrap()] {
+        let base64 = base64::prelude::BASE64_STANDARD.encode(body);
+        let entry = format!(
+            r#"{{"request":{{"method":"GET","url":"https://h/a"}},"response":{{"status":200,"content":{{"encoding":"base64","text":"{base64}"}}}}}}"#
+        );
+        let used = allocation_counter::measure(|| _ = one(&entry)).bytes_max;
+        assert!(used < 32 << 20, "{used} bytes");
     }
 }
 
