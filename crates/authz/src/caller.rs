@@ -75,7 +75,7 @@ pub struct RequestInfo {
     pub valid_until: Option<i64>,
     /// The audit name of the RPC under way; empty when it changes nothing.
     pub action: &'static str,
-    /// Whether the write under way stands in the audit already.
+    /// Whether the write under way stands in the audit already, as far as it changed anything.
     pub audited: Audited,
 }
 
@@ -84,12 +84,12 @@ pub struct RequestInfo {
 pub struct Audited(Arc<AtomicBool>);
 
 impl Audited {
-    /// Notes that the handler has recorded the call itself.
+    /// Notes that the handler has recorded the call itself, or that it changed nothing.
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the handler has recorded the call itself.
+    /// Whether there is nothing left to record.
     pub fn get(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

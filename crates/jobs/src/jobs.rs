@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use crate::{
     job::{NewJob, Record, Subject, Task, new_id},
+    portion::Paces,
     seal::Seal,
     store,
 };
@@ -72,6 +73,7 @@ pub struct Jobs<T> {
     pub(crate) clock: Clock,
     pub(crate) pace: Pace,
     pub(crate) seal: Seal,
+    pub(crate) paces: Paces,
     kept_s: i64,
     /// Wakes the worker of this process.
     pub(crate) wake: Arc<Notify>,
@@ -85,6 +87,7 @@ impl<T> Clone for Jobs<T> {
             clock: self.clock.clone(),
             pace: self.pace,
             seal: self.seal.clone(),
+            paces: self.paces.clone(),
             kept_s: self.kept_s,
             wake: self.wake.clone(),
             tasks: PhantomData,
@@ -100,8 +103,8 @@ impl<T: Task> Jobs<T> {
     pub async fn open(db: Db, clock: Clock) -> Result<Self, Error> {
         db.migrate_library(&MIGRATIONS).await?;
         let pace = Pace { lease_s: LEASE_S, renew_every: Duration::from_secs(2) };
-        let (seal, wake) = (Seal::default(), Arc::default());
-        Ok(Self { db, clock, pace, seal, kept_s: KEPT_S, wake, tasks: PhantomData })
+        let (seal, paces, wake) = (Seal::default(), Paces::default(), Arc::default());
+        Ok(Self { db, clock, pace, seal, paces, kept_s: KEPT_S, wake, tasks: PhantomData })
     }
 
     /// Takes tasks that hold secrets, and seals them with the key of the installation.

@@ -4,7 +4,7 @@ use std::{
 };
 
 use portolan_ids::{AccountId, JobId};
-use portolan_store::{Tx, on_behalf_of, retrying};
+use portolan_store::{Held, Tx, on_behalf_of, retrying};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use uuid::Uuid;
 
@@ -13,6 +13,7 @@ use crate::{
     error::Error,
     job::{Job, Record, Step, Task},
     jobs::{ATTEMPTS_MAX, ENDED, Jobs, LEASE_S, PREPARED, STEPPED},
+    portion::Portion,
     pulse::Pulse,
     store::{self, Claimed, Key},
     watch,
@@ -41,12 +42,14 @@ pub trait Work: Clone + Send + Sync + 'static {
     /// says that it goes on by [`Attempt::pulse`], and keeps how far it is by [`Attempt::advance`].
     fn prepare(&self, attempt: &Attempt<Self::Task>) -> impl Future<Output = Result<Self::Prepared, Error>> + Send;
 
-    /// One step, in the transaction that also notes where the next one begins.
+    /// One step, in the transaction that also notes where the next one begins. It does the portion of what a step
+    /// usually does.
     fn step(
         &self,
         tx: &mut Tx,
         job: &Job<Self::Task>,
         prepared: &Self::Prepared,
+        portion: Portion,
     ) -> impl Future<Output = Result<Step<<Self::Task as Task>::Cursor>, Error>> + Send;
 
     /// What belongs to the failure of a job, in its transaction.
@@ -270,11 +273,15 @@ impl<T: Task> Jobs<T> {
     ) -> Result<(Job<T>, Option<Record>), Error> {
         let (service, key) = (self.db.service(), Key::of(&attempt.job));
         let mut tx = self.db.begin().await?;
+        let begun = Instant::now();
         let now = self.clock.now();
         let until = now + self.pace.lease_s;
-        let held = store::take::<T>(&mut tx, service, &self.seal, &key, &attempt.lease, now, until).await?;
-        let mut next = held.ok_or(Error::Lost)?.job.map_err(Error::Never)?;
-        let ended = match work.step(&mut tx, &next, prepared).await? {
+        let taken = store::take::<T>(&mut tx, service, &self.seal, &key, &attempt.lease, now, until).await?;
+        let taken = taken.ok_or(Error::Lost)?;
+        let mut next = taken.job.map_err(Error::Never)?;
+        let kind = &taken.record.kind;
+        let portion = self.paces.portion(kind);
+        let ended = match work.step(&mut tx, &next, prepared, portion).await? {
             Step::Next { cursor, done } => {
                 store::advance::<T>(&mut tx, service, &key, &cursor, done, true).await?;
                 (next.cursor, next.done_items) = (cursor, next.done_items + done);
@@ -287,7 +294,9 @@ impl<T: Task> Jobs<T> {
             }
         };
         self.db.fault(STEPPED).await?;
+        let held = Held::since(begun, &self.db);
         tx.commit().await?;
+        self.paces.note(kind, portion, held);
         Ok((next, ended))
     }
 

@@ -8,7 +8,7 @@ use std::{
 use portolan_api::{MethodPolicy, Reason};
 use portolan_authz::{AuditSink, BoxFuture, Caller, CallerClaims, FailedAuthentication};
 use portolan_ids::{AccountId, UserId};
-use portolan_store::{Db, Error};
+use portolan_store::{Db, Error, on_behalf_of};
 
 use crate::{
     Change, FailureLog,
@@ -117,7 +117,8 @@ impl Shared {
             put_event(&mut tx, event).await?;
             tx.commit().await
         };
-        if let Err(error) = outcome.await {
+        // The guard that records is outside of what is served on behalf of the caller.
+        if let Err(error) = on_behalf_of(AccountId(account_id), outcome).await {
             tracing::error!(account_id, action, %error, "an audit event is lost");
         }
     }

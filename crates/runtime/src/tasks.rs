@@ -4,6 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use portolan_store::apart;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::readiness::Check;
@@ -28,7 +29,7 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.tracker.spawn(task(self.stop.clone()));
+        self.tracker.spawn(apart(task(self.stop.clone())));
     }
 
     /// Begins a task that is begun anew whenever it panics, each time with its own clone of what it works with: what one
@@ -43,7 +44,7 @@ impl Tasks {
             let mut pause = PAUSE_MIN;
             loop {
                 let begun = Instant::now();
-                match tokio::spawn(task(deps.clone(), stop.clone())).await {
+                match tokio::spawn(apart(task(deps.clone(), stop.clone()))).await {
                     Err(error) if error.is_panic() => {}
                     _ => return,
                 }

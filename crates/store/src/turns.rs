@@ -1,66 +1,105 @@
 //! Who is next at the connections of a pool.
 //!
-//! Those who wait are served by owner: each account has a turn after the other, however many wait for one of them. Who
-//! works for no account, such as a task of the process, belongs to one more owner.
+//! Those who wait are served by owner: next is the account that has had connections for the shortest time, however many
+//! wait for the others, and of equals the next one in a circle. A task of the process that works for no account in
+//! particular is an owner, too, and all that is of nobody is one more. Time in which nobody waited is forgotten (start-time
+//! fair queuing, Goyal 1996).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use portolan_ids::AccountId;
 use tokio::sync::oneshot;
 
 tokio::task_local! {
-    static OWNER: AccountId;
+    static OWNER: Owner;
 }
 
-/// The owner of work that is of no account.
-const NOBODY: AccountId = AccountId(0);
+/// For whom work is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Owner {
+    Nobody,
+    Task(u64),
+    Account(AccountId),
+}
 
 /// Does work for an account: where connections are short, it takes turns with the work for others. What the work spawns
 /// is not part of it.
 pub async fn on_behalf_of<T>(account_id: AccountId, work: impl Future<Output = T>) -> T {
-    OWNER.scope(account_id, work).await
+    OWNER.scope(Owner::Account(account_id), work).await
 }
+
+/// Does work that is of no account in particular and on which accounts wait, such as a task of the process: it takes
+/// turns with each of them, and with other such work. What it does for an account alone is [`on_behalf_of`] that one.
+pub async fn apart<T>(work: impl Future<Output = T>) -> T {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    OWNER.scope(Owner::Task(NEXT.fetch_add(1, Ordering::Relaxed)), work).await
+}
+
+/// Owners whose use is known; of more, all begin anew.
+const OWNERS_MAX: usize = 1_000;
 
 /// The places at the connections of one pool.
 pub(crate) struct Turns(Mutex<Places>);
 
 struct Places {
+    all: usize,
     free: usize,
     /// By owner, in the order in which they came.
-    waiting: BTreeMap<AccountId, VecDeque<oneshot::Sender<Turn>>>,
+    waiting: BTreeMap<Owner, VecDeque<oneshot::Sender<Turn>>>,
     /// Who had the last turn.
-    served: AccountId,
+    served: Owner,
+    /// Where the clock stands that runs by what owners use: an owner's last turn began there.
+    clock: Duration,
+    /// Where owners who have used more than that will have their next turn.
+    ahead: BTreeMap<Owner, Duration>,
 }
 
 /// A place; the next one has it when this is dropped.
 pub(crate) struct Turn {
     turns: Arc<Turns>,
+    owner: Owner,
+    since: Instant,
     is_over: bool,
 }
 
 impl Turns {
     pub fn new(places: u32) -> Arc<Self> {
         let free = usize::try_from(places).unwrap_or(usize::MAX);
-        Arc::new(Self(Mutex::new(Places { free, waiting: BTreeMap::new(), served: NOBODY })))
+        let (waiting, ahead) = (BTreeMap::new(), BTreeMap::new());
+        Arc::new(Self(Mutex::new(Places {
+            all: free,
+            free,
+            waiting,
+            served: Owner::Nobody,
+            clock: Duration::ZERO,
+            ahead,
+        })))
     }
 
     /// Waits for a place.
     pub async fn take(self: &Arc<Self>) -> Turn {
-        let owner = OWNER.try_with(|owner| *owner).unwrap_or(NOBODY);
+        let owner = OWNER.try_with(|owner| *owner).unwrap_or(Owner::Nobody);
         let told = {
             let mut places = self.places();
             if places.free > 0 {
                 places.free -= 1;
-                return Turn { turns: self.clone(), is_over: false };
+                places.begin(owner);
+                return self.turn(owner, false);
             }
             let (tell, told) = oneshot::channel();
             places.waiting.entry(owner).or_default().push_back(tell);
             told
         };
         // Whoever waits is told, since each place that ends is given to the next one.
-        told.await.unwrap_or_else(|_| Turn { turns: self.clone(), is_over: true })
+        told.await.unwrap_or_else(|_| self.turn(owner, true))
+    }
+
+    fn turn(self: &Arc<Self>, owner: Owner, is_over: bool) -> Turn {
+        Turn { turns: self.clone(), owner, since: Instant::now(), is_over }
     }
 
     /// Whether anybody waits.
@@ -74,12 +113,16 @@ impl Turns {
 }
 
 impl Places {
-    /// The next one in the circle of owners; where nobody waits, the place is free.
-    fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
-        let mut after = self.waiting.range((Excluded(self.served), Unbounded));
-        let next = after.next().or_else(|| self.waiting.first_key_value()).map(|(owner, _)| *owner);
+    /// The next one of those who wait, and its owner; where nobody waits, the place is free.
+    fn next(&mut self) -> Option<(Owner, oneshot::Sender<Turn>)> {
+        let after = self.waiting.range((Excluded(self.served), Unbounded));
+        let circle = after.chain(self.waiting.range(..=self.served)).map(|(owner, _)| *owner);
+        let next = circle.min_by_key(|owner| self.start_of(*owner));
         let Some((owner, waiting)) = next.and_then(|owner| Some((owner, self.waiting.get_mut(&owner)?))) else {
             self.free += 1;
+            if self.free == self.all {
+                self.ahead.clear();
+            }
             return None;
         };
         let next = waiting.pop_front();
@@ -87,7 +130,25 @@ impl Places {
             self.waiting.remove(&owner);
         }
         self.served = owner;
-        next
+        self.begin(owner);
+        Some((owner, next?))
+    }
+
+    fn start_of(&self, owner: Owner) -> Duration {
+        self.ahead.get(&owner).map_or(self.clock, |ahead| self.clock.max(*ahead))
+    }
+
+    fn begin(&mut self, owner: Owner) {
+        self.clock = self.start_of(owner);
+    }
+
+    /// Counts the time of a turn. The clock may have gone on meanwhile, where there are several places.
+    fn end(&mut self, owner: Owner, used: Duration) {
+        let ahead = self.start_of(owner) + used;
+        self.ahead.insert(owner, ahead);
+        if self.ahead.len() > OWNERS_MAX {
+            self.ahead.clear();
+        }
     }
 }
 
@@ -96,12 +157,13 @@ impl Drop for Turn {
         if self.is_over {
             return;
         }
+        self.turns.places().end(self.owner, self.since.elapsed());
         loop {
             // Nobody is told under the lock.
             let next = self.turns.places().next();
-            let Some(next) = next else { return };
+            let Some((owner, next)) = next else { return };
             // Who has gone away gives the place back.
-            match next.send(Self { turns: self.turns.clone(), is_over: false }) {
+            match next.send(self.turns.turn(owner, false)) {
                 Ok(()) => return,
                 Err(mut back) => back.is_over = true,
             }
@@ -134,9 +196,43 @@ mod tests {
         for one in waiting {
             one.await.unwrap();
         }
+        // The first turn was nobody's, and the others of an owner come when the rest have had as much.
         assert_eq!(*order.lock().unwrap(), [1, 2, 1, 1, 1, 1]);
         assert!(!turns.are_awaited());
         drop(turns.take().await);
         assert_eq!(turns.places().free, 1);
+    }
+
+    /// Who comes now and then waits for the turn under way alone, however many others wait for theirs.
+    #[tokio::test]
+    async fn who_has_used_least_is_next() {
+        let turns = Turns::new(1);
+        let places = || turns.places();
+        let of = |id: i64| Owner::Account(AccountId(id));
+        let wait = |owner: i64| {
+            let (tell, told) = oneshot::channel();
+            places().waiting.entry(of(owner)).or_default().push_back(tell);
+            told
+        };
+        let next = || places().next().unwrap().0;
+        let ms = Duration::from_millis;
+        let _told = [wait(1), wait(1), wait(1), wait(2), wait(2), wait(3)];
+        assert_eq!(next(), of(1));
+        places().end(of(1), ms(25));
+        assert_eq!(next(), of(2));
+        places().end(of(2), ms(10));
+        assert_eq!(next(), of(3));
+        places().end(of(3), ms(1));
+        let _again = wait(3);
+        assert_eq!(next(), of(3), "it has used less than anyone");
+        places().end(of(3), ms(1));
+        assert_eq!([next(), next(), next()], [of(2), of(1), of(1)]);
+        places().all = 2;
+        assert!(places().next().is_none());
+        assert!(places().ahead.is_empty(), "time in which nobody waits is forgotten");
+        for owner in 1..=2 * OWNERS_MAX as i64 {
+            places().end(of(owner), ms(5));
+        }
+        assert!(places().ahead.len() <= OWNERS_MAX);
     }
 }

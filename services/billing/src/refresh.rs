@@ -2,7 +2,7 @@
 
 use portolan_api::Result;
 use portolan_ids::{AccountId, OrganizationId};
-use portolan_jobs::{Attempt, Error, Job, Step, Subject, Work};
+use portolan_jobs::{Attempt, Error, Job, Portion, Step, Subject, Work};
 use portolan_store::Tx;
 
 use crate::model::refresh::{Cursor, Task};
@@ -70,7 +70,7 @@ impl Work for Deps {
         Ok(Prepared::Over)
     }
 
-    async fn step(&self, tx: &mut Tx, job: &Job<Task>, prepared: &Prepared) -> Result<Step<Cursor>, Error> {
+    async fn step(&self, tx: &mut Tx, job: &Job<Task>, prepared: &Prepared, _: Portion) -> Result<Step<Cursor>, Error> {
         let mut differences = job.cursor.differences.clone();
         let Prepared::Recounted { account_id, counts } = prepared else {
             let outcome = serde_json::to_value(differences).map_err(|error| Error::Never(error.to_string()))?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portolan_jobs::{Attempt, Error, Job, Record, Step, Work};
+use portolan_jobs::{Attempt, Error, Job, Portion, Record, Step, Work};
 use portolan_runtime::Tasks;
 use portolan_store::Tx;
 use serde_json::Value;
@@ -74,7 +74,7 @@ impl Work for Deps {
         }
     }
 
-    async fn step(&self, tx: &mut Tx, job: &Job<Task>, prepared: &Prepared) -> Result<Step<Cursor>, Error> {
+    async fn step(&self, tx: &mut Tx, job: &Job<Task>, prepared: &Prepared, _: Portion) -> Result<Step<Cursor>, Error> {
         match (&job.task, prepared) {
             (Task::DeleteUpload { upload_id }, _) => Ok(uploads::remove_some(self, tx, job, upload_id).await?),
             (_, Prepared::Workspace(fetched)) => Ok(workspace::step(self, tx, job, fetched).await?),

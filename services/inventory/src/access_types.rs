@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use portolan_authz::Caller;
 use portolan_engine::{AccessPolicy, AccessType, Method};
 use portolan_ids::{AccountId, CollectionId, JobId};
+use portolan_jobs::Portion;
 use portolan_record::Record;
 use portolan_store::{Tx, retrying};
 
@@ -23,7 +24,7 @@ use crate::{
 };
 
 /// Raw endpoints that a job looks at in one transaction.
-const ENDPOINTS_PER_STEP: i64 = 200;
+const ENDPOINTS_PER_STEP: usize = 200;
 
 /// Rows of one answer, as documented.
 const LISTED_MAX: usize = 2_000;
@@ -104,6 +105,7 @@ pub(crate) async fn apply_step(
     account_id: AccountId,
     cursor: &Cursor,
     policy: &AccessPolicy,
+    portion: Portion,
 ) -> Result<Step, Error> {
     let from = cursor.place();
     let Some(collection_id) = store::collections::next_plain(tx, account_id, from.collection_id).await? else {
@@ -116,7 +118,8 @@ pub(crate) async fn apply_step(
     if collection.is_none_or(|known| known.deleted || known.redacted) {
         return Ok(next_collection());
     }
-    let page = store::endpoints::page(tx, account_id, collection_id, after_key, ENDPOINTS_PER_STEP).await?;
+    let page =
+        store::endpoints::page(tx, account_id, collection_id, after_key, portion.limit(ENDPOINTS_PER_STEP)).await?;
     let Some((last, _)) = page.last() else { return Ok(next_collection()) };
     let place = WalkPoint { collection_id: collection_id.into(), key: last.key.clone(), ..WalkPoint::default() };
     let raw_keys: Vec<&str> = page.iter().map(|(raw, _)| raw.key.as_str()).collect();
@@ -143,7 +146,12 @@ pub(crate) async fn apply_step(
 
 /// Derives the types of collections: with a public endpoint it is the account's own, else with a private one or one of a
 /// third party it is a third party's, else it keeps what it has.
-pub(crate) async fn reset_step(tx: &mut Tx, account_id: AccountId, cursor: &Cursor) -> Result<Step, Error> {
+pub(crate) async fn reset_step(
+    tx: &mut Tx,
+    account_id: AccountId,
+    cursor: &Cursor,
+    portion: Portion,
+) -> Result<Step, Error> {
     let from = cursor.place();
     let Some(collection_id) = store::collections::next_plain(tx, account_id, from.collection_id).await? else {
         return Ok(over(0));
@@ -151,7 +159,8 @@ pub(crate) async fn reset_step(tx: &mut Tx, account_id: AccountId, cursor: &Curs
     let from = if from.collection_id == collection_id.into() { from } else { WalkPoint::default() };
     let mut types = from.access_types;
     store::collections::hold(tx, account_id, collection_id).await?;
-    let page = store::endpoints::page(tx, account_id, collection_id, &from.key, ENDPOINTS_PER_STEP).await?;
+    let page =
+        store::endpoints::page(tx, account_id, collection_id, &from.key, portion.limit(ENDPOINTS_PER_STEP)).await?;
     types.extend(page.iter().filter(|(raw, _)| raw.proven).flat_map(|(raw, _)| raw.facts.access_types.iter().copied()));
     if let Some((last, _)) = page.last() {
         let collection_id = collection_id.into();

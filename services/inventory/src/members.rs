@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use portolan_authz::Caller;
 use portolan_ids::{AccountId, CollectionId, NamedCollectionId};
+use portolan_jobs::Portion;
 use portolan_store::Tx;
 
 use crate::{
@@ -148,11 +149,13 @@ pub(crate) async fn step(
     account_id: AccountId,
     only: Option<CollectionId>,
     cursor: &Cursor,
+    portion: Portion,
 ) -> Result<Step, Error> {
+    let endpoints_max = portion.of(ENDPOINTS_PER_STEP);
     let WalkPoint { collection_id: mut from_id, key: mut after_key, .. } = cursor.place();
     let (mut done, mut counts) = (0, Counts::new());
     let place = 'looking: {
-        for _ in 0..COLLECTIONS_PER_STEP {
+        for _ in 0..portion.of(COLLECTIONS_PER_STEP) {
             let following = match only {
                 None => store::collections::next_plain(tx, account_id, from_id).await?,
                 Some(id) => Some(id).filter(|id| NamedCollectionId::from(*id) >= from_id),
@@ -161,7 +164,7 @@ pub(crate) async fn step(
             if from_id != collection_id.into() {
                 after_key.clear();
             }
-            let limit = i64::try_from(ENDPOINTS_PER_STEP - done).unwrap_or_default();
+            let limit = i64::try_from(endpoints_max - done).unwrap_or_default();
             store::collections::hold(tx, account_id, collection_id).await?;
             let keys = store::endpoints::some_url_keys(tx, account_id, collection_id, &after_key, limit).await?;
             let texts: Vec<&str> = keys.iter().map(String::as_str).collect();
@@ -170,7 +173,7 @@ pub(crate) async fn step(
             }
             done += keys.len();
             match keys.last() {
-                Some(last) if done >= ENDPOINTS_PER_STEP => {
+                Some(last) if done >= endpoints_max => {
                     let collection_id = collection_id.into();
                     break 'looking Some(WalkPoint { collection_id, key: last.clone(), ..WalkPoint::default() });
                 }

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use portolan_authz::Caller;
 use portolan_engine::{Aggregate, EndpointDelta, Method, ParameterKey, Sample, template::BodyNames};
 use portolan_ids::{AccountId, CollectionId, JobId};
+use portolan_jobs::Portion;
 use portolan_outbox::Change;
 use portolan_record::Record;
 use portolan_store::{Tx, Value, retrying};
@@ -32,7 +33,7 @@ use crate::{
 };
 
 /// Raw endpoints that the job looks at in one transaction.
-const ENDPOINTS_PER_STEP: i64 = 100;
+const ENDPOINTS_PER_STEP: usize = 100;
 
 /// Begins or ends the redaction of a collection; answers the id of the job that removes what is there.
 ///
@@ -82,6 +83,7 @@ pub(crate) async fn step(
     account_id: AccountId,
     collection_id: CollectionId,
     cursor: &Cursor,
+    portion: Portion,
 ) -> Result<Step, Error> {
     let held = store::collections::lock(tx, account_id, collection_id).await?;
     if held.is_none_or(|held| held.deleted) {
@@ -95,7 +97,7 @@ pub(crate) async fn step(
         Cursor::After(key) => key.as_str(),
         _ => "",
     };
-    let page = store::endpoints::page(tx, account_id, collection_id, after, ENDPOINTS_PER_STEP).await?;
+    let page = store::endpoints::page(tx, account_id, collection_id, after, portion.limit(ENDPOINTS_PER_STEP)).await?;
     let Some((last, _)) = page.last() else {
         store::demerged::forget_kept(tx, account_id, collection_id).await?;
         store::call_stats::forget_addresses(tx, account_id, collection_id).await?;

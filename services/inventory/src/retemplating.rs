@@ -14,6 +14,7 @@ use std::{
 
 use portolan_engine::{Detectors, Method, template::Catalog};
 use portolan_ids::{AccountId, CollectionId};
+use portolan_jobs::Portion;
 use portolan_store::{Tx, retrying};
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +31,7 @@ use crate::{
 };
 
 /// Raw URLs that are brought to their form of today in one transaction, with their stored calls.
-const RESHAPED_PER_STEP: i64 = 100;
+const RESHAPED_PER_STEP: usize = 100;
 
 /// Raw URLs that go to another endpoint in one transaction.
 const MOVED_PER_STEP: usize = 500;
@@ -84,6 +85,7 @@ pub(crate) async fn step(
     account_id: AccountId,
     cursor: &Cursor,
     detectors: &Detectors,
+    portion: Portion,
 ) -> Result<Step, Error> {
     let from = cursor.place();
     let Some(collection_id) = store::templates::next_outdated(tx, account_id, from.collection_id).await? else {
@@ -95,8 +97,8 @@ pub(crate) async fn step(
         false => store::templates::begin(tx, account_id, collection_id).await?,
     }
     match place.shaped {
-        false => reshape(tx, account_id, collection_id, place, detectors).await,
-        true => assign(deps, tx, account_id, collection_id, place).await,
+        false => reshape(tx, account_id, collection_id, place, detectors, portion).await,
+        true => assign(deps, tx, account_id, collection_id, place, portion).await,
     }
 }
 
@@ -107,11 +109,13 @@ async fn reshape(
     collection_id: CollectionId,
     place: WalkPoint,
     detectors: &Detectors,
+    portion: Portion,
 ) -> Result<Step, Error> {
     let Some(held) = store::templates::hold(tx, account_id, collection_id, false).await? else {
         return Ok(next(Cursor::At(WalkPoint::behind(collection_id)), 0));
     };
-    let page = store::endpoints::page(tx, account_id, collection_id, &place.key, RESHAPED_PER_STEP).await?;
+    let page =
+        store::endpoints::page(tx, account_id, collection_id, &place.key, portion.limit(RESHAPED_PER_STEP)).await?;
     let Some((last, _)) = page.last() else {
         return Ok(next(Cursor::At(WalkPoint { key: String::new(), shaped: true, ..place }), 0));
     };
@@ -134,6 +138,7 @@ async fn assign(
     account_id: AccountId,
     collection_id: CollectionId,
     place: WalkPoint,
+    portion: Portion,
 ) -> Result<Step, Error> {
     let Some(held) = store::templates::hold(tx, account_id, collection_id, false).await? else {
         return Ok(next(Cursor::At(WalkPoint::behind(collection_id)), 0));
@@ -143,11 +148,12 @@ async fn assign(
         None => load(tx, account_id, collection_id).await?,
     };
     let (mut moving, mut done, mut key, mut is_over) = (Vec::new(), 0, place.key.clone(), false);
-    while moving.len() < MOVED_PER_STEP && done < LOOKED_UP_PER_STEP && !is_over {
+    let (moved_max, looked_up_max) = (portion.of(MOVED_PER_STEP), portion.of(LOOKED_UP_PER_STEP));
+    while moving.len() < moved_max && done < looked_up_max && !is_over {
         let page = store::endpoints::page(tx, account_id, collection_id, &key, PAGE).await?;
         is_over = page.is_empty();
         for (raw, _) in page {
-            if moving.len() >= MOVED_PER_STEP {
+            if moving.len() >= moved_max {
                 break;
             }
             key.clone_from(&raw.key);

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use portolan_engine::AccessPolicy;
 use portolan_ids::{AccountId, JobId};
-use portolan_jobs::{Attempt, Error as JobError, Job, Work};
+use portolan_jobs::{Attempt, Error as JobError, Job, Portion, Work};
 use portolan_store::Tx;
 
 use crate::{
@@ -57,26 +57,34 @@ impl Work for Deps {
         Ok(Prepared::Nothing)
     }
 
-    async fn step(&self, tx: &mut Tx, job: &Job<Task>, prepared: &Prepared) -> Result<Step, JobError> {
+    async fn step(
+        &self,
+        tx: &mut Tx,
+        job: &Job<Task>,
+        prepared: &Prepared,
+        portion: Portion,
+    ) -> Result<Step, JobError> {
         let (account_id, cursor) = (job.account_id, &job.cursor);
         Ok(match (&job.task, prepared) {
             (Task::DeleteCollection { collection_id }, _) => {
-                removal::step(tx, account_id, *collection_id, cursor).await?
+                removal::step(tx, account_id, *collection_id, cursor, portion).await?
             }
             (Task::RedactCollection { collection_id }, _) => {
-                redaction::step(tx, account_id, *collection_id, cursor).await?
+                redaction::step(tx, account_id, *collection_id, cursor, portion).await?
             }
-            (Task::ComputeGroups { collection_id }, _) => members::step(tx, account_id, *collection_id, cursor).await?,
+            (Task::ComputeGroups { collection_id }, _) => {
+                members::step(tx, account_id, *collection_id, cursor, portion).await?
+            }
             (Task::ApplyAccessTypes, Prepared::Policy(policy)) => {
-                access_types::apply_step(tx, account_id, cursor, policy).await?
+                access_types::apply_step(tx, account_id, cursor, policy, portion).await?
             }
             (Task::ApplyTemplateRules, Prepared::Detectors(detectors)) => {
-                retemplating::step(self, tx, account_id, cursor, detectors.of(account_id)).await?
+                retemplating::step(self, tx, account_id, cursor, detectors.of(account_id), portion).await?
             }
             (Task::ApplyAccessTypes | Task::ApplyTemplateRules, _) => {
                 return Err(JobError::Never("Internal error: a step was not prepared".to_owned()));
             }
-            (Task::ResetCollectionAccessTypes, _) => access_types::reset_step(tx, account_id, cursor).await?,
+            (Task::ResetCollectionAccessTypes, _) => access_types::reset_step(tx, account_id, cursor, portion).await?,
         })
     }
 }

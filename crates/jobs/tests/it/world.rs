@@ -10,7 +10,7 @@ use std::{
 
 use portolan_api::Reason;
 use portolan_ids::{AccountId, CollectionId, JobId};
-use portolan_jobs::{Attempt, Clock, Error, Job, Jobs, NewJob, Readers, Record, Step, Subject, Work, new_id};
+use portolan_jobs::{Attempt, Clock, Error, Job, Jobs, NewJob, Portion, Readers, Record, Step, Subject, Work, new_id};
 use portolan_runtime::{Keys, Secrets};
 use portolan_store::{Tx, args};
 use portolan_testkit::TestDb;
@@ -154,7 +154,7 @@ impl Work for Worker {
         }
     }
 
-    async fn step(&self, tx: &mut Tx, job: &Job<Task>, (): &()) -> Result<Step<i64>, Error> {
+    async fn step(&self, tx: &mut Tx, job: &Job<Task>, (): &(), _: Portion) -> Result<Step<i64>, Error> {
         let step = match &job.task {
             Task::Panic => panic!("no way on"),
             Task::CountUp { last } if job.cursor < *last => {

@@ -5,6 +5,7 @@
 use std::{
     cmp::Reverse,
     collections::BTreeMap,
+    net::IpAddr,
     path::Path,
     sync::{
         Arc,
@@ -26,8 +27,8 @@ use crate::{
 };
 
 const SECONDS: &str = "PORTOLAN_CANARY_S";
-/// The hostile tenant's own address, which no limit shares with the other's.
-const HOSTILE_ADDRESS: [u8; 4] = [127, 0, 0, 2];
+/// The hostile tenant's own addresses, which no limit shares with the other's: from one alone it would run out of ports.
+const HOSTILE_ADDRESSES: std::ops::RangeInclusive<u8> = 2..=33;
 /// Connections that say nothing, at once.
 const SILENT: usize = 100;
 
@@ -72,10 +73,13 @@ pub async fn one_tenant_harms_no_other(test: TestDb) {
     let stop = Arc::new(AtomicBool::new(false));
     let sent = Arc::new(AtomicU64::new(0));
     let log = Log::open("embedded:", "akto.api.logs", &test.store).await.unwrap();
-    let address = std::net::IpAddr::from(HOSTILE_ADDRESS);
     // A connection for each call, as from many clients.
-    let client = reqwest::Client::builder().local_address(address).pool_max_idle_per_host(0).build().unwrap();
-    let hostile = Hostile { server: server.clone(), client, log, target, stop: stop.clone(), sent: sent.clone() };
+    let client = |last| {
+        let client = reqwest::Client::builder().local_address(IpAddr::from([127, 0, 0, last]));
+        client.pool_max_idle_per_host(0).build().unwrap()
+    };
+    let clients = HOSTILE_ADDRESSES.map(client).collect();
+    let hostile = Hostile { server: server.clone(), clients, log, target, stop: stop.clone(), sent: sent.clone() };
     let hostile = Arc::new(hostile);
     let tasks = [
         tokio::spawn(hostile.clone().routes()),
@@ -188,7 +192,7 @@ async fn call(met: &mut Met, person: &Person<'_>, path: &str, body: Value) -> Va
 /// The tenant that sends what is bad, until it is stopped.
 struct Hostile {
     server: Arc<Server>,
-    client: reqwest::Client,
+    clients: Vec<reqwest::Client>,
     log: Log,
     target: i64,
     stop: Arc<AtomicBool>,
@@ -197,13 +201,14 @@ struct Hostile {
 
 impl Hostile {
     fn goes_on(&self) -> bool {
-        self.sent.fetch_add(1, Ordering::Relaxed);
         !self.stop.load(Ordering::Relaxed)
     }
 
     /// From its own address; whatever the answer is.
     async fn send(&self, method: &str, path: &str, with_key: bool, body: Vec<u8>) {
-        let mut request = self.client.request(method.parse().unwrap(), format!("{}{path}", self.server.http));
+        let at = usize::try_from(self.sent.fetch_add(1, Ordering::Relaxed)).unwrap_or_default();
+        let client = &self.clients[at % self.clients.len()];
+        let mut request = client.request(method.parse().unwrap(), format!("{}{path}", self.server.http));
         if with_key {
             request = request.header("x-api-key", &self.server.api_key);
         }
@@ -318,7 +323,7 @@ impl Hostile {
         let mut held = Vec::new();
         while self.goes_on() {
             let socket = TcpSocket::new_v4().unwrap();
-            socket.bind((std::net::IpAddr::from(HOSTILE_ADDRESS), 0).into()).unwrap();
+            socket.bind((IpAddr::from([127, 0, 0, *HOSTILE_ADDRESSES.start()]), 0).into()).unwrap();
             let Ok(mut stream) = socket.connect(address).await else { continue };
             let _ = match held.len() % 3 {
                 0 => Ok(()),

@@ -3,8 +3,10 @@ use std::collections::HashMap;
 use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_ids::CollectionId;
+use portolan_outbox::Change;
 use portolan_runtime::now_s;
 use portolan_store::retrying;
+use serde_json::json;
 
 use crate::{
     Deps, Error, access,
@@ -30,10 +32,13 @@ pub async fn import_target(
     tags: HashMap<String, String>,
 ) -> Result<Option<Collection>, Error> {
     let target = named_target(deps, caller, id, name, clean_name).await?;
-    match target {
-        Some(target) if !tags.is_empty() => add_tags(deps, caller, target, tags).await.map(Some),
-        target => Ok(target),
-    }
+    let target = match target {
+        Some(target) if !tags.is_empty() => Some(add_tags(deps, caller, target, tags).await?),
+        target => target,
+    };
+    // Whatever this has made or changed is recorded; mostly nothing is, since imports come again.
+    caller.info.audited.set();
+    Ok(target)
 }
 
 /// Adds the tags that the collection does not have.
@@ -60,6 +65,8 @@ async fn add_tags(
         retrying(|| async {
             let mut tx = deps.db.begin().await?;
             store::collections::set_tags(&mut tx, caller.account_id, collection.id, &collection.tags).await?;
+            let change = Change::of("collection", collection.id).action("collection.update");
+            portolan_outbox::audit(&mut tx, caller, change.after(&json!({ "tags": &collection.tags }))).await?;
             tx.commit().await?;
             Ok::<_, Error>(())
         })

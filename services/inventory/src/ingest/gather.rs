@@ -4,6 +4,7 @@ use std::{
 };
 
 use portolan_log::Stored;
+use portolan_store::Pace;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -15,7 +16,6 @@ use crate::{
         batch::Batch,
         lanes,
         lanes::{Lanes, Step, Verdict},
-        pace::Pace,
         probe,
         repeats::{Marks, Repeats},
         rules, set_aside,
@@ -98,7 +98,7 @@ pub async fn gather(
         false => (TIME_MAX, SHARED_ENDPOINTS_MAX, SHARED_PARAMETERS_MAX),
     };
     // A scan goes on past the share of each account, to the records of those who wait; a turn is of one account.
-    let bytes_max = if step.is_scan() { BATCH_BYTES_MAX } else { BATCH_BYTES_MAX.min(pace.bytes_max()) };
+    let bytes_max = if step.is_scan() { BATCH_BYTES_MAX } else { BATCH_BYTES_MAX.min(pace.size_max()) };
     let mut end = None;
     let mut under_work: Option<Range<i64>> = None;
     let mut pieces = 0;

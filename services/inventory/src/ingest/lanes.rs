@@ -88,6 +88,8 @@ pub struct Step {
     pub is_alone: bool,
     /// It reads one record.
     is_single: bool,
+    /// What it takes of one lane where there are others.
+    share_bytes: usize,
     /// Whether the log ended.
     pub is_at_end: bool,
     taken: BTreeMap<i64, Taken>,
@@ -157,8 +159,8 @@ impl Lanes {
         !self.behind.is_empty()
     }
 
-    /// What is to be read next.
-    pub fn step(&self, now: Instant) -> Step {
+    /// What is to be read next, and no more of a lane than so many bytes where there are others.
+    pub fn step(&self, now: Instant, bytes_max: usize) -> Step {
         match self.turn(now) {
             Some((lane, from)) if self.is_turn_due => Step {
                 lane: Some(lane),
@@ -167,12 +169,14 @@ impl Lanes {
                 until: Some(self.scanned),
                 is_alone: self.is_at_end && self.behind.len() == 1,
                 is_single: self.failing.contains_key(&lane),
+                share_bytes: TURN_BYTES.min(bytes_max),
                 ..Step::default()
             },
             _ => Step {
                 from: self.scanned,
                 next: self.scanned,
                 until: (self.is_halted && self.is_behind()).then_some(self.scanned),
+                share_bytes: SHARE_BYTES.min(bytes_max),
                 ..Step::default()
             },
         }
@@ -207,16 +211,16 @@ impl Lanes {
             return Verdict::Stop;
         }
         let taken = step.taken.get(&lane).copied().unwrap_or_default();
-        let is_beyond = |share| taken.records > 0 && taken.bytes + bytes > share;
+        let is_beyond = taken.records > 0 && taken.bytes + bytes > step.share_bytes;
         match step.lane {
             Some(own) if lane != own => Verdict::Pass,
             Some(_) if step.is_single && taken.records > 0 => Verdict::Stop,
-            Some(_) if !step.is_alone && is_beyond(TURN_BYTES) => Verdict::Stop,
+            Some(_) if !step.is_alone && is_beyond => Verdict::Stop,
             Some(_) => Verdict::Take,
             None if self.ahead.get(&lane).is_some_and(|ahead| offset < *ahead) => Verdict::Pass,
             None if self.behind.contains_key(&lane) || step.passed_over.contains_key(&lane) => Verdict::Pass,
             None if self.apart.contains(&lane) => Verdict::PassOver,
-            None if is_beyond(SHARE_BYTES) || taken.records >= SHARE_RECORDS => Verdict::PassOver,
+            None if is_beyond || taken.records >= SHARE_RECORDS => Verdict::PassOver,
             None if taken.records == 0 && self.lanes() + step.taken.len() >= LANES_MAX => Verdict::Stop,
             None => Verdict::Take,
         }
@@ -288,9 +292,9 @@ impl Step {
         self.lane.is_none()
     }
 
-    /// Of whom its records are; 0 for those of several.
-    pub fn account_id(&self) -> AccountId {
-        self.lane.unwrap_or(NOBODY).into()
+    /// Of whom its records are; nothing for those of several, or of nobody.
+    pub fn account_id(&self) -> Option<AccountId> {
+        self.lane.filter(|lane| *lane != NOBODY).map(Into::into)
     }
 
     /// Whether it has taken records.
@@ -343,7 +347,7 @@ mod tests {
         let end = i64::try_from(log.len()).unwrap();
         let mut written = Vec::new();
         for _ in 0..commits {
-            let mut step = lanes.step(Instant::now());
+            let mut step = lanes.step(Instant::now(), usize::MAX);
             let mut looked_at = 0;
             while step.next < step.bounded(end) && looked_at < step_records {
                 let (offset, lane) = (step.next, log[usize::try_from(step.next).unwrap()]);
@@ -374,7 +378,7 @@ mod tests {
         let log = [1, 2, 1, 1, 2, 3];
         let (mut lanes, mut written, now) = (Lanes::default(), Vec::new(), Instant::now());
         for _ in 0..20 {
-            let mut step = lanes.step(now);
+            let mut step = lanes.step(now, usize::MAX);
             let mut own = Vec::new();
             for (offset, lane) in (0..).zip(log).skip(usize::try_from(step.next).unwrap()) {
                 match lanes.judge(&step, lane, offset, 1) {

@@ -5,7 +5,7 @@
 //! nothing and reads the position anew.
 //!
 //! # Invariants
-//! - A write that others wait for is short ([`pace`]).
+//! - A write that others wait for is short ([`portolan_store::Pace`]).
 //! - An account with many records delays its own alone: those of others are read past them ([`lanes`]).
 //! - A record that cannot be read is kept among the rejected ones before its offset is passed; a repetition of that
 //!   changes nothing.
@@ -20,7 +20,6 @@ pub(crate) mod batch;
 pub(crate) mod gather;
 mod lag;
 mod lanes;
-mod pace;
 pub(crate) mod partition;
 mod probe;
 pub mod rejected;

@@ -5,7 +5,7 @@ use std::{
 };
 
 use futures::FutureExt as _;
-use portolan_store::{on_behalf_of, retrying};
+use portolan_store::{Held, Pace, on_behalf_of, retrying};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -17,7 +17,6 @@ use crate::{
         batch::{Batch, Rejected},
         gather::{Gathered, Reading, gather},
         lanes::{Lanes, Step},
-        pace::{Held, Pace},
         repeats::Repeats,
         set_aside, write,
         write::Outcome,
@@ -36,6 +35,9 @@ const GATHER_FROM_BYTES: usize = 1 << 20;
 
 /// … but not longer than this, which nobody who waits for a large import notices.
 const GATHER_MAX: Duration = Duration::from_millis(500);
+
+/// Batches are made no smaller for those who wait.
+const BATCH_BYTES_MIN: usize = 64 << 10;
 
 /// An idle consumer looks at the stored position this often: another process may have moved it.
 const IDLE: Duration = Duration::from_secs(1);
@@ -82,11 +84,11 @@ async fn consume(
     wait: &mut Duration,
 ) -> Result<(), Error> {
     store::positions::ensure(&deps.db, deps.log.source(), partition).await?;
-    let (mut repeats, mut pace) = (Repeats::default(), Pace::default());
+    let (mut repeats, mut pace) = (Repeats::default(), Pace::new(BATCH_BYTES_MIN));
     let Some((mut lanes, mut suspects)) = take(deps, partition, stop).await? else { return Ok(()) };
     let (mut trimmed_to, mut trimmed_at) = (0, Instant::now());
     while !stop.is_cancelled() {
-        let mut step = lanes.step(Instant::now());
+        let mut step = lanes.step(Instant::now(), pace.size_max());
         let place = Reading { partition, lanes: &lanes, suspects: &suspects, pace, stop };
         let gathered = match gather(deps, &mut repeats, &place, &mut step).await {
             // What lies before it is read first, so that only the position can stand at what is unreadable.
@@ -132,7 +134,11 @@ async fn consume(
         };
         let started = Instant::now();
         let writing = write(deps, catalogs, partition, &lanes, &step, &gathered);
-        let written = match on_behalf_of(step.account_id(), writing).await {
+        let written = match step.account_id() {
+            Some(account_id) => on_behalf_of(account_id, writing).await,
+            None => writing.await,
+        };
+        let written = match written {
             Err(error) if error.is_lasting() && step.has_taken() => {
                 tracing::error!(partition, accounts = ?step.lanes(), %error, "records cannot be written for now");
                 repeats.forget();

@@ -6,14 +6,14 @@ use std::{
 use portolan_engine::template::Catalog;
 use portolan_ids::{AccountId, CollectionId, NamedCollectionId};
 use portolan_runtime::now_s;
-use portolan_store::Tx;
+use portolan_store::{Held, Tx};
 
 use crate::{
     Deps, Error, announce,
     announce::News,
     catalogs::Catalogs,
     defaults::insert_defaults,
-    ingest::{batch::Batch, pace::Held, repeats::Marks},
+    ingest::{batch::Batch, repeats::Marks},
     model::{
         collections::DEFAULT_ID,
         deltas,
@@ -61,7 +61,7 @@ pub async fn apply(
     let new_accounts = deps.without_default(accounts);
 
     let mut tx = deps.db.begin().await?;
-    let started = Instant::now();
+    let begun = Instant::now();
     let source = deps.log.source();
     if !store::positions::advance(&mut tx, source, partition, progress).await? {
         return Ok(Outcome::Overtaken);
@@ -72,9 +72,8 @@ pub async fn apply(
     insert_defaults(&mut tx, &new_accounts).await?;
     let Some(written) = put(&mut tx, catalogs, batch, fresh_ids).await? else { return Ok(Outcome::Overtaken) };
     deps.db.fault(WRITTEN).await?;
-    let is_awaited = deps.db.is_awaited();
+    let held = Held::since(begun, &deps.db);
     tx.commit().await?;
-    let held = Held { time: started.elapsed(), is_awaited };
     deps.note_default(&new_accounts);
     for Written { account_id, collection_id, version, catalog } in written {
         catalogs.put(account_id, collection_id, version, catalog);

@@ -1,0 +1,83 @@
+//! How much is written in one transaction.
+//!
+//! Large writes save most of the work of many small ones. But a write holds its connection to the end, and on SQLite it is
+//! the only one: while others wait for it, writes are made as small as lets each of them have a turn soon, and grow again
+//! when nobody waits.
+
+use std::time::{Duration, Instant};
+
+use crate::Db;
+
+/// A write that others wait for should take no longer.
+const HELD_MAX: Duration = Duration::from_millis(10);
+
+/// How a write went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// From its begin to its end.
+    pub time: Duration,
+    /// Others waited for its connection at its end.
+    pub is_awaited: bool,
+}
+
+impl Held {
+    /// Of a write that was begun at a moment and is about to be committed.
+    pub fn since(begun: Instant, db: &Db) -> Self {
+        Self { time: begun.elapsed(), is_awaited: db.is_awaited() }
+    }
+}
+
+/// How large one write is made at most, in whatever its size is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    size_min: usize,
+    size_max: usize,
+}
+
+impl Pace {
+    /// Writes of any size. Those below `size_min` would cost more in their commits than they spare who waits.
+    pub fn new(size_min: usize) -> Self {
+        Self { size_min, size_max: usize::MAX }
+    }
+
+    /// The size of the next write at most.
+    pub fn size_max(self) -> usize {
+        self.size_max
+    }
+
+    /// The pace after a write of a size.
+    #[must_use]
+    pub fn after(self, size: usize, held: Held) -> Self {
+        let size_max = if held.is_awaited && held.time > HELD_MAX {
+            let share = HELD_MAX.as_secs_f64() / held.time.as_secs_f64();
+            ((size as f64 * share) as usize).max(self.size_min)
+        } else if held.is_awaited && held.time > HELD_MAX / 2 {
+            self.size_max
+        } else {
+            self.size_max.saturating_mul(2)
+        };
+        Self { size_max, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_shrink_while_others_wait_and_grow_when_nobody_does() {
+        let held = |time_ms, is_awaited| Held { time: Duration::from_millis(time_ms), is_awaited };
+        let (size_min, large) = (64 << 10, 8 << 20);
+        let alone = Pace::new(size_min).after(large, held(3_000, false));
+        assert_eq!(alone, Pace::new(size_min), "nobody waits");
+        let shared = alone.after(large, held(1_000, true));
+        assert_eq!(shared.size_max(), large / 100);
+        assert_eq!(shared.after(large / 100, held(8, true)), shared);
+        assert_eq!(shared.after(1, held(10_000, true)).size_max(), size_min);
+        let mut pace = shared;
+        for _ in 0..64 {
+            pace = pace.after(large, held(500, false));
+        }
+        assert_eq!(pace, Pace::new(size_min));
+    }
+}
