@@ -1,7 +1,11 @@
-use std::{marker::PhantomData, sync::Arc, time::Duration};
+use std::{
+    marker::PhantomData,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use portolan_ids::{AccountId, CollectionId, JobId};
-use portolan_runtime::Secrets;
+use portolan_runtime::{Age, Secrets};
 use portolan_store::{Db, Error, Migration, Migrations, Tx, now_s, retrying};
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -74,6 +78,8 @@ pub struct Jobs<T> {
     pub(crate) pace: Pace,
     pub(crate) seal: Seal,
     pub(crate) paces: Paces,
+    /// How long the oldest job has waited, once a worker runs in this process.
+    pub(crate) age: Arc<OnceLock<Age>>,
     kept_s: i64,
     /// Wakes the worker of this process.
     pub(crate) wake: Arc<Notify>,
@@ -88,6 +94,7 @@ impl<T> Clone for Jobs<T> {
             pace: self.pace,
             seal: self.seal.clone(),
             paces: self.paces.clone(),
+            age: self.age.clone(),
             kept_s: self.kept_s,
             wake: self.wake.clone(),
             tasks: PhantomData,
@@ -103,8 +110,8 @@ impl<T: Task> Jobs<T> {
     pub async fn open(db: Db, clock: Clock) -> Result<Self, Error> {
         db.migrate_library(&MIGRATIONS).await?;
         let pace = Pace { lease_s: LEASE_S, renew_every: Duration::from_secs(2) };
-        let (seal, paces, wake) = (Seal::default(), Paces::default(), Arc::default());
-        Ok(Self { db, clock, pace, seal, paces, kept_s: KEPT_S, wake, tasks: PhantomData })
+        let (seal, paces, age, wake) = (Seal::default(), Paces::default(), Arc::default(), Arc::default());
+        Ok(Self { db, clock, pace, seal, paces, age, kept_s: KEPT_S, wake, tasks: PhantomData })
     }
 
     /// Takes tasks that hold secrets, and seals them with the key of the installation.

@@ -61,8 +61,8 @@ mod tests {
         let paces = Paces::default();
         assert_eq!(paces.portion("delete"), Portion::WHOLE);
         let held = |time_ms, is_awaited| Held { time: Duration::from_millis(time_ms), is_awaited };
-        paces.note("delete", Portion::WHOLE, held(100, true));
-        assert_eq!((paces.portion("delete").of(500), paces.portion("delete").limit(3)), (50, 1));
+        paces.note("delete", Portion::WHOLE, held(20, true));
+        assert_eq!((paces.portion("delete").of(500), paces.portion("delete").limit(3)), (250, 1));
         assert_eq!(paces.portion("export"), Portion::WHOLE);
         paces.note("delete", paces.portion("delete"), held(10_000, true));
         assert_eq!(paces.portion("delete").of(500), 10);

@@ -4,6 +4,7 @@ use std::{
 };
 
 use portolan_ids::{AccountId, JobId};
+use portolan_runtime::Age;
 use portolan_store::{Held, Tx, on_behalf_of, retrying};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use uuid::Uuid;
@@ -100,12 +101,14 @@ impl<T: Task> Jobs<T> {
 
     /// Publishes how long the oldest job has waited.
     async fn measure(&self) {
+        let age = self.age.get_or_init(|| {
+            let service = self.db.service().to_owned();
+            Age::new(move |age_s| {
+                metrics::gauge!("portolan_jobs_oldest_seconds", "service" => service.clone()).set(age_s);
+            })
+        });
         match self.oldest_active().await {
-            Ok(asked_at) => {
-                let age_s = asked_at.map_or(0, |asked_at| (self.clock.now() - asked_at).max(0));
-                metrics::gauge!("portolan_jobs_oldest_seconds", "service" => self.db.service().to_owned())
-                    .set(age_s as f64);
-            }
+            Ok(asked_at) => age.set(asked_at.map_or(0, |asked_at| self.clock.now() - asked_at)),
             Err(error) => tracing::debug!(service = self.db.service(), %error, "the age of jobs cannot be measured"),
         }
     }

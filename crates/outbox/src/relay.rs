@@ -7,8 +7,8 @@ use std::{
 
 use futures::{FutureExt as _, future::join_all};
 
-use portolan_runtime::{Peers, now_s};
-use portolan_store::{Db, Dialect, Error};
+use portolan_runtime::{Age, Peers, now_s};
+use portolan_store::{Db, Dialect, Error, apart};
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
@@ -126,7 +126,7 @@ impl Relay {
                     refused_kept_s: self.refused_kept_s,
                     owner: format!("{:032x}", uuid::Uuid::new_v4().as_u128()),
                 };
-                tasks.spawn(task.run(stopped.clone()));
+                tasks.spawn(apart(task.run(stopped.clone())));
             }
         }
         RelayHandle { stop, tasks }
@@ -153,6 +153,12 @@ struct Task {
 impl Task {
     async fn run(self, mut stopped: watch::Receiver<bool>) {
         let mut wait = WAIT_FIRST;
+        // Each service has an outbox of its own, and several are in one process.
+        let (service, topic) = (self.db.service().to_owned(), self.topic);
+        let age = Age::new(move |age_s| {
+            metrics::gauge!("portolan_outbox_oldest_seconds", "service" => service.clone(), "topic" => topic)
+                .set(age_s);
+        });
         let (mut measured, mut forgotten): (Option<Instant>, Option<Instant>) = (None, None);
         loop {
             if forgotten.is_none_or(|at| at.elapsed() >= FORGET_EVERY) {
@@ -163,7 +169,7 @@ impl Task {
                 forgotten = Some(Instant::now());
             }
             if measured.is_none_or(|at| at.elapsed() >= MEASURE_EVERY) {
-                self.measure().await;
+                self.measure(&age).await;
                 measured = Some(Instant::now());
             }
             let delivered = AssertUnwindSafe(self.deliver_next()).catch_unwind().await;
@@ -187,14 +193,9 @@ impl Task {
         }
     }
 
-    async fn measure(&self) {
+    async fn measure(&self, age: &Age) {
         match store::oldest_age_s(&self.db, self.topic).await {
-            Ok(age_s) => {
-                // Each service has an outbox of its own, and several are in one process.
-                let service = self.db.service().to_owned();
-                metrics::gauge!("portolan_outbox_oldest_seconds", "service" => service, "topic" => self.topic)
-                    .set(u32::try_from(age_s).unwrap_or(u32::MAX));
-            }
+            Ok(age_s) => age.set(age_s),
             Err(error) => tracing::debug!(topic = self.topic, %error, "the age of events cannot be measured"),
         }
     }

@@ -8,6 +8,7 @@
 
 pub mod accept;
 mod address;
+mod age;
 mod background;
 mod balance;
 mod behalf;
@@ -47,6 +48,7 @@ mod tasks;
 pub mod telemetry;
 mod tls;
 
+pub use age::Age;
 pub use background::{in_background, in_background_from};
 pub use caches::Caches;
 pub use channel::Channel;

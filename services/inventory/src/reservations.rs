@@ -6,7 +6,10 @@
 //!   while its row lock makes the others wait.
 //! - It counts until ingest has read the records, which counts their endpoints in the same transaction.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use portolan_engine::template::RawEndpoint;
 use portolan_ids::{AccountId, CollectionId, OrganizationId};
@@ -28,6 +31,12 @@ const LIMITED: &str = "ACTIVE_ENDPOINTS";
 
 /// An import that died between its reservation and the log holds it for so long.
 const LEASE_S: i64 = 120;
+
+/// Between the append of records and the note where they lie an import needs no longer than this…
+const OPEN_MAX: Duration = Duration::from_secs(1);
+
+/// … and those who would have room without it look again after this.
+const OPEN_PAUSE: Duration = Duration::from_millis(20);
 
 /// What records say of raw URLs, by collection.
 pub type Candidates = BTreeMap<CollectionId, Vec<RawEndpoint>>;
@@ -55,12 +64,13 @@ pub async fn reserve(deps: &Deps, account_id: AccountId, id: &str, wanted: Wante
     let organization_id = &plan.organization_id;
     // Nothing is allowed before billing was asked, which must not happen while this holds a transaction.
     let mut limit = Some(i64::MIN);
+    let begun = Instant::now();
     loop {
         let mut tx = deps.db.begin().await?;
         // The lock stands before what is held: others reserve meanwhile.
         store::reservations::lock(&mut tx, organization_id).await?;
         let held = store::reservations::held(&mut tx, organization_id, id, now_s()).await?;
-        let used = held + plan.used(&mut tx, LIMITED).await?;
+        let used = held.all + plan.used(&mut tx, LIMITED).await?;
         let added = match wanted {
             Wanted::New(candidates) => added(&mut tx, account_id, candidates).await?,
             Wanted::Waiting(endpoints) => endpoints,
@@ -75,8 +85,14 @@ pub async fn reserve(deps: &Deps, account_id: AccountId, id: &str, wanted: Wante
             return Ok(());
         }
         tx.rollback().await?;
-        // Whoever was faster may have used up the limit; billing judges whether a grace goes on.
-        limit = deps.peers.limit(account_id, LIMITED, added, used).await?;
+        // Whoever was faster may have used up the limit; billing judges whether a grace goes on. What may be counted twice
+        // for a moment is no reason to refuse before the moment is over.
+        let is_open = held.open > 0 && begun.elapsed() < OPEN_MAX;
+        let used_surely = if is_open { used - held.open } else { used };
+        limit = deps.peers.limit(account_id, LIMITED, added, used_surely).await?;
+        if is_open && limit.is_some_and(|limit| used.saturating_add(added) > limit) {
+            tokio::time::sleep(OPEN_PAUSE).await;
+        }
     }
 }
 

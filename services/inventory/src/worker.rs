@@ -1,12 +1,12 @@
 //! What runs by itself: ingest, jobs, and the upkeep of what both leave behind.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use portolan_runtime::{Tasks, now_s};
+use portolan_runtime::{Age, Tasks, now_s};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -77,11 +77,30 @@ async fn forget_old(deps: Deps, stop: CancellationToken) {
     }
 }
 
+/// What is known of a partition.
+struct Known {
+    /// How old the oldest record is that the inventory does not have yet.
+    age: Age,
+    /// Where the partition stands while records wait, and since when.
+    stand: Option<(i64, Instant)>,
+}
+
+impl Known {
+    fn new(partition: i64) -> Self {
+        let name = partition.to_string();
+        let age = Age::new(move |age_s| {
+            metrics::gauge!("portolan_ingest_oldest_unread_seconds", "partition" => name.clone()).set(age_s);
+        });
+        Self { age, stand: None }
+    }
+}
+
 /// Publishes how many records of each partition the inventory does not have yet, and how old the oldest one is.
 async fn measure_lag(deps: Deps, stop: CancellationToken) {
-    let mut stands: HashMap<i64, (i64, Instant)> = HashMap::new();
+    let mut known: BTreeMap<i64, Known> =
+        (0..deps.log.partitions()).map(|partition| (partition, Known::new(partition))).collect();
     loop {
-        if let Err(error) = measure(&deps, &mut stands).await {
+        if let Err(error) = measure(&deps, &mut known).await {
             tracing::warn!(%error, "the lag cannot be measured");
         }
         tokio::select! {
@@ -91,30 +110,27 @@ async fn measure_lag(deps: Deps, stop: CancellationToken) {
     }
 }
 
-/// `stands` is where partitions with unread records stand, and since when.
-async fn measure(deps: &Deps, stands: &mut HashMap<i64, (i64, Instant)>) -> Result<(), Error> {
+async fn measure(deps: &Deps, known: &mut BTreeMap<i64, Known>) -> Result<(), Error> {
     let ends = deps.log.end_offsets().await?;
     let positions = store::positions::list(&deps.db, deps.log.source()).await?;
     for (partition, end) in ends {
+        let known = known.entry(partition).or_insert_with(|| Known::new(partition));
         let position = positions.get(&partition).copied().unwrap_or_default();
         let lag = (end - position).max(0);
         let mut age_s = 0;
         if lag == 0 {
-            stands.remove(&partition);
+            known.stand = None;
         } else {
-            let stand = stands.entry(partition).or_insert((position, Instant::now()));
-            if stand.0 != position {
-                *stand = (position, Instant::now());
-            }
+            let stood = known.stand.filter(|(stood, _)| *stood == position);
+            let (_, since) = *known.stand.insert(stood.unwrap_or((position, Instant::now())));
             // What cannot be read has no time of its own.
             let appended_at = deps.log.appended_at(partition, position).await.ok().flatten();
-            let stands_s = i64::try_from(stand.1.elapsed().as_secs()).unwrap_or(i64::MAX);
+            let stands_s = i64::try_from(since.elapsed().as_secs()).unwrap_or(i64::MAX);
             age_s = appended_at.map_or(0, |appended_at| now_s() - appended_at).max(stands_s);
         }
-        let gauge = |value: i64| u32::try_from(value.max(0)).unwrap_or(u32::MAX);
-        let name = partition.to_string();
-        metrics::gauge!("portolan_ingest_lag_records", "partition" => name.clone()).set(gauge(lag));
-        metrics::gauge!("portolan_ingest_oldest_unread_seconds", "partition" => name).set(gauge(age_s));
+        known.age.set(age_s);
+        let lag = u32::try_from(lag).unwrap_or(u32::MAX);
+        metrics::gauge!("portolan_ingest_lag_records", "partition" => partition.to_string()).set(lag);
     }
     Ok(())
 }

@@ -37,6 +37,7 @@ mod isolation;
 mod katapult;
 mod kill;
 mod managed;
+mod memory;
 mod mistakes;
 mod notices;
 mod operations;
@@ -157,6 +158,7 @@ portolan_testkit::suite! {
     isolation::a_full_spool_is_borne,
     isolation::strangers_make_nothing_grow,
     isolation::silent_clients_keep_nobody_out,
+    memory::worst_inputs_stay_within_a_bound,
     floods::floods_of_frames_harm_nobody,
     floods::bodies_of_both_ports_share_one_budget,
     katapult::scopes_open_the_routes_of_profiles,

@@ -22,10 +22,19 @@ const LIST: &str =
 
 const DELETE: &str = "DELETE FROM endpoint_reservations WHERE reservation_id = $1";
 
+/// Endpoints that others have reserved.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Held {
+    /// All that the inventory may not have yet.
+    pub all: i64,
+    /// Those of them of which nobody knows yet where their records lie: the inventory may have counted them already.
+    pub open: i64,
+}
+
 /// Endpoints that others have reserved and the inventory has not got yet. Reservations that hold nothing any longer,
 /// and an earlier one of the same id, are removed. The caller reads the endpoints of the inventory after this: ingest
 /// moves on and counts in one transaction, so what it does in between counts twice for a moment and is never missed.
-pub async fn held(tx: &mut Tx, organization_id: &OrganizationId, own_id: &str, now: i64) -> Result<i64, Error> {
+pub async fn held(tx: &mut Tx, organization_id: &OrganizationId, own_id: &str, now: i64) -> Result<Held, Error> {
     let mut next: BTreeMap<(String, i64), i64> = BTreeMap::new();
     for row in tx.fetch_all(CURSORS, args![]).await? {
         next.insert((row.get("source")?, row.get("partition_id")?), row.get("next_offset")?);
@@ -34,7 +43,7 @@ pub async fn held(tx: &mut Tx, organization_id: &OrganizationId, own_id: &str, n
     for row in tx.fetch_all(LANES, args![]).await? {
         ahead.insert((row.get("source")?, row.get("partition_id")?, row.get("lane")?), row.get("next_offset")?);
     }
-    let mut held = 0;
+    let mut held = Held::default();
     for row in tx.fetch_all(LIST, args![organization_id]).await? {
         let (id, source): (String, String) = (row.get("reservation_id")?, row.get("source")?);
         let positions: String = row.get("positions")?;
@@ -51,7 +60,9 @@ pub async fn held(tx: &mut Tx, organization_id: &OrganizationId, own_id: &str, n
                 .is_ok_and(|positions| positions.iter().any(|(partition, offset)| read(*partition) < *offset))
         };
         if is_held && id != own_id {
-            held += row.get::<i64>("endpoints")?;
+            let endpoints: i64 = row.get("endpoints")?;
+            held.all += endpoints;
+            held.open += if positions.is_empty() { endpoints } else { 0 };
         } else {
             tx.execute(DELETE, args![&id]).await?;
         }
