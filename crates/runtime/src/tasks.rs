@@ -24,7 +24,8 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Begins a task, which ends soon after its token is cancelled.
+    /// Begins a task, which ends soon after its token is cancelled. Where connections of the database are short, it takes
+    /// turns with accounts and other tasks.
     pub fn spawn<F>(&self, task: impl FnOnce(CancellationToken) -> F)
     where
         F: Future<Output = ()> + Send + 'static,

@@ -39,6 +39,9 @@ pub async fn apart<T>(work: impl Future<Output = T>) -> T {
     OWNER.scope(Owner::Task(NEXT.fetch_add(1, Ordering::Relaxed)), work).await
 }
 
+/// What an owner is ahead of others at most: after a long write it waits for no more than this of each of them.
+const LEAD_MAX: Duration = Duration::from_millis(100);
+
 /// Owners whose use is known; of more, all begin anew.
 const OWNERS_MAX: usize = 1_000;
 
@@ -144,7 +147,7 @@ impl Places {
 
     /// Counts the time of a turn. The clock may have gone on meanwhile, where there are several places.
     fn end(&mut self, owner: Owner, used: Duration) {
-        let ahead = self.start_of(owner) + used;
+        let ahead = (self.start_of(owner) + used).min(self.clock + LEAD_MAX);
         self.ahead.insert(owner, ahead);
         if self.ahead.len() > OWNERS_MAX {
             self.ahead.clear();
@@ -227,6 +230,11 @@ mod tests {
         assert_eq!(next(), of(3), "it has used less than anyone");
         places().end(of(3), ms(1));
         assert_eq!([next(), next(), next()], [of(2), of(1), of(1)]);
+        let _others = [wait(1), wait(2), wait(2)];
+        places().end(of(1), ms(60_000));
+        assert_eq!(next(), of(2));
+        places().end(of(2), LEAD_MAX + ms(1));
+        assert_eq!([next(), next()], [of(1), of(2)], "one long turn is no debt for ever");
         places().all = 2;
         assert!(places().next().is_none());
         assert!(places().ahead.is_empty(), "time in which nobody waits is forgotten");

@@ -5,7 +5,7 @@ use portolan_store::{Db, args};
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 
-use crate::server::{PATIENCE, Server};
+use crate::server::{PATIENCE, Server, har};
 
 const ACCOUNT: i64 = 1_000_000;
 const ACTIONS: &str = "SELECT action, event FROM audit_events WHERE account_id = $1 ORDER BY seq";
@@ -39,10 +39,15 @@ pub async fn every_write_and_refusal_is_recorded(test: TestDb) {
         let refused = server.request("/api/deleteApiToken").header("x-api-key", &key).body("{\"apiTokenId\":1}");
         server.send(refused).await.unwrap().expect(403);
     }
+    let upload =
+        json!({"harString": har(&[("GET", "http://h.test/a", "", 200, "{}")]), "apiCollectionName": "Watched"});
+    server.post("/api/uploadHar", upload).await.expect(200);
     let refusal = "portolan.tokens.v1.TokensService/DeleteApiKey";
-    let events = wait_for(&db, &["collection.create", "apiKey.create", "collection.update", refusal]).await;
+    let actions = ["collection.create", "apiKey.create", "collection.update", "import.har", refusal];
+    let events = wait_for(&db, &actions).await;
     let of = |action: &str| events.iter().filter(|event| event.contains(&format!("\"{action}\""))).collect::<Vec<_>>();
     assert!(of("collection.create")[0].contains("Watched"), "{events:?}");
+    assert_eq!(of("collection.create").len(), 1, "an import into a collection that is there makes none: {events:?}");
     assert!(of(refusal)[0].contains("KEY_NOT_ALLOWED") && of(refusal)[0].contains("\"BURP\""), "{events:?}");
     assert_eq!(of(refusal).len(), 1, "equal refusals of a minute are one event: {events:?}");
     assert!(!events.iter().any(|event| event.contains(&key)), "a secret stands in the audit");

@@ -404,6 +404,21 @@ mod tests {
         assert!(lanes.turn(now).is_none() && lanes.turn(now + WAIT_MAX).is_some());
     }
 
+    /// While others wait for the writer, a scan and a turn take less of a lane, and at least a record.
+    #[test]
+    fn the_pace_bounds_what_is_taken_of_a_lane() {
+        let taken = |bytes_max: usize| {
+            let (lanes, mut records) = (Lanes::default(), 0);
+            let mut step = lanes.step(Instant::now(), bytes_max);
+            while records < 20 && lanes.judge(&step, 1, records, 100) == Verdict::Take {
+                step.take(1, 100);
+                records += 1;
+            }
+            records
+        };
+        assert_eq!([taken(usize::MAX), taken(500), taken(1)], [20, 5, 1]);
+    }
+
     fn stored(lanes: &Lanes) -> Lanes {
         let Lanes { position, commits, ahead, .. } = lanes.clone();
         Lanes::new(&Cursor { next_offset: position, commits, ahead, ..Cursor::default() })
