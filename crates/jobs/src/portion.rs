@@ -7,6 +7,7 @@ use std::{
 
 use portolan_store::{Held, Pace};
 
+/// A step of the usual size.
 const WHOLE: usize = 1_000;
 
 /// Smaller steps would cost more in their commits than they spare those who wait.
@@ -17,9 +18,6 @@ const PORTION_MIN: usize = 20;
 pub struct Portion(usize);
 
 impl Portion {
-    /// Steps of their usual size.
-    pub const WHOLE: Self = Self(WHOLE);
-
     /// How many items a step looks at which usually looks at so many; at least one.
     pub fn of(self, items: usize) -> usize {
         (items * self.0 / WHOLE).max(1)
@@ -59,14 +57,14 @@ mod tests {
     #[test]
     fn steps_of_a_kind_are_short_while_others_wait() {
         let paces = Paces::default();
-        assert_eq!(paces.portion("delete"), Portion::WHOLE);
+        assert_eq!(paces.portion("delete"), Portion(WHOLE));
         let held = |time_ms, is_awaited| Held { time: Duration::from_millis(time_ms), is_awaited };
-        paces.note("delete", Portion::WHOLE, held(20, true));
+        paces.note("delete", Portion(WHOLE), held(20, true));
         assert_eq!((paces.portion("delete").of(500), paces.portion("delete").limit(3)), (250, 1));
-        assert_eq!(paces.portion("export"), Portion::WHOLE);
+        assert_eq!(paces.portion("export"), Portion(WHOLE));
         paces.note("delete", paces.portion("delete"), held(10_000, true));
         assert_eq!(paces.portion("delete").of(500), 10);
         (0..10).for_each(|_| paces.note("delete", paces.portion("delete"), held(1, true)));
-        assert_eq!(paces.portion("delete"), Portion::WHOLE);
+        assert_eq!(paces.portion("delete"), Portion(WHOLE));
     }
 }

@@ -1,5 +1,5 @@
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -19,11 +19,15 @@ struct Measured {
 }
 
 impl Age {
-    /// `tell` gets the age in seconds, every few seconds as long as the process lives.
+    /// `tell` gets the age in seconds, every few seconds until this is dropped: a task that is begun anew has another one.
     pub fn new(tell: impl Fn(f64) + Send + Sync + 'static) -> Self {
         let measured = Arc::new(Mutex::new(Measured { age_s: 0, at: Instant::now() }));
-        let told = measured.clone();
-        measures::also(move || tell(known(&told).age_s(Instant::now())));
+        let told = Arc::downgrade(&measured);
+        measures::also(move || {
+            if let Some(measured) = told.upgrade() {
+                tell(known(&measured).age_s(Instant::now()));
+            }
+        });
         Self(measured)
     }
 
@@ -33,7 +37,7 @@ impl Age {
     }
 }
 
-fn known(measured: &Mutex<Measured>) -> std::sync::MutexGuard<'_, Measured> {
+fn known(measured: &Mutex<Measured>) -> MutexGuard<'_, Measured> {
     measured.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

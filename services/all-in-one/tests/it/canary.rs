@@ -204,7 +204,7 @@ impl Hostile {
         !self.stop.load(Ordering::Relaxed)
     }
 
-    /// From its own address; whatever the answer is.
+    /// From one of its own addresses; whatever the answer is.
     async fn send(&self, method: &str, path: &str, with_key: bool, body: Vec<u8>) {
         let at = usize::try_from(self.sent.fetch_add(1, Ordering::Relaxed)).unwrap_or_default();
         let client = &self.clients[at % self.clients.len()];

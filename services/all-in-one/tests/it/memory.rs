@@ -2,22 +2,17 @@
 
 use std::collections::HashMap;
 
-use envoy_types::{
-    ext_authz::v3::pb::CheckRequest,
-    pb::envoy::service::auth::v3::{
-        AttributeContext,
-        attribute_context::{HttpRequest, Request as ContextRequest},
-        authorization_client::AuthorizationClient,
-    },
+use envoy_types::pb::envoy::service::auth::v3::{
+    attribute_context::HttpRequest, authorization_client::AuthorizationClient,
 };
 use portolan_log::{Log, Message};
 use portolan_record::{RECORD_BYTES_MAX, Record};
 use portolan_testkit::TestDb;
 use serde_json::json;
 
-use crate::server::{PATIENCE, Server};
+use crate::server::{PATIENCE, Server, edge_check};
 
-/// What the server may hold at its peak, in MiB, whatever is sent: half of what the charts give it.
+/// What the one process may hold at its peak, in MiB, whatever is sent.
 const PEAK_MIB_MAX: u64 = 512;
 /// Records of each form.
 const RECORDS: usize = 3;
@@ -111,14 +106,11 @@ pub async fn worst_inputs_stay_within_a_bound(test: TestDb) {
     let log = Log::open("embedded:", "akto.api.logs", &test.store).await.unwrap();
     let idle = server.peak_mib();
     let mut table = Vec::new();
-    let names: Vec<&str> = worst_records(0).into_iter().map(|(name, _)| name).collect();
-    for (at, name) in names.into_iter().enumerate() {
+    let rounds: Vec<_> = (0..RECORDS).map(worst_records).collect();
+    for (at, (name, _)) in rounds[0].iter().enumerate() {
         server.forget_peak();
-        let messages = (0..RECORDS).map(|round| {
-            let (_, record) = worst_records(round).swap_remove(at);
-            Message { key: b"1000000".to_vec(), value: record.to_json().into_bytes() }
-        });
-        for (sequence, message) in (0_i64..).zip(messages) {
+        for (sequence, records) in (0_i64..).zip(&rounds) {
+            let message = Message { key: b"1000000".to_vec(), value: records[at].1.to_json().into_bytes() };
             assert!(message.value.len() <= RECORD_BYTES_MAX, "{name}: {} bytes", message.value.len());
             log.append(&format!("worst {name}"), sequence, vec![message]).await.unwrap();
         }
@@ -152,12 +144,7 @@ async fn wait_until_read(server: &Server) {
 
 /// Whether the request is allowed; one that is too large for the check is not.
 async fn check(server: &Server, http: HttpRequest) -> bool {
-    let asked = AttributeContext {
-        request: Some(ContextRequest { http: Some(http), ..Default::default() }),
-        ..Default::default()
-    };
-    let mut request = tonic::Request::new(CheckRequest { attributes: Some(asked) });
-    request.metadata_mut().insert("x-portolan-edge-token", EDGE_TOKEN.parse().unwrap());
+    let request = edge_check(http, EDGE_TOKEN);
     let channel = tonic::transport::Channel::from_shared(format!("http://{}", server.grpc)).unwrap();
     let mut client = AuthorizationClient::new(channel.connect().await.unwrap());
     let answer = client.check(request).await;

@@ -1,5 +1,12 @@
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
+use envoy_types::{
+    ext_authz::v3::pb::CheckRequest,
+    pb::envoy::service::auth::v3::{
+        AttributeContext,
+        attribute_context::{HttpRequest, Request as ContextRequest},
+    },
+};
 use portolan_identity::audit::AuditKeys;
 use portolan_runtime::{Keys, Secrets};
 use portolan_store::Db;
@@ -309,6 +316,15 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+/// What an Envoy asks of a request, with the token that it shares with the edge.
+pub fn edge_check(http: HttpRequest, token: &str) -> tonic::Request<CheckRequest> {
+    let context = ContextRequest { http: Some(http), ..Default::default() };
+    let asked = AttributeContext { request: Some(context), ..Default::default() };
+    let mut check = tonic::Request::new(CheckRequest { attributes: Some(asked) });
+    check.metadata_mut().insert("x-portolan-edge-token", token.parse().unwrap());
+    check
 }
 
 /// A HAR capture of these calls: method, url, request body, status, response body.

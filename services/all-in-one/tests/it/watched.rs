@@ -2,20 +2,15 @@
 
 use std::path::Path;
 
-use envoy_types::{
-    ext_authz::v3::pb::CheckRequest,
-    pb::envoy::service::auth::v3::{
-        AttributeContext,
-        attribute_context::{HttpRequest, Request as ContextRequest},
-        authorization_client::AuthorizationClient,
-    },
+use envoy_types::pb::envoy::service::auth::v3::{
+    attribute_context::HttpRequest, authorization_client::AuthorizationClient,
 };
 use portolan_testkit::TestDb;
 use serde_json::{Value, json};
 
 use crate::{
     proxy::{Proxy, Road},
-    server::{PATIENCE, Server},
+    server::{PATIENCE, Server, edge_check},
 };
 
 /// Lines of a log in JSON whose message is this one.
@@ -278,12 +273,7 @@ pub async fn faults_leave_the_series_of_the_alerts(test: TestDb) {
     let ask = async |channel| {
         let http =
             HttpRequest { method: "GET".into(), path: "/".into(), host: "api.test".into(), ..Default::default() };
-        let asked = AttributeContext {
-            request: Some(ContextRequest { http: Some(http), ..Default::default() }),
-            ..Default::default()
-        };
-        let mut check = tonic::Request::new(CheckRequest { attributes: Some(asked) });
-        check.metadata_mut().insert("x-portolan-edge-token", "shared with envoy".parse().unwrap());
+        let check = edge_check(http, "shared with envoy");
         AuthorizationClient::new(channel).check(check).await.unwrap();
     };
     ask(channel.clone()).await;
