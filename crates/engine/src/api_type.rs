@@ -3,8 +3,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::Method;
-use crate::body::contains_ignoring_case;
 use crate::headers::Headers;
+use crate::text::contains_ignoring_case;
 
 /// The protocol an endpoint speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

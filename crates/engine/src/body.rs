@@ -5,6 +5,7 @@ use crate::detect::{Detected, jwt_payload};
 use crate::headers::Headers;
 use crate::json::{self, Scalar, Visitor};
 use crate::sighting::{NAME_BYTES_MAX, Place, Sightings, cut, normal_key};
+use crate::text::contains_ignoring_case;
 use crate::{REQUEST, SubType, xml};
 
 /// Pairs of a form or a query, and parts of a multipart body, that are read.
@@ -85,14 +86,6 @@ pub fn read_pairs(text: &str, code: i32, place: Place, sightings: &mut Sightings
         let is_secret = is_credential || (place == Place::Query && is_key(&name, &value));
         sightings.add(code, place, &name, found, Some(&value), is_secret);
     }
-}
-
-/// Whether the text contains a part, which is in lower case.
-pub fn contains_ignoring_case(text: &str, part: &str) -> bool {
-    let (text, part) = (text.as_bytes(), part.as_bytes());
-    let Some(first) = part.first() else { return true };
-    memchr::memchr2_iter(*first, first.to_ascii_uppercase(), text)
-        .any(|at| text[at..].get(..part.len()).is_some_and(|found| found.eq_ignore_ascii_case(part)))
 }
 
 fn decoded(text: &str) -> Cow<'_, str> {

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use crate::body::contains_ignoring_case;
 use crate::headers::Headers;
+use crate::text::contains_ignoring_case;
 use crate::{ApiType, Method};
 
 /// What an endpoint is for those who look for APIs. Of several kinds that its calls show, the first counts.

@@ -35,6 +35,7 @@ mod observe;
 mod samples;
 mod sighting;
 pub mod template;
+mod text;
 mod xml;
 
 pub use access::{AccessPolicy, AccessType};

@@ -5,7 +5,7 @@ use super::identifiers::{
     file_of, handle, is_date_list_or_version, is_digest, is_domain, is_padded, is_period, is_resource_name,
     is_standard_locale, looks_random, looks_shuffled,
 };
-use crate::body::contains_ignoring_case;
+use crate::text::contains_ignoring_case;
 use crate::{Detectors, SubType};
 
 /// The kind of a variable segment.
