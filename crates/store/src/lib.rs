@@ -54,7 +54,7 @@ pub use setting::Setting;
 pub use sql::Sql;
 pub use steps::{Migration, Migrations, Tables};
 pub use store::Store;
-pub use turns::{apart, on_behalf_of};
+pub use turns::{apart, on_behalf_of, on_behalf_of_all};
 pub use tx::Tx;
 pub use value::{Type, Value};
 

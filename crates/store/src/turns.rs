@@ -16,6 +16,8 @@ use tokio::sync::oneshot;
 
 tokio::task_local! {
     static OWNER: Owner;
+    /// Whose the time is of what a task does for several, and the part of each.
+    static PAYERS: Arc<[(Owner, f64)]>;
 }
 
 /// For whom work is done.
@@ -38,6 +40,20 @@ pub async fn apart<T>(work: impl Future<Output = T>) -> T {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     OWNER.scope(Owner::Task(NEXT.fetch_add(1, Ordering::Relaxed)), work).await
 }
+
+/// Does work of a task for the accounts whose data are in it, with the bytes of each. It waits as the task does, since
+/// each of them waits for it, and its time is counted as theirs by their parts, so that who sends much waits elsewhere.
+pub async fn on_behalf_of_all<T>(parts: &[(AccountId, usize)], work: impl Future<Output = T>) -> T {
+    let all: usize = parts.iter().map(|(_, bytes)| bytes).sum();
+    if all == 0 {
+        return work.await;
+    }
+    let part = |(account_id, bytes): &(AccountId, usize)| (Owner::Account(*account_id), *bytes as f64 / all as f64);
+    PAYERS.scope(parts.iter().map(part).collect(), work).await
+}
+
+/// Of time that accounts pay for, what counts as the task's own: without any it would come before everybody for ever.
+const OWN_PART: f64 = 0.1;
 
 /// What an owner is ahead of others at most: after a long write it waits for no more than this of each of them.
 const LEAD_MAX: Duration = Duration::from_millis(100);
@@ -65,6 +81,7 @@ struct Places {
 pub(crate) struct Turn {
     turns: Arc<Turns>,
     owner: Owner,
+    payers: Option<Arc<[(Owner, f64)]>>,
     since: Instant,
     is_over: bool,
 }
@@ -86,6 +103,12 @@ impl Turns {
     /// Waits for a place.
     pub async fn take(self: &Arc<Self>) -> Turn {
         let owner = OWNER.try_with(|owner| *owner).unwrap_or(Owner::Nobody);
+        let mut turn = self.take_as(owner).await;
+        turn.payers = PAYERS.try_with(Arc::clone).ok();
+        turn
+    }
+
+    async fn take_as(self: &Arc<Self>, owner: Owner) -> Turn {
         let told = {
             let mut places = self.places();
             if places.free > 0 {
@@ -102,7 +125,7 @@ impl Turns {
     }
 
     fn turn(self: &Arc<Self>, owner: Owner, is_over: bool) -> Turn {
-        Turn { turns: self.clone(), owner, since: Instant::now(), is_over }
+        Turn { turns: self.clone(), owner, payers: None, since: Instant::now(), is_over }
     }
 
     /// Whether anybody waits.
@@ -160,7 +183,15 @@ impl Drop for Turn {
         if self.is_over {
             return;
         }
-        self.turns.places().end(self.owner, self.since.elapsed());
+        let used = self.since.elapsed();
+        match &self.payers {
+            None => self.turns.places().end(self.owner, used),
+            Some(payers) => {
+                let mut places = self.turns.places();
+                places.end(self.owner, used.mul_f64(OWN_PART));
+                payers.iter().for_each(|(payer, part)| places.end(*payer, used.mul_f64(*part)));
+            }
+        }
         loop {
             // Nobody is told under the lock.
             let next = self.turns.places().next();
@@ -204,6 +235,29 @@ mod tests {
         assert!(!turns.are_awaited());
         drop(turns.take().await);
         assert_eq!(turns.places().free, 1);
+    }
+
+    /// A task that writes for accounts waits as itself, and they pay by their parts.
+    #[tokio::test]
+    async fn accounts_pay_for_what_is_done_for_them() {
+        let turns = Turns::new(1);
+        let parts = [(AccountId(1), 300), (AccountId(2), 100)];
+        let mut turn = apart(on_behalf_of_all(&parts, turns.take())).await;
+        let Owner::Task(_) = turn.owner else { panic!("{:?}", turn.owner) };
+        let task = turn.owner;
+        let _told = {
+            let (tell, told) = oneshot::channel();
+            turns.places().waiting.entry(Owner::Nobody).or_default().push_back(tell);
+            told
+        };
+        turn.since -= Duration::from_millis(40);
+        drop(turn);
+        let places = turns.places();
+        let used = |owner: Owner| places.ahead.get(&owner).unwrap().as_secs_f64();
+        let [first, second] = [1, 2].map(|id| used(Owner::Account(AccountId(id))));
+        let near = |ratio: f64, expected: f64| (ratio / expected - 1.0).abs() < 0.001;
+        assert!(near(first / second, 3.0), "{:?}", places.ahead);
+        assert!(near((first + second) * OWN_PART, used(task)), "{:?}", places.ahead);
     }
 
     /// Who comes now and then waits for the turn under way alone, however many others wait for theirs.

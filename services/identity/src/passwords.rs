@@ -8,6 +8,7 @@ use argon2::{
     password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
 };
 use portolan_api::{Error, Reason, Result};
+use portolan_runtime::in_background;
 use tokio::sync::Semaphore;
 
 const CHARS_MIN: usize = 8;
@@ -96,7 +97,7 @@ impl Passwords {
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         self.computed.fetch_add(1, Ordering::Relaxed);
         let _permit = self.permits.acquire().await.map_err(Error::internal)?;
-        tokio::task::spawn_blocking(work).await.map_err(Error::internal)
+        in_background(work).await.map_err(Error::internal)
     }
 }
 

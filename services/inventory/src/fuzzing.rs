@@ -167,7 +167,8 @@ pub fn check_rules(input: &[u8]) {
         updated_at: 0,
     };
     assert_eq!(rule(&kind).is_ok(), unreadable(&kind).is_none());
-    if let Verdict::Seen(observations) = observe(&record, &detectors_of(&[kind])) {
+    let custom = rule(&kind).ok().map(Arc::new).into_iter().collect();
+    if let Verdict::Seen(observations) = observe(&record, &detectors_of(&[kind], custom)) {
         observations.into_iter().for_each(drop);
     }
 }

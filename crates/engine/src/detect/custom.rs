@@ -1,12 +1,15 @@
 use std::collections::HashSet;
 
 use regex::{Regex, RegexBuilder};
+use regex_syntax::ParserBuilder;
 
 use super::custom_type::CustomType;
 use super::subtype::{Position, SubType};
 
 /// Memory of one compiled pattern.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
+/// How deep a pattern may nest.
+const NEST_MAX: u32 = 50;
 /// Longest text of a pattern, in characters.
 pub const PATTERN_CHARACTERS_MAX: usize = 1_000;
 /// Longest value that custom rules look at.
@@ -64,13 +67,12 @@ impl Predicate {
         if pattern.chars().count() > PATTERN_CHARACTERS_MAX {
             return Err(format!("has more than {PATTERN_CHARACTERS_MAX} characters"));
         }
-        // Compiled alone first: a stray bracket must not close the group around it.
-        let build = |pattern: &str| {
-            let mut builder = RegexBuilder::new(pattern);
-            builder.size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX).nest_limit(50).build()
-        };
-        build(pattern).map_err(reason)?;
-        Ok(Self::Regex(build(&format!("^(?:{pattern})$")).map_err(reason)?))
+        // Read alone first: a stray bracket must not close the group around it.
+        let alone = ParserBuilder::new().nest_limit(NEST_MAX).build().parse(pattern);
+        alone.map_err(|error| reason(regex::Error::Syntax(error.to_string())))?;
+        let mut builder = RegexBuilder::new(&format!("^(?:{pattern})$"));
+        builder.size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX).nest_limit(NEST_MAX);
+        Ok(Self::Regex(builder.build().map_err(reason)?))
     }
 
     fn holds(&self, text: &str) -> bool {
@@ -153,7 +155,7 @@ mod tests {
     }
 
     fn detect(rule: CustomRule, key: &str, value: &str) -> &'static str {
-        let detectors = Detectors::new([]).with_custom(vec![rule], []);
+        let detectors = Detectors::new([]).with_custom(vec![rule.into()], []);
         detectors.detect_text(key, value).sub_type.name()
     }
 

@@ -20,6 +20,7 @@ mod subtype;
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 pub(crate) use checks::is_email;
 use checks::{is_bracketed_phone_number, is_national_phone_number, is_reserved_phone_number};
@@ -45,7 +46,7 @@ const VALUE_BYTES_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct Detectors {
     /// Kinds of an account, in the order in which they are tried.
-    custom: Vec<CustomRule>,
+    custom: Vec<Arc<CustomRule>>,
     /// Built-in kinds that the account has switched off: they are still told apart, but nothing is sensitive for them.
     muted: HashSet<SubType>,
     /// Built-in kinds whose values the account does not keep.
@@ -159,7 +160,7 @@ impl Detectors {
     /// Adds the kinds that an account has defined, sensitive ones first, and those that it has switched off. The order
     /// of the rules does not matter.
     #[must_use]
-    pub fn with_custom(mut self, mut rules: Vec<CustomRule>, muted: impl IntoIterator<Item = SubType>) -> Self {
+    pub fn with_custom(mut self, mut rules: Vec<Arc<CustomRule>>, muted: impl IntoIterator<Item = SubType>) -> Self {
         rules.sort_by_key(|rule| (!rule.is_sensitive(), rule.custom));
         self.custom = rules;
         self.muted = muted.into_iter().collect();
@@ -211,7 +212,7 @@ impl Detectors {
     }
 
     fn detect_custom(&self, key: &str, value: &str) -> Option<SubType> {
-        self.custom.iter().find(|rule| rule.is_match(key, value)).map(CustomRule::sub_type)
+        self.custom.iter().find(|rule| rule.is_match(key, value)).map(|rule| rule.sub_type())
     }
 
     /// Detects a text under the last named key of its path; the key is empty where there is none.
@@ -280,7 +281,7 @@ impl Detectors {
 
     /// What the key alone says.
     pub fn detect_key(&self, key: &str) -> Option<SubType> {
-        let custom = self.custom.iter().find(|rule| rule.is_key_match(key)).map(CustomRule::sub_type);
+        let custom = self.custom.iter().find(|rule| rule.is_key_match(key)).map(|rule| rule.sub_type());
         let by_name = || {
             let compact = Compact::new(key);
             let national = self.national.iter().find(|(national, _)| national.is_name(&compact));

@@ -35,7 +35,7 @@ pub fn scores() -> (Vec<String>, BTreeMap<String, Score>, usize) {
     let detectors: BTreeMap<&str, Detectors> = BTreeMap::from([
         ("default", Detectors::default()),
         ("all", Detectors::new(PiiType::all())),
-        ("custom", Detectors::default().with_custom(custom_rules(), [])),
+        ("custom", Detectors::default().with_custom(custom_rules().into_iter().map(Into::into).collect(), [])),
     ]);
     let (mut wrong, mut scores, mut rows) = (Vec::new(), BTreeMap::<String, Score>::new(), 0);
     for line in SET.lines().filter(|line| !line.starts_with('#')) {

@@ -64,6 +64,10 @@ pub async fn read(records: Vec<Stored>, rules: Arc<Rules>, detectors: Arc<Detect
     let bytes: usize = records.iter().map(|record| record.value.len()).sum();
     let parts = if bytes < PART_BYTES_MIN { 1 } else { PARTS };
     let share = bytes.div_ceil(parts);
+    let fold_apart = |part: Vec<Stored>| {
+        let (rules, detectors) = (rules.clone(), detectors.clone());
+        tokio::task::spawn_blocking(move || fold(&part, rules, &detectors))
+    };
     let mut tasks = Vec::with_capacity(parts);
     let mut part = Vec::new();
     let mut part_bytes = 0;
@@ -71,13 +75,14 @@ pub async fn read(records: Vec<Stored>, rules: Arc<Rules>, detectors: Arc<Detect
         part_bytes += record.value.len();
         part.push(record);
         if part_bytes >= share {
-            let full = std::mem::take(&mut part);
-            let (rules, detectors) = (rules.clone(), detectors.clone());
-            tasks.push(tokio::task::spawn_blocking(move || fold(&full, rules, &detectors)));
+            tasks.push(fold_apart(std::mem::take(&mut part)));
             part_bytes = 0;
         }
     }
-    let mut whole = fold(&part, rules, &detectors);
+    if !part.is_empty() {
+        tasks.push(fold_apart(part));
+    }
+    let mut whole = Batch { rules, ..Batch::default() };
     for task in tasks {
         let part = task.await.map_err(|error| Error::Internal(format!("reading a batch: {error}")))?;
         whole.merge(part);

@@ -4,7 +4,7 @@ use std::{
 };
 
 use portolan_log::Stored;
-use portolan_store::Pace;
+use portolan_store::{Pace, on_behalf_of_all};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -149,7 +149,7 @@ pub async fn gather(
         let work = first.offset..last.offset + 1;
         let from = under_work.as_ref().map_or(work.start, |known| known.start);
         under_work = Some(from..work.end);
-        if !attempts::note(deps, partition, lanes, work, stop).await? {
+        if !on_behalf_of_all(&step.parts(), attempts::note(deps, partition, lanes, work, stop)).await? {
             return Ok(None);
         }
         if piece.is_suspect && is_to_be_set_aside(deps, suspects, &piece.records).await {
@@ -176,7 +176,7 @@ pub async fn gather(
     }
     // Each piece was noted while it was read; all of them are written together.
     if let Some(work) = under_work.filter(|_| pieces > 1)
-        && !attempts::note(deps, partition, lanes, work, stop).await?
+        && !on_behalf_of_all(&step.parts(), attempts::note(deps, partition, lanes, work, stop)).await?
     {
         return Ok(None);
     }

@@ -292,9 +292,10 @@ impl Step {
         self.lane.is_none()
     }
 
-    /// Of whom its records are; nothing for those of several, or of nobody.
-    pub fn account_id(&self) -> Option<AccountId> {
-        self.lane.filter(|lane| *lane != NOBODY).map(Into::into)
+    /// The accounts of which it has taken records, and the bytes of each.
+    pub fn parts(&self) -> Vec<(AccountId, usize)> {
+        let taken = self.taken.iter().filter(|(lane, _)| **lane != NOBODY);
+        taken.map(|(lane, taken)| ((*lane).into(), taken.bytes)).collect()
     }
 
     /// Whether it has taken records.

@@ -5,7 +5,7 @@ use std::{
 };
 
 use futures::FutureExt as _;
-use portolan_store::{Held, Pace, on_behalf_of, retrying};
+use portolan_store::{Held, Pace, on_behalf_of_all, retrying};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -134,11 +134,7 @@ async fn consume(
         };
         let started = Instant::now();
         let writing = write(deps, catalogs, partition, &lanes, &step, &gathered);
-        let written = match step.account_id() {
-            Some(account_id) => on_behalf_of(account_id, writing).await,
-            None => writing.await,
-        };
-        let written = match written {
+        let written = match on_behalf_of_all(&step.parts(), writing).await {
             Err(error) if error.is_lasting() && step.has_taken() => {
                 tracing::error!(partition, accounts = ?step.lanes(), %error, "records cannot be written for now");
                 repeats.forget();

@@ -173,12 +173,25 @@ pub struct DetectorSet {
 #[derive(Debug)]
 pub struct OfAccount {
     rows: Vec<DataType>,
+    /// By the name of the kind.
+    rules: HashMap<String, Arc<CustomRule>>,
     detectors: Detectors,
 }
 
 impl OfAccount {
-    pub(crate) fn new(rows: Vec<DataType>) -> Self {
-        Self { detectors: detectors_of(&rows), rows }
+    /// Patterns of kinds that are as before are not compiled again.
+    fn new(rows: Vec<DataType>, before: Option<&Self>) -> Self {
+        let same: HashMap<&str, &Definition> =
+            before.iter().flat_map(|before| &before.rows).map(|row| (row.name.as_str(), &row.definition)).collect();
+        // A definition was checked before it was stored; one that an older program stored is passed over.
+        let rule_of = |row: &DataType| {
+            let is_same = same.get(row.name.as_str()).is_some_and(|definition| **definition == row.definition);
+            let known = before.filter(|_| is_same).and_then(|before| before.rules.get(&row.name)).cloned();
+            Some((row.name.clone(), known.or_else(|| rule(row).ok().map(Arc::new))?))
+        };
+        let rules: HashMap<_, _> = rows.iter().filter(|row| !row.built_in && row.active).filter_map(rule_of).collect();
+        let detectors = detectors_of(&rows, rules.values().cloned().collect());
+        Self { rows, rules, detectors }
     }
 }
 
@@ -188,24 +201,23 @@ impl DetectorSet {
         self.accounts.get(&account_id).map_or(&self.common, |own| &own.detectors)
     }
 
-    /// The same detectors where these accounts have these kinds; those of an account whose kinds are other than before are
-    /// made anew, which takes a while.
+    /// The same detectors where these accounts have these kinds; the patterns of kinds that are other than before are
+    /// compiled, which takes a while.
     pub(crate) fn with(&self, by_account: BTreeMap<AccountId, Vec<DataType>>) -> Self {
         let accounts = by_account.into_iter().map(|(account_id, rows)| {
-            let known = self.accounts.get(&account_id).filter(|known| known.rows == rows).cloned();
-            (account_id, known.unwrap_or_else(|| Arc::new(OfAccount::new(rows))))
+            let before = self.accounts.get(&account_id);
+            let known = before.filter(|known| known.rows == rows).cloned();
+            (account_id, known.unwrap_or_else(|| Arc::new(OfAccount::new(rows, before.map(|before| &**before)))))
         });
         Self { common: Detectors::default(), accounts: accounts.collect() }
     }
 }
 
-pub(crate) fn detectors_of(rows: &[DataType]) -> Detectors {
+pub(crate) fn detectors_of(rows: &[DataType], custom: Vec<Arc<CustomRule>>) -> Detectors {
     let switched: HashMap<&str, bool> =
         rows.iter().filter(|row| row.built_in).map(|row| (row.name.as_str(), row.active)).collect();
     let active = PiiType::all().filter(|pii| switched.get(pii.name()).copied().unwrap_or(pii.is_active_by_default()));
     let muted = switched.iter().filter(|(_, active)| !**active).filter_map(|(name, _)| SubType::from_name(name));
-    // A definition was checked before it was stored; one that an older program stored is passed over.
-    let custom = rows.iter().filter(|row| !row.built_in && row.active).filter_map(|row| rule(row).ok()).collect();
     let redacted = rows.iter().filter(|row| row.built_in && row.definition.redacted);
     let redacted = redacted.filter_map(|row| SubType::from_name(&row.name));
     let set = rows.iter().filter(|row| row.built_in && row.definition.sensitivity_set).filter_map(|row| {
@@ -353,7 +365,7 @@ fn short(member: &str, value: &str) -> Result<(), Error> {
 mod tests {
     use super::*;
 
-    /// What one account changes costs no other account anything.
+    /// What one account changes costs no other account anything, and that one no more than the change.
     #[test]
     fn detectors_of_other_accounts_stay() {
         let kind = |name: &str, value: &str| DataType {
@@ -380,6 +392,11 @@ mod tests {
         let second = first.with([(one, vec![kind("A", "c")]), (two, vec![kind("B", "b")])].into());
         assert!(Arc::ptr_eq(&first.accounts[&two], &second.accounts[&two]), "made anew for the change of another one");
         assert!(!Arc::ptr_eq(&first.accounts[&one], &second.accounts[&one]));
+        let grown = second.with([(one, vec![kind("A", "c"), kind("D", "d")])].into());
+        let rule = |set: &DetectorSet, name: &str| set.accounts[&one].rules[name].clone();
+        assert!(Arc::ptr_eq(&rule(&second, "A"), &rule(&grown, "A")), "compiled again for a kind beside it");
+        assert!(!Arc::ptr_eq(&rule(&first, "A"), &rule(&second, "A")));
+        assert_eq!(grown.of(one).detect_text("d", "x").sub_type.name(), "D");
         assert_eq!(second.with([(two, vec![kind("B", "b")])].into()).accounts.len(), 1, "an account without kinds");
         assert_eq!(kind("A", "a").patterns(), 1);
     }
