@@ -2,8 +2,9 @@
 //!
 //! Those who wait are served by owner: next is the account that has had connections for the shortest time, however many
 //! wait for the others, and of equals the next one in a circle. A task of the process that works for no account in
-//! particular is an owner, too, and all that is of nobody is one more. Time in which nobody waited is forgotten (start-time
-//! fair queuing, Goyal 1996).
+//! particular is an owner, too, and all that is of nobody is one more. What a task does for accounts is counted as theirs,
+//! though they do not wait for it as themselves. Time in which nobody waited is forgotten (start-time fair queuing, Goyal
+//! 1996).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -41,8 +42,8 @@ pub async fn apart<T>(work: impl Future<Output = T>) -> T {
     OWNER.scope(Owner::Task(NEXT.fetch_add(1, Ordering::Relaxed)), work).await
 }
 
-/// Does work of a task for the accounts whose data are in it, with the bytes of each. It waits as the task does, since
-/// each of them waits for it, and its time is counted as theirs by their parts, so that who sends much waits elsewhere.
+/// Does work of a task for the accounts whose data are in it, with the bytes of each. It waits as the task does, because
+/// others wait behind it; its time is counted as the accounts' by their parts, so that what they call for comes later.
 pub async fn on_behalf_of_all<T>(parts: &[(AccountId, usize)], work: impl Future<Output = T>) -> T {
     let all: usize = parts.iter().map(|(_, bytes)| bytes).sum();
     if all == 0 {

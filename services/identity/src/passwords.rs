@@ -33,7 +33,7 @@ impl Default for Passwords {
 }
 
 /// Hashes under way at once. Each takes a core and 19 MiB, so a burst of logins must queue instead of starving the rest:
-/// half of the cores stay free.
+/// half of the cores stay free. Anyone can ask for one, so other requests have the core first.
 fn hashes_at_once() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
