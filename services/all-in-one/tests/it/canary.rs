@@ -81,22 +81,19 @@ pub async fn one_tenant_harms_no_other(test: TestDb) {
     let clients = HOSTILE_ADDRESSES.map(client).collect();
     let hostile = Hostile { server: server.clone(), clients, log, target, stop: stop.clone(), sent: sent.clone() };
     let hostile = Arc::new(hostile);
-    // Threads of its own: making what is bad must not keep the other tenant's client from its work.
-    let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let tasks = [
-        threads.spawn(hostile.clone().routes()),
-        threads.spawn(hostile.clone().files()),
-        threads.spawn(hostile.clone().topic()),
-        threads.spawn(hostile.clone().settings()),
-        threads.spawn(hostile.clone().strangers()),
-        threads.spawn(hostile.clone().connections()),
+        tokio::spawn(hostile.clone().routes()),
+        tokio::spawn(hostile.clone().files()),
+        tokio::spawn(hostile.clone().topic()),
+        tokio::spawn(hostile.clone().settings()),
+        tokio::spawn(hostile.clone().strangers()),
+        tokio::spawn(hostile.clone().connections()),
     ];
     let met = ordinary(&person, Duration::from_secs(seconds), 1_000_000).await;
     stop.store(true, Ordering::Relaxed);
     for task in tasks {
         task.await.unwrap();
     }
-    threads.shutdown_background();
 
     let ms = |duration: Duration| duration.as_secs_f64() * 1_000.0;
     let [calm, busy] = [&quiet, &met].map(|met| ms(met.percentile(0.99)));
