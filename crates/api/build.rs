@@ -20,7 +20,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
 
     let descriptors = compiler.file_descriptor_set();
+    let mut config = tonic_prost_build::Config::new();
+    config.enable_type_names();
     tonic_prost_build::configure()
+        .codec_path("crate::codec::BoundedCodec")
         .bytes(".portolan.imports.v1.CreateImportRequest.content")
         // Kept as JSON until it is delivered.
         .type_attribute(
@@ -35,6 +38,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ".portolan.common.v1.NoticeLine",
             "#[derive(serde::Serialize, serde::Deserialize)] #[serde(default)]",
         )
-        .compile_fds(descriptors)?;
+        .compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

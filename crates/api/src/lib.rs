@@ -8,6 +8,7 @@
 //! Start with [`fn@policy`] for what stands beside an RPC and with [`Error`] for how a failure travels.
 
 pub mod access;
+pub mod codec;
 mod error;
 pub mod options;
 mod policy;

@@ -1,6 +1,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use http::{Request, Response};
+use portolan_api::options::PUBLIC_BYTES_MAX;
 use portolan_authz::{Guard, GuardLayer, PeerFault};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -79,8 +80,12 @@ pub async fn grpc_routes(packages: &[&str], readiness: Arc<Readiness>) -> Result
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
+    // Anybody may ask.
+    let health = health.max_decoding_message_size(PUBLIC_BYTES_MAX);
+    let reflection_v1 = reflection().build_v1()?.max_decoding_message_size(PUBLIC_BYTES_MAX);
+    let reflection_v1alpha = reflection().build_v1alpha()?.max_decoding_message_size(PUBLIC_BYTES_MAX);
     let mut routes = Routes::builder();
-    routes.add_service(health).add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
+    routes.add_service(health).add_service(reflection_v1).add_service(reflection_v1alpha);
     Ok(routes.routes())
 }
 

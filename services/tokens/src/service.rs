@@ -1,4 +1,3 @@
-use envoy_types::ext_authz::v3::pb::AuthorizationServer;
 use portolan_api::tokens::v1::{
     access_profiles_service_server::AccessProfilesServiceServer, api_clients_service_server::ApiClientsServiceServer,
     api_keys_service_server::ApiKeysServiceServer, edge_service_server::EdgeServiceServer,
@@ -44,7 +43,7 @@ impl Service for Tokens {
             .add_service(RevocationServiceServer::new(rpc.clone()))
             .add_service(OauthServiceServer::new(rpc))
             .add_service(EdgeServiceServer::new(EdgeRpc::new(edge.clone())))
-            .add_service(AuthorizationServer::new(Check::new(edge)));
+            .add_service(Check::server(edge));
         Ok(Opened { routes, guard, tasks })
     }
 }

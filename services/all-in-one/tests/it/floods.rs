@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use portolan_api::Who;
 use portolan_testkit::TestDb;
 use serde_json::json;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
@@ -141,6 +143,58 @@ pub async fn floods_of_frames_harm_nobody(test: TestDb) {
         assert!(grown < GROWTH_KIB_MAX, "{name}: {grown} KiB more at the peak");
     }
     server.post("/api/getAllCollections", json!({})).await.expect(200);
+}
+
+/// What a gRPC server says to the beginning of a message of 3 MiB whose rest never comes.
+async fn status_of_a_large_message(client: &h2::client::SendRequest<Bytes>, url: String) -> Option<i32> {
+    let status_of = |headers: &http::HeaderMap| headers.get("grpc-status")?.to_str().ok()?.parse().ok();
+    let request = http::Request::post(url).header("content-type", "application/grpc").header("te", "trailers");
+    let (answer, mut body) = client.clone().ready().await.ok()?.send_request(request.body(()).ok()?, false).ok()?;
+    let message = [&[0][..], &(3_u32 << 20).to_be_bytes(), &[0; 4 << 10]].concat();
+    body.send_data(message.into(), false).ok()?;
+    let answer = answer.await.ok()?;
+    if let Some(status) = status_of(answer.headers()) {
+        return Some(status);
+    }
+    let mut rest = answer.into_body();
+    while let Some(data) = rest.data().await {
+        data.ok()?;
+    }
+    rest.trailers().await.ok()?.as_ref().and_then(status_of)
+}
+
+/// A large message of a caller who has shown nothing is refused by its first bytes: it is neither waited for nor held.
+pub async fn strangers_send_small_messages(test: TestDb) {
+    if std::env::var(crate::six::FORM).is_ok() {
+        return; // The edge is Envoy's.
+    }
+    let server = Server::start(&test).await;
+    let stream = TcpStream::connect(&server.grpc).await.unwrap();
+    let (client, connection) = h2::client::Builder::new().handshake::<_, Bytes>(stream).await.unwrap();
+    tokio::spawn(connection);
+    let services = portolan_api::descriptors().services().collect::<Vec<_>>();
+    let methods = services.iter().flat_map(|service| service.methods().collect::<Vec<_>>());
+    let paths = methods.map(|method| format!("/{}/{}", method.parent_service().full_name(), method.name()));
+    let is_public = |path: &String| portolan_api::policy(path).is_some_and(|policy| policy.who == Who::Public);
+    let mut open: Vec<_> = paths.filter(is_public).collect();
+    assert!(open.len() > 3, "{open:?}");
+    // Beside the contract of the product itself.
+    open.extend(
+        [
+            "/envoy.service.auth.v3.Authorization/Check",
+            "/grpc.health.v1.Health/Check",
+            "/grpc.health.v1.Health/Watch",
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        ]
+        .map(str::to_owned),
+    );
+    for path in open {
+        let asked = status_of_a_large_message(&client, format!("http://{}{path}", server.grpc));
+        let status = timeout(PATIENCE, asked).await.unwrap_or_else(|_| panic!("{path} waits for the rest"));
+        // Reflection ends its answers without saying why.
+        assert!(status.is_some_and(|status| status != 0 || path.contains("reflection")), "{path}: {status:?}");
+    }
 }
 
 /// Callers of the gRPC port hold as much memory by what they send as callers of REST do, together.

@@ -1,13 +1,16 @@
-//! What the worst input of a door takes of memory: of the topic of records, and of the check that Envoy asks.
+//! What the worst input of a door takes of memory: of the topic of records, of the check that Envoy asks, and of the RPCs.
 
 use std::collections::HashMap;
 
 use envoy_types::pb::envoy::service::auth::v3::{
     attribute_context::HttpRequest, authorization_client::AuthorizationClient,
 };
+use portolan_api::prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+use portolan_api::{Who, options::BODY_BYTES_MAX};
 use portolan_log::{Log, Message};
 use portolan_record::{RECORD_BYTES_MAX, Record};
 use portolan_testkit::TestDb;
+use prost::encoding::{WireType, encode_key, encode_varint};
 use serde_json::json;
 
 use crate::server::{PATIENCE, Server, edge_check};
@@ -18,6 +21,8 @@ const PEAK_MIB_MAX: u64 = 512;
 const RECORDS: usize = 3;
 /// Checks at once.
 const CHECKS: usize = 40;
+/// The largest check that is read.
+const CHECK_BYTES_MAX: usize = 1 << 20;
 const EDGE_TOKEN: &str = "shared with envoy";
 
 /// Parts of a record that are as large as a record may be, by what is worst in them.
@@ -77,19 +82,20 @@ fn worst_records(round: usize) -> Vec<(&'static str, Record<'static>)> {
     ]
 }
 
-/// Requests as Envoy may show them to the check.
-fn worst_checks() -> Vec<(&'static str, HttpRequest)> {
+/// Requests as Envoy may show them to the check, of about as many bytes.
+fn worst_checks(bytes: usize) -> Vec<(&'static str, HttpRequest)> {
     let headers = |count: usize, bytes: usize| -> HashMap<String, String> {
-        (0..count).map(|at| (format!("x-name-{at}"), "v".repeat(bytes))).collect()
+        (0..count).map(|at| (format!("{at}"), "v".repeat(bytes))).collect()
     };
     let call = HttpRequest { method: "GET".into(), host: "api.test".into(), path: "/".into(), ..Default::default() };
-    let megabytes = 3 << 20;
     vec![
-        ("many headers", HttpRequest { headers: headers(60_000, 20), ..call.clone() }),
-        ("one header", HttpRequest { headers: headers(1, megabytes), ..call.clone() }),
-        ("many segments", HttpRequest { path: "/a".repeat(megabytes / 2), ..call.clone() }),
-        ("a long query", HttpRequest { path: format!("/?{}", "a=%62&".repeat(megabytes / 6)), ..call.clone() }),
-        ("a body", HttpRequest { body: "[".repeat(megabytes), ..call }),
+        // With its frames a header takes 13 bytes of the message.
+        ("many headers", HttpRequest { headers: headers(bytes / 13, 1), ..call.clone() }),
+        ("headers as many as are read", HttpRequest { headers: headers(900, bytes / 1_000), ..call.clone() }),
+        ("one header", HttpRequest { headers: headers(1, bytes), ..call.clone() }),
+        ("many segments", HttpRequest { path: "/a".repeat(bytes / 2), ..call.clone() }),
+        ("a long query", HttpRequest { path: format!("/?{}", "a=%62&".repeat(bytes / 6)), ..call.clone() }),
+        ("a body", HttpRequest { body: "[".repeat(bytes), ..call }),
     ]
 }
 
@@ -118,13 +124,16 @@ pub async fn worst_inputs_stay_within_a_bound(test: TestDb) {
         table.push(format!("topic, {name}: {} MiB", server.peak_mib()));
         assert!(server.peak_mib() < PEAK_MIB_MAX, "{table:?}");
     }
-    for (name, http) in worst_checks() {
-        server.forget_peak();
-        let asked = (0..CHECKS).map(|_| check(&server, http.clone()));
-        let answers = futures::future::join_all(asked).await;
-        assert!(answers.iter().all(|is_allowed| !is_allowed), "{name}: a host that is not known is allowed");
-        table.push(format!("check, {name}: {} MiB", server.peak_mib()));
-        assert!(server.peak_mib() < PEAK_MIB_MAX, "{table:?}");
+    for (bytes, is_read) in [(CHECK_BYTES_MAX - 2_000, true), (3 * CHECK_BYTES_MAX, false)] {
+        for (name, http) in worst_checks(bytes) {
+            server.forget_peak();
+            let asked = (0..CHECKS).map(|_| check(&server, http.clone()));
+            let answers = futures::future::join_all(asked).await;
+            let expected = is_read.then_some(false);
+            assert!(answers.iter().all(|is_allowed| *is_allowed == expected), "{name} of {bytes} bytes: {answers:?}");
+            table.push(format!("check, {name} of {bytes} bytes: {} MiB", server.peak_mib()));
+            assert!(server.peak_mib() < PEAK_MIB_MAX, "{table:?}");
+        }
     }
     eprintln!("memory at the worst input, {idle} MiB before it: {table:#?}");
     server.create_collection("After all that").await;
@@ -142,11 +151,96 @@ async fn wait_until_read(server: &Server) {
     }
 }
 
-/// Whether the request is allowed; one that is too large for the check is not.
-async fn check(server: &Server, http: HttpRequest) -> bool {
+/// Whether the request is allowed; `None` for one that is too large to be decided on.
+async fn check(server: &Server, http: HttpRequest) -> Option<bool> {
     let request = edge_check(http, EDGE_TOKEN);
     let channel = tonic::transport::Channel::from_shared(format!("http://{}", server.grpc)).unwrap();
     let mut client = AuthorizationClient::new(channel.connect().await.unwrap());
-    let answer = client.check(request).await;
-    answer.is_ok_and(|answer| answer.get_ref().status.as_ref().is_none_or(|status| status.code == 0))
+    let answer = client.check(request).await.ok()?;
+    Some(answer.get_ref().status.as_ref().is_none_or(|status| status.code == 0))
+}
+
+/// The ways to all lists and maps of a message.
+fn ways(message: &MessageDescriptor, before: &[FieldDescriptor], found: &mut Vec<Vec<FieldDescriptor>>) {
+    for field in message.fields().filter(|field| !before.contains(field)) {
+        let way = [before, std::slice::from_ref(&field)].concat();
+        if let Kind::Message(inner) = field.kind() {
+            ways(&inner, &way, found);
+        }
+        if field.is_list() || field.is_map() {
+            found.push(way);
+        }
+    }
+}
+
+/// A message of about `bytes` whose list at the end of this way has as many elements as it can, all of them empty.
+fn message_of(way: &[FieldDescriptor], bytes: usize) -> Vec<u8> {
+    let (list, before) = way.split_last().unwrap();
+    let part = |field: &FieldDescriptor, value: &[u8]| {
+        let mut part = Vec::with_capacity(value.len() + 16);
+        encode_key(field.number(), WireType::LengthDelimited, &mut part);
+        encode_varint(value.len() as u64, &mut part);
+        part.extend_from_slice(value);
+        part
+    };
+    let elements = match list.kind() {
+        Kind::Message(_) | Kind::String | Kind::Bytes => part(list, &[]).repeat(bytes / part(list, &[]).len()),
+        _ => part(list, &vec![0; bytes]),
+    };
+    before.iter().rev().fold(elements, |inner, field| part(field, &inner))
+}
+
+/// Calls an RPC with these bytes as its message; its status.
+async fn send_message(server: &Server, path: &str, message: Vec<u8>) -> i32 {
+    let stream = tokio::net::TcpStream::connect(&server.grpc).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = http::Request::post(format!("http://{}{path}", server.grpc))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("x-api-key", &server.api_key)
+        .header("authorization", format!("Bearer {}", server.api_key));
+    let mut client = client.ready().await.unwrap();
+    let (answer, mut body) = client.send_request(request.body(()).unwrap(), false).unwrap();
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    body.send_data([&[0][..], &length, &message].concat().into(), true).unwrap();
+    let answer = answer.await.unwrap();
+    connection.abort();
+    // A refusal has no message, so its status comes with the head.
+    answer.headers().get("grpc-status").expect("a refusal").to_str().unwrap().parse().unwrap()
+}
+
+/// A message of very many very small parts is refused before it takes more memory than one of few large parts does.
+pub async fn messages_of_many_parts_are_refused(test: TestDb) {
+    if std::env::var(crate::six::FORM).is_ok() {
+        return; // The memory that is measured is that of one process.
+    }
+    let server = Server::start(&test).await;
+    let policies = portolan_api::policies().values();
+    let mut sent = 0;
+    for policy in policies.filter(|policy| !matches!(policy.who, Who::Internal | Who::Public)) {
+        let (service, method) = policy.path[1..].split_once('/').unwrap();
+        let service = portolan_api::descriptors().get_service_by_name(service).unwrap();
+        let method = service.methods().find(|candidate| candidate.name() == method).unwrap();
+        let mut lists = Vec::new();
+        ways(&method.input(), &[], &mut lists);
+        // The largest message that the service takes.
+        let bytes = if policy.path.contains(".imports.") { BODY_BYTES_MAX } else { (4 << 20) - 100 };
+        for way in lists {
+            server.forget_peak();
+            let message = message_of(&way, bytes);
+            let calls = (0..2).map(|_| send_message(&server, &policy.path, message.clone()));
+            let statuses = futures::future::join_all(calls).await;
+            let peak = server.peak_mib();
+            assert!(statuses.iter().all(|status| *status != 0), "{} {way:?}: {statuses:?}", policy.path);
+            assert!(peak < PEAK_MIB_MAX, "{} {way:?}: {peak} MiB", policy.path);
+            sent += 1;
+        }
+    }
+    assert!(sent > 50, "{sent} lists");
+    // What a list takes in JSON, it takes on the wire.
+    let many = json!({ "agentQueries": vec![json!({}); 1_000_000] });
+    let refused = server.post("/v1/agentQueries:batchIngest", many).await;
+    assert_eq!(refused.header("x-portolan-error"), "TOO_MANY_ELEMENTS", "{}", refused.body);
+    assert!(server.peak_mib() < PEAK_MIB_MAX, "{} MiB", server.peak_mib());
 }

@@ -55,6 +55,8 @@ pub struct Caller {
 pub enum Refusal {
     /// Proxy and upstream might read the request in two ways.
     Ambiguous,
+    /// There are more of them than is read (RFC 6585, 5).
+    Headers,
     Unknown,
     Inactive,
     /// Its account is closed, or the organization of it is not active.
@@ -85,6 +87,7 @@ impl Refusal {
     pub fn status(self) -> u16 {
         match self {
             Self::Ambiguous => 400,
+            Self::Headers => 431,
             Self::Unknown | Self::Inactive | Self::TenantShut => 404,
             Self::NoCredential | Self::CredentialUnknown | Self::ProfileDisabled | Self::Proof | Self::Claims => 401,
             Self::Address | Self::Certificate | Self::HostContested => 403,
@@ -117,6 +120,7 @@ impl Refusal {
     pub fn name(self) -> &'static str {
         match self {
             Self::Ambiguous => "ambiguous",
+            Self::Headers => "headers",
             Self::Unknown => "unknown",
             Self::Inactive => "inactive",
             Self::TenantShut => "tenant_shut",

@@ -4,12 +4,15 @@ use std::{collections::HashMap, net::IpAddr};
 
 use envoy_types::{
     ext_authz::v3::pb::{
-        Address, Authorization, CheckRequest, CheckResponse, DeniedHttpResponse, HeaderAppendAction, HeaderValue,
-        HeaderValueOption, HttpResponse, HttpStatus, OkHttpResponse,
+        Address, Authorization, AuthorizationServer, CheckRequest, CheckResponse, DeniedHttpResponse,
+        HeaderAppendAction, HeaderValue, HeaderValueOption, HttpResponse, HttpStatus, OkHttpResponse,
     },
     pb::google::rpc,
 };
-use tonic::{Code, Request, Response, Status};
+use tonic::{
+    Code, Request, Response, Status,
+    service::{Interceptor, interceptor::InterceptedService},
+};
 
 use crate::enforce::{Call, Caller, Edge, Refusal, Verdict, credential::Removed};
 
@@ -36,28 +39,52 @@ const OVERRIDES: [&str; 6] = [
     "x-original-uri",
 ];
 
+/// What a proxy may send about one request. Envoy itself takes 60 KiB of headers, and 100 of them, unless it is told
+/// otherwise.
+const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// Beyond this a request is refused before anything of it is kept: a header in memory is many times what it is in a message.
+const HEADERS_MAX: usize = 1_000;
+
 /// The handler.
 pub struct Check {
     edge: Edge,
 }
 
 impl Check {
-    pub fn new(edge: Edge) -> Self {
-        Self { edge }
+    /// The service, which reads no message of a proxy that is not known.
+    pub fn server(edge: Edge) -> InterceptedService<AuthorizationServer<Self>, KnownProxies> {
+        let check = Self { edge: edge.clone() };
+        let server = AuthorizationServer::new(check).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        InterceptedService::new(server, KnownProxies { edge })
+    }
+}
+
+/// Refuses callers that do not show the secret of the proxies.
+#[derive(Clone)]
+pub struct KnownProxies {
+    edge: Edge,
+}
+
+impl Interceptor for KnownProxies {
+    fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
+        let token = request.metadata().get(PROXY_TOKEN).and_then(|token| token.to_str().ok()).unwrap_or_default();
+        if self.edge.knows_proxy(token) {
+            return Ok(request);
+        }
+        let address = request.remote_addr().map(|address| address.ip().to_string());
+        self.edge.refuse_proxy(token, &address.unwrap_or_default());
+        Err(Status::unauthenticated("the proxy is not known"))
     }
 }
 
 #[tonic::async_trait]
 impl Authorization for Check {
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
-        let token = request.metadata().get(PROXY_TOKEN).and_then(|token| token.to_str().ok()).unwrap_or_default();
-        if !self.edge.knows_proxy(token) {
-            let address = request.remote_addr().map(|address| address.ip().to_string());
-            self.edge.refuse_proxy(token, &address.unwrap_or_default());
-            return Err(Status::unauthenticated("the proxy is not known"));
-        }
         let attributes = request.into_inner().attributes.unwrap_or_default();
         let http = attributes.request.and_then(|request| request.http).unwrap_or_default();
+        if http.headers.len() > HEADERS_MAX {
+            return Ok(Response::new(answer(Verdict::Refuse(Refusal::Headers), &HashMap::new())));
+        }
         let source = attributes.source.unwrap_or_default();
         let account = attributes.context_extensions.get(ACCOUNT_EXTENSION);
         let bound_account = account
@@ -74,17 +101,25 @@ impl Authorization for Check {
             bound_account,
         };
         let verdict = self.edge.decide(&call).await;
-        let outcome = match &verdict {
-            Verdict::Pass { caller: Some(_), .. } => "pass",
-            Verdict::Pass { caller: None, .. } => "pass_unknown",
-            Verdict::Refuse(refusal) => refusal.name(),
-        };
-        metrics::counter!("portolan_edge_decisions_total", "outcome" => outcome).increment(1);
-        tracing::debug!(outcome, method = http.method, host = http.host, "decided at the edge");
-        Ok(Response::new(match verdict {
-            Verdict::Pass { caller, removed } => pass(caller, removed, &http.headers),
-            Verdict::Refuse(refusal) => refuse(refusal),
-        }))
+        tracing::debug!(outcome = outcome(&verdict), method = http.method, host = http.host, "decided at the edge");
+        Ok(Response::new(answer(verdict, &http.headers)))
+    }
+}
+
+fn outcome(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass { caller: Some(_), .. } => "pass",
+        Verdict::Pass { caller: None, .. } => "pass_unknown",
+        Verdict::Refuse(refusal) => refusal.name(),
+    }
+}
+
+/// `headers` are those of the request.
+fn answer(verdict: Verdict, headers: &HashMap<String, String>) -> CheckResponse {
+    metrics::counter!("portolan_edge_decisions_total", "outcome" => outcome(&verdict)).increment(1);
+    match verdict {
+        Verdict::Pass { caller, removed } => pass(caller, removed, headers),
+        Verdict::Refuse(refusal) => refuse(refusal),
     }
 }
 
@@ -128,6 +163,7 @@ fn refuse(refusal: Refusal) -> CheckResponse {
         403 => (Code::PermissionDenied, "Forbidden"),
         404 => (Code::NotFound, "Not found"),
         429 => (Code::ResourceExhausted, "Too many requests"),
+        431 => (Code::InvalidArgument, "Too many headers"),
         _ => (Code::Unavailable, "Service unavailable"),
     };
     let mut headers = vec![header("content-type", "application/json; charset=utf-8".to_owned())];
