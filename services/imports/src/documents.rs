@@ -1,26 +1,43 @@
 //! Documents that are converted whole: OpenAPI, Postman, Imperva. Each item becomes an operation with its records.
 
-use portolan_formats::{Format, FormatError};
-use portolan_ids::CollectionId;
+use portolan_formats::{Format, FormatError, archive::is_archive};
+use portolan_ids::{AccountId, CollectionId};
 use portolan_log::Positions;
 
 use crate::ingest::{Appender, CHUNK_BYTES_MAX, Chunks, message};
 use crate::model::documents::{Converted, Destination};
 use crate::model::uploads::{Ingested, Operation, Upload};
 use crate::store::uploads as rows;
+use crate::turns::Turn;
 use crate::{Deps, Error, convert};
 
-/// Converts a document. The inner error says why it is none.
+/// Converts a document that came with a request; see [`convert_in`].
 pub async fn convert(
     deps: &Deps,
     format: Format,
     text: Vec<u8>,
     destination: Destination,
-) -> Result<Result<Converted, FormatError>, Error> {
-    let turn = deps.documents.take(destination.account_id).await;
+) -> Result<Result<(Converted, Turn), FormatError>, Error> {
+    let turn = turn(deps, destination.account_id, &text).await;
+    convert_in(turn, format, text, destination).await
+}
+
+/// The turn of an account for a text.
+pub async fn turn(deps: &Deps, account_id: AccountId, text: &[u8]) -> Turn {
+    // Of an archive nobody knows before it is unpacked.
+    deps.documents.take(account_id, if is_archive(text) { usize::MAX } else { text.len() }).await
+}
+
+/// Converts a document, whose turn lasts for as long as what it became is in memory. The inner error says why it is none.
+pub async fn convert_in(
+    turn: Turn,
+    format: Format,
+    text: Vec<u8>,
+    destination: Destination,
+) -> Result<Result<(Converted, Turn), FormatError>, Error> {
+    // The turn goes with the work, which nobody can interrupt.
     let converted = portolan_runtime::in_background_from(text.len(), move || {
-        let _turn = turn;
-        convert::document(format, &text, &destination)
+        convert::document(format, &text, &destination).map(|converted| (converted, turn))
     });
     Ok(converted.await?)
 }

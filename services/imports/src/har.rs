@@ -88,7 +88,7 @@ struct Converted {
 }
 
 async fn validate(deps: &Deps, account_id: AccountId, content: Arc<String>) -> Result<(), Error> {
-    let turn = deps.captures.take(account_id).await;
+    let turn = deps.captures.take(account_id, content.len()).await;
     portolan_runtime::in_background_from(content.len(), move || {
         let _turn = turn;
         har::validate_slice(content.as_bytes()).map(drop).map_err(invalid)
@@ -105,7 +105,7 @@ async fn convert(deps: &Deps, caller: &Caller, content: Arc<String>, target: &Ta
         time: now_s(),
         source,
     };
-    let turn = deps.captures.take(account_id).await;
+    let turn = deps.captures.take(account_id, content.len()).await;
     portolan_runtime::in_background_from(content.len(), move || {
         let _turn = turn;
         let mut converted = Converted::default();

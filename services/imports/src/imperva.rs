@@ -14,6 +14,7 @@ use crate::model::documents::Destination;
 use crate::model::ids;
 use crate::model::jobs::{Finished, Progress, Task};
 use crate::model::targets::{Target, Wanted};
+use crate::turns::Turn;
 use crate::{Deps, Error, jobs, targets};
 
 /// As documented: 10 MB.
@@ -41,8 +42,9 @@ pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>, multiple
     if text.len() > BYTES_MAX {
         return Err(Reason::ImpervaTooLarge.into());
     }
-    let turn = deps.documents.take(caller.account_id).await;
-    let parsed = portolan_runtime::in_background_from(text.len(), move || {
+    let bytes = text.len();
+    let turn = deps.documents.take(caller.account_id, bytes).await;
+    let parsed = portolan_runtime::in_background_from(bytes, move || {
         let _turn = turn;
         Document::parse(text.as_bytes()).map(|document| (document.hosts(), document))
     });
@@ -61,7 +63,8 @@ pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>, multiple
             collections.push(target);
         }
     }
-    let (converted, progress) = convert(deps, caller.account_id, document, by_host, multiple).await?;
+    let turn = deps.documents.take(caller.account_id, bytes).await;
+    let (converted, progress) = convert(turn, caller.account_id, document, by_host, multiple).await?;
     let upload_id = ids::upload(caller.account_id, &caller.info.write_id);
     let mut appender = Appender::new(deps, format!("upload/{}/{upload_id}", caller.account_id));
     for chunk in converted {
@@ -80,13 +83,12 @@ pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>, multiple
 }
 
 async fn convert(
-    deps: &Deps,
+    turn: Turn,
     account_id: AccountId,
     document: Document,
     by_host: BTreeMap<String, CollectionId>,
     multiple: bool,
 ) -> Result<(Vec<Vec<portolan_log::Message>>, Progress), Error> {
-    let turn = deps.documents.take(account_id).await;
     let converted = portolan_runtime::in_background(move || {
         let _turn = turn;
         let destination = |collection_id| Destination { account_id, collection_id, path_only: false, time: now_s() };

@@ -18,10 +18,11 @@ use crate::model::documents::Destination;
 use crate::model::jobs::{Cursor, End, File, Progress, Task};
 use crate::model::text::without_nul;
 use crate::model::uploads::{Owner, UploadKind};
+use crate::turns::{SMALL_BYTES, Turn};
 use crate::{Deps, Error, documents};
 
 /// Largest document that is parsed whole: what its parser takes. It is held in memory beside what it becomes.
-const DOCUMENT_BYTES_MAX: u64 = 128 * 1024 * 1024;
+const DOCUMENT_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Chunks that wait for the log: one being appended, one ready.
 const CHUNKS_WAITING_MAX: usize = 1;
 
@@ -170,24 +171,39 @@ impl Work<'_> {
 
     async fn document(&self, format: Format, path_only: bool) -> Result<Result<Progress, FormatError>, Error> {
         let job = self.job;
-        let (deps, name, pulse) = (self.deps.clone(), job.job_id.clone(), job.pulse().clone());
-        let text = portolan_runtime::in_background(move || {
-            let mut text = Vec::new();
-            let read = deps.spool.open(name.as_str(), pulse)?.take(DOCUMENT_BYTES_MAX + 1).read_to_end(&mut text);
-            Ok::<_, Error>(read.map(|_| text))
-        });
-        let text = match text.await?? {
-            Ok(text) if text.len() as u64 <= DOCUMENT_BYTES_MAX => text,
+        let (mut text, mut turn) = (self.read(SMALL_BYTES).await?, None);
+        if matches!(&text, Ok(text) if text.len() > SMALL_BYTES) {
+            // What waits for its turn is on the disk and not in memory.
+            turn = Some(self.deps.documents.take(job.account_id, usize::MAX).await);
+            text = self.read(DOCUMENT_BYTES_MAX).await?;
+        }
+        let text = match text {
+            Ok(text) if text.len() <= DOCUMENT_BYTES_MAX => text,
             Ok(_) => return Ok(Err(FormatError::TooLarge(format!("it has more than {DOCUMENT_BYTES_MAX} bytes")))),
             Err(error) => return Ok(Err(error.into())),
         };
-        match ingest_document(self.deps, job, format, path_only, text).await? {
+        let turn = match turn {
+            Some(turn) => turn,
+            None => documents::turn(self.deps, job.account_id, &text).await,
+        };
+        match ingest_document(self.deps, job, turn, format, path_only, text).await? {
             Ok(progress) => {
                 self.show(&progress).await?;
                 Ok(Ok(progress))
             }
             Err(error) => Ok(Err(error)),
         }
+    }
+
+    /// The file, decompressed, up to the byte after so many.
+    async fn read(&self, bytes_max: usize) -> Result<std::io::Result<Vec<u8>>, Error> {
+        let (deps, name, pulse) = (self.deps.clone(), self.job.job_id.clone(), self.job.pulse().clone());
+        let text = portolan_runtime::in_background(move || {
+            let mut text = Vec::new();
+            let read = deps.spool.open(name.as_str(), pulse)?.take(bytes_max as u64 + 1).read_to_end(&mut text);
+            Ok::<_, Error>(read.map(|_| text))
+        });
+        text.await?
     }
 
     async fn show(&self, progress: &Progress) -> Result<(), Error> {
@@ -199,10 +215,12 @@ fn cursor(progress: &Progress) -> Cursor {
     Cursor { progress: progress.clone(), ..Cursor::default() }
 }
 
-/// Ingests a document into the collection of a job, and keeps it as the job's upload. Safe to repeat with the same text.
+/// Ingests a document, in its turn, into the collection of a job, and keeps it as the job's upload. Safe to repeat with
+/// the same text.
 pub async fn ingest_document(
     deps: &Deps,
     job: &Job<Task>,
+    turn: Turn,
     format: Format,
     path_only: bool,
     text: Vec<u8>,
@@ -210,8 +228,8 @@ pub async fn ingest_document(
     let collection_id = job.subject.collection_id().unwrap_or_default();
     let Job { account_id, created_at: time, .. } = *job;
     let destination = Destination { account_id, collection_id, path_only, time };
-    let document = match documents::convert(deps, format, text, destination).await? {
-        Ok(document) => document,
+    let (document, _turn) = match documents::convert_in(turn, format, text, destination).await? {
+        Ok(converted) => converted,
         Err(error) => return Ok(Err(error)),
     };
     let (name, kind) = (job.subject.name.clone(), UploadKind::of(format));

@@ -46,7 +46,7 @@ pub async fn import(
         path_only: target.as_ref().is_some_and(|target| target.is_host),
         time,
     };
-    let converted =
+    let (converted, turn) =
         documents::convert(deps, Format::OpenApi, text.into_bytes(), destination).await?.map_err(invalid)?;
     let notes = converted.notes();
     let title = converted.title.clone().unwrap_or_else(|| upload_id.to_string());
@@ -57,6 +57,7 @@ pub async fn import(
             upload.collection_name = target.name;
             upload.collection_id = Some(target.collection_id);
             let positions = documents::fill(deps, upload.clone(), target.collection_id, converted.operations).await?;
+            drop(turn);
             ingest::wait(deps, caller.account_id, &positions, ingest::WAIT).await;
         }
         None => {

@@ -1,5 +1,5 @@
-//! Turns to convert in memory, which takes a core and some hundred MiB: a few at once, and one of an account, so that
-//! nobody's documents keep others waiting for longer than one of them takes.
+//! Turns to convert in memory, which takes a core and, of a large document, some hundred MiB: a few at once, of large ones
+//! one, and one of an account, so that nobody's documents keep others waiting for longer than one of them takes.
 
 use std::{
     collections::HashMap,
@@ -12,28 +12,36 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Accounts remembered; beyond this those that do nothing are forgotten.
 const ACCOUNTS_MAX: usize = 1_000;
 
+/// A text of at most so many bytes is small: it takes some ten times as much while it is converted.
+pub const SMALL_BYTES: usize = 4 << 20;
+
 /// Turns of one kind of work; cheap to clone.
 #[derive(Clone)]
 pub struct Turns {
     places: Arc<Semaphore>,
+    large: Arc<Semaphore>,
     accounts: Arc<Mutex<HashMap<AccountId, Arc<Semaphore>>>>,
 }
 
 /// A turn; it ends when it is dropped.
 pub struct Turn {
     _place: Option<OwnedSemaphorePermit>,
+    _large: Option<OwnedSemaphorePermit>,
     _own: Option<OwnedSemaphorePermit>,
 }
 
 impl Turns {
     pub fn new(places: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(places)), accounts: Arc::default() }
+        let of = |permits| Arc::new(Semaphore::new(permits));
+        Self { places: of(places), large: of(1), accounts: Arc::default() }
     }
 
-    /// Waits for the turn of an account. The semaphores are never closed.
-    pub async fn take(&self, account_id: AccountId) -> Turn {
+    /// Waits for the turn of an account, for a text of so many bytes. The semaphores are never closed.
+    pub async fn take(&self, account_id: AccountId, bytes: usize) -> Turn {
         let own = self.own(account_id).acquire_owned().await.ok();
-        Turn { _place: self.places.clone().acquire_owned().await.ok(), _own: own }
+        // A large one that waits for others of its size takes no place of small ones.
+        let large = if bytes > SMALL_BYTES { self.large.clone().acquire_owned().await.ok() } else { None };
+        Turn { _place: self.places.clone().acquire_owned().await.ok(), _large: large, _own: own }
     }
 
     fn own(&self, account_id: AccountId) -> Arc<Semaphore> {
@@ -52,18 +60,31 @@ mod tests {
     #[tokio::test]
     async fn an_account_has_one_turn_at_a_time_and_leaves_the_others_theirs() {
         let turns = Turns::new(2);
-        let first = turns.take(AccountId(1)).await;
-        let mut second = Box::pin(turns.take(AccountId(1)));
+        let first = turns.take(AccountId(1), 1).await;
+        let mut second = Box::pin(turns.take(AccountId(1), 1));
         assert!(futures::poll!(&mut second).is_pending());
-        let other = turns.take(AccountId(2)).await;
-        assert!(futures::poll!(Box::pin(turns.take(AccountId(3)))).is_pending(), "there are two places");
+        let other = turns.take(AccountId(2), 1).await;
+        assert!(futures::poll!(Box::pin(turns.take(AccountId(3), 1))).is_pending(), "there are two places");
         drop(first);
         let second = second.await;
         drop((other, second));
-        turns.take(AccountId(3)).await;
+        turns.take(AccountId(3), 1).await;
         for account_id in 0..2 * i64::try_from(ACCOUNTS_MAX).unwrap() {
-            turns.take(AccountId(account_id)).await;
+            turns.take(AccountId(account_id), 1).await;
         }
         assert!(turns.accounts.lock().unwrap().len() <= ACCOUNTS_MAX);
+    }
+
+    #[tokio::test]
+    async fn large_texts_have_one_turn_and_leave_small_ones_theirs() {
+        let turns = Turns::new(2);
+        let first = turns.take(AccountId(1), SMALL_BYTES + 1).await;
+        let mut second = Box::pin(turns.take(AccountId(2), SMALL_BYTES + 1));
+        assert!(futures::poll!(&mut second).is_pending());
+        for account_id in 3..6 {
+            turns.take(AccountId(account_id), SMALL_BYTES).await;
+        }
+        drop(first);
+        second.await;
     }
 }

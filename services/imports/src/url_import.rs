@@ -19,7 +19,7 @@ use crate::model::jobs::{Cursor, End, Progress, REFUSALS_MAX, Task};
 use crate::model::targets::{Target, Wanted};
 use crate::model::text::without_nul;
 use crate::model::url::{Answer, UrlImport};
-use crate::{Deps, Error, jobs, targets};
+use crate::{Deps, Error, documents, jobs, targets};
 
 /// Longest call, from the first byte to the last.
 const TIME_MAX: Duration = Duration::from_secs(30);
@@ -97,7 +97,10 @@ pub async fn run(deps: &Deps, job: &Attempt<Task>, import: &UrlImport) -> Result
     let found = match detect(&text[..text.len().min(256 * 1024)]) {
         // An answer only looks like a document when it cannot be read as one.
         Some(Format::Har) => har(deps, job, text).await?,
-        Some(format) => ingest_document(deps, job, format, false, text).await?.ok(),
+        Some(format) => {
+            let turn = documents::turn(deps, job.account_id, &text).await;
+            ingest_document(deps, job, turn, format, false, text).await?.ok()
+        }
         None => None,
     };
     if let Some(found) = found {
@@ -172,7 +175,7 @@ fn record(job: &Job<Task>, import: &UrlImport, answer: &Answer) -> Record<'stati
 async fn har(deps: &Deps, job: &Job<Task>, text: Vec<u8>) -> Result<Option<Progress>, Error> {
     let (account_id, collection_id, time) =
         (job.account_id, job.subject.collection_id().unwrap_or_default(), job.created_at);
-    let turn = deps.documents.take(account_id).await;
+    let turn = deps.documents.take(account_id, text.len()).await;
     let converted = portolan_runtime::in_background_from(text.len(), move || {
         let _turn = turn;
         har::validate_slice(&text).ok()?;

@@ -50,7 +50,7 @@ pub fn hostile_urls() -> [(String, String); 3] {
 }
 
 /// Uploads by another tenant arrive.
-async fn other_tenant_is_served(server: &Server, other: &Person<'_>, round: usize) {
+pub async fn other_tenant_is_served(server: &Server, other: &Person<'_>, round: usize) {
     let body = json!({"harString": capture(&format!("http://other.test/books/round{round}/x")), "skipKafka": true,
         "apiCollectionName": "Other"});
     let answer = other.post("/api/uploadHar", body).await.expect(200).json();

@@ -159,6 +159,7 @@ portolan_testkit::suite! {
     isolation::strangers_make_nothing_grow,
     isolation::silent_clients_keep_nobody_out,
     memory::worst_inputs_stay_within_a_bound,
+    memory::large_documents_wait_for_each_other,
     memory::messages_of_many_parts_are_refused,
     floods::floods_of_frames_harm_nobody,
     floods::bodies_of_both_ports_share_one_budget,

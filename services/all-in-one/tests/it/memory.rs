@@ -13,10 +13,17 @@ use portolan_testkit::TestDb;
 use prost::encoding::{WireType, encode_key, encode_varint};
 use serde_json::json;
 
-use crate::server::{PATIENCE, Server, edge_check};
+use crate::{
+    guards::call,
+    identity_team::Person,
+    isolation::{other_tenant_is_served, tenant},
+    server::{PATIENCE, Server, edge_check},
+};
 
 /// What the one process may hold at its peak, in MiB, whatever is sent.
 const PEAK_MIB_MAX: u64 = 512;
+/// The same while documents are imported that are as large as they may be.
+const DOCUMENTS_MIB_MAX: u64 = 1_000;
 /// Records of each form.
 const RECORDS: usize = 3;
 /// Checks at once.
@@ -190,32 +197,16 @@ fn message_of(way: &[FieldDescriptor], bytes: usize) -> Vec<u8> {
     before.iter().rev().fold(elements, |inner, field| part(field, &inner))
 }
 
-/// Calls an RPC with these bytes as its message; its status.
-async fn send_message(server: &Server, path: &str, message: Vec<u8>) -> i32 {
-    let stream = tokio::net::TcpStream::connect(&server.grpc).await.unwrap();
-    let (client, connection) = h2::client::handshake(stream).await.unwrap();
-    let connection = tokio::spawn(connection);
-    let request = http::Request::post(format!("http://{}{path}", server.grpc))
-        .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .header("x-api-key", &server.api_key)
-        .header("authorization", format!("Bearer {}", server.api_key));
-    let mut client = client.ready().await.unwrap();
-    let (answer, mut body) = client.send_request(request.body(()).unwrap(), false).unwrap();
-    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
-    body.send_data([&[0][..], &length, &message].concat().into(), true).unwrap();
-    let answer = answer.await.unwrap();
-    connection.abort();
-    // A refusal has no message, so its status comes with the head.
-    answer.headers().get("grpc-status").expect("a refusal").to_str().unwrap().parse().unwrap()
-}
-
 /// A message of very many very small parts is refused before it takes more memory than one of few large parts does.
 pub async fn messages_of_many_parts_are_refused(test: TestDb) {
     if std::env::var(crate::six::FORM).is_ok() {
         return; // The memory that is measured is that of one process.
     }
     let server = Server::start(&test).await;
+    let channel = tonic::transport::Channel::from_shared(format!("http://{}", server.grpc)).unwrap();
+    let channel = channel.connect().await.unwrap();
+    let bearer = format!("Bearer {}", server.api_key);
+    let headers = vec![("x-api-key", server.api_key.clone()), ("authorization", bearer)];
     let policies = portolan_api::policies().values();
     let mut sent = 0;
     for policy in policies.filter(|policy| !matches!(policy.who, Who::Internal | Who::Public)) {
@@ -229,10 +220,10 @@ pub async fn messages_of_many_parts_are_refused(test: TestDb) {
         for way in lists {
             server.forget_peak();
             let message = message_of(&way, bytes);
-            let calls = (0..2).map(|_| send_message(&server, &policy.path, message.clone()));
-            let statuses = futures::future::join_all(calls).await;
+            let calls = (0..2).map(|_| call(&channel, &policy.path, &headers, message.clone()));
+            let answers = futures::future::join_all(calls).await;
             let peak = server.peak_mib();
-            assert!(statuses.iter().all(|status| *status != 0), "{} {way:?}: {statuses:?}", policy.path);
+            assert!(answers.iter().all(Result::is_err), "{} {way:?}: {answers:?}", policy.path);
             assert!(peak < PEAK_MIB_MAX, "{} {way:?}: {peak} MiB", policy.path);
             sent += 1;
         }
@@ -243,4 +234,68 @@ pub async fn messages_of_many_parts_are_refused(test: TestDb) {
     let refused = server.post("/v1/agentQueries:batchIngest", many).await;
     assert_eq!(refused.header("x-portolan-error"), "TOO_MANY_ELEMENTS", "{}", refused.body);
     assert!(server.peak_mib() < PEAK_MIB_MAX, "{} MiB", server.peak_mib());
+}
+
+/// Documents that take much memory for their size.
+fn worst_documents() -> Vec<(&'static str, String)> {
+    // About as many values as a document may have.
+    let values = 4_900_000;
+    let list = |part: &str, count: usize| format!("[{}]", part.repeat(count).trim_end_matches(','));
+    let members: String = (0..values / 2).map(|at| format!("\"{at:x}\":0,")).collect();
+    let openapi = |extra: String| {
+        format!(r#"{{"openapi":"3.0.0","info":{{"title":"a","version":"1"}},"paths":{{}},"x":{extra}}}"#)
+    };
+    let schema = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json";
+    let postman = |items: String| format!(r#"{{"info":{{"name":"a","schema":"{schema}"}},"item":{items}}}"#);
+    vec![
+        ("lists", openapi(list("[],", values))),
+        ("members", openapi(format!("{{{}}}", members.trim_end_matches(',')))),
+        ("requests", postman(list(r#"{"request":"http://a.test/a"},"#, 1_000_000))),
+    ]
+}
+
+/// The job of an import by this person, when it has ended.
+async fn import(person: &Person<'_>, text: String) -> serde_json::Value {
+    let as_person = |path: &str| {
+        let request = person.server.request(path).header("cookie", &person.cookie);
+        request.header("access-token", &person.token)
+    };
+    let request = as_person("/v1/imports?collectionName=Worst").header("content-type", "application/octet-stream");
+    let begun = person.server.send(request.body(text)).await.unwrap().expect(200).json();
+    let deadline = tokio::time::Instant::now() + 4 * PATIENCE;
+    loop {
+        let path = format!("/v1/jobs/{}", begun["jobId"].as_str().unwrap());
+        let request = reqwest::Client::new().get(format!("{}{path}", person.server.http));
+        let request = request.header("cookie", &person.cookie).header("access-token", &person.token);
+        let job = person.server.send(request).await.unwrap().expect(200).json();
+        if !["PENDING", "RUNNING"].contains(&job["state"].as_str().unwrap()) {
+            return job;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{job}");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
+
+/// Two tenants import the worst documents at once into a server of little memory, which serves both afterwards.
+pub async fn large_documents_wait_for_each_other(test: TestDb) {
+    if std::env::var(crate::six::FORM).is_ok() {
+        return; // The memory that is bounded is that of one process.
+    }
+    let server = Server::start(&test).await;
+    let other = tenant(&server, &test).await;
+    crate::roles::create(&crate::roles::identity(&test, &server).await, 1_000_000, "first@example.org", "ADMIN").await;
+    let first = Person::log_in(&server, "first@example.org", "a password of its own").await;
+    let mut table = Vec::new();
+    for (round, (name, text)) in worst_documents().into_iter().enumerate() {
+        server.forget_peak();
+        let jobs = futures::future::join(import(&first, text.clone()), import(&other, text)).await;
+        for job in [jobs.0, jobs.1] {
+            // Killed in the middle, it would have been tried again.
+            assert_eq!(job["attempts"].as_i64().unwrap_or(1), 1, "{name}: {job}");
+        }
+        table.push(format!("document, {name}: {} MiB", server.peak_mib()));
+        assert!(server.peak_mib() < DOCUMENTS_MIB_MAX, "{table:?}");
+        other_tenant_is_served(&server, &other, round).await;
+    }
+    eprintln!("memory at the worst document: {table:#?}");
 }

@@ -31,7 +31,7 @@ pub async fn import(deps: &Deps, caller: &Caller, text: Option<String>) -> Resul
                 path_only: false,
                 time: now_s(),
             };
-            let converted =
+            let (converted, _turn) =
                 documents::convert(deps, Format::Postman, text, destination).await?.map_err(|error| match error {
                     FormatError::NotPostman(_) => Reason::PostmanFileWithoutInfo,
                     _ => Reason::PostmanFileInvalid,

@@ -50,7 +50,7 @@ pub async fn save(
         path_only: false,
         time: now_s(),
     };
-    let turn = deps.documents.take(caller.account_id).await;
+    let turn = deps.documents.take(caller.account_id, text.len()).await;
     let converted = portolan_runtime::in_background_from(text.len(), move || {
         let _turn = turn;
         convert(&text, &destination)

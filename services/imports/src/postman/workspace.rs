@@ -182,7 +182,7 @@ async fn convert(
         time: upload.created_at,
     };
     let mut converted = match documents::convert(deps, Format::Postman, text, destination).await? {
-        Ok(converted) => converted,
+        Ok((converted, _)) => converted,
         Err(error) => return Ok((broken(id, name, &error.to_string()), Converted::default())),
     };
     for operation in &mut converted.operations {
