@@ -44,8 +44,8 @@ pub use auth::{AuthSet, AuthType};
 pub use credentials::is_credential;
 pub use delta::{Aggregate, Domain, EndpointDelta, Values};
 pub use detect::{
-    Conditions, CustomRule, CustomType, Detected, Detectors, PATTERN_CHARACTERS_MAX, PiiType, Position, Predicate,
-    REQUEST, SubType, SuperType, is_phone_number,
+    Conditions, CustomRule, CustomType, Detected, Detectors, PATTERN_CHARACTERS_MAX, Pattern, PiiType, Position,
+    Predicate, REQUEST, SubType, SuperType, is_phone_number,
 };
 pub use endpoint_kind::EndpointKind;
 pub use facts::{DeclaredFacts, Facts};

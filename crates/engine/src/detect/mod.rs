@@ -11,6 +11,7 @@ mod facts;
 mod keys;
 mod kinds;
 mod national;
+mod pattern;
 mod personal;
 mod phone;
 mod pii;
@@ -28,6 +29,7 @@ pub use checks::{is_credit_card, is_iban, is_jwt, is_phone_number, is_ssn, is_ur
 pub use custom::{Conditions, CustomRule, PATTERN_CHARACTERS_MAX, Predicate};
 pub use custom_type::CustomType;
 pub use keys::letters_of;
+pub use pattern::Pattern;
 pub use pii::PiiType;
 pub use subtype::{Position, REQUEST, SubType, SuperType};
 

@@ -12,8 +12,7 @@ use crate::{
         collections::{Tag, in_scope},
         environment::ENV_TYPE,
         jobs::Task,
-        text,
-        text::too_long,
+        text::{self, text_too_long, too_long},
     },
     store,
 };
@@ -107,8 +106,7 @@ fn check_tags(tags: &[(String, String)]) -> Result<(), Error> {
     }
     for (member, text) in tags.iter().flat_map(|(key, value)| [("keyName", key), ("value", value)]) {
         if text.chars().count() > TAG_CHARACTERS_MAX {
-            let error = portolan_api::Error::new(Reason::TextTooLong);
-            return Err(error.with("member", member).with("limit", TAG_CHARACTERS_MAX).into());
+            return Err(text_too_long(member, TAG_CHARACTERS_MAX).into());
         }
         text::no_nul(member, text)?;
     }

@@ -17,7 +17,7 @@ use portolan_api::Reason;
 use portolan_authz::Caller;
 use portolan_ids::{AccountId, CollectionId, JobId};
 use portolan_outbox::Change;
-use portolan_store::retrying;
+use portolan_store::{Tx, retrying};
 use serde_json::json;
 
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
         endpoints::EndpointId,
         groups::GROUP_KIND,
         jobs::Task,
-        text::too_long,
+        text::{text_too_long, too_long},
     },
     store,
 };
@@ -36,8 +36,14 @@ use crate::{
 /// Groups of one account.
 const GROUPS_MAX: usize = 500;
 
-/// Patterns in their conditions.
+/// Patterns in their conditions…
 const PATTERNS_MAX: usize = 200;
+
+/// … and the memory of these when they are compiled.
+const PATTERN_BYTES_MAX: usize = 16 << 20;
+
+/// Their conditions as text: all are read whenever endpoints that one of them may show have changed.
+const TEXT_CHARACTERS_MAX: usize = 16 << 20;
 
 /// Creates a group, and asks for the job that finds its members. A repetition of the same write returns the same group.
 ///
@@ -50,7 +56,7 @@ pub async fn create(
     written: Vec<Written>,
 ) -> Result<(Collection, JobId), Error> {
     let conditions = understood(deps, caller, written).await?;
-    expect_room(deps, caller, None, conditions.patterns()).await?;
+    expect_room(deps, caller, None, conditions.clone()).await?;
     let new = NewCollection { name, kind: Some(GROUP_KIND), conditions: Some(conditions.to_json()) };
     let group = collections::insert(deps, caller, new).await?;
     Ok((group, find_members(deps, caller.account_id).await?))
@@ -69,7 +75,7 @@ pub async fn update(
 ) -> Result<JobId, Error> {
     let understood = understood(deps, caller, written).await?;
     access::writable(deps, caller, group_id).await?;
-    expect_room(deps, caller, Some(group_id), understood.patterns()).await?;
+    expect_room(deps, caller, Some(group_id), understood.clone()).await?;
     change(deps, caller, group_id, |known| {
         let mut conditions = understood.clone();
         conditions.keep_by_hand(&Conditions::stored(known));
@@ -97,7 +103,7 @@ pub async fn add_endpoints(
         Some(_) => return Err(Reason::GroupInvalidToAdd.into()),
         None => {
             let name = CollectionName::parse(name)?;
-            expect_room(deps, caller, None, 0).await?;
+            expect_room(deps, caller, None, Conditions::default()).await?;
             let conditions = Some(Conditions::default().to_json());
             collections::insert(deps, caller, NewCollection { name, kind: Some(GROUP_KIND), conditions }).await?
         }
@@ -142,29 +148,47 @@ pub async fn remove_endpoints(
 /// Each record of an account is held against the conditions of all its groups, so there is an end of them.
 ///
 /// # Errors
-/// `LIST_TOO_LONG` when the account has too many groups with a new one, or patterns with these.
+/// `LIST_TOO_LONG` when the account has too many groups with a new one, or patterns with these; `TEXT_TOO_LONG` when the
+/// conditions of a new one take too much with those of the others.
 async fn expect_room(
     deps: &Deps,
     caller: &Caller,
     changed: Option<CollectionId>,
-    patterns: usize,
+    wanted: Conditions,
 ) -> Result<(), Error> {
     let mut tx = deps.db.begin_read().await?;
     let mut others = store::groups::conditions(&mut tx, caller.account_id).await?;
+    if changed.is_none() {
+        expect_text(&mut tx, caller.account_id, wanted.to_json().len()).await?;
+    }
     tx.rollback().await?;
     others.retain(|(id, _)| Some(*id) != changed);
     if changed.is_none() && others.len() >= GROUPS_MAX {
         return Err(too_long("groups of one account", GROUPS_MAX).into());
     }
-    if patterns == 0 {
-        return Ok(());
-    }
-    let counted = tokio::task::spawn_blocking(move || {
-        others.iter().map(|(_, conditions)| Conditions::stored(conditions).patterns()).sum::<usize>()
+    let fits = tokio::task::spawn_blocking(move || {
+        let (count, bytes) = wanted.patterns();
+        if count == 0 {
+            return Ok(());
+        }
+        let of_others = others.iter().map(|(_, conditions)| Conditions::stored(conditions).patterns());
+        let (count, bytes) = of_others.fold((count, bytes), |all, other| (all.0 + other.0, all.1 + other.1));
+        if count > PATTERNS_MAX {
+            return Err(too_long("patterns in the groups of one account", PATTERNS_MAX));
+        }
+        if bytes > PATTERN_BYTES_MAX {
+            return Err(too_long("patterns in the groups of one account, compiled into bytes,", PATTERN_BYTES_MAX));
+        }
+        Ok(())
     });
-    let of_others = counted.await.map_err(|error| Error::Internal(format!("counting patterns: {error}")))?;
-    if of_others + patterns > PATTERNS_MAX {
-        return Err(too_long("patterns in the groups of one account", PATTERNS_MAX).into());
+    let fits = fits.await.map_err(|error| Error::Internal(format!("counting patterns: {error}")))?;
+    Ok(fits?)
+}
+
+/// Expects that the conditions of all groups of an account are not too long with so much more.
+async fn expect_text(tx: &mut Tx, account_id: AccountId, more: usize) -> Result<(), Error> {
+    if store::groups::text_characters(tx, account_id).await?.saturating_add(more) > TEXT_CHARACTERS_MAX {
+        return Err(text_too_long("the conditions of all groups together", TEXT_CHARACTERS_MAX).into());
     }
     Ok(())
 }
@@ -210,7 +234,9 @@ pub async fn compute(deps: &Deps, caller: &Caller, name: Option<String>) -> Resu
 /// patterns find nothing beyond what the caller sees.
 pub(crate) async fn understood(deps: &Deps, caller: &Caller, written: Vec<Written>) -> Result<Conditions, Error> {
     let written = written.into_iter().map(|written| Written { within: None, by_hand: false, ..written }).collect();
-    let mut conditions = Conditions::parse(written)?;
+    // Patterns take a while to compile, so that other requests go first.
+    let understood = portolan_runtime::in_background(move || Conditions::parse(written)).await;
+    let mut conditions = understood.map_err(|error| Error::Internal(format!("compiling patterns: {error}")))??;
     let visible = visible_ids(deps, caller).await?;
     conditions.retain_endpoints(|id| visible.contains(&id.collection_id));
     if let Some(ids) = caller.grant.collections() {
@@ -260,6 +286,9 @@ async fn change(
         if let Some(conditions) = changed(&known)? {
             let sharing = sharing.after_change(caller);
             store::groups::update_conditions(&mut tx, account_id, group_id, &conditions, sharing).await?;
+            if conditions.len() > known.len() {
+                expect_text(&mut tx, account_id, 0).await?;
+            }
         }
         tx.commit().await?;
         Ok::<_, Error>(())

@@ -54,6 +54,11 @@ pub struct DataType {
 }
 
 impl DataType {
+    /// Of its definition as it is stored.
+    pub(crate) fn text_bytes(&self) -> usize {
+        serde_json::to_vec(&self.definition).map_or(usize::MAX, |text| text.len())
+    }
+
     /// How many patterns it holds.
     pub(crate) fn patterns(&self) -> usize {
         let lists = [&self.definition.key_conditions, &self.definition.value_conditions].into_iter().flatten();
@@ -199,6 +204,12 @@ impl DetectorSet {
     /// Those of an account; the built-in ones where it has none of its own.
     pub fn of(&self, account_id: AccountId) -> &Detectors {
         self.accounts.get(&account_id).map_or(&self.common, |own| &own.detectors)
+    }
+
+    /// Memory of the compiled patterns of an account, without those of one kind.
+    pub(crate) fn pattern_bytes(&self, account_id: AccountId, without: &str) -> usize {
+        let rules = self.accounts.get(&account_id).into_iter().flat_map(|own| &own.rules);
+        rules.filter(|(name, _)| *name != without).map(|(_, rule)| rule.pattern_bytes()).sum()
     }
 
     /// The same detectors where these accounts have these kinds; the patterns of kinds that are other than before are

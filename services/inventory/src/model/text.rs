@@ -2,9 +2,14 @@
 
 use portolan_api::{Error, Reason};
 
-/// A text is longer than `limit` characters.
+/// A list has more than `limit` entries.
 pub fn too_long(member: &str, limit: usize) -> Error {
     Error::new(Reason::ListTooLong).with("member", member).with("limit", limit)
+}
+
+/// A text is longer than `limit` characters.
+pub fn text_too_long(member: &str, limit: usize) -> Error {
+    Error::new(Reason::TextTooLong).with("member", member).with("limit", limit)
 }
 
 /// Longest description: a page of text, as documented beside the field.
@@ -17,8 +22,7 @@ const DESCRIPTION_CHARACTERS_MAX: usize = 10_000;
 pub fn description(text: Option<String>) -> Result<String, Error> {
     let text = text.ok_or(Reason::DescriptionRequired)?;
     if text.chars().count() > DESCRIPTION_CHARACTERS_MAX {
-        let error = Error::new(Reason::TextTooLong);
-        return Err(error.with("member", "description").with("limit", DESCRIPTION_CHARACTERS_MAX));
+        return Err(text_too_long("description", DESCRIPTION_CHARACTERS_MAX));
     }
     no_nul("description", &text)?;
     Ok(text)

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use portolan_api::Reason;
 use portolan_authz::Caller;
-use portolan_engine::SubType;
+use portolan_engine::{CustomRule, SubType};
 use portolan_ids::AccountId;
 use portolan_runtime::now_s;
 use portolan_store::{Tx, retrying};
@@ -28,6 +28,12 @@ const TYPES_MAX: usize = 200;
 
 /// Patterns in the kinds of one account.
 const PATTERNS_MAX: usize = 200;
+
+/// Memory of these patterns when they are compiled.
+const PATTERN_BYTES_MAX: usize = 16 << 20;
+
+/// Definitions of one account as text: all of them are in memory, and are read again when one has changed.
+const TEXT_BYTES_MAX: usize = 2 << 20;
 
 const PAGE_DEFAULT: usize = 200;
 
@@ -91,12 +97,12 @@ pub async fn create(deps: &Deps, caller: &Caller, name: &str, wanted: Changes) -
         updated_at: now,
     };
     wanted.apply(&mut created);
-    rule(&created)?;
+    let created_rule = compiled(&created).await?;
     let known = store::data_types::list(&deps.db, caller.account_id).await?;
     if known.iter().filter(|known| !known.built_in).count() >= TYPES_MAX {
         return Err(portolan_api::Error::new(Reason::TooManyDataTypes).with("limit", TYPES_MAX).into());
     }
-    expect_few_patterns(&known, &created)?;
+    expect_room(deps, caller, &known, &created, &created_rule).await?;
     let inserted = retrying(|| async {
         let mut tx = deps.db.begin().await?;
         let inserted = store::data_types::insert(&mut tx, caller.account_id, &created).await?;
@@ -144,8 +150,9 @@ pub async fn update(deps: &Deps, caller: &Caller, name: &str, wanted: Changes) -
     match known.built_in {
         true => _ = positions(&known.definition)?,
         false => {
-            rule(&known)?;
-            expect_few_patterns(&store::data_types::list(&deps.db, caller.account_id).await?, &known)?;
+            let rule = compiled(&known).await?;
+            let all = store::data_types::list(&deps.db, caller.account_id).await?;
+            expect_room(deps, caller, &all, &known, &rule).await?;
         }
     }
     retrying(|| async {
@@ -187,15 +194,47 @@ pub async fn delete(deps: &Deps, caller: &Caller, name: &str) -> Result<(), Erro
     }
 }
 
+/// The rule of a kind. Its patterns take a while to compile, so that requests go first.
+async fn compiled(kind: &DataType) -> Result<CustomRule, Error> {
+    let kind = kind.clone();
+    let made = portolan_runtime::in_background(move || rule(&kind)).await;
+    Ok(made.map_err(|error| Error::Internal(format!("compiling patterns: {error}")))??)
+}
+
 /// # Errors
-/// `DATA_TYPE_INVALID` when the account has too many patterns with those of this kind: each takes memory and time at every
+/// `DATA_TYPE_INVALID` when the kinds of the account take too much with this one: each takes memory, and time at every
 /// record.
-fn expect_few_patterns(all: &[DataType], wanted: &DataType) -> Result<(), Error> {
-    let others: usize = all.iter().filter(|known| known.name != wanted.name).map(DataType::patterns).sum();
-    if wanted.patterns() > 0 && others + wanted.patterns() > PATTERNS_MAX {
-        let detail =
-            format!("and valueConditions of all data types of an account hold at most {PATTERNS_MAX} patterns");
-        return Err(invalid("keyConditions", detail).into());
+async fn expect_room(
+    deps: &Deps,
+    caller: &Caller,
+    all: &[DataType],
+    wanted: &DataType,
+    rule: &CustomRule,
+) -> Result<(), Error> {
+    let all_hold = |what: String| -> Result<(), Error> {
+        let detail = format!("and valueConditions of all data types of an account hold at most {what}");
+        Err(invalid("keyConditions", detail).into())
+    };
+    let others = || all.iter().filter(|known| known.name != wanted.name);
+    let before = all.iter().find(|known| known.name == wanted.name);
+    let text = wanted.text_bytes();
+    // What is there may stay, and become less.
+    if before.is_none_or(|before| text > before.text_bytes())
+        && others().map(DataType::text_bytes).sum::<usize>() + text > TEXT_BYTES_MAX
+    {
+        return all_hold(format!("{TEXT_BYTES_MAX} bytes"));
+    }
+    if wanted.patterns() == 0 {
+        return Ok(());
+    }
+    if others().map(DataType::patterns).sum::<usize>() + wanted.patterns() > PATTERNS_MAX {
+        return all_hold(format!("{PATTERNS_MAX} patterns"));
+    }
+    if wanted.active {
+        let known = detectors(deps).await?;
+        if known.pattern_bytes(caller.account_id, &wanted.name) + rule.pattern_bytes() > PATTERN_BYTES_MAX {
+            return all_hold(format!("patterns of {PATTERN_BYTES_MAX} bytes when they are compiled"));
+        }
     }
     Ok(())
 }

@@ -105,8 +105,7 @@ async fn checked(deps: &Deps, caller: &Caller, mut place: ParameterId) -> Result
         }
         text::no_nul(member, value)?;
         if value.chars().count() > TEXT_CHARACTERS_MAX {
-            let error = portolan_api::Error::new(Reason::TextTooLong);
-            return Err(error.with("member", member).with("limit", TEXT_CHARACTERS_MAX).into());
+            return Err(text::text_too_long(member, TEXT_CHARACTERS_MAX).into());
         }
     }
     place.method = place.method.to_ascii_uppercase();

@@ -25,6 +25,16 @@ pub async fn conditions(tx: &mut Tx, account_id: AccountId) -> Result<Vec<(Colle
         .collect()
 }
 
+const COUNT_CHARACTERS: &str = "SELECT CAST(COALESCE(SUM(LENGTH(conditions)), 0) AS BIGINT) AS characters \
+     FROM collections WHERE account_id = $1 AND kind = 'API_GROUP' AND deleted_at IS NULL";
+
+/// Characters of the stored conditions of all groups of an account.
+pub async fn text_characters(tx: &mut Tx, account_id: AccountId) -> Result<usize, Error> {
+    let row = tx.fetch_optional(COUNT_CHARACTERS, args![account_id]).await?;
+    let characters = row.map(|row| row.get::<i64>("characters")).transpose()?.unwrap_or_default();
+    Ok(usize::try_from(characters).unwrap_or_default())
+}
+
 const SELECT_ALL_CONDITIONS: &str = "SELECT account_id, collection_id, conditions FROM collections \
      WHERE kind = 'API_GROUP' AND deleted_at IS NULL AND conditions IS NOT NULL ORDER BY account_id, collection_id";
 

@@ -466,3 +466,43 @@ pub async fn groups_and_their_patterns_have_an_end(test: TestDb) {
     assert!(added.is_err_and(|error| error.reason() == Some(Reason::ListTooLong)));
     group(&deps, &me, "Mine", Vec::new()).await.unwrap();
 }
+
+/// The memory of the patterns of an account and the text of its conditions have an end, however few groups they are in.
+pub async fn groups_take_bounded_memory(test: TestDb) {
+    let (deps, me, other) = (deps(&test).await, admin(ACCOUNT), admin(OTHER_ACCOUNT));
+    // Each takes more than half a MiB when it is compiled.
+    let large = condition("REGEX", "OR", r#"{"regex":"(?:\\w{1,5}-?){1,3}[a-z]"}"#);
+    let mut groups = 0;
+    let refused = loop {
+        match group(&deps, &me, &format!("P{groups}"), vec![large.clone(); 5]).await {
+            Ok(_) => groups += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused.reason(), Some(Reason::ListTooLong));
+    assert!((2..20).contains(&groups), "{groups}");
+    group(&deps, &other, "Other", vec![large; 5]).await.unwrap();
+
+    let collection = create(&deps, ACCOUNT, "Seen").await;
+    let endpoints = |from: usize, count: usize| -> Vec<EndpointId> {
+        (from..from + count).map(|n| id(collection.id.get(), "GET", &format!("/{n}{}", "a".repeat(1_500)))).collect()
+    };
+    let named = |endpoints: Vec<EndpointId>| {
+        let listed = endpoints
+            .iter()
+            .map(|id| serde_json::json!({"apiCollectionId": id.collection_id, "url": id.url, "method": id.method}));
+        let data = serde_json::json!({ "apiList": listed.collect::<Vec<_>>() });
+        condition("CUSTOM", "OR", &data.to_string())
+    };
+    let full = group(&deps, &me, "Full", vec![named(endpoints(0, 9_000))]).await.unwrap();
+    let refused = group(&deps, &me, "Next", vec![named(endpoints(0, 9_000))]).await.unwrap_err();
+    assert_eq!(refused.reason(), Some(Reason::TextTooLong));
+    group(&deps, &me, "By hand", Vec::new()).await.unwrap();
+    let add = async |count| {
+        let added = groups::add_endpoints(&deps, &me, Some("By hand".into()), Some(endpoints(0, count))).await;
+        added.map(drop).map_err(|error| error.reason())
+    };
+    assert_eq!(add(9_000).await, Err(Some(Reason::TextTooLong)));
+    add(10).await.unwrap();
+    groups::update(&deps, &me, full, vec![named(endpoints(0, 8_000))]).await.unwrap();
+}

@@ -199,6 +199,43 @@ pub async fn definitions_are_checked(test: TestDb) {
     assert!(data_types::create(&deps, &admin(ACCOUNT), "a/b", Changes::default()).await.is_err());
 }
 
+/// What the kinds of an account take of memory has an end, however few they are.
+pub async fn data_types_take_bounded_memory(test: TestDb) {
+    let deps = deps(&test).await;
+    let (me, other) = (admin(ACCOUNT), admin(OTHER_ACCOUNT));
+    // Each takes more than half a MiB when it is compiled.
+    let pattern = || Changes { value_conditions: one("REGEX", r"(?:\w{1,5}-?){1,3}[a-z]"), ..Changes::default() };
+    let mut kinds = 0;
+    let refused = loop {
+        match data_types::create(&deps, &me, &format!("P{kinds}"), pattern()).await {
+            Ok(_) => kinds += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused.reason(), Some(Reason::DataTypeInvalid));
+    assert!((10..100).contains(&kinds), "{kinds}");
+    data_types::create(&deps, &other, "P", pattern()).await.unwrap();
+    // One that is switched off takes none, and is not switched on again in place of another.
+    let active = |active| Changes { active: Some(active), ..Changes::default() };
+    data_types::update(&deps, &me, "P0", active(false)).await.unwrap();
+    data_types::create(&deps, &me, "NEXT", pattern()).await.unwrap();
+    assert!(data_types::update(&deps, &me, "P0", active(true)).await.is_err());
+
+    let set = |count: usize| {
+        let values = (0..count).map(|n| format!("{n:0900}")).collect();
+        let predicate = PredicateText { kind: "BELONGS_TO".to_owned(), value: String::new(), values };
+        let list = ConditionList { operator: String::new(), predicates: vec![predicate] };
+        Changes { value_conditions: Some(Some(list)), ..Changes::default() }
+    };
+    for name in ["SET1", "SET2"] {
+        data_types::create(&deps, &me, name, set(1_000)).await.unwrap();
+    }
+    let refused = data_types::create(&deps, &me, "SET3", set(1_000)).await.unwrap_err();
+    assert_eq!(refused.reason(), Some(Reason::DataTypeInvalid));
+    data_types::update(&deps, &me, "SET2", set(10)).await.unwrap();
+    data_types::create(&deps, &me, "SET3", set(900)).await.unwrap();
+}
+
 /// Request parameters whose values are hardly seen twice are told from those that everybody sends.
 pub async fn private_parameters_are_told_apart(test: TestDb) {
     let deps = deps(&test).await;

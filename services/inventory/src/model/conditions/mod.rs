@@ -15,14 +15,14 @@ use crate::model::{conditions::rule::Rule, endpoints::EndpointId, text::too_long
 /// Conditions of one group.
 const CONDITIONS_MAX: usize = 100;
 
-/// Those among them that hold a pattern, which takes up to a MiB.
+/// Those among them that hold a pattern.
 const PATTERNS_MAX: usize = 20;
 
-/// Lists of conditions that are kept compiled…
-const COMPILED_MAX: usize = 1_000;
+/// Lists of conditions that are kept understood…
+const KEPT_MAX: usize = 1_000;
 
-/// … and patterns in them.
-const COMPILED_PATTERNS_MAX: usize = 500;
+/// … and the bytes of their texts and compiled patterns.
+const KEPT_BYTES_MAX: usize = 64 << 20;
 
 /// Which endpoints a group shows: all conditions of AND must hold, and one of those of OR if there are any. Without
 /// conditions none is shown. Endpoints that were added by hand are shown beside these, whatever the others select.
@@ -48,16 +48,17 @@ impl Conditions {
         Ok(Self { list: written.into_iter().enumerate().map(read).collect::<Result<_, Error>>()? })
     }
 
-    /// How many of them hold a pattern.
-    pub fn patterns(&self) -> usize {
-        self.list.iter().filter(|condition| condition.has_pattern()).count()
+    /// How many of them hold a pattern, and the memory of these.
+    pub fn patterns(&self) -> (usize, usize) {
+        let patterns = self.list.iter().filter_map(Condition::pattern);
+        patterns.fold((0, 0), |(count, bytes), pattern| (count + 1, bytes + pattern.bytes()))
     }
 
-    /// Stored conditions, compiled once for as long as they stay in memory. One that cannot be understood matches nothing,
+    /// Stored conditions, understood once for as long as they stay in memory. One that cannot be understood matches nothing,
     /// so that a group shows less and never more than it was meant to; see [`Conditions::unreadable`].
     pub fn stored(json: &str) -> Arc<Self> {
-        static COMPILED: LazyLock<Mutex<HashMap<String, Arc<Conditions>>>> = LazyLock::new(Mutex::default);
-        let lock = || COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+        static KEPT: LazyLock<Mutex<HashMap<String, Arc<Conditions>>>> = LazyLock::new(Mutex::default);
+        let lock = || KEPT.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = lock().get(json) {
             return known.clone();
         }
@@ -65,12 +66,13 @@ impl Conditions {
         for reason in conditions.unreadable() {
             tracing::warn!(reason, "a stored condition of a group is skipped");
         }
-        let mut compiled = lock();
-        let patterns: usize = compiled.values().map(|known| known.patterns()).sum();
-        if compiled.len() >= COMPILED_MAX || patterns + conditions.patterns() > COMPILED_PATTERNS_MAX {
-            compiled.clear();
+        let bytes_of = |(text, known): (&str, &Self)| text.len() + known.patterns().1;
+        let mut kept = lock();
+        let bytes: usize = kept.iter().map(|(text, known)| bytes_of((text, known))).sum();
+        if kept.len() >= KEPT_MAX || bytes + bytes_of((json, &conditions)) > KEPT_BYTES_MAX {
+            kept.clear();
         }
-        compiled.insert(json.to_owned(), conditions.clone());
+        kept.insert(json.to_owned(), conditions.clone());
         conditions
     }
 

@@ -1,10 +1,9 @@
 use std::collections::BTreeSet;
 
 use portolan_api::{Error, Reason};
-use portolan_engine::{AccessType, AuthType, Method};
+use portolan_engine::{AccessType, AuthType, Method, Pattern};
 use portolan_ids::{CollectionId, NamedCollectionId};
 use portolan_record::URL_BYTES_MAX;
-use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -12,9 +11,6 @@ use crate::model::{collections::Tag, endpoints::EndpointId, text::too_long};
 
 /// Longest pattern or tag query.
 const TEXT_BYTES_MAX: usize = 4_096;
-
-/// Memory of a compiled pattern.
-const PATTERN_BYTES_MAX: usize = 1 << 20;
 
 /// Single endpoints of one group.
 pub const ENDPOINTS_MAX: usize = 10_000;
@@ -45,8 +41,8 @@ pub enum Operator {
 pub(crate) enum Rule {
     Custom(BTreeSet<EndpointId>),
     Method(Method),
-    Url(Regex),
-    Host(Regex),
+    Url(Pattern),
+    Host(Pattern),
     Tags(TagQuery),
     EndpointTags(TagQuery),
     Auth(BTreeSet<AuthType>),
@@ -102,9 +98,12 @@ pub struct Seen<'a> {
 }
 
 impl Condition {
-    /// Whether it holds a compiled pattern.
-    pub(super) fn has_pattern(&self) -> bool {
-        matches!(self.rule, Rule::Url(_) | Rule::Host(_))
+    /// Its compiled pattern, if it holds one.
+    pub(super) fn pattern(&self) -> Option<&Pattern> {
+        match &self.rule {
+            Rule::Url(pattern) | Rule::Host(pattern) => Some(pattern),
+            _ => None,
+        }
     }
 
     pub(super) fn unreadable(stored: Written, reason: String) -> Self {
@@ -246,7 +245,6 @@ pub fn method(name: &str) -> Option<Method> {
     name.eq_ignore_ascii_case(method.name()).then_some(method)
 }
 
-pub(crate) fn pattern(text: &str) -> Result<Regex, Error> {
-    let compiled = RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX).build();
-    compiled.map_err(|_| Reason::PatternInvalid.into())
+pub(crate) fn pattern(text: &str) -> Result<Pattern, Error> {
+    Pattern::anywhere(text).map_err(|_| Reason::PatternInvalid.into())
 }
