@@ -18,7 +18,10 @@ use crate::{
     catalogs::OneCatalog,
     migrations::TABLES,
     model::jobs::Task,
-    model::{data_types::DetectorSet, rules::Rules},
+    model::{
+        detectors::{DetectorSet, Versions},
+        rules::Rules,
+    },
     options::Options,
     store,
 };
@@ -79,8 +82,8 @@ pub(crate) struct Shared {
     pub policies: Mutex<HashMap<AccountId, (Instant, Arc<AccessPolicy>)>>,
     /// The raw URLs of the collection whose templates are being brought to other rules.
     pub retemplated: OneCatalog,
-    /// The detectors of all accounts, with the version of what they follow from.
-    pub detectors: tokio::sync::Mutex<Option<(i64, Arc<DetectorSet>)>>,
+    /// The detectors of all accounts, with the versions of what they follow from.
+    pub detectors: tokio::sync::Mutex<Option<(Versions, Arc<DetectorSet>)>>,
 }
 
 impl Deps {

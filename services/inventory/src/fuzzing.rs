@@ -22,8 +22,9 @@ use crate::{
     model::{
         collections::Tag,
         conditions::{Conditions, Seen, Written},
-        data_types::{DataType, Definition, DetectorSet, detectors_of, rule, unreadable},
+        data_types::{DataType, Definition, rule, unreadable},
         deltas::Target,
+        detectors::{DetectorSet, detectors_of},
         endpoints::EndpointId,
         keys,
         rules::Rules,

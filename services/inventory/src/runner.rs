@@ -12,7 +12,7 @@ use crate::{
     collections::removal,
     members,
     model::{
-        data_types::DetectorSet,
+        detectors::DetectorSet,
         jobs::{Cursor, Step, Task},
     },
     parameters::data_types,
@@ -42,7 +42,9 @@ impl Work for Deps {
             (Task::ApplyAccessTypes, _) => {
                 return Ok(Prepared::Policy(policies::at_this_moment(self, account_id).await?));
             }
-            (Task::ApplyTemplateRules, _) => return Ok(Prepared::Detectors(data_types::detectors(self).await?)),
+            (Task::ApplyTemplateRules, _) => {
+                return Ok(Prepared::Detectors(data_types::detectors_of(self, account_id).await?));
+            }
             // What a job has overwritten leaves the log of the database before the job ends.
             (Task::DeleteCollection { collection_id }, Cursor::Others) => {
                 peers::forget_collection(&self.peers, account_id, *collection_id).await?;

@@ -50,7 +50,7 @@ pub(crate) async fn stored(deps: &Deps, account_id: AccountId, endpoint: Endpoin
     let raws = raws_of(deps, account_id, &endpoint).await?;
     let keys: Vec<&str> = raws.iter().map(|raw| raw.key.as_str()).collect();
     let samples = store::samples::newest(&deps.db, account_id, endpoint.collection_id, &keys, SAMPLES_MAX).await?;
-    let detectors = data_types::detectors(deps).await?;
+    let detectors = data_types::detectors_of(deps, account_id).await?;
     let mask = |record: String| masking::masked_text(&record, detectors.of(account_id)).unwrap_or(record);
     let records: Vec<String> = samples.into_iter().map(|sample| mask(sample.record)).collect();
     Ok(Some(Calls { endpoint, group_ids: Vec::new(), records }).filter(|calls| !calls.records.is_empty()))
@@ -107,7 +107,7 @@ pub async fn list_sensitive(
     id: &EndpointId,
 ) -> Result<BTreeMap<String, Vec<ParameterKey>>, Error> {
     let mut found = BTreeMap::new();
-    let detectors = data_types::detectors(deps).await?;
+    let detectors = data_types::detectors_of(deps, caller.account_id).await?;
     let markings = markings::of_account(deps, caller.account_id).await?;
     for (_, id) in access::readable_endpoints(deps, caller, id).await? {
         let raws = raws_of(deps, caller.account_id, &id).await?;

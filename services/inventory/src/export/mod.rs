@@ -122,7 +122,7 @@ async fn load(
     for raw in raws {
         by_id.entry((raw.url.clone(), raw.method.clone())).or_default().push(raw);
     }
-    let detectors = data_types::detectors(deps).await?;
+    let detectors = data_types::detectors_of(deps, account_id).await?;
     let operations = by_id.into_iter().map(|((url, method), raws)| {
         let rows = raws.iter().flat_map(|raw| by_raw.remove(&raw.key).unwrap_or_default()).collect();
         let parameters = parameters::merge(detectors.of(account_id), &raws, rows);

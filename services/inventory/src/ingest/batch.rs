@@ -15,8 +15,8 @@ use portolan_runtime::now_s;
 use crate::{
     Error,
     model::{
-        data_types::DetectorSet,
         deltas::{Delta, Deltas, Target, concrete_url, merge},
+        detectors::DetectorSet,
         keys, masking,
         rules::Rules,
         samples::SAMPLES_MAX,

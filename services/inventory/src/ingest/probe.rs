@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 use crate::{
     Deps,
     ingest::batch,
-    model::{data_types::DetectorSet, rules::Rules},
+    model::{detectors::DetectorSet, rules::Rules},
 };
 
 /// The argument that makes a program of this package a probe.

@@ -1,11 +1,7 @@
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    sync::Arc,
-};
+use std::collections::HashSet;
 
 use portolan_api::{Error, Reason};
-use portolan_engine::{Conditions, CustomRule, CustomType, Detectors, PiiType, Position, Predicate, SubType};
-use portolan_ids::AccountId;
+use portolan_engine::{Conditions, CustomRule, CustomType, Position, Predicate, SubType};
 use serde::{Deserialize, Serialize};
 
 use crate::model::text;
@@ -167,77 +163,6 @@ pub(crate) fn set<T>(known: &mut T, wanted: Option<T>) {
     }
 }
 
-/// The detectors of every account.
-#[derive(Debug, Default)]
-pub struct DetectorSet {
-    pub(crate) common: Detectors,
-    pub(crate) accounts: HashMap<AccountId, Arc<OfAccount>>,
-}
-
-/// The detectors of one account, with the kinds that they follow from.
-#[derive(Debug)]
-pub struct OfAccount {
-    rows: Vec<DataType>,
-    /// By the name of the kind.
-    rules: HashMap<String, Arc<CustomRule>>,
-    detectors: Detectors,
-}
-
-impl OfAccount {
-    /// Patterns of kinds that are as before are not compiled again.
-    fn new(rows: Vec<DataType>, before: Option<&Self>) -> Self {
-        let same: HashMap<&str, &Definition> =
-            before.iter().flat_map(|before| &before.rows).map(|row| (row.name.as_str(), &row.definition)).collect();
-        // A definition was checked before it was stored; one that an older program stored is passed over.
-        let rule_of = |row: &DataType| {
-            let is_same = same.get(row.name.as_str()).is_some_and(|definition| **definition == row.definition);
-            let known = before.filter(|_| is_same).and_then(|before| before.rules.get(&row.name)).cloned();
-            Some((row.name.clone(), known.or_else(|| rule(row).ok().map(Arc::new))?))
-        };
-        let rules: HashMap<_, _> = rows.iter().filter(|row| !row.built_in && row.active).filter_map(rule_of).collect();
-        let detectors = detectors_of(&rows, rules.values().cloned().collect());
-        Self { rows, rules, detectors }
-    }
-}
-
-impl DetectorSet {
-    /// Those of an account; the built-in ones where it has none of its own.
-    pub fn of(&self, account_id: AccountId) -> &Detectors {
-        self.accounts.get(&account_id).map_or(&self.common, |own| &own.detectors)
-    }
-
-    /// Memory of the compiled patterns of an account, without those of one kind.
-    pub(crate) fn pattern_bytes(&self, account_id: AccountId, without: &str) -> usize {
-        let rules = self.accounts.get(&account_id).into_iter().flat_map(|own| &own.rules);
-        rules.filter(|(name, _)| *name != without).map(|(_, rule)| rule.pattern_bytes()).sum()
-    }
-
-    /// The same detectors where these accounts have these kinds; the patterns of kinds that are other than before are
-    /// compiled, which takes a while.
-    pub(crate) fn with(&self, by_account: BTreeMap<AccountId, Vec<DataType>>) -> Self {
-        let accounts = by_account.into_iter().map(|(account_id, rows)| {
-            let before = self.accounts.get(&account_id);
-            let known = before.filter(|known| known.rows == rows).cloned();
-            (account_id, known.unwrap_or_else(|| Arc::new(OfAccount::new(rows, before.map(|before| &**before)))))
-        });
-        Self { common: Detectors::default(), accounts: accounts.collect() }
-    }
-}
-
-pub(crate) fn detectors_of(rows: &[DataType], custom: Vec<Arc<CustomRule>>) -> Detectors {
-    let switched: HashMap<&str, bool> =
-        rows.iter().filter(|row| row.built_in).map(|row| (row.name.as_str(), row.active)).collect();
-    let active = PiiType::all().filter(|pii| switched.get(pii.name()).copied().unwrap_or(pii.is_active_by_default()));
-    let muted = switched.iter().filter(|(_, active)| !**active).filter_map(|(name, _)| SubType::from_name(name));
-    let redacted = rows.iter().filter(|row| row.built_in && row.definition.redacted);
-    let redacted = redacted.filter_map(|row| SubType::from_name(&row.name));
-    let set = rows.iter().filter(|row| row.built_in && row.definition.sensitivity_set).filter_map(|row| {
-        let definition = &row.definition;
-        Some((SubType::from_name(&row.name)?, definition.sensitive_always, positions(definition).unwrap_or_default()))
-    });
-    Detectors::new(active).with_custom(custom, muted).with_redacted(redacted).with_sensitivity(set)
-}
-
 /// A built-in kind as an account has switched it.
 pub(crate) fn switched(row: DataType, default: &DataType) -> DataType {
     let own = row.definition;
@@ -370,45 +295,4 @@ fn short(member: &str, value: &str) -> Result<(), Error> {
         return Err(invalid(member, format!("holds a text of more than {TEXT_CHARACTERS_MAX} characters")));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What one account changes costs no other account anything, and that one no more than the change.
-    #[test]
-    fn detectors_of_other_accounts_stay() {
-        let kind = |name: &str, value: &str| DataType {
-            name: name.to_owned(),
-            built_in: false,
-            active: true,
-            definition: Definition {
-                key_conditions: Some(ConditionList {
-                    operator: "OR".to_owned(),
-                    predicates: vec![PredicateText {
-                        kind: "REGEX".to_owned(),
-                        value: value.to_owned(),
-                        values: Vec::new(),
-                    }],
-                }),
-                ..Definition::default()
-            },
-            unreadable: None,
-            created_at: 0,
-            updated_at: 0,
-        };
-        let (one, two) = (AccountId(1), AccountId(2));
-        let first = DetectorSet::default().with([(one, vec![kind("A", "a")]), (two, vec![kind("B", "b")])].into());
-        let second = first.with([(one, vec![kind("A", "c")]), (two, vec![kind("B", "b")])].into());
-        assert!(Arc::ptr_eq(&first.accounts[&two], &second.accounts[&two]), "made anew for the change of another one");
-        assert!(!Arc::ptr_eq(&first.accounts[&one], &second.accounts[&one]));
-        let grown = second.with([(one, vec![kind("A", "c"), kind("D", "d")])].into());
-        let rule = |set: &DetectorSet, name: &str| set.accounts[&one].rules[name].clone();
-        assert!(Arc::ptr_eq(&rule(&second, "A"), &rule(&grown, "A")), "compiled again for a kind beside it");
-        assert!(!Arc::ptr_eq(&rule(&first, "A"), &rule(&second, "A")));
-        assert_eq!(grown.of(one).detect_text("d", "x").sub_type.name(), "D");
-        assert_eq!(second.with([(two, vec![kind("B", "b")])].into()).accounts.len(), 1, "an account without kinds");
-        assert_eq!(kind("A", "a").patterns(), 1);
-    }
 }

@@ -8,6 +8,8 @@ pub mod conditions;
 pub mod data_types;
 /// What records add to an endpoint.
 pub mod deltas;
+/// Which values of an account are of which kind.
+pub mod detectors;
 /// How specifications differ from each other and from calls.
 pub mod drift;
 /// Endpoints as they were called, and by their templates.

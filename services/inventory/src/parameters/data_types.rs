@@ -16,7 +16,8 @@ use crate::{
     Deps, Error, jobs,
     model::{
         collections::CollectionName,
-        data_types::{Changes, DataType, Definition, DetectorSet, built_in, invalid, positions, rule, switched},
+        data_types::{Changes, DataType, Definition, built_in, invalid, positions, rule, switched},
+        detectors::DetectorSet,
         jobs::Task,
         text,
     },
@@ -39,24 +40,46 @@ const PAGE_DEFAULT: usize = 200;
 
 const PAGE_MAX: usize = 1_000;
 
-/// The detectors as they are now. One small query tells whether anything changed.
+/// The detectors as they are now. One small query tells whether anything changed; then what changed is read.
 pub async fn detectors(deps: &Deps) -> Result<Arc<DetectorSet>, Error> {
     let version = store::data_types::version(&deps.db).await?;
     let mut kept = deps.shared.detectors.lock().await;
     if let Some((known, set)) = &*kept
-        && *known == version
+        && known.all == version
     {
         return Ok(set.clone());
     }
-    let mut by_account: BTreeMap<AccountId, Vec<DataType>> = BTreeMap::new();
-    for (account_id, row) in store::data_types::list_all(&deps.db).await? {
-        by_account.entry(account_id).or_default().push(row);
+    let versions = store::data_types::versions(&deps.db).await?;
+    let (known, before) = kept.as_ref().map(|(known, set)| (known, set.clone())).unzip();
+    let changed: Vec<AccountId> = match known.filter(|known| known.of_others() == versions.of_others()) {
+        Some(known) => {
+            let is_other = |(id, version): &(&AccountId, &i64)| known.accounts.get(*id) != Some(*version);
+            versions.accounts.iter().filter(is_other).map(|(id, _)| *id).collect()
+        }
+        // Nothing tells what another program has changed.
+        None => {
+            let all = store::data_types::accounts(&deps.db).await?.into_iter();
+            all.chain(versions.accounts.keys().copied()).collect()
+        }
+    };
+    let mut by_account = BTreeMap::new();
+    for account_id in changed {
+        by_account.insert(account_id, store::data_types::list(&deps.db, account_id).await?);
     }
-    // Patterns of hundreds of kinds would hold up the other tasks of this thread.
-    let before = kept.as_ref().map(|(_, set)| set.clone()).unwrap_or_default();
-    let made = tokio::task::spawn_blocking(move || Arc::new(before.with(by_account)));
-    let set = made.await.map_err(|error| Error::Internal(format!("the detectors of accounts: {error}")))?;
-    *kept = Some((version, set.clone()));
+    let set = Arc::new(before.unwrap_or_default().with(by_account));
+    *kept = Some((versions, set.clone()));
+    Ok(set)
+}
+
+/// The same, with those of an account at hand.
+pub async fn detectors_of(deps: &Deps, account_id: AccountId) -> Result<Arc<DetectorSet>, Error> {
+    let set = detectors(deps).await?;
+    if !set.is_made(account_id) {
+        // Patterns of hundreds of kinds would hold up the other tasks of this thread.
+        let set = set.clone();
+        let made = portolan_runtime::in_background(move || _ = set.of(account_id));
+        made.await.map_err(|error| Error::Internal(format!("the detectors of an account: {error}")))?;
+    }
     Ok(set)
 }
 
@@ -231,7 +254,7 @@ async fn expect_room(
         return all_hold(format!("{PATTERNS_MAX} patterns"));
     }
     if wanted.active {
-        let known = detectors(deps).await?;
+        let known = detectors_of(deps, caller.account_id).await?;
         if known.pattern_bytes(caller.account_id, &wanted.name) + rule.pattern_bytes() > PATTERN_BYTES_MAX {
             return all_hold(format!("patterns of {PATTERN_BYTES_MAX} bytes when they are compiled"));
         }

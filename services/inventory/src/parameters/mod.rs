@@ -52,7 +52,7 @@ pub async fn list(deps: &Deps, caller: &Caller, id: &EndpointId) -> Result<Vec<P
     let endpoint = EndpointId { url: first.url.clone(), method: first.method.clone(), ..id };
     let keys: Vec<&str> = raws.iter().map(|raw| raw.key.as_str()).collect();
     let rows = store::parameters::by_endpoints(&deps.db, caller.account_id, collection.id, &keys).await?;
-    let detectors = data_types::detectors(deps).await?;
+    let detectors = data_types::detectors_of(deps, caller.account_id).await?;
     let markings = markings::of_account(deps, caller.account_id).await?;
     let merged = merge(detectors.of(caller.account_id), &raws, rows);
     let wrap = |(key, mut seen)| {

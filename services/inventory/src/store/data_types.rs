@@ -2,7 +2,10 @@ use portolan_ids::AccountId;
 use portolan_store::{Db, Error, Row, Tx, args};
 
 use crate::{
-    model::data_types::{DataType, Definition},
+    model::{
+        data_types::{DataType, Definition},
+        detectors::Versions,
+    },
     store::endpoints::{json, to_json},
 };
 
@@ -19,8 +22,39 @@ pub async fn version(db: &Db) -> Result<i64, Error> {
     Ok(db.fetch_optional(SELECT_VERSION, args![]).await?.map(|row| row.get("next_id")).transpose()?.unwrap_or_default())
 }
 
-const RAISE_VERSION: &str = "INSERT INTO inventory_sequences (name, next_id) VALUES ('data_types', 1) \
+const SELECT_VERSIONS: &str = "SELECT name, next_id FROM inventory_sequences WHERE name = 'data_types' \
+     OR name LIKE 'data_types/%'";
+
+/// The version, and that of each account which has changed its kinds, all of one moment.
+pub async fn versions(db: &Db) -> Result<Versions, Error> {
+    let mut versions = Versions::default();
+    for row in db.fetch_all(SELECT_VERSIONS, args![]).await? {
+        let (name, version) = (row.get::<String>("name")?, row.get("next_id")?);
+        match name.strip_prefix(OF_ACCOUNT).map(str::parse) {
+            Some(Ok(account_id)) => _ = versions.accounts.insert(AccountId(account_id), version),
+            _ => versions.all = version,
+        }
+    }
+    Ok(versions)
+}
+
+/// Before the id of an account, the name of its version.
+const OF_ACCOUNT: &str = "data_types/";
+
+const RAISE_VERSION: &str = "INSERT INTO inventory_sequences (name, next_id) VALUES ($1, 1) \
      ON CONFLICT (name) DO UPDATE SET next_id = inventory_sequences.next_id + 1";
+
+async fn raise_versions(tx: &mut Tx, account_id: AccountId) -> Result<(), Error> {
+    tx.execute(RAISE_VERSION, args!["data_types"]).await?;
+    tx.execute(RAISE_VERSION, args![format!("{OF_ACCOUNT}{account_id}")]).await.map(drop)
+}
+
+const SELECT_ACCOUNTS: &str = "SELECT DISTINCT account_id FROM data_types";
+
+/// Accounts with kinds of their own, or switches of built-in ones.
+pub async fn accounts(db: &Db) -> Result<Vec<AccountId>, Error> {
+    db.fetch_all(SELECT_ACCOUNTS, args![]).await?.iter().map(|row| row.get("account_id")).collect()
+}
 
 const SELECT_ALL: &str = select!("ORDER BY account_id, name");
 
@@ -49,7 +83,7 @@ const INSERT: &str = "INSERT INTO data_types \
 /// False when the name is taken.
 pub async fn insert(tx: &mut Tx, account_id: AccountId, wanted: &DataType) -> Result<bool, Error> {
     let inserted = write(tx, INSERT, account_id, wanted).await? == 1;
-    tx.execute(RAISE_VERSION, args![]).await?;
+    raise_versions(tx, account_id).await?;
     Ok(inserted)
 }
 
@@ -60,7 +94,7 @@ const SAVE: &str = "INSERT INTO data_types \
 
 pub async fn save(tx: &mut Tx, account_id: AccountId, wanted: &DataType) -> Result<(), Error> {
     write(tx, SAVE, account_id, wanted).await?;
-    tx.execute(RAISE_VERSION, args![]).await.map(drop)
+    raise_versions(tx, account_id).await
 }
 
 const DELETE: &str = "DELETE FROM data_types WHERE account_id = $1 AND name = $2";
@@ -68,7 +102,7 @@ const DELETE: &str = "DELETE FROM data_types WHERE account_id = $1 AND name = $2
 /// False when there is none.
 pub async fn delete(tx: &mut Tx, account_id: AccountId, name: &str) -> Result<bool, Error> {
     let deleted = tx.execute(DELETE, args![account_id, name]).await? == 1;
-    tx.execute(RAISE_VERSION, args![]).await?;
+    raise_versions(tx, account_id).await?;
     Ok(deleted)
 }
 

@@ -37,7 +37,7 @@ mod tests {
     use portolan_record::Record;
 
     use super::*;
-    use crate::{ingest::batch, model::data_types::DetectorSet};
+    use crate::{ingest::batch, model::detectors::DetectorSet};
 
     fn deltas(urls: &[String]) -> Deltas {
         let stored = |url: &String| {

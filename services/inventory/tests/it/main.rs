@@ -84,6 +84,7 @@ portolan_testkit::suite! {
     sensitive::data_types_are_applied_at_ingest,
     sensitive::built_in_types_are_switched,
     sensitive::definitions_are_checked,
+    sensitive::changes_of_kinds_are_seen,
     sensitive::data_types_take_bounded_memory,
     sensitive::private_parameters_are_told_apart,
     openapi::pages_follow_each_other,

@@ -199,6 +199,31 @@ pub async fn definitions_are_checked(test: TestDb) {
     assert!(data_types::create(&deps, &admin(ACCOUNT), "a/b", Changes::default()).await.is_err());
 }
 
+/// A change counts from the next record on, whoever made it: a program of before tells of all accounts together that
+/// something has changed, and not of which.
+pub async fn changes_of_kinds_are_seen(test: TestDb) {
+    let deps = deps(&test).await;
+    let kind = async |account_id: AccountId| {
+        let detectors = data_types::detectors(&deps).await.unwrap();
+        detectors.of(account_id).detect_text("a", "L-123456").sub_type.name()
+    };
+    assert_eq!(kind(ACCOUNT).await, "GENERIC");
+    let wanted = |pattern| Changes { value_conditions: one("REGEX", pattern), ..Changes::default() };
+    data_types::create(&deps, &admin(ACCOUNT), "LOYALTY", wanted("L-[0-9]{6}")).await.unwrap();
+    assert_eq!((kind(ACCOUNT).await, kind(OTHER_ACCOUNT).await), ("LOYALTY", "GENERIC"));
+    data_types::create(&deps, &admin(OTHER_ACCOUNT), "LETTER", wanted("L.*")).await.unwrap();
+    assert_eq!((kind(ACCOUNT).await, kind(OTHER_ACCOUNT).await), ("LOYALTY", "LETTER"));
+    let mut tx = deps.db.begin().await.unwrap();
+    let switch = "UPDATE data_types SET active = $1 WHERE name = 'LOYALTY'";
+    tx.execute(switch, portolan_store::args![false]).await.unwrap();
+    let raise = "UPDATE inventory_sequences SET next_id = next_id + 1 WHERE name = 'data_types'";
+    tx.execute(raise, portolan_store::args![]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!((kind(ACCOUNT).await, kind(OTHER_ACCOUNT).await), ("GENERIC", "LETTER"));
+    data_types::delete(&deps, &admin(OTHER_ACCOUNT), "LETTER").await.unwrap();
+    assert_eq!(kind(OTHER_ACCOUNT).await, "GENERIC");
+}
+
 /// What the kinds of an account take of memory has an end, however few they are.
 pub async fn data_types_take_bounded_memory(test: TestDb) {
     let deps = deps(&test).await;
