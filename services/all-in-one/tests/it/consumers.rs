@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     identity_team::Person,
-    isolation::tenant,
+    isolation::{other_tenant_is_served, tenant},
     server::{PATIENCE, Server},
 };
 
@@ -145,4 +145,96 @@ pub async fn no_receiver_silences_another(test: TestDb) {
     wait_for(&calls, "sound", 2).await;
     server.post("/api/getAllCollections", json!({})).await.expect(200);
     assert!(!calls.lock().unwrap().contains_key("push/unreadable"));
+}
+
+/// Jobs of these kinds, by service.
+const JOBS: [(&str, &[&str]); 2] = [
+    (
+        "inventory",
+        &[
+            "delete-collection",
+            "redact-collection",
+            "compute-groups",
+            "apply-access-types",
+            "reset-collection-access-types",
+            "apply-template-rules",
+        ],
+    ),
+    ("imports", &["import", "import-url", "export-postman", "import-postman-workspace", "delete-upload", "approve"]),
+];
+
+/// Arguments, cursor and collection of jobs that no version of today writes.
+fn hostile_jobs() -> [(&'static str, String, &'static str, i64); 6] {
+    let plain = || "{}".to_owned();
+    [
+        ("an older form", r#"{"collection":1}"#.to_owned(), "null", 0),
+        ("truncated", r#"{"collection_id":"#.to_owned(), "null", 0),
+        ("a hostile size", format!(r#"{{"collection_id":0,"x":"{}"}}"#, "x".repeat(5 << 20)), "[", 0),
+        ("deep", "[".repeat(100_000), "null", 0),
+        ("an unknown cursor", plain(), r#"{"somewhere":1}"#, 0),
+        ("an id beyond its type", plain(), "null", 1 << 40),
+    ]
+}
+
+/// Stored jobs of every kind that nobody can read end, each with a reason, and keep nobody's work waiting, also after a
+/// kill in the middle.
+pub async fn no_stored_job_stops_another(test: TestDb) {
+    let server = Server::start(&test).await;
+    let other = tenant(&server, &test).await;
+    let insert = "INSERT INTO jobs (service, account_id, job_id, kind, arguments, subject, collection_id, state, \
+                  active_name, cursor, created_at, updated_at) \
+                  VALUES ($1, $2, $3, $4, $5, $6, $7, 'PENDING', $3, $8, 1, 1)";
+    for (service, kinds) in JOBS {
+        let db = test.store.service(service).await.unwrap();
+        for kind in kinds.iter().chain(&["fax"]) {
+            for (form, arguments, cursor, collection_id) in hostile_jobs() {
+                let job_id = uuid::Uuid::now_v7().to_string();
+                let arguments = arguments.replacen('{', &format!(r#"{{"kind":"{kind}","#), 1).replace(",}", "}");
+                let row = args![service, ACCOUNT, job_id, kind.to_string(), arguments, form, collection_id, cursor];
+                db.execute(insert, row).await.unwrap();
+            }
+        }
+    }
+    let work = async |person: &Person<'_>, round: usize| {
+        let conditions = json!([{"type": "METHOD", "operator": "AND", "data": {"method": "GET"}}]);
+        let group = json!({"collectionName": format!("Group {round}"), "conditions": conditions});
+        person.post("/api/createCustomCollection", group).await.expect(200);
+        other_tenant_is_served(person.server, person, round).await;
+    };
+    work(&other, 0).await;
+    let data_dir = server.kill().await;
+    let server = Server::start_in(&test, data_dir).await;
+    let other = Person::log_in(&server, "other@example.org", PASSWORD).await;
+    work(&other, 1).await;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let mut waiting = 0;
+        for (service, _) in JOBS {
+            let db = test.store.service(service).await.unwrap();
+            // One that the killed process worked on waits for the end of its lease.
+            let count = "SELECT CAST(COUNT(*) AS BIGINT) AS waiting FROM jobs WHERE service = $1 AND account_id = $2 \
+                         AND active_name IS NOT NULL AND lease_owner = ''";
+            let row = db.fetch_one(count, args![service, ACCOUNT]).await.unwrap();
+            waiting += row.get::<i64>("waiting").unwrap();
+        }
+        if waiting == 0 {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{waiting} hostile jobs wait");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    for (service, _) in JOBS {
+        let db = test.store.service(service).await.unwrap();
+        let rows = "SELECT kind, subject, state, error FROM jobs WHERE service = $1 AND account_id = $2 \
+                    AND active_name IS NULL";
+        for row in db.fetch_all(rows, args![service, ACCOUNT]).await.unwrap() {
+            let text = |name| row.get::<Option<String>>(name).unwrap().unwrap_or_default();
+            let (state, reason) = (text("state"), text("error"));
+            // What has more members than are known today may be read.
+            let is_read = state == "SUCCEEDED" && text("subject") == "an older form";
+            let is_told = state == "FAILED" && reason.starts_with("The job cannot be read: ");
+            assert!(is_read || is_told, "{service} {} {}: {state} {reason}", text("kind"), text("subject"));
+        }
+    }
+    work(&other, 2).await;
 }

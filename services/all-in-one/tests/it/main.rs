@@ -151,6 +151,7 @@ portolan_testkit::suite! {
     isolation::no_setting_stops_ingest,
     poison::no_stored_event_stops_its_topic,
     consumers::no_receiver_silences_another,
+    consumers::no_stored_job_stops_another,
     poison::no_stored_setting_harms_what_stands_beside_it,
     isolation::what_is_set_aside_is_seen_and_replayed,
     isolation::two_streams_of_one_length_are_told_apart,
