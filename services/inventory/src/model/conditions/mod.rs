@@ -21,8 +21,8 @@ const PATTERNS_MAX: usize = 20;
 /// Lists of conditions that are kept understood…
 const KEPT_MAX: usize = 1_000;
 
-/// … and the bytes of their texts and compiled patterns.
-const KEPT_BYTES_MAX: usize = 64 << 20;
+/// … and the memory of them.
+const KEPT_BYTES_MAX: usize = 128 << 20;
 
 /// Which endpoints a group shows: all conditions of AND must hold, and one of those of OR if there are any. Without
 /// conditions none is shown. Endpoints that were added by hand are shown beside these, whatever the others select.
@@ -66,10 +66,11 @@ impl Conditions {
         for reason in conditions.unreadable() {
             tracing::warn!(reason, "a stored condition of a group is skipped");
         }
-        let bytes_of = |(text, known): (&str, &Self)| text.len() + known.patterns().1;
+        // The text, and what it says, which takes some three times as much.
+        let bytes_of = |text: &str, known: &Self| 4 * text.len() + known.patterns().1;
         let mut kept = lock();
-        let bytes: usize = kept.iter().map(|(text, known)| bytes_of((text, known))).sum();
-        if kept.len() >= KEPT_MAX || bytes + bytes_of((json, &conditions)) > KEPT_BYTES_MAX {
+        let bytes: usize = kept.iter().map(|(text, known)| bytes_of(text, known)).sum();
+        if kept.len() >= KEPT_MAX || bytes + bytes_of(json, &conditions) > KEPT_BYTES_MAX {
             kept.clear();
         }
         kept.insert(json.to_owned(), conditions.clone());
