@@ -172,23 +172,17 @@ pub async fn strangers_send_small_messages(test: TestDb) {
     let stream = TcpStream::connect(&server.grpc).await.unwrap();
     let (client, connection) = h2::client::Builder::new().handshake::<_, Bytes>(stream).await.unwrap();
     tokio::spawn(connection);
-    let services = portolan_api::descriptors().services().collect::<Vec<_>>();
-    let methods = services.iter().flat_map(|service| service.methods().collect::<Vec<_>>());
-    let paths = methods.map(|method| format!("/{}/{}", method.parent_service().full_name(), method.name()));
-    let is_public = |path: &String| portolan_api::policy(path).is_some_and(|policy| policy.who == Who::Public);
-    let mut open: Vec<_> = paths.filter(is_public).collect();
+    let public = portolan_api::policies().values().filter(|policy| policy.who == Who::Public);
+    let mut open: Vec<_> = public.map(|policy| policy.path.as_str()).collect();
     assert!(open.len() > 3, "{open:?}");
     // Beside the contract of the product itself.
-    open.extend(
-        [
-            "/envoy.service.auth.v3.Authorization/Check",
-            "/grpc.health.v1.Health/Check",
-            "/grpc.health.v1.Health/Watch",
-            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-        ]
-        .map(str::to_owned),
-    );
+    open.extend([
+        "/envoy.service.auth.v3.Authorization/Check",
+        "/grpc.health.v1.Health/Check",
+        "/grpc.health.v1.Health/Watch",
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    ]);
     for path in open {
         let asked = status_of_a_large_message(&client, format!("http://{}{path}", server.grpc));
         let status = timeout(PATIENCE, asked).await.unwrap_or_else(|_| panic!("{path} waits for the rest"));

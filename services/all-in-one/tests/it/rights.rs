@@ -63,7 +63,8 @@ pub async fn every_rpc_that_can_carry_rights_is_known(_: TestDb) {
     }
 }
 
-fn method(path: &str) -> MethodDescriptor {
+/// The RPC of this path.
+pub fn method(path: &str) -> MethodDescriptor {
     let (service, method) = path[1..].split_once('/').unwrap();
     let service = descriptors().get_service_by_name(service).unwrap();
     service.methods().find(|candidate| candidate.name() == method).unwrap()

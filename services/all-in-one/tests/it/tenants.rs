@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use portolan_api::{
-    Error, Who, descriptors, policies,
+    Error, Who, policies,
     prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value, prost::Message as _},
 };
 use portolan_store::args;
@@ -11,6 +11,7 @@ use tonic::transport::Channel;
 
 use crate::{
     guards::{Headers, call, exempt},
+    rights::method,
     roles::{Person, create, identity},
     server::{Server, har},
 };
@@ -95,9 +96,7 @@ async fn sweep(server: &Server, headers: &Headers, names: [&Names; 2], check: &s
     let (mut count, mut wrong) = (0, Vec::new());
     let policies: BTreeMap<_, _> = policies().iter().collect();
     for policy in policies.values().filter(|policy| !matches!(policy.who, Who::Public | Who::Internal)) {
-        let (service, method) = policy.path[1..].split_once('/').unwrap();
-        let service = descriptors().get_service_by_name(service).unwrap();
-        let method = service.methods().find(|candidate| candidate.name() == method).unwrap();
+        let method = method(&policy.path);
         let mut outcomes = Vec::new();
         for names in names {
             let request = names.fill(method.input(), 0).encode_to_vec();

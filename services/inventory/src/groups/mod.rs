@@ -56,8 +56,9 @@ pub async fn create(
     written: Vec<Written>,
 ) -> Result<(Collection, JobId), Error> {
     let conditions = understood(deps, caller, written).await?;
-    expect_room(deps, caller, None, conditions.clone()).await?;
-    let new = NewCollection { name, kind: Some(GROUP_KIND), conditions: Some(conditions.to_json()) };
+    let text = conditions.to_json();
+    expect_room(deps, caller, None, conditions.patterns(), text.len()).await?;
+    let new = NewCollection { name, kind: Some(GROUP_KIND), conditions: Some(text) };
     let group = collections::insert(deps, caller, new).await?;
     Ok((group, find_members(deps, caller.account_id).await?))
 }
@@ -75,7 +76,7 @@ pub async fn update(
 ) -> Result<JobId, Error> {
     let understood = understood(deps, caller, written).await?;
     access::writable(deps, caller, group_id).await?;
-    expect_room(deps, caller, Some(group_id), understood.clone()).await?;
+    expect_room(deps, caller, Some(group_id), understood.patterns(), 0).await?;
     change(deps, caller, group_id, |known| {
         let mut conditions = understood.clone();
         conditions.keep_by_hand(&Conditions::stored(known));
@@ -103,9 +104,10 @@ pub async fn add_endpoints(
         Some(_) => return Err(Reason::GroupInvalidToAdd.into()),
         None => {
             let name = CollectionName::parse(name)?;
-            expect_room(deps, caller, None, Conditions::default()).await?;
-            let conditions = Some(Conditions::default().to_json());
-            collections::insert(deps, caller, NewCollection { name, kind: Some(GROUP_KIND), conditions }).await?
+            let conditions = Conditions::default().to_json();
+            expect_room(deps, caller, None, (0, 0), conditions.len()).await?;
+            let new = NewCollection { name, kind: Some(GROUP_KIND), conditions: Some(conditions) };
+            collections::insert(deps, caller, new).await?
         }
     };
     if endpoints.is_empty() {
@@ -145,7 +147,8 @@ pub async fn remove_endpoints(
     find_members(deps, caller.account_id).await.map(Some)
 }
 
-/// Each record of an account is held against the conditions of all its groups, so there is an end of them.
+/// Each record of an account is held against the conditions of all its groups, so there is an end of them. What is wanted
+/// has so many patterns, with the memory of these, and, for a new group, so many bytes of text.
 ///
 /// # Errors
 /// `LIST_TOO_LONG` when the account has too many groups with a new one, or patterns with these; `TEXT_TOO_LONG` when the
@@ -154,35 +157,34 @@ async fn expect_room(
     deps: &Deps,
     caller: &Caller,
     changed: Option<CollectionId>,
-    wanted: Conditions,
+    (count, bytes): (usize, usize),
+    text: usize,
 ) -> Result<(), Error> {
     let mut tx = deps.db.begin_read().await?;
     let mut others = store::groups::conditions(&mut tx, caller.account_id).await?;
     if changed.is_none() {
-        expect_text(&mut tx, caller.account_id, wanted.to_json().len()).await?;
+        expect_text(&mut tx, caller.account_id, text).await?;
     }
     tx.rollback().await?;
     others.retain(|(id, _)| Some(*id) != changed);
     if changed.is_none() && others.len() >= GROUPS_MAX {
         return Err(too_long("groups of one account", GROUPS_MAX).into());
     }
-    let fits = tokio::task::spawn_blocking(move || {
-        let (count, bytes) = wanted.patterns();
-        if count == 0 {
-            return Ok(());
-        }
+    if count == 0 {
+        return Ok(());
+    }
+    let counted = tokio::task::spawn_blocking(move || {
         let of_others = others.iter().map(|(_, conditions)| Conditions::stored(conditions).patterns());
-        let (count, bytes) = of_others.fold((count, bytes), |all, other| (all.0 + other.0, all.1 + other.1));
-        if count > PATTERNS_MAX {
-            return Err(too_long("patterns in the groups of one account", PATTERNS_MAX));
-        }
-        if bytes > PATTERN_BYTES_MAX {
-            return Err(too_long("patterns in the groups of one account, compiled into bytes,", PATTERN_BYTES_MAX));
-        }
-        Ok(())
+        of_others.fold((count, bytes), |all, other| (all.0 + other.0, all.1 + other.1))
     });
-    let fits = fits.await.map_err(|error| Error::Internal(format!("counting patterns: {error}")))?;
-    Ok(fits?)
+    let (count, bytes) = counted.await.map_err(|error| Error::Internal(format!("counting patterns: {error}")))?;
+    if count > PATTERNS_MAX {
+        return Err(too_long("patterns in the groups of one account", PATTERNS_MAX).into());
+    }
+    if bytes > PATTERN_BYTES_MAX {
+        return Err(too_long("patterns in the groups of one account, compiled into bytes,", PATTERN_BYTES_MAX).into());
+    }
+    Ok(())
 }
 
 /// Expects that the conditions of all groups of an account are not too long with so much more.
