@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::{Any, pool::PoolConnection};
-
-use crate::{Error, Row, turns::Turn};
+use crate::{Error, Row, pool::Lease};
 
 /// Other processes on the same file hold its write lock for one transaction at a time.
 pub(crate) const BUSY_TIMEOUT_MS: u32 = 5_000;
@@ -20,15 +18,17 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(150);
 
 /// Writes what the log holds into the file and cuts the log off; `false` where a read holds it. Seen to its end even when
 /// nobody waits for it any more: the connection must not go back with another wait than it came with.
-pub(crate) async fn truncate(connection: PoolConnection<Any>, turn: Turn) -> Result<bool, Error> {
+pub(crate) async fn truncate(mut lease: Lease) -> Result<bool, Error> {
     let work = async move {
-        let (_turn, mut connection) = (turn, connection);
         let busy_timeout = |ms: u32| sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA busy_timeout = {ms}")));
-        busy_timeout(WAIT_MS).execute(&mut *connection).await?;
-        let truncated = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
-        if let Err(error) = busy_timeout(BUSY_TIMEOUT_MS).execute(&mut *connection).await {
-            connection.close_on_drop();
-            return Err(error.into());
+        busy_timeout(WAIT_MS).execute(&mut *lease).await?;
+        let truncated = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *lease).await;
+        match busy_timeout(BUSY_TIMEOUT_MS).execute(&mut *lease).await {
+            Ok(_) => lease.give_back(),
+            Err(error) => {
+                lease.close();
+                return Err(error.into());
+            }
         }
         Row(truncated?).get::<i64>(0).map(|is_busy| is_busy == 0)
     };

@@ -1,14 +1,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyPool, Error as DriverError, SqlSafeStr as _, Transaction};
+use sqlx::Error as DriverError;
 
 use crate::checkpoint;
-use crate::driver::ACQUIRE_TIMEOUT;
 use crate::fault::Kind;
+use crate::pool::{Begun, Pool};
 use crate::reach::Reach;
-use crate::turns::{Turn, Turns};
 use crate::tx::{Mode, Tx};
 use crate::{Dialect, Error, Faults, Row, Sql, Value, fault, value};
 
@@ -38,27 +36,6 @@ struct Shared {
 pub(crate) struct Pools {
     pub writer: Pool,
     pub readers: Pool,
-}
-
-/// Connections, and who is next at them.
-#[derive(Clone)]
-pub(crate) struct Pool {
-    pub connections: AnyPool,
-    turns: Arc<Turns>,
-}
-
-impl Pool {
-    pub fn new(connections: AnyPool) -> Self {
-        let turns = Turns::new(connections.options().get_max_connections());
-        Self { connections, turns }
-    }
-
-    /// A connection, and the place that is to be kept as long as it.
-    async fn acquire(&self) -> Result<(PoolConnection<Any>, Turn), DriverError> {
-        let turn = tokio::time::timeout(ACQUIRE_TIMEOUT, self.turns.take());
-        let turn = turn.await.map_err(|_| DriverError::PoolTimedOut)?;
-        Ok((self.connections.acquire().await?, turn))
-    }
 }
 
 /// Free space in bytes below which no write of any size can be promised.
@@ -108,7 +85,7 @@ impl Db {
     /// Whether others wait for the connection of a write that is under way: on SQLite there is one for all services of a
     /// process, on Postgres a service has several.
     pub fn is_awaited(&self) -> bool {
-        self.shared.pools.writer.turns.are_awaited()
+        self.shared.pools.writer.is_awaited()
     }
 
     /// The name this handle was opened for.
@@ -160,12 +137,9 @@ impl Db {
             Mode::Write => &shared.pools.writer,
             Mode::Read => &shared.pools.readers,
         };
-        let (connection, turn) = self.reaching(pool.acquire()).await?;
-        // A caller that goes away in the middle must not leave a transaction behind of which the driver does not know: the
-        // next user of the connection would be in it. So it is begun to its end, and rolled back where nobody waits.
-        let begun = tokio::spawn(Transaction::begin(connection, Some(statement.into_sql_str())));
-        let transaction = self.reaching(async { begun.await.unwrap_or(Err(DriverError::WorkerCrashed)) }).await?;
-        Ok(Tx::new(transaction, turn, shared.dialect, shared.faults.clone(), shared.reach.clone()))
+        let lease = self.reaching(pool.acquire()).await?;
+        let begun = self.reaching(Begun::begin(lease, statement)).await?;
+        Ok(Tx::new(begun, shared.dialect, shared.faults.clone(), shared.reach.clone()))
     }
 
     /// Runs one writing statement in its own transaction and returns the number of rows it touched.
@@ -176,9 +150,10 @@ impl Db {
         let sql = sql.into().into_driver();
         let args = value::into_driver(args)?;
         self.shared.faults.pass(fault::EXECUTE).await?;
-        let (mut connection, _turn) = self.reaching(self.shared.pools.writer.acquire()).await?;
-        let outcome = self.reaching(sqlx::query_with(sql, args).execute(&mut *connection)).await;
+        let mut lease = self.reaching(self.shared.pools.writer.acquire()).await?;
+        let outcome = self.reaching(sqlx::query_with(sql, args).execute(&mut *lease)).await;
         let done = outcome.map_err(Error::while_committing)?;
+        lease.give_back();
         match self.shared.faults.strike(fault::COMMITTED) {
             Some(Kind::Fail | Kind::LoseConnection) => Err(fault::injected(fault::COMMITTED).while_committing()),
             _ => Ok(done.rows_affected()),
@@ -190,8 +165,9 @@ impl Db {
         let sql = sql.into().into_driver();
         let args = value::into_driver(args)?;
         self.shared.faults.pass(fault::FETCH).await?;
-        let (mut connection, _turn) = self.reaching(self.shared.pools.readers.acquire()).await?;
-        let rows = self.reaching(sqlx::query_with(sql, args).fetch_all(&mut *connection)).await?;
+        let mut lease = self.reaching(self.shared.pools.readers.acquire()).await?;
+        let rows = self.reaching(sqlx::query_with(sql, args).fetch_all(&mut *lease)).await?;
+        lease.give_back();
         Ok(rows.into_iter().map(Row).collect())
     }
 
@@ -200,8 +176,10 @@ impl Db {
         let sql = sql.into().into_driver();
         let args = value::into_driver(args)?;
         self.shared.faults.pass(fault::FETCH).await?;
-        let (mut connection, _turn) = self.reaching(self.shared.pools.readers.acquire()).await?;
-        Ok(self.reaching(sqlx::query_with(sql, args).fetch_optional(&mut *connection)).await?.map(Row))
+        let mut lease = self.reaching(self.shared.pools.readers.acquire()).await?;
+        let row = self.reaching(sqlx::query_with(sql, args).fetch_optional(&mut *lease)).await?;
+        lease.give_back();
+        Ok(row.map(Row))
     }
 
     /// The first row of a query that always has one.
@@ -242,8 +220,8 @@ impl Db {
         }
         for _ in 0..checkpoint::TRIES {
             self.shared.faults.pass(fault::EXECUTE).await?;
-            let (connection, turn) = self.reaching(self.shared.pools.writer.acquire()).await?;
-            if checkpoint::truncate(connection, turn).await? {
+            let lease = self.reaching(self.shared.pools.writer.acquire()).await?;
+            if checkpoint::truncate(lease).await? {
                 return Ok(());
             }
             tokio::time::sleep(checkpoint::PAUSE).await;

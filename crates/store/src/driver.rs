@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::any::AnyConnectOptions;
-use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _};
+use sqlx::ConnectOptions as _;
 
 use crate::Error;
 
@@ -21,24 +21,6 @@ pub struct Usage {
     pub idle: u32,
     /// Connections that may be open.
     pub max: u32,
-}
-
-impl Usage {
-    pub(crate) fn of(service: &str, pool: &AnyPool) -> Self {
-        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
-        let max = pool.options().get_max_connections();
-        Self { service: service.to_owned(), busy: pool.size().saturating_sub(idle), idle, max }
-    }
-}
-
-/// Whether no transaction is under way. After a full disk or a failed write SQLite ends a transaction by itself, which the
-/// driver does not notice: such a connection can neither end its transaction nor begin another one, and is thrown away.
-pub(crate) fn has_ended(connection: &AnyConnection) -> bool {
-    let has_ended = !connection.is_in_transaction();
-    if !has_ended {
-        tracing::error!("a database connection whose transaction did not end is closed");
-    }
-    has_ended
 }
 
 /// Statements are not logged: their text is constant and their arguments may be secret.

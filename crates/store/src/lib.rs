@@ -26,6 +26,7 @@ mod fault;
 mod ledger;
 mod migrate;
 mod pace;
+mod pool;
 mod postgres;
 mod reach;
 mod retry;

@@ -8,8 +8,8 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyPool, AssertSqlSafe, Connection as _};
 use tokio::sync::Mutex;
 
-use crate::db::Pool;
 use crate::driver::Usage;
+use crate::pool::Pool;
 use crate::reach::Reach;
 use crate::{Error, driver};
 
@@ -69,7 +69,7 @@ impl Postgres {
         }
         let opened = self.reach.cut_off(open(self.options.clone(), service, connections, makes)).await;
         // Cut off: there is no server. Failed: there is one, and what it says is told with its address.
-        let pool = Pool::new(opened.map_err(Error::Unavailable)?.map_err(|error| error.at(&self.reach.name()))?);
+        let pool = Pool::to_server(opened.map_err(Error::Unavailable)?.map_err(|error| error.at(&self.reach.name()))?);
         pools.insert(service.to_owned(), pool.clone());
         Ok(pool)
     }
@@ -78,7 +78,7 @@ impl Postgres {
     pub fn usage(&self) -> Vec<Usage> {
         let pools = self.pools.try_lock();
         pools
-            .map(|pools| pools.iter().map(|(service, pool)| Usage::of(service, &pool.connections)).collect())
+            .map(|pools| pools.iter().map(|(service, pool)| pool.usage(service)).collect())
             .unwrap_or_default()
     }
 
@@ -86,7 +86,7 @@ impl Postgres {
         let pools = self.pools.lock().await;
         let pool = pools.values().next().ok_or_else(|| Error::Inconsistency("no service is open".into()))?;
         let (server, user, database): (i64, Option<i64>, Option<i64>) =
-            sqlx::query_as(LIMITS).fetch_one(&pool.connections).await?;
+            sqlx::query_as(LIMITS).fetch_one(&mut *pool.acquire().await?).await?;
         let others = [user, database].into_iter().flatten().filter(|limit| *limit >= 0);
         let server_max = others.fold(server, i64::min);
         Ok(Connections { pools: u32::try_from(pools.len()).unwrap_or(u32::MAX), pool_max, server_max })
@@ -94,7 +94,7 @@ impl Postgres {
 
     pub async fn close(&self) {
         for pool in self.pools.lock().await.values() {
-            pool.connections.close().await;
+            pool.close().await;
         }
     }
 }
@@ -105,7 +105,6 @@ async fn open(options: AnyConnectOptions, service: &str, connections: u32, makes
         .max_connections(connections)
         .acquire_timeout(driver::ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
-        .after_release(|connection, _| Box::pin(async move { Ok(driver::has_ended(connection)) }))
         .before_acquire(|connection, used| {
             Box::pin(async move { Ok(used.idle_for < UNTESTED_IDLE_MAX || connection.ping().await.is_ok()) })
         })

@@ -8,7 +8,8 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection as _};
 
 use crate::checkpoint::BUSY_TIMEOUT_MS;
-use crate::db::{Pool, Pools};
+use crate::db::Pools;
+use crate::pool::Pool;
 use crate::{Error, driver};
 
 /// The database file inside the directory that the URL names.
@@ -39,7 +40,7 @@ pub(crate) async fn open(directory: &str) -> Result<Sqlite, Error> {
     let writer = pool(&url("rwc"), 1, writer_pragmas).await?;
     let readers = pool(&url("rw"), READERS, reader_pragmas).await?;
     let directory = file.parent().unwrap_or(Path::new("/")).into();
-    Ok(Sqlite { pools: Pools { writer: Pool::new(writer), readers: Pool::new(readers) }, directory })
+    Ok(Sqlite { pools: Pools { writer: Pool::to_file(writer), readers: Pool::to_file(readers) }, directory })
 }
 
 /// Opens a file to be read and nothing else; `None` where there is none, or an empty one.
@@ -94,13 +95,6 @@ async fn pool(url: &str, connections: u32, pragmas: String) -> Result<AnyPool, E
         // A connection to a file does not age, and its prepared statements are worth keeping.
         .idle_timeout(None)
         .max_lifetime(None)
-        .after_release(|connection, _| {
-            Box::pin(async move {
-                // What was dropped is rolled back before the ping is answered.
-                connection.ping().await?;
-                Ok(driver::has_ended(connection))
-            })
-        })
         .after_connect(move |connection, _| {
             let pragmas = Arc::clone(&pragmas);
             Box::pin(async move { sqlx::raw_sql(AssertSqlSafe(pragmas)).execute(connection).await.map(drop) })

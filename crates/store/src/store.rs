@@ -79,7 +79,7 @@ impl Store {
     /// How full the pools are at this moment, by service.
     pub fn usage(&self) -> Vec<Usage> {
         match &self.backend {
-            Backend::Sqlite(Sqlite { pools, .. }) => vec![Usage::of("readers", &pools.readers.connections)],
+            Backend::Sqlite(Sqlite { pools, .. }) => vec![pools.readers.usage("readers")],
             Backend::Postgres(postgres) => postgres.usage(),
         }
     }
@@ -155,7 +155,9 @@ impl Store {
             return Err(Error::Configuration("a Postgres database is backed up by its own tools".into()));
         };
         let path = file.to_str().ok_or_else(|| Error::Configuration("the path of a snapshot must be UTF-8".into()))?;
-        sqlx::query("VACUUM INTO $1").bind(path).execute(&writer.connections).await?;
+        let mut lease = writer.acquire().await?;
+        sqlx::query("VACUUM INTO $1").bind(path).execute(&mut *lease).await?;
+        lease.give_back();
         Ok(())
     }
 
@@ -169,9 +171,9 @@ impl Store {
     pub async fn close(&self) {
         match &self.backend {
             Backend::Sqlite(Sqlite { pools: Pools { writer, readers, .. }, .. }) => {
-                readers.connections.close().await;
+                readers.close().await;
                 // The writer goes last: closing it checkpoints and removes the write-ahead log.
-                writer.connections.close().await;
+                writer.close().await;
             }
             Backend::Postgres(postgres) => postgres.close().await,
         }

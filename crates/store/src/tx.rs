@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use sqlx::{Any, Error as DriverError, SqlStr, Transaction};
+use sqlx::{Error as DriverError, SqlStr};
 
 use crate::fault::Kind;
+use crate::pool::Begun;
 use crate::reach::Reach;
-use crate::turns::Turn;
 use crate::{Bulk, Dialect, Error, Faults, Row, Sql, Value, fault, value};
 
 /// A transaction, from [`crate::Db::begin`] to [`Tx::commit`]; dropping it rolls back.
@@ -12,13 +12,11 @@ use crate::{Bulk, Dialect, Error, Faults, Row, Sql, Value, fault, value};
 /// After a failed statement every further use fails and nothing is committed: Postgres works so, and SQLite is held to
 /// the same rule. Statements whose failure is expected say `ON CONFLICT DO NOTHING`.
 pub struct Tx {
-    transaction: Transaction<'static, Any>,
+    begun: Begun,
     dialect: Dialect,
     faults: Faults,
     reach: Option<Arc<Reach>>,
     failed: bool,
-    /// Its place at the connections; it ends after the transaction.
-    _turn: Turn,
 }
 
 #[derive(Clone, Copy)]
@@ -28,14 +26,8 @@ pub(crate) enum Mode {
 }
 
 impl Tx {
-    pub(crate) fn new(
-        transaction: Transaction<'static, Any>,
-        turn: Turn,
-        dialect: Dialect,
-        faults: Faults,
-        reach: Option<Arc<Reach>>,
-    ) -> Self {
-        Self { transaction, dialect, faults, reach, failed: false, _turn: turn }
+    pub(crate) fn new(begun: Begun, dialect: Dialect, faults: Faults, reach: Option<Arc<Reach>>) -> Self {
+        Self { begun, dialect, faults, reach, failed: false }
     }
 
     /// Which database it is in.
@@ -50,7 +42,7 @@ impl Tx {
         let reach = self.reach.clone();
         let outcome = match value::into_driver(args) {
             Ok(args) => {
-                reaching(reach, sqlx::query_with(sql.into_driver(), args).execute(&mut *self.transaction)).await
+                reaching(reach, sqlx::query_with(sql.into_driver(), args).execute(self.begun.connection()?)).await
             }
             Err(error) => Err(error.into()),
         };
@@ -64,7 +56,7 @@ impl Tx {
         let reach = self.reach.clone();
         let outcome = match value::into_driver(args) {
             Ok(args) => {
-                reaching(reach, sqlx::query_with(sql.into_driver(), args).fetch_all(&mut *self.transaction)).await
+                reaching(reach, sqlx::query_with(sql.into_driver(), args).fetch_all(self.begun.connection()?)).await
             }
             Err(error) => Err(error.into()),
         };
@@ -116,7 +108,7 @@ impl Tx {
     /// Runs the statements of a migration.
     pub(crate) async fn execute_script(&mut self, script: SqlStr) -> Result<(), Error> {
         self.ready(fault::EXECUTE).await?;
-        let outcome = sqlx::raw_sql(script).execute(&mut *self.transaction).await;
+        let outcome = sqlx::raw_sql(script).execute(self.begun.connection()?).await;
         self.noted(outcome.map_err(Error::from)).map(drop)
     }
 
@@ -126,7 +118,7 @@ impl Tx {
     /// [`Error::CommitUnknown`] when the connection broke before the answer came: then all or nothing is written.
     pub async fn commit(mut self) -> Result<(), Error> {
         self.ready(fault::COMMIT).await?;
-        reaching(self.reach, self.transaction.commit()).await.map_err(Error::while_committing)?;
+        reaching(self.reach, self.begun.commit()).await.map_err(Error::while_committing)?;
         match self.faults.strike(fault::COMMITTED) {
             Some(Kind::Delay(time)) => {
                 tokio::time::sleep(time).await;
@@ -140,7 +132,7 @@ impl Tx {
 
     /// Rolls back now instead of at the drop.
     pub async fn rollback(self) -> Result<(), Error> {
-        Ok(self.transaction.rollback().await?)
+        Ok(self.begun.roll_back().await?)
     }
 
     async fn ready(&mut self, point: &'static str) -> Result<(), Error> {
@@ -176,11 +168,11 @@ impl Tx {
             // A file has no connection to break; what a caller can observe of it is the rollback.
             Dialect::Sqlite => fault::injected(point),
             Dialect::Postgres => {
-                let end = sqlx::query("SELECT pg_terminate_backend(pg_backend_pid())");
-                match end.execute(&mut *self.transaction).await {
-                    Ok(_) => fault::injected(point),
-                    Err(error) => error.into(),
-                }
+                let end = async {
+                    let end = sqlx::query("SELECT pg_terminate_backend(pg_backend_pid())");
+                    end.execute(self.begun.connection()?).await
+                };
+                end.await.map_or_else(Error::from, |_| fault::injected(point))
             }
         }
     }
