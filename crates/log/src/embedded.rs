@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use portolan_store::{Bulk, Db, Migration, Migrations, Row, Store, Tables, Value, args, now_s, retrying};
+use portolan_store::{Bulk, Db, Migration, Migrations, Store, Tables, Value, args, now_s, retrying};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -42,13 +42,17 @@ const INSERT_PRODUCER: &str = "INSERT INTO log_producers (topic, producer_id, se
      VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
 const SELECT_PRODUCER: &str =
     "SELECT positions FROM log_producers WHERE topic = $1 AND producer_id = $2 AND sequence = $3";
-/// The batch that holds the offset begins at or before it.
-const SELECT_SIZES: &str = "SELECT base_offset, raw_bytes FROM log_batches \
-     WHERE topic = $1 AND partition_id = $2 AND base_offset >= coalesce((SELECT max(base_offset) FROM log_batches \
-       WHERE topic = $1 AND partition_id = $2 AND base_offset <= $3 AND base_offset + record_count > $3), $3) \
-     ORDER BY base_offset LIMIT $4";
-const SELECT_PAYLOADS: &str = "SELECT base_offset, record_count, payload FROM log_batches \
-     WHERE topic = $1 AND partition_id = $2 AND base_offset BETWEEN $3 AND $4 ORDER BY base_offset";
+/// Whole batches until the bytes, and at least one. The batch that holds the offset begins at or before it.
+const SELECT_BATCHES: &str = "WITH sizes AS MATERIALIZED ( \
+       SELECT base_offset, cast(sum(raw_bytes) OVER (ORDER BY base_offset) as bigint) AS bytes FROM ( \
+         SELECT base_offset, raw_bytes FROM log_batches \
+         WHERE topic = $1 AND partition_id = $2 AND base_offset >= coalesce((SELECT max(base_offset) FROM log_batches \
+           WHERE topic = $1 AND partition_id = $2 AND base_offset <= $3 AND base_offset + record_count > $3), $3) \
+         ORDER BY base_offset LIMIT $4) AS next) \
+     SELECT base_offset, record_count, payload FROM log_batches \
+     WHERE topic = $1 AND partition_id = $2 AND base_offset BETWEEN (SELECT min(base_offset) FROM sizes) \
+       AND (SELECT coalesce(max(CASE WHEN bytes <= $5 THEN base_offset END), min(base_offset)) FROM sizes) \
+     ORDER BY base_offset";
 const SELECT_APPENDED_AT: &str = "SELECT created_at FROM log_batches WHERE topic = $1 AND partition_id = $2 \
      AND base_offset + record_count > $3 ORDER BY base_offset LIMIT 1";
 const SELECT_NEXT_OFFSET: &str = "SELECT next_offset FROM log_partitions WHERE topic = $1 AND partition_id = $2";
@@ -141,12 +145,14 @@ impl Embedded {
     }
 
     pub async fn fetch(&self, partition: i64, from_offset: i64, bytes_max: usize) -> Result<Vec<Stored>, Error> {
-        let looked_at = args![&self.topic, partition, from_offset, BATCHES_MAX];
-        let sizes = self.db.fetch_all(SELECT_SIZES, looked_at).await?;
-        let Some((first, last)) = chosen(&sizes, bytes_max)? else { return Ok(Vec::new()) };
+        let bytes_max = i64::try_from(bytes_max).unwrap_or(i64::MAX);
+        let looked_at = args![&self.topic, partition, from_offset, BATCHES_MAX, bytes_max];
         let mut packed = Vec::new();
-        for row in self.db.fetch_all(SELECT_PAYLOADS, args![&self.topic, partition, first, last]).await? {
+        for row in self.db.fetch_all(SELECT_BATCHES, looked_at).await? {
             packed.push((row.get::<i64>(0)?, row.get::<i64>(1)?, row.get::<Vec<u8>>(2)?));
+        }
+        if packed.is_empty() {
+            return Ok(Vec::new());
         }
         blocking(move || {
             let mut records = Vec::new();
@@ -181,8 +187,7 @@ impl Embedded {
             let mut told = std::pin::pin!(appended.notified());
             // Listening begins before the look, so an append between the two is not missed.
             told.as_mut().enable();
-            let row = self.db.fetch_one(SELECT_NEXT_OFFSET, args![&self.topic, partition]).await?;
-            if row.get::<i64>(0)? > from_offset {
+            if self.end_offset(partition).await? > from_offset {
                 return Ok(true);
             }
             let now = Instant::now();
@@ -192,6 +197,10 @@ impl Embedded {
             // Both ends of the wait lead to another look, so which one it was does not matter.
             let _ = tokio::time::timeout_at(deadline.min(now + POLL_INTERVAL), told).await;
         }
+    }
+
+    pub async fn end_offset(&self, partition: i64) -> Result<i64, Error> {
+        Ok(self.db.fetch_one(SELECT_NEXT_OFFSET, args![&self.topic, partition]).await?.get(0)?)
     }
 
     pub async fn end_offsets(&self) -> Result<Positions, Error> {
@@ -246,22 +255,6 @@ fn pack_by_partition(messages: Vec<Message>) -> BTreeMap<i64, Vec<Batch>> {
         by_partition.entry(partition_of(&message.key)).or_default().push(message);
     }
     by_partition.into_iter().map(|(partition, messages)| (partition, batch::pack(&messages))).collect()
-}
-
-/// The first and last base offset to read: whole batches until `bytes_max`, at least one.
-fn chosen(sizes: &[Row], bytes_max: usize) -> Result<Option<(i64, i64)>, Error> {
-    let mut range = None;
-    let mut bytes = 0_i64;
-    for row in sizes {
-        let (base_offset, raw_bytes) = (row.get::<i64>(0)?, row.get::<i64>(1)?);
-        bytes = bytes.saturating_add(raw_bytes);
-        range = match range {
-            None => Some((base_offset, base_offset)),
-            Some(_) if bytes > i64::try_from(bytes_max).unwrap_or(i64::MAX) => break,
-            Some((first, _)) => Some((first, base_offset)),
-        };
-    }
-    Ok(range)
 }
 
 /// Compression of megabytes would hold up the other tasks of its thread.

@@ -206,7 +206,7 @@ impl Log {
     pub async fn end_offset(&self, partition: i64) -> Result<i64, Error> {
         self.check_partition(partition)?;
         match &*self.backend {
-            Backend::Embedded(log) => Ok(log.end_offsets().await?.get(&partition).copied().unwrap_or_default()),
+            Backend::Embedded(log) => log.end_offset(partition).await,
             Backend::Kafka(log) => log.end_offset(partition).await,
         }
     }

@@ -94,6 +94,13 @@ impl Left {
     }
 }
 
+impl Drop for Left {
+    fn drop(&mut self) {
+        // To come back they would need the runtime, which may be over.
+        self.lock().take().into_iter().flatten().for_each(|connection| drop(connection.detach()));
+    }
+}
+
 impl Lease {
     /// Gives back a connection that has answered all that it was asked, outside of a transaction.
     pub fn give_back(self) {

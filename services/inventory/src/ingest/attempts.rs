@@ -1,8 +1,9 @@
 //! Deaths at a record, of the process or of the task that works on it.
 //!
-//! Before a consumer works on records it notes them with its name in the partition's row; the commit that writes them,
-//! or an orderly end, takes the name away. A name that stays is that of a process that died there, by whatever it was.
-//! Its records are read one by one from then on, each noted on its own, so that the next death names one record.
+//! Before a consumer works on records it notes them with its name in the partition's row, and with them those that come
+//! next, so that few steps begin with a write of their own. The commit that passes the last of them, a second without
+//! records, or an orderly end takes the name away. A name that stays is that of a process that died there, by whatever it
+//! was. Its records are read one by one from then on, each noted on its own, so that the next death names one record.
 
 use std::{
     collections::HashMap,
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Deps, Error,
-    ingest::lanes::Lanes,
+    ingest::{gather::Reading, lanes::Lanes},
     store::{positions, positions::Cursor},
 };
 
@@ -41,6 +42,27 @@ const DEATHS_MAX: i64 = 6;
 pub struct Suspects {
     pub offsets: Range<i64>,
     pub deaths: i64,
+}
+
+/// Records that are noted beyond those at hand. After a death they are read one by one, too.
+const AHEAD: i64 = 500;
+
+/// The records that the partition's row has beside the name of this process; none where it does not have the name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Noted(Range<i64>);
+
+impl Noted {
+    /// Takes note that a commit has moved the position.
+    pub fn moved(&mut self, position: i64) {
+        *self = Self(self.0.start.max(position)..self.0.end);
+        if self.0.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    fn covers(&self, records: &Range<i64>) -> bool {
+        self.0.start <= records.start && records.end <= self.0.end
+    }
 }
 
 /// What is known of a record from the deaths before.
@@ -109,22 +131,50 @@ pub async fn panicked(deps: &Deps, partition: i64) -> Result<(), Error> {
     Ok(positions::note_death(&deps.db, source, partition, &cursor, deaths).await?)
 }
 
-/// Notes what is worked on from here; false when another process has the partition. What happens while this process
-/// ends is no death.
+/// Notes what is worked on from here; false when another process has the partition. A suspect is noted alone, and nothing
+/// is noted ahead of a turn, which goes back to records that were passed over. What happens while this process ends is no
+/// death.
 ///
 /// # Errors
 /// When the note cannot be written.
 pub async fn note(
     deps: &Deps,
-    partition: i64,
-    lanes: &Lanes,
+    place: &Reading<'_>,
+    noted: &mut Noted,
     records: Range<i64>,
-    stop: &CancellationToken,
+    is_scan: bool,
 ) -> Result<bool, Error> {
-    if stop.is_cancelled() || is_draining() {
+    let Reading { partition, lanes, suspects, stop, .. } = *place;
+    let is_suspect = suspects.offsets.contains(&records.start);
+    let is_noted = if is_suspect { noted.0 == records } else { noted.covers(&records) };
+    if is_noted || stop.is_cancelled() || is_draining() {
         return Ok(true);
     }
-    Ok(positions::note_work(&deps.db, deps.log.source(), partition, lanes.commits(), name(), records).await?)
+    let end = match records.end + AHEAD {
+        _ if is_suspect || !is_scan => records.end,
+        end if records.end <= suspects.offsets.start => end.min(suspects.offsets.start),
+        end => end,
+    };
+    let work = records.start..end;
+    let source = deps.log.source();
+    *noted = Noted::default();
+    let is_mine = positions::note_work(&deps.db, source, partition, lanes.commits(), name(), work.clone()).await?;
+    if is_mine {
+        *noted = Noted(work);
+    }
+    Ok(is_mine)
+}
+
+/// Takes the name of this process away from a partition that has nothing for it.
+///
+/// # Errors
+/// When the row cannot be written.
+pub async fn let_go(deps: &Deps, partition: i64, noted: &mut Noted) -> Result<(), Error> {
+    if *noted != Noted::default() {
+        positions::let_go(&deps.db, deps.log.source(), partition, name()).await?;
+        *noted = Noted::default();
+    }
+    Ok(())
 }
 
 /// Shows that this process lives, until it is to end; then its name goes away from what it works on.

@@ -11,7 +11,7 @@ use crate::{
     Deps, Error,
     ingest::{
         attempts,
-        attempts::{Suspects, Verdict as Suspicion},
+        attempts::{Noted, Suspects, Verdict as Suspicion},
         batch,
         batch::Batch,
         lanes,
@@ -86,6 +86,7 @@ pub async fn gather(
     deps: &Deps,
     repeats: &mut Repeats,
     place: &Reading<'_>,
+    noted: &mut Noted,
     step: &mut Step,
 ) -> Result<Option<Gathered>, Error> {
     let Reading { partition, lanes, suspects, pace, stop } = *place;
@@ -99,6 +100,7 @@ pub async fn gather(
     };
     // A scan goes on past the share of each account, to the records of those who wait; a turn is of one account.
     let bytes_max = if step.is_scan() { BATCH_BYTES_MAX } else { BATCH_BYTES_MAX.min(pace.size_max()) };
+    // Records that come from here on are the next batch's, so that steady traffic does not hold this one up.
     let mut end = None;
     let mut under_work: Option<Range<i64>> = None;
     let mut pieces = 0;
@@ -112,22 +114,26 @@ pub async fn gather(
     {
         let fitting = fitting_bytes(gathered.bytes, gathered.batch.parameters(), parameters_max);
         let bytes_max = if suspects.offsets.contains(&step.next) { 1 } else { fitting.min(bytes_max) };
-        let fetched = match deps.log.fetch(partition, step.next, bytes_max).await {
+        let end_now = async {
+            match end {
+                Some(end) => Ok(end),
+                None => deps.log.end_offset(partition).await,
+            }
+        };
+        // Side by side: each is an answer to be waited for.
+        let (end_now, fetched) = tokio::join!(end_now, deps.log.fetch(partition, step.next, bytes_max));
+        let fetched = match fetched {
             // What was read before is written first.
             Err(_) if step.next > step.from => break,
             fetched => fetched?,
         };
+        let end_now = *end.insert(end_now?);
         if fetched.is_empty() {
             if step.next == step.from && step.is_scan() && !lanes.is_behind() {
                 step.is_at_end = true;
                 break;
             }
-            // Records that come from here on are the next batch's, so that steady traffic does not hold this one up.
-            let end = match end {
-                Some(end) => end,
-                None => *end.insert(deps.log.end_offset(partition).await?),
-            };
-            if step.next >= step.bounded(end) {
+            if step.next >= step.bounded(end_now) {
                 step.is_at_end = true;
                 break;
             }
@@ -149,7 +155,7 @@ pub async fn gather(
         let work = first.offset..last.offset + 1;
         let from = under_work.as_ref().map_or(work.start, |known| known.start);
         under_work = Some(from..work.end);
-        if !on_behalf_of_all(&step.parts(), attempts::note(deps, partition, lanes, work, stop)).await? {
+        if !on_behalf_of_all(&step.parts(), attempts::note(deps, place, noted, work, step.is_scan())).await? {
             return Ok(None);
         }
         if piece.is_suspect && is_to_be_set_aside(deps, suspects, &piece.records).await {
@@ -170,13 +176,16 @@ pub async fn gather(
             rules = rules.without_missing();
         }
         gathered.batch.merge(part);
-        if piece.is_last {
+        if step.next >= end_now {
+            step.is_at_end = true;
+        }
+        if piece.is_last || step.next >= step.bounded(end_now) {
             break;
         }
     }
     // Each piece was noted while it was read; all of them are written together.
     if let Some(work) = under_work.filter(|_| pieces > 1)
-        && !on_behalf_of_all(&step.parts(), attempts::note(deps, partition, lanes, work, stop)).await?
+        && !on_behalf_of_all(&step.parts(), attempts::note(deps, place, noted, work, step.is_scan())).await?
     {
         return Ok(None);
     }

@@ -13,7 +13,7 @@ use crate::{
     catalogs::Catalogs,
     ingest::{
         attempts,
-        attempts::{Suspects, Watch},
+        attempts::{Noted, Suspects, Watch},
         batch::{Batch, Rejected},
         gather::{Gathered, Reading, gather},
         lanes::{Lanes, Step},
@@ -42,7 +42,7 @@ const BATCH_BYTES_MIN: usize = 64 << 10;
 /// An idle consumer looks at the stored position this often: another process may have moved it.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// While more is to be read, what was read goes from the log this often, and not with every batch.
+/// What was read goes from the log this often, and not with every batch.
 const TRIM_EVERY: Duration = Duration::from_secs(1);
 
 /// A partition that another process works on is looked at again after this.
@@ -86,11 +86,12 @@ async fn consume(
     store::positions::ensure(&deps.db, deps.log.source(), partition).await?;
     let (mut repeats, mut pace) = (Repeats::default(), Pace::new(BATCH_BYTES_MIN));
     let Some((mut lanes, mut suspects)) = take(deps, partition, stop).await? else { return Ok(()) };
-    let (mut trimmed_to, mut trimmed_at) = (0, Instant::now());
+    let mut noted = Noted::default();
+    let (mut trimmed_to, mut trimmed_at) = (0, None::<Instant>);
     while !stop.is_cancelled() {
         let mut step = lanes.step(Instant::now(), pace.size_max());
         let place = Reading { partition, lanes: &lanes, suspects: &suspects, pace, stop };
-        let gathered = match gather(deps, &mut repeats, &place, &mut step).await {
+        let gathered = match gather(deps, &mut repeats, &place, &mut noted, &mut step).await {
             // What lies before it is read first, so that only the position can stand at what is unreadable.
             Err(Error::Log(portolan_log::Error::Damaged { .. })) if step.is_scan() && lanes.is_behind() => {
                 lanes.halt();
@@ -103,28 +104,34 @@ async fn consume(
             gathered => gathered?,
         };
         let is_idle = gathered.is_some() && step.next == step.from;
-        if lanes.position() > trimmed_to && (is_idle || trimmed_at.elapsed() >= TRIM_EVERY) {
+        let is_trim_due = trimmed_at.is_none_or(|at| at.elapsed() >= TRIM_EVERY);
+        if lanes.position() > trimmed_to && is_trim_due {
             deps.log.trim(partition, lanes.position()).await?;
-            (trimmed_to, trimmed_at) = (lanes.position(), Instant::now());
+            (trimmed_to, trimmed_at) = (lanes.position(), Some(Instant::now()));
         }
-        if is_idle && step.is_scan() && lanes.is_behind() {
+        let is_behind = is_idle && step.is_scan() && lanes.is_behind();
+        if is_behind {
             // The scan has nothing new, and those behind go on.
             lanes = lanes.after(&step);
-            if lanes.turn(Instant::now()).is_none() {
-                tokio::select! {
-                    () = stop.cancelled() => return Ok(()),
-                    found = deps.log.wait(partition, step.next, IDLE) => found?,
-                };
+            if lanes.turn(Instant::now()).is_some() {
+                continue;
             }
-            continue;
         }
         if is_idle {
-            tokio::select! {
+            let found = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 found = deps.log.wait(partition, step.next, IDLE) => found?,
             };
+            if !found {
+                attempts::let_go(deps, partition, &mut noted).await?;
+            }
+            // Should another consumer have read what was found, the note or the commit tells.
+            if is_behind || found && step.is_scan() {
+                continue;
+            }
         }
         let Some(gathered) = gathered.filter(|_| !is_idle) else {
+            noted = Noted::default();
             let Some((stored, found)) = take(deps, partition, stop).await? else { return Ok(()) };
             if stored.commits() != lanes.commits() {
                 repeats.forget();
@@ -147,10 +154,12 @@ async fn consume(
             Some((written, held)) => {
                 repeats.commit(&gathered.marks);
                 lanes = written;
+                noted.moved(lanes.position());
                 pace = held.map_or(pace, |held| pace.after(gathered.bytes, held));
             }
             None => {
                 repeats.forget();
+                noted = Noted::default();
                 let Some(taken) = take(deps, partition, stop).await? else { return Ok(()) };
                 (lanes, suspects) = taken;
             }

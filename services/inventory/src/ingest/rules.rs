@@ -13,29 +13,31 @@ const ASKED_AT_ONCE: usize = 16;
 
 /// The rules in force, from memory as long as nothing has changed.
 pub async fn current(deps: &Deps) -> Result<Arc<Rules>, Error> {
-    let mut tx = deps.db.begin_read().await?;
-    let version = store::demerged::version(&mut tx).await?;
-    let known = deps.rules().filter(|rules| rules.version == version);
-    let mut rules = match known {
+    let version = store::demerged::version_now(&deps.db).await?;
+    let mut rules = match deps.rules().filter(|rules| rules.version == version) {
         Some(known) => Rules::clone(&known),
-        None => {
-            let mut rules = Rules { version, ..Rules::default() };
-            for row in store::demerged::all(&mut tx).await? {
-                for target in targets(row.collection_id, row.host) {
-                    let templates = rules.demerged.entry((row.account_id, target)).or_default();
-                    templates.insert((row.method.clone(), row.url.clone()));
-                }
-            }
-            for (account_id, collection_id, host) in store::collections::redacted(&mut tx).await? {
-                rules.redacted.extend(targets(collection_id, host).map(|target| (account_id, target)));
-            }
-            rules
-        }
+        None => stored(deps).await?,
     };
-    tx.rollback().await?;
     rules.policies = policies::fresh(deps);
     let rules = Arc::new(rules);
     deps.note_rules(rules.clone());
+    Ok(rules)
+}
+
+/// What the tables have of the rules at one moment.
+async fn stored(deps: &Deps) -> Result<Rules, Error> {
+    let mut tx = deps.db.begin_read().await?;
+    let mut rules = Rules { version: store::demerged::version(&mut tx).await?, ..Rules::default() };
+    for row in store::demerged::all(&mut tx).await? {
+        for target in targets(row.collection_id, row.host) {
+            let templates = rules.demerged.entry((row.account_id, target)).or_default();
+            templates.insert((row.method.clone(), row.url.clone()));
+        }
+    }
+    for (account_id, collection_id, host) in store::collections::redacted(&mut tx).await? {
+        rules.redacted.extend(targets(collection_id, host).map(|target| (account_id, target)));
+    }
+    tx.rollback().await?;
     Ok(rules)
 }
 

@@ -25,6 +25,11 @@ pub async fn version(tx: &mut Tx) -> Result<i64, Error> {
     tx.fetch_one(SELECT_VERSION, args![]).await?.get("next_id")
 }
 
+/// The same outside of a transaction.
+pub async fn version_now(db: &Db) -> Result<i64, Error> {
+    db.fetch_one(SELECT_VERSION, args![]).await?.get("next_id")
+}
+
 const RAISE_VERSION: &str = "UPDATE inventory_sequences SET next_id = next_id + 1 WHERE name = 'demerged'";
 
 /// Tells every consumer that its knowledge is out of date.

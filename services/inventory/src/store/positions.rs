@@ -23,7 +23,9 @@ pub async fn of_account(db: &Db, source: &str, account_id: AccountId) -> Result<
 const INSERT: &str =
     "INSERT INTO ingest_cursors (source, partition_id, next_offset) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING";
 
-const ADVANCE: &str = "UPDATE ingest_cursors SET next_offset = $5, commits = commits + 1, work_owner = NULL, tries = 0 \
+const ADVANCE: &str = "UPDATE ingest_cursors SET next_offset = $5, commits = commits + 1, tries = 0, \
+       work_owner = CASE WHEN work_to > $5 THEN work_owner END, \
+       work_from = CASE WHEN work_from < $5 THEN $5 ELSE work_from END \
      WHERE source = $1 AND partition_id = $2 AND next_offset = $3 AND commits = $4";
 
 const SAVE_LANE: &str = "INSERT INTO ingest_lanes (source, partition_id, lane, next_offset) VALUES ($1, $2, $3, $4) \
@@ -63,7 +65,8 @@ pub async fn ensure(db: &Db, source: &str, partition: i64) -> Result<(), Error> 
     db.execute(INSERT, args![source, partition]).await.map(drop)
 }
 
-/// Moves a partition on; false when another consumer has written since it was read.
+/// Moves a partition on; false when another consumer has written since it was read. Whoever works on it keeps it up to the
+/// last record that is noted.
 pub async fn advance(tx: &mut Tx, source: &str, partition: i64, progress: &Progress) -> Result<bool, Error> {
     let Progress { expected, commits, next_offset, ahead, was_ahead } = progress;
     if tx.execute(ADVANCE, args![source, partition, *expected, *commits, *next_offset]).await? != 1 {
@@ -147,6 +150,14 @@ pub async fn note_death(db: &Db, source: &str, partition: i64, cursor: &Cursor, 
     let owner = cursor.work_owner.as_deref().unwrap_or_default();
     let died = args![source, partition, cursor.next_offset, owner, cursor.work_from, deaths];
     db.execute(NOTE_DEATH, died).await.map(drop)
+}
+
+const LET_GO: &str = "UPDATE ingest_cursors SET work_owner = NULL \
+     WHERE source = $1 AND partition_id = $2 AND work_owner = $3";
+
+/// Takes a process away from one partition.
+pub async fn let_go(db: &Db, source: &str, partition: i64, owner: &str) -> Result<(), Error> {
+    db.execute(LET_GO, args![source, partition, owner]).await.map(drop)
 }
 
 const RELEASE: &str = "UPDATE ingest_cursors SET work_owner = NULL WHERE work_owner = $1";
