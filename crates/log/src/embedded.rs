@@ -46,8 +46,9 @@ const SELECT_PRODUCER: &str =
 const SELECT_BATCHES: &str = "WITH sizes AS MATERIALIZED ( \
        SELECT base_offset, cast(sum(raw_bytes) OVER (ORDER BY base_offset) as bigint) AS bytes FROM ( \
          SELECT base_offset, raw_bytes FROM log_batches \
-         WHERE topic = $1 AND partition_id = $2 AND base_offset >= coalesce((SELECT max(base_offset) FROM log_batches \
-           WHERE topic = $1 AND partition_id = $2 AND base_offset <= $3 AND base_offset + record_count > $3), $3) \
+         WHERE topic = $1 AND partition_id = $2 AND base_offset >= coalesce( \
+           (SELECT CASE WHEN base_offset + record_count > $3 THEN base_offset END FROM log_batches \
+             WHERE topic = $1 AND partition_id = $2 AND base_offset <= $3 ORDER BY base_offset DESC LIMIT 1), $3) \
          ORDER BY base_offset LIMIT $4) AS next) \
      SELECT base_offset, record_count, payload FROM log_batches \
      WHERE topic = $1 AND partition_id = $2 AND base_offset BETWEEN (SELECT min(base_offset) FROM sizes) \

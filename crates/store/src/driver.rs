@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sqlx::any::AnyConnectOptions;
 use sqlx::ConnectOptions as _;
+use sqlx::any::AnyConnectOptions;
 
 use crate::Error;
 

@@ -77,9 +77,7 @@ impl Postgres {
     /// Empty while a pool is being opened.
     pub fn usage(&self) -> Vec<Usage> {
         let pools = self.pools.try_lock();
-        pools
-            .map(|pools| pools.iter().map(|(service, pool)| pool.usage(service)).collect())
-            .unwrap_or_default()
+        pools.map(|pools| pools.iter().map(|(service, pool)| pool.usage(service)).collect()).unwrap_or_default()
     }
 
     pub async fn connections(&self, pool_max: u32) -> Result<Connections, Error> {

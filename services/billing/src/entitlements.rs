@@ -24,14 +24,33 @@ pub async fn check(
     usage: Option<i64>,
 ) -> Result<Verdict> {
     let organization_id = organizations::of_account(deps, account_id).await?;
-    let entitlements = organizations::entitlements(deps, &organization_id).await?;
     let now = deps.clock.now();
-    let mut totals = store::usage::totals(&deps.db, &organization_id, now).await?;
+    let Stored { plan: entitlements, mut totals, overages } = stored(deps, &organization_id, now).await?;
     if let Some(usage) = usage {
         totals.set(feature, usage);
     }
-    let overages = note_overages(deps, &organization_id, &entitlements, &totals, now).await?;
+    let overages = note_changes(deps, &organization_id, &entitlements, &totals, overages, now).await?;
     Ok(entitlements.judge(feature, &totals, &overages, wanted, now))
+}
+
+/// What is known of an organization at a moment.
+struct Stored {
+    plan: Entitlements,
+    totals: Totals,
+    /// Since when each feature is over its limit, as it was noted last.
+    overages: Overages,
+}
+
+/// What is known of an organization. Every use of a feature waits for it, so its parts are read side by side.
+///
+/// # Errors
+/// As [`check`].
+async fn stored(deps: &Deps, organization_id: &OrganizationId, now: i64) -> Result<Stored> {
+    let plan = organizations::entitlements(deps, organization_id);
+    let totals = async { Ok(store::usage::totals(&deps.db, organization_id, now).await?) };
+    let overages = async { Ok(store::organizations::list_overages(&deps.db, organization_id).await?) };
+    let (plan, totals, overages) = tokio::try_join!(plan, totals, overages)?;
+    Ok(Stored { plan, totals, overages })
 }
 
 /// Keeps since when each feature is over its limit: the first moment counts until the usage is below again.
@@ -42,7 +61,19 @@ pub async fn note_overages(
     totals: &Totals,
     now: i64,
 ) -> Result<Overages> {
-    let mut overages = store::organizations::list_overages(&deps.db, organization_id).await?;
+    let overages = store::organizations::list_overages(&deps.db, organization_id).await?;
+    note_changes(deps, organization_id, entitlements, totals, overages, now).await
+}
+
+/// The same where it is known what was noted before.
+async fn note_changes(
+    deps: &Deps,
+    organization_id: &OrganizationId,
+    entitlements: &Entitlements,
+    totals: &Totals,
+    mut overages: Overages,
+    now: i64,
+) -> Result<Overages> {
     let is_over = |feature: &str| entitlements.is_over(feature, totals.of(feature));
     let named: BTreeSet<&str> = totals.features().chain(entitlements.features.keys().map(String::as_str)).collect();
     let begun = named.into_iter().filter(|feature| is_over(feature) && !overages.contains_key(*feature));
@@ -67,10 +98,9 @@ pub async fn note_overages(
 /// As [`check`].
 pub async fn state(deps: &Deps, account_id: AccountId) -> Result<State> {
     let organization_id = organizations::of_account(deps, account_id).await?;
-    let plan = organizations::entitlements(deps, &organization_id).await?;
     let now = deps.clock.now();
-    let totals = store::usage::totals(&deps.db, &organization_id, now).await?;
-    let overages = note_overages(deps, &organization_id, &plan, &totals, now).await?;
+    let Stored { plan, totals, overages } = stored(deps, &organization_id, now).await?;
+    let overages = note_changes(deps, &organization_id, &plan, &totals, overages, now).await?;
     let counted = features::KEPT_COUNTS.into_iter();
     let names: BTreeSet<&str> =
         totals.features().chain(plan.features.keys().map(String::as_str)).chain(counted).collect();
