@@ -17,7 +17,7 @@ use crate::{
         keys, text,
     },
     store,
-    view::View,
+    view::{Part, View},
 };
 
 /// Collections of one request whose endpoints are listed; further ids are passed over, as documented.
@@ -66,6 +66,20 @@ async fn list_of(deps: &Deps, caller: &Caller, collection_id: CollectionId) -> R
     let sensitive = store::parameters::sensitive_endpoints(&mut tx, account_id, collection_id).await?;
     tx.rollback().await?;
     assemble(deps, caller, collection_id, rows, &sensitive).await
+}
+
+/// The endpoints of a plain collection that a caller reads.
+pub(crate) async fn of_collection(
+    deps: &Deps,
+    caller: &Caller,
+    collection_id: CollectionId,
+    part: Part<'_>,
+) -> Result<Vec<Endpoint>, Error> {
+    let mut list = list_of(deps, caller, collection_id).await?;
+    if let Part::Some(url_keys) = part {
+        list.retain(|endpoint| url_keys.contains(&endpoint.id.url_key()));
+    }
+    Ok(list)
 }
 
 /// The endpoints of a collection with these effective URLs, by URL and method.

@@ -141,16 +141,19 @@ async fn sensitive_endpoints(
 
 /// The number of endpoints with a critical risk score, and the highest score of each collection.
 pub async fn risk_scores(deps: &Deps, caller: &Caller) -> Result<(usize, BTreeMap<CollectionId, f64>), Error> {
-    let mut critical: BTreeSet<EndpointId> = BTreeSet::new();
-    let mut highest = BTreeMap::new();
-    for collection in View::of(deps, caller).await?.collections {
-        let (_, list) = endpoints::list(deps, caller, collection.id).await?;
-        critical.extend(list.iter().filter(|known| known.risk_score >= CRITICAL).map(|known| known.id.clone()));
-        if let Some(score) = list.iter().map(|known| known.risk_score).max_by(f64::total_cmp) {
-            highest.insert(collection.id, score);
+    let view = View::of(deps, caller).await?;
+    let (mut critical, mut highest) = (0, BTreeMap::new());
+    // Groups show what plain collections have, so each endpoint is read once, however many groups there are.
+    for (owner, part) in view.owners() {
+        for endpoint in endpoints::of_collection(deps, caller, owner, part).await? {
+            critical += usize::from(endpoint.risk_score >= CRITICAL);
+            for id in endpoint.group_ids.iter().chain([&owner]).filter(|id| view.lists(**id)) {
+                let score = highest.entry(*id).or_insert(endpoint.risk_score);
+                *score = endpoint.risk_score.max(*score);
+            }
         }
     }
-    Ok((critical.len(), highest))
+    Ok((critical, highest))
 }
 
 /// The endpoints of a collection with the first sight and number of their parameters.
