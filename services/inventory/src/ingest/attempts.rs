@@ -253,6 +253,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn noted_records_are_covered_until_the_position_has_passed_them() {
+        let mut noted = Noted(10..20);
+        assert!(
+            noted.covers(&(10..20)) && noted.covers(&(15..16)) && !noted.covers(&(9..12)) && !noted.covers(&(19..21))
+        );
+        noted.moved(5);
+        assert_eq!(noted, Noted(10..20));
+        noted.moved(15);
+        assert!(noted.covers(&(15..20)) && !noted.covers(&(14..20)));
+        noted.moved(20);
+        assert_eq!(noted, Noted::default());
+    }
+
+    #[test]
     fn a_process_of_this_machine_is_known_at_once() {
         assert_eq!(is_dead_here(name()), Some(false));
         assert_eq!(is_dead_here(&format!("{}/{}/0/x", place(), std::process::id())), Some(true));

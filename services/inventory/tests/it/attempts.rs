@@ -1,3 +1,5 @@
+use std::time::{Duration, Instant};
+
 use portolan_api::identity::v1::{self as identity, directory_service_server as directory};
 use portolan_ids::{AccountId, CollectionId};
 use portolan_inventory::{
@@ -73,6 +75,28 @@ pub async fn one_death_sets_nothing_aside(test: TestDb) {
     assert_eq!(deps.db.fetch_one(left, vec![]).await.unwrap().get::<i64>(0).unwrap(), 0);
 }
 
+/// What is worked on is noted with the records that may come next, and a partition without records is nobody's: the end of
+/// a process that has nothing to do is no death.
+pub async fn an_idle_partition_is_let_go(test: TestDb) {
+    let deps = deps(&test).await;
+    let (_, partition) = waiting(&deps, 1).await;
+    let handle = start_ingest(deps.clone());
+    wait_for_all(&deps, &handle).await;
+    let select = "SELECT count(work_owner), max(work_to) FROM ingest_cursors WHERE partition_id = $1";
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let row = deps.db.fetch_one(select, vec![Value::from(partition)]).await.unwrap();
+        let (owners, work_to): (i64, i64) = (row.get(0).unwrap(), row.get(1).unwrap());
+        assert!(work_to > 100, "{work_to}");
+        if owners == 0 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the partition is kept without records");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    handle.stop().await;
+}
+
 /// A panic at a record is a death of the same kind: a passing one loses nothing, and one that comes again at the record
 /// alone sets this one aside, while the process and its partition go on.
 pub async fn a_panic_sets_its_record_aside(test: TestDb) {
@@ -101,7 +125,7 @@ pub async fn another_process_is_waited_for(test: TestDb) {
          ON CONFLICT (owner) DO UPDATE SET beat = excluded.beat";
     for n in 1..=3_i64 {
         deps.db.execute(beat, vec![Value::from(n)]).await.unwrap();
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(count(&deps, id).await, 0);
     }
     wait_for_all(&deps, &handle).await;

@@ -20,6 +20,7 @@ mod sensitive;
 portolan_testkit::suite! {
     attempts::a_record_at_which_processes_died_twice_is_set_aside,
     attempts::one_death_sets_nothing_aside,
+    attempts::an_idle_partition_is_let_go,
     attempts::a_panic_sets_its_record_aside,
     attempts::another_process_is_waited_for,
     attempts::a_batch_that_cannot_be_read_is_set_aside,
