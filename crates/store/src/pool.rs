@@ -1,8 +1,8 @@
 //! Connections, who is next at them, and how they come back.
 //!
 //! A connection comes back to the driver's pool by a task of its own that asks the database whether it is still there. One
-//! to a file always is: where the file is on the same machine it is left for the next one as it is, once it has answered,
-//! because each question is a switch to the connection's thread and back.
+//! to a file does not break while nobody looks, so it is left for the next one as it is: each question would be a switch to
+//! its thread and back.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -148,8 +148,14 @@ impl Begun {
     /// next user of the connection would be in it.
     pub async fn begin(lease: Lease, statement: &'static str) -> Result<Self, DriverError> {
         let mut begun = Self(Some(lease));
-        sqlx::raw_sql(statement).execute(begun.connection()?).await?;
-        Ok(begun)
+        match sqlx::raw_sql(statement).execute(begun.connection()?).await {
+            Ok(_) => Ok(begun),
+            Err(error) => {
+                // There is nothing to be rolled back, or a transaction that is not this one.
+                begun.0.take().into_iter().for_each(Lease::close);
+                Err(error)
+            }
+        }
     }
 
     pub fn connection(&mut self) -> Result<&mut AnyConnection, DriverError> {

@@ -23,6 +23,7 @@ mod announce;
 mod catalogs;
 /// What may be done with collections.
 pub mod collections;
+mod copies;
 mod defaults;
 pub mod demerge;
 mod deps;

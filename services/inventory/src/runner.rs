@@ -10,7 +10,7 @@ use portolan_store::Tx;
 use crate::{
     Deps, Error, access_types,
     collections::removal,
-    members,
+    copies, members,
     model::{
         detectors::DetectorSet,
         jobs::{Cursor, Step, Task},
@@ -45,14 +45,13 @@ impl Work for Deps {
             (Task::ApplyTemplateRules, _) => {
                 return Ok(Prepared::Detectors(data_types::detectors_of(self, account_id).await?));
             }
-            // What a job has overwritten leaves the log of the database before the job ends.
             (Task::DeleteCollection { collection_id }, Cursor::Others) => {
                 peers::forget_collection(&self.peers, account_id, *collection_id).await?;
-                self.db.empty_log().await?;
+                copies::remove(self).await?;
             }
             (Task::RedactCollection { collection_id }, Cursor::Others) => {
                 peers::redact_uploads(&self.peers, account_id, *collection_id).await?;
-                self.db.empty_log().await?;
+                copies::remove(self).await?;
             }
             _ => {}
         }

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::{
     Deps, Error,
     collections::list,
+    copies,
     model::{conditions::ENDPOINTS_MAX, endpoints::EndpointId, text::too_long},
     store,
     writer::{Changed, note_changes, retemplate},
@@ -38,8 +39,8 @@ pub async fn delete(deps: &Deps, caller: &Caller, endpoints: Vec<EndpointId>) ->
     for (collection_id, url_keys) in by_collection {
         retrying(|| delete_of(deps, caller, collection_id, &url_keys)).await?;
     }
-    // Where a long read keeps the log, the request fails and its repetition empties it: the deletion ends here.
-    deps.db.empty_log().await?;
+    // Where a long read keeps a log, the request fails and its repetition empties it: the deletion ends here.
+    copies::remove(deps).await?;
     Ok(())
 }
 

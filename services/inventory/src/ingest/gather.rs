@@ -114,20 +114,20 @@ pub async fn gather(
     {
         let fitting = fitting_bytes(gathered.bytes, gathered.batch.parameters(), parameters_max);
         let bytes_max = if suspects.offsets.contains(&step.next) { 1 } else { fitting.min(bytes_max) };
-        let end_now = async {
+        let asked = async {
             match end {
                 Some(end) => Ok(end),
                 None => deps.log.end_offset(partition).await,
             }
         };
         // Side by side: each is an answer to be waited for.
-        let (end_now, fetched) = tokio::join!(end_now, deps.log.fetch(partition, step.next, bytes_max));
+        let (asked, fetched) = tokio::join!(asked, deps.log.fetch(partition, step.next, bytes_max));
         let fetched = match fetched {
             // What was read before is written first.
             Err(_) if step.next > step.from => break,
             fetched => fetched?,
         };
-        let end_now = *end.insert(end_now?);
+        let end_now = *end.insert(asked?);
         if fetched.is_empty() {
             if step.next == step.from && step.is_scan() && !lanes.is_behind() {
                 step.is_at_end = true;
