@@ -13,12 +13,12 @@ use std::{
 };
 
 use portolan_runtime::process::is_draining;
-use portolan_store::Db;
+use portolan_store::{Db, Pace};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Deps, Error,
-    ingest::{gather::Reading, lanes::Lanes},
+    ingest::lanes::Lanes,
     store::{positions, positions::Cursor},
 };
 
@@ -63,6 +63,15 @@ impl Noted {
     fn covers(&self, records: &Range<i64>) -> bool {
         self.0.start <= records.start && records.end <= self.0.end
     }
+}
+
+/// Where records are read, and by whom.
+pub struct Reading<'p> {
+    pub partition: i64,
+    pub lanes: &'p Lanes,
+    pub suspects: &'p Suspects,
+    pub pace: Pace,
+    pub stop: &'p CancellationToken,
 }
 
 /// What is known of a record from the deaths before.

@@ -4,14 +4,13 @@ use std::{
 };
 
 use portolan_log::Stored;
-use portolan_store::{Pace, on_behalf_of_all};
-use tokio_util::sync::CancellationToken;
+use portolan_store::on_behalf_of_all;
 
 use crate::{
     Deps, Error,
     ingest::{
         attempts,
-        attempts::{Noted, Suspects, Verdict as Suspicion},
+        attempts::{Noted, Reading, Suspects, Verdict as Suspicion},
         batch,
         batch::Batch,
         lanes,
@@ -59,15 +58,6 @@ pub struct Gathered {
     pub batch: Batch,
     pub marks: Marks,
     pub bytes: usize,
-}
-
-/// Where records are read, and by whom.
-pub struct Reading<'p> {
-    pub partition: i64,
-    pub lanes: &'p Lanes,
-    pub suspects: &'p Suspects,
-    pub pace: Pace,
-    pub stop: &'p CancellationToken,
 }
 
 /// Records of a piece of the log that are the step's.

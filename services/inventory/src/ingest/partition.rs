@@ -13,9 +13,9 @@ use crate::{
     catalogs::Catalogs,
     ingest::{
         attempts,
-        attempts::{Noted, Suspects, Watch},
+        attempts::{Noted, Reading, Suspects, Watch},
         batch::{Batch, Rejected},
-        gather::{Gathered, Reading, gather},
+        gather::{Gathered, gather},
         lanes::{Lanes, Step},
         repeats::Repeats,
         set_aside, write,
