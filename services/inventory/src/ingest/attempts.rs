@@ -159,12 +159,14 @@ pub async fn note(
     if is_noted || stop.is_cancelled() || is_draining() {
         return Ok(true);
     }
-    let end = match records.end + AHEAD {
-        _ if is_suspect || !is_scan => records.end,
-        end if records.end <= suspects.offsets.start => end.min(suspects.offsets.start),
-        end => end,
-    };
-    let work = records.start..end;
+    let mut work = records;
+    if is_scan && !is_suspect {
+        let is_before_suspects = work.end <= suspects.offsets.start;
+        work.end += AHEAD;
+        if is_before_suspects {
+            work.end = work.end.min(suspects.offsets.start);
+        }
+    }
     let source = deps.log.source();
     *noted = Noted::default();
     let is_mine = positions::note_work(&deps.db, source, partition, lanes.commits(), name(), work.clone()).await?;
