@@ -1,7 +1,7 @@
 //! Templates written with names in braces: `/jobs/{id}:cancel`.
 
 use crate::Kind;
-use crate::canonical::canonical_path;
+use crate::escape::normalized;
 use crate::segment::{Part, Segment, Variable};
 
 impl Segment {
@@ -21,22 +21,17 @@ impl Segment {
                 return Self::Greedy(variable);
             }
             if !literal.is_empty() {
-                parts.push(Part::Literal(canonical_literal(&literal)));
+                parts.push(Part::Literal(normalized(&literal).into_owned()));
                 literal.clear();
             }
             parts.push(Part::Variable(variable));
         }
         literal.push_str(rest);
         if !literal.is_empty() {
-            parts.push(Part::Literal(canonical_literal(&literal)));
+            parts.push(Part::Literal(normalized(&literal).into_owned()));
         }
         Self::of_parts(parts)
     }
-}
-
-fn canonical_literal(text: &str) -> String {
-    // One part of a segment: dots in it are no dot segment.
-    if matches!(text, "." | "..") { text.to_owned() } else { canonical_path(text).into_owned() }
 }
 
 /// The segments of a path whose braces may hold slashes: `{name=projects/*/jobs/*}` is four of them.

@@ -48,6 +48,10 @@ fn templates_are_read_and_written_in_both_forms() {
         ("/a/{id", "/a/{id", "/a/{id"),
         ("/a/{}", "/a/STRING", "/a/{param1}"),
         ("/caf%c3%a9/%7Eme", "/caf%C3%A9/~me", "/caf%C3%A9/~me"),
+        // Dots of a part are no dot segment, however they are written.
+        ("/%2E", "/.", "/."),
+        ("/a/%2e%2e", "/a/..", "/a/.."),
+        ("/{a}%2E", "/STRING.", "/{a}."),
         ("/types/STRING", "/types/%53TRING", "/types/STRING"),
         ("/types/FLOAT_VECTOR", "/types/FLOAT_VECTOR", "/types/FLOAT_VECTOR"),
     ] {
