@@ -1,14 +1,12 @@
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use sqlx::Error as DriverError;
-
-use crate::checkpoint;
 use crate::fault::Kind;
-use crate::pool::{Begun, Pool};
+use crate::pool::{Begun, Lease, Pool};
 use crate::reach::Reach;
 use crate::tx::{Mode, Tx};
-use crate::{Dialect, Error, Faults, Row, Sql, Value, fault, value};
+use crate::{Dialect, Error, Faults, Row, Sql, Value, fault};
 
 /// One service's handle to the database; cheap to clone.
 ///
@@ -37,6 +35,13 @@ pub(crate) struct Pools {
     pub writer: Pool,
     pub readers: Pool,
 }
+
+/// The log of a file is emptied in tries, each of which keeps writers from their work for no longer than this…
+const TRUNCATE_WAIT: Duration = Duration::from_millis(100);
+/// … with pauses in which those who wait have a turn…
+const TRUNCATE_PAUSE: Duration = Duration::from_millis(150);
+/// … as often as this, where reads hold the log.
+const TRUNCATE_TRIES: u32 = 20;
 
 /// Free space in bytes below which no write of any size can be promised.
 const FREE_BYTES_MIN: u64 = 4 << 20;
@@ -70,10 +75,10 @@ impl Db {
     }
 
     /// Work that waits for a connection first.
-    async fn reaching<T>(&self, work: impl Future<Output = Result<T, DriverError>>) -> Result<T, Error> {
+    async fn reaching<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         match &self.shared.reach {
-            Some(reach) => Ok(reach.cut_off(work).await.map_err(Error::Unavailable)??),
-            None => Ok(work.await?),
+            Some(reach) => reach.cut_off(work).await.map_err(Error::Unavailable)?,
+            None => work.await,
         }
     }
 
@@ -147,39 +152,39 @@ impl Db {
     /// # Errors
     /// Any [`Error`]; [`Error::CommitUnknown`] when the connection broke after the statement was sent.
     pub async fn execute(&self, sql: impl Into<Sql>, args: Vec<Value>) -> Result<u64, Error> {
-        let sql = sql.into().into_driver();
-        let args = value::into_driver(args)?;
+        self.execute_as(sql.into(), args, true).await
+    }
+
+    /// The same, without waiting for the disk of a file: see [`Tx::commit_unsynced`].
+    pub async fn execute_unsynced(&self, sql: impl Into<Sql>, args: Vec<Value>) -> Result<u64, Error> {
+        self.execute_as(sql.into(), args, false).await
+    }
+
+    async fn execute_as(&self, sql: Sql, args: Vec<Value>, is_synced: bool) -> Result<u64, Error> {
         self.shared.faults.pass(fault::EXECUTE).await?;
-        let mut lease = self.reaching(self.shared.pools.writer.acquire()).await?;
-        let outcome = self.reaching(sqlx::query_with(sql, args).execute(&mut *lease)).await;
-        let done = outcome.map_err(Error::while_committing)?;
-        lease.give_back();
+        let lease = self.reaching(self.shared.pools.writer.acquire()).await?;
+        let outcome = self.reaching(lease.execute_alone(sql, args, is_synced)).await;
+        let touched = outcome.map_err(Error::while_committing)?;
         match self.shared.faults.strike(fault::COMMITTED) {
             Some(Kind::Fail | Kind::LoseConnection) => Err(fault::injected(fault::COMMITTED).while_committing()),
-            _ => Ok(done.rows_affected()),
+            _ => Ok(touched),
         }
     }
 
     /// All rows of a query. The statement bounds their number by its own `LIMIT` or key.
     pub async fn fetch_all(&self, sql: impl Into<Sql>, args: Vec<Value>) -> Result<Vec<Row>, Error> {
-        let sql = sql.into().into_driver();
-        let args = value::into_driver(args)?;
+        let sql = sql.into();
         self.shared.faults.pass(fault::FETCH).await?;
         let mut lease = self.reaching(self.shared.pools.readers.acquire()).await?;
-        let rows = self.reaching(sqlx::query_with(sql, args).fetch_all(&mut *lease)).await?;
-        lease.give_back();
-        Ok(rows.into_iter().map(Row).collect())
+        self.reaching(lease.fetch(sql, args, usize::MAX)).await
     }
 
     /// The first row of a query, if there is one.
     pub async fn fetch_optional(&self, sql: impl Into<Sql>, args: Vec<Value>) -> Result<Option<Row>, Error> {
-        let sql = sql.into().into_driver();
-        let args = value::into_driver(args)?;
+        let sql = sql.into();
         self.shared.faults.pass(fault::FETCH).await?;
         let mut lease = self.reaching(self.shared.pools.readers.acquire()).await?;
-        let row = self.reaching(sqlx::query_with(sql, args).fetch_optional(&mut *lease)).await?;
-        lease.give_back();
-        Ok(row.map(Row))
+        Ok(self.reaching(lease.fetch(sql, args, 1)).await?.into_iter().next())
     }
 
     /// The first row of a query that always has one.
@@ -187,7 +192,7 @@ impl Db {
     /// # Errors
     /// [`Error::Inconsistency`] when there is none.
     pub async fn fetch_one(&self, sql: impl Into<Sql>, args: Vec<Value>) -> Result<Row, Error> {
-        self.fetch_optional(sql, args).await?.ok_or_else(|| DriverError::RowNotFound.into())
+        self.fetch_optional(sql, args).await?.ok_or_else(Error::missing_row)
     }
 
     /// The clock of the server in Unix seconds; `None` where the database is a file.
@@ -218,13 +223,14 @@ impl Db {
         if self.dialect() == Dialect::Postgres {
             return Ok(());
         }
-        for _ in 0..checkpoint::TRIES {
+        for _ in 0..TRUNCATE_TRIES {
             self.shared.faults.pass(fault::EXECUTE).await?;
-            let lease = self.reaching(self.shared.pools.writer.acquire()).await?;
-            if checkpoint::truncate(lease).await? {
+            let Lease::File(mut connection) = self.shared.pools.writer.acquire().await? else { return Ok(()) };
+            if connection.truncate_log(TRUNCATE_WAIT).await? {
                 return Ok(());
             }
-            tokio::time::sleep(checkpoint::PAUSE).await;
+            drop(connection);
+            tokio::time::sleep(TRUNCATE_PAUSE).await;
         }
         Err(Error::Unavailable("the write-ahead log is being read".into()))
     }

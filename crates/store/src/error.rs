@@ -1,6 +1,6 @@
-use sqlx::Error as DriverError;
-use sqlx::error::{DatabaseError, ErrorKind};
-use sqlx::sqlite::SqliteError;
+use rusqlite::ErrorCode;
+use rusqlite::ffi::{SQLITE_CONSTRAINT_FOREIGNKEY, SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
+use sqlx::error::DatabaseError;
 
 /// Why the store could not answer. The text is for operators, never for callers of the API.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -68,6 +68,10 @@ impl Error {
         }
     }
 
+    pub(crate) fn missing_row() -> Self {
+        Self::Inconsistency("a row that must exist is missing".into())
+    }
+
     /// The same failure, with the server that it is of.
     pub(crate) fn at(self, server: &str) -> Self {
         match self {
@@ -86,24 +90,45 @@ impl Error {
     }
 }
 
-impl From<DriverError> for Error {
-    fn from(error: DriverError) -> Self {
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error as Of;
         match error {
-            DriverError::Database(error) => match error.try_downcast_ref::<SqliteError>() {
-                Some(sqlite) => from_sqlite(sqlite),
-                None => from_postgres(&*error),
-            },
-            DriverError::Io(_)
-            | DriverError::Tls(_)
-            | DriverError::Protocol(_)
-            | DriverError::PoolTimedOut
-            | DriverError::PoolClosed
-            | DriverError::BeginFailed
-            | DriverError::WorkerCrashed => Self::Unavailable(error.to_string()),
-            DriverError::RowNotFound => Self::Inconsistency("a row that must exist is missing".into()),
-            DriverError::Configuration(_) => Self::Configuration(error.to_string()),
-            DriverError::ColumnDecode { .. } | DriverError::Decode(_) => Self::Inconsistency(error.to_string()),
+            Of::Database(error) => from_postgres(&*error),
+            Of::Io(_)
+            | Of::Tls(_)
+            | Of::Protocol(_)
+            | Of::PoolTimedOut
+            | Of::PoolClosed
+            | Of::BeginFailed
+            | Of::WorkerCrashed => Self::Unavailable(error.to_string()),
+            Of::RowNotFound => Self::missing_row(),
+            Of::Configuration(_) => Self::Configuration(error.to_string()),
+            Of::ColumnDecode { .. } | Of::Decode(_) => Self::Inconsistency(error.to_string()),
             other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        let text = match &error {
+            rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
+            // Without the text of the statement, which the driver adds.
+            rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+            _ => error.to_string(),
+        };
+        let Some(failure) = error.sqlite_error() else { return Self::Other(text) };
+        let constraint = || text.split_once("failed: ").map_or(&*text, |(_, columns)| columns).to_owned();
+        match (failure.code, failure.extended_code) {
+            (_, SQLITE_CONSTRAINT_UNIQUE | SQLITE_CONSTRAINT_PRIMARYKEY) => {
+                Self::UniqueViolation { constraint: constraint() }
+            }
+            (_, SQLITE_CONSTRAINT_FOREIGNKEY) => Self::ForeignKeyViolation { constraint: constraint() },
+            (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => Self::Conflict(text),
+            (ErrorCode::SystemIoFailure | ErrorCode::DiskFull | ErrorCode::CannotOpen, _) => Self::Unavailable(text),
+            (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => Self::Corrupt(text),
+            _ => Self::Other(text),
         }
     }
 }
@@ -137,24 +162,6 @@ fn from_postgres(error: &dyn DatabaseError) -> Error {
     }
 }
 
-fn from_sqlite(error: &SqliteError) -> Error {
-    let message = error.message();
-    let columns = || message.split_once("failed: ").map_or(message, |(_, columns)| columns).to_owned();
-    match error.kind() {
-        ErrorKind::UniqueViolation => return Error::UniqueViolation { constraint: columns() },
-        ErrorKind::ForeignKeyViolation => return Error::ForeignKeyViolation { constraint: columns() },
-        _ => {}
-    }
-    // The low byte of an extended code is the primary code.
-    let extended = error.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
-    match extended & 0xff {
-        sqlite_code::BUSY | sqlite_code::LOCKED => Error::Conflict(error.to_string()),
-        sqlite_code::IOERR | sqlite_code::FULL | sqlite_code::CANTOPEN => Error::Unavailable(error.to_string()),
-        sqlite_code::CORRUPT | sqlite_code::NOTADB => Error::Corrupt(error.to_string()),
-        _ => Error::Other(error.to_string()),
-    }
-}
-
 /// SQLSTATE codes, from the appendix "PostgreSQL Error Codes" of its manual.
 mod sqlstate {
     pub const FOREIGN_KEY_VIOLATION: &str = "23503";
@@ -172,15 +179,4 @@ mod sqlstate {
     pub const CLASS_CONNECTION: &str = "08";
     /// Disk full, out of memory, too many connections.
     pub const CLASS_RESOURCES: &str = "53";
-}
-
-/// Primary result codes, from SQLite's "Result and Error Codes".
-mod sqlite_code {
-    pub const BUSY: u32 = 5;
-    pub const LOCKED: u32 = 6;
-    pub const IOERR: u32 = 10;
-    pub const CORRUPT: u32 = 11;
-    pub const FULL: u32 = 13;
-    pub const CANTOPEN: u32 = 14;
-    pub const NOTADB: u32 = 26;
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use sqlx::{AnyConnection, AssertSqlSafe, Connection as _};
+use rusqlite::OptionalExtension as _;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use crate::reach::Reach;
 use crate::steps::{Applied, Tables, missing_steps};
-use crate::{Dialect, Error, Store, driver, sqlite};
+use crate::{Dialect, Error, Store, postgres, sqlite};
 
 impl Store {
     /// Refuses a database whose tables another line of versions made, before anything is opened for writing: neither
@@ -18,9 +19,8 @@ impl Store {
     /// [`Error::Foreign`] with what was found and where; [`Error::Migration`] where a newer program took something
     /// away; [`Error::Unavailable`] when the database cannot be reached.
     pub async fn expect_known(url: &str, tables: &[Tables]) -> Result<(), Error> {
-        sqlx::any::install_default_drivers();
         match Self::sqlite_file(url) {
-            Some(file) => expect_known_file(&file, tables).await,
+            Some(file) => expect_known_file(&file, tables),
             None => {
                 let reach = Reach::of_postgres(url)?;
                 let looked = reach.cut_off(expect_known_schemas(url, &reach, tables)).await;
@@ -30,31 +30,28 @@ impl Store {
     }
 }
 
-async fn expect_known_file(file: &Path, tables: &[Tables]) -> Result<(), Error> {
-    let Some(mut connection) = sqlite::look(file).await? else { return Ok(()) };
-    let looked = async {
-        let ledger = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'store_migrations'";
-        if sqlx::query(ledger).fetch_optional(&mut connection).await?.is_none() {
-            return Ok::<_, Error>(());
-        }
-        let records = records(&mut connection, "store_migrations").await?;
-        expect_all(Dialect::Sqlite, tables, &records, || file.display().to_string())
-    };
-    let outcome = looked.await;
-    // Nothing was written, so there is nothing that a failed end could lose.
-    let _ = connection.close().await;
-    outcome
+fn expect_known_file(file: &Path, tables: &[Tables]) -> Result<(), Error> {
+    let Some(connection) = sqlite::look(file)? else { return Ok(()) };
+    let ledger = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'store_migrations'";
+    if connection.query_row(ledger, [], |_| Ok(())).optional()?.is_none() {
+        return Ok(());
+    }
+    let mut select = connection.prepare(&select("store_migrations"))?;
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    let records = records(rows.collect::<Result<_, _>>()?);
+    expect_all(Dialect::Sqlite, tables, &records, || file.display().to_string())
 }
 
 async fn expect_known_schemas(url: &str, reach: &Reach, tables: &[Tables]) -> Result<(), Error> {
-    let connected = AnyConnection::connect_with(&driver::options(url)?).await;
+    let connected = PgConnection::connect_with(&postgres::options(url)?).await;
     let mut connection = connected.map_err(|error| Error::from(error).at(&reach.name()))?;
     let looked = async {
         let ledgers = "SELECT cast(schemaname AS text) FROM pg_tables WHERE tablename = 'store_migrations'";
         let schemas: Vec<(String,)> = sqlx::query_as(ledgers).fetch_all(&mut connection).await?;
         for (schema,) in schemas {
             let Some(own) = tables.iter().find(|tables| tables.service == schema) else { continue };
-            let records = records(&mut connection, &format!("\"{schema}\".store_migrations")).await?;
+            let select = AssertSqlSafe(select(&format!("\"{schema}\".store_migrations")));
+            let records = records(sqlx::query_as(select).fetch_all(&mut connection).await?);
             let place = || format!("the schema {schema} of {}", reach.name());
             expect_all(Dialect::Postgres, std::slice::from_ref(own), &records, place)?;
         }
@@ -65,15 +62,17 @@ async fn expect_known_schemas(url: &str, reach: &Reach, tables: &[Tables]) -> Re
     outcome
 }
 
+fn select(ledger: &str) -> String {
+    format!("SELECT service, version, name, checksum FROM {ledger}")
+}
+
 /// What is recorded, by the service or library whose steps they are.
-async fn records(connection: &mut AnyConnection, ledger: &str) -> Result<BTreeMap<String, Applied>, Error> {
-    let select = format!("SELECT service, version, name, checksum FROM {ledger}");
-    let rows: Vec<(String, i64, String, String)> = sqlx::query_as(AssertSqlSafe(select)).fetch_all(connection).await?;
+fn records(rows: Vec<(String, i64, String, String)>) -> BTreeMap<String, Applied> {
     let mut records: BTreeMap<String, Applied> = BTreeMap::new();
     for (service, version, name, checksum) in rows {
         records.entry(service).or_default().insert(version, (name, checksum));
     }
-    Ok(records)
+    records
 }
 
 fn expect_all(

@@ -9,7 +9,8 @@
 //! # Invariants
 //! - All handles of one [`Store`] on one SQLite file share one writer connection; reads run beside it.
 //! - A transaction with a failed statement never commits, on either database.
-//! - `commit` answers `Ok` only for a durable transaction (SQLite `synchronous=FULL`, Postgres as its server is set).
+//! - `commit` answers `Ok` only for a durable transaction (SQLite: its write-ahead log is on the disk; Postgres: as its
+//!   server is set).
 //! - Migrations run once, in order, under a lock. A database whose applied steps are no beginning of the program's is
 //!   refused before anything is changed, and so is one from which a newer program took something away.
 //! - Statement text is a constant of the program; values travel as arguments only.
@@ -17,12 +18,11 @@
 //! Start reading at [`Store`], then [`Db`] and [`Tx`].
 
 mod bulk;
-mod checkpoint;
 mod db;
 mod dialect;
-mod driver;
 mod error;
 mod fault;
+mod file;
 mod ledger;
 mod migrate;
 mod pace;
@@ -31,6 +31,7 @@ mod postgres;
 mod reach;
 mod retry;
 mod row;
+mod server;
 pub mod setting;
 mod sql;
 mod sqlite;
@@ -39,14 +40,15 @@ mod store;
 mod turns;
 mod tx;
 mod value;
+mod wal;
 
 pub use bulk::Bulk;
 pub use db::Db;
 pub use dialect::Dialect;
-pub use driver::Usage;
 pub use error::Error;
 pub use fault::{FaultPoint, Faults};
 pub use pace::{Held, Pace};
+pub use pool::Usage;
 pub use postgres::Connections;
 pub use reach::Reach;
 pub use retry::{Repeatable, retrying};

@@ -79,7 +79,7 @@ impl Db {
         for step in missing.map_err(|mismatch| mismatch.at(migrations.service, self.place()))? {
             let script = script(self.dialect(), step);
             tracing::info!(service = migrations.service, version = step.version, name = step.name, "migrating");
-            tx.execute_script(Sql::Literal(script).into_driver())
+            tx.execute_script(Sql::Literal(script))
                 .await
                 .map_err(|error| fault(format!("step {} {}: {error}", step.version, step.name)))?;
             let row = args![migrations.service, step.version, step.name, checksum(script), now_s()];

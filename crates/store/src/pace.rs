@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::Db;
 
 /// A write that others wait for should take no longer.
-const HELD_MAX: Duration = Duration::from_millis(10);
+const HELD_MAX: Duration = Duration::from_millis(2);
 
 /// How a write went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,13 +66,14 @@ mod tests {
 
     #[test]
     fn writes_shrink_while_others_wait_and_grow_when_nobody_does() {
-        let held = |time_ms, is_awaited| Held { time: Duration::from_millis(time_ms), is_awaited };
-        let (size_min, large) = (64 << 10, 8 << 20);
+        let held_us = |time_us, is_awaited| Held { time: Duration::from_micros(time_us), is_awaited };
+        let held = |time_ms: u64, is_awaited| held_us(time_ms * 1_000, is_awaited);
+        let (size_min, large) = (16 << 10, 8 << 20);
         let alone = Pace::new(size_min).after(large, held(3_000, false));
         assert_eq!(alone, Pace::new(size_min), "nobody waits");
         let shared = alone.after(large, held(1_000, true));
-        assert_eq!(shared.size_max(), large / 100);
-        assert_eq!(shared.after(large / 100, held(8, true)), shared);
+        assert_eq!(shared.size_max(), large / 500);
+        assert_eq!(shared.after(large / 500, held_us(1_500, true)), shared);
         assert_eq!(shared.after(1, held(10_000, true)).size_max(), size_min);
         let mut pace = shared;
         for _ in 0..64 {

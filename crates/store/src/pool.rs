@@ -1,60 +1,71 @@
 //! Connections, who is next at them, and how they come back.
-//!
-//! A connection comes back to the driver's pool by a task of its own that asks the database whether it is still there. One
-//! to a file does not break while nobody looks, so it is left for the next one as it is: each question would be a switch to
-//! its thread and back.
 
-use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AnyPool, Error as DriverError};
+use sqlx::PgPool;
 
-use crate::driver::{ACQUIRE_TIMEOUT, Usage};
-use crate::turns::{Turn, Turns};
+use crate::file::{File, FileConnection};
+use crate::server::ServerConnection;
+use crate::turns::Turns;
+use crate::{Error, Row, Sql, Value};
+
+/// How long a caller waits for a connection. Longer than any single transaction, shorter than a request's deadline.
+pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How full a pool is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// The service that it is of.
+    pub service: String,
+    /// Connections that somebody has.
+    pub busy: u32,
+    /// Connections that are open and free.
+    pub idle: u32,
+    /// Connections that may be open.
+    pub max: u32,
+}
 
 /// Connections, and who is next at them.
 #[derive(Clone)]
 pub(crate) struct Pool {
-    connections: AnyPool,
+    connections: Connections,
     turns: Arc<Turns>,
-    left: Option<Arc<Left>>,
 }
 
-/// Connections that were left for the next ones; nothing once the pool is closed.
-struct Left(Mutex<Option<Vec<PoolConnection<Any>>>>);
+#[derive(Clone)]
+enum Connections {
+    ToServer(PgPool),
+    ToFile(Arc<File>),
+}
 
-/// A connection of somebody, and the place that is to be kept as long as it.
-pub(crate) struct Lease {
-    connection: PoolConnection<Any>,
-    left: Option<Arc<Left>>,
-    /// It ends after the connection has gone back.
-    _turn: Turn,
+/// A connection of somebody.
+pub(crate) enum Lease {
+    Server(ServerConnection),
+    File(FileConnection),
 }
 
 /// A connection in a transaction, which is rolled back when this is dropped. There is one from the begin to the end.
 pub(crate) struct Begun(Option<Lease>);
 
 impl Pool {
-    /// Connections to a server, which may break while nobody looks.
-    pub fn to_server(connections: AnyPool) -> Self {
-        let turns = Turns::new(connections.options().get_max_connections());
-        Self { connections, turns, left: None }
+    pub fn to_server(pool: PgPool) -> Self {
+        let turns = Turns::new(pool.options().get_max_connections());
+        Self { connections: Connections::ToServer(pool), turns }
     }
 
-    /// Connections to a file.
-    pub fn to_file(connections: AnyPool) -> Self {
-        Self { left: Some(Arc::new(Left(Mutex::new(Some(Vec::new()))))), ..Self::to_server(connections) }
+    pub fn to_file(file: File) -> Self {
+        let turns = file.turns.clone();
+        Self { connections: Connections::ToFile(Arc::new(file)), turns }
     }
 
-    pub async fn acquire(&self) -> Result<Lease, DriverError> {
+    pub async fn acquire(&self) -> Result<Lease, Error> {
         let turn = tokio::time::timeout(ACQUIRE_TIMEOUT, self.turns.take());
-        let turn = turn.await.map_err(|_| DriverError::PoolTimedOut)?;
-        let connection = match self.left.as_ref().and_then(|left| left.take()) {
-            Some(connection) => connection,
-            None => self.connections.acquire().await?,
-        };
-        Ok(Lease { connection, left: self.left.clone(), _turn: turn })
+        let turn = turn.await.map_err(|_| Error::Unavailable("no connection became free".into()))?;
+        Ok(match &self.connections {
+            Connections::ToServer(pool) => Lease::Server(ServerConnection::new(pool.acquire().await?, turn)),
+            Connections::ToFile(file) => Lease::File(file.connection(turn)?),
+        })
     }
 
     /// Whether anybody waits for a connection.
@@ -63,124 +74,119 @@ impl Pool {
     }
 
     pub fn usage(&self, service: &str) -> Usage {
-        let left = self.left.as_ref().map_or(0, |left| left.lock().as_ref().map_or(0, Vec::len));
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let idle = count(self.connections.num_idle() + left);
-        let max = self.connections.options().get_max_connections();
-        Usage { service: service.to_owned(), busy: self.connections.size().saturating_sub(idle), idle, max }
+        let (busy, idle) = match &self.connections {
+            Connections::ToServer(pool) => {
+                let idle = count(pool.num_idle());
+                (pool.size().saturating_sub(idle), idle)
+            }
+            Connections::ToFile(file) => (count(self.turns.taken()), count(file.idle())),
+        };
+        Usage { service: service.to_owned(), busy, idle, max: count(self.turns.all()) }
     }
 
     /// Waits for those who have a connection, and closes all of them.
     pub async fn close(&self) {
-        // They come back to the driver's pool, which closes them.
-        drop(self.left.as_ref().and_then(|left| left.lock().take()));
-        self.connections.close().await;
-    }
-}
-
-impl Left {
-    fn take(&self) -> Option<PoolConnection<Any>> {
-        self.lock().as_mut()?.pop()
-    }
-
-    fn add(&self, connection: PoolConnection<Any>) {
-        if let Some(left) = &mut *self.lock() {
-            left.push(connection);
+        match &self.connections {
+            Connections::ToServer(pool) => pool.close().await,
+            Connections::ToFile(file) => file.close().await,
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Vec<PoolConnection<Any>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Left {
-    fn drop(&mut self) {
-        // To come back they would need the runtime, which may be over.
-        self.lock().take().into_iter().flatten().for_each(|connection| drop(connection.detach()));
     }
 }
 
 impl Lease {
-    /// Gives back a connection that has answered all that it was asked, outside of a transaction.
-    pub fn give_back(self) {
-        if let Some(left) = &self.left {
-            left.add(self.connection);
+    /// Runs a statement that is a transaction of its own; a file is waited for where it is to be synced.
+    pub async fn execute_alone(self, sql: Sql, args: Vec<Value>, is_synced: bool) -> Result<u64, Error> {
+        match self {
+            Self::Server(mut connection) => connection.execute(sql, args).await,
+            Self::File(connection) => connection.execute_alone(sql, args, is_synced).await,
         }
     }
 
-    /// Closes a connection of which nobody knows in which state it is.
-    pub fn close(mut self) {
-        self.connection.close_on_drop();
-    }
-
-    /// Ends a transaction without its writes. After a full disk or a failed write SQLite has ended it by itself; such a
-    /// connection is closed.
-    async fn roll_back(mut self) -> Result<(), DriverError> {
-        match sqlx::raw_sql("ROLLBACK").execute(&mut *self).await {
-            Ok(_) => self.give_back(),
-            Err(error) => {
-                tracing::error!(%error, "a database connection whose transaction did not end is closed");
-                self.close();
-                return Err(error);
-            }
+    /// The first rows of a query.
+    pub async fn fetch(&mut self, sql: Sql, args: Vec<Value>, rows_max: usize) -> Result<Vec<Row>, Error> {
+        match self {
+            Self::Server(connection) => connection.fetch(sql, args, rows_max).await,
+            Self::File(connection) => connection.fetch(sql, args, rows_max).await,
         }
-        Ok(())
-    }
-}
-
-impl Deref for Lease {
-    type Target = AnyConnection;
-
-    fn deref(&self) -> &AnyConnection {
-        &self.connection
-    }
-}
-
-impl DerefMut for Lease {
-    fn deref_mut(&mut self) -> &mut AnyConnection {
-        &mut self.connection
     }
 }
 
 impl Begun {
     /// Begins a transaction. It counts as begun before it is, so that who goes away in the middle leaves none behind: the
     /// next user of the connection would be in it.
-    pub async fn begin(lease: Lease, statement: &'static str) -> Result<Self, DriverError> {
+    pub async fn begin(lease: Lease, statement: &'static str) -> Result<Self, Error> {
         let mut begun = Self(Some(lease));
-        match sqlx::raw_sql(statement).execute(begun.connection()?).await {
-            Ok(_) => Ok(begun),
-            Err(error) => {
-                // There is nothing to be rolled back, or a transaction that is not this one.
-                begun.0.take().into_iter().for_each(Lease::close);
-                Err(error)
+        let outcome = match begun.lease()? {
+            Lease::Server(connection) => connection.execute_script(statement.into()).await,
+            Lease::File(connection) => connection.begin(statement).await,
+        };
+        if outcome.is_err()
+            && let Some(Lease::Server(connection)) = begun.0.take()
+        {
+            // There is nothing to be rolled back, or a transaction that is not this one.
+            connection.close();
+        }
+        outcome.map(|()| begun)
+    }
+
+    pub async fn execute(&mut self, sql: Sql, args: Vec<Value>) -> Result<u64, Error> {
+        match self.lease()? {
+            Lease::Server(connection) => connection.execute(sql, args).await,
+            Lease::File(connection) => connection.execute(sql, args).await,
+        }
+    }
+
+    pub async fn execute_script(&mut self, sql: Sql) -> Result<(), Error> {
+        match self.lease()? {
+            Lease::Server(connection) => connection.execute_script(sql).await,
+            Lease::File(connection) => connection.execute_script(sql).await,
+        }
+    }
+
+    pub async fn fetch_all(&mut self, sql: Sql, args: Vec<Value>) -> Result<Vec<Row>, Error> {
+        self.lease()?.fetch(sql, args, usize::MAX).await
+    }
+
+    /// Commits, calls as soon as others see it, and returns once the disk holds it; without a call, before that.
+    pub async fn commit(mut self, shown: Option<impl FnOnce()>) -> Result<(), Error> {
+        if let Lease::Server(connection) = self.lease()? {
+            let unsynced = "SET LOCAL synchronous_commit TO off; COMMIT";
+            connection.execute_script(if shown.is_some() { "COMMIT" } else { unsynced }.into()).await?;
+        }
+        match self.0.take() {
+            Some(Lease::File(connection)) => connection.commit(shown).await,
+            _ => {
+                shown.into_iter().for_each(|shown| shown());
+                Ok(())
             }
         }
     }
 
-    pub fn connection(&mut self) -> Result<&mut AnyConnection, DriverError> {
-        self.0.as_deref_mut().ok_or(DriverError::WorkerCrashed)
-    }
-
-    pub async fn commit(mut self) -> Result<(), DriverError> {
-        sqlx::raw_sql("COMMIT").execute(self.connection()?).await?;
-        self.0.take().into_iter().for_each(Lease::give_back);
-        Ok(())
-    }
-
-    pub async fn roll_back(mut self) -> Result<(), DriverError> {
+    pub async fn roll_back(mut self) -> Result<(), Error> {
         match self.0.take() {
             // To its end, also where nobody waits.
-            Some(lease) => tokio::spawn(lease.roll_back()).await.unwrap_or(Err(DriverError::WorkerCrashed)),
-            None => Ok(()),
+            Some(Lease::Server(connection)) => {
+                tokio::spawn(connection.roll_back()).await.unwrap_or_else(|_| Err(ended()))
+            }
+            // A file's connection does so by itself.
+            Some(Lease::File(_)) | None => Ok(()),
         }
     }
+
+    fn lease(&mut self) -> Result<&mut Lease, Error> {
+        self.0.as_mut().ok_or_else(ended)
+    }
+}
+
+fn ended() -> Error {
+    Error::Unavailable("the transaction has ended".into())
 }
 
 impl Drop for Begun {
     fn drop(&mut self) {
-        if let Some(lease) = self.0.take() {
-            tokio::spawn(lease.roll_back());
+        if let Some(Lease::Server(connection)) = self.0.take() {
+            tokio::spawn(connection.roll_back());
         }
     }
 }

@@ -4,14 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyPool, AssertSqlSafe, Connection as _};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgPool};
 use tokio::sync::Mutex;
 
-use crate::driver::Usage;
-use crate::pool::Pool;
+use crate::Error;
+use crate::pool::{ACQUIRE_TIMEOUT, Pool, Usage};
 use crate::reach::Reach;
-use crate::{Error, driver};
 
 /// Connections of one pool, unless the store is told otherwise.
 pub(crate) const CONNECTIONS: u32 = 10;
@@ -51,14 +50,14 @@ impl Connections {
 }
 
 pub(crate) struct Postgres {
-    options: AnyConnectOptions,
+    options: PgConnectOptions,
     pools: Mutex<HashMap<String, Pool>>,
     pub reach: Arc<Reach>,
 }
 
 impl Postgres {
     pub fn at(url: &str) -> Result<Self, Error> {
-        Ok(Self { options: driver::options(url)?, pools: Mutex::default(), reach: Arc::new(Reach::of_postgres(url)?) })
+        Ok(Self { options: options(url)?, pools: Mutex::default(), reach: Arc::new(Reach::of_postgres(url)?) })
     }
 
     /// The pool of a service, opened once.
@@ -83,8 +82,11 @@ impl Postgres {
     pub async fn connections(&self, pool_max: u32) -> Result<Connections, Error> {
         let pools = self.pools.lock().await;
         let pool = pools.values().next().ok_or_else(|| Error::Inconsistency("no service is open".into()))?;
+        let Some(limits) = pool.acquire().await?.fetch(LIMITS.into(), Vec::new(), 1).await?.into_iter().next() else {
+            return Err(Error::missing_row());
+        };
         let (server, user, database): (i64, Option<i64>, Option<i64>) =
-            sqlx::query_as(LIMITS).fetch_one(&mut *pool.acquire().await?).await?;
+            (limits.get("server_limit")?, limits.get("user_limit")?, limits.get("database_limit")?);
         let others = [user, database].into_iter().flatten().filter(|limit| *limit >= 0);
         let server_max = others.fold(server, i64::min);
         Ok(Connections { pools: u32::try_from(pools.len()).unwrap_or(u32::MAX), pool_max, server_max })
@@ -97,11 +99,16 @@ impl Postgres {
     }
 }
 
-async fn open(options: AnyConnectOptions, service: &str, connections: u32, makes: bool) -> Result<AnyPool, Error> {
+/// Statements are not logged: their text is constant and their arguments may be secret.
+pub(crate) fn options(url: &str) -> Result<PgConnectOptions, Error> {
+    Ok(url.parse::<PgConnectOptions>()?.disable_statement_logging())
+}
+
+async fn open(options: PgConnectOptions, service: &str, connections: u32, makes: bool) -> Result<PgPool, Error> {
     let search_path: Arc<str> = format!("SET search_path TO \"{service}\"").into();
-    let pool = AnyPoolOptions::new()
+    let pool = PgPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(driver::ACQUIRE_TIMEOUT)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
         .before_acquire(|connection, used| {
             Box::pin(async move { Ok(used.idle_for < UNTESTED_IDLE_MAX || connection.ping().await.is_ok()) })

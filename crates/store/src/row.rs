@@ -1,12 +1,29 @@
-use sqlx::any::AnyRow;
-use sqlx::{Row as _, ValueRef as _};
+use std::sync::Arc;
 
 use crate::Error;
 
 /// One row of an answer.
-pub struct Row(pub(crate) AnyRow);
+pub struct Row {
+    columns: Arc<[String]>,
+    cells: Vec<Cell>,
+}
+
+/// A value as a database answers it.
+#[derive(Debug)]
+pub(crate) enum Cell {
+    Null,
+    I64(i64),
+    F64(f64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
 
 impl Row {
+    /// As many cells as columns.
+    pub(crate) fn new(columns: Arc<[String]>, cells: Vec<Cell>) -> Self {
+        Self { columns, cells }
+    }
+
     /// The value of one column, by its position from 0 or by its name.
     ///
     /// # Errors
@@ -18,12 +35,16 @@ impl Row {
 
     /// How many columns it has.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.cells.len()
     }
 
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.cells.is_empty()
+    }
+
+    fn cell(&self, position: usize) -> &Cell {
+        self.cells.get(position).unwrap_or(&Cell::Null)
     }
 }
 
@@ -45,8 +66,8 @@ impl ColumnIndex for usize {
 
 impl ColumnIndex for &str {
     fn position(&self, row: &Row) -> Result<usize, Error> {
-        sqlx::ColumnIndex::index(self, &row.0)
-            .map_err(|_| Error::Inconsistency(format!("the answer has no column {self}")))
+        let position = row.columns.iter().position(|name| name == self);
+        position.ok_or_else(|| Error::Inconsistency(format!("the answer has no column {self}")))
     }
 }
 
@@ -58,21 +79,32 @@ pub trait FromColumn: Sized {
 
 impl<T: FromColumn> FromColumn for Option<T> {
     fn read(row: &Row, position: usize) -> Result<Self, String> {
-        if row.0.try_get_raw(position).map_err(text)?.is_null() { Ok(None) } else { T::read(row, position).map(Some) }
+        match row.cell(position) {
+            Cell::Null => Ok(None),
+            _ => T::read(row, position).map(Some),
+        }
     }
 }
 
-macro_rules! from_driver {
-    ($($type:ty),*) => {$(
+macro_rules! from_cell {
+    ($($type:ty, $cell:ident;)*) => {$(
         impl FromColumn for $type {
             fn read(row: &Row, position: usize) -> Result<Self, String> {
-                row.0.try_get(position).map_err(text)
+                match row.cell(position) {
+                    Cell::$cell(value) => Ok(value.clone()),
+                    other => Err(format!("it is {}", other.type_name())),
+                }
             }
         }
     )*};
 }
 
-from_driver!(i64, i32, f64, String, Vec<u8>);
+from_cell! {
+    i64, I64;
+    f64, F64;
+    String, Text;
+    Vec<u8>, Bytes;
+}
 
 macro_rules! from_i64 {
     ($($type:ty),*) => {$(
@@ -85,7 +117,7 @@ macro_rules! from_i64 {
     )*};
 }
 
-from_i64!(u32, u64);
+from_i64!(i32, u32, u64);
 
 impl FromColumn for bool {
     fn read(row: &Row, position: usize) -> Result<Self, String> {
@@ -117,6 +149,14 @@ macro_rules! from_text {
 
 portolan_ids::for_each_text!(from_text);
 
-fn text(error: sqlx::Error) -> String {
-    error.to_string()
+impl Cell {
+    fn type_name(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::I64(_) => "an integer",
+            Self::F64(_) => "a float",
+            Self::Text(_) => "text",
+            Self::Bytes(_) => "bytes",
+        }
+    }
 }

@@ -19,6 +19,13 @@ impl Sql {
         Self::Assembled(text.into())
     }
 
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Literal(text) => text,
+            Self::Assembled(text) => text,
+        }
+    }
+
     pub(crate) fn into_driver(self) -> SqlStr {
         match self {
             Self::Literal(text) => text.into_sql_str(),

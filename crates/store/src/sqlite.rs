@@ -4,19 +4,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
-use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection as _};
+use rusqlite::{Connection, OpenFlags};
 
-use crate::checkpoint::BUSY_TIMEOUT_MS;
+use crate::Error;
 use crate::db::Pools;
+use crate::file::File;
 use crate::pool::Pool;
-use crate::{Error, driver};
 
 /// The database file inside the directory that the URL names.
 pub(crate) const FILE_NAME: &str = "portolan.db";
-/// Read connections per file: reads are short and served by one thread each, for which the C library sets 64 MiB of address
-/// space aside.
+/// Read connections per file.
 const READERS: u32 = 4;
+
+/// WAL lets reads run beside the writer. With NORMAL, SQLite brings the log to the disk before it copies it into the file;
+/// a commit waits for the disk by itself. Deleted values are overwritten.
+const WRITER_PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; \
+     PRAGMA journal_size_limit = 67108864; PRAGMA secure_delete = ON";
+const READER_PRAGMAS: &str = "PRAGMA query_only = ON";
 
 /// The one writer and the readers of a file.
 #[derive(Clone)]
@@ -26,25 +30,18 @@ pub(crate) struct Sqlite {
 }
 
 /// Opens the file in a directory; both are made when missing.
-pub(crate) async fn open(directory: &str) -> Result<Sqlite, Error> {
-    let file = file_in(directory)?;
-    let url = |mode: &str| format!("sqlite://{}?mode={mode}", encoded(&file));
-    create_private(&file)?;
-    // WAL lets reads run beside the writer; FULL makes a commit survive a power failure; deleted values are overwritten.
-    let writer_pragmas = format!(
-        "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-         PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864; PRAGMA secure_delete = ON"
-    );
-    let reader_pragmas = format!("PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; PRAGMA query_only = ON");
-    // The writer opens first, because it creates the file that the readers expect.
-    let writer = pool(&url("rwc"), 1, writer_pragmas).await?;
-    let readers = pool(&url("rw"), READERS, reader_pragmas).await?;
-    let directory = file.parent().unwrap_or(Path::new("/")).into();
-    Ok(Sqlite { pools: Pools { writer: Pool::to_file(writer), readers: Pool::to_file(readers) }, directory })
+pub(crate) fn open(directory: &str) -> Result<Sqlite, Error> {
+    let path = file_in(directory)?;
+    create_private(&path)?;
+    let directory = path.parent().unwrap_or(Path::new("/")).into();
+    // The writer opens first, because it makes the log that the readers expect.
+    let writer = Pool::to_file(File::new(path.clone(), WRITER_PRAGMAS, true, 1)?);
+    let readers = Pool::to_file(File::new(path, READER_PRAGMAS, false, READERS)?);
+    Ok(Sqlite { pools: Pools { writer, readers }, directory })
 }
 
 /// Opens a file to be read and nothing else; `None` where there is none, or an empty one.
-pub(crate) async fn look(file: &Path) -> Result<Option<AnyConnection>, Error> {
+pub(crate) fn look(file: &Path) -> Result<Option<Connection>, Error> {
     let length = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
     if length(file) == 0 {
         return Ok(None);
@@ -54,9 +51,9 @@ pub(crate) async fn look(file: &Path) -> Result<Option<AnyConnection>, Error> {
     let mut log = file.clone().into_os_string();
     log.push("-wal");
     // Without a log the file is all there is, and reading it as one that nobody writes makes no file beside it.
-    let immutable = if length(Path::new(&log)) == 0 { "&immutable=true" } else { "" };
-    let url = format!("sqlite://{}?mode=ro{immutable}", encoded(&file));
-    Ok(Some(AnyConnection::connect_with(&driver::options(&url)?).await?))
+    let immutable = if length(Path::new(&log)) == 0 { "?immutable=true" } else { "" };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Ok(Some(Connection::open_with_flags(format!("file:{}{immutable}", encoded(&file)), flags)?))
 }
 
 fn file_in(directory: &str) -> Result<PathBuf, Error> {
@@ -84,22 +81,4 @@ fn create_private(file: &Path) -> Result<(), Error> {
 fn encoded(path: &Path) -> String {
     const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
     percent_encode(path.as_os_str().as_encoded_bytes(), PLAIN).to_string()
-}
-
-async fn pool(url: &str, connections: u32, pragmas: String) -> Result<AnyPool, Error> {
-    let pragmas: Arc<str> = pragmas.into();
-    let opened = AnyPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(driver::ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
-        // A connection to a file does not age, and its prepared statements are worth keeping.
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .after_connect(move |connection, _| {
-            let pragmas = Arc::clone(&pragmas);
-            Box::pin(async move { sqlx::raw_sql(AssertSqlSafe(pragmas)).execute(connection).await.map(drop) })
-        })
-        .connect_with(driver::options(url)?)
-        .await?;
-    Ok(opened)
 }

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::db::Pools;
-use crate::driver::Usage;
+use crate::pool::{Lease, Usage};
 use crate::postgres::{self, Connections, Postgres};
 use crate::reach::Reach;
 use crate::sqlite::{self, FILE_NAME, Sqlite};
@@ -55,10 +55,9 @@ impl Store {
     }
 
     async fn open(url: &str, makes: bool) -> Result<Self, Error> {
-        sqlx::any::install_default_drivers();
         let backend = match url.split_once(':') {
             Some(("sqlite", directory)) => {
-                Backend::Sqlite(sqlite::open(directory.strip_prefix("//").unwrap_or(directory)).await?)
+                Backend::Sqlite(sqlite::open(directory.strip_prefix("//").unwrap_or(directory))?)
             }
             Some(("postgres" | "postgresql", _)) => Backend::Postgres(Arc::new(Postgres::at(url)?)),
             _ => {
@@ -155,10 +154,10 @@ impl Store {
             return Err(Error::Configuration("a Postgres database is backed up by its own tools".into()));
         };
         let path = file.to_str().ok_or_else(|| Error::Configuration("the path of a snapshot must be UTF-8".into()))?;
-        let mut lease = writer.acquire().await?;
-        sqlx::query("VACUUM INTO $1").bind(path).execute(&mut *lease).await?;
-        lease.give_back();
-        Ok(())
+        match writer.acquire().await? {
+            Lease::File(mut connection) => connection.vacuum_into(path.to_owned()).await,
+            Lease::Server(_) => Ok(()),
+        }
     }
 
     /// Where an SQLite store at this URL keeps its file; `None` for other URLs.

@@ -129,6 +129,17 @@ impl Turns {
         Turn { turns: self.clone(), owner, payers: None, since: Instant::now(), is_over }
     }
 
+    /// How many places there are.
+    pub fn all(&self) -> usize {
+        self.places().all
+    }
+
+    /// How many places somebody has.
+    pub fn taken(&self) -> usize {
+        let places = self.places();
+        places.all - places.free
+    }
+
     /// Whether anybody waits.
     pub fn are_awaited(&self) -> bool {
         !self.places().waiting.is_empty()

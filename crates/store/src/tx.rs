@@ -1,11 +1,9 @@
 use std::sync::Arc;
 
-use sqlx::{Error as DriverError, SqlStr};
-
 use crate::fault::Kind;
 use crate::pool::Begun;
 use crate::reach::Reach;
-use crate::{Bulk, Dialect, Error, Faults, Row, Sql, Value, fault, value};
+use crate::{Bulk, Dialect, Error, Faults, Row, Sql, Value, fault};
 
 /// A transaction, from [`crate::Db::begin`] to [`Tx::commit`]; dropping it rolls back.
 ///
@@ -40,13 +38,8 @@ impl Tx {
         let sql = sql.into();
         self.ready(fault::EXECUTE).await?;
         let reach = self.reach.clone();
-        let outcome = match value::into_driver(args) {
-            Ok(args) => {
-                reaching(reach, sqlx::query_with(sql.into_driver(), args).execute(self.begun.connection()?)).await
-            }
-            Err(error) => Err(error.into()),
-        };
-        self.noted(outcome).map(|done| done.rows_affected())
+        let outcome = reaching(reach, self.begun.execute(sql, args)).await;
+        self.noted(outcome)
     }
 
     /// All rows of a query, or of a statement with `RETURNING`.
@@ -54,13 +47,8 @@ impl Tx {
         let sql = sql.into();
         self.ready(fault::FETCH).await?;
         let reach = self.reach.clone();
-        let outcome = match value::into_driver(args) {
-            Ok(args) => {
-                reaching(reach, sqlx::query_with(sql.into_driver(), args).fetch_all(self.begun.connection()?)).await
-            }
-            Err(error) => Err(error.into()),
-        };
-        self.noted(outcome).map(|rows| rows.into_iter().map(Row).collect())
+        let outcome = reaching(reach, self.begun.fetch_all(sql, args)).await;
+        self.noted(outcome)
     }
 
     /// The row of a query that has at most one. Rows after the first are read and dropped, so that a statement with
@@ -74,7 +62,7 @@ impl Tx {
     /// # Errors
     /// [`Error::Inconsistency`] when there is none.
     pub async fn fetch_one(&mut self, sql: impl Into<Sql>, args: Vec<Value>) -> Result<Row, Error> {
-        self.fetch_optional(sql, args).await?.ok_or_else(|| DriverError::RowNotFound.into())
+        self.fetch_optional(sql, args).await?.ok_or_else(Error::missing_row)
     }
 
     /// Inserts many rows with few statements and returns the number of rows touched.
@@ -106,19 +94,35 @@ impl Tx {
     }
 
     /// Runs the statements of a migration.
-    pub(crate) async fn execute_script(&mut self, script: SqlStr) -> Result<(), Error> {
+    pub(crate) async fn execute_script(&mut self, script: Sql) -> Result<(), Error> {
         self.ready(fault::EXECUTE).await?;
-        let outcome = sqlx::raw_sql(script).execute(self.begun.connection()?).await;
-        self.noted(outcome.map_err(Error::from)).map(drop)
+        let outcome = self.begun.execute_script(script).await;
+        self.noted(outcome)
     }
 
     /// Commits. `Ok` means durable.
     ///
     /// # Errors
     /// [`Error::CommitUnknown`] when the connection broke before the answer came: then all or nothing is written.
-    pub async fn commit(mut self) -> Result<(), Error> {
+    pub async fn commit(self) -> Result<(), Error> {
+        self.commit_showing(|| {}).await
+    }
+
+    /// Commits as [`Tx::commit`] does, and calls as soon as others see what was written, which may be before it is durable.
+    pub async fn commit_showing(self, shown: impl FnOnce()) -> Result<(), Error> {
+        self.commit_as(Some(shown)).await
+    }
+
+    /// Commits without waiting for the disk, as an asynchronous commit of Postgres does. After a power failure it may be
+    /// gone, with all that was committed later; the death of a process takes nothing. For what is done again then: a lease,
+    /// the position in a log, the progress of a job.
+    pub async fn commit_unsynced(self) -> Result<(), Error> {
+        self.commit_as(None::<fn()>).await
+    }
+
+    async fn commit_as(mut self, shown: Option<impl FnOnce()>) -> Result<(), Error> {
         self.ready(fault::COMMIT).await?;
-        reaching(self.reach, self.begun.commit()).await.map_err(Error::while_committing)?;
+        reaching(self.reach, self.begun.commit(shown)).await.map_err(Error::while_committing)?;
         match self.faults.strike(fault::COMMITTED) {
             Some(Kind::Delay(time)) => {
                 tokio::time::sleep(time).await;
@@ -132,7 +136,7 @@ impl Tx {
 
     /// Rolls back now instead of at the drop.
     pub async fn rollback(self) -> Result<(), Error> {
-        Ok(self.begun.roll_back().await?)
+        self.begun.roll_back().await
     }
 
     async fn ready(&mut self, point: &'static str) -> Result<(), Error> {
@@ -168,23 +172,17 @@ impl Tx {
             // A file has no connection to break; what a caller can observe of it is the rollback.
             Dialect::Sqlite => fault::injected(point),
             Dialect::Postgres => {
-                let end = async {
-                    let end = sqlx::query("SELECT pg_terminate_backend(pg_backend_pid())");
-                    end.execute(self.begun.connection()?).await
-                };
-                end.await.map_or_else(Error::from, |_| fault::injected(point))
+                let end = self.begun.execute("SELECT pg_terminate_backend(pg_backend_pid())".into(), Vec::new());
+                end.await.err().unwrap_or_else(|| fault::injected(point))
             }
         }
     }
 }
 
 /// A statement whose server may be gone before it answers.
-async fn reaching<T>(
-    reach: Option<Arc<Reach>>,
-    statement: impl Future<Output = Result<T, DriverError>>,
-) -> Result<T, Error> {
+async fn reaching<T>(reach: Option<Arc<Reach>>, statement: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     match reach {
-        Some(reach) => Ok(reach.cut_off(statement).await.map_err(Error::Unavailable)??),
-        None => Ok(statement.await?),
+        Some(reach) => reach.cut_off(statement).await.map_err(Error::Unavailable)?,
+        None => statement.await,
     }
 }

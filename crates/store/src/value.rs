@@ -1,6 +1,3 @@
-use sqlx::any::AnyArguments;
-use sqlx::{Arguments, Error as DriverError};
-
 /// The database type of a null: Postgres must know it, because a prepared statement fixes its argument types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is the type of its name")]
@@ -30,25 +27,16 @@ macro_rules! args {
     };
 }
 
-pub(crate) fn into_driver(values: Vec<Value>) -> Result<AnyArguments, DriverError> {
-    let mut arguments = AnyArguments::default();
-    arguments.reserve(values.len(), 0);
-    for value in values {
-        match value {
-            Value::I64(value) => arguments.add(value),
-            Value::F64(value) => arguments.add(value),
-            Value::Text(value) => arguments.add(value),
-            Value::Bytes(value) => arguments.add(value),
-            Value::Null(Type::I64) => arguments.add(None::<i64>),
-            // The driver turns a null of 32 bits into one of 64 bits and the other way round: the 32-bit null is what
-            // agrees with a later 64-bit value in the same prepared statement.
-            Value::Null(Type::F64) => arguments.add(None::<f32>),
-            Value::Null(Type::Text) => arguments.add(None::<String>),
-            Value::Null(Type::Bytes) => arguments.add(None::<Vec<u8>>),
+impl Value {
+    /// Its size in bytes.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Null(_) => 0,
+            Self::I64(_) | Self::F64(_) => 8,
+            Self::Text(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
         }
-        .map_err(DriverError::Encode)?;
     }
-    Ok(arguments)
 }
 
 /// Values of one Rust type: how they convert, and the type of their null.

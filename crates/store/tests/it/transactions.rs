@@ -226,3 +226,47 @@ pub async fn a_read_that_holds_the_log_holds_no_writer(test: TestDb) {
     assert_eq!(std::fs::metadata(log).expect("size").len(), 0);
     assert_eq!(counter(db, 0).await, 11);
 }
+
+/// What is committed without waiting for the disk is seen by all, and who is to be told is told once.
+pub async fn a_commit_is_seen_before_it_is_durable(test: TestDb) {
+    let db = &test.db;
+    create_counters(db).await;
+    let other = Store::connect(&test.url).await.expect("connect").service("test").await.expect("open");
+    let mut tx = db.begin().await.expect("begin");
+    tx.execute(ADD, args![0_i64, 1_i64]).await.expect("update");
+    tx.commit_unsynced().await.expect("commit");
+    assert_eq!(counter(&other, 0).await, 1);
+    assert_eq!(db.execute_unsynced(ADD, args![0_i64, 1_i64]).await.expect("update"), 1);
+    assert_eq!(counter(&other, 0).await, 2);
+    let mut told = 0;
+    let mut tx = db.begin().await.expect("begin");
+    tx.execute(ADD, args![0_i64, 1_i64]).await.expect("update");
+    tx.commit_showing(|| told += 1).await.expect("commit");
+    assert_eq!((told, counter(&other, 0).await), (1, 3));
+    db.faults().at("store.commit").fail();
+    let mut tx = db.begin().await.expect("begin");
+    tx.execute(ADD, args![0_i64, 1_i64]).await.expect("update");
+    assert!(tx.commit_showing(|| told += 1).await.is_err());
+    assert_eq!((told, counter(&other, 0).await), (1, 3));
+}
+
+/// However much is written without a pause, the log of an SQLite file stays short.
+pub async fn the_log_of_a_file_stays_short(test: TestDb) {
+    const WRITES: i64 = 400;
+    const ROW: usize = 80 << 10;
+    let db = &test.db;
+    db.execute("CREATE TABLE texts (id BIGINT PRIMARY KEY, text TEXT NOT NULL)", args![]).await.expect("create");
+    let Some(directory) = test.url.strip_prefix("sqlite:") else { return };
+    let log = std::path::Path::new(directory).join("portolan.db-wal");
+    let mut longest = 0;
+    for id in 0..WRITES {
+        let mut tx = db.begin().await.expect("begin");
+        tx.execute("INSERT INTO texts (id, text) VALUES ($1, $2)", args![id, "x".repeat(ROW)]).await.expect("insert");
+        tx.commit_unsynced().await.expect("commit");
+        longest = longest.max(std::fs::metadata(&log).expect("a log").len());
+    }
+    let all = WRITES as u64 * ROW as u64;
+    assert!(longest < all / 2, "{longest} of {all} bytes");
+    let count = db.fetch_one("SELECT count(*) FROM texts", args![]).await.expect("count");
+    assert_eq!(count.get::<i64>(0).expect("count"), WRITES);
+}

@@ -1,0 +1,159 @@
+//! The write-ahead log of an SQLite file: when it is on the disk.
+//!
+//! A commit writes to the log while it has the write lock, and waits for the disk after it has let the lock go. All that
+//! commit during one wait share the next, so that the disk bounds how soon each is answered and not how many there are.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::Mutex;
+
+use crate::Error;
+
+/// Pages of a log that is copied into the file.
+const CHECKPOINT_PAGES: i32 = 1_000;
+
+/// How long readers are waited for where the disk has refused.
+const READER_WAIT: Duration = Duration::from_millis(500);
+
+/// The log of a file, as the writer of this process knows it.
+pub(crate) struct Wal {
+    file: PathBuf,
+    log: PathBuf,
+    /// Since the file was opened.
+    commits: AtomicU64,
+    /// What the log holds.
+    pages: AtomicI32,
+    /// At so many pages it is copied into the file.
+    checkpoint_pages: AtomicI32,
+    disk: Arc<Mutex<Disk>>,
+}
+
+/// What the disk is known to hold.
+#[derive(Default)]
+struct Disk {
+    commits: u64,
+    /// The disk refused to write: what it was told then may never come to it, though it takes what it is told later.
+    is_suspect: bool,
+}
+
+impl Wal {
+    pub fn of_file(file: &Path) -> Self {
+        let mut log = file.as_os_str().to_owned();
+        log.push("-wal");
+        Self {
+            file: file.to_owned(),
+            log: log.into(),
+            commits: AtomicU64::new(0),
+            pages: AtomicI32::new(0),
+            checkpoint_pages: AtomicI32::new(CHECKPOINT_PAGES),
+            disk: Arc::default(),
+        }
+    }
+
+    /// Counts the commits of a connection; it no longer copies the log into the file by itself.
+    pub fn watch(self: &Arc<Self>, connection: &mut Connection) -> Result<(), rusqlite::Error> {
+        let wal = self.clone();
+        connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
+            wal.commits.fetch_add(1, Ordering::Release);
+            wal.pages.store(pages, Ordering::Relaxed);
+            Ok(())
+        }))
+    }
+
+    /// Commits until now.
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Acquire)
+    }
+
+    /// Returns once the disk holds the first `commits`.
+    ///
+    /// # Errors
+    /// When the disk refuses: they may then be lost with the machine.
+    pub async fn on_disk(self: &Arc<Self>, commits: u64) -> Result<(), Error> {
+        let mut disk = self.disk.clone().lock_owned().await;
+        if disk.commits >= commits {
+            return Ok(());
+        }
+        let wal = self.clone();
+        // To its end, also where nobody waits: what it finds out is for the next ones.
+        let written = tokio::task::spawn_blocking(move || wal.write_out(&mut disk));
+        written.await.map_err(|error| Error::Unavailable(error.to_string()))?
+    }
+
+    fn write_out(&self, disk: &mut Disk) -> Result<(), Error> {
+        let commits = self.commits();
+        if disk.is_suspect {
+            // Once all of the log is in the file, and the file on the disk, it matters no more.
+            let connection = Connection::open(&self.file)?;
+            connection.busy_timeout(READER_WAIT)?;
+            if !checkpoint(&connection, "TRUNCATE")? {
+                return Err(Error::Unavailable("the write-ahead log cannot be written to the disk".into()));
+            }
+        } else {
+            disk.is_suspect = true;
+            let written = std::fs::File::open(&self.log).and_then(|log| log.sync_data());
+            written.map_err(|error| Error::Unavailable(format!("{}: {error}", self.log.display())))?;
+        }
+        *disk = Disk { commits, is_suspect: false };
+        Ok(())
+    }
+
+    /// Whether it is time to copy the log into the file.
+    pub fn is_long(&self) -> bool {
+        self.pages.load(Ordering::Relaxed) >= self.checkpoint_pages.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the log was copied, or all of it that nobody reads.
+    pub fn copied(&self, is_whole: bool) {
+        // The next write begins the log anew where all of it was copied.
+        let beyond = if is_whole { 0 } else { self.pages.load(Ordering::Relaxed) };
+        self.checkpoint_pages.store(beyond.saturating_add(CHECKPOINT_PAGES), Ordering::Relaxed);
+        if is_whole {
+            self.pages.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Copies the log into the file in one of SQLite's modes; whether all of it was.
+pub(crate) fn checkpoint(connection: &Connection, mode: &str) -> Result<bool, rusqlite::Error> {
+    let sql = format!("PRAGMA wal_checkpoint({mode})");
+    connection
+        .query_row(&sql, [], |row| Ok(row.get::<_, i64>(0)? == 0 && row.get::<_, i64>(1)? == row.get::<_, i64>(2)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After a refusal nothing counts as written until all of the log is in the file.
+    #[tokio::test]
+    async fn a_disk_that_refused_is_written_to_anew() {
+        let directory = std::env::temp_dir().join(format!("portolan-wal-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let file = directory.join("test.db");
+        let wal = Arc::new(Wal::of_file(&file));
+        let mut connection = Connection::open(&file).unwrap();
+        connection.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+        wal.watch(&mut connection).unwrap();
+        wal.disk.lock().await.is_suspect = true;
+        connection.execute_batch("CREATE TABLE test (id BIGINT)").unwrap();
+        assert_eq!(wal.commits(), 1);
+
+        let reader = Connection::open(&file).unwrap();
+        reader.execute_batch("BEGIN; SELECT * FROM test").unwrap();
+        connection.execute_batch("INSERT INTO test VALUES (1)").unwrap();
+        assert!(wal.on_disk(wal.commits()).await.is_err(), "a reader needs the log");
+        reader.execute_batch("COMMIT").unwrap();
+        wal.on_disk(wal.commits()).await.unwrap();
+        assert_eq!(std::fs::metadata(&wal.log).unwrap().len(), 0);
+
+        connection.execute_batch("INSERT INTO test VALUES (2)").unwrap();
+        wal.on_disk(wal.commits()).await.unwrap();
+        assert!(std::fs::metadata(&wal.log).unwrap().len() > 0, "it is trusted again");
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+}
