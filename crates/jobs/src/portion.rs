@@ -11,7 +11,7 @@ use portolan_store::{Held, Pace};
 const WHOLE: usize = 1_000;
 
 /// Smaller steps would cost more in their commits than they spare those who wait.
-const PORTION_MIN: usize = 20;
+const PORTION_MIN: usize = 10;
 
 /// A part of the usual size of a step: while others wait for the connection of a write, steps are short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,11 +59,11 @@ mod tests {
         let paces = Paces::default();
         assert_eq!(paces.portion("delete"), Portion(WHOLE));
         let held = |time_ms, is_awaited| Held { time: Duration::from_millis(time_ms), is_awaited };
-        paces.note("delete", Portion(WHOLE), held(20, true));
+        paces.note("delete", Portion(WHOLE), held(4, true));
         assert_eq!((paces.portion("delete").of(500), paces.portion("delete").limit(3)), (250, 1));
         assert_eq!(paces.portion("export"), Portion(WHOLE));
         paces.note("delete", paces.portion("delete"), held(10_000, true));
-        assert_eq!(paces.portion("delete").of(500), 10);
+        assert_eq!(paces.portion("delete").of(500), 5);
         (0..10).for_each(|_| paces.note("delete", paces.portion("delete"), held(1, true)));
         assert_eq!(paces.portion("delete"), Portion(WHOLE));
     }

@@ -298,7 +298,10 @@ impl<T: Task> Jobs<T> {
         };
         self.db.fault(STEPPED).await?;
         let held = Held::since(begun, &self.db);
-        tx.commit().await?;
+        match ended {
+            Some(_) => tx.commit().await?,
+            None => tx.commit_unsynced().await?,
+        }
         self.paces.note(kind, portion, held);
         Ok((next, ended))
     }

@@ -90,13 +90,7 @@ impl Embedded {
 
     pub async fn append(&self, producer_id: &str, sequence: i64, messages: Vec<Message>) -> Result<Positions, Error> {
         let packed = blocking(move || pack_by_partition(messages)).await?;
-        let positions = retrying(|| self.append_once(producer_id, sequence, &packed)).await?;
-        for (partition, appended) in (0..).zip(&self.appended) {
-            if positions.contains_key(&partition) {
-                appended.notify_waiters();
-            }
-        }
-        Ok(positions)
+        retrying(|| self.append_once(producer_id, sequence, &packed)).await
     }
 
     async fn append_once(
@@ -136,7 +130,12 @@ impl Embedded {
             return self.earlier_positions(producer_id, sequence).await;
         }
         tx.bulk(&INSERT_BATCHES, rows).await?;
-        tx.commit().await?;
+        // Who reads them may begin before they are durable: what is made of them is written after them.
+        let tell = || {
+            let appended = (0..).zip(&self.appended).filter(|(partition, _)| positions.contains_key(partition));
+            appended.for_each(|(_, appended)| appended.notify_waiters());
+        };
+        tx.commit_showing(tell).await?;
         Ok(positions)
     }
 

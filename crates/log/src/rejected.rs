@@ -131,7 +131,8 @@ impl Rejects {
         retrying(|| async {
             let mut tx = self.db.begin().await?;
             tx.bulk(&INSERT, kept.iter().map(|record| self.row(record))).await?;
-            tx.commit().await
+            // Where it is gone after a power failure, the position behind it is, too.
+            tx.commit_unsynced().await
         })
         .await?;
         let mut forgotten = (records.len() - kept.len()) as u64;

@@ -148,7 +148,8 @@ pub(crate) async fn remove(db: &Db, events: &[Event]) -> Result<(), Error> {
     for event in events {
         tx.execute(DELETE, args![event.seq]).await?;
     }
-    tx.commit().await
+    // What is delivered again is known by its id.
+    tx.commit_unsynced().await
 }
 
 /// Moves an event to those that its receiver will never take.

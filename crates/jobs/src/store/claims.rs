@@ -51,7 +51,7 @@ pub(crate) async fn claim<T: Task>(
     }
     let mut tx = db.begin().await?;
     let row = tx.fetch_optional(CLAIM, args![db.service(), lease, until, now, has]).await?;
-    tx.commit().await?;
+    tx.commit_unsynced().await?;
     row.map(|row| claimed(seal, &row)).transpose()
 }
 
@@ -73,7 +73,7 @@ pub(crate) async fn claim_one<T: Task>(
     let mut tx = db.begin().await?;
     let row = args![db.service(), lease, until, now, key.account_id, &key.job_id];
     let row = tx.fetch_optional(CLAIM_ONE, row).await?;
-    tx.commit().await?;
+    tx.commit_unsynced().await?;
     row.map(|row| claimed(seal, &row)).transpose()
 }
 

@@ -37,7 +37,7 @@ const GATHER_FROM_BYTES: usize = 1 << 20;
 const GATHER_MAX: Duration = Duration::from_millis(500);
 
 /// Batches are made no smaller for those who wait.
-const BATCH_BYTES_MIN: usize = 64 << 10;
+const BATCH_BYTES_MIN: usize = 16 << 10;
 
 /// An idle consumer looks at the stored position this often: another process may have moved it.
 const IDLE: Duration = Duration::from_secs(1);

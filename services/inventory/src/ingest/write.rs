@@ -73,7 +73,8 @@ pub async fn apply(
     let Some(written) = put(&mut tx, catalogs, batch, fresh_ids).await? else { return Ok(Outcome::Overtaken) };
     deps.db.fault(WRITTEN).await?;
     let held = Held::since(begun, &deps.db);
-    tx.commit().await?;
+    // The log has the records until more is committed, and so they are read again after a power failure.
+    tx.commit_unsynced().await?;
     deps.note_default(&new_accounts);
     for Written { account_id, collection_id, version, catalog } in written {
         catalogs.put(account_id, collection_id, version, catalog);

@@ -138,7 +138,7 @@ pub async fn note_work(
     records: std::ops::Range<i64>,
 ) -> Result<bool, Error> {
     let work = args![source, partition, commits, owner, records.start, records.end];
-    Ok(db.execute(NOTE_WORK, work).await? == 1)
+    Ok(db.execute_unsynced(NOTE_WORK, work).await? == 1)
 }
 
 const NOTE_DEATH: &str = "UPDATE ingest_cursors SET work_owner = NULL, suspect_from = work_from, \
@@ -149,7 +149,7 @@ const NOTE_DEATH: &str = "UPDATE ingest_cursors SET work_owner = NULL, suspect_f
 pub async fn note_death(db: &Db, source: &str, partition: i64, cursor: &Cursor, deaths: i64) -> Result<(), Error> {
     let owner = cursor.work_owner.as_deref().unwrap_or_default();
     let died = args![source, partition, cursor.next_offset, owner, cursor.work_from, deaths];
-    db.execute(NOTE_DEATH, died).await.map(drop)
+    db.execute_unsynced(NOTE_DEATH, died).await.map(drop)
 }
 
 const LET_GO: &str = "UPDATE ingest_cursors SET work_owner = NULL \
@@ -157,7 +157,7 @@ const LET_GO: &str = "UPDATE ingest_cursors SET work_owner = NULL \
 
 /// Takes a process away from one partition.
 pub async fn let_go(db: &Db, source: &str, partition: i64, owner: &str) -> Result<(), Error> {
-    db.execute(LET_GO, args![source, partition, owner]).await.map(drop)
+    db.execute_unsynced(LET_GO, args![source, partition, owner]).await.map(drop)
 }
 
 const RELEASE: &str = "UPDATE ingest_cursors SET work_owner = NULL WHERE work_owner = $1";
@@ -177,7 +177,7 @@ const SELECT_BEAT: &str = "SELECT beat FROM ingest_consumers WHERE owner = $1";
 
 /// Shows that a process lives.
 pub async fn beat(db: &Db, owner: &str) -> Result<(), Error> {
-    db.execute(BEAT, args![owner]).await.map(drop)
+    db.execute_unsynced(BEAT, args![owner]).await.map(drop)
 }
 
 /// How often a process has shown that it lives.
