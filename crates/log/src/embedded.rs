@@ -127,16 +127,20 @@ impl Embedded {
         let producer = args![&self.topic, producer_id, sequence, text, now];
         if tx.execute(INSERT_PRODUCER, producer).await? == 0 {
             tx.rollback().await?;
-            return self.earlier_positions(producer_id, sequence).await;
+            let positions = self.earlier_positions(producer_id, sequence).await?;
+            self.tell(&positions);
+            return Ok(positions);
         }
         tx.bulk(&INSERT_BATCHES, rows).await?;
         // Who reads them may begin before they are durable: what is made of them is written after them.
-        let tell = || {
-            let appended = (0..).zip(&self.appended).filter(|(partition, _)| positions.contains_key(partition));
-            appended.for_each(|(_, appended)| appended.notify_waiters());
-        };
-        tx.commit_showing(tell).await?;
+        tx.commit_showing(|| self.tell(&positions)).await?;
         Ok(positions)
+    }
+
+    /// Wakes those who wait for records of these partitions.
+    fn tell(&self, positions: &Positions) {
+        let appended = (0..).zip(&self.appended).filter(|(partition, _)| positions.contains_key(partition));
+        appended.for_each(|(_, appended)| appended.notify_waiters());
     }
 
     async fn earlier_positions(&self, producer_id: &str, sequence: i64) -> Result<Positions, Error> {

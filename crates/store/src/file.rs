@@ -94,10 +94,6 @@ impl File {
         Ok(Opened { connection, looks_left, long: HashSet::new() })
     }
 
-    pub async fn acquire(self: &Arc<Self>) -> Result<FileConnection, Error> {
-        self.connection(self.turns.take().await)
-    }
-
     pub fn connection(self: &Arc<Self>, turn: Turn) -> Result<FileConnection, Error> {
         let opened = match self.idle.take()? {
             Some(opened) => opened,
@@ -142,7 +138,7 @@ impl File {
         let path = self.path.clone();
         let first = tokio::task::spawn_blocking(move || wal::checkpoint(&Connection::open(path)?, "PASSIVE"));
         first.await.map_err(|error| Error::Unavailable(error.to_string()))??;
-        let mut connection = turns::apart(self.acquire()).await?;
+        let mut connection = self.connection(turns::apart(self.turns.take()).await)?;
         connection.run(true, |opened, _| wal::checkpoint(&opened.connection, "PASSIVE")).await
     }
 }
@@ -206,6 +202,16 @@ impl FileConnection {
         let Some(shown) = shown else { return Ok(()) };
         shown();
         wal.on_disk(commits).await
+    }
+
+    /// Ends a transaction without its writes.
+    pub async fn roll_back(mut self) -> Result<(), Error> {
+        self.run(false, |opened, _| match opened.connection.is_autocommit() {
+            true => Ok(0),
+            false => opened.execute("ROLLBACK", &[]),
+        })
+        .await?;
+        self.end(Some(|| {})).await
     }
 
     /// A statement of a transaction.
@@ -306,10 +312,9 @@ impl Opened {
     fn fetch(&mut self, sql: &str, args: &[Value], rows_max: usize, looks_max: i32) -> Result<Vec<Row>, DriverError> {
         let mut statement = self.connection.prepare_cached(sql)?;
         bind(&mut statement, args)?;
-        let columns: Arc<[String]> = statement.column_names().map(str::to_owned).collect();
         let looks_max = if statement.readonly() { looks_max } else { i32::MAX };
         self.looks_left.store(looks_max, Ordering::Relaxed);
-        let found = rows(statement.raw_query(), &columns, rows_max);
+        let found = rows(statement.raw_query(), rows_max);
         self.looks_left.store(i32::MAX, Ordering::Relaxed);
         let steps = statement.reset_status(StatementStatus::VmStep);
         drop(statement);
@@ -330,11 +335,13 @@ impl Opened {
     }
 }
 
-fn rows(mut rows: Rows<'_>, columns: &Arc<[String]>, rows_max: usize) -> Result<Vec<Row>, DriverError> {
+fn rows(mut rows: Rows<'_>, rows_max: usize) -> Result<Vec<Row>, DriverError> {
+    let mut columns = None::<Arc<[String]>>;
     let mut found = Vec::new();
     while found.len() < rows_max
         && let Some(row) = rows.next()?
     {
+        let columns = columns.get_or_insert_with(|| row.as_ref().column_names().map(str::to_owned).collect());
         let cells = (0..columns.len()).map(|at| row.get_ref(at).map(cell)).collect::<Result<_, _>>()?;
         found.push(Row::new(columns.clone(), cells));
     }

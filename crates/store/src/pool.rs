@@ -169,8 +169,8 @@ impl Begun {
             Some(Lease::Server(connection)) => {
                 tokio::spawn(connection.roll_back()).await.unwrap_or_else(|_| Err(ended()))
             }
-            // A file's connection does so by itself.
-            Some(Lease::File(_)) | None => Ok(()),
+            Some(Lease::File(connection)) => connection.roll_back().await,
+            None => Ok(()),
         }
     }
 

@@ -24,7 +24,7 @@ impl ServerConnection {
         Self { connection, _turn: turn }
     }
 
-    pub fn driver(&mut self) -> &mut PgConnection {
+    fn driver(&mut self) -> &mut PgConnection {
         &mut self.connection
     }
 

@@ -10,6 +10,7 @@ use crate::Error;
 use crate::db::Pools;
 use crate::file::File;
 use crate::pool::Pool;
+use crate::wal::log_of;
 
 /// The database file inside the directory that the URL names.
 pub(crate) const FILE_NAME: &str = "portolan.db";
@@ -48,10 +49,8 @@ pub(crate) fn look(file: &Path) -> Result<Option<Connection>, Error> {
     }
     let unreadable = |error: std::io::Error| Error::Unavailable(format!("{}: {error}", file.display()));
     let file = file.canonicalize().map_err(unreadable)?;
-    let mut log = file.clone().into_os_string();
-    log.push("-wal");
     // Without a log the file is all there is, and reading it as one that nobody writes makes no file beside it.
-    let immutable = if length(Path::new(&log)) == 0 { "?immutable=true" } else { "" };
+    let immutable = if length(&log_of(&file)) == 0 { "?immutable=true" } else { "" };
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     Ok(Some(Connection::open_with_flags(format!("file:{}{immutable}", encoded(&file)), flags)?))
 }

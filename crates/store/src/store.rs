@@ -154,10 +154,10 @@ impl Store {
             return Err(Error::Configuration("a Postgres database is backed up by its own tools".into()));
         };
         let path = file.to_str().ok_or_else(|| Error::Configuration("the path of a snapshot must be UTF-8".into()))?;
-        match writer.acquire().await? {
-            Lease::File(mut connection) => connection.vacuum_into(path.to_owned()).await,
-            Lease::Server(_) => Ok(()),
-        }
+        let Lease::File(mut connection) = writer.acquire().await? else {
+            return Err(Error::Inconsistency("the writer of a file is a server's".into()));
+        };
+        connection.vacuum_into(path.to_owned()).await
     }
 
     /// Where an SQLite store at this URL keeps its file; `None` for other URLs.

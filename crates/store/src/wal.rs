@@ -42,11 +42,9 @@ struct Disk {
 
 impl Wal {
     pub fn of_file(file: &Path) -> Self {
-        let mut log = file.as_os_str().to_owned();
-        log.push("-wal");
         Self {
             file: file.to_owned(),
-            log: log.into(),
+            log: log_of(file),
             commits: AtomicU64::new(0),
             pages: AtomicI32::new(0),
             checkpoint_pages: AtomicI32::new(CHECKPOINT_PAGES),
@@ -116,6 +114,13 @@ impl Wal {
             self.pages.store(0, Ordering::Relaxed);
         }
     }
+}
+
+/// Where the log of a file is.
+pub(crate) fn log_of(file: &Path) -> PathBuf {
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
 }
 
 /// Copies the log into the file in one of SQLite's modes; whether all of it was.
