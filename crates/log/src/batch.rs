@@ -48,9 +48,8 @@ pub(crate) fn unpack(
     from_offset: i64,
     into: &mut Vec<Stored>,
 ) -> Result<(), &'static str> {
-    let declared = payload.first_chunk::<LENGTH_BYTES>().ok_or("it has no size")?;
     // A damaged size must not decide how much is allocated.
-    if u32::from_le_bytes(*declared) as usize > RAW_BYTES_MAX {
+    if raw_bytes(payload).ok_or("it has no size")? > RAW_BYTES_MAX {
         return Err("its size is out of range");
     }
     let raw = lz4_flex::block::decompress_size_prepended(payload).map_err(|_| "it does not decompress")?;
@@ -64,6 +63,11 @@ pub(crate) fn unpack(
         }
     }
     if raw.is_empty() { Ok(()) } else { Err("it holds more than its records") }
+}
+
+/// The size before compression that a payload declares.
+pub(crate) fn raw_bytes(payload: &[u8]) -> Option<usize> {
+    payload.first_chunk::<LENGTH_BYTES>().map(|declared| u32::from_le_bytes(*declared) as usize)
 }
 
 /// The space one message takes in a batch.

@@ -89,7 +89,8 @@ impl Embedded {
     }
 
     pub async fn append(&self, producer_id: &str, sequence: i64, messages: Vec<Message>) -> Result<Positions, Error> {
-        let packed = blocking(move || pack_by_partition(messages)).await?;
+        let bytes = messages.iter().map(batch::size).sum();
+        let packed = apart_from(bytes, move || pack_by_partition(messages)).await?;
         retrying(|| self.append_once(producer_id, sequence, &packed)).await
     }
 
@@ -158,7 +159,8 @@ impl Embedded {
         if packed.is_empty() {
             return Ok(Vec::new());
         }
-        blocking(move || {
+        let bytes = packed.iter().filter_map(|(.., payload)| batch::raw_bytes(payload)).sum();
+        apart_from(bytes, move || {
             let mut records = Vec::new();
             for (base_offset, record_count, payload) in packed {
                 let whole = records.len();
@@ -262,8 +264,8 @@ fn pack_by_partition(messages: Vec<Message>) -> BTreeMap<i64, Vec<Batch>> {
 }
 
 /// Compression of megabytes would hold up the other tasks of its thread.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work)
+async fn apart_from<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    portolan_runtime::apart_from(bytes, work)
         .await
         .map_err(|error| Error::Store(portolan_store::Error::Other(format!("a worker stopped: {error}"))))
 }

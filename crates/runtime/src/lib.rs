@@ -49,7 +49,7 @@ pub mod telemetry;
 mod tls;
 
 pub use age::Age;
-pub use background::{in_background, in_background_from};
+pub use background::{apart_from, in_background, in_background_from, read_from};
 pub use caches::Caches;
 pub use channel::Channel;
 pub use config::{Config, ConfigError, Reader, is_http_base, is_http_url};

@@ -89,7 +89,7 @@ struct Converted {
 
 async fn validate(deps: &Deps, account_id: AccountId, content: Arc<String>) -> Result<(), Error> {
     let turn = deps.captures.take(account_id, content.len()).await;
-    portolan_runtime::in_background_from(content.len(), move || {
+    portolan_runtime::read_from(content.len(), move || {
         let _turn = turn;
         har::validate_slice(content.as_bytes()).map(drop).map_err(invalid)
     })
@@ -106,7 +106,7 @@ async fn convert(deps: &Deps, caller: &Caller, content: Arc<String>, target: &Ta
         source,
     };
     let turn = deps.captures.take(account_id, content.len()).await;
-    portolan_runtime::in_background_from(content.len(), move || {
+    portolan_runtime::read_from(content.len(), move || {
         let _turn = turn;
         let mut converted = Converted::default();
         let mut chunks = Chunks::new(APPEND_BYTES_MAX);

@@ -107,7 +107,8 @@ async fn reserve(deps: &Deps, producer_id: &str, sequence: i64, chunk: &[Message
         Err(error) => return Err(error.into()),
     }
     let records: Vec<Vec<u8>> = chunk.iter().map(|message| message.value.clone()).collect();
-    let candidates = tokio::task::spawn_blocking(move || candidates(&records)).await?;
+    let bytes = records.iter().map(Vec::len).sum();
+    let candidates = portolan_runtime::apart_from(bytes, move || candidates(&records)).await?;
     if candidates.is_empty() {
         return Ok(None);
     }

@@ -14,6 +14,7 @@ use portolan_runtime::now_s;
 
 use crate::{
     Error,
+    ingest::lanes,
     model::{
         deltas::{Delta, Deltas, Target, concrete_url, merge},
         detectors::DetectorSet,
@@ -56,12 +57,18 @@ pub struct Batch {
     pub rules: Arc<Rules>,
 }
 
-/// Reads records on threads of their own.
+/// Reads records, more than a few on threads of their own.
 ///
 /// # Errors
 /// When a thread cannot be run.
 pub async fn read(records: Vec<Stored>, rules: Arc<Rules>, detectors: Arc<DetectorSet>) -> Result<Batch, Error> {
     let bytes: usize = records.iter().map(|record| record.value.len()).sum();
+    // Patterns of an account's own may take any time.
+    let is_own = |record: &Stored| lanes::account_of(&record.value).is_some_and(|account| detectors.are_own(account));
+    if bytes < PART_BYTES_MIN && !records.iter().any(is_own) {
+        let folded = portolan_runtime::apart_from(bytes, move || fold(&records, rules, &detectors));
+        return folded.await.map_err(|error| Error::Internal(format!("reading a batch: {error}")));
+    }
     let parts = if bytes < PART_BYTES_MIN { 1 } else { PARTS };
     let share = bytes.div_ceil(parts);
     let fold_apart = |part: Vec<Stored>| {

@@ -191,7 +191,8 @@ async fn choose(
     has_records: bool,
 ) -> Result<Piece, Error> {
     // Finding the accounts of megabytes would hold up the other tasks of its thread.
-    let found = tokio::task::spawn_blocking(move || {
+    let bytes = fetched.iter().map(|record| record.value.len()).sum();
+    let found = portolan_runtime::apart_from(bytes, move || {
         let lane = |record: Stored| (lanes::lane_of(&record.value), record);
         fetched.into_iter().map(lane).collect::<Vec<_>>()
     });

@@ -92,6 +92,11 @@ impl DetectorSet {
         self.accounts.get(&account_id).map_or(&self.common, |own| &own.made().detectors)
     }
 
+    /// Whether an account has kinds of its own.
+    pub fn are_own(&self, account_id: AccountId) -> bool {
+        self.accounts.contains_key(&account_id)
+    }
+
     /// Whether those of an account are at hand.
     pub(crate) fn is_made(&self, account_id: AccountId) -> bool {
         self.accounts.get(&account_id).is_none_or(|own| own.made.get().is_some())
