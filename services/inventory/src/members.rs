@@ -42,8 +42,11 @@ pub(crate) async fn leave_groups(tx: &mut Tx, account_id: AccountId, deleted: &[
     add_counts(tx, account_id, &counts).await
 }
 
-/// Endpoints that a job looks at in one transaction.
+/// Endpoints that a job looks at in one transaction…
 const ENDPOINTS_PER_STEP: usize = 500;
+
+/// … and pairs of an endpoint and a group that may show it. At least one endpoint is looked at.
+const PAIRS_PER_STEP: usize = 20_000;
 
 /// Collections that a job looks at in one transaction.
 const COLLECTIONS_PER_STEP: usize = 50;
@@ -151,7 +154,8 @@ pub(crate) async fn step(
     cursor: &Cursor,
     portion: Portion,
 ) -> Result<Step, Error> {
-    let endpoints_max = portion.of(ENDPOINTS_PER_STEP);
+    let groups = store::groups::count(tx, account_id).await?;
+    let endpoints_max = portion.of(ENDPOINTS_PER_STEP).min(portion.of(PAIRS_PER_STEP) / groups.max(1)).max(1);
     let WalkPoint { collection_id: mut from_id, key: mut after_key, .. } = cursor.place();
     let (mut done, mut counts) = (0, Counts::new());
     let place = 'looking: {

@@ -25,6 +25,15 @@ pub async fn conditions(tx: &mut Tx, account_id: AccountId) -> Result<Vec<(Colle
         .collect()
 }
 
+const COUNT_GROUPS: &str = "SELECT count(*) FROM collections \
+     WHERE account_id = $1 AND kind = 'API_GROUP' AND deleted_at IS NULL";
+
+/// How many groups an account has.
+pub async fn count(tx: &mut Tx, account_id: AccountId) -> Result<usize, Error> {
+    let row = tx.fetch_one(COUNT_GROUPS, args![account_id]).await?;
+    Ok(usize::try_from(row.get::<i64>(0)?).unwrap_or(usize::MAX))
+}
+
 const COUNT_CHARACTERS: &str = "SELECT CAST(COALESCE(SUM(LENGTH(conditions)), 0) AS BIGINT) AS characters \
      FROM collections WHERE account_id = $1 AND kind = 'API_GROUP' AND deleted_at IS NULL";
 

@@ -13,8 +13,11 @@ use crate::harness::{call, deps_on, distinct_path, ingest, start_ingest, tables,
 const FLOODING: AccountId = AccountId(1);
 const ORDINARY: AccountId = AccountId(2);
 
-/// More than one account gets in a look at the log.
+/// More than one account gets in a look at the log…
 const FLOOD: usize = 3_000;
+
+/// … which is so many records.
+const SHARE: usize = 500;
 
 const FEW: usize = 10;
 
@@ -67,7 +70,11 @@ async fn flood(one: Deps, other: Deps) {
     tokio::time::timeout(std::time::Duration::from_secs(60), arrived).await.expect("the flood must hold up nobody");
     assert_eq!(tables(&one, ORDINARY).await["endpoints"].len(), FEW);
     let position = positions(&one, FLOODING).await.unwrap()[&partition];
-    assert!(0 < position && position < flood_end, "{position} of {flood_end}");
+    let commits = "SELECT commits FROM ingest_cursors WHERE partition_id = $1";
+    let commits: i64 = one.db.fetch_one(commits, vec![partition.into()]).await.unwrap().get(0).unwrap();
+    // A slow machine needs more than one look until it is at the others.
+    let is_part = position < flood_end || commits >= i64::try_from(FLOOD / SHARE).unwrap();
+    assert!(0 < position && is_part, "{position} of {flood_end} in {commits} commits");
     first.stop().await;
     one.db.faults().clear();
 
