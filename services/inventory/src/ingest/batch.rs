@@ -63,35 +63,32 @@ pub struct Batch {
 /// When a thread cannot be run.
 pub async fn read(records: Vec<Stored>, rules: Arc<Rules>, detectors: Arc<DetectorSet>) -> Result<Batch, Error> {
     let bytes: usize = records.iter().map(|record| record.value.len()).sum();
-    // Patterns of an account's own may take any time.
-    let is_own = |record: &Stored| lanes::account_of(&record.value).is_some_and(|account| detectors.are_own(account));
-    if bytes < PART_BYTES_MIN && !records.iter().any(is_own) {
-        let folded = portolan_runtime::apart_from(bytes, move || fold(&records, rules, &detectors));
-        return folded.await.map_err(|error| Error::Internal(format!("reading a batch: {error}")));
-    }
     let parts = if bytes < PART_BYTES_MIN { 1 } else { PARTS };
     let share = bytes.div_ceil(parts);
-    let fold_apart = |part: Vec<Stored>| {
-        let (rules, detectors) = (rules.clone(), detectors.clone());
-        tokio::task::spawn_blocking(move || fold(&part, rules, &detectors))
-    };
-    let mut tasks = Vec::with_capacity(parts);
+    let is_own = |record: &Stored| lanes::account_of(&record.value).is_some_and(|account| detectors.are_own(account));
+    // Patterns of an account's own may take any time.
+    let bound = if parts == 1 && records.iter().any(is_own) { usize::MAX } else { share };
+    let mut folds = Vec::with_capacity(parts);
     let mut part = Vec::new();
     let mut part_bytes = 0;
+    let fold_apart = |part: Vec<Stored>| {
+        let (rules, detectors) = (rules.clone(), detectors.clone());
+        portolan_runtime::apart_from(bound, move || fold(&part, rules, &detectors))
+    };
     for record in records {
         part_bytes += record.value.len();
         part.push(record);
         if part_bytes >= share {
-            tasks.push(fold_apart(std::mem::take(&mut part)));
+            folds.push(fold_apart(std::mem::take(&mut part)));
             part_bytes = 0;
         }
     }
     if !part.is_empty() {
-        tasks.push(fold_apart(part));
+        folds.push(fold_apart(part));
     }
+    let folded = futures::future::try_join_all(folds).await;
     let mut whole = Batch { rules, ..Batch::default() };
-    for task in tasks {
-        let part = task.await.map_err(|error| Error::Internal(format!("reading a batch: {error}")))?;
+    for part in folded.map_err(|error| Error::Internal(format!("reading a batch: {error}")))? {
         whole.merge(part);
     }
     Ok(whole)
