@@ -93,22 +93,13 @@ pub async fn dropped(store: &portolan_store::Store) -> Result<Vec<(AccountId, Co
     Ok(store::collections::dropped(&store.service(crate::migrations::SERVICE).await?).await?)
 }
 
-/// How far each partition is in the inventory for an account, whose records may be ahead of others. From memory where
-/// this process consumes; then another consumer's progress shows with a delay of about a second.
+/// How far each partition is in the inventory for an account, whose records may be ahead of others.
 ///
 /// # Errors
 /// When the tables cannot be read.
 pub async fn positions(deps: &Deps, account_id: AccountId) -> Result<Positions, Error> {
-    // What is ahead is read first: once it is not, the position is there.
-    let ahead = store::positions::of_account(&deps.db, deps.log.source(), account_id).await?;
-    let mut known = deps.shared.positions.borrow().clone();
-    if i64::try_from(known.len()) != Ok(deps.log.partitions()) {
-        known = store::positions::list(&deps.db, deps.log.source()).await?;
-    }
-    let next = |partition| {
-        let offset = known.get(&partition).max(ahead.get(&partition)).copied().unwrap_or_default();
-        (partition, offset)
-    };
+    let known = store::positions::of_account(&deps.db, deps.log.source(), account_id).await?;
+    let next = |partition| (partition, known.get(&partition).copied().unwrap_or_default());
     Ok((0..deps.log.partitions()).map(next).collect())
 }
 
