@@ -1,4 +1,4 @@
-//! Measures the store: look-ups by key and a bulk of 10,000 rows, on the database of the first argument (a store URL).
+//! Measures the store: look-ups by key, a bulk of 10,000 rows, and durable commits of one writer and of many, on the database of the first argument (a store URL).
 //!
 //! `cargo run --release -p portolan-store --example store_throughput -- sqlite:/tmp/throughput`
 
@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use portolan_store::{Bulk, Error, Store, Value, args};
+use tokio::task::JoinSet;
 
 const ROWS: i64 = 10_000;
 const COMMITS: i64 = 200;
+const WRITERS: i64 = 16;
 static SAVE: Bulk<4> = Bulk::new(
     "INSERT INTO throughput (id, number, name, body)",
     "ON CONFLICT (id) DO UPDATE SET number = throughput.number + 1",
@@ -57,6 +59,22 @@ async fn measure(url: &str) -> Result<(), Error> {
         tx.commit().await?;
     }
     report("durable commits", COMMITS, begin);
+    let begin = Instant::now();
+    let mut writers = JoinSet::new();
+    for writer in 0..WRITERS {
+        let db = db.clone();
+        writers.spawn(async move {
+            for index in 0..COMMITS {
+                let key = key(writer * COMMITS + index);
+                db.execute("UPDATE throughput SET number = number + 1 WHERE id = $1", args![key]).await?;
+            }
+            Ok::<_, Error>(())
+        });
+    }
+    while let Some(written) = writers.join_next().await {
+        written.expect("a writer ends")?;
+    }
+    report("of many writers", WRITERS * COMMITS, begin);
     store.close().await;
     Ok(())
 }

@@ -71,7 +71,7 @@ struct Held {
 impl File {
     /// At most `max` connections, of which one is opened at once, so that a file that cannot be used is noticed.
     pub fn new(path: PathBuf, pragmas: &'static str, writes: bool, max: u32) -> Result<Self, Error> {
-        let wal = writes.then(|| Arc::new(Wal::of_file(&path)));
+        let wal = if writes { Some(Arc::new(Wal::of_file(&path)?)) } else { None };
         let idle = Idle(Mutex::new(Some(Vec::new())));
         let file = Self { path, pragmas, wal, turns: Turns::new(max), idle, checkpoint: Arc::default() };
         file.idle.add(file.open()?);
