@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::batch::{self, Batch};
-use crate::message::{Message, Positions, Stored};
+use crate::message::{Message, Positions, Shown, Stored};
 use crate::{Error, PARTITIONS, partition_of};
 
 /// How soon a reader notices an append by another process.
@@ -88,10 +88,16 @@ impl Embedded {
         Ok(Self { db, topic: topic.to_owned(), appended: (0..PARTITIONS).map(|_| Notify::new()).collect() })
     }
 
-    pub async fn append(&self, producer_id: &str, sequence: i64, messages: Vec<Message>) -> Result<Positions, Error> {
+    pub async fn append(
+        &self,
+        producer_id: &str,
+        sequence: i64,
+        messages: Vec<Message>,
+        shown: &Shown<'_>,
+    ) -> Result<Positions, Error> {
         let bytes = messages.iter().map(batch::size).sum();
         let packed = apart_from(bytes, move || pack_by_partition(messages)).await?;
-        retrying(|| self.append_once(producer_id, sequence, &packed)).await
+        retrying(|| self.append_once(producer_id, sequence, &packed, shown)).await
     }
 
     async fn append_once(
@@ -99,6 +105,7 @@ impl Embedded {
         producer_id: &str,
         sequence: i64,
         packed: &BTreeMap<i64, Vec<Batch>>,
+        shown: &Shown<'_>,
     ) -> Result<Positions, Error> {
         let now = now_s();
         let mut tx = self.db.begin().await?;
@@ -130,11 +137,16 @@ impl Embedded {
             tx.rollback().await?;
             let positions = self.earlier_positions(producer_id, sequence).await?;
             self.tell(&positions);
+            shown(&positions);
             return Ok(positions);
         }
         tx.bulk(&INSERT_BATCHES, rows).await?;
         // Who reads them may begin before they are durable: what is made of them is written after them.
-        tx.commit_showing(|| self.tell(&positions)).await?;
+        let tell = || {
+            self.tell(&positions);
+            shown(&positions);
+        };
+        tx.commit_showing(tell).await?;
         Ok(positions)
     }
 

@@ -28,7 +28,7 @@ mod rejected;
 pub use embedded::TABLES;
 pub use error::Error;
 pub use log::{Log, is_there};
-pub use message::{Message, Positions, ProducerMark, Stored};
+pub use message::{Message, Positions, ProducerMark, Shown, Stored};
 pub use open::open;
 pub use partition::{PARTITIONS, partition_of};
 pub use rejected::{Accounts, FORGOTTEN, Rejected, RejectedPlace};

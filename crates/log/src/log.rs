@@ -7,7 +7,7 @@ use portolan_store::Store;
 
 use crate::embedded::{Embedded, TABLES};
 use crate::kafka::Kafka;
-use crate::message::{MESSAGE_BYTES_MAX, Message, Positions, Stored};
+use crate::message::{MESSAGE_BYTES_MAX, Message, Positions, Shown, Stored};
 use crate::rejected::{Accounts, Rejected, RejectedPlace, Rejects};
 use crate::{Error, PARTITIONS, batch};
 
@@ -131,6 +131,21 @@ impl Log {
     /// # Errors
     /// [`Error::TooLarge`] for a message above 16 MiB or a call above 64 MiB, [`Error::ProducerId`], [`Error::Store`].
     pub async fn append(&self, producer_id: &str, sequence: i64, messages: Vec<Message>) -> Result<Positions, Error> {
+        self.append_showing(producer_id, sequence, messages, &|_| ()).await
+    }
+
+    /// Appends as [`Log::append`] does, and calls as soon as readers see the messages, which may be before they are durable.
+    /// A repetition inside calls again.
+    ///
+    /// # Errors
+    /// As of [`Log::append`]; after the call messages may be there all the same.
+    pub async fn append_showing(
+        &self,
+        producer_id: &str,
+        sequence: i64,
+        messages: Vec<Message>,
+        shown: &Shown<'_>,
+    ) -> Result<Positions, Error> {
         if !valid_name(producer_id) {
             return Err(Error::ProducerId);
         }
@@ -143,8 +158,8 @@ impl Log {
         check_size("one append", total, APPEND_BYTES_MAX)?;
         let _handed_over = HandedOver::begin(&self.unacknowledged, messages.len());
         match &*self.backend {
-            Backend::Embedded(log) => log.append(producer_id, sequence, messages).await,
-            Backend::Kafka(log) => log.append(producer_id, sequence, messages).await,
+            Backend::Embedded(log) => log.append(producer_id, sequence, messages, shown).await,
+            Backend::Kafka(log) => log.append(producer_id, sequence, messages).await.inspect(shown),
         }
     }
 

@@ -12,6 +12,9 @@ pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// The next offset by partition.
 pub type Positions = BTreeMap<i64, i64>;
 
+/// What is called once readers see appended messages, with the next offset of each partition that they went to.
+pub type Shown<'s> = dyn Fn(&Positions) + Send + Sync + 's;
+
 /// A record to append.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {

@@ -9,8 +9,12 @@ use portolan_authz::{Caller, CredentialKind};
 use portolan_formats::{FormatError, har};
 use portolan_ids::{AccountId, CollectionId};
 use portolan_log::Message;
+use portolan_outbox::Change;
 use portolan_record::Source;
 use portolan_runtime::now_s;
+use portolan_store::retrying;
+use serde_json::json;
+use tokio::sync::oneshot;
 
 use crate::ingest::{self, Appender, Chunks};
 use crate::model::ids;
@@ -63,13 +67,28 @@ pub async fn import(deps: &Deps, caller: &Caller, request: HarImport) -> Result<
         None => targets::resolve(deps, caller, Wanted::Id(request.collection_id.into())).await?,
     };
     let target = target.ok_or(Reason::CollectionNotFound)?.plain()?;
-    let converted = convert(deps, caller, content.ok_or(Reason::HarEmpty)?, &target).await?;
+    let mut converted = convert(deps, caller, content.ok_or(Reason::HarEmpty)?, &target).await?;
     let mut appender = Appender::new(deps, ids::producer("har", caller.account_id, &caller.info.write_id));
+    let last = converted.chunks.pop();
     for chunk in converted.chunks {
         appender.append(chunk).await?;
     }
-    if request.wait {
-        ingest::wait(deps, caller.account_id, &appender.positions(), WAIT).await;
+    if let Some(last) = last {
+        let (show, shown) = oneshot::channel();
+        // Beside each other: the wait for the disk, the event, the wait for the inventory.
+        let followed = async {
+            let Ok(positions) = shown.await else { return Ok(()) };
+            let noted = audit(deps, caller, target.collection_id, converted.imported);
+            let read = async {
+                if request.wait {
+                    ingest::wait(deps, caller.account_id, &positions, WAIT).await;
+                }
+            };
+            tokio::join!(noted, read).0
+        };
+        let (appended, noted) = tokio::join!(appender.append_last(last, show), followed);
+        appended?;
+        noted?;
     }
     Ok(HarOutcome {
         collection_id: target.collection_id,
@@ -77,6 +96,16 @@ pub async fn import(deps: &Deps, caller: &Caller, request: HarImport) -> Result<
         imported: converted.imported,
         skipped: converted.skipped,
     })
+}
+
+async fn audit(deps: &Deps, caller: &Caller, collection_id: CollectionId, records: i64) -> Result<(), Error> {
+    retrying(|| async {
+        let mut tx = deps.db.begin().await?;
+        let change = Change::of("collection", collection_id).after(&json!({ "imported_records": records }));
+        portolan_outbox::audit(&mut tx, caller, change).await?;
+        Ok(tx.commit().await?)
+    })
+    .await
 }
 
 #[derive(Default)]

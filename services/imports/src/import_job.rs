@@ -106,7 +106,7 @@ impl Work<'_> {
                     if sequence >= known.chunks_appended {
                         let producer_id = format!("upload/{}/{}", self.job.account_id, self.job.key);
                         let done = i64::try_from(messages.len()).unwrap_or(i64::MAX);
-                        let positions = ingest::append(self.deps, &producer_id, sequence, messages).await?;
+                        let positions = ingest::append(self.deps, &producer_id, sequence, messages, &|_| ()).await?;
                         ingest::merge(&mut progress.positions, positions);
                         self.deps.db.fault("imports.appended").await?;
                         progress.chunks_appended = sequence + 1;

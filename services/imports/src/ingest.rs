@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use portolan_api::Reason;
 use portolan_engine::{Detectors, EndpointDelta, Method, Verdict, observe};
 use portolan_ids::{AccountId, CollectionId};
-use portolan_log::{Message, Positions};
+use portolan_log::{Message, Positions, Shown};
 use portolan_record::Record;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::model::candidates::Candidate;
@@ -66,10 +68,25 @@ impl<'d> Appender<'d> {
 
     /// Appends a chunk durably; one that was appended before is not appended again.
     pub async fn append(&mut self, chunk: Vec<Message>) -> Result<(), Error> {
-        let positions = append(self.deps, &self.producer_id, self.next, chunk).await?;
+        let positions = append(self.deps, &self.producer_id, self.next, chunk, &|_| ()).await?;
         self.next += 1;
         merge(&mut self.positions, positions);
         Ok(())
+    }
+
+    /// Appends the last chunk, and shows once readers see all of them where the log ends, which may be before they are
+    /// durable.
+    pub async fn append_last(&mut self, chunk: Vec<Message>, show: oneshot::Sender<Positions>) -> Result<(), Error> {
+        let (before, show) = (&self.positions, Mutex::new(Some(show)));
+        let shown = |positions: &Positions| {
+            let mut all = before.clone();
+            merge(&mut all, positions.clone());
+            if let Some(show) = show.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                // Nobody may look.
+                let _ = show.send(all);
+            }
+        };
+        append(self.deps, &self.producer_id, self.next, chunk, &shown).await.map(drop)
     }
 
     /// Where the log ends after what was appended.
@@ -78,15 +95,21 @@ impl<'d> Appender<'d> {
     }
 }
 
-/// Appends records of one account durably, once under a number of a producer. Where the plan is limited, their endpoints
-/// are reserved before.
+/// Appends records of one account durably, once under a number of a producer, and calls as soon as readers see them, which
+/// may be earlier. Where the plan is limited, their endpoints are reserved before.
 ///
 /// # Errors
 /// `FEATURE_LIMIT_EXCEEDED`, `FEATURE_NOT_IN_PLAN`, and `BILLING_PROVIDER_UNAVAILABLE` when the plan is not known: then
 /// nothing is appended.
-pub async fn append(deps: &Deps, producer_id: &str, sequence: i64, chunk: Vec<Message>) -> Result<Positions, Error> {
+pub async fn append(
+    deps: &Deps,
+    producer_id: &str,
+    sequence: i64,
+    chunk: Vec<Message>,
+    shown: &Shown<'_>,
+) -> Result<Positions, Error> {
     let reservation = reserve(deps, producer_id, sequence, &chunk).await?;
-    let positions = deps.log.append(producer_id, sequence, chunk).await?;
+    let positions = deps.log.append_showing(producer_id, sequence, chunk, shown).await?;
     if let Some(reservation_id) = reservation {
         // The records are accepted. A reservation that is not settled ends with its lease.
         if let Err(error) = peers::settle_reservation(&deps.peers, reservation_id, &positions).await {
