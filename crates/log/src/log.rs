@@ -267,7 +267,8 @@ impl Log {
     /// Sets records aside, each with its reason. A repetition for the same offset changes nothing.
     ///
     /// # Errors
-    /// [`Error::Partition`], [`Error::Store`], [`Error::Broker`]; then some may have been published, and none is kept.
+    /// [`Error::Partition`], [`Error::Store`], [`Error::Broker`]; then some may have been published and kept, and the call is
+    /// to be repeated.
     pub async fn reject(&self, records: &[Rejected]) -> Result<(), Error> {
         for record in records {
             self.check_partition(record.partition)?;

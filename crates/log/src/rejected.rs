@@ -16,6 +16,10 @@ use portolan_store::{Bulk, Db, Error, Row, Value, args, retrying};
 const RECORDS_MAX: usize = 1_000;
 /// Records that one statement forgets.
 const TRIMMED_AT_ONCE: i64 = 1_000;
+/// Bytes kept by one transaction, so that others write between two; a larger record is one of its own.
+const WRITTEN_AT_ONCE_BYTES: usize = 32 << 10;
+/// Records beyond the bounds that one statement forgets: their bytes are overwritten.
+const FORGOTTEN_AT_ONCE: i64 = 20;
 /// Bytes of their keys, values, and reasons.
 const BYTES_MAX: usize = 64 << 20;
 /// What a process may add of an account beyond these before it forgets the oldest.
@@ -116,25 +120,28 @@ const FIRST_BEYOND: &str = "SELECT created_at, record_offset, partition_id FROM 
          FROM log_rejected WHERE topic = $1 AND account_id = $2 \
          WINDOW newest AS (ORDER BY created_at DESC, record_offset DESC, partition_id)) AS sizes \
      WHERE records > $3 OR records > 1 AND bytes > $4 ORDER BY created_at DESC, record_offset DESC, partition_id LIMIT 1";
-const DELETE_FROM: &str = "DELETE FROM log_rejected WHERE topic = $1 AND account_id = $2 AND (created_at < $3 \
-     OR created_at = $3 AND (record_offset < $4 OR record_offset = $4 AND partition_id >= $5))";
+const DELETE_FROM: &str = "DELETE FROM log_rejected WHERE topic = $1 AND (partition_id, record_offset) IN \
+     (SELECT partition_id, record_offset FROM log_rejected WHERE topic = $1 AND account_id = $2 AND (created_at < $3 \
+       OR created_at = $3 AND (record_offset < $4 OR record_offset = $4 AND partition_id >= $5)) LIMIT $6)";
 
 impl Rejects {
     pub fn new(db: Db, topic: &str) -> Self {
         Self { db, topic: topic.to_owned(), added: Mutex::default() }
     }
 
-    /// Keeps records, all or none; one of the same place as another stays as it is. Where there are too many of an
-    /// account, its oldest go, and are counted.
+    /// Keeps records; one of the same place as another stays as it is. Where there are too many of an account, its oldest
+    /// go, and are counted. After an error some may be kept.
     pub async fn insert(&self, records: &[Rejected]) -> Result<(), Error> {
         let kept = newest(records);
-        retrying(|| async {
-            let mut tx = self.db.begin().await?;
-            tx.bulk(&INSERT, kept.iter().map(|record| self.row(record))).await?;
-            // Where it is gone after a power failure, the position behind it is, too.
-            tx.commit_unsynced().await
-        })
-        .await?;
+        for part in parts(&kept) {
+            retrying(|| async {
+                let mut tx = self.db.begin().await?;
+                tx.bulk(&INSERT, part.iter().map(|record| self.row(record))).await?;
+                // Where it is gone after a power failure, the position behind it is, too.
+                tx.commit_unsynced().await
+            })
+            .await?;
+        }
         let mut forgotten = (records.len() - kept.len()) as u64;
         for account_id in self.due(&kept) {
             forgotten += self.forget_oldest(account_id).await?;
@@ -171,8 +178,15 @@ impl Rejects {
         let Some(first) = self.db.fetch_optional(FIRST_BEYOND, bounds).await? else { return Ok(0) };
         let (created_at, offset): (i64, i64) = (first.get("created_at")?, first.get("record_offset")?);
         let partition: i64 = first.get("partition_id")?;
-        let from = args![&self.topic, account_id, created_at, offset, partition];
-        retrying(|| self.db.execute(DELETE_FROM, from.clone())).await
+        let from = args![&self.topic, account_id, created_at, offset, partition, FORGOTTEN_AT_ONCE];
+        let mut forgotten = 0;
+        loop {
+            let some = retrying(|| self.db.execute_unsynced(DELETE_FROM, from.clone())).await?;
+            forgotten += some;
+            if some < FORGOTTEN_AT_ONCE.unsigned_abs() {
+                return Ok(forgotten);
+            }
+        }
     }
 
     fn row(&self, record: &Rejected) -> [Value; 8] {
@@ -255,6 +269,22 @@ fn newest(records: &[Rejected]) -> Vec<&Rejected> {
     order
 }
 
+/// The records in their order, each part of which one transaction keeps.
+fn parts<'k, 'r>(mut records: &'k [&'r Rejected]) -> Vec<&'k [&'r Rejected]> {
+    let mut parts = Vec::new();
+    while !records.is_empty() {
+        let mut bytes = 0;
+        let fits = |record: &&&Rejected| {
+            bytes += record.bytes();
+            bytes <= WRITTEN_AT_ONCE_BYTES
+        };
+        let (part, rest) = records.split_at(records.iter().take_while(fits).count().max(1));
+        parts.push(part);
+        records = rest;
+    }
+    parts
+}
+
 /// As much of a reason as is kept.
 pub(crate) fn short(reason: &str) -> &str {
     reason.char_indices().nth(REASON_CHARACTERS_MAX).map_or(reason, |(end, _)| &reason[..end])
@@ -270,4 +300,21 @@ fn read(row: &Row) -> Result<Rejected, Error> {
         value: row.get("value")?,
         created_at: row.get("created_at")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_cut_by_its_bytes() {
+        let record = |bytes: usize| Rejected { value: vec![0; bytes], ..Rejected::default() };
+        let half = WRITTEN_AT_ONCE_BYTES / 2;
+        let records = [half, half, 1, 10 * half, half, half + 1].map(record);
+        let kept: Vec<&Rejected> = records.iter().collect();
+        let sizes: Vec<usize> = parts(&kept).iter().map(|part| part.len()).collect();
+        assert_eq!(sizes, [2, 1, 1, 1, 1]);
+        assert_eq!(parts(&kept).concat(), kept);
+        assert!(parts(&[]).is_empty());
+    }
 }
