@@ -78,17 +78,17 @@ pub async fn import(deps: &Deps, caller: &Caller, request: HarImport) -> Result<
         // Beside each other: the wait for the disk, the event, the wait for the inventory.
         let followed = async {
             let Ok(positions) = shown.await else { return Ok(()) };
-            let noted = audit(deps, caller, target.collection_id, converted.imported);
             let read = async {
                 if request.wait {
                     ingest::wait(deps, caller.account_id, &positions, WAIT).await;
                 }
+                Ok(())
             };
-            tokio::join!(noted, read).0
+            tokio::try_join!(audit(deps, caller, target.collection_id, converted.imported), read).map(drop)
         };
-        let (appended, noted) = tokio::join!(appender.append_last(last, show), followed);
-        appended?;
-        noted?;
+        // An event that cannot be written does not break the append off.
+        let followed = async { Ok(followed.await) };
+        tokio::try_join!(appender.append_last(last, show), followed)?.1?;
     }
     Ok(HarOutcome {
         collection_id: target.collection_id,

@@ -1,7 +1,9 @@
 use portolan_api::Reason;
 use portolan_api::imports::v1::{ImportHarRequest, ImportHarResponse};
 use portolan_authz::CredentialKind;
+use portolan_store::args;
 use portolan_testkit::TestDb;
+use serde_json::{Value, json};
 
 use crate::inventory::{DEACTIVATED, GROUP, HOST, PLAIN};
 use crate::world::{World, reason};
@@ -83,6 +85,27 @@ pub async fn every_form_of_the_capture_is_read(test: TestDb) {
     }
     assert_eq!(world.inventory.names().iter().filter(|name| *name == "made").count(), 1);
     assert_eq!(world.records().await.len(), 6);
+}
+
+/// A capture is told with the number of its records; one that is refused, or cannot be appended, is not.
+pub async fn a_capture_is_audited(test: TestDb) {
+    let world = World::new(test).await;
+    let told = async || {
+        let db = world.test.store.service("imports").await.unwrap();
+        let rows = db.fetch_all("SELECT payload FROM outbox", args![]).await.unwrap();
+        rows.iter().map(|row| row.get::<String>("payload").unwrap()).collect::<Vec<_>>()
+    };
+    refused(&world, capture("[]", PLAIN), Reason::HarInvalid, "Not a HAR file: ").await;
+    world.test.store.faults().at("store.commit").times(1_000).fail();
+    assert!(world.client.clone().import_har(world.request("w", capture(CAPTURE, PLAIN))).await.is_err());
+    world.test.store.faults().clear();
+    assert_eq!((told().await, world.records().await), (vec![], vec![]));
+    world.client.clone().import_har(world.request("w", capture(CAPTURE, PLAIN))).await.unwrap();
+    let told: Vec<Value> = told().await.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let told = &told[0];
+    assert_eq!((&told["resource"], &told["resource_id"]), (&json!("collection"), &json!(PLAIN.to_string())), "{told}");
+    assert_eq!(told["after"], r#"{"imported_records":2}"#);
 }
 
 /// Records sent with a Burp key say so.

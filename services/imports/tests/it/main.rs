@@ -15,6 +15,7 @@ portolan_testkit::suite! {
     har::a_refused_capture_changes_nothing,
     har::every_form_of_the_capture_is_read,
     har::a_burp_key_names_its_source,
+    har::a_capture_is_audited,
     openapi::a_reviewed_upload_is_ingested_once,
     openapi::a_target_is_filled_at_once,
     openapi::an_interrupted_import_is_completed_by_its_repetition,
