@@ -1,4 +1,5 @@
-//! Measures the store: look-ups by key, a bulk of 10,000 rows, and durable commits of one writer and of many, on the database of the first argument (a store URL).
+//! Measures the store: look-ups by key, a bulk of 10,000 rows, and durable commits of one writer and of many, on the
+//! database of the first argument (a store URL).
 //!
 //! `cargo run --release -p portolan-store --example store_throughput -- sqlite:/tmp/throughput`
 

@@ -8,13 +8,13 @@ use portolan_api::Reason;
 use portolan_authz::{Caller, CredentialKind};
 use portolan_formats::{FormatError, har};
 use portolan_ids::{AccountId, CollectionId};
-use portolan_log::Message;
+use portolan_log::{Message, Positions};
 use portolan_outbox::Change;
 use portolan_record::Source;
 use portolan_runtime::now_s;
 use portolan_store::retrying;
 use serde_json::json;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use crate::ingest::{self, Appender, Chunks};
 use crate::model::ids;
@@ -74,10 +74,13 @@ pub async fn import(deps: &Deps, caller: &Caller, request: HarImport) -> Result<
         appender.append(chunk).await?;
     }
     if let Some(last) = last {
-        let (show, shown) = oneshot::channel();
+        let (show, mut shown) = watch::channel(Positions::new());
         // Beside each other: the wait for the disk, the event, the wait for the inventory.
         let followed = async {
-            let Ok(positions) = shown.await else { return Ok(()) };
+            if shown.changed().await.is_err() {
+                return Ok(());
+            }
+            let positions = shown.borrow().clone();
             let read = async {
                 if request.wait {
                     ingest::wait(deps, caller.account_id, &positions, WAIT).await;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use portolan_api::Reason;
@@ -10,7 +9,7 @@ use portolan_engine::{Detectors, EndpointDelta, Method, Verdict, observe};
 use portolan_ids::{AccountId, CollectionId};
 use portolan_log::{Message, Positions, Shown};
 use portolan_record::Record;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::model::candidates::Candidate;
@@ -76,15 +75,11 @@ impl<'d> Appender<'d> {
 
     /// Appends the last chunk, and shows once readers see all of them where the log ends, which may be before they are
     /// durable.
-    pub async fn append_last(&mut self, chunk: Vec<Message>, show: oneshot::Sender<Positions>) -> Result<(), Error> {
-        let (before, show) = (&self.positions, Mutex::new(Some(show)));
+    pub async fn append_last(self, chunk: Vec<Message>, show: watch::Sender<Positions>) -> Result<(), Error> {
         let shown = |positions: &Positions| {
-            let mut all = before.clone();
+            let mut all = self.positions.clone();
             merge(&mut all, positions.clone());
-            if let Some(show) = show.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                // Nobody may look.
-                let _ = show.send(all);
-            }
+            show.send_replace(all);
         };
         append(self.deps, &self.producer_id, self.next, chunk, &shown).await.map(drop)
     }
