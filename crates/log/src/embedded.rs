@@ -6,6 +6,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::batch::{self, Batch};
+use crate::deletion::delete_in_steps;
 use crate::message::{Message, Positions, Shown, Stored};
 use crate::{Error, PARTITIONS, partition_of};
 
@@ -238,14 +239,7 @@ impl Embedded {
     }
 
     pub async fn trim(&self, partition: i64, before_offset: i64) -> Result<u64, Error> {
-        let mut removed = 0;
-        loop {
-            let step = retrying(|| self.trim_once(partition, before_offset)).await?;
-            removed += step;
-            if i64::try_from(step).unwrap_or(i64::MAX) < BATCHES_MAX {
-                return Ok(removed);
-            }
-        }
+        delete_in_steps(BATCHES_MAX, || self.trim_once(partition, before_offset)).await
     }
 
     async fn trim_once(&self, partition: i64, before_offset: i64) -> Result<u64, Error> {

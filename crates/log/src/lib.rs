@@ -16,6 +16,7 @@
 //! Start reading at [`Log`]; `batch.rs` is the stored form of records, `kafka` the broker.
 
 mod batch;
+mod deletion;
 mod embedded;
 mod error;
 mod kafka;

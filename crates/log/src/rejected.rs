@@ -12,6 +12,8 @@ use std::sync::{Mutex, PoisonError};
 use portolan_ids::AccountId;
 use portolan_store::{Bulk, Db, Error, Row, Value, args, retrying};
 
+use crate::deletion::delete_in_steps;
+
 /// Records kept of one account.
 const RECORDS_MAX: usize = 1_000;
 /// Records that one statement forgets.
@@ -179,14 +181,7 @@ impl Rejects {
         let (created_at, offset): (i64, i64) = (first.get("created_at")?, first.get("record_offset")?);
         let partition: i64 = first.get("partition_id")?;
         let from = args![&self.topic, account_id, created_at, offset, partition, FORGOTTEN_AT_ONCE];
-        let mut forgotten = 0;
-        loop {
-            let some = retrying(|| self.db.execute_unsynced(DELETE_FROM, from.clone())).await?;
-            forgotten += some;
-            if some < FORGOTTEN_AT_ONCE.unsigned_abs() {
-                return Ok(forgotten);
-            }
-        }
+        delete_in_steps(FORGOTTEN_AT_ONCE, || self.db.execute_unsynced(DELETE_FROM, from.clone())).await
     }
 
     fn row(&self, record: &Rejected) -> [Value; 8] {
@@ -238,14 +233,8 @@ impl Rejects {
 
     /// Forgets what was set aside before a time.
     pub async fn trim(&self, before: i64) -> Result<u64, Error> {
-        let mut trimmed = 0;
-        loop {
-            let some = retrying(|| self.db.execute(DELETE_OLDER, args![&self.topic, before, TRIMMED_AT_ONCE])).await?;
-            trimmed += some;
-            if some < TRIMMED_AT_ONCE.unsigned_abs() {
-                return Ok(trimmed);
-            }
-        }
+        let arguments = args![&self.topic, before, TRIMMED_AT_ONCE];
+        delete_in_steps(TRIMMED_AT_ONCE, || self.db.execute(DELETE_OLDER, arguments.clone())).await
     }
 
     /// Forgets a record; false when it was not there.
