@@ -64,14 +64,14 @@ pub struct Gathered {
 #[derive(Default)]
 struct Piece {
     records: Vec<Stored>,
-    /// A record at which processes died, alone.
-    is_suspect: bool,
+    /// Where it ends, since processes died at its records.
+    suspects_end: Option<i64>,
     /// The step goes no further.
     is_last: bool,
 }
 
-/// Reads what the log has for a step, until the batch is full. Records at which processes died are a batch each, and are
-/// looked at or set aside when there is reason to. Nothing when another consumer has the partition, or it has moved.
+/// Reads what the log has for a step, until the batch is full. Records at which processes died are batches of their own, and
+/// one alone is looked at or set aside when there is reason to. Nothing when another consumer has the partition, or it has moved.
 pub async fn gather(
     deps: &Deps,
     repeats: &mut Repeats,
@@ -103,7 +103,8 @@ pub async fn gather(
         && !step.is_over()
     {
         let fitting = fitting_bytes(gathered.bytes, gathered.batch.parameters(), parameters_max);
-        let bytes_max = if suspects.offsets.contains(&step.next) { 1 } else { fitting.min(bytes_max) };
+        let is_one = suspects.offsets.contains(&step.next) && suspects.portion_end(step.next) == step.next + 1;
+        let bytes_max = if is_one { 1 } else { fitting.min(bytes_max) };
         let asked = async {
             match end {
                 Some(end) => Ok(end),
@@ -148,7 +149,7 @@ pub async fn gather(
         if !on_behalf_of_all(&step.parts(), attempts::note(deps, place, noted, work, step.is_scan())).await? {
             return Ok(None);
         }
-        if piece.is_suspect && is_to_be_set_aside(deps, suspects, &piece.records).await {
+        if piece.suspects_end.is_some() && is_to_be_set_aside(deps, suspects, &piece.records).await {
             for record in &piece.records {
                 set_aside::record(deps, partition, record, suspects.deaths).await?;
             }
@@ -200,6 +201,10 @@ async fn choose(
     let mut piece = Piece::default();
     for (lane, record) in found {
         let (offset, bytes) = (record.offset, record.value.len());
+        if piece.suspects_end.is_some_and(|end| offset >= end) {
+            piece.is_last = true;
+            return Ok(piece);
+        }
         match lanes.judge(step, lane, offset, bytes) {
             Verdict::Stop => {
                 step.stop_before(offset);
@@ -209,23 +214,21 @@ async fn choose(
             Verdict::Pass => {}
             Verdict::PassOver => step.pass_over(lane, offset),
             Verdict::Take => {
-                piece.is_suspect = suspects.offsets.contains(&offset);
-                if piece.is_suspect && (has_records || !piece.records.is_empty()) {
-                    // It is a batch of its own, the next one.
-                    piece.is_suspect = false;
-                    piece.is_last = true;
-                    return Ok(piece);
+                if piece.suspects_end.is_none() && suspects.offsets.contains(&offset) {
+                    if has_records || !piece.records.is_empty() {
+                        // It begins a batch of its own, the next one.
+                        piece.is_last = true;
+                        return Ok(piece);
+                    }
+                    piece.suspects_end = Some(suspects.portion_end(offset));
                 }
                 step.take(lane, bytes);
                 piece.records.push(record);
             }
         }
         step.next = offset + 1;
-        if piece.is_suspect {
-            piece.is_last = true;
-            return Ok(piece);
-        }
     }
+    piece.is_last = piece.suspects_end.is_some();
     Ok(piece)
 }
 

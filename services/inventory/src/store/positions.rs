@@ -147,13 +147,21 @@ pub async fn note_work(
 }
 
 const NOTE_DEATH: &str = "UPDATE ingest_cursors SET work_owner = NULL, suspect_from = work_from, \
-     suspect_to = work_to, deaths = $6 \
+     suspect_to = $6, deaths = $7 \
      WHERE source = $1 AND partition_id = $2 AND next_offset = $3 AND work_owner = $4 AND work_from = $5";
 
-/// Notes that the process that worked on this died there, the `deaths`th at these records. The first who sees it counts.
-pub async fn note_death(db: &Db, source: &str, partition: i64, cursor: &Cursor, deaths: i64) -> Result<(), Error> {
+/// Notes that the process that worked on the records from `work_from` to `suspect_to` died there, the `deaths`th that did.
+/// The first who sees it counts.
+pub async fn note_death(
+    db: &Db,
+    source: &str,
+    partition: i64,
+    cursor: &Cursor,
+    suspect_to: i64,
+    deaths: i64,
+) -> Result<(), Error> {
     let owner = cursor.work_owner.as_deref().unwrap_or_default();
-    let died = args![source, partition, cursor.next_offset, owner, cursor.work_from, deaths];
+    let died = args![source, partition, cursor.next_offset, owner, cursor.work_from, suspect_to, deaths];
     db.execute_unsynced(NOTE_DEATH, died).await.map(drop)
 }
 

@@ -75,6 +75,31 @@ pub async fn one_death_sets_nothing_aside(test: TestDb) {
     assert_eq!(deps.db.fetch_one(left, vec![]).await.unwrap().get::<i64>(0).unwrap(), 0);
 }
 
+/// A death among very many records: they are read again in portions, after the next death those of the portion one by one,
+/// and one more names the record.
+pub async fn many_suspects_are_narrowed_down(test: TestDb) {
+    const RECORDS: usize = 900;
+    let deps = deps(&test).await;
+    let id = create(&deps, ACCOUNT, "A").await.id;
+    let commits = async || {
+        let row = deps.db.fetch_one("SELECT max(commits) FROM ingest_cursors", vec![]).await.unwrap();
+        row.get::<Option<i64>>(0).unwrap().unwrap_or_default()
+    };
+    for (round, expected) in [(1_u32, 30..40), (2, 30..40), (3, 2..10)] {
+        let before = commits().await;
+        let records: Vec<Record<'_>> = (0..RECORDS).map(|n| call(id, "GET", ["/a", "/b", "/c"][n % 3], 5)).collect();
+        append(&deps, "p", round.into(), &records).await;
+        deps.db.faults().at(WRITE).times(round).panic();
+        ingest_all(&deps).await;
+        let made = commits().await - before;
+        assert!(expected.contains(&made), "{made} commits after {round} deaths");
+    }
+    let rejected = deps.log.rejected(portolan_log::Accounts::All, None, 10).await.unwrap();
+    assert_eq!(rejected.iter().map(|record| record.offset).collect::<Vec<_>>(), [2 * 900]);
+    assert!(rejected[0].reason.contains("panicked") && !rejected[0].value.is_empty(), "{rejected:?}");
+    assert_eq!(count(&deps, id).await, 3);
+}
+
 /// What is worked on is noted with the records that may come next, and a partition without records is nobody's: the end of
 /// a process that has nothing to do is no death.
 pub async fn an_idle_partition_is_let_go(test: TestDb) {

@@ -22,6 +22,7 @@ portolan_testkit::suite! {
     attempts::one_death_sets_nothing_aside,
     attempts::an_idle_partition_is_let_go,
     attempts::a_panic_sets_its_record_aside,
+    attempts::many_suspects_are_narrowed_down,
     attempts::another_process_is_waited_for,
     attempts::a_batch_that_cannot_be_read_is_set_aside,
     attempts::an_operator_skips_what_stands_in_the_way,
