@@ -10,6 +10,8 @@ use tokio::{
     task::{JoinError, JoinHandle},
 };
 
+use crate::workers::on_any_core;
+
 /// What the threads add to their niceness: while a request wants the core, they have a tenth of it.
 const NICENESS: i32 = 10;
 
@@ -62,6 +64,7 @@ pub fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stati
     static POOL: OnceLock<Option<Runtime>> = OnceLock::new();
     let pool = POOL.get_or_init(|| {
         let be_nice = || {
+            on_any_core();
             // Of this thread alone, as Linux has it. A thread that stays as important as others does its work, too.
             let own = rustix::process::getpriority_process(None).unwrap_or_default();
             let _ = rustix::process::setpriority_process(None, own + NICENESS);

@@ -47,6 +47,7 @@ mod stores;
 mod tasks;
 pub mod telemetry;
 mod tls;
+pub mod workers;
 
 pub use age::Age;
 pub use background::{apart_from, in_background, in_background_from, read_from};

@@ -23,7 +23,7 @@ mod users;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use portolan_runtime::{ProcessArgs, process};
+use portolan_runtime::{ProcessArgs, process, workers};
 
 #[global_allocator]
 static ALLOCATOR: portolan_runtime::Allocator = portolan_runtime::Allocator;
@@ -84,11 +84,17 @@ enum Command {
     Version,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     portolan_runtime::keep_private();
     // One provider for every TLS connection of the process.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    match workers::runtime() {
+        Ok(runtime) => runtime.block_on(run()),
+        Err(error) => process::finish(Err(error.into())),
+    }
+}
+
+async fn run() -> ExitCode {
     match Arguments::parse().command {
         Command::Up(arguments) => process::finish(up::run(&arguments).await),
         Command::Import(arguments) => import::run(arguments).await,

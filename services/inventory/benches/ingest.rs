@@ -134,9 +134,7 @@ async fn ingest(store: &Store, log: &str, records: usize) -> Speed {
     let started = Instant::now();
     let running = Tasks::default();
     start(&deps, &running);
-    let mut positions = deps.positions();
-    let all_read = positions.wait_for(|known| ends.iter().all(|(partition, end)| known.get(partition) >= Some(end)));
-    tokio::time::timeout(PATIENCE, all_read).await.expect("everything is read in time").expect("ingest goes on");
+    tokio::time::timeout(PATIENCE, deps.read_to(&ends)).await.expect("everything is read in time");
     let seconds = started.elapsed().as_secs_f64();
     running.stop().await;
     Speed { records_per_s: records as f64 / seconds, megabytes_per_s: bytes as f64 / 1e6 / seconds, rows_before }

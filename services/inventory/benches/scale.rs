@@ -184,9 +184,7 @@ async fn open(store: &Store) -> Deps {
     let ends = log.append("bench", 0, (0..OF_COLLECTION).map(message).collect()).await.expect("the log takes records");
     let running = Tasks::default();
     start(&deps, &running);
-    let mut positions = deps.positions();
-    let all_read = positions.wait_for(|known| ends.iter().all(|(partition, end)| known.get(partition) >= Some(end)));
-    tokio::time::timeout(PATIENCE, all_read).await.expect("everything is read in time").expect("ingest goes on");
+    tokio::time::timeout(PATIENCE, deps.read_to(&ends)).await.expect("everything is read in time");
     running.stop().await;
     deps
 }

@@ -1,5 +1,5 @@
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
@@ -20,6 +20,7 @@ use crate::{
     model::jobs::Task,
     model::{
         detectors::{DetectorSet, Versions},
+        reached::Reached,
         rules::Rules,
     },
     options::Options,
@@ -75,8 +76,8 @@ pub(crate) struct Kept {
 pub(crate) struct Shared {
     ids: tokio::sync::Mutex<std::ops::Range<i64>>,
     with_default: Mutex<HashSet<AccountId>>,
-    /// How far each partition is in the inventory.
-    pub positions: watch::Sender<Positions>,
+    /// How far each partition is that this process has read, after its last commit.
+    pub reached: watch::Sender<BTreeMap<i64, Reached>>,
     rules: Mutex<Option<Arc<Rules>>>,
     /// Address ranges of accounts, with the moment when they were asked for.
     pub policies: Mutex<HashMap<AccountId, (Instant, Arc<AccessPolicy>)>>,
@@ -97,7 +98,7 @@ impl Deps {
         let shared = Shared {
             ids: tokio::sync::Mutex::new(0..0),
             with_default: Mutex::default(),
-            positions: watch::Sender::new(Positions::new()),
+            reached: watch::Sender::default(),
             rules: Mutex::default(),
             policies: Mutex::default(),
             retemplated: OneCatalog::default(),
@@ -153,9 +154,13 @@ impl Deps {
         Self { trusted_proxies: proxies.collect(), ..self }
     }
 
-    /// The offset of each partition that is read next, as it changes.
-    pub fn positions(&self) -> watch::Receiver<Positions> {
-        self.shared.positions.subscribe()
+    /// Returns once this process has read each of the partitions up to its offset.
+    pub async fn read_to(&self, ends: &Positions) {
+        let is_read = |known: &BTreeMap<i64, Reached>| {
+            ends.iter().all(|(partition, end)| known.get(partition).is_some_and(|reached| reached.position >= *end))
+        };
+        // The sender lives as long as this.
+        let _ = self.shared.reached.subscribe().wait_for(is_read).await;
     }
 
     /// A collection id that nobody had before.

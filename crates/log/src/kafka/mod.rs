@@ -15,6 +15,7 @@ mod stored;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use portolan_runtime::workers::beginning_threads;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::types::RDKafkaErrorCode;
 
@@ -162,7 +163,7 @@ impl Kafka {
         if let Some(consumer) = self.consumer.get() {
             return Ok(consumer);
         }
-        let made = Consumer::start(&self.link, &self.topic, self.partitions)?;
+        let made = beginning_threads(|| Consumer::start(&self.link, &self.topic, self.partitions))?;
         Ok(self.consumer.get_or_init(|| made))
     }
 }

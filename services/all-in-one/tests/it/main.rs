@@ -11,6 +11,7 @@ mod client_bodies;
 mod collections;
 mod commands;
 mod consumers;
+mod cores;
 mod credentials;
 mod distributed;
 mod documented;
@@ -159,6 +160,7 @@ portolan_testkit::suite! {
     isolation::a_full_spool_is_borne,
     isolation::strangers_make_nothing_grow,
     isolation::silent_clients_keep_nobody_out,
+    cores::only_workers_keep_to_a_core,
     memory::worst_inputs_stay_within_a_bound,
     memory::large_documents_wait_for_each_other,
     memory::messages_of_many_parts_are_refused,
@@ -266,6 +268,7 @@ portolan_testkit::suite! {
     documented::answers_fit_the_document;
     PORTOLAN_TEST_KAFKA @postgres:
     up_distributed::the_log_is_kafka,
+    cores::only_workers_keep_to_a_core_over_a_broker,
     kill::nothing_is_lost_or_counted_twice_over_a_broker;
     PORTOLAN_TEST_KAFKA_LIBS:
     faults::what_a_client_sees_of_broker_faults;

@@ -1,6 +1,6 @@
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashSet, btree_map::Entry},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -121,6 +121,17 @@ impl Batch {
         for (target, deltas) in other.deltas {
             merge(self.deltas.entry(target).or_default(), deltas);
         }
+    }
+
+    /// The lanes of the records that are set aside.
+    pub fn rejected_lanes(&self) -> BTreeSet<i64> {
+        self.rejected.iter().map(|rejected| lanes::lane_of(&rejected.record.value)).collect()
+    }
+
+    /// Forgets what these lanes have brought.
+    pub fn leave(&mut self, lanes: &BTreeSet<i64>) {
+        self.deltas.retain(|(account_id, _), _| !lanes.contains(&account_id.get()));
+        self.rejected.retain(|rejected| !lanes.contains(&lanes::lane_of(&rejected.record.value)));
     }
 
     fn add(&mut self, record: &Record<'_>, json: &str, mut observation: Observation, offset: i64) {

@@ -174,6 +174,13 @@ pub async fn gather(
             break;
         }
     }
+    // Others need not wait until what is set aside is kept: a write of its own, before that of the batch.
+    let rejected = gathered.batch.rejected_lanes();
+    if !rejected.is_empty() && step.leave(&rejected) {
+        gathered.batch.leave(&rejected);
+        gathered.marks.leave(&rejected);
+        gathered.bytes = step.parts().iter().map(|(_, bytes)| bytes).sum();
+    }
     // Each piece was noted while it was read; all of them are written together.
     if let Some(work) = under_work.filter(|_| pieces > 1)
         && !on_behalf_of_all(&step.parts(), attempts::note(deps, place, noted, work, step.is_scan())).await?
@@ -222,7 +229,7 @@ async fn choose(
                     }
                     piece.suspects_end = Some(suspects.portion_end(offset));
                 }
-                step.take(lane, bytes);
+                step.take(lane, offset, bytes);
                 piece.records.push(record);
             }
         }

@@ -103,7 +103,8 @@ pub async fn positions(deps: &Deps, account_id: AccountId) -> Result<Positions, 
     Ok((0..deps.log.partitions()).map(next).collect())
 }
 
-/// The same once the awaited offsets are reached, or when the time has passed.
+/// The same once the awaited offsets are reached, or when the time has passed; the awaited offsets themselves as soon as
+/// this process has read so far.
 ///
 /// # Errors
 /// When the tables cannot be read.
@@ -113,17 +114,29 @@ pub async fn positions_at(
     awaited: &Positions,
     wait: Duration,
 ) -> Result<Positions, Error> {
+    let is_read = |next: &dyn Fn(&i64) -> Option<i64>| {
+        awaited.iter().all(|(partition, offset)| next(partition).is_some_and(|next| next >= *offset))
+    };
     let deadline = Instant::now() + wait;
-    // Told of every commit of this process. What another one commits is looked for.
-    let mut committed = deps.shared.positions.subscribe();
+    let mut reached = deps.shared.reached.subscribe();
+    // The tables tell nothing new of partitions that this process reads; what another one commits is looked for.
+    let is_known = !awaited.is_empty() && awaited.keys().all(|partition| reached.borrow().contains_key(partition));
+    let mut look_at = if is_known { Instant::now() + LOOK_EVERY } else { Instant::now() };
     loop {
-        let read = positions(deps, account_id).await?;
-        let is_read = |(partition, offset)| read.get(partition).is_some_and(|next| next >= offset);
-        if awaited.iter().all(is_read) || Instant::now() >= deadline {
-            return Ok(read);
+        let known = |partition: &i64| reached.borrow().get(partition).map(|reached| reached.of(account_id));
+        if !awaited.is_empty() && is_read(&known) {
+            return Ok(awaited.clone());
         }
-        let next_look = deadline.min(Instant::now() + LOOK_EVERY);
+        look_at = look_at.min(deadline);
+        if Instant::now() >= look_at {
+            let read = positions(deps, account_id).await?;
+            if is_read(&|partition| read.get(partition).copied()) || Instant::now() >= deadline {
+                return Ok(read);
+            }
+            look_at = Instant::now() + LOOK_EVERY;
+            continue;
+        }
         // Either end leads to another look.
-        let _ = tokio::time::timeout_at(next_look, committed.changed()).await;
+        let _ = tokio::time::timeout_at(look_at, reached.changed()).await;
     }
 }

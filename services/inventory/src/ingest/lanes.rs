@@ -21,7 +21,10 @@ use std::{
 
 use portolan_ids::AccountId;
 
-use crate::store::positions::{Cursor, Progress};
+use crate::{
+    model::reached::Reached,
+    store::positions::{Cursor, Progress},
+};
 
 /// The lane of records that name no account.
 const NOBODY: i64 = 0;
@@ -34,6 +37,9 @@ const SHARE_RECORDS: usize = 500;
 
 /// What a lane takes in its turn while others have records, too.
 const TURN_BYTES: usize = 2 << 20;
+
+/// Lanes that a scan leaves to their turns although it has taken their share: each is a commit of its own.
+const LEFT_MAX: usize = 4;
 
 /// Lanes kept apart. A scan ends before more, and goes on when the position has moved.
 const LANES_MAX: usize = 1_000;
@@ -98,6 +104,8 @@ pub struct Step {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Taken {
+    /// The offset of the first one.
+    first: i64,
     records: usize,
     bytes: usize,
 }
@@ -226,6 +234,11 @@ impl Lanes {
         }
     }
 
+    /// How far the partition is in the tables.
+    pub fn reached(&self) -> Reached {
+        Reached { position: self.position, ahead: self.ahead.clone() }
+    }
+
     fn lanes(&self) -> usize {
         self.ahead.len() + self.behind.len()
     }
@@ -314,8 +327,8 @@ impl Step {
     }
 
     /// Counts a record that is taken.
-    pub fn take(&mut self, lane: i64, bytes: usize) {
-        let taken = self.taken.entry(lane).or_default();
+    pub fn take(&mut self, lane: i64, offset: i64, bytes: usize) {
+        let taken = self.taken.entry(lane).or_insert(Taken { first: offset, ..Taken::default() });
         taken.records += 1;
         taken.bytes += bytes;
     }
@@ -323,6 +336,20 @@ impl Step {
     /// Notes the first record of a lane that is left to its turns.
     pub fn pass_over(&mut self, lane: i64, offset: i64) {
         self.passed_over.entry(lane).or_insert(offset);
+    }
+
+    /// Leaves lanes that a scan has taken records of to their turns; false where nothing else or too much would be left.
+    pub fn leave(&mut self, lanes: &BTreeSet<i64>) -> bool {
+        let is_all = self.taken.keys().all(|lane| lanes.contains(lane));
+        if self.lane.is_some() || is_all || lanes.len() > LEFT_MAX {
+            return false;
+        }
+        for lane in lanes {
+            if let Some(taken) = self.taken.remove(lane) {
+                self.passed_over.insert(*lane, taken.first);
+            }
+        }
+        true
     }
 
     /// Ends the step before a record that it does not take.
@@ -355,7 +382,7 @@ mod tests {
                 looked_at += 1;
                 match lanes.judge(&step, lane, offset, bytes) {
                     Verdict::Take => {
-                        step.take(lane, bytes);
+                        step.take(lane, offset, bytes);
                         written.push((lane, offset));
                     }
                     Verdict::Pass => {}
@@ -384,7 +411,7 @@ mod tests {
             for (offset, lane) in (0..).zip(log).skip(usize::try_from(step.next).unwrap()) {
                 match lanes.judge(&step, lane, offset, 1) {
                     Verdict::Take => {
-                        step.take(lane, 1);
+                        step.take(lane, offset, 1);
                         own.push(offset);
                     }
                     Verdict::PassOver => step.pass_over(lane, offset),
@@ -405,6 +432,37 @@ mod tests {
         assert!(lanes.turn(now).is_none() && lanes.turn(now + WAIT_MAX).is_some());
     }
 
+    /// What a scan leaves is read in turns of its own, from its first record on, and nothing of it is lost or read twice.
+    #[test]
+    fn a_scan_leaves_lanes_to_their_turns() {
+        let (log, now) = ([1, 2, 1, 3, 2], Instant::now());
+        let (mut lanes, mut written) = (Lanes::default(), Vec::new());
+        for left in [&[1, 3][..], &[], &[], &[]] {
+            let mut step = lanes.step(now, usize::MAX);
+            let mut own = Vec::new();
+            for (offset, lane) in (0..).zip(log).skip(usize::try_from(step.next).unwrap()) {
+                match lanes.judge(&step, lane, offset, 1) {
+                    Verdict::Take => {
+                        step.take(lane, offset, 1);
+                        own.push((lane, offset));
+                    }
+                    Verdict::PassOver => step.pass_over(lane, offset),
+                    Verdict::Pass => {}
+                    Verdict::Stop => break,
+                }
+                step.next = offset + 1;
+            }
+            let left: BTreeSet<i64> = left.iter().copied().collect();
+            assert!(!step.leave(&step.lanes().into_iter().collect()), "nothing would be left");
+            assert_eq!(step.leave(&left), step.is_scan() && step.has_taken(), "{step:?}");
+            own.retain(|(lane, _)| step.lanes().contains(lane));
+            lanes = lanes.after(&step).committed();
+            written.push(own);
+        }
+        assert_eq!(written, [vec![(2, 1), (2, 4)], vec![(1, 0), (1, 2)], vec![], vec![(3, 3)]]);
+        assert_eq!(lanes.position(), 5);
+    }
+
     /// While others wait for the writer, a scan and a turn take less of a lane, and at least a record.
     #[test]
     fn the_pace_bounds_what_is_taken_of_a_lane() {
@@ -412,7 +470,7 @@ mod tests {
             let (lanes, mut records) = (Lanes::default(), 0);
             let mut step = lanes.step(Instant::now(), bytes_max);
             while records < 20 && lanes.judge(&step, 1, records, 100) == Verdict::Take {
-                step.take(1, 100);
+                step.take(1, records, 100);
                 records += 1;
             }
             records

@@ -208,7 +208,7 @@ async fn write(
         Outcome::Overtaken => return Ok(None),
     };
     set_aside::count(partition, rejected.len());
-    publish(deps, partition, after.position());
+    publish(deps, partition, &after);
     report(partition, step, batch);
     Ok(Some((after.committed(), Some(held))))
 }
@@ -218,12 +218,9 @@ async fn take(deps: &Deps, partition: i64, stop: &CancellationToken) -> Result<O
     let mut watch = Watch::default();
     while !stop.is_cancelled() {
         if let Some((lanes, suspects)) = attempts::take(deps, partition, &mut watch).await? {
-            publish(deps, partition, lanes.position());
+            publish(deps, partition, &lanes);
             return Ok(Some((lanes, suspects)));
         }
-        // What the other one writes shows here, too.
-        let stored = store::positions::load(&deps.db, deps.log.source(), partition).await?.next_offset;
-        publish(deps, partition, stored);
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(TAKEN_WAIT) => {}
@@ -232,9 +229,9 @@ async fn take(deps: &Deps, partition: i64, stop: &CancellationToken) -> Result<O
     Ok(None)
 }
 
-fn publish(deps: &Deps, partition: i64, position: i64) {
-    // Also where an account has got ahead and the position stands: whoever waits looks again.
-    deps.shared.positions.send_modify(|positions| _ = positions.insert(partition, position));
+/// Tells whoever waits how far the partition is, also where an account has got ahead and the position stands.
+fn publish(deps: &Deps, partition: i64, lanes: &Lanes) {
+    deps.shared.reached.send_modify(|reached| _ = reached.insert(partition, lanes.reached()));
 }
 
 fn report(partition: i64, step: &Step, batch: &Batch) {

@@ -4,7 +4,10 @@
 //! their producer. A producer writes in ascending order, so its last mark in a lane of a partition says which records of
 //! the lane are new.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use portolan_log::Stored;
 use store::producers::Mark;
@@ -81,6 +84,11 @@ impl Repeats {
 }
 
 impl Marks {
+    /// Forgets the marks of these lanes.
+    pub fn leave(&mut self, lanes: &BTreeSet<i64>) {
+        self.0.retain(|(lane, _), _| !lanes.contains(lane));
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (i64, &str, Mark)> {
         self.0.iter().map(|((lane, producer_id), mark)| (*lane, &**producer_id, *mark))
     }

@@ -28,6 +28,8 @@ pub mod markings;
 pub mod masking;
 /// Parameters and what was seen of them.
 pub mod parameters;
+/// How far the log is read.
+pub mod reached;
 /// What ingest follows.
 pub mod rules;
 /// Calls as they are shown.

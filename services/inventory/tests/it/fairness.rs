@@ -124,7 +124,33 @@ pub async fn an_unreadable_row_delays_its_account_alone(test: TestDb) {
     assert_eq!((tables(&deps, FLOODING).await["endpoints"].len(), deps.log.rejected_count().await.unwrap()), (3, 0));
 }
 
-/// The same over a broker, which holds repeated appends twice.
+/// A record that is set aside waits for the turn of its account: others of the same scan are written before it is kept.
+pub async fn what_is_set_aside_delays_its_account_alone(test: TestDb) {
+    let deps = deps_on(&test.store).await;
+    let bad = r#"{"akto_account_id": 1, "path": 5}"#.to_owned();
+    let good = records(ORDINARY, FEW).into_iter().chain(records(FLOODING, 3)).map(|record| record.to_json());
+    let message = |value: String| Message { key: b"one".to_vec(), value: value.into_bytes() };
+    let messages = std::iter::once(bad).chain(good).map(message).collect();
+    let (partition, end) = deps.log.append("mixed", 0, messages).await.unwrap().pop_first().unwrap();
+    deps.db.faults().at(TURN).times(u32::MAX).fail();
+    let handle = start_ingest(deps.clone());
+    let arrived = async {
+        while positions(&deps, ORDINARY).await.unwrap()[&partition] < end {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), arrived)
+        .await
+        .expect("one record must hold up nobody else");
+    assert_eq!(tables(&deps, ORDINARY).await["endpoints"].len(), FEW);
+    assert_eq!(positions(&deps, FLOODING).await.unwrap()[&partition], 0);
+    deps.db.faults().clear();
+    wait_for_all(&deps, &handle).await;
+    handle.stop().await;
+    assert_eq!((tables(&deps, FLOODING).await["endpoints"].len(), deps.log.rejected_count().await.unwrap()), (3, 1));
+}
+
+/// A flood over a broker, which holds repeated appends twice.
 pub async fn a_flood_delays_its_account_alone_over_a_broker(test: TestDb) {
     let url = format!("kafka://{}", std::env::var("PORTOLAN_TEST_KAFKA").unwrap());
     let topic = format!("flood.{}", uuid::Uuid::new_v4());

@@ -61,6 +61,7 @@ portolan_testkit::suite! {
     endpoints::sensitive_parameters_are_listed,
     fairness::a_flood_delays_its_account_alone,
     fairness::an_unreadable_row_delays_its_account_alone,
+    fairness::what_is_set_aside_delays_its_account_alone,
     groups::groups_and_their_patterns_have_an_end,
     groups::groups_take_bounded_memory,
     groups::members_do_not_depend_on_order,
