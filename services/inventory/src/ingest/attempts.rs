@@ -300,7 +300,7 @@ mod tests {
             std::iter::successors(Some(from), next).skip(1).collect::<Vec<_>>()
         };
         assert_eq!(ends(7, 107, 1), (1..=10).map(|n| 7 + 10 * n).collect::<Vec<_>>());
-        assert_eq!(ends(0, 10_600, 1).len(), 103);
+        assert_eq!(ends(0, 10_600, 1).len(), 104);
         assert_eq!(ends(0, 10_600, 1).last(), Some(&10_600));
         assert_eq!((ends(0, 32, 1).len(), ends(0, 102, 2).len()), (32, 102));
     }
