@@ -20,9 +20,9 @@ const BEGIN_MAX: Duration = Duration::from_secs(1);
 /// A runtime with a worker for each core, which keeps to this core, for the one process of a machine.
 ///
 /// The system balances cores by what waits on them and moves what sleeps. Workers of a busy process never sleep, and those
-/// that once met on one core stay there, half as fast, while threads of lower priority have the other core for
-/// themselves. On a machine that is shared a core may be taken by others for long, so a process that may
-/// use less than it sees leaves its workers to the system, and so does every process of a single service.
+/// that once met on one core stay there, half as fast, while threads of lower priority have the other core for themselves.
+/// On a machine that is shared a core may be taken by others for long, so a process that may use less than it sees leaves
+/// its workers to the system, and so does every process of a single service.
 ///
 /// # Errors
 /// When the threads cannot be begun.

@@ -70,8 +70,9 @@ struct Piece {
     is_last: bool,
 }
 
-/// Reads what the log has for a step, until the batch is full. Records at which processes died are batches of their own, and
-/// one alone is looked at or set aside when there is reason to. Nothing when another consumer has the partition, or it has moved.
+/// Reads what the log has for a step, until the batch is full. Records at which processes died are batches of their own,
+/// and one alone is looked at or set aside when there is reason to. Nothing when another consumer has the partition, or it
+/// has moved.
 pub async fn gather(
     deps: &Deps,
     repeats: &mut Repeats,
@@ -174,7 +175,7 @@ pub async fn gather(
             break;
         }
     }
-    // Others need not wait until what is set aside is kept: a write of its own, before that of the batch.
+    // Others need not wait until what is set aside is kept, which is a write of its own before that of the batch.
     let rejected = gathered.batch.rejected_lanes();
     if !rejected.is_empty() && step.leave(&rejected) {
         gathered.batch.leave(&rejected);
