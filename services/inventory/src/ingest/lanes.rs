@@ -370,27 +370,35 @@ mod tests {
 
     use super::*;
 
-    /// Reads a log, given by the lanes of its records, until `commits`; answers what was written, in order.
+    /// Has a step look at the next records of a log, given by their lanes; answers what it takes, in order.
+    fn look(lanes: &Lanes, step: &mut Step, log: &[i64], bytes: usize, records_max: usize) -> Vec<(i64, i64)> {
+        let end = i64::try_from(log.len()).unwrap();
+        let mut taken = Vec::new();
+        let mut looked_at = 0;
+        while step.next < step.bounded(end) && looked_at < records_max {
+            let (offset, lane) = (step.next, log[usize::try_from(step.next).unwrap()]);
+            looked_at += 1;
+            match lanes.judge(step, lane, offset, bytes) {
+                Verdict::Take => {
+                    step.take(lane, offset, bytes);
+                    taken.push((lane, offset));
+                }
+                Verdict::Pass => {}
+                Verdict::PassOver => step.pass_over(lane, offset),
+                Verdict::Stop => break,
+            }
+            step.next = offset + 1;
+        }
+        taken
+    }
+
+    /// Reads a log until `commits`; answers what was written, in order.
     fn read(lanes: &mut Lanes, log: &[i64], bytes: usize, step_records: usize, commits: usize) -> Vec<(i64, i64)> {
         let end = i64::try_from(log.len()).unwrap();
         let mut written = Vec::new();
         for _ in 0..commits {
             let mut step = lanes.step(Instant::now(), usize::MAX);
-            let mut looked_at = 0;
-            while step.next < step.bounded(end) && looked_at < step_records {
-                let (offset, lane) = (step.next, log[usize::try_from(step.next).unwrap()]);
-                looked_at += 1;
-                match lanes.judge(&step, lane, offset, bytes) {
-                    Verdict::Take => {
-                        step.take(lane, offset, bytes);
-                        written.push((lane, offset));
-                    }
-                    Verdict::Pass => {}
-                    Verdict::PassOver => step.pass_over(lane, offset),
-                    Verdict::Stop => break,
-                }
-                step.next = offset + 1;
-            }
+            written.extend(look(lanes, &mut step, log, bytes, step_records));
             step.is_at_end = step.next >= end;
             let after = lanes.after(&step);
             let progress = lanes.progress(&after);
@@ -407,23 +415,11 @@ mod tests {
         let (mut lanes, mut written, now) = (Lanes::default(), Vec::new(), Instant::now());
         for _ in 0..20 {
             let mut step = lanes.step(now, usize::MAX);
-            let mut own = Vec::new();
-            for (offset, lane) in (0..).zip(log).skip(usize::try_from(step.next).unwrap()) {
-                match lanes.judge(&step, lane, offset, 1) {
-                    Verdict::Take => {
-                        step.take(lane, offset, 1);
-                        own.push(offset);
-                    }
-                    Verdict::PassOver => step.pass_over(lane, offset),
-                    Verdict::Pass => {}
-                    Verdict::Stop => break,
-                }
-                step.next = offset + 1;
-            }
-            if own.contains(&3) {
+            let own = look(&lanes, &mut step, &log, 1, usize::MAX);
+            if own.contains(&(1, 3)) {
                 lanes.failed(&step, now);
             } else {
-                written.extend(own);
+                written.extend(own.into_iter().map(|(_, offset)| offset));
                 lanes = lanes.after(&step).committed();
             }
         }
@@ -439,19 +435,7 @@ mod tests {
         let (mut lanes, mut written) = (Lanes::default(), Vec::new());
         for left in [&[1, 3][..], &[], &[], &[]] {
             let mut step = lanes.step(now, usize::MAX);
-            let mut own = Vec::new();
-            for (offset, lane) in (0..).zip(log).skip(usize::try_from(step.next).unwrap()) {
-                match lanes.judge(&step, lane, offset, 1) {
-                    Verdict::Take => {
-                        step.take(lane, offset, 1);
-                        own.push((lane, offset));
-                    }
-                    Verdict::PassOver => step.pass_over(lane, offset),
-                    Verdict::Pass => {}
-                    Verdict::Stop => break,
-                }
-                step.next = offset + 1;
-            }
+            let mut own = look(&lanes, &mut step, &log, 1, usize::MAX);
             let left: BTreeSet<i64> = left.iter().copied().collect();
             assert!(!step.leave(&step.lanes().into_iter().collect()), "nothing would be left");
             assert_eq!(step.leave(&left), step.is_scan() && step.has_taken(), "{step:?}");
