@@ -4,18 +4,20 @@
 //! What may take long runs on a thread apart: a statement that took long the last time, the commit of much, and a read that
 //! has used up its budget. The disk is waited for after the commit, when the next one can write ([`crate::wal`]).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::ErrorCode::{DatabaseBusy, OperationInterrupted};
+use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Error as DriverError, OpenFlags, Rows, Statement, StatementStatus};
 
 use crate::row::Cell;
-use crate::turns::{self, Turn, Turns};
+use crate::sql::STATEMENTS_MAX;
+use crate::turns::{self, OWNERS_MAX, Owner, Turn, Turns};
 use crate::wal::{self, Wal};
 use crate::{Error, Row, Sql, Value};
 
@@ -24,11 +26,9 @@ const LOOK_STEPS: i32 = 1_000;
 /// Looks at a read on the thread that asks for it, some milliseconds.
 const LOOKS_MAX: i32 = 20;
 /// Arguments in bytes beyond which a statement runs apart, and so does the commit of them.
-const ARGUMENT_BYTES_MAX: usize = 64 << 10;
+const ARGUMENT_BYTES_MAX: usize = 512 << 10;
 /// Other processes on the same file hold its write lock for one transaction at a time.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Prepared statements that a connection keeps.
-const STATEMENTS_MAX: usize = 256;
 
 /// The connections of one kind to a file.
 pub(crate) struct File {
@@ -50,8 +50,10 @@ struct Opened {
     /// Looks that are left to the statement under way. One that writes must run to its end: SQLite would roll back the
     /// transaction of one that is interrupted.
     looks_left: Arc<AtomicI32>,
-    /// Statements that took long the last time.
-    long: HashSet<Box<str>>,
+    /// Who has it, or had it last.
+    owner: Owner,
+    /// Statements that took long the last time, by owner: what is long for one is short for most others.
+    long: HashMap<Owner, HashSet<Box<str>>>,
 }
 
 /// A connection of somebody. It is away while it works on a thread apart, to the end also where nobody waits any more.
@@ -84,6 +86,8 @@ impl File {
         connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.execute_batch(self.pragmas)?;
+        // Else a statement is planned anew for each value of its `LIMIT`, which takes as long as running it.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.busy_timeout(Duration::ZERO)?;
         if let Some(wal) = &self.wal {
             wal.watch(&mut connection)?;
@@ -91,14 +95,15 @@ impl File {
         let looks_left = Arc::new(AtomicI32::new(i32::MAX));
         let left = looks_left.clone();
         connection.progress_handler(LOOK_STEPS, Some(move || left.fetch_sub(1, Ordering::Relaxed) <= 0))?;
-        Ok(Opened { connection, looks_left, long: HashSet::new() })
+        Ok(Opened { connection, looks_left, owner: Owner::Nobody, long: HashMap::new() })
     }
 
     pub fn connection(self: &Arc<Self>, turn: Turn) -> Result<FileConnection, Error> {
-        let opened = match self.idle.take()? {
+        let mut opened = match self.idle.take()? {
             Some(opened) => opened,
             None => self.open()?,
         };
+        opened.owner = turn.owner();
         let (opened, file) = (Some(opened), self.clone());
         Ok(FileConnection(Some(Held { opened, file, is_long: false, argument_bytes: 0, _turn: turn })))
     }
@@ -323,14 +328,20 @@ impl Opened {
     }
 
     fn is_long(&self, sql: &str) -> bool {
-        !self.long.is_empty() && self.long.contains(sql)
+        self.long.get(&self.owner).is_some_and(|long| long.contains(sql))
     }
 
     fn note(&mut self, sql: &str, steps: i32) {
         if steps > LOOK_STEPS * LOOKS_MAX {
-            self.long.insert(sql.into());
-        } else if !self.long.is_empty() {
-            self.long.remove(sql);
+            if self.long.len() >= OWNERS_MAX {
+                self.long.clear();
+            }
+            self.long.entry(self.owner).or_default().insert(sql.into());
+        } else if let Some(long) = self.long.get_mut(&self.owner) {
+            long.remove(sql);
+            if long.is_empty() {
+                self.long.remove(&self.owner);
+            }
         }
     }
 }
@@ -376,4 +387,29 @@ fn bind(statement: &mut Statement<'_>, args: &[Value]) -> Result<(), DriverError
         statement.raw_bind_parameter(at, ToSqlOutput::Borrowed(value))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Planning a statement takes as long as running it.
+    #[tokio::test]
+    async fn a_statement_is_planned_once_for_all_values() {
+        const FIND: &str = "SELECT name FROM things WHERE name >= $1 AND name LIKE $2 AND kind = $3 LIMIT $4";
+        let file = Arc::new(File::new(":memory:".into(), "", false, 1).unwrap());
+        let mut connection = file.connection(file.turns.take().await).unwrap();
+        let made = "CREATE TABLE things (name TEXT NOT NULL, kind TEXT NOT NULL);
+            CREATE INDEX things_named ON things (name) WHERE kind = 'A';
+            INSERT INTO things VALUES ('a', 'A'), ('b', 'B'), ('c', 'A')";
+        connection.execute_script(made.into()).await.unwrap();
+        for (from, kind, limit, found) in [("a", "A", 10, 2), ("b", "A", 0, 0), ("a", "B", 1, 1), ("c", "A", 1, 1)] {
+            let args = crate::args![from, "%", kind, limit];
+            assert_eq!(connection.fetch(FIND.into(), args, usize::MAX).await.unwrap().len(), found);
+        }
+        let opened = connection.0.as_mut().unwrap().opened().unwrap();
+        let statement = opened.connection.prepare_cached(FIND).unwrap();
+        assert_eq!(statement.get_status(StatementStatus::Run), 4);
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
 }

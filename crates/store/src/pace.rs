@@ -51,8 +51,12 @@ impl Pace {
         let size_max = if held.is_awaited && held.time > HELD_MAX {
             let share = HELD_MAX.as_secs_f64() / held.time.as_secs_f64();
             ((size as f64 * share) as usize).max(self.size_min)
-        } else if held.is_awaited && held.time > HELD_MAX / 2 {
+        } else if size < self.size_max / 2 || held.is_awaited && held.time > HELD_MAX / 2 {
+            // A small write says nothing of a large one.
             self.size_max
+        } else if held.time > HELD_MAX {
+            // Slowly: whoever comes while it is under way waits to its end.
+            self.size_max.saturating_add(self.size_max / 8)
         } else {
             self.size_max.saturating_mul(2)
         };
@@ -75,10 +79,14 @@ mod tests {
         assert_eq!(shared.size_max(), large / 500);
         assert_eq!(shared.after(large / 500, held_us(1_500, true)), shared);
         assert_eq!(shared.after(1, held(10_000, true)).size_max(), size_min);
+        assert_eq!(shared.after(size_min / 2, held_us(100, false)), shared, "a small write");
+        let grown = |pace: Pace, time_us| pace.after(pace.size_max(), held_us(time_us, false)).size_max();
+        assert_eq!(grown(shared, 1_000), 2 * shared.size_max());
+        assert_eq!(grown(shared, 50_000), shared.size_max() + shared.size_max() / 8);
         let mut pace = shared;
-        for _ in 0..64 {
-            pace = pace.after(large, held(500, false));
+        for _ in 0..300 {
+            pace = pace.after(pace.size_max(), held(500, false));
         }
-        assert_eq!(pace, Pace::new(size_min));
+        assert_eq!(pace, Pace::new(size_min), "nobody waits any more");
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use crate::Error;
 use crate::pool::{ACQUIRE_TIMEOUT, Pool, Usage};
 use crate::reach::Reach;
+use crate::sql::STATEMENTS_MAX;
 
 /// Connections of one pool, unless the store is told otherwise.
 pub(crate) const CONNECTIONS: u32 = 10;
@@ -101,7 +102,8 @@ impl Postgres {
 
 /// Statements are not logged: their text is constant and their arguments may be secret.
 pub(crate) fn options(url: &str) -> Result<PgConnectOptions, Error> {
-    Ok(url.parse::<PgConnectOptions>()?.disable_statement_logging())
+    let options = url.parse::<PgConnectOptions>()?.disable_statement_logging();
+    Ok(options.statement_cache_capacity(STATEMENTS_MAX))
 }
 
 async fn open(options: PgConnectOptions, service: &str, connections: u32, makes: bool) -> Result<PgPool, Error> {

@@ -2,6 +2,9 @@ use std::sync::Arc;
 
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
+/// Prepared statements that a connection keeps; of more, those that were used last. Some services have 200.
+pub(crate) const STATEMENTS_MAX: usize = 256;
+
 /// The text of one statement. Literals convert by themselves; assembled text is named as such, so that a reader can
 /// find every place that builds statements.
 #[derive(Clone, Debug)]

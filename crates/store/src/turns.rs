@@ -22,8 +22,8 @@ tokio::task_local! {
 }
 
 /// For whom work is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Owner {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Owner {
     Nobody,
     Task(u64),
     Account(AccountId),
@@ -59,8 +59,8 @@ const OWN_PART: f64 = 0.1;
 /// What an owner is ahead of others at most: after a long write it waits for no more than this of each of them.
 const LEAD_MAX: Duration = Duration::from_millis(100);
 
-/// Owners whose use is known; of more, all begin anew.
-const OWNERS_MAX: usize = 1_000;
+/// Owners of whom something is known; of more, all begin anew.
+pub(crate) const OWNERS_MAX: usize = 1_000;
 
 /// The places at the connections of one pool.
 pub(crate) struct Turns(Mutex<Places>);
@@ -147,6 +147,12 @@ impl Turns {
 
     fn places(&self) -> MutexGuard<'_, Places> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn {
+    pub fn owner(&self) -> Owner {
+        self.owner
     }
 }
 

@@ -139,7 +139,7 @@ pub(crate) async fn apply_step(
     store::endpoints::save(tx, account_id, collection_id, changed.iter().map(|(raw, bodies)| (raw, bodies))).await?;
     let url_keys: BTreeSet<String> = changed.iter().map(|(raw, _)| keys::endpoint_key(&raw.method, &raw.url)).collect();
     let url_keys: Vec<&str> = url_keys.iter().map(String::as_str).collect();
-    let counts = members::refresh(tx, account_id, collection_id, &url_keys).await?;
+    let counts = members::refresh(tx, account_id, &[(collection_id, url_keys)]).await?;
     members::add_counts(tx, account_id, &counts).await?;
     Ok(next(Cursor::At(place), done))
 }

@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use portolan_authz::Caller;
 use portolan_ids::{AccountId, CollectionId, NamedCollectionId};
@@ -51,24 +54,44 @@ const PAIRS_PER_STEP: usize = 20_000;
 /// Collections that a job looks at in one transaction.
 const COLLECTIONS_PER_STEP: usize = 50;
 
-/// Decides which groups show these endpoints of a collection that the transaction holds, and answers by how much that
+/// A group and what its members meet.
+type Group = (CollectionId, Arc<Conditions>);
+
+/// Decides which groups show these endpoints of collections that the transaction holds, and answers by how much that
 /// changes the number of members of each group.
 pub(crate) async fn refresh(
     tx: &mut Tx,
     account_id: AccountId,
-    collection_id: CollectionId,
-    url_keys: &[&str],
+    endpoints: &[(CollectionId, Vec<&str>)],
 ) -> Result<Counts, Error> {
     let mut counts = Counts::new();
-    let groups = store::groups::conditions(tx, account_id).await?;
-    if groups.is_empty() || url_keys.is_empty() {
+    if endpoints.iter().all(|(_, url_keys)| url_keys.is_empty()) {
         return Ok(counts);
     }
+    // Behind the lock of the collections: nobody changes a group and decides on them in between.
+    let groups = store::groups::conditions(tx, account_id).await?;
+    let groups: Vec<Group> = groups.into_iter().map(|(id, text)| (id, Conditions::stored(&text))).collect();
+    if groups.is_empty() {
+        return Ok(counts);
+    }
+    for (collection_id, url_keys) in endpoints.iter().filter(|(_, url_keys)| !url_keys.is_empty()) {
+        refresh_of(tx, account_id, *collection_id, url_keys, &groups, &mut counts).await?;
+    }
+    Ok(counts)
+}
+
+async fn refresh_of(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    url_keys: &[&str],
+    groups: &[Group],
+    counts: &mut Counts,
+) -> Result<(), Error> {
     let before = store::groups::of_endpoints(tx, account_id, collection_id, url_keys).await?;
     let mut after: BTreeSet<(CollectionId, String)> = BTreeSet::new();
     let collection = store::collections::get_in(tx, account_id, collection_id).await?;
     if let Some(collection) = collection.filter(|known| !known.deleted && !known.deactivated) {
-        let groups: Vec<_> = groups.into_iter().map(|(id, conditions)| (id, Conditions::stored(&conditions))).collect();
         let rows = store::endpoints::by_url_keys_in(tx, account_id, collection_id, url_keys).await?;
         let mut endpoints: BTreeMap<(String, String), Vec<RawEndpoint>> = BTreeMap::new();
         for row in rows {
@@ -99,7 +122,7 @@ pub(crate) async fn refresh(
     for (group_id, _) in after.difference(&before) {
         *counts.entry(*group_id).or_default() += 1;
     }
-    Ok(counts)
+    Ok(())
 }
 
 /// The groups on the caller's list that show these endpoints; those that none shows are left out.
@@ -154,10 +177,10 @@ pub(crate) async fn step(
     cursor: &Cursor,
     portion: Portion,
 ) -> Result<Step, Error> {
-    let groups = store::groups::count(tx, account_id).await?;
-    let endpoints_max = portion.of(ENDPOINTS_PER_STEP).min(portion.of(PAIRS_PER_STEP) / groups.max(1)).max(1);
+    let group_count = store::groups::count(tx, account_id).await?;
+    let endpoints_max = portion.of(ENDPOINTS_PER_STEP).min(portion.of(PAIRS_PER_STEP) / group_count.max(1)).max(1);
     let WalkPoint { collection_id: mut from_id, key: mut after_key, .. } = cursor.place();
-    let (mut done, mut counts) = (0, Counts::new());
+    let (mut done, mut found) = (0, Vec::new());
     let place = 'looking: {
         for _ in 0..portion.of(COLLECTIONS_PER_STEP) {
             let following = match only {
@@ -171,22 +194,20 @@ pub(crate) async fn step(
             let limit = i64::try_from(endpoints_max - done).unwrap_or_default();
             store::collections::hold(tx, account_id, collection_id).await?;
             let keys = store::endpoints::some_url_keys(tx, account_id, collection_id, &after_key, limit).await?;
-            let texts: Vec<&str> = keys.iter().map(String::as_str).collect();
-            for (group_id, count) in refresh(tx, account_id, collection_id, &texts).await? {
-                *counts.entry(group_id).or_default() += count;
-            }
             done += keys.len();
-            match keys.last() {
-                Some(last) if done >= endpoints_max => {
-                    let collection_id = collection_id.into();
-                    break 'looking Some(WalkPoint { collection_id, key: last.clone(), ..WalkPoint::default() });
-                }
-                _ => from_id = WalkPoint::behind(collection_id).collection_id,
+            let last = keys.last().filter(|_| done >= endpoints_max).cloned();
+            found.push((collection_id, keys));
+            if let Some(key) = last {
+                break 'looking Some(WalkPoint { collection_id: collection_id.into(), key, ..WalkPoint::default() });
             }
+            from_id = WalkPoint::behind(collection_id).collection_id;
             after_key.clear();
         }
         Some(WalkPoint { collection_id: from_id, ..WalkPoint::default() })
     };
+    let endpoints: Vec<(CollectionId, Vec<&str>)> =
+        found.iter().map(|(id, keys)| (*id, keys.iter().map(String::as_str).collect())).collect();
+    let counts = refresh(tx, account_id, &endpoints).await?;
     add_counts(tx, account_id, &counts).await?;
     Ok(match place {
         Some(place) => next(Cursor::At(place), done),

@@ -15,7 +15,7 @@ pub(crate) use reshape::{Form, reshape};
 pub(crate) use retemplate::{Entry, destination, keep_apart, move_to, retemplate};
 pub(crate) use room::fit;
 
-use crate::{Error, announce::News, feed, members, model::groups::Counts};
+use crate::{Error, announce::News, feed, members};
 
 /// What a write has changed of a collection.
 #[derive(Clone, Debug, Default)]
@@ -36,12 +36,14 @@ pub async fn note_changes(tx: &mut Tx, changes: &BTreeMap<(AccountId, Collection
         let states = carry::carry(tx, *account_id, *collection_id, &changed.moves).await?;
         taken_over.insert((*account_id, *collection_id), states);
     }
-    let mut counts: BTreeMap<AccountId, Counts> = BTreeMap::new();
+    let mut endpoints: BTreeMap<AccountId, Vec<_>> = BTreeMap::new();
     for ((account_id, collection_id), changed) in changes {
         let url_keys: Vec<&str> = changed.url_keys.iter().map(String::as_str).collect();
-        for (group_id, count) in members::refresh(tx, *account_id, *collection_id, &url_keys).await? {
-            *counts.entry(*account_id).or_default().entry(group_id).or_default() += count;
-        }
+        endpoints.entry(*account_id).or_default().push((*collection_id, url_keys));
+    }
+    let mut counts = Vec::with_capacity(endpoints.len());
+    for (account_id, endpoints) in &endpoints {
+        counts.push((*account_id, members::refresh(tx, *account_id, endpoints).await?));
     }
     for (account_id, counts) in &counts {
         members::add_counts(tx, *account_id, counts).await?;
