@@ -391,6 +391,8 @@ fn bind(statement: &mut Statement<'_>, args: &[Value]) -> Result<(), DriverError
 
 #[cfg(test)]
 mod tests {
+    use portolan_ids::AccountId;
+
     use super::*;
 
     /// Planning a statement takes as long as running it.
@@ -411,5 +413,25 @@ mod tests {
         let statement = opened.connection.prepare_cached(FIND).unwrap();
         assert_eq!(statement.get_status(StatementStatus::Run), 4);
         assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
+
+    /// Else many rows of one account send the few of another to a thread apart.
+    #[tokio::test]
+    async fn what_is_long_for_one_is_short_for_others() {
+        const COUNT: &str = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1) \
+             SELECT count(*) AS count FROM numbers";
+        let file = Arc::new(File::new(":memory:".into(), "", false, 1).unwrap());
+        let count = async |account_id, numbers: i64| {
+            let turn = turns::on_behalf_of(AccountId(account_id), file.turns.take()).await;
+            let mut connection = file.connection(turn).unwrap();
+            let was_long = connection.is_long(&COUNT.into(), &[]);
+            let found = connection.fetch(COUNT.into(), crate::args![numbers], 1).await.unwrap();
+            assert_eq!(found[0].get::<i64>("count").unwrap(), numbers);
+            was_long
+        };
+        assert!(!count(1, 100_000).await);
+        assert!(!count(2, 3).await);
+        assert!(count(1, 3).await, "as it was the last time");
+        assert!(!count(1, 3).await);
     }
 }
