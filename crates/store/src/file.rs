@@ -204,9 +204,11 @@ impl FileConnection {
         if wal.is_long() {
             file.copy_log(wal);
         }
-        let Some(shown) = shown else { return Ok(()) };
-        shown();
-        wal.on_disk(commits).await
+        let shown = shown.map(|shown| shown());
+        if wal.is_too_long() {
+            drop(file.checkpoint.lock().await);
+        }
+        if shown.is_some() { wal.on_disk(commits).await } else { Ok(()) }
     }
 
     /// Ends a transaction without its writes.
@@ -413,6 +415,43 @@ mod tests {
         let statement = opened.connection.prepare_cached(FIND).unwrap();
         assert_eq!(statement.get_status(StatementStatus::Run), 4);
         assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
+
+    /// Else the log fills a disk that is slower than those who write.
+    #[tokio::test]
+    async fn who_writes_faster_than_the_log_is_copied_waits() {
+        const ROW_BYTES: usize = 400 << 10;
+        let directory = std::env::temp_dir().join(format!("portolan-file-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("test.db");
+        std::fs::File::create(&path).unwrap();
+        let file = Arc::new(File::new(path, "PRAGMA journal_mode = WAL", true, 1).unwrap());
+        let mut connection = file.connection(file.turns.take().await).unwrap();
+        connection.execute_script("CREATE TABLE texts (text TEXT NOT NULL)".into()).await.unwrap();
+        drop(connection);
+        let write = async || {
+            let connection = file.connection(file.turns.take().await).unwrap();
+            let text = crate::args!["x".repeat(ROW_BYTES)];
+            connection.execute_alone("INSERT INTO texts (text) VALUES ($1)".into(), text, false).await.unwrap()
+        };
+        let copy = file.checkpoint.lock().await;
+        let mut written = 0;
+        loop {
+            written += 1;
+            tokio::select! {
+                biased;
+                _ = write() => tokio::task::yield_now().await,
+                () = std::future::ready(()) => break,
+            }
+        }
+        let log = std::fs::metadata(wal::log_of(&file.path)).unwrap().len();
+        assert!(log < 16 << 20, "{log} bytes of {written} rows");
+        drop(copy);
+        assert_eq!(write().await, 1);
+        let mut connection = file.connection(file.turns.take().await).unwrap();
+        let count = connection.fetch("SELECT count(*) FROM texts".into(), Vec::new(), 1).await.unwrap();
+        assert_eq!(count[0].get::<i64>(0).unwrap(), written + 1);
+        std::fs::remove_dir_all(&directory).unwrap();
     }
 
     /// Else many rows of one account send the few of another to a thread apart.

@@ -16,6 +16,8 @@ use crate::Error;
 
 /// Pages of a log that is copied into the file.
 const CHECKPOINT_PAGES: i32 = 1_000;
+/// Pages beyond those, at which whoever has written waits until the log is copied.
+const WAIT_PAGES: i32 = 2 * CHECKPOINT_PAGES;
 
 /// How long readers are waited for where the disk has refused.
 const READER_WAIT: Duration = Duration::from_millis(500);
@@ -100,6 +102,11 @@ impl Wal {
     /// Whether it is time to copy the log into the file.
     pub fn is_long(&self) -> bool {
         self.pages.load(Ordering::Relaxed) >= self.checkpoint_pages.load(Ordering::Relaxed)
+    }
+
+    /// Whether the log grows faster than it is copied.
+    pub fn is_too_long(&self) -> bool {
+        self.pages.load(Ordering::Relaxed) >= self.checkpoint_pages.load(Ordering::Relaxed).saturating_add(WAIT_PAGES)
     }
 
     /// Notes that the log was copied, or all of it that nobody reads.
