@@ -64,18 +64,35 @@ pub(crate) async fn refresh(
     account_id: AccountId,
     endpoints: &[(CollectionId, Vec<&str>)],
 ) -> Result<Counts, Error> {
+    decide(tx, account_id, None, endpoints).await
+}
+
+/// Decides as [`refresh`], of every group or of one.
+async fn decide(
+    tx: &mut Tx,
+    account_id: AccountId,
+    group_id: Option<CollectionId>,
+    endpoints: &[(CollectionId, Vec<&str>)],
+) -> Result<Counts, Error> {
     let mut counts = Counts::new();
     if endpoints.iter().all(|(_, url_keys)| url_keys.is_empty()) {
         return Ok(counts);
     }
     // Behind the lock of the collections: nobody changes a group and decides on them in between.
-    let groups = store::groups::conditions(tx, account_id).await?;
+    let groups = match group_id {
+        None => store::groups::conditions(tx, account_id).await?,
+        Some(group_id) => store::groups::conditions_of(tx, account_id, group_id).await?.into_iter().collect(),
+    };
     let groups: Vec<Group> = groups.into_iter().map(|(id, text)| (id, Conditions::stored(&text))).collect();
     if groups.is_empty() {
         return Ok(counts);
     }
     for (collection_id, url_keys) in endpoints.iter().filter(|(_, url_keys)| !url_keys.is_empty()) {
-        refresh_of(tx, account_id, *collection_id, url_keys, &groups, &mut counts).await?;
+        let before = match group_id {
+            None => store::groups::of_endpoints(tx, account_id, *collection_id, url_keys).await?,
+            Some(id) => store::groups::of_endpoints_in(tx, account_id, *collection_id, id, url_keys).await?,
+        };
+        refresh_of(tx, account_id, *collection_id, url_keys, &groups, before, &mut counts).await?;
     }
     Ok(counts)
 }
@@ -86,9 +103,9 @@ async fn refresh_of(
     collection_id: CollectionId,
     url_keys: &[&str],
     groups: &[Group],
+    before: BTreeSet<(CollectionId, String)>,
     counts: &mut Counts,
 ) -> Result<(), Error> {
-    let before = store::groups::of_endpoints(tx, account_id, collection_id, url_keys).await?;
     let mut after: BTreeSet<(CollectionId, String)> = BTreeSet::new();
     let collection = store::collections::get_in(tx, account_id, collection_id).await?;
     if let Some(collection) = collection.filter(|known| !known.deleted && !known.deactivated) {
@@ -169,15 +186,19 @@ pub(crate) async fn add_counts(tx: &mut Tx, account_id: AccountId, counts: &Coun
     Ok(())
 }
 
-/// Looks at some endpoints of the account, or of the one collection that the job is about.
+/// Has every group or one of them look at some endpoints of the account, or of the one collection that the job is about.
 pub(crate) async fn step(
     tx: &mut Tx,
     account_id: AccountId,
     only: Option<CollectionId>,
+    group_id: Option<CollectionId>,
     cursor: &Cursor,
     portion: Portion,
 ) -> Result<Step, Error> {
-    let group_count = store::groups::count(tx, account_id).await?;
+    let group_count = match group_id {
+        None => store::groups::count(tx, account_id).await?,
+        Some(_) => 1,
+    };
     let endpoints_max = portion.of(ENDPOINTS_PER_STEP).min(portion.of(PAIRS_PER_STEP) / group_count.max(1)).max(1);
     let WalkPoint { collection_id: mut from_id, key: mut after_key, .. } = cursor.place();
     let (mut done, mut found) = (0, Vec::new());
@@ -207,7 +228,7 @@ pub(crate) async fn step(
     };
     let endpoints: Vec<(CollectionId, Vec<&str>)> =
         found.iter().map(|(id, keys)| (*id, keys.iter().map(String::as_str).collect())).collect();
-    let counts = refresh(tx, account_id, &endpoints).await?;
+    let counts = decide(tx, account_id, group_id, &endpoints).await?;
     add_counts(tx, account_id, &counts).await?;
     Ok(match place {
         Some(place) => next(Cursor::At(place), done),

@@ -73,8 +73,8 @@ impl Work for Deps {
             (Task::RedactCollection { collection_id }, _) => {
                 redaction::step(tx, account_id, *collection_id, cursor, portion).await?
             }
-            (Task::ComputeGroups { collection_id }, _) => {
-                members::step(tx, account_id, *collection_id, cursor, portion).await?
+            (Task::ComputeGroups { collection_id, group_id }, _) => {
+                members::step(tx, account_id, *collection_id, *group_id, cursor, portion).await?
             }
             (Task::ApplyAccessTypes, Prepared::Policy(policy)) => {
                 access_types::apply_step(tx, account_id, cursor, policy, portion).await?

@@ -130,7 +130,7 @@ pub async fn update_deactivated(
         for id in &ids {
             let known = store::collections::get_in(&mut tx, caller.account_id, *id).await?;
             if known.is_some_and(|known| known.deactivated != is_deactivated) {
-                let task = Task::ComputeGroups { collection_id: Some(*id) };
+                let task = Task::groups_of(*id);
                 asked.push((*id, jobs::ask(deps, &mut tx, caller.account_id, task).await?));
             }
         }

@@ -57,7 +57,7 @@ pub async fn update_tags(
         let mut tx = deps.db.begin().await?;
         let mut asked = Vec::with_capacity(ids.len());
         for id in &ids {
-            let task = Task::ComputeGroups { collection_id: Some(*id) };
+            let task = Task::groups_of(*id);
             asked.push(jobs::ask(deps, &mut tx, caller.account_id, task).await?);
         }
         let mut job_ids = Vec::with_capacity(ids.len());

@@ -2,7 +2,8 @@
 //!
 //! # Invariants
 //! - `group_members` is what the conditions say of the stored endpoints. Ingest keeps it so for what it changes, in its
-//!   own transaction; a change of conditions, tags or activation is followed by a job that looks at every endpoint.
+//!   own transaction; a change of conditions is followed by a job in which the group looks at every endpoint, one of tags
+//!   or activation by a job in which every group looks at those of the collection.
 //! - Both hold the collection of an endpoint while they decide, and read the conditions after they hold it, so the last
 //!   to decide knows the last conditions.
 //! - Conditions of a caller who sees only some collections never show endpoints of others.
@@ -60,7 +61,8 @@ pub async fn create(
     expect_room(deps, caller, None, conditions.patterns(), text.len()).await?;
     let new = NewCollection { name, kind: Some(GROUP_KIND), conditions: Some(text) };
     let group = collections::insert(deps, caller, new).await?;
-    Ok((group, find_members(deps, caller.account_id).await?))
+    let job_id = find_members(deps, caller.account_id, group.id).await?;
+    Ok((group, job_id))
 }
 
 /// Replaces the conditions of a group. Endpoints that were added by hand stay beside them if the list that answers name
@@ -83,7 +85,7 @@ pub async fn update(
         Ok(Some(conditions.to_json()))
     })
     .await?;
-    find_members(deps, caller.account_id).await
+    find_members(deps, caller.account_id, group_id).await
 }
 
 /// Adds single endpoints to what the group with this name shows, and makes the group when no collection has the name.
@@ -119,7 +121,7 @@ pub async fn add_endpoints(
         Ok(Some(conditions.to_json()))
     })
     .await?;
-    find_members(deps, caller.account_id).await.map(Some)
+    find_members(deps, caller.account_id, group.id).await.map(Some)
 }
 
 /// Takes single endpoints out of the lists of the group with this name, first out of what was added by hand. Returns as
@@ -144,7 +146,7 @@ pub async fn remove_endpoints(
         Ok(conditions.remove_endpoints(&endpoints).then(|| conditions.to_json()))
     })
     .await?;
-    find_members(deps, caller.account_id).await.map(Some)
+    find_members(deps, caller.account_id, group.id).await.map(Some)
 }
 
 /// Each record of an account is held against the conditions of all its groups, so there is an end of them. What is wanted
@@ -228,8 +230,8 @@ pub async fn share(deps: &Deps, caller: &Caller, group_id: CollectionId, shared:
 /// `GROUP_INVALID` when no group has the name.
 pub async fn compute(deps: &Deps, caller: &Caller, name: Option<String>) -> Result<JobId, Error> {
     let group = by_name(deps, caller, name.as_deref()).await?.filter(Collection::is_group);
-    group.ok_or(Reason::GroupInvalid)?;
-    find_members(deps, caller.account_id).await
+    let group = group.ok_or(Reason::GroupInvalid)?;
+    find_members(deps, caller.account_id, group.id).await
 }
 
 /// Understands conditions as this caller may state them: endpoints that the caller does not see are passed over, and
@@ -298,11 +300,11 @@ async fn change(
     .await
 }
 
-/// Has all groups of an account look at all endpoints; returns the id of the job that does it.
-async fn find_members(deps: &Deps, account_id: AccountId) -> Result<JobId, Error> {
+/// Has a group look at all endpoints; returns the id of the job that does it.
+async fn find_members(deps: &Deps, account_id: AccountId, group_id: CollectionId) -> Result<JobId, Error> {
     let job_id = retrying(|| async {
         let mut tx = deps.db.begin().await?;
-        let job_id = jobs::ask(deps, &mut tx, account_id, Task::ComputeGroups { collection_id: None }).await?;
+        let job_id = jobs::ask(deps, &mut tx, account_id, Task::members_of(group_id)).await?;
         tx.commit().await?;
         Ok::<_, Error>(job_id)
     })

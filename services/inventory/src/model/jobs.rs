@@ -17,8 +17,12 @@ pub enum Task {
     DeleteCollection { collection_id: CollectionId },
     /// Removes the values of a redacted collection, here and elsewhere.
     RedactCollection { collection_id: CollectionId },
-    /// Lets groups look at the endpoints of a collection, or of all.
-    ComputeGroups { collection_id: Option<CollectionId> },
+    /// Lets a group look at the endpoints of a collection, or every group, or at those of all collections.
+    ComputeGroups {
+        collection_id: Option<CollectionId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group_id: Option<CollectionId>,
+    },
     /// Decides the access types of endpoints anew.
     ApplyAccessTypes,
     /// Derives the access types of collections from those of their endpoints.
@@ -32,14 +36,27 @@ impl portolan_jobs::Task for Task {
 }
 
 impl Task {
-    /// The collection that it is about, else the account.
+    /// Lets every group look at the endpoints of a collection.
+    pub fn groups_of(collection_id: CollectionId) -> Self {
+        Self::ComputeGroups { collection_id: Some(collection_id), group_id: None }
+    }
+
+    /// Lets a group look at the endpoints of all collections.
+    pub fn members_of(group_id: CollectionId) -> Self {
+        Self::ComputeGroups { collection_id: None, group_id: Some(group_id) }
+    }
+
+    /// The collection that it is about, else the account: a group may look at all of it.
     pub fn subject(&self) -> Subject {
         let collection_id = match self {
             Self::DeleteCollection { collection_id } | Self::RedactCollection { collection_id } => Some(*collection_id),
-            Self::ComputeGroups { collection_id } => *collection_id,
+            Self::ComputeGroups { collection_id, .. } => *collection_id,
             Self::ApplyAccessTypes | Self::ResetCollectionAccessTypes | Self::ApplyTemplateRules => None,
         };
-        let name = collection_id.map_or_else(String::new, |id| id.to_string());
+        let name = match self {
+            Self::ComputeGroups { group_id: Some(id), .. } => format!("group {id}"),
+            _ => collection_id.map_or_else(String::new, |id| id.to_string()),
+        };
         let readers = collection_id.map_or(Readers::Account, Readers::Collection);
         Subject { name, readers, user_id: None }
     }

@@ -16,13 +16,24 @@ const SELECT_CONDITIONS: &str = "SELECT collection_id, conditions FROM collectio
 
 /// Id and stored conditions of every group.
 pub async fn conditions(tx: &mut Tx, account_id: AccountId) -> Result<Vec<(CollectionId, String)>, Error> {
-    let rows = tx.fetch_all(SELECT_CONDITIONS, args![account_id, GROUPS_MAX]).await?;
-    rows.iter()
-        .map(|row| {
-            let conditions = row.get::<Option<String>>("conditions")?.unwrap_or_else(|| "[]".to_owned());
-            Ok((row.get("collection_id")?, conditions))
-        })
-        .collect()
+    tx.fetch_all(SELECT_CONDITIONS, args![account_id, GROUPS_MAX]).await?.iter().map(group).collect()
+}
+
+fn group(row: &Row) -> Result<(CollectionId, String), Error> {
+    let conditions = row.get::<Option<String>>("conditions")?.unwrap_or_else(|| "[]".to_owned());
+    Ok((row.get("collection_id")?, conditions))
+}
+
+const SELECT_CONDITIONS_OF: &str = "SELECT collection_id, conditions FROM collections \
+     WHERE account_id = $1 AND collection_id = $2 AND kind = 'API_GROUP' AND deleted_at IS NULL";
+
+/// As [`conditions`], of one group; nothing when it is no group.
+pub async fn conditions_of(
+    tx: &mut Tx,
+    account_id: AccountId,
+    group_id: CollectionId,
+) -> Result<Option<(CollectionId, String)>, Error> {
+    tx.fetch_optional(SELECT_CONDITIONS_OF, args![account_id, group_id]).await?.as_ref().map(group).transpose()
 }
 
 const COUNT_GROUPS: &str = "SELECT count(*) FROM collections \
@@ -96,7 +107,34 @@ pub async fn of_endpoints(
     url_keys: &[&str],
 ) -> Result<BTreeSet<(CollectionId, String)>, Error> {
     let rows = by_keys(tx, SELECT_MEMBERS, account_id, collection_id, url_keys).await?;
-    rows.iter().map(|row| Ok((row.get("group_id")?, row.get("url_key")?))).collect()
+    rows.iter().map(member).collect()
+}
+
+fn member(row: &Row) -> Result<(CollectionId, String), Error> {
+    Ok((row.get("group_id")?, row.get("url_key")?))
+}
+
+const SELECT_MEMBERS_OF_GROUP: &str = "SELECT group_id, url_key FROM group_members \
+     WHERE account_id = $1 AND collection_id = $2 AND group_id = $3 AND url_key IN ({keys})";
+
+/// Those of these effective URLs of a collection that a group shows.
+pub async fn of_endpoints_in(
+    tx: &mut Tx,
+    account_id: AccountId,
+    collection_id: CollectionId,
+    group_id: CollectionId,
+    url_keys: &[&str],
+) -> Result<BTreeSet<(CollectionId, String)>, Error> {
+    let mut found = BTreeSet::new();
+    for keys in url_keys.chunks(LIST_MAX) {
+        let (sql, keys) = with_keys(SELECT_MEMBERS_OF_GROUP, 4, keys);
+        let mut arguments = args![account_id, collection_id, group_id];
+        arguments.extend(keys);
+        for row in tx.fetch_all(sql, arguments).await? {
+            found.insert(member(&row)?);
+        }
+    }
+    Ok(found)
 }
 
 const SELECT_BY_COLLECTION: &str = "SELECT url_key, group_id FROM group_members WHERE account_id = $1 AND collection_id = $2 ORDER BY url_key, group_id";

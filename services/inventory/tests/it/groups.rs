@@ -8,11 +8,12 @@ use portolan_inventory::{
     collections::TagChange,
     endpoints, groups,
     groups::preview,
-    model::{collections::CollectionName, conditions::Written, endpoints::EndpointId, issues::Report},
+    model::{collections::CollectionName, conditions::Written, endpoints::EndpointId, issues::Report, jobs::Task},
     parameters, samples,
     statistics::{calls, issues, overview},
 };
 use portolan_record::{Declaration, Record, Source};
+use portolan_store::args;
 use portolan_testkit::TestDb;
 
 use crate::harness::{ACCOUNT, OTHER_ACCOUNT, admin, call, caller, create, deps, distinct_path, ingest, run_jobs};
@@ -155,6 +156,41 @@ pub async fn members_follow_what_is_seen(test: TestDb) {
         .into_iter()
         .collect();
     assert_eq!(types, ["GET /books {}", "GET /cart {Public}", "GET /inner {Private}", "PUT /books {}"]);
+}
+
+/// A group that is made, changed or computed looks at the endpoints alone; a job that an older version asked for lets all
+/// groups look.
+pub async fn a_group_looks_alone(test: TestDb) {
+    const MEMBERS: &str = "SELECT count(*) FROM group_members WHERE account_id = $1 AND group_id = $2";
+    const FORGET: &str = "DELETE FROM group_members WHERE account_id = $1 AND group_id = $2";
+    let deps = deps(&test).await;
+    let (a, me) = (create(&deps, ACCOUNT, "A").await.id, admin(ACCOUNT));
+    ingest(&deps, "first", &[call(a, "GET", "/books", 5), call(a, "POST", "/pay", 5)]).await;
+    let of_method = |method: &str| vec![condition("METHOD", "AND", &format!(r#"{{"method":"{method}"}}"#))];
+    let all = vec![condition("REGEX", "AND", r#"{"regex":"."}"#)];
+    let members = async |group_id: CollectionId| -> i64 {
+        deps.db.fetch_one(MEMBERS, args![ACCOUNT, group_id]).await.unwrap().get(0).unwrap()
+    };
+    let first = group(&deps, &me, "first", all.clone()).await.unwrap();
+    assert_eq!(members(first).await, 2);
+    // Whoever lets the first group look puts this back.
+    deps.db.execute(FORGET, args![ACCOUNT, first]).await.unwrap();
+    let second = group(&deps, &me, "second", all).await.unwrap();
+    assert_eq!((members(first).await, members(second).await), (0, 2));
+    groups::update(&deps, &me, second, of_method("POST")).await.unwrap();
+    run_jobs(&deps).await;
+    assert_eq!((members(first).await, members(second).await), (0, 1));
+    groups::compute(&deps, &me, Some("first".into())).await.unwrap();
+    run_jobs(&deps).await;
+    assert_eq!(members(first).await, 2);
+
+    for group_id in [first, second] {
+        deps.db.execute(FORGET, args![ACCOUNT, group_id]).await.unwrap();
+    }
+    let older: Task = serde_json::from_str(r#"{"kind":"compute-groups","collection_id":null}"#).unwrap();
+    deps.jobs.request(ACCOUNT, &older, &older.subject()).await.unwrap();
+    run_jobs(&deps).await;
+    assert_eq!((members(first).await, members(second).await), (2, 1));
 }
 
 /// Members are a function of the set of records, whatever their order and batches.

@@ -64,6 +64,7 @@ portolan_testkit::suite! {
     fairness::what_is_set_aside_delays_its_account_alone,
     groups::groups_and_their_patterns_have_an_end,
     groups::groups_take_bounded_memory,
+    groups::a_group_looks_alone,
     groups::members_do_not_depend_on_order,
     groups::members_follow_their_collections,
     groups::additions_stand_beside_conditions,
