@@ -2,12 +2,12 @@
 
 use std::{
     io::IsTerminal as _,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, OnceLock, atomic::Ordering},
     time::Duration,
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use opentelemetry::{
     KeyValue,
     propagation::{Extractor, Injector, TextMapPropagator as _},
@@ -35,8 +35,9 @@ pub struct Telemetry {
     provider: Option<SdkTracerProvider>,
 }
 
-/// Starts logging, as text or as one JSON object a line, and the export of traces when `telemetry.otlp_endpoint` is set.
-/// `RUST_LOG` selects what is logged; `info` when unset. Must be called inside a runtime.
+/// Starts logging, as text or as one JSON object a line, the collection of metrics when `metrics.addr` is set, and the
+/// export of traces when `telemetry.otlp_endpoint` is. `RUST_LOG` selects what is logged; `info` when unset. Must be called
+/// inside a runtime.
 ///
 /// # Errors
 /// When the endpoint cannot be used.
@@ -48,6 +49,10 @@ pub fn init(config: &Config, service: &str) -> Result<Telemetry, BoxError> {
         AccessLog::Off => 0,
     };
     portolan_api::access::tell_every(every);
+    // Before anything is opened that has counters which begin at zero.
+    if !config.shared.metrics.addr.is_empty() {
+        collected();
+    }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
     // Colors are for people at a terminal; in a file they hide words from whoever searches.
     let builder = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
@@ -129,25 +134,25 @@ impl Injector for HeadersMut<'_> {
     }
 }
 
-/// Returns the metrics of the process as Prometheus text.
-pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
-
-/// Starts to collect metrics; answers their text at each call. A process that collects already gets an empty text.
-/// Must be called inside a runtime.
-pub fn metrics_text() -> MetricsText {
-    let builder = PrometheusBuilder::new().set_buckets(&exemplars::BUCKETS_S);
-    let Ok(handle) = builder.and_then(PrometheusBuilder::install_recorder) else { return Arc::new(String::new) };
-    measures::tell_build();
-    let kept = handle.clone();
-    tokio::spawn(async move {
-        // Samples of histograms pile up until they are folded, whether anybody scrapes or not.
-        loop {
-            measures::measure();
-            kept.run_upkeep();
-            tokio::time::sleep(METRICS_FOLD_EVERY).await;
-        }
-    });
-    Arc::new(move || handle.render())
+/// The metrics of the process, which are collected from the first call on.
+fn collected() -> Option<&'static PrometheusHandle> {
+    static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+    let begin = || {
+        let builder = PrometheusBuilder::new().set_buckets(&exemplars::BUCKETS_S);
+        let handle = builder.and_then(PrometheusBuilder::install_recorder).ok()?;
+        measures::tell_build();
+        let kept = handle.clone();
+        tokio::spawn(async move {
+            // Samples of histograms pile up until they are folded, whether anybody scrapes or not.
+            loop {
+                measures::measure();
+                kept.run_upkeep();
+                tokio::time::sleep(METRICS_FOLD_EVERY).await;
+            }
+        });
+        Some(handle)
+    };
+    HANDLE.get_or_init(begin).as_ref()
 }
 
 /// The metrics in the form that is asked for.
@@ -164,7 +169,7 @@ fn exposed(text: &str, headers: &HeaderMap) -> ([(HeaderName, &'static str); 1],
 /// Serves `/metrics`, `/healthz` (the process) and `/readyz` (what it needs) for a process that has no gateway, the
 /// latter with `?verbose` and `?own` as the gateway has it, until the process ends.
 pub fn serve_metrics(listener: tokio::net::TcpListener, readiness: Arc<Readiness>) {
-    let text = metrics_text();
+    let text = || collected().map(PrometheusHandle::render).unwrap_or_default();
     let looked = readiness.clone();
     // What is missing is told whether anybody asks or not.
     tokio::spawn(async move {

@@ -97,6 +97,12 @@ pub async fn a_request_leaves_a_line(test: TestDb) {
         "portolan_store_connections{service=",
         "process_resident_memory_bytes ",
         "portolan_jobs_oldest_seconds{service=\"billing\"} 0",
+        // Those of faults are there before the first one, which is an increase then.
+        "portolan_connections_refused_total 0",
+        "portolan_bodies_refused_total{reason=\"BODIES_SHARE_EXCEEDED\"} 0",
+        "portolan_bodies_refused_total{reason=\"BODIES_BUDGET_EXCEEDED\"} 0",
+        "portolan_ingest_dropped_total 0",
+        "portolan_ingest_rejected_forgotten_total 0",
     ] {
         // What is measured every few seconds comes a moment after the start.
         let mut metrics = read(&metrics_url).await;
