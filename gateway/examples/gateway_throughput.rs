@@ -91,7 +91,7 @@ fn deps(backends: Backends) -> GatewayDeps {
         idempotency: Arc::new(Open),
         readiness: Arc::new(Open),
         sunset: None,
-        bodies: portolan_gateway::BodyBudget::new(1 << 30, 1 << 30),
+        budget: portolan_gateway::CallBudget::new(1 << 30, 1 << 30),
     }
 }
 

@@ -165,13 +165,13 @@ fn piece_prefix(number: u32, len: usize) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use portolan_runtime::budget::{BodyBudget, Owner};
+    use portolan_runtime::budget::{CallBudget, Owner};
 
     use super::*;
 
     #[tokio::test]
     async fn a_body_is_read_up_to_the_limit() {
-        let budget = BodyBudget::new(10, 10);
+        let budget = CallBudget::new(10, 10);
         let read = async |text: &'static str, limit| {
             let mut hold = budget.hold(Owner::Account(1.into()));
             RequestBody::new(Body::from(text), &HeaderMap::new()).read(limit, &mut hold).await

@@ -3,7 +3,7 @@
 
 use axum::body::Body;
 use http::{Method, Request, header};
-use portolan_runtime::budget::{BodyBudget, Owner};
+use portolan_runtime::budget::{CallBudget, Owner};
 use prost_reflect::DynamicMessage;
 use tokio::runtime::Runtime;
 
@@ -51,7 +51,7 @@ impl Transcoder {
 
         let sent = RequestBody::new(sent, &parts.headers);
         let asked = Asked { routes: &self.routes, route, values: &found.values, parts: &parts };
-        let mut hold = BodyBudget::new(usize::MAX, usize::MAX).hold(Owner::Account(1.into()));
+        let mut hold = CallBudget::new(usize::MAX, usize::MAX).hold(Owner::Account(1.into()));
         let made = self.runtime.block_on(async {
             let made = message(&asked, sent, &mut hold, true).await;
             // What drains a body that was not read ends here, and not with the process.

@@ -58,7 +58,7 @@ struct Call {
     metadata: HeaderMap,
     message: Message,
     needs_replay: bool,
-    /// What the body holds until the answer is there.
+    /// What the call holds until the answer is there.
     hold: Hold,
 }
 
@@ -196,7 +196,7 @@ async fn answer(
         0 => Owner::Address(client),
         account_id => Owner::Account(account_id.into()),
     };
-    let mut hold = gateway.deps.bodies.hold(owner);
+    let mut hold = gateway.deps.budget.hold(owner);
     let (message, digest) = message(asked, body, &mut hold, id.is_some()).await?;
     let call = Call {
         backend: gateway.deps.backends.get(&route.rpc.service)?,
@@ -222,7 +222,8 @@ async fn answer(
     }
 }
 
-/// Makes the request message, and the digest of the request when it has an `Idempotency-Key`.
+/// Makes the request message, and the digest of the request when it has an `Idempotency-Key`. What is in memory whole has
+/// a place at work from then on; what is passed on in pieces lasts as long as its client likes, and has none.
 pub(crate) async fn message(
     asked: &Asked<'_>,
     body: RequestBody,
@@ -243,6 +244,7 @@ pub(crate) async fn message(
         Some(limit) => body.read(limit, hold).await?,
         None => Bytes::new(),
     };
+    hold.enter().await;
     let body = rules.unpack(asked, body, hold)?;
     let mut message = vec![0; FRAME_HEADER_BYTES];
     rules.to_wire(asked, &body, &mut message)?;

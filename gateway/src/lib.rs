@@ -49,7 +49,7 @@ pub use fuzzing::Transcoder;
 pub use idempotency_table::{IdempotencyTable, TABLES};
 pub use options::Options;
 pub use origin::Site;
-pub use portolan_runtime::budget::BodyBudget;
+pub use portolan_runtime::budget::CallBudget;
 pub use ports::{
     Arrival, Authenticator, Backend, Backends, Begin, GatewayDeps, IdempotencyId, IdempotencyStore, Identified,
     Readiness, StoredAnswer,

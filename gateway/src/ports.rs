@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use portolan_api::{Error, MethodPolicy};
-use portolan_runtime::{budget::BodyBudget, readiness::Part};
+use portolan_runtime::{budget::CallBudget, readiness::Part};
 use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt, util::BoxCloneSyncService};
 
@@ -138,6 +138,6 @@ pub struct GatewayDeps {
     pub site: Site,
     /// Until when deprecated routes are served, as in the header `Sunset`; named only when configured.
     pub sunset: Option<HeaderValue>,
-    /// The memory of request bodies.
-    pub bodies: BodyBudget,
+    /// What calls may take of the process.
+    pub budget: CallBudget,
 }

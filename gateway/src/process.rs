@@ -5,7 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 use portolan_authz::Guard;
 use portolan_runtime::{
     Peers, Process, Readiness, Stop,
-    budget::BodyBudget,
+    budget::CallBudget,
     process::{self, BoxError},
     telemetry,
 };
@@ -42,7 +42,7 @@ impl Backends {
 
 impl GatewayDeps {
     /// What the gateway of a process works with; `guard` checks credentials, `readiness` is what `/readyz` says, and
-    /// `bodies` counts what clients send.
+    /// `budget` counts what calls take.
     ///
     /// # Errors
     /// What is wrong with the options; when the store cannot be reached or migrated.
@@ -51,7 +51,7 @@ impl GatewayDeps {
         backends: Backends,
         guard: Guard,
         readiness: Arc<Readiness>,
-        bodies: BodyBudget,
+        budget: CallBudget,
     ) -> Result<Self, BoxError> {
         let options = Options::read(&process.config)?;
         Ok(Self {
@@ -61,7 +61,7 @@ impl GatewayDeps {
             readiness,
             idempotency: Arc::new(IdempotencyTable::open(process.db(NAME).await?).await?),
             sunset: options.sunset,
-            bodies,
+            budget,
         })
     }
 }
@@ -84,8 +84,8 @@ async fn run() -> Result<(), BoxError> {
         let db = process.db(NAME).await?;
         let (guard, relay) = portolan_outbox::start(&process, &db, process.remote_guard()).await?;
         let (backends, readiness) = (Backends::of(&process.peers), process.readiness_with_peers(&db).shared());
-        let bodies = BodyBudget::read(&process.config)?;
-        let router = crate::router(GatewayDeps::open(&process, backends, guard, readiness, bodies).await?)?;
+        let budget = CallBudget::read(&process.config)?;
+        let router = crate::router(GatewayDeps::open(&process, backends, guard, readiness, budget).await?)?;
         if !process.config.shared.metrics.addr.is_empty() {
             let address = process::listen("metrics.addr", &process.config.shared.metrics.addr).await?;
             telemetry::serve_metrics(address, process.readiness(&db).shared());

@@ -1,4 +1,5 @@
-//! The memory of request bodies, by REST and gRPC alike: one budget for the process, and a share of it for each owner.
+//! What calls take of a process, by REST and gRPC alike: the memory of their bodies, a share of it for each owner, and
+//! places at work.
 //!
 //! An owner is the account of a credential, or the address of a client without one. What a body holds counts from its
 //! arrival to the answer. Small bodies count for nobody: connections are bounded, and so is what they hold together.
@@ -12,21 +13,27 @@ use std::{
 use portolan_api::{Error, Reason};
 use portolan_ids::AccountId;
 
-use crate::{Config, error::BoxError, options::HttpOptions};
+use crate::{
+    Config,
+    error::BoxError,
+    options::HttpOptions,
+    places::{Place, Places},
+};
 
 /// Bodies up to this are read whatever is under way.
 const FREE_BYTES: usize = 16 * 1024;
 /// When to come back: a body is read and answered in seconds.
 const RETRY_AFTER_SECONDS: u32 = 5;
 
-/// Bodies under way in this process; cheap to clone.
+/// Calls under way in this process; cheap to clone.
 #[derive(Clone)]
-pub struct BodyBudget(Arc<Shared>);
+pub struct CallBudget(Arc<Shared>);
 
 struct Shared {
     bytes_max: usize,
     share: usize,
     held: Mutex<Held>,
+    places: Arc<Places>,
 }
 
 #[derive(Default)]
@@ -35,7 +42,7 @@ struct Held {
     by_owner: HashMap<Owner, usize>,
 }
 
-/// Who is charged for a body.
+/// Who is charged for a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
     /// The account of a credential.
@@ -44,20 +51,21 @@ pub enum Owner {
     Address(IpAddr),
 }
 
-/// What one body holds of the budget; it is given back at the end.
+/// What one call holds of the budget; it is given back at the end.
 pub struct Hold {
-    budget: BodyBudget,
+    budget: CallBudget,
     owner: Owner,
     /// Of the body, with those that do not count.
     read: usize,
     counted: usize,
+    place: Option<Place>,
 }
 
 fn count_refused(reason: Reason, count: u64) {
     metrics::counter!("portolan_bodies_refused_total", "reason" => reason.as_str_name()).increment(count);
 }
 
-impl BodyBudget {
+impl CallBudget {
     /// # Errors
     /// Names the key and what is wrong with its value.
     pub fn read(config: &Config) -> Result<Self, BoxError> {
@@ -68,18 +76,18 @@ impl BodyBudget {
         Ok(Self::new(bodies_bytes_max, bodies_bytes_share))
     }
 
-    /// At most `bytes_max` bytes in all, and `share` for each account or anonymous address.
+    /// At most `bytes_max` bytes of bodies in all, and `share` for each account or anonymous address.
     pub fn new(bytes_max: usize, share: usize) -> Self {
         // From zero on, so that the first refusal is an increase.
         for reason in [Reason::BodiesShareExceeded, Reason::BodiesBudgetExceeded] {
             count_refused(reason, 0);
         }
-        Self(Arc::new(Shared { bytes_max, share, held: Mutex::default() }))
+        Self(Arc::new(Shared { bytes_max, share, held: Mutex::default(), places: Places::bounded() }))
     }
 
-    /// Nothing yet, for a body of this owner.
+    /// Nothing yet, for a call of this owner.
     pub fn hold(&self, owner: Owner) -> Hold {
-        Hold { budget: self.clone(), owner, read: 0, counted: 0 }
+        Hold { budget: self.clone(), owner, read: 0, counted: 0, place: None }
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -120,7 +128,15 @@ impl Hold {
 }
 
 impl Hold {
-    /// Gives back what is held; the next bytes are those of another message.
+    /// Waits for a place at work, which is held to the end: half of the cores are for the calls of one account while
+    /// others call, and none waits for more than 100 ms. What comes without a credential is small, and its number limited.
+    pub async fn enter(&mut self) {
+        if let Owner::Account(account) = self.owner {
+            self.place = Some(self.budget.0.places.enter(account).await);
+        }
+    }
+
+    /// Gives back the memory that is held; the next bytes are those of another message.
     pub fn release(&mut self) {
         self.read = 0;
         let counted = std::mem::take(&mut self.counted);
@@ -153,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_share_bounds_its_owner_alone_and_comes_back() {
-        let budget = BodyBudget::new(3 * MIB, 2 * MIB);
+        let budget = CallBudget::new(3 * MIB, 2 * MIB);
         let hold = |id| budget.hold(Owner::Account(AccountId(id)));
         let (mut first, mut second, mut other) = (hold(1), hold(1), hold(2));
         first.grow(MIB).unwrap();

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tonic::service::Routes;
 
 use crate::{
-    Config, Keys, Peers, Readiness, RemoteIdentities, Secrets, Stop, Tls, budget::BodyBudget, caches::Caches,
+    Config, Keys, Peers, Readiness, RemoteIdentities, Secrets, Stop, Tls, budget::CallBudget, caches::Caches,
     directory, grpc_routes, key_mark, key_watch, measures, merge, readiness::check, serve_grpc, stores, telemetry, tls,
 };
 
@@ -399,14 +399,14 @@ where
         if !metrics.is_empty() {
             telemetry::serve_metrics(listen("metrics.addr", metrics).await?, readiness);
         }
-        let bodies = BodyBudget::read(&config)?;
-        Ok::<_, BoxError>((listener, routes, built.guard, bodies, tls, built.on_stop))
+        let budget = CallBudget::read(&config)?;
+        Ok::<_, BoxError>((listener, routes, built.guard, budget, tls, built.on_stop))
     };
     let Some(started) = stop.unless_told(start).await else { return Ok(()) };
-    let (listener, routes, guard, bodies, tls, on_stop) = started?;
+    let (listener, routes, guard, budget, tls, on_stop) = started?;
     println!("{package} ready grpc={}", listener.local_addr()?);
     let work = async {
-        serve_grpc(listener, routes, guard, bodies, tls, stop.after_delay(&config)).await?;
+        serve_grpc(listener, routes, guard, budget, tls, stop.after_delay(&config)).await?;
         on_stop.await;
         Ok::<_, BoxError>(())
     };

@@ -16,8 +16,8 @@ use crate::{
     Readiness,
     accept::{self, Admitted, Connections},
     behalf::BehalfLayer,
-    bodies::BodiesLayer,
-    budget::BodyBudget,
+    budget::CallBudget,
+    calls::CallsLayer,
     observe::ObserveLayer,
     tls::{Tls, certificate_fault},
 };
@@ -109,7 +109,7 @@ async fn report(
     missing
 }
 
-/// Serves gRPC until `stop`, then lets calls under way end. What callers send counts in `bodies`. With `tls` only peers that show a certificate of the
+/// Serves gRPC until `stop`, then lets calls under way end. What calls take counts in `budget`. With `tls` only peers that show a certificate of the
 /// installation's authority are served.
 ///
 /// # Errors
@@ -118,7 +118,7 @@ pub async fn serve_grpc(
     listener: TcpListener,
     routes: Routes,
     guard: Guard,
-    bodies: BodyBudget,
+    budget: CallBudget,
     tls: Option<Arc<Tls>>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
@@ -128,7 +128,7 @@ pub async fn serve_grpc(
         .max_concurrent_streams(CALLS_MAX)
         .layer(ObserveLayer)
         .layer(GuardLayer(guard))
-        .layer(BodiesLayer(bodies))
+        .layer(CallsLayer(budget))
         .layer(BehalfLayer)
         .add_routes(routes);
     let (stopping, stopped) = watch::channel(false);

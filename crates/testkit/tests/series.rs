@@ -6,9 +6,10 @@ use std::{
 };
 
 /// Series that are looked at beside an alert, or tell no fault.
-const WITHOUT_ALERT: [&str; 5] = [
+const WITHOUT_ALERT: [&str; 6] = [
     "portolan_rpc_seconds",
     "portolan_bodies_bytes",
+    "portolan_calls_waited_total",
     "portolan_cache_calls_under_way",
     // What alerts divide by, or name.
     "process_max_fds",

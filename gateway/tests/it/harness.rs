@@ -18,7 +18,7 @@ use portolan_api::{
     tokens::v1::{ApiKey, CreateApiKeyResponse},
 };
 use portolan_gateway::{
-    Arrival, Authenticator, Backends, Begin, BodyBudget, GatewayDeps, IdempotencyId, IdempotencyStore, Identified,
+    Arrival, Authenticator, Backends, Begin, CallBudget, GatewayDeps, IdempotencyId, IdempotencyStore, Identified,
     Readiness, Site, StoredAnswer, router,
 };
 use prost::Message;
@@ -86,7 +86,7 @@ impl Harness {
             idempotency: Arc::new(MemoryStore::default()),
             readiness: Arc::new(AlwaysReady),
             sunset: None,
-            bodies: BodyBudget::new(bytes_max, bytes_max / 2),
+            budget: CallBudget::new(bytes_max, bytes_max / 2),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -230,7 +230,7 @@ async fn guarded_service() -> Result<(), BoxError> {
         listener,
         routes(),
         guard,
-        portolan_gateway::BodyBudget::new(1 << 30, 1 << 30),
+        portolan_gateway::CallBudget::new(1 << 30, 1 << 30),
         None,
         std::future::pending(),
     )
@@ -252,7 +252,7 @@ async fn gateway() -> Result<(), BoxError> {
         readiness: process.readiness(&db).shared(),
         idempotency: Arc::new(IdempotencyTable::open(db).await?),
         sunset: None,
-        bodies: portolan_gateway::BodyBudget::new(1 << 30, 1 << 30),
+        budget: portolan_gateway::CallBudget::new(1 << 30, 1 << 30),
     })?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use portolan_gateway::GatewayDeps;
 use portolan_runtime::{
     Config, DirectoryLock, Process, ProcessArgs, Stop,
-    budget::BodyBudget,
+    budget::CallBudget,
     grpc_routes, merge,
     process::{BoxError, expect_known, expect_shared, listen, look_at_cache, tell_connections, within_drain_time},
     serve_grpc, telemetry,
@@ -117,8 +117,8 @@ async fn serve(
     }
     let db = process.db(roles.names()[0]).await?;
     let own = services.needs(process, process.readiness(&db)).shared();
-    // One budget for what callers send, by either port.
-    let bodies = BodyBudget::read(config)?;
+    // One budget for calls, by either port.
+    let budget = CallBudget::read(config)?;
     let (stop, stopped) = watch::channel(false);
     let stopping = |mut stopped: watch::Receiver<bool>| async move {
         // A sender that is gone means the same as its signal.
@@ -134,7 +134,7 @@ async fn serve(
         let health = grpc_routes(&services.packages(), own.clone()).await?;
         let routes = merge(services.routes().chain([health]));
         let (guard, tls) = (services.guard.clone(), process.tls.clone());
-        let served = serve_grpc(listener, routes, guard, bodies.clone(), tls, stopping(stopped.clone()));
+        let served = serve_grpc(listener, routes, guard, budget.clone(), tls, stopping(stopped.clone()));
         started.servers.push(tokio::spawn(async move {
             if let Err(error) = served.await {
                 tracing::error!(%error, "the gRPC server ended");
@@ -147,7 +147,7 @@ async fn serve(
         let gateway = if process.is_whole { process.clone() } else { process.speaking_as(roles.names()[0]) };
         let readiness = services.needs(process, process.readiness_with_peers(&db)).shared();
         let backends = services.backends(process);
-        let deps = GatewayDeps::open(&gateway, backends, services.guard.clone(), readiness, bodies).await?;
+        let deps = GatewayDeps::open(&gateway, backends, services.guard.clone(), readiness, budget).await?;
         let router = portolan_gateway::router(deps)?;
         started.servers.push(tokio::spawn(portolan_gateway::serve(
             listener,

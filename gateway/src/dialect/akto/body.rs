@@ -147,7 +147,7 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
-    use portolan_runtime::budget::{BodyBudget, Owner};
+    use portolan_runtime::budget::{CallBudget, Owner};
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
@@ -175,7 +175,7 @@ mod tests {
             encoder.write_all(&vec![b' '; bytes]).unwrap();
             encoder.finish().unwrap().into()
         };
-        let budget = BodyBudget::new(1 << 20, 1 << 20);
+        let budget = CallBudget::new(1 << 20, 1 << 20);
         let read = |body: Bytes, limit| {
             unpack(&headers(&[("content-encoding", "gzip")]), body, limit, &mut budget.hold(Owner::Account(1.into())))
                 .map(|body| body.len())

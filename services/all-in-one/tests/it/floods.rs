@@ -4,13 +4,16 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use portolan_api::Who;
+use portolan_api::{
+    Who,
+    imports::v1::{ImportHarRequest, imports_service_client::ImportsServiceClient},
+};
 use portolan_testkit::TestDb;
 use serde_json::json;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
 
 use crate::{
-    isolation::capture,
+    isolation::{capture, tenant},
     server::{PATIENCE, Server},
 };
 
@@ -203,13 +206,8 @@ pub async fn bodies_of_both_ports_share_one_budget(test: TestDb) {
     let channel = tonic::transport::Channel::from_shared(format!("http://{}", server.grpc)).unwrap();
     let channel = channel.connect().await.unwrap();
     let import = async |bytes: usize| {
-        let mut request = tonic::Request::new(portolan_api::imports::v1::ImportHarRequest {
-            har_string: Some(capture("http://a.test/books") + &" ".repeat(bytes)),
-            api_collection_id: id,
-            ..Default::default()
-        });
-        request.metadata_mut().insert("x-api-key", server.api_key.parse().unwrap());
-        let mut client = portolan_api::imports::v1::imports_service_client::ImportsServiceClient::new(channel.clone());
+        let request = import_har(&server, capture("http://a.test/books") + &" ".repeat(bytes), id);
+        let mut client = ImportsServiceClient::new(channel.clone());
         client.import_har(request).await.map(|answer| answer.into_inner().imported_records)
     };
     assert_eq!(import(SHARE / 2).await.unwrap(), 1);
@@ -219,4 +217,62 @@ pub async fn bodies_of_both_ports_share_one_budget(test: TestDb) {
     let upload = json!({"harString": capture("http://a.test/b") + &" ".repeat(2 * SHARE), "apiCollectionId": id});
     server.post("/api/uploadHar", upload).await.expect(429);
     assert_eq!(import(SHARE / 2).await.unwrap(), 1);
+}
+
+/// Many calls of one account at once wait for each other where another one calls too, on either port, and all are
+/// answered; who makes one call after the other never waits.
+pub async fn many_calls_of_an_account_wait_for_each_other(test: TestDb) {
+    if std::env::var(crate::six::FORM).is_ok() {
+        return; // Its metrics have no address.
+    }
+    let metrics = format!("127.0.0.1:{}", portolan_testkit::free_port());
+    let variables = [("PORTOLAN__METRICS__ADDR", metrics.as_str())];
+    let server = Server::start_with(&test, tempfile::tempdir().unwrap().keep(), &variables).await;
+    let waited = async || -> u64 {
+        let text = reqwest::get(format!("http://{metrics}/metrics")).await.unwrap().text().await.unwrap();
+        let count = text.lines().find_map(|line| line.strip_prefix("portolan_calls_waited_total "));
+        count.unwrap_or_else(|| panic!("no count in {text}")).parse().unwrap()
+    };
+    let other = tenant(&server, &test).await;
+    let id = i32::try_from(server.create_collection("Many").await).unwrap();
+    for _ in 0..20 {
+        other.post("/api/getAllCollections", json!({})).await.expect(200);
+        server.post("/api/getAllCollections", json!({})).await.expect(200);
+    }
+    assert_eq!(waited().await, 0);
+
+    let channel = tonic::transport::Channel::from_shared(format!("http://{}", server.grpc)).unwrap();
+    let channel = channel.connect().await.unwrap();
+    let by_rest = async || {
+        let upload = json!({"harString": capture("http://a.test/rest"), "apiCollectionId": id, "skipKafka": true});
+        server.post("/api/uploadHar", upload).await.expect(200);
+    };
+    let by_grpc = async || {
+        let mut client = ImportsServiceClient::new(channel.clone());
+        client.import_har(import_har(&server, capture("http://a.test/grpc"), id)).await.unwrap();
+    };
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    for is_grpc in [false, true] {
+        let before = waited().await;
+        while waited().await == before {
+            assert!(tokio::time::Instant::now() < deadline, "nothing waits, by gRPC: {is_grpc}");
+            other.post("/api/getAllCollections", json!({})).await.expect(200);
+            if is_grpc {
+                futures::future::join_all((0..40).map(|_| by_grpc())).await;
+            } else {
+                futures::future::join_all((0..40).map(|_| by_rest())).await;
+            }
+        }
+    }
+}
+
+/// With the key of the first account.
+fn import_har(server: &Server, har: String, collection_id: i32) -> tonic::Request<ImportHarRequest> {
+    let mut request = tonic::Request::new(ImportHarRequest {
+        har_string: Some(har),
+        api_collection_id: collection_id,
+        ..Default::default()
+    });
+    request.metadata_mut().insert("x-api-key", server.api_key.parse().unwrap());
+    request
 }

@@ -166,6 +166,7 @@ portolan_testkit::suite! {
     memory::messages_of_many_parts_are_refused,
     floods::floods_of_frames_harm_nobody,
     floods::bodies_of_both_ports_share_one_budget,
+    floods::many_calls_of_an_account_wait_for_each_other,
     floods::strangers_send_small_messages,
     katapult::scopes_open_the_routes_of_profiles,
     katapult::the_scope_imports_imports,

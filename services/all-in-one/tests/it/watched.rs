@@ -101,6 +101,7 @@ pub async fn a_request_leaves_a_line(test: TestDb) {
         "portolan_connections_refused_total 0",
         "portolan_bodies_refused_total{reason=\"BODIES_SHARE_EXCEEDED\"} 0",
         "portolan_bodies_refused_total{reason=\"BODIES_BUDGET_EXCEEDED\"} 0",
+        "portolan_calls_waited_total 0",
         "portolan_ingest_dropped_total 0",
         "portolan_ingest_rejected_forgotten_total 0",
     ] {

@@ -1,8 +1,9 @@
-//! The budget of bodies on a gRPC port.
+//! What calls on a gRPC port take of the budget.
 //!
 //! Callers that come through the gateway are counted there, so services of the installation pass. Of every other call
 //! the message under way counts for its account, or for its address without one. The messages of a stream count one by
-//! one: what came before is with its handler. A message to what anybody may call is small.
+//! one: what came before is with its handler. A message to what anybody may call is small. A stream lasts as long as its
+//! client likes, so it holds no place at work.
 
 use std::{
     pin::Pin,
@@ -18,33 +19,33 @@ use portolan_authz::{Caller, RequestInfo};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
-use crate::budget::{BodyBudget, Hold, Owner};
+use crate::budget::{CallBudget, Hold, Owner};
 
 /// A compression flag and the length of the message behind it.
 const HEADER_BYTES: usize = 5;
 
-/// Counts the bodies of calls; belongs behind the guard, which says who calls.
+/// Counts calls and their bodies; belongs behind the guard, which says who calls.
 #[derive(Clone)]
-pub struct BodiesLayer(pub BodyBudget);
+pub struct CallsLayer(pub CallBudget);
 
-impl<S> Layer<S> for BodiesLayer {
-    type Service = Bodies<S>;
+impl<S> Layer<S> for CallsLayer {
+    type Service = Calls<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Bodies { budget: self.0.clone(), inner }
+        Calls { budget: self.0.clone(), inner }
     }
 }
 
 #[derive(Clone)]
-pub struct Bodies<S> {
-    budget: BodyBudget,
+pub struct Calls<S> {
+    budget: CallBudget,
     inner: S,
 }
 
-impl<S> Service<Request<Body>> for Bodies<S>
+impl<S> Service<Request<Body>> for Calls<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>>,
-    S::Future: Send + 'static,
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
 {
     type Response = Response<Body>;
     type Error = S::Error;
@@ -56,13 +57,22 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let Some(owner) = owner(&request) else { return Box::pin(self.inner.call(request)) };
-        let hold = Arc::new(Mutex::new(self.budget.hold(owner)));
-        let is_public = portolan_api::policy(request.uri().path()).is_some_and(|policy| policy.who == Who::Public);
+        let mut hold = self.budget.hold(owner);
+        let policy = portolan_api::policy(request.uri().path());
+        let is_unary = policy.is_some_and(|policy| !policy.streams_request);
+        let is_public = policy.is_some_and(|policy| policy.who == Who::Public);
         let bytes_max = if is_public { PUBLIC_BYTES_MAX } else { usize::MAX };
-        let counted = |body| Body::new(Counted { body, hold: hold.clone(), message: Message::default(), bytes_max });
-        let answer = self.inner.call(request.map(counted));
+        // The one that was found ready serves this call.
+        let next = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, next);
         Box::pin(async move {
-            let answer = answer.await;
+            if is_unary {
+                hold.enter().await;
+            }
+            let hold = Arc::new(Mutex::new(hold));
+            let counted =
+                |body| Body::new(Counted { body, hold: hold.clone(), message: Message::default(), bytes_max });
+            let answer = inner.call(request.map(counted)).await;
             // What was read is held until there is an answer.
             drop(hold);
             answer
@@ -189,11 +199,11 @@ mod tests {
         message
     }
 
-    async fn read(budget: &BodyBudget, pieces: Vec<Vec<u8>>) -> Result<usize, Status> {
+    async fn read(budget: &CallBudget, pieces: Vec<Vec<u8>>) -> Result<usize, Status> {
         read_up_to(usize::MAX, budget, pieces).await
     }
 
-    async fn read_up_to(bytes_max: usize, budget: &BodyBudget, pieces: Vec<Vec<u8>>) -> Result<usize, Status> {
+    async fn read_up_to(bytes_max: usize, budget: &CallBudget, pieces: Vec<Vec<u8>>) -> Result<usize, Status> {
         let hold = Arc::new(Mutex::new(budget.hold(Owner::Account(1.into()))));
         let pieces = pieces.into_iter().map(|piece| Ok::<_, Status>(Frame::data(Bytes::from(piece))));
         let body = Body::new(http_body_util::StreamBody::new(tokio_stream::iter(pieces)));
@@ -207,7 +217,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_counts_whole_and_those_of_a_stream_one_by_one() {
-        let budget = BodyBudget::new(200 * KIB, 100 * KIB);
+        let budget = CallBudget::new(200 * KIB, 100 * KIB);
         let large: Vec<Vec<u8>> = message(120 * KIB).chunks(KIB).map(<[u8]>::to_vec).collect();
         let refused = read(&budget, large).await.unwrap_err();
         assert_eq!(portolan_api::Error::from(refused).reason(), Reason::BodiesShareExceeded);
@@ -223,7 +233,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_that_says_that_it_is_large_is_refused_at_once() {
-        let budget = BodyBudget::new(200 * KIB, 100 * KIB);
+        let budget = CallBudget::new(200 * KIB, 100 * KIB);
         assert_eq!(read_up_to(KIB, &budget, vec![message(KIB)]).await.unwrap(), HEADER_BYTES + KIB);
         let first = message(KIB + 1)[..HEADER_BYTES].to_vec();
         let refused = read_up_to(KIB, &budget, vec![first]).await.unwrap_err();
