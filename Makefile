@@ -67,7 +67,7 @@ security: ## print the security bar with the tests that hold each line
 
 canary: ## serve one tenant while another sends everything that is bad, for CANARY_SECONDS (600), in both forms
 	PORTOLAN_CANARY_S=$${CANARY_SECONDS:-600} deploy/dev/test-env.sh run sh -c \
-	    '$(CARGO) test --release --locked -p portolan --test it -- --test-threads=1 canary:: && deploy/dev/test-six.sh canary'
+	    '$(CARGO) test --release --locked -p portolan --test it -- --test-threads=1 canary:: && deploy/dev/test-six.sh canary --release'
 
 soak: ## six processes under a mixed load for SOAK_SECONDS (1800), then a table of everything that grew
 	PORTOLAN_TEST_SCHEMATHESIS=none deploy/dev/test-env.sh run deploy/dev/soak

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# test-six.sh [MODULE]: runs the whole-system tests again on six processes behind Envoy, over Postgres and Redis. Expects
-# the variables of test-env.sh.
+# test-six.sh [MODULE [OPTION...]]: runs the whole-system tests again on six processes behind Envoy, over Postgres and
+# Redis, built by Cargo with the options. Expects the variables of test-env.sh.
 # Left out: cases that start processes of their own (edge, replicas, stale_grants, distributed, faults, operations,
 # kill, trust, up_distributed, watched, front), that read the log of the one process, that speak gRPC past the edge (guards), or that name the client's
 # address, which Envoy writes; the files that are large; and what is asked of one process alone
@@ -16,7 +16,7 @@ for line in sys.stdin:
         print(message["executable"])
 '
 # Building the tests builds the six binaries too, which stand in the same folder.
-binary=$(cargo test --locked --workspace --no-run --message-format=json 2>/dev/null | python3 -c "$find_binary")
+binary=$(cargo test --locked --workspace --no-run --message-format=json "${@:2}" 2>/dev/null | python3 -c "$find_binary")
 skip=()
 for name in kill:: real_files:: edge:: replicas:: stale_grants:: distributed:: faults:: operations:: guards:: front:: \
     trust:: up_distributed:: watched:: \

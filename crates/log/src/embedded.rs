@@ -2,15 +2,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use portolan_store::{Bulk, Db, Migration, Migrations, Store, Tables, Value, args, now_s, retrying};
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::appended::{Appended, CHANNEL};
 use crate::batch::{self, Batch};
 use crate::deletion::delete_in_steps;
 use crate::message::{Message, Positions, Shown, Stored};
 use crate::{Error, PARTITIONS, partition_of};
 
-/// How soon a reader notices an append by another process.
+/// How soon a reader notices an append by another process that it was not told of.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Batches looked at for one fetch, and removed by one transaction: both keep the other side from waiting long.
 const BATCHES_MAX: i64 = 1_024;
@@ -71,8 +71,7 @@ const DELETE_PRODUCERS: &str = "DELETE FROM log_producers WHERE topic = $1 AND c
 pub(crate) struct Embedded {
     db: Db,
     topic: String,
-    /// By partition: told after every append of this process.
-    appended: Vec<Notify>,
+    appended: Appended,
 }
 
 impl Embedded {
@@ -86,7 +85,8 @@ impl Embedded {
         for partition in 0..PARTITIONS {
             db.execute(INSERT_PARTITION, args![topic, partition]).await?;
         }
-        Ok(Self { db, topic: topic.to_owned(), appended: (0..PARTITIONS).map(|_| Notify::new()).collect() })
+        let appended = Appended::new(topic, &db, store.listener(CHANNEL));
+        Ok(Self { db, topic: topic.to_owned(), appended })
     }
 
     pub async fn append(
@@ -137,24 +137,18 @@ impl Embedded {
         if tx.execute(INSERT_PRODUCER, producer).await? == 0 {
             tx.rollback().await?;
             let positions = self.earlier_positions(producer_id, sequence).await?;
-            self.tell(&positions);
+            self.appended.tell(&positions);
             shown(&positions);
             return Ok(positions);
         }
         tx.bulk(&INSERT_BATCHES, rows).await?;
         // Who reads them may begin before they are durable: what is made of them is written after them.
         let tell = || {
-            self.tell(&positions);
+            self.appended.tell(&positions);
             shown(&positions);
         };
         tx.commit_showing(tell).await?;
         Ok(positions)
-    }
-
-    /// Wakes those who wait for records of these partitions.
-    fn tell(&self, positions: &Positions) {
-        let appended = (0..).zip(&self.appended).filter(|(partition, _)| positions.contains_key(partition));
-        appended.for_each(|(_, appended)| appended.notify_waiters());
     }
 
     async fn earlier_positions(&self, producer_id: &str, sequence: i64) -> Result<Positions, Error> {
@@ -199,7 +193,7 @@ impl Embedded {
 
     pub async fn wait(&self, partition: i64, from_offset: i64, timeout: Duration) -> Result<bool, Error> {
         let deadline = Instant::now() + timeout;
-        let Some(appended) = usize::try_from(partition).ok().and_then(|index| self.appended.get(index)) else {
+        let Some(appended) = self.appended.to(partition) else {
             return Err(Error::Partition(partition));
         };
         loop {

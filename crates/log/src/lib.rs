@@ -15,6 +15,7 @@
 //!
 //! Start reading at [`Log`]; `batch.rs` is the stored form of records, `kafka` the broker.
 
+mod appended;
 mod batch;
 mod deletion;
 mod embedded;
@@ -26,6 +27,7 @@ mod open;
 mod partition;
 mod rejected;
 
+pub use appended::CHANNEL;
 pub use embedded::TABLES;
 pub use error::Error;
 pub use log::{Log, is_there};

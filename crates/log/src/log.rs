@@ -16,8 +16,8 @@ const APPEND_BYTES_MAX: usize = 64 << 20;
 /// Names of topics and producers are index keys.
 const NAME_BYTES_MAX: usize = 200;
 
-/// One topic of the log; cheap to clone. Open it once per process: clones wake each other's readers at once, other
-/// processes notice an append within 0.2 seconds.
+/// One topic of the log; cheap to clone. Open it once per process: clones wake each other's readers at once, and so do
+/// processes that share a Postgres. Those that share a file notice an append within 0.2 seconds.
 #[derive(Clone)]
 pub struct Log {
     backend: Arc<Backend>,

@@ -49,7 +49,7 @@ struct Own {
 pub(crate) struct Place {
     places: Arc<Places>,
     account: AccountId,
-    /// None of a call that did not have to wait for one, or has waited long enough.
+    /// None of a call of an account that is alone, and of one that has waited long enough.
     turn: Option<OwnedSemaphorePermit>,
 }
 
@@ -87,8 +87,8 @@ impl Places {
             calling.other_at = Some(last_at);
         }
         let is_alone = calling.other_at.is_none_or(|at| now - at > CALLING_TIME);
-        let own = Own { turns: Arc::new(Semaphore::new(self.account_max)), calls: 0 };
-        let own = calling.by_account.entry(account).or_insert(own);
+        let none = || Own { turns: Arc::new(Semaphore::new(self.account_max)), calls: 0 };
+        let own = calling.by_account.entry(account).or_insert_with(none);
         own.calls += 1;
         (own.turns.clone(), is_alone)
     }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use portolan_authz::{CertificateFiles, Redis};
-use portolan_store::{Db, Dialect, Store, Tables, Usage};
+use portolan_store::{Connections, Db, Dialect, Store, Tables, Usage};
 
 use crate::{Config, error::BoxError, measures};
 
@@ -115,16 +115,15 @@ pub async fn look_at_cache(redis: Option<&Redis>) {
 /// More than that, with the largest number that fits.
 pub async fn tell_connections(store: &Store) -> Result<(), BoxError> {
     let Some(connections) = store.connections().await? else { return Ok(()) };
-    let (pools, pool_max, total) = (connections.pools, connections.pool_max, connections.total());
-    let server_max = connections.server_max;
+    let Connections { pools, pool_max, listeners, server_max } = connections;
     if !connections.fit() {
-        let fitting = (server_max / i64::from(pools.max(1))).max(1);
+        let fitting = ((server_max - i64::from(listeners)) / i64::from(pools.max(1))).max(1);
         return Err(format!(
-            "store.connections: {pools} pools of {pool_max} are {total} connections, and Postgres takes {server_max}: \
-             at most {fitting} fit, or raise max_connections of the server"
+            "store.connections: {connections}, and Postgres takes {server_max}: pools of at most {fitting} fit, or raise \
+             max_connections of the server"
         )
         .into());
     }
-    tracing::info!(pools, pool_max, total, server_max, "connections to Postgres");
+    tracing::info!(pools, pool_max, listeners, total = connections.total(), server_max, "connections to Postgres");
     Ok(())
 }

@@ -195,6 +195,20 @@ impl Db {
         self.fetch_optional(sql, args).await?.ok_or_else(Error::missing_row)
     }
 
+    /// Tells a text of up to 8,000 bytes to those who listen to a channel now, see [`crate::Store::listener`]; nothing on
+    /// SQLite. It is apart from transactions: those that tell would commit one after the other, over the whole server.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn notify(&self, channel: &'static str, text: &str) -> Result<(), Error> {
+        if self.dialect() == Dialect::Postgres {
+            let lease = self.reaching(self.shared.pools.writer.acquire()).await?;
+            let args = vec![channel.into(), text.into()];
+            self.reaching(lease.execute_alone("SELECT pg_notify($1, $2)".into(), args, false)).await?;
+        }
+        Ok(())
+    }
+
     /// The clock of the server in Unix seconds; `None` where the database is a file.
     ///
     /// # Errors

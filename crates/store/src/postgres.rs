@@ -1,6 +1,7 @@
 //! The pools of connections to a Postgres server, one a service.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +9,10 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgPool};
 use tokio::sync::Mutex;
 
-use crate::Error;
 use crate::pool::{ACQUIRE_TIMEOUT, Pool, Usage};
 use crate::reach::Reach;
 use crate::sql::STATEMENTS_MAX;
+use crate::{Error, Listener};
 
 /// Connections of one pool, unless the store is told otherwise.
 pub(crate) const CONNECTIONS: u32 = 10;
@@ -34,14 +35,29 @@ pub struct Connections {
     pub pools: u32,
     /// Of one pool.
     pub pool_max: u32,
+    /// One for each [`Listener`].
+    pub listeners: u32,
     /// What the server takes in all: its own limit, that of the user, or that of the database, whichever is lowest.
     pub server_max: i64,
 }
 
+impl fmt::Display for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} pools of {} and {} listening are {} connections",
+            self.pools,
+            self.pool_max,
+            self.listeners,
+            self.total()
+        )
+    }
+}
+
 impl Connections {
-    /// What all pools together may open.
+    /// What pools and listeners together may open.
     pub fn total(&self) -> u32 {
-        self.pools.saturating_mul(self.pool_max)
+        self.pools.saturating_mul(self.pool_max).saturating_add(self.listeners)
     }
 
     /// Whether the server takes them all, if nobody else is connected.
@@ -53,12 +69,15 @@ impl Connections {
 pub(crate) struct Postgres {
     options: PgConnectOptions,
     pools: Mutex<HashMap<String, Pool>>,
+    /// Each listener has a clone.
+    listeners: Arc<()>,
     pub reach: Arc<Reach>,
 }
 
 impl Postgres {
     pub fn at(url: &str) -> Result<Self, Error> {
-        Ok(Self { options: options(url)?, pools: Mutex::default(), reach: Arc::new(Reach::of_postgres(url)?) })
+        let (options, reach) = (options(url)?, Arc::new(Reach::of_postgres(url)?));
+        Ok(Self { options, pools: Mutex::default(), listeners: Arc::default(), reach })
     }
 
     /// The pool of a service, opened once.
@@ -72,6 +91,10 @@ impl Postgres {
         let pool = Pool::to_server(opened.map_err(Error::Unavailable)?.map_err(|error| error.at(&self.reach.name()))?);
         pools.insert(service.to_owned(), pool.clone());
         Ok(pool)
+    }
+
+    pub fn listener(&self, channel: &'static str) -> Listener {
+        Listener::new(self.options.clone(), channel, Arc::clone(&self.listeners))
     }
 
     /// Empty while a pool is being opened.
@@ -90,7 +113,9 @@ impl Postgres {
             (limits.get("server_limit")?, limits.get("user_limit")?, limits.get("database_limit")?);
         let others = [user, database].into_iter().flatten().filter(|limit| *limit >= 0);
         let server_max = others.fold(server, i64::min);
-        Ok(Connections { pools: u32::try_from(pools.len()).unwrap_or(u32::MAX), pool_max, server_max })
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let (pools, listeners) = (count(pools.len()), count(Arc::strong_count(&self.listeners) - 1));
+        Ok(Connections { pools, pool_max, listeners, server_max })
     }
 
     pub async fn close(&self) {

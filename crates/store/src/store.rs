@@ -6,7 +6,7 @@ use crate::pool::{Lease, Usage};
 use crate::postgres::{self, Connections, Postgres};
 use crate::reach::Reach;
 use crate::sqlite::{self, FILE_NAME, Sqlite};
-use crate::{Db, Dialect, Error, Faults};
+use crate::{Db, Dialect, Error, Faults, Listener};
 
 /// Names become Postgres schemas, whose names end at 63 bytes.
 const SERVICE_NAME_MAX: usize = 32;
@@ -83,7 +83,7 @@ impl Store {
         }
     }
 
-    /// The connections of the services that are open, and what the server takes; `None` on SQLite.
+    /// The connections of the services and listeners that are open, and what the server takes; `None` on SQLite.
     ///
     /// # Errors
     /// When the server cannot be asked.
@@ -91,6 +91,14 @@ impl Store {
         match &self.backend {
             Backend::Sqlite(_) => Ok(None),
             Backend::Postgres(postgres) => postgres.connections(self.connections).await.map(Some),
+        }
+    }
+
+    /// Hears what is told on a channel by [`Db::notify`]; `None` on SQLite, whose file tells nobody.
+    pub fn listener(&self, channel: &'static str) -> Option<Listener> {
+        match &self.backend {
+            Backend::Sqlite(_) => None,
+            Backend::Postgres(postgres) => Some(postgres.listener(channel)),
         }
     }
 

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use portolan_ids::AccountId;
-use portolan_log::{Accounts, Error, Log, PARTITIONS, Rejected, partition_of};
+use portolan_log::{Accounts, CHANNEL, Error, Log, PARTITIONS, Rejected, partition_of};
 use portolan_store::{Store, args};
 use portolan_testkit::TestDb;
 
@@ -80,15 +80,23 @@ pub async fn waiting_ends_with_the_append(test: TestDb) {
     assert!(!log.wait(partition, 1, Duration::ZERO).await.expect("wait"));
 }
 
-/// An append through another store is seen by polling.
+/// An append through another store is noticed; on Postgres it is told.
 pub async fn another_process_is_noticed(test: TestDb) {
     let log = open(&test).await;
+    let mut listener = test.store.listener(CHANNEL);
+    if let Some(listener) = &mut listener {
+        listener.connect().await.expect("listen");
+    }
     let other_store = Store::connect(&test.url).await.expect("open again");
     let other = Log::open("embedded:", TOPIC, &other_store).await.expect("open again");
     let partition = partition_of(b"key");
     let reader = tokio::spawn(async move { log.wait(partition, 0, Duration::from_secs(20)).await });
     other.append("importer", 1, vec![message("key", "value")]).await.expect("append");
     assert!(reader.await.expect("the reader ends").expect("wait"));
+    if let Some(listener) = &mut listener {
+        let notice = listener.next().await.expect("told");
+        assert!(notice.ends_with(&format!(" {} {TOPIC}", 1 << partition)), "{notice}");
+    }
     other_store.close().await;
 }
 

@@ -66,3 +66,31 @@ pub async fn connections_are_counted_beside_the_limit(test: TestDb) {
     assert_eq!((found.server_max, found.fit()), (5, false));
     store.close().await;
 }
+
+/// What one handle tells is heard by those who listen, again after their connection broke.
+pub async fn what_is_told_is_heard(test: TestDb) {
+    const CHANNEL: &str = "test channel";
+    let db = test.store.service("test").await.unwrap();
+    db.notify(CHANNEL, "nobody listens").await.unwrap();
+    let Some(mut listener) = test.store.listener(CHANNEL) else {
+        assert!(test.url.starts_with("sqlite"));
+        return;
+    };
+    let counted = test.store.connections().await.unwrap().unwrap();
+    assert_eq!((counted.listeners, counted.total()), (1, counted.pools * counted.pool_max + 1));
+    listener.connect().await.unwrap();
+    db.notify("another channel", "elsewhere").await.unwrap();
+    for text in ["one", "two"] {
+        db.notify(CHANNEL, text).await.unwrap();
+    }
+    assert_eq!((listener.next().await.unwrap(), listener.next().await.unwrap()), ("one".into(), "two".into()));
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND query LIKE 'LISTEN %'";
+    assert_eq!(db.fetch_all(end, Vec::new()).await.unwrap().len(), 1);
+    listener.next().await.unwrap_err();
+    listener.connect().await.unwrap();
+    db.notify(CHANNEL, "three").await.unwrap();
+    assert_eq!(listener.next().await.unwrap(), "three");
+    drop(listener);
+    assert_eq!(test.store.connections().await.unwrap().unwrap().listeners, 0);
+}

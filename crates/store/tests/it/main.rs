@@ -10,6 +10,7 @@ portolan_testkit::suite! {
     existing::a_store_that_is_looked_at_stays_as_it_is,
     existing::a_server_that_is_gone_is_named_at_once,
     existing::connections_are_counted_beside_the_limit,
+    existing::what_is_told_is_heard,
     faults::a_lost_answer_leaves_the_commit_standing,
     faults::a_lost_connection_before_the_commit_writes_nothing,
     faults::delays_and_own_points_strike_as_often_as_armed,

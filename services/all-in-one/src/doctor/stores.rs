@@ -98,11 +98,11 @@ pub(super) async fn connections(config: &Config) -> Finding {
     if let (0, Some(error)) = (opened, refused) {
         return Err(text(error));
     }
+    let _of_the_log = config.shared.log.url.starts_with("embedded:").then(|| store.listener(portolan_log::CHANNEL));
     let found = store.connections().await.map_err(text)?;
     store.close().await;
     let Some(found) = found else { return Ok("a file has no limit of connections".into()) };
-    let (total, server_max) = (found.total(), found.server_max);
-    let shown = format!("{} pools of {} are {total}, and the server takes {server_max}", found.pools, found.pool_max);
+    let shown = format!("{found}, and the server takes {}", found.server_max);
     if found.fit() { Ok(shown) } else { Err(format!("{shown}: lower store.connections or raise max_connections")) }
 }
 

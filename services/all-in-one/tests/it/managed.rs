@@ -64,7 +64,11 @@ pub async fn servers_are_spoken_to_over_tls(test: TestDb) {
     };
     let server_name = format!("Postgres at 127.0.0.1:{}", postgres.port());
     let (_, text) = run(&["doctor"], &data_dir, &with("PORTOLAN__STORE__CONNECTIONS", "10")).await;
-    for line in ["ok    store:", "ok    cache:", "ok    connections: 7 pools of 10 are 70, and the server takes 97"] {
+    for line in [
+        "ok    store:",
+        "ok    cache:",
+        "ok    connections: 7 pools of 10 and 1 listening are 71 connections, and the server takes 97",
+    ] {
         assert!(text.contains(line), "{line}: {text}");
     }
     for (variables, named) in [
@@ -83,7 +87,7 @@ pub async fn servers_are_spoken_to_over_tls(test: TestDb) {
     let many = with("PORTOLAN__STORE__CONNECTIONS", "20");
     let (output, text) = run(&["up", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"], &data_dir, &many).await;
     assert!(
-        !output.status.success() && text.contains("140 connections, and Postgres takes 97: at most 13 fit"),
+        !output.status.success() && text.contains("141 connections, and Postgres takes 97: pools of at most 13 fit"),
         "{text}"
     );
 }
