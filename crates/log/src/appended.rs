@@ -11,6 +11,8 @@ use crate::message::Positions;
 
 /// Of all topics in a database.
 pub const CHANNEL: &str = "portolan_log";
+/// Others are told no sooner after the last time: a flood of appends is told of as one.
+const PAUSE: Duration = Duration::from_millis(5);
 /// Between two attempts to listen.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -54,8 +56,7 @@ impl Appended {
         usize::try_from(partition).ok().and_then(|index| self.shared.by_partition.get(index))
     }
 
-    /// Wakes those who wait for records of these partitions. Other processes are told soon after, at once of all that was
-    /// appended while the server was asked to tell the last.
+    /// Wakes those who wait for records of these partitions. Other processes are told soon after.
     pub fn tell(&self, positions: &Positions) {
         let partitions = positions.keys().fold(0, |set, partition| set | 1 << partition);
         self.shared.wake(partitions);
@@ -105,6 +106,7 @@ async fn tell_others(shared: Arc<Shared>, db: Db) {
         if let Err(error) = db.notify(CHANNEL, &notice).await {
             tracing::debug!(%error, "other processes were not told of an append");
         }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
