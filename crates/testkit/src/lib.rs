@@ -35,4 +35,4 @@ pub use ports::free_port;
 pub use postgres::PostgresServer;
 pub use redis::RedisServer;
 pub use sizes::changes_of_test;
-pub use suite::{Case, POSTGRES_VARIABLE, Plain, run, run_plain};
+pub use suite::{Case, POSTGRES_VARIABLE, Plain, run, run_plain, runtime};

@@ -16,7 +16,7 @@ use std::{
 
 use portolan_log::{Log, Message};
 use portolan_store::Dialect;
-use portolan_testkit::TestDb;
+use portolan_testkit::{TestDb, runtime};
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt as _, net::TcpSocket};
 
@@ -81,26 +81,19 @@ pub async fn one_tenant_harms_no_other(test: TestDb) {
     let clients = HOSTILE_ADDRESSES.map(client).collect();
     let hostile = Hostile { server: server.clone(), clients, log, target, stop: stop.clone(), sent: sent.clone() };
     let hostile = Arc::new(hostile);
-    let tasks = [
-        tokio::spawn(hostile.clone().routes()),
-        tokio::spawn(hostile.clone().files()),
-        tokio::spawn(hostile.clone().topic()),
-        tokio::spawn(hostile.clone().settings()),
-        tokio::spawn(hostile.clone().strangers()),
-        tokio::spawn(hostile.clone().connections()),
-    ];
+    // On threads of its own: on those of the other tenant its work would be measured as that one's wait.
+    let doors = std::thread::spawn(move || runtime().block_on(hostile.every_door()));
     let met = ordinary(&person, Duration::from_secs(seconds), 1_000_000).await;
     stop.store(true, Ordering::Relaxed);
-    for task in tasks {
-        task.await.unwrap();
-    }
+    tokio::task::spawn_blocking(move || doors.join().unwrap()).await.unwrap();
 
     let ms = |duration: Duration| duration.as_secs_f64() * 1_000.0;
     let [calm, busy] = [&quiet, &met].map(|met| ms(met.percentile(0.99)));
     eprintln!(
-        "canary: {} hostile calls; other tenant: {} calls, {} failures, p99 {calm:.0} ms quiet, {busy:.0} ms hostile \
-         ({:.1} x), slowest arrival {:.0} ms",
+        "canary: {} hostile calls; other tenant: {} calls quiet, {} hostile, {} failures, p99 {calm:.0} ms quiet, \
+         {busy:.0} ms hostile ({:.1} x), slowest arrival {:.0} ms",
         sent.load(Ordering::Relaxed),
+        quiet.took.len(),
         met.took.len(),
         met.failures.len(),
         busy / calm,
@@ -202,6 +195,20 @@ struct Hostile {
 impl Hostile {
     fn goes_on(&self) -> bool {
         !self.stop.load(Ordering::Relaxed)
+    }
+
+    async fn every_door(self: Arc<Self>) {
+        let tasks = [
+            tokio::spawn(self.clone().routes()),
+            tokio::spawn(self.clone().files()),
+            tokio::spawn(self.clone().topic()),
+            tokio::spawn(self.clone().settings()),
+            tokio::spawn(self.clone().strangers()),
+            tokio::spawn(self.connections()),
+        ];
+        for task in tasks {
+            task.await.unwrap();
+        }
     }
 
     /// From one of its own addresses; whatever the answer is.
