@@ -123,7 +123,7 @@ pub fn run_plain(cases: Vec<Plain>) -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
 }
 
-/// A runtime as each case has one.
+/// A runtime as each case has one, for what needs threads of its own.
 pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("start a runtime")
 }

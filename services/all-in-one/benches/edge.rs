@@ -39,7 +39,7 @@ mod common;
 use common::{BoxError, Load, against, free_address, row, spawn_self, start_envoy};
 
 fn main() -> Result<(), BoxError> {
-    let runtime = common::runtime()?;
+    let runtime = portolan_testkit::runtime();
     match std::env::args().nth(1).as_deref() {
         Some("grpc-echo") => return runtime.block_on(grpc_echo()),
         Some("http-echo") => return runtime.block_on(http_echo()),

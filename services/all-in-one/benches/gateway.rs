@@ -37,7 +37,7 @@ const SERVICE: &str = "PORTOLAN_BENCH_SERVICE";
 fn main() -> Result<(), BoxError> {
     // Clients want a provider even for plain HTTP.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    common::runtime()?.block_on(async {
+    portolan_testkit::runtime().block_on(async {
         match std::env::args().nth(1).as_deref() {
             Some("bare") => bare().await,
             Some("guarded") => guarded_service().await,

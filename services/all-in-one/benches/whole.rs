@@ -17,12 +17,12 @@ const STARTS: usize = 5;
 
 fn main() -> Result<(), BoxError> {
     if std::env::args().any(|argument| argument == "echo") {
-        return common::runtime()?.block_on(echo());
+        return portolan_testkit::runtime().block_on(echo());
     }
     // The client wants a provider even for plain HTTP.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let directory = tempfile::tempdir()?;
-    let runtime = common::runtime()?;
+    let runtime = portolan_testkit::runtime();
     start(directory.path())?;
     let server = Portolan::start(directory.path(), &[])?;
     runtime.block_on(requests(&server))?;

@@ -14,7 +14,7 @@ use portolan_log::{Log, Message, Positions};
 use portolan_record::{Record, Source};
 use portolan_runtime::{Config, Peers, Tasks};
 use portolan_store::{Store, args};
-use portolan_testkit::{POSTGRES_VARIABLE, PostgresDatabase, TestDb};
+use portolan_testkit::{POSTGRES_VARIABLE, PostgresDatabase, TestDb, runtime};
 use serde_json::{Value, json};
 
 const ENDPOINTS: usize = 1_000;
@@ -33,8 +33,7 @@ const STATISTICS_DELAY: Duration = Duration::from_secs(3);
 
 fn main() {
     let records = std::env::var("PORTOLAN_BENCH_RECORDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.expect("threads can be started").block_on(measure(records));
+    runtime().block_on(measure(records));
 }
 
 async fn measure(records: usize) {

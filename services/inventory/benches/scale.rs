@@ -18,7 +18,7 @@ use portolan_log::{Log, Message};
 use portolan_record::{Record, Source};
 use portolan_runtime::{Config, Peers, Tasks};
 use portolan_store::{Store, args};
-use portolan_testkit::{POSTGRES_VARIABLE, PostgresDatabase, TestDb};
+use portolan_testkit::{POSTGRES_VARIABLE, PostgresDatabase, TestDb, runtime};
 
 const ACCOUNT: AccountId = AccountId(1_000_000);
 /// Endpoints of a collection.
@@ -61,8 +61,7 @@ const COPIED_AT_ONCE: i64 = 50;
 fn main() {
     let endpoints =
         std::env::var("PORTOLAN_BENCH_ENDPOINTS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.expect("threads can be started").block_on(async {
+    runtime().block_on(async {
         let test = TestDb::sqlite().await;
         measure("SQLite", &test.store, endpoints).await;
         drop(test);

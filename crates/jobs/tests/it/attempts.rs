@@ -2,7 +2,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use portolan_jobs::{ATTEMPTS_MAX, LEASE_S, State};
 use portolan_store::args;
-use portolan_testkit::TestDb;
+use portolan_testkit::{TestDb, runtime};
 
 use crate::world::{ACCOUNT, Gate, Task, Worker, World};
 
@@ -60,14 +60,14 @@ pub async fn what_keeps_its_thread_holds_up_no_other(test: TestDb) {
     let stuck = world.ask(Task::KeepThread).await;
     world.pass(1);
     let sound = world.ask(Task::CountUp { last: 1 }).await;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let threads = runtime();
     let (jobs, worker) = (world.jobs.clone(), world.worker.clone());
     let running = async move { jobs.run_due(&worker, "worker", &tokio_util::sync::CancellationToken::new()).await };
-    runtime.spawn(running).await.unwrap().unwrap();
+    threads.spawn(running).await.unwrap().unwrap();
     assert_eq!(world.get(&sound).await.state, State::Succeeded);
     assert_eq!(world.get(&stuck).await.state, State::Pending);
     world.worker.keeps_thread.store(false, Ordering::Relaxed);
-    runtime.shutdown_background();
+    threads.shutdown_background();
 }
 
 pub async fn what_can_never_go_fails_at_once(test: TestDb) {

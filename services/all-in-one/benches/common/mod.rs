@@ -286,7 +286,3 @@ pub async fn costs(what: &str, measured: &Way, yardstick: &Way, goals: [&str; 2]
 pub fn row(what: &str, measured: Figure, against: &str, yardstick: Figure, goal: &str) {
     println!("| {what} | {measured} | {against} {yardstick} | {:.2} × | {goal} |", measured.per_s / yardstick.per_s);
 }
-
-pub fn runtime() -> Result<tokio::runtime::Runtime, std::io::Error> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
-}
